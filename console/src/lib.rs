@@ -1,0 +1,1 @@
+//! The console: see every instance, call any method, read every log, without leaving the keyboard.

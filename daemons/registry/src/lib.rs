@@ -1,0 +1,1 @@
+//! Who is alive: an instance registry over HTTP.

@@ -1,0 +1,1 @@
+//! An embeddable RPC server: sniffing, sessions, methods, announcing.

@@ -1,0 +1,13 @@
+//! A frame becomes a message, a call becomes bytes, and the replies likewise.
+//!
+//! [`Message::parse`] is the server's side of a request, [`Reply::parse`] the client's side of an
+//! answer; both borrow from the frame. [`request`] and [`reply`] append to a buffer.
+
+mod args;
+mod message;
+pub mod reply;
+pub mod request;
+
+pub use args::{Args, ArgsError, IntoArgs};
+pub use message::{Call, Message, Meta, Rejected};
+pub use reply::{Reply, ReplyError};

@@ -1,0 +1,305 @@
+//! What a frame from a client means: the dialect by its keys, tested in one fixed order.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::fault::{Code, Fault};
+
+/// A message from a client, borrowed from its frame.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// A call, extended when it has an id, else classic.
+    Call(Call<'a>),
+    /// Stop every call in flight with this id. No reply of its own.
+    Cancel(&'a RawValue),
+}
+
+/// A call. Absent or `null` arguments are `None`.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// A string or an integer, to be echoed as it came; `None` makes the call classic.
+    pub id: Option<&'a RawValue>,
+    /// The method's name.
+    pub method: Cow<'a, str>,
+    /// `method_args`, of any type yet.
+    pub args: Option<&'a RawValue>,
+    /// `method_kwargs`, of any type yet.
+    pub kwargs: Option<&'a RawValue>,
+    /// Whether both argument keys were present: an older server knows no service without them.
+    pub has_arguments: bool,
+    /// The envelope of an extended call; empty for a classic one.
+    pub meta: Meta<'a>,
+}
+
+/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Meta<'a> {
+    /// Milliseconds left when the request was sent.
+    pub deadline_ms: Option<u64>,
+    /// W3C trace context.
+    #[serde(borrow)]
+    pub traceparent: Option<Cow<'a, str>>,
+    /// Who is calling (checked in a later version).
+    #[serde(borrow)]
+    pub token: Option<Cow<'a, str>>,
+    /// A stream is wanted.
+    pub stream: bool,
+    /// No answer is wanted, not even an error.
+    pub oneway: bool,
+}
+
+/// A frame that is no message we can act on, and what to answer.
+#[derive(Debug)]
+pub struct Rejected<'a> {
+    /// The id to answer under, where the frame had a usable one.
+    pub id: Option<&'a RawValue>,
+    /// What to answer.
+    pub fault: Fault,
+    /// The bytes are not JSON: answer, then close.
+    pub fatal: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Reads one frame (as a [`Framer`](crate::framing::Framer) finds them).
+    ///
+    /// # Errors
+    /// It is not JSON, or JSON of the wrong shape.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, Rejected<'a>> {
+        let not_json = |what: String| Rejected {
+            id: None,
+            fault: Fault::new(Code::NotJson, format!("request is not JSON: {what}")),
+            fatal: true,
+        };
+        let text = std::str::from_utf8(frame).map_err(|error| not_json(error.to_string()))?;
+        if text.starts_with('[') {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(describe(&error)))?;
+            return Err(json_rpc(None));
+        }
+        serde_json::from_str::<Keys<'a>>(text).map_err(|error| not_json(describe(&error)))?.sort()
+    }
+}
+
+/// The known keys of a request object; for duplicates the last wins.
+#[derive(Default)]
+struct Keys<'a> {
+    json_rpc: bool,
+    cancel: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    method_name: Option<&'a RawValue>,
+    method_args: Option<&'a RawValue>,
+    method_kwargs: Option<&'a RawValue>,
+    meta: Option<&'a RawValue>,
+}
+
+impl<'a> Keys<'a> {
+    fn sort(self) -> Result<Message<'a>, Rejected<'a>> {
+        let id = self.id.filter(|id| is_id(id));
+        let wrong_shape =
+            |what: &str| Rejected { id, fault: Fault::new(Code::Malformed, what), fatal: false };
+        if self.json_rpc {
+            return Err(json_rpc(id));
+        }
+        if let Some(target) = self.cancel {
+            return if is_id(target) {
+                Ok(Message::Cancel(target))
+            } else {
+                Err(wrong_shape("cancel must be the id of a call, a string or an integer"))
+            };
+        }
+        let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
+        let method = text(method).ok_or_else(|| wrong_shape("method_name must be a string"))?;
+        let meta = match self.meta.filter(|meta| id.is_some() && !is_null(meta)) {
+            Some(meta) if !meta.get().starts_with('{') => {
+                return Err(wrong_shape("meta must be an object"));
+            }
+            Some(meta) => serde_json::from_str(meta.get())
+                .map_err(|error| wrong_shape(&format!("meta is wrong: {}", describe(&error))))?,
+            None => Meta::default(),
+        };
+        Ok(Message::Call(Call {
+            id,
+            method,
+            has_arguments: self.method_args.is_some() && self.method_kwargs.is_some(),
+            args: self.method_args.filter(|args| !is_null(args)),
+            kwargs: self.method_kwargs.filter(|kwargs| !is_null(kwargs)),
+            meta,
+        }))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct KeysVisitor;
+        impl<'de> Visitor<'de> for KeysVisitor {
+            type Value = Keys<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<'de>, A::Error> {
+                let mut keys = Keys::default();
+                while let Some(key) = map.next_key::<Key>()? {
+                    match key {
+                        Key::Id => keys.id = Some(map.next_value()?),
+                        Key::MethodName => keys.method_name = Some(map.next_value()?),
+                        Key::MethodArgs => keys.method_args = Some(map.next_value()?),
+                        Key::MethodKwargs => keys.method_kwargs = Some(map.next_value()?),
+                        Key::Meta => keys.meta = Some(map.next_value()?),
+                        Key::Cancel => keys.cancel = Some(map.next_value()?),
+                        Key::Jsonrpc => {
+                            map.next_value::<IgnoredAny>()?;
+                            keys.json_rpc = true;
+                        }
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(keys)
+            }
+        }
+        input.deserialize_map(KeysVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    Id,
+    MethodName,
+    MethodArgs,
+    MethodKwargs,
+    Meta,
+    Cancel,
+    Jsonrpc,
+    #[serde(other)]
+    Other,
+}
+
+fn json_rpc(id: Option<&RawValue>) -> Rejected<'_> {
+    Rejected {
+        id,
+        fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not spoken here yet; send method_name"),
+        fatal: false,
+    }
+}
+
+/// A string or an integer.
+fn is_id(raw: &RawValue) -> bool {
+    let text = raw.get();
+    text.starts_with('"')
+        || (text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+            && !text.contains(['.', 'e', 'E']))
+}
+
+fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+/// The string a raw value holds, borrowed where it has no escapes.
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// serde's text without its line number: a frame is one line to its sender.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.find(" at line ") {
+        Some(end) => format!("{} at byte {}", &text[..end], error.column()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(frame: &str) -> Call<'_> {
+        match Message::parse(frame.as_bytes()) {
+            Ok(Message::Call(call)) => call,
+            other => panic!("{frame}: {other:?}"),
+        }
+    }
+
+    fn rejected(frame: &str) -> (Option<&str>, i64, bool) {
+        let rejected = Message::parse(frame.as_bytes()).unwrap_err();
+        (rejected.id.map(RawValue::get), rejected.fault.code.number(), rejected.fatal)
+    }
+
+    #[test]
+    fn an_older_clients_request_is_classic() {
+        let frame = r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#;
+        let call = call(frame);
+        assert!(call.id.is_none() && call.has_arguments);
+        assert_eq!((call.method.as_ref(), call.args.unwrap().get()), ("add", "[1, 2]"));
+    }
+
+    #[test]
+    fn an_id_that_is_a_string_or_an_integer_makes_it_extended() {
+        for id in ["7", "-1", r#""x""#, "123456789012345678901234567890"] {
+            assert_eq!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.unwrap().get(), id);
+        }
+        for id in ["null", "1.5", "1e3", "{}", "true"] {
+            assert!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.is_none(), "{id}");
+        }
+    }
+
+    #[test]
+    fn keys_may_repeat_be_escaped_unknown_and_in_any_order() {
+        let frame =
+            r#"{"x":{"id":1},"method_kwargs":null,"id":1,"m\u0065thod_name":"a\"b","id":2}"#;
+        let call = call(frame);
+        assert_eq!((call.id.unwrap().get(), call.method.as_ref()), ("2", "a\"b"));
+        assert!(call.kwargs.is_none() && !call.has_arguments);
+    }
+
+    #[test]
+    fn a_cancel_comes_before_an_id_and_json_rpc_before_both() {
+        let cancel = Message::parse(br#"{"id":1,"cancel":"x"}"#);
+        assert!(matches!(cancel, Ok(Message::Cancel(id)) if id.get() == "\"x\""));
+        assert_eq!(rejected(r#"{"jsonrpc":"2.0","id":1,"cancel":2}"#), (Some("1"), -32600, false));
+        assert_eq!(rejected(r#"[{"id":1}]"#), (None, -32600, false));
+    }
+
+    #[test]
+    fn the_wrong_shape_is_answered_and_what_is_not_json_is_fatal() {
+        assert_eq!(rejected("{}"), (None, -32600, false));
+        assert_eq!(rejected(r#"{"id":3}"#), (Some("3"), -32600, false));
+        assert_eq!(rejected(r#"{"id":3,"method_name":5}"#), (Some("3"), -32600, false));
+        assert_eq!(rejected(r#"{"cancel":[1]}"#), (None, -32600, false));
+        let meta = r#"{"id":3,"method_name":"m","meta":{"deadline_ms":-1}}"#;
+        assert_eq!(rejected(meta), (Some("3"), -32600, false));
+        assert_eq!(
+            rejected(r#"{"id":3,"method_name":"m","meta":[1]}"#),
+            (Some("3"), -32600, false)
+        );
+        assert_eq!(rejected(r#"{"method_args":[NaN]}"#), (None, -32700, true));
+        assert_eq!(rejected(r#"{"a":1,}"#), (None, -32700, true));
+        assert!(Message::parse(b"{\"a\":\"\xff\"}").unwrap_err().fatal);
+    }
+
+    #[test]
+    fn the_envelope_is_read_from_extended_calls_only() {
+        let extended = r#"{"id":1,"method_name":"m","meta":{"deadline_ms":9,"stream":true,"x":1}}"#;
+        assert_eq!(call(extended).meta.deadline_ms, Some(9));
+        assert!(call(extended).meta.stream);
+        assert_eq!(call(r#"{"method_name":"m","meta":5}"#).meta, Meta::default());
+    }
+
+    #[test]
+    fn absent_text_is_never_a_method() {
+        let frame = r#"{"method_name":"\ud800"}"#;
+        assert_eq!(rejected(frame), (None, -32600, false));
+    }
+}

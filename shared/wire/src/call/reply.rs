@@ -1,0 +1,272 @@
+//! Replies: written by servers (key order `id`, `res`, `error`; one newline at the end), read by
+//! clients.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::request::string;
+use crate::exact::{self, Inexact};
+use crate::fault::{Fault, WireError};
+
+/// Appends what comes before a result; the result's JSON and [`end_result`] follow.
+/// Without an id the reply is classic.
+pub fn begin_result(out: &mut Vec<u8>, id: Option<&RawValue>) {
+    begin(out, id);
+    out.extend_from_slice(b"\"res\":");
+}
+
+/// Appends what comes after a result.
+pub fn end_result(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a failure: with an id `res` and `error`, without one the classic text alone.
+pub fn fault(out: &mut Vec<u8>, id: Option<&RawValue>, fault: &Fault) {
+    begin_result(out, id);
+    string(out, &fault.classic_text());
+    if id.is_some() {
+        out.extend_from_slice(b",\"error\":");
+        json(out, &fault.to_wire());
+    }
+    end_result(out);
+}
+
+/// Appends one item of a stream; `dropped` counts the items lost before it.
+pub fn item(out: &mut Vec<u8>, id: &RawValue, item: &[u8], dropped: u64) {
+    begin(out, Some(id));
+    out.extend_from_slice(b"\"item\":");
+    out.extend_from_slice(item);
+    if dropped > 0 {
+        out.extend_from_slice(b",\"dropped\":");
+        json(out, &dropped);
+    }
+    end_result(out);
+}
+
+/// Appends the end of a stream.
+pub fn end_of_stream(out: &mut Vec<u8>, id: &RawValue) {
+    begin(out, Some(id));
+    out.extend_from_slice(b"\"end\":true}\n");
+}
+
+/// Appends the word that the server is ending.
+pub fn draining(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"draining\":true}\n");
+}
+
+fn begin(out: &mut Vec<u8>, id: Option<&RawValue>) {
+    out.push(b'{');
+    if let Some(id) = id {
+        out.extend_from_slice(b"\"id\":");
+        out.extend_from_slice(id.get().as_bytes());
+        out.push(b',');
+    }
+}
+
+fn json(out: &mut Vec<u8>, value: &impl Serialize) {
+    // These types always serialise, and memory takes every byte.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// A message from a server, borrowed from its frame.
+#[derive(Debug)]
+pub enum Reply<'a> {
+    /// A call is done.
+    Done {
+        /// The client's id; `None` on the classic dialect.
+        id: Option<u64>,
+        /// The result or the failure (a classic failure is told by its text).
+        outcome: Result<&'a RawValue, Fault>,
+    },
+    /// One item of a stream.
+    Item {
+        /// The client's id.
+        id: u64,
+        /// The item.
+        item: &'a RawValue,
+        /// Items lost before it.
+        dropped: u64,
+    },
+    /// A stream is over.
+    End {
+        /// The client's id.
+        id: u64,
+    },
+    /// The server is ending: send it nothing new.
+    Draining,
+    /// Nothing this client asked for: a foreign id, or keys of a later version.
+    Unknown,
+}
+
+/// Bytes from a server that are no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// JSON that Python writes and nobody else reads: `NaN`, `Infinity`.
+    #[error("the reply holds NaN or Infinity, which JSON cannot carry")]
+    NotFinite,
+    /// Not JSON at all.
+    #[error("the reply is not JSON: {0}")]
+    NotJson(String),
+    /// A number that would have been rounded.
+    #[error(transparent)]
+    Inexact(#[from] Inexact),
+}
+
+#[derive(Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    res: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    item: Option<&'a RawValue>,
+    #[serde(default)]
+    dropped: u64,
+    #[serde(default)]
+    end: bool,
+    #[serde(default)]
+    draining: bool,
+}
+
+/// A `null` result is a result: only an absent key is `None`.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(input).map(Some)
+}
+
+impl<'a> Reply<'a> {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// It is not JSON, or an object that no server of ours or of the older system writes.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, ReplyError> {
+        if !frame.trim_ascii_start().starts_with(b"{") {
+            return Err(ReplyError::NotJson("not an object".to_owned()));
+        }
+        let keys: Keys<'a> = serde_json::from_slice(frame).map_err(|error| {
+            if mentions_non_finite(frame) {
+                ReplyError::NotFinite
+            } else {
+                ReplyError::NotJson(error.to_string())
+            }
+        })?;
+        let id = keys.id.and_then(|id| id.get().parse::<u64>().ok());
+        if keys.draining {
+            return Ok(Self::Draining);
+        }
+        Ok(match (id, keys.item, keys.res, keys.error) {
+            (Some(id), Some(item), _, _) => Self::Item { id, item, dropped: keys.dropped },
+            (Some(id), None, _, None) if keys.end => Self::End { id },
+            (_, None, _, Some(error)) => Self::Done { id, outcome: Err(read_fault(error)?) },
+            (Some(_), None, Some(value), None) => Self::Done { id, outcome: Ok(value) },
+            (None, None, Some(value), None) if keys.id.is_none() => {
+                Self::Done { id, outcome: classic_outcome(value) }
+            }
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// On the classic dialect a failure is a text with one of three beginnings.
+fn classic_outcome(value: &RawValue) -> Result<&RawValue, Fault> {
+    let text = value.get();
+    let may_be_one = text.starts_with("\"No service")
+        || text.starts_with("\"Argument error")
+        || text.starts_with("\"Error calling");
+    let text = if may_be_one { serde_json::from_str::<String>(text).ok() } else { None };
+    match text.as_deref().and_then(Fault::from_classic_text) {
+        Some(fault) => Err(fault),
+        None => Ok(value),
+    }
+}
+
+fn read_fault(error: &RawValue) -> Result<Fault, ReplyError> {
+    exact::check(error)?;
+    let error: WireError<'_> = serde_json::from_str(error.get())
+        .map_err(|error| ReplyError::NotJson(error.to_string()))?;
+    Ok(Fault::from_wire(error))
+}
+
+fn mentions_non_finite(frame: &[u8]) -> bool {
+    [&b"NaN"[..], b"Infinity"].iter().any(|word| memchr::memmem::find(frame, word).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Code;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_failure_reads_as_the_older_client_expects_and_has_more_for_others() {
+        let id = raw("7");
+        let it = Fault::method_not_found("x");
+        assert_eq!(written(|out| fault(out, None, &it)), "{\"res\":\"No service found for: x\"}\n");
+        assert_eq!(
+            written(|out| fault(out, Some(&id), &it)),
+            "{\"id\":7,\"res\":\"No service found for: x\",\"error\":{\"code\":-32601,\
+             \"message\":\"No service found for: x\",\"retryable\":false}}\n"
+        );
+    }
+
+    #[test]
+    fn what_a_server_writes_a_client_reads() {
+        let id = raw("7");
+        let frame = written(|out| item(out, &id, b"[1]", 3));
+        assert_eq!(frame, "{\"id\":7,\"item\":[1],\"dropped\":3}\n");
+        let read = Reply::parse(frame.as_bytes()).unwrap();
+        assert!(matches!(read, Reply::Item { id: 7, item, dropped: 3 } if item.get() == "[1]"));
+        let frame = written(|out| end_of_stream(out, &id));
+        assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::End { id: 7 })));
+        assert!(matches!(Reply::parse(&written(draining).into_bytes()), Ok(Reply::Draining)));
+        let sent = Fault::new(Code::Overloaded, "busy");
+        let frame = written(|out| fault(out, Some(&id), &sent));
+        let Ok(Reply::Done { id: Some(7), outcome: Err(read) }) = Reply::parse(frame.as_bytes())
+        else {
+            panic!("{frame}");
+        };
+        assert_eq!(read, sent);
+    }
+
+    #[test]
+    fn a_classic_failure_text_is_a_failure_only_without_an_id() {
+        let classic = br#"{"res": "Argument error: add() missing"}"#;
+        assert!(matches!(
+            Reply::parse(classic),
+            Ok(Reply::Done { id: None, outcome: Err(fault) }) if fault.code == Code::BadArguments
+        ));
+        let extended = br#"{"id":1,"res":"Argument error: a poem"}"#;
+        assert!(matches!(Reply::parse(extended), Ok(Reply::Done { outcome: Ok(_), .. })));
+    }
+
+    #[test]
+    fn a_null_result_is_a_result() {
+        let read = Reply::parse(br#"{"res":null}"#);
+        assert!(
+            matches!(read, Ok(Reply::Done { outcome: Ok(value), .. }) if value.get() == "null")
+        );
+    }
+
+    #[test]
+    fn what_python_alone_writes_is_a_typed_error() {
+        assert_eq!(Reply::parse(br#"{"res": NaN}"#).unwrap_err(), ReplyError::NotFinite);
+        assert!(matches!(Reply::parse(b"{oops}"), Err(ReplyError::NotJson(_))));
+    }
+
+    #[test]
+    fn foreign_ids_and_later_keys_are_unknown() {
+        for frame in [r#"{"id":"x","res":1}"#, r#"{"id":1}"#, r#"{"later":true}"#] {
+            assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::Unknown)), "{frame}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! JSON values without rounded integers: what cannot be held exactly is an error.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A number that a [`Value`] cannot hold as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the number {0} cannot be held exactly (integers go from -2^63 to 2^64-1)")]
+pub struct Inexact(
+    /// The number as it was written, shortened when it is very long.
+    pub String,
+);
+
+/// The value, or the first number in it that would have been rounded.
+///
+/// # Errors
+/// An integer beyond the i64 and u64 ranges, or a float beyond f64's.
+pub fn value(raw: &RawValue) -> Result<Value, Inexact> {
+    check(raw)?;
+    serde_json::from_str(raw.get()).map_err(|_| {
+        // The text is JSON, so this is a float out of range, a lone surrogate or deep nesting.
+        Inexact(shorten(raw.get()))
+    })
+}
+
+/// Whether every integer of the value is in the i64 or u64 range.
+///
+/// # Errors
+/// Names the first that is not.
+pub fn check(raw: &RawValue) -> Result<(), Inexact> {
+    let bytes = raw.get().as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
+                let number = &raw.get()[at..at + length];
+                if !is_exact(number) {
+                    return Err(Inexact(shorten(number)));
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(())
+}
+
+fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+fn is_exact(number: &str) -> bool {
+    // 18 digits and a sign always fit.
+    number.len() <= 18
+        || number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+        || number.parse::<i64>().is_ok()
+        || number.parse::<u64>().is_ok()
+}
+
+/// The position after the string that begins at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(offset) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        if bytes[at + offset] == b'"' {
+            return at + offset + 1;
+        }
+        at += offset + 2;
+    }
+    bytes.len()
+}
+
+fn shorten(number: &str) -> String {
+    const SHOWN: usize = 40;
+    match number.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &number[..end]),
+        None => number.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Value, Inexact> {
+        value(serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn integers_of_the_i64_and_u64_ranges_are_exact() {
+        for text in ["18446744073709551615", "-9223372036854775808", "[1,{\"a\":-0.5}]", "1e300"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        assert_eq!(parse("18446744073709551615").unwrap(), u64::MAX);
+    }
+
+    #[test]
+    fn an_integer_beyond_them_is_an_error_and_not_rounded() {
+        for text in ["18446744073709551616", "[-9223372036854775809]", r#"{"a":[1e999]}"#] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_inside_strings_are_no_numbers() {
+        let text = r#"{"18446744073709551616\"":"99999999999999999999"}"#;
+        assert!(parse(text).is_ok());
+    }
+}

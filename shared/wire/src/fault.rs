@@ -1,0 +1,230 @@
+//! Why a call failed: one table of codes, and the only place that renders the legacy texts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The kinds of failure a server answers with. The numbers are JSON-RPC 2.0's and ours
+/// (-32000 and below); a code that is not in the table travels as [`Code::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// -32700: the bytes are not JSON; the connection closes after the answer.
+    NotJson,
+    /// -32600: JSON of the wrong shape.
+    Malformed,
+    /// -32601: no such method.
+    MethodNotFound,
+    /// -32602: the arguments do not fit the method.
+    BadArguments,
+    /// -32603: the method failed or panicked.
+    MethodFailed,
+    /// -32000: the deadline passed before the call was done.
+    DeadlineExceeded,
+    /// -32001: the caller cancelled.
+    Cancelled,
+    /// -32002: a limit of the server is reached; another instance may have room.
+    Overloaded,
+    /// -32003: the server is ending; another instance will serve.
+    Draining,
+    /// -32004: the caller may not do this.
+    Unauthorised,
+    /// -32005: the request or the reply is over a limit.
+    TooLarge,
+    /// A code a method chose itself, or one of a later version.
+    Other(i64),
+}
+
+/// Code, number, and what an older client reads before the message.
+const TABLE: [(Code, i64, &str); 11] = [
+    (Code::NotJson, -32700, CALL_FAILED),
+    (Code::Malformed, -32600, CALL_FAILED),
+    (Code::MethodNotFound, -32601, NO_SERVICE),
+    (Code::BadArguments, -32602, BAD_ARGUMENTS),
+    (Code::MethodFailed, -32603, CALL_FAILED),
+    (Code::DeadlineExceeded, -32000, CALL_FAILED),
+    (Code::Cancelled, -32001, CALL_FAILED),
+    (Code::Overloaded, -32002, CALL_FAILED),
+    (Code::Draining, -32003, CALL_FAILED),
+    (Code::Unauthorised, -32004, CALL_FAILED),
+    (Code::TooLarge, -32005, CALL_FAILED),
+];
+
+const NO_SERVICE: &str = "No service found for: ";
+const BAD_ARGUMENTS: &str = "Argument error: ";
+const CALL_FAILED: &str = "Error calling method: ";
+
+impl Code {
+    /// The code's number on the wire.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Other(number) => number,
+            known => TABLE.iter().find(|row| row.0 == known).map_or(-32603, |row| row.1),
+        }
+    }
+
+    /// The code with that number.
+    pub fn from_number(number: i64) -> Self {
+        TABLE.iter().find(|row| row.1 == number).map_or(Self::Other(number), |row| row.0)
+    }
+
+    /// Whether the call provably was not executed, so that another instance may be asked.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Overloaded | Self::Draining)
+    }
+
+    fn classic_prefix(self) -> &'static str {
+        TABLE.iter().find(|row| row.0 == self).map_or(CALL_FAILED, |row| row.2)
+    }
+}
+
+/// A failed call, as a server answers it and a client receives it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{}", self.classic_text())]
+pub struct Fault {
+    /// What kind of failure.
+    pub code: Code,
+    /// What happened, without the classic text's first words; for
+    /// [`Code::MethodNotFound`] the name of the method.
+    pub message: String,
+    /// Whatever else a method wants to tell.
+    pub data: Option<Value>,
+}
+
+impl Fault {
+    /// A fault without data.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+
+    /// No such method.
+    pub fn method_not_found(method: impl Into<String>) -> Self {
+        Self::new(Code::MethodNotFound, method)
+    }
+
+    /// The arguments do not fit.
+    pub fn bad_arguments(message: impl Into<String>) -> Self {
+        Self::new(Code::BadArguments, message)
+    }
+
+    /// The method failed.
+    pub fn method_failed(message: impl Into<String>) -> Self {
+        Self::new(Code::MethodFailed, message)
+    }
+
+    /// The same with data.
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// The text an older client finds in `res`: it begins with one of three fixed phrases.
+    pub fn classic_text(&self) -> String {
+        format!("{}{}", self.code.classic_prefix(), self.message)
+    }
+
+    /// The fault a classic `res` text stands for; `None` when it is an ordinary result.
+    pub fn from_classic_text(text: &str) -> Option<Self> {
+        [
+            (NO_SERVICE, Code::MethodNotFound),
+            (BAD_ARGUMENTS, Code::BadArguments),
+            (CALL_FAILED, Code::MethodFailed),
+        ]
+        .into_iter()
+        .find_map(|(prefix, code)| Some(Self::new(code, text.strip_prefix(prefix)?)))
+    }
+
+    /// The `error` object of an extended reply.
+    pub(crate) fn to_wire(&self) -> WireError<'_> {
+        let message = match self.code {
+            Code::MethodNotFound => Cow::Owned(self.classic_text()),
+            _ => Cow::Borrowed(self.message.as_str()),
+        };
+        WireError {
+            code: self.code.number(),
+            message,
+            retryable: self.code.is_retryable(),
+            data: self.data.as_ref().map(Cow::Borrowed),
+        }
+    }
+
+    pub(crate) fn from_wire(error: WireError<'_>) -> Self {
+        let code = Code::from_number(error.code);
+        let bare = match code {
+            Code::MethodNotFound => error.message.strip_prefix(NO_SERVICE),
+            _ => None,
+        };
+        let message = match bare {
+            Some(name) => name.to_owned(),
+            None => error.message.into_owned(),
+        };
+        Self { code, message, data: error.data.map(Cow::into_owned) }
+    }
+}
+
+/// The `error` object: code, a message that stands by itself, retryability, data.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WireError<'a> {
+    code: i64,
+    #[serde(default)]
+    message: Cow<'a, str>,
+    #[serde(default)]
+    retryable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Cow<'a, Value>>,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_classic_texts_are_those_of_the_older_system() {
+        let texts = [
+            (Fault::method_not_found("nope"), "No service found for: nope"),
+            (Fault::bad_arguments("add() …"), "Argument error: add() …"),
+            (Fault::method_failed("boom"), "Error calling method: boom"),
+            (Fault::new(Code::Cancelled, "cancelled"), "Error calling method: cancelled"),
+        ];
+        for (fault, text) in texts {
+            assert_eq!(fault.classic_text(), text);
+        }
+    }
+
+    #[test]
+    fn a_classic_text_is_told_from_a_result() {
+        let fault = Fault::from_classic_text("Argument error: add() is missing").unwrap();
+        assert_eq!(fault, Fault::bad_arguments("add() is missing"));
+        assert_eq!(Fault::from_classic_text("Division by zero error!"), None);
+    }
+
+    #[test]
+    fn every_code_has_one_number() {
+        for (code, number, _) in TABLE {
+            assert_eq!(code.number(), number);
+            assert_eq!(Code::from_number(number), code);
+        }
+        assert_eq!(Code::from_number(7), Code::Other(7));
+        assert_eq!(Code::Other(7).number(), 7);
+    }
+
+    #[test]
+    fn a_fault_survives_the_trip() {
+        for fault in [
+            Fault::method_not_found("nope"),
+            Fault::bad_arguments("x").with_data(serde_json::json!({"argument": "a"})),
+            Fault::new(Code::Other(42), "own"),
+        ] {
+            let text = serde_json::to_string(&fault.to_wire()).unwrap();
+            assert_eq!(Fault::from_wire(serde_json::from_str(&text).unwrap()), fault);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Where one JSON value ends in a growing buffer: resumable, linear, and never fooled by a split.
+
+use std::ops::Range;
+
+/// Finds message after message in a buffer that grows at its end.
+///
+/// It keeps its state between calls and looks at no byte twice. It does not validate: it finds
+/// the end of an object or array (strings and brackets understood, brackets matched), and whoever
+/// parses the frame learns whether it is JSON. Positions are relative to the buffer's start; after
+/// dropping bytes from the front, say so with [`Framer::consumed`].
+#[derive(Debug, Clone)]
+pub struct Framer {
+    limits: FrameLimits,
+    /// The first byte not looked at.
+    position: usize,
+    /// Where the frame under way begins; meaningful while `depth > 0`.
+    start: usize,
+    depth: u32,
+    /// One bit per open bracket, the innermost lowest: 1 for `[`, 0 for `{`.
+    brackets: u128,
+    string: StringState,
+}
+
+/// What a frame may be at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// Bytes of one message.
+    pub max_bytes: usize,
+    /// Nesting of brackets, at most [`FrameLimits::DEEPEST`].
+    pub max_depth: u32,
+}
+
+impl FrameLimits {
+    /// The deepest nesting that can be allowed (serde_json's own limit).
+    pub const DEEPEST: u32 = 128;
+}
+
+/// Why the bytes cannot be a message. Nothing after this point can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// A byte that no JSON message can have in this place.
+    #[error("not JSON")]
+    NotJson,
+    /// The message is longer than allowed.
+    #[error("message larger than {0} bytes")]
+    TooLarge(usize),
+    /// The message is nested deeper than allowed.
+    #[error("message nested deeper than {0}")]
+    TooDeep(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StringState {
+    Outside,
+    Inside,
+    AfterBackslash,
+}
+
+impl Framer {
+    /// A framer at the start of an empty buffer.
+    pub fn new(limits: FrameLimits) -> Self {
+        let max_depth = limits.max_depth.min(FrameLimits::DEEPEST);
+        Self {
+            limits: FrameLimits { max_depth, ..limits },
+            position: 0,
+            start: 0,
+            depth: 0,
+            brackets: 0,
+            string: StringState::Outside,
+        }
+    }
+
+    /// The next whole message of `buffer`, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The bytes cannot be a message; every later call would say the same.
+    pub fn next(&mut self, buffer: &[u8]) -> Result<Option<Range<usize>>, FrameError> {
+        while let Some(&byte) = buffer.get(self.position) {
+            if self.string != StringState::Outside {
+                if !self.skip_string(buffer) {
+                    break;
+                }
+                continue;
+            }
+            match byte {
+                b'"' if self.depth > 0 => self.string = StringState::Inside,
+                b'{' => self.open(0)?,
+                b'[' => self.open(1)?,
+                b'}' => self.close(0)?,
+                b']' => self.close(1)?,
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ if self.depth > 0 && may_stand_outside_strings(byte) => {}
+                _ => return Err(FrameError::NotJson),
+            }
+            self.position += 1;
+            if self.depth == 0 && matches!(byte, b'}' | b']') {
+                self.check_size()?;
+                return Ok(Some(self.start..self.position));
+            }
+        }
+        if self.is_inside() {
+            self.check_size()?;
+        }
+        Ok(None)
+    }
+
+    /// Whether a message has begun and not ended.
+    pub fn is_inside(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// The first byte that belongs to no finished message: all before it may be dropped
+    /// (white space between messages included).
+    pub fn unfinished_from(&self) -> usize {
+        if self.is_inside() { self.start } else { self.position }
+    }
+
+    /// `count` bytes were dropped from the front of the buffer; at most
+    /// [`unfinished_from`](Self::unfinished_from).
+    pub fn consumed(&mut self, count: usize) {
+        debug_assert!(count <= self.unfinished_from());
+        self.position = self.position.saturating_sub(count);
+        self.start = self.start.saturating_sub(count);
+    }
+
+    /// Skips to the end of the string; `false` when the buffer ends first.
+    fn skip_string(&mut self, buffer: &[u8]) -> bool {
+        if self.string == StringState::AfterBackslash {
+            self.position += 1;
+            self.string = StringState::Inside;
+        }
+        let rest = buffer.get(self.position..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => {
+                self.position = buffer.len();
+                false
+            }
+            Some(offset) => {
+                let quote = rest[offset] == b'"';
+                self.position += offset + 1;
+                self.string =
+                    if quote { StringState::Outside } else { StringState::AfterBackslash };
+                true
+            }
+        }
+    }
+
+    fn open(&mut self, bracket: u128) -> Result<(), FrameError> {
+        if self.depth == 0 {
+            self.start = self.position;
+        }
+        if self.depth == self.limits.max_depth {
+            return Err(FrameError::TooDeep(self.limits.max_depth));
+        }
+        self.depth += 1;
+        self.brackets = self.brackets << 1 | bracket;
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: u128) -> Result<(), FrameError> {
+        if self.depth == 0 || self.brackets & 1 != bracket {
+            return Err(FrameError::NotJson);
+        }
+        self.depth -= 1;
+        self.brackets >>= 1;
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result<(), FrameError> {
+        if self.position - self.start > self.limits.max_bytes {
+            return Err(FrameError::TooLarge(self.limits.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Punctuation, numbers, `true`, `false`, `null`, and the `NaN` and `Infinity` that older Python
+/// servers answer (which the parser then refuses, with a clear error).
+fn may_stand_outside_strings(byte: u8) -> bool {
+    matches!(byte, b',' | b':' | b'0'..=b'9' | b'-' | b'+' | b'.' | b'E')
+        || b"truefalsnNaInfinity".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: FrameLimits = FrameLimits { max_bytes: 64, max_depth: 4 };
+
+    /// Feeds `pieces` one after another, dropping finished bytes in between, as a session does.
+    fn frames(pieces: &[&[u8]], limits: FrameLimits) -> (Vec<Vec<u8>>, Option<FrameError>) {
+        let (mut framer, mut buffer, mut found) = (Framer::new(limits), Vec::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            loop {
+                match framer.next(&buffer) {
+                    Ok(Some(range)) => found.push(buffer[range].to_vec()),
+                    Ok(None) => break,
+                    Err(error) => return (found, Some(error)),
+                }
+            }
+            let done = framer.unfinished_from();
+            buffer.drain(..done);
+            framer.consumed(done);
+        }
+        (found, None)
+    }
+
+    fn check(input: &str, expected: &[&str], error: Option<FrameError>) {
+        let (found, failed) = frames(&[input.as_bytes()], LIMITS);
+        let found: Vec<_> = found.iter().map(|f| String::from_utf8_lossy(f)).collect();
+        assert_eq!(
+            (found.iter().map(AsRef::as_ref).collect::<Vec<_>>(), failed),
+            (expected.to_vec(), error)
+        );
+    }
+
+    #[test]
+    fn values_may_be_separated_by_nothing_white_space_or_newlines() {
+        check("{}{}", &["{}", "{}"], None);
+        check(" \r\n{\"a\":[1]}\n\n [2] ", &["{\"a\":[1]}", "[2]"], None);
+    }
+
+    #[test]
+    fn brackets_and_quotes_inside_strings_mean_nothing() {
+        check(r#"{"a":"}]\"{"}{}"#, &[r#"{"a":"}]\"{"}"#, "{}"], None);
+    }
+
+    #[test]
+    fn what_cannot_be_json_is_said_at_once() {
+        check("{} x", &["{}"], Some(FrameError::NotJson));
+        check("{oops", &[], Some(FrameError::NotJson));
+        check("[}", &[], Some(FrameError::NotJson));
+        check("]", &[], Some(FrameError::NotJson));
+        check("\"text\"", &[], Some(FrameError::NotJson));
+        check("{\u{0}}", &[], Some(FrameError::NotJson));
+    }
+
+    #[test]
+    fn the_limits_hold_whether_the_message_ends_or_not() {
+        let long = format!("{{\"a\":\"{}", "x".repeat(64));
+        check(&long, &[], Some(FrameError::TooLarge(64)));
+        check(&format!("{long}\"}}"), &[], Some(FrameError::TooLarge(64)));
+        check("[[[[[", &[], Some(FrameError::TooDeep(4)));
+        check(&format!("{{}}{}{{}}", " ".repeat(100)), &["{}", "{}"], None);
+    }
+
+    #[test]
+    fn an_unfinished_message_is_known_to_be_one() {
+        let mut framer = Framer::new(LIMITS);
+        assert_eq!(framer.next(b" {} {\"a"), Ok(Some(1..3)));
+        assert_eq!(framer.next(b" {} {\"a"), Ok(None));
+        assert!(framer.is_inside());
+        assert_eq!(framer.unfinished_from(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_finds_the_same_messages(
+            values in prop::collection::vec(r#"\{"[a-c\\\\"{}\[\]]{0,6}":\[[0-9]{0,3}\]\}|\{\}| "#, 0..8),
+            cuts in prop::collection::vec(0usize..200, 0..10),
+        ) {
+            let whole = values.concat().into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.extend([0, whole.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &whole[cut[0]..cut[1]]).collect();
+            let limits = FrameLimits { max_bytes: 1 << 20, max_depth: 128 };
+            prop_assert_eq!(frames(&pieces, limits), frames(&[&whole], limits));
+        }
+
+        #[test]
+        fn arbitrary_bytes_neither_panic_nor_hang(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let (found, _) = frames(&[&bytes], LIMITS);
+            prop_assert!(found.iter().map(Vec::len).sum::<usize>() <= bytes.len());
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What a registry knows about a server: identity, parameters, liveness and changes.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::WIRE_VERSION;
+use crate::paths::PROTO_JSON;
+
+/// An instance as it travels between servers, registries and clients: the five keys of the
+/// original system. Its identity is (protocol, host, port); see [`InstanceKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The protocol it speaks, normally `json`.
+    pub protocol: String,
+    /// An IP literal (IPv6 bare, without brackets) or a name.
+    pub host: String,
+    /// The TCP port, never 0.
+    pub port: u16,
+    /// `true` in answers to a registration; ignored on input, whatever its type.
+    #[serde(default, deserialize_with = "status_of_any_type")]
+    pub status: bool,
+    /// Free-form facts; missing or `null` means none.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub parameters: Map<String, Value>,
+}
+
+impl Instance {
+    /// A JSON instance at `host:port` with status `true` and no parameters.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            protocol: PROTO_JSON.to_owned(),
+            host: host.into(),
+            port,
+            status: true,
+            parameters: Map::new(),
+        }
+    }
+
+    /// Its identity.
+    pub fn key(&self) -> InstanceKey {
+        InstanceKey { protocol: self.protocol.clone(), host: self.host.clone(), port: self.port }
+    }
+
+    /// Whether it says that it speaks the extended dialect (`parameters.wire`).
+    pub fn speaks_extended(&self) -> bool {
+        self.parameters.get(WIRE_KEY).and_then(Value::as_u64).is_some_and(|v| v >= WIRE_VERSION)
+    }
+
+    /// `parameters.weight` for weighted balancing: 1 unless it is a whole number from 0 to 65,535.
+    pub fn weight(&self) -> u16 {
+        let given = self.parameters.get(WEIGHT_KEY).and_then(Value::as_u64);
+        given.and_then(|weight| u16::try_from(weight).ok()).unwrap_or(1)
+    }
+
+    /// `parameters.incarnation`: which life of this address it is, if it says so.
+    pub fn incarnation(&self) -> Option<u64> {
+        self.parameters.get(INCARNATION_KEY).and_then(Value::as_u64)
+    }
+}
+
+/// Key in `parameters`: the [`WIRE_VERSION`] the instance speaks.
+pub const WIRE_KEY: &str = "wire";
+/// Key in `parameters`: the weight for weighted balancing.
+pub const WEIGHT_KEY: &str = "weight";
+/// Key in `parameters`: which life of this address it is (at most 2^53).
+pub const INCARNATION_KEY: &str = "incarnation";
+
+/// The identity of an instance. Displays as `host:port`, IPv6 in brackets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InstanceKey {
+    /// The protocol it speaks.
+    pub protocol: String,
+    /// An IP literal or a name.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for InstanceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&host_port(&self.host, self.port))
+    }
+}
+
+/// `host:port`, with an IPv6 literal in brackets.
+pub fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// How an address is written where older clients read it: IPv6 bare, v4-mapped as v4
+/// (they take a host with a dot for IPv4, any other for IPv6).
+pub fn ip_literal(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+/// What a registry thinks of an instance. It displays and travels in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// It beats as it should.
+    Up,
+    /// Its TTL ran out, but it still answers (a later version of the registry probes).
+    Suspect,
+    /// An operator or the instance itself takes it out of use.
+    Draining,
+    /// An operator keeps it out of use.
+    Maintenance,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+        })
+    }
+}
+
+/// One entry of [`INSTANCES`](crate::paths::INSTANCES): an instance with what a person wants to
+/// see. Times are relative, so that nobody's clock matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// The instance itself, its keys beside the others.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Milliseconds since the last heartbeat.
+    pub age_ms: u64,
+    /// Milliseconds from a heartbeat to expiry.
+    pub ttl_ms: u64,
+    /// Milliseconds since it registered.
+    pub registered_ms_ago: u64,
+    /// Heartbeats counted, the registration included.
+    pub heartbeats: u64,
+    /// What the registry thinks of it.
+    pub state: InstanceState,
+    /// `parameters.incarnation`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
+}
+
+/// A heartbeat age, sent to those who watch with `beats=1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Whose.
+    #[serde(flatten)]
+    pub key: InstanceKey,
+    /// Milliseconds since the last heartbeat.
+    pub age_ms: u64,
+    /// Heartbeats counted, the registration included.
+    pub heartbeats: u64,
+}
+
+/// What [`WATCH`](crate::paths::WATCH) tells. The SSE `event:` is [`WatchEvent::name`], the
+/// `data:` the JSON of the variant's content, the `id:` `<epoch>.<revision>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// Everything there is: first of all, and again when the watcher fell behind.
+    Snapshot(Vec<InstanceRecord>),
+    /// A new instance.
+    Registered(InstanceRecord),
+    /// Its parameters changed.
+    Updated(InstanceRecord),
+    /// It took its leave.
+    Unregistered(InstanceKey),
+    /// Its heartbeats stopped.
+    Expired(InstanceKey),
+    /// Its TTL ran out, but it still answers.
+    Suspect(InstanceRecord),
+    /// Heartbeat ages; changes no revision.
+    Beats(Vec<Beat>),
+}
+
+impl WatchEvent {
+    /// The SSE `event:` field.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Snapshot(_) => "snapshot",
+            Self::Registered(_) => "registered",
+            Self::Updated(_) => "updated",
+            Self::Unregistered(_) => "unregistered",
+            Self::Expired(_) => "expired",
+            Self::Suspect(_) => "suspect",
+            Self::Beats(_) => "beats",
+        }
+    }
+
+    /// The SSE `data:` field, one line of JSON.
+    ///
+    /// # Errors
+    /// Never for values that came from JSON; the signature is serde's.
+    pub fn data(&self) -> serde_json::Result<String> {
+        match self {
+            Self::Snapshot(records) => serde_json::to_string(records),
+            Self::Registered(record) | Self::Updated(record) | Self::Suspect(record) => {
+                serde_json::to_string(record)
+            }
+            Self::Unregistered(key) | Self::Expired(key) => serde_json::to_string(key),
+            Self::Beats(beats) => serde_json::to_string(beats),
+        }
+    }
+
+    /// The event that `event:` and `data:` describe; `None` for an event of a later version.
+    ///
+    /// # Errors
+    /// `data` is not what that event carries.
+    pub fn parse(event: &str, data: &str) -> serde_json::Result<Option<Self>> {
+        Ok(Some(match event {
+            "snapshot" => Self::Snapshot(serde_json::from_str(data)?),
+            "registered" => Self::Registered(serde_json::from_str(data)?),
+            "updated" => Self::Updated(serde_json::from_str(data)?),
+            "unregistered" => Self::Unregistered(serde_json::from_str(data)?),
+            "expired" => Self::Expired(serde_json::from_str(data)?),
+            "suspect" => Self::Suspect(serde_json::from_str(data)?),
+            "beats" => Self::Beats(serde_json::from_str(data)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn status_of_any_type<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
+    Ok(Value::deserialize(input)? == Value::Bool(true))
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    input: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_servers_body_is_read_whatever_its_status_and_parameters() {
+        for body in [
+            r#"{"protocol":"json","host":"127.0.0.1","port":8089,"status":true,"parameters":{}}"#,
+            r#"{"protocol":"json","host":"127.0.0.1","port":8089,"status":"yes","parameters":null}"#,
+            r#"{"protocol":"json","host":"127.0.0.1","port":8089,"extra":[1]}"#,
+        ] {
+            let instance: Instance = serde_json::from_str(body).unwrap();
+            assert_eq!(instance.key().to_string(), "127.0.0.1:8089", "{body}");
+            assert!(instance.parameters.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_port_beyond_the_range_is_refused() {
+        let body = r#"{"protocol":"json","host":"h","port":70000}"#;
+        assert!(serde_json::from_str::<Instance>(body).is_err());
+    }
+
+    #[test]
+    fn addresses_are_written_as_older_clients_read_them() {
+        assert_eq!(ip_literal("::ffff:10.0.0.1".parse().unwrap()), "10.0.0.1");
+        assert_eq!(ip_literal("::1".parse().unwrap()), "::1");
+        assert_eq!(host_port("::1", 80), "[::1]:80");
+    }
+
+    #[test]
+    fn every_watch_event_survives_the_trip() {
+        let record = InstanceRecord {
+            instance: Instance::new("::1", 1),
+            age_ms: 1,
+            ttl_ms: 10_000,
+            registered_ms_ago: 5,
+            heartbeats: 2,
+            state: InstanceState::Up,
+            incarnation: None,
+        };
+        let key = record.instance.key();
+        let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };
+        for event in [
+            WatchEvent::Snapshot(vec![record.clone()]),
+            WatchEvent::Registered(record.clone()),
+            WatchEvent::Updated(record.clone()),
+            WatchEvent::Unregistered(key.clone()),
+            WatchEvent::Expired(key),
+            WatchEvent::Suspect(record),
+            WatchEvent::Beats(vec![beat]),
+        ] {
+            let data = event.data().unwrap();
+            assert_eq!(WatchEvent::parse(event.name(), &data).unwrap(), Some(event));
+        }
+        assert_eq!(WatchEvent::parse("later", "x").unwrap(), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! Names both sides must spell alike: HTTP paths, query names and reserved methods.
+
+/// `POST`: register an instance, or renew it (registering again is the heartbeat).
+pub const REGISTER: &str = "/myRegistry/register";
+/// `POST`: remove an instance.
+pub const UNREGISTER: &str = "/myRegistry/unregister";
+/// `GET`: every live instance of the protocol named by [`PROTO`].
+pub const FIND_ALL: &str = "/myRegistry/findAllInstances";
+/// `GET`: instances with ages and states, as [`InstanceRecord`](crate::instance::InstanceRecord)s.
+pub const INSTANCES: &str = "/v1/instances";
+/// `GET`: changes as Server-Sent Events, see [`WatchEvent`](crate::instance::WatchEvent).
+pub const WATCH: &str = "/v1/watch";
+/// `GET`: the registry's own log as Server-Sent Events of [`LogLine`](crate::report::LogLine)s.
+pub const LOGS: &str = "/v1/logs";
+/// `GET`: is the process alive?
+pub const HEALTHZ: &str = "/healthz";
+/// `GET`: is the process ready to be used?
+pub const READYZ: &str = "/readyz";
+/// `GET`: OpenMetrics.
+pub const METRICS: &str = "/metrics";
+/// `GET` on a server: the OpenRPC document of its methods.
+pub const OPENRPC: &str = "/openrpc.json";
+
+/// Query name of the protocol an instance speaks.
+pub const PROTO: &str = "proto";
+/// The only protocol this product speaks, as older programs name it.
+pub const PROTO_JSON: &str = "json";
+/// Query name of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
+pub const BEATS: &str = "beats";
+/// Query name of [`LOGS`]: the lowest level wanted.
+pub const LEVEL: &str = "level";
+/// Query name of [`LOGS`]: a substring that lines must contain.
+pub const CONTAINS: &str = "contains";
+/// Query name of [`LOGS`]: how many recent lines come first.
+pub const RECENT: &str = "recent";
+
+/// Classic discovery: a list of names and defaults.
+pub const ALL_YOUR_METHODS: &str = "all_your_methods";
+/// Extended discovery: an OpenRPC document.
+pub const RPC_DISCOVER: &str = "rpc.discover";
+/// Counters and latencies, as [`ServerStats`](crate::report::ServerStats).
+pub const RPC_STATS: &str = "rpc.stats";
+/// A stream of [`LogLine`](crate::report::LogLine)s.
+pub const RPC_LOGS: &str = "rpc.logs";
+/// Health and dialect, as [`Health`](crate::report::Health).
+pub const RPC_HEALTH: &str = "rpc.health";
+/// No method of a user may have a name that begins so.
+pub const RESERVED_PREFIX: &str = "rpc.";

@@ -1,0 +1,156 @@
+//! What a daemon says about itself: health, statistics and log lines.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The answer to `rpc.health`. A client learns from it that a peer speaks the extended dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `draining` while the server ends.
+    pub status: HealthStatus,
+    /// The version of the extended dialect, [`WIRE_VERSION`](crate::WIRE_VERSION).
+    pub wire: u64,
+    /// The version of the program.
+    pub version: String,
+    /// Milliseconds since the server began to listen.
+    pub uptime_ms: u64,
+}
+
+/// Whether new calls are welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// They are.
+    Ok,
+    /// The server is ending: calls under way are answered, new ones refused.
+    Draining,
+}
+
+/// The answer to `rpc.stats`. Counts are since the server began to listen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerStats {
+    /// Milliseconds since the server began to listen.
+    pub uptime_ms: u64,
+    /// Connections open now.
+    pub connections: u64,
+    /// Connections accepted.
+    pub connections_accepted: u64,
+    /// Connections closed unheard because the limit was reached.
+    pub connections_refused: u64,
+    /// Calls under way now.
+    pub in_flight: u64,
+    /// Bytes that were not a message, and messages of the wrong shape.
+    pub malformed: u64,
+    /// Log lines lost because a writer could not keep up.
+    pub log_lines_dropped: u64,
+    /// Per method, in order of name; a call of an unknown method is counted under none.
+    pub methods: Vec<MethodStats>,
+}
+
+/// One method's share of [`ServerStats`]. Latencies are those of finished calls, in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MethodStats {
+    /// Its name.
+    pub name: String,
+    /// Calls begun.
+    pub calls: u64,
+    /// Calls that ended in a fault.
+    pub errors: u64,
+    /// Calls under way now.
+    pub in_flight: u64,
+    /// Replies too large for an older client's single read of 1,024 bytes.
+    pub unreadable_for_old_clients: u64,
+    /// Half of the calls were faster.
+    pub p50_us: u64,
+    /// 95 of 100 calls were faster.
+    pub p95_us: u64,
+    /// 99 of 100 calls were faster.
+    pub p99_us: u64,
+}
+
+/// Severity of a log line, in ascending order. Displays and travels in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// What a developer looks for.
+    Debug,
+    /// What an operator wants to know.
+    Info,
+    /// Something is off; the daemon goes on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Level {
+    /// Every level, ascending.
+    pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
+
+    /// The level of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One line of a daemon's log, as `rpc.logs` and `/v1/logs` stream it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Counts up by one per line of this daemon, so that a reader can see what it missed.
+    pub seq: u64,
+    /// Wall-clock time, milliseconds since 1970: for people, never for ordering.
+    pub at_ms: u64,
+    /// Severity.
+    pub level: Level,
+    /// The part of the program that speaks.
+    pub target: String,
+    /// The text, without control characters escaped: whoever shows it escapes it.
+    pub message: String,
+    /// What the text is about (`peer`, `method`, `instance`, `elapsed`).
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Value>,
+}
+
+impl LogLine {
+    /// Message and fields in one line: `text key=value key=value`.
+    pub fn text(&self) -> String {
+        let mut text = self.message.clone();
+        for (key, value) in &self.fields {
+            text.push(' ');
+            text.push_str(key);
+            text.push('=');
+            match value {
+                Value::String(value) => text.push_str(value),
+                other => text.push_str(&other.to_string()),
+            }
+        }
+        text
+    }
+
+    /// Whether it is at least as severe as `level` and contains `contains` (in any letter case).
+    pub fn matches(&self, level: Level, contains: &str) -> bool {
+        self.level >= level
+            && (contains.is_empty()
+                || self.text().to_lowercase().contains(&contains.to_lowercase()))
+    }
+}

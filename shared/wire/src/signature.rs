@@ -1,0 +1,264 @@
+//! What discovery lists: a method's name, parameters, types, defaults and docs, in the classic
+//! form every server has and as an OpenRPC document.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What a caller needs to know of a method.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Signature {
+    /// Its name.
+    pub name: String,
+    /// Its documentation; the first line is a summary. Empty when unknown.
+    pub doc: String,
+    /// Its parameters in order, required ones first.
+    pub parameters: Vec<Parameter>,
+    /// The JSON Schema of the result; `None` when unknown.
+    pub result: Option<Value>,
+    /// Whether it answers a stream of results.
+    pub stream: bool,
+}
+
+/// One parameter of a method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name, also as a keyword.
+    pub name: String,
+    /// Its JSON Schema; `true` (anything) when unknown.
+    pub schema: Value,
+    /// What it is when omitted; `None` makes it required.
+    pub default: Option<Value>,
+}
+
+impl Parameter {
+    /// A parameter that must be given.
+    pub fn required(name: impl Into<String>, schema: Value) -> Self {
+        Self { name: name.into(), schema, default: None }
+    }
+
+    /// A parameter that may be omitted.
+    pub fn optional(name: impl Into<String>, schema: Value, default: Value) -> Self {
+        Self { name: name.into(), schema, default: Some(default) }
+    }
+
+    /// Whether it must be given.
+    pub fn is_required(&self) -> bool {
+        self.default.is_none()
+    }
+}
+
+/// A discovery document that is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the peer's method list cannot be read: {0}")]
+pub struct NotAMethodList(pub String);
+
+/// The answer to `all_your_methods`.
+pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> Value {
+    let entry = |signature: &Signature| {
+        let required = signature.parameters.iter().filter(|p| p.is_required()).map(|p| &p.name);
+        let optional: Map<String, Value> = signature
+            .parameters
+            .iter()
+            .filter_map(|p| Some((p.name.clone(), p.default.clone()?)))
+            .collect();
+        json!({
+            "method_name": signature.name,
+            "method_args": required.collect::<Vec<_>>(),
+            "method_kwargs": optional,
+        })
+    };
+    signatures.into_iter().map(entry).collect()
+}
+
+/// Reads the answer to `all_your_methods`. Types are unknown, so every schema is `true`.
+///
+/// # Errors
+/// It is not a list of methods.
+pub fn from_classic(list: &Value) -> Result<Vec<Signature>, NotAMethodList> {
+    #[derive(Deserialize)]
+    struct Entry {
+        method_name: String,
+        #[serde(default)]
+        method_args: Vec<String>,
+        #[serde(default)]
+        method_kwargs: Map<String, Value>,
+    }
+    let entries = Vec::<Entry>::deserialize(list).map_err(|e| NotAMethodList(e.to_string()))?;
+    let signature = |entry: Entry| {
+        let anything = || Value::Bool(true);
+        let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
+        let optional =
+            entry.method_kwargs.into_iter().map(|(n, d)| Parameter::optional(n, anything(), d));
+        Signature {
+            name: entry.method_name,
+            parameters: required.chain(optional).collect(),
+            ..Signature::default()
+        }
+    };
+    Ok(entries.into_iter().map(signature).collect())
+}
+
+/// The OpenRPC document: the answer to `rpc.discover` and to `GET /openrpc.json`. A method that
+/// answers a stream carries `"x-stream": true`.
+pub fn to_openrpc<'a>(
+    title: &str,
+    version: &str,
+    signatures: impl IntoIterator<Item = &'a Signature>,
+) -> Value {
+    let parameter = |parameter: &Parameter| {
+        let mut schema = parameter.schema.clone();
+        if let Some(default) = &parameter.default {
+            if schema == Value::Bool(true) {
+                schema = json!({});
+            }
+            if let Some(schema) = schema.as_object_mut() {
+                schema.insert("default".to_owned(), default.clone());
+            }
+        }
+        json!({"name": parameter.name, "required": parameter.is_required(), "schema": schema})
+    };
+    let method = |signature: &Signature| {
+        let mut method = json!({
+            "name": signature.name,
+            "paramStructure": "either",
+            "params": signature.parameters.iter().map(parameter).collect::<Vec<_>>(),
+            "result": {
+                "name": "result",
+                "schema": signature.result.clone().unwrap_or(Value::Bool(true)),
+            },
+        });
+        if let Some(summary) = signature.doc.lines().next() {
+            method["summary"] = json!(summary);
+            method["description"] = json!(signature.doc);
+        }
+        if signature.stream {
+            method["x-stream"] = json!(true);
+        }
+        method
+    };
+    json!({
+        "openrpc": "1.3.2",
+        "info": {"title": title, "version": version},
+        "methods": signatures.into_iter().map(method).collect::<Vec<_>>(),
+    })
+}
+
+/// Reads an OpenRPC document.
+///
+/// # Errors
+/// It has no list of methods, or an entry is not one.
+pub fn from_openrpc(document: &Value) -> Result<Vec<Signature>, NotAMethodList> {
+    #[derive(Deserialize)]
+    struct Document {
+        methods: Vec<Method>,
+    }
+    #[derive(Deserialize)]
+    struct Method {
+        name: String,
+        #[serde(default)]
+        description: String,
+        #[serde(default)]
+        params: Vec<Param>,
+        #[serde(default)]
+        result: Option<Content>,
+        #[serde(default, rename = "x-stream")]
+        stream: bool,
+    }
+    #[derive(Deserialize)]
+    struct Param {
+        name: String,
+        #[serde(default)]
+        required: bool,
+        #[serde(default = "anything")]
+        schema: Value,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(default = "anything")]
+        schema: Value,
+    }
+    fn anything() -> Value {
+        Value::Bool(true)
+    }
+    let document = Document::deserialize(document).map_err(|e| NotAMethodList(e.to_string()))?;
+    let parameter = |param: Param| {
+        let mut schema = param.schema;
+        let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
+        // A document may leave an optional parameter without a default: omitted means null.
+        let default = if param.required { None } else { Some(default.unwrap_or_default()) };
+        if schema == json!({}) {
+            schema = anything();
+        }
+        Parameter { name: param.name, schema, default }
+    };
+    let signature = |method: Method| Signature {
+        name: method.name,
+        doc: method.description,
+        parameters: method.params.into_iter().map(parameter).collect(),
+        result: method.result.map(|content| content.schema),
+        stream: method.stream,
+    };
+    Ok(document.methods.into_iter().map(signature).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add() -> Signature {
+        Signature {
+            name: "add".to_owned(),
+            doc: "Adds.\n\nAll of them.".to_owned(),
+            parameters: vec![
+                Parameter::required("a", json!({"type": "number"})),
+                Parameter::required("b", json!({"type": "number"})),
+                Parameter::optional("c", json!({"type": "number"}), json!(10)),
+            ],
+            result: Some(json!({"type": "number"})),
+            stream: false,
+        }
+    }
+
+    #[test]
+    fn the_classic_list_is_that_of_the_older_system() {
+        assert_eq!(
+            to_classic([&add()]),
+            json!([{"method_name": "add", "method_args": ["a", "b"], "method_kwargs": {"c": 10}}])
+        );
+    }
+
+    #[test]
+    fn names_and_defaults_survive_the_classic_form() {
+        let read = from_classic(&to_classic([&add()])).unwrap();
+        let names: Vec<_> = read[0].parameters.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(read[0].parameters[2].default, Some(json!(10)));
+    }
+
+    #[test]
+    fn everything_survives_an_openrpc_document() {
+        let ticks = Signature {
+            name: "ticks".to_owned(),
+            stream: true,
+            result: Some(json!(true)),
+            ..Signature::default()
+        };
+        let document = to_openrpc("t", "1", [&add(), &ticks]);
+        assert_eq!(from_openrpc(&document).unwrap(), [add(), ticks]);
+    }
+
+    #[test]
+    fn a_default_of_null_is_kept() {
+        let mut optional = add();
+        optional.parameters = vec![Parameter::optional("x", json!(true), Value::Null)];
+        assert_eq!(from_openrpc(&to_openrpc("t", "1", [&optional])).unwrap(), [optional]);
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        for other in [json!(null), json!([1]), json!({"methods": [{}]})] {
+            assert!(from_openrpc(&other).is_err());
+            assert!(from_classic(&json!({"a": other})).is_err());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Fixtures and system tests: real processes, real sockets, port 0.

@@ -1,0 +1,2 @@
+//! System tests: the daemons as their users run them.
+fn main() {}
