@@ -1,0 +1,32 @@
+# rpcd and rpc-console in a small image that does not run as root.
+#
+#   docker build -t rpcd .
+#   docker run --rm -p 8089:8089 rpcd                       a server, no registry
+#   docker run --rm -it rpcd rpc-console --demo             the console
+#
+# Needs no BuildKit. `dist` is the profile for what is shipped: slower to build, smaller and faster
+# to run. For a quick try: --build-arg PROFILE=release.
+
+FROM rust:1.95-slim-bookworm AS build
+ARG PROFILE=dist
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --profile "$PROFILE" --package rpcd --package rpc-console \
+ && mkdir /out \
+ && cp "target/$PROFILE/rpcd" "target/$PROFILE/rpc-console" /out/ \
+ && strip /out/*
+
+FROM debian:bookworm-slim
+RUN useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin --uid 10001 rpcd
+COPY --from=build /out/ /usr/local/bin/
+# A config.ini mounted here is read.
+WORKDIR /etc/rpcd
+USER 10001
+EXPOSE 8089 9999
+# Which daemon of this container to ask; a container with another port sets another.
+ENV HEALTH_ADDRESS=127.0.0.1:8089
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD rpcd health "$HEALTH_ADDRESS"
+# A server answers what is in flight for up to 8 s: docker's own 10 s between SIGTERM and SIGKILL
+# suffice.
+STOPSIGNAL SIGTERM
+CMD ["rpcd", "serve", "-p", "8089", "--no-registry"]
