@@ -1,1 +1,19 @@
 //! Who is alive: an instance registry over HTTP.
+//!
+//! In reading order:
+//!
+//! - [`RegistryOptions`]: every limit and time, with its default.
+//! - [`Registry`]: bind an address, serve until told to end.
+//! - [`RegistryError`]: why there is no registry.
+//!
+//! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared answers; the
+//! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),
+//! and `http` is the only part that knows paths, status codes and axum.
+
+mod error;
+mod options;
+mod server;
+
+pub use error::RegistryError;
+pub use options::RegistryOptions;
+pub use server::Registry;
