@@ -1,1 +1,40 @@
 //! The client library: direct or through a registry, with balancing, deadlines and failover.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use rpc_client::{Client, ClientOptions};
+//!
+//! let client = Client::through_registry("http://127.0.0.1:9999", ClientOptions::default())?;
+//! let sum = client.call("add", (1, 2)).await?;
+//! println!("{sum}");
+//! client.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! In reading order:
+//!
+//! - [`Client`]: calls, streams, discovery; one call from the choice of an instance to its result.
+//! - [`ClientOptions`]: every limit and time, with its default.
+//! - [`Target`]: one address, or whatever a registry lists.
+//! - [`Request`] and [`Response`]: a call with everything that can be said about it.
+//! - [`CallError`]: why a call failed, told by who must act.
+//! - [`registry`]: the registry's HTTP routes, typed.
+//! - [`backoff`]: how long to wait before trying again.
+//! - [`blocking`]: the same calls without async.
+
+pub mod backoff;
+pub mod blocking;
+mod client;
+mod error;
+mod options;
+pub mod registry;
+mod request;
+mod target;
+
+pub use client::Client;
+pub use error::{CallError, ClientError, ErrorKind, Phase};
+pub use options::{Balance, ClientOptions, RetryOptions};
+pub use request::{CallStream, Dialect, KnownInstance, Request, Response, StreamItem, Timing};
+pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
+pub use rpc_wire::fault::{Code, Fault};
+pub use target::Target;

@@ -1,0 +1,164 @@
+//! The registry's HTTP routes, typed; they work against the older registry too.
+
+mod body;
+mod error;
+mod options;
+
+use reqwest::{Method, StatusCode, header};
+use rpc_wire::instance::{Instance, InstanceRecord};
+use rpc_wire::paths;
+use url::Url;
+
+pub use error::RegistryError;
+pub use options::RegistryOptions;
+
+/// Talks to one registry. Cheap to clone; connections are kept and shared.
+///
+/// The older registry answers HTTP/1.0 without `Content-Length` and knows only
+/// [`register`](Self::register), [`unregister`](Self::unregister) and
+/// [`find_all`](Self::find_all); the others answer [`RegistryError::Unsupported`] there.
+#[derive(Debug, Clone)]
+pub struct RegistryClient {
+    http: reqwest::Client,
+    base: Url,
+    options: RegistryOptions,
+}
+
+/// A list, or that it has not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum List {
+    /// The list, with its ETag where the registry gives one.
+    Changed {
+        /// What is registered.
+        instances: Vec<Instance>,
+        /// To be given next time.
+        etag: Option<String>,
+    },
+    /// It is still what the ETag stands for.
+    NotModified,
+}
+
+impl RegistryClient {
+    /// A client of the registry at `url`, for example `http://127.0.0.1:9999`. Nothing is sent.
+    ///
+    /// # Errors
+    /// It is not an `http` URL.
+    pub fn new(url: &str, options: RegistryOptions) -> Result<Self, RegistryError> {
+        let bad = |why: String| RegistryError::BadUrl { url: url.to_owned(), why };
+        let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
+        if base.scheme() != "http" || base.host().is_none() {
+            return Err(bad("it must begin with http:// and a host".to_owned()));
+        }
+        // Without no_proxy a proxy of the environment would capture the registry's traffic.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(options.idle)
+            .tcp_nodelay(true)
+            .tcp_keepalive(options.keepalive)
+            .build()
+            .map_err(|error| bad(error.to_string()))?;
+        Ok(Self { http, base, options })
+    }
+
+    /// Where the registry is.
+    pub fn url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Registers an instance, or renews it: registering again is the heartbeat. The answer is the
+    /// instance with status `true`.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub async fn register(&self, instance: &Instance) -> Result<Instance, RegistryError> {
+        self.post_instance(paths::REGISTER, instance).await
+    }
+
+    /// Removes an instance, also when it was not there.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub async fn unregister(&self, instance: &Instance) -> Result<Instance, RegistryError> {
+        self.post_instance(paths::UNREGISTER, instance).await
+    }
+
+    /// Every live instance that speaks `proto` (normally `json`).
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub async fn find_all(&self, proto: &str) -> Result<Vec<Instance>, RegistryError> {
+        match self.find_all_if_changed(proto, None).await? {
+            List::Changed { instances, .. } => Ok(instances),
+            List::NotModified => Ok(Vec::new()),
+        }
+    }
+
+    /// The same, unless it is still what `etag` stands for.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub async fn find_all_if_changed(
+        &self,
+        proto: &str,
+        etag: Option<&str>,
+    ) -> Result<List, RegistryError> {
+        let mut request = self.request(Method::GET, paths::FIND_ALL, &[(paths::PROTO, proto)]);
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && etag.is_some() {
+            return Ok(List::NotModified);
+        }
+        let response = self.successful(response).await?;
+        let etag = response.headers().get(header::ETAG);
+        let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let instances = self.json(response).await?;
+        Ok(List::Changed { instances, etag })
+    }
+
+    /// Every instance that speaks `proto`, with ages and states.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
+    pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryError> {
+        let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
+        let response = self.successful(self.send(request).await?).await?;
+        self.json(response).await
+    }
+
+    async fn post_instance(
+        &self,
+        path: &'static str,
+        instance: &Instance,
+    ) -> Result<Instance, RegistryError> {
+        let body = serde_json::to_vec(instance).map_err(|error| self.bad_answer(error))?;
+        let request = self
+            .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
+        let response = self.successful(self.send(request).await?).await?;
+        self.json(response).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        self.http.request(method, url).query(query).timeout(self.options.timeout)
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, RegistryError> {
+        request.send().await.map_err(|error| self.failed(&error))
+    }
+}
