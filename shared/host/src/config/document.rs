@@ -1,0 +1,48 @@
+//! The documented `config.ini`, written from the table of keys.
+
+use std::fmt::Write as _;
+
+use super::{KEYS, Key};
+
+const HEAD: &str = "\
+# Settings of rpcd and rpc-console, each at its default.
+#
+# A flag wins over the environment, the environment over this file, this file over the default.
+# The file is the one named by --config, else ./config.ini if there is one. The variable of a key
+# is RPCD_SECTION_KEY: RPCD_REGISTRY_HOST, RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL.
+# An unknown key or a bad value is an error. Comments take a whole line.
+# Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
+";
+
+const SECTIONS: [(&str, &str); 6] = [
+    ("registry", "Where servers and clients find the registry."),
+    ("registry-server", "The registry itself: rpcd registry."),
+    ("server", "The server: rpcd serve."),
+    ("client", "Whoever calls: rpcd call, methods, instances; rpc-console."),
+    ("log", "Logging of every program; the console never logs to its terminal."),
+    ("console", "The console: rpc-console."),
+];
+
+const NAMED: &str = "
+# Further registries, for rpc-console to choose from, one section each.
+# [registry.staging]
+# host = 10.0.0.5
+# port = 9999
+";
+
+/// The text of the documented `config.ini`: every key, what it does, and its default.
+pub fn document() -> String {
+    let mut out = HEAD.to_owned();
+    for (section, doc) in SECTIONS {
+        let _ = write!(out, "\n# {doc}\n[{section}]\n");
+        for key in KEYS.iter().filter(|key| key.section == section) {
+            let Key { name, doc, .. } = key;
+            let line = format!("{name} = {}", key.default_value());
+            let _ = write!(out, "# {doc}\n{}\n", line.trim_end());
+        }
+        if section == "registry" {
+            out.push_str(NAMED);
+        }
+    }
+    out
+}

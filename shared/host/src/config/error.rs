@@ -1,0 +1,40 @@
+//! What can be wrong with settings, said with its place.
+
+use std::path::Path;
+
+/// A setting that cannot be used. One line, for the person who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {file}: {reason}")]
+    Unreadable {
+        /// Its path.
+        file: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// A line of the file.
+    #[error("{file}:{line}: {message}")]
+    Line {
+        /// The file's path.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and what was probably meant.
+        message: String,
+    },
+    /// A variable of the environment.
+    #[error("environment variable {name}: {message}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unreadable { file: path.display().to_string(), reason: error.to_string() }
+    }
+}

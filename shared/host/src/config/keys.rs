@@ -1,0 +1,185 @@
+//! The one table of keys.
+
+use super::sections::{Config, RegistryAddress};
+use super::value::{
+    advertised, bytes, choice, count, depth, duration, folder, host, level, list, pause, port,
+    switch,
+};
+
+/// A key of `config.ini`.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The section, without brackets.
+    pub section: &'static str,
+    /// The name in it.
+    pub name: &'static str,
+    /// One sentence: what it does.
+    pub doc: &'static str,
+    /// Sets it from text, or says what was expected.
+    pub(super) read: fn(&mut Config, &str) -> Result<(), String>,
+    /// The text that would set it to what it is.
+    pub(super) show: fn(&Config) -> String,
+}
+
+impl Key {
+    /// Its environment variable: `RPCD_SECTION_KEY`.
+    pub fn variable(&self) -> String {
+        let section = self.section.to_uppercase().replace('-', "_");
+        format!("{}{section}_{}", super::ENVIRONMENT_PREFIX, self.name.to_uppercase())
+    }
+
+    /// Its default, as it is written in the file.
+    pub fn default_value(&self) -> String {
+        (self.show)(&Config::default())
+    }
+}
+
+/// `"key" kind field "doc"` for every key of a section.
+macro_rules! keys {
+    ($($section:literal $place:ident { $($name:ident: $kind:ident, $doc:literal;)* })*) => {
+        &[$($(Key {
+            section: $section,
+            name: stringify!($name),
+            doc: $doc,
+            read: |config, text| {
+                config.$place.$name = $kind::read(text)?;
+                Ok(())
+            },
+            show: |config| $kind::show(&config.$place.$name),
+        },)*)*]
+    };
+}
+
+/// Every key, in the order of the file.
+pub const KEYS: &[Key] = keys! {
+    "registry" registry {
+        host: host, "Where servers and clients find the registry: an IP address or a name.";
+        port: port, "The registry's port.";
+    }
+    "registry-server" registry_server {
+        listen: host, "Where it listens; :: takes IPv4 and IPv6.";
+        ttl: duration, "An instance expires this long after its last heartbeat.";
+        check_interval: duration, "How often expiry is checked.";
+        max_instances: count, "Instances in all.";
+        max_instances_per_peer: count, "Instances registered from one address beyond loopback.";
+        max_body: bytes, "A request's body.";
+        max_host: count, "Bytes of an instance's host.";
+        max_parameters: bytes, "An instance's parameters, written as JSON.";
+        max_connections: count, "Connections at once; one more is closed and counted.";
+        max_watchers: count, "Event streams (/v1/watch, /v1/logs) at once.";
+        header_timeout: duration, "For the head of a request to arrive.";
+        allowed_origins: list, "Web pages that may send requests: http://HOST:PORT, …; none by default.";
+    }
+    "server" server {
+        listen: host, "Where it listens; :: takes IPv4 and IPv6.";
+        announce: switch, "Whether it registers (--no-registry: it does not).";
+        advertise: advertised, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
+        heartbeat: duration, "Between heartbeats.";
+        drain: pause, "To answer what is in flight when it ends.";
+        default_deadline: duration, "For a call that brings no deadline of its own.";
+        max_request: bytes, "A request.";
+        max_nesting: depth, "Brackets inside brackets in a request, 128 at most.";
+        incomplete_request: duration, "For a request that has begun to be whole.";
+        max_calls_per_connection: count, "Calls in flight on one connection.";
+        max_calls: count, "Calls in flight in all.";
+        max_unwritten: bytes, "Unwritten replies of a connection; beyond, nothing more is read from it.";
+        max_connections: count, "Connections at once; one more is closed and counted.";
+        idle: duration, "An unused connection is closed after this time.";
+        allowed_origins: list, "Web pages that may send HTTP requests: http://HOST:PORT, …; none by default.";
+    }
+    "client" client {
+        timeout: duration, "For a call: to connect, send, wait and receive.";
+        balance: choice, "random, round_robin, weighted_random or least_in_flight.";
+        refresh: duration, "Between looks at the registry.";
+        max_reply: bytes, "A reply.";
+        max_list: bytes, "The registry's list of instances.";
+        max_sse_line: bytes, "A line of an event stream.";
+        classic_connections: count, "Sockets to one older server.";
+        classic_idle: duration, "An unused socket to an older server is closed after this time.";
+        idle: duration, "Any other unused connection is closed after this time.";
+    }
+    "log" log {
+        level: level, "off, error, warn, info, debug or trace; by target: info,rpc_server=debug.";
+        format: choice, "text, or json: one object per line.";
+        save: switch, "Whether daily files are written.";
+        dir: folder, "Their folder.";
+        max_files: count, "Daily files kept.";
+        ring_lines: count, "Lines kept in memory per daemon, for whoever streams the log.";
+        ring_bytes: bytes, "Memory for them, roughly.";
+        writer_lines: count, "Lines that may wait for the terminal or the file; beyond, lines are dropped and counted.";
+        line_bytes: bytes, "One line's message and fields; the rest is cut off.";
+    }
+    "console" console {
+        theme: choice, "auto, dark, light or mono.";
+        glyphs: choice, "unicode, or ascii.";
+        mouse: switch, "Whether the console takes the mouse.";
+        log_lines: count, "Log lines kept.";
+        event_lines: count, "Events kept.";
+        history: count, "Calls kept.";
+    }
+};
+
+/// A section that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section<'a> {
+    Plain(&'a str),
+    /// `[registry.NAME]`.
+    Registry(&'a str),
+}
+
+pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
+    if KEYS.iter().any(|key| key.section == name) {
+        return Ok(Section::Plain(name));
+    }
+    if let Some(registry) = name.strip_prefix("registry.") {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        return if !registry.is_empty() && registry.len() <= 64 && registry.chars().all(allowed) {
+            Ok(Section::Registry(registry))
+        } else {
+            Err(format!("bad section [{name}]: a registry's name has 1 to 64 of a-z A-Z 0-9 . _ -"))
+        };
+    }
+    Err(unknown(&format!("unknown section [{name}]"), name, KEYS.iter().map(|key| key.section)))
+}
+
+pub(super) fn known_key(section: Section<'_>, name: &str) -> Result<&'static Key, String> {
+    let (shown, table) = match section {
+        Section::Plain(section) => (section.to_owned(), section),
+        Section::Registry(registry) => (format!("registry.{registry}"), "registry"),
+    };
+    let keys = || KEYS.iter().filter(|key| key.section == table);
+    keys().find(|key| key.name == name).ok_or_else(|| {
+        unknown(&format!("unknown key {name:?} in [{shown}]"), name, keys().map(|key| key.name))
+    })
+}
+
+/// Sets a key of `[registry]` in another address.
+pub(super) fn read_address(
+    address: &mut RegistryAddress,
+    key: &Key,
+    text: &str,
+) -> Result<(), String> {
+    let mut config = Config { registry: address.clone(), ..Config::default() };
+    (key.read)(&mut config, text)?;
+    *address = config.registry;
+    Ok(())
+}
+
+fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("{what}; did you mean {near:?}?"),
+        None => what.to_owned(),
+    }
+}
+
+/// What was probably meant by `name`: the most alike of `known`, if any is alike enough.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A comparison costs the product of the lengths; nobody means a name that long.
+    if name.len() > 100 {
+        return None;
+    }
+    let alike = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
+    let lower = |name: &'a str| (alike(&name.to_lowercase()), name);
+    let (distance, best) = known.into_iter().map(lower).min_by_key(|(distance, _)| *distance)?;
+    (distance <= (name.chars().count() / 3).max(1)).then_some(best)
+}

@@ -1,0 +1,209 @@
+//! Logging through `tracing`: to the terminal, to rolling files, and to bounded rings, one per
+//! daemon of the process, that `rpc.logs` and `/v1/logs` stream.
+//!
+//! Writers never hold up the program: a line that finds their queue full is dropped and counted.
+//! Text from strangers is shown with its control characters escaped; the rings keep it raw.
+
+mod layer;
+mod level;
+mod line;
+mod ring;
+mod show;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rpc_wire::report::Level;
+use tracing::{Dispatch, Span};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::Registry;
+
+pub use crate::config::LogFormat;
+use layer::{LineLayer, Rings, Sink};
+pub use level::{BadLevel, check_level};
+pub use ring::{DEFAULT_RING_BYTES, Followed, LogFollower, LogRing};
+use ring::{Lost, RingOptions};
+pub use show::escape_controls;
+
+/// What is logged and where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// A level (`info`) or levels by target (`info,rpc_server=debug`). Default `info`.
+    pub level: String,
+    /// How lines look on the terminal and in files. Default text.
+    pub format: LogFormat,
+    /// Whether lines go to the terminal (stderr). Default true; never for a program that draws.
+    pub terminal: bool,
+    /// The folder for daily files; `None`, the default, writes none.
+    pub save: Option<PathBuf>,
+    /// How file names begin: `PREFIX.2026-11-22.log`. Default `rpcd`.
+    pub file_prefix: String,
+    /// Daily files kept. Default 7.
+    pub max_files: usize,
+    /// Lines each daemon's ring holds. Default 10,000.
+    pub ring_lines: usize,
+    /// Bytes each daemon's ring holds, measured roughly. Default 16 MiB.
+    pub ring_bytes: usize,
+    /// Lines that may wait for the terminal or the file before more are dropped. Default 16,384.
+    pub writer_lines: usize,
+    /// Bytes of one line's message and fields; the rest is cut off. Default 16 KiB.
+    pub line_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+            terminal: true,
+            save: None,
+            file_prefix: "rpcd".to_owned(),
+            max_files: 7,
+            ring_lines: 10_000,
+            ring_bytes: DEFAULT_RING_BYTES,
+            writer_lines: 16_384,
+            line_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// Logging cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is not one.
+    #[error(transparent)]
+    Level(#[from] BadLevel),
+    /// The folder for log files cannot be used.
+    #[error("cannot write log files in {}: {reason}; choose another with --log-dir", dir.display())]
+    Files {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// This process logs already.
+    #[error("logging was set up already in this process")]
+    AlreadySetUp,
+}
+
+/// Begins to log, for the whole process.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn init(options: &LogOptions) -> Result<Logging, LogError> {
+    let (logging, dispatch) = Logging::build(options)?;
+    tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadySetUp)?;
+    Ok(logging)
+}
+
+/// Logging under way. Keep it to the end of main: dropping it writes out what waits (for at most
+/// a second or so) and ends the followers of its rings.
+#[derive(Debug)]
+pub struct Logging {
+    rings: Arc<Rings>,
+    lost: Lost,
+    _writers: Vec<WorkerGuard>,
+}
+
+impl Logging {
+    /// Logging and the dispatcher that feeds it, not installed: for tests, with
+    /// [`tracing::dispatcher::with_default`].
+    ///
+    /// # Errors
+    /// See [`LogError`].
+    pub fn build(options: &LogOptions) -> Result<(Self, Dispatch), LogError> {
+        let filter = level::filter(&options.level)?;
+        let lost = Lost::default();
+        let rings = Arc::new(Rings::new(RingOptions {
+            lines: options.ring_lines,
+            bytes: options.ring_bytes,
+            level: level::lowest(&filter),
+            lost: lost.clone(),
+        }));
+        let mut writers = Vec::new();
+        let mut sinks = Vec::new();
+        let mut queued = |writer: NonBlocking, guard: WorkerGuard, colour: bool| {
+            lost.watch(writer.error_counter());
+            writers.push(guard);
+            sinks.push(Sink { writer, colour, format: options.format });
+        };
+        if options.terminal {
+            let (writer, guard) = queue(options, "log-terminal", std::io::stderr());
+            queued(writer, guard, show::terminal_takes_colour());
+        }
+        if let Some((writer, guard)) = files(options)? {
+            queued(writer, guard, false);
+        }
+        let layer = LineLayer::new(Arc::clone(&rings), sinks, options.line_bytes, lost.clone());
+        let dispatch = Dispatch::new(Registry::default().with(filter).with(layer));
+        Ok((Self { rings, lost, _writers: writers }, dispatch))
+    }
+
+    /// The ring of the daemon of that name, as in [`daemon_span`]; made if there is none yet.
+    pub fn ring(&self, daemon: &str) -> LogRing {
+        self.rings.of(daemon)
+    }
+
+    /// Lines that the terminal and the files could not take.
+    pub fn dropped(&self) -> u64 {
+        self.lost.total()
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.rings.close();
+    }
+}
+
+/// A span that names a daemon: events inside it (in the nearest such span) go to the ring of that
+/// name, all others to the ring named `""`.
+///
+/// Give it to every task of the daemon (`tracing::Instrument`); a spawned task does not inherit.
+pub fn daemon_span(daemon: &str) -> Span {
+    // At the highest level, so that no filter separates a daemon from its ring.
+    tracing::error_span!(target: layer::DAEMON_TARGET, layer::DAEMON_SPAN, daemon)
+}
+
+/// The level of a `tracing` event as it travels.
+pub(crate) fn wire_level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::TRACE => Level::Trace,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::ERROR => Level::Error,
+    }
+}
+
+fn queue(
+    options: &LogOptions,
+    thread: &str,
+    writer: impl std::io::Write + Send + 'static,
+) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(options.writer_lines.max(1))
+        .thread_name(thread)
+        .finish(writer)
+}
+
+fn files(options: &LogOptions) -> Result<Option<(NonBlocking, WorkerGuard)>, LogError> {
+    let Some(dir) = &options.save else { return Ok(None) };
+    let cannot = |reason: String| LogError::Files { dir: dir.clone(), reason };
+    std::fs::create_dir_all(dir).map_err(|error| cannot(error.to_string()))?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix(&options.file_prefix)
+        .filename_suffix("log")
+        // It deletes one too many when today's file is there already.
+        .max_log_files(options.max_files.max(1) + 1)
+        .build(dir)
+        .map_err(|error| cannot(error.to_string()))?;
+    Ok(Some(queue(options, "log-file", appender)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,397 @@
+//! A bounded ring of log lines that any number of readers can follow.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::Stream;
+use rpc_wire::report::{Level, LogLine};
+
+/// What a ring holds at most, and what it tells about itself.
+#[derive(Debug, Clone)]
+pub(super) struct RingOptions {
+    /// Lines held.
+    pub(super) lines: usize,
+    /// Bytes held, measured roughly.
+    pub(super) bytes: usize,
+    /// The lowest level that gets here.
+    pub(super) level: Level,
+    /// Lines that the process's writers (terminal, file) lost.
+    pub(super) lost: Lost,
+}
+
+/// Bytes a ring holds at most unless configured otherwise.
+pub const DEFAULT_RING_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many lines a follower looks at before it lets other tasks run.
+const BATCH: usize = 128;
+
+/// The recent lines of one daemon. Cheap to clone: all clones are the same ring.
+///
+/// When it is full the oldest lines go; a follower that had not read them is told how many.
+#[derive(Debug, Clone)]
+pub struct LogRing {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: RingOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<Arc<LogLine>>,
+    bytes: usize,
+    /// The number of the next line.
+    next: u64,
+    closed: bool,
+    last_follower: u64,
+    /// Followers that wait for the next line, by their number.
+    waiting: HashMap<u64, Waker>,
+}
+
+impl LogRing {
+    /// An empty ring of at most `capacity` lines (and [`DEFAULT_RING_BYTES`]), outside any
+    /// [`Logging`](super::Logging).
+    pub fn new(capacity: usize) -> Self {
+        Self::with(RingOptions {
+            lines: capacity,
+            bytes: DEFAULT_RING_BYTES,
+            level: Level::Info,
+            lost: Lost::default(),
+        })
+    }
+
+    pub(super) fn with(options: RingOptions) -> Self {
+        Self { shared: Arc::new(Shared { options, state: Mutex::default() }) }
+    }
+
+    /// Appends a line; its `seq` is set here.
+    pub fn push(&self, mut line: LogLine) {
+        let woken = {
+            let mut state = self.shared.lock();
+            if state.closed {
+                return;
+            }
+            line.seq = state.next;
+            state.next += 1;
+            state.bytes += size(&line);
+            state.lines.push_back(Arc::new(line));
+            state.make_room(&self.shared.options);
+            std::mem::take(&mut state.waiting)
+        };
+        // Outside the lock: a waker runs somebody else's code.
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Follows the ring: first the last `recent` lines that match, then every new one that does.
+    /// A line matches when it is at least as severe as `level` and contains `contains` in any
+    /// letter case (empty: all do).
+    pub fn follow(&self, recent: usize, level: Level, contains: &str) -> LogFollower {
+        let (lines, next, id) = {
+            let mut state = self.shared.lock();
+            state.last_follower += 1;
+            (state.lines.clone(), state.next, state.last_follower)
+        };
+        let matching = lines.into_iter().rev().filter(|line| line.matches(level, contains));
+        let mut ready: VecDeque<_> = matching.take(recent).collect();
+        ready.make_contiguous().reverse();
+        LogFollower {
+            shared: Arc::clone(&self.shared),
+            id,
+            ready,
+            next,
+            dropped: 0,
+            level,
+            contains: contains.to_owned(),
+        }
+    }
+
+    /// The last `count` lines, oldest first.
+    pub fn recent(&self, count: usize) -> Vec<LogLine> {
+        let lines = self.shared.lock().lines.clone();
+        let skip = lines.len().saturating_sub(count);
+        lines.iter().skip(skip).map(|line| LogLine::clone(line)).collect()
+    }
+
+    /// Lines that the process's writers (terminal, file) lost because they could not keep up.
+    /// What a follower lost is told to that follower.
+    pub fn dropped(&self) -> u64 {
+        self.shared.options.lost.total()
+    }
+
+    /// The lowest level that can be in here, as the process is configured.
+    pub fn level(&self) -> Level {
+        self.shared.options.level
+    }
+
+    /// No more lines: followers read what is there and end.
+    pub fn close(&self) {
+        let woken = {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            std::mem::take(&mut state.waiting)
+        };
+        woken.into_values().for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn make_room(&mut self, options: &RingOptions) {
+        // The newest line stays even where it alone is over the limit of bytes.
+        while self.lines.len() > options.lines.max(1)
+            || (self.bytes > options.bytes && self.lines.len() > 1)
+        {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= size(&oldest);
+        }
+    }
+
+    /// The number of the oldest line held.
+    fn oldest(&self) -> u64 {
+        self.next - self.lines.len() as u64
+    }
+}
+
+/// Roughly the memory of a line.
+fn size(line: &LogLine) -> usize {
+    let fields: usize = line.fields.iter().map(|(k, v)| k.len() + 64 + text_length(v)).sum();
+    128 + line.target.len() + line.message.len() + fields
+}
+
+fn text_length(value: &serde_json::Value) -> usize {
+    value.as_str().map_or(0, str::len)
+}
+
+/// A reader of a [`LogRing`]. Dropping it ends the following.
+#[derive(Debug)]
+pub struct LogFollower {
+    shared: Arc<Shared>,
+    id: u64,
+    /// Lines taken from the ring, not yet looked at or handed out.
+    ready: VecDeque<Arc<LogLine>>,
+    /// The number of the first line not taken.
+    next: u64,
+    /// Lost since the last line handed out.
+    dropped: u64,
+    level: Level,
+    contains: String,
+}
+
+/// A line, and what was lost just before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Followed {
+    /// The line.
+    pub line: LogLine,
+    /// Lines the ring gave up before this follower read them, whether or not they would have
+    /// matched.
+    pub dropped: u64,
+}
+
+impl LogFollower {
+    /// The next matching line; waits for it. `None` when the ring is closed and read out.
+    pub async fn next(&mut self) -> Option<Followed> {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Followed>> {
+        if let Some(found) = self.next_ready() {
+            return Poll::Ready(Some(found));
+        }
+        {
+            let mut state = self.shared.lock();
+            let oldest = state.oldest();
+            self.dropped += oldest.saturating_sub(self.next);
+            self.next = self.next.max(oldest);
+            let skip = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
+            self.ready.extend(state.lines.iter().skip(skip).take(BATCH).cloned());
+            self.next += self.ready.len() as u64;
+            if self.ready.is_empty() {
+                if state.closed {
+                    return Poll::Ready(None);
+                }
+                state.waiting.insert(self.id, context.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        match self.next_ready() {
+            Some(found) => Poll::Ready(Some(found)),
+            None => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<Followed> {
+        while let Some(line) = self.ready.pop_front() {
+            if line.matches(self.level, &self.contains) {
+                let dropped = std::mem::take(&mut self.dropped);
+                return Some(Followed { line: LogLine::clone(&line), dropped });
+            }
+        }
+        None
+    }
+}
+
+impl Stream for LogFollower {
+    type Item = Followed;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Followed>> {
+        self.poll(context)
+    }
+}
+
+impl Drop for LogFollower {
+    fn drop(&mut self) {
+        self.shared.lock().waiting.remove(&self.id);
+    }
+}
+
+/// Counts what the writers of a process lost.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lost {
+    writers: Arc<Mutex<Vec<tracing_appender::non_blocking::ErrorCounter>>>,
+    other: Arc<AtomicU64>,
+}
+
+impl Lost {
+    pub(super) fn watch(&self, writer: tracing_appender::non_blocking::ErrorCounter) {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).push(writer);
+    }
+
+    pub(super) fn one(&self) {
+        self.other.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost: usize = writers.iter().map(|writer| writer.dropped_lines()).sum();
+        lost as u64 + self.other.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+
+    fn line(level: Level, message: &str) -> LogLine {
+        LogLine {
+            seq: 0,
+            at_ms: 0,
+            level,
+            target: "t".to_owned(),
+            message: message.to_owned(),
+            fields: serde_json::Map::new(),
+        }
+    }
+
+    fn messages(lines: &[LogLine]) -> Vec<&str> {
+        lines.iter().map(|line| line.message.as_str()).collect()
+    }
+
+    #[test]
+    fn a_full_ring_forgets_the_oldest_and_keeps_counting() {
+        let ring = LogRing::new(3);
+        for message in ["a", "b", "c", "d", "e"] {
+            ring.push(line(Level::Info, message));
+        }
+        assert_eq!(messages(&ring.recent(10)), ["c", "d", "e"]);
+        assert_eq!(messages(&ring.recent(1)), ["e"]);
+        assert_eq!(ring.recent(1)[0].seq, 4);
+    }
+
+    #[test]
+    fn bytes_are_bounded_as_well_as_lines() {
+        let ring = LogRing::with(RingOptions {
+            lines: 1000,
+            bytes: 10_000,
+            level: Level::Info,
+            lost: Lost::default(),
+        });
+        for _ in 0..100 {
+            ring.push(line(Level::Info, &"x".repeat(4000)));
+        }
+        assert_eq!(ring.recent(1000).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_follower_gets_the_recent_matching_lines_and_then_the_new_ones() {
+        let ring = LogRing::new(100);
+        for n in 0..10 {
+            ring.push(line(Level::Info, &format!("old {n}")));
+            ring.push(line(Level::Debug, &format!("noise {n}")));
+        }
+        let mut follower = ring.follow(2, Level::Info, "OLD");
+        assert_eq!(follower.next().await.unwrap().line.message, "old 8");
+        assert_eq!(follower.next().await.unwrap().line.message, "old 9");
+        let later = ring.clone();
+        let writer = tokio::spawn(async move {
+            later.push(line(Level::Error, "other"));
+            later.push(line(Level::Error, "older"));
+        });
+        let found = follower.next().await.unwrap();
+        assert_eq!((found.line.message.as_str(), found.dropped), ("older", 0));
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_lags_is_told_how_much_it_lost() {
+        let ring = LogRing::new(5);
+        let mut follower = ring.follow(0, Level::Trace, "");
+        for n in 0..12 {
+            ring.push(line(Level::Info, &n.to_string()));
+        }
+        let found = follower.next().await.unwrap();
+        assert_eq!((found.line.message.as_str(), found.dropped), ("7", 7));
+        assert_eq!(follower.next().await.unwrap().dropped, 0);
+    }
+
+    #[tokio::test]
+    async fn a_closed_ring_is_read_out_and_ends() {
+        let ring = LogRing::new(5);
+        ring.push(line(Level::Info, "last"));
+        let follower = ring.follow(5, Level::Trace, "");
+        ring.close();
+        ring.push(line(Level::Info, "too late"));
+        let lines: Vec<_> = follower.collect().await;
+        assert_eq!(lines.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_lines_that_do_not_match_do_not_keep_other_tasks_waiting() {
+        let ring = LogRing::new(10_000);
+        let mut follower = ring.follow(0, Level::Trace, "needle");
+        for _ in 0..5000 {
+            ring.push(line(Level::Info, "hay"));
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(follower.poll(&mut context).is_pending());
+        assert_eq!(follower.next, BATCH as u64, "one turn looks at one batch");
+        ring.push(line(Level::Info, "needle"));
+        assert_eq!(follower.next().await.unwrap().line.message, "needle");
+    }
+
+    #[test]
+    fn a_follower_that_went_away_leaves_nothing_behind() {
+        let ring = LogRing::new(5);
+        let mut follower = ring.follow(0, Level::Trace, "");
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(follower.poll(&mut context).is_pending());
+        assert_eq!(ring.shared.lock().waiting.len(), 1);
+        drop(follower);
+        assert!(ring.shared.lock().waiting.is_empty());
+    }
+}

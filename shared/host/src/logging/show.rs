@@ -1,0 +1,152 @@
+//! A line as a terminal or a file gets it: text or JSON, nothing in it that could steer a terminal.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rpc_wire::report::{Level, LogLine};
+use serde_json::Value;
+
+use super::LogFormat;
+
+/// The line as bytes to write, newline included.
+pub(super) fn render(line: &LogLine, format: LogFormat, colour: bool) -> String {
+    let mut out = match format {
+        LogFormat::Text => text(line, colour),
+        LogFormat::Json => json(line),
+    };
+    out.push('\n');
+    out
+}
+
+/// Whether stderr is a terminal whose user wants colours.
+pub(super) fn terminal_takes_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// `text` with every character escaped that could steer a terminal, break the line or reorder it
+/// (controls, bidirectional marks): `\n`, `\u{1b}`.
+pub fn escape_controls(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out.into()
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn text(line: &LogLine, colour: bool) -> String {
+    let (paint, dim, plain) = match (colour, line.level) {
+        (false, _) => ("", "", ""),
+        (true, Level::Error) => ("\x1b[31m", "\x1b[2m", "\x1b[0m"),
+        (true, Level::Warn) => ("\x1b[33m", "\x1b[2m", "\x1b[0m"),
+        (true, Level::Info) => ("\x1b[32m", "\x1b[2m", "\x1b[0m"),
+        (true, _) => ("\x1b[34m", "\x1b[2m", "\x1b[0m"),
+    };
+    let level = line.level.as_str().to_uppercase();
+    let mut out = format!(
+        "{dim}{}{plain} {paint}{level:>5}{plain} {dim}{}:{plain} {}",
+        time(line.at_ms),
+        escape_controls(&line.target),
+        escape_controls(&line.message),
+    );
+    for (key, value) in &line.fields {
+        let _ = write!(out, " {dim}{}={plain}", escape_controls(key));
+        match value {
+            // Quoted where it would not read as one word.
+            Value::String(value) if value.is_empty() || value.contains([' ', '"', '=']) => {
+                let _ =
+                    write!(out, "{}", escape_controls(&Value::from(value.as_str()).to_string()));
+            }
+            Value::String(value) => out.push_str(&escape_controls(value)),
+            other => {
+                let _ = write!(out, "{other}");
+            }
+        }
+    }
+    out
+}
+
+fn json(line: &LogLine) -> String {
+    let object = serde_json::json!({
+        "time": time(line.at_ms),
+        "level": line.level.as_str(),
+        "target": line.target,
+        "message": line.message,
+        "fields": line.fields,
+    })
+    .to_string();
+    // JSON escapes the controls below U+0020 only; the others stand inside strings.
+    if !object.contains(steers) {
+        return object;
+    }
+    let mut out = String::with_capacity(object.len() + 16);
+    for c in object.chars() {
+        if steers(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn time(at_ms: u64) -> String {
+    // Beyond the year 9999 the formatter refuses; such a clock is wrong anyway.
+    const LAST: u64 = 253_402_300_799_000;
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST));
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hostile() -> LogLine {
+        let mut fields = serde_json::Map::new();
+        fields.insert("peer".to_owned(), "a b\x1b]0;x\x07\u{9b}31m".into());
+        fields.insert("n".to_owned(), 5.into());
+        LogLine {
+            seq: 1,
+            at_ms: 1_000,
+            level: Level::Warn,
+            target: "rpc".to_owned(),
+            message: "hi\x1b[2J\nfake line\u{202e}".to_owned(),
+            fields,
+        }
+    }
+
+    #[test]
+    fn a_strangers_text_cannot_steer_the_terminal_or_forge_a_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let shown = render(&hostile(), format, false);
+            assert!(!shown.trim_end_matches('\n').contains(steers), "{shown:?}");
+        }
+        assert_eq!(
+            render(&hostile(), LogFormat::Text, false),
+            "1970-01-01T00:00:01.000Z  WARN rpc: hi\\u{1b}[2J\\nfake line\\u{202e} \
+             n=5 peer=\"a b\\u001b]0;x\\u0007\\u{9b}31m\"\n"
+        );
+    }
+
+    #[test]
+    fn json_lines_read_back_as_what_was_logged() {
+        let shown = render(&hostile(), LogFormat::Json, false);
+        let read: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read["message"], hostile().message);
+        assert_eq!(read["fields"]["peer"], hostile().fields["peer"]);
+    }
+
+    #[test]
+    fn the_largest_time_is_shown_somehow() {
+        let line = LogLine { at_ms: u64::MAX, ..hostile() };
+        assert!(render(&line, LogFormat::Text, true).contains("9999-12-31"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Events on their way to rings and files.
+
+use super::*;
+use tracing::dispatcher::with_default;
+
+fn quiet() -> LogOptions {
+    LogOptions { terminal: false, ..LogOptions::default() }
+}
+
+fn logged(options: &LogOptions, work: impl FnOnce(&Logging)) -> Logging {
+    let (logging, dispatch) = Logging::build(options).unwrap();
+    with_default(&dispatch, || work(&logging));
+    logging
+}
+
+fn texts(ring: &LogRing) -> Vec<String> {
+    ring.recent(100).iter().map(rpc_wire::report::LogLine::text).collect()
+}
+
+#[test]
+fn every_daemon_has_its_own_lines() {
+    let logging = logged(&quiet(), |_| {
+        tracing::info!("nobody's");
+        daemon_span("registry").in_scope(|| {
+            tracing::info!(n = 1, "the registry's");
+            daemon_span("server:1").in_scope(|| tracing::info!("the inner one's"));
+        });
+    });
+    assert_eq!(texts(&logging.ring("")), ["nobody's"]);
+    assert_eq!(texts(&logging.ring("registry")), ["the registry's n=1"]);
+    assert_eq!(texts(&logging.ring("server:1")), ["the inner one's"]);
+}
+
+#[test]
+fn a_filter_never_separates_a_daemon_from_its_ring() {
+    for level in ["error", "rpc_host=error"] {
+        let options = LogOptions { level: level.to_owned(), ..quiet() };
+        let logging = logged(&options, |_| {
+            daemon_span("d").in_scope(|| tracing::error!("down"));
+        });
+        assert_eq!(texts(&logging.ring("d")), ["down"], "{level}");
+    }
+}
+
+#[test]
+fn lines_below_the_level_go_nowhere() {
+    let options = LogOptions { level: "info,rpc_host=warn".to_owned(), ..quiet() };
+    let logging = logged(&options, |_| {
+        tracing::debug!("no");
+        tracing::info!("no");
+        tracing::warn!("yes");
+        tracing::info!(target: "hyper::proto", "chatter");
+        tracing::info!(target: "other", "yes too");
+    });
+    assert_eq!(texts(&logging.ring("")), ["yes", "yes too"]);
+    assert_eq!(logging.ring("").level(), Level::Info);
+}
+
+#[test]
+fn a_line_carries_the_fields_of_the_spans_around_it() {
+    let logging = logged(&quiet(), |_| {
+        let outer = tracing::info_span!("connection", peer = "p", method = tracing::field::Empty);
+        let _outer = outer.enter();
+        outer.record("method", "add");
+        tracing::info_span!("call", id = 7, peer = "nearer").in_scope(|| {
+            tracing::info!(id = 8, "answered");
+        });
+    });
+    assert_eq!(texts(&logging.ring("")), ["answered id=8 method=add peer=nearer"]);
+}
+
+#[test]
+fn a_huge_line_is_cut_at_a_whole_character() {
+    let options = LogOptions { line_bytes: 10, ..quiet() };
+    let logging = logged(&options, |_| tracing::info!(more = "lost", "{}", "ä".repeat(1000)));
+    assert_eq!(texts(&logging.ring("")), ["äääää… more=…"]);
+}
+
+#[test]
+fn a_ring_keeps_the_raw_text() {
+    let logging = logged(&quiet(), |_| tracing::info!("\x1b[2J"));
+    assert_eq!(texts(&logging.ring("")), ["\x1b[2J"]);
+}
+
+#[test]
+fn saved_lines_are_in_the_file_when_logging_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        LogOptions { save: Some(dir.path().join("deep/logs")), format: LogFormat::Json, ..quiet() };
+    drop(logged(&options, |_| tracing::info!(peer = "1.2.3.4", "saved")));
+    let files: Vec<_> = std::fs::read_dir(dir.path().join("deep/logs")).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let path = files[0].as_ref().unwrap().path();
+    assert!(path.file_name().unwrap().to_str().unwrap().starts_with("rpcd."), "{path:?}");
+    let text = std::fs::read_to_string(path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&line["message"], &line["fields"]["peer"]), (&"saved".into(), &"1.2.3.4".into()));
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_an_error_with_a_way_out() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = LogOptions { save: Some(file.path().join("x")), ..quiet() };
+    let error = Logging::build(&options).unwrap_err().to_string();
+    assert!(error.contains("--log-dir"), "{error}");
+}
+
+#[test]
+fn daemons_without_number_share_one_ring() {
+    let logging = logged(&quiet(), |logging| {
+        for n in 0..1000 {
+            logging.ring(&n.to_string());
+        }
+        daemon_span("one more").in_scope(|| tracing::info!("shared"));
+    });
+    assert_eq!(texts(&logging.ring("")), ["shared"]);
+}
+
+#[test]
+fn followers_end_when_logging_does() {
+    let (logging, _) = Logging::build(&quiet()).unwrap();
+    let mut follower = logging.ring("d").follow(0, Level::Trace, "");
+    drop(logging);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(follower.next()), None);
+}
