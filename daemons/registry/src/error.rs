@@ -23,3 +23,35 @@ pub enum RegistryError {
         source: io::Error,
     },
 }
+
+/// Why one request is not done. The text goes into the answer's `error`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The sender: what and where.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The sender: the body is over the limit, in bytes.
+    #[error("body: larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// The sender: the body did not come in time.
+    #[error("body: did not arrive in time")]
+    BodyTimeout,
+    /// The sender: a body that is not JSON by its own account.
+    #[error("content-type: must be application/json")]
+    NotJson,
+    /// Whoever made a web page: it may not use this registry.
+    #[error("origin: not allowed to use this registry")]
+    Origin,
+    /// The sender: no such route.
+    #[error("Not Found")]
+    NotFound,
+    /// The peer's owner: it registered as many instances as one address may.
+    #[error("instance: this address has registered {0} instances, as many as one may")]
+    PeerFull(usize),
+    /// The operator: the registry holds as many instances as it may.
+    #[error("instance: the registry holds {0} instances, as many as it may")]
+    Full(usize),
+    /// The operator: as many event streams are open as may be.
+    #[error("stream: {0} event streams are open, as many as may be; try again later")]
+    TooManyStreams(usize),
+}

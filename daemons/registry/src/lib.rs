@@ -12,7 +12,9 @@
 
 mod error;
 mod options;
+mod registration;
 mod server;
+mod table;
 
 pub use error::RegistryError;
 pub use options::RegistryOptions;

@@ -1,0 +1,209 @@
+//! What a body that registers or unregisters says, and why it is refused.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use rpc_wire::exact;
+use rpc_wire::instance::Instance;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::RegistryOptions;
+use crate::error::Refusal;
+
+/// An instance as it came, checked, with the answers to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    /// Its status is `true`.
+    pub(crate) instance: Instance,
+    /// The instance as JSON: the answer to each of its heartbeats, and its element in a list.
+    pub(crate) reply: Bytes,
+}
+
+impl Registration {
+    /// Reads a body. Unknown keys and `status` are ignored, missing or null `parameters` are `{}`,
+    /// of a duplicate key the last counts.
+    ///
+    /// # Errors
+    /// Says which key is wrong and how.
+    pub(crate) fn parse(body: &[u8], limits: &RegistryOptions) -> Result<Self, Refusal> {
+        // Not into a struct: that would read an array, and refuse a duplicate key.
+        let fields: Fields<'_> = serde_json::from_slice(body)
+            .map_err(|error| bad("body", format!("not a JSON object: {error}")))?;
+        let instance = Instance {
+            protocol: protocol(&fields)?,
+            host: host(&fields, limits.max_host_bytes)?,
+            port: port(&fields)?,
+            status: true,
+            parameters: parameters(&fields, limits.max_parameters_bytes)?,
+        };
+        let reply = to_json(&instance)?;
+        Ok(Self { instance, reply })
+    }
+
+    /// The answer that says that the instance is not listed.
+    ///
+    /// # Errors
+    /// Never in practice; the signature is serde's.
+    pub(crate) fn reply_unlisted(mut self) -> Result<Bytes, Refusal> {
+        self.instance.status = false;
+        to_json(&self.instance)
+    }
+}
+
+type Fields<'a> = HashMap<String, &'a RawValue>;
+
+const MAX_PROTOCOL_BYTES: usize = 64;
+
+fn protocol(fields: &Fields<'_>) -> Result<String, Refusal> {
+    let protocol: String = required(fields, "protocol", "a string")?;
+    let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    if !(1..=MAX_PROTOCOL_BYTES).contains(&protocol.len()) || !protocol.bytes().all(allowed) {
+        return Err(bad("protocol", "must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'"));
+    }
+    Ok(protocol)
+}
+
+fn host(fields: &Fields<'_>, max_bytes: usize) -> Result<String, Refusal> {
+    let host: String = required(fields, "host", "a string")?;
+    if !(1..=max_bytes).contains(&host.len()) {
+        return Err(bad("host", format!("is {} bytes long, must be 1 to {max_bytes}", host.len())));
+    }
+    if host.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(bad("host", "must hold neither control characters nor white space"));
+    }
+    Ok(host)
+}
+
+fn port(fields: &Fields<'_>) -> Result<u16, Refusal> {
+    let expected = "a whole number from 1 to 65535";
+    match required(fields, "port", expected)? {
+        0 => Err(bad("port", format!("is 0, must be {expected}"))),
+        port => Ok(port),
+    }
+}
+
+fn parameters(fields: &Fields<'_>, max_bytes: usize) -> Result<Map<String, Value>, Refusal> {
+    let Some(raw) = fields.get("parameters") else { return Ok(Map::new()) };
+    exact::check(raw).map_err(|error| bad("parameters", error.to_string()))?;
+    let parameters: Option<Map<String, Value>> = typed("parameters", raw, "an object")?;
+    let parameters = parameters.unwrap_or_default();
+    let size = to_json(&parameters)?.len();
+    if size > max_bytes {
+        return Err(bad("parameters", format!("take {size} bytes, at most {max_bytes} fit")));
+    }
+    Ok(parameters)
+}
+
+fn required<'a, T: Deserialize<'a>>(
+    fields: &Fields<'a>,
+    key: &str,
+    expected: &str,
+) -> Result<T, Refusal> {
+    let raw = fields.get(key).ok_or_else(|| bad(key, format!("is missing, must be {expected}")))?;
+    typed(key, raw, expected)
+}
+
+fn typed<'a, T: Deserialize<'a>>(
+    key: &str,
+    raw: &'a RawValue,
+    expected: &str,
+) -> Result<T, Refusal> {
+    const SHOWN: usize = 60;
+    serde_json::from_str(raw.get()).map_err(|_| {
+        let mut shown: String = raw.get().chars().take(SHOWN).collect();
+        if shown.len() < raw.get().len() {
+            shown.push('…');
+        }
+        bad(key, format!("is {shown}, must be {expected}"))
+    })
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Bytes, Refusal> {
+    let json = serde_json::to_vec(value);
+    Ok(json.map_err(|error| bad("body", error.to_string()))?.into())
+}
+
+fn bad(key: &str, what: impl AsRef<str>) -> Refusal {
+    Refusal::BadRequest(format!("{key}: {}", what.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<Registration, String> {
+        let parsed = Registration::parse(body.as_bytes(), &RegistryOptions::default());
+        parsed.map_err(|refusal| refusal.to_string())
+    }
+
+    fn reply(body: &str) -> String {
+        String::from_utf8(parse(body).unwrap().reply.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_older_servers_body_is_answered_in_the_older_shape() {
+        let answer =
+            r#"{"protocol":"json","host":"127.0.0.1","port":8089,"status":true,"parameters":{}}"#;
+        for body in [
+            answer,
+            r#"{"protocol": "json", "host": "127.0.0.1", "port": 8089, "status": {"odd": [1e999]}}"#,
+            r#"{"port":8089,"host":"x","host":"127.0.0.1","extra":[],"parameters":null,"protocol":"json"}"#,
+        ] {
+            assert_eq!(reply(body), answer, "{body}");
+        }
+        let unlisted = parse(answer).unwrap().reply_unlisted().unwrap();
+        assert_eq!(unlisted, answer.replace("true", "false"));
+    }
+
+    #[test]
+    fn parameters_come_back_as_they_were() {
+        let body = r#"{"protocol":"a.b_c-9","host":"::1","port":1,"status":true,"parameters":{"f":1.0,"n":18446744073709551615,"t":"é\n","x":[null]}}"#;
+        assert_eq!(reply(body), body);
+    }
+
+    fn refused(body: &str, what: &str) {
+        let refusal = parse(body).unwrap_err();
+        assert!(refusal.contains(what), "{body}: {refusal}");
+        assert!(refusal.len() < 400, "{refusal}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in ["", "{", "[]", r#"["json","h",1,true,{}]"#, "7", "\"x\"", "{} {}", "\u{0}"] {
+            refused(body, "body: not a JSON object");
+        }
+        let not_text = Registration::parse(b"{\"host\":\"\xff\"}", &RegistryOptions::default());
+        assert!(not_text.is_err());
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_what_it_must_be() {
+        let with = |key: &str, value: &str| {
+            let mut fields =
+                vec![("protocol", "\"json\""), ("host", "\"h\""), ("port", "1"), (key, value)];
+            fields.retain(|field| field.0 != key || *field == (key, value));
+            let fields: Vec<_> = fields.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        refused(r#"{"protocol":"json","port":1}"#, "host: is missing, must be a string");
+        refused(&with("port", "70000"), "port: is 70000, must be a whole number from 1 to 65535");
+        for port in ["0", "-1", "\"80\"", "1.5", "true", "null", "[1]"] {
+            refused(&with("port", port), "port: is ");
+        }
+        let long = format!("\"{}\"", "h".repeat(254));
+        for host in ["\"\"", "\"a\\u0000\"", "\"a b\"", "\"a\\u001b[2J\"", "7", "null", &long] {
+            refused(&with("host", host), "host: ");
+        }
+        let long = format!("\"{}\"", "p".repeat(65));
+        for protocol in ["\"\"", "\"JSON\"", "\"a/b\"", "[]", &long] {
+            refused(&with("protocol", protocol), "protocol: ");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(4096));
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        for parameters in ["[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep] {
+            refused(&with("parameters", parameters), "parameters: ");
+        }
+    }
+}

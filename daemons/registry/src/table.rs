@@ -1,0 +1,322 @@
+//! Who is alive, as data: instances, their deadlines, and the prepared answers about them.
+//!
+//! No I/O and no clock: `now` is an argument, from one monotonic clock, and never goes back.
+//! What an instance is found by:
+//!
+//! - the raw bytes of its last registration, for a heartbeat (no parsing),
+//! - its key (protocol, host, port), for everything else,
+//! - its protocol, for lists.
+
+mod entry;
+mod lists;
+mod rejoin;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rpc_wire::instance::InstanceKey;
+
+pub(crate) use entry::{Change, ChangeKind, Entry, Row};
+pub(crate) use lists::List;
+use lists::Lists;
+use rejoin::Rejoin;
+
+use crate::RegistryOptions;
+use crate::error::Refusal;
+use crate::registration::Registration;
+
+/// The instances that are alive, and who left lately.
+#[derive(Debug)]
+pub(crate) struct Table {
+    ttl: Duration,
+    check: Duration,
+    max_instances: usize,
+    max_instances_per_peer: usize,
+    /// When deadlines are to be looked at next; later than that is a pause of ours.
+    next_check: Instant,
+    /// The revision of the last change.
+    revision: u64,
+    /// Instances ever registered.
+    serial: u64,
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    by_body: HashMap<Arc<[u8]>, usize>,
+    by_key: HashMap<InstanceKey, usize>,
+    by_peer: HashMap<IpAddr, usize>,
+    lists: Lists,
+    rejoin: Rejoin,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
+    /// The last registration as it came: a heartbeat is the same bytes again.
+    body: Option<Arc<[u8]>>,
+    deadline: Instant,
+    beat: Instant,
+    beats: u64,
+}
+
+/// A longer body is parsed at every heartbeat rather than kept.
+const LONGEST_KEPT_BODY: usize = 8 * 1024;
+
+/// What a look at the deadlines found.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Removed, because their time was over.
+    pub(crate) expired: Vec<Change>,
+    /// How late the look came: every deadline was extended by that.
+    pub(crate) late: Duration,
+}
+
+impl Table {
+    pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
+        Self {
+            ttl: options.ttl,
+            check: options.check,
+            max_instances: options.max_instances,
+            max_instances_per_peer: options.max_instances_per_peer,
+            next_check: now + options.check,
+            revision: 0,
+            serial: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_body: HashMap::new(),
+            by_key: HashMap::new(),
+            by_peer: HashMap::new(),
+            lists: Lists::default(),
+            rejoin: Rejoin::new(options.rejoin_window, options.max_rejoins),
+        }
+    }
+
+    /// A heartbeat, if the body is that of a listed instance's last registration: its answer.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
+        let slot = *self.by_body.get(body)?;
+        let slot = self.slots.get_mut(slot)?.as_mut()?;
+        slot.renew(now, self.ttl);
+        Some(slot.entry.reply.clone())
+    }
+
+    /// Lists the instance, or renews it; other parameters than before replace those. The change,
+    /// if it is more than a heartbeat.
+    ///
+    /// # Errors
+    /// A limit of the number of instances is reached; nothing changed.
+    pub(crate) fn register(
+        &mut self,
+        registration: Registration,
+        body: &[u8],
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<Option<Change>, Refusal> {
+        let key = registration.instance.key();
+        let known = self.by_key.get(&key).copied();
+        let (index, kind) = match known {
+            Some(index) => (index, self.renew_known(index, registration, now)),
+            None => {
+                let index = self.insert(key, registration, peer, now)?;
+                (index, Some(ChangeKind::Registered))
+            }
+        };
+        self.keep_body(index, body);
+        let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
+        Ok(kind.map(|kind| self.changed(kind, row, now)))
+    }
+
+    /// Removes the instance. The change, if it was listed.
+    pub(crate) fn unregister(&mut self, key: &InstanceKey, now: Instant) -> Option<Change> {
+        let index = *self.by_key.get(key)?;
+        self.remove(index, ChangeKind::Unregistered, now)
+    }
+
+    /// Remembers that this instance took its leave, or was seen gone, now: see
+    /// [`left_lately`](Self::left_lately).
+    pub(crate) fn note_leave(&mut self, key: InstanceKey, now: Instant) {
+        self.rejoin.note(key, now);
+    }
+
+    /// Whether an instance that is not listed took its leave within
+    /// [`RegistryOptions::rejoin_window`].
+    pub(crate) fn left_lately(&self, key: &InstanceKey, now: Instant) -> bool {
+        !self.by_key.contains_key(key) && self.rejoin.contains(key, now)
+    }
+
+    /// When [`expire`](Self::expire) is due.
+    pub(crate) fn next_check(&self) -> Instant {
+        self.next_check
+    }
+
+    /// Removes the instances whose time is over.
+    ///
+    /// A look that comes late means that we were stopped, and heartbeats may be waiting unread: it
+    /// extends every deadline by as much, though never beyond a full TTL from now. It reads every
+    /// slot: keeping them in order of deadline would make every heartbeat pay for one look in 5 s.
+    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
+        let late = now.saturating_duration_since(self.next_check);
+        self.next_check = now + self.check;
+        let furthest = now + self.ttl;
+        let mut over = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            slot.deadline = (slot.deadline + late).min(furthest);
+            if slot.deadline <= now {
+                over.push(index);
+            }
+        }
+        self.rejoin.forget_old(now);
+        let remove = |index| self.remove(index, ChangeKind::Expired, now);
+        Checked { expired: over.into_iter().filter_map(remove).collect(), late }
+    }
+
+    /// The prepared list of a protocol, unless it changed since.
+    pub(crate) fn prepared(&self, protocol: &str) -> Option<List> {
+        self.lists.prepared(protocol)
+    }
+
+    /// What a list of that protocol is made of: its revision, and its elements as JSON.
+    pub(crate) fn elements(&self, protocol: &str) -> (u64, Vec<Bytes>) {
+        let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
+        let elements = self.lists.members(protocol).filter_map(reply).collect();
+        (self.lists.revision(protocol), elements)
+    }
+
+    /// Keeps a list for its readers, unless it changed since its elements were taken.
+    pub(crate) fn keep(&mut self, protocol: &str, list: &List) {
+        self.lists.keep(protocol, list);
+    }
+
+    /// The instances of a protocol, or all, in order of registration within a protocol.
+    pub(crate) fn rows(&self, protocol: Option<&str>) -> Vec<Row> {
+        let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
+        match protocol {
+            Some(protocol) => self.lists.members(protocol).filter_map(row).collect(),
+            None => self.lists.all_members().filter_map(row).collect(),
+        }
+    }
+
+    /// One instance.
+    pub(crate) fn row(&self, key: &InstanceKey) -> Option<Row> {
+        Some(self.slots.get(*self.by_key.get(key)?)?.as_ref()?.row())
+    }
+
+    /// The instances whose last heartbeat came after `then`.
+    pub(crate) fn beaten_since(&self, then: Instant) -> Vec<Row> {
+        self.slots.iter().flatten().filter(|slot| slot.beat > then).map(Slot::row).collect()
+    }
+
+    /// Instances listed.
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// The revision of the last change.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn renew_known(
+        &mut self,
+        index: usize,
+        registration: Registration,
+        now: Instant,
+    ) -> Option<ChangeKind> {
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        slot.renew(now, self.ttl);
+        if slot.entry.instance == registration.instance {
+            return None;
+        }
+        let Registration { instance, reply } = registration;
+        let Entry { peer, registered, serial, .. } = *slot.entry;
+        slot.entry = Arc::new(Entry { instance, reply, peer, registered, serial });
+        Some(ChangeKind::Updated)
+    }
+
+    fn insert(
+        &mut self,
+        key: InstanceKey,
+        registration: Registration,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<usize, Refusal> {
+        if self.len() >= self.max_instances {
+            return Err(Refusal::Full(self.max_instances));
+        }
+        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
+        if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
+            return Err(Refusal::PeerFull(self.max_instances_per_peer));
+        }
+        self.by_peer.insert(peer, of_peer + 1);
+        self.rejoin.remove(&key);
+        self.serial += 1;
+        let Registration { instance, reply } = registration;
+        let entry = Entry { instance, reply, peer, registered: now, serial: self.serial };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.lists.insert(&key.protocol, self.serial, index);
+        self.by_key.insert(key, index);
+        self.slots[index] = Some(Slot {
+            entry: Arc::new(entry),
+            body: None,
+            deadline: now + self.ttl,
+            beat: now,
+            beats: 1,
+        });
+        Ok(index)
+    }
+
+    fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
+        let slot = self.slots.get_mut(index)?.take()?;
+        self.free.push(index);
+        if let Some(body) = &slot.body {
+            self.by_body.remove(body);
+        }
+        let Entry { instance, peer, serial, .. } = &*slot.entry;
+        self.by_key.remove(&instance.key());
+        if let Some(count) = self.by_peer.get_mut(peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_peer.remove(peer);
+            }
+        }
+        self.lists.remove(&instance.protocol, *serial);
+        Some(self.changed(kind, slot.row(), now))
+    }
+
+    fn keep_body(&mut self, index: usize, body: &[u8]) {
+        let Some(Some(slot)) = self.slots.get_mut(index) else { return };
+        if let Some(old) = slot.body.take() {
+            self.by_body.remove(&old);
+        }
+        if body.len() <= LONGEST_KEPT_BODY {
+            let body: Arc<[u8]> = body.into();
+            self.by_body.insert(Arc::clone(&body), index);
+            slot.body = Some(body);
+        }
+    }
+
+    fn changed(&mut self, kind: ChangeKind, row: Row, now: Instant) -> Change {
+        self.revision += 1;
+        self.lists.changed(&row.entry.instance.protocol, self.revision);
+        Change { revision: self.revision, kind, at: now, row }
+    }
+}
+
+impl Slot {
+    fn renew(&mut self, now: Instant, ttl: Duration) {
+        self.beat = now;
+        self.deadline = now + ttl;
+        self.beats += 1;
+    }
+
+    fn row(&self) -> Row {
+        Row { entry: Arc::clone(&self.entry), beat: self.beat, beats: self.beats }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! One instance in the table: what it said, when it beat, and what changed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rpc_wire::instance::{Beat, Instance, InstanceRecord, InstanceState};
+
+/// What an instance said, and what follows from it. Never changes; new parameters make a new one.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) instance: Instance,
+    /// The instance as JSON: the answer to each heartbeat, and its element in a list.
+    pub(crate) reply: Bytes,
+    /// Where it was registered from first.
+    pub(super) peer: IpAddr,
+    /// When it was registered first.
+    pub(super) registered: Instant,
+    /// Counts registrations, so that a list keeps their order.
+    pub(super) serial: u64,
+}
+
+/// An instance with its heartbeats at some moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) beat: Instant,
+    pub(crate) beats: u64,
+}
+
+impl Row {
+    /// What a person wants to see, as of `now`.
+    pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord {
+        let instance = self.entry.instance.clone();
+        InstanceRecord {
+            age_ms: millis(now, self.beat),
+            ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+            registered_ms_ago: millis(now, self.entry.registered),
+            heartbeats: self.beats,
+            state: InstanceState::Up,
+            incarnation: instance.incarnation(),
+            instance,
+        }
+    }
+
+    /// Its heartbeat age as of `now`.
+    pub(crate) fn age(&self, now: Instant) -> Beat {
+        Beat {
+            key: self.entry.instance.key(),
+            age_ms: millis(now, self.beat),
+            heartbeats: self.beats,
+        }
+    }
+}
+
+/// What happened to an instance. Each has its own revision, in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) revision: u64,
+    pub(crate) kind: ChangeKind,
+    pub(crate) at: Instant,
+    pub(crate) row: Row,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    Registered,
+    Updated,
+    Unregistered,
+    Expired,
+}
+
+fn millis(now: Instant, then: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
+}

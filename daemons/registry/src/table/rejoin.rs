@@ -1,0 +1,96 @@
+//! Who unregistered lately: an older server that was stopped beats on for ever.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use rpc_wire::instance::InstanceKey;
+
+/// Instances that took their leave within a window of time.
+#[derive(Debug)]
+pub(super) struct Rejoin {
+    window: Duration,
+    capacity: usize,
+    /// When each left, and the number of that leave.
+    left: HashMap<InstanceKey, (Instant, u64)>,
+    /// The same by number, so in order of time.
+    order: BTreeMap<u64, InstanceKey>,
+    leaves: u64,
+}
+
+impl Rejoin {
+    /// Remembers at most `capacity` instances; the one that left first is forgotten first.
+    pub(super) fn new(window: Duration, capacity: usize) -> Self {
+        Self { window, capacity, left: HashMap::new(), order: BTreeMap::new(), leaves: 0 }
+    }
+
+    /// It left now.
+    pub(super) fn note(&mut self, key: InstanceKey, now: Instant) {
+        self.remove(&key);
+        self.leaves += 1;
+        self.order.insert(self.leaves, key.clone());
+        self.left.insert(key, (now, self.leaves));
+        self.forget_old(now);
+    }
+
+    /// Whether it left within the window.
+    pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
+        self.left.get(key).is_some_and(|(left, _)| now.duration_since(*left) < self.window)
+    }
+
+    /// It is back.
+    pub(super) fn remove(&mut self, key: &InstanceKey) {
+        if let Some((_, number)) = self.left.remove(key) {
+            self.order.remove(&number);
+        }
+    }
+
+    /// Drops what is over the capacity or older than the window.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        while let Some((_, key)) = self.order.first_key_value() {
+            if self.left.len() <= self.capacity && self.contains(key, now) {
+                return;
+            }
+            let key = key.clone();
+            self.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::instance::Instance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(port: u16) -> InstanceKey {
+        Instance::new("h", port).key()
+    }
+
+    #[test]
+    fn a_leave_is_remembered_for_the_window_since_the_last_one() {
+        let start = Instant::now();
+        let mut rejoin = Rejoin::new(60 * SECOND, 10);
+        rejoin.note(key(1), start);
+        rejoin.note(key(1), start + 30 * SECOND);
+        assert!(rejoin.contains(&key(1), start + 89 * SECOND));
+        assert!(!rejoin.contains(&key(1), start + 90 * SECOND));
+        rejoin.forget_old(start + 60 * SECOND);
+        assert!(rejoin.contains(&key(1), start + 60 * SECOND));
+        rejoin.remove(&key(1));
+        assert!(!rejoin.contains(&key(1), start + 60 * SECOND));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_the_oldest() {
+        let start = Instant::now();
+        let mut rejoin = Rejoin::new(60 * SECOND, 3);
+        (1..=5).for_each(|port| rejoin.note(key(port), start));
+        let known: Vec<_> = (1..=5).filter(|port| rejoin.contains(&key(*port), start)).collect();
+        assert_eq!(known, [3, 4, 5]);
+        (0..100).for_each(|_| rejoin.note(key(1), start));
+        assert_eq!((rejoin.left.len(), rejoin.order.len()), (3, 3));
+        rejoin.forget_old(start + 60 * SECOND);
+        assert!(rejoin.left.is_empty() && rejoin.order.is_empty());
+    }
+}

@@ -1,0 +1,340 @@
+//! The table against a clock that is passed in, and against a naive model.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use proptest::prelude::*;
+use rpc_wire::instance::Instance;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const NOBODY: [u16; 0] = [];
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn table(start: Instant) -> Table {
+    Table::new(&RegistryOptions::default(), start)
+}
+
+fn body(port: u16, parameters: &str) -> Vec<u8> {
+    format!(r#"{{"protocol":"json","host":"h","port":{port},"parameters":{parameters}}}"#).into()
+}
+
+fn register(table: &mut Table, body: &[u8], now: Instant) -> Option<ChangeKind> {
+    register_from(table, body, LOOPBACK, now).unwrap()
+}
+
+fn register_from(
+    table: &mut Table,
+    body: &[u8],
+    peer: IpAddr,
+    now: Instant,
+) -> Result<Option<ChangeKind>, Refusal> {
+    let registration = Registration::parse(body, &RegistryOptions::default()).unwrap();
+    Ok(table.register(registration, body, peer, now)?.map(|change| change.kind))
+}
+
+fn expired(table: &mut Table, now: Instant) -> Vec<u16> {
+    table.expire(now).expired.iter().map(|change| change.row.entry.instance.port).collect()
+}
+
+fn key(port: u16) -> InstanceKey {
+    Instance::new("h", port).key()
+}
+
+fn list(table: &Table, protocol: &str) -> String {
+    let (revision, elements) = table.elements(protocol);
+    String::from_utf8(List::build(revision, &elements).body.to_vec()).unwrap()
+}
+
+#[test]
+fn an_instance_expires_at_the_first_check_that_finds_its_ttl_over() {
+    let start = Instant::now();
+    let mut table = table(start);
+    register(&mut table, &body(1, "{}"), start);
+    register(&mut table, &body(2, "{}"), start + MILLISECOND);
+    assert_eq!(expired(&mut table, start + 5 * SECOND), NOBODY);
+    assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
+    assert_eq!(expired(&mut table, start + 15 * SECOND), [2]);
+    assert_eq!((table.len(), table.slots.iter().flatten().count()), (0, 0));
+    assert!(table.by_body.is_empty() && table.by_peer.is_empty());
+}
+
+#[test]
+fn heartbeats_keep_an_instance_and_change_no_revision() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let body = body(1, "{}");
+    register(&mut table, &body, start);
+    for beat in 1..=20 {
+        let now = start + beat * 5 * SECOND;
+        assert!(table.renew(&body, now).is_some());
+        assert_eq!(expired(&mut table, now), NOBODY);
+    }
+    let row = table.row(&key(1)).unwrap();
+    assert_eq!((row.beats, table.revision()), (21, 1));
+    let record = row.record(10 * SECOND, start + 103 * SECOND);
+    assert_eq!((record.age_ms, record.registered_ms_ago, record.ttl_ms), (3000, 103_000, 10_000));
+}
+
+#[test]
+fn a_check_that_comes_late_extends_every_deadline_by_as_much() {
+    let start = Instant::now();
+    let mut table = table(start);
+    register(&mut table, &body(1, "{}"), start);
+    register(&mut table, &body(2, "{}"), start + 4 * SECOND);
+    // Due after 5 s, stopped until 105 s.
+    let resumed = start + 105 * SECOND;
+    assert_eq!(table.expire(resumed).late, 100 * SECOND);
+    assert_eq!(table.len(), 2);
+    assert_eq!(table.next_check(), resumed + 5 * SECOND);
+    assert_eq!(expired(&mut table, resumed + 5 * SECOND), [1]);
+    assert_eq!(expired(&mut table, resumed + 10 * SECOND), [2]);
+}
+
+#[test]
+fn a_late_check_gives_nobody_more_than_a_full_ttl() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let resumed = start + 1000 * SECOND;
+    register(&mut table, &body(1, "{}"), resumed);
+    table.expire(resumed);
+    assert_eq!(expired(&mut table, resumed + 5 * SECOND), NOBODY);
+    assert_eq!(expired(&mut table, resumed + 10 * SECOND), [1]);
+}
+
+#[test]
+fn registering_again_in_other_words_is_a_heartbeat() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let (first, second) = (body(1, "{}"), body(1, "null"));
+    assert_eq!(register(&mut table, &first, start), Some(ChangeKind::Registered));
+    assert_eq!(register(&mut table, &second, start + SECOND), None);
+    assert!(table.renew(&second, start + 2 * SECOND).is_some());
+    assert!(table.renew(&first, start + 2 * SECOND).is_none(), "one body is kept per instance");
+    assert_eq!(table.row(&key(1)).unwrap().beats, 3);
+}
+
+#[test]
+fn changed_parameters_replace_the_old_ones_in_place() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let (old, new) = (body(1, "{}"), body(1, r#"{"weight":2}"#));
+    register(&mut table, &old, start);
+    register(&mut table, &body(2, "{}"), start);
+    assert_eq!(register(&mut table, &new, start + SECOND), Some(ChangeKind::Updated));
+    assert!(table.renew(&old, start + SECOND).is_none());
+    assert!(table.renew(&new, start + SECOND).is_some());
+    let row = table.row(&key(1)).unwrap();
+    assert_eq!((row.entry.registered, row.entry.instance.weight()), (start, 2));
+    let ports: Vec<_> = table.rows(None).iter().map(|row| row.entry.instance.port).collect();
+    assert_eq!(ports, [1, 2]);
+}
+
+#[test]
+fn unregistering_removes_once_and_the_same_bytes_register_anew() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let body = body(1, "{}");
+    register(&mut table, &body, start);
+    assert_eq!(table.unregister(&key(1), start).unwrap().kind, ChangeKind::Unregistered);
+    assert!(table.unregister(&key(1), start).is_none());
+    assert!(table.renew(&body, start).is_none());
+    assert_eq!(list(&table, "json"), "[]");
+    assert_eq!(register(&mut table, &body, start + SECOND), Some(ChangeKind::Registered));
+    assert_eq!(table.row(&key(1)).unwrap().beats, 1);
+}
+
+#[test]
+fn whoever_left_lately_is_known_until_it_is_listed_again() {
+    let start = Instant::now();
+    let mut table = table(start);
+    table.note_leave(key(1), start);
+    assert!(table.left_lately(&key(1), start + 59 * SECOND));
+    assert!(!table.left_lately(&key(1), start + 60 * SECOND));
+    register(&mut table, &body(1, "{}"), start);
+    assert!(!table.left_lately(&key(1), start));
+    table.expire(start + 5 * SECOND);
+    assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
+    assert!(!table.left_lately(&key(1), start + 10 * SECOND), "expiring is no leave");
+}
+
+#[test]
+fn a_prepared_list_serves_until_its_protocol_changes() {
+    let start = Instant::now();
+    let mut table = table(start);
+    assert_eq!(table.prepared("json").unwrap().body, "[]");
+    register(&mut table, &body(1, "{}"), start);
+    assert_eq!(table.prepared("json"), None);
+    let (revision, elements) = table.elements("json");
+    let built = List::build(revision, &elements);
+    table.keep("json", &built);
+    table.renew(&body(1, "{}"), start);
+    assert_eq!(table.prepared("json"), Some(built.clone()));
+    let other = br#"{"protocol":"other","host":"h","port":9}"#;
+    register(&mut table, other, start);
+    assert_eq!(table.prepared("json"), Some(built.clone()));
+    register(&mut table, &body(2, "{}"), start);
+    assert_eq!(table.prepared("json"), None);
+    table.keep("json", &built);
+    assert_eq!(table.prepared("json"), None, "a list built before the change is not kept");
+}
+
+#[test]
+fn a_forgotten_protocol_leaves_nothing_behind() {
+    let start = Instant::now();
+    let mut table = table(start);
+    for port in 1..100 {
+        let body = format!(r#"{{"protocol":"p{port}","host":"h","port":{port}}}"#);
+        register(&mut table, body.as_bytes(), start);
+        let key = InstanceKey { protocol: format!("p{port}"), ..key(port) };
+        table.unregister(&key, start);
+    }
+    assert_eq!((table.lists.all_members().count(), table.slots.len()), (0, 1));
+}
+
+#[test]
+fn the_number_of_instances_is_limited_in_all_and_per_peer() {
+    let start = Instant::now();
+    let options =
+        RegistryOptions { max_instances: 4, max_instances_per_peer: 2, ..Default::default() };
+    let mut table = Table::new(&options, start);
+    let stranger = IpAddr::from([192, 0, 2, 1]);
+    for port in [1, 2] {
+        register_from(&mut table, &body(port, "{}"), stranger, start).unwrap();
+    }
+    let refused = register_from(&mut table, &body(3, "{}"), stranger, start);
+    assert_eq!(refused, Err(Refusal::PeerFull(2)));
+    assert_eq!(register_from(&mut table, &body(1, "null"), stranger, start), Ok(None));
+    table.unregister(&key(1), start);
+    register_from(&mut table, &body(3, "{}"), stranger, start).unwrap();
+    for port in [4, 5] {
+        register(&mut table, &body(port, "{}"), start);
+    }
+    let refused = register_from(&mut table, &body(6, "{}"), LOOPBACK, start);
+    assert_eq!((refused, table.len()), (Err(Refusal::Full(4)), 4));
+}
+
+#[test]
+fn a_body_too_long_to_keep_still_renews() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let mut body = body(1, "{}");
+    body.extend(std::iter::repeat_n(b' ', LONGEST_KEPT_BODY));
+    register(&mut table, &body, start);
+    assert!(table.renew(&body, start).is_none());
+    assert_eq!(register(&mut table, &body, start + 5 * SECOND), None);
+    assert_eq!(table.row(&key(1)).unwrap().beats, 2);
+}
+
+/// The same rules with no index, no cache and no slots.
+#[derive(Debug, Default)]
+struct Model {
+    /// Weight and deadline by port, in order of registration by the first number.
+    instances: BTreeMap<u16, (u64, u64, Instant)>,
+    serial: u64,
+    revision: u64,
+}
+
+impl Model {
+    fn register(&mut self, port: u16, weight: u64, now: Instant) -> Option<ChangeKind> {
+        let deadline = now + 10 * SECOND;
+        let kind = match self.instances.get_mut(&port) {
+            Some(known) => {
+                let changed = known.1 != weight;
+                *known = (known.0, weight, deadline);
+                changed.then_some(ChangeKind::Updated)
+            }
+            None => {
+                self.serial += 1;
+                self.instances.insert(port, (self.serial, weight, deadline));
+                Some(ChangeKind::Registered)
+            }
+        };
+        self.revision += u64::from(kind.is_some());
+        kind
+    }
+
+    fn expire(&mut self, late: Duration, now: Instant) {
+        let before = self.instances.len();
+        for known in self.instances.values_mut() {
+            known.2 = (known.2 + late).min(now + 10 * SECOND);
+        }
+        self.instances.retain(|_, known| known.2 > now);
+        self.revision += (before - self.instances.len()) as u64;
+    }
+
+    fn list(&self) -> String {
+        let mut rows: Vec<_> = self.instances.iter().collect();
+        rows.sort_by_key(|(_, known)| known.0);
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(port, known)| {
+                format!(
+                    r#"{{"protocol":"json","host":"h","port":{port},"status":true,"parameters":{{"weight":{}}}}}"#,
+                    known.1
+                )
+            })
+            .collect();
+        format!("[{}]", rows.join(","))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Register { port: u16, weight: u64, spaces: usize },
+    Unregister { port: u16 },
+    Expire { late: u64 },
+    Pass { millis: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1u16..6, 0u64..2, 0usize..2)
+            .prop_map(|(port, weight, spaces)| Step::Register { port, weight, spaces }),
+        1 => (1u16..6).prop_map(|port| Step::Unregister { port }),
+        3 => prop_oneof![Just(0), 0u64..20_000].prop_map(|late| Step::Expire { late }),
+        2 => (0u64..4000).prop_map(|millis| Step::Pass { millis }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_of_operations_agrees_with_a_naive_model(
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let mut now = Instant::now();
+        let (mut table, mut model) = (table(now), Model::default());
+        for step in steps {
+            match step {
+                Step::Register { port, weight, spaces } => {
+                    let body = body(port, &format!("{}{{\"weight\":{weight}}}", " ".repeat(spaces)));
+                    let expected = model.register(port, weight, now);
+                    if table.renew(&body, now).is_some() {
+                        prop_assert_eq!(None, expected);
+                    } else {
+                        prop_assert_eq!(register(&mut table, &body, now), expected);
+                    }
+                }
+                Step::Unregister { port } => {
+                    let was_there = model.instances.remove(&port).is_some();
+                    model.revision += u64::from(was_there);
+                    prop_assert_eq!(table.unregister(&key(port), now).is_some(), was_there);
+                }
+                Step::Expire { late } => {
+                    let late = Duration::from_millis(late);
+                    now = now.max(table.next_check()) + late;
+                    let late = now - table.next_check();
+                    prop_assert_eq!(table.expire(now).late, late);
+                    model.expire(late, now);
+                }
+                Step::Pass { millis } => now += Duration::from_millis(millis),
+            }
+            prop_assert_eq!(list(&table, "json"), model.list());
+            prop_assert_eq!(table.len(), model.instances.len());
+            prop_assert_eq!(table.revision(), model.revision);
+            prop_assert_eq!(table.by_body.len(), table.len());
+        }
+    }
+}
