@@ -1,1 +1,57 @@
-//! An embeddable RPC server: sniffing, sessions, methods, announcing.
+//! An embeddable RPC server: give it methods, an address and a reason to stop.
+//!
+//! ```no_run
+//! use rpc_server::{Server, rpc_method};
+//!
+//! /// Adds two numbers.
+//! #[rpc_method]
+//! fn plus(a: f64, #[default(1.0)] b: f64) -> f64 {
+//!     a + b
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder().method(plus::method()).bind(([127, 0, 0, 1], 8089)).await?;
+//! server.serve(std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In reading order, the way a call travels:
+//!
+//! - [`server`]: accepts connections within limits, ends well.
+//! - `connection`: one accepted socket; `sniff` tells its protocol by the first bytes.
+//! - `session`: frames become calls, calls become replies; `calls` are those still running.
+//! - [`method`](mod@method): name → body; `arguments` fit positional and keyword values to parameters.
+//! - `reserved`: `all_your_methods` and `rpc.*`, what any server can be asked.
+//! - [`builtin`]: the methods of the demo and of the original system.
+//! - `http`: metrics, health and the OpenRPC document on the same port.
+//! - [`announce`]: registers with a registry and heartbeats.
+//! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
+
+pub mod announce;
+mod arguments;
+pub mod builtin;
+mod connection;
+mod core;
+mod error;
+mod failure;
+mod finite;
+mod http;
+mod latency;
+mod limits;
+pub mod method;
+mod metrics;
+mod reserved;
+pub mod server;
+mod session;
+mod sniff;
+
+pub use announce::Announce;
+pub use error::ServerError;
+pub use failure::Failure;
+pub use limits::Limits;
+pub use method::Method;
+pub use rpc_macros::rpc_method;
+pub use rpc_wire::fault::Code;
+pub use schemars;
+pub use server::{Server, ServerBuilder, ServerHandle};

@@ -1,1 +1,35 @@
-//! `#[rpc_method]`: a plain Rust `fn` becomes a method with names, types, defaults and docs.
+//! `#[rpc_method]`: a plain `fn` becomes a method with names, types, defaults and docs.
+//!
+//! The function stays as it is and can be called as before; beside it stands a type of the same
+//! name whose `method()` makes the method: `Server::builder().method(add::method())`.
+
+mod expand;
+
+use proc_macro::TokenStream;
+use syn::{ItemFn, parse_macro_input};
+
+/// Makes a method of a function.
+///
+/// ```ignore
+/// /// Adds. (The doc comment is what discovery shows.)
+/// #[rpc_method]
+/// fn add(a: f64, b: f64, #[default(10.0)] c: f64) -> f64 { a + b + c }
+///
+/// #[rpc_method]                       // awaits on the connection's task
+/// async fn fetch(name: String) -> Result<String, Failure> { … }
+///
+/// #[rpc_method(blocking)]             // runs on the blocking pool
+/// fn hash(text: String) -> String { … }
+///
+/// #[rpc_method(stream, name = "ticks")]   // answers many results, under another name
+/// fn every_second(count: u32) -> impl Stream<Item = u32> { … }
+/// ```
+///
+/// Parameters are of types that serde reads and schemars describes, at most eight; those with
+/// `#[default(…)]` come last. A result type written as `Result<…>` can fail.
+#[proc_macro_attribute]
+pub fn rpc_method(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(attribute as expand::Options);
+    let function = parse_macro_input!(item as ItemFn);
+    expand::method(&options, function).unwrap_or_else(|error| error.to_compile_error()).into()
+}

@@ -1,0 +1,323 @@
+//! Fits positional and keyword values to declared parameters, and says in Python's words why not.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rpc_wire::exact;
+use rpc_wire::fault::Fault;
+use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The arguments of a call as they came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arguments<'a> {
+    /// A JSON array, or anything else a stranger sent.
+    pub(crate) positional: Option<&'a RawValue>,
+    /// A JSON object, or anything else a stranger sent.
+    pub(crate) keyword: Option<&'a RawValue>,
+}
+
+/// The declared parameters of a method: names and defaults, required ones first.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    method: String,
+    names: Vec<String>,
+    /// The JSON text of each default; `None` where the parameter is required.
+    defaults: Vec<Option<Box<RawValue>>>,
+}
+
+impl Parameters {
+    pub(crate) fn new(
+        method: String,
+        names: Vec<String>,
+        defaults: Vec<Option<Box<RawValue>>>,
+    ) -> Self {
+        Self { method, names, defaults }
+    }
+
+    /// The texts name the method, so they follow it to another name.
+    pub(crate) fn rename(&mut self, method: String) {
+        self.method = method;
+    }
+
+    /// One value for each of the `N` parameters, without allocating.
+    ///
+    /// # Errors
+    /// The texts of the older system, and in its order: a wrong keyword, too many, too few.
+    pub(crate) fn bind<'a, const N: usize>(
+        &'a self,
+        given: Arguments<'a>,
+    ) -> Result<[&'a RawValue; N], Fault> {
+        let mut slots: [Option<&'a RawValue>; N] = [None; N];
+        let mut positional = 0;
+        if let Some(list) = given.positional {
+            positional = self.take_positional(list, &mut slots)?;
+        }
+        if let Some(object) = given.keyword
+            && object.get() != "{}"
+        {
+            self.take_keywords(object, positional, &mut slots)?;
+        }
+        if positional > N {
+            return Err(self.too_many(positional));
+        }
+        let mut bound = [RawValue::NULL; N];
+        for (index, slot) in slots.into_iter().enumerate() {
+            let value = slot.or(self.defaults.get(index).and_then(Option::as_deref));
+            bound[index] = match value {
+                Some(value) => value,
+                None => return Err(self.missing(&slots)),
+            };
+        }
+        Ok(bound)
+    }
+
+    /// Reads a bound value as the parameter's type.
+    ///
+    /// # Errors
+    /// It does not fit, or an integer of it would be rounded.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        index: usize,
+        value: &RawValue,
+    ) -> Result<T, Fault> {
+        let wrong = |why: &str| {
+            let name = self.names.get(index).map_or("?", String::as_str);
+            Fault::bad_arguments(format!("{}() argument '{name}': {why}", self.method))
+        };
+        exact::check(value).map_err(|inexact| wrong(&inexact.to_string()))?;
+        serde_json::from_str(value.get()).map_err(|error| wrong(&explain(&error)))
+    }
+
+    /// Fills the first slots; answers how many values were given.
+    fn take_positional<'a, const N: usize>(
+        &self,
+        list: &'a RawValue,
+        slots: &mut [Option<&'a RawValue>; N],
+    ) -> Result<usize, Fault> {
+        let mut input = serde_json::Deserializer::from_str(list.get());
+        Positional(slots)
+            .deserialize(&mut input)
+            .map_err(|_| Fault::bad_arguments("method_args must be a list"))
+    }
+
+    fn take_keywords<'a, const N: usize>(
+        &self,
+        object: &'a RawValue,
+        positional: usize,
+        slots: &mut [Option<&'a RawValue>; N],
+    ) -> Result<(), Fault> {
+        let mut input = serde_json::Deserializer::from_str(object.get());
+        let seed = Keywords { parameters: self, positional, slots };
+        seed.deserialize(&mut input)
+            .map_err(|_| Fault::bad_arguments("method_kwargs must be an object"))?
+            .map_or(Ok(()), Err)
+    }
+
+    fn required(&self) -> usize {
+        self.defaults.iter().filter(|default| default.is_none()).count()
+    }
+
+    fn too_many(&self, given: usize) -> Fault {
+        let (required, all) = (self.required(), self.names.len());
+        let takes =
+            if required < all { format!("from {required} to {all}") } else { all.to_string() };
+        let arguments = if required == all && all == 1 { "argument" } else { "arguments" };
+        let were = if given == 1 { "was" } else { "were" };
+        Fault::bad_arguments(format!(
+            "{}() takes {takes} positional {arguments} but {given} {were} given",
+            self.method
+        ))
+    }
+
+    fn missing(&self, slots: &[Option<&RawValue>]) -> Fault {
+        let missing: Vec<String> =
+            std::iter::zip(&self.names, std::iter::zip(slots, &self.defaults))
+                .filter(|(_, (slot, default))| slot.is_none() && default.is_none())
+                .map(|(name, _)| format!("'{name}'"))
+                .collect();
+        let names = match missing.as_slice() {
+            [] => String::new(),
+            [one] => one.clone(),
+            [first, second] => format!("{first} and {second}"),
+            [most @ .., last] => format!("{}, and {last}", most.join(", ")),
+        };
+        let arguments = if missing.len() == 1 { "argument" } else { "arguments" };
+        Fault::bad_arguments(format!(
+            "{}() missing {} required positional {arguments}: {names}",
+            self.method,
+            missing.len()
+        ))
+    }
+
+    fn unexpected(&self, keyword: &str) -> Fault {
+        let keyword = shorten(keyword);
+        let method = &self.method;
+        Fault::bad_arguments(format!("{method}() got an unexpected keyword argument '{keyword}'"))
+    }
+
+    fn multiple(&self, keyword: &str) -> Fault {
+        let method = &self.method;
+        Fault::bad_arguments(format!("{method}() got multiple values for argument '{keyword}'"))
+    }
+}
+
+/// Fills slots from a JSON array.
+struct Positional<'s, 'a, const N: usize>(&'s mut [Option<&'a RawValue>; N]);
+
+impl<'a, const N: usize> DeserializeSeed<'a> for Positional<'_, 'a, N> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'a>>(self, input: D) -> Result<usize, D::Error> {
+        input.deserialize_seq(self)
+    }
+}
+
+impl<'a, const N: usize> Visitor<'a> for Positional<'_, 'a, N> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<usize, A::Error> {
+        let mut given = 0;
+        while let Some(value) = list.next_element::<&'a RawValue>()? {
+            if let Some(slot) = self.0.get_mut(given) {
+                *slot = Some(value);
+            }
+            given += 1;
+        }
+        Ok(given)
+    }
+}
+
+/// Fills slots from a JSON object; the fault, if any, is the first one Python would raise.
+struct Keywords<'s, 'a, const N: usize> {
+    parameters: &'s Parameters,
+    positional: usize,
+    slots: &'s mut [Option<&'a RawValue>; N],
+}
+
+impl<'a, const N: usize> DeserializeSeed<'a> for Keywords<'_, 'a, N> {
+    type Value = Option<Fault>;
+
+    fn deserialize<D: Deserializer<'a>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'a, const N: usize> Visitor<'a> for Keywords<'_, 'a, N> {
+    type Value = Option<Fault>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut fault = None;
+        while let Some(Keyword(name)) = object.next_key::<Keyword<'a>>()? {
+            let value = object.next_value::<&'a RawValue>()?;
+            if fault.is_some() {
+                continue;
+            }
+            match self.parameters.names.iter().position(|known| *known == name) {
+                None => fault = Some(self.parameters.unexpected(&name)),
+                Some(index) if index < self.positional => {
+                    fault = Some(self.parameters.multiple(&name));
+                }
+                Some(index) => self.slots[index] = Some(value),
+            }
+        }
+        Ok(fault)
+    }
+}
+
+/// A key, borrowed where it has no escapes (serde's own `Cow` always copies).
+#[derive(Deserialize)]
+struct Keyword<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// serde's text without positions, which mean nothing to the caller, and not longer than a line.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    shorten(text.split(" at line ").next().unwrap_or(&text)).into_owned()
+}
+
+fn shorten(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 120;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    fn parameters(method: &str, names: &[(&str, Option<&str>)]) -> Parameters {
+        Parameters::new(
+            method.to_owned(),
+            names.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            names.iter().map(|(_, default)| default.map(raw)).collect(),
+        )
+    }
+
+    fn check<const N: usize>(parameters: &Parameters, args: &str, kwargs: &str, expected: &str) {
+        let (args, kwargs) = (raw(args), raw(kwargs));
+        let given = Arguments { positional: Some(&args), keyword: Some(&kwargs) };
+        let answer = match parameters.bind::<N>(given) {
+            Ok(bound) => bound.map(RawValue::get).join(" "),
+            Err(fault) => fault.classic_text(),
+        };
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn arguments_fit_or_are_refused_in_pythons_words() {
+        let add = parameters("add", &[("a", None), ("b", None), ("c", Some("10"))]);
+        check::<3>(&add, "[1, 2]", "{}", "1 2 10");
+        check::<3>(&add, "[1]", r#"{"b":2,"c":5}"#, "1 2 5");
+        check::<3>(&add, "[]", r#"{"b":2,"a":1,"b":3}"#, "1 3 10");
+        let error = |args, kwargs, text: &str| {
+            check::<3>(&add, args, kwargs, &format!("Argument error: {text}"));
+        };
+        error("[1]", "{}", "add() missing 1 required positional argument: 'b'");
+        error("[]", "{}", "add() missing 2 required positional arguments: 'a' and 'b'");
+        error("[1,2,3,4]", "{}", "add() takes from 2 to 3 positional arguments but 4 were given");
+        error("[1,2]", r#"{"z":1}"#, "add() got an unexpected keyword argument 'z'");
+        error("[1,2]", r#"{"a":1}"#, "add() got multiple values for argument 'a'");
+        error("[1,2,3,4]", r#"{"z":1}"#, "add() got an unexpected keyword argument 'z'");
+        error("{}", "{}", "method_args must be a list");
+        error("[]", "[]", "method_kwargs must be an object");
+    }
+
+    #[test]
+    fn plurals_are_pythons() {
+        let square = parameters("square", &[("number", None)]);
+        let text = "Argument error: square() takes 1 positional argument but 2 were given";
+        check::<1>(&square, "[1,2]", "{}", text);
+        let now = parameters("now", &[]);
+        let text = "Argument error: now() takes 0 positional arguments but 1 was given";
+        check::<0>(&now, "[1]", "{}", text);
+        let three = parameters("f", &[("a", None), ("b", None), ("c", None)]);
+        let text = "Argument error: f() missing 3 required positional arguments: 'a', 'b', and 'c'";
+        check::<3>(&three, "[]", "{}", text);
+    }
+
+    #[test]
+    fn a_value_of_another_type_names_its_parameter() {
+        let square = parameters("square", &[("number", None)]);
+        let fault = square.read::<f64>(0, &raw(r#""two""#)).unwrap_err();
+        assert_eq!(
+            fault.classic_text(),
+            "Argument error: square() argument 'number': invalid type: string \"two\", expected f64"
+        );
+        assert!(square.read::<f64>(0, &raw("123456789012345678901234567890")).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! The methods of the original system, and two for trying things out.
+
+mod number;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::{Failure, Method, rpc_method};
+pub use number::Number;
+
+/// All of them.
+pub fn methods() -> Vec<Method> {
+    vec![
+        add::method(),
+        subtract::method(),
+        multiply::method(),
+        divide::method(),
+        area_of_circle::method(),
+        square::method(),
+        to_uppercase::method(),
+        reverse_string::method(),
+        hi::method(),
+        hello::method(),
+        sleep::method(),
+        echo::method(),
+    ]
+}
+
+/// Adds two or three numbers; integers stay integers.
+#[rpc_method(crate)]
+fn add(a: Number, b: Number, #[default(10)] c: Number) -> Result<Number, Failure> {
+    a.plus(b)?.plus(c)
+}
+
+/// Subtracts the second number from the first.
+#[rpc_method(crate)]
+fn subtract(a: Number, b: Number) -> Result<Number, Failure> {
+    a.minus(b)
+}
+
+/// Multiplies two numbers.
+#[rpc_method(crate)]
+fn multiply(a: Number, b: Number) -> Result<Number, Failure> {
+    a.times(b)
+}
+
+/// Divides the first number by the second; always a float, or a text when dividing by zero.
+#[rpc_method(crate)]
+fn divide(a: Number, b: Number) -> Quotient {
+    if b.to_float() == 0.0 {
+        Quotient::Text("Division by zero error!")
+    } else {
+        Quotient::Number(a.to_float() / b.to_float())
+    }
+}
+
+/// The area of a circle; always a float.
+#[rpc_method(crate)]
+fn area_of_circle(radius: Number) -> f64 {
+    std::f64::consts::PI * radius.to_float() * radius.to_float()
+}
+
+/// Multiplies a number by itself.
+#[rpc_method(crate)]
+fn square(number: Number) -> Result<Number, Failure> {
+    number.times(number)
+}
+
+/// The string in upper case.
+#[rpc_method(crate)]
+fn to_uppercase(string: String) -> String {
+    string.to_uppercase()
+}
+
+/// The string backwards, letter by letter as a reader sees them.
+#[rpc_method(crate)]
+fn reverse_string(string: String) -> String {
+    string.graphemes(true).rev().collect()
+}
+
+/// Welcomes anyone and anything.
+#[rpc_method(crate)]
+fn hi(user: Value) -> String {
+    format!("hi {}, welcome", spoken(&user))
+}
+
+/// Greets anyone and anything.
+#[rpc_method(crate)]
+fn hello(name: Value) -> String {
+    format!("Hello, {}!", spoken(&name))
+}
+
+/// Answers after that many seconds, unless the deadline or a cancel comes first.
+#[rpc_method(crate)]
+async fn sleep(seconds: f64) -> Result<f64, Failure> {
+    let time = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| Failure::bad_arguments("sleep() argument 'seconds': must be 0 or more"))?;
+    tokio::time::sleep(time).await;
+    Ok(seconds)
+}
+
+/// Answers what it was given.
+#[rpc_method(crate)]
+fn echo(value: Value) -> Value {
+    value
+}
+
+/// What a division comes to.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[serde(untagged)]
+enum Quotient {
+    Number(f64),
+    Text(&'static str),
+}
+
+/// Strings as they are, everything else as JSON.
+fn spoken(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reversing_never_breaks_what_a_reader_sees_as_one_letter() {
+        assert_eq!(reverse_string("abc".to_owned()), "cba");
+        assert_eq!(reverse_string("e\u{301}x👨‍👩‍👧".to_owned()), "👨‍👩‍👧xe\u{301}");
+    }
+
+    #[test]
+    fn anything_is_greeted() {
+        assert_eq!(hi(Value::from(0)), "hi 0, welcome");
+        assert_eq!(hi(Value::from("Ann")), "hi Ann, welcome");
+        assert_eq!(hello(serde_json::json!({"a": [null]})), "Hello, {\"a\":[null]}!");
+    }
+}

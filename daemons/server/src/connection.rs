@@ -1,0 +1,161 @@
+//! One accepted socket: its first bytes tell who takes it from there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use rpc_wire::call::reply;
+use rpc_wire::fault::{Code, Fault};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::core::Core;
+use crate::http;
+use crate::session::Session;
+use crate::sniff::{Protocol, sniff};
+
+/// How long a connection that has said nothing yet is heard while the server ends: what waited in
+/// the accept backlog has its request on the way and is owed a refusal.
+pub(crate) const LAST_HEARING: Duration = Duration::from_millis(500);
+/// How long, and how much, is read and thrown away after the last word to a peer that is still
+/// sending: closing at once would reset the connection and destroy that word.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 16 << 20;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(core: Arc<Core>, mut stream: TcpStream, peer: SocketAddr) {
+    core.metrics.connections.up();
+    let _counted = scopeguard(&core);
+    if let Err(error) = serve_stream(&core, &mut stream, peer).await {
+        tracing::debug!(%peer, %error, "connection lost");
+    }
+}
+
+async fn serve_stream(
+    core: &Arc<Core>,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
+    let mut first = BytesMut::with_capacity(4096);
+    let Some(protocol) = first_bytes(core, stream, &mut first).await? else {
+        return Ok(());
+    };
+    match protocol {
+        Protocol::Json => {
+            if Session::new(core.clone(), peer, first).run(stream).await? {
+                linger(stream).await;
+            }
+        }
+        Protocol::Http => http::serve(core, Prefixed { first, stream }).await,
+        Protocol::Tls => tracing::debug!(%peer, "TLS refused: it is not spoken here yet"),
+        Protocol::Unknown => {
+            core.metrics.malformed.increment();
+            let mut out = Vec::new();
+            let fault = Fault::new(Code::NotJson, "request is not JSON: it must begin with { or [");
+            reply::fault(&mut out, None, &fault);
+            stream.write_all(&out).await?;
+            linger(stream).await;
+        }
+    }
+    Ok(())
+}
+
+/// Reads until the protocol is known; `None` when the peer goes or the time is up.
+async fn first_bytes(
+    core: &Core,
+    stream: &mut TcpStream,
+    first: &mut BytesMut,
+) -> io::Result<Option<Protocol>> {
+    loop {
+        let patience =
+            if first.is_empty() { core.limits.idle } else { core.limits.incomplete_request };
+        let read = tokio::select! {
+            biased;
+            read = timeout(patience, stream.read_buf(first)) => read,
+            () = core.draining.cancelled() => {
+                timeout(LAST_HEARING.min(patience), stream.read_buf(first)).await
+            }
+        };
+        let Ok(read) = read else { return Ok(None) };
+        if read? == 0 {
+            return Ok(None);
+        }
+        if let Some(protocol) = sniff(first) {
+            return Ok(Some(protocol));
+        }
+        // Only white space and the beginning of an HTTP method may be undecided.
+        let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        first.advance(space);
+    }
+}
+
+async fn linger(stream: &mut TcpStream) {
+    let thrown_away = async {
+        let mut rest = [0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        while let Ok(read @ 1..) = stream.read(&mut rest).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // A peer that keeps sending for longer loses the last word; that is its choice.
+    let _ = timeout(LINGER, thrown_away).await;
+}
+
+/// A stream whose first bytes were read already.
+pub(crate) struct Prefixed<'a> {
+    first: BytesMut,
+    stream: &'a mut TcpStream,
+}
+
+impl AsyncRead for Prefixed<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut *self.stream).poll_read(cx, into);
+        }
+        let count = self.first.len().min(into.remaining());
+        into.put_slice(&self.first[..count]);
+        self.first.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Prefixed<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Counts the connection down however its task ends.
+fn scopeguard(core: &Arc<Core>) -> impl Drop + use<> {
+    struct Counted(Arc<Core>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.metrics.connections.down();
+        }
+    }
+    Counted(core.clone())
+}

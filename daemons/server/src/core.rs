@@ -1,0 +1,71 @@
+//! What every connection of one server shares.
+
+use std::time::Instant;
+
+use rpc_host::logging::LogRing;
+use rpc_wire::WIRE_VERSION;
+use rpc_wire::report::{Health, HealthStatus, ServerStats};
+use rpc_wire::signature;
+use tokio_util::sync::CancellationToken;
+
+use crate::Limits;
+use crate::method::Methods;
+use crate::metrics::Metrics;
+
+/// The server as its sessions see it.
+pub(crate) struct Core {
+    pub(crate) methods: Methods,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) log_ring: Option<LogRing>,
+    /// Web pages that may drive this server; none by default.
+    pub(crate) allowed_origins: Vec<String>,
+    /// The answer to `all_your_methods`, prepared.
+    pub(crate) listing: Vec<u8>,
+    /// The OpenRPC document, prepared.
+    pub(crate) openrpc: Vec<u8>,
+    /// The server is ending: calls under way are answered, new ones refused.
+    pub(crate) draining: CancellationToken,
+    /// The drain took too long: everything ends now.
+    pub(crate) aborted: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn new(
+        methods: Methods,
+        limits: Limits,
+        log_ring: Option<LogRing>,
+        allowed_origins: Vec<String>,
+    ) -> Self {
+        let names = methods.signatures().map(|signature| signature.name.clone());
+        let metrics = Metrics::new(names, Instant::now());
+        let listing = signature::to_classic(methods.signatures()).to_string().into_bytes();
+        let version = env!("CARGO_PKG_VERSION");
+        let openrpc = signature::to_openrpc("rpcd", version, methods.signatures());
+        Self {
+            listing,
+            openrpc: openrpc.to_string().into_bytes(),
+            methods,
+            limits,
+            metrics,
+            log_ring,
+            allowed_origins,
+            draining: CancellationToken::new(),
+            aborted: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn health(&self, now: Instant) -> Health {
+        let draining = self.draining.is_cancelled();
+        Health {
+            status: if draining { HealthStatus::Draining } else { HealthStatus::Ok },
+            wire: WIRE_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn stats(&self, now: Instant) -> ServerStats {
+        self.metrics.snapshot(now, self.log_ring.as_ref().map_or(0, LogRing::dropped))
+    }
+}

@@ -1,0 +1,31 @@
+//! Why a server could not start, or ended although nobody asked it to.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// What can go wrong with a server as a whole. A failed call is a reply, never one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The program that embeds the server gave it methods it cannot serve.
+    #[error("method {method:?} cannot be served: {problem}")]
+    Method {
+        /// The method's name.
+        method: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; is another program using the port?")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The listening socket failed while serving. Calls under way were answered.
+    #[error("the server stopped listening: {0}")]
+    Listener(io::Error),
+    /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls under way were answered.
+    #[error("the server ended by itself: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,227 @@
+//! Methods: a name, typed parameters, docs and a body; written with `#[rpc_method]` or by hand.
+//!
+//! ```
+//! use rpc_server::Method;
+//!
+//! let scale = Method::named("scale")
+//!     .doc("Multiplies a value by a factor.")
+//!     .parameters(["value", "factor"])
+//!     .default("factor", 2.0)
+//!     .sync(|value: f64, factor: f64| value * factor);
+//! assert_eq!(scale.signature().parameters.len(), 2);
+//! ```
+
+mod body;
+mod function;
+
+use std::collections::HashMap;
+
+use rpc_wire::paths;
+use rpc_wire::signature::{Parameter, Signature};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::ServerError;
+use crate::arguments::Parameters;
+pub use body::{Answer, Stream};
+pub(crate) use body::{Body, ItemStream, Unary};
+pub use function::{Function, Types};
+
+/// A method a server can serve.
+pub struct Method {
+    signature: Signature,
+    parameters: Parameters,
+    body: Body,
+    /// Why it cannot be served after all; reported when the server binds.
+    problem: Option<String>,
+}
+
+impl Method {
+    /// Begins a method written by hand.
+    pub fn named(name: impl Into<String>) -> MethodBuilder<0> {
+        let signature = Signature { name: name.into(), ..Signature::default() };
+        MethodBuilder { signature, names: [], defaults: Vec::new() }
+    }
+
+    /// The same method under another name.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Into<String>) -> Self {
+        self.signature.name = name.into();
+        self.parameters.rename(self.signature.name.clone());
+        self
+    }
+
+    /// What discovery says of it.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+/// A method under construction, with `N` parameters. The last call gives it its body, a closure or
+/// function of as many arguments: [`sync`](Self::sync) for short work,
+/// [`blocking`](Self::blocking) for what waits or computes long,
+/// [`asynchronous`](Self::asynchronous) for what awaits, [`stream`](Self::stream) for many results;
+/// the `try_` forms take bodies that answer a `Result`.
+#[must_use = "a method needs a body"]
+pub struct MethodBuilder<const N: usize> {
+    signature: Signature,
+    names: [&'static str; N],
+    defaults: Vec<(&'static str, Result<Box<RawValue>, serde_json::Error>)>,
+}
+
+impl MethodBuilder<0> {
+    /// The names of the parameters, in order.
+    pub fn parameters<const N: usize>(self, names: [&'static str; N]) -> MethodBuilder<N> {
+        MethodBuilder { signature: self.signature, names, defaults: self.defaults }
+    }
+}
+
+impl<const N: usize> MethodBuilder<N> {
+    /// Documentation; its first line is the summary.
+    pub fn doc(mut self, doc: impl Into<String>) -> Self {
+        self.signature.doc = doc.into();
+        self
+    }
+
+    /// What a parameter is when it is omitted. Parameters with a default come last.
+    pub fn default(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.defaults.push((name, to_raw_value(&value)));
+        self
+    }
+
+    /// Puts names, types and defaults together; what does not fit is reported at bind.
+    fn finish<P: Types<N>>(self, result: Value, stream: bool, body: Body) -> Method {
+        let Self { mut signature, names, defaults: given } = self;
+        signature.stream = stream;
+        signature.result = Some(result);
+        let mut defaults = vec![None; N];
+        let mut problem = None;
+        for (name, default) in given {
+            match (names.iter().position(|known| *known == name), default) {
+                (None, _) => problem = Some(format!("it has no parameter {name:?} to default")),
+                (_, Err(error)) => problem = Some(format!("the default of {name:?}: {error}")),
+                (Some(index), Ok(default)) => defaults[index] = Some(default),
+            }
+        }
+        let parameters = Parameters::new(
+            signature.name.clone(),
+            names.iter().map(|name| (*name).to_owned()).collect(),
+            defaults.clone(),
+        );
+        for ((name, schema), default) in names.iter().zip(P::schemas()).zip(&defaults) {
+            let default = default.as_ref().and_then(|text| serde_json::from_str(text.get()).ok());
+            if default.is_none() && signature.parameters.iter().any(|p| !p.is_required()) {
+                problem = Some(format!("{name:?} has no default but follows one that has"));
+            }
+            signature.parameters.push(Parameter { name: (*name).to_owned(), schema, default });
+        }
+        if let Err(fault) = P::check_defaults(&parameters, &defaults) {
+            problem = Some(format!("a default does not fit: {}", fault.message));
+        }
+        Method { signature, parameters, body, problem }
+    }
+}
+
+/// The methods of a server, by name.
+pub(crate) struct Methods {
+    /// In order of registration, as discovery lists them.
+    methods: Vec<Method>,
+    index: HashMap<String, usize>,
+}
+
+impl Methods {
+    /// # Errors
+    /// Names that are empty, reserved or taken; methods that were put together wrongly.
+    pub(crate) fn new(methods: Vec<Method>) -> Result<Self, ServerError> {
+        let mut index = HashMap::new();
+        for (position, method) in methods.iter().enumerate() {
+            let name = &method.signature.name;
+            let problem = if name.is_empty() {
+                Some("a method needs a name".to_owned())
+            } else if name.starts_with(paths::RESERVED_PREFIX) || name == paths::ALL_YOUR_METHODS {
+                Some("this name is reserved; choose another with renamed()".to_owned())
+            } else if index.insert(name.clone(), position).is_some() {
+                Some("another method has this name; choose one with renamed()".to_owned())
+            } else {
+                method.problem.clone()
+            };
+            if let Some(problem) = problem {
+                return Err(ServerError::Method { method: name.clone(), problem });
+            }
+        }
+        Ok(Self { methods, index })
+    }
+
+    /// The method of that name, and its position.
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Method)> {
+        let position = *self.index.get(name)?;
+        Some((position, self.methods.get(position)?))
+    }
+
+    pub(crate) fn name(&self, position: usize) -> Option<&str> {
+        self.methods.get(position).map(|method| method.signature.name.as_str())
+    }
+
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.methods.iter().map(Method::signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(methods: Vec<Method>) -> String {
+        Methods::new(methods).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    fn half(name: &str) -> Method {
+        Method::named(name).parameters(["n"]).sync(|n: f64| n / 2.0)
+    }
+
+    #[test]
+    fn a_signature_knows_names_types_and_defaults() {
+        let method = Method::named("m")
+            .parameters(["a", "b"])
+            .default("b", 10)
+            .sync(|a: String, b: i64| format!("{a}{b}"));
+        let parameters = &method.signature().parameters;
+        assert_eq!(parameters[0].schema["type"], "string");
+        assert!(parameters[0].is_required());
+        assert_eq!(parameters[1].schema["type"], "integer");
+        assert_eq!(parameters[1].default, Some(10.into()));
+        assert_eq!(method.signature().result.as_ref().unwrap()["type"], "string");
+    }
+
+    #[test]
+    fn names_that_cannot_be_served_are_told_at_once() {
+        assert!(problem(vec![half("")]).contains("needs a name"));
+        assert!(problem(vec![half("rpc.mine")]).contains("reserved"));
+        assert!(problem(vec![half("all_your_methods")]).contains("reserved"));
+        assert!(problem(vec![half("a"), half("a")]).contains("another method"));
+        assert_eq!(problem(vec![half("a"), half("a").renamed("b")]), "");
+    }
+
+    #[test]
+    fn a_default_that_does_not_fit_is_told_at_once() {
+        let wrong = |name, value: &str| {
+            let value = value.to_owned();
+            problem(vec![
+                Method::named("m").parameters(["n"]).default(name, value).sync(|n: f64| n),
+            ])
+        };
+        assert!(wrong("n", "text").contains("does not fit"));
+        assert!(wrong("x", "text").contains("no parameter \"x\""));
+        let gap = Method::named("m").parameters(["a", "b"]).default("a", 1).sync(|a: i8, _: i8| a);
+        assert!(problem(vec![gap]).contains("follows one that has"));
+    }
+}

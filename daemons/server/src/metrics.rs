@@ -1,0 +1,141 @@
+//! Counters and latencies: written without locks by sessions, read by `rpc.stats` and `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use rpc_wire::report::{MethodStats, ServerStats};
+
+use crate::latency::Latencies;
+
+/// What one server counts.
+pub(crate) struct Metrics {
+    started: Instant,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_accepted: Counter,
+    pub(crate) connections_refused: Counter,
+    pub(crate) in_flight: Gauge,
+    pub(crate) malformed: Counter,
+    methods: Vec<MethodMetrics>,
+}
+
+/// What is counted of one method.
+pub(crate) struct MethodMetrics {
+    name: String,
+    calls: Counter,
+    errors: Counter,
+    pub(crate) in_flight: Gauge,
+    pub(crate) unreadable_for_old_clients: Counter,
+    latencies: Latencies,
+}
+
+impl Metrics {
+    pub(crate) fn new(method_names: impl Iterator<Item = String>, started: Instant) -> Self {
+        let methods = method_names
+            .map(|name| MethodMetrics {
+                name,
+                calls: Counter::default(),
+                errors: Counter::default(),
+                in_flight: Gauge::default(),
+                unreadable_for_old_clients: Counter::default(),
+                latencies: Latencies::new(),
+            })
+            .collect();
+        Self {
+            started,
+            connections: Gauge::default(),
+            connections_accepted: Counter::default(),
+            connections_refused: Counter::default(),
+            in_flight: Gauge::default(),
+            malformed: Counter::default(),
+            methods,
+        }
+    }
+
+    /// The metrics of the method at that position.
+    pub(crate) fn method(&self, position: usize) -> Option<&MethodMetrics> {
+        self.methods.get(position)
+    }
+
+    pub(crate) fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
+    pub(crate) fn snapshot(&self, now: Instant, log_lines_dropped: u64) -> ServerStats {
+        let mut methods: Vec<_> = self.methods.iter().map(MethodMetrics::snapshot).collect();
+        methods.sort_by(|a, b| a.name.cmp(&b.name));
+        ServerStats {
+            uptime_ms: u64::try_from(self.uptime(now).as_millis()).unwrap_or(u64::MAX),
+            connections: self.connections.get(),
+            connections_accepted: self.connections_accepted.get(),
+            connections_refused: self.connections_refused.get(),
+            in_flight: self.in_flight.get(),
+            malformed: self.malformed.get(),
+            log_lines_dropped,
+            methods,
+        }
+    }
+}
+
+impl MethodMetrics {
+    /// A call is done.
+    pub(crate) fn done(&self, latency: Duration, failed: bool) {
+        self.calls.increment();
+        if failed {
+            self.errors.increment();
+        }
+        self.latencies.record(latency);
+    }
+
+    fn snapshot(&self) -> MethodStats {
+        let latencies = self.latencies.snapshot();
+        let in_flight = self.in_flight.get();
+        MethodStats {
+            name: self.name.clone(),
+            calls: self.calls.get() + in_flight,
+            errors: self.errors.get(),
+            in_flight,
+            unreadable_for_old_clients: self.unreadable_for_old_clients.get(),
+            p50_us: latencies.quantile_us(0.50),
+            p95_us: latencies.quantile_us(0.95),
+            p99_us: latencies.quantile_us(0.99),
+        }
+    }
+}
+
+/// A number that only grows.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn increment(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn up(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn down(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    /// One up, unless it is at `most` already.
+    pub(crate) fn up_to(&self, most: usize) -> bool {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        self.0.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

@@ -1,0 +1,79 @@
+//! What any server can be asked: `all_your_methods` and the `rpc.*` methods.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use rpc_host::logging::Followed;
+use rpc_wire::fault::Fault;
+use rpc_wire::paths;
+use rpc_wire::report::Level;
+use serde_json::value::to_raw_value;
+
+use crate::arguments::{Arguments, Parameters};
+use crate::core::Core;
+use crate::method::ItemStream;
+
+/// A reserved method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    AllYourMethods,
+    Discover,
+    Stats,
+    Logs,
+    Health,
+}
+
+/// Recent lines sent when a caller does not say how many.
+const RECENT_LINES: u64 = 200;
+
+impl Reserved {
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        match name {
+            paths::ALL_YOUR_METHODS => Some(Self::AllYourMethods),
+            paths::RPC_DISCOVER => Some(Self::Discover),
+            paths::RPC_STATS => Some(Self::Stats),
+            paths::RPC_LOGS => Some(Self::Logs),
+            paths::RPC_HEALTH => Some(Self::Health),
+            _ => None,
+        }
+    }
+}
+
+/// The result of a reserved method as JSON; arguments are ignored, as in the older system.
+pub(crate) fn answer(core: &Core, reserved: Reserved, now: Instant) -> Vec<u8> {
+    let json = match reserved {
+        Reserved::AllYourMethods => return core.listing.clone(),
+        Reserved::Discover => return core.openrpc.clone(),
+        Reserved::Stats => serde_json::to_vec(&core.stats(now)),
+        Reserved::Health => serde_json::to_vec(&core.health(now)),
+        Reserved::Logs => return b"null".to_vec(),
+    };
+    // These types always serialise.
+    json.unwrap_or_else(|_| b"null".to_vec())
+}
+
+/// `rpc.logs(level="info", contains="", recent=200)`: recent lines, then live ones. Never below the
+/// level the daemon itself is configured for, since such lines are not kept.
+pub(crate) fn logs(core: &Arc<Core>, given: Arguments<'_>) -> Result<ItemStream, Fault> {
+    let ring = core
+        .log_ring
+        .as_ref()
+        .ok_or_else(|| Fault::method_failed("this server keeps no log lines to stream"))?;
+    let default = |value: serde_json::Value| to_raw_value(&value).ok();
+    let parameters = Parameters::new(
+        paths::RPC_LOGS.to_owned(),
+        [paths::LEVEL, paths::CONTAINS, paths::RECENT].map(str::to_owned).to_vec(),
+        vec![default("info".into()), default("".into()), default(RECENT_LINES.into())],
+    );
+    let [level, contains, recent] = parameters.bind(given)?;
+    let level: Level = parameters.read(0, level)?;
+    let contains: String = parameters.read(1, contains)?;
+    let recent: u64 = parameters.read(2, recent)?;
+    let recent = usize::try_from(recent).unwrap_or(usize::MAX);
+    let lines = ring.follow(recent, level, &contains).map(|Followed { line, dropped }| {
+        let line = serde_json::to_vec(&line);
+        line.map(|line| (line, dropped)).map_err(|error| Fault::method_failed(error.to_string()))
+    });
+    Ok(Box::pin(lines))
+}

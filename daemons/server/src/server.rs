@@ -1,0 +1,261 @@
+//! Accepts connections within limits, and ends well.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use rpc_host::logging::LogRing;
+use rpc_host::net;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::announce::Announce;
+use crate::connection;
+use crate::core::Core;
+use crate::method::Methods;
+use crate::{Limits, Method, ServerError};
+
+/// How long tasks get to say their last word after the drain limit.
+const AFTER_DRAIN: Duration = Duration::from_millis(500);
+/// A pause after an accept that failed for want of files or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often such failures are logged at most.
+const ACCEPT_LOG: Duration = Duration::from_secs(5);
+
+/// A server that listens and is not serving yet.
+pub struct Server {
+    core: Arc<Core>,
+    listener: TcpListener,
+    address: SocketAddr,
+    announce: Option<Announce>,
+    handle: ServerHandle,
+}
+
+/// What a server is made of. Everything but the methods has a default.
+#[derive(Default)]
+pub struct ServerBuilder {
+    methods: Vec<Method>,
+    limits: Limits,
+    log_ring: Option<LogRing>,
+    announce: Option<Announce>,
+    allowed_origins: Vec<String>,
+}
+
+/// Ends a server from elsewhere in the program.
+#[derive(Clone, Default)]
+pub struct ServerHandle {
+    ending: CancellationToken,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl ServerHandle {
+    /// Ends the server well; [`Server::serve`] then answers `Ok`.
+    pub fn stop(&self) {
+        self.ending.cancel();
+    }
+
+    /// Ends the server well because it can no longer do its work; [`Server::serve`] then answers
+    /// [`ServerError::Failed`] with this reason.
+    pub fn fail(&self, reason: impl Into<String>) {
+        // Whoever was first named the reason.
+        let _ = self.failure.set(reason.into());
+        self.ending.cancel();
+    }
+}
+
+impl ServerBuilder {
+    /// Adds a method.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.methods.push(method);
+        self
+    }
+
+    /// Adds methods.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods.extend(methods);
+        self
+    }
+
+    /// Other limits than the default ones.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where `rpc.logs` takes its lines from; without one it answers an error.
+    #[must_use]
+    pub fn log_ring(mut self, ring: LogRing) -> Self {
+        self.log_ring = Some(ring);
+        self
+    }
+
+    /// Registers with a registry while serving; without this nobody is told.
+    #[must_use]
+    pub fn announce(mut self, announce: Announce) -> Self {
+        self.announce = Some(announce);
+        self
+    }
+
+    /// Web origins (`https://example.org`) whose pages may use HTTP here; none by default.
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
+        self.allowed_origins.extend(origins);
+        self
+    }
+
+    /// Listens; port 0 takes any free one. Must run inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServerError::Method`] for methods that cannot be served, [`ServerError::Bind`] for an
+    /// address that cannot be listened on.
+    pub async fn bind(self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
+        let address = address.into();
+        let methods = Methods::new(self.methods)?;
+        let backlog = self.limits.backlog;
+        let core = Core::new(methods, self.limits, self.log_ring, self.allowed_origins);
+        let bind = |cause| ServerError::Bind { address, cause };
+        let listener = net::listen(address, backlog).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        Ok(Server {
+            core: Arc::new(core),
+            listener,
+            address,
+            announce: self.announce,
+            handle: ServerHandle::default(),
+        })
+    }
+}
+
+impl Server {
+    /// Begins a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown` is done or a [`ServerHandle`] says so, then ends well: takes its
+    /// leave of the registry first, stops accepting, answers what is under way, closes.
+    ///
+    /// # Errors
+    /// It ended although nobody asked it to: the listening socket failed, or
+    /// [`ServerHandle::fail`] was called. It ended well all the same.
+    pub async fn serve(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServerError> {
+        let Self { core, listener, address, announce, handle } = self;
+        let limits = core.limits.clone();
+        tracing::info!(%address, methods = core.methods.signatures().count(), "listening");
+        let announcer = announce.map(|announce| announce.start(address));
+        let door = Door { core: core.clone(), listener, connections: TaskTracker::new() };
+
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            () = handle.ending.cancelled() => {
+                handle.failure.get().map_or(Ok(()), |why| Err(ServerError::Failed(why.clone())))
+            }
+            error = door.accept() => Err(ServerError::Listener(error)),
+        };
+
+        if let Err(error) = &outcome {
+            tracing::error!(%address, %error, "ending");
+        } else {
+            tracing::info!(%address, connections = core.metrics.connections.get(), "draining");
+        }
+        if let Some(announcer) = announcer {
+            // Calls go on being accepted until clients can know that we are leaving.
+            tokio::select! {
+                () = announcer.stop(limits.unregister) => {}
+                _ = door.accept(), if outcome.is_ok() => {}
+            }
+        }
+        core.draining.cancel();
+        let connections = door.close();
+        if timeout(limits.drain, connections.wait()).await.is_err() {
+            let left = core.metrics.in_flight.get();
+            tracing::warn!(calls = left, "the drain limit passed; calls under way are given up");
+            core.aborted.cancel();
+            // Tasks that do not end now end with the runtime.
+            let _ = timeout(AFTER_DRAIN, connections.wait()).await;
+        }
+        tracing::info!(%address, "ended");
+        outcome
+    }
+}
+
+/// The listening socket and the connections that came through it.
+struct Door {
+    core: Arc<Core>,
+    listener: TcpListener,
+    connections: TaskTracker,
+}
+
+impl Door {
+    /// Accepts until the listening socket itself fails.
+    async fn accept(&self) -> io::Error {
+        let mut logged: Option<Instant> = None;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) if is_final(&error) => return error,
+                Err(error) => {
+                    if logged.is_none_or(|at| at.elapsed() > ACCEPT_LOG) {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        logged = Some(Instant::now());
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let metrics = &self.core.metrics;
+        if self.connections.len() >= self.core.limits.connections {
+            metrics.connections_refused.increment();
+            tracing::debug!(%peer, "connection refused: too many are open");
+            return;
+        }
+        metrics.connections_accepted.increment();
+        // Replies are written whole: waiting to fill a segment would only delay them.
+        let _ = stream.set_nodelay(true);
+        // A peer that vanished without a word is found out, even when a stream is open to it.
+        let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+        self.connections
+            .spawn(connection::serve(self.core.clone(), stream, peer).in_current_span());
+    }
+
+    /// Admits what waits in the backlog, so that it is refused politely, and closes.
+    fn close(self) -> TaskTracker {
+        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
+            self.admit(stream, peer);
+        }
+        self.connections.close();
+        self.connections
+    }
+}
+
+/// Whether no later accept can succeed: the socket is gone, or listens no more.
+fn is_final(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
+        .iter()
+        .any(|last| error.raw_os_error() == Some(last.raw_os_error()))
+}

@@ -1,0 +1,295 @@
+//! A connection of JSON messages: reads, hands frames to the dispatcher, writes its replies.
+//!
+//! Everything happens on the connection's own task: a read is followed by as many calls as it
+//! brought, and their replies leave in one write.
+
+mod calls;
+mod dispatch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::{FrameError, FrameLimits, Framer};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::connection::LAST_HEARING;
+use crate::core::Core;
+use dispatch::Dispatcher;
+
+/// Room for one read of a quiet connection; a busy one gets more.
+const READ_SMALL: usize = 4 * 1024;
+const READ_LARGE: usize = 64 * 1024;
+/// Calls whose results are collected before the next write.
+const SETTLE_AT_ONCE: usize = 64;
+
+/// One JSON connection.
+pub(crate) struct Session {
+    core: Arc<Core>,
+    peer: SocketAddr,
+    input: BytesMut,
+    framer: Framer,
+    dispatcher: Dispatcher,
+    /// How much of the dispatcher's output has been written.
+    written: usize,
+    /// The peer will send nothing more.
+    ended: bool,
+    /// We will read nothing more, and close after the last word.
+    closing: bool,
+    draining: Option<Instant>,
+    heard_something: bool,
+    last_activity: Instant,
+    incomplete_since: Option<Instant>,
+}
+
+impl Session {
+    pub(crate) fn new(core: Arc<Core>, peer: SocketAddr, first: BytesMut) -> Self {
+        let limits =
+            FrameLimits { max_bytes: core.limits.request_bytes, max_depth: core.limits.nesting };
+        Self {
+            dispatcher: Dispatcher::new(core.clone(), peer),
+            core,
+            peer,
+            input: first,
+            framer: Framer::new(limits),
+            written: 0,
+            ended: false,
+            closing: false,
+            draining: None,
+            heard_something: false,
+            last_activity: Instant::now(),
+            incomplete_since: None,
+        }
+    }
+
+    /// Serves to the end; answers whether the peer may still be sending (see `linger`).
+    pub(crate) async fn run(mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        tracing::debug!(peer = %self.peer, "connection opened");
+        // A token of its own: waiting on the server's would make all connections share its lock.
+        let draining = self.core.draining.child_token().cancelled_owned();
+        let core = self.core.clone();
+        let (mut reader, writer) = stream.split();
+        let timer = sleep_until(self.next_check().into());
+        tokio::pin!(draining, timer);
+        self.take_frames();
+        loop {
+            self.write_some(&writer)?;
+            if self.is_finished() {
+                break;
+            }
+            self.make_room();
+            tokio::select! {
+                biased;
+                read = reader.read_buf(&mut self.input), if self.wants_input() => {
+                    if read? == 0 {
+                        self.peer_ended();
+                    }
+                    self.last_activity = Instant::now();
+                    self.take_frames();
+                    self.settle_ready();
+                    self.watch_incomplete(timer.as_mut());
+                }
+                settled = self.dispatcher.settle_next(), if self.may_settle() => {
+                    if settled {
+                        self.settle_ready();
+                    }
+                    self.take_frames();
+                }
+                ready = writer.writable(), if self.unwritten() > 0 => ready?,
+                () = &mut draining, if self.draining.is_none() => {
+                    self.begin_drain(&mut reader)?;
+                    timer.as_mut().reset(self.next_check().into());
+                }
+                () = core.aborted.cancelled(), if self.draining.is_some() => {
+                    self.dispatcher.abandon_all();
+                    self.write_some(&writer)?;
+                    break;
+                }
+                () = &mut timer => {
+                    self.check_time(Instant::now());
+                    timer.as_mut().reset(self.next_check().into());
+                }
+            }
+        }
+        tracing::debug!(peer = %self.peer, "connection closed");
+        Ok(self.closing && !self.ended)
+    }
+
+    /// Hands every whole message to the dispatcher.
+    fn take_frames(&mut self) {
+        while !self.closing && self.dispatcher.accepts() && self.unwritten_is_low() {
+            match self.framer.next(&self.input) {
+                Ok(Some(frame)) => {
+                    self.heard_something = true;
+                    let fatal = self.dispatcher.handle(&self.input[frame], Instant::now());
+                    if let Err(fault) = fatal {
+                        self.close_with(fault);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => self.close_with(frame_fault(error)),
+            }
+        }
+        let done = self.framer.unfinished_from();
+        self.input.advance(done);
+        self.framer.consumed(done);
+        if self.ended && self.framer.is_inside() && !self.closing {
+            let text = "request is not JSON: the connection ended inside it";
+            self.close_with(Fault::new(Code::NotJson, text));
+        }
+    }
+
+    fn settle_ready(&mut self) {
+        for _ in 0..SETTLE_AT_ONCE {
+            if !self.may_settle() || self.dispatcher.settle_next().now_or_never() != Some(true) {
+                break;
+            }
+        }
+    }
+
+    /// The last word: after everything received before it, and nothing after.
+    fn close_with(&mut self, fault: Fault) {
+        tracing::debug!(peer = %self.peer, %fault, "connection refused further service");
+        self.closing = true;
+        self.core.metrics.malformed.increment();
+        self.dispatcher.answer_last(fault);
+    }
+
+    /// No more requests. Extended calls go with their connection; classic ones are answered, for
+    /// whoever closes only the sending half.
+    fn peer_ended(&mut self) {
+        self.ended = true;
+        self.dispatcher.cancel_extended();
+    }
+
+    fn begin_drain(&mut self, reader: &mut ReadHalf<'_>) -> io::Result<()> {
+        self.draining = Some(Instant::now());
+        self.dispatcher.begin_drain();
+        // What has arrived already is owed an answer, even though it is a refusal.
+        while self.wants_input() {
+            self.make_room();
+            match reader.try_read_buf(&mut self.input) {
+                Ok(0) => self.peer_ended(),
+                Ok(_) => self.take_frames(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_time(&mut self, now: Instant) {
+        if self.incomplete_since.is_some_and(|s| now >= s + self.core.limits.incomplete_request)
+            && !self.closing
+        {
+            let text = format!(
+                "request is not JSON: it was incomplete after {} s",
+                self.core.limits.incomplete_request.as_secs_f32()
+            );
+            self.close_with(Fault::new(Code::NotJson, text));
+        } else if now >= self.last_activity + self.core.limits.idle && self.dispatcher.is_idle() {
+            // Nothing was asked, or the peer takes no replies: either way nobody is there.
+            self.dispatcher.discard_output();
+            self.written = 0;
+            self.ended = true;
+        }
+    }
+
+    /// When time alone may change something.
+    fn next_check(&self) -> Instant {
+        let mut next = self.last_activity + self.core.limits.idle;
+        if next <= Instant::now() {
+            next = Instant::now() + self.core.limits.idle;
+        }
+        if let Some(since) = self.incomplete_since {
+            next = next.min(since + self.core.limits.incomplete_request);
+        }
+        if let Some(since) = self.draining {
+            next = next.min((since + LAST_HEARING).max(Instant::now() + LAST_HEARING / 10));
+        }
+        next
+    }
+
+    /// Keeps the clock of a request that has begun and not ended.
+    fn watch_incomplete(&mut self, timer: std::pin::Pin<&mut Sleep>) {
+        match (self.framer.is_inside(), self.incomplete_since) {
+            (false, _) => self.incomplete_since = None,
+            (true, Some(_)) => {}
+            (true, None) => {
+                self.incomplete_since = Some(self.last_activity);
+                timer.reset(self.next_check().into());
+            }
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        let settled = self.dispatcher.is_idle() && self.unwritten() == 0;
+        let leaving = self.ended
+            || self.closing
+            || self.draining.is_some_and(|s| self.heard_something || s.elapsed() >= LAST_HEARING);
+        settled && leaving && (self.ended || self.closing || !self.framer.is_inside())
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.ended && !self.closing && self.dispatcher.accepts() && self.unwritten_is_low()
+    }
+
+    fn may_settle(&self) -> bool {
+        self.dispatcher.has_running() && self.unwritten_is_low()
+    }
+
+    fn unwritten(&self) -> usize {
+        self.dispatcher.output().len() - self.written
+    }
+
+    fn unwritten_is_low(&self) -> bool {
+        self.unwritten() < self.core.limits.unwritten_bytes
+    }
+
+    fn make_room(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > READ_LARGE {
+            self.input = BytesMut::new();
+        }
+        let busy = self.input.len() >= READ_SMALL;
+        self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
+    }
+
+    fn write_some(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
+        while self.unwritten() > 0 {
+            match writer.try_write(&self.dispatcher.output()[self.written..]) {
+                Ok(count) => {
+                    self.written += count;
+                    self.last_activity = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if self.written > 0 {
+            self.dispatcher.discard_output();
+            self.written = 0;
+        }
+        Ok(())
+    }
+}
+
+fn frame_fault(error: FrameError) -> Fault {
+    match error {
+        FrameError::NotJson => {
+            Fault::new(Code::NotJson, "request is not JSON: a byte stands where none can")
+        }
+        FrameError::TooLarge(limit) => {
+            Fault::new(Code::TooLarge, format!("request is larger than {limit} bytes"))
+        }
+        FrameError::TooDeep(limit) => {
+            Fault::new(Code::TooLarge, format!("request is nested deeper than {limit}"))
+        }
+    }
+}

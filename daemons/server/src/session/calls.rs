@@ -1,0 +1,224 @@
+//! The calls of one connection that are still running: results, deadlines, cancellation.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
+use rpc_wire::fault::{Code, Fault};
+use serde_json::value::RawValue;
+use tokio::time::timeout_at;
+
+use crate::core::Core;
+use crate::method::{ItemStream, Unary};
+
+/// Calls under way, polled by the connection's own task.
+#[derive(Default)]
+pub(crate) struct Calls {
+    running: FuturesUnordered<BoxFuture<'static, Step>>,
+    handles: Vec<Handle>,
+    next_serial: u64,
+}
+
+/// Who asked, for what, and what is owed.
+pub(crate) struct Ticket {
+    serial: u64,
+    /// `None` for a classic call.
+    pub(crate) id: Option<Box<RawValue>>,
+    /// The method's position.
+    pub(crate) method: usize,
+    pub(crate) started: Instant,
+    pub(crate) oneway: bool,
+    /// A unary result is sent as a stream of one item.
+    pub(crate) as_stream: bool,
+}
+
+/// Something a running call came to.
+pub(crate) enum Step {
+    /// The result, or why there is none.
+    Done(Ticket, Result<Vec<u8>, Fault>),
+    /// One item; the stream goes on when [`Calls::resume`] is given the rest.
+    Item(Ticket, Vec<u8>, u64, Rest),
+    /// The stream is over.
+    End(Ticket),
+}
+
+/// What is left of a stream.
+pub(crate) struct Rest {
+    items: stream::Abortable<ItemStream>,
+    deadline: Option<Instant>,
+    permit: Permit,
+}
+
+struct Handle {
+    serial: u64,
+    id: Option<Box<RawValue>>,
+    abort: AbortHandle,
+    is_stream: bool,
+}
+
+/// One of the server's calls under way, counted until dropped.
+pub(crate) struct Permit {
+    core: Arc<Core>,
+    method: usize,
+}
+
+impl Permit {
+    /// `None` when the server has as many as it may.
+    pub(crate) fn acquire(core: &Arc<Core>, method: usize) -> Option<Self> {
+        if !core.metrics.in_flight.up_to(core.limits.calls) {
+            return None;
+        }
+        if let Some(metrics) = core.metrics.method(method) {
+            metrics.in_flight.up();
+        }
+        Some(Self { core: core.clone(), method })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.core.metrics.in_flight.down();
+        if let Some(metrics) = self.core.metrics.method(self.method) {
+            metrics.in_flight.down();
+        }
+    }
+}
+
+impl Calls {
+    pub(crate) fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Runs a call until its result, its deadline or its cancellation.
+    pub(crate) fn start(
+        &mut self,
+        mut ticket: Ticket,
+        result: Unary,
+        deadline: Instant,
+        permit: Option<Permit>,
+    ) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.register(&mut ticket, abort, false);
+        let timed = timeout_at(deadline.into(), AssertUnwindSafe(result).catch_unwind());
+        let call = Abortable::new(timed, registration);
+        self.running.push(Box::pin(async move {
+            let outcome = match call.await {
+                Err(_aborted) => Err(cancelled()),
+                Ok(Err(_elapsed)) => Err(deadline_exceeded(deadline - ticket.started)),
+                Ok(Ok(Err(panic))) => Err(panicked(&*panic)),
+                Ok(Ok(Ok(outcome))) => outcome,
+            };
+            drop(permit);
+            Step::Done(ticket, outcome)
+        }));
+    }
+
+    /// Runs a stream item by item; each next one only when the last was handed on.
+    pub(crate) fn start_stream(
+        &mut self,
+        mut ticket: Ticket,
+        items: ItemStream,
+        deadline: Option<Instant>,
+        permit: Permit,
+    ) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.register(&mut ticket, abort, true);
+        let items = stream::Abortable::new(items, registration);
+        self.resume(ticket, Rest { items, deadline, permit });
+    }
+
+    /// Goes on with a stream after an item.
+    pub(crate) fn resume(&mut self, ticket: Ticket, mut rest: Rest) {
+        self.running.push(Box::pin(async move {
+            let next = AssertUnwindSafe(rest.items.next()).catch_unwind();
+            let next = match rest.deadline {
+                Some(deadline) => timeout_at(deadline.into(), next).await,
+                None => Ok(next.await),
+            };
+            let fault = match next {
+                Ok(Ok(Some(Ok((item, dropped))))) => {
+                    return Step::Item(ticket, item, dropped, rest);
+                }
+                Ok(Ok(Some(Err(fault)))) => fault,
+                Ok(Ok(None)) if rest.items.is_aborted() => cancelled(),
+                Ok(Ok(None)) => return Step::End(ticket),
+                Ok(Err(panic)) => panicked(&*panic),
+                Err(_elapsed) => deadline_exceeded(ticket.started.elapsed()),
+            };
+            Step::Done(ticket, Err(fault))
+        }));
+    }
+
+    /// The next step of any call; `None` when there is none running.
+    pub(crate) async fn next(&mut self) -> Option<Step> {
+        let step = self.running.next().await?;
+        if let Step::Done(ticket, _) | Step::End(ticket) = &step {
+            self.handles.retain(|handle| handle.serial != ticket.serial);
+        }
+        Some(step)
+    }
+
+    /// Stops every call with this id; each then answers that it was cancelled.
+    pub(crate) fn cancel(&self, id: &RawValue) {
+        self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.get()));
+    }
+
+    pub(crate) fn cancel_extended(&self) {
+        self.stop(|handle| handle.id.is_some());
+    }
+
+    pub(crate) fn cancel_streams(&self) {
+        self.stop(|handle| handle.is_stream);
+    }
+
+    /// The ids of all calls under way, which are dropped where they stand.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Box<RawValue>>> {
+        self.running = FuturesUnordered::new();
+        std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
+    }
+
+    fn stop(&self, which: impl Fn(&Handle) -> bool) {
+        self.handles.iter().filter(|handle| which(handle)).for_each(|handle| handle.abort.abort());
+    }
+
+    fn register(&mut self, ticket: &mut Ticket, abort: AbortHandle, is_stream: bool) {
+        self.next_serial += 1;
+        ticket.serial = self.next_serial;
+        self.handles.push(Handle {
+            serial: ticket.serial,
+            id: ticket.id.clone(),
+            abort,
+            is_stream,
+        });
+    }
+}
+
+impl Ticket {
+    pub(crate) fn new(id: Option<&RawValue>, method: usize, started: Instant) -> Self {
+        let id = id.map(ToOwned::to_owned);
+        Self { serial: 0, id, method, started, oneway: false, as_stream: false }
+    }
+}
+
+fn cancelled() -> Fault {
+    Fault::new(Code::Cancelled, "the call was cancelled")
+}
+
+pub(crate) fn deadline_exceeded(after: Duration) -> Fault {
+    let text = format!("the deadline passed after {} ms", after.as_millis());
+    Fault::new(Code::DeadlineExceeded, text)
+}
+
+/// What a panic says for itself; the rest is in the server's log.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a method panicked");
+    Fault::method_failed(format!("the method panicked: {text}"))
+}

@@ -1,0 +1,451 @@
+//! Frame → call → reply, without a socket: output is bytes, time is handed in.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rpc_wire::call::{Call, Message, Meta, Rejected, reply};
+use rpc_wire::fault::{Code, Fault};
+use serde_json::value::RawValue;
+
+use super::calls::{Calls, Permit, Step, Ticket, deadline_exceeded, panicked};
+use crate::arguments::Arguments;
+use crate::core::Core;
+use crate::method::{Body, Method};
+use crate::reserved::{self, Reserved};
+
+/// A reply up to this size can be read by an older client, which reads once.
+const OLD_CLIENT_READS: usize = 1024;
+/// An output buffer larger than this is given back when it has been written.
+const OUTPUT_KEPT: usize = 64 * 1024;
+
+/// The calls and replies of one connection.
+pub(crate) struct Dispatcher {
+    core: Arc<Core>,
+    peer: SocketAddr,
+    output: Vec<u8>,
+    calls: Calls,
+    /// A classic call is running: the next ones wait for it.
+    classic_is_running: bool,
+    classic_waiting: VecDeque<Waiting>,
+    /// The peer understands control messages.
+    is_extended: bool,
+    draining: bool,
+    /// Answered when everything before it is.
+    last_word: Option<Fault>,
+}
+
+/// A classic message in its turn.
+enum Waiting {
+    Call(Box<[u8]>, Instant),
+    Refused(Fault),
+}
+
+impl Dispatcher {
+    pub(crate) fn new(core: Arc<Core>, peer: SocketAddr) -> Self {
+        Self {
+            core,
+            peer,
+            output: Vec::new(),
+            calls: Calls::default(),
+            classic_is_running: false,
+            classic_waiting: VecDeque::new(),
+            is_extended: false,
+            draining: false,
+            last_word: None,
+        }
+    }
+
+    /// Takes one frame, as it was received.
+    ///
+    /// # Errors
+    /// It is not JSON: nothing after it can be trusted.
+    pub(crate) fn handle(&mut self, frame: &[u8], received: Instant) -> Result<(), Fault> {
+        match Message::parse(frame) {
+            Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
+                self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
+            }
+            Ok(Message::Call(call)) => self.begin(&call, received),
+            Ok(Message::Cancel(id)) => {
+                self.is_extended = true;
+                self.calls.cancel(id);
+            }
+            Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
+            Err(Rejected { id, fault, .. }) => {
+                self.core.metrics.malformed.increment();
+                if id.is_none() && self.classic_must_wait() {
+                    self.classic_waiting.push_back(Waiting::Refused(fault));
+                } else {
+                    reply::fault(&mut self.output, id, &fault);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next step of a running call and puts it into the output.
+    /// `false` when none is running.
+    pub(crate) async fn settle_next(&mut self) -> bool {
+        match self.calls.next().await {
+            None => return false,
+            Some(Step::Item(ticket, item, dropped, rest)) => {
+                if let Some(id) = &ticket.id {
+                    reply::item(&mut self.output, id, &item, dropped);
+                }
+                self.calls.resume(ticket, rest);
+                return true;
+            }
+            Some(Step::End(ticket)) => {
+                self.count(&ticket, false);
+                if let Some(id) = &ticket.id {
+                    reply::end_of_stream(&mut self.output, id);
+                }
+            }
+            Some(Step::Done(ticket, outcome)) => self.settle(&ticket, outcome),
+        }
+        self.say_last_word();
+        true
+    }
+
+    /// Whether another message may be taken: behind a full queue of classic calls nothing is.
+    pub(crate) fn accepts(&self) -> bool {
+        self.classic_waiting.is_empty() || self.under_way() < self.core.limits.calls_per_connection
+    }
+
+    pub(crate) fn has_running(&self) -> bool {
+        self.calls.len() > 0
+    }
+
+    /// Whether nothing is running, waiting or left to say.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way() == 0 && self.last_word.is_none()
+    }
+
+    pub(crate) fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    pub(crate) fn discard_output(&mut self) {
+        if self.output.capacity() > OUTPUT_KEPT {
+            self.output = Vec::new();
+        }
+        self.output.clear();
+    }
+
+    /// Answers this when everything before it is answered. Streams, which may never end, stop.
+    pub(crate) fn answer_last(&mut self, fault: Fault) {
+        self.calls.cancel_streams();
+        self.last_word = Some(fault);
+        self.say_last_word();
+    }
+
+    pub(crate) fn cancel_extended(&self) {
+        self.calls.cancel_extended();
+    }
+
+    pub(crate) fn begin_drain(&mut self) {
+        self.draining = true;
+        self.calls.cancel_streams();
+        if self.is_extended {
+            reply::draining(&mut self.output);
+        }
+    }
+
+    /// The server cannot wait any longer: every call under way is answered so.
+    pub(crate) fn abandon_all(&mut self) {
+        let fault = Fault::method_failed("the server ended before the call was done");
+        for id in self.calls.abandon() {
+            reply::fault(&mut self.output, id.as_deref(), &fault);
+        }
+        for _ in self.classic_waiting.drain(..) {
+            reply::fault(&mut self.output, None, &fault);
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.calls.len() + self.classic_waiting.len()
+    }
+
+    fn classic_must_wait(&self) -> bool {
+        self.classic_is_running || !self.classic_waiting.is_empty()
+    }
+
+    /// Answers a call at once, or starts it.
+    fn begin(&mut self, call: &Call<'_>, received: Instant) {
+        self.is_extended |= call.id.is_some();
+        if let Err(fault) = self.try_begin(call, received)
+            && !call.meta.oneway
+        {
+            reply::fault(&mut self.output, call.id, &fault);
+        }
+    }
+
+    fn try_begin(&mut self, call: &Call<'_>, received: Instant) -> Result<(), Fault> {
+        if self.draining {
+            return Err(Fault::new(Code::Draining, "the server is ending; call another instance"));
+        }
+        if call.meta.deadline_ms == Some(0) {
+            return Err(deadline_exceeded(Duration::ZERO));
+        }
+        let given = Arguments { positional: call.args, keyword: call.kwargs };
+        if let Some(reserved) = Reserved::find(&call.method) {
+            return self.answer_reserved(reserved, call, given, received);
+        }
+        // An older server knows no service when a classic request lacks its argument keys.
+        if call.id.is_none() && !call.has_arguments {
+            return Err(no_such_method(&call.method));
+        }
+        let core = self.core.clone();
+        let (position, method) =
+            core.methods.find(&call.method).ok_or_else(|| no_such_method(&call.method))?;
+        if !matches!(method.body(), Body::Sync(_)) {
+            return self.start(call, position, method, given, received);
+        }
+        self.answer_now(call, position, method, given, received);
+        Ok(())
+    }
+
+    /// Runs a synchronous method here and now.
+    fn answer_now(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        method: &Method,
+        given: Arguments<'_>,
+        received: Instant,
+    ) {
+        let Body::Sync(body) = method.body() else { return };
+        let start = self.output.len();
+        let as_stream = call.meta.stream && call.id.is_some();
+        if !as_stream {
+            reply::begin_result(&mut self.output, call.id);
+        }
+        let result_start = self.output.len();
+        let fit = (method.parameters(), given);
+        let outcome = catch_unwind(AssertUnwindSafe(|| body(fit, &mut self.output)))
+            .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let failed = outcome.is_err();
+        match outcome {
+            Ok(()) if as_stream => {
+                let item = self.output.split_off(result_start);
+                self.write_single_item(call.id, &item);
+            }
+            Ok(()) => reply::end_result(&mut self.output),
+            Err(fault) => {
+                self.output.truncate(start);
+                reply::fault(&mut self.output, call.id, &fault);
+            }
+        }
+        if call.meta.oneway {
+            self.output.truncate(start);
+        }
+        let size = self.output.len() - start;
+        self.note(position, received.elapsed(), failed, (call.id.is_none()).then_some(size));
+    }
+
+    /// Starts a method that takes its time.
+    fn start(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        method: &Method,
+        given: Arguments<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let is_stream = matches!(method.body(), Body::Stream(_));
+        if is_stream && !(call.meta.stream && call.id.is_some()) {
+            return Err(needs_stream(&call.method));
+        }
+        let permit = self.permit(position)?;
+        let mut ticket = Ticket::new(call.id, position, received);
+        ticket.oneway = call.meta.oneway;
+        ticket.as_stream = call.meta.stream && call.id.is_some();
+        let deadline = self.deadline(&call.meta, received);
+        let fit = (method.parameters(), given);
+        let begun = catch_unwind(AssertUnwindSafe(|| match method.body() {
+            Body::Sync(_) => Ok(()),
+            Body::Async(body) => {
+                self.calls.start(ticket, body(fit)?, deadline, Some(permit));
+                Ok(())
+            }
+            Body::Blocking(body) => {
+                let work = body(fit)?;
+                let span = tracing::Span::current();
+                // The permit goes with the work: a thread that is still busy is still counted.
+                let thread = tokio::task::spawn_blocking(move || {
+                    let _permit = permit;
+                    span.in_scope(work)
+                });
+                let result = async move {
+                    thread.await.unwrap_or_else(|error| match error.try_into_panic() {
+                        Ok(panic) => Err(panicked(&*panic)),
+                        Err(error) => Err(Fault::method_failed(error.to_string())),
+                    })
+                };
+                self.calls.start(ticket, Box::pin(result), deadline, None);
+                Ok(())
+            }
+            Body::Stream(body) => {
+                let deadline = call.meta.deadline_ms.map(|_| deadline);
+                self.calls.start_stream(ticket, body(fit)?, deadline, permit);
+                Ok(())
+            }
+        }))
+        .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        match begun {
+            Ok(()) => self.classic_is_running |= call.id.is_none(),
+            Err(_) => self.note(position, received.elapsed(), true, None),
+        }
+        begun
+    }
+
+    fn answer_reserved(
+        &mut self,
+        reserved: Reserved,
+        call: &Call<'_>,
+        given: Arguments<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        if reserved == Reserved::Logs {
+            if !(call.meta.stream && call.id.is_some()) {
+                return Err(needs_stream(&call.method));
+            }
+            let items = reserved::logs(&self.core, given)?;
+            let permit = self.permit(usize::MAX)?;
+            let deadline = call.meta.deadline_ms.map(|_| self.deadline(&call.meta, received));
+            let ticket = Ticket::new(call.id, usize::MAX, received);
+            self.calls.start_stream(ticket, items, deadline, permit);
+            return Ok(());
+        }
+        let result = reserved::answer(&self.core, reserved, received);
+        if call.meta.oneway {
+        } else if call.meta.stream && call.id.is_some() {
+            self.write_single_item(call.id, &result);
+        } else {
+            self.write_result(call.id, &result);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, ticket: &Ticket, outcome: Result<Vec<u8>, Fault>) {
+        self.count(ticket, outcome.is_err());
+        let id = ticket.id.as_deref();
+        let start = self.output.len();
+        match outcome {
+            _ if ticket.oneway => {}
+            Ok(result) if ticket.as_stream => self.write_single_item(id, &result),
+            Ok(result) => self.write_result(id, &result),
+            Err(fault) => reply::fault(&mut self.output, id, &fault),
+        }
+        if id.is_none() {
+            self.note_size(ticket.method, self.output.len() - start);
+            self.classic_is_running = false;
+            self.next_classic();
+        }
+    }
+
+    /// Begins waiting classic calls until one of them takes its time.
+    fn next_classic(&mut self) {
+        while !self.classic_is_running
+            && let Some(waiting) = self.classic_waiting.pop_front()
+        {
+            match waiting {
+                Waiting::Refused(fault) => reply::fault(&mut self.output, None, &fault),
+                Waiting::Call(frame, received) => {
+                    // It was read once already; it reads the same again.
+                    if let Ok(Message::Call(call)) = Message::parse(&frame) {
+                        self.begin(&call, received);
+                    }
+                }
+            }
+        }
+    }
+
+    fn say_last_word(&mut self) {
+        if self.under_way() == 0
+            && let Some(fault) = self.last_word.take()
+        {
+            reply::fault(&mut self.output, None, &fault);
+        }
+    }
+
+    fn permit(&self, method: usize) -> Result<Permit, Fault> {
+        let limits = &self.core.limits;
+        if self.under_way() >= limits.calls_per_connection {
+            let text = format!(
+                "{} calls are under way on this connection; wait, or open another",
+                limits.calls_per_connection
+            );
+            return Err(Fault::new(Code::Overloaded, text));
+        }
+        Permit::acquire(&self.core, method).ok_or_else(|| {
+            let text = format!("{} calls are under way; call another instance", limits.calls);
+            Fault::new(Code::Overloaded, text)
+        })
+    }
+
+    fn deadline(&self, meta: &Meta<'_>, received: Instant) -> Instant {
+        // A century is "never", and still an instant that exists.
+        const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        let left = meta
+            .deadline_ms
+            .map_or(self.core.limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
+        received + left
+    }
+
+    fn write_result(&mut self, id: Option<&RawValue>, result: &[u8]) {
+        reply::begin_result(&mut self.output, id);
+        self.output.extend_from_slice(result);
+        reply::end_result(&mut self.output);
+    }
+
+    fn write_single_item(&mut self, id: Option<&RawValue>, item: &[u8]) {
+        if let Some(id) = id {
+            reply::item(&mut self.output, id, item, 0);
+            reply::end_of_stream(&mut self.output, id);
+        }
+    }
+
+    fn count(&self, ticket: &Ticket, failed: bool) {
+        self.note(ticket.method, ticket.started.elapsed(), failed, None);
+    }
+
+    fn note(&self, method: usize, elapsed: Duration, failed: bool, classic_size: Option<usize>) {
+        if let Some(metrics) = self.core.metrics.method(method) {
+            metrics.done(elapsed, failed);
+        }
+        if let Some(size) = classic_size {
+            self.note_size(method, size);
+        }
+        if tracing::enabled!(tracing::Level::DEBUG)
+            && let Some(name) = self.core.methods.name(method)
+        {
+            tracing::debug!(peer = %self.peer, method = name, ?elapsed, failed, "call");
+        }
+    }
+
+    fn note_size(&self, method: usize, size: usize) {
+        if size > OLD_CLIENT_READS
+            && let Some(metrics) = self.core.metrics.method(method)
+        {
+            metrics.unreadable_for_old_clients.increment();
+        }
+    }
+}
+
+fn no_such_method(name: &str) -> Fault {
+    const SHOWN: usize = 256;
+    let name = match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    };
+    Fault::method_not_found(name)
+}
+
+fn needs_stream(method: &str) -> Fault {
+    let text = format!("{method}() answers a stream; call it with an id and meta.stream");
+    Fault::bad_arguments(text)
+}

@@ -1,0 +1,77 @@
+//! Which protocol is this connection? The first bytes tell.
+
+/// What the first bytes of a connection say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// JSON messages: a [`session`](crate::session).
+    Json,
+    /// HTTP/1.
+    Http,
+    /// A TLS handshake: refused until a later version.
+    Tls,
+    /// Nothing we speak.
+    Unknown,
+}
+
+const HTTP_METHODS: [&str; 9] =
+    ["GET ", "PUT ", "POST ", "HEAD ", "PATCH ", "TRACE ", "DELETE ", "OPTIONS ", "CONNECT "];
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The protocol, or `None` when more bytes are needed to tell.
+pub(crate) fn sniff(bytes: &[u8]) -> Option<Protocol> {
+    let bytes = bytes.trim_ascii_start();
+    match bytes.first()? {
+        b'{' | b'[' => Some(Protocol::Json),
+        &TLS_HANDSHAKE => Some(Protocol::Tls),
+        _ => {
+            let begins = |method: &&str| {
+                let method = method.as_bytes();
+                let seen = bytes.len().min(method.len());
+                bytes[..seen] == method[..seen]
+            };
+            match HTTP_METHODS.iter().find(|method| begins(method)) {
+                Some(method) if bytes.len() >= method.len() => Some(Protocol::Http),
+                Some(_) => None,
+                None => Some(Protocol::Unknown),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_protocol() {
+        let cases: [(&[u8], Option<Protocol>); 13] = [
+            (b"", None),
+            (b" \r\n", None),
+            (b" {", Some(Protocol::Json)),
+            (b"[", Some(Protocol::Json)),
+            (b"G", None),
+            (b"PO", None),
+            (b"GET / HTTP/1.1", Some(Protocol::Http)),
+            (b"OPTIONS * HTTP/1.1", Some(Protocol::Http)),
+            (b"GETX", Some(Protocol::Unknown)),
+            (b"get ", Some(Protocol::Unknown)),
+            (b"\x16\x03\x01", Some(Protocol::Tls)),
+            (b"hello", Some(Protocol::Unknown)),
+            (b"\x00", Some(Protocol::Unknown)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(sniff(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_split_anywhere_is_still_http() {
+        for method in HTTP_METHODS {
+            for cut in 1..method.len() {
+                let seen = sniff(&method.as_bytes()[..cut]);
+                assert!(seen.is_none(), "{method} at {cut}: {seen:?}");
+            }
+            assert_eq!(sniff(method.as_bytes()), Some(Protocol::Http));
+        }
+    }
+}
