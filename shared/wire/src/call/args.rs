@@ -1,6 +1,7 @@
 //! The arguments of a call, already as JSON text.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// The arguments of one call: positional ones as the text of a JSON array, keyword ones as the
@@ -39,6 +40,19 @@ impl Args {
         Self {
             positional: text(serde_json::to_string(positional), "[]"),
             keyword: text(serde_json::to_string(keyword), "{}"),
+        }
+    }
+
+    /// Positional and keyword values as they were written, no digit lost.
+    pub fn from_raw(positional: &[Box<RawValue>], keyword: &[(&str, Box<RawValue>)]) -> Self {
+        let positional: Vec<&str> = positional.iter().map(|value| value.get()).collect();
+        let pair = |(name, value): &(&str, Box<RawValue>)| {
+            format!("{}:{}", Value::from(*name), value.get())
+        };
+        let keyword: Vec<String> = keyword.iter().map(pair).collect();
+        Self {
+            positional: format!("[{}]", positional.join(",")),
+            keyword: format!("{{{}}}", keyword.join(",")),
         }
     }
 
@@ -94,6 +108,15 @@ mod tests {
         let args = json!({"a": 1}).into_args().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[]", r#"{"a":1}"#));
         assert_eq!(().into_args().unwrap(), Args::none());
+    }
+
+    #[test]
+    fn values_as_written_keep_every_digit() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let digits = "123456789012345678901234567890";
+        let args = Args::from_raw(&[raw(digits), raw("1.50")], &[("a\"", raw("[1, 2]"))]);
+        assert_eq!(args.positional(), format!("[{digits},1.50]"));
+        assert_eq!(args.keyword(), r#"{"a\"":[1, 2]}"#);
     }
 
     #[test]
