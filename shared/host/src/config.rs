@@ -23,6 +23,37 @@ pub use sections::{
 };
 pub use value::{Balance, Glyphs, LogFormat, Theme};
 
+/// Flags are read as the file's values are.
+pub mod parse {
+    use std::time::Duration;
+
+    use super::value;
+
+    /// An IP literal (IPv6 bare or in brackets) or a name, returned without brackets.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn host(text: &str) -> Result<String, String> {
+        value::host::read(text)
+    }
+
+    /// `HOST` or `HOST:PORT`; `None` for an empty text.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn advertised(text: &str) -> Result<Option<String>, String> {
+        value::advertised::read(text)
+    }
+
+    /// A time with its unit, longer than zero and at most a year.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn duration(text: &str) -> Result<Duration, String> {
+        value::duration::read(text)
+    }
+}
+
 /// The file that is read when no other is named, if it exists.
 pub const DEFAULT_FILE: &str = "config.ini";
 
