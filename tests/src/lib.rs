@@ -1,1 +1,30 @@
 //! Fixtures and system tests: real processes, real sockets, port 0.
+//!
+//! In reading order:
+//!
+//! - [`eventually`]: waiting for a condition, with a deadline, instead of sleeping.
+//! - [`binaries`]: where the programs under test are.
+//! - [`daemon`]: a running program: its output, its address, its end.
+//! - [`python`]: the older system's server, client and registry, as processes.
+//! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
+//! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
+//! - [`asking`]: what tests often ask a daemon.
+//! - [`transcripts`]: what the older client and server were recorded to say.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a fixture that cannot do its work is a failed test"
+)]
+
+pub mod asking;
+pub mod binaries;
+pub mod daemon;
+pub mod eventually;
+pub mod python;
+pub mod raw;
+pub mod recording_registry;
+pub mod transcripts;

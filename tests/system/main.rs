@@ -1,2 +1,23 @@
-//! System tests: the daemons as their users run them.
-fn main() {}
+//! System tests: the daemons as their users run them, beside the programs of the older system.
+//!
+//! Modules by theme; a test's name says what holds. `cargo test --workspace` builds the programs
+//! these tests start; `cargo test -p rpc-tests` alone does not rebuild them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
+
+mod any_split;
+mod embedding;
+mod endings;
+mod limits;
+mod many_clients;
+mod old_programs;
+mod registry_lost_and_found;
+mod rude_clients;
+mod transcripts;

@@ -1,0 +1,20 @@
+//! Where the programs under test are: beside the test's own executable.
+
+use std::path::PathBuf;
+
+/// The path of a program of this workspace, built with the same profile as the test.
+///
+/// # Panics
+/// It is not built; the message says how to.
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a test knows its own executable");
+    // target/PROFILE/deps/system-HASH → target/PROFILE/NAME
+    let profile = own.parent().and_then(|deps| deps.parent()).expect("a test runs in target/");
+    let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build -p {name}`, or all tests with `cargo test --workspace`",
+        path.display()
+    );
+    path
+}

@@ -1,0 +1,119 @@
+//! Any split of any sequence of requests into segments gives the same replies.
+
+use std::net::SocketAddr;
+
+use proptest::prelude::*;
+use rpc_server::{Server, builtin};
+use rpc_tests::raw::Raw;
+use serde_json::Value;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_of_any_sequence_of_requests_gives_the_same_replies(
+        requests in prop::collection::vec(request(), 1..12),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        close_early in any::<bool>(),
+    ) {
+        let whole = requests.concat();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len())).collect();
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let pieces: Vec<&[u8]> =
+            cuts.windows(2).map(|cut| &whole.as_bytes()[cut[0]..cut[1]]).collect();
+        // One thread carries server and client, so a yield lets the server take each piece alone.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (at_once, in_pieces) = runtime.block_on(async {
+            let address = serve().await;
+            (
+                replies(address, &[whole.as_bytes()], requests.len(), close_early).await,
+                replies(address, &pieces, requests.len(), close_early).await,
+            )
+        });
+        prop_assert_eq!(at_once.len(), requests.len());
+        prop_assert_eq!(at_once, in_pieces);
+    }
+}
+
+/// One request that is answered with one reply, classic or extended, good or bad, with whatever
+/// may come between values.
+fn request() -> impl Strategy<Value = String> {
+    let text = r#"[a-zA-Z0-9 {}\[\]:,äß😀]{0,12}"#;
+    let value = prop_oneof![
+        any::<i32>().prop_map(|number| number.to_string()),
+        text.prop_map(|text| Value::String(text).to_string()),
+        Just("null".to_owned()),
+        Just(r#"{"a":[1,{"b":"}\"{\\"}]}"#.to_owned()),
+    ];
+    let method = prop_oneof![
+        Just("add"),
+        Just("subtract"),
+        Just("echo"),
+        Just("hello"),
+        Just("hi"),
+        Just("nope"),
+        Just("reverse_string"),
+        Just("all_your_methods"),
+    ];
+    let id = prop_oneof![
+        3 => Just(String::new()),
+        2 => (0..5).prop_map(|id| format!(r#""id":{id},"#)),
+        1 => Just(r#""id":"é\"}","#.to_owned()),
+    ];
+    let wrong = prop_oneof![
+        Just("{}".to_owned()),
+        Just("[1,[2]]".to_owned()),
+        Just(r#"{"id":3}"#.to_owned()),
+        Just(r#"{"jsonrpc":"2.0","id":1,"method":"add"}"#.to_owned()),
+        Just(r#"{"method_name":5,"method_args":[],"method_kwargs":{}}"#.to_owned()),
+    ];
+    let call = (id, method, prop::collection::vec(value, 0..4)).prop_map(|(id, method, args)| {
+        let args = args.join(", ");
+        format!(
+            r#"{{{id}"method_name": "{method}", "method_args": [{args}], "method_kwargs": {{}}}}"#
+        )
+    });
+    let between = prop_oneof![Just(""), Just("\n"), Just("\r\n\t "), Just("  ")];
+    (prop_oneof![6 => call, 1 => wrong], between).prop_map(|(request, between)| request + between)
+}
+
+async fn serve() -> SocketAddr {
+    let server = Server::builder().methods(builtin::methods()).bind(([127, 0, 0, 1], 0).into());
+    let server = server.await.unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    address
+}
+
+/// Classic replies in their order, then extended ones, whose order is free, sorted.
+async fn replies(
+    address: SocketAddr,
+    pieces: &[&[u8]],
+    expected: usize,
+    close_early: bool,
+) -> Vec<String> {
+    let mut raw = Raw::connect(address).await;
+    for piece in pieces {
+        raw.send(piece).await;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut lines = Vec::new();
+    if close_early {
+        raw.half_close().await;
+        let rest = String::from_utf8(raw.rest().await).unwrap();
+        lines.extend(rest.lines().map(str::to_owned));
+    } else {
+        while lines.len() < expected {
+            lines.push(raw.line().await.expect("a reply to every request"));
+        }
+    }
+    let (mut extended, mut classic): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| line.starts_with(r#"{"id":"#));
+    extended.sort();
+    classic.append(&mut extended);
+    classic
+}

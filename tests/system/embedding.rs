@@ -1,0 +1,134 @@
+//! A service of one's own: methods, registry, client and graceful stop in one program.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rpc_client::{CallError, Client, ClientOptions};
+use rpc_registry::{Registry, RegistryOptions};
+use rpc_server::{Announce, Method, Server, rpc_method};
+use rpc_tests::asking::{find_all, lists};
+use rpc_tests::eventually::soon;
+use rpc_tests::raw::Raw;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+/// Greets somebody.
+///
+/// More than once if wanted.
+#[rpc_method]
+fn greet(name: String, #[default(1)] times: u32) -> String {
+    vec![format!("Hello, {name}!"); times as usize].join(" ")
+}
+
+/// Waits a little.
+#[rpc_method]
+async fn later(value: i64) -> i64 {
+    tokio::task::yield_now().await;
+    value
+}
+
+#[tokio::test]
+async fn a_service_of_ones_own_registers_serves_and_ends_well() {
+    let stop = CancellationToken::new();
+    let registry = Registry::bind(([127, 0, 0, 1], 0).into(), RegistryOptions::default());
+    let registry = registry.await.unwrap();
+    let registry_at = registry.local_addr();
+    let url = format!("http://{registry_at}");
+    let registry_stop = CancellationToken::new();
+    let registry_runs = tokio::spawn(registry.serve(registry_stop.clone().cancelled_owned()));
+
+    let server = Server::builder()
+        .method(greet::method())
+        .method(later::method().renamed("afterwards"))
+        .method(
+            Method::named("scale")
+                .doc("Multiplies a value by a factor.")
+                .parameters(["value", "factor"])
+                .default("factor", 2.0)
+                .sync(|value: f64, factor: f64| value * factor),
+        )
+        .method(Method::named("thread").parameters([]).blocking(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            "from the blocking pool"
+        }))
+        .method(Method::named("panics").parameters([]).sync(|| -> u8 { panic!("on purpose") }))
+        .announce(Announce::to(&url))
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let address = server.local_addr();
+    let runs = tokio::spawn(server.serve(stop.clone().cancelled_owned()));
+    lists(registry_at, &[address]).await;
+
+    let client = Client::through_registry(&url, ClientOptions::default()).unwrap();
+    assert_eq!(client.call("greet", ("Ada",)).await.unwrap(), "Hello, Ada!");
+    let twice = client.call("greet", json!({"times": 2, "name": "Ada"})).await.unwrap();
+    assert_eq!(twice, "Hello, Ada! Hello, Ada!");
+    assert_eq!(client.call_as::<i64>("afterwards", (7,)).await.unwrap(), 7);
+    assert_eq!(client.call("scale", (1.5,)).await.unwrap(), 3.0);
+    assert_eq!(client.call("thread", ()).await.unwrap(), "from the blocking pool");
+
+    let methods = client.methods().await.unwrap();
+    let greet = methods.iter().find(|method| method.name == "greet").unwrap();
+    assert_eq!(greet.doc.lines().next(), Some("Greets somebody."));
+    assert_eq!(greet.parameters[0].schema["type"], "string");
+    assert_eq!(greet.parameters[1].default, Some(json!(1)));
+    client.close().await;
+
+    stop.cancel();
+    soon("the server ends", runs).await.unwrap().unwrap();
+    assert_eq!(find_all(registry_at).await, [], "it unregistered");
+    registry_stop.cancel();
+    soon("the registry ends", registry_runs).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_reply_with_the_right_id_and_the_connection_goes_on() {
+    let server = Server::builder()
+        .method(Method::named("panics").parameters([]).sync(|| -> u8 { panic!("on purpose") }))
+        .method(Method::named("fine").parameters([]).sync(|| "fine"))
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    let mut raw = Raw::connect(address).await;
+    let reply = raw.ask(r#"{"id":"x","method_name":"panics"}"#).await;
+    assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("x"), &json!(-32603)), "{reply}");
+    let reply =
+        raw.ask(r#"{"method_name": "panics", "method_args": [], "method_kwargs": {}}"#).await;
+    assert!(reply["res"].as_str().unwrap().starts_with("Error calling method: "), "{reply}");
+    assert_eq!(raw.ask(r#"{"id":2,"method_name":"fine"}"#).await["res"], "fine");
+}
+
+#[tokio::test]
+async fn a_stream_of_ones_own_arrives_in_order_and_ends_with_its_reader() {
+    let server = Server::builder()
+        .method(
+            Method::named("count")
+                .parameters(["to"])
+                .stream(|to: u32| futures_util::stream::iter(0..to)),
+        )
+        .bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
+    let mut numbers = client.stream("count", (5,)).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(item) = numbers.next().await {
+        seen.push(item.unwrap().value.get().to_owned());
+    }
+    assert_eq!(seen, ["0", "1", "2", "3", "4"]);
+
+    let mut endless = client.stream("count", (u32::MAX,)).await.unwrap();
+    endless.next().await.unwrap().unwrap();
+    drop(endless);
+    rpc_tests::asking::has_in_flight(address, "count", 0).await;
+
+    let error = client.call("count", (5,)).await.unwrap_err();
+    let CallError::Remote(fault) = error else { panic!("{error}") };
+    assert_eq!(fault.code.number(), -32602);
+    client.close().await;
+}

@@ -1,0 +1,282 @@
+//! Ending well, as real processes: whatever the registry does, whoever ends it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rpc_tests::asking::{has_in_flight, lists};
+use rpc_tests::daemon::{Daemon, path};
+use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::raw::{Raw, classic, extended};
+use rpc_tests::recording_registry::{Manner, RecordingRegistry};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// Beats come so fast that one after the unregister would be seen.
+const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT", "50ms");
+
+#[tokio::test]
+async fn sigterm_with_the_registry_up_unregisters_answers_and_exits_0() {
+    ends_well(Some(Manner::Polite), End::By(Signal::TERM)).await;
+}
+
+#[tokio::test]
+async fn sigint_with_the_registry_up_unregisters_answers_and_exits_0() {
+    ends_well(Some(Manner::Polite), End::By(Signal::INT)).await;
+}
+
+#[tokio::test]
+async fn sigterm_with_the_registry_down_answers_and_exits_0() {
+    ends_well(None, End::By(Signal::TERM)).await;
+}
+
+#[tokio::test]
+async fn sigint_with_the_registry_down_answers_and_exits_0() {
+    ends_well(None, End::By(Signal::INT)).await;
+}
+
+#[tokio::test]
+async fn failing_by_itself_with_the_registry_up_unregisters_answers_and_exits_1() {
+    ends_well(Some(Manner::Polite), End::Failing).await;
+}
+
+#[tokio::test]
+async fn failing_by_itself_with_the_registry_down_answers_and_exits_1() {
+    ends_well(None, End::Failing).await;
+}
+
+#[tokio::test]
+async fn a_hanging_registry_costs_the_ending_one_second_at_most() {
+    ends_well(Some(Manner::Hanging), End::By(Signal::TERM)).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_500_does_not_disturb_the_ending() {
+    ends_well(Some(Manner::Failing), End::By(Signal::TERM)).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_with_130() {
+    for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::INT)] {
+        let (mut server, address) = Daemon::server(&["--no-registry"]).await;
+        let mut busy = Raw::connect(address).await;
+        busy.send(extended(&json!(1), "sleep", &json!([9]))).await;
+        has_in_flight(address, "sleep", 1).await;
+        let started = Instant::now();
+        server.signal(first);
+        assert_eq!(busy.reply().await, json!({"draining": true}));
+        server.signal(second);
+        assert_eq!(server.exit_code().await, 130, "{}", server.transcript());
+        assert!(started.elapsed() < Duration::from_secs(5), "it waited for the call");
+    }
+}
+
+#[tokio::test]
+async fn the_drain_limit_bounds_the_ending() {
+    let settings = [("SERVER_DRAIN", "300ms")];
+    let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
+    let mut busy = Raw::connect(address).await;
+    busy.send(extended(&json!(1), "sleep", &json!([9]))).await;
+    has_in_flight(address, "sleep", 1).await;
+    let started = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code().await, 0, "{}", server.transcript());
+    assert!(started.elapsed() < Duration::from_secs(5), "it waited for the call");
+}
+
+#[tokio::test]
+async fn a_call_that_comes_while_draining_is_refused_as_retryable() {
+    let (mut server, address) = Daemon::server(&["--no-registry"]).await;
+    let mut busy = Raw::connect(address).await;
+    busy.send(extended(&json!(1), "sleep", &json!([1]))).await;
+    has_in_flight(address, "sleep", 1).await;
+    server.signal(Signal::TERM);
+    assert_eq!(busy.reply().await, json!({"draining": true}));
+    let refused = busy.ask(extended(&json!(2), "add", &json!([1, 2]))).await;
+    assert_eq!(refused["id"], 2);
+    assert_eq!(refused["error"]["code"], -32003, "{refused}");
+    assert_eq!(refused["error"]["retryable"], true, "{refused}");
+    let answered = busy.reply().await;
+    assert_eq!((&answered["id"], &answered["error"]), (&json!(1), &Value::Null), "{answered}");
+    assert_eq!(server.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn a_restarted_server_finds_its_port_free() {
+    let (mut first, address) = Daemon::server(&["--no-registry"]).await;
+    let mut idle = Raw::connect(address).await;
+    idle.ask(classic("add", &json!([1, 2]))).await;
+    first.signal(Signal::TERM);
+    assert_eq!(first.exit_code().await, 0);
+    let port = address.port().to_string();
+    let second = Daemon::rpcd(["serve", "-p", &port, "-l", "127.0.0.1", "--no-registry"]);
+    assert_eq!(second.announced_address().await, address);
+}
+
+#[tokio::test]
+async fn the_log_file_holds_everything_up_to_the_end() {
+    let logs = tempfile::tempdir().unwrap();
+    let arguments = ["--no-registry", "--log-dir", path(logs.path())];
+    let (mut server, _) = Daemon::server_with(&[("LOG_SAVE", "true")], &arguments).await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code().await, 0);
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(entry.unwrap().path()).unwrap()
+    };
+    let text: String = std::fs::read_dir(logs.path()).unwrap().map(read).collect();
+    let last = server.stderr().lines().into_iter().rfind(|line| !line.trim().is_empty()).unwrap();
+    let message = |line: &str| line.rsplit("  ").next().unwrap_or(line).trim().to_owned();
+    assert!(text.contains("listening"), "{text}");
+    let words = strip_colours(&message(&last));
+    let end = words.rsplit(": ").next().unwrap();
+    assert!(text.contains(end), "{end:?} is not in the file:\n{text}");
+}
+
+#[tokio::test]
+async fn the_registry_ends_its_event_streams_and_exits_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (mut registry, address) = Daemon::registry(&[]).await;
+        let mut watchers = Vec::new();
+        for target in ["/v1/watch?proto=json", "/v1/watch?proto=json&beats=1", "/v1/logs"] {
+            let mut watcher = Raw::connect(address).await;
+            watcher.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            assert_eq!(watcher.line().await.unwrap().trim(), "HTTP/1.1 200 OK", "{target}");
+            watchers.push(watcher);
+        }
+        let _idle = Raw::connect(address).await;
+        let mut half = Raw::connect(address).await;
+        half.send("POST /myRegistry/register HTTP/1.1\r\nContent-Le").await;
+        let started = Instant::now();
+        registry.signal(signal);
+        for watcher in &mut watchers {
+            watcher.rest().await;
+        }
+        assert_eq!(registry.exit_code().await, 0, "{}", registry.transcript());
+        // Two seconds, and something for a loaded machine.
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_by_itself_exits_1() {
+    let (mut registry, address) = Daemon::registry(&[]).await;
+    break_listener(registry.pid());
+    assert_eq!(registry.exit_code().await, 1, "{address}\n{}", registry.transcript());
+    no_backtrace(&registry);
+}
+
+#[tokio::test]
+async fn a_stopped_server_leaves_the_registry_at_once() {
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let url = format!("http://{registry}");
+    let (mut server, address) = Daemon::server(&["--registry", &url]).await;
+    lists(registry, &[address]).await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code().await, 0);
+    assert_eq!(rpc_tests::asking::find_all(registry).await, []);
+}
+
+enum End {
+    By(Signal),
+    Failing,
+}
+
+/// One server, one idle client, a classic and an extended call in flight; then it must end.
+async fn ends_well(manner: Option<Manner>, end: End) {
+    let registry = RecordingRegistry::start().await;
+    let url = registry.url();
+    let registry = manner.map(|_| registry);
+    let (mut server, address) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
+    if let (Some(registry), Some(manner)) = (&registry, manner) {
+        registry.was_asked("register", 3).await;
+        registry.behave(manner);
+    }
+    let mut idle = Raw::connect(address).await;
+    assert_eq!(idle.ask(classic("add", &json!([1, 2]))).await, json!({"res": 13}));
+    let mut older = Raw::connect(address).await;
+    older.send(classic("sleep", &json!([1.5]))).await;
+    let mut newer = Raw::connect(address).await;
+    newer.send(extended(&json!(7), "sleep", &json!([1.5]))).await;
+    has_in_flight(address, "sleep", 2).await;
+
+    let started = Instant::now();
+    match end {
+        End::By(signal) => server.signal(signal),
+        End::Failing => break_listener(server.pid()),
+    }
+    assert!(idle.is_closed_within(SOON).await, "{}", server.transcript());
+    let idle_closed = Instant::now();
+
+    let older_reply = older.reply().await;
+    assert!(!older_reply["res"].to_string().contains("Error"), "{older_reply}");
+    assert!(older.is_closed_within(SOON).await);
+    let mut newer_reply = newer.reply().await;
+    if newer_reply == json!({"draining": true}) {
+        newer_reply = newer.reply().await;
+    }
+    assert_eq!((&newer_reply["id"], &newer_reply["error"]), (&json!(7), &Value::Null));
+
+    let code = server.exit_code().await;
+    let expected = if matches!(end, End::Failing) { 1 } else { 0 };
+    assert_eq!(code, expected, "{}", server.transcript());
+    // 1 s for the farewell, 1.5 s for the calls, the rest for a loaded machine; the drain limit of
+    // 8 s was not needed.
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    no_backtrace(&server);
+    nobody_listens(address).await;
+
+    if let Some(registry) = registry {
+        let asked = registry.asked();
+        let farewell = asked.iter().position(|asked| asked.action == "unregister");
+        let farewell = farewell.unwrap_or_else(|| panic!("never unregistered: {asked:?}"));
+        assert_eq!(asked[farewell].body["port"], address.port());
+        assert!(asked[farewell].at <= idle_closed, "it unregistered after it closed connections");
+        let after: Vec<_> = asked[farewell + 1..].iter().map(|asked| &asked.action).collect();
+        assert!(!after.contains(&&"register".to_owned()), "a beat after the farewell: {after:?}");
+    }
+}
+
+fn no_backtrace(daemon: &Daemon) {
+    let said = daemon.transcript();
+    assert!(!said.contains("panicked") && !said.contains("stack backtrace"), "{said}");
+}
+
+async fn nobody_listens(address: SocketAddr) {
+    eventually("the port is closed", async || {
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
+    .await;
+}
+
+fn strip_colours(line: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in line.chars() {
+        match c {
+            '\u{1b}' => inside = true,
+            'm' if inside => inside = false,
+            _ if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Shuts the listening socket of another process down, so that its `accept` fails for good: what a
+/// server can only answer by ending. The socket is reached as a debugger would.
+fn break_listener(pid: u32) {
+    use rustix::net::{Shutdown, shutdown, sockopt::socket_acceptconn};
+    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+    let process = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
+    let mut broken = 0;
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        let Ok(copy) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
+        if socket_acceptconn(&copy).unwrap_or(false) {
+            shutdown(&copy, Shutdown::Both).unwrap();
+            broken += 1;
+        }
+    }
+    assert_eq!(broken, 1, "listening sockets of process {pid}");
+}

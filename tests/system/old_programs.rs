@@ -1,0 +1,179 @@
+//! The older client, server and registry as processes, with ours in every combination.
+
+use std::net::SocketAddr;
+
+use rpc_client::{Client, ClientOptions};
+use rpc_tests::asking::{find_all, lists};
+use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::python::{has_python, old_client, old_client_results, old_registry, old_server};
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn an_older_client_calls_our_server() {
+    if !has_python() {
+        return;
+    }
+    let (_server, address) = Daemon::server(&["--no-registry"]).await;
+    the_older_client_succeeds(&["--port", &address.port().to_string()]).await;
+}
+
+#[tokio::test]
+async fn an_older_client_calls_our_server_over_ipv6() {
+    if !has_python() {
+        return;
+    }
+    let server = Daemon::rpcd(["serve", "-p", "0", "-l", "::1", "--no-registry"]);
+    let port = server.announced_address().await.port().to_string();
+    the_older_client_succeeds(&["--host", "::1", "--port", &port]).await;
+}
+
+#[tokio::test]
+async fn our_command_line_calls_an_older_server() {
+    if !has_python() {
+        return;
+    }
+    let (_server, address) = old_server(&[]).await;
+    our_command_line_succeeds(&["-i", "127.0.0.1", "-p", &address.port().to_string()]).await;
+    let port = address.port().to_string();
+    let (code, stdout, stderr) = run_rpcd(["methods", "-i", "127.0.0.1", "-p", &port]).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("reverse_string"), "{stdout}");
+}
+
+#[tokio::test]
+async fn an_older_server_can_end_while_our_client_is_idle() {
+    if !has_python() {
+        return;
+    }
+    let (mut server, address) = old_server(&[]).await;
+    let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+    server.signal(Signal::TERM);
+    assert!(server.ended_within(SOON).await.success());
+    client.close().await;
+}
+
+#[tokio::test]
+async fn an_older_client_finds_our_server_through_our_registry() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let (_server, server) = Daemon::server(&["--registry", &url(registry)]).await;
+    lists(registry, &[server]).await;
+    the_older_client_succeeds(&["--registry", &registry.to_string()]).await;
+}
+
+#[tokio::test]
+async fn an_older_client_finds_our_server_through_an_older_registry() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = old_registry(&[]).await;
+    let (mut ours, server) = Daemon::server(&["--registry", &url(registry)]).await;
+    lists(registry, &[server]).await;
+    the_older_client_succeeds(&["--registry", &registry.to_string()]).await;
+    ours.signal(Signal::TERM);
+    assert_eq!(ours.exit_code().await, 0);
+    lists(registry, &[]).await;
+}
+
+#[tokio::test]
+async fn an_older_server_lives_in_our_registry_beside_ours() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let (mut old, old_address) = old_server(&["--registry", &registry.to_string()]).await;
+    let (_ours, our_address) = Daemon::server(&["--registry", &url(registry)]).await;
+    lists(registry, &[old_address, our_address]).await;
+    the_older_client_succeeds(&["--registry", &registry.to_string()]).await;
+    our_command_line_succeeds(&["-m", "registry", "--registry", &url(registry)]).await;
+    old.signal(Signal::TERM);
+    assert!(old.ended_within(SOON).await.success());
+    lists(registry, &[our_address]).await;
+}
+
+#[tokio::test]
+async fn an_older_server_that_beats_on_after_its_end_is_not_lists() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let registry_address = registry.to_string();
+    let arguments = ["--registry", &registry_address, "--beat", "0.1", "--beat-on"];
+    let (old, address) = old_server(&arguments).await;
+    lists(registry, &[address]).await;
+    old.signal(Signal::TERM);
+    old.line("it unregisters", |line| (line == "unregister 200").then_some(())).await;
+    let beats = || old.stderr().lines().iter().filter(|line| *line == "register 200").count();
+    let before = beats();
+    eventually("ten more beats", async || {
+        let addresses = find_all(registry).await;
+        assert_eq!(addresses, [], "it is listed again though nobody listens");
+        beats() > before + 10
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn our_client_finds_an_older_server_through_an_older_registry() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = old_registry(&[]).await;
+    let (_server, server) = old_server(&["--registry", &registry.to_string()]).await;
+    lists(registry, &[server]).await;
+    our_command_line_succeeds(&["-m", "registry", "--registry", &url(registry)]).await;
+    let (code, stdout, stderr) = run_rpcd(["instances", "--registry", &url(registry)]).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains(&server.to_string()), "{stdout}");
+}
+
+#[tokio::test]
+async fn an_older_client_goes_on_when_one_of_two_servers_ends() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let (_stays, first) = Daemon::server(&["--registry", &url(registry)]).await;
+    let (mut goes, second) = Daemon::server(&["--registry", &url(registry)]).await;
+    lists(registry, &[first, second]).await;
+    goes.signal(Signal::INT);
+    assert_eq!(goes.exit_code().await, 0);
+    lists(registry, &[first]).await;
+    let mut client = old_client(&["--registry", &registry.to_string(), "repeat"]);
+    let mut stdin = client.take_stdin();
+    for number in 1..=20 {
+        stdin.write_all(format!("[\"square\", [{number}], {{}}]\n").as_bytes()).await.unwrap();
+        let lines = client.stdout().at_least(number).await;
+        assert_eq!(lines[number - 1], (number * number).to_string());
+    }
+}
+
+/// The older client's two tests.
+async fn the_older_client_succeeds(target: &[&str]) {
+    let sync = old_client_results(&[target, &["sync"]].concat()).await;
+    assert_eq!(sync, [json!(8), json!("Hello, Ada!"), json!(3.0)]);
+    let thirty = old_client_results(&[target, &["async"]].concat()).await;
+    assert_eq!(thirty, (0..30).map(|number| json!(number + 11)).collect::<Vec<_>>());
+}
+
+/// The same two with ours.
+async fn our_command_line_succeeds(target: &[&str]) {
+    for (how, times) in
+        [(vec!["--repeat", "3"], 3), (vec!["--repeat", "30", "--concurrency", "30"], 30)]
+    {
+        let line = [&["call", "--json"], target, &how, &["add", "1", "2", "c=5"]].concat();
+        let (code, stdout, stderr) = run_rpcd(&line).await;
+        assert_eq!(code, 0, "{line:?}: {stderr}");
+        assert_eq!(stdout.lines().filter(|line| *line == "8").count(), times, "{stdout}{stderr}");
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
