@@ -1,1 +1,1 @@
-//! Small complete programs.
+//! Small complete programs: `cargo run --example service`, `cargo run --example caller`.
