@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 /// The arguments of a call as they came.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Arguments<'a> {
+pub(crate) struct Arguments<'a> {
     /// A JSON array, or anything else a stranger sent.
     pub(crate) positional: Option<&'a RawValue>,
     /// A JSON object, or anything else a stranger sent.

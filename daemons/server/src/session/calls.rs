@@ -49,7 +49,7 @@ pub(crate) enum Step {
 pub(crate) struct Rest {
     items: stream::Abortable<ItemStream>,
     deadline: Option<Instant>,
-    permit: Permit,
+    _permit: Permit,
 }
 
 struct Handle {
@@ -127,7 +127,7 @@ impl Calls {
         let (abort, registration) = AbortHandle::new_pair();
         self.register(&mut ticket, abort, true);
         let items = stream::Abortable::new(items, registration);
-        self.resume(ticket, Rest { items, deadline, permit });
+        self.resume(ticket, Rest { items, deadline, _permit: permit });
     }
 
     /// Goes on with a stream after an item.

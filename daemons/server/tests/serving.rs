@@ -1,0 +1,493 @@
+//! A server over real sockets: what goes in, what comes out, byte for byte.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use futures_util::stream;
+use rpc_server::{
+    Failure, Limits, Method, Server, ServerBuilder, ServerError, ServerHandle, builtin,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Running {
+    async fn start(builder: ServerBuilder) -> Self {
+        let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (address, handle) = (server.local_addr(), server.handle());
+        let task = tokio::spawn(server.serve(std::future::pending()));
+        Self { address, handle, task }
+    }
+
+    async fn connect(&self) -> Peer {
+        Peer { stream: TcpStream::connect(self.address).await.unwrap(), seen: Vec::new() }
+    }
+
+    /// Sends everything, closes the sending half, reads to the end.
+    async fn exchange(&self, request: impl AsRef<[u8]>) -> String {
+        let mut peer = self.connect().await;
+        peer.send(request).await;
+        peer.stream.shutdown().await.unwrap();
+        peer.rest().await
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Peer {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next line, without its newline.
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.seen.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.seen.drain(..=end).collect();
+                return String::from_utf8(line).unwrap().trim_end().to_owned();
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.seen)).await.unwrap();
+            assert_ne!(read.unwrap(), 0, "the connection ended instead of answering");
+        }
+    }
+
+    async fn rest(&mut self) -> String {
+        let mut bytes = std::mem::take(&mut self.seen);
+        timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+fn builtins() -> ServerBuilder {
+    Server::builder().methods(builtin::methods())
+}
+
+fn with_limits(limits: Limits) -> ServerBuilder {
+    builtins().limits(limits)
+}
+
+#[tokio::test]
+async fn an_older_clients_calls_are_answered_as_the_older_server_did() {
+    let server = Running::start(builtins()).await;
+    let cases = [
+        (r#""add", "method_args": [1, 2], "method_kwargs": {}"#, "13"),
+        (r#""add", "method_args": [1, 2], "method_kwargs": {"c": 5}"#, "8"),
+        (r#""subtract", "method_args": [5, 2], "method_kwargs": {}"#, "3"),
+        (r#""multiply", "method_args": [4, 2.5], "method_kwargs": {}"#, "10.0"),
+        (r#""divide", "method_args": [6, 2], "method_kwargs": {}"#, "3.0"),
+        (r#""divide", "method_args": [6, 0], "method_kwargs": {}"#, r#""Division by zero error!""#),
+        (r#""area_of_circle", "method_args": [1], "method_kwargs": {}"#, "3.141592653589793"),
+        (r#""square", "method_args": [7], "method_kwargs": {}"#, "49"),
+        (r#""to_uppercase", "method_args": ["abc"], "method_kwargs": {}"#, r#""ABC""#),
+        (r#""reverse_string", "method_args": ["abc"], "method_kwargs": {}"#, r#""cba""#),
+        (r#""hi", "method_args": [0], "method_kwargs": {}"#, r#""hi 0, welcome""#),
+        (r#""hello", "method_args": [], "method_kwargs": {"name": "X"}"#, r#""Hello, X!""#),
+        (r#""nope", "method_args": [], "method_kwargs": {}"#, r#""No service found for: nope""#),
+        (r#""add", "method_args": [1, 2]"#, r#""No service found for: add""#),
+        (
+            r#""add", "method_args": [1], "method_kwargs": {}"#,
+            r#""Argument error: add() missing 1 required positional argument: 'b'""#,
+        ),
+        (
+            r#""multiply", "method_args": [1e308, 10], "method_kwargs": {}"#,
+            r#""Error calling method: the result holds inf, which JSON cannot carry""#,
+        ),
+    ];
+    for (call, expected) in cases {
+        let reply = server.exchange(format!("{{\"method_name\": {call}}}")).await;
+        assert_eq!(reply, format!("{{\"res\":{expected}}}\n"), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_lists_its_methods_in_the_classic_form() {
+    let method =
+        Method::named("m").parameters(["a", "b"]).default("b", 1).sync(|a: i8, b: i8| a + b);
+    let server = Running::start(Server::builder().method(method)).await;
+    let reply = server.exchange(r#"{"method_name":"all_your_methods","x":1}"#).await;
+    assert_eq!(
+        reply,
+        "{\"res\":[{\"method_args\":[\"a\"],\"method_kwargs\":{\"b\":1},\"method_name\":\"m\"}]}\n"
+    );
+}
+
+#[tokio::test]
+async fn many_requests_in_any_pieces_get_the_same_replies_in_order() {
+    let server = Running::start(builtins()).await;
+    let long = "x".repeat(3000);
+    let requests: String = (0..40)
+        .map(|n| match n % 3 {
+            0 => format!(
+                "{{\"method_name\":\"add\",\"method_args\":[{n},1],\"method_kwargs\":{{}}}}"
+            ),
+            1 => format!("{{\"id\":{n},\"method_name\":\"echo\",\"method_args\":[\"{long}\"]}}\n"),
+            _ => format!("  {{\"id\":\"s{n}\",\"method_name\":\"square\",\"method_args\":[{n}]}}"),
+        })
+        .collect();
+    let whole = server.exchange(&requests).await;
+    assert_eq!(whole.lines().count(), 40);
+    for size in [1, 7, 1000] {
+        let mut peer = server.connect().await;
+        peer.stream.set_nodelay(true).unwrap();
+        let pieces =
+            requests.as_bytes().chunks(size).take(if size == 1 { 5000 } else { usize::MAX });
+        let mut sent = 0;
+        for piece in pieces {
+            peer.send(piece).await;
+            sent += piece.len();
+        }
+        peer.send(&requests.as_bytes()[sent..]).await;
+        peer.stream.shutdown().await.unwrap();
+        assert_eq!(peer.rest().await, whole, "pieces of {size}");
+    }
+}
+
+#[tokio::test]
+async fn classic_calls_wait_for_one_another_and_extended_ones_do_not() {
+    let server = Running::start(builtins()).await;
+    let mut peer = server.connect().await;
+    peer.send(
+        r#"{"method_name":"sleep","method_args":[0.2],"method_kwargs":{}}
+           {"method_name":"square","method_args":[3],"method_kwargs":{}}
+           {"not":"a call"}
+           {"id":1,"method_name":"square","method_args":[4]}
+           {"id":2,"method_name":"sleep","method_args":[0.1]}"#,
+    )
+    .await;
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        lines.push(peer.line().await);
+    }
+    assert_eq!(
+        lines,
+        [
+            r#"{"id":1,"res":16}"#,
+            r#"{"id":2,"res":0.1}"#,
+            r#"{"res":0.2}"#,
+            r#"{"res":9}"#,
+            r#"{"res":"Error calling method: request has no method_name"}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_failure_on_the_extended_dialect_has_a_code() {
+    let server = Running::start(builtins()).await;
+    let cases = [
+        (r#"{"id":1,"method_name":"nope"}"#, -32601),
+        (r#"{"id":1,"method_name":"add"}"#, -32602),
+        (r#"{"id":1,"method_name":"add","method_args":["a","b"]}"#, -32602),
+        (r#"{"id":1,"method_name":"add","method_args":[18446744073709551616,1]}"#, -32602),
+        (r#"{"id":1,"method_name":"add","method_args":[18446744073709551615,1]}"#, -32603),
+        (r#"{"id":1,"method_name":"add","method_args":[1,2],"meta":{"deadline_ms":0}}"#, -32000),
+        (r#"{"id":1,"method_name":"sleep","method_args":[9],"meta":{"deadline_ms":1}}"#, -32000),
+        (r#"{"id":1,"method_name":"rpc.logs"}"#, -32602),
+        (r#"{"id":1,"jsonrpc":"2.0","method":"add"}"#, -32600),
+        (r#"{"id":1,"method_name":"add","meta":7}"#, -32600),
+    ];
+    let mut peer = server.connect().await;
+    for (request, code) in cases {
+        peer.send(request).await;
+        let reply = peer.line().await;
+        assert!(reply.starts_with("{\"id\":1,\"res\":\""), "{reply}");
+        assert!(reply.contains(&format!("\"error\":{{\"code\":{code},")), "{request}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_answered_after_everything_before_it_and_ends_the_connection() {
+    let server = Running::start(builtins()).await;
+    let mut peer = server.connect().await;
+    peer.send(r#"{"id":1,"method_name":"sleep","method_args":[0.1]} oops {"id":2}"#).await;
+    let replies = peer.rest().await;
+    let lines: Vec<&str> = replies.lines().collect();
+    assert_eq!(lines[0], r#"{"id":1,"res":0.1}"#);
+    assert!(lines[1].starts_with(r#"{"res":"Error calling method: request is not JSON"#));
+    assert_eq!(lines.len(), 2);
+    let reply = server.exchange("hello there").await;
+    assert!(reply.starts_with("{\"res\":\"Error calling method: request is not JSON"), "{reply}");
+    let reply = server.exchange(r#"{"method_name":"add","#).await;
+    assert!(reply.contains("ended inside it"), "{reply}");
+}
+
+#[tokio::test]
+async fn a_cancel_stops_every_call_with_its_id_and_each_answers_once() {
+    let server = Running::start(builtins()).await;
+    let mut peer = server.connect().await;
+    peer.send(
+        r#"{"id":7,"method_name":"sleep","method_args":[60]}
+           {"id":"7","method_name":"sleep","method_args":[0.3]}
+           {"id":7,"method_name":"sleep","method_args":[60]}
+           {"cancel":7}{"cancel":99}"#,
+    )
+    .await;
+    for _ in 0..2 {
+        let reply = peer.line().await;
+        assert!(reply.starts_with("{\"id\":7,") && reply.contains("-32001"), "{reply}");
+    }
+    assert_eq!(peer.line().await, r#"{"id":"7","res":0.3}"#);
+}
+
+#[tokio::test]
+async fn closing_the_connection_stops_its_calls() {
+    let server = Running::start(builtins()).await;
+    let mut peer = server.connect().await;
+    peer.send(r#"{"id":7,"method_name":"sleep","method_args":[60],"meta":{"deadline_ms":60000}}"#)
+        .await;
+    let in_flight = async |count: u64| {
+        let mut watcher = server.connect().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            watcher.send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
+            if watcher.line().await.contains(&format!("\"in_flight\":{count},\"malformed\"")) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never {count} in flight");
+        }
+    };
+    in_flight(1).await;
+    drop(peer);
+    in_flight(0).await;
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_reply_and_the_connection_goes_on() {
+    fn boom(_: i32) -> i32 {
+        panic!("boom")
+    }
+    let methods = [
+        Method::named("now").parameters(["n"]).sync(boom),
+        Method::named("later").parameters(["n"]).asynchronous(async |n: i32| boom(n)),
+        Method::named("aside").parameters(["n"]).blocking(boom),
+    ];
+    let server = Running::start(Server::builder().methods(methods)).await;
+    let mut peer = server.connect().await;
+    for method in ["now", "later", "aside"] {
+        peer.send(format!("{{\"id\":3,\"method_name\":\"{method}\",\"method_args\":[1]}}")).await;
+        let reply = peer.line().await;
+        assert!(
+            reply.starts_with(r#"{"id":3,"res":"Error calling method: the method panicked: boom""#)
+        );
+        assert!(reply.contains("-32603"), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_may_fail_in_its_own_words() {
+    let method = Method::named("m").parameters(["n"]).try_asynchronous(async |n: i32| {
+        if n > 0 { Ok(n) } else { Err(Failure::new("too small").with_code(5)) }
+    });
+    let server = Running::start(Server::builder().method(method)).await;
+    let reply =
+        server.exchange(r#"{"method_name":"m","method_args":[0],"method_kwargs":{}}"#).await;
+    assert_eq!(reply, "{\"res\":\"Error calling method: too small\"}\n");
+}
+
+#[tokio::test]
+async fn a_stream_sends_its_items_and_its_end() {
+    let count = Method::named("count").parameters(["to"]).stream(|to: u32| stream::iter(0..to));
+    let server = Running::start(builtins().method(count)).await;
+    let mut peer = server.connect().await;
+    peer.send(r#"{"id":1,"method_name":"count","method_args":[2],"meta":{"stream":true}}"#).await;
+    for expected in [r#"{"id":1,"item":0}"#, r#"{"id":1,"item":1}"#, r#"{"id":1,"end":true}"#] {
+        assert_eq!(peer.line().await, expected);
+    }
+    peer.send(r#"{"id":2,"method_name":"square","method_args":[3],"meta":{"stream":true}}"#).await;
+    assert_eq!(peer.line().await, r#"{"id":2,"item":9}"#);
+    assert_eq!(peer.line().await, r#"{"id":2,"end":true}"#);
+    peer.send(r#"{"id":3,"method_name":"count","method_args":[2]}"#).await;
+    assert!(peer.line().await.contains("-32602"));
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
+    let endless =
+        Method::named("endless").parameters([]).stream(|| stream::repeat("x".repeat(10_000)));
+    let limits = Limits { unwritten_bytes: 100_000, ..Limits::default() };
+    let server = Running::start(with_limits(limits).method(endless)).await;
+    let mut lazy = server.connect().await;
+    lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
+    // The server goes on for others, although this stream would fill any memory.
+    let reply = server.exchange(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    assert_eq!(reply, "{\"id\":1,\"res\":9}\n");
+    lazy.send(r#"{"cancel":1}"#).await;
+    while !lazy.line().await.contains("-32001") {}
+}
+
+#[tokio::test]
+async fn oneway_calls_answer_nothing_not_even_errors() {
+    let server = Running::start(builtins()).await;
+    let requests = r#"{"id":1,"method_name":"square","method_args":[3],"meta":{"oneway":true}}
+        {"id":2,"method_name":"nope","meta":{"oneway":true}}
+        {"id":3,"method_name":"rpc.health","meta":{"oneway":true}}
+        {"id":4,"method_name":"square","method_args":[4]}"#;
+    assert_eq!(server.exchange(requests).await, "{\"id\":4,\"res\":16}\n");
+}
+
+#[tokio::test]
+async fn requests_over_a_limit_are_told_so() {
+    let limits = Limits { request_bytes: 200, nesting: 4, ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let long = format!(r#"{{"id":1,"method_name":"echo","method_args":["{}"#, "x".repeat(100_000));
+    assert!(server.exchange(long).await.contains("larger than 200 bytes"));
+    let deep = r#"{"id":1,"method_name":"echo","method_args":[[[[1]]]]}"#;
+    assert!(server.exchange(deep).await.contains("nested deeper than 4"));
+}
+
+#[tokio::test]
+async fn one_call_more_than_the_limit_is_refused_and_may_be_tried_elsewhere() {
+    let limits = Limits { calls_per_connection: 2, calls: 3, ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let sleep = |id| format!("{{\"id\":{id},\"method_name\":\"sleep\",\"method_args\":[30]}}");
+    let mut first = server.connect().await;
+    first.send(sleep(1) + &sleep(2) + &sleep(3)).await;
+    let reply = first.line().await;
+    assert!(reply.starts_with("{\"id\":3,") && reply.contains("-32002"), "{reply}");
+    assert!(reply.contains("\"retryable\":true") && reply.contains("on this connection"));
+    let mut second = server.connect().await;
+    second.send(sleep(4) + &sleep(5)).await;
+    let reply = second.line().await;
+    assert!(reply.starts_with("{\"id\":5,") && reply.contains("another instance"), "{reply}");
+}
+
+#[tokio::test]
+async fn behind_a_full_queue_of_classic_calls_nothing_is_lost() {
+    let limits = Limits { calls_per_connection: 2, ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let requests: String = (0..10)
+        .map(|n| {
+            format!("{{\"method_name\":\"sleep\",\"method_args\":[0.0{n}],\"method_kwargs\":{{}}}}")
+        })
+        .collect();
+    let replies = server.exchange(requests).await;
+    assert_eq!(replies.lines().count(), 10, "{replies}");
+    assert_eq!(replies.lines().last(), Some("{\"res\":0.09}"));
+}
+
+#[tokio::test]
+async fn an_incomplete_request_is_not_waited_for_for_ever() {
+    let limits = Limits { incomplete_request: Duration::from_millis(100), ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let mut peer = server.connect().await;
+    peer.send(r#"{"id":1,"method_name":"square","method_args":[3]}{"id":2,"#).await;
+    let replies = peer.rest().await;
+    assert!(replies.starts_with("{\"id\":1,\"res\":9}\n{\"res\":\"Error"), "{replies}");
+    assert!(replies.contains("incomplete after 0.1 s"), "{replies}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
+    let limits = Limits { idle: Duration::from_millis(200), ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let mut waiting = server.connect().await;
+    waiting.send(r#"{"id":1,"method_name":"sleep","method_args":[0.9]}"#).await;
+    let mut idle = server.connect().await;
+    idle.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    assert_eq!(idle.rest().await, "{\"id\":1,\"res\":9}\n");
+    assert_eq!(server.connect().await.rest().await, "");
+    assert_eq!(waiting.line().await, r#"{"id":1,"res":0.9}"#);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
+    let server = Running::start(with_limits(Limits { connections: 1, ..Limits::default() })).await;
+    let mut first = server.connect().await;
+    first.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    first.line().await;
+    let mut second = server.connect().await;
+    let mut bytes = Vec::new();
+    // The close may reach us as an end or as a reset; either way no byte came before it.
+    let _ = timeout(PATIENCE, second.stream.read_to_end(&mut bytes)).await.unwrap();
+    assert!(bytes.is_empty());
+    first.send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
+    assert!(first.line().await.contains("\"connections_refused\":1"));
+}
+
+#[tokio::test]
+async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
+    let server = Running::start(builtins()).await;
+    let mut busy = server.connect().await;
+    busy.send(
+        r#"{"id":1,"method_name":"sleep","method_args":[0.5]}{"id":0,"method_name":"rpc.health"}"#,
+    )
+    .await;
+    busy.line().await;
+    let mut old = server.connect().await;
+    old.send(r#"{"method_name":"sleep","method_args":[0.4],"method_kwargs":{}}"#).await;
+    let mut idle = server.connect().await;
+    idle.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    idle.line().await;
+    server.handle.stop();
+    assert_eq!(busy.line().await, r#"{"draining":true}"#);
+    busy.send(r#"{"id":2,"method_name":"square","method_args":[3]}"#).await;
+    assert!(busy.line().await.contains("-32003"));
+    assert_eq!(busy.rest().await, "{\"id\":1,\"res\":0.5}\n");
+    assert_eq!(old.rest().await, "{\"res\":0.4}\n");
+    assert_eq!(idle.rest().await, "{\"draining\":true}\n");
+    timeout(PATIENCE, server.task).await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_drain_has_a_limit_and_whoever_waits_is_told() {
+    let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
+    let server = Running::start(with_limits(limits)).await;
+    let mut peer = server.connect().await;
+    peer.send(
+        r#"{"id":1,"method_name":"sleep","method_args":[60]}{"id":0,"method_name":"rpc.health"}"#,
+    )
+    .await;
+    peer.line().await;
+    server.handle.fail("lost the database");
+    let replies = peer.rest().await;
+    assert!(replies.contains("the server ended before the call was done"), "{replies}");
+    let outcome = timeout(PATIENCE, server.task).await.unwrap().unwrap();
+    assert!(matches!(outcome, Err(ServerError::Failed(why)) if why == "lost the database"));
+}
+
+#[tokio::test]
+async fn http_on_the_same_port_shows_metrics_health_and_methods() {
+    let server = Running::start(builtins()).await;
+    server.exchange(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    let get = async |path: &str, headers: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        // The sending half stays open: hyper takes its end for the client's.
+        let mut peer = server.connect().await;
+        peer.send(request).await;
+        peer.rest().await
+    };
+    let metrics = get("/metrics", "").await;
+    assert!(metrics.contains("rpc_server_calls_total{method=\"square\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("application/openmetrics-text"));
+    assert!(get("/healthz", "").await.contains("\"status\":\"ok\""));
+    assert!(get("/openrpc.json", "").await.contains("\"name\":\"reverse_string\""));
+    assert!(get("/nope", "").await.starts_with("HTTP/1.1 404"));
+    assert!(get("/healthz", "Origin: http://evil.example\r\n").await.starts_with("HTTP/1.1 403"));
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_a_bind_error() {
+    let server = Running::start(builtins()).await;
+    let error = builtins().bind(server.address).await.err().unwrap();
+    assert!(matches!(error, ServerError::Bind { .. }));
+    assert!(error.to_string().contains("cannot listen on 127.0.0.1:"), "{error}");
+}
