@@ -18,7 +18,7 @@ use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use crate::connection::LAST_HEARING;
 use crate::core::Core;
@@ -47,6 +47,8 @@ pub(crate) struct Session {
     heard_something: bool,
     last_activity: Instant,
     incomplete_since: Option<Instant>,
+    /// The timer does not know of `incomplete_since` yet.
+    clock_has_begun: bool,
 }
 
 impl Session {
@@ -66,6 +68,7 @@ impl Session {
             heard_something: false,
             last_activity: Instant::now(),
             incomplete_since: None,
+            clock_has_begun: false,
         }
     }
 
@@ -85,6 +88,9 @@ impl Session {
                 break;
             }
             self.make_room();
+            if std::mem::take(&mut self.clock_has_begun) {
+                timer.as_mut().reset(self.next_check().into());
+            }
             tokio::select! {
                 biased;
                 read = reader.read_buf(&mut self.input), if self.wants_input() => {
@@ -94,7 +100,6 @@ impl Session {
                     self.last_activity = Instant::now();
                     self.take_frames();
                     self.settle_ready();
-                    self.watch_incomplete(timer.as_mut());
                 }
                 settled = self.dispatcher.settle_next(), if self.may_settle() => {
                     if settled {
@@ -140,6 +145,7 @@ impl Session {
         let done = self.framer.unfinished_from();
         self.input.advance(done);
         self.framer.consumed(done);
+        self.watch_incomplete();
         if self.ended && self.framer.is_inside() && !self.closing {
             let text = "request is not JSON: the connection ended inside it";
             self.close_with(Fault::new(Code::NotJson, text));
@@ -186,6 +192,10 @@ impl Session {
     }
 
     fn check_time(&mut self, now: Instant) {
+        if self.incomplete_since.is_some() && !self.wants_input() {
+            // The rest may be there; it is we who do not read it.
+            self.incomplete_since = Some(now);
+        }
         if self.incomplete_since.is_some_and(|s| now >= s + self.core.limits.incomplete_request)
             && !self.closing
         {
@@ -218,14 +228,12 @@ impl Session {
     }
 
     /// Keeps the clock of a request that has begun and not ended.
-    fn watch_incomplete(&mut self, timer: std::pin::Pin<&mut Sleep>) {
-        match (self.framer.is_inside(), self.incomplete_since) {
-            (false, _) => self.incomplete_since = None,
-            (true, Some(_)) => {}
-            (true, None) => {
-                self.incomplete_since = Some(self.last_activity);
-                timer.reset(self.next_check().into());
-            }
+    fn watch_incomplete(&mut self) {
+        if !self.framer.is_inside() {
+            self.incomplete_since = None;
+        } else if self.incomplete_since.is_none() {
+            self.incomplete_since = Some(Instant::now());
+            self.clock_has_begun = true;
         }
     }
 
