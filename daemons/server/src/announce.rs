@@ -27,6 +27,8 @@ pub struct Announce {
 
 /// A random part of each interval by which beats are moved, so that servers do not beat in step.
 const JITTER: f64 = 0.1;
+/// How long a heartbeat on its way is waited for when the server ends.
+const LAST_BEAT: Duration = Duration::from_millis(400);
 
 impl Announce {
     /// Announces to the registry at `url` (`http://127.0.0.1:9999`), every 5 s.
@@ -74,7 +76,7 @@ impl Announce {
         self.parameters.insert(WIRE_KEY.to_owned(), WIRE_VERSION.into());
         self.parameters.insert(INCARNATION_KEY.to_owned(), incarnation().into());
         let stop = CancellationToken::new();
-        let task = Task { announce: self, listening, registered: None };
+        let task = Task { announce: self, listening, registered: false, known_as: None };
         Announcer { task: tokio::spawn(task.run(stop.clone()).in_current_span()), stop }
     }
 }
@@ -87,82 +89,84 @@ pub(crate) struct Announcer {
 
 impl Announcer {
     /// Beats no more, then takes leave of the registry; within `limit`, whatever the registry does.
-    pub(crate) async fn stop(mut self, limit: Duration) {
+    pub(crate) async fn stop(self, limit: Duration) {
         let deadline = tokio::time::Instant::now() + limit;
         self.stop.cancel();
-        // A beat already sent must arrive before the farewell: afterwards it would bring us back.
-        let registered = match timeout_at(deadline - limit / 2, &mut self.task).await {
-            Ok(ended) => ended.ok().flatten(),
-            Err(_late) => {
-                self.task.abort();
-                None
-            }
+        let Ok(Ok(Some((registry, instance)))) = timeout_at(deadline, self.task).await else {
+            return;
         };
-        let Some((registry, instance)) = registered else { return };
-        match timeout_at(deadline, registry.unregister(&instance)).await {
-            Ok(Ok(_)) => tracing::info!(instance = %instance.key(), "unregistered"),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "could not unregister; the registry will expire us")
-            }
-            Err(_late) => {
-                tracing::warn!("could not unregister in time; the registry will expire us")
-            }
-        }
+        let outcome = match timeout_at(deadline, registry.unregister(&instance)).await {
+            Ok(Ok(_)) => return tracing::info!(instance = %instance.key(), "unregistered"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_late) => "it did not answer in time".to_owned(),
+        };
+        tracing::warn!(error = outcome, "could not unregister; the registry will expire us");
     }
 }
 
 struct Task {
     announce: Announce,
     listening: SocketAddr,
-    /// What the registry knows us as, while it knows us.
-    registered: Option<Instance>,
+    /// The registry has taken our last heartbeat.
+    registered: bool,
+    /// What the registry may know us as, even if its answer never came.
+    known_as: Option<Instance>,
 }
 
 impl Task {
     /// Answers what is to be unregistered.
     async fn run(mut self, stop: CancellationToken) -> Option<(RegistryClient, Instance)> {
         let mut failures = 0;
-        // What we may still be known as: the registry can lose us from sight and keep us.
-        let mut known_as = None;
         while !stop.is_cancelled() {
-            // Not cut short by `stop`: a beat on its way must arrive before the farewell.
-            match self.beat().await {
+            // A beat on its way should arrive before the farewell: after it, it would bring us back.
+            let given_up = async {
+                stop.cancelled().await;
+                sleep(LAST_BEAT).await;
+            };
+            let beat = tokio::select! {
+                beat = self.beat() => beat,
+                () = given_up => break,
+            };
+            match beat {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     self.note_failure(&error, failures);
                     failures += 1;
                 }
             }
-            known_as = self.registered.clone().or(known_as);
             let pause = self.pause(failures);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(pause) => {}
             }
         }
-        known_as.map(|instance| (self.announce.registry, instance))
+        self.known_as.map(|instance| (self.announce.registry, instance))
     }
 
     async fn beat(&mut self) -> Result<(), RegistryError> {
-        let instance = match &self.registered {
-            Some(instance) => instance.clone(),
-            None => self.instance().await,
+        let instance = match &self.known_as {
+            Some(instance) if self.registered => instance.clone(),
+            // Our address may have changed during an outage.
+            _ => self.instance().await,
         };
+        self.known_as = Some(instance.clone());
         self.announce.registry.register(&instance).await?;
-        if self.registered.is_none() {
+        if !self.registered {
             let registry = self.announce.registry.url();
             tracing::info!(instance = %instance.key(), %registry, "registered");
-            self.registered = Some(instance);
+            self.registered = true;
         }
         Ok(())
     }
 
     /// One line per change of state, however long an outage lasts.
     fn note_failure(&mut self, error: &RegistryError, failures_before: u32) {
-        // The next success may come after our address has changed, so it is looked up again.
-        self.registered = None;
+        self.registered = false;
         if failures_before == 0 {
-            tracing::warn!(%error, "the registry does not take our heartbeat; calls are served all the same");
+            tracing::warn!(
+                %error,
+                "the registry does not take our heartbeat; calls are served all the same"
+            );
         } else {
             tracing::debug!(%error, failures = failures_before + 1, "still no heartbeat");
         }
