@@ -21,7 +21,7 @@ pub use sections::{
     ClientSection, Config, ConsoleSection, LogSection, RegistryAddress, RegistryServerSection,
     ServerSection,
 };
-pub use value::{Balance, Glyphs, LogFormat, Theme};
+pub use value::{Advertised, Balance, Glyphs, LogFormat, Theme};
 
 /// Flags are read as the file's values are.
 pub mod parse {
@@ -35,14 +35,6 @@ pub mod parse {
     /// Says what was expected.
     pub fn host(text: &str) -> Result<String, String> {
         value::host::read(text)
-    }
-
-    /// `HOST` or `HOST:PORT`; `None` for an empty text.
-    ///
-    /// # Errors
-    /// Says what was expected.
-    pub fn advertised(text: &str) -> Result<Option<String>, String> {
-        value::advertised::read(text)
     }
 
     /// A time with its unit, longer than zero and at most a year.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::value::{Balance, Glyphs, LogFormat, Theme};
+use super::value::{Advertised, Balance, Glyphs, LogFormat, Theme};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -105,9 +105,8 @@ section! {
         listen: String = "0.0.0.0".to_owned(),
         /// Whether it registers.
         announce: bool = true,
-        /// The address it registers, `HOST` or `HOST:PORT`; `None` for the one that routes to the
-        /// registry.
-        advertise: Option<String> = None,
+        /// The address it registers; `None` for the one that routes to the registry.
+        advertise: Option<Advertised> = None,
         /// Between heartbeats.
         heartbeat: Duration = Duration::from_secs(5),
         /// To answer what is in flight when it ends.

@@ -65,7 +65,13 @@ fn values_have_units_and_comments_stand_at_the_start_of_a_line_only() {
     .unwrap();
     assert_eq!(config.server.max_request, 65_536);
     assert_eq!(config.server.drain, Duration::from_secs(90));
-    assert_eq!(config.server.advertise.as_deref(), Some("[::1]:80"));
+    assert_eq!(
+        config.server.advertise,
+        Some(Advertised { host: "::1".to_owned(), port: Some(80) })
+    );
+    for shown in ["::1", "[::1]:80", "name:80", "10.0.0.1"] {
+        assert_eq!(shown.parse::<Advertised>().unwrap().to_string(), shown);
+    }
     assert_eq!(config.server.allowed_origins, ["http://a#b", "http://c"]);
     assert_eq!(config.log.dir, Path::new("a;b #c"));
 }

@@ -102,7 +102,7 @@ fn not_a_choice(text: &str, names: &[&str]) -> String {
     format!("expected one of {}{meant}", names.join(", "))
 }
 
-/// Text as it stands.
+/// One of a few names.
 pub(super) mod choice {
     use super::{Display, FromStr};
 
@@ -158,23 +158,49 @@ pub(super) mod host {
     }
 }
 
-/// `HOST` or `HOST:PORT`, or nothing.
+/// The address a server registers, where it is not the one it listens on. Displays as `HOST` or
+/// `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertised {
+    /// An IP literal (IPv6 without brackets) or a name.
+    pub host: String,
+    /// `None`: the port it listens on.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Advertised {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(host) = host::read(text) {
+            return Ok(Self { host, port: None });
+        }
+        let both = text.rsplit_once(':').and_then(|(host, port)| {
+            Some(Self { host: host::read(host).ok()?, port: Some(port::read(port).ok()?) })
+        });
+        both.ok_or_else(|| "expected HOST or HOST:PORT (IPv6 with a port: [HOST]:PORT)".to_owned())
+    }
+}
+
+impl Display for Advertised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) => f.write_str(&rpc_wire::instance::host_port(&self.host, port)),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// [`Advertised`](super::Advertised), or nothing.
 pub(super) mod advertised {
-    pub(in super::super) fn read(text: &str) -> Result<Option<String>, String> {
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let wrong = || "expected HOST or HOST:PORT (IPv6 with a port: [HOST]:PORT)".to_owned();
-        if super::host::read(text).is_err() {
-            let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-            super::host::read(host).map_err(|_| wrong())?;
-            super::port::read(port).map_err(|_| wrong())?;
-        }
-        Ok(Some(text.to_owned()))
+    use super::Advertised;
+
+    pub(in super::super) fn read(text: &str) -> Result<Option<Advertised>, String> {
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
 
-    pub(in super::super) fn show(value: &Option<String>) -> String {
-        value.clone().unwrap_or_default()
+    pub(in super::super) fn show(value: &Option<Advertised>) -> String {
+        value.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 }
 
