@@ -11,9 +11,13 @@
 //! and `http` is the only part that knows paths, status codes and axum.
 
 mod error;
+mod http;
+mod metrics;
 mod options;
 mod registration;
 mod server;
+mod service;
+mod sse;
 mod table;
 
 pub use error::RegistryError;

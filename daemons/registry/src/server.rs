@@ -1,9 +1,18 @@
 //! A registry on a socket: accept, limit, serve, end.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, info, warn};
 
+use crate::http::{Http, serve_connection};
+use crate::service::Service;
 use crate::{RegistryError, RegistryOptions};
 
 /// A registry that listens. Connections wait in the backlog until [`serve`](Self::serve).
@@ -35,10 +44,11 @@ impl Registry {
         self.address
     }
 
-    /// Serves until `shutdown` is ready, then ends event streams and idle connections at once and
-    /// everything else within [`RegistryOptions::drain`].
+    /// Serves until `shutdown` is ready, then closes the listener, event streams and idle
+    /// connections at once and everything else within [`RegistryOptions::drain`]. Dropping the
+    /// future ends everything at once.
     ///
-    /// Tasks run in the span this is called in (see
+    /// Its tasks run in the span this is called in (see
     /// [`daemon_span`](rpc_host::logging::daemon_span)).
     ///
     /// # Errors
@@ -47,8 +57,137 @@ impl Registry {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
-        let _ = (&self.listener, &self.options);
-        shutdown.await;
+        let Self { listener, address, options } = self;
+        info!(%address, ttl = ?options.ttl, check = ?options.check, "registry listens");
+        if !address.ip().to_canonical().is_loopback() {
+            warn!(
+                %address,
+                "whoever reaches this address can change the registry: keep it on a private network"
+            );
+        }
+        let drain = options.drain;
+        let doors = Doors::open(options);
+        doors.accept(&listener, shutdown).await;
+        drop(listener);
+        doors.close(drain).await;
+        info!(%address, "registry ended");
         Ok(())
     }
+}
+
+/// The connections and timers of a registry that serves. Dropped, it ends them at once.
+struct Doors {
+    http: Arc<Http>,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Cancelled first: no more requests than those under way.
+    ending: CancellationToken,
+    /// Cancelled last: not even those.
+    ended: CancellationToken,
+    span: Span,
+}
+
+/// What a failed accept waits for: other connections to end and give their sockets back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Doors {
+    fn open(options: RegistryOptions) -> Self {
+        let ending = CancellationToken::new();
+        let permits = options.max_connections.min(Semaphore::MAX_PERMITS);
+        let service = Arc::new(Service::new(options));
+        let doors = Self {
+            http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
+            permits: Arc::new(Semaphore::new(permits)),
+            tasks: TaskTracker::new(),
+            ending,
+            ended: CancellationToken::new(),
+            span: Span::current(),
+        };
+        let ending = doors.ending.clone();
+        doors.spawn(async move {
+            ending.run_until_cancelled_owned(service.keep_time()).await;
+        });
+        doors
+    }
+
+    /// Takes connections until `shutdown` is ready.
+    async fn accept(&self, listener: &TcpListener, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.admit(stream, peer);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(%error, "cannot accept connections; trying on");
+                    }
+                    tokio::select! {
+                        () = shutdown.as_mut() => return,
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves a connection, or closes it without a byte when there are too many.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let metrics = &self.http.service().metrics;
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            metrics.connections_refused.inc();
+            return;
+        };
+        metrics.connections_accepted.inc();
+        metrics.connections.inc();
+        let open = metrics.connections.clone();
+        let http = Arc::clone(&self.http);
+        self.spawn(async move {
+            serve_connection(stream, peer, http).await;
+            open.dec();
+            drop(permit);
+        });
+    }
+
+    async fn close(self, drain: Duration) {
+        self.ending.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(drain, self.tasks.wait()).await.is_err() {
+            self.ended.cancel();
+            self.tasks.wait().await;
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        let task = async move {
+            ended.run_until_cancelled_owned(task).await;
+        };
+        self.tasks.spawn(task.instrument(self.span.clone()));
+    }
+}
+
+impl Drop for Doors {
+    fn drop(&mut self) {
+        self.ending.cancel();
+        self.ended.cancel();
+    }
+}
+
+/// The peer was gone before it was accepted.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
 }

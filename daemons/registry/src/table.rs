@@ -132,10 +132,14 @@ impl Table {
         self.remove(index, ChangeKind::Unregistered, now)
     }
 
-    /// Remembers that this instance took its leave, or was seen gone, now: see
-    /// [`left_lately`](Self::left_lately).
+    /// Remembers that this instance took its leave: see [`left_lately`](Self::left_lately).
     pub(crate) fn note_leave(&mut self, key: InstanceKey, now: Instant) {
         self.rejoin.note(key, now);
+    }
+
+    /// Remembers that an instance that left lately was seen gone. Whether for the first time.
+    pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
+        self.rejoin.hold(key, now)
     }
 
     /// Whether an instance that is not listed took its leave within

@@ -10,11 +10,19 @@ use rpc_wire::instance::InstanceKey;
 pub(super) struct Rejoin {
     window: Duration,
     capacity: usize,
-    /// When each left, and the number of that leave.
-    left: HashMap<InstanceKey, (Instant, u64)>,
+    left: HashMap<InstanceKey, Leave>,
     /// The same by number, so in order of time.
     order: BTreeMap<u64, InstanceKey>,
     leaves: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leave {
+    /// When it left, or was last seen gone.
+    at: Instant,
+    number: u64,
+    /// Whether it was held back since.
+    held: bool,
 }
 
 impl Rejoin {
@@ -25,22 +33,26 @@ impl Rejoin {
 
     /// It left now.
     pub(super) fn note(&mut self, key: InstanceKey, now: Instant) {
-        self.remove(&key);
-        self.leaves += 1;
-        self.order.insert(self.leaves, key.clone());
-        self.left.insert(key, (now, self.leaves));
-        self.forget_old(now);
+        self.insert(key, false, now);
+    }
+
+    /// It would be back but did not prove it: it counts as leaving anew, since it beats on for
+    /// ever. Whether that is the first time.
+    pub(super) fn hold(&mut self, key: InstanceKey, now: Instant) -> bool {
+        let first = self.left.get(&key).is_none_or(|leave| !leave.held);
+        self.insert(key, true, now);
+        first
     }
 
     /// Whether it left within the window.
     pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
-        self.left.get(key).is_some_and(|(left, _)| now.duration_since(*left) < self.window)
+        self.left.get(key).is_some_and(|leave| now.duration_since(leave.at) < self.window)
     }
 
     /// It is back.
     pub(super) fn remove(&mut self, key: &InstanceKey) {
-        if let Some((_, number)) = self.left.remove(key) {
-            self.order.remove(&number);
+        if let Some(leave) = self.left.remove(key) {
+            self.order.remove(&leave.number);
         }
     }
 
@@ -53,6 +65,14 @@ impl Rejoin {
             let key = key.clone();
             self.remove(&key);
         }
+    }
+
+    fn insert(&mut self, key: InstanceKey, held: bool, now: Instant) {
+        self.remove(&key);
+        self.leaves += 1;
+        self.order.insert(self.leaves, key.clone());
+        self.left.insert(key, Leave { at: now, number: self.leaves, held });
+        self.forget_old(now);
     }
 }
 
@@ -79,6 +99,16 @@ mod tests {
         assert!(rejoin.contains(&key(1), start + 60 * SECOND));
         rejoin.remove(&key(1));
         assert!(!rejoin.contains(&key(1), start + 60 * SECOND));
+    }
+
+    #[test]
+    fn whoever_is_held_back_counts_as_leaving_anew() {
+        let start = Instant::now();
+        let mut rejoin = Rejoin::new(60 * SECOND, 10);
+        rejoin.note(key(1), start);
+        assert!(rejoin.hold(key(1), start + 50 * SECOND));
+        assert!(!rejoin.hold(key(1), start + 100 * SECOND));
+        assert!(rejoin.contains(&key(1), start + 159 * SECOND));
     }
 
     #[test]

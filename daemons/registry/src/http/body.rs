@@ -1,0 +1,53 @@
+//! Request bodies: read within limits, or got out of the way.
+
+use std::time::Duration;
+
+use axum::http::header;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+
+use crate::RegistryOptions;
+use crate::error::Refusal;
+
+/// A body that nobody reads is taken in up to this size, so that its sender, who may not look for
+/// an answer before everything is sent, gets one rather than a reset connection.
+const MOST_DISCARDED: usize = 32 * 1024 * 1024;
+
+/// The whole body.
+///
+/// # Errors
+/// It is too large, too slow, or ends early.
+pub(super) async fn read(body: &mut Incoming, options: &RegistryOptions) -> Result<Bytes, Refusal> {
+    let limit = options.max_body_bytes;
+    let too_large = Refusal::BodyTooLarge(limit);
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|size| size > limit) {
+        return Err(too_large);
+    }
+    let whole = Limited::new(body, limit).collect();
+    match tokio::time::timeout(options.body_timeout, whole).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+        Ok(Err(error)) => Err(Refusal::BadRequest(format!("body: {error}"))),
+        Err(_) => Err(Refusal::BodyTimeout),
+    }
+}
+
+/// Takes in what is left of a body, unless its sender waits to be asked for it.
+pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &RegistryOptions) {
+    if body.is_end_stream() || head.headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let take_in = async {
+        let mut taken = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            taken += frame.data_ref().map_or(0, Bytes::len);
+            if taken > MOST_DISCARDED {
+                return;
+            }
+        }
+    };
+    let patience = options.body_timeout.min(Duration::from_secs(10));
+    let _ = tokio::time::timeout(patience, take_in).await;
+}

@@ -1,0 +1,48 @@
+//! One connection: HTTP/1 with time limits, ended gracefully.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::Http;
+use super::stall::WriteTimeout;
+
+/// What a request's line and headers may take, and how much is read ahead of a body.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Serves a connection until it ends. Once the registry is ending, the request under way is the
+/// last.
+pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
+    let options = &http.service().options;
+    // Answers are written whole, and an event must not wait for the acknowledgement of another.
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
+    let ip = peer.ip().to_canonical();
+    let answer = service_fn(|request| {
+        let http = Arc::clone(&http);
+        async move { Ok::<_, Infallible>(http.answer(request, ip).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(io, answer);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = http.context.ending.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "connection failed");
+    }
+}

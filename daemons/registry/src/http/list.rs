@@ -1,0 +1,85 @@
+//! The list of a protocol: prepared bytes, 304 for who has them, and long-polling.
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use rpc_wire::paths;
+
+use super::query;
+use super::{Answer, Context, JSON};
+use crate::error::Refusal;
+use crate::table::List;
+
+/// Query name: how long to wait for a list other than the one in `If-None-Match`.
+const WAIT: &str = "wait";
+
+/// `[]` for none, or no `proto`. With `If-None-Match` an unchanged list is answered 304, with
+/// `wait` besides only after that time.
+pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Answer, Refusal> {
+    let service = &context.service;
+    let query = head.uri.query().unwrap_or_default();
+    let protocol = query::first(query, paths::PROTO).unwrap_or_default();
+    let wait = match query::first(query, WAIT) {
+        Some(text) => query::duration(WAIT, &text)?.min(service.options.max_wait),
+        None => std::time::Duration::ZERO,
+    };
+    service.metrics.lists.inc();
+    let tag = |list: &List| format!("\"{}\"", service.name_of(list.revision));
+
+    let list = service.list(&protocol);
+    let etag = tag(&list);
+    if !matches(&head.headers, &etag) {
+        return Ok(answer(list, &etag));
+    }
+    let changed = async {
+        let mut changes = service.changes();
+        loop {
+            let list = service.list(&protocol);
+            let etag = tag(&list);
+            if !matches(&head.headers, &etag) {
+                return (list, etag);
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(wait, context.ending.run_until_cancelled(changed)).await;
+    match waited {
+        Ok(Some((list, etag))) => Ok(answer(list, &etag)),
+        Ok(None) | Err(_) => {
+            service.metrics.lists_unchanged.inc();
+            Ok(not_modified(&etag))
+        }
+    }
+}
+
+/// Whether `If-None-Match` names this tag.
+fn matches(headers: &HeaderMap, etag: &str) -> bool {
+    let named = headers.get_all(header::IF_NONE_MATCH).iter();
+    named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|value| {
+        let value = value.trim();
+        value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag
+    })
+}
+
+fn answer(list: List, etag: &str) -> Answer {
+    let mut answer = super::json(list.body);
+    set_etag(answer.headers_mut(), etag);
+    answer
+}
+
+fn not_modified(etag: &str) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(Bytes::new())));
+    *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    set_etag(answer.headers_mut(), etag);
+    answer
+}
+
+fn set_etag(headers: &mut HeaderMap, etag: &str) {
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, value);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a query string says.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::error::Refusal;
+
+/// The first value of that name, if there is one that is not empty.
+pub(super) fn first<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, value)| key == name && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// A time written as `30s` or `500ms`.
+///
+/// # Errors
+/// It is written otherwise.
+pub(super) fn duration(name: &str, text: &str) -> Result<Duration, Refusal> {
+    let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => number.parse().map(Duration::from_millis),
+        (None, Some(number)) => number.parse().map(Duration::from_secs),
+        (None, None) => return Err(bad(name, "must be a time like 30s or 500ms")),
+    };
+    parsed.map_err(|_| bad(name, "must be a time like 30s or 500ms"))
+}
+
+pub(super) fn bad(name: &str, what: &str) -> Refusal {
+    Refusal::BadRequest(format!("query {name}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_counts_decoded() {
+        assert_eq!(first("a=1&proto=js%6Fn&proto=x", "proto").unwrap(), "json");
+        assert_eq!(first("proto=&x", "proto"), None);
+        assert_eq!(first("", "proto"), None);
+    }
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(duration("wait", "30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("wait", "250ms"), Ok(Duration::from_millis(250)));
+        for text in ["30", "s", "-1s", "1.5s", "1h", "99999999999999999999s"] {
+            assert!(duration("wait", text).is_err(), "{text}");
+        }
+    }
+}

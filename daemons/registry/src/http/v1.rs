@@ -1,0 +1,136 @@
+//! What was added for people: records with ages, changes and log lines as event streams.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use prometheus_client::metrics::gauge::Gauge;
+use rpc_host::logging::{Followed, LogFollower};
+use rpc_wire::paths;
+use rpc_wire::report::Level;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Context, query};
+use crate::error::Refusal;
+use crate::service::Watcher;
+use crate::sse;
+
+/// The instances of `proto`, or all, with their ages.
+pub(super) async fn instances(
+    State(context): State<Arc<Context>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let protocol = query::first(query.as_deref().unwrap_or_default(), paths::PROTO);
+    Json(context.service.records(protocol.as_deref())).into_response()
+}
+
+/// The changes of `proto`, or all: a snapshot or what was missed since `Last-Event-ID`, then each.
+pub(super) async fn watch(
+    State(context): State<Arc<Context>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let query = query.as_deref().unwrap_or_default();
+    let protocol = query::first(query, paths::PROTO).map(Into::into);
+    let beats = match query::first(query, paths::BEATS).as_deref() {
+        None | Some("0") => false,
+        Some("1") => true,
+        Some(_) => return Err(query::bad(paths::BEATS, "must be 0 or 1")),
+    };
+    let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let open = OpenStream::new(&context)?;
+    let watcher = Watcher::new(Arc::clone(&context.service), protocol, last, beats);
+    let frames = stream::unfold(watcher, async |mut watcher| Some((watcher.next().await, watcher)));
+    Ok(event_stream(open, frames))
+}
+
+/// The registry's own log: recent lines, then each new one.
+pub(super) async fn logs(
+    State(context): State<Arc<Context>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    const RECENT: usize = 200;
+    let ring = context.service.options.log_ring.as_ref().ok_or(Refusal::NotFound)?;
+    let query = query.as_deref().unwrap_or_default();
+    let level = match query::first(query, paths::LEVEL) {
+        None => Level::Info,
+        Some(name) => Level::from_name(&name)
+            .ok_or_else(|| query::bad(paths::LEVEL, "must be trace, debug, info, warn or error"))?,
+    };
+    let recent = match query::first(query, paths::RECENT) {
+        None => RECENT,
+        Some(text) => {
+            text.parse().map_err(|_| query::bad(paths::RECENT, "must be a number of lines"))?
+        }
+    };
+    let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
+    let open = OpenStream::new(&context)?;
+    let follower = ring.follow(recent, level, &contains);
+    let frames = stream::unfold(follower, async |mut follower| {
+        Some((next_line(&mut follower).await?, follower))
+    });
+    Ok(event_stream(open, frames))
+}
+
+const LAST_EVENT_ID: &str = "last-event-id";
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+async fn next_line(follower: &mut LogFollower) -> Option<Bytes> {
+    tokio::select! {
+        followed = follower.next() => followed.map(|followed| line(&followed)),
+        () = tokio::time::sleep(sse::KEEP_ALIVE) => Some(sse::comment()),
+    }
+}
+
+/// The line, with `dropped` where lines before it were lost.
+fn line(Followed { line, dropped }: &Followed) -> Bytes {
+    // What came from JSON or the log layer goes into JSON.
+    let mut value = serde_json::to_value(line).unwrap_or_default();
+    if let Some(object) = value.as_object_mut().filter(|_| *dropped > 0) {
+        object.insert("dropped".to_owned(), (*dropped).into());
+    }
+    sse::event("line", None, &value.to_string())
+}
+
+/// Room for one event stream, given back when it ends.
+struct OpenStream {
+    ending: tokio_util::sync::CancellationToken,
+    open: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenStream {
+    fn new(context: &Context) -> Result<Self, Refusal> {
+        let permit = Arc::clone(&context.streams).try_acquire_owned();
+        let limit = context.service.options.max_watchers;
+        let permit = permit.map_err(|_| Refusal::TooManyStreams(limit))?;
+        let open = context.service.metrics.streams.clone();
+        open.inc();
+        Ok(Self { ending: context.ending.clone(), open, _permit: permit })
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+/// Frames as they come, until the peer leaves or the registry ends. A frame is asked for only when
+/// those before it are written: a slow reader holds nothing but its place.
+fn event_stream(open: OpenStream, frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let ended = open.ending.clone().cancelled_owned();
+    let frames = frames.take_until(ended).map(move |frame| {
+        let _open = &open;
+        Ok::<_, Infallible>(frame)
+    });
+    let headers = [(header::CONTENT_TYPE, EVENT_STREAM), (header::CACHE_CONTROL, NO_STORE)];
+    (headers, Body::from_stream(frames)).into_response()
+}

@@ -1,0 +1,113 @@
+//! What the registry counts about itself.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Counters since the start, and gauges.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) heartbeats: Counter,
+    pub(crate) registrations: Counter,
+    pub(crate) updates: Counter,
+    pub(crate) unregistrations: Counter,
+    pub(crate) expirations: Counter,
+    pub(crate) held_back: Counter,
+    pub(crate) lists: Counter,
+    pub(crate) lists_built: Counter,
+    pub(crate) lists_unchanged: Counter,
+    pub(crate) snapshots: Counter,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_accepted: Counter,
+    pub(crate) connections_refused: Counter,
+    pub(crate) streams: Gauge,
+    instances: Gauge,
+    paused: Counter<f64, std::sync::atomic::AtomicU64>,
+    refused: Family<[(&'static str, String); 1], Counter>,
+}
+
+impl Metrics {
+    /// A request was answered with this status of 400 or above.
+    pub(crate) fn refuse(&self, status: u16) {
+        self.refused.get_or_create(&[("status", status.to_string())]).inc();
+    }
+
+    /// Expiry was looked for that much too late.
+    pub(crate) fn pause(&self, late: Duration) {
+        self.paused.inc_by(late.as_secs_f64());
+    }
+
+    /// All of it in the OpenMetrics text format.
+    pub(crate) fn render(&self, instances: usize) -> String {
+        self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry());
+        text
+    }
+
+    /// Metrics are shared handles, so a registry is made when one is asked for.
+    fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("rpc_registry");
+        let counters = [
+            ("heartbeats", "Registrations that found their instance unchanged", &self.heartbeats),
+            ("registrations", "Instances newly listed", &self.registrations),
+            ("updates", "Instances whose parameters changed", &self.updates),
+            ("unregistrations", "Instances that took their leave", &self.unregistrations),
+            ("expirations", "Instances whose heartbeats stopped", &self.expirations),
+            ("held_back", "Registrations of instances that left and are gone", &self.held_back),
+            ("lists", "Lists asked for by the older route", &self.lists),
+            ("lists_built", "Lists put together after a change", &self.lists_built),
+            ("lists_unchanged", "Lists answered with 304", &self.lists_unchanged),
+            ("snapshots", "Snapshots sent to watchers", &self.snapshots),
+            ("connections_accepted", "Connections accepted", &self.connections_accepted),
+            ("connections_refused", "Connections closed at the limit", &self.connections_refused),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("refused", "Requests refused, by status", self.refused.clone());
+        registry.register_with_unit(
+            "paused",
+            "How late expiry was looked for, in all",
+            Unit::Seconds,
+            self.paused.clone(),
+        );
+        let gauges = [
+            ("instances", "Instances listed", &self.instances),
+            ("connections", "Connections open", &self.connections),
+            ("streams", "Event streams open", &self.streams),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        registry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.heartbeats.inc();
+        metrics.refuse(404);
+        metrics.pause(Duration::from_millis(1500));
+        let text = metrics.render(3);
+        for line in [
+            "rpc_registry_heartbeats_total 1",
+            "rpc_registry_refused_total{status=\"404\"} 1",
+            "rpc_registry_paused_seconds_total 1.5",
+            "rpc_registry_instances 3",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

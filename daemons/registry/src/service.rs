@@ -1,0 +1,282 @@
+//! The table, shared: one lock held briefly, a timer, a feed of changes, probes.
+
+mod ages;
+mod history;
+mod probe;
+mod snapshots;
+mod watcher;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use ages::Ages;
+use history::History;
+use probe::Prober;
+use snapshots::Snapshots;
+pub(crate) use watcher::Watcher;
+
+use crate::RegistryOptions;
+use crate::error::Refusal;
+use crate::metrics::Metrics;
+use crate::registration::Registration;
+use crate::table::{Change, ChangeKind, List, Row, Table};
+
+/// What every connection and every timer of a registry shares.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) options: RegistryOptions,
+    pub(crate) metrics: Metrics,
+    /// Random, so that revisions of two lives are never taken for each other.
+    epoch: String,
+    state: Mutex<State>,
+    /// Held while a list is put together, so that readers of a burst wait for one building.
+    building: Mutex<()>,
+    snapshots: Snapshots,
+    prober: Prober,
+    /// Marked after each change of the table.
+    changed: watch::Sender<()>,
+    ages: watch::Sender<Arc<Ages>>,
+}
+
+/// Changes of the table and their history go together.
+#[derive(Debug)]
+struct State {
+    table: Table,
+    history: History,
+}
+
+impl Service {
+    pub(crate) fn new(options: RegistryOptions) -> Self {
+        let now = now();
+        Self {
+            metrics: Metrics::default(),
+            epoch: format!("{:016x}", rand::random::<u64>()),
+            state: Mutex::new(State {
+                table: Table::new(&options, now),
+                history: History::new(options.history),
+            }),
+            building: Mutex::new(()),
+            snapshots: Snapshots::default(),
+            prober: Prober::new(options.max_probes, options.probe_timeout),
+            changed: watch::Sender::new(()),
+            ages: watch::Sender::default(),
+            options,
+        }
+    }
+
+    /// A heartbeat if the body is known, else a registration: the answer in either case.
+    ///
+    /// # Errors
+    /// The body is wrong, or a limit is reached.
+    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
+        if let Some(reply) = self.renew(body) {
+            return Ok(reply);
+        }
+        let registration = Registration::parse(body, &self.options)?;
+        if !self.is_welcome(&registration.instance, peer).await {
+            return registration.reply_unlisted();
+        }
+        let reply = registration.reply.clone();
+        let change = {
+            let mut state = self.lock();
+            let now = now();
+            let change = state.table.register(registration, body, peer, now)?;
+            state.history.extend(change.clone());
+            change
+        };
+        match change {
+            Some(change) => self.announce(&[change], Some(peer)),
+            None => self.count_heartbeat(),
+        }
+        Ok(reply)
+    }
+
+    /// Removes the instance of the body, whether or not it is listed: the answer.
+    ///
+    /// # Errors
+    /// The body is wrong.
+    pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
+        let registration = Registration::parse(body, &self.options)?;
+        let key = registration.instance.key();
+        let change = {
+            let mut state = self.lock();
+            let now = now();
+            let change = state.table.unregister(&key, now);
+            state.history.extend(change.clone());
+            if registration.instance.incarnation().is_none() {
+                state.table.note_leave(key, now);
+            }
+            change
+        };
+        if let Some(change) = change {
+            self.announce(&[change], Some(peer));
+        }
+        registration.reply_unlisted()
+    }
+
+    /// The prepared list of a protocol, never older than the last acknowledged change.
+    pub(crate) fn list(&self, protocol: &str) -> List {
+        if let Some(list) = self.lock().table.prepared(protocol) {
+            return list;
+        }
+        let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let (revision, elements) = {
+            let state = self.lock();
+            // Whoever had the turn before may have built it.
+            if let Some(list) = state.table.prepared(protocol) {
+                return list;
+            }
+            state.table.elements(protocol)
+        };
+        self.metrics.lists_built.inc();
+        let list = List::build(revision, &elements);
+        self.lock().table.keep(protocol, &list);
+        list
+    }
+
+    /// The name of a revision: `<epoch>.<revision>`.
+    pub(crate) fn name_of(&self, revision: u64) -> String {
+        format!("{}.{revision}", self.epoch)
+    }
+
+    /// Becomes ready after each change that happens from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The instances of a protocol, or all, as a person wants to see them.
+    pub(crate) fn records(&self, protocol: Option<&str>) -> Vec<InstanceRecord> {
+        let rows = self.lock().table.rows(protocol);
+        self.records_of(&rows)
+    }
+
+    /// Instances listed.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().table.len()
+    }
+
+    /// Expires instances and publishes heartbeat ages. Never ends by itself.
+    pub(crate) async fn keep_time(&self) {
+        tokio::join!(self.expire(), self.publish_ages());
+    }
+
+    async fn expire(&self) {
+        loop {
+            let due = self.lock().table.next_check();
+            tokio::time::sleep_until(due.into()).await;
+            let checked = {
+                let mut state = self.lock();
+                let checked = state.table.expire(now());
+                state.history.extend(checked.expired.iter().cloned());
+                checked
+            };
+            self.metrics.pause(checked.late);
+            if checked.late > self.options.check {
+                warn!(late = ?checked.late, "was stopped: every deadline is extended by as much");
+            }
+            self.announce(&checked.expired, None);
+            self.snapshots.forget_old(now());
+        }
+    }
+
+    fn renew(&self, body: &[u8]) -> Option<Bytes> {
+        let reply = {
+            let mut state = self.lock();
+            // Read under the lock, so that the table's time never goes back.
+            let now = now();
+            state.table.renew(body, now)?
+        };
+        self.count_heartbeat();
+        Some(reply)
+    }
+
+    fn count_heartbeat(&self) {
+        self.metrics.heartbeats.inc();
+    }
+
+    /// An older server that was stopped unregisters and then beats on for ever, so an instance that
+    /// left lately must accept a connection before it is listed again. One that may not be asked
+    /// (see [`probe::target`]) is welcome: to hold it back for the window would only put a
+    /// returning server out of use for so long, and list a stopped one all the same after it.
+    async fn is_welcome(&self, instance: &Instance, peer: IpAddr) -> bool {
+        if instance.incarnation().is_some() {
+            return true;
+        }
+        let key = instance.key();
+        if !self.lock().table.left_lately(&key, now()) {
+            return true;
+        }
+        let Some(target) = probe::target(instance, peer) else { return true };
+        if self.prober.answers(target).await {
+            return true;
+        }
+        self.hold_back(key, peer);
+        false
+    }
+
+    fn hold_back(&self, key: InstanceKey, peer: IpAddr) {
+        self.metrics.held_back.inc();
+        let instance = key.to_string();
+        let first = self.lock().table.hold_back(key, now());
+        let what = "unregistered, beats on and accepts no connection: not listed";
+        if first {
+            warn!(%instance, %peer, "{what}");
+        } else {
+            debug!(%instance, %peer, "{what}");
+        }
+    }
+
+    /// Counts and logs what happened, and wakes whoever waits for changes.
+    fn announce(&self, changes: &[Change], peer: Option<IpAddr>) {
+        if changes.is_empty() {
+            return;
+        }
+        // First of all: a watcher must not wait for the log.
+        self.changed.send_replace(());
+        let peer = peer.map(tracing::field::display);
+        for Change { kind, row, at, .. } in changes {
+            let instance = row.entry.instance.key();
+            let protocol = &row.entry.instance.protocol;
+            match kind {
+                ChangeKind::Registered => {
+                    self.metrics.registrations.inc();
+                    info!(%instance, protocol, peer, "registered");
+                }
+                ChangeKind::Updated => {
+                    self.metrics.updates.inc();
+                    info!(%instance, protocol, peer, "parameters changed");
+                }
+                ChangeKind::Unregistered => {
+                    self.metrics.unregistrations.inc();
+                    info!(%instance, protocol, peer, "unregistered");
+                }
+                ChangeKind::Expired => {
+                    self.metrics.expirations.inc();
+                    let age = at.saturating_duration_since(row.beat);
+                    warn!(%instance, protocol, ?age, "expired: no heartbeat within its time");
+                }
+            }
+        }
+    }
+
+    fn records_of(&self, rows: &[Row]) -> Vec<InstanceRecord> {
+        let now = now();
+        rows.iter().map(|row| row.record(self.options.ttl, now)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Monotonic, and what a test with paused time moves.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,114 @@
+//! The last changes, for watchers: each takes what came after the revision it has.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rpc_wire::instance::WatchEvent;
+
+use crate::sse;
+use crate::table::{Change, ChangeKind, Row};
+
+/// A change, and its Server-Sent Event, which is put together once for all watchers.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) change: Change,
+    frame: OnceLock<Bytes>,
+}
+
+impl Event {
+    /// As it was when it happened.
+    pub(super) fn frame(&self, epoch: &str, ttl: Duration) -> Bytes {
+        let build = || self.frame_of(&self.change.row, self.change.at, epoch, ttl);
+        self.frame.get_or_init(build).clone()
+    }
+
+    /// The same change with the ages of `row` as of `now`.
+    pub(super) fn frame_of(&self, row: &Row, now: Instant, epoch: &str, ttl: Duration) -> Bytes {
+        let event = match self.change.kind {
+            ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
+            ChangeKind::Updated => WatchEvent::Updated(row.record(ttl, now)),
+            ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.instance.key()),
+            ChangeKind::Expired => WatchEvent::Expired(row.entry.instance.key()),
+        };
+        frame(&event, epoch, self.change.revision)
+    }
+
+    pub(super) fn protocol(&self) -> &str {
+        &self.change.row.entry.instance.protocol
+    }
+}
+
+/// The event under the id `<epoch>.<revision>`.
+pub(super) fn frame(event: &WatchEvent, epoch: &str, revision: u64) -> Bytes {
+    // What came from JSON goes back into JSON.
+    let data = event.data().unwrap_or_default();
+    sse::event(event.name(), Some(&format!("{epoch}.{revision}")), &data)
+}
+
+/// A bounded run of changes without gaps.
+#[derive(Debug)]
+pub(super) struct History {
+    capacity: usize,
+    events: VecDeque<Arc<Event>>,
+    /// The revision of the last change, also when it is forgotten.
+    last: u64,
+}
+
+impl History {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, events: VecDeque::new(), last: 0 }
+    }
+
+    /// Appends changes, which follow the last one without a gap.
+    pub(super) fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.last = change.revision;
+            self.events.push_back(Arc::new(Event { change, frame: OnceLock::new() }));
+            if self.events.len() > self.capacity {
+                self.events.pop_front();
+            }
+        }
+    }
+
+    /// What came after `revision`; `None` when not all of it is remembered, or it never was.
+    pub(super) fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
+        let missing = usize::try_from(self.last.checked_sub(revision)?).ok()?;
+        let first = self.events.len().checked_sub(missing)?;
+        Some(self.events.range(first..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RegistryOptions;
+    use crate::registration::Registration;
+    use crate::table::Table;
+
+    #[test]
+    fn it_knows_exactly_what_came_after_a_revision_it_remembers() {
+        let options = RegistryOptions::default();
+        let now = Instant::now();
+        let mut table = Table::new(&options, now);
+        let mut history = History::new(3);
+        assert_eq!(history.since(0).map(Iterator::count), Some(0));
+        assert!(history.since(1).is_none());
+        for port in 1..=5 {
+            let body = format!(r#"{{"protocol":"json","host":"h","port":{port}}}"#);
+            let registration = Registration::parse(body.as_bytes(), &options).unwrap();
+            let peer = [127, 0, 0, 1].into();
+            history.extend(table.register(registration, body.as_bytes(), peer, now).unwrap());
+        }
+        let since = |revision| {
+            let events = history.since(revision)?;
+            Some(events.map(|event| event.change.revision).collect::<Vec<_>>())
+        };
+        assert_eq!(since(1), None);
+        assert_eq!(since(2), Some(vec![3, 4, 5]));
+        assert_eq!(since(4), Some(vec![5]));
+        assert_eq!(since(5), Some(vec![]));
+        assert_eq!(since(6), None);
+    }
+}

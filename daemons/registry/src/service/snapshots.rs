@@ -1,0 +1,74 @@
+//! Snapshots, shared by the watchers that need one at about the same time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rpc_wire::instance::WatchEvent;
+
+use super::history;
+use super::{Service, now};
+
+/// How long one may be shared: its ages are off by at most that.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Snapshots by protocol (`None`: all). Only what has instances is in here.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots(Mutex<HashMap<Option<String>, Snapshot>>);
+
+/// Everything there was at a revision, as a Server-Sent Event.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) revision: u64,
+    pub(super) frame: Bytes,
+    made: Instant,
+}
+
+impl Snapshots {
+    /// Drops those that nobody may have any more.
+    pub(super) fn forget_old(&self, now: Instant) {
+        self.lock().retain(|_, snapshot| snapshot.is_fresh(now));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<String>, Snapshot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.made) < FRESH
+    }
+}
+
+impl Service {
+    /// A snapshot from which the history leads on. A newcomer's is never older than the last
+    /// acknowledged change; that of a watcher which fell behind may be, by [`FRESH`], or a thousand
+    /// laggards would have a thousand made.
+    pub(super) fn snapshot(&self, protocol: Option<&str>, fell_behind: bool) -> Snapshot {
+        self.metrics.snapshots.inc();
+        let key = protocol.map(str::to_owned);
+        let known = self.snapshots.lock().get(&key).cloned();
+        let (revision, rows, made) = {
+            let state = self.lock();
+            let now = now();
+            let serves = |known: &Snapshot| {
+                known.is_fresh(now)
+                    && (known.revision == state.table.revision()
+                        || (fell_behind && state.history.since(known.revision).is_some()))
+            };
+            if let Some(known) = known.filter(serves) {
+                return known;
+            }
+            (state.table.revision(), state.table.rows(protocol), now)
+        };
+        let event = WatchEvent::Snapshot(self.records_of(&rows));
+        let frame = history::frame(&event, &self.epoch, revision);
+        let snapshot = Snapshot { revision, frame, made };
+        if !rows.is_empty() {
+            self.snapshots.lock().insert(key, snapshot.clone());
+        }
+        snapshot
+    }
+}

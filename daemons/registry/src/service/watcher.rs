@@ -1,0 +1,134 @@
+//! One watcher: a snapshot or the changes it missed, then every change, as Server-Sent Events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::ages::Ages;
+use super::history::Event;
+use super::{Service, now};
+use crate::sse;
+use crate::table::{ChangeKind, Row};
+
+/// Where a watcher is in the changes. It holds no queue of its own: it takes from the shared
+/// history what came after its revision, and a fresh snapshot when it fell too far behind.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    service: Arc<Service>,
+    /// `None`: all.
+    protocol: Option<String>,
+    /// The revision it has; `None` before its first snapshot.
+    revision: Option<u64>,
+    ready: VecDeque<Bytes>,
+    changed: watch::Receiver<()>,
+    ages: Option<watch::Receiver<Arc<Ages>>>,
+}
+
+/// Changes taken from the history at a time.
+const BATCH: usize = 64;
+
+/// A change that is sent later than this after it happened is sent with the ages of now.
+const STALE: Duration = Duration::from_secs(1);
+
+impl Watcher {
+    /// Watches a protocol (`None`: all), from after the event with the id `last` if it is known,
+    /// with heartbeat ages if wanted.
+    pub(crate) fn new(
+        service: Arc<Service>,
+        protocol: Option<String>,
+        last: Option<&str>,
+        beats: bool,
+    ) -> Self {
+        let revision = last.and_then(|id| service.revision_of(id));
+        let changed = service.changed.subscribe();
+        let ages = beats.then(|| service.ages.subscribe());
+        let ready = VecDeque::new();
+        Self { service, protocol, revision, ready, changed, ages }
+    }
+
+    /// What to send next; waits for it.
+    pub(crate) async fn next(&mut self) -> Bytes {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return frame;
+            }
+            // Seen before looking, so that nothing slips through in between.
+            self.changed.mark_unchanged();
+            if self.catch_up() {
+                continue;
+            }
+            tokio::select! {
+                Ok(()) = self.changed.changed() => {}
+                frame = next_ages(&mut self.ages, self.protocol.as_deref()) => return frame,
+                () = tokio::time::sleep(sse::KEEP_ALIVE) => return sse::comment(),
+            }
+        }
+    }
+
+    /// Takes what is there. Whether there was anything, be it for others.
+    fn catch_up(&mut self) -> bool {
+        let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
+            let snapshot = self.service.snapshot(self.protocol.as_deref(), self.revision.is_some());
+            self.revision = Some(snapshot.revision);
+            self.ready.push_back(snapshot.frame);
+            return true;
+        };
+        let Some(last) = missed.last() else { return false };
+        self.revision = Some(last.event.change.revision);
+        let wanted = |missed: &&Missed| {
+            self.protocol.as_deref().is_none_or(|wanted| wanted == missed.event.protocol())
+        };
+        self.ready.extend(missed.iter().filter(wanted).map(|missed| self.service.frame(missed)));
+        true
+    }
+}
+
+/// A change on its way to a watcher.
+struct Missed {
+    event: Arc<Event>,
+    /// How the instance is now, where the change is old and it is still listed.
+    current: Option<Row>,
+}
+
+impl Service {
+    /// The revision named by an event id of this life of the registry.
+    fn revision_of(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(&self.epoch)?.strip_prefix('.')?.parse().ok()
+    }
+
+    /// The next changes after `revision`; `None` when they are no longer all known.
+    fn missed(&self, revision: u64) -> Option<Vec<Missed>> {
+        let state = self.lock();
+        let now = now();
+        let missed = state.history.since(revision)?.take(BATCH).map(|event| {
+            let change = &event.change;
+            let lists = matches!(change.kind, ChangeKind::Registered | ChangeKind::Updated);
+            let stale = lists && now.saturating_duration_since(change.at) > STALE;
+            let current = || state.table.row(&change.row.entry.instance.key());
+            Missed { event: Arc::clone(event), current: stale.then(current).flatten() }
+        });
+        Some(missed.collect())
+    }
+
+    fn frame(&self, Missed { event, current }: &Missed) -> Bytes {
+        match current {
+            Some(row) => event.frame_of(row, now(), &self.epoch, self.options.ttl),
+            None => event.frame(&self.epoch, self.options.ttl),
+        }
+    }
+}
+
+/// The next round of ages that has some for this watcher; never, when none are wanted.
+async fn next_ages(ages: &mut Option<watch::Receiver<Arc<Ages>>>, protocol: Option<&str>) -> Bytes {
+    if let Some(ages) = ages {
+        while ages.changed().await.is_ok() {
+            if let Some(frame) = ages.borrow_and_update().of(protocol) {
+                return frame;
+            }
+        }
+    }
+    std::future::pending().await
+}
