@@ -1,1 +1,22 @@
-//! The daemon and command line: rpcd serve, registry, call, methods, instances, health.
+//! The daemon and command line: `rpcd serve`, `registry`, `call`, `methods`, `instances`, `health`.
+//!
+//! In reading order, the way a command line travels:
+//!
+//! - [`cli`]: what was typed ([`Typed`]), and the help.
+//! - [`plan`]: what it means ([`Plan`]): flag > environment > `config.ini` > default; then it is
+//!   run.
+//! - [`daemon`]: `serve` and `registry`, from start to a good end.
+//! - [`client`]: `call`, `methods`, `instances`, `health`.
+//! - [`output`]: the only place that writes to standard output and standard error.
+//! - [`failure`]: why a command failed, and its exit code.
+
+pub mod cli;
+pub mod client;
+pub mod daemon;
+pub mod failure;
+pub mod output;
+pub mod plan;
+
+pub use cli::Typed;
+pub use failure::Failure;
+pub use plan::Plan;

@@ -1,0 +1,99 @@
+//! What was typed, and the help. What it means is [`plan`](crate::plan)'s business.
+
+mod call;
+mod daemon;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+pub use call::{Call, Direct, Health, Instances, Methods, Through, Via};
+pub use daemon::{Registry, Serve};
+pub use values::CallTime;
+
+use crate::failure::{Exit, Failure};
+
+/// RPC over one TCP port: a server, a registry, and the client for both.
+///
+/// Exit codes: 0 done; 1 the other side answered with an error, or a daemon failed by itself;
+/// 2 wrong arguments or settings; 3 nobody to reach, or a daemon cannot listen; 4 time ran out;
+/// 130 a second signal.
+#[derive(Debug, Parser)]
+#[command(name = "rpcd", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Typed {
+    /// The command and its flags.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the built-in methods, registered with a registry
+    Serve(Serve),
+    /// Keep the list of live instances
+    Registry(Registry),
+    /// Call a method
+    Call(Call),
+    /// List what can be called
+    Methods(Methods),
+    /// List the instances a registry knows
+    Instances(Instances),
+    /// Ask a daemon whether it is well
+    Health(Health),
+}
+
+/// Settings file and logging, the same for every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Settings file [default: ./config.ini if there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Settings and log")]
+    pub config: Option<PathBuf>,
+    /// Lowest level logged: off, error, warn, info, debug, trace; by target: info,rpc_server=debug
+    #[arg(long, value_name = "LEVEL", help_heading = "Settings and log")]
+    pub log_level: Option<String>,
+    /// Write daily log files in this folder as well
+    #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
+    pub log_dir: Option<PathBuf>,
+    /// text, or json: one object per line
+    #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
+          value_parser = values::log_format())]
+    pub log_format: Option<rpc_host::config::LogFormat>,
+}
+
+impl Typed {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// It cannot be understood, in one line; or help or version was asked for.
+    pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+        Self::try_parse_from(line).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Failure::help(Exit::Done, error.render().to_string())
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Failure::help(Exit::Usage, error.render().to_string())
+            }
+            _ => Failure::usage(in_one_line(&error.render().to_string())),
+        })
+    }
+}
+
+/// The library explains itself in a paragraph with the usage below; one line is what a log or a
+/// supervisor keeps.
+fn in_one_line(paragraph: &str) -> String {
+    let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let (what, usage) = paragraph.split_once("\n\nUsage: ").unwrap_or((paragraph, ""));
+    let what = what.split("\n\nFor more information").next().unwrap_or(what);
+    let what: Vec<&str> = what.split_whitespace().collect();
+    let command: Vec<&str> =
+        usage.split_whitespace().take_while(|word| word.starts_with(char::is_lowercase)).collect();
+    let command = if command.is_empty() { "rpcd".to_owned() } else { command.join(" ") };
+    format!("{}; see {command} --help", what.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! `rpcd serve` and `rpcd registry`, as typed.
+
+use clap::Args;
+use rpc_host::config::{Advertised, parse};
+
+use super::Common;
+
+/// Serve the built-in methods, registered with a registry.
+///
+/// SIGINT or SIGTERM: unregister, answer what is in flight (8 s at most), exit 0. A second one:
+/// exit 130 at once.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Port to listen at; 0 is any free one
+    #[arg(short, long, value_name = "PORT")]
+    pub port: u16,
+    /// Address or name to listen at; :: takes IPv4 and IPv6 [default: 0.0.0.0]
+    #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
+    pub listen: Option<String>,
+    /// Registry to register with [default: http://127.0.0.1:9999]
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<String>,
+    /// Register with none
+    #[arg(long, conflicts_with = "registry")]
+    pub no_registry: bool,
+    /// Address to register [default: the one that routes to the registry]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub advertise: Option<Advertised>,
+    /// Settings and log.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Keep the list of live instances.
+///
+/// SIGINT or SIGTERM: end the event streams, exit 0 within 2 s. A second one: exit 130 at once.
+#[derive(Debug, Clone, Args)]
+pub struct Registry {
+    /// Port to listen at; 0 is any free one
+    #[arg(short, long, value_name = "PORT")]
+    pub port: u16,
+    /// Address or name to listen at; :: takes IPv4 and IPv6 [default: 0.0.0.0]
+    #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
+    pub listen: Option<String>,
+    /// Settings and log.
+    #[command(flatten)]
+    pub common: Common,
+}

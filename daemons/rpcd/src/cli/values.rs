@@ -1,0 +1,36 @@
+//! How the values of flags are read.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use rpc_host::config::{Balance, LogFormat, parse};
+
+pub(super) fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::NAMES).try_map(|name| name.parse::<LogFormat>())
+}
+
+pub(super) fn balance() -> impl TypedValueParser<Value = Balance> {
+    PossibleValuesParser::new(Balance::NAMES).try_map(|name| name.parse::<Balance>())
+}
+
+/// The time a call has: with a unit, or seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTime(pub Duration);
+
+impl FromStr for CallTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = if text.ends_with(|c: char| c.is_ascii_digit()) {
+            text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        } else {
+            None
+        };
+        match seconds {
+            Some(time) => parse::duration(&format!("{}ns", time.as_nanos())),
+            None => parse::duration(text),
+        }
+        .map(Self)
+    }
+}

@@ -1,0 +1,20 @@
+//! `rpcd call`, `methods`, `instances` and `health`.
+
+mod call;
+mod health;
+mod instances;
+mod methods;
+
+use std::time::Duration;
+
+use rpc_client::Client;
+
+pub use call::call;
+pub use health::health;
+pub use instances::instances;
+pub use methods::methods;
+
+/// Ends a client; a peer that does not let go must not keep the command.
+async fn close(client: Client) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
+}

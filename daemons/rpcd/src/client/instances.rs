@@ -1,0 +1,107 @@
+//! `rpcd instances`: what a registry lists.
+
+use std::time::Duration;
+
+use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_wire::instance::InstanceRecord;
+use rpc_wire::paths::PROTO_JSON;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Lists the instances that the registry at `url` knows.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Result<(), Failure> {
+    let registry = RegistryClient::new(url, options)?;
+    let (rows, document) = match registry.instances(PROTO_JSON).await {
+        Ok(mut records) => {
+            records.sort_by_key(|record| record.instance.key());
+            let rows = records.iter().map(row).collect();
+            (rows, json!(records))
+        }
+        // An older registry knows addresses only.
+        Err(RegistryError::Unsupported { .. }) => {
+            let mut listed = registry.find_all(PROTO_JSON).await?;
+            listed.sort_by_key(|instance| instance.key());
+            let rows: Vec<String> = listed.iter().map(|it| it.key().to_string()).collect();
+            (rows, json!(listed))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    print(url, &rows, &document, json)
+}
+
+fn print(url: &str, rows: &[String], document: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::line(&document.to_string());
+    }
+    if rows.is_empty() {
+        output::say(&format!("no instance is registered at {url}"));
+    }
+    rows.iter().try_for_each(|row| output::line(row))
+}
+
+/// `127.0.0.1:8089  up  beat 1.2s ago of 10s  beats 1604  since 2h 13m`.
+fn row(record: &InstanceRecord) -> String {
+    format!(
+        "{:<21}  {:<11}  beat {} ago of {}  beats {}  since {}",
+        record.instance.key().to_string(),
+        record.state.to_string(),
+        age(record.age_ms),
+        humanly(record.ttl_ms),
+        record.heartbeats,
+        humanly(record.registered_ms_ago),
+    )
+}
+
+fn age(ms: u64) -> String {
+    if ms < 10_000 {
+        format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
+    } else {
+        humanly(ms)
+    }
+}
+
+/// The two largest units.
+fn humanly(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, h, _, _) => format!("{d}d{h:02}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::instance::{Instance, InstanceState};
+
+    #[test]
+    fn a_row_says_who_how_and_since_when() {
+        let record = InstanceRecord {
+            instance: Instance::new("::1", 8089),
+            age_ms: 1234,
+            ttl_ms: 10_000,
+            registered_ms_ago: 7_980_000,
+            heartbeats: 1604,
+            state: InstanceState::Up,
+            incarnation: None,
+        };
+        assert_eq!(
+            row(&record),
+            "[::1]:8089             up           beat 1.2s ago of 10s  beats 1604  since 2h13m"
+        );
+    }
+
+    #[test]
+    fn times_are_shown_in_their_two_largest_units() {
+        for (ms, shown) in [(999, "0s"), (61_000, "1m01s"), (90_000_000, "1d01h")] {
+            assert_eq!(humanly(ms), shown);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `rpcd serve` and `rpcd registry`: from start to a good end.
+
+use std::net::SocketAddr;
+
+use rpc_host::logging::{LogRing, Logging};
+use rpc_host::{net, shutdown};
+use rpc_registry::{Registry, RegistryError};
+use rpc_server::{Announce, Server, ServerError, builtin};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Exit, Failure};
+use crate::plan::{ServePlan, ServeRegistryPlan};
+
+/// Serves the built-in methods until told to end.
+///
+/// # Errors
+/// It cannot listen ([`Exit::Unreachable`]), or failed by itself.
+pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
+    let stop = prepare()?;
+    let mut builder = Server::builder()
+        .methods(builtin::methods())
+        .limits(plan.limits)
+        .allowed_origins(plan.allowed_origins);
+    if let Some(ring) = ring(logging) {
+        builder = builder.log_ring(ring);
+    }
+    if let Some(plan) = plan.announce {
+        let mut announce = Announce::to(&plan.url)?.heartbeat(plan.heartbeat);
+        if let Some(address) = plan.advertise {
+            announce = announce.advertise(address.host, address.port);
+        }
+        builder = builder.announce(announce);
+    }
+    let server = builder.bind(plan.address).await?;
+    warn_of_strangers(server.local_addr());
+    server.serve(stop.cancelled_owned()).await?;
+    Ok(())
+}
+
+/// Serves a registry until told to end.
+///
+/// # Errors
+/// It cannot listen ([`Exit::Unreachable`]), or failed by itself.
+pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Result<(), Failure> {
+    let stop = prepare()?;
+    let mut options = plan.options;
+    options.log_ring = ring(logging);
+    let registry = Registry::bind(plan.address, options).await?;
+    warn_of_strangers(registry.local_addr());
+    registry.serve(stop.cancelled_owned()).await?;
+    Ok(())
+}
+
+fn prepare() -> Result<CancellationToken, Failure> {
+    match net::raise_open_files_limit() {
+        Ok(files) => tracing::info!(files, "open files allowed"),
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+    shutdown::on_signals()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch for signals: {error}")))
+}
+
+/// One daemon is all there is in this process, so every line is its line.
+fn ring(logging: Option<&Logging>) -> Option<LogRing> {
+    logging.map(|logging| logging.ring(""))
+}
+
+fn warn_of_strangers(address: SocketAddr) {
+    if !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            port = address.port(),
+            "whoever can reach this port may use it, there is no token; -l 127.0.0.1 keeps others out"
+        );
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        let exit = match error {
+            ServerError::Bind { .. } => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let exit = match error {
+            RegistryError::Listen { .. } => Exit::Unreachable,
+            RegistryError::BadOption { .. } => Exit::Usage,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a command failed, and its exit code.
+
+use rpc_client::registry::RegistryError;
+use rpc_client::{CallError, ClientError, ErrorKind};
+use rpc_host::config::ConfigError;
+use rpc_host::logging::LogError;
+
+/// A command's failure: one line for a person, one number for a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub exit: Exit,
+    /// What happened, to what, what to do next. Empty: nothing is to be said.
+    pub message: String,
+    /// The message is a help text, to be written as it is; for [`Exit::Done`] to standard output.
+    pub is_help: bool,
+}
+
+/// Exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done (also: help was asked for, or nobody reads the output any more).
+    Done,
+    /// 1: the other side answered with an error; a daemon failed by itself.
+    Failed,
+    /// 2: the command line, a setting or an address is wrong.
+    Usage,
+    /// 3: the other side cannot be reached; a daemon cannot listen.
+    Unreachable,
+    /// 4: time ran out.
+    Timeout,
+}
+
+impl Exit {
+    /// Its number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 3,
+            Self::Timeout => 4,
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of that kind.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), is_help: false }
+    }
+
+    /// Help or version instead of a command.
+    pub fn help(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, message: text.into(), is_help: true }
+    }
+
+    /// The command line, a setting or an address is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::BadAddress { .. } | ClientError::Registry(_) => {
+                Self::usage(error.to_string())
+            }
+            other => Self::new(Exit::Failed, other.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Remote => Exit::Failed,
+            ErrorKind::Usage => Exit::Usage,
+            ErrorKind::Unreachable => Exit::Unreachable,
+            ErrorKind::Timeout => Exit::Timeout,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let exit = match &error {
+            RegistryError::BadUrl { .. } => Exit::Usage,
+            RegistryError::Unreachable { .. } => Exit::Unreachable,
+            RegistryError::Timeout { .. } => Exit::Timeout,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

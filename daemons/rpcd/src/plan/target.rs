@@ -1,0 +1,64 @@
+//! Whom a client command means: one address, or whatever a registry lists.
+
+use rpc_client::Target;
+use rpc_host::config::Config;
+use url::Url;
+
+use crate::cli::{Direct, Through, Via};
+use crate::failure::Failure;
+
+/// The address, where one is given, else the registry; `-m` insists on either.
+pub(super) fn of(typed: &Direct, config: &Config) -> Result<Target, Failure> {
+    let address_given = typed.host.is_some() || typed.port.is_some();
+    let registry_given = typed.through.registry.is_some();
+    if address_given && typed.mode == Some(Via::Registry) {
+        return Err(Failure::usage(
+            "-m registry takes no address; leave out -i and -p, or call one with -m server",
+        ));
+    }
+    if registry_given && (address_given || typed.mode == Some(Via::Server)) {
+        return Err(Failure::usage(
+            "--registry is for calls through a registry; leave it out, or leave out -m server, -i \
+             and -p",
+        ));
+    }
+    if !address_given && typed.mode != Some(Via::Server) {
+        return Ok(Target::Registry { url: registry(&typed.through, config)? });
+    }
+    let Some(port) = typed.port else {
+        return Err(Failure::usage("an address needs a port; add -p PORT"));
+    };
+    let host = typed.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+    Ok(Target::Direct { host, port })
+}
+
+/// The registry that is meant: the flag's, else the settings'.
+pub(super) fn registry(typed: &Through, config: &Config) -> Result<String, Failure> {
+    match &typed.registry {
+        Some(url) => registry_url(url),
+        None => Ok(config.registry.url()),
+    }
+}
+
+/// `http://HOST:PORT`, the scheme taken for granted.
+pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
+    let wrong =
+        |why: &str| Failure::usage(format!("bad registry {text:?}: {why}; write http://HOST:PORT"));
+    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+    if url.scheme() != "http" {
+        return Err(wrong("only http is spoken"));
+    }
+    if url.host().is_none() || url.port() == Some(0) {
+        return Err(wrong("it names no host or port"));
+    }
+    if !matches!(url.path(), "" | "/")
+        || url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
+        return Err(wrong("it has more than a host and a port"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}

@@ -1,0 +1,217 @@
+//! What command lines mean.
+
+use super::*;
+use rpc_client::Balance;
+
+fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
+    let words = std::iter::once("rpcd").chain(line.split_whitespace());
+    let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    Plan::new(Typed::parse(words.map(Into::into))?, environment)
+}
+
+fn plan(line: &str) -> Result<Plan, Failure> {
+    plan_with(line, &[])
+}
+
+fn call(line: &str) -> CallPlan {
+    match plan(line).unwrap().task {
+        Task::Call(call) => *call,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn serve(line: &str, environment: &[(&str, &str)]) -> ServePlan {
+    match plan_with(line, environment).unwrap().task {
+        Task::Serve(serve) => *serve,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_address_means_that_server_and_none_means_the_registry() {
+    for (flags, target) in [
+        ("", "http://127.0.0.1:9999"),
+        ("-m registry", "http://127.0.0.1:9999"),
+        ("--registry http://[::1]:7/", "http://[::1]:7"),
+        ("--registry localhost:7", "http://localhost:7"),
+        ("-p 8089", "127.0.0.1:8089"),
+        ("-i ::1 -p 8089", "[::1]:8089"),
+        ("-m server -i example.org -p 8089", "example.org:8089"),
+    ] {
+        assert_eq!(call(&format!("call m {flags}")).target.to_string(), target, "{flags}");
+    }
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_a_usage_error() {
+    for flags in [
+        "-m registry -p 1",
+        "-m registry -i h",
+        "-i h",
+        "-m server",
+        "--registry http://h:1 -p 1",
+        "--registry http://h:1 -m server",
+        "--registry https://h:1",
+        "--registry http://h:1/path",
+        "--registry http://u@h:1",
+        "--registry http://h:0",
+        "--registry http://",
+        "--log-level inof",
+        "--config /nowhere.ini",
+        "a=1 a=2",
+    ] {
+        let failure = plan(&format!("call m {flags}")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{flags}");
+        assert_eq!(failure.message.lines().count(), 1, "{}", failure.message);
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        "[registry]\nhost = filehost\nport = 1\n[client]\nbalance = round_robin\ntimeout = 3s\n",
+    )
+    .unwrap();
+    let line = format!("call m --config {} --timeout 7", file.path().display());
+    let environment = [("RPCD_REGISTRY_PORT", "2"), ("RPCD_CLIENT_TIMEOUT", "5s")];
+    let Task::Call(call) = plan_with(&line, &environment).unwrap().task else { panic!("call") };
+    assert_eq!(call.target.to_string(), "http://filehost:2");
+    assert_eq!(call.options.timeout, Duration::from_secs(7));
+    assert_eq!(call.options.balance, Balance::RoundRobin);
+}
+
+#[test]
+fn concurrency_alone_is_that_many_calls() {
+    for (flags, repeat, concurrency) in [
+        ("", 1, 1),
+        ("--repeat 3", 3, 1),
+        ("--concurrency 30", 30, 30),
+        ("--repeat 90 --concurrency 30", 90, 30),
+    ] {
+        let call = call(&format!("call m {flags}"));
+        assert_eq!((call.repeat, call.concurrency), (repeat, concurrency), "{flags}");
+    }
+}
+
+#[test]
+fn a_server_listens_everywhere_and_registers_unless_told_otherwise() {
+    let plan = serve("serve -p 8089", &[]);
+    assert_eq!(plan.address.to_string(), "0.0.0.0:8089");
+    assert_eq!(plan.announce.unwrap().url, "http://127.0.0.1:9999");
+    assert!(serve("serve -p 1 --no-registry", &[]).announce.is_none());
+    let off = [("RPCD_SERVER_ANNOUNCE", "false")];
+    assert!(serve("serve -p 1", &off).announce.is_none());
+    assert!(serve("serve -p 1 --registry http://h:1", &off).announce.is_some());
+    assert_eq!(serve("serve -p 1 -l ::", &[]).address.to_string(), "[::]:1");
+}
+
+#[test]
+fn every_limit_of_the_file_reaches_the_server() {
+    let plan = serve(
+        "serve -p 1 --advertise [::1]:5",
+        &[
+            ("RPCD_SERVER_MAX_REQUEST", "1KiB"),
+            ("RPCD_SERVER_MAX_NESTING", "7"),
+            ("RPCD_SERVER_INCOMPLETE_REQUEST", "1s"),
+            ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
+            ("RPCD_SERVER_MAX_CALLS", "3"),
+            ("RPCD_SERVER_MAX_UNWRITTEN", "4"),
+            ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
+            ("RPCD_SERVER_IDLE", "6s"),
+            ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
+            ("RPCD_SERVER_DRAIN", "0s"),
+            ("RPCD_SERVER_HEARTBEAT", "9s"),
+            ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
+        ],
+    );
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        plan.limits,
+        rpc_server::Limits {
+            request_bytes: 1024,
+            nesting: 7,
+            incomplete_request: seconds(1),
+            calls_per_connection: 2,
+            calls: 3,
+            unwritten_bytes: 4,
+            connections: 5,
+            idle: seconds(6),
+            default_deadline: seconds(7),
+            drain: seconds(0),
+            ..rpc_server::Limits::default()
+        }
+    );
+    let announce = plan.announce.unwrap();
+    assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");
+    assert_eq!(announce.heartbeat, seconds(9));
+    assert_eq!(plan.allowed_origins, ["http://a", "http://b"]);
+}
+
+/// The daemons' own defaults are documented twice, in their crates and in `config.ini`.
+#[test]
+fn the_defaults_of_the_file_are_those_of_the_crates() {
+    assert_eq!(serve("serve -p 1", &[]).limits, rpc_server::Limits::default());
+    let Task::Registry(registry) = plan("registry -p 1").unwrap().task else { panic!("registry") };
+    let crate_defaults = rpc_registry::RegistryOptions::default();
+    assert_eq!(format!("{:?}", registry.options), format!("{crate_defaults:?}"));
+    let options = call("call m").options;
+    assert_eq!(format!("{options:?}"), format!("{:?}", ClientOptions::default()));
+}
+
+#[test]
+fn every_limit_of_the_file_reaches_the_registry() {
+    let environment = [
+        ("RPCD_REGISTRY_SERVER_LISTEN", "::1"),
+        ("RPCD_REGISTRY_SERVER_TTL", "1s"),
+        ("RPCD_REGISTRY_SERVER_CHECK_INTERVAL", "2s"),
+        ("RPCD_REGISTRY_SERVER_MAX_INSTANCES", "3"),
+        ("RPCD_REGISTRY_SERVER_MAX_INSTANCES_PER_PEER", "4"),
+        ("RPCD_REGISTRY_SERVER_MAX_BODY", "5"),
+        ("RPCD_REGISTRY_SERVER_MAX_HOST", "6"),
+        ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS", "7"),
+        ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS", "8"),
+        ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
+        ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
+        ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
+    ];
+    let plan = plan_with("registry -p 1", &environment).unwrap();
+    let Task::Registry(registry) = plan.task else { panic!("registry") };
+    assert_eq!(registry.address.to_string(), "[::1]:1");
+    let expected = rpc_registry::RegistryOptions {
+        ttl: Duration::from_secs(1),
+        check: Duration::from_secs(2),
+        max_instances: 3,
+        max_instances_per_peer: 4,
+        max_body_bytes: 5,
+        max_host_bytes: 6,
+        max_parameters_bytes: 7,
+        max_connections: 8,
+        max_watchers: 9,
+        header_timeout: Duration::from_millis(10),
+        allowed_origins: vec!["http://a".to_owned()],
+        ..rpc_registry::RegistryOptions::default()
+    };
+    assert_eq!(format!("{:?}", registry.options), format!("{expected:?}"));
+}
+
+#[test]
+fn daemons_log_to_the_terminal_and_clients_only_when_asked() {
+    assert!(plan("serve -p 1").unwrap().log.unwrap().terminal);
+    assert_eq!(plan("call m").unwrap().log, None);
+    let log = plan("call m --log-level debug").unwrap().log.unwrap();
+    assert_eq!((log.terminal, log.level.as_str(), log.save), (true, "debug", None));
+    let log = plan("call m --log-dir /tmp/x").unwrap().log.unwrap();
+    assert!(!log.terminal && log.save.is_some_and(|dir| dir.ends_with("x")));
+    let log = plan_with("registry -p 1", &[("RPCD_LOG_SAVE", "true")]).unwrap().log.unwrap();
+    assert_eq!(log.save, Some("logs".into()));
+}
+
+#[test]
+fn health_needs_an_address_and_no_settings() {
+    let broken = [("RPCD_REGISTRY_PORT", "x")];
+    assert!(plan_with("health [::1]:80", &broken).is_ok());
+    assert_eq!(plan_with("health 80", &broken).unwrap_err().exit, Exit::Usage);
+    assert_eq!(plan_with("call m", &broken).unwrap_err().exit, Exit::Usage);
+}

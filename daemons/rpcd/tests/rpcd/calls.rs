@@ -1,0 +1,152 @@
+//! Client commands against real daemons.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::process::{Daemon, command, read_all, rpcd, rpcd_args};
+
+#[test]
+fn results_are_on_standard_output_and_exit_is_0() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    for (arguments, result) in [
+        (vec!["add", "1", "2", "c=3"], "6"),
+        (vec!["add", "1", "2"], "13"),
+        (vec!["subtract", "1", "-5"], "6"),
+        (vec!["divide", "6", "2"], "3.0"),
+        (vec!["divide", "1", "0"], "Division by zero error!"),
+        (vec!["hi", "Ada"], "hi Ada, welcome"),
+        (vec!["hi", "0"], "hi 0, welcome"),
+        (vec!["hello", "name=--json"], "Hello, --json!"),
+        (vec!["hello", "--json", "Ada"], "\"Hello, Ada!\""),
+        (vec!["echo", "--", "--json"], "--json"),
+        (vec!["echo", "[1, {\"a\": null}]"], "[1,{\"a\":null}]"),
+        (vec!["echo", "18446744073709551615"], "18446744073709551615"),
+    ] {
+        let port = port.to_string();
+        let run = rpcd_args(&[&["call", "-p", &port][..], &arguments].concat());
+        let said = (run.code, run.stdout.trim_end(), run.stderr.as_str());
+        assert_eq!(said, (0, result, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_error_of_the_other_side_exits_1_with_its_text() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("call -p {port} nope"));
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+    assert!(run.stderr.contains("nope"), "{}", run.stderr);
+    let run = rpcd(&format!("call -p {port} add 1"));
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("'b'"), "{}", run.stderr);
+}
+
+#[test]
+fn a_call_that_takes_too_long_exits_4_in_time() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let start = Instant::now();
+    let run = rpcd(&format!("call -p {port} sleep 60 --timeout 300ms"));
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn many_calls_print_as_many_results_and_overlap_when_told_to() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("call -p {port} add 1 2 --repeat 3"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "13\n13\n13\n"));
+    let start = Instant::now();
+    let run = rpcd(&format!("call -p {port} sleep 0.5 --concurrency 30"));
+    assert_eq!((run.code, run.stdout.lines().count()), (0, 30), "{}", run.stderr);
+    assert!(start.elapsed() < Duration::from_secs(10), "one after the other: 15 s");
+    let run = rpcd(&format!("call -p {port} nope --repeat 20"));
+    assert_eq!((run.code, run.stderr.lines().count()), (1, 11), "{}", run.stderr);
+    assert!(run.stderr.ends_with("20 of 20 calls failed\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_calls_quietly() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let mut child = command(&["call", "-p", &port, "add", "1", "2", "--repeat", "1000000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_stream_prints_its_items_as_they_come() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let line =
+        ["call", "-p", &port, "--stream", "rpc.logs", "contains=listening", "--timeout", "1"];
+    let mut child = command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let text = read_all(&mut child);
+    assert!(text.lines().next().unwrap().contains("listening"), "{text}");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "a time for the whole stream");
+}
+
+#[test]
+fn methods_are_listed_as_they_are_called() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("methods -p {port}"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("add(a, b, c=10)  "), "{}", run.stdout);
+    let run = rpcd(&format!("methods -p {port} --json"));
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(document["methods"].as_array().unwrap().len() >= 12);
+}
+
+#[test]
+fn daemons_of_both_kinds_are_healthy() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let mut registry = Daemon::start("registry -p 0 -l ::1");
+    let registry = registry.address();
+    for address in [format!("localhost:{port}"), registry.to_string()] {
+        let run = rpcd(&format!("health {address}"));
+        assert_eq!((run.code, run.stdout.as_str()), (0, "ok\n"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_listener_that_is_none_of_ours_is_not_healthy() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It takes the connection and says nothing.
+    assert_eq!(rpcd(&format!("health {address} --timeout 200ms")).code, 4);
+    let closing = std::thread::spawn(move || {
+        listener.accept().unwrap();
+        listener.accept().unwrap();
+    });
+    let run = rpcd(&format!("health {address}"));
+    assert!([1, 3].contains(&run.code), "{run:?}");
+    closing.join().unwrap();
+}
+
+#[test]
+fn calls_go_through_the_registry_and_instances_are_listed_until_they_leave() {
+    let mut registry = Daemon::start("registry -p 0 -l 127.0.0.1");
+    let url = format!("http://{}", registry.address());
+    let empty = rpcd(&format!("instances --registry {url}"));
+    assert_eq!((empty.code, empty.stdout.as_str()), (0, ""));
+    assert!(empty.stderr.contains("no instance"), "{}", empty.stderr);
+    assert_eq!(rpcd(&format!("instances --json --registry {url}")).stdout, "[]\n");
+
+    let (mut server, port) = Daemon::serve(&format!("--registry {url}"));
+    server.line("registered");
+    let run = rpcd(&format!("call --registry {url} add 1 2 c=3 --balance round_robin"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "6\n"), "{}", run.stderr);
+    let listed = rpcd(&format!("instances --registry {url}")).stdout;
+    assert!(listed.starts_with(&format!("127.0.0.1:{port} ")), "{listed}");
+
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), 0);
+    assert_eq!(rpcd(&format!("instances --registry {url}")).stdout, "");
+    let run = rpcd(&format!("call --registry {url} add 1 2"));
+    assert_eq!(run.code, 3, "{}", run.stderr);
+}

@@ -1,0 +1,96 @@
+//! How daemons end.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::process::{Daemon, command, read_all, rpcd};
+
+#[test]
+fn a_daemon_that_is_told_to_end_exits_0() {
+    for line in ["serve -p 0 -l 127.0.0.1 --no-registry", "registry -p 0 -l 127.0.0.1"] {
+        for signal in [Signal::TERM, Signal::INT] {
+            let mut daemon = Daemon::start(line);
+            daemon.address();
+            daemon.signal(signal);
+            assert_eq!(daemon.exit_code(), 0, "{line}: {:#?}", daemon.all_lines());
+        }
+    }
+}
+
+#[test]
+fn what_is_in_flight_is_answered_before_the_end() {
+    let (mut server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let mut call = command(&["call", "-p", &port, "sleep", "1.5", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    in_flight(&port);
+    server.signal(Signal::TERM);
+    assert!(!read_all(&mut call).is_empty());
+    assert_eq!(call.wait().unwrap().code(), Some(0));
+    assert_eq!(server.exit_code(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_with_130() {
+    let (mut server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let mut call = command(&["call", "-p", &port, "sleep", "60", "--timeout", "1m"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    in_flight(&port);
+    server.signal(Signal::TERM);
+    server.line("asked to stop");
+    server.signal(Signal::INT);
+    assert_eq!(server.exit_code(), 130);
+    let _ = call.wait();
+}
+
+#[test]
+fn a_daemon_others_can_reach_says_so_once() {
+    let mut server = Daemon::start("serve -p 0 --no-registry");
+    server.address();
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), 0);
+    let warnings = server.all_lines().iter().filter(|line| line.contains("WARN")).count();
+    assert_eq!(warnings, 1, "{:#?}", server.all_lines());
+    let (mut server, _) = Daemon::serve("--no-registry");
+    server.signal(Signal::TERM);
+    server.exit_code();
+    assert!(!server.all_lines().iter().any(|line| line.contains("WARN")));
+}
+
+#[test]
+fn a_log_in_files_is_whole_when_the_daemon_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = format!("--no-registry --log-format json --log-dir {}", dir.path().display());
+    let mut server = Daemon::start(&format!("serve -p 0 -l 127.0.0.1 {flags}"));
+    server.line("listening");
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), 0);
+    let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert!(messages.contains(&"listening"), "{messages:?}");
+    assert!(messages.iter().any(|message| message.starts_with("asked to stop")), "{messages:?}");
+}
+
+/// Waits until the server has a call under way besides ours.
+fn in_flight(port: &str) {
+    for _ in 0..200 {
+        let stats = rpcd(&format!("call -p {port} rpc.stats")).stdout;
+        let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+        let methods = stats["methods"].as_array().unwrap();
+        let sleeping = methods.iter().find(|method| method["name"] == "sleep");
+        if sleeping.is_some_and(|method| method["in_flight"] == 1) {
+            return;
+        }
+    }
+    panic!("the call never began");
+}

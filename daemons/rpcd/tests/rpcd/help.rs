@@ -1,0 +1,29 @@
+//! The help texts, kept so that a change of them is seen.
+
+use crate::process::rpcd;
+
+#[test]
+fn the_help_is_what_it_was() {
+    let mut all = String::new();
+    for command in ["", "serve", "registry", "call", "methods", "instances", "health"] {
+        let run = rpcd(&format!("{command} --help"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{command}");
+        all.push_str(&format!("$ rpcd {command} --help\n{}\n", run.stdout));
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("help", all);
+    });
+}
+
+#[test]
+fn the_short_flag_is_help_too_and_the_version_is_known() {
+    assert_eq!(rpcd("serve -h").code, 0);
+    assert_eq!(rpcd("--version").stdout, format!("rpcd {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn no_command_is_a_mistake_answered_with_the_help() {
+    let run = rpcd("");
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("Usage: rpcd <COMMAND>"), "{}", run.stderr);
+}

@@ -1,0 +1,15 @@
+//! The real binary, as a user or a supervisor runs it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
+
+mod calls;
+mod endings;
+mod help;
+mod mistakes;
+mod process;
