@@ -491,3 +491,38 @@ async fn an_address_in_use_is_a_bind_error() {
     assert!(matches!(error, ServerError::Bind { .. }));
     assert!(error.to_string().contains("cannot listen on 127.0.0.1:"), "{error}");
 }
+
+#[tokio::test]
+async fn logs_are_streamed_from_the_ring_recent_ones_first() {
+    use rpc_host::logging::LogRing;
+    use rpc_wire::report::{Level, LogLine};
+    let ring = LogRing::new(100);
+    let line = |level, message: &str| LogLine {
+        seq: 0,
+        at_ms: 0,
+        level,
+        target: "t".to_owned(),
+        message: message.to_owned(),
+        fields: serde_json::Map::new(),
+    };
+    for n in 0..5 {
+        ring.push(line(Level::Info, &format!("old {n}")));
+    }
+    let server = Running::start(builtins().log_ring(ring.clone())).await;
+    let mut peer = server.connect().await;
+    peer.send(
+        r#"{"id":1,"method_name":"rpc.logs","method_kwargs":{"level":"warn","contains":"x","recent":2},"meta":{"stream":true}}
+           {"id":2,"method_name":"rpc.logs","method_kwargs":{"recent":1},"meta":{"stream":true}}"#,
+    )
+    .await;
+    assert!(peer.line().await.starts_with("{\"id\":2,\"item\":{\"seq\":4,"));
+    ring.push(line(Level::Info, "x but not severe"));
+    assert!(peer.line().await.contains("not severe"));
+    ring.push(line(Level::Error, "x and severe"));
+    let mut both = [peer.line().await, peer.line().await];
+    both.sort();
+    assert!(both[0].starts_with("{\"id\":1,") && both[0].contains("x and severe"), "{both:?}");
+    assert!(both[1].starts_with("{\"id\":2,") && both[1].contains("x and severe"), "{both:?}");
+    peer.send(r#"{"cancel":1}"#).await;
+    assert!(peer.line().await.contains("-32001"));
+}
