@@ -228,9 +228,25 @@ where
 
 /// The first `IP:PORT` in a line, ports from 1.
 pub fn address_in(line: &str) -> Option<SocketAddr> {
-    line.split(|c: char| c.is_whitespace() || "=,\"'()/\u{1b}".contains(c))
+    without_colours(line)
+        .split(|c: char| c.is_whitespace() || "=,\"'()/".contains(c))
         .filter_map(|word| word.trim_end_matches('.').parse::<SocketAddr>().ok())
         .find(|address| address.port() != 0)
+}
+
+/// A line as it would be without a terminal's colours.
+pub fn without_colours(line: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in line.chars() {
+        match c {
+            '\u{1b}' => inside = true,
+            'm' if inside => inside = false,
+            _ if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text
 }
 
 /// The lines of one output of a process, read as they come.

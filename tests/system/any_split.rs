@@ -80,7 +80,7 @@ fn request() -> impl Strategy<Value = String> {
 }
 
 async fn serve() -> SocketAddr {
-    let server = Server::builder().methods(builtin::methods()).bind(([127, 0, 0, 1], 0).into());
+    let server = Server::builder().methods(builtin::methods()).bind(([127, 0, 0, 1], 0));
     let server = server.await.unwrap();
     let address = server.local_addr();
     tokio::spawn(server.serve(std::future::pending()));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use rpc_client::{CallError, Client, ClientOptions};
 use rpc_registry::{Registry, RegistryOptions};
 use rpc_server::{Announce, Method, Server, rpc_method};
@@ -52,8 +51,8 @@ async fn a_service_of_ones_own_registers_serves_and_ends_well() {
             "from the blocking pool"
         }))
         .method(Method::named("panics").parameters([]).sync(|| -> u8 { panic!("on purpose") }))
-        .announce(Announce::to(&url))
-        .bind(([127, 0, 0, 1], 0).into())
+        .announce(Announce::to(&url).unwrap())
+        .bind(([127, 0, 0, 1], 0))
         .await
         .unwrap();
     let address = server.local_addr();
@@ -87,7 +86,7 @@ async fn a_panic_is_an_error_reply_with_the_right_id_and_the_connection_goes_on(
     let server = Server::builder()
         .method(Method::named("panics").parameters([]).sync(|| -> u8 { panic!("on purpose") }))
         .method(Method::named("fine").parameters([]).sync(|| "fine"))
-        .bind(([127, 0, 0, 1], 0).into())
+        .bind(([127, 0, 0, 1], 0))
         .await
         .unwrap();
     let address = server.local_addr();
@@ -109,7 +108,7 @@ async fn a_stream_of_ones_own_arrives_in_order_and_ends_with_its_reader() {
                 .parameters(["to"])
                 .stream(|to: u32| futures_util::stream::iter(0..to)),
         )
-        .bind(([127, 0, 0, 1], 0).into())
+        .bind(([127, 0, 0, 1], 0))
         .await
         .unwrap();
     let address = server.local_addr();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rpc_tests::asking::{has_in_flight, lists};
-use rpc_tests::daemon::{Daemon, path};
+use rpc_tests::daemon::{Daemon, path, without_colours};
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
@@ -126,7 +126,7 @@ async fn the_log_file_holds_everything_up_to_the_end() {
     let last = server.stderr().lines().into_iter().rfind(|line| !line.trim().is_empty()).unwrap();
     let message = |line: &str| line.rsplit("  ").next().unwrap_or(line).trim().to_owned();
     assert!(text.contains("listening"), "{text}");
-    let words = strip_colours(&message(&last));
+    let words = without_colours(&message(&last));
     let end = words.rsplit(": ").next().unwrap();
     assert!(text.contains(end), "{end:?} is not in the file:\n{text}");
 }
@@ -245,20 +245,6 @@ async fn nobody_listens(address: SocketAddr) {
         tokio::net::TcpStream::connect(address).await.is_err()
     })
     .await;
-}
-
-fn strip_colours(line: &str) -> String {
-    let mut text = String::new();
-    let mut inside = false;
-    for c in line.chars() {
-        match c {
-            '\u{1b}' => inside = true,
-            'm' if inside => inside = false,
-            _ if !inside => text.push(c),
-            _ => {}
-        }
-    }
-    text
 }
 
 /// Shuts the listening socket of another process down, so that its `accept` fails for good: what a
