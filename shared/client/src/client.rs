@@ -1,26 +1,76 @@
-//! One call, from the choice of an instance to its result.
+//! The client itself: calls, streams and discovery on top of peers and the list of instances.
+
+mod attempts;
+mod others;
+
+use std::sync::Arc;
 
 use rpc_wire::call::IntoArgs;
-use rpc_wire::signature::Signature;
+use rpc_wire::exact;
+use rpc_wire::fault::Code;
+use rpc_wire::instance::Instance;
+use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
+use rpc_wire::signature::{self, NotAMethodList, Signature};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::context::Context;
+use crate::discovery::Discovery;
+use crate::pool::Peer;
+use crate::registry::{RegistryClient, RegistryOptions};
+use crate::retry::RetryBudget;
 use crate::{
-    CallError, CallStream, ClientError, ClientOptions, KnownInstance, Request, Response, Target,
+    Args, CallError, CallStream, ClientError, ClientOptions, Dialect, KnownInstance, Request,
+    Response, Target,
 };
+
+use attempts::Attempts;
+use others::Others;
 
 /// Calls methods of a server, or of whatever servers a registry lists. Cheap to clone; every task
 /// and socket ends with [`close`](Client::close) or when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    context: Arc<Context>,
     target: Target,
+    source: Source,
+    /// Addresses called by name.
+    others: Others,
+    budget: RetryBudget,
+}
+
+#[derive(Debug)]
+enum Source {
+    Direct(Arc<Peer>),
+    Registry(Discovery),
+}
+
+/// What a client counted since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Calls tried again on another instance.
+    pub retries: u64,
+    /// Replies nobody waited for: late, cancelled, or never asked for. They are dropped.
+    pub unmatched_replies: u64,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.context.end.cancel();
+    }
 }
 
 impl Client {
     /// A client of one server, `host:port`. Nothing is sent before the first call.
     ///
     /// # Errors
-    /// It is not an address, or there is no tokio runtime.
+    /// It is not an address.
     pub fn direct(address: impl Into<String>, options: ClientOptions) -> Result<Self, ClientError> {
         Self::new(Target::direct(&address.into())?, options)
     }
@@ -33,17 +83,30 @@ impl Client {
         Self::new(Target::Registry { url: url.to_owned() }, options)
     }
 
-    /// A client of `target`.
+    /// A client of `target`. Its calls must be made inside a tokio runtime.
     ///
     /// # Errors
-    /// The registry's URL is not one, or there is no tokio runtime.
-    pub fn new(target: Target, _options: ClientOptions) -> Result<Self, ClientError> {
-        Ok(Self { target })
+    /// The registry's URL is not one, or it is a registry and there is no tokio runtime.
+    pub fn new(target: Target, options: ClientOptions) -> Result<Self, ClientError> {
+        let context = Arc::new(Context::new(options));
+        let source = match &target {
+            Target::Direct { host, port } => {
+                Source::Direct(Arc::new(Peer::new(&context, host, *port, false)))
+            }
+            Target::Registry { url } => {
+                let registry = RegistryClient::new(url, registry_options(&context.options))?;
+                tokio::runtime::Handle::try_current().map_err(|_| ClientError::NoRuntime)?;
+                Source::Registry(Discovery::start(&context, registry))
+            }
+        };
+        let others = Others::new(context.options.max_other_peers);
+        let budget = RetryBudget::new(&context.options.retry);
+        Ok(Self { inner: Arc::new(Inner { context, target, source, others, budget }) })
     }
 
     /// Whom it calls.
     pub fn target(&self) -> &Target {
-        &self.target
+        &self.inner.target
     }
 
     /// Calls `method` and waits for its result, at most [`ClientOptions::timeout`].
@@ -51,8 +114,8 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: &str, args: impl IntoArgs) -> Result<Value, CallError> {
-        let _ = (method, args.into_args());
-        Err(CallError::Closed)
+        let (attempts, value) = self.simple_call(method, args).await?;
+        exact::value(&value).map_err(|inexact| attempts.not_exact(&inexact))
     }
 
     /// The same, with the result as a type of yours.
@@ -64,16 +127,23 @@ impl Client {
         method: &str,
         args: impl IntoArgs,
     ) -> Result<T, CallError> {
-        let _ = (method, args.into_args());
-        Err(CallError::Closed)
+        let (attempts, value) = self.simple_call(method, args).await?;
+        exact::check(&value).map_err(|inexact| attempts.not_exact(&inexact))?;
+        serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
+            method: method.to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// Makes a call with everything that can be said about it.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn request(&self, _request: Request) -> Result<Response, CallError> {
-        Err(CallError::Closed)
+    pub async fn request(&self, request: Request) -> Result<Response, CallError> {
+        let mut attempts = Attempts::new(&self.inner, request)?;
+        attempts.keep_sent();
+        let answer = attempts.call().await?;
+        Ok(attempts.response(answer))
     }
 
     /// Calls a stream method; its items come as they are sent.
@@ -81,17 +151,16 @@ impl Client {
     /// # Errors
     /// See [`CallError`]; a failure after the beginning comes as the stream's last item.
     pub async fn stream(&self, method: &str, args: impl IntoArgs) -> Result<CallStream, CallError> {
-        let _ = (method, args.into_args());
-        Err(CallError::Closed)
+        self.stream_request(request(method, args)?).await
     }
 
     /// The same for a whole request: its `on` chooses the instance, its `timeout` bounds the
-    /// stream; it is never tried again once it has begun.
+    /// stream; it is never tried again once it was sent.
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn stream_request(&self, _request: Request) -> Result<CallStream, CallError> {
-        Err(CallError::Closed)
+    pub async fn stream_request(&self, request: Request) -> Result<CallStream, CallError> {
+        Attempts::new(&self.inner, request)?.stream().await
     }
 
     /// What can be called: `rpc.discover`, or `all_your_methods` of an older server.
@@ -99,23 +168,94 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn methods(&self) -> Result<Vec<Signature>, CallError> {
-        Err(CallError::Closed)
+        self.methods_of(None).await
     }
 
     /// The same for one address (`host:port`).
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn methods_on(&self, _address: &str) -> Result<Vec<Signature>, CallError> {
-        Err(CallError::Closed)
+    pub async fn methods_on(&self, address: &str) -> Result<Vec<Signature>, CallError> {
+        self.methods_of(Some(address.to_owned())).await
     }
 
     /// The instances known now; for a direct target that one.
     pub fn instances(&self) -> Vec<KnownInstance> {
-        Vec::new()
+        match &self.inner.source {
+            Source::Registry(discovery) => discovery.instances(),
+            Source::Direct(peer) => vec![KnownInstance {
+                instance: Instance::new(peer.host(), peer.port()),
+                listed: None,
+                stale: false,
+                set_aside: false,
+                in_flight: peer.load.in_flight(),
+                latency: peer.load.latency(),
+            }],
+        }
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> ClientStats {
+        ClientStats {
+            retries: self.inner.context.retries.get(),
+            unmatched_replies: self.inner.context.unmatched_replies.get(),
+        }
     }
 
     /// Ends every task and socket of this client and of its clones; calls under way fail with
     /// [`CallError::Closed`].
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.inner.context.close().await;
+    }
+
+    async fn simple_call(
+        &self,
+        method: &str,
+        args: impl IntoArgs,
+    ) -> Result<(Attempts<'_>, Box<RawValue>), CallError> {
+        let mut attempts = Attempts::new(&self.inner, request(method, args)?)?;
+        let answer = attempts.call().await?;
+        Ok((attempts, answer.value))
+    }
+
+    async fn methods_of(&self, on: Option<String>) -> Result<Vec<Signature>, CallError> {
+        let ask = |method: &str, on: Option<String>| {
+            let request = Request::with_args(method.to_owned(), Args::none());
+            self.request(Request { on, idempotent: true, ..request })
+        };
+        let response = match ask(RPC_DISCOVER, on.clone()).await {
+            Ok(response) if response.dialect == Dialect::Extended => {
+                return read_methods(&response, signature::from_openrpc);
+            }
+            // An older server, or one without this reserved method.
+            Ok(_) => ask(ALL_YOUR_METHODS, on).await?,
+            Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
+                ask(ALL_YOUR_METHODS, on).await?
+            }
+            Err(error) => return Err(error),
+        };
+        read_methods(&response, signature::from_classic)
+    }
+}
+
+fn request(method: &str, args: impl IntoArgs) -> Result<Request, CallError> {
+    Request::new(method, args).map_err(|error| CallError::BadArguments(error.to_string()))
+}
+
+fn read_methods(
+    response: &Response,
+    read: impl FnOnce(&Value) -> Result<Vec<Signature>, NotAMethodList>,
+) -> Result<Vec<Signature>, CallError> {
+    let bad = |reason: String| CallError::BadReply { peer: response.peer.clone(), reason };
+    let value = exact::value(&response.value).map_err(|inexact| bad(inexact.to_string()))?;
+    read(&value).map_err(|error| bad(error.to_string()))
+}
+
+fn registry_options(options: &ClientOptions) -> RegistryOptions {
+    RegistryOptions {
+        timeout: options.registry_timeout,
+        max_list_bytes: options.max_list_bytes,
+        max_sse_line_bytes: options.max_sse_line_bytes,
+        ..RegistryOptions::default()
+    }
 }

@@ -23,18 +23,26 @@
 //! - [`blocking`]: the same calls without async.
 
 pub mod backoff;
+mod balance;
 pub mod blocking;
 mod client;
+mod connection;
+mod context;
+mod discovery;
 mod error;
 mod options;
+mod pool;
 pub mod registry;
 mod request;
+mod retry;
+mod stream;
 mod target;
 
-pub use client::Client;
+pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, ErrorKind, Phase};
 pub use options::{Balance, ClientOptions, RetryOptions};
-pub use request::{CallStream, Dialect, KnownInstance, Request, Response, StreamItem, Timing};
+pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
+pub use stream::{CallStream, StreamItem};
 pub use target::Target;

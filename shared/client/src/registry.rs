@@ -2,14 +2,17 @@
 
 mod body;
 mod error;
+mod events;
 mod options;
 
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths;
+use serde_json::value::RawValue;
 use url::Url;
 
 pub use error::RegistryError;
+pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryOptions;
 
 /// Talks to one registry. Cheap to clone; connections are kept and shared.
@@ -116,7 +119,8 @@ impl RegistryClient {
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let instances = self.json(response).await?;
+        let entries: Vec<Box<RawValue>> = self.json(response).await?;
+        let instances = entries.iter().filter_map(|entry| self.instance(entry)).collect();
         Ok(List::Changed { instances, etag })
     }
 
@@ -128,6 +132,16 @@ impl RegistryClient {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
         self.json(response).await
+    }
+
+    /// One entry of a list. Whoever registered it wrote it: one that cannot be read is nobody's
+    /// business but its own.
+    fn instance(&self, entry: &RawValue) -> Option<Instance> {
+        serde_json::from_str(entry.get())
+            .inspect_err(|error| {
+                tracing::debug!(registry = self.url(), %error, "an entry of the list is skipped");
+            })
+            .ok()
     }
 
     async fn post_instance(
@@ -150,9 +164,19 @@ impl RegistryClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> reqwest::RequestBuilder {
+        self.unbounded(method, path, query).timeout(self.options.timeout)
+    }
+
+    /// A request whose answer may go on for ever.
+    fn unbounded(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(path);
-        self.http.request(method, url).query(query).timeout(self.options.timeout)
+        self.http.request(method, url).query(query)
     }
 
     async fn send(

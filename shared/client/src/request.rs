@@ -1,15 +1,12 @@
 //! A call with everything that can be said about it, and what comes back.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::Stream;
 use rpc_wire::call::{Args, ArgsError, IntoArgs};
 use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
-
-use crate::CallError;
+use tokio::time::Instant;
 
 /// One call, with everything that can be said about it.
 #[derive(Debug, Clone)]
@@ -34,13 +31,11 @@ impl Request {
     /// # Errors
     /// The arguments are one bare value or cannot be written as JSON.
     pub fn new(method: impl Into<String>, args: impl IntoArgs) -> Result<Self, ArgsError> {
-        Ok(Self {
-            method: method.into(),
-            args: args.into_args()?,
-            timeout: None,
-            idempotent: false,
-            on: None,
-        })
+        Ok(Self::with_args(method.into(), args.into_args()?))
+    }
+
+    pub(crate) fn with_args(method: String, args: Args) -> Self {
+        Self { method, args, timeout: None, idempotent: false, on: None }
     }
 }
 
@@ -94,41 +89,6 @@ pub struct Timing {
     pub transfer: Duration,
 }
 
-/// The items of a stream method, in order. Dropping it cancels the call.
-#[derive(Debug)]
-pub struct CallStream {
-    pub(crate) peer: String,
-}
-
-/// One item of a stream.
-#[derive(Debug, Clone)]
-pub struct StreamItem {
-    /// The item as it was written.
-    pub value: Box<RawValue>,
-    /// Items the server had to drop just before this one.
-    pub dropped: u64,
-}
-
-impl CallStream {
-    /// Who sends it, as `host:port`.
-    pub fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    /// The next item; `None` when the stream is over.
-    pub async fn next(&mut self) -> Option<Result<StreamItem, CallError>> {
-        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-}
-
-impl Stream for CallStream {
-    type Item = Result<StreamItem, CallError>;
-
-    fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(None)
-    }
-}
-
 /// An instance in a client's cache.
 #[derive(Debug, Clone)]
 pub struct KnownInstance {
@@ -144,4 +104,47 @@ pub struct KnownInstance {
     pub in_flight: usize,
     /// Its usual latency (a moving average of this client's calls); `None` before the first.
     pub latency: Option<Duration>,
+}
+
+/// A call on its way: what a connection must know of it.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) method: String,
+    pub(crate) args: Args,
+    pub(crate) stream: bool,
+    /// Whether the answer is to tell what was sent.
+    pub(crate) keep_sent: bool,
+    sent: AtomicBool,
+}
+
+impl Outgoing {
+    pub(crate) fn new(method: String, args: Args) -> Self {
+        Self { method, args, stream: false, keep_sent: false, sent: AtomicBool::new(false) }
+    }
+
+    /// Its bytes are on their way to the socket.
+    pub(crate) fn mark_sent(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// It begins anew on another instance.
+    pub(crate) fn mark_unsent(&self) {
+        self.sent.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// A result as a connection hands it back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) value: Box<RawValue>,
+    /// The request, if it was to be kept.
+    pub(crate) sent: Vec<u8>,
+    pub(crate) sent_at: Instant,
+    pub(crate) first_byte: Instant,
+    pub(crate) done: Instant,
+    pub(crate) reply_bytes: usize,
 }

@@ -1,0 +1,197 @@
+//! One call, from the choice of an instance to its result: attempts under one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_wire::exact::Inexact;
+use tokio::time::Instant;
+
+use super::{Inner, Source};
+use crate::pool::{Peer, Progress};
+use crate::request::{Answer, Outgoing};
+use crate::retry::may_repeat;
+use crate::target::parse_address;
+use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
+
+/// A call under way.
+pub(super) struct Attempts<'a> {
+    inner: &'a Inner,
+    outgoing: Arc<Outgoing>,
+    idempotent: bool,
+    /// The only peer that may be called.
+    only: Option<Arc<Peer>>,
+    began: Instant,
+    timeout: Option<Duration>,
+    /// Those called so far; the last is being called.
+    tried: Vec<Arc<Peer>>,
+    progress: Progress,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(inner: &'a Inner, request: Request) -> Result<Self, CallError> {
+        if inner.context.end.is_cancelled() {
+            return Err(CallError::Closed);
+        }
+        let only = match &request.on {
+            Some(address) => Some(inner.peer_at(address)?),
+            None => None,
+        };
+        Ok(Self {
+            inner,
+            outgoing: Arc::new(Outgoing::new(request.method, request.args)),
+            idempotent: request.idempotent,
+            only,
+            began: Instant::now(),
+            timeout: request.timeout,
+            tried: Vec::new(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// The answer is to tell what was sent.
+    pub(super) fn keep_sent(&mut self) {
+        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
+            outgoing.keep_sent = true;
+        }
+    }
+
+    /// Calls until there is a result, a failure that is not to be repeated, or no time left.
+    pub(super) async fn call(&mut self) -> Result<Answer, CallError> {
+        let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
+        let deadline = self.began + within;
+        match tokio::time::timeout_at(deadline, self.until_done(deadline)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out(within)),
+        }
+    }
+
+    async fn until_done(&mut self, deadline: Instant) -> Result<Answer, CallError> {
+        self.inner.budget.deposit();
+        loop {
+            let peer = self.pick().await?;
+            let started = Instant::now();
+            let in_flight = peer.load.enter();
+            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
+            drop(in_flight);
+            match result {
+                Ok(answer) => {
+                    peer.load.record(started.elapsed());
+                    return Ok(answer);
+                }
+                Err(error) => self.consider(&peer, error)?,
+            }
+        }
+    }
+
+    /// Begins a stream; only the time until it is sent is bounded by the client's timeout.
+    pub(super) async fn stream(mut self) -> Result<CallStream, CallError> {
+        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
+            outgoing.stream = true;
+        }
+        let within = self.inner.context.options.timeout;
+        let within = self.timeout.map_or(within, |timeout| timeout.min(within));
+        match tokio::time::timeout(within, self.until_streaming()).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out(within)),
+        }
+    }
+
+    async fn until_streaming(&mut self) -> Result<CallStream, CallError> {
+        let end = self.timeout.map(|timeout| (timeout, self.began + timeout));
+        loop {
+            let peer = self.pick().await?;
+            let opened = async {
+                let connection = peer.connect_for_stream(&mut self.progress).await?;
+                let events = connection.stream(&self.outgoing, end.map(|(_, at)| at)).await?;
+                Ok(CallStream::new(peer.name().to_owned(), events, connection, end))
+            };
+            match opened.await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => self.consider(&peer, error)?,
+            }
+        }
+    }
+
+    /// The next peer to call.
+    async fn pick(&mut self) -> Result<Arc<Peer>, CallError> {
+        let peer = match (&self.only, &self.inner.source) {
+            (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
+            (None, Source::Registry(discovery)) => discovery.pick(&self.tried).await?,
+        };
+        self.progress.connected = false;
+        self.outgoing.mark_unsent();
+        self.tried.push(Arc::clone(&peer));
+        Ok(peer)
+    }
+
+    /// `Ok` if another instance is to be tried.
+    fn consider(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
+        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
+        discovery.note_failure(peer, &error);
+        let attempts = self.inner.context.options.retry.attempts as usize;
+        let again = self.only.is_none()
+            && may_repeat(&error, self.idempotent)
+            && self.tried.len() < attempts
+            && discovery.has_other(&self.tried)
+            && self.inner.budget.withdraw();
+        if !again {
+            return Err(error);
+        }
+        tracing::debug!(peer = %peer.name(), %error, "trying another instance");
+        self.inner.context.retries.add_one();
+        Ok(())
+    }
+
+    fn timed_out(&self, after: Duration) -> CallError {
+        let (peer, phase) = match (self.tried.last(), &self.inner.source) {
+            (None, Source::Registry(discovery)) => (discovery.url(), Phase::Discovery),
+            (None, Source::Direct(peer)) => (peer.name(), Phase::Connect),
+            (Some(peer), _) if !self.progress.connected => (peer.name(), Phase::Connect),
+            (Some(peer), _) if !self.outgoing.is_sent() => (peer.name(), Phase::Queue),
+            (Some(peer), _) => (peer.name(), Phase::Reply),
+        };
+        CallError::Timeout { peer: peer.to_owned(), after, phase }
+    }
+
+    pub(super) fn not_exact(&self, inexact: &Inexact) -> CallError {
+        CallError::NotExact { peer: self.peer_name(), reason: inexact.to_string() }
+    }
+
+    pub(super) fn response(self, answer: Answer) -> Response {
+        let before = answer.sent_at.saturating_duration_since(self.began);
+        let connect = self.progress.connecting;
+        Response {
+            peer: self.peer_name(),
+            dialect: self.progress.dialect.unwrap_or(Dialect::Classic),
+            timing: Timing {
+                queue: before.saturating_sub(connect),
+                connect,
+                server: answer.first_byte.saturating_duration_since(answer.sent_at),
+                transfer: answer.done.saturating_duration_since(answer.first_byte),
+            },
+            attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
+            value: answer.value,
+            sent: answer.sent,
+            reply_bytes: answer.reply_bytes,
+        }
+    }
+
+    fn peer_name(&self) -> String {
+        self.tried.last().map_or_else(String::new, |peer| peer.name().to_owned())
+    }
+}
+
+impl Inner {
+    /// The peer at an address: the target or a listed instance where it is one.
+    fn peer_at(&self, address: &str) -> Result<Arc<Peer>, CallError> {
+        let (host, port) =
+            parse_address(address).map_err(|error| CallError::BadArguments(error.to_string()))?;
+        let known = match &self.source {
+            Source::Direct(peer) => {
+                (peer.host() == host && peer.port() == port).then(|| Arc::clone(peer))
+            }
+            Source::Registry(discovery) => discovery.find(&host, port),
+        };
+        Ok(known.unwrap_or_else(|| self.others.get(&self.context, (host, port))))
+    }
+}

@@ -1,0 +1,59 @@
+//! Peers that were called by address without being the client's target or in its list.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::pool::Peer;
+
+/// A bounded memory of peers by address; the longest unused makes room. A peer that is pushed out
+/// keeps its connection until its calls are done.
+#[derive(Debug)]
+pub(super) struct Others {
+    most: usize,
+    peers: Mutex<HashMap<(String, u16), (Arc<Peer>, Instant)>>,
+}
+
+impl Others {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.max(1), peers: Mutex::default() }
+    }
+
+    pub(super) fn get(&self, context: &Arc<Context>, address: (String, u16)) -> Arc<Peer> {
+        let now = Instant::now();
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((peer, used)) = peers.get_mut(&address) {
+            *used = now;
+            return Arc::clone(peer);
+        }
+        if peers.len() >= self.most {
+            let oldest = peers.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(address, _)| address.clone()) {
+                peers.remove(&oldest);
+            }
+        }
+        let peer = Arc::new(Peer::new(context, &address.0, address.1, false));
+        peers.insert(address, (Arc::clone(&peer), now));
+        peer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ClientOptions;
+
+    #[test]
+    fn the_longest_unused_makes_room() {
+        let context = Arc::new(Context::new(ClientOptions::default()));
+        let others = Others::new(2);
+        let get = |port| others.get(&context, ("h".to_owned(), port));
+        let (first, second) = (get(1), get(2));
+        assert!(Arc::ptr_eq(&first, &get(1)));
+        get(3);
+        assert!(Arc::ptr_eq(&first, &get(1)));
+        assert!(!Arc::ptr_eq(&second, &get(2)));
+    }
+}

@@ -1,0 +1,341 @@
+//! The task that owns one socket: writes calls together, reads replies and routes them by id.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_wire::call::{Reply, request};
+use rpc_wire::framing::FrameError;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::WriteHalf;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::inbox::Inbox;
+use super::pending::{Job, Pending, Undelivered};
+use crate::CallError;
+use crate::stream::StreamItem;
+
+/// With so many bytes unwritten no further call is taken.
+const MAX_UNWRITTEN: usize = 256 << 10;
+/// A write buffer larger than this is given back once it is empty.
+const KEPT: usize = 64 << 10;
+
+/// The task's state; the socket itself is [`run`](Self::run)'s.
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    jobs: mpsc::Receiver<Job>,
+    inbox: Inbox,
+    pending: Pending,
+    outbox: Outbox,
+    /// A stream's event its reader has no room for: until it has, nothing is read.
+    undelivered: Option<Undelivered>,
+    /// Whether new calls are taken: not once the server drains or every caller is gone.
+    accepting: bool,
+    idle_since: Instant,
+}
+
+/// Why a connection ends.
+enum End {
+    /// Nothing is in flight and nothing will be.
+    Done,
+    /// The peer closed, or the system reports an error.
+    Lost(io::Error),
+    /// The peer sends something that is no reply.
+    Garbage(String),
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, jobs: mpsc::Receiver<Job>, inbox: Inbox) -> Self {
+        Self {
+            shared,
+            jobs,
+            inbox,
+            pending: Pending::default(),
+            outbox: Outbox::default(),
+            undelivered: None,
+            accepting: true,
+            idle_since: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut socket: TcpStream) {
+        let end = match self.drive(&mut socket).await {
+            Ok(()) => End::Done,
+            Err(end) => end,
+        };
+        // The peer sees the end before any caller does.
+        drop(socket);
+        self.finish(&end);
+    }
+
+    async fn drive(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+        let shared = Arc::clone(&self.shared);
+        let idle = shared.context.options.idle;
+        let max_in_flight = shared.context.options.max_in_flight;
+        let (mut reader, mut writer) = socket.split();
+        let retire = tokio::time::sleep_until(self.idle_since + idle);
+        let cancel = shared.cancel.notified();
+        tokio::pin!(retire, cancel);
+        self.read_messages()?;
+        while self.accepting || !self.pending.is_empty() || !self.outbox.is_empty() {
+            let has_room = self.accepting
+                && self.pending.len() < max_in_flight
+                && self.outbox.len() < MAX_UNWRITTEN;
+            tokio::select! {
+                biased;
+                read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
+                    match read.map_err(End::Lost)? {
+                        0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                        _ => self.read_messages()?,
+                    }
+                }
+                written = writer.write(self.outbox.unwritten()), if !self.outbox.is_empty() => {
+                    self.outbox.wrote(written.map_err(End::Lost)?);
+                }
+                () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
+                    self.read_messages()?;
+                }
+                () = &mut cancel => {
+                    cancel.set(shared.cancel.notified());
+                    self.cancel();
+                }
+                job = self.jobs.recv(), if has_room => match job {
+                    Some(job) => {
+                        self.take(job, max_in_flight).await;
+                        self.outbox.try_write(&writer).map_err(End::Lost)?;
+                    }
+                    None => self.accepting = false,
+                },
+                () = &mut retire => {
+                    let busy = !self.pending.is_empty();
+                    let now = Instant::now();
+                    if !busy && now >= self.idle_since + idle {
+                        return Ok(());
+                    }
+                    retire.set(tokio::time::sleep_until(
+                        if busy { now + idle } else { self.idle_since + idle },
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a call, and all that wait behind it: they share one write.
+    async fn take(&mut self, job: Job, max_in_flight: usize) {
+        let now = Instant::now();
+        self.write(job, now);
+        if self.pending.len() > 1 {
+            // Callers who were woken together are about to come: let them.
+            tokio::task::yield_now().await;
+        }
+        while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
+            match self.jobs.try_recv() {
+                Ok(job) => self.write(job, now),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn write(&mut self, job: Job, now: Instant) {
+        if job.reply.is_closed() {
+            return;
+        }
+        let starts_at = self.outbox.total;
+        let start = self.outbox.buffer.len();
+        let meta = request::RequestMeta {
+            deadline_ms: job.deadline.map(|deadline| milliseconds_until(deadline, now)),
+            stream: job.request.stream,
+            ..Default::default()
+        };
+        let Job { id, request: outgoing, reply, .. } = job;
+        self.outbox.append(|out| {
+            request::extended(out, id, &outgoing.method, &outgoing.args, &meta);
+        });
+        outgoing.mark_sent();
+        let sent = match self.outbox.buffer.get(start..) {
+            Some(bytes) if outgoing.keep_sent => bytes.to_vec(),
+            _ => Vec::new(),
+        };
+        self.pending.insert(id, reply, sent, now, starts_at);
+    }
+
+    /// Stops the calls whose callers are gone.
+    fn cancel(&mut self) {
+        for id in self.shared.take_cancelled() {
+            if self.pending.remove(id) {
+                self.outbox.append(|out| request::cancel(out, id));
+            }
+        }
+        self.note_idle();
+    }
+
+    /// Routes every whole message received.
+    fn read_messages(&mut self) -> Result<(), End> {
+        while self.undelivered.is_none() {
+            let Some(frame) = self.inbox.next().map_err(garbage)? else { break };
+            let reply = Reply::parse(self.inbox.bytes(&frame))
+                .map_err(|error| End::Garbage(error.to_string()))?;
+            let matched = match reply {
+                Reply::Done { id: Some(id), outcome } => {
+                    delivered(self.pending.finish(id, outcome, &frame), &mut self.undelivered)
+                }
+                Reply::Done { id: None, outcome } => {
+                    return Err(End::Garbage(match outcome {
+                        Ok(_) => "a reply without an id".to_owned(),
+                        Err(fault) => fault.classic_text(),
+                    }));
+                }
+                Reply::Item { id, item, dropped } => {
+                    let item = StreamItem::new(item, dropped);
+                    delivered(self.pending.item(id, item), &mut self.undelivered)
+                }
+                Reply::End { id } => delivered(self.pending.end(id), &mut self.undelivered),
+                Reply::Draining => {
+                    tracing::debug!(peer = %self.shared.peer, "peer is draining");
+                    self.stop_accepting("the server is draining");
+                    true
+                }
+                Reply::Unknown => false,
+            };
+            if !matched {
+                self.shared.context.unmatched_replies.add_one();
+            }
+        }
+        self.inbox.release();
+        self.note_idle();
+        Ok(())
+    }
+
+    /// Gives back what was not sent; what is in flight is still answered.
+    fn stop_accepting(&mut self, reason: &str) {
+        self.accepting = false;
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            job.reply.fail(self.shared.lost(reason, false));
+        }
+    }
+
+    fn note_idle(&mut self) {
+        if self.pending.is_empty() {
+            self.idle_since = Instant::now();
+        }
+    }
+
+    fn finish(&mut self, end: &End) {
+        let reason = match end {
+            End::Done => "it was idle and is closed".to_owned(),
+            End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                "the peer closed it".to_owned()
+            }
+            End::Lost(error) => error.to_string(),
+            End::Garbage(reason) => reason.clone(),
+        };
+        let in_flight = self.pending.len();
+        tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
+        let peer = self.shared.peer.to_string();
+        self.pending.fail_all(self.outbox.written, |executed| match end {
+            End::Garbage(reason) if executed => {
+                CallError::BadReply { peer: peer.clone(), reason: reason.clone() }
+            }
+            _ => self.shared.lost(&reason, executed),
+        });
+        self.stop_accepting(&reason);
+    }
+}
+
+/// Whether somebody waited for it; what must wait for room is kept.
+fn delivered(
+    result: Result<(), Option<Undelivered>>,
+    undelivered: &mut Option<Undelivered>,
+) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(kept) => {
+            *undelivered = kept;
+            undelivered.is_some()
+        }
+    }
+}
+
+/// Waits until the stream's reader has room. A reader that is gone needs nothing.
+async fn deliver(undelivered: &mut Option<Undelivered>) {
+    if let Some((events, _)) = undelivered.as_ref() {
+        let place = events.clone().reserve_owned().await;
+        if let (Ok(place), Some((_, event))) = (place, undelivered.take()) {
+            place.send(event);
+        }
+    }
+    *undelivered = None;
+}
+
+fn garbage(error: FrameError) -> End {
+    End::Garbage(match error {
+        FrameError::TooLarge(limit) => format!("a reply of more than {limit} bytes"),
+        FrameError::TooDeep(limit) => format!("a reply nested more than {limit} deep"),
+        FrameError::NotJson => "bytes that are not JSON".to_owned(),
+    })
+}
+
+/// Rounded up: a call that still has time never says it has none.
+fn milliseconds_until(deadline: Instant, now: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(now) + Duration::from_micros(999);
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Bytes to be written, and how many went before.
+#[derive(Default)]
+struct Outbox {
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that are written.
+    done: usize,
+    /// Bytes ever written, and ever appended.
+    written: u64,
+    total: u64,
+}
+
+impl Outbox {
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.buffer.len();
+        write(&mut self.buffer);
+        self.total += (self.buffer.len() - before) as u64;
+    }
+
+    fn unwritten(&self) -> &[u8] {
+        self.buffer.get(self.done..).unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        self.buffer.len() - self.done
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes what the socket takes at once.
+    fn try_write(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        match writer.try_write(self.unwritten()) {
+            Ok(count) => self.wrote(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.done += count;
+        self.written += count as u64;
+        if self.is_empty() {
+            self.done = 0;
+            self.buffer.clear();
+            self.buffer.shrink_to(KEPT);
+        }
+    }
+}

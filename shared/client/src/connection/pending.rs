@@ -1,0 +1,179 @@
+//! Calls in flight on one connection, by id, and what becomes of each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rpc_wire::fault::Fault;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::inbox::Frame;
+use crate::CallError;
+use crate::request::{Answer, Outgoing};
+use crate::stream::{StreamEvent, StreamItem};
+
+/// A call on its way to the task that owns the socket.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(super) id: u64,
+    pub(super) request: Arc<Outgoing>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) reply: ReplyTo,
+}
+
+/// Where a call's answer goes.
+#[derive(Debug)]
+pub(super) enum ReplyTo {
+    Call(oneshot::Sender<Result<Answer, CallError>>),
+    Stream(mpsc::Sender<StreamEvent>),
+}
+
+impl ReplyTo {
+    /// Whether the caller is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Call(reply) => reply.is_closed(),
+            Self::Stream(events) => events.is_closed(),
+        }
+    }
+
+    pub(super) fn fail(self, error: CallError) {
+        // A caller that is gone needs no answer; a stream that is full sees its end instead.
+        match self {
+            Self::Call(reply) => drop(reply.send(Err(error))),
+            Self::Stream(events) => drop(events.try_send(StreamEvent::Failed(error))),
+        }
+    }
+}
+
+/// Calls whose bytes are written, or about to be.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    calls: HashMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    reply: ReplyTo,
+    sent: Vec<u8>,
+    sent_at: Instant,
+    /// Bytes that went to the connection before this call's first.
+    starts_at: u64,
+}
+
+/// An event that must wait for its reader to make room.
+pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
+
+impl Pending {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        id: u64,
+        reply: ReplyTo,
+        sent: Vec<u8>,
+        sent_at: Instant,
+        starts_at: u64,
+    ) {
+        self.calls.insert(id, Waiting { reply, sent, sent_at, starts_at });
+    }
+
+    /// Forgets a call; `true` if it was in flight.
+    pub(super) fn remove(&mut self, id: u64) -> bool {
+        self.calls.remove(&id).is_some()
+    }
+
+    /// Ends a call.
+    ///
+    /// # Errors
+    /// What its stream has no room for; `None` if nobody waits for it.
+    pub(super) fn finish(
+        &mut self,
+        id: u64,
+        outcome: Result<&RawValue, Fault>,
+        frame: &Frame,
+    ) -> Result<(), Option<Undelivered>> {
+        let waiting = self.calls.remove(&id).ok_or(None)?;
+        let reply = match waiting.reply {
+            ReplyTo::Call(reply) => reply,
+            ReplyTo::Stream(events) => {
+                return send(
+                    &events,
+                    match outcome {
+                        // A plain result is a stream of one item.
+                        Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
+                        Err(fault) => StreamEvent::Failed(CallError::Remote(fault)),
+                    },
+                );
+            }
+        };
+        let answer = match outcome {
+            Ok(value) => Ok(Answer {
+                value: value.to_owned(),
+                sent: waiting.sent,
+                sent_at: waiting.sent_at,
+                first_byte: frame.began,
+                done: frame.done,
+                reply_bytes: frame.len(),
+            }),
+            Err(fault) => Err(CallError::Remote(fault)),
+        };
+        reply.send(answer).map_err(|_| None)
+    }
+
+    /// Hands an item to its stream.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub(super) fn item(&mut self, id: u64, item: StreamItem) -> Result<(), Option<Undelivered>> {
+        match self.calls.get(&id) {
+            Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
+                send(events, StreamEvent::Item(item))
+            }
+            _ => Err(None),
+        }
+    }
+
+    /// Ends a stream.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
+    pub(super) fn end(&mut self, id: u64) -> Result<(), Option<Undelivered>> {
+        match self.calls.remove(&id) {
+            Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
+                send(&events, StreamEvent::End(None))
+            }
+            Some(Waiting { reply, .. }) => {
+                reply.fail(CallError::Remote(Fault::method_failed(
+                    "it answered a stream, not a result",
+                )));
+                Ok(())
+            }
+            None => Err(None),
+        }
+    }
+
+    /// Fails every call: `error` is told whether a byte of the call was written.
+    pub(super) fn fail_all(&mut self, written: u64, error: impl Fn(bool) -> CallError) {
+        for (_, waiting) in self.calls.drain() {
+            let error = error(waiting.starts_at < written);
+            waiting.reply.fail(error);
+        }
+    }
+}
+
+/// What finds no room is given back, and nothing more is to be read before it is delivered: that
+/// is how a slow reader slows its server.
+fn send(events: &mpsc::Sender<StreamEvent>, event: StreamEvent) -> Result<(), Option<Undelivered>> {
+    events.try_send(event).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(event) => Some((events.clone(), event)),
+        mpsc::error::TrySendError::Closed(_) => None,
+    })
+}

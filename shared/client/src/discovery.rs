@@ -1,0 +1,193 @@
+//! Which servers there are: a list kept fresh in the background, and who of it is left alone.
+
+mod list;
+mod probe;
+mod refresh;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rpc_wire::fault::Code;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::balance::Choice;
+use crate::context::Context;
+use crate::pool::Peer;
+use crate::registry::RegistryClient;
+use crate::{CallError, KnownInstance};
+
+use list::{List, Member};
+
+/// After a failed or empty refresh so soon ago, a call without instances does not ask again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The callers' view of the list; two tasks keep it.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    shared: Arc<Shared>,
+    turn: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    context: Arc<Context>,
+    url: String,
+    list: ArcSwap<List>,
+    /// Held while the list is exchanged, so that no change is lost; never across an await.
+    writing: Mutex<()>,
+    /// Refreshes done, good or bad.
+    refreshes: watch::Sender<u64>,
+    refresh_wanted: Notify,
+    newly_aside: Notify,
+}
+
+impl Discovery {
+    /// Starts the tasks that keep the list.
+    pub(crate) fn start(context: &Arc<Context>, registry: RegistryClient) -> Self {
+        let shared = Arc::new(Shared {
+            context: Arc::clone(context),
+            url: registry.url().to_owned(),
+            list: ArcSwap::default(),
+            writing: Mutex::new(()),
+            refreshes: watch::Sender::new(0),
+            refresh_wanted: Notify::new(),
+            newly_aside: Notify::new(),
+        });
+        context.spawn(refresh::Refresh::new(Arc::clone(&shared), registry).run());
+        context.spawn(probe::run(Arc::clone(&shared)));
+        Self { shared, turn: AtomicUsize::new(0) }
+    }
+
+    /// The registry's URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.shared.url
+    }
+
+    /// An instance for a call that was already tried on `tried`. Waits for the first list, and
+    /// asks once more when nobody is there.
+    pub(crate) async fn pick(&self, tried: &[Arc<Peer>]) -> Result<Arc<Peer>, CallError> {
+        if let Some(peer) = self.pick_now(tried) {
+            return Ok(peer);
+        }
+        if tried.is_empty() {
+            self.ask_again().await?;
+            if let Some(peer) = self.pick_now(tried) {
+                return Ok(peer);
+            }
+        }
+        Err(self.no_instance())
+    }
+
+    /// Whether anybody is left besides `tried`.
+    pub(crate) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
+        self.shared.list.load().usable.iter().any(|member| !contains(tried, &member.peer))
+    }
+
+    fn pick_now(&self, tried: &[Arc<Peer>]) -> Option<Arc<Peer>> {
+        let list = self.shared.list.load();
+        if tried.is_empty() {
+            return self.choose(&list.usable, &list.weights);
+        }
+        let left: Vec<Arc<Member>> =
+            list.usable.iter().filter(|member| !contains(tried, &member.peer)).cloned().collect();
+        self.choose(&left, &list::weights(&left))
+    }
+
+    fn choose(&self, members: &[Arc<Member>], weights: &[u64]) -> Option<Arc<Peer>> {
+        let choice = Choice {
+            count: members.len(),
+            weights,
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost()),
+        };
+        let index = choice.choose(self.shared.context.options.balance, &mut rand::rng())?;
+        members.get(index).map(|member| Arc::clone(&member.peer))
+    }
+
+    /// Waits for a refresh, unless one has just been made.
+    async fn ask_again(&self) -> Result<(), CallError> {
+        let mut refreshes = self.shared.refreshes.subscribe();
+        let seen = *refreshes.borrow_and_update();
+        let list = self.shared.list.load();
+        if seen > 0 && list.tried.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+            return Ok(());
+        }
+        drop(list);
+        if seen > 0 {
+            self.shared.refresh_wanted.notify_one();
+        }
+        tokio::select! {
+            () = self.shared.context.end.cancelled() => Err(CallError::Closed),
+            // The sender lives as long as this does.
+            _ = refreshes.wait_for(|done| *done > seen) => Ok(()),
+        }
+    }
+
+    fn no_instance(&self) -> CallError {
+        let list = self.shared.list.load();
+        let reason = match &list.error {
+            Some(error) => format!("could not be asked ({error})"),
+            None => "lists none".to_owned(),
+        };
+        CallError::NoInstance { registry: self.shared.url.clone(), reason }
+    }
+
+    /// A call to `peer` failed so: whether it is to be left alone for a while.
+    pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
+        let draining = matches!(error, CallError::Remote(f) if f.code == Code::Draining);
+        if draining || matches!(error, CallError::Unreachable { .. }) {
+            self.shared.set_aside(peer, draining);
+        }
+    }
+
+    /// The known instance at that address.
+    pub(crate) fn find(&self, host: &str, port: u16) -> Option<Arc<Peer>> {
+        let list = self.shared.list.load();
+        let member = list
+            .members
+            .iter()
+            .find(|member| member.instance.port == port && member.instance.host == host)?;
+        Some(Arc::clone(&member.peer))
+    }
+
+    pub(crate) fn instances(&self) -> Vec<KnownInstance> {
+        let list = self.shared.list.load();
+        let known = |member: &Arc<Member>| KnownInstance {
+            instance: member.instance.clone(),
+            listed: list.good.map(|at| at.elapsed()),
+            stale: list.error.is_some(),
+            set_aside: member.is_aside(),
+            in_flight: member.peer.load.in_flight(),
+            latency: member.peer.load.latency(),
+        };
+        list.members.iter().map(known).collect()
+    }
+}
+
+impl Shared {
+    /// Exchanges the list; `change` makes the new one from the old.
+    fn update(&self, change: impl FnOnce(&List) -> List) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = change(&self.list.load());
+        self.list.store(Arc::new(next));
+    }
+
+    fn set_aside(&self, peer: &Arc<Peer>, draining: bool) {
+        let now = Instant::now();
+        self.update(|list| {
+            let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer));
+            if found.is_some_and(|member| member.set_aside(draining, now)) {
+                tracing::info!(instance = %peer.name(), draining, "instance set aside");
+                self.newly_aside.notify_one();
+            }
+            list.clone().rechecked()
+        });
+    }
+}
+
+fn contains(peers: &[Arc<Peer>], peer: &Arc<Peer>) -> bool {
+    peers.iter().any(|known| Arc::ptr_eq(known, peer))
+}

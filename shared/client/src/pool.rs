@@ -1,0 +1,233 @@
+//! One address: what its server speaks, and the connections kept to it.
+
+mod classic;
+mod connect;
+mod load;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rpc_wire::instance::host_port;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::connection::{Connection, Inbox};
+use crate::context::Context;
+use crate::request::{Answer, Outgoing};
+use crate::{CallError, Dialect};
+
+use classic::ClassicPool;
+pub(crate) use connect::connect;
+pub(crate) use load::Load;
+
+/// One address: what its server speaks, and the connections kept to it. An extended server gets
+/// one connection for all calls and one more per stream; a classic one up to 16, each with one
+/// call at a time.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    context: Arc<Context>,
+    name: Arc<str>,
+    host: String,
+    port: u16,
+    /// The registry says that it speaks the extended dialect: no probe is needed. Forgotten when
+    /// the first connection made on this word ends badly.
+    said_extended: AtomicBool,
+    state: Mutex<State>,
+    pub(crate) load: Load,
+}
+
+#[derive(Debug)]
+enum State {
+    Unconnected,
+    /// Whoever calls meanwhile waits for the one attempt under way.
+    Connecting(watch::Receiver<Option<Result<Link, CallError>>>),
+    Linked(Link),
+}
+
+/// What calls go through.
+#[derive(Debug, Clone)]
+enum Link {
+    Extended(Connection),
+    Classic(Arc<ClassicPool>),
+}
+
+/// How a call is getting on, for its timing and for what is said when its time runs out.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) connected: bool,
+    /// Time spent on waiting for a connection.
+    pub(crate) connecting: Duration,
+    pub(crate) dialect: Option<Dialect>,
+}
+
+impl Peer {
+    pub(crate) fn new(context: &Arc<Context>, host: &str, port: u16, said_extended: bool) -> Self {
+        Self {
+            context: Arc::clone(context),
+            name: host_port(host, port).into(),
+            host: host.to_owned(),
+            port,
+            said_extended: AtomicBool::new(said_extended),
+            state: Mutex::new(State::Unconnected),
+            load: Load::default(),
+        }
+    }
+
+    /// `host:port`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes one call. Dropping the future cancels it.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        request: &Arc<Outgoing>,
+        deadline: Instant,
+        progress: &mut Progress,
+    ) -> Result<Answer, CallError> {
+        let mut again = true;
+        loop {
+            let result = match self.link(progress).await? {
+                Link::Extended(connection) => connection.call(request, deadline).await,
+                Link::Classic(pool) => pool.call(request).await,
+            };
+            match result {
+                // The kept connection ended just before the call: nothing of it was sent, and a
+                // new connection is no second try.
+                Err(CallError::ConnectionLost { executed: false, .. }) if again => again = false,
+                result => return result,
+            }
+        }
+    }
+
+    /// Opens a connection of its own for a stream, once the dialect is known.
+    pub(crate) async fn connect_for_stream(
+        self: &Arc<Self>,
+        progress: &mut Progress,
+    ) -> Result<Connection, CallError> {
+        if let Link::Classic(_) = self.link(progress).await? {
+            return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
+        }
+        let socket = self.context.end.run_until_cancelled(connect(&self.host, self.port)).await;
+        let socket = socket.ok_or(CallError::Closed)?.map_err(|e| self.unreachable(&e))?;
+        let inbox = Inbox::new(self.context.options.max_reply_bytes);
+        Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
+    }
+
+    /// The link in use, or the one that is made now.
+    async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Link, CallError> {
+        let found = self.usable_or_connecting();
+        let link = match found {
+            Ok(link) => link,
+            Err(mut outcome) => {
+                let began = Instant::now();
+                let outcome = outcome.wait_for(Option::is_some).await;
+                progress.connecting += began.elapsed();
+                match outcome.as_deref() {
+                    Ok(Some(result)) => result.clone()?,
+                    // The task that connects is gone: the client ended.
+                    _ => return Err(CallError::Closed),
+                }
+            }
+        };
+        progress.connected = true;
+        progress.dialect = Some(link.dialect());
+        Ok(link)
+    }
+
+    fn usable_or_connecting(
+        self: &Arc<Self>,
+    ) -> Result<Link, watch::Receiver<Option<Result<Link, CallError>>>> {
+        let mut state = self.state();
+        match &*state {
+            State::Linked(link) if link.is_usable(self.context.options.dialect_memory) => {
+                return Ok(link.clone());
+            }
+            State::Connecting(outcome) => return Err(outcome.clone()),
+            State::Linked(_) | State::Unconnected => {}
+        }
+        let (sender, outcome) = watch::channel(None);
+        *state = State::Connecting(outcome.clone());
+        drop(state);
+        let peer = Arc::clone(self);
+        self.context.spawn(async move {
+            let result = peer.make_link().await;
+            *peer.state() = match &result {
+                Ok(link) => State::Linked(link.clone()),
+                Err(_) => State::Unconnected,
+            };
+            sender.send_replace(Some(result));
+        });
+        Err(outcome)
+    }
+
+    async fn make_link(&self) -> Result<Link, CallError> {
+        let within = self.context.options.connect_timeout;
+        let attempt = async {
+            let socket =
+                connect(&self.host, self.port).await.map_err(|error| self.unreachable(&error))?;
+            let inbox = Inbox::new(self.context.options.max_reply_bytes);
+            if self.said_extended.swap(false, Ordering::Relaxed) {
+                return Ok(Link::Extended(self.start(socket, inbox)));
+            }
+            let (dialect, socket, inbox) = connect::probe(&self.name, socket, inbox).await?;
+            tracing::debug!(peer = %self.name, %dialect, "connected");
+            Ok(match dialect {
+                Dialect::Extended => Link::Extended(self.start(socket, inbox)),
+                Dialect::Classic => Link::Classic(ClassicPool::start(
+                    &self.context,
+                    Arc::clone(&self.name),
+                    (self.host.clone(), self.port),
+                    socket,
+                )),
+            })
+        };
+        tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| {
+            Err(CallError::Unreachable {
+                peer: self.name.to_string(),
+                reason: format!("no connection or no sign of life within {within:?}"),
+            })
+        })
+    }
+
+    fn start(&self, socket: tokio::net::TcpStream, inbox: Inbox) -> Connection {
+        Connection::start(&self.context, Arc::clone(&self.name), socket, inbox)
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> CallError {
+        unreachable(&self.name, error)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Extended(_) => Dialect::Extended,
+            Self::Classic(_) => Dialect::Classic,
+        }
+    }
+
+    fn is_usable(&self, memory: Duration) -> bool {
+        match self {
+            Self::Extended(connection) => connection.is_open(),
+            Self::Classic(pool) => pool.is_usable(memory),
+        }
+    }
+}
+
+fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
+    CallError::Unreachable { peer: peer.to_owned(), reason: error.to_string() }
+}

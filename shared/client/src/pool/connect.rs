@@ -1,0 +1,94 @@
+//! Reaching an address: every resolved one in order, without waiting long for a silent one; then
+//! the one question that tells what the server speaks.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rpc_wire::call::{Args, Reply, request};
+use rpc_wire::paths::RPC_HEALTH;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::connection::Inbox;
+use crate::{CallError, Dialect};
+
+/// An address that has not answered after this time gets company from the next one.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Connects to the first address of `host` that answers, in the resolver's order.
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut addresses = tokio::net::lookup_host((host, port)).await?;
+    let mut attempts = FuturesUnordered::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        let more = addresses.next();
+        let none_left = more.is_none();
+        if let Some(address) = more {
+            attempts.push(TcpStream::connect(address));
+        }
+        loop {
+            let attempt = async {
+                if none_left {
+                    return Ok(attempts.next().await);
+                }
+                tokio::time::timeout(STAGGER, attempts.next()).await
+            };
+            match attempt.await {
+                Ok(Some(Ok(socket))) => {
+                    socket.set_nodelay(true)?;
+                    return Ok(socket);
+                }
+                Ok(Some(Err(error))) => last = error,
+                Ok(None) if none_left => return Err(last),
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+}
+
+/// Asks `rpc.health`: a server of the extended dialect answers with the id, an older one without.
+pub(super) async fn probe(
+    peer: &str,
+    mut socket: TcpStream,
+    mut inbox: Inbox,
+) -> Result<(Dialect, TcpStream, Inbox), CallError> {
+    let mut question = Vec::new();
+    request::extended(
+        &mut question,
+        0,
+        RPC_HEALTH,
+        &Args::none(),
+        &request::RequestMeta::default(),
+    );
+    // The caller's own request is not sent yet, so whatever goes wrong here executed nothing.
+    let lost = |reason: String| CallError::Unreachable {
+        peer: peer.to_owned(),
+        reason: format!("the connection was lost at once ({reason})"),
+    };
+    let garbage = |reason: String| CallError::BadReply { peer: peer.to_owned(), reason };
+    socket.write_all(&question).await.map_err(|error| lost(error.to_string()))?;
+    loop {
+        let frame = inbox.next().map_err(|error| garbage(error.to_string()))?;
+        if let Some(frame) = frame {
+            let dialect = match Reply::parse(inbox.bytes(&frame)) {
+                Ok(Reply::Done { id: Some(0), .. }) => Dialect::Extended,
+                Ok(Reply::Done { id: None, .. }) => Dialect::Classic,
+                // A server that is ending says so before it answers.
+                Ok(Reply::Draining) => {
+                    return Err(lost("the server is draining".to_owned()));
+                }
+                Ok(_) => return Err(garbage("it is no answer to rpc.health".to_owned())),
+                Err(error) => return Err(garbage(error.to_string())),
+            };
+            inbox.release();
+            return Ok((dialect, socket, inbox));
+        }
+        match inbox.fill(&mut socket).await {
+            Ok(0) => return Err(lost("the peer closed it".to_owned())),
+            Ok(_) => {}
+            Err(error) => return Err(lost(error.to_string())),
+        }
+    }
+}

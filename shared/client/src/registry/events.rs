@@ -1,0 +1,273 @@
+//! The registry's event streams: changes and log lines, each bounded in line and event.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::{BoxStream, StreamExt};
+use reqwest::{Method, header};
+use rpc_wire::instance::WatchEvent;
+use rpc_wire::paths;
+use rpc_wire::report::{Level, LogLine};
+use serde::Deserialize;
+use sse_stream::{Sse, SseByteStream};
+
+use super::{RegistryClient, RegistryError};
+
+/// Changes in the order they happened, each with the id to resume from. After an error it is over.
+pub struct Watch(BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryError>>);
+
+/// Log lines, recent ones first. After an error it is over.
+pub struct Logs(BoxStream<'static, Result<RegistryLogLine, RegistryError>>);
+
+/// A line of the registry's own log.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RegistryLogLine {
+    /// The line.
+    #[serde(flatten)]
+    pub line: LogLine,
+    /// Lines lost just before it.
+    #[serde(default)]
+    pub dropped: u64,
+}
+
+impl RegistryClient {
+    /// Follows the instances that speak `proto`: a snapshot, then every change; `beats` adds
+    /// heartbeat ages. `last_id` resumes after an event seen before.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
+    pub async fn watch(
+        &self,
+        proto: &str,
+        beats: bool,
+        last_id: Option<String>,
+    ) -> Result<Watch, RegistryError> {
+        let mut query = vec![(paths::PROTO, proto)];
+        if beats {
+            query.push((paths::BEATS, "1"));
+        }
+        let mut request = self.unbounded(Method::GET, paths::WATCH, &query);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let client = self.clone();
+        let events = self.events(request).await?.filter_map(move |event| {
+            std::future::ready(event.and_then(|event| client.watch_event(event)).transpose())
+        });
+        Ok(Watch(events.boxed()))
+    }
+
+    /// Follows the registry's own log: `recent` lines from before, then live, of at least `level`
+    /// and containing `contains`.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
+    pub async fn logs(
+        &self,
+        level: Level,
+        contains: &str,
+        recent: usize,
+    ) -> Result<Logs, RegistryError> {
+        let recent = recent.to_string();
+        let query =
+            [(paths::LEVEL, level.as_str()), (paths::CONTAINS, contains), (paths::RECENT, &recent)];
+        let request = self.unbounded(Method::GET, paths::LOGS, &query);
+        let client = self.clone();
+        let lines = self.events(request).await?.filter_map(move |event| {
+            std::future::ready(event.and_then(|event| client.log_line(event)).transpose())
+        });
+        Ok(Logs(lines.boxed()))
+    }
+
+    /// An event this version knows.
+    fn watch_event(
+        &self,
+        event: Sse,
+    ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryError> {
+        let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
+        let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_answer(error))?;
+        Ok(parsed.map(|parsed| (event.id, parsed)))
+    }
+
+    fn log_line(&self, event: Sse) -> Result<Option<RegistryLogLine>, RegistryError> {
+        let data = event.data.filter(|_| event.event.as_deref() == Some("line"));
+        let parse = |data: String| serde_json::from_str(&data);
+        data.map(parse).transpose().map_err(|error| self.bad_answer(error))
+    }
+
+    /// The events of an answer. Only its beginning is bounded in time; a registry that is gone
+    /// without a word is noticed by the system's keepalive.
+    async fn events(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<impl Stream<Item = Result<Sse, RegistryError>> + use<>, RegistryError> {
+        let request = request.header(header::ACCEPT, "text/event-stream");
+        let sending = tokio::time::timeout(self.options.timeout, self.send(request)).await;
+        let response = sending
+            .unwrap_or_else(|_| Err(RegistryError::Timeout { url: self.url().to_owned() }))?;
+        let response = self.successful(response).await?;
+        let client = self.clone();
+        let bounded = Bounded {
+            chunks: response.bytes_stream().boxed(),
+            lengths: Lengths::default(),
+            max_line: self.options.max_sse_line_bytes,
+            max_event: self.options.max_list_bytes,
+        };
+        Ok(SseByteStream::new(bounded).map(move |event| event.map_err(|e| client.broken(&e))))
+    }
+
+    fn broken(&self, error: &sse_stream::Error) -> RegistryError {
+        let url = self.url().to_owned();
+        let cause = match error {
+            sse_stream::Error::Body(cause) => cause,
+            other => return self.bad_answer(other),
+        };
+        match cause.downcast_ref::<ChunkError>() {
+            Some(ChunkError::TooLong(limit)) => RegistryError::TooLarge { url, limit: *limit },
+            Some(ChunkError::Body(error)) => self.failed(error),
+            None => RegistryError::Unreachable { url, reason: cause.to_string() },
+        }
+    }
+}
+
+/// The parser itself has no limits: bytes pass through here first.
+struct Bounded {
+    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
+    lengths: Lengths,
+    max_line: usize,
+    max_event: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ChunkError {
+    #[error(transparent)]
+    Body(reqwest::Error),
+    #[error("longer than {0} bytes")]
+    TooLong(usize),
+}
+
+impl Stream for Bounded {
+    type Item = Result<Bytes, ChunkError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = std::task::ready!(self.chunks.poll_next_unpin(cx));
+        Poll::Ready(chunk.map(|chunk| {
+            let chunk = chunk.map_err(ChunkError::Body)?;
+            let (max_line, max_event) = (self.max_line, self.max_event);
+            match self.lengths.add(&chunk, max_line, max_event) {
+                Some(limit) => Err(ChunkError::TooLong(limit)),
+                None => Ok(chunk),
+            }
+        }))
+    }
+}
+
+/// How long the line and the event under way are so far.
+#[derive(Debug, Default, Clone, Copy)]
+struct Lengths {
+    line: usize,
+    event: usize,
+    after_cr: bool,
+}
+
+impl Lengths {
+    /// Counts `bytes`; the limit that they break, if any.
+    fn add(&mut self, bytes: &[u8], max_line: usize, max_event: usize) -> Option<usize> {
+        for &byte in bytes {
+            let ends_crlf = byte == b'\n' && self.after_cr;
+            self.after_cr = byte == b'\r';
+            if ends_crlf {
+                continue;
+            }
+            if matches!(byte, b'\n' | b'\r') {
+                // An empty line ends the event.
+                self.event = if self.line == 0 { 0 } else { self.event };
+                self.line = 0;
+                continue;
+            }
+            self.line += 1;
+            self.event += 1;
+            if self.line > max_line {
+                return Some(max_line);
+            }
+            if self.event > max_event {
+                return Some(max_event);
+            }
+        }
+        None
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<(Option<String>, WatchEvent), RegistryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl Watch {
+    /// The next change; `None` when the registry ended the stream.
+    pub async fn next(&mut self) -> Option<Result<(Option<String>, WatchEvent), RegistryError>> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Logs {
+    type Item = Result<RegistryLogLine, RegistryError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl Logs {
+    /// The next line; `None` when the registry ended the stream.
+    pub async fn next(&mut self) -> Option<Result<RegistryLogLine, RegistryError>> {
+        self.0.next().await
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<usize>) {
+        let mut lengths = Lengths::default();
+        assert_eq!(lengths.add(text.as_bytes(), 4, 10), expected, "{text:?}");
+        // However it is split.
+        let mut lengths = Lengths::default();
+        let broken = text.as_bytes().iter().find_map(|&byte| lengths.add(&[byte], 4, 10));
+        assert_eq!(broken, expected, "{text:?}");
+    }
+
+    #[test]
+    fn lines_and_events_up_to_their_limits_pass() {
+        for end in ["\n", "\r", "\r\n"] {
+            let event = format!("1234{end}1234{end}12{end}{end}");
+            check(&event.repeat(3), None);
+        }
+    }
+
+    #[test]
+    fn longer_ones_are_stopped() {
+        for end in ["\n", "\r", "\r\n"] {
+            check(&format!("12345{end}"), Some(4));
+            check(&format!("1234{end}1234{end}123{end}"), Some(10));
+        }
+    }
+}
