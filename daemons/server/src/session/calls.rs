@@ -31,8 +31,8 @@ pub(crate) struct Ticket {
     pub(crate) method: usize,
     pub(crate) started: Instant,
     pub(crate) oneway: bool,
-    /// A unary result is sent as a stream of one item.
-    pub(crate) as_stream: bool,
+    /// The caller reads a stream; a unary result is sent as its one item.
+    pub(crate) is_stream: bool,
 }
 
 /// Something a running call came to.
@@ -199,7 +199,7 @@ impl Calls {
 impl Ticket {
     pub(crate) fn new(id: Option<&RawValue>, method: usize, started: Instant) -> Self {
         let id = id.map(ToOwned::to_owned);
-        Self { serial: 0, id, method, started, oneway: false, as_stream: false }
+        Self { serial: 0, id, method, started, oneway: false, is_stream: false }
     }
 }
 

@@ -262,7 +262,7 @@ impl Dispatcher {
         let permit = self.permit(position)?;
         let mut ticket = Ticket::new(call.id, position, received);
         ticket.oneway = call.meta.oneway;
-        ticket.as_stream = call.meta.stream && call.id.is_some();
+        ticket.is_stream = call.meta.stream && call.id.is_some();
         let deadline = self.deadline(&call.meta, received);
         let fit = (method.parameters(), given);
         let begun = catch_unwind(AssertUnwindSafe(|| match method.body() {
@@ -316,7 +316,8 @@ impl Dispatcher {
             let items = reserved::logs(&self.core, given)?;
             let permit = self.permit(usize::MAX)?;
             let deadline = call.meta.deadline_ms.map(|_| self.deadline(&call.meta, received));
-            let ticket = Ticket::new(call.id, usize::MAX, received);
+            let mut ticket = Ticket::new(call.id, usize::MAX, received);
+            ticket.is_stream = true;
             self.calls.start_stream(ticket, items, deadline, permit);
             return Ok(());
         }
@@ -336,8 +337,12 @@ impl Dispatcher {
         let start = self.output.len();
         match outcome {
             _ if ticket.oneway => {}
-            Ok(result) if ticket.as_stream => self.write_single_item(id, &result),
+            Ok(result) if ticket.is_stream => self.write_single_item(id, &result),
             Ok(result) => self.write_result(id, &result),
+            Err(fault) if ticket.is_stream && self.draining && fault.code == Code::Cancelled => {
+                let fault = Fault::new(Code::Cancelled, "the stream was ended: so is the server");
+                reply::fault(&mut self.output, id, &fault);
+            }
             Err(fault) => reply::fault(&mut self.output, id, &fault),
         }
         if id.is_none() {
