@@ -10,7 +10,7 @@ use syn::{ItemFn, parse_macro_input};
 
 /// Makes a method of a function.
 ///
-/// ```ignore
+/// ```text
 /// /// Adds. (The doc comment is what discovery shows.)
 /// #[rpc_method]
 /// fn add(a: f64, b: f64, #[default(10.0)] c: f64) -> f64 { a + b + c }

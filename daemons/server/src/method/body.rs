@@ -28,12 +28,13 @@ pub(crate) type Unary = Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>> + Se
 pub(crate) type ItemStream =
     Pin<Box<dyn futures_util::Stream<Item = Result<(Vec<u8>, u64), Fault>> + Send>>;
 type Work = Box<dyn FnOnce() -> Result<Vec<u8>, Fault> + Send>;
+type RunNow = Box<dyn Fn(Fit<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync>;
 type Run<T> = Box<dyn Fn(Fit<'_>) -> Result<T, Fault> + Send + Sync>;
 
 /// A body reads its arguments at once, while they are still in the connection's buffer.
 pub(crate) enum Body {
     /// Runs on the connection's own task and appends its result.
-    Sync(Box<dyn Fn(Fit<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync>),
+    Sync(RunNow),
     /// Runs on the blocking pool.
     Blocking(Run<Work>),
     /// Awaits on the connection's own task.
