@@ -13,6 +13,7 @@
 )]
 
 mod any_split;
+mod architecture;
 mod embedding;
 mod endings;
 mod limits;

@@ -1,0 +1,132 @@
+//! What ARCHITECTURE.md promises and a machine can check: import arrows and who knows what.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Crates of ours that a manifest's `[dependencies]` name.
+fn arrows(folder: &str) -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    let dependencies = dependencies.split("\n[").next().unwrap();
+    let names = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| name.starts_with("rpc")).map(str::to_owned).collect()
+}
+
+/// The sources below a folder, without what stands in and after `#[cfg(test)]`.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+                let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let code = code.collect::<Vec<_>>().join("\n");
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), code));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no sources");
+    found
+}
+
+/// Fails when a file that is not below one of `allowed` contains `word`.
+fn only(word: &str, folders: &[&str], allowed: &[&str]) {
+    for (path, code) in folders.iter().flat_map(|folder| sources(folder)) {
+        let may = allowed.iter().any(|allowed| path.starts_with(allowed));
+        assert!(may || !code.contains(word), "{} contains {word:?}", path.display());
+    }
+}
+
+const CRATES: [&str; 7] = [
+    "shared/wire/src",
+    "shared/client/src",
+    "shared/host/src",
+    "daemons/server/src",
+    "daemons/registry/src",
+    "daemons/rpcd/src",
+    "console/src",
+];
+
+#[test]
+fn arrows_point_one_way() {
+    let allowed: [(&str, &[&str]); 6] = [
+        ("shared/wire", &[]),
+        ("shared/macros", &[]),
+        ("shared/client", &["rpc-wire"]),
+        ("shared/host", &["rpc-wire"]),
+        ("daemons/server", &["rpc-wire", "rpc-macros", "rpc-client", "rpc-host"]),
+        ("daemons/registry", &["rpc-wire", "rpc-host"]),
+    ];
+    for (folder, allowed) in allowed {
+        for name in arrows(folder) {
+            assert!(allowed.contains(&name.as_str()), "{folder} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn the_wire_has_no_io_no_clock_and_no_runtime() {
+    for word in ["std::net::Tcp", "std::io", "tokio", "Instant", "SystemTime", "std::fs"] {
+        only(word, &["shared/wire/src"], &[]);
+    }
+}
+
+#[test]
+fn only_the_wire_names_the_protocols_keys() {
+    for key in ["\"method_name", "\"method_args", "\"method_kwargs", "\\\"res\\\"", "deadline_ms\""]
+    {
+        only(key, &CRATES, &["shared/wire/src"]);
+    }
+}
+
+#[test]
+fn http_libraries_stay_where_they_belong() {
+    let http =
+        ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
+    only("axum", &CRATES, &http);
+    only("reqwest", &CRATES, &["shared/client/src/registry.rs", "shared/client/src/registry"]);
+}
+
+#[test]
+fn only_the_demo_links_the_daemons_into_the_console() {
+    for word in ["rpc_server", "rpc_registry"] {
+        only(word, &["console/src"], &["console/src/demo.rs"]);
+    }
+}
+
+#[test]
+fn the_consoles_model_draws_nothing_and_awaits_nothing() {
+    for word in ["ratatui", "crossterm", "tokio", ".await"] {
+        only(word, &["console/src/model"], &[]);
+    }
+    only(".await", &["console/src/view", "console/src/update"], &[]);
+}
+
+#[test]
+fn every_file_opens_with_a_sentence_on_itself() {
+    for folder in
+        CRATES.iter().chain(&["shared/macros/src", "tests/src", "tests/system", "examples"])
+    {
+        let mut folders = vec![root().join(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|ending| ending == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    assert!(text.starts_with("//! "), "{} needs a //! sentence", path.display());
+                }
+            }
+        }
+    }
+}
