@@ -92,8 +92,8 @@ fn only_the_wire_names_the_protocols_keys() {
 fn http_libraries_stay_where_they_belong() {
     let http =
         ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
-    only("axum", &CRATES, &http);
-    only("reqwest", &CRATES, &["shared/client/src/registry.rs", "shared/client/src/registry"]);
+    only("axum::", &CRATES, &http);
+    only("reqwest::", &CRATES, &["shared/client/src/registry.rs", "shared/client/src/registry"]);
 }
 
 #[test]
