@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use call::{Call, Direct, Health, Instances, Methods, Through, Via};
 pub use daemon::{Registry, Serve};
@@ -16,27 +16,32 @@ pub use values::CallTime;
 
 use crate::failure::{Exit, Failure};
 
-/// RPC over one TCP port: a server, a registry, and the client for both.
-///
-/// Exit codes: 0 done; 1 the other side answered with an error, or a daemon failed by itself;
-/// 2 wrong arguments or settings; 3 nobody to reach, or a daemon cannot listen; 4 time ran out;
-/// 130 a second signal.
+/// RPC over one TCP port: a server, a registry, and the client for both
 #[derive(Debug, Parser)]
-#[command(name = "rpcd", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "rpcd", version, max_term_width = 100, disable_help_subcommand = true,
+          after_help = EXIT_CODES)]
 pub struct Typed {
     /// The command and its flags.
     #[command(subcommand)]
     pub command: Command,
 }
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the other side answered with an error, or a daemon failed by itself;
+2 wrong arguments or settings; 3 nobody to reach, or a daemon cannot listen; 4 time ran out;
+130 a second signal.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the built-in methods, registered with a registry
+    #[command(after_help = daemon::SERVE_ENDS)]
     Serve(Serve),
     /// Keep the list of live instances
+    #[command(after_help = daemon::REGISTRY_ENDS)]
     Registry(Registry),
     /// Call a method
+    #[command(after_help = call::HOW_ARGUMENTS_ARE_READ)]
     Call(Call),
     /// List what can be called
     Methods(Methods),
@@ -60,7 +65,7 @@ pub struct Common {
     pub log_dir: Option<PathBuf>,
     /// text, or json: one object per line
     #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
-          value_parser = values::log_format())]
+          value_parser = values::log_format(), hide_possible_values = true)]
     pub log_format: Option<rpc_host::config::LogFormat>,
 }
 
@@ -70,29 +75,33 @@ impl Typed {
     /// # Errors
     /// It cannot be understood, in one line; or help or version was asked for.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
-        Self::try_parse_from(line).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                Failure::help(Exit::Done, error.render().to_string())
-            }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                Failure::help(Exit::Usage, error.render().to_string())
-            }
-            _ => Failure::usage(in_one_line(&error.render().to_string())),
+        let line: Vec<OsString> = line.into_iter().collect();
+        Self::try_parse_from(&line).map_err(|error| {
+            let text = error.render().to_string();
+            let exit = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
+                _ => return Failure::usage(in_one_line(&text, line.get(1))),
+            };
+            Failure::help(exit, text.trim_end().to_owned() + "\n")
         })
     }
 }
 
 /// The library explains itself in a paragraph with the usage below; one line is what a log or a
 /// supervisor keeps.
-fn in_one_line(paragraph: &str) -> String {
-    let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-    let (what, usage) = paragraph.split_once("\n\nUsage: ").unwrap_or((paragraph, ""));
+fn in_one_line(paragraph: &str, command: Option<&OsString>) -> String {
+    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
     let what = what.split("\n\nFor more information").next().unwrap_or(what);
     let what: Vec<&str> = what.split_whitespace().collect();
-    let command: Vec<&str> =
-        usage.split_whitespace().take_while(|word| word.starts_with(char::is_lowercase)).collect();
-    let command = if command.is_empty() { "rpcd".to_owned() } else { command.join(" ") };
-    format!("{}; see {command} --help", what.join(" "))
+    let known = Typed::command();
+    let command = command
+        .and_then(|typed| {
+            known.get_subcommands().find(|known| typed.as_os_str() == known.get_name())
+        })
+        .map(|known| format!("rpcd {}", known.get_name()));
+    format!("{}; see {} --help", what.join(" "), command.as_deref().unwrap_or("rpcd"))
 }
 
 #[cfg(test)]

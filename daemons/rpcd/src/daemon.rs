@@ -46,7 +46,8 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     let mut options = plan.options;
     options.log_ring = ring(logging);
     let registry = Registry::bind(plan.address, options).await?;
-    warn_of_strangers(registry.local_addr());
+    // It warns of strangers itself.
+    tracing::info!(address = %registry.local_addr(), "listening");
     registry.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
@@ -69,7 +70,7 @@ fn warn_of_strangers(address: SocketAddr) {
     if !address.ip().to_canonical().is_loopback() {
         tracing::warn!(
             port = address.port(),
-            "whoever can reach this port may use it, there is no token; -l 127.0.0.1 keeps others out"
+            "whoever can reach this port may call it; -l 127.0.0.1 keeps others out"
         );
     }
 }

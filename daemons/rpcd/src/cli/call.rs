@@ -5,10 +5,12 @@ use rpc_host::config::{Balance, parse};
 
 use super::{CallTime, Common, values};
 
+pub(super) const HOW_ARGUMENTS_ARE_READ: &str = "\
+An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
+comes after -- is never a flag. A text result prints as it is, any other as JSON.
+Without -m it is one server where -i or -p is given, else any that the registry lists.";
+
 /// Call a method.
-///
-/// An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
-/// comes after -- is never a flag. A text result prints as it is, any other as JSON.
 #[derive(Debug, Clone, Args)]
 pub struct Call {
     /// Name of the method
@@ -29,8 +31,9 @@ pub struct Call {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
-    /// How an instance is chosen [default: random]
-    #[arg(long, value_name = "POLICY", value_parser = values::balance())]
+    /// random, round_robin, weighted_random or least_in_flight [default: random]
+    #[arg(long, value_name = "POLICY", value_parser = values::balance(),
+          hide_possible_values = true)]
     pub balance: Option<Balance>,
     /// Print results as JSON, texts too
     #[arg(long)]
@@ -78,8 +81,7 @@ pub struct Instances {
 }
 
 /// Ask a daemon, server or registry, whether it is well.
-///
-/// Reads no settings, so that a container's health depends on nothing else.
+/// It reads no settings, so that a container's health depends on nothing else.
 #[derive(Debug, Clone, Args)]
 pub struct Health {
     /// HOST:PORT, IPv6 as [HOST]:PORT
@@ -93,8 +95,14 @@ pub struct Health {
 /// one is given.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Direct {
-    /// Call one server (-i, -p), or any that the registry lists
-    #[arg(short, long, value_name = "MODE", help_heading = "Whom to call")]
+    /// server: the one at -i and -p; registry: any that the registry lists
+    #[arg(
+        short,
+        long,
+        value_name = "MODE",
+        help_heading = "Whom to call",
+        hide_possible_values = true
+    )]
     pub mode: Option<Via>,
     /// The server's address or name [default: 127.0.0.1]
     #[arg(short = 'i', long, value_name = "HOST", help_heading = "Whom to call",

@@ -5,10 +5,14 @@ use rpc_host::config::{Advertised, parse};
 
 use super::Common;
 
+pub(super) const SERVE_ENDS: &str = "\
+SIGINT or SIGTERM: unregister, answer what is in flight (for 8 s at most), exit 0. A second one:
+exit 130 at once.";
+
+pub(super) const REGISTRY_ENDS: &str = "\
+SIGINT or SIGTERM: end the event streams, exit 0 within 2 s. A second one: exit 130 at once.";
+
 /// Serve the built-in methods, registered with a registry.
-///
-/// SIGINT or SIGTERM: unregister, answer what is in flight (8 s at most), exit 0. A second one:
-/// exit 130 at once.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
     /// Port to listen at; 0 is any free one
@@ -32,8 +36,6 @@ pub struct Serve {
 }
 
 /// Keep the list of live instances.
-///
-/// SIGINT or SIGTERM: end the event streams, exit 0 within 2 s. A second one: exit 130 at once.
 #[derive(Debug, Clone, Args)]
 pub struct Registry {
     /// Port to listen at; 0 is any free one

@@ -52,16 +52,20 @@ fn a_second_signal_ends_it_at_once_with_130() {
 
 #[test]
 fn a_daemon_others_can_reach_says_so_once() {
-    let mut server = Daemon::start("serve -p 0 --no-registry");
-    server.address();
-    server.signal(Signal::TERM);
-    assert_eq!(server.exit_code(), 0);
-    let warnings = server.all_lines().iter().filter(|line| line.contains("WARN")).count();
-    assert_eq!(warnings, 1, "{:#?}", server.all_lines());
-    let (mut server, _) = Daemon::serve("--no-registry");
-    server.signal(Signal::TERM);
-    server.exit_code();
-    assert!(!server.all_lines().iter().any(|line| line.contains("WARN")));
+    for (line, expected) in [
+        ("serve -p 0 --no-registry", 1),
+        ("serve -p 0 -l :: --no-registry", 1),
+        ("serve -p 0 -l ::1 --no-registry", 0),
+        ("registry -p 0", 1),
+        ("registry -p 0 -l 127.0.0.1", 0),
+    ] {
+        let mut daemon = Daemon::start(line);
+        daemon.address();
+        daemon.signal(Signal::TERM);
+        assert_eq!(daemon.exit_code(), 0);
+        let warnings = daemon.all_lines().iter().filter(|line| line.contains(" WARN ")).count();
+        assert_eq!(warnings, expected, "{line}: {:#?}", daemon.all_lines());
+    }
 }
 
 #[test]
