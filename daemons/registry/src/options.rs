@@ -31,6 +31,9 @@ pub struct RegistryOptions {
     pub backlog: u32,
     /// Event streams, of changes and of log lines together: 2,000. One more is answered 503.
     pub max_watchers: usize,
+    /// How long an event stream may be silent: 5 s, then a comment shows that it is alive, and that
+    /// its reader is: one that left gives its place back with the second comment at the latest.
+    pub keep_alive: Duration,
     /// Changes remembered for watchers that come back or fall behind: 4,096. Whoever missed more
     /// gets a fresh snapshot.
     pub history: usize,
@@ -77,6 +80,7 @@ impl Default for RegistryOptions {
             max_connections: 10_000,
             backlog: 1024,
             max_watchers: 2000,
+            keep_alive: Duration::from_secs(5),
             history: 4096,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
@@ -97,7 +101,8 @@ impl RegistryOptions {
     /// Refuses values with which a registry cannot work.
     pub(crate) fn check(&self) -> Result<(), RegistryError> {
         let a_year = Duration::from_secs(365 * 24 * 3600);
-        for (name, time) in [("ttl", self.ttl), ("check", self.check)] {
+        let times = [("ttl", self.ttl), ("check", self.check), ("keep_alive", self.keep_alive)];
+        for (name, time) in times {
             if time.is_zero() || time > a_year {
                 return Err(RegistryError::BadOption {
                     name,

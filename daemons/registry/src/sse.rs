@@ -1,11 +1,6 @@
 //! One Server-Sent Event as bytes.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-
-/// How long a stream may be silent before a comment shows that it is alive.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// An event; `data` is one line.
 pub(crate) fn event(name: &str, id: Option<&str>, data: &str) -> Bytes {

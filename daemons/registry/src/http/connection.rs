@@ -30,6 +30,8 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Whoever says that it will send no more may still read: streams find out by writing.
+        .half_close(true)
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, answer);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -72,8 +73,9 @@ pub(super) async fn logs(
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
     let open = OpenStream::new(&context)?;
     let follower = ring.follow(recent, level, &contains);
-    let frames = stream::unfold(follower, async |mut follower| {
-        Some((next_line(&mut follower).await?, follower))
+    let keep_alive = context.service.options.keep_alive;
+    let frames = stream::unfold(follower, move |mut follower| async move {
+        Some((next_line(&mut follower, keep_alive).await?, follower))
     });
     Ok(event_stream(open, frames))
 }
@@ -82,10 +84,10 @@ const LAST_EVENT_ID: &str = "last-event-id";
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-async fn next_line(follower: &mut LogFollower) -> Option<Bytes> {
+async fn next_line(follower: &mut LogFollower, keep_alive: Duration) -> Option<Bytes> {
     tokio::select! {
         followed = follower.next() => followed.map(|followed| line(&followed)),
-        () = tokio::time::sleep(sse::KEEP_ALIVE) => Some(sse::comment()),
+        () = tokio::time::sleep(keep_alive) => Some(sse::comment()),
     }
 }
 

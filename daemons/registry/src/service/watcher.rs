@@ -51,6 +51,7 @@ impl Watcher {
 
     /// What to send next; waits for it.
     pub(crate) async fn next(&mut self) -> Bytes {
+        let keep_alive = self.service.options.keep_alive;
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return frame;
@@ -63,7 +64,7 @@ impl Watcher {
             tokio::select! {
                 Ok(()) = self.changed.changed() => {}
                 frame = next_ages(&mut self.ages, self.protocol.as_deref()) => return frame,
-                () = tokio::time::sleep(sse::KEEP_ALIVE) => return sse::comment(),
+                () = tokio::time::sleep(keep_alive) => return sse::comment(),
             }
         }
     }

@@ -1,0 +1,264 @@
+//! The service with time that a test moves, and without a socket except where one is probed.
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use rpc_wire::instance::WatchEvent;
+
+use super::*;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn service(options: RegistryOptions) -> Arc<Service> {
+    let service = Arc::new(Service::new(options));
+    let timer = Arc::clone(&service);
+    tokio::spawn(async move { timer.keep_time().await });
+    service
+}
+
+fn body(protocol: &str, port: u16, weight: u64) -> Vec<u8> {
+    format!(
+        r#"{{"protocol":"{protocol}","host":"127.0.0.1","port":{port},"parameters":{{"weight":{weight}}}}}"#
+    )
+    .into()
+}
+
+async fn register(service: &Service, body: &[u8]) -> String {
+    String::from_utf8(service.register(body, PEER).await.unwrap().to_vec()).unwrap()
+}
+
+fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> Watcher {
+    Watcher::new(Arc::clone(service), protocol.map(str::to_owned), last, false)
+}
+
+/// The next event and its id.
+async fn next(watcher: &mut Watcher) -> (WatchEvent, Option<String>) {
+    loop {
+        let frame = String::from_utf8(watcher.next().await.to_vec()).unwrap();
+        let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
+        if let Some(name) = field("event: ") {
+            let event = WatchEvent::parse(name, field("data: ").unwrap()).unwrap().unwrap();
+            return (event, field("id: ").map(str::to_owned));
+        }
+    }
+}
+
+/// The next event as `name port,port…`.
+async fn told(watcher: &mut Watcher) -> String {
+    let (event, _) = next(watcher).await;
+    let ports: Vec<_> = match &event {
+        WatchEvent::Snapshot(records) => records.iter().map(|r| r.instance.port).collect(),
+        WatchEvent::Registered(record)
+        | WatchEvent::Updated(record)
+        | WatchEvent::Suspect(record) => vec![record.instance.port],
+        WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => vec![key.port],
+        WatchEvent::Beats(beats) => beats.iter().map(|beat| beat.key.port).collect(),
+    };
+    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+    format!("{} {}", event.name(), ports.join(","))
+}
+
+async fn is_silent(watcher: &mut Watcher) -> bool {
+    tokio::time::timeout(Duration::from_millis(10), told(watcher)).await.is_err()
+}
+
+async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(limit, what).await.expect("it takes too long")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_is_told_everything_once_and_in_order() {
+    let service = service(RegistryOptions::default());
+    register(&service, &body("json", 1, 0)).await;
+    let mut watcher = watch(&service, None, None);
+    assert_eq!(told(&mut watcher).await, "snapshot 1");
+    register(&service, &body("json", 2, 0)).await;
+    register(&service, &body("json", 2, 0)).await;
+    register(&service, &body("json", 1, 7)).await;
+    service.unregister(&body("json", 2, 0), PEER).unwrap();
+    service.unregister(&body("json", 2, 0), PEER).unwrap();
+    for expected in ["registered 2", "updated 1", "unregistered 2"] {
+        assert_eq!(told(&mut watcher).await, expected);
+    }
+    assert!(is_silent(&mut watcher).await);
+    let expired = within(Duration::from_secs(16), told(&mut watcher)).await;
+    assert_eq!(expired, "expired 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_of_one_protocol_is_not_told_of_others() {
+    let service = service(RegistryOptions::default());
+    register(&service, &body("other", 1, 0)).await;
+    let mut watcher = watch(&service, Some("json"), None);
+    assert_eq!(told(&mut watcher).await, "snapshot ");
+    register(&service, &body("other", 2, 0)).await;
+    register(&service, &body("json", 3, 0)).await;
+    assert_eq!(told(&mut watcher).await, "registered 3");
+    assert!(is_silent(&mut watcher).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_resumes_after_the_event_it_has_and_only_in_the_same_life() {
+    let service = service(RegistryOptions::default());
+    register(&service, &body("json", 1, 0)).await;
+    let mut first = watch(&service, None, None);
+    let (_, id) = next(&mut first).await;
+    register(&service, &body("json", 2, 0)).await;
+    let mut resumed = watch(&service, None, id.as_deref());
+    assert_eq!(told(&mut resumed).await, "registered 2");
+    assert!(is_silent(&mut resumed).await);
+    for unknown in ["0123456789abcdef.1", "", "nonsense", &service.name_of(99)] {
+        let mut watcher = watch(&service, None, Some(unknown));
+        assert_eq!(told(&mut watcher).await, "snapshot 1,2", "{unknown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_late_has_the_ages_of_now() {
+    let service = service(RegistryOptions::default());
+    let (_, id) = next(&mut watch(&service, None, None)).await;
+    let body = body("json", 1, 0);
+    register(&service, &body).await;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        register(&service, &body).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (event, _) = next(&mut watch(&service, None, id.as_deref())).await;
+    let WatchEvent::Registered(record) = event else { panic!("{event:?}") };
+    assert_eq!((record.age_ms, record.registered_ms_ago, record.heartbeats), (3000, 43_000, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_falls_behind_gets_a_fresh_snapshot() {
+    let service = service(RegistryOptions { history: 4, ..Default::default() });
+    let mut watcher = watch(&service, None, None);
+    assert_eq!(told(&mut watcher).await, "snapshot ");
+    for port in 1..=4 {
+        register(&service, &body("json", port, 0)).await;
+    }
+    assert_eq!(told(&mut watcher).await, "registered 1");
+    for port in 5..=9 {
+        register(&service, &body("json", port, 0)).await;
+    }
+    // What it had already taken from the history comes first.
+    for expected in ["registered 2", "registered 3", "registered 4"] {
+        assert_eq!(told(&mut watcher).await, expected);
+    }
+    assert_eq!(told(&mut watcher).await, "snapshot 1,2,3,4,5,6,7,8,9");
+    register(&service, &body("json", 10, 0)).await;
+    assert_eq!(told(&mut watcher).await, "registered 10");
+}
+
+#[tokio::test(start_paused = true)]
+async fn laggards_share_a_snapshot_and_newcomers_get_the_latest() {
+    let service = service(RegistryOptions { history: 4, ..Default::default() });
+    let ids: Vec<_> = (0..2).map(|_| service.name_of(0)).collect();
+    for port in 1..=6 {
+        register(&service, &body("json", port, 0)).await;
+    }
+    let mut first = watch(&service, None, Some(&ids[0]));
+    assert_eq!(told(&mut first).await, "snapshot 1,2,3,4,5,6");
+    register(&service, &body("json", 7, 0)).await;
+    let mut second = watch(&service, None, Some(&ids[1]));
+    assert_eq!(told(&mut second).await, "snapshot 1,2,3,4,5,6");
+    assert_eq!(told(&mut second).await, "registered 7");
+    let mut newcomer = watch(&service, None, None);
+    assert_eq!(told(&mut newcomer).await, "snapshot 1,2,3,4,5,6,7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ages_come_at_most_once_a_second_with_each_instance_once() {
+    let service = service(RegistryOptions::default());
+    for port in [1, 2, 3] {
+        register(&service, &body("json", port, 0)).await;
+    }
+    let mut watcher = Watcher::new(Arc::clone(&service), Some("json".to_owned()), None, true);
+    assert_eq!(told(&mut watcher).await, "snapshot 1,2,3");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    while !is_silent(&mut watcher).await {}
+    let beating = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move {
+            loop {
+                for port in [1, 2] {
+                    register(&service, &body("json", port, 0)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    });
+    let start = now();
+    for _ in 0..3 {
+        assert_eq!(told(&mut watcher).await, "beats 1,2");
+    }
+    let elapsed = now() - start;
+    assert!((2000..=3000).contains(&elapsed.as_millis()), "{elapsed:?}");
+    beating.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_ours_is_not_their_death() {
+    let service = service(RegistryOptions::default());
+    let body = body("json", 1, 0);
+    register(&service, &body).await;
+    tokio::task::yield_now().await;
+    // Every timer comes late by this, as after SIGSTOP.
+    tokio::time::advance(Duration::from_secs(1000)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(service.len(), 1);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(service.len(), 0);
+}
+
+#[tokio::test]
+async fn a_list_is_built_once_per_burst_of_changes() {
+    let service = service(RegistryOptions::default());
+    for port in 1..=100 {
+        register(&service, &body("json", port, 0)).await;
+    }
+    for _ in 0..50 {
+        assert_eq!(service.list("json").body.iter().filter(|byte| **byte == b'{').count(), 200);
+        register(&service, &body("json", 1, 0)).await;
+    }
+    assert_eq!(service.metrics.lists_built.get(), 1);
+    register(&service, &body("json", 1, 7)).await;
+    assert!(service.list("json").body.windows(10).any(|part| part == b"\"weight\":7"));
+    assert_eq!(service.metrics.lists_built.get(), 2);
+}
+
+#[tokio::test]
+async fn a_stopped_server_that_beats_on_is_not_listed() {
+    let service = service(RegistryOptions::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = body("json", address.port(), 0);
+    register(&service, &body).await;
+    drop(listener);
+    service.unregister(&body, PEER).unwrap();
+    for _ in 0..3 {
+        assert!(register(&service, &body).await.contains(r#""status":false"#));
+    }
+    assert_eq!((service.len(), service.metrics.held_back.get()), (0, 3));
+
+    let _back = tokio::net::TcpListener::bind(address).await.unwrap();
+    assert!(register(&service, &body).await.contains(r#""status":true"#));
+    assert_eq!(service.len(), 1);
+}
+
+#[tokio::test]
+async fn who_says_which_life_it_is_or_cannot_be_asked_is_listed_at_once() {
+    let service = service(RegistryOptions::default());
+    for body in [
+        r#"{"protocol":"json","host":"127.0.0.1","port":1,"parameters":{"incarnation":5}}"#,
+        r#"{"protocol":"json","host":"a-name","port":1}"#,
+        r#"{"protocol":"json","host":"192.0.2.1","port":1}"#,
+    ] {
+        register(&service, body.as_bytes()).await;
+        service.unregister(body.as_bytes(), PEER).unwrap();
+        let answer = register(&service, body.as_bytes()).await;
+        assert!(answer.contains(r#""status":true"#), "{body}");
+    }
+    assert_eq!(service.len(), 3);
+}

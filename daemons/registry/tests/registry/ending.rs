@@ -1,0 +1,88 @@
+//! The end: streams closed, polls answered, at most two seconds.
+
+use std::time::Duration;
+
+use rpc_host::logging::LogRing;
+use rpc_registry::{Registry, RegistryError, RegistryOptions};
+use tokio::net::TcpStream;
+
+use crate::harness::{Events, Running, get, instance, post, within};
+
+const QUICK: Duration = Duration::from_secs(1);
+const AT_MOST: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn open_streams_long_polls_and_idle_connections_end_at_once() {
+    let log_ring = Some(LogRing::new(10));
+    let registry = Running::start(RegistryOptions { log_ring, ..Default::default() }).await;
+    let mut watch = Events::open(&registry, "/v1/watch?beats=1", "").await;
+    watch.next().await.unwrap();
+    let mut logs = Events::open(&registry, "/v1/logs", "").await;
+    let mut idle = registry.peer().await;
+    idle.send(&post("/myRegistry/register", "", &instance(1))).await;
+    idle.answer().await;
+    let mut poll = registry.peer().await;
+    poll.send(&get("/myRegistry/findAllInstances?wait=60s", "If-None-Match: *\r\n")).await;
+    // Another request on another connection shows that the poll has begun.
+    within(async {
+        while registry.metric("rpc_registry_lists_total").await < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let address = registry.address;
+    let took = registry.end().await;
+    assert!(took < QUICK, "{took:?}");
+    assert_eq!(poll.answer().await.status, 304);
+    assert_eq!(idle.rest().await, "");
+    assert_eq!(watch.next().await.unwrap().name, "registered");
+    assert!(watch.next().await.is_none() && logs.next().await.is_none());
+    assert!(TcpStream::connect(address).await.is_err(), "it still listens");
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_registry() {
+    let registry = Running::default().await;
+    let mut slow = registry.peer().await;
+    let request = post("/myRegistry/register", "", &instance(1));
+    slow.send(&request[..request.len() - 1]).await;
+    let mut slower = registry.peer().await;
+    slower.send("GET / HT").await;
+    // Both are accepted before this one is answered.
+    assert_eq!(registry.get("/healthz").await.status, 200);
+    let took = registry.end().await;
+    assert!(took < AT_MOST, "{took:?}");
+    slow.rest().await;
+    slower.rest().await;
+}
+
+#[tokio::test]
+async fn dropping_a_serving_registry_ends_its_connections() {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let registry = Registry::bind(address, RegistryOptions::default()).await.unwrap();
+    let address = registry.local_addr();
+    let serving = tokio::spawn(registry.serve(std::future::pending()));
+    let mut peer = crate::harness::Peer::connect(address).await;
+    peer.send(&get("/v1/watch", "")).await;
+    assert_eq!(peer.head().await.status, 200);
+    serving.abort();
+    peer.rest().await;
+    within(async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_taken_address_and_a_senseless_option_are_errors() {
+    let first = Running::default().await;
+    let taken = Registry::bind(first.address, RegistryOptions::default()).await.unwrap_err();
+    assert!(matches!(taken, RegistryError::Listen { .. }));
+    assert!(taken.to_string().contains(&first.address.to_string()), "{taken}");
+    let options = RegistryOptions { ttl: Duration::ZERO, ..Default::default() };
+    let senseless = Registry::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap_err();
+    assert!(senseless.to_string().contains("ttl"), "{senseless}");
+}

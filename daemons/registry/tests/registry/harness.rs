@@ -1,0 +1,229 @@
+//! A registry to talk to, and a peer that says exactly the bytes it is told to.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rpc_registry::{Registry, RegistryError, RegistryOptions};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Nothing in these tests takes longer unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it hangs")
+}
+
+/// A registry that serves on a free port.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), RegistryError>>,
+}
+
+impl Running {
+    pub(crate) async fn start(options: RegistryOptions) -> Self {
+        let registry = Registry::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
+        let address = registry.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(registry.serve(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop, task }
+    }
+
+    pub(crate) async fn default() -> Self {
+        Self::start(RegistryOptions::default()).await
+    }
+
+    /// Ends it; how long that took.
+    pub(crate) async fn end(self) -> Duration {
+        let start = Instant::now();
+        self.stop.send(()).unwrap();
+        within(self.task).await.unwrap().unwrap();
+        start.elapsed()
+    }
+
+    pub(crate) async fn peer(&self) -> Peer {
+        Peer::connect(self.address).await
+    }
+
+    /// One request on a connection of its own, as the older clients do.
+    pub(crate) async fn ask(&self, request: &str) -> Answer {
+        let mut peer = self.peer().await;
+        peer.send(request).await;
+        peer.answer().await
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.ask(&get(target, "")).await
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: &str) -> Answer {
+        self.ask(&post(target, "", body)).await
+    }
+
+    pub(crate) async fn register(&self, port: u16) -> Answer {
+        self.post("/myRegistry/register?proto=json", &instance(port)).await
+    }
+
+    /// The value of a metric.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+    }
+}
+
+/// An instance in the older shape, as Python's json.dumps writes it.
+pub(crate) fn instance(port: u16) -> String {
+    format!(
+        r#"{{"protocol": "json", "host": "127.0.0.1", "port": {port}, "status": true, "parameters": {{}}}}"#
+    )
+}
+
+/// A POST as Python's http.client sends it.
+pub(crate) fn post(target: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: 127.0.0.1:9999\r\nAccept-Encoding: identity\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+/// A GET as Python's http.client sends it.
+pub(crate) fn get(target: &str, headers: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:9999\r\nAccept-Encoding: identity\r\n{headers}\r\n"
+    )
+}
+
+/// A connection.
+pub(crate) struct Peer {
+    stream: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self { stream: BufReader::new(within(TcpStream::connect(address)).await.unwrap()) }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &str) {
+        within(self.stream.write_all(bytes.as_bytes())).await.unwrap();
+    }
+
+    pub(crate) async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Reads an answer with a Content-Length, as every answer that is no stream has.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let head = self.head().await;
+        let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        within(self.stream.read_exact(&mut body)).await.unwrap();
+        Answer { body: String::from_utf8(body).unwrap(), ..head }
+    }
+
+    /// Reads the head of an answer.
+    pub(crate) async fn head(&mut self) -> Answer {
+        let status = self.line().await.expect("no answer");
+        let status = status.split(' ').nth(1).expect("a status line").parse().unwrap();
+        let mut headers = Vec::new();
+        while let Some(line) = self.line().await.filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(": ").expect("a header");
+            headers.push((name.to_lowercase(), value.to_owned()));
+        }
+        Answer { status, headers, body: String::new() }
+    }
+
+    /// The next line without its end; `None` at the end of the connection.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match within(self.stream.read_line(&mut line)).await {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
+        }
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = within(self.stream.read_to_end(&mut rest)).await;
+        String::from_utf8(rest).unwrap()
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|header| header.0 == name);
+        found.map(|header| header.1.as_str())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
+    }
+
+    /// It is JSON with nothing but an `error` that contains `what`.
+    pub(crate) fn refuses(&self, status: u16, what: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let error = self.json();
+        assert_eq!(error.as_object().unwrap().len(), 1, "{error}");
+        let text = error["error"].as_str().unwrap();
+        assert!(text.contains(what), "{text:?} does not contain {what:?}");
+    }
+}
+
+/// A stream of events, read over HTTP/1.0 so that no chunks are in between.
+pub(crate) struct Events {
+    pub(crate) peer: Peer,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: Option<String>,
+    pub(crate) data: String,
+}
+
+impl Event {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap()
+    }
+}
+
+impl Events {
+    pub(crate) async fn open(registry: &Running, target: &str, headers: &str) -> Self {
+        let mut peer = registry.peer().await;
+        peer.send(&format!("GET {target} HTTP/1.0\r\n{headers}\r\n")).await;
+        let head = peer.head().await;
+        assert_eq!(head.status, 200);
+        assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        Self { peer }
+    }
+
+    /// The next event; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        let mut event = Event::default();
+        loop {
+            let line = self.peer.line().await?;
+            match line.split_once(": ") {
+                Some(("event", name)) => event.name = name.to_owned(),
+                Some(("id", id)) => event.id = Some(id.to_owned()),
+                Some(("data", data)) => event.data = data.to_owned(),
+                _ if line.is_empty() && !event.name.is_empty() => return Some(event),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Prepared lists: tags, 304, long-polls.
+
+use std::time::{Duration, Instant};
+
+use rpc_registry::RegistryOptions;
+
+use crate::harness::{Answer, Running, get, instance, within};
+
+const FIND_ALL: &str = "/myRegistry/findAllInstances?proto=json";
+
+async fn find(registry: &Running, known: &str, wait: &str) -> Answer {
+    let target = format!("{FIND_ALL}{wait}");
+    registry.ask(&get(&target, &format!("If-None-Match: {known}\r\n"))).await
+}
+
+fn tag(answer: &Answer) -> String {
+    answer.header("etag").expect("an ETag").to_owned()
+}
+
+#[tokio::test]
+async fn an_unchanged_list_is_answered_304_and_a_changed_one_in_full() {
+    let registry = Running::default().await;
+    let empty = tag(&registry.get(FIND_ALL).await);
+    assert!(empty.starts_with('"') && empty.ends_with(".0\""), "{empty}");
+    registry.register(1).await;
+    let answer = find(&registry, &empty, "").await;
+    let one = tag(&answer);
+    assert_eq!((answer.status, answer.json().as_array().unwrap().len()), (200, 1));
+
+    registry.register(1).await;
+    for known in [one.clone(), format!("W/{one}"), format!("\"x\", {one}"), "*".to_owned()] {
+        let answer = find(&registry, &known, "").await;
+        assert_eq!((answer.status, tag(&answer)), (304, one.clone()), "{known}");
+    }
+    for port in [1, 2] {
+        registry.post("/myRegistry/unregister", &instance(port)).await;
+    }
+    assert_eq!(find(&registry, &one, "").await.body, "[]");
+    assert_eq!(registry.metric("rpc_registry_lists_unchanged_total").await, 4.0);
+}
+
+#[tokio::test]
+async fn a_change_of_another_protocol_changes_no_tag() {
+    let registry = Running::default().await;
+    registry.register(1).await;
+    let known = tag(&registry.get(FIND_ALL).await);
+    registry.post("/myRegistry/register", r#"{"protocol":"x","host":"h","port":1}"#).await;
+    assert_eq!(find(&registry, &known, "").await.status, 304);
+}
+
+#[tokio::test]
+async fn two_registries_never_share_a_tag() {
+    let (first, second) = (Running::default().await, Running::default().await);
+    assert_ne!(tag(&first.get(FIND_ALL).await), tag(&second.get(FIND_ALL).await));
+}
+
+#[tokio::test]
+async fn a_long_poll_is_answered_as_soon_as_its_list_changes() {
+    let registry = Running::default().await;
+    let known = tag(&registry.get(FIND_ALL).await);
+    let mut poll = registry.peer().await;
+    let target = format!("{FIND_ALL}&wait=30s");
+    poll.send(&get(&target, &format!("If-None-Match: {known}\r\n"))).await;
+    let start = Instant::now();
+    registry.post("/myRegistry/register", r#"{"protocol":"x","host":"h","port":1}"#).await;
+    registry.register(8089).await;
+    let answer = poll.answer().await;
+    assert_eq!((answer.status, answer.json()[0]["port"].as_u64()), (200, Some(8089)));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_304_after_its_time_or_the_longest_allowed() {
+    let max_wait = Duration::from_millis(200);
+    let registry = Running::start(RegistryOptions { max_wait, ..Default::default() }).await;
+    let known = tag(&registry.get(FIND_ALL).await);
+    for wait in ["&wait=100ms", "&wait=9999999s"] {
+        let start = Instant::now();
+        assert_eq!(find(&registry, &known, wait).await.status, 304);
+        assert!((100..5000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_knows_no_list_does_not_wait() {
+    let registry = Running::default().await;
+    let target = format!("{FIND_ALL}&wait=30s");
+    let answer = tokio::time::timeout(Duration::from_secs(5), registry.get(&target)).await;
+    assert_eq!(answer.expect("it waits").status, 200);
+}
+
+#[tokio::test]
+async fn a_list_of_a_thousand_reaches_many_readers_built_once() {
+    let registry = Running::default().await;
+    let mut peer = registry.peer().await;
+    for port in 1..=1000 {
+        let body = instance(port);
+        peer.send(&crate::harness::post("/myRegistry/register", "", &body)).await;
+        assert_eq!(peer.answer().await.status, 200);
+    }
+    let reads = (0..50).map(|_| registry.get(FIND_ALL));
+    for answer in within(futures_util::future::join_all(reads)).await {
+        assert_eq!(answer.json().as_array().unwrap().len(), 1000);
+    }
+    assert_eq!(registry.metric("rpc_registry_lists_built_total").await, 1.0);
+}

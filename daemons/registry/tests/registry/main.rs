@@ -1,0 +1,17 @@
+//! A registry on a real socket, and whoever may come: older programs, browsers, watchers, rude peers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
+
+mod ending;
+mod harness;
+mod limits;
+mod lists;
+mod older;
+mod refusals;
+mod streams;
