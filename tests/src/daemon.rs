@@ -135,7 +135,7 @@ impl Daemon {
     /// The address in the first line that says it is listening.
     pub async fn announced_address(&self) -> SocketAddr {
         self.line("it announces its address", |line| {
-            line.contains("listening").then(|| address_in(line)).flatten()
+            line.contains("listen").then(|| address_in(line)).flatten()
         })
         .await
     }

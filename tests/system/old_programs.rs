@@ -98,7 +98,7 @@ async fn an_older_server_lives_in_our_registry_beside_ours() {
 }
 
 #[tokio::test]
-async fn an_older_server_that_beats_on_after_its_end_is_not_lists() {
+async fn an_older_server_that_beats_on_after_its_end_is_not_listed() {
     if !has_python() {
         return;
     }
