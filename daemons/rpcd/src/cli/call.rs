@@ -84,7 +84,7 @@ pub struct Instances {
 /// It reads no settings, so that a container's health depends on nothing else.
 #[derive(Debug, Clone, Args)]
 pub struct Health {
-    /// HOST:PORT, IPv6 as [HOST]:PORT
+    /// HOST:PORT, an IPv6 address in brackets
     pub address: String,
     /// Time for the answer: 500ms, 2s, or seconds
     #[arg(long, value_name = "TIME", default_value = "2s")]

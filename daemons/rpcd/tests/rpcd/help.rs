@@ -6,9 +6,10 @@ use crate::process::rpcd;
 fn the_help_is_what_it_was() {
     let mut all = String::new();
     for command in ["", "serve", "registry", "call", "methods", "instances", "health"] {
-        let run = rpcd(&format!("{command} --help"));
+        let line = format!("{command} --help");
+        let run = rpcd(&line);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{command}");
-        all.push_str(&format!("$ rpcd {command} --help\n{}\n", run.stdout));
+        all.push_str(&format!("$ rpcd {}\n{}\n", line.trim_start(), run.stdout));
     }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("help", all);

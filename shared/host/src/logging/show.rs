@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rpc_wire::report::{Level, LogLine};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::LogFormat;
 
@@ -74,15 +75,26 @@ fn text(line: &LogLine, colour: bool) -> String {
     out
 }
 
+/// A line for a collector, in the order a person would read it.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    time: String,
+    level: Level,
+    target: &'a str,
+    message: &'a str,
+    fields: &'a Map<String, Value>,
+}
+
 fn json(line: &LogLine) -> String {
-    let object = serde_json::json!({
-        "time": time(line.at_ms),
-        "level": line.level.as_str(),
-        "target": line.target,
-        "message": line.message,
-        "fields": line.fields,
-    })
-    .to_string();
+    let object = JsonLine {
+        time: time(line.at_ms),
+        level: line.level,
+        target: &line.target,
+        message: &line.message,
+        fields: &line.fields,
+    };
+    // Writing texts and numbers to memory cannot fail.
+    let object = serde_json::to_string(&object).unwrap_or_default();
     // JSON escapes the controls below U+0020 only; the others stand inside strings.
     if !object.contains(steers) {
         return object;
