@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use rpc_client::registry::RegistryOptions as RegistryClientOptions;
-use rpc_client::{Balance, ClientOptions};
+use rpc_client::{Balance, ClientOptions, RetryOptions};
 use rpc_host::config::{self, Advertised, Config};
 use rpc_host::net::resolve_listen;
 use rpc_registry::RegistryOptions;
@@ -60,7 +60,8 @@ impl ServePlan {
             idle: settings.idle,
             default_deadline: settings.default_deadline,
             drain: settings.drain,
-            ..Limits::default()
+            unregister: settings.unregister,
+            backlog: settings.backlog,
         };
         let advertise = typed.advertise.or_else(|| settings.advertise.clone());
         let url = match &typed.registry {
@@ -92,10 +93,21 @@ impl ServeRegistryPlan {
             max_host_bytes: settings.max_host,
             max_parameters_bytes: settings.max_parameters,
             max_connections: settings.max_connections,
+            backlog: settings.backlog,
             max_watchers: settings.max_watchers,
+            keep_alive: settings.keep_alive,
+            history: settings.history,
             header_timeout: settings.header_timeout,
+            body_timeout: settings.body_timeout,
+            write_timeout: settings.write_timeout,
+            max_wait: settings.max_wait,
+            rejoin_window: settings.rejoin_window,
+            max_rejoins: settings.max_rejoins,
+            probe_timeout: settings.probe_timeout,
+            max_probes: settings.max_probes,
+            drain: settings.drain,
             allowed_origins: settings.allowed_origins.clone(),
-            ..RegistryOptions::default()
+            log_ring: None,
         };
         let address = listen_address(typed.listen.as_ref(), &settings.listen, typed.port)?;
         Ok(Self { address, options })
@@ -118,15 +130,26 @@ pub(super) fn client(config: &Config, timeout: Option<CallTime>) -> ClientOption
     let settings = &config.client;
     ClientOptions {
         timeout: timeout.map_or(settings.timeout, |time| time.0),
+        connect_timeout: settings.connect_timeout,
         balance: balance(settings.balance),
         refresh: settings.refresh,
+        registry_timeout: settings.registry_timeout,
         max_reply_bytes: settings.max_reply,
         max_list_bytes: settings.max_list,
         max_sse_line_bytes: settings.max_sse_line,
         classic_connections: settings.classic_connections,
+        classic_queue: settings.classic_queue,
         classic_idle: settings.classic_idle,
+        dialect_memory: settings.dialect_memory,
         idle: settings.idle,
-        ..ClientOptions::default()
+        max_in_flight: settings.max_in_flight,
+        max_other_peers: settings.max_other_peers,
+        concurrent_probes: settings.concurrent_probes,
+        retry: RetryOptions {
+            attempts: settings.retry_attempts,
+            ratio: settings.retry_ratio,
+            burst: settings.retry_burst,
+        },
     }
 }
 

@@ -122,6 +122,8 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN", "0s"),
+            ("RPCD_SERVER_UNREGISTER", "8s"),
+            ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT", "9s"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
@@ -140,7 +142,8 @@ fn every_limit_of_the_file_reaches_the_server() {
             idle: seconds(6),
             default_deadline: seconds(7),
             drain: seconds(0),
-            ..rpc_server::Limits::default()
+            unregister: seconds(8),
+            backlog: 9,
         }
     );
     let announce = plan.announce.unwrap();
@@ -175,6 +178,17 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
         ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
+        ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
+        ("RPCD_REGISTRY_SERVER_KEEP_ALIVE", "12s"),
+        ("RPCD_REGISTRY_SERVER_HISTORY", "13"),
+        ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
+        ("RPCD_REGISTRY_SERVER_WRITE_TIMEOUT", "15s"),
+        ("RPCD_REGISTRY_SERVER_MAX_WAIT", "16s"),
+        ("RPCD_REGISTRY_SERVER_REJOIN_WINDOW", "0s"),
+        ("RPCD_REGISTRY_SERVER_MAX_REJOINS", "18"),
+        ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
+        ("RPCD_REGISTRY_SERVER_MAX_PROBES", "20"),
+        ("RPCD_REGISTRY_SERVER_DRAIN", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
     let Task::Registry(registry) = plan.task else { panic!("registry") };
@@ -191,9 +205,68 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_watchers: 9,
         header_timeout: Duration::from_millis(10),
         allowed_origins: vec!["http://a".to_owned()],
-        ..rpc_registry::RegistryOptions::default()
+        backlog: 11,
+        keep_alive: Duration::from_secs(12),
+        history: 13,
+        body_timeout: Duration::from_secs(14),
+        write_timeout: Duration::from_secs(15),
+        max_wait: Duration::from_secs(16),
+        rejoin_window: Duration::ZERO,
+        max_rejoins: 18,
+        probe_timeout: Duration::from_secs(19),
+        max_probes: 20,
+        drain: Duration::from_secs(21),
+        log_ring: None,
     };
     assert_eq!(format!("{:?}", registry.options), format!("{expected:?}"));
+}
+
+#[test]
+fn every_limit_of_the_file_reaches_the_client() {
+    let environment = [
+        ("RPCD_CLIENT_TIMEOUT", "1s"),
+        ("RPCD_CLIENT_CONNECT_TIMEOUT", "2s"),
+        ("RPCD_CLIENT_BALANCE", "least_in_flight"),
+        ("RPCD_CLIENT_REFRESH", "3s"),
+        ("RPCD_CLIENT_REGISTRY_TIMEOUT", "4s"),
+        ("RPCD_CLIENT_MAX_REPLY", "5"),
+        ("RPCD_CLIENT_MAX_LIST", "6"),
+        ("RPCD_CLIENT_MAX_SSE_LINE", "7"),
+        ("RPCD_CLIENT_CLASSIC_CONNECTIONS", "8"),
+        ("RPCD_CLIENT_CLASSIC_QUEUE", "9"),
+        ("RPCD_CLIENT_CLASSIC_IDLE", "10s"),
+        ("RPCD_CLIENT_DIALECT_MEMORY", "11s"),
+        ("RPCD_CLIENT_IDLE", "12s"),
+        ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
+        ("RPCD_CLIENT_MAX_OTHER_PEERS", "14"),
+        ("RPCD_CLIENT_CONCURRENT_PROBES", "15"),
+        ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
+        ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
+        ("RPCD_CLIENT_RETRY_BURST", "0"),
+    ];
+    let plan = plan_with("call m", &environment).unwrap();
+    let Task::Call(call) = plan.task else { panic!("call") };
+    let seconds = Duration::from_secs;
+    let expected = ClientOptions {
+        timeout: seconds(1),
+        connect_timeout: seconds(2),
+        balance: Balance::LeastInFlight,
+        refresh: seconds(3),
+        registry_timeout: seconds(4),
+        max_reply_bytes: 5,
+        max_list_bytes: 6,
+        max_sse_line_bytes: 7,
+        classic_connections: 8,
+        classic_queue: 9,
+        classic_idle: seconds(10),
+        dialect_memory: seconds(11),
+        idle: seconds(12),
+        max_in_flight: 13,
+        max_other_peers: 14,
+        concurrent_probes: 15,
+        retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
+    };
+    assert_eq!(format!("{:?}", call.options), format!("{expected:?}"));
 }
 
 #[test]

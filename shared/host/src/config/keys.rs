@@ -2,8 +2,8 @@
 
 use super::sections::{Config, RegistryAddress};
 use super::value::{
-    advertised, bytes, choice, count, depth, duration, folder, host, level, list, pause, port,
-    switch,
+    advertised, attempts, backlog, burst, bytes, choice, count, depth, duration, folder, host,
+    level, list, pause, port, ratio, switch,
 };
 
 /// A key of `config.ini`.
@@ -66,8 +66,19 @@ pub const KEYS: &[Key] = keys! {
         max_host: count, "Bytes of an instance's host.";
         max_parameters: bytes, "An instance's parameters, written as JSON.";
         max_connections: count, "Connections at once; one more is closed and counted.";
+        backlog: backlog, "Connections that may wait to be accepted.";
         max_watchers: count, "Event streams (/v1/watch, /v1/logs) at once.";
+        keep_alive: duration, "An event stream is not silent for longer.";
+        history: count, "Changes kept for watchers that come back or fall behind.";
         header_timeout: duration, "For the head of a request to arrive.";
+        body_timeout: duration, "For the body of a request to arrive.";
+        write_timeout: duration, "A peer that takes nothing of an answer for so long is cut off.";
+        max_wait: pause, "The longest long-poll (wait=).";
+        rejoin_window: pause, "An older instance that unregistered is believed to be back, if it answers, for so long; 0s: never.";
+        max_rejoins: count, "Unregistered instances remembered for that.";
+        probe_timeout: duration, "For such an instance to answer.";
+        max_probes: count, "Such instances asked at the same time.";
+        drain: pause, "To answer what is under way when it ends.";
         allowed_origins: list, "Web pages that may send requests: http://HOST:PORT, …; none by default.";
     }
     "server" server {
@@ -76,6 +87,7 @@ pub const KEYS: &[Key] = keys! {
         advertise: advertised, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat: duration, "Between heartbeats.";
         drain: pause, "To answer what is in flight when it ends.";
+        unregister: pause, "To take leave of the registry when it ends.";
         default_deadline: duration, "For a call that brings no deadline of its own.";
         max_request: bytes, "A request.";
         max_nesting: depth, "Brackets inside brackets in a request, 128 at most.";
@@ -84,19 +96,30 @@ pub const KEYS: &[Key] = keys! {
         max_calls: count, "Calls in flight in all.";
         max_unwritten: bytes, "Unwritten replies of a connection; beyond, nothing more is read from it.";
         max_connections: count, "Connections at once; one more is closed and counted.";
+        backlog: backlog, "Connections that may wait to be accepted.";
         idle: duration, "An unused connection is closed after this time.";
         allowed_origins: list, "Web pages that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }
     "client" client {
         timeout: duration, "For a call: to connect, send, wait and receive.";
+        connect_timeout: duration, "To connect and learn what the server speaks, shared by the calls that wait for it.";
         balance: choice, "random, round_robin, weighted_random or least_in_flight.";
         refresh: duration, "Between looks at the registry.";
+        registry_timeout: duration, "For one such look.";
         max_reply: bytes, "A reply.";
         max_list: bytes, "The registry's list of instances.";
         max_sse_line: bytes, "A line of an event stream.";
+        max_in_flight: count, "Calls in flight on one connection, fewer than the server allows; further ones wait.";
         classic_connections: count, "Sockets to one older server.";
+        classic_queue: count, "Calls that may wait for one of them; one more is refused.";
         classic_idle: duration, "An unused socket to an older server is closed after this time.";
+        dialect_memory: duration, "A server is believed to be an older one for so long, then asked again.";
         idle: duration, "Any other unused connection is closed after this time.";
+        max_other_peers: count, "Servers remembered that were called by address but are in no list.";
+        concurrent_probes: count, "Instances that refused a connection and are probed at the same time.";
+        retry_attempts: attempts, "Attempts of one call, the first included.";
+        retry_ratio: ratio, "Retries per call in the long run, 0 to 1.";
+        retry_burst: burst, "Retries at once before that ratio counts.";
     }
     "log" log {
         level: level, "off, error, warn, info, debug or trace; by target: info,rpc_server=debug.";

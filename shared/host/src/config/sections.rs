@@ -57,7 +57,7 @@ impl Default for RegistryAddress {
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
 
         impl Default for $name {
@@ -89,10 +89,32 @@ section! {
         max_parameters: usize = 4 * KIB,
         /// Connections open at once.
         max_connections: usize = 10_000,
+        /// Connections that may wait to be accepted.
+        backlog: u32 = 1024,
         /// Event streams open at once.
         max_watchers: usize = 2000,
+        /// How long an event stream may be silent.
+        keep_alive: Duration = Duration::from_secs(5),
+        /// Changes kept for watchers.
+        history: usize = 4096,
         /// For a request's head to arrive.
         header_timeout: Duration = Duration::from_secs(10),
+        /// For a request's body to arrive.
+        body_timeout: Duration = Duration::from_secs(10),
+        /// How long a peer may take nothing of an answer.
+        write_timeout: Duration = Duration::from_secs(30),
+        /// The longest long-poll.
+        max_wait: Duration = Duration::from_secs(60),
+        /// How long an unregistered older instance may prove to be back.
+        rejoin_window: Duration = Duration::from_secs(60),
+        /// Unregistered instances remembered for that.
+        max_rejoins: usize = 10_000,
+        /// For one such proof.
+        probe_timeout: Duration = Duration::from_millis(500),
+        /// Such proofs at the same time.
+        max_probes: usize = 64,
+        /// To answer what is under way when it ends.
+        drain: Duration = Duration::from_millis(1500),
         /// Web origins that may send requests.
         allowed_origins: Vec<String> = Vec::new(),
     }
@@ -111,6 +133,8 @@ section! {
         heartbeat: Duration = Duration::from_secs(5),
         /// To answer what is in flight when it ends.
         drain: Duration = Duration::from_secs(8),
+        /// To take leave of the registry when it ends.
+        unregister: Duration = Duration::from_secs(1),
         /// The deadline of a unary call that brings none.
         default_deadline: Duration = Duration::from_secs(10),
         /// Bytes of a request.
@@ -127,6 +151,8 @@ section! {
         max_unwritten: usize = 4 * MIB,
         /// Connections open at once.
         max_connections: usize = 10_000,
+        /// Connections that may wait to be accepted.
+        backlog: u32 = 1024,
         /// After which an unused connection is closed.
         idle: Duration = Duration::from_secs(300),
         /// Web origins that may send HTTP requests.
@@ -139,22 +165,42 @@ section! {
     ClientSection {
         /// For a call, all of it.
         timeout: Duration = Duration::from_secs(10),
+        /// To connect and learn what a server speaks.
+        connect_timeout: Duration = Duration::from_secs(10),
         /// How an instance is chosen.
         balance: Balance = Balance::Random,
         /// Between looks at the registry.
         refresh: Duration = Duration::from_secs(3),
+        /// For one look.
+        registry_timeout: Duration = Duration::from_secs(5),
         /// Bytes of a reply.
         max_reply: usize = 64 * MIB,
         /// Bytes of a registry's list.
         max_list: usize = 32 * MIB,
         /// Bytes of a line of an event stream.
         max_sse_line: usize = MIB,
+        /// Calls in flight on one connection.
+        max_in_flight: usize = 240,
         /// Sockets to one older server.
         classic_connections: usize = 16,
+        /// Calls that may wait for one of them.
+        classic_queue: usize = 4096,
         /// After which an unused socket to an older server is closed.
         classic_idle: Duration = Duration::from_secs(1),
+        /// How long a server is believed to be an older one.
+        dialect_memory: Duration = Duration::from_secs(60),
         /// After which an unused connection is closed.
         idle: Duration = Duration::from_secs(60),
+        /// Servers remembered that were called by address.
+        max_other_peers: usize = 256,
+        /// Instances probed at the same time.
+        concurrent_probes: usize = 16,
+        /// Attempts of one call, the first included.
+        retry_attempts: u32 = 3,
+        /// Retries per call in the long run.
+        retry_ratio: f64 = 0.2,
+        /// Retries at once before the ratio counts.
+        retry_burst: u32 = 10,
     }
 }
 

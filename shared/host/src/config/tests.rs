@@ -108,6 +108,11 @@ fn a_bad_value_is_an_error_with_its_line_and_what_was_expected() {
         ("[server]\nmax_request = 99999999999999999999GiB", "such as 65536"),
         ("[server]\nadvertise = a b", "HOST:PORT"),
         ("[client]\nbalance = rnadom", "did you mean random?"),
+        ("[client]\nretry_ratio = 1.1", "from 0 to 1"),
+        ("[client]\nretry_ratio = NaN", "from 0 to 1"),
+        ("[client]\nretry_burst = -1", "from 0 to"),
+        ("[client]\nretry_attempts = 0", "from 1 to 100"),
+        ("[server]\nbacklog = 0", "from 1 to"),
         ("[log]\nlevel = inof", r#"did you mean "info"?"#),
         ("[log]\nsave = yes", "true or false"),
     ] {

@@ -236,6 +236,48 @@ pub(super) mod depth {
     }
 }
 
+/// Connections in a listener's queue: the system takes an `i32`.
+pub(super) mod backlog {
+    pub(in super::super) fn read(text: &str) -> Result<u32, String> {
+        super::count::within(text, 1 << 20).map(|number| number as u32)
+    }
+
+    pub(in super::super) use super::depth::show;
+}
+
+/// Attempts: the first is always made.
+pub(super) mod attempts {
+    pub(in super::super) fn read(text: &str) -> Result<u32, String> {
+        super::count::within(text, 100).map(|number| number as u32)
+    }
+
+    pub(in super::super) use super::depth::show;
+}
+
+/// Retries at once: none switches them off on purpose.
+pub(super) mod burst {
+    const MOST: u32 = 1_000_000;
+
+    pub(in super::super) fn read(text: &str) -> Result<u32, String> {
+        let number = text.parse().ok().filter(|number| *number <= MOST);
+        number.ok_or_else(|| format!("expected a whole number from 0 to {MOST}"))
+    }
+
+    pub(in super::super) use super::depth::show;
+}
+
+/// A part of the whole: `0`, `0.2`, `1`.
+pub(super) mod ratio {
+    pub(in super::super) fn read(text: &str) -> Result<f64, String> {
+        let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        ratio.ok_or_else(|| "expected a number from 0 to 1, such as 0.2".to_owned())
+    }
+
+    pub(in super::super) fn show(value: &f64) -> String {
+        value.to_string()
+    }
+}
+
 /// Bytes: `1048576`, `1024KiB`, `1MiB`.
 pub(super) mod bytes {
     const UNITS: [(&str, usize); 4] =
