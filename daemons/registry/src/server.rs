@@ -58,13 +58,7 @@ impl Registry {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
         let Self { listener, address, options } = self;
-        info!(%address, ttl = ?options.ttl, check = ?options.check, "registry listens");
-        if !address.ip().to_canonical().is_loopback() {
-            warn!(
-                %address,
-                "whoever reaches this address can change the registry: keep it on a private network"
-            );
-        }
+        info!(%address, ttl = ?options.ttl, check = ?options.check, "listening");
         let drain = options.drain;
         let doors = Doors::open(options);
         doors.accept(&listener, shutdown).await;

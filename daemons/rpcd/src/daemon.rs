@@ -32,7 +32,10 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         builder = builder.announce(announce);
     }
     let server = builder.bind(plan.address).await?;
-    warn_of_strangers(server.local_addr());
+    warn_of_strangers(
+        server.local_addr(),
+        "whoever can reach this port may call it; -l 127.0.0.1 keeps others out",
+    );
     server.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
@@ -46,8 +49,10 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     let mut options = plan.options;
     options.log_ring = ring(logging);
     let registry = Registry::bind(plan.address, options).await?;
-    // It warns of strangers itself.
-    tracing::info!(address = %registry.local_addr(), "listening");
+    warn_of_strangers(
+        registry.local_addr(),
+        "whoever can reach this port may change the registry; -l 127.0.0.1 keeps others out",
+    );
     registry.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
@@ -66,12 +71,9 @@ fn ring(logging: Option<&Logging>) -> Option<LogRing> {
     logging.map(|logging| logging.ring(""))
 }
 
-fn warn_of_strangers(address: SocketAddr) {
+fn warn_of_strangers(address: SocketAddr, what: &'static str) {
     if !address.ip().to_canonical().is_loopback() {
-        tracing::warn!(
-            port = address.port(),
-            "whoever can reach this port may call it; -l 127.0.0.1 keeps others out"
-        );
+        tracing::warn!(port = address.port(), "{what}");
     }
 }
 
