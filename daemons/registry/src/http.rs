@@ -8,8 +8,8 @@ mod health;
 mod list;
 mod query;
 mod refuse;
-mod stall;
 mod v1;
+mod write_timeout;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -127,10 +127,8 @@ impl Http {
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let allowed = &self.context.service.options.allowed_origins;
         let is_allowed = |origin: &HeaderValue| allowed.iter().any(|known| origin == known);
-        match headers.get_all(header::ORIGIN).iter().all(is_allowed) {
-            true => Ok(()),
-            false => Err(Refusal::Origin),
-        }
+        let allowed = headers.get_all(header::ORIGIN).iter().all(is_allowed);
+        if allowed { Ok(()) } else { Err(Refusal::Origin) }
     }
 }
 
@@ -138,15 +136,14 @@ impl Http {
 /// what they send (http.client does not), so no content type at all is taken for JSON, except from
 /// a browser.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else {
-        let from_browser = headers.contains_key(header::ORIGIN);
-        return if from_browser { Err(Refusal::NotJson) } else { Ok(()) };
+    let is_json = match headers.get(header::CONTENT_TYPE) {
+        None => !headers.contains_key(header::ORIGIN),
+        Some(given) => {
+            let essence = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        }
     };
-    let essence = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    match essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
-        true => Ok(()),
-        false => Err(Refusal::NotJson),
-    }
+    if is_json { Ok(()) } else { Err(Refusal::NotJson) }
 }
 
 fn json(body: Bytes) -> Answer {

@@ -8,7 +8,7 @@ mod watcher;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord};
@@ -150,10 +150,27 @@ impl Service {
         self.changed.subscribe()
     }
 
-    /// The instances of a protocol, or all, as a person wants to see them.
-    pub(crate) fn records(&self, protocol: Option<&str>) -> Vec<InstanceRecord> {
-        let rows = self.lock().table.rows(protocol);
-        self.records_of(&rows)
+    /// The instances of a protocol, or all, as a person wants to see them: a JSON array in pieces,
+    /// each put together when it is asked for, so that many instances neither keep a thread busy
+    /// nor fill the memory for a reader who is slow.
+    pub(crate) fn records(&self, protocol: Option<&str>) -> impl Iterator<Item = Bytes> + use<> {
+        const PIECE: usize = 256;
+        let (rows, now, ttl) = (self.lock().table.rows(protocol), now(), self.options.ttl);
+        let total = rows.len();
+        (0..total.max(1)).step_by(PIECE).map(move |start| {
+            let end = total.min(start + PIECE);
+            // What came from JSON goes back into JSON.
+            let mut array = serde_json::to_vec(&records(&rows[start..end], ttl, now));
+            if let Ok(array) = &mut array {
+                if start > 0 {
+                    array[0] = b',';
+                }
+                if end < total {
+                    array.pop();
+                }
+            }
+            array.unwrap_or_default().into()
+        })
     }
 
     /// Instances listed.
@@ -258,22 +275,21 @@ impl Service {
                 }
                 ChangeKind::Expired => {
                     self.metrics.expirations.inc();
-                    let age = at.saturating_duration_since(row.beat);
-                    warn!(%instance, protocol, ?age, "expired: no heartbeat within its time");
+                    let elapsed = at.saturating_duration_since(row.beat);
+                    warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within its time");
                 }
             }
         }
-    }
-
-    fn records_of(&self, rows: &[Row]) -> Vec<InstanceRecord> {
-        let now = now();
-        rows.iter().map(|row| row.record(self.options.ttl, now)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half-way through a change, so a poisoned state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord> {
+    rows.iter().map(|row| row.record(ttl, now)).collect()
 }
 
 /// Monotonic, and what a test with paused time moves.

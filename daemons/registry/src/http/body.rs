@@ -1,7 +1,5 @@
 //! Request bodies: read within limits, or got out of the way.
 
-use std::time::Duration;
-
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -48,6 +46,5 @@ pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &Registr
             }
         }
     };
-    let patience = options.body_timeout.min(Duration::from_secs(10));
-    let _ = tokio::time::timeout(patience, take_in).await;
+    let _ = tokio::time::timeout(options.body_timeout, take_in).await;
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Http;
-use super::stall::WriteTimeout;
+use super::write_timeout::WriteTimeout;
 
 /// What a request's line and headers may take, and how much is read ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;

@@ -1,5 +1,8 @@
 //! The list of a protocol: prepared bytes, 304 for who has them, and long-polling.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
@@ -22,35 +25,26 @@ pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Answer, 
     let protocol = query::first(query, paths::PROTO).unwrap_or_default();
     let wait = match query::first(query, WAIT) {
         Some(text) => query::duration(WAIT, &text)?.min(service.options.max_wait),
-        None => std::time::Duration::ZERO,
+        None => Duration::ZERO,
     };
     service.metrics.lists.inc();
-    let tag = |list: &List| format!("\"{}\"", service.name_of(list.revision));
-
-    let list = service.list(&protocol);
-    let etag = tag(&list);
-    if !matches(&head.headers, &etag) {
-        return Ok(answer(list, &etag));
-    }
-    let changed = async {
-        let mut changes = service.changes();
-        loop {
-            let list = service.list(&protocol);
-            let etag = tag(&list);
-            if !matches(&head.headers, &etag) {
-                return (list, etag);
-            }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    // Subscribed before looking, so that no change slips through in between.
+    let mut changes = service.changes();
+    let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
+    let mut waits = !wait.is_zero();
+    loop {
+        let list = service.list(&protocol);
+        let etag = format!("\"{}\"", service.name_of(list.revision));
+        if !matches(&head.headers, &etag) {
+            return Ok(answer(list, &etag));
         }
-    };
-    let waited = tokio::time::timeout(wait, context.ending.run_until_cancelled(changed)).await;
-    match waited {
-        Ok(Some((list, etag))) => Ok(answer(list, &etag)),
-        Ok(None) | Err(_) => {
+        if !waits {
             service.metrics.lists_unchanged.inc();
-            Ok(not_modified(&etag))
+            return Ok(not_modified(&etag));
+        }
+        tokio::select! {
+            changed = changes.changed() => waits = changed.is_ok(),
+            _ = over.as_mut() => waits = false,
         }
     }
 }

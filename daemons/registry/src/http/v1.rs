@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -16,8 +15,9 @@ use rpc_host::logging::{Followed, LogFollower};
 use rpc_wire::paths;
 use rpc_wire::report::Level;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
-use super::{Context, query};
+use super::{Context, JSON, query};
 use crate::error::Refusal;
 use crate::service::Watcher;
 use crate::sse;
@@ -28,7 +28,9 @@ pub(super) async fn instances(
     RawQuery(query): RawQuery,
 ) -> Response {
     let protocol = query::first(query.as_deref().unwrap_or_default(), paths::PROTO);
-    Json(context.service.records(protocol.as_deref())).into_response()
+    let pieces = context.service.records(protocol.as_deref());
+    let body = Body::from_stream(stream::iter(pieces).map(Ok::<_, Infallible>));
+    ([(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 
 /// The changes of `proto`, or all: a snapshot or what was missed since `Last-Event-ID`, then each.
@@ -103,7 +105,7 @@ fn line(Followed { line, dropped }: &Followed) -> Bytes {
 
 /// Room for one event stream, given back when it ends.
 struct OpenStream {
-    ending: tokio_util::sync::CancellationToken,
+    ending: CancellationToken,
     open: Gauge,
     _permit: OwnedSemaphorePermit,
 }

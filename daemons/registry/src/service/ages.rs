@@ -29,8 +29,13 @@ impl Ages {
             let beat = row.age(now);
             by_protocol.entry(beat.key.protocol.clone()).or_default().push(beat);
         }
-        let all = frame(rows.iter().map(|row| row.age(now)).collect());
-        Self { all, by_protocol: by_protocol.into_iter().map(|(p, b)| (p, frame(b))).collect() }
+        let by_protocol: BTreeMap<_, _> =
+            by_protocol.into_iter().map(|(protocol, beats)| (protocol, frame(beats))).collect();
+        let all = match by_protocol.first_key_value() {
+            Some((_, only)) if by_protocol.len() == 1 => only.clone(),
+            _ => frame(rows.iter().map(|row| row.age(now)).collect()),
+        };
+        Self { all, by_protocol }
     }
 
     /// Those of a protocol, or all; `None` when there were none.

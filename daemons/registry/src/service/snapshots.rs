@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rpc_wire::instance::WatchEvent;
 
 use super::history;
-use super::{Service, now};
+use super::{Service, now, records};
 
 /// How long one may be shared: its ages are off by at most that.
 const FRESH: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ impl Service {
             }
             (state.table.revision(), state.table.rows(protocol), now)
         };
-        let event = WatchEvent::Snapshot(self.records_of(&rows));
+        let event = WatchEvent::Snapshot(records(&rows, self.options.ttl, made));
         let frame = history::frame(&event, &self.epoch, revision);
         let snapshot = Snapshot { revision, frame, made };
         if !rows.is_empty() {

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use rpc_wire::instance::WatchEvent;
 
@@ -261,4 +260,20 @@ async fn who_says_which_life_it_is_or_cannot_be_asked_is_listed_at_once() {
         assert!(answer.contains(r#""status":true"#), "{body}");
     }
     assert_eq!(service.len(), 3);
+}
+
+#[tokio::test]
+async fn records_in_pieces_are_one_array_whatever_their_number() {
+    let service = service(RegistryOptions::default());
+    let mut registered = 0;
+    for number in [0, 1, 255, 256, 257, 512, 513] {
+        while registered < number {
+            registered += 1;
+            register(&service, &body("json", registered, 0)).await;
+        }
+        let whole: Vec<u8> = service.records(None).flatten().collect();
+        let records: Vec<InstanceRecord> = serde_json::from_slice(&whole).unwrap();
+        let ports: Vec<_> = records.iter().map(|record| record.instance.port).collect();
+        assert_eq!(ports, (1..=number).collect::<Vec<_>>());
+    }
 }

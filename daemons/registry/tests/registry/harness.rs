@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing::{Instrument, Span};
 
 /// Nothing in these tests takes longer unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,12 +27,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(options: RegistryOptions) -> Self {
+        Self::start_in(Span::none(), options).await
+    }
+
+    /// The same within a span.
+    pub(crate) async fn start_in(span: Span, options: RegistryOptions) -> Self {
         let registry = Registry::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
         let address = registry.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(registry.serve(async {
+        let serving = registry.serve(async {
             let _ = stopped.await;
-        }));
+        });
+        let task = tokio::spawn(serving.instrument(span));
         Self { address, stop, task }
     }
 
@@ -119,13 +126,34 @@ impl Peer {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Reads an answer with a Content-Length, as every answer that is no stream has.
+    /// Reads a whole answer: with a Content-Length, in chunks, or without a body.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = self.head().await;
-        let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        within(self.stream.read_exact(&mut body)).await.unwrap();
-        Answer { body: String::from_utf8(body).unwrap(), ..head }
+        let body = match head.header("content-length") {
+            Some(length) => self.exactly(length.parse().unwrap()).await,
+            None if head.header("transfer-encoding") == Some("chunked") => self.chunks().await,
+            None => String::new(),
+        };
+        Answer { body, ..head }
+    }
+
+    async fn chunks(&mut self) -> String {
+        let mut body = String::new();
+        loop {
+            let length = self.line().await.expect("the size of a chunk");
+            let chunk = self.exactly(usize::from_str_radix(&length, 16).unwrap()).await;
+            assert_eq!(self.line().await.as_deref(), Some(""), "the end of a chunk");
+            if chunk.is_empty() {
+                return body;
+            }
+            body += &chunk;
+        }
+    }
+
+    async fn exactly(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        within(self.stream.read_exact(&mut bytes)).await.unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     /// Reads the head of an answer.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_host::logging::LogRing;
+use rpc_host::logging::{LogOptions, LogRing, Logging, daemon_span};
 use rpc_registry::RegistryOptions;
 use rpc_wire::report::{Level, LogLine};
 use serde_json::json;
@@ -123,6 +123,36 @@ async fn log_lines_are_streamed_recent_ones_first_and_losses_told() {
     }
     let line = events.next().await.unwrap().json();
     assert_eq!((line["message"].as_str(), line["dropped"].as_u64()), (Some("t6"), Some(6)));
+}
+
+#[tokio::test]
+async fn a_registry_in_the_span_of_a_daemon_streams_what_happens_to_instances() {
+    let log = LogOptions { terminal: false, ..Default::default() };
+    let (logging, dispatch) = Logging::build(&log).unwrap();
+    let _logs_here = tracing::dispatcher::set_default(&dispatch);
+    let options = RegistryOptions {
+        ttl: Duration::from_millis(200),
+        check: Duration::from_millis(50),
+        log_ring: Some(logging.ring("registry")),
+        ..Default::default()
+    };
+    let registry = Running::start_in(daemon_span("registry"), options).await;
+    let mut events = Events::open(&registry, "/v1/logs?contains=127.0.0.1:808", "").await;
+    registry.register(8080).await;
+    registry.post("/myRegistry/unregister", &instance(8080)).await;
+    registry.register(8081).await;
+    for (level, message, who) in [
+        ("info", "registered", "127.0.0.1:8080"),
+        ("info", "unregistered", "127.0.0.1:8080"),
+        ("info", "registered", "127.0.0.1:8081"),
+        ("warn", "expired: no heartbeat within its time", "127.0.0.1:8081"),
+    ] {
+        let line = events.next().await.unwrap().json();
+        assert_eq!(
+            (&line["level"], &line["message"], &line["fields"]["instance"]),
+            (&json!(level), &json!(message), &json!(who))
+        );
+    }
 }
 
 #[tokio::test]
