@@ -78,14 +78,13 @@ async fn calls_over_the_limit_of_a_connection_are_refused_as_overloaded() {
 async fn calls_over_the_limit_of_the_server_are_refused_as_overloaded() {
     let (_server, address) = server(&[("SERVER_MAX_CALLS", "2")]).await;
     let mut raw = Raw::connect(address).await;
-    raw.send(extended(&json!(1), "sleep", &json!([2]))).await;
-    raw.send(extended(&json!(2), "sleep", &json!([2]))).await;
+    let sleep = |id: u64| extended(&json!(id), "sleep", &json!([2]));
+    let refused = raw.ask(sleep(1) + &sleep(2) + &sleep(3)).await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32002)));
+    // The two of the one connection leave no room to another.
     let mut other = Raw::connect(address).await;
-    eventually("the third call is refused", async || {
-        let reply = other.ask(extended(&json!(3), "sleep", &json!([0]))).await;
-        reply["error"]["code"] == -32002 && reply["error"]["retryable"] == true
-    })
-    .await;
+    let refused = other.ask(sleep(4)).await;
+    assert_eq!((&refused["id"], &refused["error"]["retryable"]), (&json!(4), &json!(true)));
     let older = other.ask(classic("sleep", &json!([0]))).await;
     assert!(older["res"].as_str().unwrap().starts_with("Error calling method: "), "{older}");
 }

@@ -12,6 +12,7 @@
     reason = "tests say what they expect"
 )]
 
+mod addresses;
 mod any_split;
 mod architecture;
 mod embedding;
@@ -21,4 +22,5 @@ mod many_clients;
 mod old_programs;
 mod registry_lost_and_found;
 mod rude_clients;
+mod streams;
 mod transcripts;

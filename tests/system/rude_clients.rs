@@ -7,7 +7,7 @@ use rpc_tests::asking::{has_in_flight, http, stats};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::raw::{Raw, classic, extended};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 /// How many of a kind come at once.
