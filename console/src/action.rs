@@ -1,0 +1,271 @@
+//! The one table of keys: dispatch, hint bar, help and palette all read it, so they cannot disagree.
+
+mod table;
+
+pub use table::BINDINGS;
+
+use crate::key::Key;
+use crate::model::{Model, Overlay, Pane};
+
+/// Something a person can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each action is documented by its row of the table, for people")]
+pub enum Action {
+    Help,
+    Palette,
+    Back,
+    Escape,
+    QuitNow,
+    Suspend,
+    Repaint,
+    ViewInstances,
+    ViewMethods,
+    ViewHistory,
+    ViewLogs,
+    LastView,
+    NextPane,
+    PreviousPane,
+    FullScreen,
+    Pause,
+    ToggleMouse,
+    DemoTraffic,
+    DemoServer,
+    DemoRegistry,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Filter,
+    Copy,
+    OpenInstance,
+    LogsOf,
+    SortLeft,
+    SortRight,
+    SortInvert,
+    OpenMethod,
+    Send,
+    NextField,
+    PreviousField,
+    EditField,
+    ResetForm,
+    NextTarget,
+    NextTimeout,
+    Fold,
+    Unfold,
+    ToggleFold,
+    FoldAll,
+    PreviousTab,
+    NextTab,
+    Older,
+    Newer,
+    OpenCall,
+    Replay,
+    Follow,
+    Wrap,
+    ShowTime,
+    LevelDown,
+    LevelUp,
+    NextSource,
+    Mark,
+    Accept,
+    Close,
+}
+
+/// Where a key means something. The innermost context that knows a key wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// Wherever nothing nearer knows the key.
+    Everywhere,
+    /// The table of instances.
+    Instances,
+    /// The list of events.
+    Events,
+    /// The list of methods.
+    Methods,
+    /// The form of a call.
+    Form,
+    /// The response of a call.
+    Response,
+    /// The list of calls made.
+    History,
+    /// The log lines.
+    Logs,
+    /// A filter being typed.
+    Filter,
+    /// The help.
+    Help,
+    /// The palette.
+    Palette,
+}
+
+impl Context {
+    /// Every context, in the order of the help.
+    pub const ALL: [Self; 11] = [
+        Self::Instances,
+        Self::Events,
+        Self::Methods,
+        Self::Form,
+        Self::Response,
+        Self::History,
+        Self::Logs,
+        Self::Filter,
+        Self::Palette,
+        Self::Help,
+        Self::Everywhere,
+    ];
+
+    /// The context of a pane.
+    pub fn of(pane: Pane) -> Self {
+        match pane {
+            Pane::Instances => Self::Instances,
+            Pane::Events => Self::Events,
+            Pane::Methods => Self::Methods,
+            Pane::Form => Self::Form,
+            Pane::Response => Self::Response,
+            Pane::History => Self::History,
+            Pane::Logs => Self::Logs,
+        }
+    }
+
+    /// The context in which the next key will be read.
+    pub fn current(model: &Model) -> Self {
+        match model.overlay {
+            Some(Overlay::Help { .. }) => Self::Help,
+            Some(Overlay::Palette(_)) => Self::Palette,
+            None if model.filtering => Self::Filter,
+            None => Self::of(model.focus()),
+        }
+    }
+
+    /// Its heading in the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Instances => "Instances",
+            Self::Events => "Events",
+            Self::Methods => "Methods",
+            Self::Form => "Call form",
+            Self::Response => "Response",
+            Self::History => "History",
+            Self::Logs => "Logs",
+            Self::Filter => "While typing a filter",
+            Self::Help => "Help",
+            Self::Palette => "Palette",
+        }
+    }
+
+    /// Whether the keys of [`Context::Everywhere`] work below it (a modal context stands alone).
+    pub fn is_modal(self) -> bool {
+        matches!(self, Self::Filter | Self::Help | Self::Palette)
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Binding {
+    /// What it does.
+    pub action: Action,
+    /// Where.
+    pub context: Context,
+    /// Any of these keys; the first is the one shown in the hint bar.
+    pub keys: &'static [Key],
+    /// One or two words for the hint bar; empty keeps it out of there.
+    pub hint: &'static str,
+    /// One line for the help and the palette.
+    pub help: &'static str,
+}
+
+impl Binding {
+    /// Whether the palette may offer it: moving about by name makes no sense.
+    pub fn is_command(&self) -> bool {
+        !matches!(
+            self.action,
+            Action::Up
+                | Action::Down
+                | Action::PageUp
+                | Action::PageDown
+                | Action::Top
+                | Action::Bottom
+                | Action::Palette
+                | Action::Escape
+                | Action::Accept
+                | Action::Close
+                | Action::NextField
+                | Action::PreviousField
+        )
+    }
+}
+
+/// The action of `key` in `context`. While text is being typed (`typing`), keys that type
+/// something are left to the text.
+pub fn lookup(context: Context, typing: bool, key: Key) -> Option<Action> {
+    if typing && key.types().is_some() {
+        return None;
+    }
+    let within = |context: Context| {
+        BINDINGS.iter().find(|row| row.context == context && row.keys.contains(&key))
+    };
+    let found = within(context).or_else(|| {
+        let reach = !context.is_modal() || is_always(key);
+        if reach { within(Context::Everywhere) } else { None }
+    });
+    found.map(|row| row.action)
+}
+
+/// Ctrl-C, Ctrl-Z and Ctrl-L work whatever is open.
+fn is_always(key: Key) -> bool {
+    [Key::ctrl('c'), Key::ctrl('z'), Key::ctrl('l')].contains(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_key_means_two_things_in_one_context() {
+        let mut seen = HashSet::new();
+        for row in BINDINGS {
+            for key in row.keys {
+                assert!(seen.insert((row.context, *key)), "{key} twice in {:?}", row.context);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_key_a_context_of_the_help_and_a_help_line() {
+        for row in BINDINGS {
+            assert!(!row.keys.is_empty() && !row.help.is_empty(), "{row:?}");
+            assert!(Context::ALL.contains(&row.context), "{row:?}");
+            assert!(row.hint.chars().count() <= 12, "{row:?}: a hint is a word or two");
+            assert!(row.help.chars().count() <= 60, "{row:?}: a help line must fit a screen");
+        }
+    }
+
+    #[test]
+    fn an_action_is_described_alike_wherever_its_context_is_the_same() {
+        let mut seen = HashSet::new();
+        for row in BINDINGS {
+            assert!(seen.insert((row.context, row.action)), "two rows for {row:?}");
+        }
+    }
+
+    #[test]
+    fn escape_never_quits_and_ctrl_c_always_does() {
+        for context in Context::ALL {
+            let esc = lookup(context, false, Key::plain(crate::key::Code::Esc));
+            assert!(!matches!(esc, Some(Action::Back | Action::QuitNow)), "{context:?}");
+            assert_eq!(lookup(context, true, Key::ctrl('c')), Some(Action::QuitNow));
+        }
+    }
+
+    #[test]
+    fn a_key_that_types_is_text_while_typing() {
+        for context in Context::ALL {
+            assert_eq!(lookup(context, true, Key::char('q')), None);
+        }
+        assert_eq!(lookup(Context::Logs, false, Key::char('q')), Some(Action::Back));
+    }
+}

@@ -1,0 +1,374 @@
+//! Known states for tests, built the way the real ones come about: from messages.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
+
+use std::time::{Duration, Instant};
+
+use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
+use rpc_wire::report::{Level, LogLine};
+use rpc_wire::signature::{Parameter, Signature};
+use serde_json::{Map, json};
+
+use crate::key::{Code, Key};
+use crate::message::{DemoNews, Effect, InstanceNews, Msg, Now, RegistryNews, Source, SourceState};
+use crate::model::calls::{Failure, Outcome, Phases};
+use crate::model::json::Document;
+use crate::model::{Demo, Model, View};
+use crate::update::update;
+
+/// 14:02:09.
+const WALL_MS: u64 = 50_529_000;
+
+pub(crate) fn now() -> Now {
+    Now { at: Instant::now(), wall_ms: WALL_MS }
+}
+
+pub(crate) fn after(now: Now, ms: u64) -> Now {
+    Now { at: now.at + Duration::from_millis(ms), wall_ms: now.wall_ms + ms }
+}
+
+pub(crate) fn feed(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
+    update(model, msg, now)
+}
+
+pub(crate) fn press(model: &mut Model, key: Key, now: Now) -> Vec<Effect> {
+    update(model, Msg::Key(key), now)
+}
+
+pub(crate) fn types(model: &mut Model, text: &str, now: Now) {
+    for c in text.chars() {
+        press(model, Key::char(c), now);
+    }
+}
+
+pub(crate) fn key(port: u16) -> InstanceKey {
+    Instance::new("127.0.0.1", port).key()
+}
+
+pub(crate) fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> InstanceRecord {
+    let mut instance = Instance::new(host, port);
+    instance.parameters.insert("wire".to_owned(), json!(1));
+    InstanceRecord {
+        instance,
+        age_ms,
+        ttl_ms: 10_000,
+        registered_ms_ago: registered_s * 1_000,
+        heartbeats: 1_604,
+        state: InstanceState::Up,
+        incarnation: None,
+    }
+}
+
+fn number() -> serde_json::Value {
+    json!({"type": "number"})
+}
+
+pub(crate) fn methods() -> Vec<Signature> {
+    let method = |name: &str, doc: &str, parameters: Vec<Parameter>| Signature {
+        name: name.to_owned(),
+        doc: doc.to_owned(),
+        parameters,
+        result: None,
+        stream: false,
+    };
+    vec![
+        method(
+            "add",
+            "The sum of two or three numbers.",
+            vec![
+                Parameter::required("a", number()),
+                Parameter::required("b", number()),
+                Parameter::optional("c", number(), json!(10)),
+            ],
+        ),
+        method("hello", "", vec![Parameter::required("name", json!({"type": "string"}))]),
+        method("echo", "The value it was given.", vec![Parameter::required("value", json!(true))]),
+        method("square", "A number times itself.", vec![Parameter::required("number", number())]),
+        method("now", "", Vec::new()),
+    ]
+}
+
+pub(crate) fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
+    feed(model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Snapshot(records))), now);
+}
+
+pub(crate) fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
+    let rtt = Duration::from_micros(420 + u64::from(key.port));
+    feed(model, Msg::Instance(key.clone(), InstanceNews::Methods(Ok(methods))), now);
+    feed(model, Msg::Instance(key, InstanceNews::Probe(Ok(rtt))), now);
+}
+
+pub(crate) fn beat(model: &mut Model, age_ms: u64, now: Now) {
+    let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
+    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), now);
+}
+
+/// Two up, one late that lacks a method, one gone.
+pub(crate) fn busy() -> (Model, Now) {
+    let start = now();
+    let mut model = Model::new("http://127.0.0.1:9999", start);
+    let records = vec![
+        record("127.0.0.1", 8089, 1_200, 7_980),
+        record("127.0.0.1", 8090, 4_800, 7_980),
+        record("10.0.0.7", 8089, 3_900, 2_460),
+        record("10.0.0.8", 8089, 9_500, 40),
+    ];
+    snapshot(&mut model, records, start);
+    for port in [8089, 8090] {
+        learn(&mut model, key(port), methods(), start);
+    }
+    let mut fewer = methods();
+    fewer.retain(|method| method.name != "square");
+    learn(&mut model, Instance::new("10.0.0.7", 8089).key(), fewer, start);
+    let later = after(start, 4_000);
+    for (port, age) in [(8089, 1_200), (8090, 4_800)] {
+        let beat = Beat { key: key(port), age_ms: age, heartbeats: 1_605 };
+        feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), later);
+    }
+    feed(&mut model, Msg::Tick, later);
+    let gone = Instance::new("10.0.0.8", 8089).key();
+    feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Expired(gone))), later);
+    press(&mut model, Key::char('g'), later);
+    model.instances.selected = Some(key(8089));
+    (model, after(later, 1_100))
+}
+
+/// The registry went 13 s ago, in the third try.
+pub(crate) fn lost() -> (Model, Now) {
+    let (mut model, now) = busy();
+    let lost = |retry_s| {
+        Msg::Registry(RegistryNews::Lost {
+            error: "connection refused".to_owned(),
+            retry_in: Duration::from_secs(retry_s),
+        })
+    };
+    feed(&mut model, lost(1), now);
+    feed(&mut model, lost(2), after(now, 1_000));
+    let now = after(now, 13_000);
+    feed(&mut model, lost(3), now);
+    let probe = InstanceNews::Probe(Err("connection refused".to_owned()));
+    feed(&mut model, Msg::Instance(Instance::new("10.0.0.7", 8089).key(), probe), now);
+    (model, now)
+}
+
+/// The registry was never there.
+pub(crate) fn unreached() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    let error = "connection refused (os error 111)".to_owned();
+    let retry_in = Duration::from_millis(2_500);
+    feed(&mut model, Msg::Registry(RegistryNews::Lost { error, retry_in }), now);
+    (model, now)
+}
+
+/// A registry of the older system: a list without ages.
+pub(crate) fn older() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    feed(&mut model, Msg::Registry(RegistryNews::Live { ages: false }), now);
+    let list = vec![Instance::new("127.0.0.1", 8089), Instance::new("127.0.0.1", 8090)];
+    feed(&mut model, Msg::Registry(RegistryNews::List(list)), now);
+    learn(&mut model, key(8089), methods(), now);
+    (model, after(now, 2_000))
+}
+
+/// The form of `add`, open and empty.
+pub(crate) fn form() -> (Model, Now) {
+    let (mut model, now) = busy();
+    press(&mut model, Key::char('2'), now);
+    model.methods.selected = Some("add".to_owned());
+    press(&mut model, Key::plain(Code::Enter), now);
+    (model, now)
+}
+
+pub(crate) fn outcome(result: Result<&str, Failure>) -> Outcome {
+    Outcome {
+        reply_bytes: 12,
+        result: result.map(Document::of_text),
+        peer: Some("127.0.0.1:8089".to_owned()),
+        sent: r#"{"id":1,"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#.to_owned(),
+        timing: Some(Phases {
+            queue: Duration::from_micros(20),
+            connect: Duration::from_micros(180),
+            server: Duration::from_micros(620),
+            transfer: Duration::from_micros(100),
+        }),
+        elapsed: Duration::from_micros(920),
+        attempts: 1,
+        classic: false,
+    }
+}
+
+fn fill_and_send(model: &mut Model, now: Now) -> u64 {
+    types(model, "1", now);
+    press(model, Key::plain(Code::Tab), now);
+    types(model, "2", now);
+    let effects = press(model, Key::plain(Code::Enter), now);
+    match &effects[..] {
+        [Effect::Call(request)] => request.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `add(1, 2)` was called and answered.
+pub(crate) fn answered() -> (Model, Now) {
+    let (mut model, now) = form();
+    let id = fill_and_send(&mut model, now);
+    feed(&mut model, Msg::Called(id, Box::new(outcome(Ok("13")))), now);
+    (model, now)
+}
+
+/// A nested answer, partly folded, with the focus in it.
+pub(crate) fn folded() -> (Model, Now) {
+    let (mut model, now) = form();
+    let id = fill_and_send(&mut model, now);
+    let body = r#"{"name":"grüße \u0007 漢字","list":[1,2.50,{"deep":[true,null]}],"empty":{},"big":18446744073709551615,"tags":["a","b","c"]}"#;
+    feed(&mut model, Msg::Called(id, Box::new(outcome(Ok(body)))), now);
+    press(&mut model, Key::plain(Code::Tab), now);
+    press(&mut model, Key::plain(Code::Tab), now);
+    for _ in 0..4 {
+        press(&mut model, Key::plain(Code::Down), now);
+    }
+    press(&mut model, Key::char('j'), now);
+    press(&mut model, Key::char('h'), now);
+    press(&mut model, Key::char('h'), now);
+    (model, now)
+}
+
+/// The server said no.
+pub(crate) fn failed() -> (Model, Now) {
+    let (mut model, now) = form();
+    let id = fill_and_send(&mut model, now);
+    let failure = Failure {
+        kind: "remote error -32602".to_owned(),
+        text: "Argument error: add() takes from 2 to 3 positional arguments but 4 were given"
+            .to_owned(),
+    };
+    feed(&mut model, Msg::Called(id, Box::new(outcome(Err(failure)))), now);
+    (model, now)
+}
+
+pub(crate) fn line(level: Level, at_ms: u64, message: &str) -> (LogLine, u64) {
+    let mut fields = Map::new();
+    fields.insert("peer".to_owned(), json!("127.0.0.1:40312"));
+    let line = LogLine {
+        seq: 0,
+        at_ms,
+        level,
+        target: "rpc_server::session".to_owned(),
+        message: message.to_owned(),
+        fields,
+    };
+    (line, 0)
+}
+
+/// Lines of registry and servers, followed.
+pub(crate) fn logs() -> (Model, Now) {
+    let (mut model, now) = busy();
+    for source in [Source::Registry, Source::Server(key(8089)), Source::Server(key(8090))] {
+        feed(&mut model, Msg::LogSource(source, SourceState::Live), now);
+    }
+    let older = Source::Server(Instance::new("10.0.0.7", 8089).key());
+    feed(&mut model, Msg::LogSource(older, SourceState::Unsupported), now);
+    for n in 0..40u64 {
+        let (source, level, text) = match n % 4 {
+            0 => (Source::Registry, Level::Info, "instance registered"),
+            1 => (
+                Source::Server(key(8089)),
+                Level::Warn,
+                "a client went away in the middle of a call",
+            ),
+            2 => (Source::Server(key(8090)), Level::Debug, "connection accepted"),
+            _ => {
+                (Source::Server(key(8090)), Level::Error, "the registry is not reached; will retry")
+            }
+        };
+        let message = format!("{text} #{n}");
+        feed(&mut model, Msg::Logs(source, vec![line(level, WALL_MS + n * 137, &message)]), now);
+    }
+    press(&mut model, Key::char('4'), now);
+    (model, now)
+}
+
+/// Stopped, filtered, wrapped, with lines lost and a line that tries to steer the terminal.
+pub(crate) fn logs_stopped() -> (Model, Now) {
+    let (mut model, now) = logs();
+    let hostile = "evil \u{1b}[2J\u{1b}]0;title\u{7} went away \u{202e}reversed 漢字 and a very long tail that goes on and on until the edge of any screen is reached";
+    let (line, _) = line(Level::Warn, WALL_MS + 9_000, hostile);
+    feed(&mut model, Msg::Logs(Source::Server(key(8089)), vec![(line, 3)]), now);
+    press(&mut model, Key::char('w'), now);
+    press(&mut model, Key::char('/'), now);
+    types(&mut model, "went away", now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    press(&mut model, Key::char('F'), now);
+    let (late, _) = self::line(Level::Warn, WALL_MS + 9_500, "one more went away");
+    feed(&mut model, Msg::Logs(Source::Server(key(8089)), vec![(late, 0)]), now);
+    (model, now)
+}
+
+/// Three calls, one of them still running.
+pub(crate) fn history() -> (Model, Now) {
+    let (mut model, now) = answered();
+    press(&mut model, Key::plain(Code::Enter), now);
+    let id = model.calls.shown.unwrap();
+    let failure = Failure { kind: "timeout".to_owned(), text: "no answer within 10 s".to_owned() };
+    feed(&mut model, Msg::Called(id, Box::new(outcome(Err(failure)))), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    model.view = View::History;
+    (model, now)
+}
+
+/// Everything a stranger can name holds escape sequences.
+pub(crate) fn hostile() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999/\u{1b}[1m", now);
+    let evil = "\u{1b}[31mx\u{9b}\u{7}";
+    let mut record = record(evil, 1, 100, 1);
+    record.instance.parameters.insert(evil.to_owned(), json!(evil));
+    let key = record.instance.key();
+    snapshot(&mut model, vec![record], now);
+    let method = Signature {
+        name: evil.to_owned(),
+        doc: evil.to_owned(),
+        parameters: vec![Parameter::optional(evil, json!({"enum": [evil]}), json!(evil))],
+        ..Signature::default()
+    };
+    learn(&mut model, key.clone(), vec![method], now);
+    feed(
+        &mut model,
+        Msg::LogSource(Source::Server(key.clone()), SourceState::Lost(evil.to_owned())),
+        now,
+    );
+    press(&mut model, Key::char('2'), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    types(&mut model, "x", now);
+    feed(&mut model, Msg::Paste(evil.to_owned()), now);
+    feed(
+        &mut model,
+        Msg::Registry(RegistryNews::Lost { error: evil.to_owned(), retry_in: Duration::ZERO }),
+        now,
+    );
+    (model, now)
+}
+
+/// Very many instances and log lines.
+pub(crate) fn crowd(count: u16) -> (Model, Now) {
+    let (mut model, now) = logs();
+    let many = (0..count).map(|n| record("10.1.1.1", 1 + n, u64::from(n) % 9_000, 60)).collect();
+    snapshot(&mut model, many, now);
+    for _ in 0..60 {
+        let lines = (0..1_000).map(|n| line(Level::Info, n, "a line like any other")).collect();
+        feed(&mut model, Msg::Logs(Source::Registry, lines), now);
+    }
+    press(&mut model, Key::char('1'), now);
+    (model, now)
+}
+
+/// A demo with one server.
+pub(crate) fn demo() -> (Model, Now) {
+    let (mut model, now) = busy();
+    model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
+    feed(&mut model, Msg::Demo(DemoNews::Server(key(8089), true)), now);
+    (model, now)
+}

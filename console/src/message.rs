@@ -1,0 +1,193 @@
+//! What can happen, and what shall be done about it.
+
+use std::time::{Duration, Instant};
+
+use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
+use rpc_wire::report::LogLine;
+use rpc_wire::signature::Signature;
+
+use crate::key::Key;
+use crate::model::Pane;
+use crate::model::calls::{CallId, Outcome};
+
+/// The two clocks, read once per turn of the loop and handed to everything below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For durations, deadlines and liveness.
+    pub at: Instant,
+    /// For people: milliseconds since 1970, shifted to local time.
+    pub wall_ms: u64,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse was clicked on something.
+    Click(Hit),
+    /// The wheel was turned over a pane; positive is down.
+    Wheel(Option<Pane>, i32),
+    /// The terminal has this many columns and rows.
+    Resize(u16, u16),
+    /// Time passed ([`crate::wake::next_wake`] asked for it).
+    Tick,
+    /// The frame was drawn, and this many rows of each pane were visible.
+    Drawn(Heights),
+    /// The registry feed speaks.
+    Registry(RegistryNews),
+    /// Log lines of one source, and how many were lost before each.
+    Logs(Source, Vec<(LogLine, u64)>),
+    /// A log source changed its state.
+    LogSource(Source, SourceState),
+    /// The task that looks after an instance speaks.
+    Instance(InstanceKey, InstanceNews),
+    /// A call ended.
+    Called(CallId, Box<Outcome>),
+    /// A stream under way answered one more item.
+    StreamItem(CallId, String, u64),
+    /// The demo speaks.
+    Demo(DemoNews),
+    /// A copy or another background effect ended: tell the person.
+    Notice(String),
+}
+
+/// How many rows of each pane were visible in the last frame.
+pub type Heights = Vec<(Pane, u16)>;
+
+/// What lies under a click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hit {
+    /// A tab of the tab bar.
+    View(crate::model::View),
+    /// A pane, somewhere without a row.
+    Pane(Pane),
+    /// A row of a pane.
+    Row(Pane, usize),
+    /// A column heading of the instance table.
+    Column(crate::model::instances::Column),
+    /// A field of the form.
+    Field(usize),
+    /// A tab of the response.
+    ResponseTab(crate::model::calls::Tab),
+}
+
+/// News of the connection to the registry.
+#[derive(Debug)]
+pub enum RegistryNews {
+    /// It is reached. An older registry tells no ages.
+    Live {
+        /// Whether it tells heartbeat ages and changes (`/v1/watch`).
+        ages: bool,
+    },
+    /// It is not reached.
+    Lost {
+        /// One line for a person.
+        error: String,
+        /// How long until the next try.
+        retry_in: Duration,
+    },
+    /// A change, from `/v1/watch`.
+    Change(WatchEvent),
+    /// The whole list of an older registry.
+    List(Vec<Instance>),
+}
+
+/// News of one instance.
+#[derive(Debug)]
+pub enum InstanceNews {
+    /// Its methods, or why they are not known.
+    Methods(Result<Vec<Signature>, String>),
+    /// It answered a probe after this long, or why not.
+    Probe(Result<Duration, String>),
+}
+
+/// Where log lines come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The registry.
+    Registry,
+    /// A server.
+    Server(InstanceKey),
+    /// The console itself.
+    Console,
+}
+
+/// Whether a source's lines arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceState {
+    /// They do.
+    Live,
+    /// They do not, for this reason; being retried.
+    Lost(String),
+    /// They never will: an older program has no log stream.
+    Unsupported,
+    /// The source is gone; its lines stay.
+    Gone,
+}
+
+/// News of the embedded demo.
+#[derive(Debug, Clone)]
+pub enum DemoNews {
+    /// Live traffic began or ended.
+    Traffic(bool),
+    /// A demo server runs (`true`) or not.
+    Server(InstanceKey, bool),
+    /// The demo registry runs or not.
+    Registry(bool),
+}
+
+/// Something shall be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Look after an instance: discover, probe, stream its logs.
+    Attach(Box<Instance>),
+    /// Stop looking after it.
+    Detach(InstanceKey),
+    /// Send a call.
+    Call(Box<CallRequest>),
+    /// Cancel a call under way.
+    Cancel(CallId),
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Have the terminal report the mouse, or not.
+    Mouse(bool),
+    /// Do something with the demo.
+    Demo(DemoCommand),
+    /// Suspend the process.
+    Suspend,
+    /// Draw everything anew.
+    Repaint,
+    /// End.
+    Quit,
+}
+
+/// What the demo can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DemoCommand {
+    /// Traffic on or off.
+    Traffic(bool),
+    /// Crash a running server (no farewell), or start it again.
+    ToggleServer(InstanceKey),
+    /// Take the registry away, or bring it back.
+    ToggleRegistry,
+}
+
+/// What is to be called, where, and with what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRequest {
+    /// Under which the outcome comes back.
+    pub id: CallId,
+    /// The method's name.
+    pub method: String,
+    /// The arguments.
+    pub args: rpc_wire::call::Args,
+    /// Any of these instances, in random order until one can be reached.
+    pub candidates: Vec<InstanceKey>,
+    /// The whole call must be done by then.
+    pub timeout: Duration,
+    /// A stream is wanted.
+    pub stream: bool,
+}

@@ -1,0 +1,255 @@
+//! Everything the screen shows, as plain data: no terminal, no socket, no clock in here.
+
+pub mod calls;
+pub mod events;
+pub mod form;
+pub mod instances;
+pub mod json;
+pub mod link;
+pub mod logs;
+pub mod methods;
+pub mod palette;
+pub mod scroll;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tui_input::Input;
+
+use crate::message::{Msg, Now};
+
+/// How many feed messages wait while live data is paused; one more ends the pause.
+pub const MAX_HELD: usize = 2_000;
+/// How long a short message stays in the hint bar.
+pub const TOAST: Duration = Duration::from_secs(4);
+
+/// What fills the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Who is alive.
+    Instances,
+    /// What they can do, a call, its response.
+    Methods,
+    /// Every call made here.
+    History,
+    /// Log lines.
+    Logs,
+}
+
+impl View {
+    /// Every view, in the order of the tab bar.
+    pub const ALL: [Self; 4] = [Self::Instances, Self::Methods, Self::History, Self::Logs];
+
+    /// Its name in the tab bar.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Instances => "Instances",
+            Self::Methods => "Methods",
+            Self::History => "History",
+            Self::Logs => "Logs",
+        }
+    }
+
+    /// Its panes, in the order of Tab.
+    pub fn panes(self) -> &'static [Pane] {
+        match self {
+            Self::Instances => &[Pane::Instances, Pane::Events],
+            Self::Methods => &[Pane::Methods, Pane::Form, Pane::Response],
+            Self::History => &[Pane::History],
+            Self::Logs => &[Pane::Logs],
+        }
+    }
+}
+
+/// A part of a view that can have the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named after what they show")]
+pub enum Pane {
+    Instances,
+    Events,
+    Methods,
+    Form,
+    Response,
+    History,
+    Logs,
+}
+
+/// What lies over the view.
+#[derive(Debug)]
+pub enum Overlay {
+    /// The help, filtered by what was typed, scrolled down by some lines.
+    Help {
+        /// What was typed.
+        filter: Input,
+        /// Lines scrolled away at the top.
+        top: usize,
+    },
+    /// The palette.
+    Palette(palette::Palette),
+}
+
+/// A short message in the hint bar.
+#[derive(Debug)]
+pub struct Toast {
+    /// What it says.
+    pub text: String,
+    /// Whether it tells of a failure.
+    pub bad: bool,
+    /// When it goes.
+    pub until: Instant,
+}
+
+/// What is known of the embedded demo.
+#[derive(Debug)]
+pub struct Demo {
+    /// Whether live traffic is being made.
+    pub traffic: bool,
+    /// Whether the registry runs.
+    pub registry: bool,
+    /// The servers of the demo, and whether each runs.
+    pub servers: Vec<(rpc_wire::instance::InstanceKey, bool)>,
+}
+
+/// Live data held back by a pause.
+#[derive(Debug)]
+pub struct Held {
+    /// When the pause began: ages stand still there.
+    pub since: Now,
+    /// What arrived meanwhile.
+    pub waiting: VecDeque<Msg>,
+}
+
+/// The whole state of the console.
+#[derive(Debug)]
+pub struct Model {
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// What fills the screen.
+    pub view: View,
+    /// What filled it before.
+    pub last_view: View,
+    /// The pane with the focus, of each view.
+    focus: [Pane; 4],
+    /// Whether the focused pane fills the screen.
+    pub full_screen: bool,
+    /// What lies over the view.
+    pub overlay: Option<Overlay>,
+    /// Whether the focused pane's filter is being typed.
+    pub filtering: bool,
+    /// The registry and the connection to it.
+    pub link: link::Link,
+    /// The instances.
+    pub instances: instances::Instances,
+    /// What happened to them.
+    pub events: events::Events,
+    /// The methods they have.
+    pub methods: methods::Methods,
+    /// The forms, one per method, with what was typed.
+    pub forms: form::Forms,
+    /// Calls made.
+    pub calls: calls::Calls,
+    /// Log lines.
+    pub logs: logs::Logs,
+    /// The embedded demo, if this is one.
+    pub demo: Option<Demo>,
+    /// Live data held back.
+    pub held: Option<Held>,
+    /// A short message.
+    pub toast: Option<Toast>,
+    /// Whether the terminal reports the mouse.
+    pub mouse: bool,
+    /// Rows visible per pane in the last frame.
+    heights: Vec<(Pane, u16)>,
+}
+
+impl Model {
+    /// A console that knows nothing yet, for the registry at `url`.
+    pub fn new(url: impl Into<String>, now: Now) -> Self {
+        Self {
+            size: (80, 24),
+            view: View::Instances,
+            last_view: View::Instances,
+            focus: [Pane::Instances, Pane::Methods, Pane::History, Pane::Logs],
+            full_screen: false,
+            overlay: None,
+            filtering: false,
+            link: link::Link::new(url, now),
+            instances: instances::Instances::default(),
+            events: events::Events::default(),
+            methods: methods::Methods::default(),
+            forms: form::Forms::default(),
+            calls: calls::Calls::default(),
+            logs: logs::Logs::default(),
+            demo: None,
+            held: None,
+            toast: None,
+            mouse: true,
+            heights: Vec::new(),
+        }
+    }
+
+    /// The pane with the focus.
+    pub fn focus(&self) -> Pane {
+        self.focus[self.view as usize]
+    }
+
+    /// Gives the focus to a pane of the current view; others are ignored.
+    pub fn set_focus(&mut self, pane: Pane) {
+        if self.view.panes().contains(&pane) {
+            self.focus[self.view as usize] = pane;
+        }
+    }
+
+    /// Rows of `pane` visible in the last frame; 10 before the first.
+    pub fn height(&self, pane: Pane) -> usize {
+        let known = self.heights.iter().find(|(p, _)| *p == pane);
+        usize::from(known.map_or(10, |(_, height)| *height)).max(1)
+    }
+
+    /// Remembers what the last frame showed.
+    pub fn set_heights(&mut self, heights: Vec<(Pane, u16)>) {
+        self.heights = heights;
+    }
+
+    /// The moment the screen shows: now, or when live data was paused.
+    pub fn shown_at(&self, now: Now) -> Now {
+        self.held.as_ref().map_or(now, |held| held.since)
+    }
+
+    /// Whether the events pane can be seen at this size.
+    pub fn shows_events(&self) -> bool {
+        self.size.0 >= 100 && self.size.1 >= 28
+    }
+
+    /// The filter of the focused pane, where it has one.
+    pub fn filter(&self) -> Option<&Input> {
+        match self.focus() {
+            Pane::Instances => Some(&self.instances.filter),
+            Pane::Methods => Some(&self.methods.filter),
+            Pane::History => Some(&self.calls.filter),
+            Pane::Logs => Some(&self.logs.filter),
+            Pane::Events | Pane::Form | Pane::Response => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn filter_mut(&mut self) -> Option<&mut Input> {
+        match self.focus() {
+            Pane::Instances => Some(&mut self.instances.filter),
+            Pane::Methods => Some(&mut self.methods.filter),
+            Pane::History => Some(&mut self.calls.filter),
+            Pane::Logs => Some(&mut self.logs.filter),
+            Pane::Events | Pane::Form | Pane::Response => None,
+        }
+    }
+
+    /// Says something in the hint bar for a while.
+    pub fn say(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), bad: false, until: now.at + TOAST });
+    }
+
+    /// Says that something did not work.
+    pub fn complain(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), bad: true, until: now.at + TOAST });
+    }
+}

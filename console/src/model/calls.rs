@@ -1,0 +1,365 @@
+//! Calls made: under way, answered, failed; the history and the response on the screen.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tui_input::Input;
+
+use super::json::{Document, Folding};
+use crate::message::CallRequest;
+
+/// How many calls the history holds.
+pub const MAX_CALLS: usize = 500;
+/// How many bytes of responses the history holds; the oldest calls go first.
+pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// How many items of a stream are kept; the oldest go first.
+pub const MAX_ITEMS: usize = 1_000;
+
+/// The number of a call, its identity.
+pub type CallId = u64;
+
+/// A tab of the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tab {
+    /// The result.
+    #[default]
+    Body,
+    /// The bytes that went and came.
+    Wire,
+    /// Where the time went.
+    Timing,
+}
+
+impl Tab {
+    /// Every tab, from left to right.
+    pub const ALL: [Self; 3] = [Self::Body, Self::Wire, Self::Timing];
+
+    /// Its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Body => "Body",
+            Self::Wire => "Wire",
+            Self::Timing => "Timing",
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The result, laid out; or what went wrong.
+    pub result: Result<Document, Failure>,
+    /// Who answered, `host:port`.
+    pub peer: Option<String>,
+    /// The request as it was sent.
+    pub sent: String,
+    /// How many bytes came back.
+    pub reply_bytes: usize,
+    /// Where the time went.
+    pub timing: Option<Phases>,
+    /// The whole time, as the caller felt it.
+    pub elapsed: Duration,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Whether the peer spoke the classic dialect.
+    pub classic: bool,
+}
+
+/// Where the time of a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Phases {
+    /// Waiting for a free connection.
+    pub queue: Duration,
+    /// Connecting.
+    pub connect: Duration,
+    /// From the last byte sent to the first received.
+    pub server: Duration,
+    /// Receiving.
+    pub transfer: Duration,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// A word or two: `remote error -32602`, `timeout`.
+    pub kind: String,
+    /// One line.
+    pub text: String,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    /// What was asked.
+    pub request: CallRequest,
+    /// When it began.
+    pub started: Instant,
+    /// When it began, for people: local wall milliseconds.
+    pub wall_ms: u64,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+    /// Items of a stream so far.
+    pub items: VecDeque<String>,
+    /// Items lost on the way or dropped here.
+    pub dropped: u64,
+    /// The tab of the response.
+    pub tab: Tab,
+    /// What is folded of the response, and the cursor in it.
+    pub folding: Folding,
+}
+
+impl Call {
+    /// The arguments on one line, as the palette takes them.
+    pub fn arguments(&self) -> String {
+        let inner = |text: &str| text[1..text.len().saturating_sub(1)].to_owned();
+        let positional = inner(self.request.args.positional());
+        let keyword = inner(self.request.args.keyword());
+        match (positional.is_empty(), keyword.is_empty()) {
+            (_, true) => positional,
+            (true, false) => format!("{{{keyword}}}"),
+            (false, false) => format!("{positional} {{{keyword}}}"),
+        }
+    }
+
+    /// The result, laid out, once there is one.
+    pub fn document(&self) -> Option<&Document> {
+        self.outcome.as_ref()?.result.as_ref().ok()
+    }
+
+    /// A short word on how it went, and whether well.
+    pub fn summary(&self) -> (String, Option<bool>) {
+        match &self.outcome {
+            None => ("running".to_owned(), None),
+            Some(Outcome { result: Ok(document), .. }) => (document.text().to_owned(), Some(true)),
+            Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
+        }
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.document().map_or(0, |document| document.text().len())
+    }
+}
+
+/// Calls made, oldest first.
+#[derive(Debug, Default)]
+pub struct Calls {
+    list: VecDeque<Call>,
+    next: CallId,
+    body_bytes: usize,
+    /// The call whose response is on the screen.
+    pub shown: Option<CallId>,
+    /// The call selected in the history.
+    pub selected: Option<CallId>,
+    /// What calls must contain.
+    pub filter: Input,
+    /// First visible row of the history.
+    pub top: usize,
+}
+
+impl Calls {
+    /// The number for the next call.
+    pub fn next_id(&mut self) -> CallId {
+        self.next += 1;
+        self.next
+    }
+
+    /// A call begins, and its response is shown.
+    pub fn begin(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
+        self.shown = Some(request.id);
+        self.list.push_back(Call {
+            request,
+            started,
+            wall_ms,
+            outcome: None,
+            items: VecDeque::new(),
+            dropped: 0,
+            tab: Tab::default(),
+            folding: Folding::default(),
+        });
+        self.trim();
+    }
+
+    /// A call ended. Nothing if it is forgotten already.
+    pub fn end(&mut self, id: CallId, outcome: Outcome) {
+        let Some(call) = self.get_mut(id) else { return };
+        if call.outcome.is_some() {
+            return;
+        }
+        call.outcome = Some(outcome);
+        let bytes = call.body_bytes();
+        self.body_bytes += bytes;
+        self.trim();
+    }
+
+    /// A stream answered one more item.
+    pub fn item(&mut self, id: CallId, item: String, dropped: u64) {
+        let Some(call) = self.get_mut(id) else { return };
+        call.dropped += dropped;
+        if call.items.len() == MAX_ITEMS {
+            call.items.pop_front();
+            call.dropped += 1;
+        }
+        call.items.push_back(item);
+    }
+
+    fn trim(&mut self) {
+        while self.list.len() > MAX_CALLS || self.body_bytes > MAX_BODY_BYTES && self.list.len() > 1
+        {
+            let Some(gone) = self.list.pop_front() else { return };
+            self.body_bytes = self.body_bytes.saturating_sub(gone.body_bytes());
+            for id in [&mut self.shown, &mut self.selected] {
+                if *id == Some(gone.request.id) {
+                    *id = None;
+                }
+            }
+        }
+    }
+
+    /// The call of that number.
+    pub fn get(&self, id: CallId) -> Option<&Call> {
+        self.list.iter().rev().find(|call| call.request.id == id)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.list.iter_mut().rev().find(|call| call.request.id == id)
+    }
+
+    /// The call whose response is on the screen.
+    pub fn shown_call(&self) -> Option<&Call> {
+        self.get(self.shown?)
+    }
+
+    /// The same, to be changed.
+    pub fn shown_call_mut(&mut self) -> Option<&mut Call> {
+        self.get_mut(self.shown?)
+    }
+
+    /// Whether the call on the screen is under way.
+    pub fn running(&self) -> Option<&Call> {
+        self.shown_call().filter(|call| call.outcome.is_none())
+    }
+
+    /// How many calls there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Newest first, those that pass the filter.
+    pub fn visible(&self) -> Vec<&Call> {
+        let filter = self.filter.value().trim().to_lowercase();
+        let passes = |call: &&Call| {
+            filter.is_empty()
+                || call.request.method.to_lowercase().contains(&filter)
+                || call.arguments().to_lowercase().contains(&filter)
+                || call.summary().0.to_lowercase().contains(&filter)
+        };
+        self.list.iter().rev().filter(passes).collect()
+    }
+
+    /// Shows the call before (`-1`) or after (`1`) the one on the screen.
+    pub fn step_shown(&mut self, by: isize) -> bool {
+        let at = self.list.iter().position(|call| Some(call.request.id) == self.shown);
+        let to = match at {
+            Some(at) => at.checked_add_signed(by).filter(|to| *to < self.list.len()),
+            None => self.list.len().checked_sub(1),
+        };
+        let found = to.and_then(|to| self.list.get(to)).map(|call| call.request.id);
+        self.shown = found.or(self.shown);
+        found.is_some()
+    }
+
+    /// Milliseconds of the answered calls of `method`, oldest first, at most the last `count`.
+    pub fn latencies(&self, method: &str, count: usize) -> Vec<f64> {
+        let mut found: Vec<f64> = self
+            .list
+            .iter()
+            .rev()
+            .filter(|call| call.request.method == method)
+            .filter_map(|call| call.outcome.as_ref())
+            .filter(|outcome| outcome.result.is_ok())
+            .map(|outcome| outcome.elapsed.as_secs_f64() * 1000.0)
+            .take(count)
+            .collect();
+        found.reverse();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::call::{Args, IntoArgs};
+
+    fn request(id: CallId, args: Args) -> CallRequest {
+        CallRequest {
+            id,
+            method: "add".to_owned(),
+            args,
+            candidates: Vec::new(),
+            timeout: Duration::from_secs(1),
+            stream: false,
+        }
+    }
+
+    fn outcome(body: &str) -> Outcome {
+        Outcome {
+            result: Ok(Document::of_text(body)),
+            peer: None,
+            sent: String::new(),
+            reply_bytes: body.len(),
+            timing: None,
+            elapsed: Duration::from_millis(1),
+            attempts: 1,
+            classic: false,
+        }
+    }
+
+    #[test]
+    fn the_history_is_bounded_in_calls_and_in_bytes() {
+        let mut calls = Calls::default();
+        for _ in 0..MAX_CALLS + 5 {
+            let id = calls.next_id();
+            calls.begin(request(id, Args::none()), Instant::now(), 0);
+        }
+        assert_eq!(calls.len(), MAX_CALLS);
+        let big = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES / 2));
+        let ids: Vec<_> = calls.visible().iter().take(3).map(|call| call.request.id).collect();
+        for id in ids {
+            calls.end(id, outcome(&big));
+        }
+        assert!(calls.body_bytes <= MAX_BODY_BYTES || calls.len() == 1);
+        assert!(calls.shown.is_none_or(|id| calls.get(id).is_some()));
+    }
+
+    #[test]
+    fn an_outcome_counts_once() {
+        let mut calls = Calls::default();
+        let id = calls.next_id();
+        calls.begin(request(id, (1,).into_args().unwrap()), Instant::now(), 0);
+        calls.end(id, outcome("1"));
+        calls.end(id, outcome("2"));
+        assert_eq!(calls.shown_call().unwrap().summary(), ("1".to_owned(), Some(true)));
+        assert_eq!(calls.latencies("add", 9).len(), 1);
+    }
+
+    #[test]
+    fn arguments_are_shown_on_one_line() {
+        let both = Args::from_values(
+            &[serde_json::json!(1)],
+            serde_json::json!({"c": 2}).as_object().unwrap(),
+        );
+        let call = |args| {
+            let mut calls = Calls::default();
+            calls.begin(request(1, args), Instant::now(), 0);
+            calls.shown_call().unwrap().arguments()
+        };
+        assert_eq!(call(Args::none()), "");
+        assert_eq!(call(both), r#"1 {"c":2}"#);
+    }
+}

@@ -1,0 +1,71 @@
+//! What happened to instances and registry: a bounded list, newest first on the screen.
+
+use std::collections::VecDeque;
+
+/// How many events are kept.
+pub const MAX_EVENTS: usize = 1_000;
+
+/// What kind of event, which decides glyph and colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// Something got better, or came.
+    Good,
+    /// Something is doubtful.
+    Warning,
+    /// Something was lost.
+    Bad,
+    /// Neither.
+    Neutral,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Local wall time, milliseconds.
+    pub wall_ms: u64,
+    /// What kind.
+    pub kind: EventKind,
+    /// One word.
+    pub word: &'static str,
+    /// Whom it concerns.
+    pub subject: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// The events, oldest first.
+#[derive(Debug, Default)]
+pub struct Events {
+    list: VecDeque<Event>,
+    /// Rows scrolled away at the top (the newest).
+    pub top: usize,
+}
+
+impl Events {
+    /// Adds one; the oldest goes when there are too many.
+    pub fn push(&mut self, event: Event) {
+        if self.list.len() == MAX_EVENTS {
+            self.list.pop_front();
+        }
+        self.list.push_back(event);
+        if self.top > 0 {
+            // A reader who scrolled away stays where they are.
+            self.top = (self.top + 1).min(self.list.len().saturating_sub(1));
+        }
+    }
+
+    /// Newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Event> {
+        self.list.iter().rev()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}

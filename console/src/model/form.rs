@@ -1,0 +1,339 @@
+//! A call being filled in: a typed field per parameter, built from what discovery says of it.
+
+mod kind;
+
+pub use kind::Kind;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::signature::{Parameter, Signature};
+use serde_json::{Map, Value};
+use tui_input::Input;
+
+/// The timeouts offered, the first is the default.
+pub const TIMEOUTS: [Duration; 5] = [
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
+
+/// One form per method, so that what was typed is still there on return.
+#[derive(Debug, Default)]
+pub struct Forms {
+    forms: BTreeMap<String, Form>,
+    /// The method whose form is on the screen.
+    pub current: Option<String>,
+}
+
+impl Forms {
+    /// Opens the form of a method, as it was left.
+    pub fn open(&mut self, signature: &Signature) -> &mut Form {
+        self.current = Some(signature.name.clone());
+        let form = self
+            .forms
+            .entry(signature.name.clone())
+            .or_insert_with(|| Form::new(signature.clone()));
+        if form.signature != *signature {
+            *form = Form::new(signature.clone());
+        }
+        form
+    }
+
+    /// The form on the screen.
+    pub fn get(&self) -> Option<&Form> {
+        self.forms.get(self.current.as_deref()?)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self) -> Option<&mut Form> {
+        self.forms.get_mut(self.current.as_deref()?)
+    }
+
+    /// An instance is gone: forms aimed at it go anywhere again.
+    pub fn forget(&mut self, key: &InstanceKey) {
+        for form in self.forms.values_mut() {
+            if form.target.as_ref() == Some(key) {
+                form.target = None;
+            }
+        }
+    }
+}
+
+/// A call being filled in.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// The method.
+    pub signature: Signature,
+    /// One per parameter.
+    pub fields: Vec<Field>,
+    /// Which field has the focus.
+    pub focus: usize,
+    /// Whether keys go into the field.
+    pub editing: bool,
+    /// One instance, or any that has the method.
+    pub target: Option<InstanceKey>,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// One parameter being filled in.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// What it is for.
+    pub parameter: Parameter,
+    /// What it takes.
+    pub kind: Kind,
+    /// What was typed.
+    pub input: Input,
+    /// Whether anything was ever typed.
+    pub touched: bool,
+    /// What the last attempt to send found wrong.
+    pub error: Option<String>,
+}
+
+/// What would be sent for a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sent {
+    /// Nothing: the server takes its default.
+    Omitted,
+    /// This value.
+    Value(Value),
+    /// It cannot be sent like this.
+    Wrong(String),
+}
+
+impl Form {
+    /// An untouched form.
+    pub fn new(signature: Signature) -> Self {
+        let field = |parameter: &Parameter| Field {
+            kind: Kind::of(&parameter.schema),
+            parameter: parameter.clone(),
+            input: Input::default(),
+            touched: false,
+            error: None,
+        };
+        Self {
+            fields: signature.parameters.iter().map(field).collect(),
+            signature,
+            focus: 0,
+            editing: true,
+            target: None,
+            timeout: TIMEOUTS[0],
+        }
+    }
+
+    /// The field with the focus.
+    pub fn focused(&mut self) -> Option<&mut Field> {
+        self.fields.get_mut(self.focus)
+    }
+
+    /// Whether keys go into a field.
+    pub fn is_typing(&self) -> bool {
+        self.editing && !self.fields.is_empty()
+    }
+
+    /// Every field back to its default.
+    pub fn reset(&mut self) {
+        for field in &mut self.fields {
+            field.input.reset();
+            (field.touched, field.error) = (false, None);
+        }
+        self.focus = 0;
+    }
+
+    /// The next timeout on offer.
+    pub fn next_timeout(&mut self) {
+        let at = TIMEOUTS.iter().position(|timeout| *timeout == self.timeout);
+        self.timeout = TIMEOUTS[at.map_or(0, |at| (at + 1) % TIMEOUTS.len())];
+    }
+
+    /// The arguments as they would be sent: required ones by place, others by name. A field in
+    /// error is left out.
+    pub fn preview(&self) -> Args {
+        let (mut positional, mut keyword) = (Vec::new(), Map::new());
+        for field in &self.fields {
+            if let Sent::Value(value) = field.sent() {
+                if field.parameter.is_required() {
+                    positional.push(value);
+                } else {
+                    keyword.insert(field.parameter.name.clone(), value);
+                }
+            }
+        }
+        Args::from_values(&positional, &keyword)
+    }
+
+    /// The arguments, or errors on their fields; the first wrong field gets the focus.
+    pub fn arguments(&mut self) -> Option<Args> {
+        let mut wrong = None;
+        for (at, field) in self.fields.iter_mut().enumerate() {
+            field.error = match field.sent() {
+                Sent::Wrong(error) => {
+                    wrong.get_or_insert(at);
+                    Some(error)
+                }
+                Sent::Omitted | Sent::Value(_) => None,
+            };
+        }
+        if let Some(at) = wrong {
+            (self.focus, self.editing) = (at, true);
+            return None;
+        }
+        Some(self.preview())
+    }
+
+    /// Fills fields from pasted JSON: an object of arguments by name, an array by place, or a
+    /// whole request. Whether it was understood.
+    pub fn fill(&mut self, text: &str) -> bool {
+        let Ok(value) = serde_json::from_str::<Value>(text) else { return false };
+        let is_request = value.get("method_name").is_some();
+        let (by_place, by_name) = match &value {
+            Value::Object(request) if is_request => {
+                (request.get("method_args").cloned(), request.get("method_kwargs").cloned())
+            }
+            Value::Array(_) => (Some(value), None),
+            Value::Object(_) => (None, Some(value)),
+            _ => return false,
+        };
+        let mut any = false;
+        for (at, field) in self.fields.iter_mut().enumerate() {
+            let given = by_name
+                .as_ref()
+                .and_then(|names| names.get(&field.parameter.name))
+                .or_else(|| by_place.as_ref().and_then(|places| places.get(at)));
+            if let Some(given) = given {
+                field.set(given);
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+impl Field {
+    /// What would be sent.
+    pub fn sent(&self) -> Sent {
+        let text = self.input.value();
+        let empty = text.trim().is_empty();
+        let takes_empty_text = self.kind == Kind::Text && self.touched;
+        if empty && !takes_empty_text {
+            return if self.parameter.is_required() {
+                Sent::Wrong("required".to_owned())
+            } else {
+                Sent::Omitted
+            };
+        }
+        match self.kind.parse(text) {
+            Ok(value) => Sent::Value(value),
+            Err(error) => Sent::Wrong(error),
+        }
+    }
+
+    /// Whether what is typed so far is worth a warning already: not while it is untouched.
+    pub fn complaint(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.clone());
+        }
+        match self.sent() {
+            Sent::Wrong(error) if self.touched && !self.input.value().is_empty() => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Puts a value into the field, as if it had been typed.
+    pub fn set(&mut self, value: &Value) {
+        let text = match value {
+            Value::String(text) if self.kind.takes_bare_text(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.input = Input::new(text);
+        (self.touched, self.error) = (true, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn add() -> Form {
+        let number = || json!({"type": "number"});
+        Form::new(Signature {
+            name: "add".to_owned(),
+            parameters: vec![
+                Parameter::required("a", number()),
+                Parameter::required("b", number()),
+                Parameter::optional("c", number(), json!(10)),
+            ],
+            ..Signature::default()
+        })
+    }
+
+    fn type_into(form: &mut Form, field: usize, text: &str) {
+        form.fields[field].input = Input::new(text.to_owned());
+        form.fields[field].touched = true;
+    }
+
+    #[test]
+    fn a_default_is_omitted_unless_touched() {
+        let mut form = add();
+        type_into(&mut form, 0, "1");
+        type_into(&mut form, 1, "2");
+        let args = form.arguments().unwrap();
+        assert_eq!((args.positional(), args.keyword()), ("[1,2]", "{}"));
+        type_into(&mut form, 2, "5");
+        let args = form.arguments().unwrap();
+        assert_eq!((args.positional(), args.keyword()), ("[1,2]", r#"{"c":5}"#));
+        type_into(&mut form, 2, "");
+        assert_eq!(form.fields[2].sent(), Sent::Omitted);
+    }
+
+    #[test]
+    fn an_error_stands_on_its_own_field_and_takes_the_focus() {
+        let mut form = add();
+        type_into(&mut form, 0, "1");
+        type_into(&mut form, 1, "two");
+        assert_eq!(form.arguments(), None);
+        assert_eq!(form.focus, 1);
+        assert!(form.fields[0].error.is_none());
+        assert!(form.fields[1].error.is_some());
+    }
+
+    #[test]
+    fn a_missing_required_field_is_no_complaint_before_sending() {
+        let mut form = add();
+        assert_eq!(form.fields[0].complaint(), None);
+        form.arguments();
+        assert_eq!(form.fields[0].complaint().as_deref(), Some("required"));
+    }
+
+    #[test]
+    fn pasted_json_fills_the_form() {
+        for text in [
+            r#"{"a": 1, "b": 2, "c": 3}"#,
+            "[1, 2, 3]",
+            r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{"c":3}}"#,
+        ] {
+            let mut form = add();
+            assert!(form.fill(text), "{text}");
+            let values: Vec<_> = form.fields.iter().map(|field| field.input.value()).collect();
+            assert_eq!(values, ["1", "2", "3"], "{text}");
+        }
+        assert!(!add().fill("hello"));
+        assert!(!add().fill(r#"{"x": 1}"#));
+    }
+
+    #[test]
+    fn what_was_typed_is_still_there_on_return() {
+        let mut forms = Forms::default();
+        let signature = add().signature;
+        type_into(forms.open(&signature), 0, "7");
+        forms.open(&Signature::default());
+        assert_eq!(forms.open(&signature).fields[0].input.value(), "7");
+    }
+}

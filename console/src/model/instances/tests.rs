@@ -1,0 +1,109 @@
+use super::*;
+use rpc_wire::instance::InstanceState;
+
+fn record(port: u16, age_ms: u64) -> InstanceRecord {
+    InstanceRecord {
+        instance: Instance::new("127.0.0.1", port),
+        age_ms,
+        ttl_ms: 10_000,
+        registered_ms_ago: 60_000,
+        heartbeats: 3,
+        state: InstanceState::Up,
+        incarnation: None,
+    }
+}
+
+fn order(table: &Instances, now: Instant) -> Vec<u16> {
+    table.visible(now, true).iter().map(|row| row.key.port).collect()
+}
+
+#[test]
+fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
+    let (mut table, start) = (Instances::default(), Instant::now());
+    let after = |ms| start + Duration::from_millis(ms);
+    table.snapshot(vec![record(1, 0)], start);
+    let key = record(1, 0).instance.key();
+    let word = |table: &Instances, now| table.get(&key).map(|row| row.word(now, true));
+    assert_eq!(word(&table, after(6_900)), Some("up"));
+    assert!(matches!(table.pass(after(7_000), true)[..], [Change::Late(..)]));
+    assert_eq!(word(&table, after(7_000)), Some("late"));
+    assert!(table.pass(after(8_000), true).is_empty(), "late is told once");
+    assert!(matches!(table.gone(&key, Gone::Expired, after(12_000)), Some(Change::Went(..))));
+    assert_eq!(table.gone(&key, Gone::Expired, after(12_000)), None);
+    table.pass(after(17_900), true);
+    assert_eq!(word(&table, after(17_900)), Some("gone"));
+    table.pass(after(18_000), true);
+    assert_eq!(word(&table, after(18_000)), None);
+}
+
+#[test]
+fn without_a_registry_nobody_is_judged_and_the_last_word_is_kept() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    table.snapshot(vec![record(1, 0), record(2, 8_000)], now);
+    table.pass(now, true);
+    let later = now + Duration::from_secs(60);
+    assert!(table.pass(later, false).is_empty());
+    let words: Vec<_> =
+        table.visible(later, false).iter().map(|row| row.word(later, false)).collect();
+    assert_eq!(words, ["was up", "was late"]);
+}
+
+#[test]
+fn a_beat_after_a_late_one_is_a_recovery() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    table.snapshot(vec![record(1, 8_000)], now);
+    table.pass(now, true);
+    let key = record(1, 0).instance.key();
+    table.beats(vec![Beat { key: key.clone(), age_ms: 10, heartbeats: 4 }], now);
+    assert_eq!(table.pass(now, true), [Change::Recovered(key.clone())]);
+    assert_eq!(table.get(&key).unwrap().intervals.len(), 1);
+}
+
+#[test]
+fn the_selection_follows_its_instance_through_sort_filter_and_refresh() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    table.snapshot(vec![record(1, 3_000), record(2, 2_000), record(3, 1_000)], now);
+    table.keep_selection(now, true);
+    table.step(Step::Last, 10, now, true);
+    assert_eq!(table.selected.as_ref().unwrap().port, 3);
+    table.sort = Column::Beat;
+    assert_eq!(order(&table, now), [3, 2, 1]);
+    assert_eq!(table.selected.as_ref().unwrap().port, 3);
+    table.filter = Input::new(":1".to_owned());
+    table.keep_selection(now, true);
+    assert_eq!(order(&table, now), [1]);
+    assert_eq!(table.selected.as_ref().unwrap().port, 1);
+}
+
+#[test]
+fn when_the_selected_row_goes_its_neighbour_is_selected() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    table.snapshot(vec![record(1, 0), record(2, 0), record(3, 0)], now);
+    table.selected = Some(record(2, 0).instance.key());
+    table.gone(&record(2, 0).instance.key(), Gone::Unregistered, now);
+    table.pass(now + LINGER, true);
+    assert_eq!(table.selected.as_ref().unwrap().port, 3);
+}
+
+#[test]
+fn addresses_are_ordered_as_numbers() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    let at = |host: &str| {
+        let mut record = record(80, 0);
+        record.instance.host = host.to_owned();
+        record
+    };
+    table.snapshot(vec![at("10.0.0.10"), at("10.0.0.9"), record(8089, 0), record(80, 0)], now);
+    let shown: Vec<_> = table.visible(now, true).iter().map(|row| row.key.to_string()).collect();
+    assert_eq!(shown, ["10.0.0.9:80", "10.0.0.10:80", "127.0.0.1:80", "127.0.0.1:8089"]);
+}
+
+#[test]
+fn an_older_registrys_list_has_no_ages_and_nobody_is_late() {
+    let (mut table, now) = (Instances::default(), Instant::now());
+    let changes = table.list(vec![Instance::new("h", 1)], now);
+    assert!(matches!(changes[..], [Change::Came(_)]));
+    let later = now + Duration::from_secs(100);
+    assert!(table.pass(later, true).is_empty());
+    assert!(matches!(table.list(Vec::new(), later)[..], [Change::Went(..)]));
+}

@@ -1,0 +1,212 @@
+//! The methods of all instances in one list, and who lacks which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::signature::Signature;
+use tui_input::Input;
+
+use super::scroll::Step;
+
+/// A method, and who has it.
+#[derive(Debug, Clone)]
+pub struct Method {
+    /// What discovery lists of it (the first instance's word counts).
+    pub signature: Signature,
+    /// The instances that have it.
+    pub on: BTreeSet<InstanceKey>,
+}
+
+/// The methods of all instances.
+#[derive(Debug, Default)]
+pub struct Methods {
+    catalogue: BTreeMap<InstanceKey, Vec<Signature>>,
+    /// Why the methods of an instance are not known.
+    pub errors: BTreeMap<InstanceKey, String>,
+    union: BTreeMap<String, Method>,
+    /// Only the methods of this instance are listed.
+    pub scope: Option<InstanceKey>,
+    /// Which method is selected.
+    pub selected: Option<String>,
+    /// What names must contain, loosely.
+    pub filter: Input,
+    /// First visible row.
+    pub top: usize,
+}
+
+impl Methods {
+    /// An instance told its methods.
+    pub fn learn(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
+        self.errors.remove(&key);
+        self.catalogue.insert(key, signatures);
+        self.rebuild();
+    }
+
+    /// An instance did not tell its methods.
+    pub fn fail(&mut self, key: InstanceKey, error: String) {
+        self.errors.insert(key, error);
+    }
+
+    /// An instance is gone.
+    pub fn forget(&mut self, key: &InstanceKey) {
+        self.errors.remove(key);
+        if self.scope.as_ref() == Some(key) {
+            self.scope = None;
+        }
+        if self.catalogue.remove(key).is_some() {
+            self.rebuild();
+        }
+    }
+
+    fn rebuild(&mut self) {
+        self.union.clear();
+        for (key, signatures) in &self.catalogue {
+            for signature in signatures {
+                let entry = self.union.entry(signature.name.clone()).or_insert_with(|| Method {
+                    signature: signature.clone(),
+                    on: BTreeSet::new(),
+                });
+                entry.on.insert(key.clone());
+            }
+        }
+    }
+
+    /// The method of that name.
+    pub fn get(&self, name: &str) -> Option<&Method> {
+        self.union.get(name)
+    }
+
+    /// Every method, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Method> {
+        self.union.values()
+    }
+
+    /// Whether no method is known.
+    pub fn is_empty(&self) -> bool {
+        self.union.is_empty()
+    }
+
+    /// How many instances told their methods.
+    pub fn known_instances(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// Methods that most instances have and `key` lacks: likely a forgotten update.
+    pub fn lacking(&self, key: &InstanceKey) -> Vec<&str> {
+        let all = self.catalogue.len();
+        if !self.catalogue.contains_key(key) || all < 2 {
+            return Vec::new();
+        }
+        let lacks = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
+        self.union.values().filter(lacks).map(|m| m.signature.name.as_str()).collect()
+    }
+
+    /// The methods that pass scope and filter: by name, or best match first.
+    pub fn visible(&self) -> Vec<&Method> {
+        let in_scope =
+            |method: &&Method| self.scope.as_ref().is_none_or(|key| method.on.contains(key));
+        let filter = self.filter.value().trim();
+        if filter.is_empty() {
+            return self.union.values().filter(in_scope).collect();
+        }
+        let mut ranked: Vec<_> =
+            fuzzy(filter, self.union.values().filter(in_scope), |method| &method.signature.name);
+        ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        ranked.into_iter().map(|(_, method)| method).collect()
+    }
+
+    /// The selected method, if it is visible.
+    pub fn selected_method(&self) -> Option<&Method> {
+        self.union.get(self.selected.as_deref()?)
+    }
+
+    /// Moves the selection.
+    pub fn step(&mut self, step: Step, height: usize) {
+        let visible = self.visible();
+        let at = self.selected_index(&visible).unwrap_or(0);
+        let to =
+            if self.selected_index(&visible).is_none() { 0 } else { step.from(at, visible.len()) };
+        let selected = visible.get(to).map(|method| method.signature.name.clone());
+        let top = super::scroll::keep_visible(self.top, to, height, visible.len());
+        (self.selected, self.top) = (selected, top);
+    }
+
+    /// The place of the selection in `visible`.
+    pub fn selected_index(&self, visible: &[&Method]) -> Option<usize> {
+        let name = self.selected.as_deref()?;
+        visible.iter().position(|method| method.signature.name == name)
+    }
+
+    /// Makes sure that something visible is selected; `best` prefers the best match.
+    pub fn keep_selection(&mut self, best: bool) {
+        let visible = self.visible();
+        if best || self.selected_index(&visible).is_none() {
+            self.selected = visible.first().map(|method| method.signature.name.clone());
+        }
+    }
+}
+
+/// Those of `items` that match `pattern` loosely, with a score: higher is better.
+pub fn fuzzy<'a, T: 'a>(
+    pattern: &str,
+    items: impl Iterator<Item = T>,
+    text: impl Fn(&T) -> &str,
+) -> Vec<(u32, T)> {
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(pattern, CaseMatching::Ignore, Normalization::Smart);
+    let mut buffer = Vec::new();
+    items
+        .filter_map(|item| {
+            let score = pattern.score(Utf32Str::new(text(&item), &mut buffer), &mut matcher)?;
+            Some((score, item))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature(name: &str) -> Signature {
+        Signature { name: name.to_owned(), ..Signature::default() }
+    }
+
+    fn key(port: u16) -> InstanceKey {
+        rpc_wire::instance::Instance::new("h", port).key()
+    }
+
+    fn three() -> Methods {
+        let mut methods = Methods::default();
+        methods.learn(key(1), vec![signature("add"), signature("square")]);
+        methods.learn(key(2), vec![signature("add"), signature("square")]);
+        methods.learn(key(3), vec![signature("add"), signature("own")]);
+        methods
+    }
+
+    #[test]
+    fn the_list_is_the_union_and_knows_who_lacks_what() {
+        let methods = three();
+        assert_eq!(methods.all().count(), 3);
+        assert_eq!(methods.lacking(&key(3)), ["square"]);
+        assert!(methods.lacking(&key(1)).is_empty(), "own is a speciality, not a gap");
+    }
+
+    #[test]
+    fn a_scope_shows_one_instance_and_ends_with_it() {
+        let mut methods = three();
+        methods.scope = Some(key(3));
+        assert_eq!(methods.visible().len(), 2);
+        methods.forget(&key(3));
+        assert_eq!((methods.scope.clone(), methods.visible().len()), (None, 2));
+    }
+
+    #[test]
+    fn the_best_match_comes_first() {
+        let mut methods = three();
+        methods.filter = Input::new("sq".to_owned());
+        methods.keep_selection(true);
+        assert_eq!(methods.selected.as_deref(), Some("square"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The palette: every command, method and instance by name; or a call, typed as on a shell.
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+use serde_json::{Map, Value};
+use tui_input::Input;
+
+use super::Model;
+use super::methods::fuzzy;
+use crate::action::{Action, BINDINGS, Context};
+
+/// What is typed, and which entry is selected.
+#[derive(Debug, Default)]
+pub struct Palette {
+    /// What is typed.
+    pub input: Input,
+    /// The selected entry.
+    pub selected: usize,
+}
+
+/// Something the palette offers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// Send this call.
+    Call(String, Args),
+    /// Open the form of a method.
+    Method(String, String),
+    /// Select an instance.
+    Instance(InstanceKey),
+    /// Do this: key and help from the table.
+    Action(Action, String, &'static str),
+}
+
+impl Entry {
+    /// What it is called.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Call(method, args) => {
+                let text = format!("call {method} {}", args.positional());
+                if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
+            }
+            Self::Method(name, doc) if doc.is_empty() => format!("method {name}"),
+            Self::Method(name, doc) => format!("method {name} · {doc}"),
+            Self::Instance(key) => format!("instance {key}"),
+            Self::Action(_, _, help) => (*help).to_owned(),
+        }
+    }
+}
+
+/// What the palette offers for what is typed, best first.
+pub fn entries(model: &Model, palette: &Palette) -> Vec<Entry> {
+    let typed = palette.input.value().trim_start();
+    let mut entries = Vec::new();
+    if let Some((method, rest)) = typed.split_once(char::is_whitespace)
+        && model.methods.get(method).is_some()
+    {
+        entries.push(Entry::Call(method.to_owned(), arguments(rest)));
+        return entries;
+    }
+    let contexts = [Context::of(model.focus()), Context::Everywhere];
+    let actions = BINDINGS
+        .iter()
+        .filter(|row| row.is_command() && contexts.contains(&row.context))
+        .filter(|row| crate::update::unavailable(model, row.action).is_none())
+        .map(|row| {
+            let keys: Vec<_> = row.keys.iter().map(ToString::to_string).collect();
+            Entry::Action(row.action, keys.join(" "), row.help)
+        });
+    let methods = model.methods.all().map(|method| {
+        let summary = method.signature.doc.lines().next().unwrap_or_default().to_owned();
+        Entry::Method(method.signature.name.clone(), summary)
+    });
+    let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
+    instances.sort();
+    entries.extend(actions);
+    entries.extend(methods);
+    entries.extend(instances.into_iter().map(Entry::Instance));
+    let typed = typed.trim_end();
+    if typed.is_empty() {
+        return entries;
+    }
+    let labelled = entries.into_iter().map(|entry| (entry.label(), entry));
+    let mut ranked = fuzzy(typed, labelled, |(label, _)| label);
+    ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    ranked.into_iter().map(|(_, (_, entry))| entry).collect()
+}
+
+/// Arguments as on a shell: JSON where it parses as JSON, else text; `key=value` is a keyword.
+pub fn arguments(text: &str) -> Args {
+    let (mut positional, mut keyword) = (Vec::new(), Map::new());
+    for word in words(text) {
+        let value =
+            |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
+        match word.split_once('=').filter(|(key, _)| is_name(key)) {
+            Some((key, text)) => {
+                keyword.insert(key.to_owned(), value(text));
+            }
+            None => positional.push(value(&word)),
+        }
+    }
+    Args::from_values(&positional, &keyword)
+}
+
+fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Splits at blanks, except inside JSON strings and brackets. Double quotes stay, since they are
+/// JSON; single quotes go, as on a shell.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    let (mut depth, mut quote, mut escaped, mut any) = (0usize, None, false, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some('\''), '\'') => quote = None,
+            (Some('"'), '"') if !escaped => {
+                quote = None;
+                word.push(c);
+            }
+            (Some(_), _) => word.push(c),
+            (None, '\'') if depth == 0 => (quote, any) = (Some('\''), true),
+            (None, c) if c.is_whitespace() && depth == 0 => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            (None, c) => {
+                match c {
+                    '"' => quote = Some('"'),
+                    '[' | '{' => depth += 1,
+                    ']' | '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                word.push(c);
+            }
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    if any || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, positional: &str, keyword: &str) {
+        let args = arguments(text);
+        assert_eq!((args.positional(), args.keyword()), (positional, keyword), "{text}");
+    }
+
+    #[test]
+    fn arguments_are_json_where_they_parse_and_text_elsewhere() {
+        check("1 2 c=3", "[1,2]", r#"{"c":3}"#);
+        check("-1.5 true null hello", r#"[-1.5,true,null,"hello"]"#, "{}");
+        check(r#"[1, 2] {"a": "b c"}"#, r#"[[1,2],{"a":"b c"}]"#, "{}");
+        check(r#""two words" 'three more words'"#, r#"["two words","three more words"]"#, "{}");
+        check("name='a b' 1=2", r#"["1=2"]"#, r#"{"name":"a b"}"#);
+        check("  ''  ", r#"[""]"#, "{}");
+        check(r#""a\" b" [1"#, r#"["a\" b","[1"]"#, "{}");
+        check("", "[]", "{}");
+    }
+}

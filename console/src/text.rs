@@ -1,0 +1,188 @@
+//! Text for a screen: strangers' characters made safe, cells counted, numbers made short.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The text with everything that could steer a terminal or hide from the eye escaped: control
+/// characters, direction overrides, characters without width.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if is_unsafe(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// How many cells the text takes.
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// The text cut to at most `cells` cells, with `…` where something was cut.
+pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
+    if width(text) <= cells {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let w = c.width().unwrap_or(0);
+        if used + w + 1 > cells {
+            break;
+        }
+        used += w;
+        out.push(c);
+    }
+    if cells > 0 {
+        out.push('…');
+    }
+    Cow::Owned(out)
+}
+
+/// Cut or padded on the right to exactly `cells` cells.
+pub fn left(text: &str, cells: usize) -> String {
+    let text = cut(text, cells);
+    let pad = cells.saturating_sub(width(&text));
+    format!("{text}{}", " ".repeat(pad))
+}
+
+/// Cut or padded on the left to exactly `cells` cells.
+pub fn right(text: &str, cells: usize) -> String {
+    let text = cut(text, cells);
+    let pad = cells.saturating_sub(width(&text));
+    format!("{}{text}", " ".repeat(pad))
+}
+
+/// The text broken into pieces of at most `cells` cells; at least one piece.
+pub fn pieces(text: &str, cells: usize) -> Vec<String> {
+    let mut out = vec![String::new()];
+    let mut used = 0;
+    for c in text.chars() {
+        let w = c.width().unwrap_or(0);
+        if used + w > cells && used > 0 {
+            out.push(String::new());
+            used = 0;
+        }
+        used += w;
+        if let Some(last) = out.last_mut() {
+            last.push(c);
+        }
+    }
+    out
+}
+
+/// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds once above ten.
+pub fn age(age: Duration) -> String {
+    let s = age.as_secs();
+    match s {
+        0..=9 => format!("{s}.{}s", age.subsec_millis() / 100),
+        10..=119 => format!("{s}s"),
+        120..=3599 => format!("{}m", s / 60),
+        3600..=86_399 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+/// A duration in whole seconds below two minutes, then as [`age`]: for countdowns and outages.
+pub fn seconds(duration: Duration) -> String {
+    if duration.as_secs() < 10 { format!("{}s", duration.as_secs()) } else { age(duration) }
+}
+
+/// A latency: `0.42ms`, `4.1ms`, `120ms`, `1.24s`.
+pub fn latency(latency: Duration) -> String {
+    let ms = latency.as_secs_f64() * 1000.0;
+    match ms {
+        ..0.995 => format!("{ms:.2}ms"),
+        ..9.95 => format!("{ms:.1}ms"),
+        ..999.5 => format!("{ms:.0}ms"),
+        _ => format!("{:.2}s", ms / 1000.0),
+    }
+}
+
+/// A size: `58 B`, `1.2 KiB`, `3.4 MiB`.
+pub fn bytes(bytes: usize) -> String {
+    const KIB: f64 = 1024.0;
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let b = bytes as f64;
+    match bytes {
+        0..=1023 => format!("{bytes} B"),
+        1024..=1_048_575 => format!("{:.1} KiB", b / KIB),
+        _ => format!("{:.1} MiB", b / KIB / KIB),
+    }
+}
+
+/// Values as a row of small bars, scaled to the largest.
+pub fn sparkline(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let top = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let bar = |value: &f64| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
+        let step = (value / top * 7.0).round().clamp(0.0, 7.0) as usize;
+        BARS.get(step).copied().unwrap_or('█')
+    };
+    values.iter().map(bar).collect()
+}
+
+/// `14:02` of milliseconds since 1970, in whatever zone they were shifted to.
+pub fn hour_minute(wall_ms: u64) -> String {
+    let minutes = wall_ms / 60_000;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
+}
+
+/// `14:02:09`.
+pub fn hour_minute_second(wall_ms: u64) -> String {
+    format!("{}:{:02}", hour_minute(wall_ms), wall_ms / 1000 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_steer_the_terminal_is_escaped() {
+        assert_eq!(
+            printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
+            "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"
+        );
+        assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn wide_characters_take_two_cells() {
+        assert_eq!(cut("漢字漢字", 5), "漢字…");
+        assert_eq!(left("漢", 4), "漢  ");
+        assert_eq!(cut("abc", 0), "");
+        assert_eq!(pieces("漢字ab", 3), ["漢", "字a", "b"]);
+    }
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        let ms = Duration::from_millis;
+        assert_eq!(
+            [ms(1234), ms(45_000), ms(130_000), ms(7_980_000)].map(age),
+            ["1.2s", "45s", "2m", "2h13m"]
+        );
+        assert_eq!(
+            [ms(0), ms(4), ms(120), ms(1240)].map(latency),
+            ["0.00ms", "4.0ms", "120ms", "1.24s"]
+        );
+        assert_eq!([58, 1_300, 3_500_000].map(bytes), ["58 B", "1.3 KiB", "3.3 MiB"]);
+        assert_eq!(hour_minute_second(50_529_000), "14:02:09");
+    }
+}

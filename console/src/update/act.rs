@@ -1,0 +1,448 @@
+//! What each action does.
+
+use super::{Effects, press, resume, send};
+use crate::action::Action;
+use crate::message::{DemoCommand, Effect, Now};
+use crate::model::palette::{Entry, Palette, entries};
+use crate::model::scroll::Step;
+use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab, form::TIMEOUTS};
+use crate::text;
+
+/// Why an action cannot be done now; `None` when it can.
+pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
+    let only_demo = || model.demo.is_none().then_some("only in the demo (rpc-console --demo)");
+    match action {
+        Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
+        Action::OpenInstance | Action::LogsOf if model.instances.selected.is_none() => {
+            Some("no instance is selected")
+        }
+        Action::OpenMethod if model.methods.selected_method().is_none() => {
+            Some("no method is selected")
+        }
+        Action::Send | Action::NextTarget | Action::NextTimeout | Action::ResetForm
+            if model.forms.get().is_none() =>
+        {
+            Some("no method is chosen")
+        }
+        Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll
+            if model.calls.shown_call().and_then(|call| call.document()).is_none() =>
+        {
+            Some("there is no result to fold")
+        }
+        Action::OpenCall | Action::Replay if model.calls.is_empty() => Some("no call was made yet"),
+        _ => None,
+    }
+}
+
+pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    let pane = model.focus();
+    let page = isize::try_from(model.height(pane)).unwrap_or(10);
+    match action {
+        Action::Help => {
+            model.overlay = Some(Overlay::Help { filter: tui_input::Input::default(), top: 0 });
+        }
+        Action::Palette => model.overlay = Some(Overlay::Palette(Palette::default())),
+        Action::Back => back(model, effects),
+        Action::Escape => escape(model, now, effects),
+        Action::QuitNow => effects.push(Effect::Quit),
+        Action::Suspend => effects.push(Effect::Suspend),
+        Action::Repaint => effects.push(Effect::Repaint),
+        Action::ViewInstances => show(model, View::Instances),
+        Action::ViewMethods => show(model, View::Methods),
+        Action::ViewHistory => show(model, View::History),
+        Action::ViewLogs => show(model, View::Logs),
+        Action::LastView => show(model, model.last_view),
+        Action::NextPane => next_pane(model, 1),
+        Action::PreviousPane => next_pane(model, -1),
+        Action::FullScreen => model.full_screen = !model.full_screen,
+        Action::Pause if model.held.is_some() => resume(model, now, effects),
+        Action::Pause => model.held = Some(Held { since: now, waiting: Default::default() }),
+        Action::ToggleMouse => {
+            model.mouse = !model.mouse;
+            effects.push(Effect::Mouse(model.mouse));
+            let word = if model.mouse { "on" } else { "off: the terminal selects text" };
+            model.say(format!("mouse {word}"), now);
+        }
+        Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => {
+            demo(model, action, now, effects);
+        }
+        Action::Up => step(model, pane, Step::By(-1), now),
+        Action::Down => step(model, pane, Step::By(1), now),
+        Action::PageUp => step(model, pane, Step::By(-page), now),
+        Action::PageDown => step(model, pane, Step::By(page), now),
+        Action::Top => step(model, pane, Step::First, now),
+        Action::Bottom => step(model, pane, Step::Last, now),
+        Action::Filter => model.filtering = model.filter().is_some(),
+        Action::Copy => copy(model, now, effects),
+        Action::OpenInstance => {
+            model.methods.scope.clone_from(&model.instances.selected);
+            model.methods.keep_selection(false);
+            show(model, View::Methods);
+            model.set_focus(Pane::Methods);
+        }
+        Action::LogsOf => {
+            let key = model.instances.selected.clone();
+            model.logs.source = key.map(crate::message::Source::Server);
+            model.logs.refilter();
+            model.logs.bottom = None;
+            show(model, View::Logs);
+        }
+        Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
+        Action::SortRight => model.instances.sort = model.instances.sort.step(1),
+        Action::SortInvert => model.instances.inverted = !model.instances.inverted,
+        Action::OpenMethod => open_method(model),
+        Action::Send => send::form(model, now, effects),
+        Action::NextField => next_field(model, 1),
+        Action::PreviousField => next_field(model, -1),
+        Action::EditField | Action::ResetForm | Action::NextTarget | Action::NextTimeout => {
+            form(model, action);
+        }
+        Action::Fold
+        | Action::Unfold
+        | Action::ToggleFold
+        | Action::FoldAll
+        | Action::PreviousTab
+        | Action::NextTab => response(model, action),
+        Action::Older | Action::Newer => {
+            let by = if action == Action::Older { -1 } else { 1 };
+            if !model.calls.step_shown(by) {
+                model.say("no further call", now);
+            }
+        }
+        Action::OpenCall => open_call(model),
+        Action::Replay => {
+            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
+            if let Some(id) = id {
+                send::replay(model, id, now, effects);
+            }
+        }
+        Action::Follow => model.logs.toggle_follow(),
+        Action::Wrap => model.logs.wrap = !model.logs.wrap,
+        Action::ShowTime => model.logs.time = !model.logs.time,
+        Action::LevelDown => model.logs.step_level(-1),
+        Action::LevelUp => model.logs.step_level(1),
+        Action::NextSource => model.logs.next_source(),
+        Action::Mark => model.logs.mark(now.wall_ms),
+        Action::Accept => accept(model, now, effects),
+        Action::Close => close(model),
+    }
+}
+
+/// Shows a view; what lies over it goes.
+pub(super) fn show(model: &mut Model, view: View) {
+    (model.overlay, model.filtering) = (None, false);
+    if model.view != view {
+        model.last_view = std::mem::replace(&mut model.view, view);
+        model.full_screen = false;
+    }
+}
+
+/// Moves in a pane.
+pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
+    if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
+        *top = step.from(*top, usize::MAX);
+        return;
+    }
+    if let Some(Overlay::Palette(palette)) = &model.overlay {
+        let to = step.from(palette.selected, entries(model, palette).len());
+        if let Some(Overlay::Palette(palette)) = &mut model.overlay {
+            palette.selected = to;
+        }
+        return;
+    }
+    let height = model.height(pane);
+    match pane {
+        Pane::Instances => {
+            let (at, live) = (model.shown_at(now).at, model.link.is_live());
+            model.instances.step(step, height, at, live);
+        }
+        Pane::Events => {
+            let rows = model.events.len().saturating_sub(height) + 1;
+            model.events.top = step.from(model.events.top, rows);
+        }
+        Pane::Methods => {
+            model.methods.step(step, height);
+            send::show_form(model);
+        }
+        Pane::Form => {}
+        Pane::Response => step_response(model, step, height),
+        Pane::History => {
+            let visible = model.calls.visible();
+            let is_selected =
+                |call: &&&crate::model::calls::Call| Some(call.request.id) == model.calls.selected;
+            let at = visible.iter().position(|call| is_selected(&call)).unwrap_or(0);
+            let to = step.from(at, visible.len());
+            let top =
+                crate::model::scroll::keep_visible(model.calls.top, to, height, visible.len());
+            let selected = visible.get(to).map(|call| call.request.id);
+            (model.calls.selected, model.calls.top) = (selected, top);
+        }
+        Pane::Logs => model.logs.step(step, height),
+    }
+}
+
+fn step_response(model: &mut Model, step: Step, height: usize) {
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    if call.tab != Tab::Body {
+        return;
+    }
+    let visible = call.folding.visible(document);
+    let at = visible.partition_point(|line| *line < call.folding.cursor);
+    let to = step.from(at, visible.len());
+    call.folding.cursor = visible.get(to).copied().unwrap_or(0);
+    call.folding.top =
+        crate::model::scroll::keep_visible(call.folding.top, to, height, visible.len());
+}
+
+fn next_pane(model: &mut Model, by: isize) {
+    let panes: Vec<Pane> = model
+        .view
+        .panes()
+        .iter()
+        .copied()
+        .filter(|pane| *pane != Pane::Events || model.shows_events())
+        .collect();
+    let at = panes.iter().position(|pane| *pane == model.focus()).unwrap_or(0);
+    let to = at.saturating_add(panes.len()).saturating_add_signed(by) % panes.len().max(1);
+    let Some(pane) = panes.get(to).copied() else { return };
+    model.set_focus(pane);
+    if pane == Pane::Form
+        && let Some(form) = model.forms.get_mut()
+    {
+        form.editing = true;
+        form.focus = if by > 0 { 0 } else { form.fields.len().saturating_sub(1) };
+    }
+}
+
+fn next_field(model: &mut Model, by: isize) {
+    let Some(form) = model.forms.get_mut() else { return next_pane(model, by) };
+    match form.focus.checked_add_signed(by).filter(|to| *to < form.fields.len()) {
+        Some(to) => (form.focus, form.editing) = (to, true),
+        None => next_pane(model, by),
+    }
+}
+
+fn open_method(model: &mut Model) {
+    let Some(method) = model.methods.selected_method() else { return };
+    let (signature, scope) = (method.signature.clone(), model.methods.scope.clone());
+    let form = model.forms.open(&signature);
+    (form.focus, form.editing) = (0, true);
+    if scope.is_some() {
+        form.target = scope;
+    }
+    model.filtering = false;
+    model.set_focus(Pane::Form);
+}
+
+fn form(model: &mut Model, action: Action) {
+    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
+    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
+    let Some(form) = model.forms.get_mut() else { return };
+    match action {
+        Action::EditField => form.editing = true,
+        Action::ResetForm => form.reset(),
+        Action::NextTimeout => form.next_timeout(),
+        _ => {
+            let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
+            form.target = match (&form.target, at) {
+                (None, _) => on.first().cloned(),
+                (Some(_), Some(at)) => on.get(at + 1).cloned(),
+                (Some(_), None) => None,
+            };
+        }
+    }
+}
+
+fn response(model: &mut Model, action: Action) {
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    if let Action::NextTab | Action::PreviousTab = action {
+        let at = Tab::ALL.iter().position(|tab| *tab == call.tab).unwrap_or(0);
+        let by = if action == Action::NextTab { 1 } else { Tab::ALL.len() - 1 };
+        call.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
+        return;
+    }
+    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    match action {
+        Action::Fold => call.folding.fold(document),
+        Action::Unfold => call.folding.unfold(),
+        Action::FoldAll => call.folding.toggle_all(document),
+        _ => call.folding.toggle(document),
+    }
+}
+
+fn selected_call(model: &Model) -> Option<crate::model::calls::CallId> {
+    let newest = model.calls.visible().first().map(|call| call.request.id);
+    model.calls.selected.or(newest)
+}
+
+fn open_call(model: &mut Model) {
+    let Some(id) = selected_call(model) else { return };
+    model.calls.shown = Some(id);
+    let Some(request) = model.calls.get(id).map(|call| call.request.clone()) else { return };
+    if let Some(method) = model.methods.get(&request.method) {
+        let signature = method.signature.clone();
+        model.methods.selected = Some(signature.name.clone());
+        model.methods.filter.reset();
+        let form = model.forms.open(&signature);
+        form.reset();
+        form.fill(request.args.positional());
+        form.fill(request.args.keyword());
+    }
+    show(model, View::Methods);
+    model.set_focus(Pane::Response);
+}
+
+fn back(model: &mut Model, effects: &mut Effects) {
+    if model.full_screen {
+        model.full_screen = false;
+        return;
+    }
+    match model.focus() {
+        Pane::Instances => effects.push(Effect::Quit),
+        Pane::Events => model.set_focus(Pane::Instances),
+        Pane::Methods | Pane::History | Pane::Logs => show(model, View::Instances),
+        Pane::Form => model.set_focus(Pane::Methods),
+        Pane::Response => model.set_focus(Pane::Form),
+    }
+    // Going back must land where `q` means back again, not where it types a q.
+    if let Some(form) = model.forms.get_mut() {
+        form.editing = false;
+    }
+}
+
+fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
+    if model.view == View::Methods
+        && let Some(call) = model.calls.running()
+    {
+        effects.push(Effect::Cancel(call.request.id));
+        return;
+    }
+    if model.focus() == Pane::Form {
+        match model.forms.get_mut() {
+            Some(form) if form.is_typing() => form.editing = false,
+            _ => model.set_focus(Pane::Methods),
+        }
+        return;
+    }
+    if model.full_screen {
+        model.full_screen = false;
+    } else if model.filter().is_some_and(|filter| !filter.value().is_empty()) {
+        close(model);
+    } else if model.focus() == Pane::Methods && model.methods.scope.is_some() {
+        model.methods.scope = None;
+    } else if model.focus() == Pane::Logs && model.logs.source.is_some() {
+        model.logs.source = None;
+        model.logs.refilter();
+    } else if model.focus() == Pane::Response {
+        model.set_focus(Pane::Methods);
+    } else {
+        model.say("nothing to close; q goes back, and quits at the top", now);
+    }
+}
+
+/// Keeps a filter, or does what the palette has selected.
+fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
+    let Some(Overlay::Palette(palette)) = model.overlay.take() else {
+        model.filtering = false;
+        return;
+    };
+    let entry = entries(model, &palette).into_iter().nth(palette.selected);
+    match entry {
+        None => model.complain("nothing is called that", now),
+        Some(Entry::Call(method, args)) => {
+            show(model, View::Methods);
+            model.set_focus(Pane::Response);
+            model.methods.selected = Some(method.clone());
+            send::call(model, &method, args, None, TIMEOUTS[0], now, effects);
+        }
+        Some(Entry::Method(name, _)) => {
+            model.methods.scope = None;
+            model.methods.filter.reset();
+            model.methods.selected = Some(name);
+            show(model, View::Methods);
+            open_method(model);
+        }
+        Some(Entry::Instance(key)) => {
+            model.instances.filter.reset();
+            model.instances.selected = Some(key);
+            show(model, View::Instances);
+            model.set_focus(Pane::Instances);
+        }
+        Some(Entry::Action(action, ..)) => act(model, action, now, effects),
+    }
+}
+
+/// Closes what is open over the view, or clears the filter.
+fn close(model: &mut Model) {
+    if model.overlay.take().is_some() {
+        return;
+    }
+    model.filtering = false;
+    if let Some(filter) = model.filter_mut() {
+        filter.reset();
+    }
+    press::filtered(model);
+}
+
+fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    let Some(demo) = &model.demo else { return };
+    let stopped = demo.servers.iter().find(|(_, runs)| !runs).map(|(key, _)| key.clone());
+    let is_ours =
+        |key: &&rpc_wire::instance::InstanceKey| demo.servers.iter().any(|(ours, _)| ours == *key);
+    let command = match action {
+        Action::DemoTraffic => Some(DemoCommand::Traffic(!demo.traffic)),
+        Action::DemoRegistry => Some(DemoCommand::ToggleRegistry),
+        _ => stopped
+            .or_else(|| model.instances.selected.as_ref().filter(is_ours).cloned())
+            .map(DemoCommand::ToggleServer),
+    };
+    match command {
+        Some(command) => effects.push(Effect::Demo(command)),
+        None => model.complain("select a demo server first", now),
+    }
+}
+
+fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
+    let wire = |request: &crate::message::CallRequest| wire(&request.method, &request.args);
+    let (what, copied) = match model.focus() {
+        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
+        Pane::Events => {
+            let newest = model.events.newest_first().nth(model.events.top);
+            (
+                "event",
+                newest.map(|event| format!("{} {} {}", event.word, event.subject, event.text)),
+            )
+        }
+        Pane::Methods => ("name", model.methods.selected.clone()),
+        Pane::Form => {
+            let form = model.forms.get();
+            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
+        }
+        Pane::Response => ("result", model.calls.shown_call().map(|call| call.summary().0)),
+        Pane::History => {
+            let call = selected_call(model).and_then(|id| model.calls.get(id));
+            ("request", call.map(|call| wire(&call.request)))
+        }
+        Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
+    };
+    match copied {
+        Some(copied) => {
+            let shown = text::printable(&copied).into_owned();
+            model.say(format!("copied the {what}: {}", text::cut(&shown, 50)), now);
+            effects.push(Effect::Copy(copied));
+        }
+        None => model.complain("there is nothing to copy", now),
+    }
+}
+
+fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
+    wire(method, &form.preview())
+}
+
+/// A request as the classic dialect writes it.
+pub(crate) fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
+    let mut out = Vec::new();
+    rpc_wire::call::request::classic(&mut out, method, args);
+    String::from_utf8(out).unwrap_or_default()
+}

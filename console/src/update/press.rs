@@ -1,0 +1,229 @@
+//! Keys, text, and the mouse.
+
+use tui_input::{Input, InputRequest};
+
+use super::{Effects, act, send};
+use crate::action::{Action, Context, lookup};
+use crate::key::{Code, Key};
+use crate::message::{Hit, Now};
+use crate::model::form::Kind;
+use crate::model::scroll::Step;
+use crate::model::{Model, Overlay, Pane};
+
+/// How much text a field holds; more is not taken.
+const MAX_TYPED: usize = 64 * 1024;
+
+pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) {
+    if let Some(Overlay::Help { filter, .. }) = &model.overlay
+        && key == Key::char('?')
+        && filter.value().is_empty()
+    {
+        model.overlay = None;
+        return;
+    }
+    let typing = is_typing(model);
+    if typing && let Some(request) = editing(key) {
+        edit(model, &[request], key);
+        return;
+    }
+    let Some(action) = lookup(Context::current(model), typing, key) else { return };
+    if let Some(reason) = act::unavailable(model, action) {
+        model.complain(reason, now);
+        return;
+    }
+    act::act(model, action, now, effects);
+}
+
+/// Whether keys that type something are text.
+pub(crate) fn is_typing(model: &Model) -> bool {
+    model.overlay.is_some() || model.filtering || {
+        model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing())
+    }
+}
+
+/// What a key does to a text, if it does something only to texts.
+fn editing(key: Key) -> Option<InputRequest> {
+    if let Some(c) = key.types() {
+        return Some(InputRequest::InsertChar(c));
+    }
+    Some(match (key.ctrl, key.code) {
+        (false, Code::Backspace) => InputRequest::DeletePrevChar,
+        (false, Code::Delete) => InputRequest::DeleteNextChar,
+        (false, Code::Left) => InputRequest::GoToPrevChar,
+        (false, Code::Right) => InputRequest::GoToNextChar,
+        (true, Code::Left) => InputRequest::GoToPrevWord,
+        (true, Code::Right) => InputRequest::GoToNextWord,
+        (false, Code::Home) | (true, Code::Char('a')) => InputRequest::GoToStart,
+        (false, Code::End) | (true, Code::Char('e')) => InputRequest::GoToEnd,
+        (true, Code::Char('u')) => InputRequest::DeleteLine,
+        (true, Code::Char('w')) => InputRequest::DeletePrevWord,
+        (true, Code::Char('k')) => InputRequest::DeleteTillEnd,
+        _ => return None,
+    })
+}
+
+fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
+    match &mut model.overlay {
+        Some(Overlay::Help { filter, top }) => {
+            apply(filter, requests);
+            *top = 0;
+        }
+        Some(Overlay::Palette(palette)) => {
+            apply(&mut palette.input, requests);
+            palette.selected = 0;
+        }
+        None if model.filtering => {
+            if let Some(filter) = model.filter_mut() {
+                apply(filter, requests);
+            }
+            filtered(model);
+        }
+        None => {
+            let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
+            if field.kind == Kind::Bool && key == Key::char(' ') {
+                let value = if field.input.value() == "true" { "false" } else { "true" };
+                field.input = Input::new(value.to_owned());
+            } else {
+                apply(&mut field.input, requests);
+            }
+            (field.touched, field.error) = (true, None);
+        }
+    }
+}
+
+fn apply(input: &mut Input, requests: &[InputRequest]) {
+    for request in requests {
+        let grows = matches!(request, InputRequest::InsertChar(_));
+        if !grows || input.value().len() < MAX_TYPED {
+            input.handle(*request);
+        }
+    }
+}
+
+/// The filter of the focused pane changed.
+pub(super) fn filtered(model: &mut Model) {
+    match model.focus() {
+        Pane::Methods => model.methods.keep_selection(true),
+        Pane::Logs => {
+            model.logs.refilter();
+            model.logs.bottom = None;
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
+    if !is_typing(model) {
+        return;
+    }
+    let in_form = model.overlay.is_none() && !model.filtering;
+    if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
+        model.say("the form was filled from what was pasted", now);
+        return;
+    }
+    // A line break pasted into one line is a blank; other control characters never arrive.
+    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
+    let requests: Vec<_> = typed
+        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .map(InputRequest::InsertChar)
+        .collect();
+    edit(model, &requests, Key::plain(Code::Enter));
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects) {
+    if model.overlay.is_some() {
+        model.overlay = None;
+        return;
+    }
+    model.filtering = false;
+    match hit {
+        Hit::View(view) => act::show(model, view),
+        Hit::Pane(pane) => model.set_focus(pane),
+        Hit::Row(pane, index) => {
+            model.set_focus(pane);
+            row(model, pane, index, now, effects);
+        }
+        Hit::Column(column) => {
+            let table = &mut model.instances;
+            if table.sort == column {
+                table.inverted = !table.inverted;
+            } else {
+                (table.sort, table.inverted) = (column, false);
+            }
+        }
+        Hit::Field(index) => {
+            model.set_focus(Pane::Form);
+            if let Some(form) = model.forms.get_mut().filter(|form| index < form.fields.len()) {
+                (form.focus, form.editing) = (index, true);
+            }
+        }
+        Hit::ResponseTab(tab) => {
+            model.set_focus(Pane::Response);
+            if let Some(call) = model.calls.shown_call_mut() {
+                call.tab = tab;
+            }
+        }
+    }
+}
+
+/// A click selects a row; a click on the selected row opens it.
+fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
+    let (shown, live) = (model.shown_at(now).at, model.link.is_live());
+    match pane {
+        Pane::Instances => {
+            let key = model.instances.visible(shown, live).get(index).map(|row| row.key.clone());
+            if key.is_some() && key == model.instances.selected {
+                act::act(model, Action::OpenInstance, now, effects);
+            } else if key.is_some() {
+                model.instances.selected = key;
+            }
+        }
+        Pane::Methods => {
+            let visible = model.methods.visible();
+            let name = visible.get(index).map(|method| method.signature.name.clone());
+            if name.is_some() && name == model.methods.selected {
+                act::act(model, Action::OpenMethod, now, effects);
+            } else if name.is_some() {
+                model.methods.selected = name;
+                send::show_form(model);
+            }
+        }
+        Pane::History => {
+            let id = model.calls.visible().get(index).map(|call| call.request.id);
+            if id.is_some() && id == model.calls.selected {
+                act::act(model, Action::OpenCall, now, effects);
+            } else if id.is_some() {
+                model.calls.selected = id;
+            }
+        }
+        Pane::Response => {
+            let Some(call) = model.calls.shown_call_mut() else { return };
+            let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else {
+                return;
+            };
+            if let Some(line) = call.folding.visible(document).get(index).copied() {
+                if call.folding.cursor == line {
+                    call.folding.toggle(document);
+                }
+                call.folding.cursor = line;
+            }
+        }
+        Pane::Events | Pane::Form | Pane::Logs => {}
+    }
+}
+
+pub(super) fn wheel(model: &mut Model, pane: Option<Pane>, rows: i32, now: Now) {
+    let rows = isize::try_from(rows).unwrap_or(0);
+    if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
+        *top = top.saturating_add_signed(rows);
+        return;
+    }
+    if let (None, Some(pane)) = (&model.overlay, pane) {
+        act::step(model, pane, Step::By(rows), now);
+    }
+}

@@ -1,0 +1,118 @@
+//! Sending a call, and its end.
+
+use std::time::Duration;
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+
+use super::Effects;
+use crate::message::{CallRequest, Effect, Now};
+use crate::model::calls::{CallId, Outcome};
+use crate::model::instances::State;
+use crate::model::{Model, View};
+use crate::text;
+
+/// The form follows the selected method, unless one is being filled in.
+pub(super) fn show_form(model: &mut Model) {
+    if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
+        return;
+    }
+    let Some(method) = model.methods.selected_method() else { return };
+    if model.forms.current.as_ref() == Some(&method.signature.name)
+        && model.forms.get().is_some_and(|form| form.signature == method.signature)
+    {
+        return;
+    }
+    model.forms.open(&method.signature);
+}
+
+/// Sends the call that is filled in.
+pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
+    let Some(form) = model.forms.get_mut() else {
+        model.complain("no method is chosen", now);
+        return;
+    };
+    let Some(args) = form.arguments() else {
+        let wrong = form.fields.iter().filter(|field| field.error.is_some()).count();
+        let fields = if wrong == 1 { "1 field needs" } else { "some fields need" };
+        model.complain(format!("not sent: {fields} attention"), now);
+        return;
+    };
+    let (method, target, timeout) =
+        (form.signature.name.clone(), form.target.clone(), form.timeout);
+    call(model, &method, args, target, timeout, now, effects);
+}
+
+/// Sends a call to `target`, or to any instance that has the method.
+pub(super) fn call(
+    model: &mut Model,
+    method: &str,
+    args: Args,
+    target: Option<InstanceKey>,
+    timeout: Duration,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let candidates = match target {
+        Some(key) => vec![key],
+        None => candidates(model, method, now),
+    };
+    if candidates.is_empty() {
+        model.complain(format!("no instance has the method {method}"), now);
+        return;
+    }
+    let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
+    let id = model.calls.next_id();
+    let method = method.to_owned();
+    let request = CallRequest { id, method, args, candidates, timeout, stream };
+    model.calls.begin(request.clone(), now.at, now.wall_ms);
+    effects.push(Effect::Call(Box::new(request)));
+}
+
+/// Sends a call of the history again.
+pub(super) fn replay(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
+    let Some(old) = model.calls.get(id) else { return };
+    let old = old.request.clone();
+    let target = match &old.candidates[..] {
+        [one] if model.instances.get(one).is_some() => Some(one.clone()),
+        _ => None,
+    };
+    call(model, &old.method, old.args, target, old.timeout, now, effects);
+    if model.view == View::History {
+        model.calls.selected = model.calls.shown;
+    }
+}
+
+/// Instances that have the method: those that are up, else all that are not gone.
+pub(crate) fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
+    let Some(method) = model.methods.get(method) else { return Vec::new() };
+    let live = model.link.is_live();
+    let in_state = |wanted: &dyn Fn(State) -> bool| -> Vec<InstanceKey> {
+        let is_wanted = |key: &&InstanceKey| {
+            model.instances.get(key).is_some_and(|row| wanted(row.state(now.at, live)))
+        };
+        method.on.iter().filter(is_wanted).cloned().collect()
+    };
+    let up = in_state(&|state| state == State::Up);
+    if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
+}
+
+/// A call ended.
+pub(super) fn called(model: &mut Model, id: CallId, outcome: Outcome, now: Now) {
+    let Some(call) = model.calls.get(id) else { return };
+    let method = text::printable(&call.request.method).into_owned();
+    let took = text::latency(outcome.elapsed);
+    let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
+    let (text, bad) = match &outcome.result {
+        Ok(document) => {
+            let body = text::printable(document.text());
+            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
+        }
+        Err(failure) => {
+            let why = text::printable(&failure.text);
+            (format!("✗ {method}: {why}"), true)
+        }
+    };
+    model.calls.end(id, outcome);
+    if bad { model.complain(text, now) } else { model.say(text, now) }
+}

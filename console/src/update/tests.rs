@@ -1,0 +1,1 @@
+//! Placeholder until the table of cases is written below.

@@ -1,0 +1,122 @@
+//! The model becomes a frame; the frame says where a click would land and how much was visible.
+
+mod ascii;
+mod events;
+mod form;
+mod header;
+mod help;
+mod hints;
+mod history;
+mod instances;
+mod logs;
+mod methods;
+mod palette;
+mod response;
+mod screen;
+mod theme;
+
+pub use screen::HitMap;
+pub use theme::Theme;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+
+use crate::message::Now;
+use crate::model::{Model, Overlay, Pane, View};
+use screen::Screen;
+
+/// Smaller than this, there is a notice instead of a view.
+const LEAST: (u16, u16) = (30, 8);
+/// Smaller than this, only the focused pane is shown.
+const ONE_PANE: (u16, u16) = (60, 15);
+/// From this height on, short messages have a row of their own.
+const TOAST_ROW: u16 = 20;
+
+/// Draws everything. `now` is only read, so that the same model at the same time looks the same.
+pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> HitMap {
+    let area = frame.area();
+    let mut screen = Screen::new(frame, theme, now);
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let notice = format!("rpc-console needs {}x{}", LEAST.0, LEAST.1);
+        screen.line(area, 0, Line::from(notice));
+        return screen.finish();
+    }
+    let toast_row = u16::from(area.height >= TOAST_ROW);
+    let [top, tabs, body, toast, hints] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(toast_row),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    header::header(model, &mut screen, top);
+    header::tabs(model, &mut screen, tabs);
+    view(model, &mut screen, body);
+    hints::hints(model, &mut screen, hints);
+    hints::toast(model, &mut screen, if toast_row > 0 { toast } else { hints });
+    match &model.overlay {
+        Some(Overlay::Help { filter, top }) => help::help(model, filter, *top, &mut screen, body),
+        Some(Overlay::Palette(palette)) => palette::palette(model, palette, &mut screen, body),
+        None => {}
+    }
+    screen.finish()
+}
+
+fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let small = area.width < ONE_PANE.0 || area.height + 3 < ONE_PANE.1;
+    if model.full_screen || small {
+        return pane(model, screen, area, model.focus());
+    }
+    match model.view {
+        View::Instances if model.shows_events() => {
+            let [top, events] =
+                Layout::vertical([Constraint::Fill(1), Constraint::Length(9)]).areas(area);
+            let [table, detail] =
+                Layout::horizontal([Constraint::Fill(1), Constraint::Length(38)]).areas(top);
+            pane(model, screen, table, Pane::Instances);
+            instances::detail(model, screen, detail);
+            pane(model, screen, events, Pane::Events);
+        }
+        View::Instances => pane(model, screen, area, Pane::Instances),
+        View::Methods if area.width >= 100 => {
+            let [list, form, response] = Layout::horizontal([
+                Constraint::Length(24),
+                Constraint::Fill(1),
+                Constraint::Fill(1),
+            ])
+            .areas(area);
+            pane(model, screen, list, Pane::Methods);
+            pane(model, screen, form, Pane::Form);
+            pane(model, screen, response, Pane::Response);
+        }
+        View::Methods => {
+            let [list, right] =
+                Layout::horizontal([Constraint::Length(20), Constraint::Fill(1)]).areas(area);
+            let wanted = form::rows(model).saturating_add(2).min(area.height * 3 / 5);
+            let [form, response] =
+                Layout::vertical([Constraint::Length(wanted), Constraint::Fill(1)]).areas(right);
+            pane(model, screen, list, Pane::Methods);
+            pane(model, screen, form, Pane::Form);
+            pane(model, screen, response, Pane::Response);
+        }
+        View::History => pane(model, screen, area, Pane::History),
+        View::Logs => pane(model, screen, area, Pane::Logs),
+    }
+}
+
+fn pane(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, pane: Pane) {
+    match pane {
+        Pane::Instances => instances::table(model, screen, area),
+        Pane::Events => events::events(model, screen, area),
+        Pane::Methods => methods::list(model, screen, area),
+        Pane::Form => form::form(model, screen, area),
+        Pane::Response => response::response(model, screen, area),
+        Pane::History => history::history(model, screen, area),
+        Pane::Logs => logs::logs(model, screen, area),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! What happened, newest first.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::model::events::EventKind;
+use crate::model::{Model, Pane};
+use crate::text;
+
+pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let hidden = model.events.top;
+    let right = match hidden {
+        0 => Line::default(),
+        n => Line::from(Span::styled(format!(" ▲ {n} newer "), theme.warning())),
+    };
+    let inner = screen.pane(model, area, Pane::Events, Line::from(" Events "), right);
+    screen.height(Pane::Events, inner.height);
+    if model.events.is_empty() {
+        let quiet = Span::styled("nothing happened yet", theme.dim());
+        screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));
+    }
+    let shown = model.events.newest_first().skip(hidden).take(usize::from(inner.height));
+    for (row, event) in (0..).zip(shown) {
+        let (glyph, style) = match event.kind {
+            EventKind::Good => ("●", theme.good()),
+            EventKind::Warning => ("◐", theme.warning()),
+            EventKind::Bad => ("✗", theme.bad()),
+            EventKind::Neutral => ("○", theme.dim()),
+        };
+        let glyph =
+            if event.word == "registry" && event.kind == EventKind::Good { "↻" } else { glyph };
+        let line = Line::from(vec![
+            Span::styled(format!(" {}  ", text::hour_minute_second(event.wall_ms)), theme.dim()),
+            Span::styled(format!("{glyph} {}", text::left(event.word, 10)), style),
+            Span::raw(text::left(&event.subject, 22)),
+            Span::raw(" "),
+            Span::raw(event.text.as_str()),
+        ]);
+        screen.line(inner, row, line);
+    }
+}

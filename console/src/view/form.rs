@@ -1,0 +1,166 @@
+//! The form of a call: a row per parameter, what would be sent, and where to.
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::message::Hit;
+use crate::model::form::{Field, Form, Sent};
+use crate::model::{Model, Pane};
+use crate::text;
+
+/// Rows the form of the current method would like to have.
+pub(super) fn rows(model: &Model) -> u16 {
+    let fields = model.forms.get().map_or(0, |form| form.fields.len());
+    u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(6)
+}
+
+pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let Some(form) = model.forms.get() else {
+        let inner = screen.pane(model, area, Pane::Form, Line::from(" Call "), Line::default());
+        let line = Line::from(Span::styled("choose a method", theme.dim()));
+        return screen.centred(inner, vec![line]);
+    };
+    let name = text::printable(&form.signature.name).into_owned();
+    let title =
+        Line::from(vec![Span::raw(" Call "), Span::styled(format!("{name} "), theme.strong())]);
+    let right = if form.signature.stream { " stream " } else { "" };
+    let right = Line::from(Span::styled(right, theme.accent()));
+    let inner = screen.pane(model, area, Pane::Form, title, right);
+
+    let mut at = 0;
+    if let Some(summary) = form.signature.doc.lines().next().filter(|_| inner.height > 6) {
+        let summary = text::printable(summary).into_owned();
+        let summary = text::cut(&summary, usize::from(inner.width).saturating_sub(2)).into_owned();
+        screen.line(inner, 0, Line::from(Span::styled(format!(" {summary}"), theme.dim())));
+        at = 1;
+    }
+    let footer = 3.min(inner.height);
+    let room = inner.height.saturating_sub(at + footer);
+    let fields = Rect { y: inner.y + at, height: room, ..inner };
+    draw_fields(model, screen, form, fields);
+    let used = u16::try_from(form.fields.len().max(1)).unwrap_or(u16::MAX).min(room);
+    let blank = u16::from(room > used);
+    let top = at + used + blank;
+    let footer = Rect {
+        y: inner.y + top.min(inner.height),
+        height: inner.height.saturating_sub(top),
+        ..inner
+    };
+    draw_footer(model, screen, form, footer);
+}
+
+fn draw_fields(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
+    let theme = screen.theme;
+    if form.fields.is_empty() {
+        let line = Span::styled(" takes no arguments", theme.dim());
+        return screen.line(area, 0, Line::from(line));
+    }
+    let focused = model.focus() == Pane::Form && model.overlay.is_none();
+    let longest =
+        form.fields.iter().map(|f| text::width(&text::printable(&f.parameter.name))).max();
+    let name_width = longest.unwrap_or(0).clamp(3, 14);
+    let left = 3 + name_width + 2 + 7;
+    let rest = usize::from(area.width).saturating_sub(left);
+    let sent_width = (rest / 2).clamp(0, 34);
+    let input_width = rest.saturating_sub(sent_width + 1);
+    let top = (form.focus + 1).saturating_sub(area.height.into());
+    for (row, (index, field)) in (0..area.height).zip(form.fields.iter().enumerate().skip(top)) {
+        let here = focused && index == form.focus;
+        let star = if field.parameter.is_required() { "*" } else { " " };
+        let name = text::printable(&field.parameter.name).into_owned();
+        let name_style = if here { theme.strong() } else { ratatui::style::Style::new() };
+        let line = Line::from(vec![
+            Span::styled(format!(" {star} "), theme.warning()),
+            Span::styled(text::left(&name, name_width), name_style),
+            Span::raw("  "),
+            Span::styled(text::left(field.kind.word(), 7), theme.dim()),
+        ]);
+        screen.line(area, row, line);
+        screen.hit_row(area, row, Hit::Field(index));
+        let x = area.x + u16::try_from(left).unwrap_or(0).min(area.width);
+        let width = u16::try_from(input_width).unwrap_or(0).min(area.right().saturating_sub(x));
+        let input = Rect { x, width, ..area };
+        draw_input(screen, field, input, row, here, form.editing);
+        let x = input.right().saturating_add(1).min(area.right());
+        let sent = Rect { x, width: area.right().saturating_sub(x), ..area };
+        draw_sent(screen, field, sent, row);
+    }
+}
+
+fn draw_input(
+    screen: &mut Screen<'_, '_>,
+    field: &Field,
+    area: Rect,
+    row: u16,
+    here: bool,
+    editing: bool,
+) {
+    let theme = screen.theme;
+    if field.input.value().is_empty() {
+        let default = field.parameter.default.as_ref().map(|default| format!("default {default}"));
+        let ghost = default.unwrap_or_default();
+        let ghost = text::cut(&text::printable(&ghost), usize::from(area.width)).into_owned();
+        screen.line(area, row, Line::from(Span::styled(ghost, theme.dim())));
+    }
+    screen.input(area, row, &field.input, here && editing);
+    if here {
+        // The field stands out whether or not the terminal draws a cursor in it.
+        let style = if editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
+        screen.style_row(area, row, ratatui::style::Style::new().add_modifier(style));
+    }
+}
+
+fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
+    let theme = screen.theme;
+    let width = usize::from(area.width);
+    let (text, style) = match (field.complaint(), field.sent()) {
+        (Some(error), _) => (format!("✗ {error}"), theme.bad()),
+        (None, Sent::Value(value)) => (format!("→ {value}"), theme.good()),
+        (None, Sent::Omitted) => ("omitted".to_owned(), theme.dim()),
+        (None, Sent::Wrong(_)) => ("required".to_owned(), theme.dim()),
+    };
+    let text = text::cut(&text::printable(&text), width).into_owned();
+    screen.line(area, row, Line::from(Span::styled(text, style)));
+}
+
+fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
+    let theme = screen.theme;
+    let focused = model.focus() == Pane::Form && model.overlay.is_none();
+    let target = match &form.target {
+        Some(key) => text::printable(&key.to_string()).into_owned(),
+        None => match crate::update::candidates(model, &form.signature.name, screen.now).len() {
+            0 => "nobody has it".to_owned(),
+            1 => "the one that has it".to_owned(),
+            n => format!("any of {n}, at random"),
+        },
+    };
+    let send = if focused { theme.selected() } else { theme.dim() };
+    let line = Line::from(vec![
+        Span::raw(" "),
+        Span::styled(" ⏎ Send ", send),
+        Span::styled("  to ", theme.dim()),
+        Span::raw(target),
+        Span::styled("  within ", theme.dim()),
+        Span::raw(format!("{}s", form.timeout.as_secs())),
+    ]);
+    screen.line(area, 0, line);
+    let wire = crate::update::wire(&form.signature.name, &form.preview());
+    let size = text::bytes(wire.len());
+    let wire = format!("{size}  {}", text::printable(&wire));
+    let width = usize::from(area.width).saturating_sub(2);
+    let mut pieces = text::pieces(&wire, width.max(1));
+    let rows = usize::from(area.height.saturating_sub(2)).min(4);
+    if pieces.len() > rows && rows > 0 {
+        pieces.truncate(rows);
+        if let Some(last) = pieces.last_mut() {
+            *last = text::cut(&format!("{last}……"), width).into_owned();
+        }
+    }
+    let first = if area.height > 2 { 2 } else { 1 };
+    for (row, piece) in (first..area.height).zip(pieces) {
+        screen.line(area, row, Line::from(Span::styled(format!(" {piece}"), theme.dim())));
+    }
+}

@@ -1,0 +1,85 @@
+//! The help, from the key table: the focused pane first.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use tui_input::Input;
+
+use super::screen::Screen;
+use crate::action::{BINDINGS, Binding, Context};
+use crate::model::Model;
+use crate::text;
+
+pub(super) fn help(
+    model: &Model,
+    filter: &Input,
+    top: usize,
+    screen: &mut Screen<'_, '_>,
+    area: Rect,
+) {
+    let theme = screen.theme;
+    let width = area.width.min(84);
+    let popup = Rect { x: area.x + (area.width - width) / 2, width, ..area };
+    screen.clear(popup);
+    let title = Line::from(" Help ");
+    let right = Line::from(Span::styled(" type to filter · esc closes ", theme.dim()));
+    let inner = screen.boxed(popup, true, title, right);
+    screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
+    let field =
+        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
+    screen.input(field, 0, filter, true);
+    let lines = lines(model, filter.value(), screen);
+    let room = inner.height.saturating_sub(1);
+    let top = top.min(lines.len().saturating_sub(room.into()));
+    let below = lines.len().saturating_sub(top + usize::from(room));
+    for (row, line) in (1..inner.height).zip(lines.into_iter().skip(top)) {
+        screen.line(inner, row, line);
+    }
+    if below > 0 {
+        let more = Line::from(Span::styled(format!(" ▼ {below} more "), theme.warning()));
+        let edge = Rect { x: popup.x, width: popup.width.saturating_sub(2), ..popup };
+        screen.line_right(edge, popup.height - 1, more);
+    }
+}
+
+fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>) -> Vec<Line<'static>> {
+    let theme = screen.theme;
+    let here = Context::of(model.focus());
+    let contexts = [here, Context::Everywhere]
+        .into_iter()
+        .chain(Context::ALL.into_iter().filter(|c| *c != here && *c != Context::Everywhere));
+    let filter = filter.trim().to_lowercase();
+    let mut lines = Vec::new();
+    for context in contexts {
+        let rows: Vec<&Binding> =
+            BINDINGS.iter().filter(|row| row.context == context && matches(row, &filter)).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
+        for row in rows {
+            let keys: Vec<_> = row.keys.iter().map(ToString::to_string).collect();
+            let mut line = Line::from(vec![
+                Span::styled(format!("   {}", text::left(&keys.join(" "), 14)), theme.accent()),
+                Span::raw(row.help),
+            ]);
+            if let Some(why) = crate::update::unavailable(model, row.action) {
+                line.push_span(Span::styled(format!(" ({why})"), theme.dim()));
+            }
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() {
+        lines.push(Line::from(Span::styled(" no key is described like that", theme.dim())));
+    }
+    lines
+}
+
+fn matches(row: &Binding, filter: &str) -> bool {
+    filter.is_empty()
+        || row.help.to_lowercase().contains(filter)
+        || row.context.title().to_lowercase().contains(filter)
+        || row.keys.iter().any(|key| key.to_string().to_lowercase() == *filter)
+}

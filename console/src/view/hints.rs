@@ -1,0 +1,57 @@
+//! The last rows: what the keys do here, from the key table, and short messages.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::action::{Action, BINDINGS, Context};
+use crate::model::Model;
+use crate::text;
+
+pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let context = Context::current(model);
+    let typing = crate::update::is_typing(model);
+    let rows = BINDINGS.iter().filter(|row| {
+        let near = row.context == context;
+        let far = row.context == Context::Everywhere && !context.is_modal();
+        (near || far)
+            && !row.hint.is_empty()
+            && !BINDINGS.iter().any(|other| {
+                // What a nearer context does with the same key hides the farther meaning.
+                far && other.context == context
+                    && other.keys.iter().any(|key| row.keys.contains(key))
+            })
+            && crate::update::unavailable(model, row.action).is_none()
+    });
+    let mut hints = Vec::new();
+    for row in rows {
+        let usable = row.keys.iter().find(|key| !typing || key.types().is_none());
+        if let Some(key) = usable {
+            hints.push((row.action, key.to_string(), row.hint));
+        }
+    }
+    let width = |(_, key, hint): &(Action, String, &str)| text::width(key) + hint.len() + 3;
+    let is_last = |action: Action| matches!(action, Action::Help | Action::Palette);
+    let kept: usize = hints.iter().filter(|hint| is_last(hint.0)).map(width).sum();
+    let mut room = usize::from(area.width).saturating_sub(kept + 1);
+    let mut line = Line::from(" ");
+    for hint in &hints {
+        if !is_last(hint.0) {
+            if width(hint) > room {
+                continue;
+            }
+            room -= width(hint);
+        }
+        line.push_span(Span::styled(hint.1.clone(), theme.accent()));
+        line.push_span(Span::raw(format!(" {}  ", hint.2)));
+    }
+    screen.line(area, 0, line);
+}
+
+pub(super) fn toast(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let Some(toast) = &model.toast else { return };
+    let style = if toast.bad { screen.theme.bad() } else { screen.theme.good() };
+    let text = text::left(&format!(" {}", text::printable(&toast.text)), usize::from(area.width));
+    screen.line(area, 0, Line::from(Span::styled(text, style)));
+}

@@ -1,0 +1,79 @@
+//! Every call made here, newest first.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::message::Hit;
+use crate::model::{Model, Pane, scroll};
+use crate::text;
+
+pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let visible = model.calls.visible();
+    let title = Line::from(format!(" History {} ", visible.len()));
+    let inner = screen.pane(model, area, Pane::History, title, Line::default());
+    let note = format!("{} of {}", visible.len(), model.calls.len());
+    let inner = screen.filter_row(model, inner, Pane::History, &model.calls.filter, note);
+    screen.height(Pane::History, inner.height.saturating_sub(1));
+    if visible.is_empty() {
+        let lines = vec![
+            Line::from("no call was made yet"),
+            Line::from(Span::styled("2 lists the methods; or : and then add 1 2", theme.dim())),
+        ];
+        return screen.centred(inner, lines);
+    }
+    let wide = inner.width >= 70;
+    let via_width = if wide { 22 } else { 0 };
+    let rest = usize::from(inner.width).saturating_sub(3 + 10 + 14 + 10 + via_width);
+    let args_width = rest / 2;
+    let result_width = rest - args_width;
+    let heading = format!(
+        "   {}{}{}{}{} {}",
+        text::left("TIME", 10),
+        text::left("METHOD", 14),
+        text::left("ARGUMENTS", args_width),
+        text::left("RESULT", result_width),
+        text::right("TIME", 8),
+        text::left(if wide { " VIA" } else { "" }, via_width),
+    );
+    screen.line(inner, 0, Line::from(Span::styled(heading, theme.dim())));
+    let rows = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let selected = visible.iter().position(|call| Some(call.request.id) == model.calls.selected);
+    let selected = selected.unwrap_or(0);
+    let top = scroll::keep_visible(model.calls.top, selected, rows.height.into(), visible.len());
+    for (row, (index, call)) in
+        (0..).zip(visible.iter().enumerate().skip(top).take(rows.height.into()))
+    {
+        let (summary, well) = call.summary();
+        let (glyph, style) = match well {
+            Some(true) => ("✓", theme.good()),
+            Some(false) => ("✗", theme.bad()),
+            None => ("…", theme.warning()),
+        };
+        let shown = |text: &str, width: usize| {
+            let short: String = text.chars().take(width + 1).collect();
+            text::left(&text::printable(&short), width)
+        };
+        let took = call.outcome.as_ref().map_or_else(String::new, |o| text::latency(o.elapsed));
+        let via = call.outcome.as_ref().and_then(|o| o.peer.clone()).unwrap_or_default();
+        let line = Line::from(vec![
+            Span::raw(if index == selected { " ▸ " } else { "   " }),
+            Span::styled(text::left(&text::hour_minute_second(call.wall_ms), 10), theme.dim()),
+            Span::raw(shown(&call.request.method, 13)),
+            Span::raw(" "),
+            Span::raw(shown(&call.arguments(), args_width.saturating_sub(1))),
+            Span::raw(" "),
+            Span::styled(format!("{glyph} "), style),
+            Span::raw(shown(&summary, result_width.saturating_sub(3))),
+            Span::raw(" "),
+            Span::raw(text::right(&took, 8)),
+            Span::styled(format!("  {}", shown(&via, via_width)), theme.dim()),
+        ]);
+        screen.line(rows, row, line);
+        screen.hit_row(rows, row, Hit::Row(Pane::History, index));
+        if index == selected {
+            screen.style_row(rows, row, theme.selected());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The table of instances, and the detail of the selected one.
+
+mod columns;
+mod detail;
+
+pub(super) use detail::detail;
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use self::columns::Columns;
+use super::screen::Screen;
+use crate::message::Hit;
+use crate::model::instances::{FLASH, Row, State};
+use crate::model::link::LinkState;
+use crate::model::{Model, Pane, scroll};
+use crate::text;
+
+pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
+    let table = &model.instances;
+    let visible = table.visible(now, live);
+
+    let mut title = format!(" Instances {} ", visible.len());
+    if let (false, Some(known)) = (live, table.known_at) {
+        let ago = text::seconds(now.saturating_duration_since(known));
+        title.push_str(&format!("· last known {ago} ago "));
+    }
+    let arrow = if table.inverted { "▼" } else { "▲" };
+    let right = Line::from(vec![
+        Span::styled(" sort ", theme.dim()),
+        Span::raw(format!("{} {arrow} ", table.sort.title())),
+    ]);
+    let inner = screen.pane(model, area, Pane::Instances, Line::from(title), right);
+    let note = format!("{} of {}", visible.len(), table.len());
+    let inner = screen.filter_row(model, inner, Pane::Instances, &table.filter, note);
+    if visible.is_empty() {
+        return empty(model, screen, inner);
+    }
+
+    let columns = Columns::for_width(&visible, inner.width, live);
+    columns.heading(screen, inner);
+    let notes = notes(model, now, live);
+    let note_rows = u16::from(!notes.is_empty() && inner.height > 4);
+    let height = inner.height.saturating_sub(1 + note_rows);
+    let rows = Rect { y: inner.y + 1.min(inner.height), height, ..inner };
+    screen.height(Pane::Instances, height);
+    let selected = table.selected_index(&visible);
+    let top = scroll::keep_visible(table.top, selected.unwrap_or(0), height.into(), visible.len());
+    let focused = model.focus() == Pane::Instances;
+    for (row, (index, instance)) in
+        (0..).zip(visible.iter().enumerate().skip(top).take(height.into()))
+    {
+        screen.line(rows, row, columns.row(screen, instance, Some(index) == selected, now, live));
+        screen.hit_row(rows, row, Hit::Row(Pane::Instances, index));
+        if instance.changed_at.is_some_and(|at| now.saturating_duration_since(at) < FLASH) {
+            screen.style_row(rows, row, theme.flash());
+        }
+        if Some(index) == selected {
+            let style = if focused { theme.selected() } else { theme.selected_dim() };
+            screen.style_row(rows, row, style);
+        }
+    }
+    if note_rows > 0 {
+        let text = format!(" {}", notes.join(" · "));
+        let text = text::cut(&text, usize::from(inner.width)).into_owned();
+        screen.line(inner, inner.height - 1, Line::from(Span::styled(text, theme.warning())));
+    }
+}
+
+/// What deserves a look, in words.
+fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
+    let mut rows: Vec<&Row> = model.instances.all().collect();
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut notes = Vec::new();
+    for row in rows {
+        if row.state(now, live) == State::Late {
+            notes.push(format!("◐ {} is late", text::printable(&row.key.to_string())));
+        }
+        let lacking = model.methods.lacking(&row.key);
+        if row.gone.is_none() && !lacking.is_empty() {
+            let names = text::printable(&lacking.join(", ")).into_owned();
+            notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
+        }
+    }
+    notes
+}
+
+fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let address = text::printable(model.link.address()).into_owned();
+    if !model.instances.is_empty() {
+        let line = Span::styled("no instance passes the filter · esc clears it", theme.dim());
+        return screen.centred(area, vec![Line::from(line)]);
+    }
+    let plain = |text: String| Line::from(text);
+    let lines = match &model.link.state {
+        LinkState::Live { .. } => vec![
+            plain(format!("no instance is registered at {address}")),
+            Line::default(),
+            Line::from(Span::styled("start one, it appears here:", theme.dim())),
+            Line::from(Span::styled(
+                format!("rpcd serve -p 8089 --registry {}", text::printable(&model.link.url)),
+                theme.accent(),
+            )),
+        ],
+        LinkState::Connecting => vec![plain(format!("asking the registry at {address} …"))],
+        LinkState::Lost { error, .. } => vec![
+            plain(format!("the registry at {address} is not reached")),
+            Line::from(Span::styled(text::printable(error).into_owned(), theme.bad())),
+            Line::default(),
+            Line::from(Span::styled("start it, it is found by itself:", theme.dim())),
+            Line::from(Span::styled(
+                format!(
+                    "rpcd registry -p {}",
+                    model.link.address().rsplit(':').next().unwrap_or("9999")
+                ),
+                theme.accent(),
+            )),
+            Line::from(Span::styled("or look around with: rpc-console --demo", theme.dim())),
+        ],
+    };
+    screen.centred(area, lines);
+}
+
+/// Glyph and style of a state.
+pub(super) fn mark(screen: &Screen<'_, '_>, state: State) -> (&'static str, Style) {
+    let theme = screen.theme;
+    match state {
+        State::Up => ("●", theme.good()),
+        State::Late | State::Suspect => ("◐", theme.warning()),
+        State::Draining | State::Maintenance => ("○", theme.warning()),
+        State::Unknown => ("?", theme.unknown()),
+        State::Gone => ("✗", theme.bad()),
+    }
+}

@@ -1,0 +1,195 @@
+//! Which columns there is room for, and what stands in them.
+
+use std::time::Instant;
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::mark;
+use crate::message::Hit;
+use crate::model::instances::{Column, Gone, Probe, Row, State};
+use crate::text;
+use crate::view::screen::Screen;
+
+/// The widths of the columns; 0 leaves one out.
+pub(super) struct Columns {
+    state: usize,
+    address: usize,
+    beat: usize,
+    bar: usize,
+    rtt: usize,
+    methods: usize,
+    since: usize,
+    ttl: u64,
+    live: bool,
+}
+
+const MARKER: usize = 3;
+const GAP: usize = 2;
+const LONGEST_BAR: usize = 20;
+const SHORTEST_BAR: usize = 8;
+
+impl Columns {
+    pub(super) fn for_width(visible: &[&Row], width: u16, live: bool) -> Self {
+        let width = usize::from(width);
+        let longest = visible
+            .iter()
+            .take(200)
+            .map(|row| text::width(&text::printable(&row.key.to_string())))
+            .max();
+        let ages = visible.iter().any(|row| row.last_beat.is_some());
+        let mut columns = Self {
+            state: if live { 9 } else { 10 },
+            address: longest.unwrap_or(0).clamp(14, 45),
+            beat: if ages { 6 } else { 0 },
+            bar: if ages && live { LONGEST_BAR } else { 0 },
+            rtt: if live { 7 } else { 10 },
+            methods: 3,
+            since: if ages { 6 } else { 0 },
+            ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
+            live,
+        };
+        let over = |columns: &Self| columns.total().saturating_sub(width);
+        columns.bar = shrink(columns.bar, over(&columns), SHORTEST_BAR);
+        for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
+            if over(&columns) > 0 {
+                drop(&mut columns);
+            }
+        }
+        columns.address = columns.address.saturating_sub(over(&columns)).max(8);
+        columns
+    }
+
+    fn drop_bar(&mut self) {
+        self.bar = 0;
+    }
+
+    fn drop_since(&mut self) {
+        self.since = 0;
+    }
+
+    fn drop_methods(&mut self) {
+        self.methods = 0;
+    }
+
+    fn drop_rtt(&mut self) {
+        self.rtt = 0;
+    }
+
+    fn widths(&self) -> [usize; 7] {
+        [self.state, self.address, self.beat, self.bar, self.rtt, self.methods, self.since]
+    }
+
+    fn total(&self) -> usize {
+        let used = self.widths().into_iter().filter(|width| *width > 0);
+        MARKER + used.map(|width| width + GAP).sum::<usize>()
+    }
+
+    pub(super) fn heading(&self, screen: &mut Screen<'_, '_>, area: Rect) {
+        let probe = if self.live { "RTT" } else { "PROBE" };
+        let bar = format!(
+            "▕{}▏",
+            centre(&format!("age / {}s expiry", self.ttl), self.bar.saturating_sub(2))
+        );
+        let cells = [
+            (self.state, text::left("STATE", self.state), Some(Column::State)),
+            (self.address, text::left("ADDRESS", self.address), Some(Column::Address)),
+            (self.beat, text::right("BEAT", self.beat), Some(Column::Beat)),
+            (self.bar, bar, Some(Column::Beat)),
+            (self.rtt, text::right(probe, self.rtt), Some(Column::Rtt)),
+            (self.methods, text::right("MTH", self.methods), Some(Column::Methods)),
+            (self.since, text::right("SINCE", self.since), Some(Column::Since)),
+        ];
+        let mut line = Line::from(" ".repeat(MARKER));
+        let mut x = area.x + u16::try_from(MARKER).unwrap_or(0);
+        for (width, cell, column) in cells.into_iter().filter(|(width, ..)| *width > 0) {
+            line.push_span(Span::styled(cell, screen.theme.dim()));
+            line.push_span(" ".repeat(GAP));
+            let wide = u16::try_from(width).unwrap_or(0);
+            if let Some(column) = column {
+                let cell = Rect { x, width: wide, height: 1, ..area };
+                screen.hit(cell.intersection(area), Hit::Column(column));
+            }
+            x = x.saturating_add(wide + 2);
+        }
+        screen.line(area, 0, line);
+    }
+
+    pub(super) fn row(
+        &self,
+        screen: &Screen<'_, '_>,
+        row: &Row,
+        selected: bool,
+        now: Instant,
+        live: bool,
+    ) -> Line<'static> {
+        let theme = screen.theme;
+        let state = row.state(now, live);
+        let (glyph, style) = mark(screen, state);
+        let quiet = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
+        let word = match row.gone {
+            Some((_, Gone::Unregistered)) => "left",
+            _ => row.word(now, live),
+        };
+        let age = row.age(now).map_or_else(
+            || "-".to_owned(),
+            |age| {
+                if live { text::age(age) } else { format!(">{}", text::seconds(age)) }
+            },
+        );
+        let probe = match (&row.probe, live) {
+            (Probe::None, _) => "-".to_owned(),
+            (Probe::Answered(rtt), true) => text::latency(*rtt),
+            (Probe::Answered(rtt), false) => format!("ok {}", text::latency(*rtt)),
+            (Probe::Failed(_), _) => "fails".to_owned(),
+        };
+        let probe_style = match row.probe {
+            Probe::Failed(_) => theme.bad(),
+            _ => quiet,
+        };
+        let methods = row.methods.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let since = row.registered(now).map_or_else(|| "-".to_owned(), text::age);
+        let address = text::printable(&row.key.to_string()).into_owned();
+        let cells = [
+            (self.state, Span::styled(text::left(&format!("{glyph} {word}"), self.state), style)),
+            (self.address, Span::styled(text::left(&address, self.address), quiet)),
+            (self.beat, Span::styled(text::right(&age, self.beat), quiet)),
+            (self.bar, Span::styled(self.bar_of(row, now), style)),
+            (self.rtt, Span::styled(text::right(&probe, self.rtt), probe_style)),
+            (self.methods, Span::styled(text::right(&methods, self.methods), quiet)),
+            (self.since, Span::styled(text::right(&since, self.since), quiet)),
+        ];
+        let mut line = Line::from(if selected { " ▸ " } else { "   " });
+        for (_, cell) in cells.into_iter().filter(|(width, _)| *width > 0) {
+            line.push_span(cell);
+            line.push_span(" ".repeat(GAP));
+        }
+        line
+    }
+
+    /// How much of its time to expiry is used up.
+    fn bar_of(&self, row: &Row, now: Instant) -> String {
+        let Some(age) = row.age(now).filter(|_| row.gone.is_none()) else {
+            return " ".repeat(self.bar);
+        };
+        let share = (age.as_secs_f64() / row.ttl.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a few cells"
+        )]
+        let full = ((self.bar as f64 * share).round() as usize).min(self.bar);
+        format!("{}{}", "█".repeat(full), "·".repeat(self.bar - full))
+    }
+}
+
+fn shrink(width: usize, by: usize, least: usize) -> usize {
+    if width == 0 { 0 } else { width.saturating_sub(by).max(least.min(width)) }
+}
+
+fn centre(text: &str, width: usize) -> String {
+    let text = text::cut(text, width);
+    let pad = width.saturating_sub(text::width(&text));
+    format!("{}{text}{}", " ".repeat(pad / 2), " ".repeat(pad - pad / 2))
+}

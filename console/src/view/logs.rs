@@ -1,0 +1,149 @@
+//! Log lines of every source, the newest at the bottom.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use rpc_wire::report::Level;
+
+use super::screen::Screen;
+use crate::message::{Source, SourceState};
+use crate::model::logs::Line as LogLine;
+use crate::model::{Model, Pane};
+use crate::text;
+
+pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let logs = &model.logs;
+    let (shown, all) = logs.counts();
+    let follow = match logs.bottom {
+        None => Span::styled(" FOLLOW ", theme.good()),
+        Some(_) => Span::styled(" STOPPED ", theme.warning()),
+    };
+    let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), name);
+    let count =
+        if shown == all { format!("{all} lines") } else { format!("{shown} of {all} lines") };
+    let title = Line::from(vec![
+        Span::raw(" Logs "),
+        follow,
+        Span::raw(format!(" level ≥ {} · {source} · {count} ", logs.level)),
+    ]);
+    let mut right = Line::default();
+    if logs.below() > 0 {
+        right.push_span(Span::styled(format!(" ▼ {} new ", logs.below()), theme.warning()));
+    }
+    let style = if logs.dropped > 0 { theme.bad() } else { theme.dim() };
+    right.push_span(Span::styled(format!(" dropped {} ", logs.dropped), style));
+    let inner = screen.pane(model, area, Pane::Logs, title, right);
+    let inner = sources(model, screen, inner);
+    let note = format!("{shown} hits");
+    let inner = screen.filter_row(model, inner, Pane::Logs, &logs.filter, note);
+    screen.height(Pane::Logs, inner.height);
+    if shown == 0 {
+        let why = if all == 0 { "no line yet" } else { "no line passes: < shows more levels" };
+        return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
+    }
+    let longest = logs.sources.keys().map(|source| text::width(&name(source))).max();
+    let source_width = longest.unwrap_or(8).clamp(8, 22);
+    let mut bottom = inner.height;
+    for line in logs.upwards() {
+        let lines = lines(model, screen, line, source_width, inner.width);
+        for line in lines.into_iter().rev() {
+            if bottom == 0 {
+                return;
+            }
+            bottom -= 1;
+            screen.line(inner, bottom, line);
+        }
+    }
+}
+
+/// One row with every source and its state, if there is room to spare.
+fn sources(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    if area.height < 6 || model.logs.sources.is_empty() {
+        return area;
+    }
+    let theme = screen.theme;
+    let mut line = Line::from(" ");
+    for (source, state) in &model.logs.sources {
+        let (glyph, style, more) = match state {
+            SourceState::Live => ("●", theme.good(), ""),
+            SourceState::Lost(_) => ("✗", theme.bad(), " lost"),
+            SourceState::Unsupported => ("○", theme.dim(), " no log stream"),
+            SourceState::Gone => ("○", theme.dim(), " gone"),
+        };
+        line.push_span(Span::styled(glyph, style));
+        line.push_span(Span::styled(format!(" {}{more}   ", name(source)), theme.dim()));
+    }
+    screen.line(area, 0, line);
+    Rect { y: area.y + 1, height: area.height - 1, ..area }
+}
+
+fn lines(
+    model: &Model,
+    screen: &Screen<'_, '_>,
+    line: &LogLine,
+    source_width: usize,
+    width: u16,
+) -> Vec<Line<'static>> {
+    let theme = screen.theme;
+    if line.mark {
+        let text = format!("── {} ", text::hour_minute_second(line.wall_ms));
+        let rest = usize::from(width).saturating_sub(text::width(&text));
+        return vec![Line::from(Span::styled(
+            format!("{text}{}", "─".repeat(rest)),
+            theme.accent(),
+        ))];
+    }
+    let mut spans = vec![Span::raw(" ")];
+    if model.logs.time {
+        spans.push(Span::styled(
+            format!("{}  ", text::hour_minute_second(line.wall_ms)),
+            theme.dim(),
+        ));
+    }
+    let level = text::left(&line.level.as_str().to_uppercase(), 5);
+    spans.push(Span::styled(format!("{level}  "), level_style(screen, line.level)));
+    if model.logs.source.is_none() && width >= 60 {
+        let source = text::left(&name(&line.source), source_width);
+        spans.push(Span::styled(format!("{source}  "), theme.dim()));
+    }
+    let used: usize = spans.iter().map(Span::width).sum();
+    let room = usize::from(width).saturating_sub(used);
+    let mut message = text::printable(&line.text).into_owned();
+    if line.dropped > 0 {
+        message = format!("[{} lines lost] {message}", line.dropped);
+    }
+    if !model.logs.wrap {
+        spans.push(Span::raw(text::cut(&message, room).into_owned()));
+        return vec![Line::from(spans)];
+    }
+    let mut lines = Vec::new();
+    for piece in text::pieces(&message, room.max(1)) {
+        if lines.is_empty() {
+            let mut first = std::mem::take(&mut spans);
+            first.push(Span::raw(piece));
+            lines.push(Line::from(first));
+        } else {
+            lines.push(Line::from(format!("{}{piece}", " ".repeat(used))));
+        }
+    }
+    lines
+}
+
+fn level_style(screen: &Screen<'_, '_>, level: Level) -> Style {
+    let theme = screen.theme;
+    match level {
+        Level::Error => theme.bad(),
+        Level::Warn => theme.warning(),
+        Level::Info => theme.good(),
+        Level::Debug | Level::Trace => theme.dim(),
+    }
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::Registry => "registry".to_owned(),
+        Source::Console => "console".to_owned(),
+        Source::Server(key) => text::printable(&key.to_string()).into_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! The list of methods.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::message::Hit;
+use crate::model::{Model, Pane, scroll};
+use crate::text;
+
+pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let methods = &model.methods;
+    let visible = methods.visible();
+    let title = match &methods.scope {
+        Some(key) => {
+            let room = usize::from(area.width).saturating_sub(8);
+            format!(" @{} ", text::cut(&text::printable(&key.to_string()), room))
+        }
+        None => " Methods ".to_owned(),
+    };
+    let right = Line::from(Span::styled(format!(" {} ", visible.len()), theme.dim()));
+    let inner = screen.pane(model, area, Pane::Methods, Line::from(title), right);
+    let note = visible.len().to_string();
+    let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
+    screen.height(Pane::Methods, inner.height);
+    if visible.is_empty() {
+        let why = if methods.is_empty() { "none known yet" } else { "none fits · esc" };
+        return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
+    }
+    let selected = methods.selected_index(&visible);
+    let top = scroll::keep_visible(
+        methods.top,
+        selected.unwrap_or(0),
+        inner.height.into(),
+        visible.len(),
+    );
+    let all = methods.known_instances();
+    let room = usize::from(inner.width).saturating_sub(3);
+    for (row, (index, method)) in
+        (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
+    {
+        // Only where it matters: how many of the instances have it.
+        let some = method.on.len() < all && methods.scope.is_none();
+        let count = if some { format!("{}/{all}", method.on.len()) } else { String::new() };
+        let name = text::printable(&method.signature.name).into_owned();
+        let name = text::left(&name, room.saturating_sub(count.len() + 1));
+        let mark = if Some(index) == selected { " ▸ " } else { "   " };
+        let line = Line::from(vec![
+            Span::raw(mark),
+            Span::raw(name),
+            Span::styled(count, theme.warning()),
+        ]);
+        screen.line(inner, row, line);
+        screen.hit_row(inner, row, Hit::Row(Pane::Methods, index));
+        if Some(index) == selected {
+            let focused = model.focus() == Pane::Methods;
+            let style = if focused { theme.selected() } else { theme.selected_dim() };
+            screen.style_row(inner, row, style);
+        }
+    }
+}

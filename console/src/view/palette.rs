@@ -1,0 +1,53 @@
+//! The palette: a line to type on, and what it could mean.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::model::palette::{Entry, Palette, entries};
+use crate::model::{Model, scroll};
+use crate::text;
+
+pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let found = entries(model, palette);
+    let width = area.width.min(76);
+    let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
+    let height = wanted.min(16).min(area.height);
+    let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
+    screen.clear(popup);
+    let right = Line::from(Span::styled(" add 1 2 c=3 calls ", theme.dim()));
+    let inner = screen.boxed(popup, true, Line::from(" Commands, methods, instances "), right);
+    screen.line(inner, 0, Line::from(Span::styled(" : ", theme.accent())));
+    let field =
+        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
+    screen.input(field, 0, &palette.input, true);
+    let rows =
+        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
+    if found.is_empty() {
+        let line = Span::styled("   nothing is called that", theme.dim());
+        return screen.line(rows, 0, Line::from(line));
+    }
+    let selected = palette.selected.min(found.len() - 1);
+    let top = scroll::keep_visible(0, selected, rows.height.into(), found.len());
+    for (row, (index, entry)) in
+        (0..).zip(found.iter().enumerate().skip(top).take(rows.height.into()))
+    {
+        let keys = match entry {
+            Entry::Action(_, keys, _) => keys.clone(),
+            Entry::Call(..) => "⏎ sends it".to_owned(),
+            Entry::Method(..) | Entry::Instance(_) => String::new(),
+        };
+        let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);
+        let label = text::left(&text::printable(&entry.label()), room);
+        let mark = if index == selected { " ▸ " } else { "   " };
+        let line = Line::from(vec![
+            Span::raw(format!("{mark}{label} ")),
+            Span::styled(keys, theme.accent()),
+        ]);
+        screen.line(rows, row, line);
+        if index == selected {
+            screen.style_row(rows, row, theme.selected());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The response of a call: its result with folding, its bytes, its time.
+
+mod body;
+mod tabs;
+
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::screen::Screen;
+use crate::message::Hit;
+use crate::model::calls::{Call, Tab};
+use crate::model::{Model, Pane};
+use crate::text;
+
+pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let Some(call) = model.calls.shown_call() else {
+        let inner =
+            screen.pane(model, area, Pane::Response, Line::from(" Response "), Line::default());
+        let line = Line::from(Span::styled("no call was made yet", theme.dim()));
+        return screen.centred(inner, vec![line]);
+    };
+    let tabs = tab_line(screen, call);
+    let room = usize::from(area.width).saturating_sub(tabs.width() + 6);
+    let title = title(screen, call, room);
+    let tabs_width = u16::try_from(tabs.width()).unwrap_or(0);
+    let inner = screen.pane(model, area, Pane::Response, title, tabs);
+    hit_tabs(screen, area, tabs_width);
+    let (inner, stats) = match latencies(model, call, inner.width) {
+        Some(line) if inner.height > 3 => {
+            (Rect { height: inner.height - 1, ..inner }, Some((inner, line)))
+        }
+        _ => (inner, None),
+    };
+    screen.height(Pane::Response, inner.height);
+    match call.tab {
+        Tab::Body => body::body(model, screen, call, inner),
+        Tab::Wire => tabs::wire(screen, call, inner),
+        Tab::Timing => tabs::timing(screen, call, inner),
+    }
+    if let Some((area, line)) = stats {
+        let line = Line::from(Span::styled(line, theme.dim()));
+        screen.line(area, area.height - 1, line);
+    }
+}
+
+fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
+    let theme = screen.theme;
+    let method = text::printable(&call.request.method).into_owned();
+    let Some(outcome) = &call.outcome else {
+        let since = screen.now.at.saturating_duration_since(call.started);
+        let text = format!(" … {method} {:.1}s, esc cancels ", since.as_secs_f64());
+        return Line::from(Span::styled(text::cut(&text, room).into_owned(), theme.warning()));
+    };
+    let (glyph, style) =
+        if outcome.result.is_ok() { ("✓", theme.good()) } else { ("✗", theme.bad()) };
+    let peer = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" · {peer}"));
+    let took = text::latency(outcome.elapsed);
+    let full = format!(" {method} · {took}{peer} ");
+    // The method stands in the form beside it: it is the first to go when room is short.
+    let text = if text::width(&full) + 2 <= room { full } else { format!(" {took}{peer} ") };
+    Line::from(vec![
+        Span::styled(format!(" {glyph}"), style),
+        Span::raw(text::cut(&text::printable(&text), room.saturating_sub(2)).into_owned()),
+    ])
+}
+
+fn tab_line(screen: &Screen<'_, '_>, call: &Call) -> Line<'static> {
+    let theme = screen.theme;
+    let mut line = Line::from(" ");
+    for tab in Tab::ALL {
+        let (text, style) = if tab == call.tab {
+            (format!("[{}]", tab.title()), theme.accent().add_modifier(Modifier::BOLD))
+        } else {
+            (format!(" {} ", tab.title()), theme.dim())
+        };
+        line.push_span(Span::styled(text, style));
+    }
+    line
+}
+
+fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, width: u16) {
+    let mut x = area.right().saturating_sub(width + 1);
+    for tab in Tab::ALL {
+        let width = u16::try_from(tab.title().len()).unwrap_or(0) + 2;
+        let cell = Rect { x, y: area.y, width, height: 1 };
+        screen.hit(cell.intersection(area), Hit::ResponseTab(tab));
+        x += width;
+    }
+}
+
+/// `p50 0.9  p95 2.1  p99 4.1 ms of 12  ▁▁▂▁`: earlier calls of the same method.
+fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
+    let values = model.calls.latencies(&call.request.method, 200);
+    if values.len() < 2 {
+        return None;
+    }
+    let mut sorted = values.clone();
+    sorted.sort_by(f64::total_cmp);
+    let at = |percent: usize| {
+        let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+        sorted.get(index).copied().unwrap_or(0.0)
+    };
+    let text = format!(
+        " {} calls  p50 {:.2}  p95 {:.2}  max {:.2} ms  ",
+        values.len(),
+        at(50),
+        at(95),
+        at(100)
+    );
+    let room = usize::from(width).saturating_sub(text.len() + 1).min(24);
+    let recent = &values[values.len().saturating_sub(room)..];
+    Some(format!("{text}{}", text::sparkline(recent)))
+}

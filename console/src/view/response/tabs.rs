@@ -1,0 +1,90 @@
+//! The other tabs: the bytes, and where the time went.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::model::calls::Call;
+use crate::text;
+use crate::view::screen::Screen;
+
+pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+    let theme = screen.theme;
+    let Some(outcome) = &call.outcome else {
+        return screen.line(area, 0, Line::from(Span::styled(" not yet known", theme.dim())));
+    };
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let dialect = if outcome.classic { "classic" } else { "extended" };
+    let head = |what: &str, size: usize| {
+        Line::from(Span::styled(format!(" {what}  {}", text::bytes(size)), theme.strong()))
+    };
+    let mut lines = vec![head(&format!("sent, {dialect} dialect"), outcome.sent.len())];
+    let shown = |text: &str| {
+        let text: String = text.chars().take(8_000).collect();
+        text::pieces(&text::printable(text.trim_end()), width)
+            .into_iter()
+            .map(|piece| Line::from(format!(" {piece}")))
+            .collect::<Vec<_>>()
+    };
+    lines.extend(shown(&outcome.sent));
+    lines.push(Line::default());
+    lines.push(head("received", outcome.reply_bytes));
+    match &outcome.result {
+        Ok(document) => lines.extend(shown(document.text())),
+        Err(failure) => lines.extend(shown(&failure.text)),
+    }
+    for (row, line) in (0..area.height).zip(lines) {
+        screen.line(area, row, line);
+    }
+}
+
+pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+    let theme = screen.theme;
+    let Some(outcome) = &call.outcome else {
+        return screen.line(area, 0, Line::from(Span::styled(" not yet known", theme.dim())));
+    };
+    let mut phases = Vec::new();
+    if let Some(timing) = outcome.timing {
+        phases = vec![
+            ("queue", timing.queue),
+            ("connect", timing.connect),
+            ("server", timing.server),
+            ("transfer", timing.transfer),
+        ];
+    }
+    phases.push(("total", outcome.elapsed));
+    let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);
+    let room = usize::from(area.width).saturating_sub(24);
+    let mut lines = Vec::new();
+    for (name, time) in phases {
+        let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a few cells"
+        )]
+        let bar = (room as f64 * share).round() as usize;
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
+            Span::raw(format!("{}  ", text::right(&text::latency(time), 8))),
+            Span::styled("█".repeat(bar.min(room)), theme.accent()),
+        ]));
+    }
+    lines.push(Line::default());
+    let more = [
+        ("attempts", outcome.attempts.to_string()),
+        ("answered", outcome.peer.clone().unwrap_or_else(|| "nobody".to_owned())),
+        ("started", text::hour_minute_second(call.wall_ms)),
+    ];
+    for (name, value) in more {
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
+            Span::raw(text::printable(&value).into_owned()),
+        ]));
+    }
+    for (row, line) in (0..area.height).zip(lines) {
+        screen.line(area, row, line);
+    }
+}

@@ -1,0 +1,214 @@
+//! What the panes draw on: a frame, the look, the clock, and a map of what lies where.
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+use tui_input::Input;
+
+use super::theme::Theme;
+use crate::message::{Heights, Hit, Now};
+use crate::model::{Model, Pane};
+use crate::text;
+
+/// Where a click would land, and how many rows of each pane were visible.
+#[derive(Debug, Default)]
+pub struct HitMap {
+    hits: Vec<(Rect, Hit)>,
+    /// Rows visible per pane.
+    pub heights: Heights,
+}
+
+impl HitMap {
+    /// What lies at that cell; the topmost, if several do.
+    pub fn at(&self, column: u16, row: u16) -> Option<&Hit> {
+        let position = Position::new(column, row);
+        self.hits.iter().rev().find(|(area, _)| area.contains(position)).map(|(_, hit)| hit)
+    }
+
+    /// The pane at that cell.
+    pub fn pane_at(&self, column: u16, row: u16) -> Option<Pane> {
+        let position = Position::new(column, row);
+        self.hits.iter().rev().filter(|(area, _)| area.contains(position)).find_map(|(_, hit)| {
+            match hit {
+                Hit::Pane(pane) | Hit::Row(pane, _) => Some(*pane),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// A frame being drawn.
+pub(super) struct Screen<'a, 'b> {
+    frame: &'a mut Frame<'b>,
+    pub(super) theme: Theme,
+    pub(super) now: Now,
+    hits: HitMap,
+}
+
+impl<'a, 'b> Screen<'a, 'b> {
+    pub(super) fn new(frame: &'a mut Frame<'b>, theme: &Theme, now: Now) -> Self {
+        Self { frame, theme: *theme, now, hits: HitMap::default() }
+    }
+
+    pub(super) fn finish(self) -> HitMap {
+        if self.theme.ascii {
+            super::ascii::replace(self.frame.buffer_mut());
+        }
+        self.hits
+    }
+
+    /// Draws a line on row `row` of `area`, cut at its edge; rows outside are not drawn.
+    pub(super) fn line(&mut self, area: Rect, row: u16, line: Line<'_>) {
+        if row < area.height && area.width > 0 {
+            let area = Rect { y: area.y + row, height: 1, ..area };
+            line.render(area.intersection(self.frame.area()), self.frame.buffer_mut());
+        }
+    }
+
+    /// The same, at the right edge.
+    pub(super) fn line_right(&mut self, area: Rect, row: u16, line: Line<'_>) {
+        let width = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
+        let area = Rect { x: area.right() - width, width, ..area };
+        self.line(area, row, line);
+    }
+
+    /// Styles a whole row on top of what is there.
+    pub(super) fn style_row(&mut self, area: Rect, row: u16, style: Style) {
+        if row < area.height {
+            let row = Rect { y: area.y + row, height: 1, ..area };
+            let row = row.intersection(self.frame.area());
+            self.frame.buffer_mut().set_style(row, style);
+        }
+    }
+
+    /// Draws the frame of a pane and gives what is inside. A pane with the focus is thick.
+    pub(super) fn pane(
+        &mut self,
+        model: &Model,
+        area: Rect,
+        pane: Pane,
+        title: Line<'_>,
+        right: Line<'_>,
+    ) -> Rect {
+        let focused = model.focus() == pane && model.overlay.is_none();
+        let inner = self.boxed(area, focused, title, right);
+        self.hit(area, Hit::Pane(pane));
+        inner
+    }
+
+    /// Draws a frame and gives what is inside.
+    pub(super) fn boxed(
+        &mut self,
+        area: Rect,
+        focused: bool,
+        title: Line<'_>,
+        right: Line<'_>,
+    ) -> Rect {
+        let kind = if focused { BorderType::Thick } else { BorderType::Plain };
+        let block = Block::bordered().border_type(kind).border_style(self.theme.border(focused));
+        let inner = block.inner(area);
+        block.render(area, self.frame.buffer_mut());
+        let room = area.width.saturating_sub(4);
+        let edge = Rect { x: area.x + 2.min(area.width), width: room, ..area };
+        let used = u16::try_from(title.width()).unwrap_or(u16::MAX);
+        let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX);
+        self.line(edge, 0, title);
+        if right_width > 0 && used.saturating_add(right_width).saturating_add(1) <= room {
+            self.line_right(edge, 0, right);
+        }
+        inner
+    }
+
+    /// Empties an area for something drawn on top.
+    pub(super) fn clear(&mut self, area: Rect) {
+        Clear.render(area, self.frame.buffer_mut());
+    }
+
+    /// Remembers what a click there means.
+    pub(super) fn hit(&mut self, area: Rect, hit: Hit) {
+        self.hits.hits.push((area, hit));
+    }
+
+    /// Remembers what a click on a row means.
+    pub(super) fn hit_row(&mut self, area: Rect, row: u16, hit: Hit) {
+        if row < area.height {
+            self.hit(Rect { y: area.y + row, height: 1, ..area }, hit);
+        }
+    }
+
+    /// Remembers how many rows of a pane are visible.
+    pub(super) fn height(&mut self, pane: Pane, rows: u16) {
+        self.hits.heights.push((pane, rows));
+    }
+
+    /// A text being typed, scrolled so that the cursor is visible, in `area`'s row `row`.
+    /// With `cursor`, the terminal's cursor stands in it.
+    pub(super) fn input(&mut self, area: Rect, row: u16, input: &Input, cursor: bool) {
+        if row >= area.height || area.width == 0 {
+            return;
+        }
+        let width = usize::from(area.width);
+        let scroll = if cursor { input.visual_scroll(width.saturating_sub(1)) } else { 0 };
+        let shown = skip(&text::printable(input.value()), scroll);
+        let shown = if cursor { shown } else { text::cut(&shown, width).into_owned() };
+        self.line(area, row, Line::from(shown));
+        if cursor {
+            let at = input.visual_cursor().saturating_sub(scroll).min(width.saturating_sub(1));
+            let x = area.x + u16::try_from(at).unwrap_or(0);
+            self.frame.set_cursor_position(Position::new(x, area.y + row));
+        }
+    }
+
+    /// The filter of a pane on its first row, if it has one or gets one; what is left below.
+    pub(super) fn filter_row(
+        &mut self,
+        model: &Model,
+        area: Rect,
+        pane: Pane,
+        filter: &Input,
+        note: String,
+    ) -> Rect {
+        let typing = model.filtering && model.focus() == pane && model.overlay.is_none();
+        if (!typing && filter.value().is_empty()) || area.height < 2 {
+            return area;
+        }
+        let note = Line::from(Span::styled(note, self.theme.dim()));
+        let note_width = u16::try_from(note.width()).unwrap_or(0) + 1;
+        let field = Rect {
+            x: area.x + 3.min(area.width),
+            width: area.width.saturating_sub(3 + note_width),
+            ..area
+        };
+        self.line(area, 0, Line::from(Span::styled(" / ", self.theme.accent())));
+        self.input(field, 0, filter, typing);
+        if area.width > 20 {
+            self.line_right(area, 0, note);
+        }
+        Rect { y: area.y + 1, height: area.height - 1, ..area }
+    }
+
+    /// A few lines in the middle of an empty pane.
+    pub(super) fn centred(&mut self, area: Rect, lines: Vec<Line<'_>>) {
+        let count = u16::try_from(lines.len()).unwrap_or(0);
+        let first = area.height.saturating_sub(count) / 3;
+        for (row, line) in (first..).zip(lines) {
+            let fits = line.width() <= usize::from(area.width);
+            self.line(area, row, if fits { line.centered() } else { line });
+        }
+    }
+}
+
+/// The text without its first `cells` cells.
+fn skip(text: &str, cells: usize) -> String {
+    let mut skipped = 0;
+    text.chars()
+        .skip_while(|c| {
+            let width = unicode_width::UnicodeWidthChar::width(*c).unwrap_or(0);
+            let skip = skipped < cells;
+            skipped += width;
+            skip
+        })
+        .collect()
+}

@@ -1,0 +1,288 @@
+//! Golden screens: text of every view at three sizes, style of the main ones, a fixed clock.
+
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+use super::*;
+use crate::fixture;
+use crate::key::{Code, Key};
+
+fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
+    model.size = size;
+    let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+    let mut hits = HitMap::default();
+    terminal.draw(|frame| hits = render(model, &theme, now, frame)).unwrap();
+    model.set_heights(hits.heights);
+    terminal.backend().buffer().clone()
+}
+
+fn text_of(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
+        let mut skip = 0;
+        let mut line = String::new();
+        for cell in row {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            skip = crate::text::width(cell.symbol()).saturating_sub(1);
+            line.push_str(cell.symbol());
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The style of every cell as one letter: colour, upper case when bold, `#` when reversed.
+fn style_of(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
+        for cell in row {
+            let letter = match cell.fg {
+                Color::Reset => '.',
+                Color::DarkGray => 'd',
+                Color::Cyan => 'c',
+                Color::Green => 'g',
+                Color::Yellow => 'y',
+                Color::Red => 'r',
+                Color::Magenta => 'm',
+                _ => '?',
+            };
+            out.push(if cell.modifier.contains(Modifier::REVERSED) {
+                '#'
+            } else if cell.modifier.contains(Modifier::BOLD) && letter == '.' {
+                'B'
+            } else if cell.modifier.contains(Modifier::BOLD) {
+                letter.to_ascii_uppercase()
+            } else {
+                letter
+            });
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The same state at all three sizes.
+fn golden(name: &str, build: impl Fn() -> (Model, Now)) {
+    for size in [(120, 35), (80, 24), (40, 12)] {
+        let (mut model, now) = build();
+        // Twice: the first frame tells the model how many rows there are.
+        draw(&mut model, Theme::default(), now, size);
+        let buffer = draw(&mut model, Theme::default(), now, size);
+        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), text_of(&buffer));
+    }
+}
+
+#[test]
+fn instances_up_late_and_gone() {
+    golden("instances", fixture::busy);
+}
+
+#[test]
+fn the_registry_lost_and_the_list_kept() {
+    golden("lost", fixture::lost);
+}
+
+#[test]
+fn no_registry_from_the_start() {
+    golden("unreached", fixture::unreached);
+}
+
+#[test]
+fn an_older_registry_without_ages() {
+    golden("older", fixture::older);
+}
+
+#[test]
+fn a_form_filled_in_and_answered() {
+    golden("methods", fixture::answered);
+}
+
+#[test]
+fn a_form_with_an_error_on_its_field() {
+    golden("form_error", || {
+        let (mut model, now) = fixture::form();
+        fixture::types(&mut model, "one", now);
+        fixture::press(&mut model, Key::plain(Code::Enter), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_long_answer_with_a_fold() {
+    golden("folded", fixture::folded);
+}
+
+#[test]
+fn a_failed_call() {
+    golden("failed", fixture::failed);
+}
+
+#[test]
+fn log_lines_of_every_source() {
+    golden("logs", fixture::logs);
+}
+
+#[test]
+fn logs_stopped_filtered_and_hostile() {
+    golden("logs_stopped", fixture::logs_stopped);
+}
+
+#[test]
+fn the_history() {
+    golden("history", fixture::history);
+}
+
+#[test]
+fn the_help_of_the_form() {
+    golden("help", || {
+        let (mut model, now) = fixture::answered();
+        fixture::press(&mut model, Key::plain(Code::F(1)), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn the_palette_with_a_call_typed() {
+    golden("palette", || {
+        let (mut model, now) = fixture::busy();
+        fixture::press(&mut model, Key::char(':'), now);
+        fixture::types(&mut model, "add 1 2 c=3", now);
+        (model, now)
+    });
+}
+
+#[test]
+fn the_palette_finds_loosely() {
+    golden("palette_fuzzy", || {
+        let (mut model, now) = fixture::busy();
+        fixture::press(&mut model, Key::char(':'), now);
+        fixture::types(&mut model, "sq", now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_pause_is_plain_to_see() {
+    golden("paused", || {
+        let (mut model, now) = fixture::busy();
+        fixture::press(&mut model, Key::char(' '), now);
+        fixture::beat(&mut model, 0, now);
+        (model, Now { at: now.at + Duration::from_secs(30), ..now })
+    });
+}
+
+#[test]
+fn the_main_screens_have_these_styles() {
+    for (name, build) in [
+        ("instances", fixture::busy as fn() -> (Model, Now)),
+        ("methods", fixture::answered),
+        ("logs", fixture::logs),
+    ] {
+        let (mut model, now) = build();
+        let buffer = draw(&mut model, Theme::default(), now, (120, 35));
+        insta::assert_snapshot!(format!("{name}_style"), style_of(&buffer));
+    }
+}
+
+#[test]
+fn without_colours_no_cell_has_one_and_the_selection_is_still_seen() {
+    let theme = Theme { mono: true, ascii: false };
+    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost] {
+        let (mut model, now) = build();
+        let buffer = draw(&mut model, theme, now, (120, 35));
+        for cell in &buffer.content {
+            assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
+        }
+    }
+    let (mut model, now) = fixture::busy();
+    let buffer = draw(&mut model, theme, now, (120, 35));
+    assert!(style_of(&buffer).contains('#'));
+}
+
+#[test]
+fn with_ascii_glyphs_our_own_marks_are_ascii() {
+    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost, fixture::history]
+    {
+        let (mut model, now) = build();
+        let buffer = draw(&mut model, Theme { mono: false, ascii: true }, now, (120, 35));
+        let text = text_of(&buffer);
+        let other: String = text.chars().filter(|c| !c.is_ascii()).collect();
+        assert_eq!(other, "", "{text}");
+    }
+}
+
+#[test]
+fn escape_sequences_of_strangers_never_reach_the_screen() {
+    for build in [fixture::logs_stopped, fixture::hostile] {
+        let (mut model, now) = build();
+        for view in View::ALL {
+            model.view = view;
+            let buffer = draw(&mut model, Theme::default(), now, (120, 35));
+            for cell in &buffer.content {
+                assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn any_size_is_drawn_without_a_panic() {
+    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::unreached] {
+        let (mut model, now) = build();
+        for (columns, rows) in [
+            (0, 0),
+            (1, 1),
+            (29, 7),
+            (30, 8),
+            (33, 9),
+            (59, 14),
+            (60, 15),
+            (99, 27),
+            (100, 28),
+            (400, 200),
+        ] {
+            let mut buffer = String::new();
+            if columns > 0 {
+                buffer = text_of(&draw(&mut model, Theme::default(), now, (columns, rows)));
+            }
+            let widest = buffer.lines().map(crate::text::width).max().unwrap_or(0);
+            assert!(widest <= usize::from(columns), "{columns}x{rows}");
+        }
+    }
+}
+
+#[test]
+fn a_click_on_a_row_selects_it_and_a_second_one_opens_it() {
+    let (mut model, now) = fixture::busy();
+    model.size = (120, 35);
+    let mut terminal = Terminal::new(TestBackend::new(120, 35)).unwrap();
+    let mut hits = HitMap::default();
+    terminal.draw(|frame| hits = render(&model, &Theme::default(), now, frame)).unwrap();
+    let hit = hits.at(10, 7).cloned().unwrap();
+    assert!(matches!(hit, crate::message::Hit::Row(Pane::Instances, 3)), "{hit:?}");
+    fixture::feed(&mut model, crate::message::Msg::Click(hit.clone()), now);
+    assert_eq!(model.instances.selected.as_ref().unwrap().port, 8090);
+    fixture::feed(&mut model, crate::message::Msg::Click(hit), now);
+    assert_eq!(model.view, View::Methods);
+}
+
+#[test]
+fn ten_thousand_instances_and_all_lines_of_the_ring_are_drawn_in_a_blink() {
+    let (mut model, now) = fixture::crowd(10_000);
+    draw(&mut model, Theme::default(), now, (120, 35));
+    let start = Instant::now();
+    draw(&mut model, Theme::default(), now, (120, 35));
+    model.view = View::Logs;
+    draw(&mut model, Theme::default(), now, (120, 35));
+    let took = start.elapsed();
+    // Unoptimised and on a busy machine; the promise of 16 ms is for a release build.
+    assert!(took < Duration::from_millis(400), "{took:?}");
+}

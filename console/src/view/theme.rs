@@ -1,0 +1,97 @@
+//! Colours and marks: the terminal's own sixteen colours, or none at all.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// How things look. State is never told by colour alone: there is always a glyph and a word.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Theme {
+    /// No colour whatever, not even a default one: bold, dim and reverse have to do.
+    pub mono: bool,
+    /// Only ASCII characters for lines and marks.
+    pub ascii: bool,
+}
+
+impl Theme {
+    fn colour(self, colour: Color) -> Style {
+        if self.mono { Style::new() } else { Style::new().fg(colour) }
+    }
+
+    /// Less important text.
+    pub fn dim(self) -> Style {
+        if self.mono {
+            Style::new().add_modifier(Modifier::DIM)
+        } else {
+            Style::new().fg(Color::DarkGray)
+        }
+    }
+
+    /// What stands out.
+    pub fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// Keys, the focus.
+    pub fn accent(self) -> Style {
+        self.colour(Color::Cyan)
+    }
+
+    /// All is well.
+    pub fn good(self) -> Style {
+        self.colour(Color::Green)
+    }
+
+    /// Worth a look.
+    pub fn warning(self) -> Style {
+        self.colour(Color::Yellow)
+    }
+
+    /// Something failed.
+    pub fn bad(self) -> Style {
+        self.colour(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    /// Nobody knows.
+    pub fn unknown(self) -> Style {
+        self.colour(Color::Magenta)
+    }
+
+    /// The selected row of the focused pane.
+    pub fn selected(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    /// The selected row of a pane without the focus.
+    pub fn selected_dim(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// A row that just changed.
+    pub fn flash(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
+    }
+
+    /// The frame of a pane.
+    pub fn border(self, focused: bool) -> Style {
+        if focused { self.accent() } else { self.dim() }
+    }
+
+    /// A key of a JSON object.
+    pub fn json_key(self) -> Style {
+        self.colour(Color::Cyan)
+    }
+
+    /// A JSON string.
+    pub fn json_string(self) -> Style {
+        self.colour(Color::Green)
+    }
+
+    /// A JSON number.
+    pub fn json_number(self) -> Style {
+        self.colour(Color::Yellow)
+    }
+
+    /// `true`, `false`, `null`.
+    pub fn json_word(self) -> Style {
+        self.colour(Color::Magenta)
+    }
+}
