@@ -22,6 +22,9 @@ pub enum RegistryError {
         /// What the system said.
         source: io::Error,
     },
+    /// Nobody: the listening socket failed while serving. Requests under way were answered.
+    #[error("the registry stopped listening: {0}")]
+    Listener(io::Error),
 }
 
 /// Why one request is not done. The text goes into the answer's `error`.

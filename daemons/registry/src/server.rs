@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, info, warn};
+use tracing::{Instrument, Span, error, info, warn};
 
 use crate::http::{Http, serve_connection};
 use crate::service::Service;
@@ -52,7 +52,7 @@ impl Registry {
     /// [`daemon_span`](rpc_host::logging::daemon_span)).
     ///
     /// # Errors
-    /// None at present: what goes wrong with one connection costs only that connection.
+    /// The listening socket itself failed; the registry ended well all the same.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -61,11 +61,14 @@ impl Registry {
         info!(%address, ttl = ?options.ttl, check = ?options.check, "listening");
         let drain = options.drain;
         let doors = Doors::open(options);
-        doors.accept(&listener, shutdown).await;
+        let outcome = doors.accept(&listener, shutdown).await;
+        if let Err(error) = &outcome {
+            error!(%address, %error, "ending");
+        }
         drop(listener);
         doors.close(drain).await;
         info!(%address, "registry ended");
-        Ok(())
+        outcome.map_err(RegistryError::Listener)
     }
 }
 
@@ -104,14 +107,18 @@ impl Doors {
         doors
     }
 
-    /// Takes connections until `shutdown` is ready.
-    async fn accept(&self, listener: &TcpListener, shutdown: impl Future<Output = ()>) {
+    /// Takes connections until `shutdown` is ready, or the listening socket itself fails.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return,
+                () = shutdown.as_mut() => return Ok(()),
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -119,13 +126,14 @@ impl Doors {
                     failing = false;
                     self.admit(stream, peer);
                 }
+                Err(error) if rpc_host::net::is_listener_gone(&error) => return Err(error),
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         warn!(%error, "cannot accept connections; trying on");
                     }
                     tokio::select! {
-                        () = shutdown.as_mut() => return,
+                        () = shutdown.as_mut() => return Ok(()),
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     }
                 }

@@ -92,6 +92,7 @@ impl From<RegistryError> for Failure {
         let exit = match error {
             RegistryError::Listen { .. } => Exit::Unreachable,
             RegistryError::BadOption { .. } => Exit::Usage,
+            RegistryError::Listener(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

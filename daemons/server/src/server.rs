@@ -214,7 +214,7 @@ impl Door {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => self.admit(stream, peer),
-                Err(error) if is_final(&error) => return error,
+                Err(error) if net::is_listener_gone(&error) => return error,
                 Err(error) => {
                     if logged.is_none_or(|at| at.elapsed() > ACCEPT_LOG) {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -250,12 +250,4 @@ impl Door {
         self.connections.close();
         self.connections
     }
-}
-
-/// Whether no later accept can succeed: the socket is gone, or listens no more.
-fn is_final(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
-        .iter()
-        .any(|last| error.raw_os_error() == Some(last.raw_os_error()))
 }

@@ -54,6 +54,15 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
+/// Whether a failed accept means that no later one can succeed: the socket is gone, or listens no
+/// more. Everything else concerns one connection, or passes when files or memory come free.
+pub fn is_listener_gone(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
+        .iter()
+        .any(|gone| error.raw_os_error() == Some(gone.raw_os_error()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
