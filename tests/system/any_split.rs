@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use rpc_server::{Server, builtin};
 use rpc_tests::raw::Raw;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_of_any_sequence_of_requests_gives_the_same_replies(
@@ -95,12 +96,7 @@ async fn replies(
     close_early: bool,
 ) -> Vec<String> {
     let mut raw = Raw::connect(address).await;
-    for piece in pieces {
-        raw.send(piece).await;
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-    }
+    send_apart(&mut raw, pieces).await;
     let mut lines = Vec::new();
     if close_early {
         raw.half_close().await;
@@ -116,4 +112,34 @@ async fn replies(
     extended.sort();
     classic.append(&mut extended);
     classic
+}
+
+/// On a runtime of one thread the other side reads each piece before the next is sent.
+async fn send_apart(raw: &mut Raw, pieces: &[&[u8]]) {
+    for piece in pieces {
+        raw.send(piece).await;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn pieces_are_read_one_by_one() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let reads = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut reads, mut bytes) = (0, [0; 64]);
+        while stream.read(&mut bytes).await.unwrap() > 0 {
+            reads += 1;
+        }
+        reads
+    });
+    let mut raw = Raw::connect(address).await;
+    send_apart(&mut raw, &[b"{".as_slice(); 50]).await;
+    drop(raw);
+    let reads = reads.await.unwrap();
+    // The first few may wait for the accept.
+    assert!(reads >= 45, "{reads} reads of 50 pieces");
 }
