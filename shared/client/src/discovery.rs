@@ -97,11 +97,12 @@ impl Discovery {
     }
 
     fn choose(&self, members: &[Arc<Member>], weights: &[u64]) -> Option<Arc<Peer>> {
+        let now = Instant::now();
         let choice = Choice {
             count: members.len(),
             weights,
             turn: self.turn.fetch_add(1, Ordering::Relaxed),
-            cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost()),
+            cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost(now)),
         };
         let index = choice.choose(self.shared.context.options.balance, &mut rand::rng())?;
         members.get(index).map(|member| Arc::clone(&member.peer))
@@ -139,7 +140,7 @@ impl Discovery {
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
         let draining = matches!(error, CallError::Remote(f) if f.code == Code::Draining);
         if draining || matches!(error, CallError::Unreachable { .. }) {
-            self.shared.set_aside(peer, draining);
+            self.shared.set_aside(peer, error);
         }
     }
 
@@ -175,12 +176,12 @@ impl Shared {
         self.list.store(Arc::new(next));
     }
 
-    fn set_aside(&self, peer: &Arc<Peer>, draining: bool) {
+    fn set_aside(&self, peer: &Arc<Peer>, error: &CallError) {
         let now = Instant::now();
         self.update(|list| {
             let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer));
-            if found.is_some_and(|member| member.set_aside(draining, now)) {
-                tracing::info!(instance = %peer.name(), draining, "instance set aside");
+            if found.is_some_and(|member| member.set_aside(now)) {
+                tracing::info!(instance = %peer.name(), %error, "instance set aside");
                 self.newly_aside.notify_one();
             }
             list.clone().rechecked()

@@ -11,9 +11,16 @@ pub struct ClientOptions {
     /// Opening a connection and learning the peer's dialect, shared by all calls that wait for
     /// it (each under its own deadline); 10 s.
     pub connect_timeout: Duration,
+    /// With other instances to choose from, a call waits no longer for a connection to one before
+    /// it turns to another; 2 s.
+    pub patience: Duration,
+    /// A peer whose system leaves what was sent unacknowledged for so long, or does not answer
+    /// the system's own probes of a silent connection, is gone; 20 s.
+    pub lost_after: Duration,
     /// How an instance is chosen; [`Balance::Random`].
     pub balance: Balance,
-    /// Between two looks at the registry's list, give or take a tenth; 3 s.
+    /// Between two looks at the registry's list, give or take a tenth; 3 s. Taken as at least
+    /// 10 ms and at most a day.
     pub refresh: Duration,
     /// One look at the registry's list, all of it; 5 s.
     pub registry_timeout: Duration,
@@ -50,6 +57,8 @@ impl Default for ClientOptions {
         Self {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(2),
+            lost_after: Duration::from_secs(20),
             balance: Balance::Random,
             refresh: Duration::from_secs(3),
             registry_timeout: Duration::from_secs(5),

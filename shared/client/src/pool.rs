@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rpc_wire::instance::host_port;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::request::{Answer, Outgoing};
 use crate::{CallError, Dialect};
 
 use classic::ClassicPool;
-pub(crate) use connect::connect;
+use connect::{Probed, connect, probe};
 pub(crate) use load::Load;
 
 /// One address: what its server speaks, and the connections kept to it. An extended server gets
@@ -58,6 +59,8 @@ pub(crate) struct Progress {
     pub(crate) connected: bool,
     /// Time spent on waiting for a connection.
     pub(crate) connecting: Duration,
+    /// Another server could be called instead: no longer than this is waited for a connection.
+    pub(crate) patience: Option<Duration>,
     pub(crate) dialect: Option<Dialect>,
 }
 
@@ -70,7 +73,7 @@ impl Peer {
             port,
             said_extended: AtomicBool::new(said_extended),
             state: Mutex::new(State::Unconnected),
-            load: Load::default(),
+            load: Load::new(Instant::now()),
         }
     }
 
@@ -117,8 +120,8 @@ impl Peer {
         if let Link::Classic(_) = self.link(progress).await? {
             return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
         }
-        let socket = self.context.end.run_until_cancelled(connect(&self.host, self.port)).await;
-        let socket = socket.ok_or(CallError::Closed)?.map_err(|e| self.unreachable(&e))?;
+        let socket = self.context.end.run_until_cancelled(self.connect()).await;
+        let socket = socket.ok_or(CallError::Closed)??;
         let inbox = Inbox::new(self.context.options.max_reply_bytes);
         Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
     }
@@ -130,12 +133,16 @@ impl Peer {
             Ok(link) => link,
             Err(mut outcome) => {
                 let began = Instant::now();
-                let outcome = outcome.wait_for(Option::is_some).await;
+                let patience = progress.patience.unwrap_or(Duration::MAX);
+                let outcome =
+                    tokio::time::timeout(patience, outcome.wait_for(Option::is_some)).await;
                 progress.connecting += began.elapsed();
-                match outcome.as_deref() {
-                    Ok(Some(result)) => result.clone()?,
+                match outcome.as_ref().map(Result::as_deref) {
+                    Ok(Ok(Some(result))) => result.clone()?,
                     // The task that connects is gone: the client ended.
-                    _ => return Err(CallError::Closed),
+                    Ok(_) => return Err(CallError::Closed),
+                    // It goes on, for whoever calls later.
+                    Err(_) => return Err(self.silent(patience)),
                 }
             }
         };
@@ -173,13 +180,12 @@ impl Peer {
     async fn make_link(&self) -> Result<Link, CallError> {
         let within = self.context.options.connect_timeout;
         let attempt = async {
-            let socket =
-                connect(&self.host, self.port).await.map_err(|error| self.unreachable(&error))?;
+            let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
             if self.said_extended.swap(false, Ordering::Relaxed) {
                 return Ok(Link::Extended(self.start(socket, inbox)));
             }
-            let (dialect, socket, inbox) = connect::probe(&self.name, socket, inbox).await?;
+            let Probed { dialect, socket, inbox, .. } = probe(&self.name, socket, inbox).await?;
             tracing::debug!(peer = %self.name, %dialect, "connected");
             Ok(match dialect {
                 Dialect::Extended => Link::Extended(self.start(socket, inbox)),
@@ -187,24 +193,39 @@ impl Peer {
                     &self.context,
                     Arc::clone(&self.name),
                     (self.host.clone(), self.port),
-                    socket,
+                    (!inbox.has_more()).then_some((socket, inbox)),
                 )),
             })
         };
-        tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| {
-            Err(CallError::Unreachable {
-                peer: self.name.to_string(),
-                reason: format!("no connection or no sign of life within {within:?}"),
-            })
-        })
+        tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| Err(self.silent(within)))
     }
 
-    fn start(&self, socket: tokio::net::TcpStream, inbox: Inbox) -> Connection {
+    /// Whether a server is there that welcomes calls, asked on a connection of its own.
+    pub(crate) async fn serves(&self, within: Duration) -> bool {
+        let attempt = async {
+            let socket = self.connect().await.ok()?;
+            let inbox = Inbox::new(self.context.options.max_reply_bytes);
+            probe(&self.name, socket, inbox).await.ok()
+        };
+        let answer = tokio::time::timeout(within, attempt).await;
+        matches!(answer, Ok(Some(Probed { welcome: true, .. })))
+    }
+
+    fn silent(&self, within: Duration) -> CallError {
+        CallError::Unreachable {
+            peer: self.name.to_string(),
+            reason: format!("no connection or no sign of life within {within:?}"),
+        }
+    }
+
+    fn start(&self, socket: TcpStream, inbox: Inbox) -> Connection {
         Connection::start(&self.context, Arc::clone(&self.name), socket, inbox)
     }
 
-    fn unreachable(&self, error: &std::io::Error) -> CallError {
-        unreachable(&self.name, error)
+    async fn connect(&self) -> Result<TcpStream, CallError> {
+        let lost_after = self.context.options.lost_after;
+        let socket = connect(&self.host, self.port, lost_after).await;
+        socket.map_err(|error| unreachable(&self.name, &error))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

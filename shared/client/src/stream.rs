@@ -12,7 +12,8 @@ use crate::connection::{Connection, Subscription};
 use crate::{CallError, Phase};
 
 /// The items of a stream method, in order; after an error it is over. Dropping it cancels the
-/// call. It has a connection of its own: reading slowly slows its server and nobody else.
+/// call; so does the end of its client, which it does not keep alive. It has a connection of its
+/// own: reading slowly slows its server and nobody else.
 #[derive(Debug)]
 pub struct CallStream {
     peer: String,

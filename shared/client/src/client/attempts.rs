@@ -7,6 +7,7 @@ use rpc_wire::exact::Inexact;
 use tokio::time::Instant;
 
 use super::{Inner, Source};
+use crate::context::after;
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
 use crate::retry::may_repeat;
@@ -58,11 +59,16 @@ impl<'a> Attempts<'a> {
     /// Calls until there is a result, a failure that is not to be repeated, or no time left.
     pub(super) async fn call(&mut self) -> Result<Answer, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
-        let deadline = self.began + within;
-        match tokio::time::timeout_at(deadline, self.until_done(deadline)).await {
+        let deadline = after(self.began, within);
+        let result = match tokio::time::timeout_at(deadline, self.until_done(deadline)).await {
             Ok(result) => result,
             Err(_) => Err(self.timed_out(within)),
+        };
+        if let Err(error) = &result {
+            let (method, elapsed) = (&self.outgoing.method, self.began.elapsed());
+            tracing::debug!(method, peer = self.peer_name(), ?elapsed, %error, "call failed");
         }
+        result
     }
 
     async fn until_done(&mut self, deadline: Instant) -> Result<Answer, CallError> {
@@ -73,11 +79,13 @@ impl<'a> Attempts<'a> {
             let in_flight = peer.load.enter();
             let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
             drop(in_flight);
+            let now = Instant::now();
+            match &result {
+                Err(error) if error.is_not_executed() => peer.load.record_refusal(now),
+                _ => peer.load.record(now - started, now),
+            }
             match result {
-                Ok(answer) => {
-                    peer.load.record(started.elapsed());
-                    return Ok(answer);
-                }
+                Ok(answer) => return Ok(answer),
                 Err(error) => self.consider(&peer, error)?,
             }
         }
@@ -97,7 +105,7 @@ impl<'a> Attempts<'a> {
     }
 
     async fn until_streaming(&mut self) -> Result<CallStream, CallError> {
-        let end = self.timeout.map(|timeout| (timeout, self.began + timeout));
+        let end = self.timeout.map(|timeout| (timeout, after(self.began, timeout)));
         loop {
             let peer = self.pick().await?;
             let opened = async {
@@ -118,9 +126,11 @@ impl<'a> Attempts<'a> {
             (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
             (None, Source::Registry(discovery)) => discovery.pick(&self.tried).await?,
         };
-        self.progress.connected = false;
         self.outgoing.mark_unsent();
         self.tried.push(Arc::clone(&peer));
+        self.progress.connected = false;
+        let patience = self.inner.context.options.patience;
+        self.progress.patience = self.may_try_another().then_some(patience);
         Ok(peer)
     }
 
@@ -128,11 +138,8 @@ impl<'a> Attempts<'a> {
     fn consider(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         discovery.note_failure(peer, &error);
-        let attempts = self.inner.context.options.retry.attempts as usize;
-        let again = self.only.is_none()
-            && may_repeat(&error, self.idempotent)
-            && self.tried.len() < attempts
-            && discovery.has_other(&self.tried)
+        let again = may_repeat(&error, self.idempotent)
+            && self.may_try_another()
             && self.inner.budget.withdraw();
         if !again {
             return Err(error);
@@ -140,6 +147,17 @@ impl<'a> Attempts<'a> {
         tracing::debug!(peer = %peer.name(), %error, "trying another instance");
         self.inner.context.retries.add_one();
         Ok(())
+    }
+
+    /// Whether another attempt is left, and an instance for it.
+    fn may_try_another(&self) -> bool {
+        let most = self.inner.context.options.retry.attempts as usize;
+        match &self.inner.source {
+            Source::Registry(discovery) => {
+                self.only.is_none() && self.tried.len() < most && discovery.has_other(&self.tried)
+            }
+            Source::Direct(_) => false,
+        }
     }
 
     fn timed_out(&self, after: Duration) -> CallError {

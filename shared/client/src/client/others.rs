@@ -13,7 +13,15 @@ use crate::pool::Peer;
 #[derive(Debug)]
 pub(super) struct Others {
     most: usize,
-    peers: Mutex<HashMap<(String, u16), (Arc<Peer>, Instant)>>,
+    peers: Mutex<HashMap<Address, Known>>,
+}
+
+type Address = (String, u16);
+
+#[derive(Debug)]
+struct Known {
+    peer: Arc<Peer>,
+    used: Instant,
 }
 
 impl Others {
@@ -21,21 +29,21 @@ impl Others {
         Self { most: most.max(1), peers: Mutex::default() }
     }
 
-    pub(super) fn get(&self, context: &Arc<Context>, address: (String, u16)) -> Arc<Peer> {
+    pub(super) fn get(&self, context: &Arc<Context>, address: Address) -> Arc<Peer> {
         let now = Instant::now();
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((peer, used)) = peers.get_mut(&address) {
-            *used = now;
-            return Arc::clone(peer);
+        if let Some(known) = peers.get_mut(&address) {
+            known.used = now;
+            return Arc::clone(&known.peer);
         }
         if peers.len() >= self.most {
-            let oldest = peers.iter().min_by_key(|(_, (_, used))| *used);
+            let oldest = peers.iter().min_by_key(|(_, known)| known.used);
             if let Some(oldest) = oldest.map(|(address, _)| address.clone()) {
                 peers.remove(&oldest);
             }
         }
         let peer = Arc::new(Peer::new(context, &address.0, address.1, false));
-        peers.insert(address, (Arc::clone(&peer), now));
+        peers.insert(address, Known { peer: Arc::clone(&peer), used: now });
         peer
     }
 }

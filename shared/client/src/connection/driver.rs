@@ -16,6 +16,7 @@ use super::Shared;
 use super::inbox::Inbox;
 use super::pending::{Job, Pending, Undelivered};
 use crate::CallError;
+use crate::context::after;
 use crate::stream::StreamItem;
 
 /// With so many bytes unwritten no further call is taken.
@@ -74,9 +75,9 @@ impl Driver {
     async fn drive(&mut self, socket: &mut TcpStream) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
         let idle = shared.context.options.idle;
-        let max_in_flight = shared.context.options.max_in_flight;
+        let max_in_flight = shared.context.options.max_in_flight.max(1);
         let (mut reader, mut writer) = socket.split();
-        let retire = tokio::time::sleep_until(self.idle_since + idle);
+        let retire = tokio::time::sleep_until(after(self.idle_since, idle));
         let cancel = shared.cancel.notified();
         tokio::pin!(retire, cancel);
         self.read_messages()?;
@@ -110,14 +111,12 @@ impl Driver {
                     None => self.accepting = false,
                 },
                 () = &mut retire => {
-                    let busy = !self.pending.is_empty();
                     let now = Instant::now();
-                    if !busy && now >= self.idle_since + idle {
+                    let since = if self.pending.is_empty() { self.idle_since } else { now };
+                    if now >= after(since, idle) {
                         return Ok(());
                     }
-                    retire.set(tokio::time::sleep_until(
-                        if busy { now + idle } else { self.idle_since + idle },
-                    ));
+                    retire.set(tokio::time::sleep_until(after(since, idle)));
                 }
             }
         }

@@ -37,7 +37,7 @@ pub(super) struct Member {
     aside: Arc<Mutex<Option<Aside>>>,
 }
 
-/// An instance that is left alone until it takes connections again.
+/// An instance that is left alone until it serves again.
 #[derive(Debug, Clone, Copy)]
 struct Aside {
     failures: u32,
@@ -45,19 +45,14 @@ struct Aside {
     probe_at: Option<Instant>,
 }
 
-/// A draining server still takes connections, to refuse what comes on them: it is left alone for
-/// about as long as it needs to end.
-const DRAINING: Duration = Duration::from_secs(8);
-
 impl Member {
     /// Leaves it alone; `false` if it was already.
-    pub(super) fn set_aside(&self, draining: bool, now: Instant) -> bool {
+    pub(super) fn set_aside(&self, now: Instant) -> bool {
         let mut state = self.aside();
         if state.is_some() {
             return false;
         }
-        let wait = if draining { DRAINING } else { delay(1) };
-        *state = Some(Aside { failures: 1, probe_at: Some(now + wait) });
+        *state = Some(Aside { failures: 1, probe_at: Some(now + delay(1)) });
         true
     }
 

@@ -1,4 +1,4 @@
-//! The task that probes who was set aside, and brings back who takes connections again.
+//! The task that probes who was set aside, and brings back who serves again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::list::Member;
-use crate::pool::connect;
 
-/// A probe waits so long for a connection.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// A probe waits so long for an answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until the client ends, asleep while nobody is aside.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -58,8 +57,7 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 async fn probe(member: Arc<Member>) -> (Arc<Member>, bool) {
-    let attempt = connect(member.peer.host(), member.peer.port());
-    let serves = matches!(tokio::time::timeout(TIMEOUT, attempt).await, Ok(Ok(_)));
+    let serves = member.peer.serves(TIMEOUT).await;
     (member, serves)
 }
 

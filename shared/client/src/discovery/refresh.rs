@@ -10,6 +10,10 @@ use tokio::time::Instant;
 use super::Shared;
 use crate::registry::{List as Answer, RegistryClient, RegistryError};
 
+/// A refresh interval of nothing would spin, one of for ever cannot be jittered.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Asks the registry again and again, at once when somebody wants it.
 pub(super) struct Refresh {
     shared: Arc<Shared>,
@@ -63,6 +67,7 @@ impl Refresh {
 
     /// The refresh interval, a tenth more or less so that clients do not ask in step.
     fn pause(&self) -> Duration {
-        self.shared.context.options.refresh.mul_f64(rand::rng().random_range(0.9..=1.1))
+        let refresh = self.shared.context.options.refresh.clamp(SHORTEST, LONGEST);
+        refresh.mul_f64(rand::rng().random_range(0.9..=1.1))
     }
 }

@@ -54,7 +54,7 @@ impl ClassicPool {
         context: &Arc<Context>,
         peer: Arc<str>,
         address: (String, u16),
-        socket: TcpStream,
+        line: Option<Line>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             context: Arc::clone(context),
@@ -63,7 +63,7 @@ impl ClassicPool {
             learned: Instant::now(),
             state: Mutex::new(State { workers: 1, ..State::default() }),
         });
-        let worker = Worker { pool: Arc::clone(&pool), socket: Some(socket) };
+        let worker = Worker { pool: Arc::clone(&pool), line };
         context.spawn(worker.run(None));
         pool
     }
@@ -108,7 +108,7 @@ impl ClassicPool {
         if state.workers < self.context.options.classic_connections.max(1) {
             state.workers += 1;
             drop(state);
-            let worker = Worker { pool: Arc::clone(self), socket: None };
+            let worker = Worker { pool: Arc::clone(self), line: None };
             self.context.spawn(worker.run(Some(job)));
             return Ok(());
         }
@@ -134,8 +134,11 @@ impl ClassicPool {
 /// A task with at most one socket, which takes one call after another.
 struct Worker {
     pool: Arc<ClassicPool>,
-    socket: Option<TcpStream>,
+    line: Option<Line>,
 }
+
+/// A socket, and what was received on it: nothing, between two calls.
+type Line = (TcpStream, Inbox);
 
 /// What a worker does next.
 enum Next {
@@ -167,7 +170,7 @@ impl Worker {
                 return Some(Next::Call(job));
             }
         }
-        if self.socket.is_none() {
+        if self.line.is_none() {
             state.workers -= 1;
             return None;
         }
@@ -179,7 +182,7 @@ impl Worker {
     /// Waits for a call, for the server to close, or for the socket to have been idle too long.
     async fn wait(&mut self, mut inbox: oneshot::Receiver<Job>) -> Option<Job> {
         let idle = self.pool.context.options.classic_idle;
-        if let Some(socket) = &self.socket {
+        if let Some((socket, _)) = &self.line {
             tokio::select! {
                 biased;
                 job = &mut inbox => return job.ok(),
@@ -188,14 +191,14 @@ impl Worker {
                 () = tokio::time::sleep(idle) => {}
             }
         }
-        self.socket = None;
+        self.line = None;
         // A call may have been handed over meanwhile.
         inbox.close();
         inbox.try_recv().ok()
     }
 
     async fn serve(&mut self, mut job: Job) {
-        let reused = self.socket.take();
+        let reused = self.line.take();
         let outcome = tokio::select! {
             biased;
             outcome = exchange(&self.pool, reused, &job.bytes, &job.request) => outcome,
@@ -203,8 +206,8 @@ impl Worker {
             () = job.reply.closed() => return,
         };
         let result = match outcome {
-            Ok((answer, socket)) => {
-                self.socket = socket;
+            Ok((answer, line)) => {
+                self.line = line;
                 answer.map(|answer| Answer {
                     sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
                     ..answer
@@ -224,15 +227,18 @@ impl Worker {
 /// back when it can take another call.
 async fn exchange(
     pool: &ClassicPool,
-    reused: Option<TcpStream>,
+    reused: Option<Line>,
     bytes: &[u8],
     request: &Outgoing,
-) -> Result<(Result<Answer, CallError>, Option<TcpStream>), CallError> {
-    let mut socket = match reused {
-        Some(socket) => socket,
-        None => connect(&pool.address.0, pool.address.1)
-            .await
-            .map_err(|error| unreachable(&pool.peer, &error))?,
+) -> Result<(Result<Answer, CallError>, Option<Line>), CallError> {
+    let (mut socket, mut inbox) = match reused {
+        Some(line) => line,
+        None => {
+            let lost_after = pool.context.options.lost_after;
+            let socket = connect(&pool.address.0, pool.address.1, lost_after).await;
+            let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
+            (socket, Inbox::new(pool.context.options.max_reply_bytes))
+        }
     };
     let sent_at = Instant::now();
     // One write for the whole request: an older server reads it with one read.
@@ -243,7 +249,6 @@ async fn exchange(
     request.mark_sent();
     let lost = |error: std::io::Error| pool.lost(&error.to_string(), true);
     socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
-    let mut inbox = Inbox::new(pool.context.options.max_reply_bytes);
     let garbage = |reason: String| CallError::BadReply { peer: pool.peer.to_string(), reason };
     loop {
         if let Some(frame) = inbox.next().map_err(|error| garbage(error.to_string()))? {
@@ -262,7 +267,8 @@ async fn exchange(
                 Err(error) => Err(not_exact(&pool.peer, &error)),
             };
             inbox.release();
-            return Ok((result, (!inbox.has_more()).then_some(socket)));
+            let line = (!inbox.has_more()).then_some((socket, inbox));
+            return Ok((result, line));
         }
         if inbox.fill(&mut socket).await.map_err(lost)? == 0 {
             return Err(pool.lost("the peer closed it", true));

@@ -7,7 +7,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rpc_wire::call::{Args, Reply, request};
+use rpc_wire::fault::{Code, Fault};
 use rpc_wire::paths::RPC_HEALTH;
+use rpc_wire::report::{Health, HealthStatus};
+use serde_json::value::RawValue;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -16,9 +20,12 @@ use crate::{CallError, Dialect};
 
 /// An address that has not answered after this time gets company from the next one.
 const STAGGER: Duration = Duration::from_millis(250);
+/// The most a system takes for these options.
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
-/// Connects to the first address of `host` that answers, in the resolver's order.
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+/// Connects to the first address of `host` that answers, in the resolver's order. A peer that
+/// vanishes later without a word is noticed after `lost_after`.
+pub(super) async fn connect(host: &str, port: u16, lost_after: Duration) -> io::Result<TcpStream> {
     let mut addresses = tokio::net::lookup_host((host, port)).await?;
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -37,7 +44,7 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
             };
             match attempt.await {
                 Ok(Some(Ok(socket))) => {
-                    socket.set_nodelay(true)?;
+                    set_up(&socket, lost_after)?;
                     return Ok(socket);
                 }
                 Ok(Some(Err(error))) => last = error,
@@ -48,12 +55,34 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     }
 }
 
+fn set_up(socket: &TcpStream, lost_after: Duration) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    // The last of four probes in a row has gone unanswered by then.
+    let quarter = (lost_after / 4).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
+    let keepalive = TcpKeepalive::new().with_time(quarter).with_interval(quarter).with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Keepalive says nothing while sent bytes wait for their acknowledgement.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(lost_after.clamp(quarter, LONGEST_KEEPALIVE)))?;
+    Ok(())
+}
+
+/// A connection whose other end is known.
+pub(super) struct Probed {
+    pub(super) dialect: Dialect,
+    /// It takes calls; a server that is ending only refuses them.
+    pub(super) welcome: bool,
+    pub(super) socket: TcpStream,
+    pub(super) inbox: Inbox,
+}
+
 /// Asks `rpc.health`: a server of the extended dialect answers with the id, an older one without.
 pub(super) async fn probe(
     peer: &str,
     mut socket: TcpStream,
     mut inbox: Inbox,
-) -> Result<(Dialect, TcpStream, Inbox), CallError> {
+) -> Result<Probed, CallError> {
     let mut question = Vec::new();
     request::extended(
         &mut question,
@@ -72,9 +101,11 @@ pub(super) async fn probe(
     loop {
         let frame = inbox.next().map_err(|error| garbage(error.to_string()))?;
         if let Some(frame) = frame {
-            let dialect = match Reply::parse(inbox.bytes(&frame)) {
-                Ok(Reply::Done { id: Some(0), .. }) => Dialect::Extended,
-                Ok(Reply::Done { id: None, .. }) => Dialect::Classic,
+            let (dialect, welcome) = match Reply::parse(inbox.bytes(&frame)) {
+                Ok(Reply::Done { id: Some(0), outcome }) => {
+                    (Dialect::Extended, !is_draining(&outcome))
+                }
+                Ok(Reply::Done { id: None, .. }) => (Dialect::Classic, true),
                 // A server that is ending says so before it answers.
                 Ok(Reply::Draining) => {
                     return Err(lost("the server is draining".to_owned()));
@@ -83,12 +114,20 @@ pub(super) async fn probe(
                 Err(error) => return Err(garbage(error.to_string())),
             };
             inbox.release();
-            return Ok((dialect, socket, inbox));
+            return Ok(Probed { dialect, welcome, socket, inbox });
         }
         match inbox.fill(&mut socket).await {
             Ok(0) => return Err(lost("the peer closed it".to_owned())),
             Ok(_) => {}
             Err(error) => return Err(lost(error.to_string())),
         }
+    }
+}
+
+fn is_draining(health: &Result<&RawValue, Fault>) -> bool {
+    match health {
+        Ok(health) => serde_json::from_str::<Health>(health.get())
+            .is_ok_and(|health| health.status == HealthStatus::Draining),
+        Err(fault) => fault.code == Code::Draining,
     }
 }

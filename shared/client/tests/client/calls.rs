@@ -1,0 +1,213 @@
+//! Calls to a peer of the extended dialect.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request};
+use serde_json::{Value, json};
+
+use crate::fakes::{Do, adder, extended, failure, result, sum};
+use crate::{direct, options};
+
+#[tokio::test]
+async fn a_call_is_answered_and_carries_the_time_left() {
+    let peer = adder().await;
+    let client = direct(peer.address);
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    assert_eq!(client.call_as::<i64>("add", [1, 2, 3]).await, Ok(6));
+    let messages = peer.seen.messages();
+    assert_eq!(
+        messages[0],
+        json!({"id": 0, "method_name": "rpc.health", "method_args": [], "method_kwargs": {}})
+    );
+    let left = messages[1]["meta"]["deadline_ms"].as_u64().unwrap();
+    assert!((4000..=5000).contains(&left), "{left}");
+    assert_eq!(peer.seen.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_whole_request_tells_how_it_went() {
+    let peer =
+        extended(|request| Do::WriteAfter(Duration::from_millis(30), result(request, "[1.50]")))
+            .await;
+    let client = direct(peer.address);
+    let response = client.request(Request::new("m", ()).unwrap()).await.unwrap();
+    assert_eq!(response.value.get(), "[1.50]");
+    assert_eq!((response.peer, response.attempts), (peer.name(), 1));
+    assert_eq!(response.dialect, Dialect::Extended);
+    assert_eq!(response.reply_bytes, r#"{"id":1,"res":[1.50]}"#.len());
+    assert_eq!(
+        serde_json::from_slice::<Value>(&response.sent).unwrap(),
+        peer.seen.calls()[0],
+        "what is told to be sent is what was sent"
+    );
+    assert!(response.timing.server >= Duration::from_millis(30));
+    assert!(response.timing.connect > Duration::ZERO);
+    let again = client.request(Request::new("m", ()).unwrap()).await.unwrap();
+    assert_eq!(again.timing.connect, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_thousand_calls_at_once_share_one_connection_below_the_servers_limit() {
+    let in_flight = std::sync::Arc::new(std::sync::Mutex::new((0usize, 0usize)));
+    let counted = std::sync::Arc::clone(&in_flight);
+    let peer = extended(move |request| {
+        // Answers are late, so that calls pile up; the n-th message in one batch counts.
+        let mut counts = counted.lock().unwrap();
+        counts.0 += 1;
+        counts.1 = counts.1.max(counts.0);
+        let done = std::sync::Arc::clone(&counted);
+        let text = result(request, &sum(request).to_string());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            done.lock().unwrap().0 -= 1;
+        });
+        Do::WriteAfter(Duration::from_millis(20), text)
+    })
+    .await;
+    let client = direct(peer.address);
+    let calls = (0..1000).map(|n| {
+        let client = client.clone();
+        tokio::spawn(async move { client.call_as::<i64>("add", (n, 1)).await })
+    });
+    for (n, call) in calls.collect::<Vec<_>>().into_iter().enumerate() {
+        assert_eq!(call.await.unwrap(), Ok(n as i64 + 1));
+    }
+    assert_eq!(peer.seen.accepted(), 1);
+    let most = in_flight.lock().unwrap().1;
+    assert!(most <= 256, "{most} calls in flight");
+}
+
+#[tokio::test]
+async fn calls_made_together_share_writes() {
+    let peer = adder().await;
+    let client = direct(peer.address);
+    client.call("add", (1, 2)).await.unwrap();
+    let before = peer.seen.reads.load(Ordering::SeqCst);
+    let calls = (0..200).map(|n| client.call_as::<i64>("add", (n, 1)));
+    for (n, result) in futures_util::future::join_all(calls).await.into_iter().enumerate() {
+        assert_eq!(result, Ok(n as i64 + 1));
+    }
+    let reads = peer.seen.reads.load(Ordering::SeqCst) - before;
+    assert!(reads <= 20, "200 calls came in {reads} reads");
+}
+
+#[tokio::test]
+async fn replies_find_their_calls_in_any_order() {
+    let peer = extended(|request| {
+        let delay = Duration::from_millis(50 - request["method_args"][0].as_u64().unwrap());
+        Do::WriteAfter(delay, result(request, &request["method_args"][0].to_string()))
+    })
+    .await;
+    let client = direct(peer.address);
+    let calls = (0..50).map(|n| client.call_as::<u64>("m", (n,)));
+    let results = futures_util::future::join_all(calls).await;
+    assert_eq!(results, (0..50).map(Ok).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_failure_keeps_its_code_and_its_kind() {
+    let peer = extended(|request| Do::Write(failure(request, -32602))).await;
+    let error = direct(peer.address).call("m", ()).await.unwrap_err();
+    assert!(matches!(&error, CallError::Remote(fault) if fault.code == Code::BadArguments));
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::Remote, "Argument error: x")
+    );
+}
+
+#[tokio::test]
+async fn a_deadline_that_the_server_notices_first_is_a_timeout_too() {
+    let peer = extended(|request| Do::Write(failure(request, -32000))).await;
+    let error = direct(peer.address).call("m", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_number_that_would_be_rounded_is_an_error_and_the_connection_stays() {
+    let peer = extended(|request| {
+        Do::Write(match request["method_name"].as_str() {
+            Some("big") => result(request, "[1,18446744073709551616]"),
+            _ => result(request, "18446744073709551615"),
+        })
+    })
+    .await;
+    let client = direct(peer.address);
+    let error = client.call("big", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::NotExact { .. }), "{error}");
+    let error = client.call_as::<Vec<f64>>("big", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::NotExact { .. }), "{error}");
+    assert_eq!(client.call("fits", ()).await, Ok(json!(u64::MAX)));
+    let error = client.call_as::<String>("fits", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::WrongType { .. }), "{error}");
+    assert_eq!(peer.seen.accepted(), 1);
+}
+
+#[tokio::test]
+async fn arguments_that_are_none_are_a_usage_error_and_nothing_is_sent() {
+    let peer = adder().await;
+    let error = direct(peer.address).call("add", 5).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(peer.seen.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_call_can_be_made_on_an_address_of_choice() {
+    let (one, other) = (adder().await, adder().await);
+    let client = direct(one.address);
+    let request = Request { on: Some(other.name()), ..Request::new("add", (1, 2)).unwrap() };
+    assert_eq!(client.request(request).await.unwrap().peer, other.name());
+    assert!(one.seen.calls().is_empty());
+    let bad = Request { on: Some("nowhere".to_owned()), ..Request::new("add", (1, 2)).unwrap() };
+    assert_eq!(client.request(bad).await.unwrap_err().kind(), ErrorKind::Usage);
+}
+
+#[tokio::test]
+async fn methods_are_discovered_with_their_types() {
+    let peer = extended(|request| {
+        assert_eq!(request["method_name"], "rpc.discover");
+        Do::Write(result(
+            request,
+            r#"{"openrpc":"1.3.2","methods":[{"name":"add","params":[
+                {"name":"a","required":true,"schema":{"type":"number"}}]}]}"#
+                .replace('\n', " ")
+                .as_str(),
+        ))
+    })
+    .await;
+    let methods = direct(peer.address).methods().await.unwrap();
+    assert_eq!((methods[0].name.as_str(), methods[0].parameters.len()), ("add", 1));
+    assert_eq!(methods[0].parameters[0].schema, json!({"type": "number"}));
+}
+
+#[tokio::test]
+async fn names_and_both_families_can_be_called() {
+    let peer =
+        crate::fakes::extended_on("[::1]:0", |request| Do::Write(result(request, "6"))).await;
+    assert_eq!(direct(peer.address).call("m", ()).await, Ok(json!(6)));
+    let peer = adder().await;
+    let client = direct(format!("localhost:{}", peer.address.port()));
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+}
+
+#[tokio::test]
+async fn an_unused_connection_is_retired_and_made_again_when_needed() {
+    let peer = adder().await;
+    let idle = Duration::from_millis(30);
+    let client =
+        Client::direct(peer.name(), rpc_client::ClientOptions { idle, ..options() }).unwrap();
+    client.call("add", (1, 2)).await.unwrap();
+    crate::eventually("the idle connection is closed", || peer.seen.open() == 0).await;
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    assert_eq!(peer.seen.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_with_a_call_open_is_never_idle() {
+    let peer =
+        extended(|request| Do::WriteAfter(Duration::from_millis(150), result(request, "1"))).await;
+    let idle = Duration::from_millis(30);
+    let client =
+        Client::direct(peer.name(), rpc_client::ClientOptions { idle, ..options() }).unwrap();
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+}

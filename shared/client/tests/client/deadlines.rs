@@ -1,0 +1,177 @@
+//! Every phase of a call ends with its deadline, and what is given up is cancelled.
+
+use std::time::{Duration, Instant};
+
+use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Phase, Request};
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+
+use crate::fakes::{self, Do, extended, result, scripted};
+use crate::{direct, eventually, options};
+
+const SHORT: Duration = Duration::from_millis(60);
+
+fn short(method: &str) -> Request {
+    Request { timeout: Some(SHORT), ..Request::new(method, ()).unwrap() }
+}
+
+fn check(error: &CallError, phase: Phase, began: Instant) {
+    assert!(
+        matches!(error, CallError::Timeout { phase: p, after, .. } if *p == phase && *after == SHORT),
+        "{error}"
+    );
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(began.elapsed() < SHORT + Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_peer_that_never_answers_the_probe_holds_nobody_longer_than_its_deadline() {
+    let peer = scripted(|_, mut socket, _| async move {
+        let mut sink = Vec::new();
+        let _ = socket.read_to_end(&mut sink).await;
+    })
+    .await;
+    let client = direct(peer.address);
+    let began = Instant::now();
+    let (one, two) = tokio::join!(client.request(short("m")), client.request(short("m")));
+    for error in [one.unwrap_err(), two.unwrap_err()] {
+        check(&error, Phase::Connect, began);
+    }
+    assert_eq!(peer.seen.accepted(), 1, "both waited for one connection");
+}
+
+#[tokio::test]
+async fn a_call_without_reply_times_out_and_is_cancelled() {
+    let peer = extended(|_| Do::Nothing).await;
+    let client = direct(peer.address);
+    let began = Instant::now();
+    check(&client.request(short("m")).await.unwrap_err(), Phase::Reply, began);
+    eventually("the cancel comes", || peer.seen.cancels() == 1).await;
+    let call = &peer.seen.calls()[0];
+    assert_eq!(peer.seen.messages().last().unwrap()["cancel"], call["id"]);
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_and_its_late_reply_counted() {
+    let peer =
+        extended(|request| Do::WriteAfter(Duration::from_millis(40), result(request, "1"))).await;
+    let client = direct(peer.address);
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("m", ()).await }
+    });
+    eventually("the call is sent", || peer.seen.calls().len() == 1).await;
+    call.abort();
+    eventually("the cancel comes", || peer.seen.cancels() == 1).await;
+    eventually("the late reply is counted", || client.stats().unmatched_replies == 1).await;
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)), "the connection stays");
+    assert_eq!(peer.seen.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_room_times_out_unsent() {
+    let peer = extended(|_| Do::Nothing).await;
+    let options = ClientOptions { max_in_flight: 1, ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
+    let first = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("first", ()).await }
+    });
+    eventually("the first call is sent", || peer.seen.calls().len() == 1).await;
+    let began = Instant::now();
+    check(&client.request(short("second")).await.unwrap_err(), Phase::Queue, began);
+    first.abort();
+    eventually("the first call is cancelled", || peer.seen.cancels() == 1).await;
+    client.request(short("third")).await.unwrap_err();
+    let names: Vec<_> = peer.seen.calls().iter().map(|call| call["method_name"].clone()).collect();
+    assert_eq!(names, [json!("first"), json!("third")], "the second was never sent");
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
+    let peer = scripted(|_, mut socket, _| async move {
+        // Answers the probe, then reads no more.
+        use tokio::io::AsyncWriteExt;
+        let _ = socket.read(&mut [0; 1024]).await;
+        let _ = socket.write_all(b"{\"id\":0,\"res\":1}\n").await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let client = direct(peer.address);
+    let began = Instant::now();
+    let large = "x".repeat(8 << 20);
+    let request = Request { timeout: Some(SHORT), ..Request::new("m", (large,)).unwrap() };
+    let error = client.request(request).await.unwrap_err();
+    check(&error, Phase::Reply, began);
+}
+
+#[tokio::test]
+async fn an_address_that_never_answers_times_out_while_connecting() {
+    // A backlog of one that is full: further connections get no answer at all.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut full = Vec::new();
+    loop {
+        let attempt = tokio::net::TcpStream::connect(address);
+        match tokio::time::timeout(Duration::from_millis(100), attempt).await {
+            Ok(Ok(socket)) => full.push(socket),
+            _ => break,
+        }
+    }
+    let client = direct(address);
+    let began = Instant::now();
+    check(&client.request(short("m")).await.unwrap_err(), Phase::Connect, began);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_said_at_once() {
+    let address = fakes::nobody().await;
+    let error = direct(&address).call("m", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().starts_with(&format!("cannot reach {address}: ")), "{error}");
+    assert_eq!(error.to_string().lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_unreachable() {
+    let error = direct("no-such-host.invalid:80").call("m", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn times_that_mean_for_ever_or_nothing_do_no_harm() {
+    let peer = extended(|request| Do::Write(result(request, "1"))).await;
+    let options = ClientOptions {
+        timeout: Duration::MAX,
+        connect_timeout: Duration::MAX,
+        patience: Duration::MAX,
+        lost_after: Duration::MAX,
+        idle: Duration::MAX,
+        refresh: Duration::MAX,
+        ..options()
+    };
+    let client = Client::direct(peer.name(), options.clone()).unwrap();
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+    let registry = crate::fake_registry::FakeRegistry::new_style().await;
+    registry.list(&[peer.address]);
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+    let none = Request { timeout: Some(Duration::ZERO), ..Request::new("m", ()).unwrap() };
+    match client.request(none).await {
+        Ok(response) => assert_eq!(response.value.get(), "1"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout),
+    }
+    let options = ClientOptions {
+        max_in_flight: 0,
+        classic_connections: 0,
+        concurrent_probes: 0,
+        max_other_peers: 0,
+        refresh: Duration::ZERO,
+        lost_after: Duration::ZERO,
+        ..crate::options()
+    };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+}

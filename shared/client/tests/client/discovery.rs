@@ -1,0 +1,235 @@
+//! Calls through a registry: lists kept, lost and found; instances set aside and brought back.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rpc_client::{Balance, CallError, Client, ClientOptions, ErrorKind, Request};
+use serde_json::json;
+
+use crate::fake_registry::FakeRegistry;
+use crate::fakes::{self, Do, adder, extended, result};
+use crate::{eventually, options};
+
+async fn answering_peer(client: &Client) -> String {
+    client.request(Request::new("add", (1, 2)).unwrap()).await.unwrap().peer
+}
+
+#[tokio::test]
+async fn calls_reach_every_instance_through_both_kinds_of_registry() {
+    for registry in [FakeRegistry::old_style().await, FakeRegistry::new_style().await] {
+        let peers = [adder().await, adder().await, adder().await];
+        registry.list(&peers.each_ref().map(|peer| peer.address));
+        let client = Client::through_registry(&registry.url(), options()).unwrap();
+        let mut reached = HashSet::new();
+        for _ in 0..60 {
+            reached.insert(answering_peer(&client).await);
+        }
+        assert_eq!(reached.len(), 3);
+        assert_eq!(client.instances().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn round_robin_takes_turns() {
+    let peers = [adder().await, adder().await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    answering_peer(&client).await;
+    for _ in 0..9 {
+        answering_peer(&client).await;
+    }
+    assert_eq!(peers.each_ref().map(|peer| peer.seen.calls().len()), [5, 5]);
+}
+
+#[tokio::test]
+async fn weights_come_from_the_parameters() {
+    let peers = [adder().await, adder().await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list_json(&json!([
+        {"protocol": "json", "host": "127.0.0.1", "port": peers[0].address.port(), "parameters": {"weight": 0}},
+        {"protocol": "json", "host": "127.0.0.1", "port": peers[1].address.port(), "parameters": {"weight": 3}},
+    ]));
+    let options = ClientOptions { balance: Balance::WeightedRandom, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    for _ in 0..20 {
+        assert_eq!(answering_peer(&client).await, peers[1].name());
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_says_what_it_speaks_is_not_asked() {
+    let peer = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list_json(&json!([
+        {"protocol": "json", "host": "127.0.0.1", "port": peer.address.port(), "parameters": {"wire": 1}},
+    ]));
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    answering_peer(&client).await;
+    assert_eq!(peer.seen.messages().len(), 1, "no probe");
+}
+
+#[tokio::test]
+async fn an_unchanged_list_is_asked_for_by_its_etag() {
+    let peer = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[peer.address]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    eventually("an unchanged list is confirmed", || registry.not_modified() >= 2).await;
+    answering_peer(&client).await;
+    assert!(!client.instances()[0].stale);
+}
+
+#[tokio::test]
+async fn changes_of_the_list_are_followed_and_connections_kept() {
+    let (one, two) = (adder().await, adder().await);
+    let registry = FakeRegistry::old_style().await;
+    registry.list(&[one.address]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    assert_eq!(answering_peer(&client).await, one.name());
+    registry.list(&[one.address, two.address]);
+    eventually("the second is known", || client.instances().len() == 2).await;
+    while answering_peer(&client).await != one.name() {}
+    assert_eq!(one.seen.accepted(), 1, "the connection outlives the new list");
+    registry.list(&[two.address]);
+    eventually("the first is forgotten", || client.instances().len() == 1).await;
+    for _ in 0..10 {
+        assert_eq!(answering_peer(&client).await, two.name());
+    }
+    eventually("its connection is closed", || one.seen.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_lost_registry_leaves_the_last_good_list_and_is_found_again() {
+    let (one, two) = (adder().await, adder().await);
+    let registry = FakeRegistry::old_style().await;
+    registry.list(&[one.address]);
+    let url = registry.url();
+    let client = Client::through_registry(&url, options()).unwrap();
+    answering_peer(&client).await;
+    let address = registry.address.to_string();
+    drop(registry);
+    eventually("the list is stale", || client.instances()[0].stale).await;
+    assert_eq!(answering_peer(&client).await, one.name());
+    let registry = FakeRegistry::start(&address, false).await;
+    registry.list(&[two.address]);
+    eventually("the new list is known", || {
+        client
+            .instances()
+            .iter()
+            .all(|known| !known.stale && known.instance.port == two.address.port())
+    })
+    .await;
+    assert_eq!(answering_peer(&client).await, two.name());
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_nonsense_leaves_the_last_good_list() {
+    let peer = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[peer.address]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    answering_peer(&client).await;
+    registry.answer("HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n");
+    eventually("the list is stale", || client.instances()[0].stale).await;
+    assert_eq!(answering_peer(&client).await, peer.name());
+}
+
+#[tokio::test]
+async fn without_registry_or_instances_it_is_said_at_once() {
+    let url = format!("http://{}", fakes::nobody().await);
+    let client = Client::through_registry(&url, options()).unwrap();
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(matches!(error, CallError::NoInstance { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(error.to_string().contains(&url), "{error}");
+    assert_eq!(error.to_string().lines().count(), 1, "{error}");
+
+    let registry = FakeRegistry::new_style().await;
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(error.to_string().contains("lists none"), "{error}");
+}
+
+#[tokio::test]
+async fn an_instance_that_appears_is_found_by_the_call_that_needs_it() {
+    let peer = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    // So rarely refreshed that only asking again can find it.
+    let options = ClientOptions { refresh: Duration::from_secs(3600), ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    client.call("add", (1, 2)).await.unwrap_err();
+    registry.list(&[peer.address]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(answering_peer(&client).await, peer.name());
+}
+
+#[tokio::test]
+async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
+    let living = adder().await;
+    let dead = fakes::nobody().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[living.address, dead.parse().unwrap()]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    for _ in 0..50 {
+        assert_eq!(answering_peer(&client).await, living.name());
+    }
+    assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
+    assert_eq!(client.stats().retries, 1, "only the first to notice had to go elsewhere");
+
+    let back = fakes::extended_on(&dead, |request| Do::Write(result(request, "3"))).await;
+    eventually("it is brought back", || client.instances().iter().all(|k| !k.set_aside)).await;
+    let mut reached = HashSet::new();
+    for _ in 0..50 {
+        reached.insert(answering_peer(&client).await);
+    }
+    assert!(reached.contains(&back.name()));
+}
+
+#[tokio::test]
+async fn when_all_refuse_they_are_tried_nevertheless() {
+    let dead = fakes::nobody().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[dead.parse().unwrap()]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
+    let back = fakes::extended_on(&dead, |request| Do::Write(result(request, "3"))).await;
+    assert_eq!(answering_peer(&client).await, back.name(), "without waiting for a probe");
+}
+
+#[tokio::test]
+async fn the_less_busy_of_two_gets_the_call() {
+    let quick = adder().await;
+    let slow =
+        extended(|request| Do::WriteAfter(Duration::from_millis(30), result(request, "3"))).await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[quick.address, slow.address]);
+    let options = ClientOptions { balance: Balance::LeastInFlight, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    for _ in 0..100 {
+        answering_peer(&client).await;
+    }
+    let slow_calls = slow.seen.calls().len();
+    assert!((1..=5).contains(&slow_calls), "{slow_calls} of 100 went to the slow one");
+    assert!(quick.seen.accepted.load(Ordering::SeqCst) == 1);
+}
+
+#[tokio::test]
+async fn a_listed_instance_of_choice_is_called_on_its_own_connection() {
+    let peers = [adder().await, adder().await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    answering_peer(&client).await;
+    for peer in &peers {
+        for _ in 0..3 {
+            let on = Some(peer.name());
+            let request = Request { on, ..Request::new("add", (1, 2)).unwrap() };
+            assert_eq!(client.request(request).await.unwrap().peer, peer.name());
+        }
+        assert_eq!(peer.seen.accepted(), 1);
+    }
+}

@@ -1,0 +1,193 @@
+//! The registry's routes, old and new, and answers that are none.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rpc_client::registry::{List, RegistryClient, RegistryError, RegistryOptions};
+use rpc_wire::instance::{Instance, WatchEvent};
+use rpc_wire::report::Level;
+use serde_json::json;
+
+use crate::fake_registry::FakeRegistry;
+
+fn client_of(registry: &FakeRegistry) -> RegistryClient {
+    let options = RegistryOptions {
+        timeout: Duration::from_secs(2),
+        max_list_bytes: 1000,
+        max_sse_line_bytes: 500,
+        ..RegistryOptions::default()
+    };
+    RegistryClient::new(&registry.url(), options).unwrap()
+}
+
+#[tokio::test]
+async fn both_kinds_of_registry_register_list_and_unregister() {
+    for registry in [FakeRegistry::old_style().await, FakeRegistry::new_style().await] {
+        let client = client_of(&registry);
+        let instance = Instance::new("127.0.0.1", 8000);
+        assert!(client.register(&instance).await.unwrap().status);
+        registry.list(&["127.0.0.1:8000".parse().unwrap()]);
+        assert_eq!(client.find_all("json").await.unwrap(), std::slice::from_ref(&instance));
+        assert!(!client.unregister(&instance).await.unwrap().status);
+        let requests = registry.requests();
+        assert!(requests[0].starts_with("POST /myRegistry/register?proto=json HTTP/1.1\r\n"));
+        assert!(requests[0].contains("content-length: "), "{}", requests[0]);
+        assert!(requests[0].contains("content-type: application/json"), "{}", requests[0]);
+    }
+}
+
+#[tokio::test]
+async fn an_unchanged_list_is_not_sent_again() {
+    let registry = FakeRegistry::new_style().await;
+    let client = client_of(&registry);
+    let List::Changed { etag, .. } = client.find_all_if_changed("json", None).await.unwrap() else {
+        panic!("the first list is a change");
+    };
+    let again = client.find_all_if_changed("json", etag.as_deref()).await.unwrap();
+    assert_eq!(again, List::NotModified);
+    registry.list(&["127.0.0.1:1".parse().unwrap()]);
+    let changed = client.find_all_if_changed("json", etag.as_deref()).await.unwrap();
+    assert!(matches!(changed, List::Changed { instances, .. } if instances.len() == 1));
+}
+
+#[tokio::test]
+async fn an_entry_that_is_none_is_skipped_and_the_others_serve() {
+    let registry = FakeRegistry::old_style().await;
+    registry.list_json(&json!([
+        {"protocol": "json", "host": "a", "port": "8000"}, 7, null, {"host": "b"},
+        {"protocol": "json", "host": "c", "port": 1, "status": null, "parameters": null},
+    ]));
+    let found = client_of(&registry).find_all("json").await.unwrap();
+    assert_eq!(found.iter().map(|i| i.host.as_str()).collect::<Vec<_>>(), ["c"]);
+}
+
+#[tokio::test]
+async fn an_older_registry_lacks_the_newer_routes() {
+    let registry = FakeRegistry::old_style().await;
+    let client = client_of(&registry);
+    let errors = [
+        client.instances("json").await.unwrap_err(),
+        client.watch("json", false, None).await.unwrap_err(),
+        client.logs(Level::Info, "", 10).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, RegistryError::Unsupported { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn ages_and_states_are_read() {
+    let registry = FakeRegistry::new_style().await;
+    let record = r#"[{"protocol":"json","host":"h","port":1,"status":true,"parameters":{},"age_ms":5,
+        "ttl_ms":10000,"registered_ms_ago":9,"heartbeats":2,"state":"suspect"}]"#;
+    registry.answer(http(record));
+    let records = client_of(&registry).instances("json").await.unwrap();
+    assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
+}
+
+fn http(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+fn sse(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_typed_errors_in_one_line() {
+    type Check = fn(&RegistryError) -> bool;
+    let cases: [(String, Check); 6] = [
+        (http("<html>"), |e| matches!(e, RegistryError::BadAnswer { .. })),
+        (http(r#"{"a":1}"#), |e| matches!(e, RegistryError::BadAnswer { .. })),
+        (http(&format!("[{}]", " ".repeat(2000))), |e| {
+            matches!(e, RegistryError::TooLarge { limit: 1000, .. })
+        }),
+        ("not http at all\r\n\r\n".to_owned(), |e| matches!(e, RegistryError::Unreachable { .. })),
+        (String::new(), |e| matches!(e, RegistryError::Unreachable { .. })),
+        (
+            "HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n{\"error\": \"disk \\u001b[31mfull\"}"
+                .to_owned(),
+            |e| matches!(e, RegistryError::Refused { status: 500, message, .. } if message == "disk [31mfull"),
+        ),
+    ];
+    for (answer, is_expected) in cases {
+        let registry = FakeRegistry::new_style().await;
+        registry.answer(answer.clone());
+        let error = client_of(&registry).find_all("json").await.unwrap_err();
+        assert!(is_expected(&error), "{answer}: {error:?}");
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
+    let silent = crate::fakes::scripted(|_, socket, _| async move {
+        std::future::pending::<()>().await;
+        drop(socket);
+    })
+    .await;
+    let options =
+        RegistryOptions { timeout: Duration::from_millis(50), ..RegistryOptions::default() };
+    let client = RegistryClient::new(&format!("http://{}", silent.address), options.clone());
+    let client = client.unwrap();
+    let error = client.find_all("json").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+    let error = client.watch("json", false, None).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+    let url = format!("http://{}", crate::fakes::nobody().await);
+    let error = RegistryClient::new(&url, options).unwrap().find_all("json").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
+fn what_is_no_registry_url_is_refused() {
+    for url in ["", "127.0.0.1:9999", "https://host:1", "http://", "ftp://host"] {
+        let error = RegistryClient::new(url, RegistryOptions::default()).unwrap_err();
+        assert!(matches!(error, RegistryError::BadUrl { .. }), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn changes_come_as_events_with_ids_and_unknown_ones_are_skipped() {
+    let registry = FakeRegistry::new_style().await;
+    registry.answer(sse(
+        ": comment\nevent: snapshot\ndata: []\nid: e.1\n\nevent: later\ndata: {}\n\n\
+         event: expired\ndata: {\"protocol\":\"json\",\"host\":\"h\",\ndata: \"port\":1}\nid: e.2\n\n",
+    ));
+    let client = client_of(&registry);
+    let watch = client.watch("json", true, Some("e.0".to_owned())).await.unwrap();
+    let events: Vec<_> = watch.map(Result::unwrap).collect().await;
+    assert_eq!(events[0], (Some("e.1".to_owned()), WatchEvent::Snapshot(Vec::new())));
+    assert!(matches!(&events[1], (Some(id), WatchEvent::Expired(_)) if id == "e.2"));
+    let request = &registry.requests()[0];
+    assert!(request.starts_with("GET /v1/watch?proto=json&beats=1 "), "{request}");
+    assert!(request.contains("last-event-id: e.0\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn log_lines_come_with_what_was_lost_before_them() {
+    let registry = FakeRegistry::new_style().await;
+    let line = r#"{"seq":4,"at_ms":1,"level":"info","target":"t","message":"m","fields":{"peer":"p"},"dropped":3}"#;
+    registry.answer(sse(&format!("event: line\ndata: {line}\n\nevent: x\ndata: y\n\n")));
+    let logs = client_of(&registry).logs(Level::Warn, "a b", 5).await.unwrap();
+    let lines: Vec<_> = logs.map(Result::unwrap).collect().await;
+    assert_eq!((lines.len(), lines[0].line.seq, lines[0].dropped), (1, 4, 3));
+    let request = &registry.requests()[0];
+    assert!(request.starts_with("GET /v1/logs?level=warn&contains=a+b&recent=5 "), "{request}");
+}
+
+#[tokio::test]
+async fn a_line_or_event_over_its_limit_ends_the_stream_with_an_error() {
+    for (body, limit) in [
+        (format!("data: {}", "x".repeat(600)), 500),
+        ("data: xxxxxxxxxxxxxxxxxxxxxxxxxxx\n".repeat(60), 1000),
+    ] {
+        let registry = FakeRegistry::new_style().await;
+        registry.answer(sse(&body));
+        let mut watch = client_of(&registry).watch("json", false, None).await.unwrap();
+        let error = watch.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, RegistryError::TooLarge { limit: l, .. } if l == limit), "{error}");
+        assert!(watch.next().await.is_none());
+    }
+}

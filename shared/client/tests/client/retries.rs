@@ -1,0 +1,167 @@
+//! What was executed is never repeated; what provably was not goes to another instance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rpc_client::{Balance, CallError, Client, ClientOptions, Request, RetryOptions};
+
+use crate::fake_registry::FakeRegistry;
+use crate::fakes::{Do, Peer, extended, failure, result};
+use crate::options;
+
+/// Two peers that share one script: the first call anywhere meets `first`, later ones succeed.
+async fn pair(first: fn(&serde_json::Value) -> Do) -> ([Peer; 2], FakeRegistry, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let peer = || {
+        let calls = Arc::clone(&calls);
+        extended(move |request| match calls.fetch_add(1, Ordering::SeqCst) {
+            0 => first(request),
+            _ => Do::Write(result(request, "1")),
+        })
+    };
+    let peers = [peer().await, peer().await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    (peers, registry, calls)
+}
+
+async fn call(registry: &FakeRegistry, idempotent: bool) -> Result<u32, CallError> {
+    let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    let request = Request { idempotent, ..Request::new("m", ()).unwrap() };
+    client.request(request).await.map(|response| response.attempts)
+}
+
+#[tokio::test]
+async fn a_call_refused_as_overloaded_or_draining_goes_to_the_other() {
+    for first in [
+        |request: &serde_json::Value| Do::Write(failure(request, -32002)),
+        |request: &serde_json::Value| Do::Write(failure(request, -32003)),
+    ] {
+        let (peers, registry, calls) = pair(first).await;
+        assert_eq!(call(&registry, false).await, Ok(2));
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        assert!(peers.iter().all(|peer| peer.seen.calls().len() == 1), "not twice on the same");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_been_executed_is_never_repeated() {
+    let firsts: [fn(&serde_json::Value) -> Do; 4] = [
+        |_| Do::Close,
+        |request| Do::WriteAndClose(format!("{{\"id\":{},", request["id"])),
+        |_| Do::Write("garbage".to_owned()),
+        |request| Do::Write(failure(request, -32603)),
+    ];
+    for first in firsts {
+        let (_peers, registry, calls) = pair(first).await;
+        call(&registry, false).await.unwrap_err();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn unless_executing_it_twice_does_no_harm() {
+    let (_peers, registry, calls) = pair(|_| Do::Close).await;
+    assert_eq!(call(&registry, true).await, Ok(2));
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_failure_is_an_answer_even_to_an_idempotent_call() {
+    let (_peers, registry, calls) = pair(|request| Do::Write(failure(request, -32603))).await;
+    call(&registry, true).await.unwrap_err();
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn attempts_are_limited_and_the_last_failure_is_told() {
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        peers.push(extended(|request| Do::Write(failure(request, -32002))).await);
+    }
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
+    let error = call(&registry, false).await.unwrap_err();
+    assert!(matches!(error, CallError::Remote(_)), "{error}");
+    assert_eq!(peers.iter().map(|peer| peer.seen.calls().len()).sum::<usize>(), 3);
+}
+
+#[tokio::test]
+async fn retries_stop_when_their_budget_is_used_up() {
+    let peers = [
+        extended(|request| Do::Write(failure(request, -32002))).await,
+        extended(|request| Do::Write(failure(request, -32002))).await,
+    ];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let retry = RetryOptions { attempts: 3, ratio: 0.0, burst: 4 };
+    let client =
+        Client::through_registry(&registry.url(), ClientOptions { retry, ..options() }).unwrap();
+    for _ in 0..20 {
+        client.call("m", ()).await.unwrap_err();
+    }
+    assert_eq!(client.stats().retries, 4);
+    assert_eq!(peers.iter().map(|peer| peer.seen.calls().len()).sum::<usize>(), 24);
+}
+
+#[tokio::test]
+async fn all_attempts_share_one_deadline() {
+    let peers = [
+        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
+        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
+        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
+    ];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    let timeout = Some(Duration::from_millis(100));
+    let began = Instant::now();
+    let request = Request { timeout, ..Request::new("m", ()).unwrap() };
+    let error = client.request(request).await.unwrap_err();
+    assert!(matches!(error, CallError::Timeout { .. }), "{error}");
+    assert!(began.elapsed() < Duration::from_millis(600));
+    let left: Vec<u64> = peers
+        .iter()
+        .flat_map(|peer| peer.seen.calls())
+        .map(|call| call["meta"]["deadline_ms"].as_u64().unwrap())
+        .collect();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().any(|left| *left <= 40), "the second knows the time left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_connection_lost_between_calls_costs_nobody_a_failure() {
+    let peer = extended(|request| Do::Write(result(request, "1"))).await;
+    let client = crate::direct(peer.address);
+    for _ in 0..20 {
+        client.call("m", ()).await.unwrap();
+        peer.close_connections();
+        crate::eventually("it is closed", || peer.seen.open() == 0).await;
+        // The client learns of it from its own system.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection() {
+    let silent = crate::fakes::scripted(|_, socket, _| async move {
+        std::future::pending::<()>().await;
+        drop(socket);
+    })
+    .await;
+    let living = extended(|request| Do::Write(result(request, "1"))).await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[silent.address, living.address]);
+    let patience = Duration::from_millis(30);
+    let client =
+        Client::through_registry(&registry.url(), ClientOptions { patience, ..options() }).unwrap();
+    for _ in 0..20 {
+        let response = client.request(Request::new("m", ()).unwrap()).await.unwrap();
+        assert_eq!(response.peer, living.name());
+    }
+    assert_eq!(client.stats().retries, 1);
+    assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
+}
