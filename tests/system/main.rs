@@ -15,6 +15,7 @@
 mod addresses;
 mod any_split;
 mod architecture;
+mod client_ends;
 mod embedding;
 mod endings;
 mod limits;
