@@ -14,11 +14,15 @@
 //! - [`options`]: the command line.
 
 pub mod action;
+pub mod demo;
 #[cfg(test)]
 mod fixture;
 pub mod key;
 pub mod message;
 pub mod model;
+pub mod options;
+pub mod runtime;
+pub mod terminal;
 pub mod text;
 pub mod update;
 pub mod view;

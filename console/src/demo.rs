@@ -1,0 +1,283 @@
+//! The embedded demo: a registry and three servers on loopback, and somebody who calls them.
+//!
+//! The only file of the console that knows `rpc_registry` and `rpc_server`. Each daemon has a
+//! runtime of its own, so that it can crash (no farewell, no heartbeat) while the others go on.
+
+mod traffic;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::{FutureExt, Stream, stream};
+use rpc_host::logging::{LogRing, Logging, daemon_span};
+use rpc_registry::{Registry, RegistryOptions};
+use rpc_server::{Announce, Method, Server, builtin, rpc_method};
+use rpc_wire::instance::{Instance, InstanceKey};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
+
+use crate::message::{DemoCommand, DemoNews, Msg};
+use crate::runtime::{DemoRuns, StartDemo};
+
+/// What the demo's daemons log unless told otherwise: enough to look at.
+pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
+
+/// How many servers the demo has.
+const SERVERS: usize = 3;
+/// What the last server lacks, so that there is something to find out.
+const LACKING: &str = "square";
+/// Commands that may wait.
+const COMMANDS: usize = 8;
+
+/// Gets the demo ready to start: its daemons log to rings of `logging`, never to the terminal.
+pub fn starter(logging: &Logging) -> StartDemo {
+    let names = (1..=SERVERS).map(|number| format!("demo server {number}"));
+    let servers = names.map(|name| (logging.ring(&name), name)).collect();
+    let registry = logging.ring("demo registry");
+    Box::new(move |inbox| start(registry, servers, inbox).boxed())
+}
+
+async fn start(
+    ring: LogRing,
+    servers: Vec<(LogRing, String)>,
+    inbox: mpsc::Sender<Msg>,
+) -> Result<DemoRuns, String> {
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let registry = Daemon::registry(any_port, ring.clone()).await?;
+    let url = format!("http://{}", registry.address);
+    let mut demo = Demo { registry, ring, url: url.clone(), servers: Vec::new(), inbox };
+    for (number, (ring, name)) in servers.into_iter().enumerate() {
+        let methods = if number + 1 == SERVERS { Lacking::Yes } else { Lacking::No };
+        let spec = ServerSpec { name, ring, lacking: methods };
+        let daemon = Daemon::server(any_port, &spec, &url).await?;
+        demo.tell(DemoNews::Server(key(daemon.address), true)).await;
+        demo.servers.push((spec, daemon));
+    }
+    let (commands, waiting) = mpsc::channel(COMMANDS);
+    let (traffic, on) = watch::channel(true);
+    tokio::spawn(traffic::make(url.clone(), on));
+    tokio::spawn(demo.direct(waiting, traffic));
+    Ok(DemoRuns { registry: url, commands })
+}
+
+/// The daemons, and who wants to know of them.
+struct Demo {
+    registry: Daemon,
+    ring: LogRing,
+    url: String,
+    servers: Vec<(ServerSpec, Daemon)>,
+    inbox: mpsc::Sender<Msg>,
+}
+
+struct ServerSpec {
+    name: String,
+    ring: LogRing,
+    lacking: Lacking,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Lacking {
+    Yes,
+    No,
+}
+
+impl Demo {
+    /// Does what it is told until nobody is left to tell it anything.
+    async fn direct(
+        mut self,
+        mut commands: mpsc::Receiver<DemoCommand>,
+        traffic: watch::Sender<bool>,
+    ) {
+        while let Some(command) = commands.recv().await {
+            match command {
+                DemoCommand::Traffic(on) => {
+                    traffic.send_replace(on);
+                    self.tell(DemoNews::Traffic(on)).await;
+                }
+                DemoCommand::ToggleServer(key) => self.toggle_server(&key).await,
+                DemoCommand::ToggleRegistry => self.toggle_registry().await,
+            }
+        }
+    }
+
+    async fn toggle_server(&mut self, wanted: &InstanceKey) {
+        let found = self.servers.iter_mut().find(|(_, daemon)| key(daemon.address) == *wanted);
+        let Some((spec, daemon)) = found else { return };
+        let news = if daemon.is_running() {
+            daemon.crash();
+            DemoNews::Server(wanted.clone(), false)
+        } else {
+            match Daemon::server(daemon.address, spec, &self.url).await {
+                Ok(running) => {
+                    *daemon = running;
+                    DemoNews::Server(wanted.clone(), true)
+                }
+                Err(error) => return self.notice(error).await,
+            }
+        };
+        self.tell(news).await;
+    }
+
+    async fn toggle_registry(&mut self) {
+        if self.registry.is_running() {
+            self.registry.crash();
+        } else {
+            match Daemon::registry(self.registry.address, self.ring.clone()).await {
+                Ok(running) => self.registry = running,
+                Err(error) => return self.notice(error).await,
+            }
+        }
+        self.tell(DemoNews::Registry(self.registry.is_running())).await;
+    }
+
+    async fn tell(&self, news: DemoNews) {
+        let _ = self.inbox.send(Msg::Demo(news)).await;
+    }
+
+    async fn notice(&self, text: String) {
+        let _ = self.inbox.send(Msg::Notice(text)).await;
+    }
+}
+
+/// A daemon on a runtime of its own.
+struct Daemon {
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+}
+
+impl Daemon {
+    async fn registry(address: SocketAddr, ring: LogRing) -> Result<Self, String> {
+        let span = daemon_span("demo registry");
+        let options = RegistryOptions { log_ring: Some(ring), ..RegistryOptions::default() };
+        Self::run(move |ready| {
+            async move {
+                match Registry::bind(address, options).await {
+                    Ok(registry) => {
+                        let _ = ready.send(Ok(registry.local_addr())).await;
+                        // It ends with its runtime.
+                        let _ = registry.serve(std::future::pending()).await;
+                    }
+                    Err(error) => drop(ready.send(Err(error.to_string())).await),
+                }
+            }
+            .instrument(span)
+            .boxed()
+        })
+        .await
+    }
+
+    async fn server(address: SocketAddr, spec: &ServerSpec, url: &str) -> Result<Self, String> {
+        let span = daemon_span(&spec.name);
+        let announce = Announce::to(url).map_err(|error| error.to_string())?;
+        let builder = Server::builder()
+            .methods(methods(spec.lacking))
+            .log_ring(spec.ring.clone())
+            .announce(announce.parameter("name", spec.name.clone()));
+        Self::run(move |ready| {
+            async move {
+                match builder.bind(address).await {
+                    Ok(server) => {
+                        let _ = ready.send(Ok(server.local_addr())).await;
+                        let _ = server.serve(std::future::pending()).await;
+                    }
+                    Err(error) => drop(ready.send(Err(error.to_string())).await),
+                }
+            }
+            .instrument(span)
+            .boxed()
+        })
+        .await
+    }
+
+    /// Runs a daemon; it says where it listens, or why it does not.
+    async fn run(
+        daemon: impl FnOnce(
+            mpsc::Sender<Result<SocketAddr, String>>,
+        ) -> futures_util::future::BoxFuture<'static, ()>,
+    ) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| format!("the demo cannot start: {error}"))?;
+        let (ready, mut listening) = mpsc::channel(1);
+        runtime.spawn(daemon(ready));
+        let mut daemon = Self { runtime: Some(runtime), address: (Ipv4Addr::LOCALHOST, 0).into() };
+        match listening.recv().await {
+            Some(Ok(address)) => {
+                daemon.address = address;
+                Ok(daemon)
+            }
+            Some(Err(error)) => Err(format!("the demo cannot start: {error}")),
+            None => Err("the demo cannot start: a daemon ended at once".to_owned()),
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.runtime.is_some()
+    }
+
+    /// Ends it as a crash would: nobody is told, nothing is finished.
+    fn crash(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // A runtime must not be dropped where awaiting is going on; it may be sent away.
+        self.crash();
+    }
+}
+
+fn key(address: SocketAddr) -> InstanceKey {
+    Instance::new(address.ip().to_string(), address.port()).key()
+}
+
+fn methods(lacking: Lacking) -> Vec<Method> {
+    let mut methods = builtin::methods();
+    methods.extend([order::method(), forecast::method(), countdown::method()]);
+    if lacking == Lacking::Yes {
+        methods.retain(|method| method.signature().name != LACKING);
+    }
+    methods
+}
+
+/// Orders something; the server's log tells of it.
+#[rpc_method]
+fn order(item: String, #[default(1)] quantity: u32) -> Value {
+    tracing::info!(item, quantity, "order taken");
+    if quantity > 50 {
+        tracing::warn!(item, quantity, "a large order: somebody should have a look");
+    }
+    json!({"item": item, "quantity": quantity, "accepted": true})
+}
+
+/// A made-up forecast: a nested answer, to fold and unfold.
+#[rpc_method]
+fn forecast(city: String, #[default(3)] days: u8) -> Value {
+    let day = |number: u8| {
+        let warmth = u32::from(number) * 7 % 11 + 12;
+        json!({
+            "day": number,
+            "sky": (["sunny", "cloudy", "rain", "wind"]).get(usize::from(number) % 4),
+            "celsius": {"low": warmth, "high": warmth + 6},
+            "hours": [6, 12, 18],
+        })
+    };
+    json!({"city": city, "source": "invented", "days": (1..=days).map(day).collect::<Vec<_>>()})
+}
+
+/// Counts down, two numbers a second: a stream.
+#[rpc_method(stream)]
+fn countdown(#[default(10)] from: u32) -> impl Stream<Item = u32> {
+    stream::unfold(Some(from), |left| async move {
+        let now = left?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Some((now, now.checked_sub(1)))
+    })
+}

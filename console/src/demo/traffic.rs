@@ -1,0 +1,45 @@
+//! Somebody who calls the demo's servers, now right, now wrong.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rpc_client::{Client, ClientOptions};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// What is called, with what. Some of it fails, so that there is something to see.
+fn calls() -> [(&'static str, Value); 10] {
+    [
+        ("add", json!([1, 2])),
+        ("add", json!([1, 2, 30])),
+        ("hello", json!(["world"])),
+        ("square", json!([12])),
+        ("reverse_string", json!(["grün"])),
+        ("order", json!({"item": "tea"})),
+        ("order", json!({"item": "coffee", "quantity": 2})),
+        ("order", json!({"item": "paper", "quantity": 80})),
+        ("divide", json!([1, 0])),
+        ("subtract", json!([1])),
+    ]
+}
+
+/// Makes calls through the registry at `url` while `on` says so; ends with its sender.
+pub(super) async fn make(url: String, mut on: watch::Receiver<bool>) {
+    let Ok(client) = Client::through_registry(&url, ClientOptions::default()) else { return };
+    let calls = calls();
+    loop {
+        if on.wait_for(|on| *on).await.is_err() {
+            return;
+        }
+        let (pause, choice) = {
+            let mut rng = rand::rng();
+            (rng.random_range(200..900), rng.random_range(0..calls.len()))
+        };
+        sleep(Duration::from_millis(pause)).await;
+        if let Some((method, arguments)) = calls.get(choice) {
+            // Failures belong to the show.
+            let _ = client.call(method, arguments.clone()).await;
+        }
+    }
+}

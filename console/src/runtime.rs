@@ -1,0 +1,387 @@
+//! The only place with sockets, tasks and a clock: it runs the loop and does what effects ask.
+//!
+//! - `feed`: the registry's changes and log.
+//! - `attend`: what is done for each instance: discovery, probes, its log.
+//! - `calls`: a call is sent and its end reported.
+//! - `clock`: both clocks, the wall's shifted to local time.
+//! - `signals`: what the system and other processes want.
+
+mod attend;
+mod batch;
+mod calls;
+mod clock;
+mod feed;
+mod signals;
+
+pub use clock::Clock;
+
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crossterm::event::EventStream;
+use futures_util::{FutureExt, StreamExt};
+use rpc_client::Client;
+use rpc_host::logging::LogRing;
+use rpc_wire::instance::InstanceKey;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::message::{DemoCommand, Effect, Msg, Now};
+use crate::model::Model;
+use crate::model::calls::CallId;
+use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
+use crate::update::update;
+use crate::view::{HitMap, Theme, render};
+use crate::wake::next_wake;
+use signals::{Signal, Signals};
+
+/// Messages of tasks that may wait; a full inbox slows the tasks down, never the screen.
+const INBOX: usize = 1_024;
+/// Messages taken in before the screen is looked at again.
+const MAX_PER_TURN: usize = 4_096;
+/// No two frames are closer than this.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// What the console is started with.
+pub struct Settings {
+    /// The registry to watch; with a demo it is not known before the demo runs.
+    pub registry: Option<String>,
+    /// How it looks.
+    pub theme: Theme,
+    /// Whether the terminal reports the mouse.
+    pub mouse: bool,
+    /// Both clocks.
+    pub clock: Clock,
+    /// The console's own log.
+    pub log: LogRing,
+    /// Begins the demo, when one is wanted; called after the first frame.
+    pub demo: Option<StartDemo>,
+}
+
+/// Begins the demo: reports to the sender, and takes commands.
+pub type StartDemo = Box<
+    dyn FnOnce(
+            mpsc::Sender<Msg>,
+        ) -> futures_util::future::BoxFuture<'static, Result<DemoRuns, String>>
+        + Send,
+>;
+
+/// A demo that runs; dropping it ends it.
+pub struct DemoRuns {
+    /// Its registry.
+    pub registry: String,
+    /// What it shall do.
+    pub commands: mpsc::Sender<DemoCommand>,
+}
+
+/// Runs the console until it is told to end.
+///
+/// # Errors
+/// The terminal cannot be used, or the demo cannot begin.
+pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
+    let Settings { registry, theme, mouse, clock, log, demo } = settings;
+    let terminal = Terminal::take(mouse)?;
+    let url = registry.clone().unwrap_or_else(|| "starting".to_owned());
+    let mut model = Model::new(url, clock.now());
+    model.mouse = mouse;
+    model.logs.shift_ms = clock.shift_ms();
+    let (inbox, messages) = mpsc::channel(INBOX);
+    let mut console = Console {
+        screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
+        terminal,
+        model,
+        theme,
+        clock,
+        hits: HitMap::default(),
+        drawn_at: None,
+        works: Works::new(inbox),
+    };
+    let size = console.screen.size()?;
+    console.take(Msg::Resize(size.width, size.height));
+    console.draw()?;
+    if let Some(start) = demo {
+        console.start_demo(start).await?;
+    } else if let Some(url) = registry {
+        console.works.watch(&url);
+    }
+    console.works.follow_own_log(log);
+    console.run(messages).await
+}
+
+/// How the console ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The person asked for it.
+    Quit,
+    /// A signal asked for it; its number.
+    Signal(u8),
+    /// The terminal went away.
+    TerminalLost,
+}
+
+struct Console {
+    screen: ratatui::Terminal<ScreenBackend<io::Stdout>>,
+    terminal: Terminal,
+    model: Model,
+    theme: Theme,
+    clock: Clock,
+    hits: HitMap,
+    drawn_at: Option<Instant>,
+    works: Works,
+}
+
+impl Console {
+    async fn run(mut self, mut messages: mpsc::Receiver<Msg>) -> Result<Ended, io::Error> {
+        let mut input = EventStream::new();
+        let mut signals = Signals::new()?;
+        let origin = Instant::now();
+        // What changed is drawn at once, or when the last frame is old enough.
+        let mut dirty = true;
+        loop {
+            let now = self.clock.now();
+            if dirty && self.draw_due(now.at) <= now.at {
+                if self.draw().is_err() {
+                    return Ok(Ended::TerminalLost);
+                }
+                dirty = false;
+            }
+            let due = dirty.then(|| self.draw_due(now.at));
+            let wake = next_wake(&self.model, now, origin);
+            let wake = [due, wake].into_iter().flatten().min();
+            let sleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut ended = None;
+            tokio::select! {
+                biased;
+                Some(msg) = messages.recv() => ended = self.take(msg),
+                signal = signals.next() => match signal {
+                    Signal::End(number) => return Ok(Ended::Signal(number)),
+                    Signal::Continued => self.retake()?,
+                },
+                event = input.next() => match event {
+                    Some(Ok(event)) => ended = self.event(event),
+                    Some(Err(_)) | None => return Ok(Ended::TerminalLost),
+                },
+                () = sleep => ended = self.take(Msg::Tick),
+            }
+            dirty = true;
+            // All that is there, then one frame.
+            for _ in 0..MAX_PER_TURN {
+                if ended.is_some() {
+                    break;
+                }
+                if let Ok(msg) = messages.try_recv() {
+                    ended = self.take(msg);
+                } else if let Some(Some(Ok(event))) = input.next().now_or_never() {
+                    ended = self.event(event);
+                } else {
+                    break;
+                }
+            }
+            match ended {
+                Some(Pressing::Quit) => return Ok(Ended::Quit),
+                Some(Pressing::Suspend) => {
+                    // The reader of keys must not compete with the shell for them.
+                    drop(input);
+                    self.suspend()?;
+                    input = EventStream::new();
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn draw_due(&self, now: Instant) -> Instant {
+        self.drawn_at.map_or(now, |at| at + FRAME)
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let (model, theme, now) = (&self.model, &self.theme, self.clock.now());
+        let mut hits = HitMap::default();
+        self.screen.draw(|frame| hits = render(model, theme, now, frame))?;
+        self.drawn_at = Some(now.at);
+        let heights = std::mem::take(&mut hits.heights);
+        self.hits = hits;
+        update(&mut self.model, Msg::Drawn(heights), now);
+        Ok(())
+    }
+
+    fn event(&mut self, event: crossterm::event::Event) -> Option<Pressing> {
+        translate(event, &self.hits).and_then(|msg| self.take(msg))
+    }
+
+    /// Takes a message in and does what follows from it; what must be done at once comes back.
+    fn take(&mut self, msg: Msg) -> Option<Pressing> {
+        let now = self.clock.now();
+        let effects = update(&mut self.model, msg, now);
+        let mut pressing = None;
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Some(Pressing::Quit),
+                Effect::Suspend => pressing = Some(Pressing::Suspend),
+                Effect::Repaint => self.repaint(),
+                Effect::Mouse(on) => {
+                    let _ = self.terminal.mouse(on);
+                }
+                Effect::Copy(text) => self.copy(&text, now),
+                other => self.works.apply(other),
+            }
+        }
+        pressing
+    }
+
+    fn copy(&mut self, text: &str, now: Now) {
+        match osc52(text, std::env::var_os("TMUX").is_some()) {
+            Some(sequence) => {
+                let _ = self.terminal.send(&sequence);
+            }
+            None => self.model.complain("too large for the clipboard", now),
+        }
+    }
+
+    fn repaint(&mut self) {
+        self.screen.backend_mut().forget();
+        // Fails only with the terminal itself, which the next frame will notice.
+        let _ = self.screen.clear();
+    }
+
+    fn retake(&mut self) -> io::Result<()> {
+        self.terminal.retake(self.model.mouse)?;
+        let size = self.screen.size()?;
+        self.take(Msg::Resize(size.width, size.height));
+        self.repaint();
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        crate::terminal::give_back();
+        signals::stop();
+        self.retake()
+    }
+
+    async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
+        let runs = start(self.works.inbox.clone()).await.map_err(io::Error::other)?;
+        let now = self.clock.now();
+        self.model.link = crate::model::link::Link::new(runs.registry.clone(), now);
+        self.model.demo =
+            Some(crate::model::Demo { traffic: true, registry: true, servers: Vec::new() });
+        self.works.watch(&runs.registry);
+        self.works.demo = Some(runs.commands);
+        Ok(())
+    }
+}
+
+/// What cannot wait for the next turn of the loop.
+enum Pressing {
+    Quit,
+    Suspend,
+}
+
+/// The tasks under way; dropping it ends them.
+struct Works {
+    inbox: mpsc::Sender<Msg>,
+    feeds: Vec<AbortHandle>,
+    attended: HashMap<InstanceKey, (Client, AbortHandle)>,
+    calls: HashMap<CallId, AbortHandle>,
+    demo: Option<mpsc::Sender<DemoCommand>>,
+}
+
+impl Works {
+    fn new(inbox: mpsc::Sender<Msg>) -> Self {
+        Self {
+            inbox,
+            feeds: Vec::new(),
+            attended: HashMap::new(),
+            calls: HashMap::new(),
+            demo: None,
+        }
+    }
+
+    fn watch(&mut self, url: &str) {
+        let changes = tokio::spawn(feed::changes(url.to_owned(), self.inbox.clone()));
+        let logs = tokio::spawn(feed::logs(url.to_owned(), self.inbox.clone()));
+        self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
+    }
+
+    fn follow_own_log(&mut self, ring: LogRing) {
+        let task = tokio::spawn(feed::own_log(ring, self.inbox.clone()));
+        self.feeds.push(task.abort_handle());
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Attach(instance) => self.attach(*instance),
+            Effect::Detach(key) => {
+                if let Some((_, task)) = self.attended.remove(&key) {
+                    task.abort();
+                }
+            }
+            Effect::Call(request) => {
+                let clients = request
+                    .candidates
+                    .iter()
+                    .filter_map(|key| Some((key.clone(), self.client(key)?)))
+                    .collect();
+                let id = request.id;
+                self.calls.retain(|_, task| !task.is_finished());
+                let task = tokio::spawn(calls::call(*request, clients, self.inbox.clone()));
+                self.calls.insert(id, task.abort_handle());
+            }
+            Effect::Cancel(id) => {
+                if let Some(task) = self.calls.remove(&id) {
+                    task.abort();
+                    self.report(Msg::Called(id, Box::new(calls::cancelled())));
+                }
+            }
+            Effect::Demo(command) => {
+                if let Some(demo) = &self.demo {
+                    // A demo that is busy misses a key press; the next one will do.
+                    let _ = demo.try_send(command);
+                }
+            }
+            Effect::Copy(_)
+            | Effect::Mouse(_)
+            | Effect::Suspend
+            | Effect::Repaint
+            | Effect::Quit => {}
+        }
+    }
+
+    fn attach(&mut self, instance: rpc_wire::instance::Instance) {
+        let key = instance.key();
+        if self.attended.len() >= attend::MAX_ATTENDED && !self.attended.contains_key(&key) {
+            tracing::info!(instance = %key, limit = attend::MAX_ATTENDED,
+                "listed, but not probed: enough instances are looked after");
+            return;
+        }
+        let Some(client) = attend::client(&key) else { return };
+        let task = tokio::spawn(attend::attend(instance, client.clone(), self.inbox.clone()));
+        if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {
+            old.abort();
+        }
+    }
+
+    fn client(&self, key: &InstanceKey) -> Option<Client> {
+        self.attended.get(key).map(|(client, _)| client.clone()).or_else(|| attend::client(key))
+    }
+
+    /// Tells the model something from a place that cannot wait.
+    fn report(&self, msg: Msg) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move { inbox.send(msg).await });
+    }
+}
+
+impl Drop for Works {
+    fn drop(&mut self) {
+        let attended = self.attended.values().map(|(_, task)| task);
+        for task in self.feeds.iter().chain(attended).chain(self.calls.values()) {
+            task.abort();
+        }
+    }
+}

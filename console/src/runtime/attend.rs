@@ -1,0 +1,137 @@
+//! What is done for each instance: its methods are learned, it is probed, its log streamed.
+
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use rpc_client::backoff::Backoff;
+use rpc_client::{CallError, Client, ClientOptions, Code, Request};
+use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::paths::{RPC_HEALTH, RPC_LOGS};
+use rpc_wire::report::LogLine;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::batch::{self, Seen};
+use crate::message::{InstanceNews, Msg, Source, SourceState};
+
+/// How many instances are looked after at most; others are listed only.
+pub(super) const MAX_ATTENDED: usize = 200;
+/// How often an instance is probed.
+const PROBE: Duration = Duration::from_secs(5);
+/// How often an older one is: each probe costs it a connection, which it serves with a thread.
+const PROBE_CLASSIC: Duration = Duration::from_secs(15);
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between attempts to learn the methods.
+const DISCOVER: Duration = Duration::from_secs(10);
+/// Lines of the past that are asked for.
+const RECENT: u64 = 200;
+
+/// A client of one instance. Nothing is sent yet.
+pub(super) fn client(key: &InstanceKey) -> Option<Client> {
+    Client::direct(key.to_string(), ClientOptions::default())
+        .inspect_err(|error| tracing::warn!(instance = %key, %error, "not an address"))
+        .ok()
+}
+
+/// Looks after an instance for ever.
+pub(super) async fn attend(instance: Instance, client: Client, inbox: mpsc::Sender<Msg>) {
+    let key = instance.key();
+    let tell = async |news: InstanceNews| {
+        let _ = inbox.send(Msg::Instance(key.clone(), news)).await;
+    };
+    tokio::join!(
+        async {
+            loop {
+                match client.methods().await {
+                    Ok(methods) => return tell(InstanceNews::Methods(Ok(methods))).await,
+                    Err(error) => tell(InstanceNews::Methods(Err(error.to_string()))).await,
+                }
+                sleep(DISCOVER).await;
+            }
+        },
+        async {
+            let every = if instance.speaks_extended() { PROBE } else { PROBE_CLASSIC };
+            let mut before = None;
+            loop {
+                let answer = probe(&instance, &client).await;
+                // A round trip that is as good as the last is not worth waking the screen for.
+                let news = answer.as_ref().ok().is_none_or(|rtt| differs(before, *rtt));
+                if news {
+                    before = answer.as_ref().ok().copied();
+                    tell(InstanceNews::Probe(answer)).await;
+                }
+                sleep(every).await;
+            }
+        },
+        logs(&key, &client, &inbox),
+    );
+}
+
+fn differs(before: Option<Duration>, now: Duration) -> bool {
+    before.is_none_or(|before| before.abs_diff(now) * 10 > before)
+}
+
+async fn probe(instance: &Instance, client: &Client) -> Result<Duration, String> {
+    let start = Instant::now();
+    if !instance.speaks_extended() {
+        let address = (instance.host.as_str(), instance.port);
+        return match timeout(PROBE_TIMEOUT, tokio::net::TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(start.elapsed()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_late) => Err(format!("no answer within {PROBE_TIMEOUT:?}")),
+        };
+    }
+    let mut request = Request::new(RPC_HEALTH, ()).map_err(|error| error.to_string())?;
+    request.timeout = Some(PROBE_TIMEOUT);
+    match client.request(request).await {
+        // A connection that had to be opened is no part of the round trip.
+        Ok(response) => Ok(response.timing.server + response.timing.transfer),
+        Err(CallError::Unreachable { reason, .. }) => Err(reason),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
+    let source = Source::Server(key.clone());
+    let backoff = Backoff::reconnect();
+    let (mut failures, mut seen) = (0, Seen::default());
+    loop {
+        let ended = stream(&source, client, inbox, &mut seen, &mut failures).await;
+        failures += 1;
+        let state = match ended {
+            Err(CallError::Unsupported { .. }) => SourceState::Unsupported,
+            Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
+                SourceState::Unsupported
+            }
+            Err(error) => SourceState::Lost(error.to_string()),
+            Ok(()) => SourceState::Lost("it ended the stream".to_owned()),
+        };
+        let never = state == SourceState::Unsupported;
+        if inbox.send(Msg::LogSource(source.clone(), state)).await.is_err() || never {
+            return;
+        }
+        let wait = backoff.delay(failures, &mut rand::rng());
+        sleep(wait).await;
+    }
+}
+
+async fn stream(
+    source: &Source,
+    client: &Client,
+    inbox: &mpsc::Sender<Msg>,
+    seen: &mut Seen,
+    failures: &mut u32,
+) -> Result<(), CallError> {
+    let wanted = json!({"level": "trace", "contains": "", "recent": RECENT});
+    let items = client.stream(RPC_LOGS, wanted).await?;
+    *failures = 0;
+    let _ = inbox.send(Msg::LogSource(source.clone(), SourceState::Live)).await;
+    // A line of a later version that cannot be read is no reason to lose the others.
+    let lines = items.try_filter_map(|item| {
+        let line = serde_json::from_str::<LogLine>(item.value.get()).ok();
+        std::future::ready(Ok(line.map(|line| (line, item.dropped))))
+    });
+    batch::forward(source, inbox, seen, lines).await
+}

@@ -1,0 +1,77 @@
+//! Log lines in batches: however fast they come, the screen is woken a few times a second.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use rpc_wire::report::LogLine;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::message::{Msg, Source};
+
+/// How long the first line of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(200);
+/// How many lines a batch holds.
+const MAX_BATCH: usize = 500;
+
+/// Forwards lines until there are no more, or until the first error.
+pub(super) async fn forward<E>(
+    source: &Source,
+    inbox: &mpsc::Sender<Msg>,
+    seen: &mut Seen,
+    lines: impl Stream<Item = Result<(LogLine, u64), E>>,
+) -> Result<(), E> {
+    let mut lines = pin!(lines);
+    let mut batch = Vec::new();
+    let mut deadline = Instant::now();
+    loop {
+        let arrived = if batch.is_empty() {
+            Some(lines.next().await)
+        } else if batch.len() >= MAX_BATCH {
+            None
+        } else {
+            timeout_at(deadline, lines.next()).await.ok()
+        };
+        let ended = match arrived {
+            Some(Some(Ok((line, dropped)))) => {
+                if batch.is_empty() {
+                    deadline = Instant::now() + GATHER;
+                }
+                if seen.is_new(&line) {
+                    batch.push((line, dropped));
+                }
+                continue;
+            }
+            Some(Some(Err(error))) => Some(Err(error)),
+            Some(None) => Some(Ok(())),
+            None => None,
+        };
+        let full = std::mem::take(&mut batch);
+        let sent = full.is_empty() || inbox.send(Msg::Logs(source.clone(), full)).await.is_ok();
+        match ended {
+            Some(ended) => return ended,
+            None if !sent => return Ok(()),
+            None => {}
+        }
+    }
+}
+
+/// Which lines were seen already: after a reconnect the recent ones come again.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    last: Option<(u64, u64)>,
+}
+
+impl Seen {
+    /// Whether the line was not seen before. A daemon that restarted counts from the beginning,
+    /// but later.
+    fn is_new(&mut self, line: &LogLine) -> bool {
+        let this = (line.at_ms, line.seq);
+        let new = self.last.is_none_or(|last| this > last);
+        if new {
+            self.last = Some(this);
+        }
+        new
+    }
+}

@@ -1,0 +1,160 @@
+//! A call is sent, and its end reported.
+
+use std::time::{Duration, Instant};
+
+use rand::seq::SliceRandom;
+use rpc_client::{CallError, Client, Dialect, ErrorKind, Request, Response};
+use rpc_wire::instance::InstanceKey;
+use tokio::sync::mpsc;
+
+use crate::message::{CallRequest, Msg};
+use crate::model::calls::{Failure, Outcome, Phases};
+use crate::model::json::Document;
+
+/// Results longer than this are laid out on the blocking pool.
+const LARGE: usize = 64 * 1024;
+
+/// Sends a call to one of its candidates; to the next one where the last provably did nothing.
+pub(super) async fn call(
+    request: CallRequest,
+    mut clients: Vec<(InstanceKey, Client)>,
+    inbox: mpsc::Sender<Msg>,
+) {
+    clients.shuffle(&mut rand::rng());
+    let start = Instant::now();
+    let id = request.id;
+    let mut last = None;
+    let mut attempts = 0;
+    for (key, client) in clients {
+        attempts += 1;
+        let left = request.timeout.saturating_sub(start.elapsed());
+        match once(&request, &client, left, &inbox).await {
+            Ok(Answer::Value(response)) => {
+                let outcome = answered(*response, start.elapsed(), attempts).await;
+                let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+                return;
+            }
+            Ok(Answer::StreamEnded) => {
+                let outcome = stream_ended(&request, &key, start.elapsed());
+                let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+                return;
+            }
+            Err(error) => {
+                let again = error.is_not_executed();
+                last = Some((key, error));
+                if !again {
+                    break;
+                }
+            }
+        }
+    }
+    let failure = match &last {
+        Some((_, error)) => failure(error),
+        None => Failure { kind: "unreachable".to_owned(), text: "nobody to call".to_owned() },
+    };
+    let peer = last.map(|(key, _)| key.to_string());
+    let sent = crate::update::wire(&request.method, &request.args);
+    let outcome = Outcome {
+        result: Err(failure),
+        peer,
+        sent,
+        reply_bytes: 0,
+        timing: None,
+        elapsed: start.elapsed(),
+        attempts,
+        classic: false,
+    };
+    let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+}
+
+/// The end of a call that the person cancelled.
+pub(super) fn cancelled() -> Outcome {
+    let text = "cancelled here; the server was told, and may have done it all the same".to_owned();
+    Outcome {
+        result: Err(Failure { kind: "cancelled".to_owned(), text }),
+        peer: None,
+        sent: String::new(),
+        reply_bytes: 0,
+        timing: None,
+        elapsed: Duration::ZERO,
+        attempts: 1,
+        classic: false,
+    }
+}
+
+enum Answer {
+    Value(Box<Response>),
+    StreamEnded,
+}
+
+async fn once(
+    request: &CallRequest,
+    client: &Client,
+    left: Duration,
+    inbox: &mpsc::Sender<Msg>,
+) -> Result<Answer, CallError> {
+    let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
+    let mut wanted = Request::new(&request.method, request.args.clone()).map_err(bad)?;
+    if !request.stream {
+        wanted.timeout = Some(left);
+        return Ok(Answer::Value(Box::new(client.request(wanted).await?)));
+    }
+    let mut items = client.stream_request(wanted).await?;
+    while let Some(item) = items.next().await {
+        let item = item?;
+        let text = item.value.get().to_owned();
+        if inbox.send(Msg::StreamItem(request.id, text, item.dropped)).await.is_err() {
+            break;
+        }
+    }
+    Ok(Answer::StreamEnded)
+}
+
+async fn answered(response: Response, elapsed: Duration, attempts: u32) -> Outcome {
+    let value = response.value;
+    let document = if value.get().len() > LARGE {
+        tokio::task::spawn_blocking(move || Document::new(&value)).await.unwrap_or_default()
+    } else {
+        Document::new(&value)
+    };
+    let timing = response.timing;
+    Outcome {
+        result: Ok(document),
+        peer: Some(response.peer),
+        sent: String::from_utf8_lossy(&response.sent).into_owned(),
+        reply_bytes: response.reply_bytes,
+        timing: Some(Phases {
+            queue: timing.queue,
+            connect: timing.connect,
+            server: timing.server,
+            transfer: timing.transfer,
+        }),
+        elapsed,
+        attempts: attempts - 1 + response.attempts,
+        classic: response.dialect == Dialect::Classic,
+    }
+}
+
+fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> Outcome {
+    Outcome {
+        result: Ok(Document::of_text("null")),
+        peer: Some(key.to_string()),
+        sent: crate::update::wire(&request.method, &request.args),
+        reply_bytes: 0,
+        timing: None,
+        elapsed,
+        attempts: 1,
+        classic: false,
+    }
+}
+
+fn failure(error: &CallError) -> Failure {
+    let kind = match (error, error.kind()) {
+        (CallError::Remote(fault), _) => format!("remote error {}", fault.code),
+        (_, ErrorKind::Remote) => "no usable reply".to_owned(),
+        (_, ErrorKind::Usage) => "not sent".to_owned(),
+        (_, ErrorKind::Unreachable) => "unreachable".to_owned(),
+        (_, ErrorKind::Timeout) => "timeout".to_owned(),
+    };
+    Failure { kind, text: error.to_string() }
+}

@@ -1,0 +1,31 @@
+//! Both clocks: one for durations, one for people.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::message::Now;
+
+/// Reads the clocks. The local time zone is asked for once, before there are threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    shift_ms: i64,
+}
+
+impl Clock {
+    /// Clocks in the local time zone, or UTC where that is not known.
+    pub fn local() -> Self {
+        let offset = time::UtcOffset::current_local_offset().unwrap_or(time::UtcOffset::UTC);
+        Self { shift_ms: i64::from(offset.whole_seconds()) * 1000 }
+    }
+
+    /// Milliseconds to add to UTC.
+    pub fn shift_ms(self) -> i64 {
+        self.shift_ms
+    }
+
+    /// The time now.
+    pub fn now(self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        Now { at: Instant::now(), wall_ms: wall_ms.saturating_add_signed(self.shift_ms) }
+    }
+}

@@ -1,0 +1,174 @@
+//! What the registry tells: changes and ages, or from an older one the bare list; and its log.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rpc_client::backoff::Backoff;
+use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_host::logging::LogRing;
+use rpc_wire::instance::WatchEvent;
+use rpc_wire::paths::PROTO_JSON;
+use rpc_wire::report::Level;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::batch::{self, Seen};
+use crate::message::{Msg, RegistryNews, Source, SourceState};
+
+/// How often an older registry is asked for its list.
+const POLL: Duration = Duration::from_secs(3);
+/// After how many polls an older registry is asked whether it is still one.
+const POLLS_BEFORE_WATCH: u32 = 20;
+/// A watch silent for so long is doubted, and the registry asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Lines of the past that are asked for.
+const RECENT: usize = 200;
+/// How long before an older registry is asked again for a log it does not have.
+const NO_LOG: Duration = Duration::from_secs(60);
+
+/// Watches the registry at `url` for ever.
+pub(super) async fn changes(url: String, inbox: mpsc::Sender<Msg>) {
+    let registry = match RegistryClient::new(&url, RegistryOptions::default()) {
+        Ok(registry) => registry,
+        Err(error) => {
+            let retry_in = Duration::from_secs(3600);
+            let lost = RegistryNews::Lost { error: error.to_string(), retry_in };
+            let _ = inbox.send(Msg::Registry(lost)).await;
+            return;
+        }
+    };
+    let backoff = Backoff::reconnect();
+    let mut failures = 0;
+    loop {
+        let mut reached = false;
+        let error = match watch(&registry, &inbox, &mut reached).await {
+            Err(RegistryError::Unsupported { .. }) => poll(&registry, &inbox, &mut reached).await,
+            other => other,
+        };
+        failures = if reached { 1 } else { failures + 1 };
+        let error = match error {
+            // An older registry may have become a newer one: watch again at once.
+            Ok(()) => continue,
+            Err(error) => reason(&error),
+        };
+        let retry_in = backoff.delay(failures, &mut rand::rng());
+        tracing::info!(registry = url, error, ?retry_in, "the registry is not reached");
+        if inbox.send(Msg::Registry(RegistryNews::Lost { error, retry_in })).await.is_err() {
+            return;
+        }
+        sleep(retry_in).await;
+    }
+}
+
+async fn watch(
+    registry: &RegistryClient,
+    inbox: &mpsc::Sender<Msg>,
+    reached: &mut bool,
+) -> Result<(), RegistryError> {
+    // Always from the beginning: a snapshot costs little, and nothing can have been missed.
+    let mut events = registry.watch(PROTO_JSON, true, None).await?;
+    loop {
+        let event = match timeout(SILENCE, events.next()).await {
+            Ok(event) => event,
+            Err(_silent) => {
+                registry.instances(PROTO_JSON).await?;
+                continue;
+            }
+        };
+        let change = match event {
+            Some(event) => event?.1,
+            None => return Err(ended(registry)),
+        };
+        if !*reached {
+            // Its first word is the list; only then is it known to be there.
+            *reached = matches!(change, WatchEvent::Snapshot(_));
+            send(inbox, RegistryNews::Live { ages: true }).await;
+        }
+        send(inbox, RegistryNews::Change(change)).await;
+    }
+}
+
+/// Asks an older registry for its list; returns to have it asked for more than that.
+async fn poll(
+    registry: &RegistryClient,
+    inbox: &mpsc::Sender<Msg>,
+    reached: &mut bool,
+) -> Result<(), RegistryError> {
+    for _ in 0..POLLS_BEFORE_WATCH {
+        let list = registry.find_all(PROTO_JSON).await?;
+        if !*reached {
+            *reached = true;
+            send(inbox, RegistryNews::Live { ages: false }).await;
+        }
+        send(inbox, RegistryNews::List(list)).await;
+        sleep(POLL).await;
+    }
+    Ok(())
+}
+
+async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
+    // A closed inbox is a console that ends, and this task with it.
+    let _ = inbox.send(Msg::Registry(news)).await;
+}
+
+fn ended(registry: &RegistryClient) -> RegistryError {
+    RegistryError::Unreachable {
+        url: registry.url().to_owned(),
+        reason: "it closed the connection".to_owned(),
+    }
+}
+
+/// The bare reason: the address stands beside it on the screen.
+fn reason(error: &RegistryError) -> String {
+    match error {
+        RegistryError::Unreachable { reason, .. } => reason.clone(),
+        RegistryError::Timeout { .. } => "no answer in time".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Streams the registry's log for ever.
+pub(super) async fn logs(url: String, inbox: mpsc::Sender<Msg>) {
+    let Ok(registry) = RegistryClient::new(&url, RegistryOptions::default()) else { return };
+    let backoff = Backoff::reconnect();
+    let mut failures = 0;
+    let mut seen = Seen::default();
+    loop {
+        let ended = match registry.logs(Level::Trace, "", RECENT).await {
+            Ok(mut lines) => {
+                failures = 0;
+                let live = Msg::LogSource(Source::Registry, SourceState::Live);
+                let _ = inbox.send(live).await;
+                let lines = stream::poll_fn(|context| lines.poll_next_unpin(context))
+                    .map_ok(|next| (next.line, next.dropped));
+                batch::forward(&Source::Registry, &inbox, &mut seen, lines).await
+            }
+            Err(error) => Err(error),
+        };
+        failures += 1;
+        let (state, wait) = match ended {
+            Err(RegistryError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
+            Err(error) => {
+                (SourceState::Lost(reason(&error)), backoff.delay(failures, &mut rand::rng()))
+            }
+            Ok(()) => {
+                let why = "it closed the connection".to_owned();
+                (SourceState::Lost(why), backoff.delay(failures, &mut rand::rng()))
+            }
+        };
+        if inbox.send(Msg::LogSource(Source::Registry, state)).await.is_err() {
+            return;
+        }
+        sleep(wait).await;
+    }
+}
+
+/// Follows the console's own log.
+pub(super) async fn own_log(ring: LogRing, inbox: mpsc::Sender<Msg>) {
+    let mut lines = ring.follow(RECENT, Level::Trace, "");
+    let lines = stream::poll_fn(move |context| lines.poll_next_unpin(context));
+    let lines = lines.map(|followed| Ok::<_, Infallible>((followed.line, followed.dropped)));
+    let _ = inbox.send(Msg::LogSource(Source::Console, SourceState::Live)).await;
+    let Ok(()) = batch::forward(&Source::Console, &inbox, &mut Seen::default(), lines).await;
+}
