@@ -81,7 +81,7 @@ impl Connection {
         let mut guard = self.submit(request, Some(deadline), ReplyTo::Call(reply)).await?;
         let result = answer.await;
         guard.disarm();
-        result.unwrap_or_else(|_| Err(self.shared.vanished()))
+        result.unwrap_or_else(|_| Err(self.shared.vanished(request.is_sent())))
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.
@@ -117,12 +117,13 @@ impl Shared {
         self.lost("it was closed before the call was sent", false)
     }
 
-    /// The socket's task is gone without an answer: the client ended, or its runtime.
-    fn vanished(&self) -> CallError {
+    /// The socket's task is gone without an answer: the client ended, or its runtime, or the task
+    /// was ending just when the call was handed over.
+    fn vanished(&self, sent: bool) -> CallError {
         if self.context.end.is_cancelled() {
             CallError::Closed
         } else {
-            self.lost("the client's runtime is shutting down", true)
+            self.lost("its task is gone", sent)
         }
     }
 
@@ -154,11 +155,7 @@ impl Subscription {
 
     /// What it means that the events ended without a last word.
     pub(crate) fn vanished(&self) -> CallError {
-        match &self.guard.shared {
-            Some(shared) if shared.context.end.is_cancelled() => CallError::Closed,
-            Some(shared) => shared.lost("the stream broke off", true),
-            None => CallError::Closed,
-        }
+        self.guard.shared.as_ref().map_or(CallError::Closed, |shared| shared.vanished(true))
     }
 }
 

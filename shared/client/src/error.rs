@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::FrameError;
 
 /// Who must act on a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,6 +117,15 @@ pub enum CallError {
         /// What is wrong.
         reason: String,
     },
+    /// A reply is over [`ClientOptions::max_reply_bytes`](crate::ClientOptions::max_reply_bytes).
+    /// The call may have been executed.
+    #[error("a reply of {peer} has more than {limit} bytes; ask for less or allow more")]
+    ReplyTooLarge {
+        /// Who was called.
+        peer: String,
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// The reply holds a number that would have been rounded.
     #[error(
         "the reply of {peer} was refused rather than rounded: {reason}; let the method answer a text instead"
@@ -157,6 +167,7 @@ impl CallError {
             Self::Remote(fault) if fault.code == Code::DeadlineExceeded => ErrorKind::Timeout,
             Self::Remote(_)
             | Self::BadReply { .. }
+            | Self::ReplyTooLarge { .. }
             | Self::NotExact { .. }
             | Self::WrongType { .. } => ErrorKind::Remote,
             Self::Timeout { .. } => ErrorKind::Timeout,
@@ -169,6 +180,18 @@ impl CallError {
             | Self::BadArguments(_)
             | Self::Closed => ErrorKind::Usage,
         }
+    }
+
+    /// What a peer sent is no message.
+    pub(crate) fn bad_frame(peer: &str, error: FrameError) -> Self {
+        match error {
+            FrameError::TooLarge(limit) => Self::ReplyTooLarge { peer: peer.to_owned(), limit },
+            error => Self::bad_reply(peer, error),
+        }
+    }
+
+    pub(crate) fn bad_reply(peer: &str, reason: impl std::fmt::Display) -> Self {
+        Self::BadReply { peer: peer.to_owned(), reason: reason.to_string() }
     }
 
     /// Whether the call provably was not executed, so that another instance may be asked without

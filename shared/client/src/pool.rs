@@ -31,8 +31,8 @@ pub(crate) struct Peer {
     name: Arc<str>,
     host: String,
     port: u16,
-    /// The registry says that it speaks the extended dialect: no probe is needed. Forgotten when
-    /// the first connection made on this word ends badly.
+    /// The registry says that it speaks the extended dialect: the first connection is made
+    /// without a probe. Later ones ask, for whoever is there by then.
     said_extended: AtomicBool,
     state: Mutex<State>,
     pub(crate) load: Load,
@@ -99,6 +99,7 @@ impl Peer {
     ) -> Result<Answer, CallError> {
         let mut again = true;
         loop {
+            request.mark_unsent();
             let result = match self.link(progress).await? {
                 Link::Extended(connection) => connection.call(request, deadline).await,
                 Link::Classic(pool) => pool.call(request).await,
@@ -120,16 +121,18 @@ impl Peer {
         if let Link::Classic(_) = self.link(progress).await? {
             return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
         }
+        progress.connected = false;
         let socket = self.context.end.run_until_cancelled(self.connect()).await;
         let socket = socket.ok_or(CallError::Closed)??;
+        progress.connected = true;
         let inbox = Inbox::new(self.context.options.max_reply_bytes);
         Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
     }
 
     /// The link in use, or the one that is made now.
     async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Link, CallError> {
-        let found = self.usable_or_connecting();
-        let link = match found {
+        progress.connected = false;
+        let link = match self.usable_or_connecting() {
             Ok(link) => link,
             Err(mut outcome) => {
                 let began = Instant::now();

@@ -62,7 +62,12 @@ impl<'a> Attempts<'a> {
         let deadline = after(self.began, within);
         let result = match tokio::time::timeout_at(deadline, self.until_done(deadline)).await {
             Ok(result) => result,
-            Err(_) => Err(self.timed_out(within)),
+            Err(_) => {
+                if let Some(peer) = self.tried.last() {
+                    peer.load.record(within, Instant::now());
+                }
+                Err(self.timed_out(within))
+            }
         };
         if let Err(error) = &result {
             let (method, elapsed) = (&self.outgoing.method, self.began.elapsed());
@@ -126,7 +131,6 @@ impl<'a> Attempts<'a> {
             (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
             (None, Source::Registry(discovery)) => discovery.pick(&self.tried).await?,
         };
-        self.outgoing.mark_unsent();
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
         let patience = self.inner.context.options.patience;

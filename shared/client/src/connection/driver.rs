@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::{Reply, request};
-use rpc_wire::framing::FrameError;
+
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
@@ -45,7 +45,7 @@ enum End {
     /// The peer closed, or the system reports an error.
     Lost(io::Error),
     /// The peer sends something that is no reply.
-    Garbage(String),
+    Garbage(CallError),
 }
 
 impl Driver {
@@ -81,27 +81,22 @@ impl Driver {
         let cancel = shared.cancel.notified();
         tokio::pin!(retire, cancel);
         self.read_messages()?;
-        while self.accepting || !self.pending.is_empty() || !self.outbox.is_empty() {
+        while self.accepting || self.is_busy() {
             let has_room = self.accepting
                 && self.pending.len() < max_in_flight
                 && self.outbox.len() < MAX_UNWRITTEN;
+            // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
             tokio::select! {
                 biased;
-                read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
-                    match read.map_err(End::Lost)? {
-                        0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
-                        _ => self.read_messages()?,
-                    }
+                () = &mut cancel => {
+                    cancel.set(shared.cancel.notified());
+                    self.cancel();
                 }
                 written = writer.write(self.outbox.unwritten()), if !self.outbox.is_empty() => {
                     self.outbox.wrote(written.map_err(End::Lost)?);
                 }
                 () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
                     self.read_messages()?;
-                }
-                () = &mut cancel => {
-                    cancel.set(shared.cancel.notified());
-                    self.cancel();
                 }
                 job = self.jobs.recv(), if has_room => match job {
                     Some(job) => {
@@ -110,6 +105,12 @@ impl Driver {
                     }
                     None => self.accepting = false,
                 },
+                read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
+                    match read.map_err(End::Lost)? {
+                        0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                        _ => self.read_messages()?,
+                    }
+                }
                 () = &mut retire => {
                     let now = Instant::now();
                     let since = if self.pending.is_empty() { self.idle_since } else { now };
@@ -121,6 +122,11 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Whether anything is still to be sent, received or handed over.
+    fn is_busy(&self) -> bool {
+        !self.pending.is_empty() || !self.outbox.is_empty() || self.undelivered.is_some()
     }
 
     /// Takes a call, and all that wait behind it: they share one write.
@@ -175,18 +181,21 @@ impl Driver {
     /// Routes every whole message received.
     fn read_messages(&mut self) -> Result<(), End> {
         while self.undelivered.is_none() {
-            let Some(frame) = self.inbox.next().map_err(garbage)? else { break };
+            let peer = &*self.shared.peer;
+            let bad_frame = |error| End::Garbage(CallError::bad_frame(peer, error));
+            let Some(frame) = self.inbox.next().map_err(bad_frame)? else { break };
             let reply = Reply::parse(self.inbox.bytes(&frame))
-                .map_err(|error| End::Garbage(error.to_string()))?;
+                .map_err(|error| End::Garbage(CallError::bad_reply(peer, error)))?;
             let matched = match reply {
                 Reply::Done { id: Some(id), outcome } => {
                     delivered(self.pending.finish(id, outcome, &frame), &mut self.undelivered)
                 }
                 Reply::Done { id: None, outcome } => {
-                    return Err(End::Garbage(match outcome {
+                    let reason = match outcome {
                         Ok(_) => "a reply without an id".to_owned(),
                         Err(fault) => fault.classic_text(),
-                    }));
+                    };
+                    return Err(End::Garbage(CallError::bad_reply(peer, reason)));
                 }
                 Reply::Item { id, item, dropped } => {
                     let item = StreamItem::new(item, dropped);
@@ -231,15 +240,12 @@ impl Driver {
                 "the peer closed it".to_owned()
             }
             End::Lost(error) => error.to_string(),
-            End::Garbage(reason) => reason.clone(),
+            End::Garbage(error) => error.to_string(),
         };
         let in_flight = self.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
-        let peer = self.shared.peer.to_string();
         self.pending.fail_all(self.outbox.written, |executed| match end {
-            End::Garbage(reason) if executed => {
-                CallError::BadReply { peer: peer.clone(), reason: reason.clone() }
-            }
+            End::Garbage(error) if executed => error.clone(),
             _ => self.shared.lost(&reason, executed),
         });
         self.stop_accepting(&reason);
@@ -269,14 +275,6 @@ async fn deliver(undelivered: &mut Option<Undelivered>) {
         }
     }
     *undelivered = None;
-}
-
-fn garbage(error: FrameError) -> End {
-    End::Garbage(match error {
-        FrameError::TooLarge(limit) => format!("a reply of more than {limit} bytes"),
-        FrameError::TooDeep(limit) => format!("a reply nested more than {limit} deep"),
-        FrameError::NotJson => "bytes that are not JSON".to_owned(),
-    })
 }
 
 /// Rounded up: a call that still has time never says it has none.

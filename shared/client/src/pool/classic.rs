@@ -92,7 +92,7 @@ impl ClassicPool {
             Err(if self.context.end.is_cancelled() {
                 CallError::Closed
             } else {
-                self.lost("the client's runtime is shutting down", true)
+                self.lost("its task is gone", outgoing.is_sent())
             })
         })
     }
@@ -249,9 +249,10 @@ async fn exchange(
     request.mark_sent();
     let lost = |error: std::io::Error| pool.lost(&error.to_string(), true);
     socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
-    let garbage = |reason: String| CallError::BadReply { peer: pool.peer.to_string(), reason };
+
     loop {
-        if let Some(frame) = inbox.next().map_err(|error| garbage(error.to_string()))? {
+        let frame = inbox.next().map_err(|error| CallError::bad_frame(&pool.peer, error))?;
+        if let Some(frame) = frame {
             let result = match Reply::parse(inbox.bytes(&frame)) {
                 Ok(Reply::Done { id: None, outcome }) => outcome
                     .map(|value| Answer {
@@ -263,8 +264,8 @@ async fn exchange(
                         reply_bytes: frame.len(),
                     })
                     .map_err(CallError::Remote),
-                Ok(_) => return Err(garbage("it has no `res`, or an id".to_owned())),
-                Err(error) => Err(not_exact(&pool.peer, &error)),
+                Ok(_) => return Err(CallError::bad_reply(&pool.peer, "it has no `res`, or an id")),
+                Err(error) => Err(unreadable(&pool.peer, &error)),
             };
             inbox.release();
             let line = (!inbox.has_more()).then_some((socket, inbox));
@@ -276,10 +277,11 @@ async fn exchange(
     }
 }
 
-fn not_exact(peer: &str, error: &ReplyError) -> CallError {
-    let (peer, reason) = (peer.to_owned(), error.to_string());
+fn unreadable(peer: &str, error: &ReplyError) -> CallError {
     match error {
-        ReplyError::NotJson(_) => CallError::BadReply { peer, reason },
-        ReplyError::NotFinite | ReplyError::Inexact(_) => CallError::NotExact { peer, reason },
+        ReplyError::NotJson(_) => CallError::bad_reply(peer, error),
+        ReplyError::NotFinite | ReplyError::Inexact(_) => {
+            CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }
+        }
     }
 }

@@ -96,11 +96,10 @@ pub(super) async fn probe(
         peer: peer.to_owned(),
         reason: format!("the connection was lost at once ({reason})"),
     };
-    let garbage = |reason: String| CallError::BadReply { peer: peer.to_owned(), reason };
+
     socket.write_all(&question).await.map_err(|error| lost(error.to_string()))?;
     loop {
-        let frame = inbox.next().map_err(|error| garbage(error.to_string()))?;
-        if let Some(frame) = frame {
+        if let Some(frame) = inbox.next().map_err(|error| CallError::bad_frame(peer, error))? {
             let (dialect, welcome) = match Reply::parse(inbox.bytes(&frame)) {
                 Ok(Reply::Done { id: Some(0), outcome }) => {
                     (Dialect::Extended, !is_draining(&outcome))
@@ -110,8 +109,8 @@ pub(super) async fn probe(
                 Ok(Reply::Draining) => {
                     return Err(lost("the server is draining".to_owned()));
                 }
-                Ok(_) => return Err(garbage("it is no answer to rpc.health".to_owned())),
-                Err(error) => return Err(garbage(error.to_string())),
+                Ok(_) => return Err(CallError::bad_reply(peer, "it is no answer to rpc.health")),
+                Err(error) => return Err(CallError::bad_reply(peer, error)),
             };
             inbox.release();
             return Ok(Probed { dialect, welcome, socket, inbox });

@@ -159,3 +159,60 @@ async fn a_stream_with_a_timeout_ends_with_it() {
     let left = peer.seen.calls()[0]["meta"]["deadline_ms"].as_u64().unwrap();
     assert!((1..=50).contains(&left), "{left}");
 }
+
+#[tokio::test]
+async fn a_stream_that_never_pauses_can_be_cancelled() {
+    let peer = scripted(|_, socket, seen| async move {
+        let (reader, mut writer) = socket.into_split();
+        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(reader));
+        while let Ok(Some(line)) = lines.next_line().await {
+            let request: Value = serde_json::from_str(&line).unwrap();
+            if request["method_name"] == "rpc.health" {
+                let _ = writer.write_all(result(&request, "1").as_bytes()).await;
+                continue;
+            }
+            let items = item(&request, "1").repeat(1000);
+            loop {
+                tokio::select! {
+                    biased;
+                    line = lines.next_line() => {
+                        let text = line.unwrap().unwrap_or_default();
+                        assert!(text.contains("cancel"), "{text}");
+                        seen.garbled.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        return;
+                    }
+                    written = writer.write_all(items.as_bytes()) => {
+                        if written.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let client = direct(peer.address);
+    let mut stream = client.stream("m", ()).await.unwrap();
+    for _ in 0..100 {
+        stream.next().await.unwrap().unwrap();
+    }
+    drop(stream);
+    let cancelled = || peer.seen.garbled.load(std::sync::atomic::Ordering::SeqCst) == 1;
+    eventually("the cancel comes", cancelled).await;
+    eventually("its connection is closed", || peer.seen.open() == 1).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_while_its_server_drains_ends_well() {
+    let peer = extended(|request| {
+        let items = item(request, "1").repeat(50);
+        Do::Write(format!("{{\"draining\":true}}\n{items}{}", end(request)))
+    })
+    .await;
+    let client = direct(peer.address);
+    let stream = client.stream("m", ()).await.unwrap();
+    eventually("the request is seen", || peer.seen.calls().len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let items: Vec<_> = stream.map(Result::unwrap).collect().await;
+    assert_eq!(items.len(), 50);
+}

@@ -1,0 +1,145 @@
+//! Failed calls by kind: a bounded number of kinds, each with its count and a first example.
+
+use std::collections::BTreeMap;
+
+use super::report::ErrorCount;
+use crate::CallError;
+
+/// Kinds told apart; a server may invent codes, the rest is counted together.
+const MOST_KINDS: usize = 32;
+/// Characters of an example: it comes from a stranger.
+const MOST_CHARS: usize = 300;
+
+/// Failed calls by kind.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    kinds: BTreeMap<Kind, (u64, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Local(&'static str),
+    Remote(i64),
+}
+
+const OTHER: Kind = Kind::Local("other");
+
+impl Errors {
+    pub(super) fn count(&mut self, error: &CallError) {
+        let kind = Kind::of(error);
+        if let Some((count, _)) = self.kinds.get_mut(&kind) {
+            *count += 1;
+        } else {
+            self.add(kind, 1, || error.to_string().chars().take(MOST_CHARS).collect());
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (kind, (count, example)) in &other.kinds {
+            self.add(*kind, *count, || example.clone());
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.kinds.clear();
+    }
+
+    /// The most frequent first.
+    pub(super) fn counts(&self) -> Vec<ErrorCount> {
+        let row = |(kind, (count, example)): (&Kind, &(u64, String))| ErrorCount {
+            kind: kind.name(),
+            count: *count,
+            example: example.clone(),
+        };
+        let mut counts: Vec<ErrorCount> = self.kinds.iter().map(row).collect();
+        counts.sort_by_key(|row| std::cmp::Reverse(row.count));
+        counts
+    }
+
+    fn add(&mut self, kind: Kind, count: u64, example: impl FnOnce() -> String) {
+        let full = self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind);
+        let kind = if full { OTHER } else { kind };
+        self.kinds.entry(kind).or_insert_with(|| (0, example())).0 += count;
+    }
+}
+
+impl Kind {
+    fn of(error: &CallError) -> Self {
+        Self::Local(match error {
+            CallError::Remote(fault) => return Self::Remote(fault.code.number()),
+            CallError::Timeout { .. } => "timeout",
+            CallError::Unreachable { .. } => "unreachable",
+            CallError::ConnectionLost { .. } => "connection lost",
+            CallError::NoInstance { .. } => "no instance",
+            CallError::TooLarge { .. } => "request too large",
+            CallError::QueueFull { .. } => "queue full",
+            CallError::BadReply { .. } => "bad reply",
+            CallError::NotExact { .. } => "inexact number",
+            CallError::WrongType { .. } => "wrong type",
+            CallError::Unsupported { .. } => "unsupported",
+            CallError::BadArguments(_) => "bad arguments",
+            CallError::Closed => "closed",
+        })
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Local(name) => name.to_owned(),
+            Self::Remote(code) => format!("remote {code}"),
+        }
+    }
+}
+
+/// Whom a failed call had reached or tried to reach, where the error says so.
+pub(super) fn peer(error: &CallError) -> Option<&str> {
+    match error {
+        CallError::Timeout { phase: crate::Phase::Discovery, .. } => None,
+        CallError::Timeout { peer, .. }
+        | CallError::Unreachable { peer, .. }
+        | CallError::ConnectionLost { peer, .. }
+        | CallError::TooLarge { peer, .. }
+        | CallError::QueueFull { peer, .. }
+        | CallError::BadReply { peer, .. }
+        | CallError::NotExact { peer, .. }
+        | CallError::Unsupported { peer, .. } => Some(peer),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, Fault};
+
+    fn remote(code: i64) -> CallError {
+        CallError::Remote(Fault::new(Code::from_number(code), "x".repeat(1000)))
+    }
+
+    #[test]
+    fn the_most_frequent_kind_comes_first_with_a_short_example() {
+        let mut errors = Errors::default();
+        errors.count(&CallError::Closed);
+        for _ in 0..3 {
+            errors.count(&remote(-32601));
+        }
+        let mut sum = Errors::default();
+        sum.merge(&errors);
+        sum.merge(&errors);
+        let counts = sum.counts();
+        let rows: Vec<_> = counts.iter().map(|row| (row.kind.as_str(), row.count)).collect();
+        assert_eq!(rows, [("remote -32601", 6), ("closed", 2)]);
+        assert!(counts[0].example.chars().count() <= MOST_CHARS);
+    }
+
+    #[test]
+    fn codes_a_server_invents_do_not_grow_the_list() {
+        let mut errors = Errors::default();
+        for code in 1..1000 {
+            errors.count(&remote(code));
+        }
+        let counts = errors.counts();
+        assert_eq!(counts.len(), MOST_KINDS + 1);
+        assert_eq!(counts.iter().map(|row| row.count).sum::<u64>(), 999);
+        assert_eq!(counts[0].kind, "other");
+    }
+}

@@ -1,0 +1,213 @@
+//! What a run is to do.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Args, ArgsError, IntoArgs};
+
+/// What to call, how, and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The method.
+    pub method: String,
+    /// Its arguments, the same for every call.
+    pub args: Args,
+    /// Call this address (`host:port`) and no other; `None`: as the target and its policy say.
+    pub on: Option<String>,
+    /// When calls begin; one caller after another by default.
+    pub mode: Mode,
+    /// Connections to each server, 1 to 10,000; 1. Calls are spread over them. Through a registry
+    /// each is a client of its own that looks at the list by itself.
+    pub connections: usize,
+    /// Threads that make the calls, never more than connections; `None`: half the cores.
+    pub threads: Option<usize>,
+    /// When it ends; after 10 s.
+    pub length: Length,
+    /// How long calls are made before they are measured; 1 s.
+    pub warm_up: Duration,
+    /// The time of each call; `None`: [`ClientOptions::timeout`](crate::ClientOptions::timeout).
+    pub timeout: Option<Duration>,
+    /// How often progress is told, 1 to 60 times a second; 4.
+    pub snapshots_per_second: u32,
+}
+
+/// When calls begin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Mode {
+    /// At a fixed rate, whatever the server does. Latency counts from the moment a call was to
+    /// begin, also when it began late because too many were under way: a server that stalls
+    /// cannot hide it by slowing its callers down (no coordinated omission).
+    OpenLoop {
+        /// Calls per second, all together; up to 10,000,000.
+        rate: f64,
+        /// Calls under way at most, 1 to 100,000; further ones begin late.
+        max_in_flight: usize,
+    },
+    /// Each of so many callers begins its next call when its last one is done: what a system can
+    /// do at most, and how fast it is to polite callers.
+    ClosedLoop {
+        /// Calls under way, 1 to 100,000.
+        concurrency: usize,
+    },
+}
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// After this time of measuring, at most a week. Calls under way then are still waited for.
+    Time(Duration),
+    /// After so many measured calls.
+    Calls(u64),
+}
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A value that makes no sense.
+    #[error("{what} must be {expected}")]
+    Range {
+        /// Which one.
+        what: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const MOST_RATE: f64 = 10_000_000.0;
+const MOST_IN_FLIGHT: usize = 100_000;
+const MOST_CONNECTIONS: usize = 10_000;
+const MOST_CALLS: u64 = 1_000_000_000_000;
+
+impl Plan {
+    /// Calls `method` for 10 s, one call after another.
+    ///
+    /// # Errors
+    /// The arguments are one bare value or cannot be written as JSON.
+    pub fn new(method: impl Into<String>, args: impl IntoArgs) -> Result<Self, ArgsError> {
+        Ok(Self {
+            method: method.into(),
+            args: args.into_args()?,
+            on: None,
+            mode: Mode::ClosedLoop { concurrency: 1 },
+            connections: 1,
+            threads: None,
+            length: Length::Time(Duration::from_secs(10)),
+            warm_up: Duration::from_secs(1),
+            timeout: None,
+            snapshots_per_second: 4,
+        })
+    }
+
+    /// Whether it can be carried out.
+    ///
+    /// # Errors
+    /// Says what cannot.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let in_flight = self.mode.in_flight();
+        let rate = match self.mode {
+            Mode::OpenLoop { rate, .. } => rate,
+            Mode::ClosedLoop { .. } => 1.0,
+        };
+        let length = match self.length {
+            Length::Time(time) => !time.is_zero() && time <= WEEK,
+            Length::Calls(calls) => (1..=MOST_CALLS).contains(&calls),
+        };
+        let rules = [
+            (rate >= 0.001 && rate <= MOST_RATE, "the rate", "from 0.001 to 10,000,000 a second"),
+            ((1..=MOST_IN_FLIGHT).contains(&in_flight), "calls under way", "from 1 to 100,000"),
+            ((1..=MOST_CONNECTIONS).contains(&self.connections), "connections", "1 to 10,000"),
+            (self.connections <= in_flight, "connections", "no more than calls under way"),
+            (self.threads != Some(0), "threads", "at least 1"),
+            (length, "the length", "above 0, at most a week or 1,000,000,000,000 calls"),
+            (self.warm_up <= WEEK, "the warm-up", "at most a week"),
+            ((1..=60).contains(&self.snapshots_per_second), "snapshots per second", "1 to 60"),
+        ];
+        let broken = rules.into_iter().find(|(holds, ..)| !holds);
+        broken.map_or(Ok(()), |(_, what, expected)| Err(PlanError::Range { what, expected }))
+    }
+
+    /// Threads that make the calls.
+    pub(super) fn threads(&self) -> usize {
+        let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
+        self.threads.unwrap_or_else(half).clamp(1, self.connections.clamp(1, 64))
+    }
+
+    /// What thread `index` gets of `whole`.
+    pub(super) fn share(&self, whole: usize, index: usize) -> usize {
+        let threads = self.threads();
+        whole / threads + usize::from(index < whole % threads)
+    }
+
+    /// Calls an open loop begins in all, those of the warm-up included.
+    pub(super) fn starts(&self, rate: f64) -> u64 {
+        // A float-to-integer cast saturates; the limits keep it exact.
+        let before = |time: Duration| (time.as_secs_f64() * rate).ceil() as u64;
+        match self.length {
+            Length::Time(time) => before(self.warm_up + time),
+            Length::Calls(calls) => before(self.warm_up) + calls,
+        }
+    }
+}
+
+impl Mode {
+    /// Calls under way at most.
+    pub fn in_flight(&self) -> usize {
+        match *self {
+            Self::OpenLoop { max_in_flight, .. } => max_in_flight,
+            Self::ClosedLoop { concurrency } => concurrency,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
+        let mut plan = Plan::new("m", ()).unwrap();
+        change(&mut plan);
+        plan
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_refused_by_name() {
+        assert_eq!(plan(|_| ()).check(), Ok(()));
+        let open = |rate| Mode::OpenLoop { rate, max_in_flight: 5 };
+        for (change, what) in [
+            (plan(|plan| plan.mode = open(0.0)), "the rate"),
+            (plan(|plan| plan.mode = open(f64::NAN)), "the rate"),
+            (plan(|plan| plan.mode = open(f64::INFINITY)), "the rate"),
+            (plan(|plan| plan.mode = Mode::ClosedLoop { concurrency: 0 }), "calls under way"),
+            (plan(|plan| plan.connections = 2), "connections"),
+            (plan(|plan| plan.connections = 0), "connections"),
+            (plan(|plan| plan.threads = Some(0)), "threads"),
+            (plan(|plan| plan.length = Length::Calls(0)), "the length"),
+            (plan(|plan| plan.length = Length::Time(Duration::MAX)), "the length"),
+            (plan(|plan| plan.warm_up = Duration::MAX), "the warm-up"),
+            (plan(|plan| plan.snapshots_per_second = 0), "snapshots per second"),
+        ] {
+            let PlanError::Range { what: broken, .. } = change.check().unwrap_err();
+            assert_eq!(broken, what);
+        }
+    }
+
+    #[test]
+    fn threads_share_everything_and_each_has_something_to_do() {
+        let plan = plan(|plan| (plan.threads, plan.connections) = (Some(3), 7));
+        let shares: Vec<usize> = (0..3).map(|index| plan.share(7, index)).collect();
+        assert_eq!(shares, [3, 2, 2]);
+    }
+
+    #[test]
+    fn calls_of_the_warm_up_come_on_top() {
+        let mut plan = plan(|plan| plan.length = Length::Calls(10));
+        assert_eq!(plan.starts(100.0), 110);
+        plan.length = Length::Time(Duration::from_millis(500));
+        assert_eq!(plan.starts(100.0), 150);
+    }
+}
