@@ -93,6 +93,8 @@ impl Default for Instances {
 pub enum Change {
     /// An instance appeared or came back.
     Came(Box<Instance>),
+    /// Another life of an instance that was not yet known to be gone.
+    Restarted(Box<Instance>),
     /// An instance went.
     Went(InstanceKey, Gone, String),
     /// Its heartbeat is late; the age says by how much.
@@ -184,6 +186,12 @@ impl Instances {
         });
         let came = row.gone.is_some();
         let before = row.reported;
+        let (old, new) = (row.instance.incarnation(), record.instance.incarnation());
+        let restarted = !came && old.is_some() && new.is_some() && old != new;
+        if came || restarted {
+            row.intervals.clear();
+            row.heartbeats = None;
+        }
         row.apply(record, now);
         let mut changes = Vec::new();
         if came {
@@ -191,6 +199,9 @@ impl Instances {
             row.changed_at = Some(now);
             row.was_late = false;
             changes.push(Change::Came(Box::new(row.instance.clone())));
+        } else if restarted {
+            row.changed_at = Some(now);
+            changes.push(Change::Restarted(Box::new(row.instance.clone())));
         } else if before != row.reported {
             row.changed_at = Some(now);
             changes.push(Change::Became(key, row.state(now, true)));

@@ -50,6 +50,7 @@ pub(super) async fn changes(url: String, inbox: mpsc::Sender<Msg>) {
         let error = match error {
             // An older registry may have become a newer one: watch again at once.
             Ok(()) => continue,
+            Err(RegistryError::Unreachable { .. }) if reached => "the connection broke".to_owned(),
             Err(error) => reason(&error),
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());

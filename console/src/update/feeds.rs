@@ -125,6 +125,18 @@ pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &
                 push(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
                 effects.push(Effect::Attach(instance));
             }
+            Change::Restarted(instance) => {
+                let subject = instance.key().to_string();
+                push(
+                    model,
+                    EventKind::Warning,
+                    "restart",
+                    subject,
+                    "it began anew".to_owned(),
+                    now,
+                );
+                effects.push(Effect::Attach(instance));
+            }
             Change::Went(key, why, last_beat) => {
                 let (kind, text) = match why {
                     Gone::Unregistered => (EventKind::Neutral, "unregistered".to_owned()),
@@ -188,6 +200,7 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) 
 
 pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
     let Some(demo) = &mut model.demo else { return };
+    let mut first = false;
     let text = match news {
         DemoNews::Traffic(on) => {
             demo.traffic = on;
@@ -201,7 +214,10 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
             };
             match demo.servers.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, state)) => *state = runs,
-                None => demo.servers.push((key, runs)),
+                None => {
+                    demo.servers.push((key, runs));
+                    first = true;
+                }
             }
             text
         }
@@ -210,7 +226,9 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
             format!("the demo registry is {}", if runs { "back" } else { "gone; X brings it back" })
         }
     };
-    model.say(text, now);
+    if !first {
+        model.say(text, now);
+    }
 }
 
 fn push(

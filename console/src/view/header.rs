@@ -65,7 +65,7 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         count(counts.up, "up", theme.good());
         count(counts.late, "late", theme.warning());
     }
-    if wide || counts.down > 0 {
+    if (wide && counts.unknown == 0) || counts.down > 0 {
         count(counts.down, "down", theme.bad());
     }
     if wide {

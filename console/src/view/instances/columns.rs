@@ -87,10 +87,10 @@ impl Columns {
 
     pub(super) fn heading(&self, screen: &mut Screen<'_, '_>, area: Rect) {
         let probe = if self.live { "RTT" } else { "PROBE" };
-        let bar = format!(
-            "▕{}▏",
-            centre(&format!("age / {}s expiry", self.ttl), self.bar.saturating_sub(2))
-        );
+        let room = self.bar.saturating_sub(2);
+        let scale = format!("age / {}s expiry", self.ttl);
+        let scale = if scale.len() > room { format!("age / {}s", self.ttl) } else { scale };
+        let bar = format!("▕{}▏", centre(&scale, room));
         let cells = [
             (self.state, text::left("STATE", self.state), Some(Column::State)),
             (self.address, text::left("ADDRESS", self.address), Some(Column::Address)),

@@ -1,0 +1,401 @@
+//! The real program in a pseudo-terminal: keys in, screen out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
+/// Generous: the machine may be busy with other tests.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const DOWN: &str = "\x1b[B";
+const ESC: &str = "\x1b";
+const CTRL_Z: &str = "\x1a";
+
+/// The program on a terminal of its own.
+struct Tty {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    seen: Arc<Mutex<Seen>>,
+    before: String,
+    _folder: tempfile::TempDir,
+}
+
+struct Seen {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+}
+
+impl Tty {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(arguments);
+        Self::run(command, (120, 35))
+    }
+
+    fn run(mut command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // No settings of whoever runs the test.
+        command.cwd(folder.path());
+        command.env("TERM", "xterm-256color");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RPCD_")) {
+            command.env_remove(name);
+        }
+        if command.get_env("NO_COLOR").is_none_or(|value| value.is_empty()) {
+            command.env_remove("NO_COLOR");
+        }
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = format!("{:?}", pair.master.get_termios());
+        let child = pair.slave.spawn_command(command).unwrap();
+        // Or the end of output never comes.
+        drop(pair.slave);
+        let seen = Arc::new(Mutex::new(Seen {
+            parser: vt100::Parser::new(rows, cols, 0),
+            bytes: Vec::new(),
+        }));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                let mut seen = shared.lock().unwrap();
+                seen.parser.process(&buffer[..read]);
+                seen.bytes.extend_from_slice(&buffer[..read]);
+            }
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Self { child, master: pair.master, keys, seen, before, _folder: folder }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn screen(&self) -> String {
+        self.seen.lock().unwrap().parser.screen().contents()
+    }
+
+    fn bytes(&self) -> usize {
+        self.seen.lock().unwrap().bytes.len()
+    }
+
+    /// Waits until the screen shows all of `texts`.
+    fn until(&self, texts: &[&str]) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let screen = self.screen();
+            if texts.iter().all(|text| screen.contains(text)) {
+                return;
+            }
+            assert!(Instant::now() < end, "no {texts:?} on the screen:\n{screen}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for the end, and answers the exit code.
+    fn ends(&mut self) -> u32 {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.exit_code();
+            }
+            assert!(Instant::now() < end, "it does not end:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The terminal must be as it was: screen, cursor, mouse, paste, line discipline.
+    fn is_restored(&self) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let (left, cursor, paste, mouse) = {
+                let seen = self.seen.lock().unwrap();
+                let screen = seen.parser.screen();
+                (
+                    !screen.alternate_screen(),
+                    !screen.hide_cursor(),
+                    !screen.bracketed_paste(),
+                    screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None,
+                )
+            };
+            if left && cursor && paste && mouse {
+                break;
+            }
+            // The last bytes may still be on their way to us.
+            assert!(Instant::now() < end, "screen {left} cursor {cursor} {paste} {mouse}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A registry in this process; ends when dropped.
+struct Registry(Option<tokio::runtime::Runtime>);
+
+impl Registry {
+    fn start(port: u16) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let options = rpc_registry::RegistryOptions::default();
+        let registry = runtime.block_on(rpc_registry::Registry::bind(address, options)).unwrap();
+        runtime.spawn(registry.serve(std::future::pending()));
+        Self(Some(runtime))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[test]
+fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["● live", "3 up", "traffic on", "lacks square"]);
+
+    tty.press("\r");
+    tty.until(&["[2 Methods]", "add", "forecast"]);
+    tty.press("/add\r");
+    tty.until(&["Call add", "default 10"]);
+    tty.press("\r");
+    tty.press("1\t");
+    tty.press("2");
+    tty.until(&["→ 1", "→ 2", "omitted", r#""method_args":[1,2]"#]);
+    tty.press("\r");
+    tty.until(&["✓ add → 13 in"]);
+
+    tty.press(ESC);
+    tty.press("3");
+    tty.until(&["History 1", "1,2", "13"]);
+    tty.press("4");
+    tty.until(&["FOLLOW", "registry", "order taken"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    tty.press("q");
+    tty.until(&["[1 Instances]"]);
+    tty.press("q");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn a_crashed_demo_server_becomes_late_then_gone_and_comes_back() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["3 up", "▸ ● up"]);
+    tty.press("K");
+    tty.until(&["crashed", "fails"]);
+    tty.until(&["▸ ◐ late", "1 late", "no beat for"]);
+    tty.until(&["▸ ✗ gone", "1 down", "expired"]);
+    tty.press("K");
+    tty.until(&["3 up", "▸ ● up"]);
+}
+
+#[test]
+fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["3 up"]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("countdown 100\r");
+    tty.until(&["items, 0 dropped", "100", "99"]);
+    tty.press(ESC);
+    tty.until(&["cancelled"]);
+}
+
+#[test]
+fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_when_it_goes() {
+    let port = free_port();
+    let mut tty = Tty::start(&["--registry", &format!("http://127.0.0.1:{port}")]);
+    tty.until(&["not reached", "retry in", "rpcd registry"]);
+
+    let registry = Registry::start(port);
+    tty.until(&["● live", "no instance is registered", "reached after"]);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let announce = rpc_server::Announce::to(&format!("http://127.0.0.1:{port}")).unwrap();
+    let server = runtime.block_on(
+        rpc_server::Server::builder()
+            .methods(rpc_server::builtin::methods())
+            .announce(announce)
+            .bind((Ipv4Addr::LOCALHOST, 0)),
+    );
+    let server = server.unwrap();
+    let address = server.local_addr().to_string();
+    runtime.spawn(server.serve(std::future::pending()));
+    tty.until(&["1 up", &address]);
+
+    drop(registry);
+    tty.until(&["✗ lost", "? was up", "1 unknown", &address, "ok "]);
+    // Calls go on all the same.
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("add 20 22 c=0\r");
+    tty.until(&["✓ add → 42 in"]);
+
+    let _registry = Registry::start(port);
+    tty.press("1");
+    tty.until(&["● live", "reconnected after", "1 up"]);
+    runtime.shutdown_background();
+}
+
+#[test]
+fn a_signal_ends_it_and_restores_the_terminal() {
+    for (signal, code) in [
+        (rustix::process::Signal::TERM, 143),
+        (rustix::process::Signal::INT, 130),
+        (rustix::process::Signal::HUP, 129),
+    ] {
+        let mut tty = Tty::start(&["--registry", "http://127.0.0.1:1"]);
+        tty.until(&["not reached"]);
+        let pid = i32::try_from(tty.child.process_id().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(tty.ends(), code, "{signal:?}");
+        tty.is_restored();
+    }
+}
+
+#[test]
+fn ctrl_c_quits_even_while_typing() {
+    let mut tty = Tty::start(&["--registry", "http://127.0.0.1:1"]);
+    tty.until(&["not reached"]);
+    tty.press("/abc");
+    tty.until(&["abc"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+    let mut command = CommandBuilder::new("sh");
+    let script = format!(
+        "{PROGRAM} --registry http://127.0.0.1:1; echo stopped with $?; read x; fg; echo end"
+    );
+    command.args(["-m", "-c", &script]);
+    let mut tty = Tty::run(command, (100, 30));
+    tty.until(&["not reached"]);
+    tty.press(CTRL_Z);
+    tty.until(&["stopped with"]);
+    assert!(!tty.seen.lock().unwrap().parser.screen().alternate_screen());
+    tty.press("\n");
+    tty.until(&["not reached", "retry in"]);
+    assert!(tty.seen.lock().unwrap().parser.screen().alternate_screen());
+    tty.press("?");
+    tty.until(&["type to filter"]);
+    tty.press(ESC);
+    tty.press("\x03");
+    tty.until(&["end"]);
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn idle_writes_nothing_where_no_age_is_in_view() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["3 up", "lacks square"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]"]);
+    // The message about the traffic goes after a while; then nothing changes any more. Time is
+    // the subject here: a window without a byte, in any of a few (the clock shows minutes).
+    let quiet = (0..8).any(|_| {
+        let before = tty.bytes();
+        std::thread::sleep(Duration::from_secs(3));
+        tty.bytes() == before
+    });
+    assert!(quiet, "it goes on writing:\n{}", tty.screen());
+}
+
+#[test]
+fn no_color_means_no_colour_and_no_reset_that_wipes_reverse() {
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--demo"]);
+    command.env("NO_COLOR", "1");
+    let mut tty = Tty::run(command, (120, 35));
+    tty.until(&["3 up", "lacks square"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]"]);
+    tty.press("q");
+    tty.press("q");
+    tty.ends();
+    let bytes = tty.seen.lock().unwrap().bytes.clone();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("\x1b[7m"), "the selection is reversed");
+    for colour in ["\x1b[;m", "\x1b[38;", "\x1b[48;", "\x1b[31m", "\x1b[32m", "\x1b[36m"] {
+        assert!(!text.contains(colour), "{colour:?}");
+    }
+}
+
+#[test]
+fn a_small_terminal_and_one_that_grows_are_no_problem() {
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--demo"]);
+    let mut tty = Tty::run(command, (20, 5));
+    tty.until(&["needs 30x8"]);
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    tty.seen.lock().unwrap().parser.screen_mut().set_size(24, 80);
+    tty.master.resize(size).unwrap();
+    tty.until(&["3 up", "ADDRESS", "? help"]);
+    tty.press(DOWN);
+    tty.press("qq");
+    assert_eq!(tty.ends(), 0);
+}
+
+#[test]
+fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
+    let output = Command::new(PROGRAM)
+        .arg("--demo")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("not a terminal"), "{error}");
+}
+
+#[test]
+fn a_wrong_registry_url_is_a_usage_error_on_the_normal_screen() {
+    let mut tty = Tty::start(&["--registry", "nonsense"]);
+    tty.until(&["`nonsense` is not a registry's URL"]);
+    assert_eq!(tty.ends(), 2);
+    tty.is_restored();
+}
