@@ -19,6 +19,7 @@
 //! - [`Request`] and [`Response`]: a call with everything that can be said about it.
 //! - [`CallError`]: why a call failed, told by who must act.
 //! - [`registry`]: the registry's HTTP routes, typed.
+//! - [`load`]: many calls, measured: the engine behind `rpcd bench` and the console's Load view.
 //! - [`backoff`]: how long to wait before trying again.
 //! - [`blocking`]: the same calls without async.
 
@@ -30,6 +31,7 @@ mod connection;
 mod context;
 mod discovery;
 mod error;
+pub mod load;
 mod options;
 mod pool;
 pub mod registry;

@@ -34,7 +34,7 @@ fn bounds(min: u64, max: u64) -> Vec<u64> {
     let mut bounds: Vec<u64> = Vec::with_capacity(BARS);
     let mut bound = min as f64;
     while bounds.last().is_none_or(|last| *last < max) && bounds.len() < BARS {
-        bound *= factor;
+        bound = (bound * factor).min(max as f64);
         let rounded = two_digits(bound);
         if bounds.last() != Some(&rounded) {
             bounds.push(rounded);
@@ -65,7 +65,7 @@ mod tests {
     fn bounds_are_numbers_a_person_can_read() {
         assert_eq!(two_digits(123_456.0), 130_000);
         assert_eq!(two_digits(99.5), 100);
-        assert_eq!(bounds(1000, 1000), [1100]);
+        assert_eq!(bounds(1000, 1000), [1000]);
         let wide = bounds(15_000, 20_000_000);
         assert_eq!((wide.len(), wide[0], wide[15]), (16, 24_000, 20_000_000));
     }

@@ -74,6 +74,7 @@ impl Kind {
             CallError::TooLarge { .. } => "request too large",
             CallError::QueueFull { .. } => "queue full",
             CallError::BadReply { .. } => "bad reply",
+            CallError::ReplyTooLarge { .. } => "reply too large",
             CallError::NotExact { .. } => "inexact number",
             CallError::WrongType { .. } => "wrong type",
             CallError::Unsupported { .. } => "unsupported",
@@ -100,6 +101,7 @@ pub(super) fn peer(error: &CallError) -> Option<&str> {
         | CallError::TooLarge { peer, .. }
         | CallError::QueueFull { peer, .. }
         | CallError::BadReply { peer, .. }
+        | CallError::ReplyTooLarge { peer, .. }
         | CallError::NotExact { peer, .. }
         | CallError::Unsupported { peer, .. } => Some(peer),
         _ => None,

@@ -118,7 +118,7 @@ impl Plan {
             Length::Calls(calls) => (1..=MOST_CALLS).contains(&calls),
         };
         let rules = [
-            (rate >= 0.001 && rate <= MOST_RATE, "the rate", "from 0.001 to 10,000,000 a second"),
+            ((0.001..=MOST_RATE).contains(&rate), "the rate", "from 0.001 to 10,000,000 a second"),
             ((1..=MOST_IN_FLIGHT).contains(&in_flight), "calls under way", "from 1 to 100,000"),
             ((1..=MOST_CONNECTIONS).contains(&self.connections), "connections", "1 to 10,000"),
             (self.connections <= in_flight, "connections", "no more than calls under way"),

@@ -8,13 +8,13 @@ use hdrhistogram::Histogram;
 use super::caller::Outcome;
 use super::errors::{self, Errors};
 use super::report::Share;
-use crate::ErrorKind;
+use crate::{CallError, ErrorKind};
 
 /// The longest latency told apart, an hour; anything longer counts as this.
-pub(super) const LONGEST: u64 = 3_600_000_000_000;
+const LONGEST: u64 = 3_600_000_000_000;
 /// A beginning this much behind its time is counted as late: anything less is the timer's and
 /// the scheduler's doing.
-pub(super) const LATE: Duration = Duration::from_millis(10);
+const LATE: Duration = Duration::from_millis(10);
 /// Instances told apart; calls to further ones are counted together.
 const MOST_INSTANCES: usize = 1000;
 
@@ -25,6 +25,13 @@ pub(super) struct Tally {
     /// latter a slow server would look the faster the more calls it lets time out; failures
     /// that come at once would make it look fast.
     pub(super) latency: Histogram<u64>,
+    pub(super) counts: Counts,
+    pub(super) errors: Errors,
+    instances: HashMap<String, Part>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
     pub(super) calls: u64,
     pub(super) failed: u64,
     /// Failed without having reached anybody.
@@ -39,8 +46,6 @@ pub(super) struct Tally {
     pub(super) furthest_behind: Duration,
     /// Beginnings later than [`LATE`].
     pub(super) late: u64,
-    pub(super) errors: Errors,
-    instances: HashMap<String, Part>,
 }
 
 /// One instance's part.
@@ -48,7 +53,7 @@ pub(super) struct Tally {
 struct Part {
     calls: u64,
     failed: u64,
-    nanos: u128,
+    nanos: u64,
 }
 
 /// A measured call that is done.
@@ -69,69 +74,55 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             latency: histogram(),
-            calls: 0,
-            failed: 0,
-            unreached: 0,
-            in_time: 0,
-            retries: 0,
-            last_done: Duration::ZERO,
-            furthest_behind: Duration::ZERO,
-            late: 0,
+            counts: Counts::default(),
             errors: Errors::default(),
             instances: HashMap::new(),
         }
     }
 
     pub(super) fn record(&mut self, call: Finished) {
-        let Finished { latency, behind, done, in_time, outcome } = call;
-        self.calls += 1;
-        self.in_time += u64::from(in_time);
-        self.last_done = self.last_done.max(done);
-        self.furthest_behind = self.furthest_behind.max(behind);
-        self.late += u64::from(behind > LATE);
-        self.retries += u64::from(outcome.retries);
-        let kind = outcome.error.as_ref().map(crate::CallError::kind);
+        let Outcome { peer, retries, error } = call.outcome;
+        let kind = error.as_ref().map(CallError::kind);
+        self.counts.add(&Counts {
+            calls: 1,
+            failed: u64::from(error.is_some()),
+            unreached: u64::from(kind == Some(ErrorKind::Unreachable)),
+            in_time: u64::from(call.in_time),
+            retries: u64::from(retries),
+            last_done: call.done,
+            furthest_behind: call.behind,
+            late: u64::from(call.behind > LATE),
+        });
+        let nanos = nanos(call.latency);
         if matches!(kind, None | Some(ErrorKind::Timeout)) {
-            self.latency.saturating_record(nanos(latency));
+            self.latency.saturating_record(nanos);
         }
-        if let Some(error) = &outcome.error {
-            self.failed += 1;
-            self.unreached += u64::from(kind == Some(ErrorKind::Unreachable));
+        let said = error.as_ref().and_then(errors::peer);
+        if let Some(peer) = peer.as_deref().or(said) {
+            let failed = u64::from(error.is_some());
+            self.part(peer).add(&Part { calls: 1, failed, nanos });
+        }
+        if let Some(error) = &error {
             self.errors.count(error);
-        }
-        let said = outcome.error.as_ref().and_then(errors::peer);
-        if let Some(peer) = outcome.peer.as_deref().or(said) {
-            let failed = u64::from(outcome.error.is_some());
-            self.part(peer).add(Part { calls: 1, failed, nanos: latency.as_nanos() });
         }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         // Histograms with the same bounds always fit together.
         let _ = self.latency.add(&other.latency);
-        self.calls += other.calls;
-        self.failed += other.failed;
-        self.unreached += other.unreached;
-        self.in_time += other.in_time;
-        self.retries += other.retries;
-        self.last_done = self.last_done.max(other.last_done);
-        self.furthest_behind = self.furthest_behind.max(other.furthest_behind);
-        self.late += other.late;
+        self.counts.add(&other.counts);
         self.errors.merge(&other.errors);
         for (peer, part) in &other.instances {
-            self.part(peer).add(*part);
+            self.part(peer).add(part);
         }
     }
 
     /// Forgets everything and keeps the memory.
     pub(super) fn clear(&mut self) {
-        let mut latency = std::mem::replace(&mut self.latency, Histogram::new_from(&tiny()));
-        latency.reset();
-        let mut instances = std::mem::take(&mut self.instances);
-        instances.clear();
-        let mut errors = std::mem::take(&mut self.errors);
-        errors.clear();
-        *self = Self { latency, instances, errors, ..Self::new() };
+        self.latency.reset();
+        self.counts = Counts::default();
+        self.errors.clear();
+        self.instances.clear();
     }
 
     /// The busiest first.
@@ -140,10 +131,143 @@ impl Tally {
             address: address.clone(),
             calls: part.calls,
             failed: part.failed,
-            mean: Duration::from_nanos_u128(part.nanos / u128::from(part.calls.max(1))),
+            mean: Duration::from_nanos(part.nanos / part.calls.max(1)),
         };
         let mut shares: Vec<Share> = self.instances.iter().map(share).collect();
         shares.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.address.cmp(&b.address)));
         shares
+    }
+
+    fn part(&mut self, peer: &str) -> &mut Part {
+        // The name is copied only for an instance that is new.
+        let room = self.instances.len() < MOST_INSTANCES;
+        let name = if room || self.instances.contains_key(peer) { peer } else { "others" };
+        if !self.instances.contains_key(name) {
+            self.instances.insert(name.to_owned(), Part::default());
+        }
+        self.instances.entry(name.to_owned()).or_default()
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failed += other.failed;
+        self.unreached += other.unreached;
+        self.in_time += other.in_time;
+        self.retries += other.retries;
+        self.last_done = self.last_done.max(other.last_done);
+        self.furthest_behind = self.furthest_behind.max(other.furthest_behind);
+        self.late += other.late;
+    }
+}
+
+impl Part {
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.failed += other.failed;
+        self.nanos = self.nanos.saturating_add(other.nanos);
+    }
+}
+
+/// An empty histogram of nanoseconds with three digits: about 270 KB.
+#[expect(clippy::expect_used, reason = "the bounds are constants and correct, as the tests show")]
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds")
+}
+
+/// The same for a point of a series, with two digits: about 14 KB.
+#[expect(clippy::expect_used, reason = "the bounds are constants and correct, as the tests show")]
+pub(super) fn small_histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(1024, LONGEST, 2).expect("constant bounds")
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, Fault, Phase};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn finished(latency: Duration, peer: Option<&str>, error: Option<CallError>) -> Finished {
+        let outcome = Outcome { peer: peer.map(str::to_owned), retries: 0, error };
+        Finished { latency, behind: Duration::ZERO, done: latency, in_time: true, outcome }
+    }
+
+    fn timeout() -> CallError {
+        CallError::Timeout { peer: "slow:1".to_owned(), after: MS, phase: Phase::Reply }
+    }
+
+    #[test]
+    fn a_call_that_ran_out_of_time_counts_with_the_time_it_waited() {
+        let mut tally = Tally::new();
+        for _ in 0..9 {
+            tally.record(finished(MS, Some("fast:1"), None));
+        }
+        tally.record(finished(1000 * MS, None, Some(timeout())));
+        assert_eq!((tally.counts.calls, tally.counts.failed, tally.latency.len()), (10, 1, 10));
+        assert!(tally.latency.max() >= nanos(1000 * MS));
+        let shares = tally.shares();
+        assert_eq!((shares[0].address.as_str(), shares[0].calls), ("fast:1", 9));
+        assert_eq!((shares[1].address.as_str(), shares[1].failed), ("slow:1", 1));
+    }
+
+    #[test]
+    fn failures_that_come_at_once_do_not_make_a_server_look_fast() {
+        let mut tally = Tally::new();
+        tally.record(finished(20 * MS, Some("a:1"), None));
+        for _ in 0..1000 {
+            let overloaded = CallError::Remote(Fault::new(Code::Overloaded, "no"));
+            tally.record(finished(MS, None, Some(overloaded)));
+        }
+        assert_eq!((tally.latency.len(), tally.counts.failed), (1, 1000));
+        assert!(tally.latency.min() > nanos(19 * MS));
+    }
+
+    #[test]
+    fn latencies_keep_three_digits_from_a_microsecond_to_an_hour() {
+        for value in [1_000, 18_300, 999_000, 123_456_789, 3_599_000_000_000] {
+            let mut latency = histogram();
+            latency.record(value).unwrap();
+            let read = latency.value_at_quantile(0.5);
+            assert!(read.abs_diff(value) * 1000 <= value, "{value}: {read}");
+        }
+        let mut latency = histogram();
+        latency.saturating_record(u64::MAX);
+        assert!(latency.max() >= LONGEST);
+        let mut small = small_histogram();
+        small.record(18_300).unwrap();
+        assert!(small.value_at_quantile(0.5).abs_diff(18_300) * 10 <= 18_300);
+    }
+
+    #[test]
+    fn a_tally_that_was_cleared_is_a_new_one_and_merging_adds_up() {
+        let mut part = Tally::new();
+        part.record(finished(5 * MS, Some("a:1"), None));
+        part.record(finished(7 * MS, Some("b:1"), Some(timeout())));
+        let mut sum = Tally::new();
+        sum.merge(&part);
+        sum.merge(&part);
+        assert_eq!((sum.counts.calls, sum.counts.failed, sum.latency.len()), (4, 2, 4));
+        assert_eq!((sum.shares()[0].calls, sum.shares()[1].calls), (2, 2));
+        assert_eq!(sum.counts.last_done, 7 * MS);
+        part.clear();
+        assert_eq!((part.counts.calls, part.latency.len()), (0, 0));
+        assert!(part.shares().is_empty() && part.errors.counts().is_empty());
+    }
+
+    #[test]
+    fn instances_beyond_the_limit_are_counted_together() {
+        let mut tally = Tally::new();
+        for port in 0..MOST_INSTANCES + 50 {
+            tally.record(finished(MS, Some(&format!("a:{port}")), None));
+        }
+        let shares = tally.shares();
+        assert_eq!(shares.len(), MOST_INSTANCES + 1);
+        assert_eq!((shares[0].address.as_str(), shares[0].calls), ("others", 50));
     }
 }

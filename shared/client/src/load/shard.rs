@@ -1,0 +1,272 @@
+//! One thread's part of a run: callers that each make one call after another, and what they
+//! measure.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LoadError;
+use super::caller::{Caller, Outcome};
+use super::plan::{Length, Mode, Plan};
+use super::schedule::Schedule;
+use super::tally::{Finished, Tally};
+use super::timer::Timer;
+use crate::{CallError, ErrorKind, Phase};
+
+/// After a failure that came without a word from any server, a caller waits for so long: there
+/// is nothing to measure, and nothing else would slow it down.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Beginnings of an open loop that are closer together are begun together.
+const CLOSEST: Duration = Duration::from_micros(20);
+/// How long after the end calls that were to begin just before it still may.
+const LAST_BEGINNINGS: Duration = Duration::from_millis(50);
+
+/// What all parts of a run share.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) plan: Plan,
+    pub(super) target: String,
+    pub(super) stop: CancellationToken,
+    /// Set once every part is ready.
+    pub(super) times: watch::Sender<Option<Times>>,
+    /// Measured calls begun, where their number is the limit of a closed loop.
+    begun: AtomicU64,
+    /// Whether to keep time as well as the system can; tests have their own clock.
+    precise: bool,
+}
+
+/// The moments of a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) began: Instant,
+    pub(super) measured_from: Instant,
+    /// `None`: when all calls are made.
+    pub(super) end: Option<Instant>,
+}
+
+/// One thread's part.
+#[derive(Debug)]
+pub(super) struct Shard {
+    index: usize,
+    /// Since it was last collected. Held for moments, by one thread and the collector.
+    tally: Mutex<Tally>,
+    pub(super) in_flight: AtomicUsize,
+    /// Beginnings that are due and not taken, with a place in the queue for idle callers.
+    due: Semaphore,
+    /// Beginnings taken by a caller.
+    taken: AtomicU64,
+}
+
+/// What a thread tells when it is ready to begin, or why it cannot. It lets go of it at its end.
+pub(super) type Ready = mpsc::Sender<Result<(), LoadError>>;
+
+impl Run {
+    pub(super) fn new(plan: Plan, target: String, stop: CancellationToken, precise: bool) -> Self {
+        let times = watch::Sender::new(None);
+        Self { plan, target, stop, times, begun: AtomicU64::new(0), precise }
+    }
+}
+
+impl Times {
+    pub(super) fn from(began: Instant, plan: &Plan) -> Self {
+        let measured_from = began + plan.warm_up;
+        let end = match plan.length {
+            Length::Time(time) => Some(measured_from + time),
+            Length::Calls(_) => None,
+        };
+        Self { began, measured_from, end }
+    }
+}
+
+impl Shard {
+    pub(super) fn new(index: usize) -> Self {
+        Self {
+            index,
+            tally: Mutex::new(Tally::new()),
+            in_flight: AtomicUsize::new(0),
+            due: Semaphore::new(0),
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    /// Exchanges what was measured since the last time for `empty`.
+    pub(super) fn collect(&self, empty: Tally) -> Tally {
+        std::mem::replace(&mut *self.tally(), empty)
+    }
+
+    /// Beginnings up to the end that nobody took.
+    pub(super) fn never_begun(&self, run: &Run, times: &Times, now: Instant) -> u64 {
+        let Some(schedule) = self.schedule(run) else { return 0 };
+        let now = times.end.map_or(now, |end| end.min(now));
+        let due = schedule.due(now.saturating_duration_since(times.began));
+        due.saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+
+    fn schedule(&self, run: &Run) -> Option<Schedule> {
+        let Mode::OpenLoop { rate, .. } = run.plan.mode else { return None };
+        let starts = run.plan.starts(rate);
+        Some(Schedule::new(rate, starts, self.index, run.plan.threads()))
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes this thread's part of the calls, to the end or until the run is stopped.
+pub(super) async fn run<C: Caller>(
+    shard: &Arc<Shard>,
+    run: &Arc<Run>,
+    callers: Vec<C>,
+    ready: Ready,
+) {
+    let mut work = JoinSet::new();
+    let all = async {
+        let Ok(()) = ready.send(first_calls(&callers).await).await else { return };
+        let mut times = run.times.subscribe();
+        let Ok(Some(times)) = times.wait_for(Option::is_some).await.map(|times| *times) else {
+            return;
+        };
+        let workers = run.plan.share(run.plan.mode.in_flight(), shard.index);
+        let worker = |caller: &C| Worker {
+            shard: Arc::clone(shard),
+            run: Arc::clone(run),
+            caller: caller.clone(),
+            times,
+        };
+        let workers = callers.iter().cycle().take(workers).map(worker);
+        match shard.schedule(run) {
+            Some(schedule) => {
+                let (shard, run) = (Arc::clone(shard), Arc::clone(run));
+                let count = workers.map(|worker| work.spawn(worker.open_loop(schedule))).count();
+                work.spawn(pace(shard, run, times, schedule, count));
+            }
+            None => workers.for_each(|worker| drop(work.spawn(worker.closed_loop()))),
+        }
+        while work.join_next().await.is_some() {}
+    };
+    // Calls that are given up stay counted as in flight.
+    run.stop.run_until_cancelled(all).await;
+    work.shutdown().await;
+}
+
+/// Opens every connection. `Ok` if one got through, even to an error.
+async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
+    let outcomes = join_all(callers.iter().map(Caller::call)).await;
+    let mut errors = outcomes.into_iter().map(|outcome| outcome.error.filter(is_hopeless));
+    let first = errors.next().flatten();
+    match first {
+        Some(error) if errors.all(|error| error.is_some()) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody was reached, or nobody can be asked for this.
+fn is_hopeless(error: &CallError) -> bool {
+    match error {
+        CallError::Timeout { phase, .. } => matches!(phase, Phase::Discovery | Phase::Connect),
+        error => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Usage),
+    }
+}
+
+/// Hands out the beginnings of an open loop, each at its time, to whichever worker is idle.
+async fn pace(shard: Arc<Shard>, run: Arc<Run>, times: Times, schedule: Schedule, workers: usize) {
+    let timer = if run.precise { Timer::fine() } else { Timer::Coarse };
+    let mut handed_out = 0;
+    loop {
+        let now = Instant::now();
+        let due = schedule.due(now.saturating_duration_since(times.began));
+        let new = usize::try_from(due - handed_out).unwrap_or(0);
+        shard.due.add_permits(new);
+        handed_out = due;
+        if handed_out == schedule.total() {
+            break;
+        }
+        timer.sleep_until((times.began + schedule.at(handed_out)).max(now + CLOSEST)).await;
+    }
+    match times.end {
+        Some(end) => {
+            timer.sleep_until(end + LAST_BEGINNINGS).await;
+            shard.due.close();
+        }
+        // Every worker learns that there is nothing left.
+        None => shard.due.add_permits(workers),
+    }
+}
+
+/// Makes one call after another.
+struct Worker<C> {
+    shard: Arc<Shard>,
+    run: Arc<Run>,
+    caller: C,
+    times: Times,
+}
+
+impl<C: Caller> Worker<C> {
+    async fn open_loop(self, schedule: Schedule) {
+        while let Ok(turn) = self.shard.due.acquire().await {
+            turn.forget();
+            let number = self.shard.taken.fetch_add(1, Ordering::Relaxed);
+            if number >= schedule.total() {
+                break;
+            }
+            let intended = self.times.began + schedule.at(number);
+            let behind = Instant::now().saturating_duration_since(intended);
+            let outcome = self.call().await;
+            if intended >= self.times.measured_from {
+                self.record(intended, behind, outcome);
+            }
+        }
+    }
+
+    async fn closed_loop(self) {
+        loop {
+            let began = Instant::now();
+            let measured = began >= self.times.measured_from;
+            if self.times.end.is_some_and(|end| began >= end) || measured && !self.take_turn() {
+                break;
+            }
+            let outcome = self.call().await;
+            let kind = outcome.error.as_ref().map(CallError::kind);
+            if measured {
+                self.record(began, Duration::ZERO, outcome);
+            }
+            if matches!(kind, Some(ErrorKind::Unreachable | ErrorKind::Usage)) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Whether another measured call is to be made.
+    fn take_turn(&self) -> bool {
+        match self.run.plan.length {
+            Length::Time(_) => true,
+            Length::Calls(calls) => self.run.begun.fetch_add(1, Ordering::Relaxed) < calls,
+        }
+    }
+
+    async fn call(&self) -> Outcome {
+        self.shard.in_flight.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.caller.call().await;
+        self.shard.in_flight.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    fn record(&self, from: Instant, behind: Duration, outcome: Outcome) {
+        let done = Instant::now();
+        let call = Finished {
+            latency: done.saturating_duration_since(from),
+            behind,
+            done: done.saturating_duration_since(self.times.measured_from),
+            in_time: self.times.end.is_none_or(|end| done <= end),
+            outcome,
+        };
+        self.shard.tally().record(call);
+    }
+}
