@@ -17,7 +17,7 @@ use crate::request::{Answer, Outgoing};
 use crate::stream::StreamEvent;
 
 use driver::Driver;
-pub(crate) use inbox::Inbox;
+pub(crate) use inbox::{Frame, Inbox};
 use pending::{Job, ReplyTo};
 
 /// Calls that may wait between a caller and the task that owns the socket.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,9 +39,13 @@ impl Context {
     /// Runs `task` until it is done or the client ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let end = self.end.clone();
-        self.tasks.spawn(async move {
+        let task = async move {
             end.run_until_cancelled(task).await;
-        });
+        };
+        // A runtime that is being dropped drops its tasks too, which may be when this is called.
+        if let Ok(runtime) = Handle::try_current() {
+            self.tasks.spawn_on(task, &runtime);
+        }
     }
 
     /// Ends every task and waits for it.

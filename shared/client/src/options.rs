@@ -118,7 +118,8 @@ pub struct RetryOptions {
     /// Attempts of one call, the first included; 3.
     pub attempts: u32,
     /// Retries per call in the long run, over all calls of the client; 0.2. It keeps retries from
-    /// multiplying the load when everything fails.
+    /// multiplying the load when everything fails. Retries of calls that found no connection do
+    /// not count: nobody had work with those.
     pub ratio: f64,
     /// Retries that may be made at once before the ratio counts; 10.
     pub burst: u32,

@@ -162,8 +162,11 @@ impl Peer {
             State::Linked(link) if link.is_usable(self.context.options.dialect_memory) => {
                 return Ok(link.clone());
             }
-            State::Connecting(outcome) => return Err(outcome.clone()),
-            State::Linked(_) | State::Unconnected => {}
+            // Unless the attempt ended with the runtime it was made in.
+            State::Connecting(outcome) if outcome.has_changed().is_ok() => {
+                return Err(outcome.clone());
+            }
+            _ => {}
         }
         let (sender, outcome) = watch::channel(None);
         *state = State::Connecting(outcome.clone());
@@ -196,7 +199,8 @@ impl Peer {
                     &self.context,
                     Arc::clone(&self.name),
                     (self.host.clone(), self.port),
-                    (!inbox.has_more()).then_some((socket, inbox)),
+                    socket,
+                    inbox,
                 )),
             })
         };

@@ -10,6 +10,12 @@ pub(crate) fn may_repeat(error: &CallError, idempotent: bool) -> bool {
     error.is_not_executed() || idempotent && matches!(error, CallError::ConnectionLost { .. })
 }
 
+/// Whether the failed attempt was no work for any server: then its retry adds no load either.
+/// However many calls wait for a connection, only one is attempted.
+pub(crate) fn costs_nobody(error: &CallError) -> bool {
+    matches!(error, CallError::Unreachable { .. })
+}
+
 /// A token bucket: every call puts in a little, every retry takes a whole token. It keeps retries
 /// from multiplying the load when everything fails.
 #[derive(Debug)]

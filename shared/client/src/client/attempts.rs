@@ -10,7 +10,7 @@ use super::{Inner, Source};
 use crate::context::after;
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
-use crate::retry::may_repeat;
+use crate::retry::{costs_nobody, may_repeat};
 use crate::target::parse_address;
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
 
@@ -144,7 +144,7 @@ impl<'a> Attempts<'a> {
         discovery.note_failure(peer, &error);
         let again = may_repeat(&error, self.idempotent)
             && self.may_try_another()
-            && self.inner.budget.withdraw();
+            && (costs_nobody(&error) || self.inner.budget.withdraw());
         if !again {
             return Err(error);
         }

@@ -1,23 +1,30 @@
 //! An older server: one call in flight per socket, never pipelined, few sockets, none kept long.
 
+mod line;
+mod worker;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rpc_wire::call::{Reply, ReplyError, request};
-use tokio::io::AsyncWriteExt;
+use rpc_wire::call::request;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{connect, unreachable};
 use crate::CallError;
 use crate::connection::Inbox;
 use crate::context::Context;
 use crate::request::{Answer, Outgoing};
 
+use line::Line;
+use worker::Worker;
+
 /// What an older server reads at once, and therefore the most a request may have.
 const MAX_REQUEST: usize = 1024;
+/// Sockets being opened at once: an older server's backlog is 5, and who does not fit waits a
+/// second for the system's next attempt.
+const MAX_OPENING: usize = 4;
 
 /// The sockets to one older server, each owned by a task, and the calls that wait for one.
 #[derive(Debug)]
@@ -31,8 +38,10 @@ pub(super) struct ClassicPool {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Tasks, each with a socket or about to open one.
+    /// Tasks, each with a socket or opening one.
     workers: usize,
+    /// Sockets the server may not have accepted yet.
+    opening: usize,
     /// Tasks without a call, the latest used last.
     idle: Vec<oneshot::Sender<Job>>,
     waiting: VecDeque<Job>,
@@ -48,23 +57,34 @@ struct Job {
     reply: oneshot::Sender<Result<Answer, CallError>>,
 }
 
+/// What a task with a socket does next.
+enum Next {
+    Call(Job),
+    /// There is no call: it waits for one.
+    Wait(oneshot::Receiver<Job>),
+}
+
 impl ClassicPool {
-    /// A pool that begins with the socket on which the dialect was learned.
+    /// A pool that begins with the connection on which the dialect was learned.
     pub(super) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
         address: (String, u16),
-        line: Option<Line>,
+        socket: TcpStream,
+        inbox: Inbox,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             context: Arc::clone(context),
             peer,
             address,
             learned: Instant::now(),
-            state: Mutex::new(State { workers: 1, ..State::default() }),
+            state: Mutex::default(),
         });
-        let worker = Worker { pool: Arc::clone(&pool), line };
-        context.spawn(worker.run(None));
+        if !inbox.has_more() {
+            pool.state().workers = 1;
+            let line = Line::known(socket, inbox);
+            context.spawn(Worker::with_line(Arc::clone(&pool), line).run(None));
+        }
         pool
     }
 
@@ -105,20 +125,61 @@ impl ClassicPool {
                 Err(back) => job = back,
             }
         }
-        if state.workers < self.context.options.classic_connections.max(1) {
-            state.workers += 1;
-            drop(state);
-            let worker = Worker { pool: Arc::clone(self), line: None };
-            self.context.spawn(worker.run(Some(job)));
-            return Ok(());
-        }
-        state.waiting.retain(|job| !job.reply.is_closed());
-        let waiting = state.waiting.len();
-        if waiting >= self.context.options.classic_queue {
-            return Err(CallError::QueueFull { peer: self.peer.to_string(), waiting });
+        let most = self.context.options.classic_queue;
+        if state.waiting.len() >= most && !self.may_open(&state) {
+            state.waiting.retain(|job| !job.reply.is_closed());
+            let waiting = state.waiting.len();
+            if waiting >= most {
+                return Err(CallError::QueueFull { peer: self.peer.to_string(), waiting });
+            }
         }
         state.waiting.push_back(job);
+        self.open_more(state);
         Ok(())
+    }
+
+    /// Opens sockets for waiting calls, as many as may be.
+    fn open_more(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        while self.may_open(&state) {
+            let Some(job) = state.next_waiting() else { break };
+            state.workers += 1;
+            state.opening += 1;
+            let worker = Worker::without_line(Arc::clone(self));
+            self.context.spawn(worker.run(Some(job)));
+        }
+    }
+
+    fn may_open(&self, state: &State) -> bool {
+        state.workers < self.context.options.classic_connections.max(1)
+            && state.opening < MAX_OPENING
+    }
+
+    /// The longest waiting call, or a place among the idle.
+    fn next(&self) -> Next {
+        let mut state = self.state();
+        match state.next_waiting() {
+            Some(job) => Next::Call(job),
+            None => {
+                let (sender, inbox) = oneshot::channel();
+                state.idle.push(sender);
+                Next::Wait(inbox)
+            }
+        }
+    }
+
+    /// A task has no socket any more; `unserved` was handed to it just before.
+    fn leave(self: &Arc<Self>, unserved: Option<Job>) {
+        let mut state = self.state();
+        state.workers -= 1;
+        state.waiting.extend(unserved);
+        self.open_more(state);
+    }
+
+    /// The server has accepted a socket, or will never.
+    fn opened(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.opening -= 1;
+        self.open_more(state);
     }
 
     fn lost(&self, reason: &str, executed: bool) -> CallError {
@@ -131,157 +192,9 @@ impl ClassicPool {
     }
 }
 
-/// A task with at most one socket, which takes one call after another.
-struct Worker {
-    pool: Arc<ClassicPool>,
-    line: Option<Line>,
-}
-
-/// A socket, and what was received on it: nothing, between two calls.
-type Line = (TcpStream, Inbox);
-
-/// What a worker does next.
-enum Next {
-    Call(Job),
-    /// It has no call and waits for one.
-    Wait(oneshot::Receiver<Job>),
-}
-
-impl Worker {
-    async fn run(mut self, mut job: Option<Job>) {
-        loop {
-            if let Some(job) = job.take() {
-                self.serve(job).await;
-            }
-            job = match self.next() {
-                Some(Next::Call(job)) => Some(job),
-                Some(Next::Wait(inbox)) => self.wait(inbox).await,
-                None => return,
-            };
-        }
-    }
-
-    /// The longest waiting call, or a place among the idle. A worker without a socket and without
-    /// a call leaves.
-    fn next(&self) -> Option<Next> {
-        let mut state = self.pool.state();
-        while let Some(job) = state.waiting.pop_front() {
-            if !job.reply.is_closed() {
-                return Some(Next::Call(job));
-            }
-        }
-        if self.line.is_none() {
-            state.workers -= 1;
-            return None;
-        }
-        let (sender, inbox) = oneshot::channel();
-        state.idle.push(sender);
-        Some(Next::Wait(inbox))
-    }
-
-    /// Waits for a call, for the server to close, or for the socket to have been idle too long.
-    async fn wait(&mut self, mut inbox: oneshot::Receiver<Job>) -> Option<Job> {
-        let idle = self.pool.context.options.classic_idle;
-        if let Some((socket, _)) = &self.line {
-            tokio::select! {
-                biased;
-                job = &mut inbox => return job.ok(),
-                // Whatever can be read now answers nothing: an end, or bytes nobody asked for.
-                _ = socket.readable() => {}
-                () = tokio::time::sleep(idle) => {}
-            }
-        }
-        self.line = None;
-        // A call may have been handed over meanwhile.
-        inbox.close();
-        inbox.try_recv().ok()
-    }
-
-    async fn serve(&mut self, mut job: Job) {
-        let reused = self.line.take();
-        let outcome = tokio::select! {
-            biased;
-            outcome = exchange(&self.pool, reused, &job.bytes, &job.request) => outcome,
-            // The caller is gone: only closing the socket keeps its late reply from the next.
-            () = job.reply.closed() => return,
-        };
-        let result = match outcome {
-            Ok((answer, line)) => {
-                self.line = line;
-                answer.map(|answer| Answer {
-                    sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
-                    ..answer
-                })
-            }
-            Err(error) => {
-                self.pool.state().failed |= matches!(error, CallError::Unreachable { .. });
-                Err(error)
-            }
-        };
-        // A caller that is gone by now needs no answer.
-        drop(job.reply.send(result));
-    }
-}
-
-/// Sends one request and reads its reply, on the socket at hand or a new one. The socket comes
-/// back when it can take another call.
-async fn exchange(
-    pool: &ClassicPool,
-    reused: Option<Line>,
-    bytes: &[u8],
-    request: &Outgoing,
-) -> Result<(Result<Answer, CallError>, Option<Line>), CallError> {
-    let (mut socket, mut inbox) = match reused {
-        Some(line) => line,
-        None => {
-            let lost_after = pool.context.options.lost_after;
-            let socket = connect(&pool.address.0, pool.address.1, lost_after).await;
-            let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
-            (socket, Inbox::new(pool.context.options.max_reply_bytes))
-        }
-    };
-    let sent_at = Instant::now();
-    // One write for the whole request: an older server reads it with one read.
-    let count = match socket.write(bytes).await {
-        Ok(count) => count,
-        Err(error) => return Err(pool.lost(&error.to_string(), false)),
-    };
-    request.mark_sent();
-    let lost = |error: std::io::Error| pool.lost(&error.to_string(), true);
-    socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
-
-    loop {
-        let frame = inbox.next().map_err(|error| CallError::bad_frame(&pool.peer, error))?;
-        if let Some(frame) = frame {
-            let result = match Reply::parse(inbox.bytes(&frame)) {
-                Ok(Reply::Done { id: None, outcome }) => outcome
-                    .map(|value| Answer {
-                        value: value.to_owned(),
-                        sent: Vec::new(),
-                        sent_at,
-                        first_byte: frame.began,
-                        done: frame.done,
-                        reply_bytes: frame.len(),
-                    })
-                    .map_err(CallError::Remote),
-                Ok(_) => return Err(CallError::bad_reply(&pool.peer, "it has no `res`, or an id")),
-                Err(error) => Err(unreadable(&pool.peer, &error)),
-            };
-            inbox.release();
-            let line = (!inbox.has_more()).then_some((socket, inbox));
-            return Ok((result, line));
-        }
-        if inbox.fill(&mut socket).await.map_err(lost)? == 0 {
-            return Err(pool.lost("the peer closed it", true));
-        }
-    }
-}
-
-fn unreadable(peer: &str, error: &ReplyError) -> CallError {
-    match error {
-        ReplyError::NotJson(_) => CallError::bad_reply(peer, error),
-        ReplyError::NotFinite | ReplyError::Inexact(_) => {
-            CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }
-        }
+impl State {
+    /// The longest waiting call whose caller is still there.
+    fn next_waiting(&mut self) -> Option<Job> {
+        std::iter::from_fn(|| self.waiting.pop_front()).find(|job| !job.reply.is_closed())
     }
 }

@@ -1,6 +1,6 @@
 //! How busy one server is with our calls, and how fast it usually answers.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,7 +11,9 @@ pub(crate) struct Load {
     in_flight: AtomicUsize,
     /// Microseconds; 0 before the first call.
     latency: AtomicU64,
-    /// Microseconds from `epoch` to the latest sample.
+    /// The latest call was not taken.
+    refused: AtomicBool,
+    /// Microseconds from `epoch` to the latest call.
     sampled: AtomicU64,
     epoch: Instant,
 }
@@ -30,6 +32,7 @@ impl Load {
         Self {
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
             sampled: AtomicU64::new(0),
             epoch,
         }
@@ -62,13 +65,13 @@ impl Load {
             _ => before - before / SMOOTHING + sample / SMOOTHING,
         };
         self.latency.store(after.max(1), Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
         self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
     }
 
     /// Takes into account that it did not take a call.
     pub(crate) fn record_refusal(&self, now: Instant) {
-        let latency = micros(REFUSED).max(self.latency.load(Ordering::Relaxed));
-        self.latency.store(latency, Ordering::Relaxed);
+        self.refused.store(true, Ordering::Relaxed);
         self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
     }
 
@@ -78,8 +81,10 @@ impl Load {
         let calls = self.in_flight() as u64 + 1;
         let silent = micros(now - self.epoch).saturating_sub(self.sampled.load(Ordering::Relaxed));
         let halvings = (silent / micros(HALVING)).min(63);
-        let latency = self.latency.load(Ordering::Relaxed) >> halvings;
-        calls.saturating_mul(latency.max(1))
+        let latency = self.latency.load(Ordering::Relaxed);
+        let refused = self.refused.load(Ordering::Relaxed);
+        let latency = if refused { latency.max(micros(REFUSED)) } else { latency };
+        calls.saturating_mul((latency >> halvings).max(1))
     }
 }
 

@@ -215,3 +215,45 @@ async fn a_peer_that_closes_after_every_reply_is_served_with_new_sockets() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
+
+/// An older server accepts slowly and has little room for those who wait: the system drops who
+/// does not fit, and a dropped one comes back only after a second.
+#[tokio::test]
+async fn sockets_are_opened_no_faster_than_an_older_server_accepts_them() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(5).unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(fakes::speak_classic(
+                socket,
+                std::sync::Arc::default(),
+                std::sync::Arc::new(|_: &Value| {
+                    Do::WriteAfter(Duration::from_millis(5), r#"{"res": 1}"#.to_owned())
+                }),
+            ));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let client = direct(address);
+    let began = std::time::Instant::now();
+    let calls = (0..60).map(|_| client.call("m", ()));
+    let results = futures_util::future::join_all(calls).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn slow_calls_get_their_sockets_without_waiting_for_one_another() {
+    let peer =
+        classic(|_| Do::WriteAfter(Duration::from_millis(700), r#"{"res": 1}"#.to_owned())).await;
+    let client = direct(peer.address);
+    let began = std::time::Instant::now();
+    let calls = (0..16).map(|_| client.call("m", ()));
+    let results = futures_util::future::join_all(calls).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
+}

@@ -21,7 +21,7 @@ fn check(error: &CallError, phase: Phase, began: Instant) {
         "{error}"
     );
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(began.elapsed() < SHORT + Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SHORT + Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -165,3 +165,15 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
     assert_eq!(client.stats().retries, 1);
     assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
 }
+
+#[tokio::test]
+async fn however_many_calls_meet_a_dead_instance_at_once_none_fails() {
+    let living = extended(|request| Do::Write(result(request, "1"))).await;
+    let registry = FakeRegistry::new_style().await;
+    let dead = crate::fakes::nobody().await.parse().unwrap();
+    registry.list(&[dead, living.address]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    let calls = (0..500).map(|_| client.call_as::<i64>("m", ()));
+    let results = futures_util::future::join_all(calls).await;
+    assert!(results.iter().all(|result| *result == Ok(1)), "{results:?}");
+}

@@ -1,0 +1,131 @@
+//! One socket to an older server: a request, then its reply.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_wire::call::{Reply, ReplyError};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::super::{connect, unreachable};
+use super::ClassicPool;
+use crate::CallError;
+use crate::connection::{Frame, Inbox};
+use crate::request::{Answer, Outgoing};
+
+/// A server that runs at all has accepted a connection after this time.
+const ACCEPTED: Duration = Duration::from_millis(100);
+
+/// A socket, and what was received on it: nothing, between two calls.
+#[derive(Debug)]
+pub(super) struct Line {
+    socket: TcpStream,
+    inbox: Inbox,
+    opening: Option<(Opening, Instant)>,
+}
+
+/// Counts a socket as one that the server may not have accepted yet.
+#[derive(Debug)]
+struct Opening(Arc<ClassicPool>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.opened();
+    }
+}
+
+impl Line {
+    /// A connection on which the server has already answered.
+    pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
+        Self { socket, inbox, opening: None }
+    }
+
+    /// A new connection, which the pool counts as opening.
+    pub(super) async fn open(pool: &Arc<ClassicPool>) -> Result<Self, CallError> {
+        let opening = Opening(Arc::clone(pool));
+        let (host, port) = &pool.address;
+        let socket = connect(host, *port, pool.context.options.lost_after).await;
+        let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
+        let inbox = Inbox::new(pool.context.options.max_reply_bytes);
+        Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
+    }
+
+    /// Sends one request and reads its reply. After an error the socket is of no use; a failed
+    /// call is no error here.
+    pub(super) async fn exchange(
+        &mut self,
+        pool: &ClassicPool,
+        bytes: &[u8],
+        request: &Outgoing,
+    ) -> Result<Result<Answer, CallError>, CallError> {
+        let sent_at = Instant::now();
+        // One write for the whole request: an older server reads it with one read.
+        let count = match self.socket.write(bytes).await {
+            Ok(count) => count,
+            Err(error) => return Err(pool.lost(&error.to_string(), false)),
+        };
+        request.mark_sent();
+        let lost = |error: io::Error| pool.lost(&error.to_string(), true);
+        self.socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
+        loop {
+            let frame = self.inbox.next().map_err(|e| CallError::bad_frame(&pool.peer, e))?;
+            if let Some(frame) = frame {
+                self.opening = None;
+                let answer = read(&pool.peer, self.inbox.bytes(&frame), &frame, sent_at);
+                self.inbox.release();
+                return answer;
+            }
+            if self.fill().await.map_err(lost)? == 0 {
+                return Err(pool.lost("the peer closed it", true));
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        if let Some((_, accepted)) = &self.opening {
+            let read = self.inbox.fill(&mut self.socket);
+            if let Ok(result) = tokio::time::timeout_at(*accepted, read).await {
+                return result;
+            }
+            self.opening = None;
+        }
+        self.inbox.fill(&mut self.socket).await
+    }
+
+    /// Whether the next reply will be the next call's.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.inbox.has_more()
+    }
+
+    /// Waits for what can only be an end, or bytes nobody asked for.
+    pub(super) async fn disturbed(&self) {
+        // An error is a disturbance too.
+        let _ = self.socket.readable().await;
+    }
+}
+
+fn read(
+    peer: &str,
+    bytes: &[u8],
+    frame: &Frame,
+    sent_at: Instant,
+) -> Result<Result<Answer, CallError>, CallError> {
+    match Reply::parse(bytes) {
+        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Ok(Answer {
+            value: value.to_owned(),
+            sent: Vec::new(),
+            sent_at,
+            first_byte: frame.began,
+            done: frame.done,
+            reply_bytes: frame.len(),
+        })),
+        Ok(Reply::Done { id: None, outcome: Err(fault) }) => Ok(Err(CallError::Remote(fault))),
+        Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or an id")),
+        Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
+        Err(error @ (ReplyError::NotFinite | ReplyError::Inexact(_))) => {
+            Ok(Err(CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The task that owns one socket to an older server and takes one call after another.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::line::Line;
+use super::{ClassicPool, Job, Next};
+use crate::CallError;
+use crate::request::Answer;
+
+/// It lives as long as its socket.
+pub(super) struct Worker {
+    pool: Arc<ClassicPool>,
+    /// `None` before it is opened and after it is lost.
+    line: Option<Line>,
+}
+
+impl Worker {
+    pub(super) fn with_line(pool: Arc<ClassicPool>, line: Line) -> Self {
+        Self { pool, line: Some(line) }
+    }
+
+    /// One that opens its socket with its first call. The pool counts it as opening.
+    pub(super) fn without_line(pool: Arc<ClassicPool>) -> Self {
+        Self { pool, line: None }
+    }
+
+    pub(super) async fn run(mut self, mut job: Option<Job>) {
+        loop {
+            if let Some(job) = job.take() {
+                self.serve(job).await;
+            }
+            if self.line.is_none() {
+                return self.pool.leave(None);
+            }
+            job = match self.pool.next() {
+                Next::Call(job) => Some(job),
+                Next::Wait(mut inbox) => {
+                    let job = self.wait(&mut inbox).await;
+                    if job.is_none() {
+                        self.line = None;
+                        // A call may have been handed over meanwhile.
+                        inbox.close();
+                        return self.pool.leave(inbox.try_recv().ok());
+                    }
+                    job
+                }
+            };
+        }
+    }
+
+    /// The next call, unless the server closes or the socket is idle for too long.
+    async fn wait(&self, inbox: &mut oneshot::Receiver<Job>) -> Option<Job> {
+        let line = self.line.as_ref()?;
+        tokio::select! {
+            biased;
+            job = inbox => job.ok(),
+            () = line.disturbed() => None,
+            () = tokio::time::sleep(self.pool.context.options.classic_idle) => None,
+        }
+    }
+
+    async fn serve(&mut self, mut job: Job) {
+        let exchange = async {
+            let mut line = match self.line.take() {
+                Some(line) => line,
+                None => Line::open(&self.pool).await?,
+            };
+            let answer = line.exchange(&self.pool, &job.bytes, &job.request).await?;
+            Ok((answer, line))
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = exchange => outcome,
+            // The caller is gone: only closing the socket keeps its late reply from the next.
+            () = job.reply.closed() => return,
+        };
+        let result = match outcome {
+            Ok((answer, line)) => {
+                self.line = line.is_clean().then_some(line);
+                answer.map(|answer| Answer {
+                    sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
+                    ..answer
+                })
+            }
+            Err(error) => {
+                self.pool.state().failed |= matches!(error, CallError::Unreachable { .. });
+                Err(error)
+            }
+        };
+        // A caller that is gone by now needs no answer.
+        drop(job.reply.send(result));
+    }
+}
