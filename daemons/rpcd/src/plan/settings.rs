@@ -131,6 +131,8 @@ pub(super) fn client(config: &Config, timeout: Option<CallTime>) -> ClientOption
     ClientOptions {
         timeout: timeout.map_or(settings.timeout, |time| time.0),
         connect_timeout: settings.connect_timeout,
+        patience: settings.patience,
+        lost_after: settings.lost_after,
         balance: balance(settings.balance),
         refresh: settings.refresh,
         registry_timeout: settings.registry_timeout,

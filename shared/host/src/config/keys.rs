@@ -103,6 +103,8 @@ pub const KEYS: &[Key] = keys! {
     "client" client {
         timeout: duration, "For a call: to connect, send, wait and receive.";
         connect_timeout: duration, "To connect and learn what the server speaks, shared by the calls that wait for it.";
+        patience: duration, "For a connection to one instance before a call turns to another.";
+        lost_after: duration, "A silent server whose system does not answer either is gone after so long.";
         balance: choice, "random, round_robin, weighted_random or least_in_flight.";
         refresh: duration, "Between looks at the registry.";
         registry_timeout: duration, "For one such look.";

@@ -167,6 +167,10 @@ section! {
         timeout: Duration = Duration::from_secs(10),
         /// To connect and learn what a server speaks.
         connect_timeout: Duration = Duration::from_secs(10),
+        /// For a connection to one instance before a call turns to another.
+        patience: Duration = Duration::from_secs(2),
+        /// A silent server whose system does not answer either is gone after so long.
+        lost_after: Duration = Duration::from_secs(20),
         /// How an instance is chosen.
         balance: Balance = Balance::Random,
         /// Between looks at the registry.
