@@ -38,7 +38,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
     let area = frame.area();
     let mut screen = Screen::new(frame, theme, now);
     if area.width < LEAST.0 || area.height < LEAST.1 {
-        let notice = format!("rpc-console needs {}x{}", LEAST.0, LEAST.1);
+        let notice = format!("needs {}x{} (is {}x{})", LEAST.0, LEAST.1, area.width, area.height);
         screen.line(area, 0, Line::from(notice));
         return screen.finish();
     }

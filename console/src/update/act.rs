@@ -10,7 +10,7 @@ use crate::text;
 
 /// Why an action cannot be done now; `None` when it can.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
-    let only_demo = || model.demo.is_none().then_some("only in the demo (rpc-console --demo)");
+    let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
         Action::OpenInstance | Action::LogsOf if model.instances.selected.is_none() => {

@@ -223,7 +223,7 @@ fn the_logs_of_an_instance_are_one_key_away() {
 fn a_disabled_key_says_why() {
     let (mut model, now) = fixture::busy();
     assert!(press(&mut model, Key::char('D'), now).is_empty());
-    assert!(model.toast.as_ref().unwrap().text.contains("only in the demo"));
+    assert!(model.toast.as_ref().unwrap().text.contains("only with --demo"));
 }
 
 #[test]
