@@ -1,0 +1,304 @@
+//! The codec in memory, each figure beside a copy of the same bytes: `cargo bench -p rpc-bench`.
+//!
+//! The session of the server takes a TCP socket only, so one whole call (parse, dispatch, write) is
+//! measured over loopback, [`BATCH`] calls written at once and answered together: the system calls
+//! are shared by all of them. Its limit is a bare echo of the same bytes.
+
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use rpc_bench::exchange::Exchange;
+use rpc_bench::place;
+use rpc_bench::table::thousands;
+use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
+use rpc_wire::fault::Fault;
+use rpc_wire::framing::{FrameLimits, Framer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The large string.
+const LARGE: usize = 1_000_000;
+/// One read of a server.
+const READ: usize = 64 * 1024;
+/// Calls written at once.
+const BATCH: usize = 200;
+/// What a server allows by default.
+const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
+/// The row others of its group are compared to.
+const LIMIT: &str = "limit";
+
+type Any = Box<dyn std::error::Error>;
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn main() -> Result<(), Any> {
+    let began = SystemTime::now();
+    let folder = place::results()?.join("criterion");
+    let mut criterion = Criterion::default()
+        .output_directory(&folder)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let mut sizes = Vec::new();
+    small(&mut criterion, &mut sizes)?;
+    large(&mut criterion, &mut sizes)?;
+    answers(&mut criterion, &mut sizes)?;
+    whole_calls(&mut criterion, &mut sizes)?;
+    criterion.final_summary();
+    report(&folder, &sizes, began)
+}
+
+/// What one iteration of a group does.
+struct Size {
+    group: &'static str,
+    bytes: usize,
+    calls: usize,
+}
+
+fn group<'a>(
+    criterion: &'a mut Criterion,
+    sizes: &mut Vec<Size>,
+    size: Size,
+) -> Result<Group<'a>, Any> {
+    let mut group = criterion.benchmark_group(size.group);
+    group.throughput(Throughput::Bytes(u64::try_from(size.bytes)?));
+    sizes.push(size);
+    Ok(group)
+}
+
+/// The limit of work on bytes: to copy them.
+fn copy(group: &mut Group<'_>, bytes: &[u8]) {
+    let mut copied = Vec::with_capacity(bytes.len());
+    group.bench_function(LIMIT, |bencher| {
+        bencher.iter(|| {
+            copied.clear();
+            copied.extend_from_slice(black_box(bytes));
+            black_box(copied.len())
+        });
+    });
+}
+
+/// `add(1, 2)`.
+fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+    let (classic, extended) = (Exchange::add_classic()?.request, Exchange::add_extended()?.request);
+    let size = Size { group: "request", bytes: extended.len(), calls: 1 };
+    let mut group = group(criterion, sizes, size)?;
+    copy(&mut group, &extended);
+    group.bench_function("frame", |bencher| bencher.iter(|| frames(black_box(&extended), READ)));
+    group.bench_function("frame, byte by byte", |bencher| {
+        bencher.iter(|| frames(black_box(&extended), 1));
+    });
+    group.bench_function("parse, classic", |bencher| {
+        bencher.iter(|| Message::parse(black_box(&classic)).is_ok());
+    });
+    group.bench_function("parse, extended", |bencher| {
+        bencher.iter(|| Message::parse(black_box(&extended)).is_ok());
+    });
+    let (args, mut out) = ((1, 2).into_args()?, Vec::new());
+    group.bench_function("write", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            request::extended(&mut out, black_box(7), "add", &args, &Default::default());
+            black_box(out.len())
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+/// A call with a string of 1 MB.
+fn large(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+    let bytes = Exchange::echo_classic(&"x".repeat(LARGE))?.request;
+    let size = Size { group: "request, 1 MB", bytes: bytes.len(), calls: 1 };
+    let mut group = group(criterion, sizes, size)?;
+    copy(&mut group, &bytes);
+    group.bench_function("frame", |bencher| {
+        bencher.iter(|| frames(black_box(&bytes), bytes.len()));
+    });
+    group.bench_function("frame, read by read", |bencher| {
+        bencher.iter(|| frames(black_box(&bytes), READ));
+    });
+    group.bench_function("parse", |bencher| {
+        bencher.iter(|| Message::parse(black_box(&bytes)).is_ok());
+    });
+    group.finish();
+    Ok(())
+}
+
+fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+    let bytes = b"{\"id\":7,\"res\":13}\n";
+    let mut group =
+        group(criterion, sizes, Size { group: "answer", bytes: bytes.len(), calls: 1 })?;
+    copy(&mut group, bytes);
+    let id = RawValue::from_string("7".to_owned())?;
+    let mut out = Vec::new();
+    group.bench_function("write", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            reply::begin_result(&mut out, Some(black_box(&id)));
+            out.extend_from_slice(b"13");
+            reply::end_result(&mut out);
+            black_box(out.len())
+        });
+    });
+    let fault = Fault::method_not_found("nope");
+    group.bench_function("write, failure", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            reply::fault(&mut out, Some(&id), black_box(&fault));
+            black_box(out.len())
+        });
+    });
+    group.bench_function("parse", |bencher| {
+        bencher.iter(|| Reply::parse(black_box(bytes)).is_ok());
+    });
+    group.finish();
+    Ok(())
+}
+
+/// Calls of `add(1, 2)` through a real server in this process.
+fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+    let exchange = Exchange::add_extended()?;
+    let requests = exchange.request.repeat(BATCH);
+    let mut answer = vec![0; exchange.answer.length()];
+    answer.copy_from_slice(exchange.answer.as_exact());
+    let size = Size { group: "whole call", bytes: requests.len(), calls: BATCH };
+    let mut group = group(criterion, sizes, size)?;
+    let mut call = |name: &str, address: SocketAddr, expected: &[u8]| -> Result<(), Any> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut input = vec![0; expected.len()];
+        let mut failed = None;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let done = stream.write_all(&requests).and_then(|()| stream.read_exact(&mut input));
+                if done.is_err() || input != expected {
+                    failed = Some("a wrong answer, or none");
+                }
+            });
+        });
+        failed.map_or(Ok(()), |why| Err(why.into()))
+    };
+    call(LIMIT, echo()?, &requests)?;
+    call("parse, dispatch, write", server()?, &answer.repeat(BATCH))?;
+    group.finish();
+    Ok(())
+}
+
+/// How many messages there are in `bytes` when they come in pieces of `piece`.
+fn frames(bytes: &[u8], piece: usize) -> usize {
+    let mut framer = Framer::new(LIMITS);
+    let (mut end, mut found) = (0, 0);
+    while end < bytes.len() {
+        end = (end + piece).min(bytes.len());
+        while let Ok(Some(_)) = framer.next(&bytes[..end]) {
+            found += 1;
+        }
+    }
+    found
+}
+
+fn echo() -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let mut buffer = vec![0; READ];
+        loop {
+            let length = stream.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(());
+            }
+            stream.write_all(&buffer[..length])?;
+        }
+    });
+    Ok(address)
+}
+
+fn server() -> Result<SocketAddr, Any> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let server = runtime.block_on(
+        rpc_server::Server::builder()
+            .methods(rpc_server::builtin::methods())
+            .bind(([127, 0, 0, 1], 0)),
+    )?;
+    let address = server.local_addr();
+    std::thread::spawn(move || runtime.block_on(server.serve(std::future::pending())));
+    Ok(address)
+}
+
+/// Prints what criterion wrote in this run as a table, and writes it as JSON.
+#[expect(clippy::print_stdout, reason = "the table is the product")]
+fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
+    let mut rows = Vec::new();
+    for size in sizes {
+        let measured = measured(&folder.join(folder_name(size.group)), began);
+        let limit = measured.iter().find(|(name, _)| name == LIMIT).map(|(_, time)| *time);
+        for (name, time) in measured {
+            let calls = f64::from(u32::try_from(size.calls)?);
+            let gigabytes = f64::from(u32::try_from(size.bytes)?) / time;
+            let ratio = limit.map(|limit| time / limit);
+            rows.push(json!({
+                "group": size.group, "name": name, "bytes": size.bytes, "calls": size.calls,
+                "ns_per_call": time / calls, "gb_per_s": gigabytes, "ratio_to_limit": ratio,
+            }));
+        }
+    }
+    if rows.is_empty() {
+        // Only tested or listed, or a filter that fits nothing.
+        return Ok(());
+    }
+    println!("\n| | ns per call | × limit | GB/s |\n|---|---:|---:|---:|");
+    for row in &rows {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str, decimals| {
+            row[key].as_f64().map_or("–".to_owned(), |number| thousands(number, decimals))
+        };
+        println!(
+            "| {}: {} | {} | {} | {} |",
+            text("group"),
+            text("name"),
+            number("ns_per_call", 1),
+            number("ratio_to_limit", 2),
+            number("gb_per_s", 2)
+        );
+    }
+    let file = place::results()?.join("codec.json");
+    let machine = rpc_bench::procfs::machine();
+    let date = humantime::format_rfc3339_seconds(began).to_string();
+    let json = json!({"date": date, "machine": machine, "rows": rows});
+    std::fs::write(&file, serde_json::to_string_pretty(&json)?)?;
+    println!("\nwritten to {}", file.display());
+    Ok(())
+}
+
+/// Name and median, in nanoseconds per iteration, of what was measured since `began`; the limit
+/// first, the others by name.
+fn measured(folder: &Path, began: SystemTime) -> Vec<(String, f64)> {
+    let read =
+        |path: &Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<(String, f64)> = entries
+        .filter_map(|entry| {
+            let new = entry.path().join("new");
+            let estimates = new.join("estimates.json");
+            let written = std::fs::metadata(&estimates).and_then(|data| data.modified()).ok()?;
+            let name = read(&new.join("benchmark.json"))?["function_id"].as_str()?.to_owned();
+            let median = read(&estimates)?["median"]["point_estimate"].as_f64()?;
+            (written >= began).then_some((name, median))
+        })
+        .collect();
+    found.sort_by_key(|(name, _)| (name != LIMIT, name.clone()));
+    found
+}
+
+/// What criterion makes of a group's name: these characters cannot stand in a file's name.
+fn folder_name(group: &str) -> String {
+    group.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_")
+}

@@ -1,0 +1,58 @@
+//! Clients under one kind of load: [`bare`] sockets, and the [`library`].
+
+pub mod bare;
+pub mod library;
+
+use std::time::Duration;
+
+use crate::measure::Meter;
+
+/// How long any one answer may take before the run fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How calls follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Connections.
+    pub connections: usize,
+    /// Calls in flight on each.
+    pub in_flight: usize,
+    /// One call per connection, then a new one; one at a time.
+    pub reconnect: bool,
+}
+
+impl Shape {
+    /// Connections with one call at a time each.
+    pub const fn connections(connections: usize) -> Self {
+        Self { connections, in_flight: 1, reconnect: false }
+    }
+
+    /// One connection with calls in flight.
+    pub const fn in_flight(in_flight: usize) -> Self {
+        Self { connections: 1, in_flight, reconnect: false }
+    }
+
+    /// A new connection for every call.
+    pub const RECONNECT: Self = Self { connections: 1, in_flight: 1, reconnect: true };
+}
+
+/// When to measure, and whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// The server's process.
+    pub server: u32,
+    /// Load before it opens.
+    pub warm_up: Duration,
+    /// How long it is open.
+    pub length: Duration,
+}
+
+impl Window {
+    /// Begins the warm-up.
+    ///
+    /// # Errors
+    /// Those of [`Meter::start`].
+    pub fn start(self) -> anyhow::Result<Meter> {
+        Meter::start(self.server, self.warm_up, self.length)
+    }
+}

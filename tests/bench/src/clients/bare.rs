@@ -1,0 +1,389 @@
+//! The cheapest client there is: bare sockets and system calls on one thread.
+//!
+//! One connection is read blocking, many are waited for with epoll. Every read is followed by one
+//! write of as many requests as it brought answers.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+
+use super::{PATIENCE, Shape, Window};
+use crate::exchange::Exchange;
+use crate::measure::{Figures, Meter};
+
+/// One read.
+const INPUT: usize = 256 * 1024;
+
+/// Calls `exchanges` in turn, as `shape` says, until the window has closed.
+///
+/// # Errors
+/// An answer is wrong or late, or the server is gone.
+pub fn run(
+    address: SocketAddr,
+    exchanges: &[Exchange],
+    shape: Shape,
+    window: Window,
+) -> anyhow::Result<Figures> {
+    ensure!(!exchanges.is_empty(), "nothing to call");
+    let meter = if shape.reconnect {
+        reconnecting(address, exchanges, window)?
+    } else if shape.connections == 1 {
+        let mut connection = Connection::open(address, exchanges, 0)?;
+        let mut meter = window.start()?;
+        one(&mut connection, shape.in_flight, &mut Until::Closed(&mut meter))?;
+        meter
+    } else {
+        many(address, exchanges, shape, window)?
+    };
+    meter.finish()
+}
+
+/// Calls each of `exchanges` once, on one connection.
+///
+/// # Errors
+/// An answer is wrong or late.
+pub fn each_once(
+    address: SocketAddr,
+    exchanges: &[Exchange],
+    in_flight: usize,
+) -> anyhow::Result<()> {
+    let mut connection = Connection::open(address, exchanges, 0)?;
+    one(&mut connection, in_flight, &mut Until::Calls { begun: 0, ended: 0, of: exchanges.len() })
+}
+
+/// Sends `request` and gives what comes back, whose length `length` tells once it can.
+///
+/// # Errors
+/// Nothing comes, or `length` cannot make sense of it.
+pub fn ask(
+    address: SocketAddr,
+    request: &[u8],
+    length: impl Fn(&[u8]) -> anyhow::Result<Option<usize>>,
+) -> anyhow::Result<Vec<u8>> {
+    /// No answer is as long.
+    const LONGEST: usize = 256 << 20;
+    let mut stream = open(address)?;
+    std::io::Write::write_all(&mut stream, request)?;
+    let (mut answer, mut input) = (Vec::new(), vec![0; INPUT]);
+    while answer.len() < LONGEST {
+        let read = stream.read(&mut input).context("waiting for an answer")?;
+        ensure!(read > 0, "the server closed the connection");
+        answer.extend_from_slice(&input[..read]);
+        if length(&answer)?.is_some_and(|length| answer.len() >= length) {
+            return Ok(answer);
+        }
+    }
+    bail!("an answer of more than {LONGEST} bytes")
+}
+
+/// A connection as every client here has it.
+///
+/// # Errors
+/// The server does not accept it.
+pub fn open(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// When the load on a connection is over, and where its calls are counted.
+enum Until<'a> {
+    Closed(&'a mut Meter),
+    Calls { begun: usize, ended: usize, of: usize },
+}
+
+impl Until<'_> {
+    fn done(&mut self, began: Instant, now: Instant) -> anyhow::Result<()> {
+        match self {
+            Self::Closed(meter) => meter.done(began, now).map(|_| ()),
+            Self::Calls { ended, .. } => {
+                *ended += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// How many of `wanted` calls may begin.
+    fn may_begin(&mut self, wanted: usize) -> usize {
+        match self {
+            Self::Closed(_) => wanted,
+            Self::Calls { begun, of, .. } => {
+                let granted = wanted.min(*of - *begun);
+                *begun += granted;
+                granted
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Closed(meter) => meter.is_closed(),
+            Self::Calls { ended, of, .. } => ended == of,
+        }
+    }
+}
+
+fn one(
+    connection: &mut Connection<'_>,
+    in_flight: usize,
+    until: &mut Until<'_>,
+) -> anyhow::Result<()> {
+    let mut input = vec![0; INPUT];
+    let mut free = in_flight;
+    while !until.is_over() {
+        connection.queue(until.may_begin(free), Instant::now());
+        free = 0;
+        while !connection.flush()? {
+            // The peer may wait for us to read before it reads on.
+            let readable = connection.wait_for_room()?;
+            if readable {
+                free += connection.receive(&mut input, until)?;
+            }
+        }
+        if connection.is_waiting() {
+            free += connection.receive(&mut input, until)?;
+        }
+    }
+    Ok(())
+}
+
+fn many(
+    address: SocketAddr,
+    exchanges: &[Exchange],
+    shape: Shape,
+    window: Window,
+) -> anyhow::Result<Meter> {
+    let poll = epoll::create(CreateFlags::CLOEXEC)?;
+    let mut connections = Vec::with_capacity(shape.connections);
+    for number in 0..shape.connections {
+        // Spread over the exchanges, so that no two send the same for long.
+        let first = number * exchanges.len() / shape.connections;
+        let connection = Connection::open(address, exchanges, first)?;
+        epoll::add(&poll, &connection.stream, EventData::new_u64(number as u64), EventFlags::IN)?;
+        connections.push(connection);
+    }
+    let mut meter = window.start()?;
+    let mut input = vec![0; INPUT];
+    let mut events = Vec::with_capacity(shape.connections);
+    for connection in &mut connections {
+        connection.queue(shape.in_flight, Instant::now());
+        connection.flush_at_once()?;
+    }
+    while !meter.is_closed() {
+        events.clear();
+        epoll::wait(&poll, spare_capacity(&mut events), Some(&timespec(PATIENCE)))?;
+        ensure!(!events.is_empty(), "no answer for {PATIENCE:?}");
+        for event in &events {
+            let connection = &mut connections[usize::try_from(event.data.u64())?];
+            let answers = connection.receive(&mut input, &mut Until::Closed(&mut meter))?;
+            connection.queue(answers, Instant::now());
+            connection.flush_at_once()?;
+        }
+    }
+    Ok(meter)
+}
+
+fn reconnecting(
+    address: SocketAddr,
+    exchanges: &[Exchange],
+    window: Window,
+) -> anyhow::Result<Meter> {
+    let mut meter = window.start()?;
+    let mut input = vec![0; INPUT];
+    for exchange in exchanges.iter().cycle() {
+        let began = Instant::now();
+        let mut connection = Connection::open(address, std::slice::from_ref(exchange), 0)?;
+        connection.queue(1, began);
+        connection.flush_at_once()?;
+        while connection.is_waiting() {
+            connection.receive(&mut input, &mut Until::Closed(&mut meter))?;
+        }
+        if meter.is_closed() {
+            break;
+        }
+    }
+    Ok(meter)
+}
+
+/// A duration as system calls take it.
+pub fn timespec(duration: std::time::Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
+/// One connection; its answers come in the order of its requests.
+struct Connection<'a> {
+    stream: TcpStream,
+    exchanges: &'a [Exchange],
+    next_request: usize,
+    next_answer: usize,
+    /// How much of the next answer has come.
+    position: usize,
+    /// When each unanswered call began.
+    began: VecDeque<Instant>,
+    output: Vec<u8>,
+    written: usize,
+}
+
+impl<'a> Connection<'a> {
+    fn open(address: SocketAddr, exchanges: &'a [Exchange], first: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            stream: open(address)?,
+            exchanges,
+            next_request: first,
+            next_answer: first,
+            position: 0,
+            began: VecDeque::new(),
+            output: Vec::new(),
+            written: 0,
+        })
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.began.is_empty()
+    }
+
+    fn queue(&mut self, calls: usize, now: Instant) {
+        for _ in 0..calls {
+            self.output.extend_from_slice(&self.exchanges[self.next_request].request);
+            self.next_request = (self.next_request + 1) % self.exchanges.len();
+            self.began.push_back(now);
+        }
+    }
+
+    /// Writes what the system takes at once; whether that was all.
+    fn flush(&mut self) -> anyhow::Result<bool> {
+        while self.written < self.output.len() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(&self.stream, &self.output[self.written..], flags) {
+                Ok(sent) => self.written += sent,
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("sending"),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(true)
+    }
+
+    /// For requests that are small beside a socket's buffer.
+    fn flush_at_once(&mut self) -> anyhow::Result<()> {
+        ensure!(self.flush()?, "the server does not read");
+        Ok(())
+    }
+
+    /// Waits until more can be written or read; whether it can be read.
+    fn wait_for_room(&self) -> anyhow::Result<bool> {
+        let mut interest = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
+        let ready = poll(&mut interest, Some(&timespec(PATIENCE)))?;
+        ensure!(ready > 0, "the server neither reads nor answers");
+        Ok(interest[0].revents().intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP))
+    }
+
+    /// Reads once and checks what came; the number of answers it completed.
+    fn receive(&mut self, input: &mut [u8], until: &mut Until<'_>) -> anyhow::Result<usize> {
+        let read = self.stream.read(input).context("waiting for an answer")?;
+        ensure!(read > 0, "the server closed the connection");
+        let now = Instant::now();
+        let mut rest = &input[..read];
+        let mut answers = 0;
+        while !rest.is_empty() {
+            let answer = &self.exchanges[self.next_answer].answer;
+            let (part, after) = rest.split_at(rest.len().min(answer.length() - self.position));
+            ensure!(
+                answer.agrees(self.position, part) && !self.began.is_empty(),
+                "a wrong answer: {:?}",
+                String::from_utf8_lossy(&part[..part.len().min(200)])
+            );
+            self.position += part.len();
+            rest = after;
+            if self.position == answer.length() {
+                self.position = 0;
+                self.next_answer = (self.next_answer + 1) % self.exchanges.len();
+                answers += 1;
+                if let Some(began) = self.began.pop_front() {
+                    until.done(began, now)?;
+                }
+            }
+        }
+        Ok(answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A server that answers what it gets after `change`.
+    fn server(change: fn(&mut [u8])) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || {
+                    let mut stream = stream.unwrap();
+                    let mut buffer = [0; 1000];
+                    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                        change(&mut buffer[..length]);
+                        if stream.write_all(&buffer[..length]).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn window() -> Window {
+        let short = Duration::from_millis(5);
+        Window { server: std::process::id(), warm_up: short, length: short }
+    }
+
+    #[test]
+    fn every_shape_calls_and_counts() {
+        let address = server(|_| {});
+        let exchanges = [Exchange::echo("first"), Exchange::echo("the second")];
+        for shape in [
+            Shape::connections(1),
+            Shape::in_flight(64),
+            Shape { in_flight: 3, ..Shape::connections(5) },
+            Shape::RECONNECT,
+        ] {
+            let figures = run(address, &exchanges, shape, window()).unwrap();
+            assert!(figures.calls > 0 && figures.p50_us > Some(0.0), "{shape:?}");
+        }
+        each_once(address, &exchanges, 64).unwrap();
+    }
+
+    #[test]
+    fn large_calls_are_written_and_read_at_the_same_time() {
+        let exchanges = [Exchange::echo(vec![b'x'; 16 << 20])];
+        each_once(server(|_| {}), &exchanges, 1).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_answer_ends_the_run() {
+        let address = server(|bytes| bytes[0] ^= 1);
+        let error = run(address, &[Exchange::echo("x")], Shape::connections(1), window());
+        assert!(error.unwrap_err().to_string().contains("wrong answer"));
+    }
+}

@@ -1,0 +1,233 @@
+//! Our own client library under load, and a bare tokio socket as its limit.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use rpc_client::{Client, ClientOptions, blocking};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
+
+use super::{PATIENCE, Shape, Window};
+use crate::exchange::Exchange;
+use crate::measure::Figures;
+
+/// One who calls, call after call.
+pub trait Caller: Sized + 'static {
+    /// Calls once and checks the answer.
+    fn call(&mut self) -> impl Future<Output = anyhow::Result<()>>;
+
+    /// Another who calls on the same connection; `None` if that cannot be.
+    fn beside(&self) -> Option<Self>;
+
+    /// Closes the connection.
+    fn close(self) -> impl Future<Output = ()>;
+}
+
+/// Lets callers call on one current-thread runtime (so that no more than one processor is taken)
+/// until the window has closed. `connect` makes one per connection.
+///
+/// # Errors
+/// An answer is wrong or late, or the server is gone.
+pub fn run<C, F>(shape: Shape, window: Window, connect: impl Fn() -> F) -> anyhow::Result<Figures>
+where
+    C: Caller,
+    F: Future<Output = anyhow::Result<C>>,
+{
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let limit = window.warm_up + window.length + 3 * PATIENCE;
+    let load = timeout(limit, load(shape, window, connect));
+    // The timeout's own timer must be made inside the runtime.
+    let load = async { load.await.context("the load does not end")? };
+    LocalSet::new().block_on(&runtime, load)
+}
+
+async fn load<C, F>(
+    shape: Shape,
+    window: Window,
+    connect: impl Fn() -> F,
+) -> anyhow::Result<Figures>
+where
+    C: Caller,
+    F: Future<Output = anyhow::Result<C>>,
+{
+    if shape.reconnect {
+        return reconnecting(window, connect).await;
+    }
+    let mut callers = Vec::new();
+    for _ in 0..shape.connections {
+        let mut first = connect().await?;
+        // The first call learns what the peer is; it belongs to connecting.
+        first.call().await?;
+        for _ in 1..shape.in_flight {
+            callers.push(first.beside().context("this client has one call at a time")?);
+        }
+        callers.push(first);
+    }
+    let meter = Rc::new(RefCell::new(window.start()?));
+    let mut tasks = JoinSet::new();
+    for mut caller in callers {
+        let meter = Rc::clone(&meter);
+        tasks.spawn_local(async move {
+            loop {
+                let began = Instant::now();
+                caller.call().await?;
+                if meter.borrow_mut().done(began, Instant::now())? {
+                    return anyhow::Ok(caller);
+                }
+            }
+        });
+    }
+    while let Some(caller) = tasks.join_next().await {
+        caller??.close().await;
+    }
+    Rc::into_inner(meter).context("a caller is still there")?.into_inner().finish()
+}
+
+async fn reconnecting<C, F>(window: Window, connect: impl Fn() -> F) -> anyhow::Result<Figures>
+where
+    C: Caller,
+    F: Future<Output = anyhow::Result<C>>,
+{
+    let mut meter = window.start()?;
+    loop {
+        let began = Instant::now();
+        let mut caller = connect().await?;
+        caller.call().await?;
+        caller.close().await;
+        if meter.done(began, Instant::now())? {
+            return meter.finish();
+        }
+    }
+}
+
+/// The blocking façade, one call at a time.
+///
+/// # Errors
+/// An answer is wrong or late, or the server is gone.
+pub fn run_blocking(address: SocketAddr, window: Window) -> anyhow::Result<Figures> {
+    let client = blocking::Client::direct(address.to_string(), ClientOptions::default())?;
+    check(client.call_as("add", (1, 2))?)?;
+    let mut meter = window.start()?;
+    loop {
+        let began = Instant::now();
+        check(client.call_as("add", (1, 2))?)?;
+        if meter.done(began, Instant::now())? {
+            client.close();
+            return meter.finish();
+        }
+    }
+}
+
+/// What the library calls.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// `add(1, 2)`, which is 13.
+    Add,
+    /// `echo(text)`.
+    Echo(Rc<str>),
+}
+
+/// The client library.
+pub struct Library {
+    client: Client,
+    call: Call,
+}
+
+impl Library {
+    /// A client of one server.
+    ///
+    /// # Errors
+    /// Never for an address.
+    pub fn direct(address: SocketAddr, call: Call) -> anyhow::Result<Self> {
+        let client = Client::direct(address.to_string(), ClientOptions::default())?;
+        Ok(Self { client, call })
+    }
+
+    /// A client of the servers of a registry; returns once it can call one.
+    ///
+    /// # Errors
+    /// No server comes.
+    pub async fn through_registry(url: &str, call: Call) -> anyhow::Result<Self> {
+        let client = Client::through_registry(url, ClientOptions::default())?;
+        let deadline = Instant::now() + PATIENCE;
+        while client.instances().is_empty() {
+            if Instant::now() > deadline {
+                bail!("the registry at {url} lists no server");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(Self { client, call })
+    }
+}
+
+impl Caller for Library {
+    async fn call(&mut self) -> anyhow::Result<()> {
+        match &self.call {
+            Call::Add => check(self.client.call_as("add", (1, 2)).await?),
+            Call::Echo(text) => {
+                let answer: String = self.client.call_as("echo", (&**text,)).await?;
+                ensure!(*answer == **text, "echo answered {} bytes of another text", answer.len());
+                Ok(())
+            }
+        }
+    }
+
+    fn beside(&self) -> Option<Self> {
+        Some(Self { client: self.client.clone(), call: self.call.clone() })
+    }
+
+    async fn close(self) {
+        self.client.close().await;
+    }
+}
+
+fn check(answer: i64) -> anyhow::Result<()> {
+    ensure!(answer == 13, "add(1, 2) answered {answer}");
+    Ok(())
+}
+
+/// A tokio socket without any protocol: what an asynchronous client could reach at best.
+pub struct Socket {
+    stream: TcpStream,
+    exchange: Exchange,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The server does not accept it.
+    pub async fn connect(address: SocketAddr, exchange: Exchange) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, exchange, buffer: vec![0; 4096] })
+    }
+}
+
+impl Caller for Socket {
+    async fn call(&mut self) -> anyhow::Result<()> {
+        self.stream.write_all(&self.exchange.request).await?;
+        let answer = &self.exchange.answer;
+        let mut position = 0;
+        while position < answer.length() {
+            let read = self.stream.read(&mut self.buffer).await?;
+            ensure!(read > 0, "the server closed the connection");
+            ensure!(answer.agrees(position, &self.buffer[..read]), "a wrong answer");
+            position += read;
+        }
+        Ok(())
+    }
+
+    fn beside(&self) -> Option<Self> {
+        None
+    }
+
+    async fn close(self) {}
+}

@@ -1,0 +1,178 @@
+//! One run: a window of time, the calls that end in it, and what the server used meanwhile.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::procfs;
+
+/// One run ends at the latest after so many calls.
+const MOST_CALLS: u64 = 100_000_000;
+
+/// What one run of one row came to. What does not apply is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Figures {
+    /// Calls counted.
+    pub calls: u64,
+    /// Calls per second of the window.
+    pub calls_per_second: Option<f64>,
+    /// Half of the calls were faster, in microseconds.
+    pub p50_us: Option<f64>,
+    /// 99 of 100 calls were faster, in microseconds.
+    pub p99_us: Option<f64>,
+    /// Processor seconds of the server per 100,000 calls.
+    pub server_cpu: Option<f64>,
+    /// Processor seconds of the load per 100,000 calls.
+    pub client_cpu: Option<f64>,
+    /// Resident memory of the server at the end, in MiB.
+    pub resident_mib: Option<f64>,
+    /// Most resident memory of the server so far, in MiB.
+    pub peak_mib: Option<f64>,
+    /// Processor seconds that neither server nor load used during the window.
+    pub foreign_cpu: f64,
+}
+
+/// Decides which calls count. The window opens with the first call that ends after the warm-up and
+/// closes with the first that ends after its time, so that calls, time and processor time belong
+/// together exactly.
+pub struct Meter {
+    server: u32,
+    opens: Instant,
+    length: Duration,
+    phase: Phase,
+    latencies: Histogram<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    WarmUp,
+    Open(Sample),
+    Closed(Sample, Sample),
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Instant,
+    server: f64,
+    client: f64,
+    all: f64,
+}
+
+impl Meter {
+    /// A meter whose warm-up begins now; `server` is the process to watch.
+    ///
+    /// # Errors
+    /// Never with these bounds.
+    pub fn start(server: u32, warm_up: Duration, length: Duration) -> anyhow::Result<Self> {
+        // One nanosecond to one minute, three significant digits.
+        let latencies = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
+        let opens = Instant::now() + warm_up;
+        Ok(Self { server, opens, length, phase: Phase::WarmUp, latencies })
+    }
+
+    /// A call ended; answers whether the window is closed.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub fn done(&mut self, began: Instant, ended: Instant) -> anyhow::Result<bool> {
+        match self.phase {
+            Phase::WarmUp if ended < self.opens => return Ok(false),
+            Phase::WarmUp => self.phase = Phase::Open(self.sample(ended)?),
+            // Replies that came in the same read as the first one were waited for before.
+            Phase::Open(from) if ended <= from.at => {}
+            Phase::Open(from) => {
+                self.record(ended.saturating_duration_since(began));
+                if ended >= from.at + self.length || self.latencies.len() >= MOST_CALLS {
+                    self.phase = Phase::Closed(from, self.sample(ended)?);
+                }
+            }
+            Phase::Closed(_, to) if ended <= to.at => {
+                self.record(ended.saturating_duration_since(began));
+            }
+            Phase::Closed(..) => {}
+        }
+        Ok(self.is_closed())
+    }
+
+    /// Whether no further call counts.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed(..))
+    }
+
+    /// What it came to.
+    ///
+    /// # Errors
+    /// The window did not close; the server is gone.
+    pub fn finish(self) -> anyhow::Result<Figures> {
+        let Phase::Closed(from, to) = self.phase else { bail!("the load ended before its time") };
+        let calls = self.latencies.len();
+        ensure!(calls > 0, "no call was counted");
+        let micros = |quantile| Some(number(self.latencies.value_at_quantile(quantile)) / 1e3);
+        let per_100k = |seconds: f64| Some(seconds * 1e5 / number(calls));
+        let (server, client) = (to.server - from.server, to.client - from.client);
+        let memory = procfs::memory(self.server)?;
+        Ok(Figures {
+            calls,
+            calls_per_second: Some(number(calls) / (to.at - from.at).as_secs_f64()),
+            p50_us: micros(0.50),
+            p99_us: micros(0.99),
+            server_cpu: per_100k(server),
+            client_cpu: per_100k(client),
+            resident_mib: Some(number(memory.resident) / 1024.0),
+            peak_mib: Some(number(memory.peak) / 1024.0),
+            foreign_cpu: (to.all - from.all - server - client).max(0.0),
+        })
+    }
+
+    fn record(&mut self, latency: Duration) {
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latencies.saturating_record(nanos.max(1));
+    }
+
+    fn sample(&self, at: Instant) -> anyhow::Result<Sample> {
+        let server = procfs::cpu_seconds(self.server).context("the server is gone")?;
+        let client = procfs::cpu_seconds(std::process::id())?;
+        Ok(Sample { at, server, client, all: procfs::busy_seconds() })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn calls_count_from_the_opening_to_the_closing_call() {
+        let mut meter = Meter::start(std::process::id(), SECOND, SECOND).unwrap();
+        let opens = meter.opens;
+        let mut done = |milliseconds| {
+            let ended = opens + Duration::from_millis(milliseconds);
+            meter.done(ended - Duration::from_millis(2), ended).unwrap()
+        };
+        // The first opens the window and a second one came with it; two are inside; the last
+        // closes it and another comes with that.
+        assert_eq!(
+            [0, 0, 10, 500, 1000, 1000].map(&mut done),
+            [false, false, false, false, true, true]
+        );
+        assert!(done(1001), "what comes later does not count");
+        let figures = meter.finish().unwrap();
+        assert_eq!(figures.calls, 4);
+        assert!((figures.calls_per_second.unwrap() - 4.0).abs() < 1e-9);
+        assert!((figures.p50_us.unwrap() - 2000.0).abs() < 2.0);
+    }
+
+    #[test]
+    fn a_load_that_ends_early_is_no_measurement() {
+        let meter = Meter::start(std::process::id(), SECOND, SECOND).unwrap();
+        assert!(meter.finish().is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! What was typed, and what every scenario may ask for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::pin::Pin;
+
+/// Measures rpcd as shipped, each figure beside that of a server without a protocol.
+#[derive(Debug, Parser)]
+pub struct Typed {
+    /// What to measure.
+    #[command(subcommand)]
+    pub group: Group,
+}
+
+/// A table of scenarios.
+#[derive(Debug, Subcommand)]
+pub enum Group {
+    /// Calls: one connection, many, new ones, large arguments, slow calls, idle connections
+    Rpc(Options),
+    /// Heartbeats, lists, unchanged lists, watchers
+    Registry(Options),
+    /// Be the limit: echo, or answer fixed bytes (used by the others)
+    #[command(hide = true)]
+    Raw(RawOptions),
+}
+
+/// How to measure.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Only these scenarios or rows, as KEY or KEY:TEXT (B, C:library, H64, L1@1000)
+    #[arg(long, value_delimiter = ',', value_name = "KEY[:TEXT]")]
+    pub only: Vec<String>,
+    /// Where server and load run: a processor each, the same one, or wherever the kernel likes
+    #[arg(long, value_enum, default_value_t = Pin::Split)]
+    pub pin: Pin,
+    /// Rounds; every round runs every row once, the table shows medians
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// The measuring window of a row, at most 0.8s where every call opens a connection
+    #[arg(long, default_value = "2s", value_parser = seconds)]
+    pub measure: Duration,
+    /// Load before the window opens
+    #[arg(long, default_value = "0.5s", value_parser = seconds)]
+    pub warm_up: Duration,
+    /// Connections of scenario I
+    #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
+    pub idle: usize,
+    /// Where the JSON goes [default: target/bench/GROUP-PIN.json]
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What the limit answers.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RawOptions {
+    /// Instead of echoing, answer every so many bytes with what standard input held
+    #[arg(long)]
+    pub request_bytes: Option<usize>,
+}
+
+impl Options {
+    /// Whether any row of a scenario is wanted. `H64` stands for `H64@1`, `H64@1000` and so on.
+    pub fn wants_scenario(&self, key: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| is_key(only, key))
+    }
+
+    /// Whether a row of a scenario is wanted.
+    pub fn wants_row(&self, key: &str, row: &str) -> bool {
+        self.only.is_empty()
+            || self.only.iter().any(|only| {
+                let text = only.split_once(':').map_or("", |(_, text)| text.trim());
+                is_key(only, key) && row.contains(text)
+            })
+    }
+}
+
+fn is_key(only: &str, key: &str) -> bool {
+    let wanted = only.split_once(':').map_or(only, |(wanted, _)| wanted).trim();
+    key == wanted || key.split('@').next() == Some(wanted)
+}
+
+/// `2s`, `500ms`, and also `0.2s`, up to ten minutes.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let fraction = text.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
+    let parsed = match fraction {
+        Some(number) => Duration::try_from_secs_f64(number).ok(),
+        None => humantime::parse_duration(text).ok(),
+    };
+    parsed
+        .filter(|time| *time > Duration::ZERO && *time <= Duration::from_secs(600))
+        .ok_or_else(|| "a time such as 2s, 0.2s or 500ms, up to 600s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(only: &str) -> Options {
+        let typed = Typed::try_parse_from(["rpc-bench", "rpc", "--only", only]).unwrap();
+        let Group::Rpc(options) = typed.group else { panic!("rpc was typed") };
+        options
+    }
+
+    #[test]
+    fn only_names_scenarios_and_rows() {
+        let some = options("B,C:library,H64");
+        assert!(some.wants_row("B", "raw"));
+        assert!(some.wants_row("C", "rpcd, library"));
+        assert!(!some.wants_row("C", "rpcd, bare socket"));
+        assert!(some.wants_scenario("H64@1000") && !some.wants_scenario("H1@1000"));
+        assert!(!some.wants_scenario("A"));
+    }
+
+    #[test]
+    fn times_are_positive_and_bounded() {
+        assert_eq!(seconds("0.2s"), Ok(Duration::from_millis(200)));
+        assert_eq!(seconds("300ms"), Ok(Duration::from_millis(300)));
+        for wrong in ["", "0s", "-1s", "1h", "two"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

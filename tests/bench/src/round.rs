@@ -1,0 +1,231 @@
+//! Scenarios run one after another, round after round, so that what changes on the machine meets
+//! all of them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::clients::Window;
+use crate::measure::Figures;
+use crate::pin::{Placement, on_cpu};
+use crate::plan::Options;
+use crate::process::Server;
+use crate::table::{Head, Table};
+use crate::{place, procfs};
+
+/// A scenario: rows that belong together, the first of them the one that others are compared to.
+pub struct Scenario {
+    /// Its short name, for `--only`.
+    pub key: String,
+    /// What happens in it.
+    pub title: String,
+    /// Measures every row once.
+    pub measure: Box<Measure>,
+}
+
+/// Measures every wanted row of a scenario once.
+pub type Measure = dyn Fn(&mut Round<'_>) -> anyhow::Result<()>;
+
+/// One scenario in one round.
+pub struct Round<'a> {
+    bench: &'a Bench,
+    key: &'a str,
+    rows: Vec<(&'static str, Row)>,
+}
+
+/// What became of a row.
+#[derive(Debug)]
+pub enum Row {
+    /// It was measured.
+    Measured(Figures),
+    /// It cannot be measured here, and why.
+    Skipped(String),
+}
+
+/// What every scenario needs.
+pub struct Bench {
+    /// How to measure.
+    pub options: Options,
+    placement: Placement,
+    rpcd: PathBuf,
+    own: PathBuf,
+    open_files: u64,
+}
+
+/// Measures `scenarios`, prints the table and writes it as JSON. Answers whether all succeeded.
+///
+/// # Errors
+/// Nothing could be measured at all.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
+pub fn run(group: &str, scenarios: &[Scenario], options: Options) -> anyhow::Result<bool> {
+    let bench = Bench {
+        placement: options.pin.placement()?,
+        rpcd: place::rpcd()?,
+        own: std::env::current_exe()?,
+        open_files: raise_open_files()?,
+        options,
+    };
+    let options = &bench.options;
+    let pin = serde_json::to_value(options.pin)?;
+    let pin = pin.as_str().unwrap_or_default();
+    let mut table = Table::new(Head::new(group, pin, options, &bench.rpcd));
+    let began = Instant::now();
+    for number in 1..=options.runs {
+        for scenario in scenarios.iter().filter(|one| options.wants_scenario(&one.key)) {
+            eprintln!(
+                "round {number} of {}, {:.0?}: {}: {}",
+                options.runs,
+                began.elapsed(),
+                scenario.key,
+                scenario.title
+            );
+            let mut round = Round { bench: &bench, key: &scenario.key, rows: Vec::new() };
+            let done = (scenario.measure)(&mut round);
+            table.add(scenario, round.rows, number);
+            if let Err(error) = done {
+                eprintln!("failed: {error:#}");
+                table.fail(scenario, &format!("{error:#}"));
+            }
+        }
+    }
+    println!("{}", table.markdown());
+    let file = match &options.json {
+        Some(file) => file.clone(),
+        None => place::results()?.join(format!("{group}-{pin}.json")),
+    };
+    std::fs::write(&file, table.json()?).with_context(|| format!("writing {}", file.display()))?;
+    eprintln!("written to {}", file.display());
+    anyhow::ensure!(!table.is_empty(), "nothing was measured; --only names no scenario of these");
+    Ok(!table.has_failures())
+}
+
+impl<'a> Round<'a> {
+    /// What every scenario needs.
+    pub fn bench(&self) -> &'a Bench {
+        self.bench
+    }
+
+    /// The row others are compared to: always measured.
+    ///
+    /// # Errors
+    /// Those of `measure`.
+    pub fn baseline(
+        &mut self,
+        name: &'static str,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+    ) -> anyhow::Result<()> {
+        let figures = measure(self.bench).with_context(|| name.to_owned())?;
+        self.rows.push((name, Row::Measured(figures)));
+        Ok(())
+    }
+
+    /// A row, measured if it is wanted.
+    ///
+    /// # Errors
+    /// Those of `measure`.
+    pub fn row(
+        &mut self,
+        name: &'static str,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+    ) -> anyhow::Result<()> {
+        if self.bench.options.wants_row(self.key, name) {
+            self.baseline(name, measure)?;
+        }
+        Ok(())
+    }
+
+    /// A row that cannot be measured here.
+    pub fn skip(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.rows.push((name, Row::Skipped(reason.into())));
+    }
+}
+
+impl Bench {
+    /// rpcd with those arguments, on a free port of 127.0.0.1, otherwise with default settings.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn rpcd(&self, arguments: &[&str]) -> anyhow::Result<Server> {
+        let (command, further) = arguments.split_first().context("a command of rpcd")?;
+        let arguments = [&[*command, "-p", "0", "-l", "127.0.0.1"], further].concat();
+        Server::start(&self.rpcd, &arguments, b"", self.placement.server)
+    }
+
+    /// A server that registers nowhere.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn server(&self) -> anyhow::Result<Server> {
+        self.rpcd(&["serve", "--no-registry"])
+    }
+
+    /// The limit: an echo without a protocol.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn echo(&self) -> anyhow::Result<Server> {
+        Server::start(&self.own, &["raw"], b"", self.placement.server)
+    }
+
+    /// The limit of requests and answers of different lengths: a socket that answers every
+    /// `request_bytes` with `answer`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn canned(&self, request_bytes: usize, answer: &[u8]) -> anyhow::Result<Server> {
+        let arguments = ["raw", "--request-bytes", &request_bytes.to_string()];
+        Server::start(&self.own, &arguments, answer, self.placement.server)
+    }
+
+    /// Puts a load where loads run.
+    ///
+    /// # Errors
+    /// Those of the load.
+    pub fn load<T: Send>(
+        &self,
+        load: impl FnOnce() -> anyhow::Result<T> + Send,
+    ) -> anyhow::Result<T> {
+        on_cpu(self.placement.load, load)
+    }
+
+    /// The window of a run against `server`.
+    pub fn window(&self, server: &Server) -> Window {
+        let Options { warm_up, measure, .. } = self.options;
+        Window { server: server.pid(), warm_up, length: measure }
+    }
+
+    /// The window of a run that leaves a port in TIME_WAIT with every call: short, and not before
+    /// there are ports enough, or else the search for a free one is what is measured.
+    pub fn window_of_reconnecting(&self, server: &Server) -> Window {
+        const LONGEST: Duration = Duration::from_millis(800);
+        const WARM_UP: Duration = Duration::from_millis(200);
+        const WAITING: u64 = 50_000;
+        /// TIME_WAIT lasts so long.
+        const MINUTE: Duration = Duration::from_secs(60);
+        let began = Instant::now();
+        while procfs::time_wait_sockets() > WAITING && began.elapsed() < MINUTE {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let window = self.window(server);
+        Window {
+            warm_up: window.warm_up.min(WARM_UP),
+            length: window.length.min(LONGEST),
+            ..window
+        }
+    }
+
+    /// How many files a process may open.
+    pub fn open_files(&self) -> u64 {
+        self.open_files
+    }
+}
+
+/// Sets the soft limit to the hard one, for this process and the servers it starts.
+fn raise_open_files() -> anyhow::Result<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .context("raising the limit of open files")?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}

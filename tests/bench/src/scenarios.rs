@@ -1,0 +1,24 @@
+//! What is measured: [`calls`] and what surrounds them, the [`registry`] and its [`watchers`].
+
+pub mod calls;
+pub mod idle;
+pub mod open_loop;
+pub mod pooled;
+pub mod registry;
+pub mod watchers;
+
+use crate::round::Scenario;
+
+/// Scenarios of calls.
+pub fn rpc() -> Vec<Scenario> {
+    let mut scenarios = calls::all();
+    scenarios.extend([pooled::scenario(), open_loop::scenario(), idle::scenario()]);
+    scenarios
+}
+
+/// Scenarios of the registry.
+pub fn registry() -> Vec<Scenario> {
+    let mut scenarios = registry::all();
+    scenarios.push(watchers::scenario());
+    scenarios
+}

@@ -1,0 +1,396 @@
+//! Medians of the rounds, ratios to the first row of the same round, as Markdown and as JSON.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::measure::Figures;
+use crate::plan::Options;
+use crate::procfs;
+use crate::round::{Row, Scenario};
+
+/// A run during which others used more processor seconds than this was disturbed.
+const DISTURBED: f64 = 0.15;
+
+/// What was measured when, where and how.
+#[derive(Debug, Clone, Serialize)]
+pub struct Head {
+    group: String,
+    date: String,
+    machine: String,
+    pin: String,
+    runs: u32,
+    measure_ms: u128,
+    warm_up_ms: u128,
+    rpcd: String,
+    /// When that file was made.
+    rpcd_built: String,
+}
+
+impl Head {
+    /// Of a measurement that begins now.
+    pub fn new(group: &str, pin: &str, options: &Options, rpcd: &Path) -> Self {
+        let built = std::fs::metadata(rpcd).and_then(|data| data.modified());
+        let time = |time| humantime::format_rfc3339_seconds(time).to_string();
+        Self {
+            group: group.to_owned(),
+            date: time(SystemTime::now()),
+            machine: procfs::machine(),
+            pin: pin.to_owned(),
+            runs: options.runs,
+            measure_ms: options.measure.as_millis(),
+            warm_up_ms: options.warm_up.as_millis(),
+            rpcd: rpcd.display().to_string(),
+            rpcd_built: built.map_or_else(|_| "unknown".to_owned(), time),
+        }
+    }
+}
+
+/// Everything measured so far.
+#[derive(Debug)]
+pub struct Table {
+    head: Head,
+    scenarios: Vec<Measured>,
+}
+
+#[derive(Debug)]
+struct Measured {
+    key: String,
+    title: String,
+    rows: Vec<Runs>,
+    /// Rows left out, and rounds that failed.
+    skipped: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// One row in all rounds that measured it.
+#[derive(Debug)]
+struct Runs {
+    name: &'static str,
+    /// With the number of the round.
+    runs: Vec<(u32, Figures)>,
+}
+
+/// A column: its title, its decimals, its figure, and whether it is compared to the first row's.
+struct Column {
+    title: &'static str,
+    key: &'static str,
+    decimals: usize,
+    compared: bool,
+    figure: fn(&Figures) -> Option<f64>,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column {
+        title: "calls/s",
+        key: "calls_per_second",
+        decimals: 0,
+        compared: true,
+        figure: |figures| figures.calls_per_second,
+    },
+    Column {
+        title: "p50 µs",
+        key: "p50_us",
+        decimals: 1,
+        compared: true,
+        figure: |figures| figures.p50_us,
+    },
+    Column {
+        title: "p99 µs",
+        key: "p99_us",
+        decimals: 1,
+        compared: true,
+        figure: |figures| figures.p99_us,
+    },
+    Column {
+        title: "server CPU s/100k",
+        key: "server_cpu",
+        decimals: 3,
+        compared: true,
+        figure: |figures| figures.server_cpu,
+    },
+    Column {
+        title: "load CPU s/100k",
+        key: "client_cpu",
+        decimals: 3,
+        compared: false,
+        figure: |figures| figures.client_cpu,
+    },
+    Column {
+        title: "resident MiB",
+        key: "resident_mib",
+        decimals: 1,
+        compared: false,
+        figure: |figures| figures.resident_mib,
+    },
+    Column {
+        title: "peak MiB",
+        key: "peak_mib",
+        decimals: 1,
+        compared: false,
+        figure: |figures| figures.peak_mib,
+    },
+];
+
+impl Table {
+    /// An empty one.
+    pub fn new(head: Head) -> Self {
+        Self { head, scenarios: Vec::new() }
+    }
+
+    /// Adds what one round measured in a scenario.
+    pub fn add(&mut self, scenario: &Scenario, rows: Vec<(&'static str, Row)>, round: u32) {
+        let measured = self.scenario(scenario);
+        for (name, row) in rows {
+            match row {
+                Row::Measured(figures) => measured.add(name, round, figures),
+                Row::Skipped(why) => {
+                    let line = format!("{name} left out: {why}");
+                    if !measured.skipped.contains(&line) {
+                        measured.skipped.push(line);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds that a round of a scenario failed.
+    pub fn fail(&mut self, scenario: &Scenario, error: &str) {
+        self.scenario(scenario).failures.push(error.to_owned());
+    }
+
+    /// Whether no scenario was begun.
+    pub fn is_empty(&self) -> bool {
+        self.scenarios.is_empty()
+    }
+
+    /// Whether any round of any scenario failed.
+    pub fn has_failures(&self) -> bool {
+        self.scenarios.iter().any(|scenario| !scenario.failures.is_empty())
+    }
+
+    /// For people.
+    pub fn markdown(&self) -> String {
+        let Head { group, date, machine, pin, runs, measure_ms, rpcd, rpcd_built, .. } = &self.head;
+        let mut text = format!(
+            "## {group}, {pin}\n\n{date}, {machine}. Medians of {runs} interleaved runs of \
+             {measure_ms} ms; in brackets the median of the ratios to the first row in the same \
+             round.\n{rpcd}, built {rpcd_built}.\n"
+        );
+        for scenario in &self.scenarios {
+            scenario.write(&mut text);
+        }
+        let runs = || self.scenarios.iter().flat_map(|one| &one.rows).flat_map(|row| &row.runs);
+        let disturbed = runs().filter(|(_, figures)| figures.foreign_cpu > DISTURBED).count();
+        let _ = writeln!(
+            text,
+            "\nRuns during which other processes used more than {DISTURBED} processor seconds: \
+             {disturbed} of {}.",
+            runs().count()
+        );
+        text
+    }
+
+    /// For machines: head, and per row medians, ratios and every run.
+    ///
+    /// # Errors
+    /// Never for these types.
+    pub fn json(&self) -> serde_json::Result<String> {
+        let scenarios: Vec<Value> = self.scenarios.iter().map(Measured::json).collect();
+        serde_json::to_string_pretty(&json!({"head": self.head, "scenarios": scenarios}))
+    }
+
+    fn scenario(&mut self, scenario: &Scenario) -> &mut Measured {
+        let known = self.scenarios.iter().position(|measured| measured.key == scenario.key);
+        let index = known.unwrap_or_else(|| {
+            self.scenarios.push(Measured {
+                key: scenario.key.clone(),
+                title: scenario.title.clone(),
+                rows: Vec::new(),
+                skipped: Vec::new(),
+                failures: Vec::new(),
+            });
+            self.scenarios.len() - 1
+        });
+        &mut self.scenarios[index]
+    }
+}
+
+impl Measured {
+    fn add(&mut self, name: &'static str, round: u32, figures: Figures) {
+        match self.rows.iter_mut().find(|row| row.name == name) {
+            Some(row) => row.runs.push((round, figures)),
+            None => self.rows.push(Runs { name, runs: vec![(round, figures)] }),
+        }
+    }
+
+    fn write(&self, text: &mut String) {
+        let _ = writeln!(text, "\n### {}: {}\n", self.key, self.title);
+        if let Some(base) = self.rows.first() {
+            let titles = COLUMNS.map(|column| column.title).join(" | ");
+            let _ = writeln!(text, "| | {titles} |\n|---|{}", "---:|".repeat(COLUMNS.len()));
+            for row in &self.rows {
+                let cells = COLUMNS.each_ref().map(|column| row.cell(column, base));
+                let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
+            }
+        }
+        for line in &self.skipped {
+            let _ = writeln!(text, "\n{line}");
+        }
+        for line in &self.failures {
+            let _ = writeln!(text, "\nFailed: {line}");
+        }
+    }
+
+    fn json(&self) -> Value {
+        let row = |row: &Runs| {
+            let figures = |with: &dyn Fn(&Column) -> Option<f64>| {
+                COLUMNS.iter().map(|column| (column.key.to_owned(), json!(with(column)))).collect()
+            };
+            let ratios: Value = match self.rows.first() {
+                Some(base) => figures(&|column| row.ratio(column, base)),
+                None => Value::Null,
+            };
+            let medians: Value = figures(&|column| row.median(column));
+            let runs: Vec<&Figures> = row.runs.iter().map(|(_, figures)| figures).collect();
+            json!({"name": row.name, "medians": medians, "ratios": ratios, "runs": runs})
+        };
+        json!({
+            "key": self.key,
+            "title": self.title,
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "skipped": self.skipped,
+            "failures": self.failures,
+        })
+    }
+}
+
+impl Runs {
+    fn cell(&self, column: &Column, base: &Runs) -> String {
+        let Some(median) = self.median(column) else { return "–".to_owned() };
+        let figure = thousands(median, column.decimals);
+        match self.ratio(column, base).filter(|_| !std::ptr::eq(self, base)) {
+            Some(ratio) => format!("{figure} ({ratio:.2})"),
+            None => figure,
+        }
+    }
+
+    fn median(&self, column: &Column) -> Option<f64> {
+        median(self.runs.iter().filter_map(|(_, figures)| (column.figure)(figures)).collect())
+    }
+
+    /// The median of the ratios to `base`, each of one round.
+    fn ratio(&self, column: &Column, base: &Runs) -> Option<f64> {
+        if !column.compared {
+            return None;
+        }
+        let ratio = |(round, figures): &(u32, Figures)| {
+            let (_, limit) = base.runs.iter().find(|(other, _)| other == round)?;
+            let limit = (column.figure)(limit).filter(|limit| *limit > 0.0)?;
+            Some((column.figure)(figures)? / limit)
+        };
+        median(self.runs.iter().filter_map(ratio).collect())
+    }
+}
+
+/// The middle value, or the mean of the two middle ones; `None` of nothing.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { upper } else { (upper + values.get(middle - 1)?) / 2.0 })
+}
+
+/// A number with a comma between thousands.
+pub fn thousands(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) && grouped != "-" {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::pin::Pin;
+
+    fn table() -> (Table, Scenario) {
+        let options = Options {
+            only: Vec::new(),
+            pin: Pin::Free,
+            runs: 3,
+            measure: Duration::from_secs(2),
+            warm_up: Duration::from_millis(500),
+            idle: 1,
+            json: None,
+        };
+        let head = Head::new("rpc", "free", &options, Path::new("/nowhere/rpcd"));
+        let scenario = Scenario {
+            key: "A".to_owned(),
+            title: "one".to_owned(),
+            measure: Box::new(|_| Ok(())),
+        };
+        (Table::new(head), scenario)
+    }
+
+    fn calls(calls_per_second: f64) -> Row {
+        let calls_per_second = Some(calls_per_second);
+        Row::Measured(Figures { calls: 1, calls_per_second, ..Figures::default() })
+    }
+
+    #[test]
+    fn a_median_is_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0]), Some(3.0));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        assert_eq!(thousands(1234567.0, 0), "1,234,567");
+        assert_eq!(thousands(1999.96, 1), "2,000.0");
+        assert_eq!(thousands(0.0417, 3), "0.042");
+        assert_eq!(thousands(-123.0, 0), "-123");
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let (mut table, scenario) = table();
+        for (round, (raw, rpcd)) in (1..).zip([(100.0, 90.0), (1000.0, 800.0), (10.0, 9.9)]) {
+            table.add(&scenario, vec![("raw", calls(raw)), ("rpcd", calls(rpcd))], round);
+        }
+        let text = table.markdown();
+        assert!(text.contains("### A: one"), "{text}");
+        assert!(text.contains("| raw | 100 | –"), "{text}");
+        assert!(text.contains("| rpcd | 90 (0.90) | –"), "{text}");
+        let json: Value = serde_json::from_str(&table.json().unwrap()).unwrap();
+        let row = &json["scenarios"][0]["rows"][1];
+        assert_eq!(row["medians"]["calls_per_second"], 90.0);
+        assert_eq!(row["ratios"]["calls_per_second"], 0.9);
+        assert_eq!(row["runs"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let (mut table, scenario) = table();
+        table.add(&scenario, vec![("rpcd", Row::Skipped("no room".to_owned()))], 1);
+        table.add(&scenario, vec![("rpcd", Row::Skipped("no room".to_owned()))], 2);
+        assert!(!table.has_failures());
+        table.fail(&scenario, "a wrong answer");
+        let text = table.markdown();
+        assert_eq!(text.matches("rpcd left out: no room").count(), 1, "{text}");
+        assert!(text.contains("Failed: a wrong answer") && table.has_failures(), "{text}");
+    }
+}
