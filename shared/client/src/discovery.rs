@@ -169,22 +169,23 @@ impl Discovery {
 }
 
 impl Shared {
-    /// Exchanges the list; `change` makes the new one from the old.
-    fn update(&self, change: impl FnOnce(&List) -> List) {
+    /// Exchanges the list; `change` makes the new one from the old, if there is a change.
+    fn update(&self, change: impl FnOnce(&List) -> Option<List>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = change(&self.list.load());
-        self.list.store(Arc::new(next));
+        if let Some(next) = change(&self.list.load()) {
+            self.list.store(Arc::new(next));
+        }
     }
 
     fn set_aside(&self, peer: &Arc<Peer>, error: &CallError) {
-        let now = Instant::now();
         self.update(|list| {
-            let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer));
-            if found.is_some_and(|member| member.set_aside(now)) {
-                tracing::info!(instance = %peer.name(), %error, "instance set aside");
-                self.newly_aside.notify_one();
+            let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))?;
+            if !found.set_aside(Instant::now()) {
+                return None;
             }
-            list.clone().rechecked()
+            tracing::info!(instance = %peer.name(), %error, "instance set aside");
+            self.newly_aside.notify_one();
+            Some(list.rechecked())
         });
     }
 }

@@ -85,8 +85,11 @@ impl Inbox {
         }
     }
 
-    /// Whether bytes are left that belong to no message handed out.
-    pub(crate) fn has_more(&self) -> bool {
-        self.framer.is_inside() || self.framer.unfinished_from() < self.buffer.len()
+    /// Whether nothing but white space came after the messages handed out. What else there is
+    /// cannot be read any more.
+    pub(crate) fn is_clean(&mut self) -> bool {
+        let clean = matches!(self.next(), Ok(None)) && !self.framer.is_inside();
+        self.release();
+        clean
     }
 }

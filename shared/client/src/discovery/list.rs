@@ -137,13 +137,21 @@ impl List {
     }
 
     /// Who is usable, worked out anew.
-    pub(super) fn rechecked(mut self) -> Self {
-        self.usable = self.members.iter().filter(|member| !member.is_aside()).cloned().collect();
-        if self.usable.is_empty() {
-            self.usable = self.members.to_vec();
+    pub(super) fn rechecked(&self) -> Self {
+        let serves = |member: &&Arc<Member>| !member.is_aside();
+        let mut usable: Vec<_> = self.members.iter().filter(serves).cloned().collect();
+        if usable.is_empty() {
+            usable = self.members.to_vec();
         }
-        self.weights = weights(&self.usable);
-        self
+        let weights = weights(&usable);
+        Self {
+            members: Arc::clone(&self.members),
+            usable,
+            weights,
+            good: self.good,
+            tried: self.tried,
+            error: self.error.clone(),
+        }
     }
 }
 

@@ -67,6 +67,6 @@ fn note(shared: &Shared, member: &Member, serves: bool) {
     }
     shared.update(|list| {
         member.probed(serves, Instant::now());
-        list.clone().rechecked()
+        Some(list.rechecked())
     });
 }

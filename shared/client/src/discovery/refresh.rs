@@ -41,13 +41,15 @@ impl Refresh {
         let answer = self.registry.find_all_if_changed(PROTO_JSON, self.etag.as_deref()).await;
         self.note(&answer);
         let now = Instant::now();
-        self.shared.update(|list| match answer {
-            Ok(Answer::NotModified) => list.confirmed(now),
-            Ok(Answer::Changed { instances, etag }) => {
-                self.etag = etag;
-                list.refreshed(instances, &self.shared.context, now)
-            }
-            Err(error) => list.stale(error.to_string(), now),
+        self.shared.update(|list| {
+            Some(match answer {
+                Ok(Answer::NotModified) => list.confirmed(now),
+                Ok(Answer::Changed { instances, etag }) => {
+                    self.etag = etag;
+                    list.refreshed(instances, &self.shared.context, now)
+                }
+                Err(error) => list.stale(error.to_string(), now),
+            })
         });
         self.shared.refreshes.send_modify(|done| *done += 1);
     }

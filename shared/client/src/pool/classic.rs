@@ -71,7 +71,7 @@ impl ClassicPool {
         peer: Arc<str>,
         address: (String, u16),
         socket: TcpStream,
-        inbox: Inbox,
+        mut inbox: Inbox,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             context: Arc::clone(context),
@@ -80,7 +80,7 @@ impl ClassicPool {
             learned: Instant::now(),
             state: Mutex::default(),
         });
-        if !inbox.has_more() {
+        if inbox.is_clean() {
             pool.state().workers = 1;
             let line = Line::known(socket, inbox);
             context.spawn(Worker::with_line(Arc::clone(&pool), line).run(None));

@@ -257,3 +257,13 @@ async fn slow_calls_get_their_sockets_without_waiting_for_one_another() {
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_newline_after_the_reply_costs_nothing() {
+    let peer = classic(|_| Do::Write("{\"res\":1}\n".to_owned())).await;
+    let client = direct(peer.address);
+    for _ in 0..5 {
+        assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+    }
+    assert_eq!(peer.seen.accepted(), 1);
+}

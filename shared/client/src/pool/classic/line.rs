@@ -95,8 +95,8 @@ impl Line {
     }
 
     /// Whether the next reply will be the next call's.
-    pub(super) fn is_clean(&self) -> bool {
-        !self.inbox.has_more()
+    pub(super) fn is_clean(&mut self) -> bool {
+        self.inbox.is_clean()
     }
 
     /// Waits for what can only be an end, or bytes nobody asked for.

@@ -77,7 +77,7 @@ impl Worker {
             () = job.reply.closed() => return,
         };
         let result = match outcome {
-            Ok((answer, line)) => {
+            Ok((answer, mut line)) => {
                 self.line = line.is_clean().then_some(line);
                 answer.map(|answer| Answer {
                     sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
