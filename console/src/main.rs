@@ -80,7 +80,7 @@ fn log_options(options: &Options, config: &Config) -> LogOptions {
     LogOptions {
         level,
         terminal: false,
-        save: config.log.save.then(|| config.log.dir.clone().into()),
+        save: config.log.save.then(|| config.log.dir.clone()),
         file_prefix: "rpc-console".to_owned(),
         ..LogOptions::default()
     }

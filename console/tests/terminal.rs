@@ -346,6 +346,28 @@ fn idle_writes_nothing_where_no_age_is_in_view() {
     assert!(quiet, "it goes on writing:\n{}", tty.screen());
 }
 
+/// Not a test by itself: what the next one runs on a terminal of its own.
+#[test]
+fn a_program_that_panics_while_it_draws() {
+    if std::env::var_os("CONSOLE_TEST_PANICS").is_some() {
+        rpc_console::terminal::give_back_on_panic();
+        let _terminal = rpc_console::terminal::Terminal::take(true).unwrap();
+        panic!("something impossible happened");
+    }
+}
+
+#[test]
+fn a_panic_restores_the_terminal_and_its_text_is_on_the_normal_screen() {
+    let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--nocapture", "a_program_that_panics_while_it_draws"]);
+    command.env("CONSOLE_TEST_PANICS", "1");
+    command.env("RUST_BACKTRACE", "0");
+    let mut tty = Tty::run(command, (100, 30));
+    tty.until(&["something impossible happened"]);
+    assert_eq!(tty.ends(), 101);
+    tty.is_restored();
+}
+
 #[test]
 fn no_color_means_no_colour_and_no_reset_that_wipes_reverse() {
     let mut command = CommandBuilder::new(PROGRAM);

@@ -288,7 +288,7 @@ impl Instances {
                 Column::Methods => a.methods.cmp(&b.methods),
                 Column::Since => a.registered(now).cmp(&b.registered(now)),
             };
-            let order = order.then_with(|| a.address_order().cmp(&b.address_order()));
+            let order = order.then_with(|| a.address_order().cmp(b.address_order()));
             if self.inverted { order.reverse() } else { order }
         });
         rows

@@ -191,13 +191,11 @@ impl Logs {
         let at = self.end().saturating_sub(1);
         let to = step.from(at, len).max(least);
         let last = len - 1;
-        self.bottom = if to >= last && step != Step::By(0) && to > at || step == Step::Last {
-            None
-        } else if to >= last && self.bottom.is_none() {
-            None
-        } else {
-            self.shown.get(to).copied()
+        let follows = match step {
+            Step::Last => true,
+            _ => to >= last && (to > at || self.bottom.is_none()),
         };
+        self.bottom = if follows { None } else { self.shown.get(to).copied() };
     }
 
     /// Follows the newest line, or stops at the one now at the bottom.

@@ -232,7 +232,7 @@ fn the_demo_is_steered_by_keys() {
     let traffic = Effect::Demo(DemoCommand::Traffic(false));
     assert_eq!(press(&mut model, Key::char('D'), now), [traffic]);
     let crash = Effect::Demo(DemoCommand::ToggleServer(fixture::key(8089)));
-    assert_eq!(press(&mut model, Key::char('K'), now), [crash.clone()]);
+    assert_eq!(press(&mut model, Key::char('K'), now), std::slice::from_ref(&crash));
     let crashed = crate::message::DemoNews::Server(fixture::key(8089), false);
     fixture::feed(&mut model, Msg::Demo(crashed), now);
     model.instances.selected = Some(fixture::key(8090));

@@ -112,9 +112,9 @@ impl Kind {
                 _ => wanted("a JSON object: {\"a\": 1}"),
             },
             Self::Choice(choices) => {
-                let is_it = |choice: &&Value| match choice {
-                    Value::String(choice) => choice == trimmed,
-                    other => other.to_string() == trimmed,
+                let typed = json().ok();
+                let is_it = |choice: &&Value| {
+                    choice.as_str() == Some(trimmed) || typed.as_ref() == Some(*choice)
                 };
                 choices.iter().find(is_it).cloned().ok_or_else(|| {
                     let names: Vec<_> = choices.iter().map(ToString::to_string).collect();
@@ -128,7 +128,7 @@ impl Kind {
 
     /// Whether a text stands in the field without quotes and is still that text when parsed.
     pub(super) fn takes_bare_text(&self, text: &str) -> bool {
-        self.parse(text).is_ok_and(|value| value == Value::from(text))
+        self.parse(text).is_ok_and(|value| value.as_str() == Some(text))
     }
 }
 
