@@ -2,10 +2,17 @@
 
 use bytes::Bytes;
 
-/// An event; `data` is one line.
+/// An event; `data` may be several lines.
 pub(crate) fn event(name: &str, id: Option<&str>, data: &str) -> Bytes {
-    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    format!("event: {name}\n{id}data: {data}\n\n").into()
+    let mut event = format!("event: {name}\n");
+    if let Some(id) = id {
+        event.extend(["id: ", id, "\n"]);
+    }
+    for line in data.split('\n') {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event.into()
 }
 
 /// What says nothing, to everybody.

@@ -189,18 +189,19 @@ impl WatchEvent {
         }
     }
 
-    /// The SSE `data:` field, one line of JSON.
+    /// The SSE `data:` field: JSON with each element of a list on a line of its own (several
+    /// `data:` lines), so that no line grows with the number of instances.
     ///
     /// # Errors
     /// Never for values that came from JSON; the signature is serde's.
     pub fn data(&self) -> serde_json::Result<String> {
         match self {
-            Self::Snapshot(records) => serde_json::to_string(records),
+            Self::Snapshot(records) => lines(records),
             Self::Registered(record) | Self::Updated(record) | Self::Suspect(record) => {
                 serde_json::to_string(record)
             }
             Self::Unregistered(key) | Self::Expired(key) => serde_json::to_string(key),
-            Self::Beats(beats) => serde_json::to_string(beats),
+            Self::Beats(beats) => lines(beats),
         }
     }
 
@@ -220,6 +221,13 @@ impl WatchEvent {
             _ => return Ok(None),
         }))
     }
+}
+
+/// A JSON array, a line for each element.
+fn lines<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
+    let elements: Vec<String> =
+        elements.iter().map(serde_json::to_string).collect::<serde_json::Result<_>>()?;
+    Ok(format!("[{}]", elements.join(",\n")))
 }
 
 fn status_of_any_type<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
@@ -285,6 +293,7 @@ mod tests {
             WatchEvent::Beats(vec![beat]),
         ] {
             let data = event.data().unwrap();
+            assert_eq!(data.lines().count(), 1, "one element, one line");
             assert_eq!(WatchEvent::parse(event.name(), &data).unwrap(), Some(event));
         }
         assert_eq!(WatchEvent::parse("later", "x").unwrap(), None);

@@ -37,7 +37,9 @@ async fn next(watcher: &mut Watcher) -> (WatchEvent, Option<String>) {
         let frame = String::from_utf8(watcher.next().await.to_vec()).unwrap();
         let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
         if let Some(name) = field("event: ") {
-            let event = WatchEvent::parse(name, field("data: ").unwrap()).unwrap().unwrap();
+            let data: String =
+                frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+            let event = WatchEvent::parse(name, &data).unwrap().unwrap();
             return (event, field("id: ").map(str::to_owned));
         }
     }

@@ -221,7 +221,9 @@ pub(crate) struct Events {
 pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) id: Option<String>,
+    /// The `data:` lines, joined.
     pub(crate) data: String,
+    pub(crate) lines: usize,
 }
 
 impl Event {
@@ -248,7 +250,10 @@ impl Events {
             match line.split_once(": ") {
                 Some(("event", name)) => event.name = name.to_owned(),
                 Some(("id", id)) => event.id = Some(id.to_owned()),
-                Some(("data", data)) => event.data = data.to_owned(),
+                Some(("data", data)) => {
+                    event.data.push_str(data);
+                    event.lines += 1;
+                }
                 _ if line.is_empty() && !event.name.is_empty() => return Some(event),
                 _ => {}
             }

@@ -59,6 +59,18 @@ async fn a_watcher_gets_a_snapshot_and_then_every_change_under_its_id() {
 }
 
 #[tokio::test]
+async fn no_line_of_a_snapshot_grows_with_the_number_of_instances() {
+    let registry = Running::default().await;
+    for port in 1..=20 {
+        registry.register(port).await;
+    }
+    let mut events = Events::open(&registry, "/v1/watch", "").await;
+    let snapshot = events.next().await.unwrap();
+    assert_eq!(snapshot.json().as_array().unwrap().len(), 20);
+    assert_eq!(snapshot.lines, 20);
+}
+
+#[tokio::test]
 async fn a_watcher_that_comes_back_gets_what_it_missed() {
     let registry = Running::default().await;
     let mut events = Events::open(&registry, "/v1/watch", "").await;
