@@ -1,5 +1,6 @@
 //! What was typed, and the help. What it means is [`plan`](crate::plan)'s business.
 
+mod bench;
 mod call;
 mod daemon;
 mod values;
@@ -10,9 +11,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+pub use bench::Bench;
 pub use call::{Call, Direct, Health, Instances, Methods, Through, Via};
 pub use daemon::{Registry, Serve};
-pub use values::CallTime;
+pub use values::{CallTime, Pause};
 
 use crate::failure::{Exit, Failure};
 
@@ -43,6 +45,9 @@ pub enum Command {
     /// Call a method
     #[command(after_help = call::HOW_ARGUMENTS_ARE_READ)]
     Call(Call),
+    /// Call a method many times and measure
+    #[command(after_help = bench::HOW_IT_MEASURES)]
+    Bench(Box<Bench>),
     /// List what can be called
     Methods(Methods),
     /// List the instances a registry knows

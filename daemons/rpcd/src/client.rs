@@ -1,5 +1,6 @@
-//! `rpcd call`, `methods`, `instances` and `health`.
+//! `rpcd call`, `bench`, `methods`, `instances` and `health`.
 
+mod bench;
 mod call;
 mod health;
 mod instances;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use rpc_client::Client;
 
+pub use bench::bench;
 pub use call::call;
 pub use health::health;
 pub use instances::instances;

@@ -1,4 +1,5 @@
-//! The daemon and command line: `rpcd serve`, `registry`, `call`, `methods`, `instances`, `health`.
+//! The daemon and command line: `rpcd serve`, `registry`, `call`, `bench`, `methods`,
+//! `instances`, `health`.
 //!
 //! In reading order, the way a command line travels:
 //!
@@ -6,7 +7,7 @@
 //! - [`plan`]: what it means ([`Plan`]): flag > environment > `config.ini` > default; then it is
 //!   run.
 //! - [`daemon`]: `serve` and `registry`, from start to a good end.
-//! - [`client`]: `call`, `methods`, `instances`, `health`.
+//! - [`client`]: `call`, `bench`, `methods`, `instances`, `health`.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.
 

@@ -39,6 +39,20 @@ pub fn say(message: &str) {
     let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
 }
 
+/// Shows a line on a terminal's standard error until the next one; elsewhere nothing.
+pub fn status(text: &str) {
+    let mut err = io::stderr().lock();
+    if err.is_terminal() {
+        // There is nobody to tell when this fails.
+        let _ = write!(err, "\r\x1b[2K{}", escape_controls(text)).and_then(|()| err.flush());
+    }
+}
+
+/// Takes the last such line away.
+pub fn clear_status() {
+    status("");
+}
+
 /// The exit code of what was done; a failure is said first.
 pub fn finish(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };

@@ -1,6 +1,7 @@
 //! What a command line means, together with environment and `config.ini`; then it is run.
 
 mod arguments;
+mod bench;
 mod settings;
 mod target;
 
@@ -16,6 +17,7 @@ use crate::cli::{self, Command, Common, Typed};
 use crate::failure::{Exit, Failure};
 use crate::{client, daemon};
 
+pub use bench::BenchPlan;
 pub use settings::{ServePlan, ServeRegistryPlan};
 
 /// Everything a run needs to know.
@@ -37,6 +39,8 @@ pub enum Task {
     Registry(Box<ServeRegistryPlan>),
     /// Call a method.
     Call(Box<CallPlan>),
+    /// Call a method many times and measure.
+    Bench(Box<BenchPlan>),
     /// List methods.
     Methods {
         /// Whom to ask.
@@ -100,6 +104,7 @@ impl Plan {
             Command::Serve(typed) => &typed.common,
             Command::Registry(typed) => &typed.common,
             Command::Call(typed) => &typed.common,
+            Command::Bench(typed) => &typed.common,
             Command::Methods(typed) => &typed.common,
             Command::Instances(typed) => &typed.common,
             Command::Health(typed) => return Self::health(typed),
@@ -121,6 +126,7 @@ impl Plan {
                 Task::Registry(Box::new(ServeRegistryPlan::new(typed, &config)?))
             }
             Command::Call(typed) => Task::Call(Box::new(CallPlan::new(typed, &config)?)),
+            Command::Bench(typed) => Task::Bench(Box::new(BenchPlan::new(*typed, &config)?)),
             Command::Methods(typed) => Task::Methods {
                 target: target::of(&typed.direct, &config)?,
                 options: Box::new(settings::client(&config, typed.timeout)),
@@ -178,6 +184,7 @@ impl Task {
             Self::Serve(plan) => daemon::serve(*plan, logging).await,
             Self::Registry(plan) => daemon::registry(*plan, logging).await,
             Self::Call(plan) => client::call(*plan).await,
+            Self::Bench(plan) => client::bench(*plan).await,
             Self::Methods { target, options, json } => {
                 client::methods(target, *options, json).await
             }

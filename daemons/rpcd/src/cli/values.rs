@@ -14,9 +14,30 @@ pub(super) fn balance() -> impl TypedValueParser<Value = Balance> {
     PossibleValuesParser::new(Balance::NAMES).try_map(|name| name.parse::<Balance>())
 }
 
+/// A part of the whole.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "expected a number from 0 to 1, such as 0.01".to_owned())
+}
+
 /// The time a call has: with a unit, or seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTime(pub Duration);
+
+/// The same, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause(pub Duration);
+
+impl FromStr for Pause {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "0" | "0s" => Ok(Self(Duration::ZERO)),
+            _ => text.parse().map(|CallTime(time)| Self(time)),
+        }
+    }
+}
 
 impl FromStr for CallTime {
     type Err = String;

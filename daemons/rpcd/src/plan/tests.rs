@@ -83,6 +83,57 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
+fn a_bench_measures_with_defaults_that_fit_together() {
+    use rpc_client::load::{Length, Mode};
+    let bench = |flags: &str| match plan(&format!("bench m {flags}")).unwrap().task {
+        Task::Bench(bench) => bench.load,
+        other => panic!("{other:?}"),
+    };
+    let closed = |concurrency| Mode::ClosedLoop { concurrency };
+    let open = |rate, max_in_flight| Mode::OpenLoop { rate, max_in_flight };
+    for (flags, mode, connections) in [
+        ("", closed(1), 1),
+        ("--connections 8", closed(8), 8),
+        ("--concurrency 64", closed(64), 1),
+        ("--concurrency 1000", closed(1000), 5),
+        ("--concurrency 64 --connections 4", closed(64), 4),
+        ("--rate 0.5", open(0.5, 240), 1),
+        ("--rate 100 --connections 2", open(100.0, 480), 2),
+        ("--rate 100 --concurrency 500", open(100.0, 500), 3),
+    ] {
+        let load = bench(flags);
+        assert_eq!((load.mode, load.connections), (mode, connections), "{flags}");
+    }
+    let seconds = Duration::from_secs;
+    for (flags, length, warm_up) in [
+        ("", Length::Time(seconds(10)), seconds(1)),
+        ("--duration 2", Length::Time(seconds(2)), seconds(1)),
+        ("--duration 2 --warmup 0", Length::Time(seconds(2)), seconds(0)),
+        ("--count 5", Length::Calls(5), seconds(0)),
+        ("--count 5 --warmup 3s", Length::Calls(5), seconds(3)),
+    ] {
+        let load = bench(flags);
+        assert_eq!((load.length, load.warm_up), (length, warm_up), "{flags}");
+    }
+    for flags in [
+        "--connections 8 --concurrency 2",
+        "--rate 0",
+        "--rate=-1",
+        "--rate nan",
+        "--rate 1e9",
+        "--duration 10d",
+        "--count 9999999999999999",
+        "--duration 1s --count 1",
+        "--max-error-ratio 2",
+        "--concurrency 0",
+    ] {
+        let failure = plan(&format!("bench m {flags}")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{flags}");
+        assert_eq!(failure.message.lines().count(), 1, "{}", failure.message);
+    }
+}
+
+#[test]
 fn concurrency_alone_is_that_many_calls() {
     for (flags, repeat, concurrency) in [
         ("", 1, 1),
@@ -226,6 +277,8 @@ fn every_limit_of_the_file_reaches_the_client() {
     let environment = [
         ("RPCD_CLIENT_TIMEOUT", "1s"),
         ("RPCD_CLIENT_CONNECT_TIMEOUT", "2s"),
+        ("RPCD_CLIENT_PATIENCE", "19s"),
+        ("RPCD_CLIENT_LOST_AFTER", "20s"),
         ("RPCD_CLIENT_BALANCE", "least_in_flight"),
         ("RPCD_CLIENT_REFRESH", "3s"),
         ("RPCD_CLIENT_REGISTRY_TIMEOUT", "4s"),
@@ -250,6 +303,8 @@ fn every_limit_of_the_file_reaches_the_client() {
     let expected = ClientOptions {
         timeout: seconds(1),
         connect_timeout: seconds(2),
+        patience: seconds(19),
+        lost_after: seconds(20),
         balance: Balance::LeastInFlight,
         refresh: seconds(3),
         registry_timeout: seconds(4),

@@ -5,7 +5,7 @@ use crate::process::rpcd;
 #[test]
 fn the_help_is_what_it_was() {
     let mut all = String::new();
-    for command in ["", "serve", "registry", "call", "methods", "instances", "health"] {
+    for command in ["", "serve", "registry", "call", "bench", "methods", "instances", "health"] {
         let line = format!("{command} --help");
         let run = rpcd(&line);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{command}");

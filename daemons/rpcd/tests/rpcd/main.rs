@@ -8,6 +8,7 @@
     reason = "tests say what they expect"
 )]
 
+mod bench;
 mod calls;
 mod endings;
 mod help;

@@ -32,6 +32,11 @@ fn wrong_arguments_and_addresses_exit_2_with_one_line() {
         "call add -m registry -i 127.0.0.1",
         "call add -i 127.0.0.1",
         "call add a=1 a=2 -p 1",
+        "bench",
+        "bench add --rate 0 -p 1",
+        "bench add --connections 9 --concurrency 2 -p 1",
+        "bench add --count 1 --duration 1s -p 1",
+        "bench add --max-error-ratio 1.5 -p 1",
         "health 8089",
         "nonsense",
     ] {
@@ -62,6 +67,8 @@ fn nobody_at_the_address_exits_3() {
     let port = dead_port();
     for line in [
         format!("call add 1 2 -p {port}"),
+        format!("bench add 1 2 -p {port}"),
+        format!("bench add 1 2 --registry http://127.0.0.1:{port} --timeout 1s --rate 5"),
         format!("methods -p {port}"),
         format!("instances --registry http://127.0.0.1:{port}"),
         format!("health 127.0.0.1:{port}"),

@@ -1,0 +1,101 @@
+//! `rpcd bench`: many calls, measured; the engine is the client library's.
+
+mod text;
+
+use std::sync::Arc;
+
+use rpc_client::ErrorKind;
+use rpc_client::load::{Load, LoadError, Progress, Report};
+use rpc_host::shutdown;
+use tokio::sync::watch;
+
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::plan::BenchPlan;
+
+/// Measures and prints the report.
+///
+/// # Errors
+/// Nobody could be reached, or more calls failed than may.
+pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
+    let stop = shutdown::on_signals().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot watch for signals: {error}"))
+    })?;
+    let load = Load::start(plan.target, plan.options, plan.load)?;
+    let report = {
+        let mut finished = std::pin::pin!(load.finished());
+        let shown = show(load.progress());
+        tokio::select! {
+            report = &mut finished => report,
+            () = shown => finished.await,
+            () = stop.cancelled() => {
+                load.stop();
+                finished.await
+            }
+        }
+    };
+    output::clear_status();
+    let report = report?;
+    if plan.json {
+        let json = serde_json::to_string(&report)
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
+        output::line(&json)?;
+    } else {
+        output::line(&text::report(&report))?;
+    }
+    verdict(&report, plan.max_error_ratio)
+}
+
+/// Keeps a person at a terminal informed.
+async fn show(mut progress: watch::Receiver<Arc<Progress>>) {
+    while progress.changed().await.is_ok() {
+        let now = Arc::clone(&progress.borrow_and_update());
+        if now.phase.is_over() {
+            return;
+        }
+        output::status(&text::status(&now));
+    }
+}
+
+/// What the figures mean to a script.
+fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
+    if report.calls == 0 {
+        return Err(Failure::new(
+            Exit::Failed,
+            "no call was done while it was measured; give it more --duration",
+        ));
+    }
+    if report.unreached == report.calls {
+        let why = report.errors.first().map_or("", |error| error.example.as_str());
+        return Err(Failure::new(Exit::Unreachable, format!("not one call got through: {why}")));
+    }
+    if report.error_ratio > max_error_ratio {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "{} of the calls failed, and --max-error-ratio allows {}",
+                text::percent(report.error_ratio),
+                text::percent(max_error_ratio)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Plan(error) => Self::usage(error.to_string()),
+            LoadError::Client(error) => error.into(),
+            // Whatever else stops a first call: nobody was reached.
+            LoadError::Call(error) if error.kind() != ErrorKind::Usage => {
+                Self::new(Exit::Unreachable, error.to_string())
+            }
+            LoadError::Call(error) => error.into(),
+            other => Self::new(Exit::Failed, other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! A report as text, for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rpc_client::load::{Behind, Mode, Phase, Point, Progress, Report};
+
+/// Characters of the longest bar.
+const BAR: usize = 40;
+/// Characters of a line over time.
+const LINE: usize = 60;
+/// Instances shown.
+const INSTANCES: usize = 20;
+
+/// The whole report, without a line break at its end.
+pub(super) fn report(report: &Report) -> String {
+    let mut out = String::new();
+    let (calls, rate) = (grouped(report.calls), grouped(report.rate.round() as u64));
+    let width = calls.len().max(10);
+    let _ = writeln!(out, "{} at {}: {}", report.method, report.target, how(report));
+    let _ = writeln!(out, "\ncalls    {calls:>width$}   {rate} a second");
+    let failed = grouped(report.failed);
+    let _ = writeln!(out, "failed   {failed:>width$}   {}", percent(report.error_ratio));
+    for (name, count) in [("retries", report.retries), ("given up", report.abandoned)] {
+        if count > 0 {
+            let _ = writeln!(out, "{name:<8} {:>width$}", grouped(count));
+        }
+    }
+    if let Some(behind) = &report.behind {
+        late(&mut out, behind, width);
+    }
+    if report.histogram.iter().any(|bar| bar.count > 0) {
+        latency(&mut out, report);
+        over_time(&mut out, &report.series);
+    }
+    if !report.instances.is_empty() {
+        instances(&mut out, report);
+    }
+    if !report.errors.is_empty() {
+        errors(&mut out, report);
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// One line on how it is getting on, short enough for a narrow terminal.
+pub(super) fn status(progress: &Progress) -> String {
+    let report = &progress.report;
+    let phase = match &progress.phase {
+        Phase::Connecting => return "connecting".to_owned(),
+        Phase::WarmingUp => return "warming up".to_owned(),
+        Phase::Finishing => "waiting for the last calls".to_owned(),
+        _ => format!("{:3.0} %", progress.done * 100.0),
+    };
+    let last = report.series.last();
+    format!(
+        "{phase}  {} calls  {}/s  p99 {}  failed {}",
+        grouped(report.calls),
+        grouped(last.map_or(0.0, |point| point.rate).round() as u64),
+        time(report.latency.p99),
+        grouped(report.failed)
+    )
+}
+
+/// `0 %`, `0.012 %`, `12 %`.
+pub(super) fn percent(ratio: f64) -> String {
+    let percent = ratio * 100.0;
+    if percent == 0.0 || percent >= 10.0 {
+        format!("{percent:.0} %")
+    } else if percent >= 0.1 {
+        format!("{percent:.1} %")
+    } else {
+        format!("{percent:.4} %")
+    }
+}
+
+fn how(report: &Report) -> String {
+    let connections = many(report.connections as u64, "connection");
+    let mode = match report.mode {
+        Mode::OpenLoop { rate, .. } if rate.fract() == 0.0 => {
+            format!("{} a second on {connections}", many(rate as u64, "call"))
+        }
+        Mode::OpenLoop { rate, .. } => format!("{rate} calls a second on {connections}"),
+        Mode::ClosedLoop { concurrency } => {
+            format!("{} at a time on {connections}", many(concurrency as u64, "call"))
+        }
+    };
+    let stopped = if report.stopped { ", stopped early" } else { "" };
+    format!("{mode}, measured for {:.2} s{stopped}", report.elapsed.as_secs_f64())
+}
+
+fn late(out: &mut String, behind: &Behind, width: usize) {
+    if behind.late > 0 {
+        let late = grouped(behind.late);
+        let furthest = time(behind.furthest);
+        let _ = writeln!(out, "late     {late:>width$}   begun over 10 ms late, up to {furthest}");
+    }
+    if behind.never_begun > 0 {
+        let _ = writeln!(
+            out,
+            "unbegun  {:>width$}   to begin and never did: the rate is too high; latencies do not \
+             know them",
+            grouped(behind.never_begun)
+        );
+    }
+}
+
+fn latency(out: &mut String, report: &Report) {
+    let latency = &report.latency;
+    let quantiles = [
+        ("fastest", latency.min),
+        ("p50", latency.p50),
+        ("p75", latency.p75),
+        ("p90", latency.p90),
+        ("p95", latency.p95),
+        ("p99", latency.p99),
+        ("p99.9", latency.p99_9),
+        ("p99.99", latency.p99_99),
+        ("slowest", latency.max),
+        ("mean", latency.mean),
+    ];
+    let _ = writeln!(out, "\nlatency");
+    for (name, value) in quantiles {
+        let _ = writeln!(out, "  {name:<8} {:>9}", time(value));
+    }
+    let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
+    let _ = writeln!(out, "\n  up to       calls");
+    for bar in &report.histogram {
+        // Few are still more than none.
+        let length = (bar.count as f64 / most as f64 * BAR as f64).ceil() as usize;
+        let (up_to, count) = (time(bar.up_to), grouped(bar.count));
+        let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// Rate and 99th percentile, where there is more than one point.
+fn over_time(out: &mut String, series: &[Point]) {
+    // The last point may be too short to say anything.
+    let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
+    let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
+    if whole.len() < 2 {
+        return;
+    }
+    let count = |rate: f64| grouped(rate.round() as u64);
+    let rates: Vec<f64> = whole.iter().map(|point| point.rate).collect();
+    let p99s: Vec<f64> = whole.iter().map(|point| point.p99.as_secs_f64()).collect();
+    let seconds = |value| time(Duration::from_secs_f64(value));
+    let _ = writeln!(out, "\nover time");
+    let _ = writeln!(out, "  a second {}  {}", sparkline(&rates), range(&rates, count));
+    let _ = writeln!(out, "  p99      {}  {}", sparkline(&p99s), range(&p99s, seconds));
+}
+
+fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    format!("{} to {}", show(least), show(most))
+}
+
+/// Values from zero to the highest, at most 60 characters: of those that share one, the highest.
+fn sparkline(values: &[f64]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let level = |group: &[f64]| {
+        let value = group.iter().copied().fold(0.0, f64::max);
+        let level = (value / most * 8.0).ceil() as usize;
+        LEVELS.get(level.saturating_sub(1)).copied().unwrap_or('█')
+    };
+    values.chunks(values.len().div_ceil(LINE).max(1)).map(level).collect()
+}
+
+fn instances(out: &mut String, report: &Report) {
+    let width = report.instances.iter().map(|share| share.address.len()).max().unwrap_or(0).max(8);
+    let _ = writeln!(out, "\n{:<width$}        calls    share     failed      mean", "instance");
+    for share in report.instances.iter().take(INSTANCES) {
+        let _ = writeln!(
+            out,
+            "{:<width$} {:>12} {:>8} {:>10} {:>9}",
+            share.address,
+            grouped(share.calls),
+            percent(share.calls as f64 / report.calls.max(1) as f64),
+            grouped(share.failed),
+            time(share.mean)
+        );
+    }
+    if let Some(more) = report.instances.len().checked_sub(INSTANCES).filter(|more| *more > 0) {
+        let _ = writeln!(out, "and {}", many(more as u64, "more instance"));
+    }
+}
+
+fn errors(out: &mut String, report: &Report) {
+    let _ = writeln!(out, "\nerrors");
+    for error in &report.errors {
+        let (count, kind) = (grouped(error.count), &error.kind);
+        let example = error.example.replace(['\n', '\r', '\t'], " ");
+        let _ = writeln!(out, "  {count:>10}  {kind}: {example}");
+    }
+}
+
+/// Three digits and a unit: `18.3 µs`, `402 µs`, `1.25 ms`, `12.0 s`.
+fn time(time: Duration) -> String {
+    let nanos = time.as_nanos() as f64;
+    // What rounds to 1000 of a unit is 1 of the next.
+    let (value, unit) = match nanos {
+        nanos if nanos < 999_500.0 => (nanos / 1e3, "µs"),
+        nanos if nanos < 999_500_000.0 => (nanos / 1e6, "ms"),
+        nanos => (nanos / 1e9, "s"),
+    };
+    let digits = match value {
+        value if value < 9.995 => 2,
+        value if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn many(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits_and_a_unit() {
+        for (nanos, shown) in [
+            (0, "0.00 µs"),
+            (18_340, "18.3 µs"),
+            (402_000, "402 µs"),
+            (999_600, "1.00 ms"),
+            (1_250_000, "1.25 ms"),
+            (99_960_000, "100 ms"),
+            (12_000_000_000, "12.0 s"),
+        ] {
+            assert_eq!(time(Duration::from_nanos(nanos)), shown);
+        }
+        assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
+        let shown = [0.0, 0.000_012, 0.012, 0.5, 1.0].map(percent);
+        assert_eq!(shown, ["0 %", "0.0012 %", "1.2 %", "50 %", "100 %"]);
+    }
+
+    #[test]
+    fn a_line_over_time_is_short_and_keeps_its_peaks() {
+        assert_eq!(sparkline(&[1.0, 4.0, 8.0]), "▁▄█");
+        assert_eq!(sparkline(&[0.0, 0.0]), "▁▁");
+        let mut values = vec![1.0; 240];
+        values[99] = 8.0;
+        let line = sparkline(&values);
+        assert!(line.chars().count() <= LINE && line.contains('█'), "{line}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What `rpcd bench` is to do.
+
+use std::time::Duration;
+
+use rpc_client::load::{self, Length, Mode};
+use rpc_client::{ClientOptions, Target};
+use rpc_host::config::Config;
+
+use super::{arguments, settings, target};
+use crate::cli;
+use crate::failure::Failure;
+
+/// Calls to make and measure.
+#[derive(Debug)]
+pub struct BenchPlan {
+    /// Whom to call.
+    pub target: Target,
+    /// How.
+    pub options: ClientOptions,
+    /// What, how often, for how long.
+    pub load: load::Plan,
+    /// The part of the calls that may fail.
+    pub max_error_ratio: f64,
+    /// The report as JSON.
+    pub json: bool,
+}
+
+impl BenchPlan {
+    pub(super) fn new(typed: cli::Bench, config: &Config) -> Result<Self, Failure> {
+        let mut options = settings::client(config, typed.timeout);
+        if let Some(balance) = typed.balance {
+            options.balance = settings::balance(balance);
+        }
+        let number = |typed: u32| usize::try_from(typed).unwrap_or(usize::MAX);
+        // More would wait inside the client, where there is nothing to measure.
+        let per_connection = options.max_in_flight.max(1);
+        let concurrency = typed.concurrency.map(number);
+        let connections = typed
+            .connections
+            .map_or_else(|| concurrency.unwrap_or(1).div_ceil(per_connection), number);
+        let args = arguments::parse(&typed.args)?;
+        let load = load::Plan {
+            mode: match typed.rate {
+                Some(rate) => Mode::OpenLoop {
+                    rate,
+                    max_in_flight: concurrency.unwrap_or(connections * per_connection),
+                },
+                None => Mode::ClosedLoop { concurrency: concurrency.unwrap_or(connections) },
+            },
+            connections,
+            threads: typed.threads.map(number),
+            length: match (typed.count, typed.duration) {
+                (Some(count), _) => Length::Calls(count),
+                (None, time) => Length::Time(time.map_or(Duration::from_secs(10), |time| time.0)),
+            },
+            warm_up: match (typed.warmup, typed.count) {
+                (Some(time), _) => time.0,
+                (None, Some(_)) => Duration::ZERO,
+                (None, None) => Duration::from_secs(1),
+            },
+            ..load::Plan::new(typed.method, args)
+                .map_err(|error| Failure::usage(error.to_string()))?
+        };
+        load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
+        Ok(Self {
+            target: target::of(&typed.direct, config)?,
+            options,
+            load,
+            max_error_ratio: typed.max_error_ratio,
+            json: typed.json,
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! `rpcd bench` against real daemons.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::process::{Daemon, Run, command, read_all, rpcd};
+
+/// Measures and reads the report.
+fn measured(line: &str) -> (Run, Value) {
+    let run = rpcd(&format!("bench {line} --json"));
+    let report = serde_json::from_str(&run.stdout).unwrap_or_else(|error| {
+        panic!("{line}: no report ({error}): {run:?}");
+    });
+    (run, report)
+}
+
+fn number(report: &Value, path: &str) -> f64 {
+    report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}: {report}"))
+}
+
+#[test]
+fn a_number_of_calls_is_measured_to_the_call() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    for flags in ["", "--concurrency 8", "--concurrency 9 --connections 3 --threads 2"] {
+        let (run, report) = measured(&format!("add 1 2 -p {port} --count 300 {flags}"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{flags}");
+        assert_eq!((number(&report, "/calls"), number(&report, "/failed")), (300.0, 0.0));
+        assert_eq!(report["instances"][0]["address"], format!("127.0.0.1:{port}"));
+        let (p50, max) = (number(&report, "/latency/p50_us"), number(&report, "/latency/max_us"));
+        assert!(p50 > 1.0 && p50 <= max, "{report}");
+        let rate = number(&report, "/rate");
+        assert!((rate - 300.0 / number(&report, "/elapsed_s")).abs() < 1.0, "{report}");
+    }
+}
+
+#[test]
+fn a_report_for_people_has_the_percentiles() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("bench add 1 2 -p {port} --count 200 --concurrency 4"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    let first = format!("add at 127.0.0.1:{port}: 4 calls at a time on 1 connection, measured for");
+    assert!(run.stdout.starts_with(&first), "{}", run.stdout);
+    for part in ["calls           200   ", "failed            0   0 %", "p99.9", "█", "instance"]
+    {
+        assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_rate_is_kept_and_a_stall_counts_for_every_call_that_was_to_begin() {
+    let (server, port) = Daemon::serve("--no-registry");
+    let line = format!("bench add 1 2 -p {port} --rate 200 --duration 4s --warmup 0 --json");
+    let words: Vec<_> = line.split_whitespace().collect();
+    let mut bench = command(&words).stdout(Stdio::piped()).spawn().unwrap();
+    until_calls(port, 40);
+    server.signal(Signal::STOP);
+    // The stall itself.
+    std::thread::sleep(Duration::from_millis(600));
+    server.signal(Signal::CONT);
+    let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(0), "{report}");
+    let (calls, never) = (number(&report, "/calls"), number(&report, "/behind/never_begun"));
+    assert!(calls + never == 800.0 && never < 10.0, "4 s of 200 a second: {report}");
+    // 120 of them, 15 of 100, were to begin meanwhile, and waited up to 600 ms.
+    assert!(number(&report, "/latency/p90_us") >= 100_000.0, "{report}");
+    assert!(number(&report, "/latency/p99_us") >= 450_000.0, "{report}");
+}
+
+#[test]
+fn calls_are_shared_among_the_instances_of_a_registry() {
+    let mut registry = Daemon::start("registry -p 0 -l 127.0.0.1");
+    let url = format!("http://{}", registry.address());
+    let mut servers: Vec<_> = (0..2).map(|_| Daemon::serve(&format!("--registry {url}"))).collect();
+    for (server, _) in &mut servers {
+        server.line("registered");
+    }
+    let line =
+        format!("add 1 2 --registry {url} --balance round_robin --count 400 --concurrency 4");
+    let (run, report) = measured(&line);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(report["instances"].as_array().unwrap().len(), 2, "{report}");
+    for index in 0..2 {
+        let calls = number(&report, &format!("/instances/{index}/calls"));
+        assert!((190.0..=210.0).contains(&calls), "{report}");
+    }
+}
+
+#[test]
+fn the_exit_code_follows_from_the_part_that_failed() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let (run, report) = measured(&format!("nope -p {port} --count 50"));
+    assert_eq!((run.code, number(&report, "/error_ratio")), (1, 1.0));
+    assert_eq!(report["errors"][0]["kind"], "remote -32601");
+    let complaint = "rpcd: 100 % of the calls failed, and --max-error-ratio allows 0 %\n";
+    assert_eq!(run.stderr, complaint);
+    assert_eq!(measured(&format!("nope -p {port} --count 50 --max-error-ratio 1")).0.code, 0);
+    let slow = format!("sleep 60 -p {port} --count 4 --concurrency 4 --timeout 100ms");
+    let (run, report) = measured(&slow);
+    assert_eq!((run.code, &report["errors"][0]["kind"]), (1, &Value::from("timeout")));
+}
+
+#[test]
+fn when_the_server_dies_the_run_goes_on_and_says_so() {
+    let (server, port) = Daemon::serve("--no-registry");
+    let line = format!("bench add 1 2 -p {port} --duration 1s --warmup 0 --json");
+    let words: Vec<_> = line.split_whitespace().collect();
+    let mut bench = command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    until_calls(port, 10);
+    drop(server);
+    let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(1), "{report}");
+    assert!(report["errors"].as_array().unwrap().iter().any(|e| e["kind"] == "unreachable"));
+    // Callers of nobody are slowed down.
+    assert!(number(&report, "/unreached") < 200.0, "{report}");
+}
+
+#[test]
+fn a_signal_ends_it_and_what_was_measured_is_reported() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let line = format!("bench add 1 2 -p {port} --duration 1h --warmup 0 --json");
+    let words: Vec<_> = line.split_whitespace().collect();
+    let mut bench = command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_calls(port, 50);
+    kill_process(Pid::from_raw(i32::try_from(bench.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(0), "{report}");
+    assert!(number(&report, "/calls") >= 50.0 && report["stopped"] == true, "{report}");
+}
+
+/// Waits until the server has done so many calls of `add`.
+fn until_calls(port: u16, calls: u64) {
+    for _ in 0..500 {
+        let stats = rpcd(&format!("call -p {port} rpc.stats")).stdout;
+        let stats: Value = serde_json::from_str(&stats).unwrap();
+        let methods = stats["methods"].as_array().unwrap();
+        let add = methods.iter().find(|method| method["name"] == "add");
+        if add.and_then(|add| add["calls"].as_u64()).is_some_and(|done| done >= calls) {
+            return;
+        }
+    }
+    panic!("there were never {calls} calls");
+}
