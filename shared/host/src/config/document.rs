@@ -18,7 +18,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("registry", "Where servers and clients find the registry."),
     ("registry-server", "The registry itself: rpcd registry."),
     ("server", "The server: rpcd serve."),
-    ("client", "Whoever calls: rpcd call, methods, instances; rpc-console."),
+    ("client", "Whoever calls: rpcd call, bench, methods, instances; rpc-console."),
     ("log", "Logging of every program; the console never logs to its terminal."),
     ("console", "The console: rpc-console."),
 ];
