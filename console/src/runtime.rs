@@ -17,10 +17,11 @@ pub use clock::Clock;
 
 use std::collections::HashMap;
 use std::io;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use rpc_client::Client;
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::InstanceKey;
@@ -177,7 +178,7 @@ impl Console {
                 }
                 if let Ok(msg) = messages.try_recv() {
                     ended = self.take(msg);
-                } else if let Some(Some(Ok(event))) = input.next().now_or_never() {
+                } else if let Some(Ok(event)) = at_once(&mut input).await {
                     ended = self.event(event);
                 } else {
                     break;
@@ -274,6 +275,18 @@ impl Console {
         self.works.demo = Some(runs.commands);
         Ok(())
     }
+}
+
+/// What was pressed already. Polled as the task it is: the reader of keys remembers the first who
+/// asks, and one who asks in nobody's name (`now_or_never`) would never be woken.
+async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event::Event>> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(match input.poll_next_unpin(context) {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// What cannot wait for the next turn of the loop.
