@@ -56,6 +56,9 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         registry: (!options.demo).then_some(registry),
         theme: theme(&config),
         mouse: config.console.mouse,
+        log_lines: config.console.log_lines,
+        event_lines: config.console.event_lines,
+        history: config.console.history,
         clock,
         log: logging.ring(""),
         demo: options.demo.then(|| demo::starter(&logging)),
@@ -91,6 +94,7 @@ fn theme(config: &Config) -> Theme {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     Theme {
         mono: no_colour || dumb || config.console.theme == config::Theme::Mono,
+        light: config.console.theme == config::Theme::Light,
         ascii: config.console.glyphs == config::Glyphs::Ascii,
     }
 }

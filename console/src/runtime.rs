@@ -52,6 +52,12 @@ pub struct Settings {
     pub theme: Theme,
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
+    /// Log lines kept.
+    pub log_lines: usize,
+    /// Events kept.
+    pub event_lines: usize,
+    /// Calls kept.
+    pub history: usize,
     /// Both clocks.
     pub clock: Clock,
     /// The console's own log.
@@ -81,12 +87,15 @@ pub struct DemoRuns {
 /// # Errors
 /// The terminal cannot be used, or the demo cannot begin.
 pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
-    let Settings { registry, theme, mouse, clock, log, demo } = settings;
+    let Settings { registry, theme, mouse, clock, log, demo, .. } = settings;
     let terminal = Terminal::take(mouse)?;
     let url = registry.clone().unwrap_or_else(|| "starting".to_owned());
     let mut model = Model::new(url, clock.now());
     model.mouse = mouse;
     model.logs.shift_ms = clock.shift_ms();
+    model.logs.limit = settings.log_lines;
+    model.events.limit = settings.event_lines;
+    model.calls.limit = settings.history;
     let (inbox, messages) = mpsc::channel(INBOX);
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,

@@ -1,12 +1,13 @@
 //! A message changes the model and asks for effects: no I/O, no clock, the same every time.
 
 mod act;
+mod copy;
 mod feeds;
 mod press;
 mod send;
 
 pub use act::unavailable;
-pub(crate) use act::wire;
+pub(crate) use copy::wire;
 pub(crate) use press::is_typing;
 pub(crate) use send::candidates;
 

@@ -346,6 +346,24 @@ fn idle_writes_nothing_where_no_age_is_in_view() {
     assert!(quiet, "it goes on writing:\n{}", tty.screen());
 }
 
+#[test]
+fn a_key_is_heard_at_once_when_nothing_else_happens() {
+    let port = free_port();
+    let _registry = Registry::start(port);
+    let mut tty = Tty::start(&["--registry", &format!("http://127.0.0.1:{port}")]);
+    // An empty registry has nothing to tell, so nothing but keys wakes the console.
+    tty.until(&["● live", "no instance is registered"]);
+    for _ in 0..5 {
+        let start = Instant::now();
+        tty.press("4");
+        tty.until(&["[4 Logs]"]);
+        tty.press("1");
+        tty.until(&["[1 Instances]"]);
+        // The promise is 16 ms; the machine may be busy, but not for seconds.
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+}
+
 /// Not a test by itself: what the next one runs on a terminal of its own.
 #[test]
 fn a_program_that_panics_while_it_draws() {

@@ -8,8 +8,8 @@ use tui_input::Input;
 use super::json::{Document, Folding};
 use crate::message::CallRequest;
 
-/// How many calls the history holds.
-pub const MAX_CALLS: usize = 500;
+/// How many calls the history holds unless the settings say otherwise.
+pub const DEFAULT_CALLS: usize = 1_000;
 /// How many bytes of responses the history holds; the oldest calls go first.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// How many items of a stream are kept; the oldest go first.
@@ -141,9 +141,11 @@ impl Call {
 }
 
 /// Calls made, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Calls {
     list: VecDeque<Call>,
+    /// How many calls are kept; the oldest go first.
+    pub limit: usize,
     next: CallId,
     body_bytes: usize,
     /// The call whose response is on the screen.
@@ -154,6 +156,21 @@ pub struct Calls {
     pub filter: Input,
     /// First visible row of the history.
     pub top: usize,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            list: VecDeque::new(),
+            limit: DEFAULT_CALLS,
+            next: 0,
+            body_bytes: 0,
+            shown: None,
+            selected: None,
+            filter: Input::default(),
+            top: 0,
+        }
+    }
 }
 
 impl Calls {
@@ -203,7 +220,8 @@ impl Calls {
     }
 
     fn trim(&mut self) {
-        while self.list.len() > MAX_CALLS || self.body_bytes > MAX_BODY_BYTES && self.list.len() > 1
+        while self.list.len() > self.limit.max(1)
+            || self.body_bytes > MAX_BODY_BYTES && self.list.len() > 1
         {
             let Some(gone) = self.list.pop_front() else { return };
             self.body_bytes = self.body_bytes.saturating_sub(gone.body_bytes());
@@ -322,12 +340,12 @@ mod tests {
 
     #[test]
     fn the_history_is_bounded_in_calls_and_in_bytes() {
-        let mut calls = Calls::default();
-        for _ in 0..MAX_CALLS + 5 {
+        let mut calls = Calls { limit: 50, ..Calls::default() };
+        for _ in 0..55 {
             let id = calls.next_id();
             calls.begin(request(id, Args::none()), Instant::now(), 0);
         }
-        assert_eq!(calls.len(), MAX_CALLS);
+        assert_eq!(calls.len(), 50);
         let big = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES / 2));
         let ids: Vec<_> = calls.visible().iter().take(3).map(|call| call.request.id).collect();
         for id in ids {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// How many events are kept.
-pub const MAX_EVENTS: usize = 1_000;
+/// How many events are kept unless the settings say otherwise.
+pub const DEFAULT_EVENTS: usize = 1_000;
 
 /// What kind of event, which decides glyph and colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +34,25 @@ pub struct Event {
 }
 
 /// The events, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
     list: VecDeque<Event>,
+    /// How many are kept; the oldest go first.
+    pub limit: usize,
     /// Rows scrolled away at the top (the newest).
     pub top: usize,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { list: VecDeque::new(), limit: DEFAULT_EVENTS, top: 0 }
+    }
 }
 
 impl Events {
     /// Adds one; the oldest goes when there are too many.
     pub fn push(&mut self, event: Event) {
-        if self.list.len() == MAX_EVENTS {
+        if self.list.len() >= self.limit.max(1) {
             self.list.pop_front();
         }
         self.list.push_back(event);

@@ -8,8 +8,8 @@ use tui_input::Input;
 use super::scroll::Step;
 use crate::message::{Source, SourceState};
 
-/// How many lines are kept.
-pub const MAX_LINES: usize = 50_000;
+/// How many lines are kept unless the settings say otherwise.
+pub const DEFAULT_LINES: usize = 100_000;
 /// How long a line may be; the rest is cut.
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
 
@@ -41,6 +41,8 @@ pub struct Logs {
     /// Sequence numbers of the lines that pass the filters, ascending.
     shown: VecDeque<u64>,
     next_seq: u64,
+    /// How many lines are kept; the oldest go first.
+    pub limit: usize,
     /// The least severe level shown.
     pub level: Level,
     /// The only source shown, or all of them.
@@ -67,6 +69,7 @@ impl Default for Logs {
             ring: VecDeque::new(),
             shown: VecDeque::new(),
             next_seq: 0,
+            limit: DEFAULT_LINES,
             level: Level::Info,
             source: None,
             filter: Input::default(),
@@ -122,7 +125,7 @@ impl Logs {
             self.shown.push_back(line.seq);
         }
         self.ring.push_back(line);
-        if self.ring.len() > MAX_LINES {
+        if self.ring.len() > self.limit.max(1) {
             self.ring.pop_front();
         }
         let oldest = self.ring.front().map_or(self.next_seq, |line| line.seq);
@@ -307,8 +310,11 @@ mod tests {
 
     #[test]
     fn the_ring_is_bounded_and_forgets_the_oldest() {
-        let mut logs = numbered(MAX_LINES + 10);
-        assert_eq!(logs.counts(), (MAX_LINES, MAX_LINES));
+        let mut logs = Logs { limit: 100, ..Logs::default() };
+        for n in 0..110 {
+            logs.push(&Source::Registry, vec![line(Level::Info, &n.to_string())]);
+        }
+        assert_eq!(logs.counts(), (100, 100));
         logs.step(Step::First, 1);
         assert_eq!(bottom(&logs), "10");
     }

@@ -1,12 +1,11 @@
 //! What each action does.
 
-use super::{Effects, press, resume, send};
+use super::{Effects, copy, press, resume, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect, Now};
 use crate::model::palette::{Entry, Palette, entries};
 use crate::model::scroll::Step;
 use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab, form::TIMEOUTS};
-use crate::text;
 
 /// Why an action cannot be done now; `None` when it can.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
@@ -73,7 +72,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::Top => step(model, pane, Step::First, now),
         Action::Bottom => step(model, pane, Step::Last, now),
         Action::Filter => model.filtering = model.filter().is_some(),
-        Action::Copy => copy(model, now, effects),
+        Action::Copy => copy::copy(model, now, effects),
         Action::OpenInstance => {
             model.methods.scope.clone_from(&model.instances.selected);
             model.methods.keep_selection(false);
@@ -271,7 +270,7 @@ fn response(model: &mut Model, action: Action) {
     }
 }
 
-fn selected_call(model: &Model) -> Option<crate::model::calls::CallId> {
+pub(super) fn selected_call(model: &Model) -> Option<crate::model::calls::CallId> {
     let newest = model.calls.visible().first().map(|call| call.request.id);
     model.calls.selected.or(newest)
 }
@@ -280,17 +279,21 @@ fn open_call(model: &mut Model) {
     let Some(id) = selected_call(model) else { return };
     model.calls.shown = Some(id);
     let Some(request) = model.calls.get(id).map(|call| call.request.clone()) else { return };
-    if let Some(method) = model.methods.get(&request.method) {
-        let signature = method.signature.clone();
-        model.methods.selected = Some(signature.name.clone());
-        model.methods.filter.reset();
-        let form = model.forms.open(&signature);
-        form.reset();
-        form.fill(request.args.positional());
-        form.fill(request.args.keyword());
-    }
+    fill(model, &request.method, &request.args);
     show(model, View::Methods);
     model.set_focus(Pane::Response);
+}
+
+/// Puts the arguments of a call into the form of its method.
+fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) {
+    let Some(method) = model.methods.get(method) else { return };
+    let signature = method.signature.clone();
+    model.methods.selected = Some(signature.name.clone());
+    model.methods.filter.reset();
+    let form = model.forms.open(&signature);
+    form.reset();
+    form.fill(args.positional());
+    form.fill(args.keyword());
 }
 
 fn back(model: &mut Model, effects: &mut Effects) {
@@ -354,6 +357,7 @@ fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             show(model, View::Methods);
             model.set_focus(Pane::Response);
             model.methods.selected = Some(method.clone());
+            fill(model, &method, &args);
             send::call(model, &method, args, None, TIMEOUTS[0], now, effects);
         }
         Some(Entry::Method(name, _)) => {
@@ -401,48 +405,4 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Some(command) => effects.push(Effect::Demo(command)),
         None => model.complain("select a demo server first", now),
     }
-}
-
-fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
-    let wire = |request: &crate::message::CallRequest| wire(&request.method, &request.args);
-    let (what, copied) = match model.focus() {
-        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
-        Pane::Events => {
-            let newest = model.events.newest_first().nth(model.events.top);
-            (
-                "event",
-                newest.map(|event| format!("{} {} {}", event.word, event.subject, event.text)),
-            )
-        }
-        Pane::Methods => ("name", model.methods.selected.clone()),
-        Pane::Form => {
-            let form = model.forms.get();
-            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
-        }
-        Pane::Response => ("result", model.calls.shown_call().map(|call| call.summary().0)),
-        Pane::History => {
-            let call = selected_call(model).and_then(|id| model.calls.get(id));
-            ("request", call.map(|call| wire(&call.request)))
-        }
-        Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
-    };
-    match copied {
-        Some(copied) => {
-            let shown = text::printable(&copied).into_owned();
-            model.say(format!("copied the {what}: {}", text::cut(&shown, 50)), now);
-            effects.push(Effect::Copy(copied));
-        }
-        None => model.complain("there is nothing to copy", now),
-    }
-}
-
-fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
-    wire(method, &form.preview())
-}
-
-/// A request as the classic dialect writes it.
-pub(crate) fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
-    let mut out = Vec::new();
-    rpc_wire::call::request::classic(&mut out, method, args);
-    String::from_utf8(out).unwrap_or_default()
 }

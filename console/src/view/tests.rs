@@ -194,7 +194,7 @@ fn the_main_screens_have_these_styles() {
 
 #[test]
 fn without_colours_no_cell_has_one_and_the_selection_is_still_seen() {
-    let theme = Theme { mono: true, ascii: false };
+    let theme = Theme { mono: true, ..Theme::default() };
     for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost] {
         let (mut model, now) = build();
         let buffer = draw(&mut model, theme, now, (120, 35));
@@ -212,7 +212,7 @@ fn with_ascii_glyphs_our_own_marks_are_ascii() {
     for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost, fixture::history]
     {
         let (mut model, now) = build();
-        let buffer = draw(&mut model, Theme { mono: false, ascii: true }, now, (120, 35));
+        let buffer = draw(&mut model, Theme { ascii: true, ..Theme::default() }, now, (120, 35));
         let text = text_of(&buffer);
         let other: String = text.chars().filter(|c| !c.is_ascii()).collect();
         assert_eq!(other, "", "{text}");

@@ -7,6 +7,8 @@ use ratatui::style::{Color, Modifier, Style};
 pub struct Theme {
     /// No colour whatever, not even a default one: bold, dim and reverse have to do.
     pub mono: bool,
+    /// For a light background: cyan on white is hard to read.
+    pub light: bool,
     /// Only ASCII characters for lines and marks.
     pub ascii: bool,
 }
@@ -32,7 +34,7 @@ impl Theme {
 
     /// Keys, the focus.
     pub fn accent(self) -> Style {
-        self.colour(Color::Cyan)
+        self.colour(if self.light { Color::Blue } else { Color::Cyan })
     }
 
     /// All is well.
@@ -77,7 +79,7 @@ impl Theme {
 
     /// A key of a JSON object.
     pub fn json_key(self) -> Style {
-        self.colour(Color::Cyan)
+        self.colour(if self.light { Color::Blue } else { Color::Cyan })
     }
 
     /// A JSON string.
