@@ -67,7 +67,14 @@ pub(super) struct Shard {
 pub(super) type Ready = mpsc::Sender<Result<(), LoadError>>;
 
 impl Run {
-    pub(super) fn new(plan: Plan, target: String, stop: CancellationToken, precise: bool) -> Self {
+    pub(super) fn new(
+        mut plan: Plan,
+        target: String,
+        stop: CancellationToken,
+        precise: bool,
+    ) -> Self {
+        // Asked once: the system may change its mind on the number of cores.
+        plan.threads = Some(plan.threads());
         let times = watch::Sender::new(None);
         Self { plan, target, stop, times, begun: AtomicU64::new(0), precise }
     }
