@@ -30,11 +30,11 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let result_width = rest - args_width;
     let heading = format!(
         "   {}{}{}{}{} {}",
-        text::left("TIME", 10),
+        text::left("AT", 10),
         text::left("METHOD", 14),
         text::left("ARGUMENTS", args_width),
         text::left("RESULT", result_width),
-        text::right("TIME", 8),
+        text::right("TOOK", 8),
         text::left(if wide { " VIA" } else { "" }, via_width),
     );
     screen.line(inner, 0, Line::from(Span::styled(heading, theme.dim())));

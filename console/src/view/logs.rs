@@ -17,6 +17,9 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let (shown, all) = logs.counts();
     let follow = match logs.bottom {
         None => Span::styled(" FOLLOW ", theme.good()),
+        Some(_) if logs.below() > 0 => {
+            Span::styled(format!(" STOPPED ▼ {} new ", logs.below()), theme.warning())
+        }
         Some(_) => Span::styled(" STOPPED ", theme.warning()),
     };
     let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), name);
@@ -28,9 +31,6 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Span::raw(format!(" level ≥ {} · {source} · {count} ", logs.level)),
     ]);
     let mut right = Line::default();
-    if logs.below() > 0 {
-        right.push_span(Span::styled(format!(" ▼ {} new ", logs.below()), theme.warning()));
-    }
     let style = if logs.dropped > 0 { theme.bad() } else { theme.dim() };
     right.push_span(Span::styled(format!(" dropped {} ", logs.dropped), style));
     let inner = screen.pane(model, area, Pane::Logs, title, right);

@@ -45,8 +45,8 @@ fn style_of(buffer: &Buffer) -> String {
     for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
         for cell in row {
             let letter = match cell.fg {
+                Color::Reset if cell.modifier.contains(Modifier::DIM) => 'd',
                 Color::Reset => '.',
-                Color::DarkGray => 'd',
                 Color::Cyan => 'c',
                 Color::Green => 'g',
                 Color::Yellow => 'y',

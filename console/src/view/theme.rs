@@ -18,13 +18,9 @@ impl Theme {
         if self.mono { Style::new() } else { Style::new().fg(colour) }
     }
 
-    /// Less important text.
+    /// Less important text. Not "bright black": in some palettes that is the background.
     pub fn dim(self) -> Style {
-        if self.mono {
-            Style::new().add_modifier(Modifier::DIM)
-        } else {
-            Style::new().fg(Color::DarkGray)
-        }
+        Style::new().add_modifier(Modifier::DIM)
     }
 
     /// What stands out.
