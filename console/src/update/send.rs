@@ -98,8 +98,12 @@ pub(crate) fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceK
 }
 
 /// A call ended.
-pub(super) fn called(model: &mut Model, id: CallId, outcome: Outcome, now: Now) {
+pub(super) fn called(model: &mut Model, id: CallId, mut outcome: Outcome, now: Now) {
     let Some(call) = model.calls.get(id) else { return };
+    if outcome.elapsed.is_zero() {
+        // Cancelled: nobody measured.
+        outcome.elapsed = now.at.saturating_duration_since(call.started);
+    }
     let method = text::printable(&call.request.method).into_owned();
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));

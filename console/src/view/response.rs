@@ -50,19 +50,27 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
     let method = text::printable(&call.request.method).into_owned();
     let Some(outcome) = &call.outcome else {
         let since = screen.now.at.saturating_duration_since(call.started);
-        let text = format!(" … {method} {:.1}s, esc cancels ", since.as_secs_f64());
+        let took = since.as_secs_f64();
+        let full = format!(" … {method} {took:.1}s, esc cancels ");
+        let text = if text::width(&full) <= room { full } else { format!(" … {took:.1}s ") };
         return Line::from(Span::styled(text::cut(&text, room).into_owned(), theme.warning()));
     };
     let (glyph, style) =
         if outcome.result.is_ok() { ("✓", theme.good()) } else { ("✗", theme.bad()) };
-    let peer = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" · {peer}"));
+    let peer = outcome.peer.as_deref().unwrap_or("nobody");
+    let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
     let took = text::latency(outcome.elapsed);
-    let full = format!(" {method} · {took}{peer} ");
-    // The method stands in the form beside it: it is the first to go when room is short.
-    let text = if text::width(&full) + 2 <= room { full } else { format!(" {took}{peer} ") };
+    // The method stands in the form beside it, and the host is mostly the same: they go first.
+    let texts = [
+        format!(" {method} · {took} · {peer} "),
+        format!(" {took} · {peer} "),
+        format!(" {took} · {port} "),
+    ];
+    let fits = |text: &&String| text::width(&text::printable(text)) + 2 <= room;
+    let text = texts.iter().find(fits).unwrap_or(&texts[2]);
     Line::from(vec![
         Span::styled(format!(" {glyph}"), style),
-        Span::raw(text::cut(&text::printable(&text), room.saturating_sub(2)).into_owned()),
+        Span::raw(text::cut(&text::printable(text), room.saturating_sub(2)).into_owned()),
     ])
 }
 

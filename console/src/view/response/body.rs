@@ -11,7 +11,8 @@ use crate::text;
 use crate::view::screen::Screen;
 
 pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
-    if call.request.stream && !matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_))) {
+    let failed = matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_)));
+    if call.request.stream && (!failed || !call.items.is_empty()) {
         return stream(screen, call, area);
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
@@ -112,8 +113,11 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
 
 fn stream(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
-    let ended = call.outcome.is_some();
-    let state = if ended { "ended" } else { "streaming, esc stops" };
+    let state = match call.outcome.as_ref().map(|outcome| &outcome.result) {
+        None => "streaming, esc stops",
+        Some(Ok(_)) => "ended",
+        Some(Err(failure)) => failure.kind.as_str(),
+    };
     let head = format!(" {} items, {} dropped · {state}", call.items.len(), call.dropped);
     screen.line(area, 0, Line::from(Span::styled(head, theme.dim())));
     let room = usize::from(area.height).saturating_sub(1);
