@@ -16,8 +16,8 @@ fn arrows(folder: &str) -> BTreeSet<String> {
     names.filter(|name| name.starts_with("rpc")).map(str::to_owned).collect()
 }
 
-/// The sources below a folder, without what stands in and after `#[cfg(test)]`.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+/// Every Rust file below a folder, with its text.
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -27,15 +27,34 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
-                let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-                let code = code.collect::<Vec<_>>().join("\n");
-                found.push((path.strip_prefix(root()).unwrap().to_owned(), code));
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
             }
         }
     }
     assert!(!found.is_empty(), "{folder} has no sources");
     found
+}
+
+/// What is shipped of a folder: no comments, no test modules, be they in place or in files.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    const TESTS_ONLY: &str = "#[cfg(test)]\n";
+    let files = files(folder);
+    let test_modules: BTreeSet<String> = files
+        .iter()
+        .flat_map(|(_, text)| text.split(TESTS_ONLY).skip(1))
+        .filter_map(|rest| rest.split_once("mod ")?.1.split_once(';'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .collect();
+    let is_shipped = |(path, _): &(PathBuf, String)| {
+        !path.with_extension("").iter().any(|part| test_modules.contains(part.to_str().unwrap()))
+    };
+    let shipped = files.into_iter().filter(is_shipped).map(|(path, text)| {
+        let code = text.split(&format!("{TESTS_ONLY}mod tests {{")).next().unwrap();
+        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        (path, code.collect::<Vec<_>>().join("\n"))
+    });
+    shipped.collect()
 }
 
 /// Fails when a file that is not below one of `allowed` contains `word`.
@@ -116,17 +135,8 @@ fn every_file_opens_with_a_sentence_on_itself() {
     for folder in
         CRATES.iter().chain(&["shared/macros/src", "tests/src", "tests/system", "examples"])
     {
-        let mut folders = vec![root().join(folder)];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "rs") {
-                    let text = std::fs::read_to_string(&path).unwrap();
-                    assert!(text.starts_with("//! "), "{} needs a //! sentence", path.display());
-                }
-            }
+        for (path, text) in files(folder) {
+            assert!(text.starts_with("//! "), "{} needs a //! sentence", path.display());
         }
     }
 }

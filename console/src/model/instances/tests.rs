@@ -1,3 +1,5 @@
+//! Which rows there are, in which order, and which one is selected.
+
 use super::*;
 use rpc_wire::instance::InstanceState;
 
