@@ -7,9 +7,11 @@ pub use kind::Kind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rpc_wire::call::Args;
+use rpc_wire::call::{Args, Message};
+use rpc_wire::exact;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::{Parameter, Signature};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tui_input::Input;
 
@@ -190,15 +192,14 @@ impl Form {
     /// Fills fields from pasted JSON: an object of arguments by name, an array by place, or a
     /// whole request. Whether it was understood.
     pub fn fill(&mut self, text: &str) -> bool {
-        let Ok(value) = serde_json::from_str::<Value>(text) else { return false };
-        let is_request = value.get("method_name").is_some();
-        let (by_place, by_name) = match &value {
-            Value::Object(request) if is_request => {
-                (request.get("method_args").cloned(), request.get("method_kwargs").cloned())
-            }
-            Value::Array(_) => (Some(value), None),
-            Value::Object(_) => (None, Some(value)),
-            _ => return false,
+        let value = |raw: &RawValue| exact::value(raw).ok();
+        let (by_place, by_name) = match Message::parse(text.trim().as_bytes()) {
+            Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
+            _ => match serde_json::from_str::<Value>(text) {
+                Ok(list @ Value::Array(_)) => (Some(list), None),
+                Ok(names @ Value::Object(_)) => (None, Some(names)),
+                _ => return false,
+            },
         };
         let mut any = false;
         for (at, field) in self.fields.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::mark;
 use crate::message::Hit;
-use crate::model::instances::{Column, Gone, Probe, Row, State};
+use crate::model::instances::{Column, Probe, Row, State};
 use crate::text;
 use crate::view::screen::Screen;
 
@@ -127,10 +127,7 @@ impl Columns {
         let state = row.state(now, live);
         let (glyph, style) = mark(screen, state);
         let quiet = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
-        let word = match row.gone {
-            Some((_, Gone::Unregistered)) => "left",
-            _ => row.word(now, live),
-        };
+        let word = row.word(now, live);
         let age = row.age(now).map_or_else(
             || "-".to_owned(),
             |age| {
