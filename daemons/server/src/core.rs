@@ -39,7 +39,7 @@ impl Core {
     ) -> Self {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
-        let listing = signature::to_classic(methods.signatures()).to_string().into_bytes();
+        let listing = signature::to_classic(methods.signatures()).into_bytes();
         let version = env!("CARGO_PKG_VERSION");
         let openrpc = signature::to_openrpc("rpcd", version, methods.signatures());
         Self {

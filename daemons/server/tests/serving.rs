@@ -125,7 +125,7 @@ async fn a_server_lists_its_methods_in_the_classic_form() {
     let reply = server.exchange(r#"{"method_name":"all_your_methods","x":1}"#).await;
     assert_eq!(
         reply,
-        "{\"res\":[{\"method_args\":[\"a\"],\"method_kwargs\":{\"b\":1},\"method_name\":\"m\"}]}\n"
+        "{\"res\":[{\"method_name\":\"m\",\"method_args\":[\"a\"],\"method_kwargs\":{\"b\":1}}]}\n"
     );
 }
 

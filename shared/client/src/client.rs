@@ -244,11 +244,11 @@ fn request(method: &str, args: impl IntoArgs) -> Result<Request, CallError> {
 
 fn read_methods(
     response: &Response,
-    read: impl FnOnce(&Value) -> Result<Vec<Signature>, NotAMethodList>,
+    read: impl FnOnce(&str) -> Result<Vec<Signature>, NotAMethodList>,
 ) -> Result<Vec<Signature>, CallError> {
     let bad = |reason: String| CallError::BadReply { peer: response.peer.clone(), reason };
-    let value = exact::value(&response.value).map_err(|inexact| bad(inexact.to_string()))?;
-    read(&value).map_err(|error| bad(error.to_string()))
+    exact::check(&response.value).map_err(|inexact| bad(inexact.to_string()))?;
+    read(response.value.get()).map_err(|error| bad(error.to_string()))
 }
 
 fn registry_options(options: &ClientOptions) -> RegistryOptions {

@@ -1,8 +1,11 @@
 //! What discovery lists: a method's name, parameters, types, defaults and docs, in the classic
 //! form every server has and as an OpenRPC document.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// What a caller needs to know of a method.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -52,43 +55,37 @@ impl Parameter {
 #[error("the peer's method list cannot be read: {0}")]
 pub struct NotAMethodList(pub String);
 
-/// The answer to `all_your_methods`.
-pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> Value {
-    let entry = |signature: &Signature| {
-        let required = signature.parameters.iter().filter(|p| p.is_required()).map(|p| &p.name);
-        let optional: Map<String, Value> = signature
-            .parameters
-            .iter()
-            .filter_map(|p| Some((p.name.clone(), p.default.clone()?)))
-            .collect();
-        json!({
-            "method_name": signature.name,
-            "method_args": required.collect::<Vec<_>>(),
-            "method_kwargs": optional,
+/// The answer to `all_your_methods` as JSON text: keys and parameters in the older system's order.
+pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
+    let entries: Vec<ClassicEntry> = signatures
+        .into_iter()
+        .map(|signature| {
+            let (required, optional): (Vec<_>, Vec<_>) =
+                signature.parameters.iter().partition(|parameter| parameter.is_required());
+            let default = |p: &Parameter| (p.name.clone(), p.default.clone().unwrap_or_default());
+            ClassicEntry {
+                method_name: signature.name.clone(),
+                method_args: required.into_iter().map(|parameter| parameter.name.clone()).collect(),
+                method_kwargs: Ordered(optional.into_iter().map(default).collect()),
+            }
         })
-    };
-    signatures.into_iter().map(entry).collect()
+        .collect();
+    // Strings and values in memory always serialise.
+    serde_json::to_string(&entries).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// Reads the answer to `all_your_methods`. Types are unknown, so every schema is `true`.
 ///
 /// # Errors
 /// It is not a list of methods.
-pub fn from_classic(list: &Value) -> Result<Vec<Signature>, NotAMethodList> {
-    #[derive(Deserialize)]
-    struct Entry {
-        method_name: String,
-        #[serde(default)]
-        method_args: Vec<String>,
-        #[serde(default)]
-        method_kwargs: Map<String, Value>,
-    }
-    let entries = Vec::<Entry>::deserialize(list).map_err(|e| NotAMethodList(e.to_string()))?;
-    let signature = |entry: Entry| {
+pub fn from_classic(list: &str) -> Result<Vec<Signature>, NotAMethodList> {
+    let entries: Vec<ClassicEntry> =
+        serde_json::from_str(list).map_err(|error| NotAMethodList(error.to_string()))?;
+    let signature = |entry: ClassicEntry| {
         let anything = || Value::Bool(true);
         let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
-        let optional =
-            entry.method_kwargs.into_iter().map(|(n, d)| Parameter::optional(n, anything(), d));
+        let optional = entry.method_kwargs.0.into_iter();
+        let optional = optional.map(|(n, d)| Parameter::optional(n, anything(), d));
         Signature {
             name: entry.method_name,
             parameters: required.chain(optional).collect(),
@@ -96,6 +93,47 @@ pub fn from_classic(list: &Value) -> Result<Vec<Signature>, NotAMethodList> {
         }
     };
     Ok(entries.into_iter().map(signature).collect())
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClassicEntry {
+    method_name: String,
+    #[serde(default)]
+    method_args: Vec<String>,
+    #[serde(default)]
+    method_kwargs: Ordered,
+}
+
+/// A JSON object whose order counts: that of optional parameters is their place in a call.
+#[derive(Default)]
+struct Ordered(Vec<(String, Value)>);
+
+impl Serialize for Ordered {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct OrderedVisitor;
+        impl<'de> Visitor<'de> for OrderedVisitor {
+            type Value = Ordered;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of names and defaults")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Ordered(entries))
+            }
+        }
+        input.deserialize_map(OrderedVisitor)
+    }
 }
 
 /// The OpenRPC document: the answer to `rpc.discover` and to `GET /openrpc.json`. A method that
@@ -147,7 +185,7 @@ pub fn to_openrpc<'a>(
 ///
 /// # Errors
 /// It has no list of methods, or an entry is not one.
-pub fn from_openrpc(document: &Value) -> Result<Vec<Signature>, NotAMethodList> {
+pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     #[derive(Deserialize)]
     struct Document {
         methods: Vec<Method>,
@@ -180,7 +218,8 @@ pub fn from_openrpc(document: &Value) -> Result<Vec<Signature>, NotAMethodList> 
     fn anything() -> Value {
         Value::Bool(true)
     }
-    let document = Document::deserialize(document).map_err(|e| NotAMethodList(e.to_string()))?;
+    let document: Document =
+        serde_json::from_str(document).map_err(|error| NotAMethodList(error.to_string()))?;
     let parameter = |param: Param| {
         let mut schema = param.schema;
         let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
@@ -223,15 +262,17 @@ mod tests {
     fn the_classic_list_is_that_of_the_older_system() {
         assert_eq!(
             to_classic([&add()]),
-            json!([{"method_name": "add", "method_args": ["a", "b"], "method_kwargs": {"c": 10}}])
+            r#"[{"method_name":"add","method_args":["a","b"],"method_kwargs":{"c":10}}]"#
         );
     }
 
     #[test]
-    fn names_and_defaults_survive_the_classic_form() {
-        let read = from_classic(&to_classic([&add()])).unwrap();
+    fn names_defaults_and_their_order_survive_the_classic_form() {
+        let mut method = add();
+        method.parameters.push(Parameter::optional("a2", json!(true), json!(null)));
+        let read = from_classic(&to_classic([&method])).unwrap();
         let names: Vec<_> = read[0].parameters.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(names, ["a", "b", "c", "a2"]);
         assert_eq!(read[0].parameters[2].default, Some(json!(10)));
     }
 
@@ -244,21 +285,22 @@ mod tests {
             ..Signature::default()
         };
         let document = to_openrpc("t", "1", [&add(), &ticks]);
-        assert_eq!(from_openrpc(&document).unwrap(), [add(), ticks]);
+        assert_eq!(from_openrpc(&document.to_string()).unwrap(), [add(), ticks]);
     }
 
     #[test]
     fn a_default_of_null_is_kept() {
         let mut optional = add();
         optional.parameters = vec![Parameter::optional("x", json!(true), Value::Null)];
-        assert_eq!(from_openrpc(&to_openrpc("t", "1", [&optional])).unwrap(), [optional]);
+        let document = to_openrpc("t", "1", [&optional]).to_string();
+        assert_eq!(from_openrpc(&document).unwrap(), [optional]);
     }
 
     #[test]
     fn anything_else_is_an_error() {
-        for other in [json!(null), json!([1]), json!({"methods": [{}]})] {
-            assert!(from_openrpc(&other).is_err());
-            assert!(from_classic(&json!({"a": other})).is_err());
+        for other in ["null", "[1]", r#"{"methods":[{}]}"#, "oops"] {
+            assert!(from_openrpc(other).is_err(), "{other}");
+            assert!(from_classic(other).is_err(), "{other}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::report::ErrorCount;
-use crate::CallError;
+use crate::{CallError, ErrorKind};
 
 /// Kinds told apart; a server may invent codes, the rest is counted together.
 const MOST_KINDS: usize = 32;
@@ -65,6 +65,10 @@ impl Errors {
 
 impl Kind {
     fn of(error: &CallError) -> Self {
+        // Server and client watch the same deadline: who sees it first is chance.
+        if error.kind() == ErrorKind::Timeout {
+            return Self::Local("timeout");
+        }
         Self::Local(match error {
             CallError::Remote(fault) => return Self::Remote(fault.code.number()),
             CallError::Timeout { .. } => "timeout",
@@ -131,6 +135,16 @@ mod tests {
         let rows: Vec<_> = counts.iter().map(|row| (row.kind.as_str(), row.count)).collect();
         assert_eq!(rows, [("remote -32601", 6), ("closed", 2)]);
         assert!(counts[0].example.chars().count() <= MOST_CHARS);
+    }
+
+    #[test]
+    fn time_is_out_whoever_says_so() {
+        let mut errors = Errors::default();
+        errors.count(&remote(-32000));
+        let (peer, after, phase) = (String::new(), std::time::Duration::ZERO, crate::Phase::Reply);
+        errors.count(&CallError::Timeout { peer, after, phase });
+        let counts = errors.counts();
+        assert_eq!((counts.len(), counts[0].kind.as_str(), counts[0].count), (1, "timeout", 2));
     }
 
     #[test]

@@ -99,12 +99,14 @@ impl Books {
         let tick = next_tick(Instant::now(), &self.times, self.run.plan.snapshots_per_second);
         loop {
             tokio::select! {
-                gone = threads.recv() => if gone.is_none() {
-                    return true;
-                },
+                // Threads that are stopped may be gone before it is seen here why.
+                biased;
                 () = self.run.stop.cancelled(), if self.stopped_at.is_none() => {
                     self.stopped_at = Some(Instant::now());
                 }
+                gone = threads.recv() => if gone.is_none() {
+                    return true;
+                },
                 () = sleep_until(tick) => return false,
             }
         }
@@ -147,19 +149,18 @@ impl Books {
     fn last(mut self) -> Progress {
         let now = Instant::now();
         self.collect(now);
-        let elapsed = match (self.run.plan.length, self.stopped_at) {
-            (Length::Calls(_), None) => self.sum.counts.last_done,
-            (_, stopped_at) => self.elapsed(stopped_at.unwrap_or(now)),
+        let until = self.stopped_at.unwrap_or(now);
+        let (complete, elapsed) = match self.run.plan.length {
+            Length::Calls(calls) if self.sum.counts.calls >= calls => {
+                (true, self.sum.counts.last_done)
+            }
+            Length::Calls(_) => (false, self.elapsed(until)),
+            Length::Time(_) => (self.times.end.is_none_or(|end| until >= end), self.elapsed(until)),
         };
         let mut report = Report::new(&self.run, &self.sum, &self.series, elapsed);
-        let complete = match self.times.end {
-            Some(end) => self.stopped_at.is_none_or(|stopped| stopped >= end),
-            None => self.stopped_at.is_none(),
-        };
         report.stopped = !complete;
         report.abandoned = self.in_flight() as u64;
         if let Some(behind) = &mut report.behind {
-            let until = self.stopped_at.unwrap_or(now);
             let never = self.shards.iter().map(|s| s.never_begun(&self.run, &self.times, until));
             behind.never_begun = never.sum();
         }
