@@ -127,7 +127,8 @@ fn a_signal_ends_it_and_what_was_measured_is_reported() {
     kill_process(Pid::from_raw(i32::try_from(bench.id()).unwrap()).unwrap(), Signal::INT).unwrap();
     let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
     assert_eq!(bench.wait().unwrap().code(), Some(0), "{report}");
-    assert!(number(&report, "/calls") >= 50.0 && report["stopped"] == true, "{report}");
+    // The first call is not measured, and the last one may be given up.
+    assert!(number(&report, "/calls") >= 45.0 && report["stopped"] == true, "{report}");
 }
 
 /// Waits until the server has done so many calls of `add`.
