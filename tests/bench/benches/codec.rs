@@ -14,7 +14,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use rpc_bench::exchange::Exchange;
 use rpc_bench::place;
-use rpc_bench::table::thousands;
+use rpc_bench::table::{thousands, unoptimised};
 use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameLimits, Framer};
@@ -87,6 +87,9 @@ fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let (classic, extended) = (Exchange::add_classic()?.request, Exchange::add_extended()?.request);
     let size = Size { group: "request", bytes: extended.len(), calls: 1 };
     let mut group = group(criterion, sizes, size)?;
+    for bytes in [&classic, &extended] {
+        is_one_call(bytes)?;
+    }
     copy(&mut group, &extended);
     group.bench_function("frame", |bencher| bencher.iter(|| frames(black_box(&extended), READ)));
     group.bench_function("frame, byte by byte", |bencher| {
@@ -113,6 +116,7 @@ fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
 /// A call with a string of 1 MB.
 fn large(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let bytes = Exchange::echo_classic(&"x".repeat(LARGE))?.request;
+    is_one_call(&bytes)?;
     let size = Size { group: "request, 1 MB", bytes: bytes.len(), calls: 1 };
     let mut group = group(criterion, sizes, size)?;
     copy(&mut group, &bytes);
@@ -131,6 +135,9 @@ fn large(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
 
 fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let bytes = b"{\"id\":7,\"res\":13}\n";
+    if !matches!(Reply::parse(bytes), Ok(Reply::Done { id: Some(7), outcome: Ok(_) })) {
+        return Err("an answer is not understood".into());
+    }
     let mut group =
         group(criterion, sizes, Size { group: "answer", bytes: bytes.len(), calls: 1 })?;
     copy(&mut group, bytes);
@@ -203,6 +210,13 @@ fn frames(bytes: &[u8], piece: usize) -> usize {
     found
 }
 
+/// What is measured must work.
+fn is_one_call(bytes: &[u8]) -> Result<(), Any> {
+    let framed = [1, READ, bytes.len()].map(|piece| frames(bytes, piece));
+    let parsed = matches!(Message::parse(bytes), Ok(Message::Call(_)));
+    if framed == [1; 3] && parsed { Ok(()) } else { Err("a call is not understood".into()) }
+}
+
 fn echo() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -254,6 +268,9 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
         // Only tested or listed, or a filter that fits nothing.
         return Ok(());
     }
+    if let Some(warning) = unoptimised() {
+        println!("\n{warning}");
+    }
     println!("\n| | ns per call | × limit | GB/s |\n|---|---:|---:|---:|");
     for row in &rows {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
@@ -272,7 +289,9 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
     let file = place::results()?.join("codec.json");
     let machine = rpc_bench::procfs::machine();
     let date = humantime::format_rfc3339_seconds(began).to_string();
-    let json = json!({"date": date, "machine": machine, "rows": rows});
+    let json = json!({
+        "date": date, "machine": machine, "optimised": unoptimised().is_none(), "rows": rows,
+    });
     std::fs::write(&file, serde_json::to_string_pretty(&json)?)?;
     println!("\nwritten to {}", file.display());
     Ok(())

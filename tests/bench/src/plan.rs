@@ -39,9 +39,10 @@ pub struct Options {
     /// Rounds; every round runs every row once, the table shows medians
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
-    /// The measuring window of a row, at most 0.8s where every call opens a connection
-    #[arg(long, default_value = "2s", value_parser = seconds)]
-    pub measure: Duration,
+    /// The measuring window of a row, at most 0.8s where every call opens a connection [default:
+    /// 2s for rpc, 1s for registry]
+    #[arg(long, value_parser = seconds)]
+    pub measure: Option<Duration>,
     /// Load before the window opens
     #[arg(long, default_value = "0.5s", value_parser = seconds)]
     pub warm_up: Duration,

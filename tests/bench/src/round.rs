@@ -47,19 +47,27 @@ pub enum Row {
 pub struct Bench {
     /// How to measure.
     pub options: Options,
+    window: Duration,
     placement: Placement,
     rpcd: PathBuf,
     own: PathBuf,
     open_files: u64,
 }
 
-/// Measures `scenarios`, prints the table and writes it as JSON. Answers whether all succeeded.
+/// Measures `scenarios`, prints the table and writes it as JSON; a row's window is `usual_window`
+/// long unless something else was typed. Answers whether all succeeded.
 ///
 /// # Errors
 /// Nothing could be measured at all.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
-pub fn run(group: &str, scenarios: &[Scenario], options: Options) -> anyhow::Result<bool> {
+pub fn run(
+    group: &str,
+    scenarios: &[Scenario],
+    usual_window: Duration,
+    options: Options,
+) -> anyhow::Result<bool> {
     let bench = Bench {
+        window: options.measure.unwrap_or(usual_window),
         placement: options.pin.placement()?,
         rpcd: place::rpcd()?,
         own: std::env::current_exe()?,
@@ -69,7 +77,7 @@ pub fn run(group: &str, scenarios: &[Scenario], options: Options) -> anyhow::Res
     let options = &bench.options;
     let pin = serde_json::to_value(options.pin)?;
     let pin = pin.as_str().unwrap_or_default();
-    let mut table = Table::new(Head::new(group, pin, options, &bench.rpcd));
+    let mut table = Table::new(Head::new(group, pin, options, bench.window, &bench.rpcd));
     let began = Instant::now();
     for number in 1..=options.runs {
         for scenario in scenarios.iter().filter(|one| options.wants_scenario(&one.key)) {
@@ -191,8 +199,7 @@ impl Bench {
 
     /// The window of a run against `server`.
     pub fn window(&self, server: &Server) -> Window {
-        let Options { warm_up, measure, .. } = self.options;
-        Window { server: server.pid(), warm_up, length: measure }
+        Window { server: server.pid(), warm_up: self.options.warm_up, length: self.window }
     }
 
     /// The window of a run that leaves a port in TIME_WAIT with every call: short, and not before

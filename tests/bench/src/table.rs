@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub struct Head {
     runs: u32,
     measure_ms: u128,
     warm_up_ms: u128,
+    optimised: bool,
     rpcd: String,
     /// When that file was made.
     rpcd_built: String,
@@ -32,7 +33,7 @@ pub struct Head {
 
 impl Head {
     /// Of a measurement that begins now.
-    pub fn new(group: &str, pin: &str, options: &Options, rpcd: &Path) -> Self {
+    pub fn new(group: &str, pin: &str, options: &Options, window: Duration, rpcd: &Path) -> Self {
         let built = std::fs::metadata(rpcd).and_then(|data| data.modified());
         let time = |time| humantime::format_rfc3339_seconds(time).to_string();
         Self {
@@ -41,8 +42,9 @@ impl Head {
             machine: procfs::machine(),
             pin: pin.to_owned(),
             runs: options.runs,
-            measure_ms: options.measure.as_millis(),
+            measure_ms: window.as_millis(),
             warm_up_ms: options.warm_up.as_millis(),
+            optimised: unoptimised().is_none(),
             rpcd: rpcd.display().to_string(),
             rpcd_built: built.map_or_else(|_| "unknown".to_owned(), time),
         }
@@ -180,6 +182,9 @@ impl Table {
              {measure_ms} ms; in brackets the median of the ratios to the first row in the same \
              round.\n{rpcd}, built {rpcd_built}.\n"
         );
+        if let Some(warning) = unoptimised() {
+            let _ = writeln!(text, "\n{warning}");
+        }
         for scenario in &self.scenarios {
             scenario.write(&mut text);
         }
@@ -296,6 +301,11 @@ impl Runs {
     }
 }
 
+/// What to say of figures of a development build.
+pub fn unoptimised() -> Option<&'static str> {
+    cfg!(debug_assertions).then_some("**Not optimised: these figures mean nothing.**")
+}
+
 /// The middle value, or the mean of the two middle ones; `None` of nothing.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -320,8 +330,6 @@ pub fn thousands(value: f64, decimals: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::pin::Pin;
 
@@ -330,12 +338,13 @@ mod tests {
             only: Vec::new(),
             pin: Pin::Free,
             runs: 3,
-            measure: Duration::from_secs(2),
+            measure: None,
             warm_up: Duration::from_millis(500),
             idle: 1,
             json: None,
         };
-        let head = Head::new("rpc", "free", &options, Path::new("/nowhere/rpcd"));
+        let head =
+            Head::new("rpc", "free", &options, Duration::from_secs(2), Path::new("/nowhere"));
         let scenario = Scenario {
             key: "A".to_owned(),
             title: "one".to_owned(),

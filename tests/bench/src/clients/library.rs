@@ -41,9 +41,10 @@ where
 {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let limit = window.warm_up + window.length + 3 * PATIENCE;
-    let load = timeout(limit, load(shape, window, connect));
-    // The timeout's own timer must be made inside the runtime.
-    let load = async { load.await.context("the load does not end")? };
+    // A timeout can be made inside the runtime only.
+    let load = async move {
+        timeout(limit, load(shape, window, connect)).await.context("the load does not end")?
+    };
     LocalSet::new().block_on(&runtime, load)
 }
 
