@@ -1,4 +1,4 @@
-//! What is measured: [`calls`] and what surrounds them, the [`registry`] and its [`watchers`].
+//! What is measured: [`calls`] and what surrounds them, the [`mod@registry`] and its [`watchers`].
 
 pub mod calls;
 pub mod idle;

@@ -164,11 +164,6 @@ impl Table {
         self.scenario(scenario).failures.push(error.to_owned());
     }
 
-    /// Whether no scenario was begun.
-    pub fn is_empty(&self) -> bool {
-        self.scenarios.is_empty()
-    }
-
     /// Whether any round of any scenario failed.
     pub fn has_failures(&self) -> bool {
         self.scenarios.iter().any(|scenario| !scenario.failures.is_empty())
