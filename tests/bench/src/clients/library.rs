@@ -84,8 +84,13 @@ where
             }
         });
     }
+    // Callers share connections: none is closed before all have come to an end.
+    let mut done = Vec::new();
     while let Some(caller) = tasks.join_next().await {
-        caller??.close().await;
+        done.push(caller??);
+    }
+    for caller in done {
+        caller.close().await;
     }
     Rc::into_inner(meter).context("a caller is still there")?.into_inner().finish()
 }
