@@ -10,8 +10,8 @@ use std::time::Duration;
 use rpc_wire::call::{Args, Message};
 use rpc_wire::exact;
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::json::Json;
 use rpc_wire::signature::{Parameter, Signature};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tui_input::Input;
 
@@ -192,7 +192,7 @@ impl Form {
     /// Fills fields from pasted JSON: an object of arguments by name, an array by place, or a
     /// whole request. Whether it was understood.
     pub fn fill(&mut self, text: &str) -> bool {
-        let value = |raw: &RawValue| exact::value(raw).ok();
+        let value = |json: Json<'_>| exact::value(json).ok();
         let (by_place, by_name) = match Message::parse(text.trim().as_bytes()) {
             Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
             _ => match serde_json::from_str::<Value>(text) {

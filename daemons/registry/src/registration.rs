@@ -86,7 +86,7 @@ fn port(fields: &Fields<'_>) -> Result<u16, Refusal> {
 
 fn parameters(fields: &Fields<'_>, max_bytes: usize) -> Result<Map<String, Value>, Refusal> {
     let Some(raw) = fields.get("parameters") else { return Ok(Map::new()) };
-    exact::check(raw).map_err(|error| bad("parameters", error.to_string()))?;
+    exact::check(*raw).map_err(|error| bad("parameters", error.to_string()))?;
     let parameters: Option<Map<String, Value>> = typed("parameters", raw, "an object")?;
     let parameters = parameters.unwrap_or_default();
     let size = to_json(&parameters)?.len();

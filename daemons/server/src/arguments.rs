@@ -1,21 +1,20 @@
 //! Fits positional and keyword values to declared parameters, and says in Python's words why not.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use rpc_wire::exact;
 use rpc_wire::fault::Fault;
-use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use rpc_wire::json::Json;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// The arguments of a call as they came.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Arguments<'a> {
     /// A JSON array, or anything else a stranger sent.
-    pub(crate) positional: Option<&'a RawValue>,
+    pub(crate) positional: Option<Json<'a>>,
     /// A JSON object, or anything else a stranger sent.
-    pub(crate) keyword: Option<&'a RawValue>,
+    pub(crate) keyword: Option<Json<'a>>,
 }
 
 /// The declared parameters of a method: names and defaults, required ones first.
@@ -48,24 +47,34 @@ impl Parameters {
     pub(crate) fn bind<'a, const N: usize>(
         &'a self,
         given: Arguments<'a>,
-    ) -> Result<[&'a RawValue; N], Fault> {
-        let mut slots: [Option<&'a RawValue>; N] = [None; N];
+    ) -> Result<[Json<'a>; N], Fault> {
+        let mut slots: [Option<Json<'a>>; N] = [None; N];
         let mut positional = 0;
         if let Some(list) = given.positional {
-            positional = self.take_positional(list, &mut slots)?;
+            for value in list.elements().ok_or_else(Fault::positional_is_no_list)? {
+                if let Some(slot) = slots.get_mut(positional) {
+                    *slot = Some(value);
+                }
+                positional += 1;
+            }
         }
-        if let Some(object) = given.keyword
-            && object.get() != "{}"
-        {
-            self.take_keywords(object, positional, &mut slots)?;
+        if let Some(object) = given.keyword {
+            for (name, value) in object.entries().ok_or_else(Fault::keyword_is_no_object)? {
+                let name = name.as_string().unwrap_or(Cow::Borrowed(name.text()));
+                match self.names.iter().position(|known| *known == name) {
+                    None => return Err(self.unexpected(&name)),
+                    Some(index) if index < positional => return Err(self.multiple(&name)),
+                    Some(index) => slots[index] = Some(value),
+                }
+            }
         }
         if positional > N {
             return Err(self.too_many(positional));
         }
-        let mut bound = [RawValue::NULL; N];
+        let mut bound = [Json::NULL; N];
         for (index, slot) in slots.into_iter().enumerate() {
-            let value = slot.or(self.defaults.get(index).and_then(Option::as_deref));
-            bound[index] = match value {
+            let default = || self.defaults.get(index).and_then(Option::as_ref).map(Json::from);
+            bound[index] = match slot.or_else(default) {
                 Some(value) => value,
                 None => return Err(self.missing(&slots)),
             };
@@ -80,39 +89,14 @@ impl Parameters {
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         index: usize,
-        value: &RawValue,
+        value: Json<'_>,
     ) -> Result<T, Fault> {
         let wrong = |why: &str| {
             let name = self.names.get(index).map_or("?", String::as_str);
             Fault::bad_arguments(format!("{}() argument '{name}': {why}", self.method))
         };
         exact::check(value).map_err(|inexact| wrong(&inexact.to_string()))?;
-        serde_json::from_str(value.get()).map_err(|error| wrong(&explain(&error)))
-    }
-
-    /// Fills the first slots; answers how many values were given.
-    fn take_positional<'a, const N: usize>(
-        &self,
-        list: &'a RawValue,
-        slots: &mut [Option<&'a RawValue>; N],
-    ) -> Result<usize, Fault> {
-        let mut input = serde_json::Deserializer::from_str(list.get());
-        Positional(slots)
-            .deserialize(&mut input)
-            .map_err(|_| Fault::bad_arguments("method_args must be a list"))
-    }
-
-    fn take_keywords<'a, const N: usize>(
-        &self,
-        object: &'a RawValue,
-        positional: usize,
-        slots: &mut [Option<&'a RawValue>; N],
-    ) -> Result<(), Fault> {
-        let mut input = serde_json::Deserializer::from_str(object.get());
-        let seed = Keywords { parameters: self, positional, slots };
-        seed.deserialize(&mut input)
-            .map_err(|_| Fault::bad_arguments("method_kwargs must be an object"))?
-            .map_or(Ok(()), Err)
+        value.read().map_err(|error| wrong(&explain(&error)))
     }
 
     fn required(&self) -> usize {
@@ -131,7 +115,7 @@ impl Parameters {
         ))
     }
 
-    fn missing(&self, slots: &[Option<&RawValue>]) -> Fault {
+    fn missing(&self, slots: &[Option<Json<'_>>]) -> Fault {
         let missing: Vec<String> =
             std::iter::zip(&self.names, std::iter::zip(slots, &self.defaults))
                 .filter(|(_, (slot, default))| slot.is_none() && default.is_none())
@@ -162,81 +146,6 @@ impl Parameters {
         Fault::bad_arguments(format!("{method}() got multiple values for argument '{keyword}'"))
     }
 }
-
-/// Fills slots from a JSON array.
-struct Positional<'s, 'a, const N: usize>(&'s mut [Option<&'a RawValue>; N]);
-
-impl<'a, const N: usize> DeserializeSeed<'a> for Positional<'_, 'a, N> {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'a>>(self, input: D) -> Result<usize, D::Error> {
-        input.deserialize_seq(self)
-    }
-}
-
-impl<'a, const N: usize> Visitor<'a> for Positional<'_, 'a, N> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<usize, A::Error> {
-        let mut given = 0;
-        while let Some(value) = list.next_element::<&'a RawValue>()? {
-            if let Some(slot) = self.0.get_mut(given) {
-                *slot = Some(value);
-            }
-            given += 1;
-        }
-        Ok(given)
-    }
-}
-
-/// Fills slots from a JSON object; the fault, if any, is the first one Python would raise.
-struct Keywords<'s, 'a, const N: usize> {
-    parameters: &'s Parameters,
-    positional: usize,
-    slots: &'s mut [Option<&'a RawValue>; N],
-}
-
-impl<'a, const N: usize> DeserializeSeed<'a> for Keywords<'_, 'a, N> {
-    type Value = Option<Fault>;
-
-    fn deserialize<D: Deserializer<'a>>(self, input: D) -> Result<Self::Value, D::Error> {
-        input.deserialize_map(self)
-    }
-}
-
-impl<'a, const N: usize> Visitor<'a> for Keywords<'_, 'a, N> {
-    type Value = Option<Fault>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let mut fault = None;
-        while let Some(Keyword(name)) = object.next_key::<Keyword<'a>>()? {
-            let value = object.next_value::<&'a RawValue>()?;
-            if fault.is_some() {
-                continue;
-            }
-            match self.parameters.names.iter().position(|known| *known == name) {
-                None => fault = Some(self.parameters.unexpected(&name)),
-                Some(index) if index < self.positional => {
-                    fault = Some(self.parameters.multiple(&name));
-                }
-                Some(index) => self.slots[index] = Some(value),
-            }
-        }
-        Ok(fault)
-    }
-}
-
-/// A key, borrowed where it has no escapes (serde's own `Cow` always copies).
-#[derive(Deserialize)]
-struct Keyword<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// serde's text without positions, which mean nothing to the caller, and not longer than a line.
 fn explain(error: &serde_json::Error) -> String {
@@ -270,9 +179,9 @@ mod tests {
 
     fn check<const N: usize>(parameters: &Parameters, args: &str, kwargs: &str, expected: &str) {
         let (args, kwargs) = (raw(args), raw(kwargs));
-        let given = Arguments { positional: Some(&args), keyword: Some(&kwargs) };
+        let given = Arguments { positional: Some((&args).into()), keyword: Some((&kwargs).into()) };
         let answer = match parameters.bind::<N>(given) {
-            Ok(bound) => bound.map(RawValue::get).join(" "),
+            Ok(bound) => bound.map(Json::text).join(" "),
             Err(fault) => fault.classic_text(),
         };
         assert_eq!(answer, expected);
@@ -313,11 +222,11 @@ mod tests {
     #[test]
     fn a_value_of_another_type_names_its_parameter() {
         let square = parameters("square", &[("number", None)]);
-        let fault = square.read::<f64>(0, &raw(r#""two""#)).unwrap_err();
+        let fault = square.read::<f64>(0, (&raw(r#""two""#)).into()).unwrap_err();
         assert_eq!(
             fault.classic_text(),
             "Argument error: square() argument 'number': invalid type: string \"two\", expected f64"
         );
-        assert!(square.read::<f64>(0, &raw("123456789012345678901234567890")).is_err());
+        assert!(square.read::<f64>(0, (&raw("123456789012345678901234567890")).into()).is_err());
     }
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
+use rpc_wire::call::Message;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
@@ -129,11 +130,12 @@ impl Session {
 
     /// Hands every whole message to the dispatcher.
     fn take_frames(&mut self) {
+        self.dispatcher.start_clock(Instant::now());
         while !self.closing && self.dispatcher.accepts() && self.unwritten_is_low() {
-            match self.framer.next(&self.input) {
-                Ok(Some(frame)) => {
+            match Message::next(&mut self.framer, &self.input) {
+                Ok(Some((message, frame))) => {
                     self.heard_something = true;
-                    let fatal = self.dispatcher.handle(&self.input[frame], Instant::now());
+                    let fatal = self.dispatcher.handle(message, frame);
                     if let Err(fault) = fatal {
                         self.close_with(fault);
                     }

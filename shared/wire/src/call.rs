@@ -4,6 +4,7 @@
 //! answer; both borrow from the frame. [`request`] and [`reply`] append to a buffer.
 
 mod args;
+mod canonical;
 mod message;
 pub mod reply;
 pub mod request;

@@ -1,7 +1,8 @@
 //! JSON values without rounded integers: what cannot be held exactly is an error.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
+
+use crate::json::{Json, end_of_string};
 
 /// A number that a [`Value`] cannot hold as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,15 +12,19 @@ pub struct Inexact(
     pub String,
 );
 
+/// So many digits, even with a sign among them, always fit.
+const ALWAYS_EXACT: usize = 18;
+
 /// The value, or the first number in it that would have been rounded.
 ///
 /// # Errors
 /// An integer beyond the i64 and u64 ranges, or a float beyond f64's.
-pub fn value(raw: &RawValue) -> Result<Value, Inexact> {
-    check(raw)?;
-    serde_json::from_str(raw.get()).map_err(|_| {
+pub fn value<'a>(json: impl Into<Json<'a>>) -> Result<Value, Inexact> {
+    let json = json.into();
+    check(json)?;
+    json.read().map_err(|_| {
         // The text is JSON, so this is a float out of range, a lone surrogate or deep nesting.
-        Inexact(shorten(raw.get()))
+        Inexact(shorten(json.text()))
     })
 }
 
@@ -27,15 +32,19 @@ pub fn value(raw: &RawValue) -> Result<Value, Inexact> {
 ///
 /// # Errors
 /// Names the first that is not.
-pub fn check(raw: &RawValue) -> Result<(), Inexact> {
-    let bytes = raw.get().as_bytes();
+pub fn check<'a>(json: impl Into<Json<'a>>) -> Result<(), Inexact> {
+    let text = json.into().text();
+    if text.len() <= ALWAYS_EXACT {
+        return Ok(());
+    }
+    let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => at = end_of_string(bytes, at),
             b'-' | b'0'..=b'9' => {
                 let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
-                let number = &raw.get()[at..at + length];
+                let number = &text[at..at + length];
                 if !is_exact(number) {
                     return Err(Inexact(shorten(number)));
                 }
@@ -52,23 +61,10 @@ fn is_of_number(byte: u8) -> bool {
 }
 
 fn is_exact(number: &str) -> bool {
-    // 18 digits and a sign always fit.
-    number.len() <= 18
+    number.len() <= ALWAYS_EXACT
         || number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
         || number.parse::<i64>().is_ok()
         || number.parse::<u64>().is_ok()
-}
-
-/// The position after the string that begins at `start`.
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(offset) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-        if bytes[at + offset] == b'"' {
-            return at + offset + 1;
-        }
-        at += offset + 2;
-    }
-    bytes.len()
 }
 
 fn shorten(number: &str) -> String {
@@ -84,7 +80,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Value, Inexact> {
-        value(serde_json::from_str(text).unwrap())
+        value(serde_json::from_str::<&serde_json::value::RawValue>(text).unwrap())
     }
 
     #[test]

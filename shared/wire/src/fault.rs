@@ -108,6 +108,16 @@ impl Fault {
         Self::new(Code::BadArguments, message)
     }
 
+    /// What should be positional arguments is no JSON array.
+    pub fn positional_is_no_list() -> Self {
+        Self::bad_arguments("method_args must be a list")
+    }
+
+    /// What should be keyword arguments is no JSON object.
+    pub fn keyword_is_no_object() -> Self {
+        Self::bad_arguments("method_kwargs must be an object")
+    }
+
     /// The method failed.
     pub fn method_failed(message: impl Into<String>) -> Self {
         Self::new(Code::MethodFailed, message)

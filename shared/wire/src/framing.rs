@@ -75,33 +75,72 @@ impl Framer {
     /// # Errors
     /// The bytes cannot be a message; every later call would say the same.
     pub fn next(&mut self, buffer: &[u8]) -> Result<Option<Range<usize>>, FrameError> {
-        while let Some(&byte) = buffer.get(self.position) {
-            if self.string != StringState::Outside {
-                if !self.skip_string(buffer) {
-                    break;
-                }
-                continue;
-            }
-            match byte {
-                b'"' if self.depth > 0 => self.string = StringState::Inside,
-                b'{' => self.open(0)?,
-                b'[' => self.open(1)?,
-                b'}' => self.close(0)?,
-                b']' => self.close(1)?,
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                _ if self.depth > 0 && may_stand_outside_strings(byte) => {}
-                _ => return Err(FrameError::NotJson),
-            }
-            self.position += 1;
-            if self.depth == 0 && matches!(byte, b'}' | b']') {
-                self.check_size()?;
-                return Ok(Some(self.start..self.position));
-            }
-        }
-        if self.is_inside() {
+        // A copy of the position, so that the compiler may keep it in a register.
+        let mut at = self.position;
+        let found = self.scan(buffer, &mut at);
+        self.position = at;
+        let whole = found?;
+        if whole || self.is_inside() {
             self.check_size()?;
         }
-        Ok(None)
+        Ok(whole.then_some(self.start..at))
+    }
+
+    /// Goes on to the end of the message under way, or of the buffer: whether it is whole.
+    #[inline]
+    fn scan(&mut self, buffer: &[u8], position: &mut usize) -> Result<bool, FrameError> {
+        let mut at = *position;
+        while let Some(&byte) = buffer.get(at) {
+            if self.string != StringState::Outside {
+                at = self.skip_string(buffer, at);
+                continue;
+            }
+            *position = at;
+            let closed = match byte {
+                b'"' if self.depth > 0 => {
+                    self.string = StringState::Inside;
+                    false
+                }
+                b'{' => self.open(0, at)?,
+                b'[' => self.open(1, at)?,
+                b'}' => self.close(0)?,
+                b']' => self.close(1)?,
+                _ if MAY_STAND_OUTSIDE_STRINGS[usize::from(byte)]
+                    && (self.depth > 0 || byte.is_ascii_whitespace()) =>
+                {
+                    false
+                }
+                _ => return Err(FrameError::NotJson),
+            };
+            at += 1;
+            if closed {
+                *position = at;
+                return Ok(true);
+            }
+        }
+        *position = at;
+        Ok(false)
+    }
+
+    /// Where the next message begins, if none is under way and the buffer goes that far.
+    pub(crate) fn at_boundary(&mut self, buffer: &[u8]) -> Option<usize> {
+        if self.is_inside() {
+            return None;
+        }
+        while buffer.get(self.position).is_some_and(u8::is_ascii_whitespace) {
+            self.position += 1;
+        }
+        (self.position < buffer.len()).then_some(self.position)
+    }
+
+    /// Takes a whole message of one inner level of brackets as read, unless it is over a limit.
+    pub(crate) fn skip(&mut self, message: Range<usize>) -> bool {
+        const DEPTH: u32 = 2;
+        if message.len() > self.limits.max_bytes || self.limits.max_depth < DEPTH {
+            return false;
+        }
+        self.position = message.end;
+        true
     }
 
     /// Whether a message has begun and not ended.
@@ -123,47 +162,45 @@ impl Framer {
         self.start = self.start.saturating_sub(count);
     }
 
-    /// Skips to the end of the string; `false` when the buffer ends first.
-    fn skip_string(&mut self, buffer: &[u8]) -> bool {
+    /// The position after what there is of the string.
+    fn skip_string(&mut self, buffer: &[u8], mut at: usize) -> usize {
         if self.string == StringState::AfterBackslash {
-            self.position += 1;
+            at += 1;
             self.string = StringState::Inside;
         }
-        let rest = buffer.get(self.position..).unwrap_or_default();
+        let rest = buffer.get(at..).unwrap_or_default();
         match memchr::memchr2(b'"', b'\\', rest) {
-            None => {
-                self.position = buffer.len();
-                false
-            }
+            None => buffer.len(),
             Some(offset) => {
                 let quote = rest[offset] == b'"';
-                self.position += offset + 1;
                 self.string =
                     if quote { StringState::Outside } else { StringState::AfterBackslash };
-                true
+                at + offset + 1
             }
         }
     }
 
-    fn open(&mut self, bracket: u128) -> Result<(), FrameError> {
+    /// Answers that the message goes on.
+    fn open(&mut self, bracket: u128, at: usize) -> Result<bool, FrameError> {
         if self.depth == 0 {
-            self.start = self.position;
+            self.start = at;
         }
         if self.depth == self.limits.max_depth {
             return Err(FrameError::TooDeep(self.limits.max_depth));
         }
         self.depth += 1;
         self.brackets = self.brackets << 1 | bracket;
-        Ok(())
+        Ok(false)
     }
 
-    fn close(&mut self, bracket: u128) -> Result<(), FrameError> {
+    /// Answers whether the message is whole.
+    fn close(&mut self, bracket: u128) -> Result<bool, FrameError> {
         if self.depth == 0 || self.brackets & 1 != bracket {
             return Err(FrameError::NotJson);
         }
         self.depth -= 1;
         self.brackets >>= 1;
-        Ok(())
+        Ok(self.depth == 0)
     }
 
     fn check_size(&self) -> Result<(), FrameError> {
@@ -174,12 +211,18 @@ impl Framer {
     }
 }
 
-/// Punctuation, numbers, `true`, `false`, `null`, and the `NaN` and `Infinity` that older Python
-/// servers answer (which the parser then refuses, with a clear error).
-fn may_stand_outside_strings(byte: u8) -> bool {
-    matches!(byte, b',' | b':' | b'0'..=b'9' | b'-' | b'+' | b'.' | b'E')
-        || b"truefalsnNaInfinity".contains(&byte)
-}
+/// White space, punctuation, numbers, `true`, `false`, `null`, and the `NaN` and `Infinity` that
+/// older Python servers answer (which the parser then refuses, with a clear error).
+const MAY_STAND_OUTSIDE_STRINGS: [bool; 256] = {
+    let allowed = b" \t\r\n,:0123456789-+.EtruefalsnNaInfinity";
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < allowed.len() {
+        table[allowed[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 //! - [`framing`]: where one JSON value ends in a growing buffer.
 //! - [`call`]: a frame becomes a message; calls, replies and control messages become bytes.
 //! - [`fault`]: why a call failed: codes, retryability, and the texts older clients read.
+//! - [`json`]: one value as text, taken apart without another parse.
 //! - [`exact`]: JSON values without rounded integers.
 //! - [`signature`]: what discovery lists, in the classic form and as an OpenRPC document.
 //! - [`instance`]: what a registry knows about a server.
@@ -18,6 +19,7 @@ pub mod exact;
 pub mod fault;
 pub mod framing;
 pub mod instance;
+pub mod json;
 pub mod paths;
 pub mod report;
 pub mod signature;

@@ -146,7 +146,7 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
             out.clear();
-            reply::begin_result(&mut out, Some(black_box(&id)));
+            reply::begin_result(&mut out, Some(black_box((&id).into())));
             out.extend_from_slice(b"13");
             reply::end_result(&mut out);
             black_box(out.len())
@@ -156,7 +156,7 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     group.bench_function("write, failure", |bencher| {
         bencher.iter(|| {
             out.clear();
-            reply::fault(&mut out, Some(&id), black_box(&fault));
+            reply::fault(&mut out, Some((&id).into()), black_box(&fault));
             black_box(out.len())
         });
     });

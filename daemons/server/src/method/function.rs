@@ -1,6 +1,7 @@
 //! Functions of several arguments and the types they take, seen as one.
 
 use rpc_wire::fault::Fault;
+use rpc_wire::json::Json;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub trait Types<const N: usize>: Sized + Send + 'static {
     fn schemas() -> [Value; N];
 
     #[doc(hidden)]
-    fn read(parameters: &Parameters, values: [&RawValue; N]) -> Result<Self, Fault>;
+    fn read(parameters: &Parameters, values: [Json<'_>; N]) -> Result<Self, Fault>;
 
     #[doc(hidden)]
     fn check_defaults(
@@ -66,7 +67,7 @@ macro_rules! functions {
             }
 
             #[allow(unused_variables, reason = "a method without parameters reads nothing")]
-            fn read(parameters: &Parameters, values: [&RawValue; $count]) -> Result<Self, Fault> {
+            fn read(parameters: &Parameters, values: [Json<'_>; $count]) -> Result<Self, Fault> {
                 let [$($value),*] = values;
                 Ok(($(parameters.read::<$type>($index, $value)?,)*))
             }
@@ -77,7 +78,7 @@ macro_rules! functions {
                 defaults: &[Option<Box<RawValue>>],
             ) -> Result<(), Fault> {
                 $(if let Some(Some(default)) = defaults.get($index) {
-                    parameters.read::<$type>($index, default)?;
+                    parameters.read::<$type>($index, default.into())?;
                 })*
                 Ok(())
             }

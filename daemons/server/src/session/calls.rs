@@ -8,6 +8,7 @@ use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 
@@ -26,7 +27,7 @@ pub(crate) struct Calls {
 pub(crate) struct Ticket {
     serial: u64,
     /// `None` for a classic call.
-    pub(crate) id: Option<Box<RawValue>>,
+    id: Option<Box<RawValue>>,
     /// The method's position.
     pub(crate) method: usize,
     pub(crate) started: Instant,
@@ -162,8 +163,8 @@ impl Calls {
     }
 
     /// Stops every call with this id; each then answers that it was cancelled.
-    pub(crate) fn cancel(&self, id: &RawValue) {
-        self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.get()));
+    pub(crate) fn cancel(&self, id: Json<'_>) {
+        self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.text()));
     }
 
     pub(crate) fn cancel_extended(&self) {
@@ -197,8 +198,14 @@ impl Calls {
 }
 
 impl Ticket {
-    pub(crate) fn new(id: Option<&RawValue>, method: usize, started: Instant) -> Self {
-        let id = id.map(ToOwned::to_owned);
+    /// The id to answer under.
+    pub(crate) fn id(&self) -> Option<Json<'_>> {
+        self.id.as_deref().map(Json::from)
+    }
+
+    pub(crate) fn new(id: Option<Json<'_>>, method: usize, started: Instant) -> Self {
+        // An id is valid JSON already.
+        let id = id.and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
         Self { serial: 0, id, method, started, oneway: false, is_stream: false }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::call::{Call, Message, Meta, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
-use serde_json::value::RawValue;
+use rpc_wire::json::Json;
 
 use super::calls::{Calls, Permit, Step, Ticket, deadline_exceeded, panicked};
 use crate::arguments::Arguments;
@@ -36,6 +36,9 @@ pub(crate) struct Dispatcher {
     draining: bool,
     /// Answered when everything before it is.
     last_word: Option<Fault>,
+    /// When the messages at hand were read, or the last synchronous call among them was done: the
+    /// clock is read once per call.
+    clock: Instant,
 }
 
 /// A classic message in its turn.
@@ -56,15 +59,26 @@ impl Dispatcher {
             is_extended: false,
             draining: false,
             last_word: None,
+            clock: Instant::now(),
         }
     }
 
-    /// Takes one frame, as it was received.
+    /// Says what time it is, before messages are handled.
+    pub(crate) fn start_clock(&mut self, now: Instant) {
+        self.clock = now;
+    }
+
+    /// Takes one message and the frame it came in, as it was received.
     ///
     /// # Errors
     /// It is not JSON: nothing after it can be trusted.
-    pub(crate) fn handle(&mut self, frame: &[u8], received: Instant) -> Result<(), Fault> {
-        match Message::parse(frame) {
+    pub(crate) fn handle(
+        &mut self,
+        message: Result<Message<'_>, Rejected<'_>>,
+        frame: &[u8],
+    ) -> Result<(), Fault> {
+        let received = self.clock;
+        match message {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
@@ -92,7 +106,7 @@ impl Dispatcher {
         match self.calls.next().await {
             None => return false,
             Some(Step::Item(ticket, item, dropped, rest)) => {
-                if let Some(id) = &ticket.id {
+                if let Some(id) = ticket.id() {
                     reply::item(&mut self.output, id, &item, dropped);
                 }
                 self.calls.resume(ticket, rest);
@@ -100,7 +114,7 @@ impl Dispatcher {
             }
             Some(Step::End(ticket)) => {
                 self.count(&ticket, false);
-                if let Some(id) = &ticket.id {
+                if let Some(id) = ticket.id() {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
@@ -158,7 +172,7 @@ impl Dispatcher {
     pub(crate) fn abandon_all(&mut self) {
         let fault = Fault::method_failed("the server ended before the call was done");
         for id in self.calls.abandon() {
-            reply::fault(&mut self.output, id.as_deref(), &fault);
+            reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
         }
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, None, &fault);
@@ -204,7 +218,7 @@ impl Dispatcher {
         if !matches!(method.body(), Body::Sync(_)) {
             return self.start(call, position, method, given, received);
         }
-        self.answer_now(call, position, method, given, received);
+        self.answer_now(call, position, method, given);
         Ok(())
     }
 
@@ -215,7 +229,6 @@ impl Dispatcher {
         position: usize,
         method: &Method,
         given: Arguments<'_>,
-        received: Instant,
     ) {
         let Body::Sync(body) = method.body() else { return };
         let start = self.output.len();
@@ -243,7 +256,8 @@ impl Dispatcher {
             self.output.truncate(start);
         }
         let size = self.output.len() - start;
-        self.note(position, received.elapsed(), failed, (call.id.is_none()).then_some(size));
+        let began = std::mem::replace(&mut self.clock, Instant::now());
+        self.note(position, self.clock - began, failed, (call.id.is_none()).then_some(size));
     }
 
     /// Starts a method that takes its time.
@@ -333,7 +347,7 @@ impl Dispatcher {
 
     fn settle(&mut self, ticket: &Ticket, outcome: Result<Vec<u8>, Fault>) {
         self.count(ticket, outcome.is_err());
-        let id = ticket.id.as_deref();
+        let id = ticket.id();
         let start = self.output.len();
         match outcome {
             _ if ticket.oneway => {}
@@ -401,13 +415,13 @@ impl Dispatcher {
         received + left
     }
 
-    fn write_result(&mut self, id: Option<&RawValue>, result: &[u8]) {
+    fn write_result(&mut self, id: Option<Json<'_>>, result: &[u8]) {
         reply::begin_result(&mut self.output, id);
         self.output.extend_from_slice(result);
         reply::end_result(&mut self.output);
     }
 
-    fn write_single_item(&mut self, id: Option<&RawValue>, item: &[u8]) {
+    fn write_single_item(&mut self, id: Option<Json<'_>>, item: &[u8]) {
         if let Some(id) = id {
             reply::item(&mut self.output, id, item, 0);
             reply::end_of_stream(&mut self.output, id);

@@ -7,7 +7,10 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::canonical;
 use crate::fault::{Code, Fault};
+use crate::framing::{FrameError, Framer};
+use crate::json::Json;
 
 /// A message from a client, borrowed from its frame.
 #[derive(Debug)]
@@ -15,20 +18,20 @@ pub enum Message<'a> {
     /// A call, extended when it has an id, else classic.
     Call(Call<'a>),
     /// Stop every call in flight with this id. No reply of its own.
-    Cancel(&'a RawValue),
+    Cancel(Json<'a>),
 }
 
 /// A call. Absent or `null` arguments are `None`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Call<'a> {
     /// A string or an integer, to be echoed as it came; `None` makes the call classic.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Json<'a>>,
     /// The method's name.
     pub method: Cow<'a, str>,
     /// `method_args`, of any type yet.
-    pub args: Option<&'a RawValue>,
+    pub args: Option<Json<'a>>,
     /// `method_kwargs`, of any type yet.
-    pub kwargs: Option<&'a RawValue>,
+    pub kwargs: Option<Json<'a>>,
     /// Whether both argument keys were present: an older server knows no service without them.
     pub has_arguments: bool,
     /// The envelope of an extended call; empty for a classic one.
@@ -57,7 +60,7 @@ pub struct Meta<'a> {
 #[derive(Debug)]
 pub struct Rejected<'a> {
     /// The id to answer under, where the frame had a usable one.
-    pub id: Option<&'a RawValue>,
+    pub id: Option<Json<'a>>,
     /// What to answer.
     pub fault: Fault,
     /// The bytes are not JSON: answer, then close.
@@ -65,6 +68,28 @@ pub struct Rejected<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The next message of a buffer that grows at its end, and its bytes; `None` when more are
+    /// needed. `framer` keeps the place, see [`Framer`].
+    ///
+    /// # Errors
+    /// The bytes cannot be a message.
+    #[expect(clippy::type_complexity, reason = "a message or why not, and its bytes, if any yet")]
+    pub fn next(
+        framer: &mut Framer,
+        buffer: &'a [u8],
+    ) -> Result<Option<(Result<Self, Rejected<'a>>, &'a [u8])>, FrameError> {
+        if let Some(start) = framer.at_boundary(buffer)
+            && let Some((call, length)) = buffer.get(start..).and_then(canonical::read)
+            && framer.skip(start..start + length)
+        {
+            let frame = buffer.get(start..start + length).unwrap_or_default();
+            return Ok(Some((Ok(Self::Call(call)), frame)));
+        }
+        let Some(range) = framer.next(buffer)? else { return Ok(None) };
+        let frame = buffer.get(range).unwrap_or_default();
+        Ok(Some((Self::parse(frame), frame)))
+    }
+
     /// Reads one frame (as a [`Framer`](crate::framing::Framer) finds them).
     ///
     /// # Errors
@@ -88,17 +113,17 @@ impl<'a> Message<'a> {
 #[derive(Default)]
 struct Keys<'a> {
     json_rpc: bool,
-    cancel: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method_name: Option<&'a RawValue>,
-    method_args: Option<&'a RawValue>,
-    method_kwargs: Option<&'a RawValue>,
-    meta: Option<&'a RawValue>,
+    cancel: Option<Json<'a>>,
+    id: Option<Json<'a>>,
+    method_name: Option<Json<'a>>,
+    method_args: Option<Json<'a>>,
+    method_kwargs: Option<Json<'a>>,
+    meta: Option<Json<'a>>,
 }
 
 impl<'a> Keys<'a> {
     fn sort(self) -> Result<Message<'a>, Rejected<'a>> {
-        let id = self.id.filter(|id| is_id(id));
+        let id = self.id.filter(|id| is_id(*id));
         let wrong_shape =
             |what: &str| Rejected { id, fault: Fault::new(Code::Malformed, what), fatal: false };
         if self.json_rpc {
@@ -112,12 +137,14 @@ impl<'a> Keys<'a> {
             };
         }
         let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
-        let method = text(method).ok_or_else(|| wrong_shape("method_name must be a string"))?;
-        let meta = match self.meta.filter(|meta| id.is_some() && !is_null(meta)) {
-            Some(meta) if !meta.get().starts_with('{') => {
+        let method =
+            method.as_string().ok_or_else(|| wrong_shape("method_name must be a string"))?;
+        let meta = match self.meta.filter(|meta| id.is_some() && !meta.is_null()) {
+            Some(meta) if !meta.text().starts_with('{') => {
                 return Err(wrong_shape("meta must be an object"));
             }
-            Some(meta) => serde_json::from_str(meta.get())
+            Some(meta) => meta
+                .read()
                 .map_err(|error| wrong_shape(&format!("meta is wrong: {}", describe(&error))))?,
             None => Meta::default(),
         };
@@ -125,8 +152,8 @@ impl<'a> Keys<'a> {
             id,
             method,
             has_arguments: self.method_args.is_some() && self.method_kwargs.is_some(),
-            args: self.method_args.filter(|args| !is_null(args)),
-            kwargs: self.method_kwargs.filter(|kwargs| !is_null(kwargs)),
+            args: self.method_args.filter(|args| !args.is_null()),
+            kwargs: self.method_kwargs.filter(|kwargs| !kwargs.is_null()),
             meta,
         }))
     }
@@ -146,12 +173,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
                 let mut keys = Keys::default();
                 while let Some(key) = map.next_key::<Key>()? {
                     match key {
-                        Key::Id => keys.id = Some(map.next_value()?),
-                        Key::MethodName => keys.method_name = Some(map.next_value()?),
-                        Key::MethodArgs => keys.method_args = Some(map.next_value()?),
-                        Key::MethodKwargs => keys.method_kwargs = Some(map.next_value()?),
-                        Key::Meta => keys.meta = Some(map.next_value()?),
-                        Key::Cancel => keys.cancel = Some(map.next_value()?),
+                        Key::Id => keys.id = Some(value(&mut map)?),
+                        Key::MethodName => keys.method_name = Some(value(&mut map)?),
+                        Key::MethodArgs => keys.method_args = Some(value(&mut map)?),
+                        Key::MethodKwargs => keys.method_kwargs = Some(value(&mut map)?),
+                        Key::Meta => keys.meta = Some(value(&mut map)?),
+                        Key::Cancel => keys.cancel = Some(value(&mut map)?),
                         Key::Jsonrpc => {
                             map.next_value::<IgnoredAny>()?;
                             keys.json_rpc = true;
@@ -168,6 +195,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
     }
 }
 
+fn value<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Json<'de>, A::Error> {
+    map.next_value::<&'de RawValue>().map(Json::from)
+}
+
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
 enum Key {
@@ -182,7 +213,7 @@ enum Key {
     Other,
 }
 
-fn json_rpc(id: Option<&RawValue>) -> Rejected<'_> {
+fn json_rpc(id: Option<Json<'_>>) -> Rejected<'_> {
     Rejected {
         id,
         fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not spoken here yet; send method_name"),
@@ -191,25 +222,11 @@ fn json_rpc(id: Option<&RawValue>) -> Rejected<'_> {
 }
 
 /// A string or an integer.
-fn is_id(raw: &RawValue) -> bool {
-    let text = raw.get();
+fn is_id(json: Json<'_>) -> bool {
+    let text = json.text();
     text.starts_with('"')
         || (text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
             && !text.contains(['.', 'e', 'E']))
-}
-
-fn is_null(raw: &RawValue) -> bool {
-    raw.get() == "null"
-}
-
-/// The string a raw value holds, borrowed where it has no escapes.
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
 }
 
 /// serde's text without its line number: a frame is one line to its sender.
@@ -234,7 +251,7 @@ mod tests {
 
     fn rejected(frame: &str) -> (Option<&str>, i64, bool) {
         let rejected = Message::parse(frame.as_bytes()).unwrap_err();
-        (rejected.id.map(RawValue::get), rejected.fault.code.number(), rejected.fatal)
+        (rejected.id.map(Json::text), rejected.fault.code.number(), rejected.fatal)
     }
 
     #[test]
@@ -242,13 +259,13 @@ mod tests {
         let frame = r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#;
         let call = call(frame);
         assert!(call.id.is_none() && call.has_arguments);
-        assert_eq!((call.method.as_ref(), call.args.unwrap().get()), ("add", "[1, 2]"));
+        assert_eq!((call.method.as_ref(), call.args.unwrap().text()), ("add", "[1, 2]"));
     }
 
     #[test]
     fn an_id_that_is_a_string_or_an_integer_makes_it_extended() {
         for id in ["7", "-1", r#""x""#, "123456789012345678901234567890"] {
-            assert_eq!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.unwrap().get(), id);
+            assert_eq!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.unwrap().text(), id);
         }
         for id in ["null", "1.5", "1e3", "{}", "true"] {
             assert!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.is_none(), "{id}");
@@ -260,14 +277,14 @@ mod tests {
         let frame =
             r#"{"x":{"id":1},"method_kwargs":null,"id":1,"m\u0065thod_name":"a\"b","id":2}"#;
         let call = call(frame);
-        assert_eq!((call.id.unwrap().get(), call.method.as_ref()), ("2", "a\"b"));
+        assert_eq!((call.id.unwrap().text(), call.method.as_ref()), ("2", "a\"b"));
         assert!(call.kwargs.is_none() && !call.has_arguments);
     }
 
     #[test]
     fn a_cancel_comes_before_an_id_and_json_rpc_before_both() {
         let cancel = Message::parse(br#"{"id":1,"cancel":"x"}"#);
-        assert!(matches!(cancel, Ok(Message::Cancel(id)) if id.get() == "\"x\""));
+        assert!(matches!(cancel, Ok(Message::Cancel(id)) if id.text() == "\"x\""));
         assert_eq!(rejected(r#"{"jsonrpc":"2.0","id":1,"cancel":2}"#), (Some("1"), -32600, false));
         assert_eq!(rejected(r#"[{"id":1}]"#), (None, -32600, false));
     }

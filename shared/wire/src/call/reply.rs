@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use super::request::string;
 use crate::exact::{self, Inexact};
 use crate::fault::{Fault, WireError};
+use crate::json::Json;
 
 /// Appends what comes before a result; the result's JSON and [`end_result`] follow.
 /// Without an id the reply is classic.
-pub fn begin_result(out: &mut Vec<u8>, id: Option<&RawValue>) {
+pub fn begin_result(out: &mut Vec<u8>, id: Option<Json<'_>>) {
     begin(out, id);
     out.extend_from_slice(b"\"res\":");
 }
@@ -21,7 +22,7 @@ pub fn end_result(out: &mut Vec<u8>) {
 }
 
 /// Appends a failure: with an id `res` and `error`, without one the classic text alone.
-pub fn fault(out: &mut Vec<u8>, id: Option<&RawValue>, fault: &Fault) {
+pub fn fault(out: &mut Vec<u8>, id: Option<Json<'_>>, fault: &Fault) {
     begin_result(out, id);
     string(out, &fault.classic_text());
     if id.is_some() {
@@ -32,7 +33,7 @@ pub fn fault(out: &mut Vec<u8>, id: Option<&RawValue>, fault: &Fault) {
 }
 
 /// Appends one item of a stream; `dropped` counts the items lost before it.
-pub fn item(out: &mut Vec<u8>, id: &RawValue, item: &[u8], dropped: u64) {
+pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
     begin(out, Some(id));
     out.extend_from_slice(b"\"item\":");
     out.extend_from_slice(item);
@@ -44,7 +45,7 @@ pub fn item(out: &mut Vec<u8>, id: &RawValue, item: &[u8], dropped: u64) {
 }
 
 /// Appends the end of a stream.
-pub fn end_of_stream(out: &mut Vec<u8>, id: &RawValue) {
+pub fn end_of_stream(out: &mut Vec<u8>, id: Json<'_>) {
     begin(out, Some(id));
     out.extend_from_slice(b"\"end\":true}\n");
 }
@@ -54,11 +55,11 @@ pub fn draining(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"draining\":true}\n");
 }
 
-fn begin(out: &mut Vec<u8>, id: Option<&RawValue>) {
+fn begin(out: &mut Vec<u8>, id: Option<Json<'_>>) {
     out.push(b'{');
     if let Some(id) = id {
         out.extend_from_slice(b"\"id\":");
-        out.extend_from_slice(id.get().as_bytes());
+        out.extend_from_slice(id.text().as_bytes());
         out.push(b',');
     }
 }
@@ -197,9 +198,7 @@ mod tests {
     use super::*;
     use crate::fault::Code;
 
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.to_owned()).unwrap()
-    }
+    const ID: Json<'static> = Json::validated("7");
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -209,11 +208,10 @@ mod tests {
 
     #[test]
     fn a_failure_reads_as_the_older_client_expects_and_has_more_for_others() {
-        let id = raw("7");
         let it = Fault::method_not_found("x");
         assert_eq!(written(|out| fault(out, None, &it)), "{\"res\":\"No service found for: x\"}\n");
         assert_eq!(
-            written(|out| fault(out, Some(&id), &it)),
+            written(|out| fault(out, Some(ID), &it)),
             "{\"id\":7,\"res\":\"No service found for: x\",\"error\":{\"code\":-32601,\
              \"message\":\"No service found for: x\",\"retryable\":false}}\n"
         );
@@ -221,16 +219,15 @@ mod tests {
 
     #[test]
     fn what_a_server_writes_a_client_reads() {
-        let id = raw("7");
-        let frame = written(|out| item(out, &id, b"[1]", 3));
+        let frame = written(|out| item(out, ID, b"[1]", 3));
         assert_eq!(frame, "{\"id\":7,\"item\":[1],\"dropped\":3}\n");
         let read = Reply::parse(frame.as_bytes()).unwrap();
         assert!(matches!(read, Reply::Item { id: 7, item, dropped: 3 } if item.get() == "[1]"));
-        let frame = written(|out| end_of_stream(out, &id));
+        let frame = written(|out| end_of_stream(out, ID));
         assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::End { id: 7 })));
         assert!(matches!(Reply::parse(&written(draining).into_bytes()), Ok(Reply::Draining)));
         let sent = Fault::new(Code::Overloaded, "busy");
-        let frame = written(|out| fault(out, Some(&id), &sent));
+        let frame = written(|out| fault(out, Some(ID), &sent));
         let Ok(Reply::Done { id: Some(7), outcome: Err(read) }) = Reply::parse(frame.as_bytes())
         else {
             panic!("{frame}");

@@ -1,0 +1,207 @@
+//! One JSON value as text: known to be valid, borrowed, and taken apart without another parse.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The text of one valid JSON value, without white space around it.
+///
+/// It comes from a parser of this crate, so taking it apart needs no second validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// `null`.
+    pub const NULL: Self = Self("null");
+
+    /// A part of a text that a parser of this crate has validated.
+    pub(crate) const fn validated(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub const fn text(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        self.0 == "null"
+    }
+
+    /// Reads it as any type.
+    ///
+    /// # Errors
+    /// It does not fit the type.
+    pub fn read<T: Deserialize<'a>>(self) -> serde_json::Result<T> {
+        serde_json::from_str(self.0)
+    }
+
+    /// The string it is, borrowed where it has no escapes; `None` when it is none, or one that no
+    /// Rust string can hold (half of a surrogate pair).
+    pub fn as_string(self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.contains('\\') {
+            serde_json::from_str(self.0).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inner))
+        }
+    }
+
+    /// The elements, if it is an array.
+    pub fn elements(self) -> Option<Elements<'a>> {
+        self.0.starts_with('[').then_some(Elements(Parts { text: self.0, at: 1 }))
+    }
+
+    /// The keys and values in their order, if it is an object. A key may come twice.
+    pub fn entries(self) -> Option<Entries<'a>> {
+        self.0.starts_with('{').then_some(Entries(Parts { text: self.0, at: 1 }))
+    }
+}
+
+impl<'a> From<&'a RawValue> for Json<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        Self(raw.get())
+    }
+}
+
+impl<'a> From<&'a Box<RawValue>> for Json<'a> {
+    fn from(raw: &'a Box<RawValue>) -> Self {
+        Self(raw.get())
+    }
+}
+
+/// The elements of an array.
+#[derive(Debug, Clone)]
+pub struct Elements<'a>(Parts<'a>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Json<'a>;
+
+    fn next(&mut self) -> Option<Json<'a>> {
+        self.0.next()
+    }
+}
+
+/// The entries of an object, keys as they were written (in quotes).
+#[derive(Debug, Clone)]
+pub struct Entries<'a>(Parts<'a>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Json<'a>, Json<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.0.next()?, self.0.next()?))
+    }
+}
+
+/// The values directly inside a container: commas and colons only separate.
+#[derive(Debug, Clone)]
+struct Parts<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn next(&mut self) -> Option<Json<'a>> {
+        let bytes = self.text.as_bytes();
+        let is_between = |byte: &u8| matches!(byte, b',' | b':') || byte.is_ascii_whitespace();
+        while bytes.get(self.at).is_some_and(is_between) {
+            self.at += 1;
+        }
+        let start = self.at;
+        self.at = end_of_value(bytes, start);
+        self.text.get(start..self.at).filter(|value| !value.is_empty()).map(Json)
+    }
+}
+
+/// The position after the value that begins at `start`; `start` itself at a closing bracket.
+fn end_of_value(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    let mut depth = 0_u32;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(bytes, at);
+                if depth == 0 {
+                    return at;
+                }
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' if depth == 0 => return at,
+            b']' | b'}' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The position after the string whose opening quote is at `start`.
+pub(crate) fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(offset) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        if bytes[at + offset] == b'"' {
+            return at + offset + 1;
+        }
+        at += offset + 2;
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            r#"[a-z"\\{}\[\],: é\n]{0,8}"#.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(r#"[a-z"\\:,]{0,4}"#, inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn taken_apart_and_read_piece_by_piece_it_is_the_same(value in any_value(), pretty: bool) {
+            let text = if pretty {
+                serde_json::to_string_pretty(&value).unwrap()
+            } else {
+                value.to_string()
+            };
+            let json = Json::from(serde_json::from_str::<&RawValue>(&text).unwrap());
+            let whole: Value = json.read().unwrap();
+            let pieces = match (json.elements(), json.entries()) {
+                (Some(elements), None) => elements.map(|e| e.read::<Value>().unwrap()).collect(),
+                (None, Some(entries)) => Value::Object(
+                    entries
+                        .map(|(key, value)| {
+                            (key.as_string().unwrap().into_owned(), value.read().unwrap())
+                        })
+                        .collect(),
+                ),
+                _ => json.read().unwrap(),
+            };
+            prop_assert_eq!(pieces, whole);
+        }
+    }
+}
