@@ -67,37 +67,20 @@ impl Cursor<'_> {
         self.expect(b'{')?;
         loop {
             self.spaces();
-            let key = self.string()?;
-            self.spaces();
-            self.expect(b':')?;
-            self.spaces();
-            let slot = match self.bytes.get(key.start + 1..key.end - 1)? {
-                b"method_name" => {
-                    let value = self.string()?;
-                    (&mut keys.method, value)
-                }
-                b"method_args" => {
-                    let value = self.container(b'[', b']')?;
-                    (&mut keys.args, value)
-                }
-                b"method_kwargs" => {
-                    let value = self.container(b'{', b'}')?;
-                    (&mut keys.kwargs, value)
-                }
-                b"id" => {
-                    let value = self.id()?;
-                    (&mut keys.id, value)
-                }
-                b"meta" if keys.deadline_ms.is_none() => {
-                    keys.deadline_ms = Some(self.deadline()?);
-                    if self.more()? {
-                        continue;
-                    }
-                    return Some(keys);
-                }
-                _ => return None,
+            let (slot, value) = if self.key(b"\"method_name\"")? {
+                (&mut keys.method, self.string()?)
+            } else if self.key(b"\"method_args\"")? {
+                (&mut keys.args, self.container(b'[', b']')?)
+            } else if self.key(b"\"method_kwargs\"")? {
+                (&mut keys.kwargs, self.container(b'{', b'}')?)
+            } else if self.key(b"\"id\"")? {
+                (&mut keys.id, self.id()?)
+            } else if keys.deadline_ms.is_none() && self.key(b"\"meta\"")? {
+                keys.deadline_ms = Some(self.deadline()?);
+                (&mut None, 0..0)
+            } else {
+                return None;
             };
-            let (slot, value) = slot;
             if slot.replace(value).is_some() {
                 return None;
             }
@@ -105,6 +88,18 @@ impl Cursor<'_> {
                 return Some(keys);
             }
         }
+    }
+
+    /// Whether this key and a colon come next, which are then passed.
+    fn key(&mut self, key: &[u8]) -> Option<bool> {
+        if !self.bytes.get(self.at..)?.starts_with(key) {
+            return Some(false);
+        }
+        self.at += key.len();
+        self.spaces();
+        self.expect(b':')?;
+        self.spaces();
+        Some(true)
     }
 
     /// Whether a comma or the closing brace follows.
@@ -123,13 +118,9 @@ impl Cursor<'_> {
     fn deadline(&mut self) -> Option<u64> {
         self.expect(b'{')?;
         self.spaces();
-        let key = self.string()?;
-        if self.bytes.get(key)? != b"\"deadline_ms\"" {
+        if !self.key(b"\"deadline_ms\"")? {
             return None;
         }
-        self.spaces();
-        self.expect(b':')?;
-        self.spaces();
         let digits = self.number()?;
         let mut value = 0_u64;
         // At most 18 digits, so that nothing overflows.
@@ -200,15 +191,11 @@ impl Cursor<'_> {
     fn string(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         self.expect(b'"')?;
-        loop {
-            let byte = self.peek()?;
-            self.at += 1;
-            match byte {
-                b'"' => return Some(start..self.at),
-                b'\\' | 0..=0x1f | 0x7f.. => return None,
-                _ => {}
-            }
-        }
+        let rest = self.bytes.get(self.at..)?;
+        let length = rest.iter().position(|byte| !PLAIN[usize::from(*byte)])?;
+        self.at += length;
+        self.expect(b'"')?;
+        Some(start..self.at)
     }
 
     /// A number without an exponent.
@@ -257,6 +244,17 @@ impl Cursor<'_> {
         self.bytes.get(self.at).copied()
     }
 }
+
+/// What may stand in a string as it is: ASCII but controls, quotes and backslashes.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        table[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
