@@ -141,7 +141,9 @@ async fn log_lines_are_streamed_recent_ones_first_and_losses_told() {
 async fn a_registry_in_the_span_of_a_daemon_streams_what_happens_to_instances() {
     let log = LogOptions { terminal: false, ..Default::default() };
     let (logging, dispatch) = Logging::build(&log).unwrap();
-    let _logs_here = tracing::dispatcher::set_default(&dispatch);
+    // For all threads: while there is one dispatcher only, tracing asks the thread that meets an
+    // event first, and that of another test, which has none, would switch the event off for good.
+    tracing::dispatcher::set_global_default(dispatch).unwrap();
     let options = RegistryOptions {
         ttl: Duration::from_millis(200),
         check: Duration::from_millis(50),
