@@ -15,7 +15,7 @@ pub enum ServerError {
         problem: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; is another program using the port?")]
+    #[error("cannot listen on {address}: {cause}; {}", way_out(cause))]
     Bind {
         /// The address asked for.
         address: SocketAddr,
@@ -28,4 +28,13 @@ pub enum ServerError {
     /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls under way were answered.
     #[error("the server ended by itself: {0}")]
     Failed(String),
+}
+
+fn way_out(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that uses the port, or choose another",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023",
+        _ => "choose another address or port",
+    }
 }
