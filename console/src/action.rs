@@ -22,6 +22,7 @@ pub enum Action {
     ViewMethods,
     ViewHistory,
     ViewLogs,
+    ViewLoad,
     LastView,
     NextPane,
     PreviousPane,
@@ -69,6 +70,12 @@ pub enum Action {
     LevelUp,
     NextSource,
     Mark,
+    Bench,
+    StartLoad,
+    StopLoad,
+    LoadMode,
+    LoadTarget,
+    Compare,
     Accept,
     Close,
 }
@@ -92,6 +99,10 @@ pub enum Context {
     History,
     /// The log lines.
     Logs,
+    /// The plan of a load test.
+    LoadPlan,
+    /// What a load test measured.
+    LoadRun,
     /// A filter being typed.
     Filter,
     /// The help.
@@ -102,7 +113,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Instances,
         Self::Events,
         Self::Methods,
@@ -110,6 +121,8 @@ impl Context {
         Self::Response,
         Self::History,
         Self::Logs,
+        Self::LoadPlan,
+        Self::LoadRun,
         Self::Filter,
         Self::Palette,
         Self::Help,
@@ -126,6 +139,8 @@ impl Context {
             Pane::Response => Self::Response,
             Pane::History => Self::History,
             Pane::Logs => Self::Logs,
+            Pane::LoadPlan => Self::LoadPlan,
+            Pane::LoadRun => Self::LoadRun,
         }
     }
 
@@ -150,6 +165,8 @@ impl Context {
             Self::Response => "Response",
             Self::History => "History",
             Self::Logs => "Logs",
+            Self::LoadPlan => "Load: the plan",
+            Self::LoadRun => "Load: the results",
             Self::Filter => "While typing a filter",
             Self::Help => "Help",
             Self::Palette => "Palette",

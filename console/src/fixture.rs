@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rpc_client::load::{
+    Bar, Behind, ErrorCount, Latency, Mode, Phase, Point, Progress, Report, Share,
+};
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
 use rpc_wire::report::{Level, LogLine};
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::{Map, json};
 
 use crate::key::{Code, Key};
-use crate::message::{DemoNews, Effect, InstanceNews, Msg, Now, RegistryNews, Source, SourceState};
+use crate::message::{
+    DemoNews, Effect, InstanceNews, LoadNews, LoadRequest, Msg, Now, RegistryNews, Source,
+    SourceState,
+};
 use crate::model::calls::{Failure, Outcome, Phases};
 use crate::model::json::Document;
 use crate::model::{Demo, Model, View};
@@ -370,5 +377,123 @@ pub(crate) fn demo() -> (Model, Now) {
     let (mut model, now) = busy();
     model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
     feed(&mut model, Msg::Demo(DemoNews::Server(key(8089), true)), now);
+    (model, now)
+}
+
+/// What an open loop measured; `slower` makes another run of it.
+pub(crate) fn report(request: &LoadRequest, slower: u64) -> Report {
+    let us = |us: u64| Duration::from_micros(us * slower);
+    let rate = if slower > 1 { 80.0 } else { 99.5 };
+    let point = |at: u64| Point {
+        at: Duration::from_secs(at),
+        span: Duration::from_secs(1),
+        calls: 100,
+        failed: 0,
+        rate: rate - f64::from(u8::try_from(at % 4).unwrap()) * 7.0,
+        p50: us(420),
+        p99: us(1_900 + at * at * 300),
+    };
+    let share = |address: &str, calls, failed| Share {
+        address: address.to_owned(),
+        calls,
+        failed,
+        mean: us(460),
+    };
+    let bar = |(up_to, count)| Bar { up_to: us(up_to), count };
+    let bars = [310, 340, 380, 420, 470, 520, 590, 680, 790, 950, 1_200, 1_600, 2_300, 3_500];
+    let counts = [12, 90, 210, 260, 190, 96, 50, 30, 21, 13, 9, 6, 4, 2];
+    let open = matches!(request.mode, Mode::OpenLoop { .. });
+    Report {
+        method: request.method.clone(),
+        target: request.target.to_string(),
+        mode: request.mode,
+        connections: request.connections,
+        elapsed: Duration::from_secs(10),
+        stopped: false,
+        calls: 995,
+        failed: 21,
+        unreached: 0,
+        error_ratio: 21.0 / 995.0,
+        rate,
+        retries: 7,
+        abandoned: 0,
+        latency: Latency {
+            min: us(290),
+            mean: us(460),
+            stdev: us(220),
+            p50: us(420),
+            p75: us(470),
+            p90: us(590),
+            p95: us(790),
+            p99: us(1_900),
+            p99_9: us(3_300),
+            p99_99: us(3_480),
+            max: us(3_490),
+        },
+        histogram: bars.into_iter().zip(counts).map(bar).collect(),
+        errors: vec![
+            ErrorCount {
+                kind: "timeout".to_owned(),
+                count: 20,
+                example: "no reply from 127.0.0.1:8090 within 10 s\u{1b}[2J".to_owned(),
+            },
+            ErrorCount {
+                kind: "remote -32601".to_owned(),
+                count: 1,
+                example: "unknown method".to_owned(),
+            },
+        ],
+        instances: vec![share("127.0.0.1:8089", 510, 0), share("127.0.0.1:8090", 485, 21)],
+        series: (0..10).map(point).collect(),
+        behind: open.then_some(Behind { late: 12, furthest: us(250_000), never_begun: 0 }),
+    }
+}
+
+/// The plan of a load test of `add(1, 2)`.
+pub(crate) fn load_plan() -> (Model, Now) {
+    let (mut model, now) = form();
+    types(&mut model, "1", now);
+    press(&mut model, Key::plain(Code::Tab), now);
+    types(&mut model, "2", now);
+    press(&mut model, Key::ctrl('b'), now);
+    (model, now)
+}
+
+pub(crate) fn start_load(model: &mut Model, now: Now) -> LoadRequest {
+    match &press(model, Key::plain(Code::Enter), now)[..] {
+        [Effect::StartLoad(request)] => (**request).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn load_news(model: &mut Model, phase: Phase, report: Report, now: Now) {
+    let id = model.load.run.as_ref().unwrap().request.id;
+    let done = if phase.is_over() { 1.0 } else { report.elapsed.as_secs_f64() / 10.0 };
+    let progress = Progress { phase, done, in_flight: 3, report };
+    feed(model, Msg::Load(id, LoadNews::Progress(Arc::new(progress))), now);
+}
+
+/// It runs, and 4 of its 10 s are over.
+pub(crate) fn loading() -> (Model, Now) {
+    let (mut model, now) = load_plan();
+    let request = start_load(&mut model, now);
+    let mut part = report(&request, 1);
+    part.elapsed = Duration::from_secs(4);
+    part.series.truncate(4);
+    load_news(&mut model, Phase::Measuring, part, now);
+    (model, now)
+}
+
+/// Two runs, the second slower, side by side.
+pub(crate) fn compared() -> (Model, Now) {
+    let (mut model, now) = load_plan();
+    let request = start_load(&mut model, now);
+    load_news(&mut model, Phase::Done, report(&request, 1), now);
+    start_load(&mut model, now);
+    let slower = report(&request, 2);
+    load_news(&mut model, Phase::Done, slower, after(now, 10_000));
+    let now = after(now, 20_000);
+    press(&mut model, Key::char('c'), now);
+    feed(&mut model, Msg::Tick, now);
     (model, now)
 }

@@ -1,7 +1,10 @@
 //! What can happen, and what shall be done about it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rpc_client::Target;
+use rpc_client::load::{Length, Mode, Plan, Progress};
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;
@@ -9,6 +12,7 @@ use rpc_wire::signature::Signature;
 use crate::key::Key;
 use crate::model::Pane;
 use crate::model::calls::{CallId, Outcome};
+use crate::model::load::RunId;
 
 /// The two clocks, read once per turn of the loop and handed to everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Msg {
     Called(CallId, Box<Outcome>),
     /// A stream under way answered one more item.
     StreamItem(CallId, String, u64),
+    /// A load test speaks.
+    Load(RunId, LoadNews),
     /// The demo speaks.
     Demo(DemoNews),
     /// A copy or another background effect ended: tell the person.
@@ -72,6 +78,8 @@ pub enum Hit {
     Field(usize),
     /// A tab of the response.
     ResponseTab(crate::model::calls::Tab),
+    /// A knob of the plan of a load test.
+    Knob(usize),
 }
 
 /// News of the connection to the registry.
@@ -150,6 +158,10 @@ pub enum Effect {
     Call(Box<CallRequest>),
     /// Cancel a call under way.
     Cancel(CallId),
+    /// Begin a load test; one under way is stopped.
+    StartLoad(Box<LoadRequest>),
+    /// Stop the load test under way; what it measured is kept.
+    StopLoad,
     /// Put a text on the clipboard.
     Copy(String),
     /// Have the terminal report the mouse, or not.
@@ -190,4 +202,54 @@ pub struct CallRequest {
     pub timeout: Duration,
     /// A stream is wanted.
     pub stream: bool,
+}
+
+/// News of a load test.
+#[derive(Debug, Clone)]
+pub enum LoadNews {
+    /// How it is getting on.
+    Progress(Arc<Progress>),
+    /// It could not begin.
+    Failed(String),
+}
+
+/// A load test to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadRequest {
+    /// Under which the news come back.
+    pub id: RunId,
+    /// The method's name.
+    pub method: String,
+    /// The arguments, the same for every call.
+    pub args: rpc_wire::call::Args,
+    /// Whom to call.
+    pub target: Target,
+    /// How long each call may take.
+    pub timeout: Duration,
+    /// When calls begin.
+    pub mode: Mode,
+    /// Connections to each server.
+    pub connections: usize,
+    /// When it ends.
+    pub length: Length,
+    /// How long calls are made before they are measured.
+    pub warm_up: Duration,
+}
+
+impl LoadRequest {
+    /// The same in the words of the engine.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            method: self.method.clone(),
+            args: self.args.clone(),
+            on: None,
+            mode: self.mode,
+            connections: self.connections,
+            threads: None,
+            length: self.length,
+            warm_up: self.warm_up,
+            timeout: Some(self.timeout),
+            snapshots_per_second: 4,
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod form;
 pub mod instances;
 pub mod json;
 pub mod link;
+pub mod load;
 pub mod logs;
 pub mod methods;
 pub mod palette;
@@ -34,11 +35,14 @@ pub enum View {
     History,
     /// Log lines.
     Logs,
+    /// A load test of a call.
+    Load,
 }
 
 impl View {
     /// Every view, in the order of the tab bar.
-    pub const ALL: [Self; 4] = [Self::Instances, Self::Methods, Self::History, Self::Logs];
+    pub const ALL: [Self; 5] =
+        [Self::Instances, Self::Methods, Self::History, Self::Logs, Self::Load];
 
     /// Its name in the tab bar.
     pub fn title(self) -> &'static str {
@@ -47,6 +51,7 @@ impl View {
             Self::Methods => "Methods",
             Self::History => "History",
             Self::Logs => "Logs",
+            Self::Load => "Load",
         }
     }
 
@@ -57,6 +62,7 @@ impl View {
             Self::Methods => &[Pane::Methods, Pane::Form, Pane::Response],
             Self::History => &[Pane::History],
             Self::Logs => &[Pane::Logs],
+            Self::Load => &[Pane::LoadPlan, Pane::LoadRun],
         }
     }
 }
@@ -72,6 +78,8 @@ pub enum Pane {
     Response,
     History,
     Logs,
+    LoadPlan,
+    LoadRun,
 }
 
 /// What lies over the view.
@@ -129,7 +137,7 @@ pub struct Model {
     /// What filled it before.
     pub last_view: View,
     /// The pane with the focus, of each view.
-    focus: [Pane; 4],
+    focus: [Pane; 5],
     /// Whether the focused pane fills the screen.
     pub full_screen: bool,
     /// What lies over the view.
@@ -150,6 +158,8 @@ pub struct Model {
     pub calls: calls::Calls,
     /// Log lines.
     pub logs: logs::Logs,
+    /// Load tests.
+    pub load: load::Loads,
     /// The embedded demo, if this is one.
     pub demo: Option<Demo>,
     /// Live data held back.
@@ -169,7 +179,7 @@ impl Model {
             size: (80, 24),
             view: View::Instances,
             last_view: View::Instances,
-            focus: [Pane::Instances, Pane::Methods, Pane::History, Pane::Logs],
+            focus: [Pane::Instances, Pane::Methods, Pane::History, Pane::Logs, Pane::LoadPlan],
             full_screen: false,
             overlay: None,
             filtering: false,
@@ -180,6 +190,7 @@ impl Model {
             forms: form::Forms::default(),
             calls: calls::Calls::default(),
             logs: logs::Logs::default(),
+            load: load::Loads::default(),
             demo: None,
             held: None,
             toast: None,
@@ -228,7 +239,7 @@ impl Model {
             Pane::Methods => Some(&self.methods.filter),
             Pane::History => Some(&self.calls.filter),
             Pane::Logs => Some(&self.logs.filter),
-            Pane::Events | Pane::Form | Pane::Response => None,
+            Pane::Events | Pane::Form | Pane::Response | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 
@@ -239,7 +250,7 @@ impl Model {
             Pane::Methods => Some(&mut self.methods.filter),
             Pane::History => Some(&mut self.calls.filter),
             Pane::Logs => Some(&mut self.logs.filter),
-            Pane::Events | Pane::Form | Pane::Response => None,
+            Pane::Events | Pane::Form | Pane::Response | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! - `feed`: the registry's changes and log.
 //! - `attend`: what is done for each instance: discovery, probes, its log.
 //! - `calls`: a call is sent and its end reported.
+//! - `load`: a load test is made on threads of its own, and its progress told.
 //! - `clock`: both clocks, the wall's shifted to local time.
 //! - `signals`: what the system and other processes want.
 
@@ -11,6 +12,7 @@ mod batch;
 mod calls;
 mod clock;
 mod feed;
+mod load;
 mod signals;
 
 pub use clock::Clock;
@@ -310,6 +312,7 @@ struct Works {
     feeds: Vec<AbortHandle>,
     attended: HashMap<InstanceKey, (Client, AbortHandle)>,
     calls: HashMap<CallId, AbortHandle>,
+    load: Option<load::Runs>,
     demo: Option<mpsc::Sender<DemoCommand>>,
 }
 
@@ -320,6 +323,7 @@ impl Works {
             feeds: Vec::new(),
             attended: HashMap::new(),
             calls: HashMap::new(),
+            load: None,
             demo: None,
         }
     }
@@ -358,6 +362,14 @@ impl Works {
                 if let Some(task) = self.calls.remove(&id) {
                     task.abort();
                     self.report(Msg::Called(id, Box::new(calls::cancelled())));
+                }
+            }
+            Effect::StartLoad(request) => {
+                self.load = Some(load::start(*request, self.inbox.clone()));
+            }
+            Effect::StopLoad => {
+                if let Some(load) = &self.load {
+                    load.stop();
                 }
             }
             Effect::Demo(command) => {

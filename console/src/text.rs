@@ -87,6 +87,21 @@ pub fn pieces(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
+/// The text broken into lines of at most `cells` cells at its blanks, where it has some.
+pub fn lines(text: &str, cells: usize) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match out.last_mut() {
+            Some(last) if width(last) + 1 + width(word) <= cells => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => out.extend(pieces(word, cells)),
+        }
+    }
+    out
+}
+
 /// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds once above ten.
 pub fn age(age: Duration) -> String {
     let s = age.as_secs();
@@ -112,6 +127,61 @@ pub fn latency(latency: Duration) -> String {
         ..9.95 => format!("{ms:.1}ms"),
         ..999.5 => format!("{ms:.0}ms"),
         _ => format!("{:.2}s", ms / 1000.0),
+    }
+}
+
+/// A latency to three digits: `18.3µs`, `402µs`, `1.25ms`, `12.0s`.
+pub fn precise(latency: Duration) -> String {
+    let us = latency.as_secs_f64() * 1e6;
+    // What rounds to 1000 of a unit is 1 of the next.
+    let (value, unit) = match us {
+        ..999.5 => (us, "µs"),
+        ..999_500.0 => (us / 1e3, "ms"),
+        _ => (us / 1e6, "s"),
+    };
+    let digits = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}{unit}")
+}
+
+/// A count with its thousands apart: `1,234,567`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Something per second: `0.50`, `9.9`, `1,000`.
+pub fn rate(per_second: f64) -> String {
+    match per_second {
+        ..0.995 => format!("{per_second:.2}"),
+        ..9.95 => format!("{per_second:.1}"),
+        _ => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above 9")]
+            let whole = per_second.round() as u64;
+            grouped(whole)
+        }
+    }
+}
+
+/// A part of a whole: `0 %`, `0.012 %`, `12 %`.
+pub fn percent(ratio: f64) -> String {
+    let percent = ratio * 100.0;
+    if percent == 0.0 || percent >= 10.0 {
+        format!("{percent:.0} %")
+    } else if percent >= 0.1 {
+        format!("{percent:.1} %")
+    } else {
+        format!("{percent:.3} %")
     }
 }
 
@@ -169,6 +239,7 @@ mod tests {
         assert_eq!(left("漢", 4), "漢  ");
         assert_eq!(cut("abc", 0), "");
         assert_eq!(pieces("漢字ab", 3), ["漢", "字a", "b"]);
+        assert_eq!(lines("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
     }
 
     #[test]
@@ -182,6 +253,14 @@ mod tests {
             [ms(0), ms(4), ms(120), ms(1240)].map(latency),
             ["0.00ms", "4.0ms", "120ms", "1.24s"]
         );
+        let us = Duration::from_micros;
+        assert_eq!(
+            [us(18), us(402), us(1_250), us(999_600), us(12_000_000), us(0)].map(precise),
+            ["18.0µs", "402µs", "1.25ms", "1.00s", "12.0s", "0.00µs"]
+        );
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0.5, 9.9, 1_000.4].map(rate), ["0.50", "9.9", "1,000"]);
+        assert_eq!([0.0, 0.000_12, 0.012, 0.5].map(percent), ["0 %", "0.012 %", "1.2 %", "50 %"]);
         assert_eq!([58, 1_300, 3_500_000].map(bytes), ["58 B", "1.3 KiB", "3.3 MiB"]);
         assert_eq!(hour_minute_second(50_529_000), "14:02:09");
     }

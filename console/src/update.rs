@@ -3,6 +3,7 @@
 mod act;
 mod copy;
 mod feeds;
+mod load;
 mod press;
 mod send;
 
@@ -56,6 +57,7 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Instance(key, news) => feeds::instance(model, key, news),
         Msg::Called(id, outcome) => send::called(model, id, *outcome, now),
         Msg::StreamItem(id, item, dropped) => model.calls.item(id, item, dropped),
+        Msg::Load(id, news) => load::news(model, id, news, now),
         Msg::Demo(news) => feeds::demo(model, news, now),
         Msg::Notice(text) => model.say(text, now),
     }

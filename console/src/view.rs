@@ -8,6 +8,7 @@ mod help;
 mod hints;
 mod history;
 mod instances;
+mod load;
 mod logs;
 mod methods;
 mod palette;
@@ -103,6 +104,7 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         }
         View::History => pane(model, screen, area, Pane::History),
         View::Logs => pane(model, screen, area, Pane::Logs),
+        View::Load => load::view(model, screen, area),
     }
 }
 
@@ -115,6 +117,8 @@ fn pane(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, pane: Pane) {
         Pane::Response => response::response(model, screen, area),
         Pane::History => history::history(model, screen, area),
         Pane::Logs => logs::logs(model, screen, area),
+        Pane::LoadPlan => load::plan(model, screen, area),
+        Pane::LoadRun => load::run(model, screen, area, true),
     }
 }
 

@@ -8,6 +8,9 @@
     reason = "tests say what they expect"
 )]
 
+#[path = "terminal/load.rs"]
+mod load;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
@@ -51,6 +54,10 @@ impl Tty {
         // No settings of whoever runs the test.
         command.cwd(folder.path());
         command.env("TERM", "xterm-256color");
+        // Nor their history.
+        if command.get_env("XDG_STATE_HOME").is_none_or(|folder| folder.is_empty()) {
+            command.env("XDG_STATE_HOME", folder.path());
+        }
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RPCD_")) {
             command.env_remove(name);
         }

@@ -15,6 +15,9 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// How many items of a stream are kept; the oldest go first.
 pub const MAX_ITEMS: usize = 1_000;
 
+/// How many of the last calls quantiles are taken from.
+const MEASURED: usize = 200;
+
 /// The number of a call, its identity.
 pub type CallId = u64;
 
@@ -76,6 +79,15 @@ pub struct Phases {
     pub server: Duration,
     /// Receiving.
     pub transfer: Duration,
+}
+
+/// How long calls took: half of them less than the first, 99 of 100 less than the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "names of quantiles say all there is to say")]
+pub struct Quantiles {
+    pub p50: Duration,
+    pub p95: Duration,
+    pub p99: Duration,
 }
 
 /// Why a call failed.
@@ -292,6 +304,26 @@ impl Calls {
         found.is_some()
     }
 
+    /// How long answered calls took, of `method` or of all: the last 200; `None` below two.
+    pub fn quantiles(&self, method: Option<&str>) -> Option<Quantiles> {
+        let mut sorted: Vec<Duration> = self
+            .list
+            .iter()
+            .rev()
+            .filter(|call| method.is_none_or(|method| call.request.method == method))
+            .filter_map(|call| call.outcome.as_ref())
+            .filter(|outcome| outcome.result.is_ok())
+            .map(|outcome| outcome.elapsed)
+            .take(MEASURED)
+            .collect();
+        sorted.sort();
+        let at = |percent: usize| {
+            let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            sorted.get(index).copied().unwrap_or_default()
+        };
+        (sorted.len() > 1).then(|| Quantiles { p50: at(50), p95: at(95), p99: at(99) })
+    }
+
     /// Milliseconds of the answered calls of `method`, oldest first, at most the last `count`.
     pub fn latencies(&self, method: &str, count: usize) -> Vec<f64> {
         let mut found: Vec<f64> = self
@@ -364,6 +396,25 @@ mod tests {
         calls.end(id, outcome("2"));
         assert_eq!(calls.shown_call().unwrap().summary(), ("1".to_owned(), Some(true)));
         assert_eq!(calls.latencies("add", 9).len(), 1);
+    }
+
+    #[test]
+    fn quantiles_are_of_one_method_or_of_all_and_of_two_calls_at_least() {
+        let mut calls = Calls::default();
+        let one = |calls: &mut Calls, ms| {
+            let id = calls.next_id();
+            calls.begin(request(id, Args::none()), Instant::now(), 0);
+            calls.end(id, Outcome { elapsed: Duration::from_millis(ms), ..outcome("1") });
+        };
+        one(&mut calls, 1);
+        assert_eq!(calls.quantiles(None), None);
+        for ms in 2..=100 {
+            one(&mut calls, ms);
+        }
+        let all = calls.quantiles(None).unwrap();
+        assert_eq!([all.p50, all.p95, all.p99].map(|q| q.as_millis()), [50, 95, 99]);
+        assert_eq!(calls.quantiles(Some("add")), Some(all));
+        assert_eq!(calls.quantiles(Some("other")), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What each action does.
 
-use super::{Effects, copy, press, resume, send};
+use super::{Effects, copy, load, press, resume, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect, Now};
 use crate::model::palette::{Entry, Palette, entries};
@@ -29,9 +29,18 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             Some("there is no result to fold")
         }
         Action::OpenCall | Action::Replay if model.calls.is_empty() => Some("no call was made yet"),
+        Action::Bench
+        | Action::StartLoad
+        | Action::StopLoad
+        | Action::LoadMode
+        | Action::LoadTarget
+        | Action::Compare => load::unavailable(model, action),
         _ => None,
     }
 }
+
+/// Rows of results there can be at most; what is drawn stops at the last one.
+const MOST_RESULT_ROWS: usize = 200;
 
 pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     let pane = model.focus();
@@ -50,6 +59,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::ViewMethods => show(model, View::Methods),
         Action::ViewHistory => show(model, View::History),
         Action::ViewLogs => show(model, View::Logs),
+        Action::ViewLoad => show(model, View::Load),
         Action::LastView => show(model, model.last_view),
         Action::NextPane => next_pane(model, 1),
         Action::PreviousPane => next_pane(model, -1),
@@ -93,6 +103,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::Send => send::form(model, now, effects),
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),
+        Action::EditField if pane == Pane::LoadPlan => load::edit_knob(model),
         Action::EditField | Action::ResetForm | Action::NextTarget | Action::NextTimeout => {
             form(model, action);
         }
@@ -122,6 +133,11 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::LevelUp => model.logs.step_level(1),
         Action::NextSource => model.logs.next_source(),
         Action::Mark => model.logs.mark(now.wall_ms),
+        Action::Bench => load::bench(model, now),
+        Action::StartLoad => load::start(model, now, effects),
+        Action::StopLoad => load::stop(model, effects),
+        Action::LoadMode | Action::LoadTarget => load::turn(model, action),
+        Action::Compare => model.load.comparing = !model.load.comparing,
         Action::Accept => accept(model, now, effects),
         Action::Close => close(model),
     }
@@ -163,7 +179,8 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
             model.methods.step(step, height);
             send::show_form(model);
         }
-        Pane::Form => {}
+        Pane::Form | Pane::LoadPlan => {}
+        Pane::LoadRun => model.load.top = step.from(model.load.top, MOST_RESULT_ROWS),
         Pane::Response => step_response(model, step, height),
         Pane::History => {
             let visible = model.calls.visible();
@@ -194,7 +211,7 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
         crate::model::scroll::keep_visible(call.folding.top, to, height, visible.len());
 }
 
-fn next_pane(model: &mut Model, by: isize) {
+pub(super) fn next_pane(model: &mut Model, by: isize) {
     let panes: Vec<Pane> = model
         .view
         .panes()
@@ -206,6 +223,12 @@ fn next_pane(model: &mut Model, by: isize) {
     let to = at.saturating_add(panes.len()).saturating_add_signed(by) % panes.len().max(1);
     let Some(pane) = panes.get(to).copied() else { return };
     model.set_focus(pane);
+    if pane == Pane::LoadPlan
+        && let Some(sheet) = &mut model.load.sheet
+    {
+        sheet.editing = true;
+        sheet.focus = if by > 0 { 0 } else { sheet.knobs().len().saturating_sub(1) };
+    }
     if pane == Pane::Form
         && let Some(form) = model.forms.get_mut()
     {
@@ -215,6 +238,9 @@ fn next_pane(model: &mut Model, by: isize) {
 }
 
 fn next_field(model: &mut Model, by: isize) {
+    if model.focus() == Pane::LoadPlan {
+        return load::next_knob(model, by);
+    }
     let Some(form) = model.forms.get_mut() else { return next_pane(model, by) };
     match form.focus.checked_add_signed(by).filter(|to| *to < form.fields.len()) {
         Some(to) => (form.focus, form.editing) = (to, true),
@@ -304,11 +330,15 @@ fn back(model: &mut Model, effects: &mut Effects) {
     match model.focus() {
         Pane::Instances => effects.push(Effect::Quit),
         Pane::Events => model.set_focus(Pane::Instances),
-        Pane::Methods | Pane::History | Pane::Logs => show(model, View::Instances),
+        Pane::Methods | Pane::History | Pane::Logs | Pane::LoadPlan => {
+            show(model, View::Instances);
+        }
+        Pane::LoadRun => model.set_focus(Pane::LoadPlan),
         Pane::Form => model.set_focus(Pane::Methods),
         Pane::Response => model.set_focus(Pane::Form),
     }
     // Going back must land where `q` means back again, not where it types a q.
+    load::leave_knob(model);
     if let Some(form) = model.forms.get_mut() {
         form.editing = false;
     }
@@ -319,6 +349,9 @@ fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
         && let Some(call) = model.calls.running()
     {
         effects.push(Effect::Cancel(call.request.id));
+        return;
+    }
+    if model.view == View::Load && load::escape(model, effects) {
         return;
     }
     if model.focus() == Pane::Form {

@@ -27,6 +27,10 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
             ("request", call.map(|call| wire(&call.request)))
         }
+        Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
+            Ok(command) => ("command", command),
+            Err(why) => return model.complain(format!("cannot be copied: {why}"), now),
+        },
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
     match copied {

@@ -2,7 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
-use super::{Effects, act, send};
+use super::{Effects, act, load, send};
 use crate::action::{Action, Context, lookup};
 use crate::key::{Code, Key};
 use crate::message::{Hit, Now};
@@ -36,9 +36,10 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
 
 /// Whether keys that type something are text.
 pub(crate) fn is_typing(model: &Model) -> bool {
-    model.overlay.is_some() || model.filtering || {
-        model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing())
-    }
+    model.overlay.is_some()
+        || model.filtering
+        || { model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing()) }
+        || load::is_typing(model)
 }
 
 /// What a key does to a text, if it does something only to texts.
@@ -63,6 +64,9 @@ fn editing(key: Key) -> Option<InputRequest> {
 }
 
 fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
+    if load::is_typing(model) && model.overlay.is_none() {
+        return load::edit(model, requests);
+    }
     match &mut model.overlay {
         Some(Overlay::Help { filter, top }) => {
             apply(filter, requests);
@@ -91,7 +95,7 @@ fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
     }
 }
 
-fn apply(input: &mut Input, requests: &[InputRequest]) {
+pub(super) fn apply(input: &mut Input, requests: &[InputRequest]) {
     for request in requests {
         let grows = matches!(request, InputRequest::InsertChar(_));
         if !grows || input.value().len() < MAX_TYPED {
@@ -116,7 +120,7 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
     if !is_typing(model) {
         return;
     }
-    let in_form = model.overlay.is_none() && !model.filtering;
+    let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
     if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
         model.say("the form was filled from what was pasted", now);
         return;
@@ -161,6 +165,10 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
             if let Some(form) = model.forms.get_mut().filter(|form| index < form.fields.len()) {
                 (form.focus, form.editing) = (index, true);
             }
+        }
+        Hit::Knob(index) => {
+            model.set_focus(Pane::LoadPlan);
+            load::focus_knob(model, index);
         }
         Hit::ResponseTab(tab) => {
             model.set_focus(Pane::Response);
@@ -213,7 +221,7 @@ fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effe
                 call.folding.cursor = line;
             }
         }
-        Pane::Events | Pane::Form | Pane::Logs => {}
+        Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
     }
 }
 

@@ -319,9 +319,17 @@ proptest! {
     #[test]
     fn any_keys_at_any_size_never_panic_and_the_selection_stays_valid(
         steps in prop::collection::vec((any_key(), prop::option::of((1u16..200, 1u16..80)), 0u64..3_000), 1..40),
-        start in 0usize..5,
+        start in 0usize..7,
     ) {
-        let builds = [fixture::busy, fixture::logs, fixture::folded, fixture::lost, fixture::demo];
+        let builds = [
+            fixture::busy,
+            fixture::logs,
+            fixture::folded,
+            fixture::lost,
+            fixture::demo,
+            fixture::load_plan,
+            fixture::compared,
+        ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);
         for (key, resized, passed) in steps {

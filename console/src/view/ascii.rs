@@ -51,6 +51,11 @@ const TABLE: &[(&str, &str)] = &[
     ("≥", ">"),
     ("⌫", "B"),
     ("×", "x"),
+    ("‹", "<"),
+    ("›", ">"),
+    ("␣", "_"),
+    ("■", "#"),
+    ("µ", "u"),
 ];
 
 /// Replaces our marks in the whole picture.

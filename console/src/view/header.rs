@@ -69,7 +69,13 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         count(counts.down, "down", theme.bad());
     }
     if wide {
-        right.push_span("  ");
+        right.push_span(" ");
+        if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
+            right.push_span(Span::styled("p99 ", theme.dim()));
+            right.push_span(format!("{}   ", text::latency(p99)));
+        } else {
+            right.push_span(" ");
+        }
     }
     if !narrow {
         right.push_span(Span::styled(text::hour_minute(screen.now.wall_ms), theme.strong()));
@@ -110,6 +116,10 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let mut x = area.x + u16::from(area.width >= 60);
     for (number, view) in View::ALL.iter().enumerate().map(|(at, view)| (at + 1, *view)) {
         let title = if area.width >= 60 { view.title() } else { text_short(view) };
+        let title = match load_word(model) {
+            Some(word) if view == View::Load && area.width >= 60 => format!("{title} {word}"),
+            _ => title.to_owned(),
+        };
         let current = view == model.view;
         let label =
             if current { format!("[{number} {title}]") } else { format!(" {number} {title} ") };
@@ -140,5 +150,13 @@ fn text_short(view: View) -> &'static str {
         View::Methods => "Meth",
         View::History => "Hist",
         View::Logs => "Logs",
+        View::Load => "Load",
     }
+}
+
+/// How far a load test under way is, for whoever looks elsewhere.
+fn load_word(model: &Model) -> Option<String> {
+    let run = model.load.run.as_ref().filter(|run| !run.is_over())?;
+    let done = run.progress.as_ref().map_or(0.0, |progress| progress.done);
+    Some(format!("{:.0}%", done * 100.0))
 }

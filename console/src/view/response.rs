@@ -98,24 +98,19 @@ fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, width: u16) {
     }
 }
 
-/// `p50 0.9  p95 2.1  p99 4.1 ms of 12  ▁▁▂▁`: earlier calls of the same method.
+/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: earlier calls of the same method.
 fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
     let values = model.calls.latencies(&call.request.method, 200);
     if values.len() < 2 {
         return None;
     }
-    let mut sorted = values.clone();
-    sorted.sort_by(f64::total_cmp);
-    let at = |percent: usize| {
-        let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-        sorted.get(index).copied().unwrap_or(0.0)
-    };
+    let quantiles = model.calls.quantiles(Some(&call.request.method))?;
     let text = format!(
-        " {} calls  p50 {:.2}  p95 {:.2}  max {:.2} ms  ",
+        " {} calls  p50 {}  p95 {}  p99 {}  ",
         values.len(),
-        at(50),
-        at(95),
-        at(100)
+        text::latency(quantiles.p50),
+        text::latency(quantiles.p95),
+        text::latency(quantiles.p99)
     );
     let room = usize::from(width).saturating_sub(text.len() + 1).min(24);
     let recent = &values[values.len().saturating_sub(room)..];

@@ -141,6 +141,21 @@ fn the_history() {
 }
 
 #[test]
+fn the_plan_of_a_load_test() {
+    golden("load_plan", fixture::load_plan);
+}
+
+#[test]
+fn a_load_test_under_way() {
+    golden("load_running", fixture::loading);
+}
+
+#[test]
+fn two_load_tests_compared() {
+    golden("load_compared", fixture::compared);
+}
+
+#[test]
 fn the_help_of_the_form() {
     golden("help", || {
         let (mut model, now) = fixture::answered();
@@ -185,6 +200,7 @@ fn the_main_screens_have_these_styles() {
         ("instances", fixture::busy as fn() -> (Model, Now)),
         ("methods", fixture::answered),
         ("logs", fixture::logs),
+        ("load_compared", fixture::compared),
     ] {
         let (mut model, now) = build();
         let buffer = draw(&mut model, Theme::default(), now, (120, 35));
@@ -195,7 +211,8 @@ fn the_main_screens_have_these_styles() {
 #[test]
 fn without_colours_no_cell_has_one_and_the_selection_is_still_seen() {
     let theme = Theme { mono: true, ..Theme::default() };
-    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost] {
+    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost, fixture::compared]
+    {
         let (mut model, now) = build();
         let buffer = draw(&mut model, theme, now, (120, 35));
         for cell in &buffer.content {
@@ -209,8 +226,15 @@ fn without_colours_no_cell_has_one_and_the_selection_is_still_seen() {
 
 #[test]
 fn with_ascii_glyphs_our_own_marks_are_ascii() {
-    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost, fixture::history]
-    {
+    for build in [
+        fixture::busy,
+        fixture::answered,
+        fixture::logs,
+        fixture::lost,
+        fixture::history,
+        fixture::loading,
+        fixture::compared,
+    ] {
         let (mut model, now) = build();
         let buffer = draw(&mut model, Theme { ascii: true, ..Theme::default() }, now, (120, 35));
         let text = text_of(&buffer);
@@ -221,7 +245,7 @@ fn with_ascii_glyphs_our_own_marks_are_ascii() {
 
 #[test]
 fn escape_sequences_of_strangers_never_reach_the_screen() {
-    for build in [fixture::logs_stopped, fixture::hostile] {
+    for build in [fixture::logs_stopped, fixture::hostile, fixture::compared] {
         let (mut model, now) = build();
         for view in View::ALL {
             model.view = view;
@@ -235,7 +259,14 @@ fn escape_sequences_of_strangers_never_reach_the_screen() {
 
 #[test]
 fn any_size_is_drawn_without_a_panic() {
-    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::unreached] {
+    for build in [
+        fixture::busy,
+        fixture::answered,
+        fixture::logs,
+        fixture::unreached,
+        fixture::load_plan,
+        fixture::compared,
+    ] {
         let (mut model, now) = build();
         for (columns, rows) in [
             (0, 0),

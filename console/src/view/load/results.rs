@@ -1,0 +1,456 @@
+//! What a load test measured, line by line: figures, latencies beside their histogram, time, shares.
+
+use std::time::Duration;
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use rpc_client::load::{Bar, Latency, Length, Mode, Report, compare};
+
+use super::chart;
+use crate::model::Model;
+use crate::model::load::Run;
+use crate::text;
+use crate::view::Theme;
+
+/// From this height on every bar of the histogram and charts of several rows are shown.
+const TALL: u16 = 27;
+/// Up to this height the main figures come first; the rest is to be scrolled to.
+const SMALL: u16 = 12;
+/// A change smaller than this is none: runs differ by chance.
+const NOISE: f64 = 0.03;
+
+/// `open 100/s`, `4 callers`.
+pub(super) fn how(run: &Run) -> String {
+    match run.request.mode {
+        Mode::OpenLoop { rate, .. } => format!("open loop, {}/s", text::rate(rate)),
+        Mode::ClosedLoop { concurrency: 1 } => "closed loop, 1 caller".to_owned(),
+        Mode::ClosedLoop { concurrency } => format!("closed loop, {concurrency} callers"),
+    }
+}
+
+/// Everything, as many lines as it takes.
+pub(super) fn lines(
+    model: &Model,
+    theme: Theme,
+    run: &Run,
+    (width, height): (u16, u16),
+    with_shares: bool,
+) -> Vec<Line<'static>> {
+    let small = height <= SMALL;
+    let mut lines = vec![progress(theme, run, width)];
+    if let Some(why) = &run.failure {
+        let pieces =
+            text::lines(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
+        lines.extend(
+            pieces
+                .into_iter()
+                .map(|piece| Line::from(Span::styled(format!(" {piece}"), theme.bad()))),
+        );
+    }
+    let Some(report) = run.report() else { return lines };
+    let before = model.load.previous.as_ref().and_then(Run::report);
+    let before = before.filter(|_| model.load.comparing);
+    lines.extend(figures(theme, report, width));
+    if let Some(before) = before {
+        lines.extend(comparison(theme, before, report, width));
+    }
+    if small && report.latency != Latency::default() {
+        lines.extend(main_quantiles(theme, report, width));
+        lines.extend(over_time(theme, run, report, width, 1));
+    }
+    if report.latency != Latency::default() {
+        let tall = height >= TALL;
+        lines.push(Line::default());
+        lines.extend(latency(theme, report, before, width, tall));
+        if tall && before.is_none() {
+            lines.push(Line::default());
+        }
+        if !small {
+            lines.extend(over_time(theme, run, report, width, if tall { 3 } else { 1 }));
+        }
+    }
+    if with_shares {
+        lines.push(Line::default());
+        lines.extend(shares(theme, report, width));
+        lines.extend(errors(theme, report, width));
+    }
+    lines
+}
+
+fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
+    let word = run.word();
+    let style = match word {
+        "failed" => theme.bad(),
+        "done" => theme.good(),
+        "stopped" => theme.warning(),
+        _ => theme.accent(),
+    };
+    let glyph = match word {
+        "failed" => "✗",
+        "done" => "✓",
+        "stopped" => "■",
+        _ => "…",
+    };
+    let Some(progress) = &run.progress else {
+        return Line::from(Span::styled(format!(" {glyph} {word}"), style));
+    };
+    let elapsed = progress.report.elapsed.as_secs_f64();
+    let of = match run.request.length {
+        Length::Time(time) => format!("{elapsed:.1} of {} s", time.as_secs_f64()),
+        Length::Calls(calls) => {
+            format!("{} of {} calls", text::grouped(progress.report.calls), text::grouped(calls))
+        }
+    };
+    let in_flight = if run.is_over() || width < 60 {
+        String::new()
+    } else {
+        format!("  {} under way", text::grouped(progress.in_flight as u64))
+    };
+    let used = text::width(word) + of.len() + in_flight.len() + 12;
+    let cells = usize::from(width).saturating_sub(used);
+    let cells = cells.min(30);
+    // A run that was stopped is over, but not all of it was done.
+    let done = match run.request.length {
+        Length::Time(time) if progress.report.stopped => elapsed / time.as_secs_f64(),
+        Length::Calls(calls) if progress.report.stopped => {
+            progress.report.calls as f64 / calls as f64
+        }
+        _ => progress.done,
+    };
+    let done = done.clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to cells")]
+    let full = (done * cells as f64).round() as usize;
+    Line::from(vec![
+        Span::styled(format!(" {glyph} {word} "), style),
+        Span::styled("█".repeat(full), style),
+        Span::styled("·".repeat(cells - full.min(cells)), theme.dim()),
+        Span::raw(format!(" {:3.0}%  {of}", done * 100.0)),
+        Span::styled(in_flight, theme.dim()),
+    ])
+}
+
+fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
+    let failed = if report.failed > 0 { theme.bad() } else { theme.dim() };
+    let mut all = vec![
+        vec![
+            Span::styled(text::grouped(report.calls), theme.strong()),
+            Span::styled(" calls", theme.dim()),
+        ],
+        vec![
+            Span::styled(text::rate(report.rate), theme.strong()),
+            Span::styled(" a second", theme.dim()),
+        ],
+        vec![Span::styled(
+            format!(
+                "{} failed ({})",
+                text::grouped(report.failed),
+                text::percent(report.error_ratio)
+            ),
+            failed,
+        )],
+    ];
+    if report.retries > 0 {
+        all.push(vec![Span::styled(
+            format!("{} retries", text::grouped(report.retries)),
+            theme.warning(),
+        )]);
+    }
+    if report.abandoned > 0 {
+        let given_up = format!("{} given up", text::grouped(report.abandoned));
+        all.push(vec![Span::styled(given_up, theme.warning())]);
+    }
+    if let Some(first) = report.errors.first() {
+        let kind = text::printable(&first.kind).into_owned();
+        all.push(vec![Span::styled(format!("mostly {kind}"), theme.bad())]);
+    }
+    let mut lines = flow(all, width);
+    if let Some(behind) = &report.behind {
+        if behind.late > 0 {
+            let late = format!(
+                " {} begun over 10 ms late, up to {}",
+                text::grouped(behind.late),
+                text::precise(behind.furthest)
+            );
+            lines.push(Line::from(Span::styled(late, theme.warning())));
+        }
+        if behind.never_begun > 0 {
+            let unbegun = text::grouped(behind.never_begun);
+            let line = format!(" {unbegun} never begun: the rate is too high for it");
+            lines.push(Line::from(Span::styled(line, theme.bad())));
+        }
+    }
+    lines
+}
+
+/// Groups of spans one after another, on as many lines as they take.
+fn flow(groups: Vec<Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for group in groups {
+        let group = Line::from(group);
+        match lines.last_mut() {
+            Some(line) if line.width() + group.width() + 3 <= usize::from(width) => {
+                line.push_span("   ");
+                line.extend(group);
+            }
+            _ => {
+                let mut line = Line::from(" ");
+                line.extend(group);
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+/// What differs from the run before, beyond the latencies.
+fn comparison(theme: Theme, before: &Report, after: &Report, width: u16) -> Vec<Line<'static>> {
+    let change = compare(before, after);
+    if !change.comparable {
+        let other = vec![Span::styled("the run before made other calls", theme.warning())];
+        let otherwise = vec![Span::styled("or made them otherwise", theme.warning())];
+        return flow(vec![other, otherwise], width);
+    }
+    let (word, style) = changed(theme, change.rate.ratio, Better::More);
+    let figures = format!(
+        "{} a second, {} failed",
+        text::rate(before.rate),
+        text::percent(before.error_ratio)
+    );
+    let before = vec![Span::styled("before: ", theme.dim()), Span::raw(figures)];
+    flow(vec![before, vec![Span::styled(format!("rate {word}"), style)]], width)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Better {
+    More,
+    Less,
+}
+
+/// `▲ +27%`, `▼ -12%`, `= same`; green where it is better, yellow where it is worse.
+fn changed(theme: Theme, ratio: Option<f64>, better: Better) -> (String, Style) {
+    let Some(ratio) = ratio else { return ("new".to_owned(), theme.dim()) };
+    let percent = (ratio - 1.0) * 100.0;
+    if (ratio - 1.0).abs() < NOISE {
+        return ("= same".to_owned(), theme.dim());
+    }
+    let up = ratio > 1.0;
+    let style = if up == (better == Better::More) { theme.good() } else { theme.warning() };
+    let text = if ratio >= 10.0 {
+        format!("▲ x{ratio:.0}")
+    } else {
+        format!("{} {percent:+.0}%", if up { "▲" } else { "▼" })
+    };
+    (text, style)
+}
+
+/// The quantiles people ask for first, in as few lines as they take.
+fn main_quantiles(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
+    let wanted = quantiles(&report.latency).into_iter();
+    let wanted = wanted.filter(|(name, _)| ["p50", "p95", "p99", "slowest"].contains(name));
+    let group = |(name, value): (&str, Duration)| {
+        vec![
+            Span::styled(format!("{name} "), theme.dim()),
+            Span::styled(text::precise(value), theme.strong()),
+        ]
+    };
+    flow(wanted.map(group).collect(), width)
+}
+
+fn quantiles(latency: &Latency) -> [(&'static str, Duration); 10] {
+    [
+        ("fastest", latency.min),
+        ("p50", latency.p50),
+        ("p75", latency.p75),
+        ("p90", latency.p90),
+        ("p95", latency.p95),
+        ("p99", latency.p99),
+        ("p99.9", latency.p99_9),
+        ("p99.99", latency.p99_99),
+        ("slowest", latency.max),
+        ("mean", latency.mean),
+    ]
+}
+
+/// Quantiles, those of the run before beside them if wanted, and the histogram where it fits.
+fn latency(
+    theme: Theme,
+    report: &Report,
+    before: Option<&Report>,
+    width: u16,
+    tall: bool,
+) -> Vec<Line<'static>> {
+    let table_width = if before.is_some() { 40 } else { 20 };
+    let bar_room = usize::from(width).saturating_sub(table_width + 18);
+    let mut table = Vec::new();
+    let heading = if before.is_some() {
+        format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "before", "now", "change")
+    } else {
+        format!(" {:<8}{:>10} ", "latency", "")
+    };
+    table.push(vec![Span::styled(heading, theme.dim())]);
+    let old = before.map(|before| quantiles(&before.latency));
+    for (at, (name, value)) in quantiles(&report.latency).into_iter().enumerate() {
+        let main = matches!(name, "p50" | "p95" | "p99");
+        let style = if main { theme.strong() } else { Style::new() };
+        let mut row =
+            vec![Span::styled(format!(" {name:<8}"), if main { style } else { theme.dim() })];
+        let now = Span::styled(format!("{:>10}", text::precise(value)), style);
+        match old.as_ref().and_then(|old| old.get(at)) {
+            Some((_, then)) => {
+                let ratio = (!then.is_zero()).then(|| value.as_secs_f64() / then.as_secs_f64());
+                let (word, change) = changed(theme, ratio, Better::Less);
+                row.push(Span::styled(format!("{:>10}", text::precise(*then)), theme.dim()));
+                row.push(now);
+                row.push(Span::styled(format!("  {}", text::left(&word, 9)), change));
+            }
+            None => row.push(now),
+        }
+        table.push(row);
+    }
+    let mut lines: Vec<Line<'static>> = table.into_iter().map(Line::from).collect();
+    if bar_room < 6 {
+        return lines;
+    }
+    let histogram = histogram(theme, &report.histogram, bar_room.min(40), tall);
+    for (at, bars) in histogram.into_iter().enumerate() {
+        if at >= lines.len() {
+            lines.push(Line::from(" ".repeat(table_width - 1)));
+        }
+        if let Some(line) = lines.get_mut(at) {
+            let pad = table_width.saturating_sub(line.width());
+            line.push_span(" ".repeat(pad));
+            line.extend(bars);
+        }
+    }
+    lines
+}
+
+fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'static>> {
+    let per = if tall { 1 } else { 2 };
+    let bars: Vec<Bar> = bars
+        .chunks(per)
+        .filter_map(|chunk| {
+            let last = chunk.last()?;
+            Some(Bar { up_to: last.up_to, count: chunk.iter().map(|bar| bar.count).sum() })
+        })
+        .collect();
+    let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
+    let heading = Line::from(Span::styled(format!("{:>8}{:>8}", "up to", "calls"), theme.dim()));
+    let row = |bar: &Bar| {
+        // Few are still more than none.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to room")]
+        let length = (bar.count as f64 / most as f64 * room as f64).ceil() as usize;
+        Line::from(vec![
+            Span::styled(format!("{:>8}", text::precise(bar.up_to)), theme.dim()),
+            Span::raw(format!("{:>8} ", text::grouped(bar.count))),
+            Span::styled("█".repeat(length), theme.accent()),
+        ])
+    };
+    std::iter::once(heading).chain(bars.iter().map(row)).collect()
+}
+
+/// Rate and 99th percentile over time.
+fn over_time(
+    theme: Theme,
+    run: &Run,
+    report: &Report,
+    width: u16,
+    rows: usize,
+) -> Vec<Line<'static>> {
+    let points = chart::whole(report);
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let total = match run.request.length {
+        Length::Time(time) if !run.is_over() => time,
+        _ => report.elapsed,
+    };
+    let range = |values: &[f64], show: &dyn Fn(f64) -> String| {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(0.0, f64::max);
+        format!("{} to {}", show(least), show(most))
+    };
+    let rates: Vec<f64> = points.iter().map(|point| point.rate).collect();
+    let p99s: Vec<f64> = points.iter().map(|point| point.p99.as_secs_f64()).collect();
+    let rate_range = range(&rates, &text::rate);
+    let p99_range = range(&p99s, &|s| text::precise(Duration::from_secs_f64(s)));
+    let cells = usize::from(width).saturating_sub(2);
+    let rate = |cells| chart::spread(&points, |point| point.rate, total, cells);
+    let p99 = |cells| chart::spread(&points, |point| point.p99.as_secs_f64(), total, cells);
+    let mut lines = Vec::new();
+    for (name, range, style) in
+        [("a second", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
+    {
+        let values = |cells| if name == "p99" { p99(cells) } else { rate(cells) };
+        let label = format!(" {name:<9}");
+        let note = format!("  {range}");
+        if rows == 1 {
+            let cells = cells.saturating_sub(label.len() + note.len());
+            let bars = chart::bars(&values(cells), 1).concat();
+            lines.push(Line::from(vec![
+                Span::styled(label, theme.dim()),
+                Span::styled(bars, style),
+                Span::raw(note),
+            ]));
+            continue;
+        }
+        lines.push(Line::from(vec![Span::styled(label, theme.dim()), Span::raw(note)]));
+        for row in chart::bars(&values(cells), rows) {
+            lines.push(Line::from(Span::styled(format!(" {row}"), style)));
+        }
+    }
+    lines
+}
+
+/// Calls by instance, the busiest first.
+pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
+    if report.instances.is_empty() {
+        return Vec::new();
+    }
+    let failed = report.instances.iter().any(|share| share.failed > 0);
+    // Failures are worth more than means where there is no room for both.
+    let mean = !failed || width >= 36;
+    let columns = 9 + if failed { 8 } else { 0 } + if mean { 8 } else { 0 };
+    let name_width = usize::from(width).saturating_sub(columns).clamp(8, 24);
+    let heading = [
+        format!(" {} {:>6}", text::left("INSTANCE", name_width), "SHARE"),
+        if failed { format!("{:>8}", "FAILED") } else { String::new() },
+        if mean { format!("{:>8}", "MEAN") } else { String::new() },
+    ];
+    let mut lines = vec![Line::from(Span::styled(heading.concat(), theme.dim()))];
+    for share in &report.instances {
+        let part = share.calls as f64 / report.calls.max(1) as f64;
+        // The end of an address tells instances apart.
+        let address = text::printable(&share.address).into_owned();
+        let skip = text::width(&address).saturating_sub(name_width);
+        let address: String = address.chars().skip(skip).collect();
+        let mut line =
+            Line::from(format!(" {} {:>6}", text::left(&address, name_width), text::percent(part)));
+        if failed {
+            let style = if share.failed > 0 { theme.bad() } else { theme.dim() };
+            line.push_span(Span::styled(format!("{:>8}", text::grouped(share.failed)), style));
+        }
+        if mean {
+            line.push_span(Span::styled(format!("{:>8}", text::precise(share.mean)), theme.dim()));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// What failed, the most frequent kind first.
+pub(super) fn errors(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for error in &report.errors {
+        let kind = text::printable(&error.kind).into_owned();
+        let count = text::grouped(error.count);
+        lines.push(Line::from(vec![
+            Span::styled(format!(" ✗ {count} "), theme.bad()),
+            Span::styled(kind, theme.strong()),
+        ]));
+        let example = text::printable(&error.example);
+        let example = text::cut(&example, usize::from(width).saturating_sub(4)).into_owned();
+        lines.push(Line::from(Span::styled(format!("   {example}"), theme.dim())));
+    }
+    lines
+}

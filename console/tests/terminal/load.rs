@@ -1,0 +1,46 @@
+//! A load test in the demo: planned, started, looked at, stopped, compared.
+
+use super::{ESC, Tty};
+
+#[test]
+fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["3 up"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("add 1 2\r");
+    tty.until(&["✓ add → 13 in"]);
+
+    tty.press("b");
+    tty.until(&["[5 Load]", "Load plan", "‹open›", "--rate 100", "⏎ Start"]);
+    // From the rate to the time: down three fields.
+    tty.press("\t\t\t\x152s\t\x150s");
+    tty.until(&["for      2s", "warm-up  0s"]);
+    tty.press("\r");
+    tty.until(&["measuring", "under way"]);
+    tty.until(&["✓ done", "a second", "0 failed", "p99.9", "INSTANCE", "127.0.0.1:"]);
+
+    tty.press("\r");
+    tty.until(&["measuring"]);
+    tty.press(" ");
+    tty.until(&["■ stopped", "again"]);
+    tty.press("c");
+    tty.until(&["before", "change"]);
+    tty.press("y");
+    tty.until(&["copied the command: rpcd bench --rate 100"]);
+
+    // Closed loop, through one instance; escape stops it too.
+    tty.press(ESC);
+    tty.until(&["⏎ start"]);
+    tty.press("o");
+    tty.until(&["‹closed›", "callers"]);
+    tty.press("\r");
+    tty.until(&["closed loop, 4 callers", "measuring"]);
+    tty.press(ESC);
+    tty.until(&["■ stopped"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
