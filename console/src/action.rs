@@ -1,8 +1,12 @@
 //! The one table of keys: dispatch, hint bar, help and palette all read it, so they cannot disagree.
 
+mod keymap;
 mod table;
 
+pub use keymap::{Keymap, document};
 pub use table::BINDINGS;
+
+use std::borrow::Cow;
 
 use crate::key::Key;
 use crate::model::{Model, Overlay, Pane};
@@ -29,6 +33,7 @@ pub enum Action {
     FullScreen,
     Pause,
     ToggleMouse,
+    SwitchRegistry,
     DemoTraffic,
     DemoServer,
     DemoRegistry,
@@ -109,11 +114,13 @@ pub enum Context {
     Help,
     /// The palette.
     Palette,
+    /// The list of registries.
+    Registries,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Instances,
         Self::Events,
         Self::Methods,
@@ -125,6 +132,7 @@ impl Context {
         Self::LoadRun,
         Self::Filter,
         Self::Palette,
+        Self::Registries,
         Self::Help,
         Self::Everywhere,
     ];
@@ -149,6 +157,7 @@ impl Context {
         match model.overlay {
             Some(Overlay::Help { .. }) => Self::Help,
             Some(Overlay::Palette(_)) => Self::Palette,
+            Some(Overlay::Registries { .. }) => Self::Registries,
             None if model.filtering => Self::Filter,
             None => Self::of(model.focus()),
         }
@@ -170,24 +179,30 @@ impl Context {
             Self::Filter => "While typing a filter",
             Self::Help => "Help",
             Self::Palette => "Palette",
+            Self::Registries => "Registries",
         }
     }
 
     /// Whether the keys of [`Context::Everywhere`] work below it (a modal context stands alone).
     pub fn is_modal(self) -> bool {
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Registries)
+    }
+
+    /// Whether a text is typed there all the time, so that characters never are keys.
+    pub fn is_text(self) -> bool {
         matches!(self, Self::Filter | Self::Help | Self::Palette)
     }
 }
 
 /// One row of the table.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Binding {
     /// What it does.
     pub action: Action,
     /// Where.
     pub context: Context,
     /// Any of these keys; the first is the one shown in the hint bar.
-    pub keys: &'static [Key],
+    pub keys: Cow<'static, [Key]>,
     /// One or two words for the hint bar; empty keeps it out of there.
     pub hint: &'static str,
     /// One line for the help and the palette.
@@ -195,6 +210,15 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// What `[keys]` of `config.ini` calls it: `help`, or with its context `logs.wrap`.
+    pub fn name(&self) -> String {
+        let action = snake_case(&format!("{:?}", self.action));
+        match self.context {
+            Context::Everywhere => action,
+            context => format!("{}.{action}", snake_case(&format!("{context:?}"))),
+        }
+    }
+
     /// Whether the palette may offer it: moving about by name makes no sense.
     pub fn is_command(&self) -> bool {
         !matches!(
@@ -215,25 +239,15 @@ impl Binding {
     }
 }
 
-/// The action of `key` in `context`. While text is being typed (`typing`), keys that type
-/// something are left to the text.
-pub fn lookup(context: Context, typing: bool, key: Key) -> Option<Action> {
-    if typing && key.types().is_some() {
-        return None;
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
     }
-    let within = |context: Context| {
-        BINDINGS.iter().find(|row| row.context == context && row.keys.contains(&key))
-    };
-    let found = within(context).or_else(|| {
-        let reach = !context.is_modal() || is_always(key);
-        if reach { within(Context::Everywhere) } else { None }
-    });
-    found.map(|row| row.action)
-}
-
-/// Ctrl-C, Ctrl-Z and Ctrl-L work whatever is open.
-fn is_always(key: Key) -> bool {
-    [Key::ctrl('c'), Key::ctrl('z'), Key::ctrl('l')].contains(&key)
+    out
 }
 
 #[cfg(test)]
@@ -241,11 +255,15 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    fn lookup(context: Context, typing: bool, key: Key) -> Option<Action> {
+        Keymap::default().lookup(context, typing, key)
+    }
+
     #[test]
     fn no_key_means_two_things_in_one_context() {
         let mut seen = HashSet::new();
         for row in BINDINGS {
-            for key in row.keys {
+            for key in row.keys.iter() {
                 assert!(seen.insert((row.context, *key)), "{key} twice in {:?}", row.context);
             }
         }

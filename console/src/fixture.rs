@@ -20,6 +20,7 @@ use crate::message::{
 };
 use crate::model::calls::{Failure, Outcome, Phases};
 use crate::model::json::Document;
+use crate::model::registries::{Named, Registries};
 use crate::model::{Demo, Model, View};
 use crate::update::update;
 
@@ -109,6 +110,16 @@ pub(crate) fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>
 pub(crate) fn beat(model: &mut Model, age_ms: u64, now: Now) {
     let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
     feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), now);
+}
+
+pub(crate) fn registries() -> Registries {
+    let named = |name: &str, url: &str| Named { name: name.to_owned(), url: url.to_owned() };
+    let list = vec![
+        named("local", "http://127.0.0.1:9999"),
+        named("staging", "http://10.0.0.5:9999"),
+        named("production", "http://registry.example:9999"),
+    ];
+    Registries::new(list, 0)
 }
 
 /// Two up, one late that lacks a method, one gone.

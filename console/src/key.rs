@@ -75,6 +75,75 @@ impl Key {
     }
 }
 
+/// The keys that have names in `config.ini`.
+const NAMES: &[(&str, Code)] = &[
+    ("space", Code::Char(' ')),
+    ("enter", Code::Enter),
+    ("esc", Code::Esc),
+    ("tab", Code::Tab),
+    ("shift-tab", Code::BackTab),
+    ("backspace", Code::Backspace),
+    ("delete", Code::Delete),
+    ("up", Code::Up),
+    ("down", Code::Down),
+    ("left", Code::Left),
+    ("right", Code::Right),
+    ("home", Code::Home),
+    ("end", Code::End),
+    ("pgup", Code::PageUp),
+    ("pgdn", Code::PageDown),
+];
+
+impl Key {
+    /// As `config.ini` writes it: `q`, `enter`, `ctrl-p`, `F1`.
+    pub fn name(self) -> String {
+        let prefix = if self.ctrl { "ctrl-" } else { "" };
+        let alt = if self.alt { "alt-" } else { "" };
+        let code = match (NAMES.iter().find(|(_, code)| *code == self.code), self.code) {
+            (Some((name, _)), _) => (*name).to_owned(),
+            (None, Code::F(number)) => format!("F{number}"),
+            (None, Code::Char(c)) => c.to_string(),
+            (None, _) => String::new(),
+        };
+        format!("{prefix}{alt}{code}")
+    }
+
+    /// Reads such a name.
+    ///
+    /// # Errors
+    /// There is no such key; the text says what was probably meant.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut chars = text.chars();
+        if let (Some(c), None) = (chars.next(), chars.next()) {
+            return if c.is_control() { Err(unknown(text)) } else { Ok(Self::char(c)) };
+        }
+        let lower = text.to_lowercase();
+        if let Some((_, code)) = NAMES.iter().find(|(name, _)| *name == lower) {
+            return Ok(Self::plain(*code));
+        }
+        if let Some(rest) = lower.strip_prefix("ctrl-").filter(|rest| !rest.is_empty()) {
+            // A terminal does not tell Ctrl-Shift from Ctrl.
+            return Ok(Self { ctrl: true, ..Self::parse(rest).map_err(|_| unknown(text))? });
+        }
+        if lower.starts_with("alt-") && text.len() > 4 {
+            return Ok(Self { alt: true, ..Self::parse(&text[4..]).map_err(|_| unknown(text))? });
+        }
+        let number = lower.strip_prefix('f').and_then(|number| number.parse().ok());
+        match number {
+            Some(number @ 1..=12) => Ok(Self::plain(Code::F(number))),
+            _ => Err(unknown(text)),
+        }
+    }
+}
+
+fn unknown(text: &str) -> String {
+    let names = NAMES.iter().map(|(name, _)| *name).chain(["ctrl-", "alt-", "f1", "f12"]);
+    match rpc_host::config::nearest(text, names) {
+        Some(near) => format!("there is no key {text:?}; did you mean {near}?"),
+        None => format!("there is no key {text:?}; write q, space, F1, ctrl-p or alt-x"),
+    }
+}
+
 /// As the hint bar and the help write it: `⏎`, `esc`, `^p`, `?`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,6 +171,49 @@ impl fmt::Display for Key {
             Code::PageUp => f.write_str("pgup"),
             Code::PageDown => f.write_str("pgdn"),
             Code::F(n) => write!(f, "F{n}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_is_written() {
+        for text in [
+            "q",
+            "Q",
+            "=",
+            "#",
+            "é",
+            "space",
+            "enter",
+            "shift-tab",
+            "pgdn",
+            "F1",
+            "F12",
+            "ctrl-p",
+            "ctrl-left",
+            "alt-x",
+            "alt-X",
+            "ctrl-alt-x",
+            "-",
+        ] {
+            assert_eq!(Key::parse(text).unwrap().name(), text);
+        }
+        assert_eq!(Key::parse("CTRL-P").unwrap(), Key::ctrl('p'));
+        assert_eq!(Key::parse("Esc").unwrap(), Key::plain(Code::Esc));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_what_was_meant() {
+        assert_eq!(
+            Key::parse("spcae").unwrap_err(),
+            r#"there is no key "spcae"; did you mean space?"#
+        );
+        for text in ["", "F0", "F13", "ctrl-", "alt-", "ctrl-foo", "xy", "\u{1b}"] {
+            assert!(Key::parse(text).unwrap_err().contains("there is no key"), "{text}");
         }
     }
 }

@@ -11,7 +11,8 @@
 //! - [`terminal`]: the terminal is borrowed, and given back whatever happens.
 //! - [`runtime`]: the only place with sockets, tasks and a clock; it runs the loop.
 //! - [`demo`]: an embedded registry and three servers, for a look without any set-up.
-//! - [`options`]: the command line.
+//! - [`options`]: the command line, and which registries it and the settings name.
+//! - [`scripts`]: `ls`, `methods`, `call` and `watch`, without a terminal.
 
 pub mod action;
 pub mod demo;
@@ -22,6 +23,7 @@ pub mod message;
 pub mod model;
 pub mod options;
 pub mod runtime;
+pub mod scripts;
 pub mod terminal;
 pub mod text;
 pub mod update;
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_pure_parts_have_no_clock_and_no_tasks() {
-        let allowed = ["runtime", "terminal", "demo", "fixture.rs", "main.rs"];
+        let allowed = ["runtime", "terminal", "demo", "fixture.rs", "main.rs", "scripts"];
         let names = ["tokio::", "SystemTime::now", "thread::sleep"];
         assert_eq!(mentioning(&names, &allowed), [""; 0]);
     }

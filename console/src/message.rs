@@ -154,6 +154,8 @@ pub enum Effect {
     Attach(Box<Instance>),
     /// Stop looking after it.
     Detach(InstanceKey),
+    /// End everything that was begun for the registry so far, and watch this one.
+    Watch(String),
     /// Send a call.
     Call(Box<CallRequest>),
     /// Cancel a call under way.

@@ -10,6 +10,7 @@ pub mod load;
 pub mod logs;
 pub mod methods;
 pub mod palette;
+pub mod registries;
 pub mod scroll;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use tui_input::Input;
 
+use crate::action::Keymap;
 use crate::message::{Msg, Now};
 
 /// How many feed messages wait while live data is paused; one more ends the pause.
@@ -94,6 +96,18 @@ pub enum Overlay {
     },
     /// The palette.
     Palette(palette::Palette),
+    /// The registries to choose from.
+    Registries {
+        /// The place of the one that Enter means.
+        selected: usize,
+    },
+}
+
+impl Overlay {
+    /// Whether a text is typed in it.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Help { .. } | Self::Palette(_))
+    }
 }
 
 /// A short message in the hint bar.
@@ -144,6 +158,10 @@ pub struct Model {
     pub overlay: Option<Overlay>,
     /// Whether the focused pane's filter is being typed.
     pub filtering: bool,
+    /// The keys in force.
+    pub keys: Keymap,
+    /// The registries to choose from.
+    pub registries: registries::Registries,
     /// The registry and the connection to it.
     pub link: link::Link,
     /// The instances.
@@ -183,6 +201,8 @@ impl Model {
             full_screen: false,
             overlay: None,
             filtering: false,
+            keys: Keymap::default(),
+            registries: registries::Registries::default(),
             link: link::Link::new(url, now),
             instances: instances::Instances::default(),
             events: events::Events::default(),
@@ -197,6 +217,22 @@ impl Model {
             mouse: true,
             heights: Vec::new(),
         }
+    }
+
+    /// Forgets everything but what belongs to the person and the terminal, for another registry:
+    /// what is not named here is as new, so that nothing of the one before can be seen.
+    pub fn start_over(&mut self, url: &str, now: Now) {
+        let mut fresh = Self::new(url, now);
+        fresh.size = self.size;
+        fresh.mouse = self.mouse;
+        std::mem::swap(&mut fresh.keys, &mut self.keys);
+        std::mem::swap(&mut fresh.registries, &mut self.registries);
+        std::mem::swap(&mut fresh.heights, &mut self.heights);
+        fresh.logs.limit = self.logs.limit;
+        fresh.logs.shift_ms = self.logs.shift_ms;
+        fresh.events.limit = self.events.limit;
+        fresh.calls.limit = self.calls.limit;
+        *self = fresh;
     }
 
     /// The pane with the focus.

@@ -1,31 +1,156 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use rpc_host::config::{Config, nearest, parse};
+
+use crate::model::registries::{Named, Registries};
 
 /// See every instance, call any method, read every log, without leaving the keyboard.
 ///
 /// Press ? for every key. Without a registry the console starts all the same and finds it when it
-/// comes; with --demo it brings its own, and three servers.
+/// comes; with --demo it brings its own, and three servers. With a command it is a program for
+/// scripts, and needs no terminal.
 #[derive(Debug, Clone, Default, Parser)]
-#[command(name = "rpc-console", version, about, max_term_width = 100)]
+#[command(name = "rpc-console", version, about, max_term_width = 100,
+          disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Options {
+    /// Without one, the screen.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Run an embedded registry and three servers, with live traffic: a look without any set-up
     #[arg(long, conflicts_with = "registry")]
     pub demo: bool,
 
-    /// The registry to watch, for example http://127.0.0.1:9999
-    #[arg(long, value_name = "URL")]
+    /// The registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] in the
+    /// settings [default: the settings' [registry]]
+    #[arg(long, value_name = "URL", global = true)]
     pub registry: Option<String>,
 
     /// Settings; ./config.ini is read when it exists
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
     /// What the console itself logs (shown in its Logs view), for example debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+}
+
+impl Options {
+    /// The registries of the settings, the one that is meant first.
+    ///
+    /// # Errors
+    /// `--registry` names none of them and is no URL.
+    pub fn registries(&self, config: &Config) -> Result<Registries, String> {
+        let taken = |name: &str| config.registries.contains_key(name);
+        let is_local = ["127.0.0.1", "::1", "localhost"].contains(&config.registry.host.as_str());
+        let usual = if is_local && !taken("local") { "local" } else { "default" };
+        let usual = if taken(usual) { "registry" } else { usual };
+        let mut list = vec![Named { name: usual.to_owned(), url: config.registry.url() }];
+        let named = config.registries.iter();
+        list.extend(named.map(|(name, at)| Named { name: name.clone(), url: at.url() }));
+        let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
+        if let Some(at) = list.iter().position(|named| named.name == *wanted) {
+            return Ok(Registries::new(list, at));
+        }
+        if !wanted.contains([':', '/']) {
+            let names = list.iter().map(|named| named.name.as_str());
+            let meant = nearest(wanted, names).map(|near| format!("; did you mean {near}?"));
+            return Err(format!(
+                "no registry is called {wanted}{}; write http://HOST:PORT, or [registry.{wanted}] \
+                 in the settings",
+                meant.unwrap_or_default()
+            ));
+        }
+        let url = if wanted.contains("://") { wanted.clone() } else { format!("http://{wanted}") };
+        let url = url.trim_end_matches('/').to_owned();
+        if let Some(at) = list.iter().position(|named| named.url == url) {
+            return Ok(Registries::new(list, at));
+        }
+        list.insert(0, Named { name: "given".to_owned(), url });
+        Ok(Registries::new(list, 0))
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes of commands: 0 done; 1 the other side answered with an error; 2 wrong arguments or
+settings; 3 nobody to reach; 4 time ran out.";
+
+/// What a script can ask for.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// List the instances that the registry knows
+    Ls(Ls),
+    /// List what can be called
+    Methods(Methods),
+    /// Call a method
+    #[command(after_help = "\
+An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
+comes after -- is never a flag. A text result prints as it is, any other as JSON.")]
+    Call(Call),
+    /// Print what happens to instances, a line each, until interrupted
+    #[command(after_help = "\
+The first line is what there is. When the registry is lost, a line says so, and it is tried again
+for ever. An older registry tells no changes: it is asked for its list every 3 s.")]
+    Watch(Watch),
+}
+
+/// List the instances that the registry knows.
+#[derive(Debug, Clone, Args)]
+pub struct Ls {
+    /// Print a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List what can be called.
+#[derive(Debug, Clone, Args)]
+pub struct Methods {
+    /// Of this instance only
+    #[arg(long, value_name = "HOST:PORT")]
+    pub on: Option<String>,
+    /// Time for the answer: 500ms, 10s [default: the settings' timeout]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+    /// Print an OpenRPC document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Call a method.
+#[derive(Debug, Clone, Args)]
+pub struct Call {
+    /// Name of the method
+    pub method: String,
+    /// Arguments: 1 -2.5 true '[1, 2]' text key=value
+    #[arg(allow_negative_numbers = true)]
+    pub args: Vec<String>,
+    /// Call this instance, listed or not
+    #[arg(long, value_name = "HOST:PORT")]
+    pub on: Option<String>,
+    /// Time for the call, all of it: 500ms, 10s [default: the settings' timeout]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+    /// Print the result as JSON, a text too
+    #[arg(long)]
+    pub json: bool,
+    /// Call a stream method, and print its items as they come
+    #[arg(long)]
+    pub stream: bool,
+}
+
+/// Print what happens to instances.
+#[derive(Debug, Clone, Args)]
+pub struct Watch {
+    /// Heartbeats too
+    #[arg(long)]
+    pub beats: bool,
+    /// Print a JSON object per line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]
@@ -42,5 +167,51 @@ mod tests {
     fn a_demo_has_its_own_registry() {
         let both = ["rpc-console", "--demo", "--registry", "http://h:1"];
         assert!(Options::try_parse_from(both).is_err());
+    }
+
+    fn chosen(line: &[&str], settings: &str) -> Result<(Vec<String>, String), String> {
+        let line = ["rpc-console"].iter().chain(line);
+        let config = Config::parse(settings, "config.ini", []).unwrap();
+        let all = Options::try_parse_from(line).unwrap().registries(&config)?;
+        let names = all.all().iter().map(|named| named.name.clone()).collect();
+        Ok((names, all.current().unwrap().url.clone()))
+    }
+
+    #[test]
+    fn a_registry_is_chosen_by_name_or_address_and_the_settings_have_the_first() {
+        let two = "[registry]\nport = 1\n[registry.staging]\nhost = 10.0.0.5";
+        let names = ["local", "staging"].map(str::to_owned).to_vec();
+        let check = |line: &[&str], expected: (Vec<String>, &str)| {
+            let (names, url) = chosen(line, two).unwrap();
+            assert_eq!((names, url.as_str()), expected, "{line:?}");
+        };
+        check(&[], (names.clone(), "http://127.0.0.1:1"));
+        check(&["--registry", "staging"], (names.clone(), "http://10.0.0.5:9999"));
+        check(&["--registry", "http://10.0.0.5:9999/"], (names, "http://10.0.0.5:9999"));
+        let given = ["given", "local", "staging"].map(str::to_owned).to_vec();
+        check(&["--registry", "h:7"], (given, "http://h:7"));
+        let error = chosen(&["--registry", "stagign"], two).unwrap_err();
+        assert!(error.contains("did you mean staging?"), "{error}");
+        assert_eq!(chosen(&[], "[registry]\nhost = h").unwrap().0, ["default"]);
+        assert_eq!(chosen(&[], "[registry.local]\nhost = h").unwrap().0, ["default", "local"]);
+    }
+
+    #[test]
+    fn registry_and_settings_may_stand_before_or_behind_a_command() {
+        for line in
+            [["rpc-console", "--registry", "r", "ls"], ["rpc-console", "ls", "--registry", "r"]]
+        {
+            let options = Options::try_parse_from(line).unwrap();
+            assert_eq!(options.registry.as_deref(), Some("r"));
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_number_or_comes_after_two_dashes_is_an_argument() {
+        let line = ["rpc-console", "call", "add", "-1", "c=-2", "--json", "--", "--json"];
+        let Some(Command::Call(call)) = Options::try_parse_from(line).unwrap().command else {
+            panic!("not a call");
+        };
+        assert_eq!((call.args.join(" ").as_str(), call.json), ("-1 c=-2 --json", true));
     }
 }

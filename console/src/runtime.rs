@@ -30,9 +30,11 @@ use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::action::Keymap;
 use crate::message::{DemoCommand, Effect, Msg, Now};
 use crate::model::Model;
 use crate::model::calls::CallId;
+use crate::model::registries::Registries;
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::update::update;
 use crate::view::{HitMap, Theme, render};
@@ -48,8 +50,11 @@ const FRAME: Duration = Duration::from_millis(16);
 
 /// What the console is started with.
 pub struct Settings {
-    /// The registry to watch; with a demo it is not known before the demo runs.
-    pub registry: Option<String>,
+    /// The registries to choose from, the current one to be watched; none with a demo, whose
+    /// registry is not known before it runs.
+    pub registries: Registries,
+    /// The keys in force.
+    pub keys: Keymap,
     /// How it looks.
     pub theme: Theme,
     /// Whether the terminal reports the mouse.
@@ -89,10 +94,12 @@ pub struct DemoRuns {
 /// # Errors
 /// The terminal cannot be used, or the demo cannot begin.
 pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
-    let Settings { registry, theme, mouse, clock, log, demo, .. } = settings;
+    let Settings { registries, keys, theme, mouse, clock, log, demo, .. } = settings;
     let terminal = Terminal::take(mouse)?;
+    let registry = registries.current().map(|named| named.url.clone());
     let url = registry.clone().unwrap_or_else(|| "starting".to_owned());
     let mut model = Model::new(url, clock.now());
+    (model.registries, model.keys) = (registries, keys);
     model.mouse = mouse;
     model.logs.shift_ms = clock.shift_ms();
     model.logs.limit = settings.log_lines;
@@ -108,6 +115,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         drawn_at: None,
         works: Works::new(inbox),
+        log,
     };
     let size = console.screen.size()?;
     console.take(Msg::Resize(size.width, size.height));
@@ -117,7 +125,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     } else if let Some(url) = registry {
         console.works.watch(&url);
     }
-    console.works.follow_own_log(log);
+    console.follow_own_log();
     console.run(messages).await
 }
 
@@ -141,6 +149,8 @@ struct Console {
     hits: HitMap,
     drawn_at: Option<Instant>,
     works: Works,
+    /// The console's own log.
+    log: LogRing,
 }
 
 impl Console {
@@ -197,6 +207,7 @@ impl Console {
             }
             match ended {
                 Some(Pressing::Quit) => return Ok(Ended::Quit),
+                Some(Pressing::Watch(url)) => messages = self.watch(&url),
                 Some(Pressing::Suspend) => {
                     // The reader of keys must not compete with the shell for them.
                     drop(input);
@@ -236,6 +247,7 @@ impl Console {
             match effect {
                 Effect::Quit => return Some(Pressing::Quit),
                 Effect::Suspend => pressing = Some(Pressing::Suspend),
+                Effect::Watch(url) => return Some(Pressing::Watch(url)),
                 Effect::Repaint => self.repaint(),
                 Effect::Mouse(on) => {
                     let _ = self.terminal.mouse(on);
@@ -276,6 +288,20 @@ impl Console {
         self.retake()
     }
 
+    /// Turns to another registry. Its messages come through an inbox of their own: what tasks of
+    /// the one before still have to say is heard by nobody.
+    fn watch(&mut self, url: &str) -> mpsc::Receiver<Msg> {
+        let (inbox, messages) = mpsc::channel(INBOX);
+        self.works = Works::new(inbox);
+        self.works.watch(url);
+        self.follow_own_log();
+        messages
+    }
+
+    fn follow_own_log(&mut self) {
+        self.works.follow_own_log(self.log.clone());
+    }
+
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
         let runs = start(self.works.inbox.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
@@ -304,6 +330,8 @@ async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event:
 enum Pressing {
     Quit,
     Suspend,
+    /// Another registry, by its URL.
+    Watch(String),
 }
 
 /// The tasks under way; dropping it ends them.
@@ -380,6 +408,7 @@ impl Works {
             }
             Effect::Copy(_)
             | Effect::Mouse(_)
+            | Effect::Watch(_)
             | Effect::Suspend
             | Effect::Repaint
             | Effect::Quit => {}

@@ -5,11 +5,12 @@ mod copy;
 mod feeds;
 mod load;
 mod press;
+mod registries;
 mod send;
 
 pub use act::unavailable;
 pub(crate) use copy::wire;
-pub(crate) use press::is_typing;
+pub(crate) use press::{edits, is_typing};
 pub(crate) use send::candidates;
 
 use crate::message::{Effect, Msg, Now, RegistryNews};

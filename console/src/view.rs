@@ -12,12 +12,13 @@ mod load;
 mod logs;
 mod methods;
 mod palette;
+mod registries;
 mod response;
 mod screen;
 mod theme;
 
 pub use screen::HitMap;
-pub use theme::Theme;
+pub use theme::{Theme, is_light};
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -60,6 +61,9 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
     match &model.overlay {
         Some(Overlay::Help { filter, top }) => help::help(model, filter, *top, &mut screen, body),
         Some(Overlay::Palette(palette)) => palette::palette(model, palette, &mut screen, body),
+        Some(Overlay::Registries { selected }) => {
+            registries::registries(model, *selected, &mut screen, body);
+        }
         None => {}
     }
     screen.finish()

@@ -8,6 +8,8 @@
     reason = "tests say what they expect"
 )]
 
+#[path = "terminal/contexts.rs"]
+mod contexts;
 #[path = "terminal/load.rs"]
 mod load;
 
@@ -447,7 +449,7 @@ fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
 #[test]
 fn a_wrong_registry_url_is_a_usage_error_on_the_normal_screen() {
     let mut tty = Tty::start(&["--registry", "nonsense"]);
-    tty.until(&["`nonsense` is not a registry's URL"]);
+    tty.until(&["no registry is called nonsense; write http://HOST:PORT"]);
     assert_eq!(tty.ends(), 2);
     tty.is_restored();
 }

@@ -1,5 +1,7 @@
 //! The table itself.
 
+use std::borrow::Cow;
+
 use super::Action::{self, *};
 use super::Binding;
 use super::Context::{self, Everywhere};
@@ -12,7 +14,7 @@ const fn row(
     hint: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { action, context, keys, hint, help }
+    Binding { action, context, keys: Cow::Borrowed(keys), hint, help }
 }
 
 const ENTER: Key = Key::plain(Code::Enter);
@@ -261,6 +263,16 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Palette, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous entry"),
     row(Context::Palette, Close, &[ESC], "close", "close the palette"),
     row(
+        Context::Registries,
+        Accept,
+        &[ENTER],
+        "switch",
+        "watch this registry, and forget the other",
+    ),
+    row(Context::Registries, Down, &[DOWN, Key::char('j'), TAB], "next", "next registry"),
+    row(Context::Registries, Up, &[UP, Key::char('k'), BACK_TAB], "", "previous registry"),
+    row(Context::Registries, Close, &[ESC, Key::char('q')], "close", "stay with this registry"),
+    row(
         Context::Help,
         Close,
         &[ESC, ENTER, Key::plain(Code::F(1))],
@@ -314,6 +326,13 @@ pub const BINDINGS: &[Binding] = &[
         &[Key::char('M')],
         "",
         "mouse on or off (off lets the terminal select text)",
+    ),
+    row(
+        Everywhere,
+        SwitchRegistry,
+        &[Key::char('@')],
+        "",
+        "another registry: a [registry.NAME] of config.ini",
     ),
     row(Everywhere, Up, &[UP, Key::char('k')], "", "up"),
     row(Everywhere, Down, &[DOWN, Key::char('j')], "", "down"),

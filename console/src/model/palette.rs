@@ -7,7 +7,7 @@ use tui_input::Input;
 
 use super::Model;
 use super::methods::fuzzy;
-use crate::action::{Action, BINDINGS, Context};
+use crate::action::{Action, Context};
 
 /// What is typed, and which entry is selected.
 #[derive(Debug, Default)]
@@ -58,7 +58,9 @@ pub fn entries(model: &Model, palette: &Palette) -> Vec<Entry> {
         return entries;
     }
     let contexts = [Context::of(model.focus()), Context::Everywhere];
-    let actions = BINDINGS
+    let actions = model
+        .keys
+        .rows()
         .iter()
         .filter(|row| row.is_command() && contexts.contains(&row.context))
         .filter(|row| crate::update::unavailable(model, row.action).is_none())

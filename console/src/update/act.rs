@@ -1,6 +1,6 @@
 //! What each action does.
 
-use super::{Effects, copy, load, press, resume, send};
+use super::{Effects, copy, load, press, registries, resume, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect, Now};
 use crate::model::palette::{Entry, Palette, entries};
@@ -12,6 +12,9 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
     let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
+        Action::SwitchRegistry if model.registries.all().len() < 2 => {
+            Some("config.ini names no other registry")
+        }
         Action::OpenInstance | Action::LogsOf if model.instances.selected.is_none() => {
             Some("no instance is selected")
         }
@@ -72,6 +75,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             let word = if model.mouse { "on" } else { "off: the terminal selects text" };
             model.say(format!("mouse {word}"), now);
         }
+        Action::SwitchRegistry => registries::open(model),
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => {
             demo(model, action, now, effects);
         }
@@ -163,6 +167,10 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
         if let Some(Overlay::Palette(palette)) = &mut model.overlay {
             palette.selected = to;
         }
+        return;
+    }
+    if let Some(Overlay::Registries { selected }) = &mut model.overlay {
+        *selected = step.from(*selected, model.registries.all().len());
         return;
     }
     let height = model.height(pane);
@@ -379,9 +387,15 @@ fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
 
 /// Keeps a filter, or does what the palette has selected.
 fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
-    let Some(Overlay::Palette(palette)) = model.overlay.take() else {
-        model.filtering = false;
-        return;
+    let palette = match model.overlay.take() {
+        Some(Overlay::Palette(palette)) => palette,
+        Some(Overlay::Registries { selected }) => {
+            return registries::enter(model, selected, now, effects);
+        }
+        Some(Overlay::Help { .. }) | None => {
+            model.filtering = false;
+            return;
+        }
     };
     let entry = entries(model, &palette).into_iter().nth(palette.selected);
     match entry {

@@ -3,6 +3,7 @@
 use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
+use crate::action::{Action, Context};
 use crate::message::{DemoNews, Effect, InstanceNews, Now, RegistryNews, Source, SourceState};
 use crate::model::Model;
 use crate::model::events::{Event, EventKind};
@@ -223,7 +224,9 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
         }
         DemoNews::Registry(runs) => {
             demo.registry = runs;
-            format!("the demo registry is {}", if runs { "back" } else { "gone; X brings it back" })
+            let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
+            let text = if runs { "back".to_owned() } else { format!("gone; {key} brings it back") };
+            format!("the demo registry is {text}")
         }
     };
     if !first {

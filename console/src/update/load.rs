@@ -26,15 +26,15 @@ pub(super) fn unavailable(model: &Model, action: Action) -> Option<&'static str>
             Pane::Methods | Pane::Form if model.forms.get().is_none() => {
                 Some("no method is chosen")
             }
-            _ if running => Some("a load test is running; space in Load stops it"),
+            _ if running => Some("a load test is running; stop it first"),
             _ => None,
         },
         Action::StopLoad => (!running).then_some("no load test is running"),
         Action::Compare => {
             model.load.previous.is_none().then_some("there is no earlier run to compare with")
         }
-        _ if model.load.sheet.is_none() => Some("choose a call first: b on a form"),
-        _ => running.then_some("a load test is running; space stops it"),
+        _ if model.load.sheet.is_none() => Some("choose a call first, and bench it"),
+        _ => running.then_some("a load test is running; stop it first"),
     }
 }
 

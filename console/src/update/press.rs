@@ -3,7 +3,7 @@
 use tui_input::{Input, InputRequest};
 
 use super::{Effects, act, load, send};
-use crate::action::{Action, Context, lookup};
+use crate::action::{Action, Context};
 use crate::key::{Code, Key};
 use crate::message::{Hit, Now};
 use crate::model::form::Kind;
@@ -15,8 +15,8 @@ const MAX_TYPED: usize = 64 * 1024;
 
 pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) {
     if let Some(Overlay::Help { filter, .. }) = &model.overlay
-        && key == Key::char('?')
         && filter.value().is_empty()
+        && model.keys.lookup(Context::Everywhere, false, key) == Some(Action::Help)
     {
         model.overlay = None;
         return;
@@ -26,7 +26,8 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         edit(model, &[request], key);
         return;
     }
-    let Some(action) = lookup(Context::current(model), typing, key) else { return };
+    let found = model.keys.lookup(Context::current(model), typing, key);
+    let Some(action) = found else { return };
     if let Some(reason) = act::unavailable(model, action) {
         model.complain(reason, now);
         return;
@@ -36,10 +37,17 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
 
 /// Whether keys that type something are text.
 pub(crate) fn is_typing(model: &Model) -> bool {
-    model.overlay.is_some()
-        || model.filtering
-        || { model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing()) }
-        || load::is_typing(model)
+    let in_form =
+        || model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing());
+    match &model.overlay {
+        Some(overlay) => overlay.is_text(),
+        None => model.filtering || in_form() || load::is_typing(model),
+    }
+}
+
+/// Whether a key does something to a text being typed.
+pub(crate) fn edits(key: Key) -> bool {
+    editing(key).is_some()
 }
 
 /// What a key does to a text, if it does something only to texts.
@@ -76,6 +84,7 @@ fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
             apply(&mut palette.input, requests);
             palette.selected = 0;
         }
+        Some(Overlay::Registries { .. }) => {}
         None if model.filtering => {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);

@@ -5,6 +5,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use crate::action::{Action, Context};
 use crate::message::Hit;
 use crate::model::link::LinkState;
 use crate::model::{Model, View};
@@ -20,8 +21,12 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     } else {
         left.push_span(" ");
     }
-    if model.demo.is_some() {
-        left.push_span(Span::styled("@demo ", theme.accent()));
+    let name = match (&model.demo, model.registries.current()) {
+        (Some(_), _) => Some("demo"),
+        (None, named) => named.map(|named| named.name.as_str()),
+    };
+    if let Some(name) = name {
+        left.push_span(Span::styled(format!("@{} ", text::cut(name, 16)), theme.accent()));
     }
     if wide {
         left.push_span(Span::styled("registry ", theme.dim()));
@@ -135,7 +140,10 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let line = Line::from(vec![
             Span::styled("demo: ", theme.dim()),
             Span::styled(traffic, if demo.traffic { theme.good() } else { theme.warning() }),
-            Span::styled(" D ", theme.accent()),
+            Span::styled(
+                format!(" {} ", model.keys.shown(Context::Everywhere, Action::DemoTraffic)),
+                theme.accent(),
+            ),
         ]);
         let used = x.saturating_sub(area.x);
         if usize::from(area.width.saturating_sub(used)) > line.width() {

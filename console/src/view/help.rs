@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 
 use super::screen::Screen;
-use crate::action::{BINDINGS, Binding, Context};
+use crate::action::{Action, Binding, Context};
 use crate::model::Model;
 use crate::text;
 
@@ -21,7 +21,9 @@ pub(super) fn help(
     let popup = Rect { x: area.x + (area.width - width) / 2, width, ..area };
     screen.clear(popup);
     let title = Line::from(" Help ");
-    let right = Line::from(Span::styled(" type to filter · esc closes ", theme.dim()));
+    let close = model.keys.shown(Context::Help, Action::Close);
+    let note = format!(" type to filter · {close} closes ");
+    let right = Line::from(Span::styled(note, theme.dim()));
     let inner = screen.boxed(popup, true, title, right);
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
@@ -50,8 +52,8 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>) -> Vec<Line<'stat
     let filter = filter.trim().to_lowercase();
     let mut lines = Vec::new();
     for context in contexts {
-        let rows: Vec<&Binding> =
-            BINDINGS.iter().filter(|row| row.context == context && matches(row, &filter)).collect();
+        let fits = |row: &&Binding| row.context == context && matches(row, &filter);
+        let rows: Vec<&Binding> = model.keys.rows().iter().filter(fits).collect();
         if rows.is_empty() {
             continue;
         }
@@ -60,7 +62,7 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>) -> Vec<Line<'stat
         }
         lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
         for row in rows {
-            let keys: Vec<_> = row.keys.iter().map(ToString::to_string).collect();
+            let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
             let mut line = Line::from(vec![
                 Span::styled(format!("   {}", text::left(&keys.join(" "), 14)), theme.accent()),
                 Span::raw(row.help),

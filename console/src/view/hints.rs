@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::action::{Action, BINDINGS, Context};
+use crate::action::{Action, Context};
 use crate::model::Model;
 use crate::text;
 
@@ -12,12 +12,13 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let context = Context::current(model);
     let typing = crate::update::is_typing(model);
-    let rows = BINDINGS.iter().filter(|row| {
+    let all = model.keys.rows();
+    let rows = all.iter().filter(|row| {
         let near = row.context == context;
         let far = row.context == Context::Everywhere && !context.is_modal();
         (near || far)
             && !row.hint.is_empty()
-            && !BINDINGS.iter().any(|other| {
+            && !all.iter().any(|other| {
                 // What a nearer context does with the same key hides the farther meaning.
                 far && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
@@ -28,7 +29,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     for row in rows {
         let usable = row.keys.iter().find(|key| !typing || key.types().is_none());
         if let Some(key) = usable {
-            hints.push((row.action, key.to_string(), row.hint));
+            hints.push((row.action, screen.key(*key), row.hint));
         }
     }
     let width = |(_, key, hint): &(Action, String, &str)| text::width(key) + hint.len() + 3;

@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 
 use self::columns::Columns;
 use super::screen::Screen;
+use crate::action::{Action, Context};
 use crate::message::Hit;
 use crate::model::instances::{FLASH, Row, State};
 use crate::model::link::LinkState;
@@ -92,7 +93,9 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let address = text::printable(model.link.address()).into_owned();
     if !model.instances.is_empty() {
-        let line = Span::styled("no instance passes the filter · esc clears it", theme.dim());
+        let key = model.keys.shown(Context::Everywhere, Action::Escape);
+        let text = format!("no instance passes the filter · {key} clears it");
+        let line = Span::styled(text, theme.dim());
         return screen.centred(area, vec![Line::from(line)]);
     }
     let plain = |text: String| Line::from(text);

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
 use super::theme::Theme;
+use crate::key::Key;
 use crate::message::{Heights, Hit, Now};
 use crate::model::{Model, Pane};
 use crate::text;
@@ -57,6 +58,11 @@ impl<'a, 'b> Screen<'a, 'b> {
             super::ascii::replace(self.frame.buffer_mut());
         }
         self.hits
+    }
+
+    /// A key as it is shown: a sign, or its name where there are no signs.
+    pub(super) fn key(&self, key: Key) -> String {
+        if self.theme.ascii { key.name() } else { key.to_string() }
     }
 
     /// Draws a line on row `row` of `area`, cut at its edge; rows outside are not drawn.

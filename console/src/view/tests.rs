@@ -1,5 +1,7 @@
 //! Golden screens: text of every view at three sizes, style of the main ones, a fixed clock.
 
+mod looks;
+
 use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
@@ -48,6 +50,7 @@ fn style_of(buffer: &Buffer) -> String {
                 Color::Reset if cell.modifier.contains(Modifier::DIM) => 'd',
                 Color::Reset => '.',
                 Color::Cyan => 'c',
+                Color::Blue => 'b',
                 Color::Green => 'g',
                 Color::Yellow => 'y',
                 Color::Red => 'r',

@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier, Style};
 pub struct Theme {
     /// No colour whatever, not even a default one: bold, dim and reverse have to do.
     pub mono: bool,
-    /// For a light background: cyan on white is hard to read.
+    /// For a light background: cyan and yellow on white are hard to read.
     pub light: bool,
     /// Only ASCII characters for lines and marks.
     pub ascii: bool,
@@ -15,6 +15,7 @@ pub struct Theme {
 
 impl Theme {
     fn colour(self, colour: Color) -> Style {
+        let colour = if self.light { on_light(colour) } else { colour };
         if self.mono { Style::new() } else { Style::new().fg(colour) }
     }
 
@@ -30,7 +31,7 @@ impl Theme {
 
     /// Keys, the focus.
     pub fn accent(self) -> Style {
-        self.colour(if self.light { Color::Blue } else { Color::Cyan })
+        self.colour(Color::Cyan)
     }
 
     /// All is well.
@@ -50,7 +51,7 @@ impl Theme {
 
     /// Nobody knows.
     pub fn unknown(self) -> Style {
-        self.colour(Color::Magenta)
+        self.colour(Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
     /// The selected row of the focused pane.
@@ -75,7 +76,7 @@ impl Theme {
 
     /// A key of a JSON object.
     pub fn json_key(self) -> Style {
-        self.colour(if self.light { Color::Blue } else { Color::Cyan })
+        self.colour(Color::Cyan)
     }
 
     /// A JSON string.
@@ -91,5 +92,38 @@ impl Theme {
     /// `true`, `false`, `null`.
     pub fn json_word(self) -> Style {
         self.colour(Color::Magenta)
+    }
+}
+
+fn on_light(colour: Color) -> Color {
+    match colour {
+        Color::Cyan => Color::Blue,
+        Color::Yellow => Color::Magenta,
+        other => other,
+    }
+}
+
+/// Whether the terminal says that its background is light, as some do in `COLORFGBG`
+/// (`foreground;background`, numbers of the sixteen colours).
+pub fn is_light(colorfgbg: &str) -> bool {
+    matches!(colorfgbg.rsplit(';').next(), Some("7" | "15"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_names_a_light_background_is_believed() {
+        for (text, light) in [
+            ("0;15", true),
+            ("0;7", true),
+            ("0;default;15", true),
+            ("15;0", false),
+            ("", false),
+            ("12;8", false),
+        ] {
+            assert_eq!(is_light(text), light, "{text}");
+        }
     }
 }

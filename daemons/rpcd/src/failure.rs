@@ -1,7 +1,7 @@
 //! Why a command failed, and its exit code.
 
 use rpc_client::registry::RegistryError;
-use rpc_client::{CallError, ClientError, ErrorKind};
+use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::config::ConfigError;
 use rpc_host::logging::LogError;
 
@@ -93,6 +93,12 @@ impl From<CallError> for Failure {
             ErrorKind::Timeout => Exit::Timeout,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ArgsError> for Failure {
+    fn from(error: ArgsError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -1,6 +1,4 @@
 //! What a command line means, together with environment and `config.ini`; then it is run.
-
-mod arguments;
 mod bench;
 mod settings;
 mod target;
@@ -202,7 +200,7 @@ impl CallPlan {
         }
         Ok(Self {
             target: target::of(&typed.direct, config)?,
-            args: arguments::parse(&typed.args)?,
+            args: Args::from_words(&typed.args)?,
             method: typed.method,
             timeout: typed.timeout.map(|time| time.0),
             repeat: typed.repeat.unwrap_or(typed.concurrency.into()),

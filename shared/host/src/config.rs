@@ -14,11 +14,11 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use document::document;
+pub use document::{KEYS_HEAD, document};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key, nearest};
 pub use sections::{
-    ClientSection, Config, ConsoleSection, LogSection, RegistryAddress, RegistryServerSection,
+    ClientSection, Config, ConsoleSection, KeyLine, LogSection, RegistryAddress, RegistryServerSection,
     ServerSection,
 };
 pub use value::{Advertised, Balance, Glyphs, LogFormat, Theme};
@@ -108,8 +108,6 @@ impl Config {
                 }
                 continue;
             };
-            let key =
-                keys::known_key(section, pair.key).map_err(|message| at(pair.line, message))?;
             let identity = (entry.section.text.to_owned(), pair.key.to_owned());
             if let Some(first) = given.insert(identity, pair.line) {
                 let message = format!(
@@ -118,12 +116,24 @@ impl Config {
                 );
                 return Err(at(pair.line, message));
             }
+            let known =
+                || keys::known_key(section, pair.key).map_err(|message| at(pair.line, message));
             let read = match section {
-                keys::Section::Registry(name) => {
-                    let address = self.registries.entry(name.to_owned()).or_default();
+                keys::Section::ConsoleKeys => {
+                    self.keys.push(KeyLine {
+                        action: pair.key.to_owned(),
+                        keys: pair.value.to_owned(),
+                        file: name.to_owned(),
+                        line: pair.line,
+                    });
+                    Ok(())
+                }
+                keys::Section::Registry(registry) => {
+                    let key = known()?;
+                    let address = self.registries.entry(registry.to_owned()).or_default();
                     keys::read_address(address, key, pair.value)
                 }
-                keys::Section::Plain(_) => (key.read)(self, pair.value),
+                keys::Section::Plain(_) => (known()?.read)(self, pair.value),
             };
             read.map_err(|wrong| {
                 let message = format!(

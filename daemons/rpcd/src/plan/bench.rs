@@ -5,8 +5,9 @@ use std::time::Duration;
 use rpc_client::load::{self, Length, Mode};
 use rpc_client::{ClientOptions, Target};
 use rpc_host::config::Config;
+use rpc_wire::call::Args;
 
-use super::{arguments, settings, target};
+use super::{settings, target};
 use crate::cli;
 use crate::failure::Failure;
 
@@ -38,7 +39,7 @@ impl BenchPlan {
         let connections = typed
             .connections
             .map_or_else(|| concurrency.unwrap_or(1).div_ceil(per_connection), number);
-        let args = arguments::parse(&typed.args)?;
+        let args = Args::from_words(&typed.args)?;
         let load = load::Plan {
             mode: match typed.rate {
                 Some(rate) => Mode::OpenLoop {

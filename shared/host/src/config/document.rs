@@ -30,7 +30,16 @@ const NAMED: &str = "
 # port = 9999
 ";
 
-/// The text of the documented `config.ini`: every key, what it does, and its default.
+/// Where the keys of the console begin, which its own table writes below [`document`].
+pub const KEYS_HEAD: &str = "
+# The keys of rpc-console: an action and its keys, separated by blanks; none: no key.
+# A key is a character, or space enter esc tab shift-tab backspace delete up down left right home
+# end pgup pgdn F1 to F12; ctrl-x and alt-x for others. While text is typed, characters are text.
+[keys]
+";
+
+/// The text of the documented `config.ini`: every key, what it does, and its default. The
+/// console's keys ([`KEYS_HEAD`]) come after it.
 pub fn document() -> String {
     let mut out = HEAD.to_owned();
     for (section, doc) in SECTIONS {

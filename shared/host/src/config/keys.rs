@@ -144,17 +144,25 @@ pub const KEYS: &[Key] = keys! {
     }
 };
 
+/// The section of the console's keys.
+const CONSOLE_KEYS: &str = "keys";
+
 /// A section that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section<'a> {
     Plain(&'a str),
     /// `[registry.NAME]`.
     Registry(&'a str),
+    /// `[keys]`, which the console reads.
+    ConsoleKeys,
 }
 
 pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
     if KEYS.iter().any(|key| key.section == name) {
         return Ok(Section::Plain(name));
+    }
+    if name == CONSOLE_KEYS {
+        return Ok(Section::ConsoleKeys);
     }
     if let Some(registry) = name.strip_prefix("registry.") {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -164,13 +172,15 @@ pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
             Err(format!("bad section [{name}]: a registry's name has 1 to 64 of a-z A-Z 0-9 . _ -"))
         };
     }
-    Err(unknown(&format!("unknown section [{name}]"), name, KEYS.iter().map(|key| key.section)))
+    let known = KEYS.iter().map(|key| key.section).chain([CONSOLE_KEYS]);
+    Err(unknown(&format!("unknown section [{name}]"), name, known))
 }
 
 pub(super) fn known_key(section: Section<'_>, name: &str) -> Result<&'static Key, String> {
     let (shown, table) = match section {
         Section::Plain(section) => (section.to_owned(), section),
         Section::Registry(registry) => (format!("registry.{registry}"), "registry"),
+        Section::ConsoleKeys => (CONSOLE_KEYS.to_owned(), CONSOLE_KEYS),
     };
     let keys = || KEYS.iter().filter(|key| key.section == table);
     keys().find(|key| key.name == name).ok_or_else(|| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ConfigError;
 use super::value::{Advertised, Balance, Glyphs, LogFormat, Theme};
 
 const KIB: usize = 1024;
@@ -27,8 +28,30 @@ pub struct Config {
     pub log: LogSection,
     /// `[console]`: how the console looks.
     pub console: ConsoleSection,
+    /// `[keys]`: which keys the console's actions have, as written.
+    pub keys: Vec<KeyLine>,
     /// What was ignored in the environment, one line each, to be logged as warnings.
     pub warnings: Vec<String>,
+}
+
+/// A line of `[keys]`. Which actions and keys there are is the console's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLine {
+    /// The action.
+    pub action: String,
+    /// Its keys, separated by blanks.
+    pub keys: String,
+    /// The file it stands in.
+    pub file: String,
+    /// Where in it, from 1.
+    pub line: usize,
+}
+
+impl KeyLine {
+    /// That something is wrong in this line.
+    pub fn wrong(&self, message: String) -> ConfigError {
+        ConfigError::Line { file: self.file.clone(), line: self.line, message }
+    }
 }
 
 /// Where a registry is.

@@ -22,11 +22,16 @@ fn with_environment(name: &str, value: &str) -> Result<Config, ConfigError> {
 #[test]
 fn the_file_in_the_repository_is_the_table_of_keys() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.ini");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // What follows is the console's, and compared there.
+    let keys = &text[text.find(KEYS_HEAD).unwrap_or(text.len())..];
     if std::env::var_os("RPCD_UPDATE").is_some() {
-        std::fs::write(&path, document()).unwrap();
+        std::fs::write(&path, document() + keys).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), document(), "see the test's comment");
-    assert_eq!(Config::load(Some(&path), []).unwrap(), Config::default());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.strip_suffix(keys), Some(document().as_str()), "see the test's comment");
+    let loaded = Config::load(Some(&path), []).unwrap();
+    assert_eq!(Config { keys: Vec::new(), ..loaded }, Config::default());
 }
 
 #[test]
@@ -140,6 +145,20 @@ fn further_registries_have_names() {
     let urls: Vec<_> = config.registries.iter().map(|(n, a)| (n.as_str(), a.url())).collect();
     assert_eq!(urls, [("a", "http://h:9999".to_owned()), ("b.c", "http://127.0.0.1:5".to_owned())]);
     assert_eq!(config.registry, RegistryAddress::default());
+}
+
+#[test]
+fn the_consoles_keys_are_kept_as_they_are_written_with_their_lines() {
+    let config = parse("[keys]\nquit = q =\n\nlogs.wrap =").unwrap();
+    let lines: Vec<_> = config
+        .keys
+        .iter()
+        .map(|line| (line.action.as_str(), line.keys.as_str(), line.line))
+        .collect();
+    assert_eq!(lines, [("quit", "q =", 2), ("logs.wrap", "", 4)]);
+    assert_eq!(config.keys[0].wrong("no".to_owned()).to_string(), "config.ini:2: no");
+    assert!(error("[keys]\na = b\na = c").contains("was set in line 2 already"));
+    assert!(error("[kyes]\n").contains(r#"did you mean "keys"?"#));
 }
 
 #[test]

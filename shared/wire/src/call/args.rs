@@ -23,6 +23,9 @@ pub enum ArgsError {
         "arguments must be a tuple, an array or a list (positional), or a map or struct (keyword), not {0}"
     )]
     NotArguments(String),
+    /// The same keyword argument came twice.
+    #[error("the argument {0}= is given twice")]
+    GivenTwice(String),
 }
 
 impl Args {
@@ -56,6 +59,28 @@ impl Args {
         }
     }
 
+    /// Words of a command line: JSON where a word parses as JSON (kept as it is written, no digit
+    /// lost), else a text; `key=value` with a key like `[A-Za-z_]\w*` is a keyword argument.
+    ///
+    /// # Errors
+    /// A keyword is given twice.
+    pub fn from_words<'a>(
+        words: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>,
+    ) -> Result<Self, ArgsError> {
+        let mut positional = Vec::new();
+        let mut keyword: Vec<(&str, Box<RawValue>)> = Vec::new();
+        for word in words {
+            match as_keyword(word.as_ref()) {
+                Some((name, _)) if keyword.iter().any(|(known, _)| *known == name) => {
+                    return Err(ArgsError::GivenTwice(name.to_owned()));
+                }
+                Some((name, text)) => keyword.push((name, json_or_text(text)?)),
+                None => positional.push(json_or_text(word.as_ref())?),
+            }
+        }
+        Ok(Self::from_raw(&positional, &keyword))
+    }
+
     /// The positional arguments, a JSON array.
     pub fn positional(&self) -> &str {
         &self.positional
@@ -65,6 +90,18 @@ impl Args {
     pub fn keyword(&self) -> &str {
         &self.keyword
     }
+}
+
+fn as_keyword(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_name.then_some((name, value))
+}
+
+fn json_or_text(text: &str) -> serde_json::Result<Box<RawValue>> {
+    RawValue::from_string(text.trim().to_owned())
+        .or_else(|_| serde_json::value::to_raw_value(text))
 }
 
 /// What can be given as arguments: [`Args`]; `()` for none; a tuple, array or `Vec` for
@@ -123,5 +160,49 @@ mod tests {
     fn one_bare_value_is_refused_with_a_way_out() {
         let error = 5.into_args().unwrap_err().to_string();
         assert!(error.contains("must be a tuple"), "{error}");
+    }
+
+    fn parsed(typed: &[&str]) -> (String, String) {
+        let args = Args::from_words(typed.iter().copied()).unwrap();
+        (args.positional().to_owned(), args.keyword().to_owned())
+    }
+
+    #[test]
+    fn what_is_json_stays_as_it_is_and_the_rest_is_text() {
+        for (typed, json) in [
+            ("1", "1"),
+            ("-2.50", "-2.50"),
+            ("true", "true"),
+            ("null", "null"),
+            ("[1, \"a\"]", "[1, \"a\"]"),
+            ("\"1\"", "\"1\""),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("Ada", "\"Ada\""),
+            ("", "\"\""),
+            ("01", "\"01\""),
+            ("NaN", "\"NaN\""),
+            ("say \"hi\"", "\"say \\\"hi\\\"\""),
+            ("[1", "\"[1\""),
+            ("-x", "\"-x\""),
+        ] {
+            assert_eq!(parsed(&[typed]).0, format!("[{json}]"), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_an_equals_sign_make_a_keyword() {
+        assert_eq!(
+            parsed(&["1", "c=3", "2", "_d1=x=y", "e="]),
+            ("[1,2]".to_owned(), r#"{"c":3,"_d1":"x=y","e":""}"#.to_owned())
+        );
+        for typed in ["=1", "1a=1", "a b=1", "a-b=1", "{\"a\":\"b=c\"}", "ä=1"] {
+            assert_eq!(parsed(&[typed]).1, "{}", "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_keyword_given_twice_is_an_error() {
+        let error = Args::from_words(["a=1", "a=2"]).unwrap_err();
+        assert_eq!(error.to_string(), "the argument a= is given twice");
     }
 }

@@ -1,0 +1,175 @@
+//! Without a terminal: `ls`, `methods`, `call` and `watch` for scripts, on the client library alone.
+//!
+//! - `output`: the only place that writes, and why a command failed.
+//! - `watch`: the registry's events, a line each.
+
+mod output;
+mod watch;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::{Args, Client, ClientOptions, Request};
+use rpc_host::config::{ClientSection, Config};
+use rpc_wire::instance::{Instance, InstanceRecord};
+use rpc_wire::paths::PROTO_JSON;
+use rpc_wire::signature::{Signature, to_openrpc};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+pub use output::Failure;
+
+use crate::options::{self, Command};
+use crate::text;
+use output::{line, say};
+
+/// Does what a script asks for, of the registry at `registry`, and answers the exit code.
+/// `shift_ms` is what local time is ahead of UTC.
+pub async fn run(command: &Command, registry: &str, config: &Config, shift_ms: i64) -> ExitCode {
+    let done = match command {
+        Command::Ls(asked) => ls(asked, registry, config).await,
+        Command::Methods(asked) => methods(asked, registry, config).await,
+        Command::Call(asked) => call(asked, registry, config).await,
+        Command::Watch(asked) => watch::watch(asked, registry, shift_ms).await,
+    };
+    output::finish(done)
+}
+
+async fn ls(asked: &options::Ls, registry: &str, config: &Config) -> Result<(), Failure> {
+    let options =
+        RegistryOptions { timeout: config.client.registry_timeout, ..RegistryOptions::default() };
+    let client = RegistryClient::new(registry, options)?;
+    match client.instances(PROTO_JSON).await {
+        Ok(mut records) => {
+            records.sort_by_key(|record| record.instance.key());
+            list(asked.json, registry, &records, record_row)
+        }
+        Err(RegistryError::Unsupported { .. }) => {
+            let mut instances = client.find_all(PROTO_JSON).await?;
+            instances.sort_by_key(Instance::key);
+            list(asked.json, registry, &instances, |instance| instance.key().to_string())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn list<T: serde::Serialize>(
+    as_json: bool,
+    registry: &str,
+    items: &[T],
+    row: impl Fn(&T) -> String,
+) -> Result<(), Failure> {
+    if as_json {
+        return line(&json!(items).to_string());
+    }
+    if items.is_empty() {
+        say(&format!("no instance is registered at {registry}"));
+    }
+    items.iter().try_for_each(|item| line(&row(item)))
+}
+
+/// `127.0.0.1:8089        up           beat 1.2s  beats 1604  since 2h13m`.
+fn record_row(record: &InstanceRecord) -> String {
+    format!(
+        "{:<21}  {:<11}  beat {:<5}  beats {}  since {}",
+        record.instance.key().to_string(),
+        record.state.to_string(),
+        text::age(Duration::from_millis(record.age_ms)),
+        record.heartbeats,
+        text::seconds(Duration::from_millis(record.registered_ms_ago)),
+    )
+}
+
+async fn methods(asked: &options::Methods, registry: &str, config: &Config) -> Result<(), Failure> {
+    let client = client(registry, config, asked.timeout)?;
+    let listed = match &asked.on {
+        Some(address) => client.methods_on(address).await,
+        None => client.methods().await,
+    };
+    close(client).await;
+    let methods = listed?;
+    if asked.json {
+        return line(&to_openrpc(registry, env!("CARGO_PKG_VERSION"), &methods).to_string());
+    }
+    let calls: Vec<String> = methods.iter().map(call_of).collect();
+    let width = calls.iter().map(|call| text::width(call)).max().unwrap_or(0);
+    methods.iter().zip(&calls).try_for_each(|(method, call)| {
+        let doc = method.doc.lines().next().unwrap_or_default();
+        line(format!("{}  {doc}", text::left(call, width)).trim_end())
+    })
+}
+
+/// `add(a, b, c=10)`.
+fn call_of(method: &Signature) -> String {
+    let parameters = method.parameters.iter().map(|parameter| match &parameter.default {
+        Some(default) => format!("{}={default}", parameter.name),
+        None => parameter.name.clone(),
+    });
+    let stream = if method.stream { " (stream)" } else { "" };
+    format!("{}({}){stream}", method.name, parameters.collect::<Vec<_>>().join(", "))
+}
+
+async fn call(asked: &options::Call, registry: &str, config: &Config) -> Result<(), Failure> {
+    let request = Request {
+        method: asked.method.clone(),
+        args: Args::from_words(&asked.args)?,
+        // A stream has no end unless one is asked for.
+        timeout: asked.timeout,
+        idempotent: false,
+        on: asked.on.clone(),
+    };
+    let client = client(registry, config, asked.timeout)?;
+    let done = if asked.stream {
+        follow(&client, request, asked.json).await
+    } else {
+        match client.request(request).await {
+            Ok(response) => line(&shown(&response.value, asked.json)),
+            Err(error) => Err(error.into()),
+        }
+    };
+    close(client).await;
+    done
+}
+
+async fn follow(client: &Client, request: Request, as_json: bool) -> Result<(), Failure> {
+    let mut items = client.stream_request(request).await?;
+    while let Some(item) = items.next().await {
+        let item = item?;
+        if item.dropped > 0 {
+            say(&format!("{} items were lost here, read faster", item.dropped));
+        }
+        line(&shown(&item.value, as_json))?;
+    }
+    Ok(())
+}
+
+/// A text as it is, unless JSON is wanted; anything else as the JSON that came.
+fn shown(value: &RawValue, as_json: bool) -> String {
+    let text = if as_json { None } else { serde_json::from_str::<String>(value.get()).ok() };
+    text.unwrap_or_else(|| value.get().to_owned())
+}
+
+fn client(
+    registry: &str,
+    config: &Config,
+    timeout: Option<Duration>,
+) -> Result<Client, rpc_client::ClientError> {
+    let ClientSection { timeout: usual, registry_timeout, max_reply, max_list, .. } = config.client;
+    let timeout = timeout.unwrap_or(usual);
+    let options = ClientOptions {
+        timeout,
+        connect_timeout: config.client.connect_timeout,
+        // Who waits little for a call does not wait longer for the list.
+        registry_timeout: registry_timeout.min(timeout),
+        max_reply_bytes: max_reply,
+        max_list_bytes: max_list,
+        ..ClientOptions::default()
+    };
+    Client::through_registry(registry, options)
+}
+
+/// Ends a client; a peer that does not let go must not keep the script.
+async fn close(client: Client) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
+}

@@ -1,0 +1,106 @@
+//! What a script reads: results on standard output, one line on standard error, an exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use rpc_client::registry::RegistryError;
+use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
+use rpc_host::logging::escape_controls;
+
+/// Why a command failed: one line for a person, one number for a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// What happened, to what, what to do next; empty where nothing is to be said.
+    pub text: String,
+}
+
+const DONE: u8 = 0;
+const REMOTE: u8 = 1;
+const USAGE: u8 = 2;
+const UNREACHABLE: u8 = 3;
+const TIMEOUT: u8 = 4;
+
+impl Failure {
+    fn new(code: u8, text: impl ToString) -> Self {
+        Self { code, text: text.to_string() }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Remote => REMOTE,
+            ErrorKind::Usage => USAGE,
+            ErrorKind::Unreachable => UNREACHABLE,
+            ErrorKind::Timeout => TIMEOUT,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let code = match &error {
+            RegistryError::BadUrl { .. } => USAGE,
+            RegistryError::Unreachable { .. } => UNREACHABLE,
+            RegistryError::Timeout { .. } => TIMEOUT,
+            _ => REMOTE,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::BadAddress { .. } | ClientError::Registry(_) => Self::new(USAGE, error),
+            other => Self::new(REMOTE, other),
+        }
+    }
+}
+
+impl From<ArgsError> for Failure {
+    fn from(error: ArgsError) -> Self {
+        Self::new(USAGE, error)
+    }
+}
+
+/// Writes one line of a result. What goes to a terminal has its control characters escaped (line
+/// breaks and tabs excepted): a stranger wrote it.
+///
+/// # Errors
+/// Nobody reads any more (nothing to be said, code 0), or it cannot be written.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let whole = if out.is_terminal() {
+        let pieces = text.split_inclusive(['\n', '\t']).map(|piece| {
+            let end = piece.len() - usize::from(piece.ends_with(['\n', '\t']));
+            format!("{}{}", escape_controls(&piece[..end]), &piece[end..])
+        });
+        pieces.chain(["\n".to_owned()]).collect()
+    } else {
+        format!("{text}\n")
+    };
+    // One write, so that lines of several processes do not mix.
+    out.write_all(whole.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(DONE, ""),
+        _ => Failure::new(REMOTE, format!("cannot write the result: {error}")),
+    })
+}
+
+/// Writes one line for the person, to standard error.
+pub(super) fn say(text: &str) {
+    // There is nobody to tell when this fails.
+    let _ = writeln!(io::stderr().lock(), "rpc-console: {}", escape_controls(text));
+}
+
+/// The exit code of what was done; a failure is said first.
+pub(super) fn finish(done: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = done else { return ExitCode::SUCCESS };
+    if !failure.text.is_empty() {
+        say(&failure.text);
+    }
+    ExitCode::from(failure.code)
+}

@@ -1,0 +1,121 @@
+//! Several registries, and keys of one's own, in the real program.
+
+use std::io::Write;
+
+use super::*;
+
+#[rpc_server::rpc_method]
+fn east_only(n: i64) -> i64 {
+    n
+}
+
+#[rpc_server::rpc_method]
+fn west_only(n: i64) -> i64 {
+    n
+}
+
+/// A registry with one server, which has a method of its own.
+struct Site {
+    _registry: Registry,
+    _servers: tokio::runtime::Runtime,
+    port: u16,
+    server: String,
+}
+
+impl Site {
+    fn start(method: rpc_server::Method) -> Self {
+        let port = free_port();
+        let registry = Registry::start(port);
+        let servers = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let announce = rpc_server::Announce::to(&format!("http://127.0.0.1:{port}")).unwrap();
+        let server = servers.block_on(
+            rpc_server::Server::builder()
+                .method(method)
+                .announce(announce)
+                .bind((Ipv4Addr::LOCALHOST, 0)),
+        );
+        let server = server.unwrap();
+        let address = server.local_addr().to_string();
+        servers.spawn(server.serve(std::future::pending()));
+        Self { _registry: registry, _servers: servers, port, server: address }
+    }
+}
+
+fn with_settings(settings: &str) -> (Tty, tempfile::NamedTempFile) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(settings.as_bytes()).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    (Tty::start(&["--config", &path]), file)
+}
+
+#[test]
+fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
+    let (east, west) = (Site::start(east_only::method()), Site::start(west_only::method()));
+    let (mut tty, _file) = with_settings(&format!(
+        "[registry]\nport = {}\n[registry.west]\nport = {}\n",
+        east.port, west.port
+    ));
+    tty.until(&["@local", "● live", "1 up", &east.server]);
+    tty.press("2");
+    tty.until(&["east_only"]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("east_only 42\r");
+    tty.until(&["✓ east_only → 42 in"]);
+
+    tty.press("@");
+    tty.until(&["Watch another registry", "● watched", "west"]);
+    tty.press("j\r");
+    tty.until(&["@west", "● live", "1 up", &west.server]);
+    tty.press("2");
+    tty.until(&["west_only"]);
+    let old = |tty: &Tty| {
+        let screen = tty.screen();
+        let found = ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port)];
+        assert!(!found.iter().any(|text| screen.contains(text)), "{screen}");
+    };
+    old(&tty);
+    tty.press("3");
+    tty.until(&["[3 History]", "History 0"]);
+    old(&tty);
+    tty.press("4");
+    tty.until(&["[4 Logs]", "FOLLOW"]);
+    old(&tty);
+
+    // And back again, as if for the first time.
+    tty.press("@k\r");
+    tty.until(&["@local", "● live", "1 up", &east.server]);
+    tty.press("3");
+    tty.until(&["History 0"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
+    let (mut tty, _file) = with_settings(
+        "[registry]\nport = 1\n[keys]\nview_logs = F4\nhelp = H\nquit_now = ctrl-c F10\n",
+    );
+    tty.until(&["not reached", "H help"]);
+    tty.press("4");
+    tty.press("\x1bOS");
+    tty.until(&["[4 Logs]"]);
+    tty.press("H");
+    tty.until(&["type to filter", "F4", "esc closes"]);
+    tty.press("\x1b[21~");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_one_line_on_a_terminal_that_was_never_touched() {
+    let (mut tty, _file) = with_settings("[keys]\nvew_logs = F4\n");
+    assert_eq!(tty.ends(), 2);
+    tty.until(&[":2: unknown action \"vew_logs\" in [keys]; did you mean \"view_logs\"?"]);
+    tty.is_restored();
+}
