@@ -508,3 +508,100 @@ pub(crate) fn compared() -> (Model, Now) {
     feed(&mut model, Msg::Tick, now);
     (model, now)
 }
+
+/// The demo as the README shows it: three servers, one of which was crashed a moment ago.
+pub(crate) fn pictured() -> (Model, Now) {
+    const PORTS: [u16; 3] = [41_021, 41_022, 41_023];
+    let start = now();
+    let mut model = Model::new("http://127.0.0.1:41020", start);
+    model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
+    for port in PORTS {
+        feed(&mut model, Msg::Demo(DemoNews::Server(key(port), true)), start);
+    }
+    let records = PORTS.iter().map(|port| record("127.0.0.1", *port, 400, 0)).collect();
+    snapshot(&mut model, records, start);
+    for (port, lacks) in PORTS.into_iter().zip(["", "", "square"]) {
+        let mut all = demo_methods();
+        all.retain(|method| method.name != lacks);
+        learn(&mut model, key(port), all, start);
+        let rtt = Duration::from_micros(310 + u64::from(port % 7) * 90);
+        feed(&mut model, Msg::Instance(key(port), InstanceNews::Probe(Ok(rtt))), start);
+    }
+    // A heartbeat every 5 s, until the second server beats no more.
+    let mut at = start;
+    for round in 1..=24u64 {
+        at = after(start, round * 5_000 - 400);
+        let alive = PORTS.iter().filter(|port| round < 24 || **port != 41_022);
+        let beat = |port: &u16| Beat {
+            key: key(*port),
+            age_ms: u64::from(*port % 3) * 70,
+            heartbeats: round + 1,
+        };
+        let beats = alive.map(beat).collect();
+        feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(beats))), at);
+    }
+    let crash = after(at, 400);
+    feed(&mut model, Msg::Demo(DemoNews::Server(key(41_022), false)), crash);
+    let late = after(crash, 2_100);
+    feed(&mut model, Msg::Tick, late);
+    model.instances.selected = Some(key(41_021));
+    let probe = InstanceNews::Probe(Err("connection refused".to_owned()));
+    feed(&mut model, Msg::Instance(key(41_022), probe), late);
+    (model, after(late, 1_400))
+}
+
+/// A call of the demo's forecast, with a nested answer partly folded.
+pub(crate) fn pictured_call() -> (Model, Now) {
+    let (mut model, now) = pictured();
+    press(&mut model, Key::char('2'), now);
+    model.methods.selected = Some("forecast".to_owned());
+    press(&mut model, Key::plain(Code::Enter), now);
+    types(&mut model, "Bergen", now);
+    let effects = press(&mut model, Key::plain(Code::Enter), now);
+    let id = match &effects[..] {
+        [Effect::Call(request)] => request.id,
+        other => panic!("{other:?}"),
+    };
+    let body = r#"{"city":"Bergen","source":"invented","days":[{"day":1,"sky":"cloudy","celsius":{"low":19,"high":25},"hours":[6,12,18]},{"day":2,"sky":"rain","celsius":{"low":15,"high":21},"hours":[6,12,18]},{"day":3,"sky":"wind","celsius":{"low":22,"high":28},"hours":[6,12,18]}]}"#;
+    let answer = Outcome {
+        reply_bytes: body.len() + 18,
+        peer: Some(key(41_021).to_string()),
+        ..outcome(Ok(body))
+    };
+    feed(&mut model, Msg::Called(id, Box::new(answer)), now);
+    press(&mut model, Key::plain(Code::Esc), now);
+    model.set_focus(crate::model::Pane::Response);
+    for key in "jjjjjjjhjhgjjjj".chars() {
+        press(&mut model, Key::char(key), now);
+    }
+    (model, now)
+}
+
+/// Methods as the demo's servers have them.
+fn demo_methods() -> Vec<Signature> {
+    let mut all = methods();
+    let method = |name: &str, doc: &str, parameters: Vec<Parameter>| Signature {
+        name: name.to_owned(),
+        doc: doc.to_owned(),
+        parameters,
+        stream: name == "countdown",
+        ..Signature::default()
+    };
+    let text = || json!({"type": "string"});
+    let small = || json!({"type": "integer", "minimum": 0, "maximum": 255});
+    all.extend([
+        method(
+            "forecast",
+            "A made-up forecast: a nested answer, to fold and unfold.",
+            vec![
+                Parameter::required("city", text()),
+                Parameter::optional("days", small(), json!(3)),
+            ],
+        ),
+        method("order", "Takes an order.", vec![Parameter::required("item", text())]),
+        method("countdown", "", vec![Parameter::optional("from", small(), json!(10))]),
+        method("subtract", "", Vec::new()),
+        method("multiply", "", Vec::new()),
+    ]);
+    all
+}

@@ -147,6 +147,44 @@ mod tests {
     use std::collections::HashSet;
     use std::path::Path;
 
+    /// The table of the README: everything, one table for each context.
+    fn tables() -> String {
+        let mut out = String::new();
+        for context in [Context::Everywhere].into_iter().chain(Context::ALL) {
+            let first = out.is_empty();
+            if context == Context::Everywhere && !first {
+                continue;
+            }
+            if !first && !out.contains("<details>") {
+                out += "\n<details>\n<summary>Keys of each pane</summary>\n";
+            }
+            let _ = write!(out, "\n| {} | |\n|---|---|\n", context.title());
+            for row in BINDINGS.iter().filter(|row| row.context == context) {
+                let key = |key: &Key| match key.to_string().as_str() {
+                    "|" => "`\\|`".to_owned(),
+                    other => format!("`{other}`"),
+                };
+                let keys: Vec<_> = row.keys.iter().map(key).collect();
+                let _ = writeln!(out, "| {} | {} |", keys.join(" "), row.help);
+            }
+        }
+        out + "\n</details>\n"
+    }
+
+    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keymap` writes the tables anew.
+    #[test]
+    fn the_readme_lists_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("<!-- keys -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- /keys -->\n").unwrap();
+        let wanted = format!("{before}<!-- keys -->\n{}<!-- /keys -->\n{after}", tables());
+        if std::env::var_os("RPCD_UPDATE").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        assert!(std::fs::read_to_string(&path).unwrap() == wanted, "see the test's comment");
+    }
+
     fn keymap(text: &str) -> Result<Keymap, ConfigError> {
         Keymap::new(&Config::parse(&format!("[keys]\n{text}"), "config.ini", []).unwrap().keys)
     }

@@ -34,7 +34,13 @@ mod tests {
 
     #[test]
     fn entering_another_registry_forgets_everything_of_the_first() {
-        for build in [fixture::logs_stopped, fixture::history, fixture::lost, fixture::folded] {
+        for build in [
+            fixture::logs_stopped,
+            fixture::history,
+            fixture::lost,
+            fixture::folded,
+            fixture::loading,
+        ] {
             let (mut model, now) = build();
             model.registries = fixture::registries();
             model.keys =

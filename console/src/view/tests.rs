@@ -1,6 +1,7 @@
 //! Golden screens: text of every view at three sizes, style of the main ones, a fixed clock.
 
 mod looks;
+mod picture;
 
 use std::time::{Duration, Instant};
 

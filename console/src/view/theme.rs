@@ -54,9 +54,10 @@ impl Theme {
         self.colour(Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
-    /// The selected row of the focused pane.
+    /// The selected row of the focused pane: one bar, not one of patches in many colours.
     pub fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        let style = Style::new().remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
+        if self.mono { style } else { style.fg(Color::Reset) }
     }
 
     /// The selected row of a pane without the focus.
