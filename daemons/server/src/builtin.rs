@@ -2,10 +2,13 @@
 
 mod number;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::{Failure, Method, rpc_method};
@@ -102,14 +105,32 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
     Ok(seconds)
 }
 
-/// Answers what it was given.
+/// Answers what it was given, as it was written.
 #[rpc_method(crate)]
-fn echo(value: Value) -> Value {
+fn echo(value: AsWritten) -> AsWritten {
     value
 }
 
+/// Any JSON value, never taken apart.
+#[derive(Debug, Serialize, Deserialize)]
+struct AsWritten(Box<RawValue>);
+
+impl JsonSchema for AsWritten {
+    fn schema_name() -> Cow<'static, str> {
+        "Anything".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        true.into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 /// What a division comes to.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Quotient {
     Number(f64),

@@ -9,7 +9,7 @@ mod dispatch;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
@@ -28,6 +28,9 @@ use dispatch::Dispatcher;
 /// Room for one read of a quiet connection; a busy one gets more.
 const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
+/// A connection that was quiet for so long gives its large buffers back; not before, for whoever
+/// sends one large message often sends another.
+const QUIET: Duration = Duration::from_secs(1);
 /// Calls whose results are collected before the next write.
 const SETTLE_AT_ONCE: usize = 64;
 
@@ -48,7 +51,9 @@ pub(crate) struct Session {
     heard_something: bool,
     last_activity: Instant,
     incomplete_since: Option<Instant>,
-    /// The timer does not know of `incomplete_since` yet.
+    /// Large buffers are to be given back when the connection is quiet.
+    watching_buffers: bool,
+    /// The timer does not know of `incomplete_since` or `watching_buffers` yet.
     clock_has_begun: bool,
 }
 
@@ -69,6 +74,7 @@ impl Session {
             heard_something: false,
             last_activity: Instant::now(),
             incomplete_since: None,
+            watching_buffers: false,
             clock_has_begun: false,
         }
     }
@@ -89,6 +95,9 @@ impl Session {
                 break;
             }
             self.make_room();
+            if !self.watching_buffers && self.has_large_buffers() {
+                (self.watching_buffers, self.clock_has_begun) = (true, true);
+            }
             if std::mem::take(&mut self.clock_has_begun) {
                 timer.as_mut().reset(self.next_check().into());
             }
@@ -194,6 +203,10 @@ impl Session {
     }
 
     fn check_time(&mut self, now: Instant) {
+        if self.watching_buffers && now >= self.last_activity + QUIET {
+            self.give_buffers_back();
+            self.watching_buffers = self.has_large_buffers();
+        }
         if self.incomplete_since.is_some() && !self.wants_input() {
             // The rest may be there; it is we who do not read it.
             self.incomplete_since = Some(now);
@@ -214,11 +227,28 @@ impl Session {
         }
     }
 
+    fn has_large_buffers(&self) -> bool {
+        self.input.capacity() > READ_LARGE || self.dispatcher.has_large_output()
+    }
+
+    fn give_buffers_back(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if self.unwritten() == 0 {
+            self.dispatcher.give_output_back();
+            self.written = 0;
+        }
+    }
+
     /// When time alone may change something.
     fn next_check(&self) -> Instant {
         let mut next = self.last_activity + self.core.limits.idle;
         if next <= Instant::now() {
             next = Instant::now() + self.core.limits.idle;
+        }
+        if self.watching_buffers {
+            next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
         }
         if let Some(since) = self.incomplete_since {
             next = next.min(since + self.core.limits.incomplete_request);
@@ -264,9 +294,6 @@ impl Session {
     }
 
     fn make_room(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > READ_LARGE {
-            self.input = BytesMut::new();
-        }
         let busy = self.input.len() >= READ_SMALL;
         self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
     }

@@ -19,8 +19,8 @@ use crate::reserved::{self, Reserved};
 
 /// A reply up to this size can be read by an older client, which reads once.
 const OLD_CLIENT_READS: usize = 1024;
-/// An output buffer larger than this is given back when it has been written.
-const OUTPUT_KEPT: usize = 64 * 1024;
+/// A larger output buffer is not kept on a quiet connection.
+const LARGE_OUTPUT: usize = 64 * 1024;
 
 /// The calls and replies of one connection.
 pub(crate) struct Dispatcher {
@@ -143,10 +143,16 @@ impl Dispatcher {
     }
 
     pub(crate) fn discard_output(&mut self) {
-        if self.output.capacity() > OUTPUT_KEPT {
-            self.output = Vec::new();
-        }
         self.output.clear();
+    }
+
+    pub(crate) fn has_large_output(&self) -> bool {
+        self.output.capacity() > LARGE_OUTPUT
+    }
+
+    /// Frees the output's memory.
+    pub(crate) fn give_output_back(&mut self) {
+        self.output = Vec::new();
     }
 
     /// Answers this when everything before it is answered. Streams, which may never end, stop.
