@@ -44,7 +44,17 @@ pub enum Action {
     Top,
     Bottom,
     Filter,
+    Find,
+    NextHit,
+    PreviousHit,
     Copy,
+    CopyAs,
+    Save,
+    Page,
+    Edit,
+    EditJson,
+    Pick,
+    Actions,
     OpenInstance,
     LogsOf,
     SortLeft,
@@ -98,6 +108,8 @@ pub enum Context {
     Methods,
     /// The form of a call.
     Form,
+    /// The arguments of a call as JSON.
+    Json,
     /// The response of a call.
     Response,
     /// The list of calls made.
@@ -116,15 +128,20 @@ pub enum Context {
     Palette,
     /// The list of registries.
     Registries,
+    /// A list to choose from.
+    Menu,
+    /// A line to type.
+    Prompt,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Instances,
         Self::Events,
         Self::Methods,
         Self::Form,
+        Self::Json,
         Self::Response,
         Self::History,
         Self::Logs,
@@ -133,6 +150,8 @@ impl Context {
         Self::Filter,
         Self::Palette,
         Self::Registries,
+        Self::Menu,
+        Self::Prompt,
         Self::Help,
         Self::Everywhere,
     ];
@@ -158,7 +177,14 @@ impl Context {
             Some(Overlay::Help { .. }) => Self::Help,
             Some(Overlay::Palette(_)) => Self::Palette,
             Some(Overlay::Registries { .. }) => Self::Registries,
+            Some(Overlay::Menu(_)) => Self::Menu,
+            Some(Overlay::Prompt(_)) => Self::Prompt,
             None if model.filtering => Self::Filter,
+            None if model.focus() == Pane::Form
+                && model.forms.get().is_some_and(|form| form.json.is_some()) =>
+            {
+                Self::Json
+            }
             None => Self::of(model.focus()),
         }
     }
@@ -171,26 +197,37 @@ impl Context {
             Self::Events => "Events",
             Self::Methods => "Methods",
             Self::Form => "Call form",
+            Self::Json => "Arguments as JSON",
             Self::Response => "Response",
             Self::History => "History",
             Self::Logs => "Logs",
             Self::LoadPlan => "Load: the plan",
             Self::LoadRun => "Load: the results",
-            Self::Filter => "While typing a filter",
+            Self::Filter => "While typing a filter or a search",
             Self::Help => "Help",
             Self::Palette => "Palette",
             Self::Registries => "Registries",
+            Self::Menu => "Menu",
+            Self::Prompt => "Question",
         }
     }
 
     /// Whether the keys of [`Context::Everywhere`] work below it (a modal context stands alone).
     pub fn is_modal(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Registries)
+        matches!(
+            self,
+            Self::Filter
+                | Self::Help
+                | Self::Palette
+                | Self::Registries
+                | Self::Menu
+                | Self::Prompt
+        )
     }
 
     /// Whether a text is typed there all the time, so that characters never are keys.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette)
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt)
     }
 }
 
@@ -235,6 +272,7 @@ impl Binding {
                 | Action::Close
                 | Action::NextField
                 | Action::PreviousField
+                | Action::Actions
         )
     }
 }

@@ -203,7 +203,7 @@ pub(crate) fn form() -> (Model, Now) {
 pub(crate) fn outcome(result: Result<&str, Failure>) -> Outcome {
     Outcome {
         reply_bytes: 12,
-        result: result.map(Document::of_text),
+        result: result.map(|text| Arc::new(Document::of_text(text))),
         peer: Some("127.0.0.1:8089".to_owned()),
         sent: r#"{"id":1,"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#.to_owned(),
         timing: Some(Phases {
@@ -251,6 +251,61 @@ pub(crate) fn folded() -> (Model, Now) {
     press(&mut model, Key::char('j'), now);
     press(&mut model, Key::char('h'), now);
     press(&mut model, Key::char('h'), now);
+    (model, now)
+}
+
+/// The nested answer folded altogether, and searched for `e`.
+pub(crate) fn searched() -> (Model, Now) {
+    let (mut model, now) = folded();
+    press(&mut model, Key::char('z'), now);
+    press(&mut model, Key::char('z'), now);
+    press(&mut model, Key::char('/'), now);
+    types(&mut model, "E", now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    press(&mut model, Key::char('n'), now);
+    (model, now)
+}
+
+/// The call of `add` was made again, with another answer, and the two compared.
+pub(crate) fn changed() -> (Model, Now) {
+    let (mut model, now) = folded();
+    let id = match &press(&mut model, Key::char('r'), now)[..] {
+        [Effect::Call(request)] => request.id,
+        other => panic!("{other:?}"),
+    };
+    let body = r#"{"name":"grüße \u0007 漢字","list":[1,2.5,{"deep":[true,false]}],"empty":[],"big":18446744073709551615,"tags":["a","b"],"new":{"x":1}}"#;
+    feed(&mut model, Msg::Called(id, Box::new(outcome(Ok(body)))), now);
+    press(&mut model, Key::char('{'), now);
+    (model, now)
+}
+
+/// A form with every kind of field.
+pub(crate) fn kinds() -> (Model, Now) {
+    let (mut model, now) = busy();
+    let mut all = methods();
+    all.push(Signature {
+        name: "brew".to_owned(),
+        doc: "Brews a cup.".to_owned(),
+        parameters: vec![
+            Parameter::required(
+                "size",
+                json!({"$ref": "#/$defs/Size", "$defs": {"Size": {"enum": ["small", "large"]}}}),
+            ),
+            Parameter::required("cups", json!({"type": "integer"})),
+            Parameter::optional("milk", json!({"type": "boolean"}), json!(false)),
+            Parameter::optional(
+                "sugar",
+                json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+                json!(null),
+            ),
+            Parameter::optional("extras", json!({"type": "array"}), json!([])),
+        ],
+        ..Signature::default()
+    });
+    learn(&mut model, key(8089), all, now);
+    press(&mut model, Key::char('2'), now);
+    model.methods.selected = Some("brew".to_owned());
+    press(&mut model, Key::plain(Code::Enter), now);
     (model, now)
 }
 
@@ -316,7 +371,7 @@ pub(crate) fn logs_stopped() -> (Model, Now) {
     let (line, _) = line(Level::Warn, WALL_MS + 9_000, hostile);
     feed(&mut model, Msg::Logs(Source::Server(key(8089)), vec![(line, 3)]), now);
     press(&mut model, Key::char('w'), now);
-    press(&mut model, Key::char('/'), now);
+    press(&mut model, Key::char('&'), now);
     types(&mut model, "went away", now);
     press(&mut model, Key::plain(Code::Enter), now);
     press(&mut model, Key::char('F'), now);

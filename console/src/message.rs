@@ -12,7 +12,12 @@ use rpc_wire::signature::Signature;
 use crate::key::Key;
 use crate::model::Pane;
 use crate::model::calls::{CallId, Outcome};
+use crate::model::json::{Document, Hits};
 use crate::model::load::RunId;
+use crate::model::logs;
+
+/// More than this is not copied: terminals cut or ignore it.
+pub const MAX_COPIED_BYTES: usize = 74_000;
 
 /// The two clocks, read once per turn of the loop and handed to everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +61,18 @@ pub enum Msg {
     Load(RunId, LoadNews),
     /// The demo speaks.
     Demo(DemoNews),
+    /// A call was answered with so many bytes, which are being laid out.
+    Reading(CallId, usize),
+    /// A large result was searched for a text.
+    Found(CallId, String, Hits),
+    /// A file was written with so many bytes, or not.
+    Saved(String, Result<u64, SaveError>),
+    /// The arguments of a method come back from the editor; `Err` says why not.
+    Edited(String, Result<String, String>),
     /// A copy or another background effect ended: tell the person.
     Notice(String),
+    /// A background effect failed: tell the person.
+    Trouble(String),
 }
 
 /// How many rows of each pane were visible in the last frame.
@@ -123,6 +138,17 @@ pub enum Source {
     Console,
 }
 
+impl Source {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Registry => "registry".to_owned(),
+            Self::Console => "console".to_owned(),
+            Self::Server(key) => crate::text::printable(&key.to_string()).into_owned(),
+        }
+    }
+}
+
 /// Whether a source's lines arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceState {
@@ -166,6 +192,30 @@ pub enum Effect {
     StopLoad,
     /// Put a text on the clipboard.
     Copy(String),
+    /// Look for a text in a large result.
+    Search(CallId, Arc<Document>, String),
+    /// Write a file; an existing one only with `overwrite`.
+    Save {
+        /// Its path, as it was typed.
+        path: String,
+        /// What is written.
+        content: Content,
+        /// Whether an existing file may go.
+        overwrite: bool,
+    },
+    /// Show something in another program.
+    View {
+        /// Which.
+        program: Program,
+        /// What a file of it is called.
+        name: String,
+        /// What is shown.
+        content: Content,
+    },
+    /// Have arguments edited as JSON in `$EDITOR`: the method's name, and the text.
+    Edit(String, String),
+    /// Have the registry at a URL forget an instance.
+    Unregister(String, Box<Instance>),
     /// Have the terminal report the mouse, or not.
     Mouse(bool),
     /// Do something with the demo.
@@ -187,6 +237,35 @@ pub enum DemoCommand {
     ToggleServer(InstanceKey),
     /// Take the registry away, or bring it back.
     ToggleRegistry,
+}
+
+/// Something to be written to a file or read in a pager. Cheap to clone, however large.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// A text.
+    Text(Arc<str>),
+    /// A result, written one scalar or bracket per line.
+    Document(Arc<Document>),
+    /// Lines of the log, oldest first.
+    Lines(Vec<Arc<logs::Line>>),
+}
+
+/// A program that gets the terminal for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// `$PAGER`, else `less`.
+    Pager,
+    /// `$VISUAL` or `$EDITOR`, else `vi`.
+    Editor,
+}
+
+/// Why a file was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaveError {
+    /// There is one already, and nobody said that it may go.
+    Exists,
+    /// For this reason.
+    Other(String),
 }
 
 /// What is to be called, where, and with what.

@@ -1,6 +1,9 @@
 //! Everything the screen shows, as plain data: no terminal, no socket, no clock in here.
 
+pub mod area;
+pub mod ask;
 pub mod calls;
+pub mod diff;
 pub mod events;
 pub mod form;
 pub mod instances;
@@ -12,6 +15,7 @@ pub mod methods;
 pub mod palette;
 pub mod registries;
 pub mod scroll;
+pub mod snippet;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -101,12 +105,16 @@ pub enum Overlay {
         /// The place of the one that Enter means.
         selected: usize,
     },
+    /// A list to choose from.
+    Menu(ask::Menu),
+    /// A question, answered by a line of text.
+    Prompt(ask::Prompt),
 }
 
 impl Overlay {
     /// Whether a text is typed in it.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Palette(_))
+        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_))
     }
 }
 
@@ -186,6 +194,8 @@ pub struct Model {
     pub toast: Option<Toast>,
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
+    /// Whether nothing of the system may be changed from here.
+    pub readonly: bool,
     /// Rows visible per pane in the last frame.
     heights: Vec<(Pane, u16)>,
 }
@@ -215,6 +225,7 @@ impl Model {
             held: None,
             toast: None,
             mouse: true,
+            readonly: false,
             heights: Vec::new(),
         }
     }
@@ -225,6 +236,7 @@ impl Model {
         let mut fresh = Self::new(url, now);
         fresh.size = self.size;
         fresh.mouse = self.mouse;
+        fresh.readonly = self.readonly;
         std::mem::swap(&mut fresh.keys, &mut self.keys);
         std::mem::swap(&mut fresh.registries, &mut self.registries);
         std::mem::swap(&mut fresh.heights, &mut self.heights);
@@ -274,8 +286,10 @@ impl Model {
             Pane::Instances => Some(&self.instances.filter),
             Pane::Methods => Some(&self.methods.filter),
             Pane::History => Some(&self.calls.filter),
+            Pane::Logs if self.logs.searching => Some(&self.logs.search),
             Pane::Logs => Some(&self.logs.filter),
-            Pane::Events | Pane::Form | Pane::Response | Pane::LoadPlan | Pane::LoadRun => None,
+            Pane::Response => Some(&self.calls.search),
+            Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 
@@ -285,8 +299,10 @@ impl Model {
             Pane::Instances => Some(&mut self.instances.filter),
             Pane::Methods => Some(&mut self.methods.filter),
             Pane::History => Some(&mut self.calls.filter),
+            Pane::Logs if self.logs.searching => Some(&mut self.logs.search),
             Pane::Logs => Some(&mut self.logs.filter),
-            Pane::Events | Pane::Form | Pane::Response | Pane::LoadPlan | Pane::LoadRun => None,
+            Pane::Response => Some(&mut self.calls.search),
+            Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 

@@ -34,6 +34,11 @@ pub struct Options {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
+    /// Offer nothing that changes the system itself, such as unregistering an instance; calls are
+    /// still sent
+    #[arg(long)]
+    pub readonly: bool,
+
     /// What the console itself logs (shown in its Logs view), for example debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,

@@ -1,5 +1,6 @@
 //! The only place with sockets, tasks and a clock: it runs the loop and does what effects ask.
 //!
+//! - `outside`: files, and programs that get the terminal for a while.
 //! - `feed`: the registry's changes and log.
 //! - `attend`: what is done for each instance: discovery, probes, its log.
 //! - `calls`: a call is sent and its end reported.
@@ -13,6 +14,7 @@ mod calls;
 mod clock;
 mod feed;
 mod load;
+mod outside;
 mod signals;
 
 pub use clock::Clock;
@@ -39,12 +41,17 @@ use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::update::update;
 use crate::view::{HitMap, Theme, render};
 use crate::wake::next_wake;
+use outside::Errand;
 use signals::{Signal, Signals};
 
 /// Messages of tasks that may wait; a full inbox slows the tasks down, never the screen.
 const INBOX: usize = 1_024;
 /// Messages taken in before the screen is looked at again.
 const MAX_PER_TURN: usize = 4_096;
+/// While another program has the terminal, this often time passes.
+const AWAY: Duration = Duration::from_secs(1);
+/// How long after a program's end a signal may be the one that ended it.
+const LATE_SIGNAL: Duration = Duration::from_millis(50);
 /// No two frames are closer than this.
 const FRAME: Duration = Duration::from_millis(16);
 
@@ -65,6 +72,8 @@ pub struct Settings {
     pub event_lines: usize,
     /// Calls kept.
     pub history: usize,
+    /// Whether nothing of the system may be changed from here.
+    pub readonly: bool,
     /// Both clocks.
     pub clock: Clock,
     /// The console's own log.
@@ -101,6 +110,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     let mut model = Model::new(url, clock.now());
     (model.registries, model.keys) = (registries, keys);
     model.mouse = mouse;
+    model.readonly = settings.readonly;
     model.logs.shift_ms = clock.shift_ms();
     model.logs.limit = settings.log_lines;
     model.events.limit = settings.event_lines;
@@ -208,6 +218,15 @@ impl Console {
             match ended {
                 Some(Pressing::Quit) => return Ok(Ended::Quit),
                 Some(Pressing::Watch(url)) => messages = self.watch(&url),
+                Some(Pressing::Run(prepare)) => {
+                    // The program's keys are its own.
+                    drop(input);
+                    let ended = self.hand_over(prepare, &mut messages, &mut signals).await?;
+                    if let Some(ended) = ended {
+                        return Ok(ended);
+                    }
+                    input = EventStream::new();
+                }
                 Some(Pressing::Suspend) => {
                     // The reader of keys must not compete with the shell for them.
                     drop(input);
@@ -253,6 +272,13 @@ impl Console {
                     let _ = self.terminal.mouse(on);
                 }
                 Effect::Copy(text) => self.copy(&text, now),
+                Effect::Edit(method, text) => {
+                    pressing = Some(Pressing::Run(Box::new(move || Errand::edit(method, &text))));
+                }
+                Effect::View { program, name, content } => {
+                    let prepare = move || Errand::view(program, &name, &content);
+                    pressing = Some(Pressing::Run(Box::new(prepare)));
+                }
                 other => self.works.apply(other),
             }
         }
@@ -302,6 +328,71 @@ impl Console {
         self.works.follow_own_log(self.log.clone());
     }
 
+    /// Lends the terminal to a program until that ends. Nothing is drawn meanwhile, and keys,
+    /// Ctrl-C and Ctrl-Z are the program's; what arrives is taken in all the same.
+    async fn hand_over(
+        &mut self,
+        prepare: Prepare,
+        messages: &mut mpsc::Receiver<Msg>,
+        signals: &mut Signals,
+    ) -> io::Result<Option<Ended>> {
+        let mut preparing = tokio::task::spawn_blocking(prepare);
+        let prepared = loop {
+            tokio::select! {
+                biased;
+                prepared = &mut preparing => break prepared,
+                Some(msg) = messages.recv() => {
+                    self.take(msg);
+                }
+            }
+        };
+        let errand = match prepared.map_err(io::Error::other).flatten() {
+            Ok(errand) => errand,
+            Err(error) => {
+                self.take(Msg::Trouble(format!("no temporary file: {error}")));
+                return Ok(None);
+            }
+        };
+        crate::terminal::give_back();
+        let status = match errand.start() {
+            Err(error) => Err(error),
+            Ok(mut child) => loop {
+                tokio::select! {
+                    biased;
+                    status = child.wait() => break status,
+                    signal = signals.next() => match signal {
+                        Signal::End(2) | Signal::Continued => {}
+                        Signal::End(number) => return Ok(Some(Ended::Signal(number))),
+                    },
+                    Some(msg) = messages.recv() => {
+                        self.take(msg);
+                    }
+                    // The feeds of a long absence go on, and time with them.
+                    () = tokio::time::sleep(AWAY) => {
+                        self.take(Msg::Tick);
+                    }
+                }
+            },
+        };
+        // A Ctrl-C that ended the program was meant for it, and may reach us a little later.
+        let late = tokio::time::timeout(LATE_SIGNAL, async {
+            loop {
+                match signals.next().await {
+                    Signal::End(2) | Signal::Continued => {}
+                    Signal::End(number) => return number,
+                }
+            }
+        });
+        if let Ok(number) = late.await {
+            return Ok(Some(Ended::Signal(number)));
+        }
+        self.retake()?;
+        if let Some(msg) = errand.ended(status) {
+            self.take(msg);
+        }
+        Ok(None)
+    }
+
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
         let runs = start(self.works.inbox.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
@@ -326,12 +417,16 @@ async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event:
     .await
 }
 
+/// Gets a program and its file ready, which may take a while.
+type Prepare = Box<dyn FnOnce() -> io::Result<Errand> + Send>;
+
 /// What cannot wait for the next turn of the loop.
 enum Pressing {
     Quit,
     Suspend,
     /// Another registry, by its URL.
     Watch(String),
+    Run(Prepare),
 }
 
 /// The tasks under way; dropping it ends them.
@@ -406,7 +501,26 @@ impl Works {
                     let _ = demo.try_send(command);
                 }
             }
-            Effect::Copy(_)
+            Effect::Search(id, document, needle) => {
+                let inbox = self.inbox.clone();
+                tokio::task::spawn_blocking(move || {
+                    let hits = document.find(&needle, crate::update::MAX_HITS);
+                    let _ = inbox.blocking_send(Msg::Found(id, needle, hits));
+                });
+            }
+            Effect::Save { path, content, overwrite } => {
+                let inbox = self.inbox.clone();
+                tokio::task::spawn_blocking(move || {
+                    let result = outside::save(&path, &content, overwrite);
+                    let _ = inbox.blocking_send(Msg::Saved(path, result));
+                });
+            }
+            Effect::Unregister(url, instance) => {
+                tokio::spawn(feed::unregister(url, *instance, self.inbox.clone()));
+            }
+            Effect::View { .. }
+            | Effect::Edit(..)
+            | Effect::Copy(_)
             | Effect::Mouse(_)
             | Effect::Watch(_)
             | Effect::Suspend

@@ -29,6 +29,11 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// The first `bytes` bytes of the text, or a little less: no character is cut in two.
+pub fn start(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
 /// How many cells the text takes.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
@@ -100,6 +105,47 @@ pub fn lines(text: &str, cells: usize) -> Vec<String> {
         }
     }
     out
+}
+
+/// A text to look for, in any case.
+#[derive(Debug, Clone)]
+pub struct Needle {
+    lower: String,
+    /// Both cases of its first byte, when it is ASCII throughout: most are, and are found faster.
+    first: Option<(u8, u8)>,
+}
+
+impl Needle {
+    /// To look for `text`.
+    pub fn new(text: &str) -> Self {
+        let lower = text.to_lowercase();
+        let first = lower.bytes().next().filter(|_| lower.is_ascii());
+        Self { first: first.map(|byte| (byte, byte.to_ascii_uppercase())), lower }
+    }
+
+    /// Whether `text` contains it; an empty one is everywhere.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.lower.is_empty()
+            || match self.first {
+                Some(_) => self.find(text).is_some(),
+                None => text.to_lowercase().contains(&self.lower),
+            }
+    }
+
+    /// Where `text` contains it first. Other than ASCII texts are only found as they are written.
+    pub fn find(&self, text: &str) -> Option<std::ops::Range<usize>> {
+        let Some((lower, upper)) = self.first else {
+            let found = text.find(&self.lower).filter(|_| !self.lower.is_empty())?;
+            return Some(found..found + self.lower.len());
+        };
+        let (bytes, wanted) = (text.as_bytes(), self.lower.as_bytes());
+        memchr::memchr2_iter(lower, upper, bytes)
+            .find(|at| {
+                let here = bytes.get(*at..*at + wanted.len());
+                here.is_some_and(|here| here.eq_ignore_ascii_case(wanted))
+            })
+            .map(|at| at..at + wanted.len())
+    }
 }
 
 /// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds once above ten.
@@ -231,6 +277,14 @@ mod tests {
             "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"
         );
         assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_needle_is_found_in_any_case() {
+        let needle = Needle::new("WENT");
+        assert_eq!(needle.find("a client Went away"), Some(9..13));
+        assert!(!needle.is_in("wen") && Needle::new("").is_in("x"));
+        assert!(Needle::new("GRÜSSE").is_in("viele Grüsse"));
     }
 
     #[test]

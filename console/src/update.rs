@@ -1,16 +1,20 @@
 //! A message changes the model and asks for effects: no I/O, no clock, the same every time.
 
 mod act;
+mod ask;
 mod copy;
 mod feeds;
 mod load;
+mod outside;
 mod press;
 mod registries;
+mod search;
 mod send;
 
 pub use act::unavailable;
 pub(crate) use copy::wire;
 pub(crate) use press::{edits, is_typing};
+pub(crate) use search::MAX_HITS;
 pub(crate) use send::candidates;
 
 use crate::message::{Effect, Msg, Now, RegistryNews};
@@ -60,7 +64,16 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::StreamItem(id, item, dropped) => model.calls.item(id, item, dropped),
         Msg::Load(id, news) => load::news(model, id, news, now),
         Msg::Demo(news) => feeds::demo(model, news, now),
+        Msg::Reading(id, bytes) => {
+            if let Some(call) = model.calls.get_mut(id) {
+                call.reading = Some(bytes);
+            }
+        }
+        Msg::Found(id, needle, hits) => search::found(model, id, needle, hits),
+        Msg::Saved(path, result) => ask::saved(model, path, result, now),
+        Msg::Edited(method, result) => outside::edited(model, &method, result, now),
         Msg::Notice(text) => model.say(text, now),
+        Msg::Trouble(text) => model.complain(text, now),
     }
 }
 
@@ -77,6 +90,10 @@ fn pass(model: &mut Model, now: Now, effects: &mut Effects) {
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
     send::show_form(model);
+    act::show_diff(model);
+    search::keep(model, effects);
+    let height = model.height(crate::model::Pane::Logs);
+    model.logs.pass(height);
 }
 
 fn is_live_data(msg: &Msg) -> bool {
@@ -98,5 +115,9 @@ fn resize(model: &mut Model, size: (u16, u16)) {
     }
 }
 
+#[cfg(test)]
+mod form_tests;
+#[cfg(test)]
+mod outside_tests;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The model becomes a frame; the frame says where a click would land and how much was visible.
 
 mod ascii;
+mod ask;
 mod events;
 mod form;
 mod header;
@@ -64,6 +65,8 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         Some(Overlay::Registries { selected }) => {
             registries::registries(model, *selected, &mut screen, body);
         }
+        Some(Overlay::Menu(menu)) => ask::menu(menu, &mut screen, body),
+        Some(Overlay::Prompt(prompt)) => ask::prompt(prompt, &mut screen, body),
         None => {}
     }
     screen.finish()
@@ -126,5 +129,7 @@ fn pane(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, pane: Pane) {
     }
 }
 
+#[cfg(test)]
+mod response_tests;
 #[cfg(test)]
 mod tests;

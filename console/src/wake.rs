@@ -22,6 +22,9 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     if model.view == View::Methods && model.calls.running().is_some() {
         next.consider(now.at.checked_add(RUNNING));
     }
+    if model.logs.is_searching() {
+        next.consider(Some(now.at));
+    }
     if model.held.is_some() {
         return next.0;
     }

@@ -12,6 +12,8 @@
 mod contexts;
 #[path = "terminal/load.rs"]
 mod load;
+#[path = "terminal/outside.rs"]
+mod outside;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -1,12 +1,15 @@
 //! Calls made: under way, answered, failed; the history and the response on the screen.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tui_input::Input;
 
-use super::json::{Document, Folding};
+use super::diff::Diff;
+use super::json::{Document, Folding, Hits};
 use crate::message::CallRequest;
+use crate::text;
 
 /// How many calls the history holds unless the settings say otherwise.
 pub const DEFAULT_CALLS: usize = 1_000;
@@ -17,6 +20,8 @@ pub const MAX_ITEMS: usize = 1_000;
 
 /// How many of the last calls quantiles are taken from.
 const MEASURED: usize = 200;
+/// How much of a result its summary tells.
+const SUMMARY_BYTES: usize = 1_000;
 
 /// The number of a call, its identity.
 pub type CallId = u64;
@@ -31,11 +36,13 @@ pub enum Tab {
     Wire,
     /// Where the time went.
     Timing,
+    /// What is different from the result before.
+    Diff,
 }
 
 impl Tab {
     /// Every tab, from left to right.
-    pub const ALL: [Self; 3] = [Self::Body, Self::Wire, Self::Timing];
+    pub const ALL: [Self; 4] = [Self::Body, Self::Wire, Self::Timing, Self::Diff];
 
     /// Its name.
     pub fn title(self) -> &'static str {
@@ -43,6 +50,7 @@ impl Tab {
             Self::Body => "Body",
             Self::Wire => "Wire",
             Self::Timing => "Timing",
+            Self::Diff => "Diff",
         }
     }
 }
@@ -51,7 +59,7 @@ impl Tab {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The result, laid out; or what went wrong.
-    pub result: Result<Document, Failure>,
+    pub result: Result<Arc<Document>, Failure>,
     /// Who answered, `host:port`.
     pub peer: Option<String>,
     /// The request as it was sent.
@@ -118,6 +126,12 @@ pub struct Call {
     pub tab: Tab,
     /// What is folded of the response, and the cursor in it.
     pub folding: Folding,
+    /// How large the answer is, once it is here and being laid out.
+    pub reading: Option<usize>,
+    /// What is different from the result before, once that was asked for.
+    pub diff: Option<Diff>,
+    /// First visible row of the differences.
+    pub diff_top: usize,
 }
 
 impl Call {
@@ -134,7 +148,7 @@ impl Call {
     }
 
     /// The result, laid out, once there is one.
-    pub fn document(&self) -> Option<&Document> {
+    pub fn document(&self) -> Option<&Arc<Document>> {
         self.outcome.as_ref()?.result.as_ref().ok()
     }
 
@@ -142,7 +156,9 @@ impl Call {
     pub fn summary(&self) -> (String, Option<bool>) {
         match &self.outcome {
             None => ("running".to_owned(), None),
-            Some(Outcome { result: Ok(document), .. }) => (document.text().to_owned(), Some(true)),
+            Some(Outcome { result: Ok(document), .. }) => {
+                (text::start(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
+            }
             Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
         }
     }
@@ -168,6 +184,21 @@ pub struct Calls {
     pub filter: Input,
     /// First visible row of the history.
     pub top: usize,
+    /// What is looked for in the response on the screen.
+    pub search: Input,
+    /// Where it was found.
+    pub found: Option<Found>,
+}
+
+/// Where a text was found in a result.
+#[derive(Debug)]
+pub struct Found {
+    /// In the result of this call.
+    pub id: CallId,
+    /// This text.
+    pub needle: String,
+    /// On these lines; `None` while a large result is being searched.
+    pub hits: Option<Hits>,
 }
 
 impl Default for Calls {
@@ -181,6 +212,8 @@ impl Default for Calls {
             selected: None,
             filter: Input::default(),
             top: 0,
+            search: Input::default(),
+            found: None,
         }
     }
 }
@@ -204,6 +237,9 @@ impl Calls {
             dropped: 0,
             tab: Tab::default(),
             folding: Folding::default(),
+            reading: None,
+            diff: None,
+            diff_top: 0,
         });
         self.trim();
     }
@@ -268,6 +304,20 @@ impl Calls {
     /// Whether the call on the screen is under way.
     pub fn running(&self) -> Option<&Call> {
         self.shown_call().filter(|call| call.outcome.is_none())
+    }
+
+    /// The result of the same method before call `id`, if one is kept.
+    pub fn before(&self, id: CallId) -> Option<&Call> {
+        let method = &self.get(id)?.request.method;
+        self.list.iter().rev().find(|call| {
+            call.request.id < id && call.request.method == *method && call.document().is_some()
+        })
+    }
+
+    /// Where the search found something in the result on the screen.
+    pub fn hits(&self) -> Option<&Hits> {
+        let found = self.found.as_ref().filter(|found| Some(found.id) == self.shown)?;
+        found.hits.as_ref()
     }
 
     /// How many calls there are.
@@ -359,7 +409,7 @@ mod tests {
 
     fn outcome(body: &str) -> Outcome {
         Outcome {
-            result: Ok(Document::of_text(body)),
+            result: Ok(Arc::new(Document::of_text(body))),
             peer: None,
             sent: String::new(),
             reply_bytes: body.len(),

@@ -1,7 +1,9 @@
 //! A call being filled in: a typed field per parameter, built from what discovery says of it.
 
+mod json;
 mod kind;
 
+pub use json::JsonText;
 pub use kind::Kind;
 
 use std::collections::BTreeMap;
@@ -77,6 +79,8 @@ pub struct Form {
     pub focus: usize,
     /// Whether keys go into the field.
     pub editing: bool,
+    /// All arguments as one JSON text, while they are edited like that.
+    pub json: Option<JsonText>,
     /// One instance, or any that has the method.
     pub target: Option<InstanceKey>,
     /// How long to wait.
@@ -124,6 +128,7 @@ impl Form {
             signature,
             focus: 0,
             editing: true,
+            json: None,
             target: None,
             timeout: TIMEOUTS[0],
         }
@@ -136,7 +141,7 @@ impl Form {
 
     /// Whether keys go into a field.
     pub fn is_typing(&self) -> bool {
-        self.editing && !self.fields.is_empty()
+        self.editing && (self.json.is_some() || !self.fields.is_empty())
     }
 
     /// Every field back to its default.
@@ -146,6 +151,9 @@ impl Form {
             (field.touched, field.error) = (false, None);
         }
         self.focus = 0;
+        if self.json.is_some() {
+            self.open_json(&self.to_json(), None);
+        }
     }
 
     /// The next timeout on offer.

@@ -1,79 +1,106 @@
-//! A JSON text as lines that fold: flat, linear, in the order and with the digits it came with.
+//! A JSON text as lines that fold: in the order and with the digits it came with, and with an
+//! index that stays small however many lines there are.
 
-use std::collections::HashSet;
+mod fold;
+mod scan;
+
+pub use fold::Folding;
+pub use scan::{Line, Lines, Part, Scalar, scalar};
+
+use std::io;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-/// A JSON document, laid out one scalar or bracket per line.
-#[derive(Debug, Clone, Default)]
+/// A place in the index every so many lines.
+const STEP: usize = 128;
+/// Brackets further apart than this many lines are remembered, nearer ones are counted again.
+const LONG: usize = 2_048;
+/// How many such brackets are remembered; what is beyond is counted again, too.
+const MAX_EXTENTS: usize = 100_000;
+
+/// A JSON document, laid out one scalar or bracket per line. Besides its text it takes a few
+/// hundredths of that.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
-    text: String,
-    lines: Vec<Line>,
+    text: Box<str>,
+    places: Vec<Place>,
+    extents: Vec<(usize, Extent)>,
+    len: usize,
 }
 
-/// One line. Ranges are into the document's text.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// How deep it is nested.
-    pub depth: usize,
-    /// Its key, with quotes, inside an object.
-    pub key: Option<Range<usize>>,
-    /// What stands there.
-    pub part: Part,
-    /// Whether a comma follows.
-    pub comma: bool,
+/// Where a line begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Place {
+    line: usize,
+    at: usize,
+    depth: usize,
 }
 
-/// What stands on a line.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Part {
-    /// A string, number, `true`, `false` or `null`.
-    Scalar(Range<usize>),
-    /// `{}` or `[]`.
-    Empty(&'static str),
-    /// An opening bracket: its last line, and how many elements are inside.
-    Open {
-        /// `{` or `[`.
-        bracket: char,
-        /// The line of the closing bracket.
-        end: usize,
-        /// Elements directly inside.
-        count: usize,
-    },
-    /// A closing bracket.
-    Close(char),
-}
-
-/// What a scalar is, for its colour.
+/// How far an opening bracket reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "JSON's own words")]
-pub enum Scalar {
-    String,
-    Number,
-    Bool,
-    Null,
+pub struct Extent {
+    /// The line of the closing bracket.
+    pub end: usize,
+    /// Elements directly inside.
+    pub count: usize,
+}
+
+/// Lines that contain a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// Their numbers, ascending.
+    pub lines: Vec<usize>,
+    /// Whether there are more than were counted.
+    pub more: bool,
 }
 
 impl Document {
-    /// Lays out a value.
-    pub fn new(value: &RawValue) -> Self {
-        Self::lay_out(value.get())
+    /// Lays out a value, without copying it.
+    pub fn new(value: Box<RawValue>) -> Self {
+        Self::lay_out(value.into())
     }
 
     /// Lays out a text that may be JSON; anything else becomes one line.
     pub fn of_text(text: &str) -> Self {
         match serde_json::from_str::<&RawValue>(text) {
-            Ok(value) => Self::new(value),
-            Err(_) => Self::lay_out(&serde_json::Value::String(text.to_owned()).to_string()),
+            Ok(value) => Self::lay_out(value.get().into()),
+            Err(_) => Self::lay_out(serde_json::Value::from(text).to_string().into()),
         }
     }
 
-    fn lay_out(text: &str) -> Self {
-        let mut builder =
-            Builder { bytes: text.as_bytes(), at: 0, lines: Vec::new(), open: Vec::new() };
-        builder.run();
-        Self { lines: builder.lines, text: text.to_owned() }
+    fn lay_out(text: Box<str>) -> Self {
+        let (mut places, mut extents, mut len) = (Vec::new(), Vec::new(), 0);
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        let mut lines = Lines::new(&text, 0, 0, 0);
+        loop {
+            if len % STEP == 0 {
+                places.push(Place { line: len, at: lines.at(), depth: lines.depth() });
+            }
+            let Some((at, line)) = lines.next() else { break };
+            len = at + 1;
+            if !matches!(line.part, Part::Close(_))
+                && let Some((_, count)) = open.last_mut()
+            {
+                *count += 1;
+            }
+            match line.part {
+                Part::Open(_) => open.push((at, 0)),
+                Part::Close(_) => {
+                    let opened = open.pop().filter(|(start, _)| at - start > LONG);
+                    if let Some((start, count)) = opened
+                        && extents.len() < MAX_EXTENTS
+                    {
+                        extents.push((start, Extent { end: at, count }));
+                    }
+                }
+                Part::Scalar(_) | Part::Empty(_) => {}
+            }
+        }
+        extents.sort_unstable_by_key(|(start, _)| *start);
+        places.shrink_to_fit();
+        extents.shrink_to_fit();
+        Self { places, extents, len, text }
     }
 
     /// The whole text, compact or as it came.
@@ -81,9 +108,30 @@ impl Document {
         &self.text
     }
 
-    /// Every line.
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no line at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The lines from number `from` on, with their numbers.
+    pub fn lines(&self, from: usize) -> Lines<'_> {
+        let place = self.places.partition_point(|place| place.line <= from).saturating_sub(1);
+        let place = self.places.get(place).copied().unwrap_or(Place { line: 0, at: 0, depth: 0 });
+        let mut lines = Lines::new(&self.text, place.line, place.at, place.depth);
+        for _ in place.line..from {
+            lines.next();
+        }
+        lines
+    }
+
+    /// The line of that number.
+    pub fn line(&self, at: usize) -> Option<Line> {
+        self.lines(at).next().map(|(_, line)| line)
     }
 
     /// The text of a range.
@@ -91,289 +139,93 @@ impl Document {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// The line that encloses `line`, if any.
-    pub fn parent(&self, line: usize) -> Option<usize> {
-        let depth = self.lines.get(line)?.depth;
-        let outer = |at: &usize| {
-            self.lines
-                .get(*at)
-                .is_some_and(|l| l.depth < depth && matches!(l.part, Part::Open { .. }))
+    /// How far the bracket that opens on `line` reaches; `None` for any other line.
+    pub fn extent(&self, line: usize) -> Option<Extent> {
+        if let Ok(at) = self.extents.binary_search_by_key(&line, |(start, _)| *start) {
+            return self.extents.get(at).map(|(_, extent)| *extent);
+        }
+        let mut lines = self.lines(line);
+        let depth = match lines.next()? {
+            (_, Line { part: Part::Open(_), depth, .. }) => depth,
+            _ => return None,
         };
-        (0..line).rev().find(outer)
-    }
-}
-
-/// What a scalar's text is.
-pub fn scalar(text: &str) -> Scalar {
-    match text.as_bytes().first() {
-        Some(b'"') => Scalar::String,
-        Some(b't' | b'f') => Scalar::Bool,
-        Some(b'n') => Scalar::Null,
-        _ => Scalar::Number,
-    }
-}
-
-/// Which lines are folded away, and which one the cursor is on.
-#[derive(Debug, Clone, Default)]
-pub struct Folding {
-    folded: HashSet<usize>,
-    /// The line of the cursor: an index into all lines.
-    pub cursor: usize,
-    /// First visible row: an index into the visible lines.
-    pub top: usize,
-}
-
-impl Folding {
-    /// Indices of the lines that can be seen.
-    pub fn visible(&self, document: &Document) -> Vec<usize> {
-        let mut visible = Vec::with_capacity(document.lines.len());
-        let mut at = 0;
-        while let Some(line) = document.lines.get(at) {
-            visible.push(at);
-            at = match line.part {
-                Part::Open { end, .. } if self.folded.contains(&at) => end + 1,
-                _ => at + 1,
-            };
-        }
-        visible
-    }
-
-    /// Whether that line is folded.
-    pub fn is_folded(&self, line: usize) -> bool {
-        self.folded.contains(&line)
-    }
-
-    /// Folds what the cursor is on, or goes to what encloses it.
-    pub fn fold(&mut self, document: &Document) {
-        let can =
-            matches!(document.lines.get(self.cursor).map(|l| &l.part), Some(Part::Open { .. }));
-        if can && self.folded.insert(self.cursor) {
-            return;
-        }
-        self.cursor = document.parent(self.cursor).unwrap_or(0);
-    }
-
-    /// Unfolds what the cursor is on.
-    pub fn unfold(&mut self) {
-        self.folded.remove(&self.cursor);
-    }
-
-    /// Folds or unfolds what the cursor is on.
-    pub fn toggle(&mut self, document: &Document) {
-        let line = document.lines.get(self.cursor);
-        let can = matches!(line.map(|line| &line.part), Some(Part::Open { .. }));
-        if can && !self.folded.remove(&self.cursor) {
-            self.folded.insert(self.cursor);
-        }
-    }
-
-    /// Folds everything below the top, or unfolds everything.
-    pub fn toggle_all(&mut self, document: &Document) {
-        if self.folded.is_empty() {
-            let inner = document.lines.iter().enumerate().filter(|(_, line)| line.depth > 0);
-            self.folded = inner
-                .filter(|(_, line)| matches!(line.part, Part::Open { .. }))
-                .map(|(at, _)| at)
-                .collect();
-            self.cursor = 0;
-        } else {
-            self.folded.clear();
-        }
-    }
-}
-
-/// Walks over a text that is known to be JSON, without recursion.
-struct Builder<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    lines: Vec<Line>,
-    /// Lines of the brackets open, innermost last.
-    open: Vec<usize>,
-}
-
-impl Builder<'_> {
-    fn run(&mut self) {
-        let mut key = None;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            match byte {
-                b'{' | b'[' => {
-                    let close = if byte == b'{' { b'}' } else { b']' };
-                    self.count_element();
-                    self.open(byte, close, key.take());
-                }
-                b'}' | b']' => {
-                    self.at += 1;
-                    self.close(char::from(byte));
-                }
-                b',' => {
-                    self.at += 1;
-                    if let Some(last) = self.lines.last_mut() {
-                        last.comma = true;
-                    }
-                }
-                b'"' if key.is_none() && self.is_in_object() => key = Some(self.string()),
-                b'"' => {
-                    let range = self.string();
-                    self.scalar(range, key.take());
-                }
-                b':' | b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
-                _ => {
-                    let start = self.at;
-                    let word = |byte: &u8| !b",:]}[{\" \t\r\n".contains(byte);
-                    self.at += self.bytes[start..].iter().take_while(|b| word(b)).count().max(1);
-                    self.scalar(start..self.at, key.take());
-                }
+        let (mut count, mut last) = (0, line);
+        for (at, line) in lines {
+            match line.part {
+                Part::Close(_) if line.depth <= depth => return Some(Extent { end: at, count }),
+                Part::Close(_) => {}
+                _ if line.depth == depth + 1 => count += 1,
+                _ => {}
             }
+            last = at;
         }
         // Real JSON closes every bracket; anything else is closed by its end.
-        let last = self.lines.len().saturating_sub(1);
-        for line in std::mem::take(&mut self.open) {
-            if let Some(Line { part: Part::Open { end, .. }, .. }) = self.lines.get_mut(line) {
-                *end = last;
-            }
+        Some(Extent { end: last, count })
+    }
+
+    /// The line that encloses `line`, if any.
+    pub fn parent(&self, line: usize) -> Option<usize> {
+        let depth = self.line(line)?.depth;
+        let from = line.saturating_sub(LONG + 1);
+        let near = self
+            .lines(from)
+            .take(line - from)
+            .filter(|(_, l)| l.depth < depth && matches!(l.part, Part::Open(_)))
+            .last();
+        let far = || {
+            let before = self.extents.partition_point(|(start, _)| *start < line);
+            let mut outer = self.extents.get(..before).unwrap_or_default().iter().rev();
+            outer.find(|(_, extent)| extent.end >= line).map(|(start, _)| *start)
+        };
+        near.map(|(at, _)| at).or_else(far)
+    }
+
+    /// The lines whose key or scalar contains `needle`, in any case; at most `limit`.
+    pub fn find(&self, needle: &str, limit: usize) -> Hits {
+        let mut hits = Hits::default();
+        if needle.is_empty() {
+            return hits;
         }
-    }
-
-    fn is_in_object(&self) -> bool {
-        let innermost = self.open.last().and_then(|line| self.lines.get(*line));
-        matches!(innermost.map(|line| &line.part), Some(Part::Open { bracket: '{', .. }))
-    }
-
-    fn string(&mut self) -> Range<usize> {
-        let start = self.at;
-        self.at += 1;
-        while let Some(byte) = self.bytes.get(self.at) {
-            match byte {
-                b'\\' => self.at += 2,
-                b'"' => {
-                    self.at += 1;
+        let needle = crate::text::Needle::new(needle);
+        for (at, line) in self.lines(0) {
+            let key = line.key.as_ref().is_some_and(|key| needle.is_in(self.slice(key)));
+            let scalar = match &line.part {
+                Part::Scalar(range) => needle.is_in(self.slice(range)),
+                _ => false,
+            };
+            if key || scalar {
+                if hits.lines.len() == limit {
+                    hits.more = true;
                     break;
                 }
-                _ => self.at += 1,
+                hits.lines.push(at);
             }
         }
-        self.at = self.at.min(self.bytes.len());
-        start..self.at
+        hits
     }
 
-    fn count_element(&mut self) {
-        let innermost = self.open.last().and_then(|line| self.lines.get_mut(*line));
-        if let Some(Line { part: Part::Open { count, .. }, .. }) = innermost {
-            *count += 1;
+    /// Writes the document as people do: one scalar or bracket per line, indented by two.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_pretty(&self, out: &mut impl io::Write) -> io::Result<()> {
+        for (_, line) in self.lines(0) {
+            for _ in 0..line.depth {
+                out.write_all(b"  ")?;
+            }
+            if let Some(key) = &line.key {
+                write!(out, "{}: ", self.slice(key))?;
+            }
+            match &line.part {
+                Part::Scalar(range) => out.write_all(self.slice(range).as_bytes())?,
+                Part::Empty(text) => out.write_all(text.as_bytes())?,
+                Part::Open(bracket) | Part::Close(bracket) => write!(out, "{bracket}")?,
+            }
+            out.write_all(if line.comma { b",\n" } else { b"\n" })?;
         }
-    }
-
-    fn scalar(&mut self, range: Range<usize>, key: Option<Range<usize>>) {
-        self.count_element();
-        self.push(key, Part::Scalar(range));
-    }
-
-    fn open(&mut self, bracket: u8, close: u8, key: Option<Range<usize>>) {
-        self.at += 1;
-        let rest = &self.bytes[self.at..];
-        let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        if rest.get(blank) == Some(&close) {
-            self.at += blank + 1;
-            self.push(key, Part::Empty(if bracket == b'{' { "{}" } else { "[]" }));
-            return;
-        }
-        let bracket = char::from(bracket);
-        self.push(key, Part::Open { bracket, end: 0, count: 0 });
-        self.open.push(self.lines.len() - 1);
-    }
-
-    fn close(&mut self, bracket: char) {
-        let opened = self.open.pop();
-        self.push(None, Part::Close(bracket));
-        let here = self.lines.len() - 1;
-        let opened = opened.and_then(|line| self.lines.get_mut(line));
-        if let Some(Line { part: Part::Open { end, .. }, .. }) = opened {
-            *end = here;
-        }
-    }
-
-    fn push(&mut self, key: Option<Range<usize>>, part: Part) {
-        let depth = self.open.len();
-        self.lines.push(Line { depth, key, part, comma: false });
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn render(document: &Document, folding: &Folding) -> String {
-        let mut out = String::new();
-        for at in folding.visible(document) {
-            let line = &document.lines()[at];
-            out.push_str(&" ".repeat(line.depth));
-            if let Some(key) = &line.key {
-                out.push_str(document.slice(key));
-                out.push(':');
-            }
-            match &line.part {
-                Part::Scalar(range) => out.push_str(document.slice(range)),
-                Part::Empty(text) => out.push_str(text),
-                Part::Open { bracket, count, .. } if folding.is_folded(at) => {
-                    out.push_str(&format!("{bracket}{count}…"));
-                }
-                Part::Open { bracket, .. } | Part::Close(bracket) => out.push(*bracket),
-            }
-            if line.comma {
-                out.push(',');
-            }
-            out.push('\n');
-        }
-        out
-    }
-
-    #[test]
-    fn keys_keep_their_order_and_numbers_their_digits() {
-        let document = Document::of_text(r#"{"b":1.50,"a":[18446744073709551616,{}, "x,\"}"]}"#);
-        assert_eq!(
-            render(&document, &Folding::default()),
-            "{\n \"b\":1.50,\n \"a\":[\n  18446744073709551616,\n  {},\n  \"x,\\\"}\"\n ]\n}\n"
-        );
-    }
-
-    #[test]
-    fn what_is_folded_is_one_line_with_a_count() {
-        let document = Document::of_text(r#"{"a":[1,[2,3]],"b":2}"#);
-        let mut folding = Folding { cursor: 1, ..Folding::default() };
-        folding.fold(&document);
-        assert_eq!(render(&document, &folding), "{\n \"a\":[2…\n \"b\":2\n}\n");
-        folding.unfold();
-        folding.cursor = 4;
-        folding.fold(&document);
-        assert_eq!(folding.cursor, 3, "a scalar's parent is next");
-        folding.toggle_all(&document);
-        assert_eq!(folding.visible(&document).len(), 4);
-        folding.toggle_all(&document);
-        assert_eq!(folding.visible(&document).len(), document.lines().len());
-    }
-
-    #[test]
-    fn a_scalar_alone_and_no_json_at_all_are_one_line() {
-        assert_eq!(render(&Document::of_text(" 3.0 "), &Folding::default()), "3.0\n");
-        assert_eq!(render(&Document::of_text("oh no"), &Folding::default()), "\"oh no\"\n");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_laid_out_without_a_panic(text in r#"[\[\]{}",: a1\\]{0,40}"#) {
-            let document = Document::lay_out(&text);
-            let mut folding = Folding::default();
-            folding.toggle_all(&document);
-            prop_assert!(folding.visible(&document).len() <= document.lines().len());
-        }
-
-        #[test]
-        fn unfolded_lines_say_the_whole_value(values in prop::collection::vec(any::<i32>(), 0..9)) {
-            let text = serde_json::to_string(&serde_json::json!({"a": values, "b": [values]})).unwrap();
-            let document = Document::of_text(&text);
-            let flat: String = render(&document, &Folding::default()).split_whitespace().collect();
-            prop_assert_eq!(flat, text);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! A call is sent, and its end reported.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
@@ -8,7 +9,7 @@ use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
 use crate::message::{CallRequest, Msg};
-use crate::model::calls::{Failure, Outcome, Phases};
+use crate::model::calls::{CallId, Failure, Outcome, Phases};
 use crate::model::json::Document;
 
 /// Results longer than this are laid out on the blocking pool.
@@ -30,7 +31,7 @@ pub(super) async fn call(
         let left = request.timeout.saturating_sub(start.elapsed());
         match once(&request, &client, left, &inbox).await {
             Ok(Answer::Value(response)) => {
-                let outcome = answered(*response, start.elapsed(), attempts).await;
+                let outcome = answered(id, *response, start.elapsed(), attempts, &inbox).await;
                 let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
                 return;
             }
@@ -110,16 +111,23 @@ async fn once(
     Ok(Answer::StreamEnded)
 }
 
-async fn answered(response: Response, elapsed: Duration, attempts: u32) -> Outcome {
+async fn answered(
+    id: CallId,
+    response: Response,
+    elapsed: Duration,
+    attempts: u32,
+    inbox: &mpsc::Sender<Msg>,
+) -> Outcome {
     let value = response.value;
     let document = if value.get().len() > LARGE {
-        tokio::task::spawn_blocking(move || Document::new(&value)).await.unwrap_or_default()
+        let _ = inbox.send(Msg::Reading(id, value.get().len())).await;
+        tokio::task::spawn_blocking(move || Document::new(value)).await.unwrap_or_default()
     } else {
-        Document::new(&value)
+        Document::new(value)
     };
     let timing = response.timing;
     Outcome {
-        result: Ok(document),
+        result: Ok(Arc::new(document)),
         peer: Some(response.peer),
         sent: String::from_utf8_lossy(&response.sent).into_owned(),
         reply_bytes: response.reply_bytes,
@@ -137,7 +145,7 @@ async fn answered(response: Response, elapsed: Duration, attempts: u32) -> Outco
 
 fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> Outcome {
     Outcome {
-        result: Ok(Document::of_text("null")),
+        result: Ok(Arc::new(Document::of_text("null"))),
         peer: Some(key.to_string()),
         sent: crate::update::wire(&request.method, &request.args),
         reply_bytes: 0,

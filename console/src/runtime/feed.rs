@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::backoff::Backoff;
 use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
 use rpc_host::logging::LogRing;
-use rpc_wire::instance::WatchEvent;
+use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
 use rpc_wire::report::Level;
 use tokio::sync::mpsc;
@@ -106,6 +106,23 @@ async fn poll(
         sleep(POLL).await;
     }
     Ok(())
+}
+
+/// Has the registry forget an instance.
+pub(super) async fn unregister(url: String, instance: Instance, inbox: mpsc::Sender<Msg>) {
+    let key = instance.key();
+    let done = match RegistryClient::new(&url, RegistryOptions::default()) {
+        Ok(registry) => registry.unregister(&instance).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    let msg = match done {
+        Ok(()) => {
+            tracing::info!(instance = %key, registry = url, "unregistered by hand");
+            Msg::Notice(format!("the registry forgot {key}; one that lives registers again"))
+        }
+        Err(error) => Msg::Trouble(format!("not unregistered: {}", reason(&error))),
+    };
+    let _ = inbox.send(msg).await;
 }
 
 async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-/// More than this is not sent: terminals cut or ignore it.
-const MAX_COPIED_BYTES: usize = 74_000;
+use crate::message::MAX_COPIED_BYTES;
 
 /// The sequence that puts `text` on the clipboard, wrapped for tmux where that stands between;
 /// `None` when it is too long.

@@ -1,8 +1,9 @@
 //! What each action does.
 
-use super::{Effects, copy, load, press, registries, resume, send};
+use super::{Effects, ask, copy, load, outside, press, registries, resume, search, send};
 use crate::action::Action;
-use crate::message::{DemoCommand, Effect, Now};
+use crate::message::{DemoCommand, Effect, Now, Program};
+use crate::model::diff::{Diff, diff};
 use crate::model::palette::{Entry, Palette, entries};
 use crate::model::scroll::Step;
 use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab, form::TIMEOUTS};
@@ -21,7 +22,11 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::OpenMethod if model.methods.selected_method().is_none() => {
             Some("no method is selected")
         }
-        Action::Send | Action::NextTarget | Action::NextTimeout | Action::ResetForm
+        Action::Send
+        | Action::NextTarget
+        | Action::NextTimeout
+        | Action::ResetForm
+        | Action::EditJson
             if model.forms.get().is_none() =>
         {
             Some("no method is chosen")
@@ -30,6 +35,25 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             if model.calls.shown_call().and_then(|call| call.document()).is_none() =>
         {
             Some("there is no result to fold")
+        }
+        Action::Edit if model.focus() == Pane::Form => {
+            model.forms.get().is_none().then_some("no method is chosen")
+        }
+        Action::Find if model.focus() == Pane::Logs => None,
+        Action::Find => match model.calls.shown_call() {
+            Some(call) if call.request.stream => Some("items of a stream are saved, then searched"),
+            Some(call) if call.document().is_some() => None,
+            _ => Some("there is no result"),
+        },
+        Action::NextHit | Action::PreviousHit if searched(model).is_empty() => {
+            Some("nothing is searched: / does")
+        }
+        Action::Save | Action::Page | Action::Edit => outside::nothing(model),
+        Action::Pick => {
+            let form = model.forms.get();
+            let field = form.and_then(|form| form.fields.get(form.focus));
+            let few = field.is_some_and(|field| field.kind.choices().is_some());
+            (!few).then_some("this field takes anything of its type")
         }
         Action::OpenCall | Action::Replay if model.calls.is_empty() => Some("no call was made yet"),
         Action::Bench
@@ -85,8 +109,26 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::PageDown => step(model, pane, Step::By(page), now),
         Action::Top => step(model, pane, Step::First, now),
         Action::Bottom => step(model, pane, Step::Last, now),
-        Action::Filter => model.filtering = model.filter().is_some(),
+        Action::Filter | Action::Find => {
+            model.logs.searching = action == Action::Find;
+            model.filtering = model.filter().is_some();
+            if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
+                call.tab = Tab::Body;
+            }
+        }
+        Action::NextHit => search::step(model, 1, now),
+        Action::PreviousHit => search::step(model, -1, now),
         Action::Copy => copy::copy(model, now, effects),
+        Action::CopyAs => outside::copy_as(model, now),
+        Action::Save => ask::save(model, now),
+        Action::Page => outside::view(model, Program::Pager, now, effects),
+        Action::Edit if pane == Pane::Form => outside::edit(model, effects),
+        Action::Edit => outside::view(model, Program::Editor, now, effects),
+        Action::EditJson => edit_json(model, now),
+        Action::Pick => {
+            ask::pick(model);
+        }
+        Action::Actions => ask::actions(model, now),
         Action::OpenInstance => {
             model.methods.scope.clone_from(&model.instances.selected);
             model.methods.keep_selection(false);
@@ -116,7 +158,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         | Action::ToggleFold
         | Action::FoldAll
         | Action::PreviousTab
-        | Action::NextTab => response(model, action),
+        | Action::NextTab => response(model, action, now),
         Action::Older | Action::Newer => {
             let by = if action == Action::Older { -1 } else { 1 };
             if !model.calls.step_shown(by) {
@@ -147,6 +189,24 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
     }
 }
 
+/// What is searched in the focused pane.
+fn searched(model: &Model) -> &str {
+    match model.focus() {
+        Pane::Logs => model.logs.search.value(),
+        _ => model.calls.search.value(),
+    }
+}
+
+/// Arguments as JSON, or back to the fields.
+fn edit_json(model: &mut Model, now: Now) {
+    let Some(form) = model.forms.get_mut() else { return };
+    if form.json.is_none() {
+        form.open_json(&form.to_json(), None);
+    } else if !form.close_json() {
+        model.complain("the text is kept until it is right; d resets it", now);
+    }
+}
+
 /// Shows a view; what lies over it goes.
 pub(super) fn show(model: &mut Model, view: View) {
     (model.overlay, model.filtering) = (None, false);
@@ -161,6 +221,14 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
     if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
         *top = step.from(*top, usize::MAX);
         return;
+    }
+    match &mut model.overlay {
+        Some(Overlay::Menu(menu)) => {
+            menu.selected = step.from(menu.selected, menu.items.len());
+            return;
+        }
+        Some(Overlay::Prompt(_)) => return,
+        _ => {}
     }
     if let Some(Overlay::Palette(palette)) = &model.overlay {
         let to = step.from(palette.selected, entries(model, palette).len());
@@ -187,7 +255,14 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
             model.methods.step(step, height);
             send::show_form(model);
         }
-        Pane::Form | Pane::LoadPlan => {}
+        Pane::Form => {
+            let json = model.forms.get_mut().and_then(|form| form.json.as_mut());
+            if let (Some(json), Step::By(rows)) = (json, step) {
+                let (row, column) = json.area.cursor();
+                json.area.place(row.saturating_add_signed(rows), column);
+            }
+        }
+        Pane::LoadPlan => {}
         Pane::LoadRun => model.load.top = step.from(model.load.top, MOST_RESULT_ROWS),
         Pane::Response => step_response(model, step, height),
         Pane::History => {
@@ -207,16 +282,19 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
     let Some(call) = model.calls.shown_call_mut() else { return };
+    if let (Tab::Diff, Some(Diff::Changes(changes))) = (call.tab, &call.diff) {
+        let rows = changes.len().saturating_sub(height) + 1;
+        call.diff_top = step.from(call.diff_top, rows);
+        return;
+    }
     let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
     if call.tab != Tab::Body {
         return;
     }
-    let visible = call.folding.visible(document);
-    let at = visible.partition_point(|line| *line < call.folding.cursor);
-    let to = step.from(at, visible.len());
-    call.folding.cursor = visible.get(to).copied().unwrap_or(0);
-    call.folding.top =
-        crate::model::scroll::keep_visible(call.folding.top, to, height, visible.len());
+    let rows = call.folding.rows(document);
+    let to = step.from(call.folding.row_of(call.folding.cursor), rows);
+    call.folding.cursor = call.folding.line_of(to);
+    call.folding.top = crate::model::scroll::keep_visible(call.folding.top, to, height, rows);
 }
 
 pub(super) fn next_pane(model: &mut Model, by: isize) {
@@ -250,6 +328,9 @@ fn next_field(model: &mut Model, by: isize) {
         return load::next_knob(model, by);
     }
     let Some(form) = model.forms.get_mut() else { return next_pane(model, by) };
+    if form.json.is_some() {
+        return next_pane(model, by);
+    }
     match form.focus.checked_add_signed(by).filter(|to| *to < form.fields.len()) {
         Some(to) => (form.focus, form.editing) = (to, true),
         None => next_pane(model, by),
@@ -266,6 +347,20 @@ fn open_method(model: &mut Model) {
     }
     model.filtering = false;
     model.set_focus(Pane::Form);
+}
+
+/// Compares the result on the screen with the one before, once that is asked for.
+pub(super) fn show_diff(model: &mut Model) {
+    let Some(call) = model.calls.shown_call() else { return };
+    if call.tab != Tab::Diff || call.diff.is_some() {
+        return;
+    }
+    let before = model.calls.before(call.request.id).and_then(|call| call.document());
+    let (Some(old), Some(new)) = (before, call.document()) else { return };
+    let found = diff(old, new);
+    if let Some(call) = model.calls.shown_call_mut() {
+        call.diff = Some(found);
+    }
 }
 
 fn form(model: &mut Model, action: Action) {
@@ -287,7 +382,7 @@ fn form(model: &mut Model, action: Action) {
     }
 }
 
-fn response(model: &mut Model, action: Action) {
+fn response(model: &mut Model, action: Action, now: Now) {
     let Some(call) = model.calls.shown_call_mut() else { return };
     if let Action::NextTab | Action::PreviousTab = action {
         let at = Tab::ALL.iter().position(|tab| *tab == call.tab).unwrap_or(0);
@@ -299,7 +394,11 @@ fn response(model: &mut Model, action: Action) {
     match action {
         Action::Fold => call.folding.fold(document),
         Action::Unfold => call.folding.unfold(),
-        Action::FoldAll => call.folding.toggle_all(document),
+        Action::FoldAll => {
+            if !call.folding.toggle_all(document) {
+                model.say("folded a part: there is too much", now);
+            }
+        }
         _ => call.folding.toggle(document),
     }
 }
@@ -325,6 +424,7 @@ fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) {
     model.methods.selected = Some(signature.name.clone());
     model.methods.filter.reset();
     let form = model.forms.open(&signature);
+    form.json = None;
     form.reset();
     form.fill(args.positional());
     form.fill(args.keyword());
@@ -369,8 +469,12 @@ fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         return;
     }
+    model.logs.searching = false;
     if model.full_screen {
         model.full_screen = false;
+    } else if model.focus() == Pane::Logs && !model.logs.search.value().is_empty() {
+        model.logs.searching = true;
+        close(model);
     } else if model.filter().is_some_and(|filter| !filter.value().is_empty()) {
         close(model);
     } else if model.focus() == Pane::Methods && model.methods.scope.is_some() {
@@ -391,6 +495,10 @@ fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
         Some(Overlay::Palette(palette)) => palette,
         Some(Overlay::Registries { selected }) => {
             return registries::enter(model, selected, now, effects);
+        }
+        asking @ Some(Overlay::Menu(_) | Overlay::Prompt(_)) => {
+            model.overlay = asking;
+            return ask::accept(model, now, effects);
         }
         Some(Overlay::Help { .. }) | None => {
             model.filtering = false;

@@ -2,7 +2,7 @@
 
 use super::Effects;
 use super::act::selected_call;
-use crate::message::{Effect, Now};
+use crate::message::{Effect, MAX_COPIED_BYTES, Now};
 use crate::model::{Model, Pane};
 use crate::text;
 
@@ -22,7 +22,21 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
             let form = model.forms.get();
             ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
         }
-        Pane::Response => ("result", model.calls.shown_call().map(|call| call.summary().0)),
+        Pane::Response => {
+            let call = model.calls.shown_call();
+            let result = call.and_then(|call| call.outcome.as_ref()).map(|o| &o.result);
+            if let Some(Ok(document)) = result
+                && document.text().len() > MAX_COPIED_BYTES
+            {
+                // Not even a copy of it is made.
+                return too_large(model, "result", document.text().len(), now);
+            }
+            let text = result.map(|result| match result {
+                Ok(document) => document.text().to_owned(),
+                Err(failure) => failure.text.clone(),
+            });
+            ("result", text)
+        }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
             ("request", call.map(|call| wire(&call.request)))
@@ -34,13 +48,28 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
     match copied {
-        Some(copied) => {
-            let shown = text::printable(&copied).into_owned();
-            model.say(format!("copied the {what}: {}", text::cut(&shown, 50)), now);
-            effects.push(Effect::Copy(copied));
-        }
+        Some(copied) => put(model, what, copied, now, effects),
         None => model.complain("there is nothing to copy", now),
     }
+}
+
+/// Copies a text, unless it is too large for a terminal's clipboard.
+pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effects: &mut Effects) {
+    if copied.len() > MAX_COPIED_BYTES {
+        return too_large(model, what, copied.len(), now);
+    }
+    let shown = text::printable(&copied).into_owned();
+    model.say(format!("copied the {what}: {}", text::cut(&shown, 50)), now);
+    effects.push(Effect::Copy(copied));
+}
+
+fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
+    let (size, limit) = (text::bytes(size), text::bytes(MAX_COPIED_BYTES));
+    let instead = if model.focus() == Pane::Response { ": s saves it to a file" } else { "" };
+    model.complain(
+        format!("not copied: the {what} is {size}, a terminal takes {limit}{instead}"),
+        now,
+    );
 }
 
 fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {

@@ -2,11 +2,10 @@
 
 use tui_input::{Input, InputRequest};
 
-use super::{Effects, act, load, send};
+use super::{Effects, act, ask, load, send};
 use crate::action::{Action, Context};
 use crate::key::{Code, Key};
 use crate::message::{Hit, Now};
-use crate::model::form::Kind;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 
@@ -21,9 +20,12 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         model.overlay = None;
         return;
     }
+    if press_in_form(model, key) {
+        return;
+    }
     let typing = is_typing(model);
     if typing && let Some(request) = editing(key) {
-        edit(model, &[request], key);
+        edit(model, &[request]);
         return;
     }
     let found = model.keys.lookup(Context::current(model), typing, key);
@@ -50,6 +52,30 @@ pub(crate) fn edits(key: Key) -> bool {
     editing(key).is_some()
 }
 
+/// Keys that mean something only in the form: those of the JSON text, and the blank in a field
+/// that takes one of a few values. Whether it was one of them.
+fn press_in_form(model: &mut Model, key: Key) -> bool {
+    let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
+    let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
+        return false;
+    };
+    if let Some(json) = &mut form.json {
+        let done = json.area.key(key);
+        if done {
+            json.error = None;
+        }
+        return done;
+    }
+    let Some(field) = form.focused().filter(|_| key == Key::char(' ')) else { return false };
+    if field.kind.is_bool() {
+        let value = if field.input.value() == "true" { "false" } else { "true" };
+        field.input = Input::new(value.to_owned());
+        (field.touched, field.error) = (true, None);
+        return true;
+    }
+    ask::pick(model)
+}
+
 /// What a key does to a text, if it does something only to texts.
 fn editing(key: Key) -> Option<InputRequest> {
     if let Some(c) = key.types() {
@@ -71,7 +97,7 @@ fn editing(key: Key) -> Option<InputRequest> {
     })
 }
 
-fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
+fn edit(model: &mut Model, requests: &[InputRequest]) {
     if load::is_typing(model) && model.overlay.is_none() {
         return load::edit(model, requests);
     }
@@ -85,6 +111,8 @@ fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
             palette.selected = 0;
         }
         Some(Overlay::Registries { .. }) => {}
+        Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
+        Some(Overlay::Menu(_)) => {}
         None if model.filtering => {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);
@@ -93,12 +121,7 @@ fn edit(model: &mut Model, requests: &[InputRequest], key: Key) {
         }
         None => {
             let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
-            if field.kind == Kind::Bool && key == Key::char(' ') {
-                let value = if field.input.value() == "true" { "false" } else { "true" };
-                field.input = Input::new(value.to_owned());
-            } else {
-                apply(&mut field.input, requests);
-            }
+            apply(&mut field.input, requests);
             (field.touched, field.error) = (true, None);
         }
     }
@@ -117,6 +140,11 @@ pub(super) fn apply(input: &mut Input, requests: &[InputRequest]) {
 pub(super) fn filtered(model: &mut Model) {
     match model.focus() {
         Pane::Methods => model.methods.keep_selection(true),
+        Pane::Logs if model.logs.searching => {
+            model.logs.search_again();
+            let height = model.height(Pane::Logs);
+            model.logs.newest_hit(height);
+        }
         Pane::Logs => {
             model.logs.refilter();
             model.logs.bottom = None;
@@ -130,6 +158,13 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         return;
     }
     let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
+    if let Some(json) = model.forms.get_mut().and_then(|form| form.json.as_mut())
+        && in_form
+    {
+        json.area.insert(&text.replace('\r', "\n"));
+        json.error = None;
+        return;
+    }
     if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
         model.say("the form was filled from what was pasted", now);
         return;
@@ -141,7 +176,7 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         .filter(|c| !c.is_control())
         .map(InputRequest::InsertChar)
         .collect();
-    edit(model, &requests, Key::plain(Code::Enter));
+    edit(model, &requests);
 }
 
 fn is_object(text: &str) -> bool {
@@ -223,7 +258,8 @@ fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effe
             let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else {
                 return;
             };
-            if let Some(line) = call.folding.visible(document).get(index).copied() {
+            let line = call.folding.line_of(index);
+            if index < call.folding.rows(document) {
                 if call.folding.cursor == line {
                     call.folding.toggle(document);
                 }

@@ -32,7 +32,22 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         model.complain("no method is chosen", now);
         return;
     };
-    let Some(args) = form.arguments() else {
+    let json = form.json.clone();
+    if !form.close_json() {
+        model.complain("not sent: the text is not what the method takes", now);
+        return;
+    }
+    let args = form.arguments();
+    if let Some(json) = json {
+        // It stays JSON, and an error of a field is told below the text.
+        let error = form
+            .fields
+            .iter()
+            .find_map(|field| Some(format!("{}: {}", field.parameter.name, field.error.as_ref()?)));
+        let before = json.area.text();
+        form.json = Some(crate::model::form::JsonText { before, error, ..json });
+    }
+    let Some(args) = args else {
         let wrong = form.fields.iter().filter(|field| field.error.is_some()).count();
         let fields = if wrong == 1 { "1 field needs" } else { "some fields need" };
         model.complain(format!("not sent: {fields} attention"), now);
@@ -109,7 +124,7 @@ pub(super) fn called(model: &mut Model, id: CallId, mut outcome: Outcome, now: N
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
     let (text, bad) = match &outcome.result {
         Ok(document) => {
-            let body = text::printable(document.text());
+            let body = text::printable(text::start(document.text(), 200));
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {

@@ -319,7 +319,7 @@ proptest! {
     #[test]
     fn any_keys_at_any_size_never_panic_and_the_selection_stays_valid(
         steps in prop::collection::vec((any_key(), prop::option::of((1u16..200, 1u16..80)), 0u64..3_000), 1..40),
-        start in 0usize..7,
+        start in 0usize..9,
     ) {
         let builds = [
             fixture::busy,
@@ -329,6 +329,8 @@ proptest! {
             fixture::demo,
             fixture::load_plan,
             fixture::compared,
+            fixture::kinds,
+            fixture::changed,
         ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);
@@ -355,7 +357,7 @@ proptest! {
             if let Some(call) = model.calls.shown_call()
                 && let Some(document) = call.document()
             {
-                prop_assert!(call.folding.cursor < document.lines().len());
+                prop_assert!(call.folding.cursor < document.len());
             }
         }
     }

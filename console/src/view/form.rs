@@ -6,13 +6,16 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use crate::message::Hit;
-use crate::model::form::{Field, Form, Sent};
+use crate::model::form::{Field, Form, JsonText, Sent};
 use crate::model::{Model, Pane};
 use crate::text;
 
 /// Rows the form of the current method would like to have.
 pub(super) fn rows(model: &Model) -> u16 {
-    let fields = model.forms.get().map_or(0, |form| form.fields.len());
+    let fields = model.forms.get().map_or(0, |form| match &form.json {
+        Some(json) => json.area.lines().len().max(form.fields.len()),
+        None => form.fields.len(),
+    });
     u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(6)
 }
 
@@ -30,6 +33,9 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let right = Line::from(Span::styled(right, theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);
 
+    if let Some(json) = &form.json {
+        return draw_json(model, screen, form, json, inner);
+    }
     let mut at = 0;
     if let Some(summary) = form.signature.doc.lines().next().filter(|_| inner.height > 6) {
         let summary = text::printable(summary).into_owned();
@@ -101,7 +107,14 @@ fn draw_input(
     let theme = screen.theme;
     if field.input.value().is_empty() {
         let default = field.parameter.default.as_ref().map(|default| format!("default {default}"));
-        let ghost = default.unwrap_or_default();
+        let few = match field.kind.choices() {
+            Some(_) if !here => None,
+            Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
+            Some(_) => Some("space: a list".to_owned()),
+            None => None,
+        };
+        let ghosts = [default, few].into_iter().flatten();
+        let ghost = ghosts.collect::<Vec<_>>().join(" · ");
         let ghost = text::cut(&text::printable(&ghost), usize::from(area.width)).into_owned();
         screen.line(area, row, Line::from(Span::styled(ghost, theme.dim())));
     }
@@ -126,6 +139,38 @@ fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
     screen.line(area, row, Line::from(Span::styled(text, style)));
 }
 
+/// The arguments as JSON: the text, what is wrong with it, and where it goes.
+fn draw_json(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, json: &JsonText, area: Rect) {
+    let theme = screen.theme;
+    let focused = model.focus() == Pane::Form && model.overlay.is_none();
+    let footer = 3.min(area.height);
+    let text = Rect { height: area.height - footer, ..area };
+    let (row, column) = json.area.cursor();
+    let top = (row + 1).saturating_sub(text.height.into());
+    let digits = json.area.lines().len().to_string().len().max(2);
+    for (at, (number, line)) in (0..text.height).zip(json.area.lines().iter().enumerate().skip(top))
+    {
+        let here = focused && number == row;
+        let label = format!(" {} ", text::right(&(number + 1).to_string(), digits));
+        screen.line(text, at, Line::from(Span::styled(label, theme.dim())));
+        let used = u16::try_from(digits + 2).unwrap_or(0).min(text.width);
+        let field = Rect { x: text.x + used, width: text.width - used, ..text };
+        let input = tui_input::Input::new(line.clone()).with_cursor(column);
+        screen.input(field, at, &input, here && form.editing);
+        if here && !form.editing {
+            screen.style_row(text, at, theme.selected());
+        }
+    }
+    let rest = Rect { y: area.y + text.height, height: footer, ..area };
+    let width = usize::from(area.width).saturating_sub(2);
+    if let Some(error) = &json.error {
+        let error = text::cut(&text::printable(&format!("✗ {error}")), width).into_owned();
+        screen.line(rest, 0, Line::from(Span::styled(format!(" {error}"), theme.bad())));
+    }
+    let below = Rect { y: rest.y + 1.min(footer), height: footer.saturating_sub(1).min(1), ..rest };
+    draw_footer(model, screen, form, below);
+}
+
 fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
     let theme = screen.theme;
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
@@ -138,9 +183,12 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         },
     };
     let send = if focused { theme.selected() } else { theme.dim() };
+    let running = model.calls.running().filter(|call| call.request.method == form.signature.name);
+    let button = if running.is_some() { " esc Cancel " } else { " ⏎ Send " };
+    let button = if form.json.is_some() && running.is_none() { " ^s Send " } else { button };
     let line = Line::from(vec![
         Span::raw(" "),
-        Span::styled(" ⏎ Send ", send),
+        Span::styled(button, if running.is_some() { theme.warning() } else { send }),
         Span::styled("  to ", theme.dim()),
         Span::raw(target),
         Span::styled("  within ", theme.dim()),

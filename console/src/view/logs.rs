@@ -5,11 +5,12 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use rpc_wire::report::Level;
 
+use super::response::body::highlight;
 use super::screen::Screen;
 use crate::message::{Source, SourceState};
 use crate::model::logs::Line as LogLine;
 use crate::model::{Model, Pane};
-use crate::text;
+use crate::text::{self, Needle};
 
 pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
@@ -22,7 +23,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         }
         Some(_) => Span::styled(" STOPPED ", theme.warning()),
     };
-    let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), name);
+    let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
     let count =
         if shown == all { format!("{all} lines") } else { format!("{shown} of {all} lines") };
     let title = Line::from(vec![
@@ -35,24 +36,42 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     right.push_span(Span::styled(format!(" dropped {} ", logs.dropped), style));
     let inner = screen.pane(model, area, Pane::Logs, title, right);
     let inner = sources(model, screen, inner);
-    let note = format!("{shown} hits");
-    let inner = screen.filter_row(model, inner, Pane::Logs, &logs.filter, note);
+    let note = format!("{shown} lines");
+    let typed = ("&", !logs.searching);
+    let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.filter, note);
+    let more = if logs.is_searching() { "+" } else { "" };
+    let note = match logs.hit_counts() {
+        (Some(at), count) => format!("{at} of {count}{more} hits"),
+        (None, count) => format!("{count}{more} hits"),
+    };
+    let typed = ("/", logs.searching);
+    let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.search, note);
     screen.height(Pane::Logs, inner.height);
     if shown == 0 {
         let why = if all == 0 { "no line yet" } else { "no line passes: < shows more levels" };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
     }
-    let longest = logs.sources.keys().map(|source| text::width(&name(source))).max();
+    let longest = logs.sources.keys().map(|source| text::width(&source.name())).max();
     let source_width = longest.unwrap_or(8).clamp(8, 22);
+    let needle = Some(logs.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
     let mut bottom = inner.height;
     for line in logs.upwards() {
+        let here = logs.hit == Some(line.seq);
+        let found = needle.as_ref().filter(|needle| line.contains(needle));
         let lines = lines(model, screen, line, source_width, inner.width);
-        for line in lines.into_iter().rev() {
+        for mut line in lines.into_iter().rev() {
             if bottom == 0 {
                 return;
             }
             bottom -= 1;
+            if let Some(needle) = found {
+                let spans = line.spans.into_iter();
+                line.spans = spans.flat_map(|s| highlight(screen, s, needle)).collect();
+            }
             screen.line(inner, bottom, line);
+            if here {
+                screen.style_row(inner, bottom, theme.selected());
+            }
         }
     }
 }
@@ -72,7 +91,7 @@ fn sources(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
             SourceState::Gone => ("○", theme.dim(), " gone"),
         };
         line.push_span(Span::styled(glyph, style));
-        line.push_span(Span::styled(format!(" {}{more}   ", name(source)), theme.dim()));
+        line.push_span(Span::styled(format!(" {}{more}   ", source.name()), theme.dim()));
     }
     screen.line(area, 0, line);
     Rect { y: area.y + 1, height: area.height - 1, ..area }
@@ -104,7 +123,7 @@ fn lines(
     let level = text::left(&line.level.as_str().to_uppercase(), 5);
     spans.push(Span::styled(format!("{level}  "), level_style(screen, line.level)));
     if model.logs.source.is_none() && width >= 60 {
-        let source = text::left(&name(&line.source), source_width);
+        let source = text::left(&line.source.name(), source_width);
         spans.push(Span::styled(format!("{source}  "), theme.dim()));
     }
     let used: usize = spans.iter().map(Span::width).sum();
@@ -137,13 +156,5 @@ fn level_style(screen: &Screen<'_, '_>, level: Level) -> Style {
         Level::Warn => theme.warning(),
         Level::Info => theme.good(),
         Level::Debug | Level::Trace => theme.dim(),
-    }
-}
-
-fn name(source: &Source) -> String {
-    match source {
-        Source::Registry => "registry".to_owned(),
-        Source::Console => "console".to_owned(),
-        Source::Server(key) => text::printable(&key.to_string()).into_owned(),
     }
 }

@@ -1,6 +1,7 @@
 //! The response of a call: its result with folding, its bytes, its time.
 
-mod body;
+pub(super) mod body;
+mod diff;
 mod tabs;
 
 use ratatui::layout::Rect;
@@ -38,6 +39,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Tab::Body => body::body(model, screen, call, inner),
         Tab::Wire => tabs::wire(screen, call, inner),
         Tab::Timing => tabs::timing(screen, call, inner),
+        Tab::Diff => diff::diff(model, screen, call, inner),
     }
     if let Some((area, line)) = stats {
         let line = Line::from(Span::styled(line, theme.dim()));

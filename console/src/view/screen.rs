@@ -146,6 +146,7 @@ impl<'a, 'b> Screen<'a, 'b> {
 
     /// Remembers how many rows of a pane are visible.
     pub(super) fn height(&mut self, pane: Pane, rows: u16) {
+        self.hits.heights.retain(|(other, _)| *other != pane);
         self.hits.heights.push((pane, rows));
     }
 
@@ -176,7 +177,21 @@ impl<'a, 'b> Screen<'a, 'b> {
         filter: &Input,
         note: String,
     ) -> Rect {
-        let typing = model.filtering && model.focus() == pane && model.overlay.is_none();
+        self.typed_row(model, area, pane, ("/", true), filter, note)
+    }
+
+    /// The same with a mark of its own. `(mark, typed)`: only one of a pane's texts is typed at a
+    /// time.
+    pub(super) fn typed_row(
+        &mut self,
+        model: &Model,
+        area: Rect,
+        pane: Pane,
+        (mark, typed): (&str, bool),
+        filter: &Input,
+        note: String,
+    ) -> Rect {
+        let typing = typed && model.filtering && model.focus() == pane && model.overlay.is_none();
         if (!typing && filter.value().is_empty()) || area.height < 2 {
             return area;
         }
@@ -187,7 +202,7 @@ impl<'a, 'b> Screen<'a, 'b> {
             width: area.width.saturating_sub(3 + note_width),
             ..area
         };
-        self.line(area, 0, Line::from(Span::styled(" / ", self.theme.accent())));
+        self.line(area, 0, Line::from(Span::styled(format!(" {mark} "), self.theme.accent())));
         self.input(field, 0, filter, typing);
         if area.width > 20 {
             self.line_right(area, 0, note);

@@ -14,7 +14,7 @@ use super::*;
 use crate::fixture;
 use crate::key::{Code, Key};
 
-fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
+pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
     model.size = size;
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
     let mut hits = HitMap::default();
@@ -74,7 +74,7 @@ fn style_of(buffer: &Buffer) -> String {
 }
 
 /// The same state at all three sizes.
-fn golden(name: &str, build: impl Fn() -> (Model, Now)) {
+pub(super) fn golden(name: &str, build: impl Fn() -> (Model, Now)) {
     for size in [(120, 35), (80, 24), (40, 12)] {
         let (mut model, now) = build();
         // Twice: the first frame tells the model how many rows there are.

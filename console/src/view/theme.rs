@@ -65,6 +65,11 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
+    /// What was searched.
+    pub fn found(self) -> Style {
+        self.colour(Color::Yellow).add_modifier(Modifier::REVERSED | Modifier::BOLD)
+    }
+
     /// A row that just changed.
     pub fn flash(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)

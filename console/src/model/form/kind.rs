@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// How many references and alternatives are followed into a schema: some refer to themselves.
+const MAX_STEPS: usize = 16;
+
 /// What a field takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
@@ -28,8 +31,31 @@ pub enum Kind {
 impl Kind {
     /// What a schema asks for; what it does not say plainly is [`Kind::Auto`].
     pub fn of(schema: &Value) -> Self {
+        Self::within(schema, schema, MAX_STEPS)
+    }
+
+    /// What `schema` asks for; `#/…` points into `root`, and is followed so many steps.
+    fn within(root: &Value, schema: &Value, steps: usize) -> Self {
+        let Some(left) = steps.checked_sub(1) else { return Self::Auto };
+        if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
+            let target = pointer.strip_prefix('#').and_then(|path| root.pointer(path));
+            return target.map_or(Self::Auto, |target| Self::within(root, target, left));
+        }
         if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
-            return Self::Choice(choices.clone());
+            let mut others = choices.clone();
+            others.retain(|choice| !choice.is_null());
+            let nullable = others.len() < choices.len();
+            return if nullable { Self::Choice(others).or_null() } else { Self::Choice(others) };
+        }
+        if let Some(only) = schema.get("const") {
+            return Self::Choice(vec![only.clone()]);
+        }
+        let list = |name: &str| schema.get(name).and_then(Value::as_array);
+        if let Some([one]) = list("allOf").map(Vec::as_slice) {
+            return Self::within(root, one, left);
+        }
+        if let Some(any) = list("anyOf").or_else(|| list("oneOf")) {
+            return Self::any(root, any, left);
         }
         match schema.get("type") {
             Some(Value::String(name)) => Self::named(name),
@@ -44,10 +70,64 @@ impl Kind {
                     }
                     _ => return Self::Auto,
                 };
-                if nullable { Self::Nullable(Box::new(kind)) } else { kind }
+                if nullable { kind.or_null() } else { kind }
             }
             _ => Self::Auto,
         }
+    }
+
+    /// What either of several schemas asks for.
+    fn any(root: &Value, schemas: &[Value], steps: usize) -> Self {
+        let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
+        let nullable = schemas.iter().any(|schema| is_null(&schema));
+        let mut kinds: Vec<Self> = schemas
+            .iter()
+            .filter(|schema| !is_null(schema))
+            .map(|schema| Self::within(root, schema, steps))
+            .collect();
+        kinds.dedup();
+        let all_choices = |kind: &Self| match kind {
+            Self::Choice(choices) => Some(choices.clone()),
+            _ => None,
+        };
+        let kind = match &kinds[..] {
+            [one] => one.clone(),
+            [Self::Integer, Self::Number] | [Self::Number, Self::Integer] => Self::Number,
+            [] => Self::Auto,
+            // Documented variants of one enum: each is a constant of its own.
+            several => match several.iter().map(all_choices).collect::<Option<Vec<_>>>() {
+                Some(choices) => Self::Choice(choices.concat()),
+                None => Self::Auto,
+            },
+        };
+        if nullable { kind.or_null() } else { kind }
+    }
+
+    fn or_null(self) -> Self {
+        match self {
+            // It takes null already.
+            Self::Auto | Self::Nullable(_) => self,
+            other => Self::Nullable(Box::new(other)),
+        }
+    }
+
+    /// The values to choose from, where there are only a few.
+    pub fn choices(&self) -> Option<Vec<Value>> {
+        match self {
+            Self::Choice(choices) => Some(choices.clone()),
+            Self::Bool => Some(vec![Value::Bool(true), Value::Bool(false)]),
+            Self::Nullable(inner) => {
+                let mut choices = inner.choices()?;
+                choices.push(Value::Null);
+                Some(choices)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is `true` or `false` and nothing else.
+    pub fn is_bool(&self) -> bool {
+        *self == Self::Bool
     }
 
     fn named(name: &str) -> Self {
@@ -165,6 +245,34 @@ mod tests {
         check(json!({"enum": ["a", 1]}), "b", None);
         check(json!({"type": ["integer", "null"]}), "null", Some(Value::Null));
         check(json!({"type": ["integer", "number"]}), "1.5", Some(json!(1.5)));
+    }
+
+    #[test]
+    fn references_and_alternatives_are_followed_but_not_for_ever() {
+        let root = |schema: Value| {
+            let mut root = json!({"$defs": {
+                "Size": {"enum": ["S", "M"]},
+                "Loop": {"$ref": "#/$defs/Loop"},
+            }});
+            root.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+            Kind::of(&root)
+        };
+        let sizes = || Kind::Choice(vec![json!("S"), json!("M")]);
+        assert_eq!(root(json!({"$ref": "#/$defs/Size"})), sizes());
+        assert_eq!(root(json!({"allOf": [{"$ref": "#/$defs/Size"}]})), sizes());
+        assert_eq!(
+            root(json!({"anyOf": [{"$ref": "#/$defs/Size"}, {"type": "null"}]})),
+            Kind::Nullable(Box::new(sizes()))
+        );
+        assert_eq!(root(json!({"oneOf": [{"const": "S"}, {"enum": ["M"]}]})), sizes());
+        assert_eq!(root(json!({"anyOf": [{"type": "integer"}, {"type": "number"}]})), Kind::Number);
+        assert_eq!(root(json!({"anyOf": [{"type": "integer"}, {"type": "array"}]})), Kind::Auto);
+        for lost in ["#/$defs/Loop", "#/$defs/None", "https://elsewhere/schema"] {
+            assert_eq!(root(json!({"$ref": lost})), Kind::Auto, "{lost}");
+        }
+        let nullable = Kind::of(&json!({"enum": ["a", null]}));
+        assert_eq!(nullable.choices(), Some(vec![json!("a"), Value::Null]));
+        assert_eq!(nullable.parse("null"), Ok(Value::Null));
     }
 
     #[test]

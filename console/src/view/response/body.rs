@@ -5,9 +5,9 @@ use ratatui::text::{Line, Span};
 
 use crate::message::Hit;
 use crate::model::calls::{Call, Failure};
-use crate::model::json::{Document, Part, Scalar, scalar};
+use crate::model::json::{Document, Extent, Part, Scalar, scalar};
 use crate::model::{Model, Pane, scroll};
-use crate::text;
+use crate::text::{self, Needle};
 use crate::view::screen::Screen;
 
 pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
@@ -17,8 +17,13 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
-            let line = Span::styled(" waiting for the answer …", screen.theme.dim());
-            screen.line(area, 0, Line::from(line));
+            let text = match call.reading {
+                Some(bytes) => format!(" reading {} …", text::bytes(bytes)),
+                None => " waiting for the answer …".to_owned(),
+            };
+            screen.line(area, 0, Line::from(Span::styled(text, screen.theme.dim())));
+            let cancel = Span::styled(" esc cancels", screen.theme.accent());
+            screen.line(area, 1, Line::from(cancel));
         }
         Some(Ok(found)) => document(model, screen, call, found, area),
         Some(Err(error)) => failure(screen, error, area),
@@ -27,19 +32,28 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
 
 fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Document, area: Rect) {
     let theme = screen.theme;
-    let visible = call.folding.visible(doc);
-    let cursor = visible.partition_point(|line| *line < call.folding.cursor);
-    let top = scroll::keep_visible(call.folding.top, cursor, area.height.into(), visible.len());
-    let digits = doc.lines().len().to_string().len().max(2);
+    let area = search_row(model, screen, area);
+    screen.height(Pane::Response, area.height);
+    let rows = call.folding.rows(doc);
+    let cursor = call.folding.row_of(call.folding.cursor);
+    let top = scroll::keep_visible(call.folding.top, cursor, area.height.into(), rows);
+    let digits = doc.len().to_string().len().max(2);
     let focused = model.focus() == Pane::Response && model.overlay.is_none();
-    for (row, (index, at)) in
-        (0..).zip(visible.iter().enumerate().skip(top).take(area.height.into()))
-    {
+    let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty());
+    let needle = needle.map(Needle::new);
+    for (row, (index, at)) in (0..area.height).zip((top..).zip(call.folding.visible(doc, top))) {
         let mut line = Line::from(Span::styled(
             format!(" {} ", text::right(&(at + 1).to_string(), digits)),
             theme.dim(),
         ));
-        line.spans.extend(spans(screen, doc, *at, call.folding.is_folded(*at)));
+        let spans = spans(screen, doc, at, call.folding.is_folded(at));
+        match &needle {
+            Some(needle) => {
+                let lit = spans.into_iter().flat_map(|span| highlight(screen, span, needle));
+                line.spans.extend(lit);
+            }
+            None => line.spans.extend(spans),
+        }
         screen.line(area, row, line);
         screen.hit_row(area, row, Hit::Row(Pane::Response, index));
         if focused && index == cursor {
@@ -48,15 +62,56 @@ fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Docum
     }
 }
 
+/// What is searched and how often it was found, on the first row.
+fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    let note = match model.calls.hits() {
+        Some(hits) => {
+            let cursor = model.calls.shown_call().map_or(0, |call| call.folding.cursor);
+            let count = hits.lines.len();
+            let more = if hits.more { "+" } else { "" };
+            match hits.lines.binary_search(&cursor) {
+                Ok(at) => format!("{} of {count}{more} hits", at + 1),
+                Err(_) => format!("{count}{more} hits"),
+            }
+        }
+        None if model.filtering => "⏎ searches".to_owned(),
+        None => "searching …".to_owned(),
+    };
+    screen.filter_row(model, area, Pane::Response, &model.calls.search, note)
+}
+
+/// The span, with what is searched standing out.
+pub(in crate::view) fn highlight(
+    screen: &Screen<'_, '_>,
+    span: Span<'static>,
+    needle: &Needle,
+) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    let mut rest: &str = &span.content;
+    while let Some(found) = needle.find(rest) {
+        let (before, from) = rest.split_at(found.start);
+        let (hit, after) = from.split_at(found.len());
+        if !before.is_empty() {
+            spans.push(Span::styled(before.to_owned(), span.style));
+        }
+        spans.push(Span::styled(hit.to_owned(), screen.theme.found()));
+        rest = after;
+    }
+    if spans.is_empty() {
+        return vec![span];
+    }
+    spans.push(Span::styled(rest.to_owned(), span.style));
+    spans
+}
+
 fn spans(screen: &Screen<'_, '_>, doc: &Document, at: usize, folded: bool) -> Vec<Span<'static>> {
     let theme = screen.theme;
-    let Some(line) = doc.lines().get(at) else { return Vec::new() };
+    let Some(line) = doc.line(at) else { return Vec::new() };
     // Longer lines are cut at the edge anyway; a megabyte of one string need not be looked at.
-    let shown =
-        |text: &str| text::printable(&text.chars().take(1_000).collect::<String>()).into_owned();
+    let shown = |text: &str| text::printable(text::start(text, 4_000)).into_owned();
     let mark = match (&line.part, folded) {
-        (Part::Open { .. }, true) => "▸ ",
-        (Part::Open { .. }, false) => "▾ ",
+        (Part::Open(_), true) => "▸ ",
+        (Part::Open(_), false) => "▾ ",
         _ => "  ",
     };
     let mut spans =
@@ -77,20 +132,21 @@ fn spans(screen: &Screen<'_, '_>, doc: &Document, at: usize, folded: bool) -> Ve
             spans.push(Span::styled(shown(text), style));
         }
         Part::Empty(text) => spans.push(Span::raw(*text)),
-        Part::Open { bracket, end, count } if folded => {
+        Part::Open(bracket) if folded => {
+            let extent = doc.extent(at).unwrap_or(Extent { end: at, count: 0 });
             let close = if *bracket == '{' { '}' } else { ']' };
-            let what = match (*bracket, *count) {
+            let what = match (*bracket, extent.count) {
                 ('{', 1) => "key",
                 ('{', _) => "keys",
                 (_, 1) => "item",
                 _ => "items",
             };
             spans.push(Span::raw(format!("{bracket} ")));
-            spans.push(Span::styled(format!("{count} {what}"), theme.dim()));
+            spans.push(Span::styled(format!("{} {what}", extent.count), theme.dim()));
             spans.push(Span::raw(format!(" {close}")));
-            comma = doc.lines().get(*end).is_some_and(|line| line.comma);
+            comma = doc.line(extent.end).is_some_and(|line| line.comma);
         }
-        Part::Open { bracket, .. } | Part::Close(bracket) => {
+        Part::Open(bracket) | Part::Close(bracket) => {
             spans.push(Span::raw(bracket.to_string()));
         }
     }

@@ -21,8 +21,8 @@ pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     };
     let mut lines = vec![head(&format!("sent, {dialect} dialect"), outcome.sent.len())];
     let shown = |text: &str| {
-        let text: String = text.chars().take(8_000).collect();
-        text::pieces(&text::printable(text.trim_end()), width)
+        let text = text::start(text, 8_000).trim_end();
+        text::pieces(&text::printable(text), width)
             .into_iter()
             .map(|piece| Line::from(format!(" {piece}")))
             .collect::<Vec<_>>()
@@ -57,19 +57,31 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);
     let room = usize::from(area.width).saturating_sub(24);
     let mut lines = Vec::new();
+    let mut begun = Duration::ZERO;
     for (name, time) in phases {
-        let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a share of a few cells"
-        )]
-        let bar = (room as f64 * share).round() as usize;
+        let cells = |time: Duration| {
+            let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "a share of a few cells"
+            )]
+            let cells = (room as f64 * share).round() as usize;
+            cells.min(room)
+        };
+        // Each part begins where the one before ended; the total is all of them.
+        let start = if name == "total" { 0 } else { cells(begun) };
+        let bar = cells(time).max(usize::from(!time.is_zero())).min(room.saturating_sub(start));
+        begun += time;
         lines.push(Line::from(vec![
             Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
             Span::raw(format!("{}  ", text::right(&text::latency(time), 8))),
-            Span::styled("█".repeat(bar.min(room)), theme.accent()),
+            Span::raw(" ".repeat(start)),
+            Span::styled(
+                "█".repeat(bar),
+                if name == "total" { theme.dim() } else { theme.accent() },
+            ),
         ]));
     }
     lines.push(Line::default());

@@ -1,0 +1,199 @@
+//! A text of several lines being typed.
+
+use crate::key::{Code, Key};
+
+/// How much text it holds; more is not taken.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// A text of several lines, and the cursor in it.
+#[derive(Debug, Clone, Default)]
+pub struct Area {
+    lines: Vec<String>,
+    row: usize,
+    /// In characters.
+    column: usize,
+}
+
+impl Area {
+    /// With the cursor at the beginning.
+    pub fn new(text: &str) -> Self {
+        let mut area = Self { lines: vec![String::new()], row: 0, column: 0 };
+        area.insert(text.trim_end());
+        (area.row, area.column) = (0, 0);
+        area
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// Its lines.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The line of the cursor, and how many characters stand before it there.
+    pub fn cursor(&self) -> (usize, usize) {
+        (self.row, self.column)
+    }
+
+    /// Puts the cursor there, as near as possible.
+    pub fn place(&mut self, row: usize, column: usize) {
+        self.row = row.min(self.lines.len().saturating_sub(1));
+        self.column = column.min(self.width());
+    }
+
+    /// Types a text.
+    pub fn insert(&mut self, text: &str) {
+        let held: usize = self.lines.iter().map(|line| line.len() + 1).sum();
+        if held + text.len() > MAX_BYTES {
+            return;
+        }
+        for c in text.chars() {
+            let at = self.byte();
+            match c {
+                '\n' => {
+                    let rest = self.line().split_off(at);
+                    self.lines.insert(self.row + 1, rest);
+                    (self.row, self.column) = (self.row + 1, 0);
+                }
+                '\t' => {
+                    self.line().insert_str(at, "  ");
+                    self.column += 2;
+                }
+                c if c.is_control() => {}
+                c => {
+                    self.line().insert(at, c);
+                    self.column += 1;
+                }
+            }
+        }
+    }
+
+    /// Does what the key does to a text; whether it does anything.
+    pub fn key(&mut self, key: Key) -> bool {
+        if let Some(c) = key.types() {
+            self.insert(c.encode_utf8(&mut [0; 4]));
+            return true;
+        }
+        match (key.ctrl, key.code) {
+            (false, Code::Enter) => self.new_line(),
+            (false, Code::Backspace) => self.backspace(),
+            (false, Code::Delete) | (true, Code::Char('d')) => self.delete(),
+            (false, Code::Left) => self.left(),
+            (false, Code::Right) => self.right(),
+            (false, Code::Up) => self.place(self.row.saturating_sub(1), self.column),
+            (false, Code::Down) => self.place(self.row + 1, self.column),
+            (false, Code::PageUp) => self.place(self.row.saturating_sub(10), self.column),
+            (false, Code::PageDown) => self.place(self.row + 10, self.column),
+            (false, Code::Home) | (true, Code::Char('a')) => self.column = 0,
+            (false, Code::End) | (true, Code::Char('e')) => self.column = self.width(),
+            (true, Code::Char('k')) => {
+                let at = self.byte();
+                self.line().truncate(at);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// A new line, indented like this one.
+    fn new_line(&mut self) {
+        let indent = self.line().chars().take_while(|c| *c == ' ').count().min(self.column);
+        self.insert("\n");
+        self.insert(&" ".repeat(indent));
+    }
+
+    fn backspace(&mut self) {
+        if (self.row, self.column) != (0, 0) {
+            self.left();
+            self.delete();
+        }
+    }
+
+    fn delete(&mut self) {
+        let at = self.byte();
+        if at < self.line().len() {
+            self.line().remove(at);
+        } else if self.row + 1 < self.lines.len() {
+            let next = self.lines.remove(self.row + 1);
+            self.line().push_str(&next);
+        }
+    }
+
+    fn left(&mut self) {
+        if self.column > 0 {
+            self.column -= 1;
+        } else if self.row > 0 {
+            self.row -= 1;
+            self.column = self.width();
+        }
+    }
+
+    fn right(&mut self) {
+        if self.column < self.width() {
+            self.column += 1;
+        } else if self.row + 1 < self.lines.len() {
+            (self.row, self.column) = (self.row + 1, 0);
+        }
+    }
+
+    /// The line of the cursor; there is always one.
+    fn line(&mut self) -> &mut String {
+        if self.lines.is_empty() {
+            self.lines.push(String::new());
+        }
+        self.row = self.row.min(self.lines.len() - 1);
+        &mut self.lines[self.row]
+    }
+
+    fn width(&self) -> usize {
+        self.lines.get(self.row).map_or(0, |line| line.chars().count())
+    }
+
+    fn byte(&self) -> usize {
+        let line = self.lines.get(self.row).map_or("", String::as_str);
+        line.char_indices().nth(self.column).map_or(line.len(), |(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn press(area: &mut Area, codes: &[Code]) {
+        for code in codes {
+            area.key(Key::plain(*code));
+        }
+    }
+
+    #[test]
+    fn lines_are_typed_split_and_joined() {
+        let mut area = Area::new("{\n  \"ü\": 1\n}");
+        press(&mut area, &[Code::Down, Code::End, Code::Enter, Code::Char('x')]);
+        assert_eq!(area.text(), "{\n  \"ü\": 1\n  x\n}");
+        press(&mut area, &[Code::Home, Code::Backspace, Code::Delete]);
+        assert_eq!((area.text().as_str(), area.cursor()), ("{\n  \"ü\": 1 x\n}", (1, 8)));
+        press(&mut area, &[Code::PageUp, Code::Left, Code::Backspace, Code::End, Code::Delete]);
+        assert_eq!(area.text(), "{  \"ü\": 1 x\n}");
+        assert!(!area.key(Key::plain(Code::Esc)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_keys_leave_the_cursor_inside(keys in prop::collection::vec(0usize..12, 0..60)) {
+            let codes = [
+                Code::Char('ü'), Code::Char('{'), Code::Enter, Code::Backspace, Code::Delete,
+                Code::Left, Code::Right, Code::Up, Code::Down, Code::Home, Code::End, Code::PageDown,
+            ];
+            let mut area = Area::new("{\n}");
+            for key in keys {
+                press(&mut area, &codes[key..=key]);
+                let (row, column) = area.cursor();
+                prop_assert!(column <= area.lines()[row].chars().count());
+            }
+        }
+    }
+}

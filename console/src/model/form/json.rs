@@ -1,0 +1,185 @@
+//! All arguments of a form as one JSON text, there and back.
+
+use rpc_wire::call::Message;
+use rpc_wire::exact;
+use rpc_wire::json::Json;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Form, Sent};
+use crate::model::area::Area;
+
+/// All arguments as one JSON text.
+#[derive(Debug, Clone)]
+pub struct JsonText {
+    /// The text being typed.
+    pub area: Area,
+    /// What it was before anything was typed.
+    pub before: String,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+impl Form {
+    /// The arguments as a JSON object, one per line, in the order of the form. What must be given
+    /// and is not yet is `null`.
+    pub fn to_json(&self) -> String {
+        let mut lines = Vec::new();
+        for field in &self.fields {
+            let value = match field.sent() {
+                Sent::Value(value) => value,
+                Sent::Wrong(_) if !field.input.value().is_empty() => {
+                    Value::from(field.input.value())
+                }
+                Sent::Wrong(_) => Value::Null,
+                Sent::Omitted => continue,
+            };
+            lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
+        }
+        if lines.is_empty() { "{}".to_owned() } else { format!("{{\n{}\n}}", lines.join(",\n")) }
+    }
+
+    /// Has the arguments edited as JSON from now on.
+    pub fn open_json(&mut self, text: &str, error: Option<String>) {
+        let area = Area::new(text);
+        self.json = Some(JsonText { before: area.text(), area, error });
+        self.editing = true;
+    }
+
+    /// Back to fields, unless the text cannot be understood: then the error stands below it.
+    /// Whether it was.
+    pub fn close_json(&mut self) -> bool {
+        let Some(json) = self.json.take() else { return true };
+        let text = json.area.text();
+        if text == json.before {
+            return true;
+        }
+        match self.read_json(&text) {
+            Ok(()) => true,
+            Err(error) => {
+                self.json = Some(JsonText { error: Some(error), ..json });
+                false
+            }
+        }
+    }
+
+    /// Fills every field from a JSON text: an object of arguments by name, a list by place, or a
+    /// whole request. What it does not mention goes back to its default.
+    ///
+    /// # Errors
+    /// What is wrong with the text; the fields are as before.
+    pub fn read_json(&mut self, text: &str) -> Result<(), String> {
+        let (by_place, by_name) = arguments(text.trim())?;
+        if by_place.len() > self.fields.len() {
+            return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
+        }
+        let unknown = by_name
+            .keys()
+            .find(|name| self.fields.iter().all(|field| field.parameter.name != **name));
+        if let Some(name) = unknown {
+            return Err(format!("{} has no parameter called {name}", self.signature.name));
+        }
+        for (at, field) in self.fields.iter_mut().enumerate() {
+            match by_name.get(&field.parameter.name).or_else(|| by_place.get(at)) {
+                Some(value) => field.set(value),
+                None => {
+                    field.input.reset();
+                    (field.touched, field.error) = (false, None);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Arguments by place and by name.
+fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
+    let exactly = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
+    let or_nothing = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), exactly);
+    let (places, names) = match Message::parse(text.as_bytes()) {
+        Ok(Message::Call(call)) => (or_nothing(call.args)?, or_nothing(call.kwargs)?),
+        _ => {
+            let raw: &RawValue =
+                serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+            match exactly(raw.into())? {
+                list @ Value::Array(_) => (list, Value::Null),
+                names @ Value::Object(_) => (Value::Null, names),
+                _ => return Err("arguments are an object or a list".to_owned()),
+            }
+        }
+    };
+    let places = if let Value::Array(places) = places { places } else { Vec::new() };
+    let names = if let Value::Object(names) = names { names } else { Map::new() };
+    Ok((places, names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::signature::{Parameter, Signature};
+    use serde_json::json;
+    use tui_input::Input;
+
+    fn form() -> Form {
+        let number = || json!({"type": "number"});
+        Form::new(Signature {
+            name: "add".to_owned(),
+            parameters: vec![
+                Parameter::required("b", number()),
+                Parameter::required("a", number()),
+                Parameter::optional("c", number(), json!(10)),
+            ],
+            ..Signature::default()
+        })
+    }
+
+    fn values(form: &Form) -> Vec<&str> {
+        form.fields.iter().map(|field| field.input.value()).collect()
+    }
+
+    #[test]
+    fn the_text_has_what_would_be_sent_in_the_order_of_the_form() {
+        let mut form = form();
+        form.fields[1].input = Input::new("x".to_owned());
+        assert_eq!(form.to_json(), "{\n  \"b\": null,\n  \"a\": \"x\"\n}");
+        assert_eq!(Form::new(Signature::default()).to_json(), "{}");
+    }
+
+    #[test]
+    fn the_text_fills_the_fields_and_clears_the_rest() {
+        let mut form = form();
+        form.fields[2].input = Input::new("7".to_owned());
+        form.read_json(r#"{"a": 1, "b": 18446744073709551615}"#).unwrap();
+        assert_eq!(values(&form), ["18446744073709551615", "1", ""]);
+        form.read_json("[1, 2, 3]").unwrap();
+        assert_eq!(values(&form), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_nothing_is_lost() {
+        let mut form = form();
+        for (text, error) in [
+            ("{", "not JSON: EOF"),
+            ("5", "an object or a list"),
+            (r#"{"x": 1}"#, "no parameter called x"),
+            ("[1,2,3,4]", "takes 3"),
+            (r#"{"a": 18446744073709551616}"#, "exactly"),
+        ] {
+            form.open_json("{}", None);
+            form.json.as_mut().unwrap().area = Area::new(text);
+            assert!(!form.close_json(), "{text}");
+            let json = form.json.as_ref().unwrap();
+            assert!(json.error.as_ref().unwrap().contains(error), "{:?}", json.error);
+            assert_eq!(json.area.text(), text);
+        }
+    }
+
+    #[test]
+    fn leaving_an_unchanged_text_changes_no_field() {
+        let mut form = form();
+        form.open_json(&form.to_json(), None);
+        assert!(form.close_json());
+        assert_eq!(values(&form), ["", "", ""]);
+        assert!(form.fields.iter().all(|field| !field.touched));
+    }
+}

@@ -1,0 +1,135 @@
+//! Filling in a call: pickers, toggles, JSON, the editor, and what is wrong where.
+
+use crate::fixture::{self, feed, press, types};
+use crate::key::{Code, Key};
+use crate::message::{Effect, Msg};
+use crate::model::form::Sent;
+use crate::model::{Model, Overlay};
+
+const ENTER: Key = Key::plain(Code::Enter);
+const ESC: Key = Key::plain(Code::Esc);
+const TAB: Key = Key::plain(Code::Tab);
+const DOWN: Key = Key::plain(Code::Down);
+const SPACE: Key = Key::char(' ');
+
+fn values(model: &Model) -> Vec<&str> {
+    model.forms.get().unwrap().fields.iter().map(|field| field.input.value()).collect()
+}
+
+fn error(model: &Model) -> &str {
+    model.forms.get().unwrap().json.as_ref().unwrap().error.as_deref().unwrap_or_default()
+}
+
+#[test]
+fn a_field_of_few_values_offers_them_and_a_boolean_toggles() {
+    let (mut model, now) = fixture::kinds();
+    press(&mut model, SPACE, now);
+    assert!(matches!(&model.overlay, Some(Overlay::Menu(menu)) if menu.items.len() == 2));
+    press(&mut model, DOWN, now);
+    press(&mut model, ENTER, now);
+    assert_eq!(values(&model)[0], "large");
+    press(&mut model, TAB, now);
+    types(&mut model, "2", now);
+    press(&mut model, TAB, now);
+    press(&mut model, SPACE, now);
+    assert_eq!(values(&model)[2], "true");
+    press(&mut model, SPACE, now);
+    assert_eq!(values(&model)[2], "false");
+    press(&mut model, TAB, now);
+    types(&mut model, "null", now);
+    let sent = model.forms.get().unwrap().fields[3].sent();
+    assert_eq!(sent, Sent::Value(serde_json::Value::Null));
+    let effects = press(&mut model, ENTER, now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(request.args.positional(), r#"["large",2]"#);
+    assert_eq!(request.args.keyword(), r#"{"milk":false,"sugar":null}"#);
+}
+
+#[test]
+fn fields_become_json_and_json_fields() {
+    let (mut model, now) = fixture::form();
+    types(&mut model, "1", now);
+    press(&mut model, Key::ctrl('j'), now);
+    let json = model.forms.get().unwrap().json.as_ref().unwrap();
+    assert_eq!(json.area.text(), "{\n  \"a\": 1,\n  \"b\": null\n}");
+    press(&mut model, DOWN, now);
+    press(&mut model, DOWN, now);
+    press(&mut model, Key::plain(Code::End), now);
+    for _ in 0..4 {
+        press(&mut model, Key::plain(Code::Backspace), now);
+    }
+    types(&mut model, "2,", now);
+    press(&mut model, ENTER, now);
+    types(&mut model, "\"c\": 3", now);
+    press(&mut model, Key::ctrl('j'), now);
+    assert!(model.forms.get().unwrap().json.is_none());
+    assert_eq!(values(&model), ["1", "2", "3"]);
+}
+
+#[test]
+fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::ctrl('j'), now);
+    let type_all = |model: &mut Model, text: &str| {
+        press(model, ESC, now);
+        press(model, Key::char('d'), now);
+        model.forms.get_mut().unwrap().open_json("", None);
+        types(model, text, now);
+    };
+    for (text, wrong) in [
+        ("{", "not JSON"),
+        (r#"{"a": 1, "x": 2}"#, "no parameter called x"),
+        (r#"{"a": "one", "b": 2}"#, "a: must be a number"),
+        (r#"{"a": 1}"#, "b: required"),
+    ] {
+        type_all(&mut model, text);
+        assert!(press(&mut model, Key::ctrl('s'), now).is_empty(), "{text}");
+        assert!(error(&model).contains(wrong), "{text}: {}", error(&model));
+    }
+    type_all(&mut model, r#"{"a": 1, "b": 2}"#);
+    let effects = press(&mut model, Key::ctrl('s'), now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(request.args.positional(), "[1,2]");
+    assert!(model.forms.get().unwrap().json.is_some(), "ready for the next call");
+}
+
+#[test]
+fn the_editor_gets_the_arguments_and_what_comes_back_fills_the_form() {
+    let (mut model, now) = fixture::form();
+    types(&mut model, "1", now);
+    let effects = press(&mut model, Key::ctrl('g'), now);
+    let text = "{\n  \"a\": 1,\n  \"b\": null\n}";
+    assert_eq!(effects, [Effect::Edit("add".to_owned(), text.to_owned())]);
+    let back = |text: &str| Msg::Edited("add".to_owned(), Ok(text.to_owned()));
+    feed(&mut model, back(r#"{"a": 5, "b": 6}"#), now);
+    assert_eq!(values(&model), ["5", "6", ""]);
+    feed(&mut model, back(r#"{"a": 5, "b": "#), now);
+    assert!(error(&model).contains("not JSON"), "nothing typed is lost");
+    let failed = Msg::Edited("add".to_owned(), Err("the edited file is gone".to_owned()));
+    feed(&mut model, failed, now);
+    assert!(model.toast.as_ref().unwrap().bad);
+}
+
+#[test]
+fn reset_brings_every_default_back_also_as_json() {
+    let (mut model, now) = fixture::form();
+    types(&mut model, "1", now);
+    press(&mut model, Key::ctrl('r'), now);
+    assert_eq!(values(&model), ["", "", ""]);
+    press(&mut model, Key::ctrl('j'), now);
+    types(&mut model, "garbage", now);
+    press(&mut model, Key::ctrl('r'), now);
+    let json = model.forms.get().unwrap().json.as_ref().unwrap();
+    assert_eq!(json.area.text(), "{\n  \"a\": null,\n  \"b\": null\n}");
+}
+
+#[test]
+fn escape_cancels_what_is_in_flight_also_from_json() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::ctrl('j'), now);
+    model.forms.get_mut().unwrap().open_json("[1,2]", None);
+    types(&mut model, " ", now);
+    let effects = press(&mut model, Key::ctrl('s'), now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(press(&mut model, ESC, now), [Effect::Cancel(request.id)]);
+}

@@ -1,0 +1,185 @@
+//! Programs that get the terminal for a while, files, and answers of fifty megabytes.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use portable_pty::CommandBuilder;
+use rpc_server::{Announce, Server, rpc_method};
+
+use super::{ESC, PROGRAM, Registry, Tty, free_port};
+
+fn script(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+impl Tty {
+    fn is_ours(&self) -> bool {
+        self.seen.lock().unwrap().parser.screen().alternate_screen()
+    }
+}
+
+#[test]
+fn editor_and_pager_get_the_terminal_and_give_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let edit =
+        "echo editing \"$2\"; read c; printf '{\"a\": 20, \"b\": 22, \"c\": %s}' $c > \"$2\"";
+    let editor = script(folder.path(), "editor", edit);
+    let pager = script(folder.path(), "pager", "echo paging; cat \"$1\"; read ends; exit $ends");
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--demo"]);
+    command.env_remove("VISUAL");
+    command.env("EDITOR", format!("{editor} --wait"));
+    command.env("PAGER", pager);
+    let mut tty = Tty::run(command, (120, 35));
+    tty.until(&["3 up", "traffic on"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]", "add", "forecast"]);
+    tty.press("/add\r\r");
+    tty.until(&["Call add", "^g edit"]);
+
+    tty.press("\x07");
+    tty.until(&["editing", "arguments.json"]);
+    assert!(!tty.is_ours());
+    // Not a key of ours: the line goes to the program.
+    tty.press("0\n");
+    tty.until(&["→ 20", "→ 22", "→ 0", "filled from the editor"]);
+    assert!(tty.is_ours());
+    tty.press("\r");
+    tty.until(&["✓ add → 42"]);
+
+    tty.press(ESC);
+    tty.until(&[": commands"]);
+    tty.press("\t\t\t");
+    tty.until(&["v view"]);
+    tty.press("v");
+    tty.until(&["paging", "42"]);
+    assert!(!tty.is_ours());
+    tty.press("0\n");
+    tty.until(&["v view"]);
+    assert!(tty.is_ours());
+
+    // A failure is shown, and Ctrl-C is the program's, not ours.
+    tty.press("v");
+    tty.until(&["paging"]);
+    tty.press("3\n");
+    tty.until(&["failed: exit status: 3"]);
+    tty.press("v");
+    tty.until(&["paging"]);
+    tty.press("\x03");
+    tty.until(&["failed: signal: 2"]);
+    assert!(tty.is_ours());
+
+    let file = folder.path().join("sum.json");
+    fs::write(&file, "precious").unwrap();
+    tty.press("s");
+    tty.until(&["Save to"]);
+    tty.press(&format!("\x15{}\r", file.display()));
+    tty.until(&["exists: ⏎ again overwrites it"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    tty.press("\r");
+    tty.until(&["saved 3 B to"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "42\n");
+
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+/// So many megabytes, in lines of a hundred characters.
+#[rpc_method]
+fn big(megabytes: usize) -> Vec<String> {
+    (0..megabytes * 10_000).map(|line| format!("{line:097}")).collect()
+}
+
+/// Kilobytes of memory, now and at most, as the system counts them.
+fn memory(tty: &Tty) -> (usize, usize) {
+    let status = format!("/proc/{}/status", tty.child.process_id().unwrap());
+    let status = fs::read_to_string(status).unwrap();
+    let of = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}
+
+#[test]
+fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
+    let port = free_port();
+    let _registry = Registry::start(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let announce = Announce::to(&url).unwrap();
+    let builder = Server::builder().method(big::method()).announce(announce);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = runtime.block_on(builder.bind(address)).unwrap();
+    runtime.spawn(server.serve(std::future::pending()));
+
+    let mut tty = Tty::start(&["--registry", &url]);
+    tty.until(&["1 up"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]", "big"]);
+    tty.press("\r");
+    tty.until(&["Call big"]);
+    // A small one first, so that what is measured is the answer alone.
+    tty.press("1\r");
+    tty.until(&["✓ big"]);
+    tty.press("\x15");
+    let (before, _) = memory(&tty);
+    // Sixty seconds: nothing here is optimised.
+    tty.press("50\x0f\x0f");
+    tty.until(&["60s"]);
+    tty.press("\r");
+    tty.until(&["waiting for the answer"]);
+    let mut slowest = Duration::ZERO;
+    let end = Instant::now() + Duration::from_secs(60);
+    let done = |tty: &Tty| tty.screen().contains("500002");
+    while !tty.screen().contains("✓ big → [\"00000") || tty.screen().contains("esc Cancel") {
+        assert!(Instant::now() < end, "{}", tty.screen());
+        let start = Instant::now();
+        tty.press("\x10");
+        tty.until(&["Commands, methods"]);
+        tty.press("~~~");
+        tty.until(&["nothing is called that"]);
+        slowest = slowest.max(start.elapsed());
+        tty.press("\x15");
+        tty.until(&["send the call"]);
+        tty.press(ESC);
+        tty.until(&["F1 help"]);
+    }
+    let (after, most) = memory(&tty);
+    let size = 50_000_000 / 1024;
+    let share = |kilobytes: usize| (kilobytes.saturating_sub(before)) as f64 / size as f64;
+    println!(
+        "an answer of 50 MB: {:.2} times its size at most, {:.2} times afterwards; \
+         two keys to two frames meanwhile {slowest:?}",
+        share(most),
+        share(after)
+    );
+    assert!(share(most) < 2.2, "{before} → {most}, then {after}");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+
+    // The last line is a key away.
+    tty.press(ESC);
+    tty.until(&[": commands"]);
+    tty.press("\t\t");
+    tty.until(&["z all"]);
+    let start = Instant::now();
+    tty.press("G");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done(&tty) {
+        assert!(Instant::now() < end, "{}", tty.screen());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    println!("to its last line: {:?}", start.elapsed());
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    runtime.shutdown_background();
+}
