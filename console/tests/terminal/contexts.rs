@@ -106,7 +106,9 @@ fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
     tty.press("\x1bOS");
     tty.until(&["[4 Logs]"]);
     tty.press("H");
-    tty.until(&["type to filter", "F4", "esc closes"]);
+    tty.until(&["type to filter", "esc closes"]);
+    tty.press("every server");
+    tty.until(&["F4"]);
     tty.press("\x1b[21~");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();
