@@ -51,7 +51,8 @@ async fn serve_stream(
                 linger(stream).await;
             }
         }
-        Protocol::Http => http::serve(core, Prefixed { first, stream }).await,
+        // Boxed, so that a JSON connection's task has no room for hyper's.
+        Protocol::Http => Box::pin(http::serve(core, Prefixed { first, stream })).await,
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: it is not spoken here yet"),
         Protocol::Unknown => {
             core.metrics.malformed.increment();
@@ -96,7 +97,8 @@ async fn first_bytes(
 
 async fn linger(stream: &mut TcpStream) {
     let thrown_away = async {
-        let mut rest = [0; 16 * 1024];
+        // On the heap: what lives across an await is part of every connection's task.
+        let mut rest = vec![0; 16 * 1024];
         let mut left = LINGER_BYTES;
         while let Ok(read @ 1..) = stream.read(&mut rest).await {
             left = left.saturating_sub(read);
