@@ -133,14 +133,14 @@ impl Snippet {
         let (positional, keyword) = (raw(self.args.positional()), raw(self.args.keyword()));
         let (kind, timeout) = (if self.stream { "stream" } else { "call" }, self.timeout.as_secs());
         format!(
-            "use rpc_client::{{Args, Client, ClientOptions}};\n\
+            "use rpc_client::{{Args, ClientOptions, blocking::Client}};\n\
              \n\
              let timeout = std::time::Duration::from_secs({timeout});\n\
              let client = Client::{open}ClientOptions {{ timeout, ..Default::default() }})?;\n\
              let positional: Vec<serde_json::Value> = serde_json::from_str({positional})?;\n\
              let keyword: serde_json::Map<_, _> = serde_json::from_str({keyword})?;\n\
              let args = Args::from_values(&positional, &keyword);\n\
-             let result = client.{kind}({:?}, args).await?;\n",
+             let result = client.{kind}({:?}, args)?;\n",
             self.method
         )
     }

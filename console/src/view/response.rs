@@ -67,9 +67,10 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
         format!(" {method} · {took} · {peer} "),
         format!(" {took} · {peer} "),
         format!(" {took} · {port} "),
+        format!(" {took} "),
     ];
     let fits = |text: &&String| text::width(&text::printable(text)) + 2 <= room;
-    let text = texts.iter().find(fits).unwrap_or(&texts[2]);
+    let text = texts.iter().find(fits).unwrap_or(&texts[3]);
     Line::from(vec![
         Span::styled(format!(" {glyph}"), style),
         Span::raw(text::cut(&text::printable(text), room.saturating_sub(2)).into_owned()),
