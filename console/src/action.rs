@@ -78,6 +78,7 @@ pub enum Action {
     Newer,
     OpenCall,
     Replay,
+    ReplayElsewhere,
     Follow,
     Wrap,
     ShowTime,
@@ -132,11 +133,13 @@ pub enum Context {
     Menu,
     /// A line to type.
     Prompt,
+    /// The choice of another instance.
+    Elsewhere,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Instances,
         Self::Events,
         Self::Methods,
@@ -152,6 +155,7 @@ impl Context {
         Self::Registries,
         Self::Menu,
         Self::Prompt,
+        Self::Elsewhere,
         Self::Help,
         Self::Everywhere,
     ];
@@ -179,6 +183,7 @@ impl Context {
             Some(Overlay::Registries { .. }) => Self::Registries,
             Some(Overlay::Menu(_)) => Self::Menu,
             Some(Overlay::Prompt(_)) => Self::Prompt,
+            Some(Overlay::Elsewhere(_)) => Self::Elsewhere,
             None if model.filtering => Self::Filter,
             None if model.focus() == Pane::Form
                 && model.forms.get().is_some_and(|form| form.json.is_some()) =>
@@ -209,6 +214,7 @@ impl Context {
             Self::Registries => "Registries",
             Self::Menu => "Menu",
             Self::Prompt => "Question",
+            Self::Elsewhere => "Sending again elsewhere",
         }
     }
 
@@ -222,12 +228,13 @@ impl Context {
                 | Self::Registries
                 | Self::Menu
                 | Self::Prompt
+                | Self::Elsewhere
         )
     }
 
     /// Whether a text is typed there all the time, so that characters never are keys.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt)
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Elsewhere)
     }
 }
 

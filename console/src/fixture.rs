@@ -18,7 +18,7 @@ use crate::message::{
     DemoNews, Effect, InstanceNews, LoadNews, LoadRequest, Msg, Now, RegistryNews, Source,
     SourceState,
 };
-use crate::model::calls::{Failure, Outcome, Phases};
+use crate::model::calls::{Ended, Failure, Outcome, Past, Phases};
 use crate::model::json::Document;
 use crate::model::registries::{Named, Registries};
 use crate::model::{Demo, Model, View};
@@ -389,6 +389,40 @@ pub(crate) fn history() -> (Model, Now) {
     feed(&mut model, Msg::Called(id, Box::new(outcome(Err(failure)))), now);
     press(&mut model, Key::plain(Code::Enter), now);
     model.view = View::History;
+    (model, now)
+}
+
+/// Calls of this session before those of earlier ones: one went well, one did not, one's method
+/// is not known any more.
+pub(crate) fn history_restored() -> (Model, Now) {
+    let (mut model, now) = history();
+    let past = |ago_h: u64, method: &str, failure: Option<Failure>| Past {
+        at_ms: WALL_MS + 10 * 86_400_000 - ago_h * 3_600_000,
+        method: method.to_owned(),
+        args: rpc_wire::call::Args::from_values(&[json!(3), json!(4)], &Map::new()),
+        target: Some(key(8090)),
+        timeout: Duration::from_secs(30),
+        stream: false,
+        ended: Ended {
+            failure,
+            peer: Some("127.0.0.1:8090".to_owned()),
+            elapsed: Duration::from_micros(1_730),
+            reply_bytes: 12,
+        },
+    };
+    // Its day is not the day of the others.
+    let now = Now { wall_ms: now.wall_ms + 10 * 86_400_000, ..now };
+    let failure = Failure { kind: "timeout".to_owned(), text: "no answer within 10 s".to_owned() };
+    let calls =
+        vec![past(47, "gone_method", None), past(30, "add", Some(failure)), past(2, "add", None)];
+    feed(&mut model, Msg::History(calls), now);
+    (model, now)
+}
+
+/// Another instance is chosen for a call.
+pub(crate) fn elsewhere() -> (Model, Now) {
+    let (mut model, now) = history();
+    press(&mut model, Key::char('R'), now);
     (model, now)
 }
 

@@ -7,7 +7,7 @@ use clap::Parser;
 use rpc_console::action::Keymap;
 use rpc_console::model::registries::Registries;
 use rpc_console::options::{Command, Options};
-use rpc_console::runtime::{self, Clock, Ended, Settings};
+use rpc_console::runtime::{self, Clock, Ended, HistoryFolder, Settings};
 use rpc_console::view::{self, Theme};
 use rpc_console::{demo, scripts, terminal};
 use rpc_host::config::{self, Config};
@@ -84,6 +84,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         event_lines: config.console.event_lines,
         history: config.console.history,
         readonly: options.readonly,
+        histories: histories(&config),
         clock,
         log: logging.ring(""),
         demo: options.demo.then(|| demo::starter(&logging)),
@@ -96,6 +97,12 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let ended = threads.block_on(runtime::run(settings));
     threads.shutdown_background();
     ended.map_err(failed)
+}
+
+fn histories(config: &Config) -> Option<HistoryFolder> {
+    let environment = |name: &str| std::env::var_os(name);
+    let wanted = config.console.save_history;
+    wanted.then(|| HistoryFolder::find(config.console.history, environment)).flatten()
 }
 
 /// Never to the terminal: only to rings, and to files if the settings ask for them.

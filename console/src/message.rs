@@ -11,7 +11,7 @@ use rpc_wire::signature::Signature;
 
 use crate::key::Key;
 use crate::model::Pane;
-use crate::model::calls::{CallId, Outcome};
+use crate::model::calls::{CallId, Outcome, Past};
 use crate::model::json::{Document, Hits};
 use crate::model::load::RunId;
 use crate::model::logs;
@@ -59,6 +59,8 @@ pub enum Msg {
     StreamItem(CallId, String, u64),
     /// A load test speaks.
     Load(RunId, LoadNews),
+    /// Calls made before the console was started, oldest first.
+    History(Vec<Past>),
     /// The demo speaks.
     Demo(DemoNews),
     /// A call was answered with so many bytes, which are being laid out.
@@ -186,6 +188,8 @@ pub enum Effect {
     Call(Box<CallRequest>),
     /// Cancel a call under way.
     Cancel(CallId),
+    /// Keep a call that ended over restarts, if that is wanted.
+    Remember(Box<Past>),
     /// Begin a load test; one under way is stopped.
     StartLoad(Box<LoadRequest>),
     /// Stop the load test under way; what it measured is kept.

@@ -4,6 +4,7 @@ pub mod area;
 pub mod ask;
 pub mod calls;
 pub mod diff;
+pub mod elsewhere;
 pub mod events;
 pub mod form;
 pub mod instances;
@@ -109,12 +110,14 @@ pub enum Overlay {
     Menu(ask::Menu),
     /// A question, answered by a line of text.
     Prompt(ask::Prompt),
+    /// Another instance is chosen for a call to be sent again.
+    Elsewhere(elsewhere::Elsewhere),
 }
 
 impl Overlay {
     /// Whether a text is typed in it.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_))
+        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_) | Self::Elsewhere(_))
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `feed`: the registry's changes and log.
 //! - `attend`: what is done for each instance: discovery, probes, its log.
 //! - `calls`: a call is sent and its end reported.
+//! - `history`: calls are kept over restarts.
 //! - `load`: a load test is made on threads of its own, and its progress told.
 //! - `clock`: both clocks, the wall's shifted to local time.
 //! - `signals`: what the system and other processes want.
@@ -13,11 +14,13 @@ mod batch;
 mod calls;
 mod clock;
 mod feed;
+mod history;
 mod load;
 mod outside;
 mod signals;
 
 pub use clock::Clock;
+pub use history::HistoryFolder;
 
 use std::collections::HashMap;
 use std::io;
@@ -74,6 +77,8 @@ pub struct Settings {
     pub history: usize,
     /// Whether nothing of the system may be changed from here.
     pub readonly: bool,
+    /// Where calls are kept over restarts, if they are.
+    pub histories: Option<HistoryFolder>,
     /// Both clocks.
     pub clock: Clock,
     /// The console's own log.
@@ -126,17 +131,25 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         drawn_at: None,
         works: Works::new(inbox),
         log,
+        histories: settings.histories,
+        written: None,
     };
     let size = console.screen.size()?;
     console.take(Msg::Resize(size.width, size.height));
     console.draw()?;
     if let Some(start) = demo {
         console.start_demo(start).await?;
-    } else if let Some(url) = registry {
-        console.works.watch(&url);
+    } else if let Some(url) = &registry {
+        console.works.watch(url);
     }
     console.follow_own_log();
-    console.run(messages).await
+    console.keep_history(registry.as_deref());
+    let (ended, written) = console.run(messages).await;
+    // The terminal is given back by now; the last call shall be in the history all the same.
+    if let Some(written) = written {
+        written.wait().await;
+    }
+    ended
 }
 
 /// How the console ended.
@@ -161,10 +174,22 @@ struct Console {
     works: Works,
     /// The console's own log.
     log: LogRing,
+    histories: Option<HistoryFolder>,
+    /// Comes when all of the history is in its file.
+    written: Option<history::Written>,
 }
 
 impl Console {
-    async fn run(mut self, mut messages: mpsc::Receiver<Msg>) -> Result<Ended, io::Error> {
+    /// Runs to the end; then the terminal is given back, and the history may still be written.
+    async fn run(
+        mut self,
+        messages: mpsc::Receiver<Msg>,
+    ) -> (Result<Ended, io::Error>, Option<history::Written>) {
+        let ended = self.turn(messages).await;
+        (ended, self.written.take())
+    }
+
+    async fn turn(&mut self, mut messages: mpsc::Receiver<Msg>) -> Result<Ended, io::Error> {
         let mut input = EventStream::new();
         let mut signals = Signals::new()?;
         let origin = Instant::now();
@@ -321,7 +346,15 @@ impl Console {
         self.works = Works::new(inbox);
         self.works.watch(url);
         self.follow_own_log();
+        self.keep_history(Some(url));
         messages
+    }
+
+    /// Keeps the calls made through the registry at `url`, or of the demo.
+    fn keep_history(&mut self, url: Option<&str>) {
+        let Some(folder) = &self.histories else { return };
+        let started = history::Keeper::start(folder.file(url), self.works.inbox.clone());
+        (self.works.history, self.written) = started.unzip();
     }
 
     fn follow_own_log(&mut self) {
@@ -436,6 +469,7 @@ struct Works {
     attended: HashMap<InstanceKey, (Client, AbortHandle)>,
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Runs>,
+    history: Option<history::Keeper>,
     demo: Option<mpsc::Sender<DemoCommand>>,
 }
 
@@ -447,6 +481,7 @@ impl Works {
             attended: HashMap::new(),
             calls: HashMap::new(),
             load: None,
+            history: None,
             demo: None,
         }
     }
@@ -485,6 +520,11 @@ impl Works {
                 if let Some(task) = self.calls.remove(&id) {
                     task.abort();
                     self.report(Msg::Called(id, Box::new(calls::cancelled())));
+                }
+            }
+            Effect::Remember(call) => {
+                if let Some(history) = &self.history {
+                    history.remember(*call);
                 }
             }
             Effect::StartLoad(request) => {

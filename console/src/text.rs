@@ -261,6 +261,20 @@ pub fn hour_minute(wall_ms: u64) -> String {
     format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
+/// The number of the day.
+pub fn day(wall_ms: u64) -> u64 {
+    wall_ms / 86_400_000
+}
+
+/// `11-22`, month and day.
+pub fn month_day(wall_ms: u64) -> String {
+    let seconds = i64::try_from(wall_ms / 1000).unwrap_or(i64::MAX);
+    match time::OffsetDateTime::from_unix_timestamp(seconds) {
+        Ok(date) => format!("{:02}-{:02}", u8::from(date.month()), date.day()),
+        Err(_) => "?".to_owned(),
+    }
+}
+
 /// `14:02:09`.
 pub fn hour_minute_second(wall_ms: u64) -> String {
     format!("{}:{:02}", hour_minute(wall_ms), wall_ms / 1000 % 60)

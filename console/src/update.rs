@@ -60,7 +60,11 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
             model.logs.sources.insert(source, state);
         }
         Msg::Instance(key, news) => feeds::instance(model, key, news),
-        Msg::Called(id, outcome) => send::called(model, id, *outcome, now),
+        Msg::Called(id, outcome) => send::called(model, id, *outcome, now, effects),
+        Msg::History(past) => {
+            let shift_ms = model.logs.shift_ms;
+            model.calls.restore(past, now.at, shift_ms);
+        }
         Msg::StreamItem(id, item, dropped) => model.calls.item(id, item, dropped),
         Msg::Load(id, news) => load::news(model, id, news, now),
         Msg::Demo(news) => feeds::demo(model, news, now),

@@ -2,6 +2,7 @@
 
 mod ascii;
 mod ask;
+mod elsewhere;
 mod events;
 mod form;
 mod header;
@@ -67,6 +68,9 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         }
         Some(Overlay::Menu(menu)) => ask::menu(menu, &mut screen, body),
         Some(Overlay::Prompt(prompt)) => ask::prompt(prompt, &mut screen, body),
+        Some(Overlay::Elsewhere(choice)) => {
+            elsewhere::elsewhere(model, choice, &mut screen, body);
+        }
         None => {}
     }
     screen.finish()

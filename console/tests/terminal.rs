@@ -10,6 +10,8 @@
 
 #[path = "terminal/contexts.rs"]
 mod contexts;
+#[path = "terminal/history.rs"]
+mod history;
 #[path = "terminal/load.rs"]
 mod load;
 #[path = "terminal/outside.rs"]

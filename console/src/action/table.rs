@@ -213,6 +213,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, Older, &[Key::char('[')], "older", "the call before this one"),
     row(Context::Response, Newer, &[Key::char(']')], "", "the call after this one"),
     row(Context::Response, Replay, &[Key::char('r')], "again", "send the same call again"),
+    row(
+        Context::Response,
+        ReplayElsewhere,
+        &[Key::char('R')],
+        "",
+        "send the same call to an instance you choose",
+    ),
     row(Context::Response, Bench, &[Key::char('b')], "bench", "load-test this call"),
     row(Context::Response, Action::Copy, &[Key::char('y')], "copy", "copy the result"),
     row(
@@ -227,6 +234,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, Edit, &[Key::char('e')], "", "open a copy of the result in $EDITOR"),
     row(Context::History, OpenCall, &[ENTER], "open", "show the call's response and its form"),
     row(Context::History, Replay, &[Key::char('r')], "replay", "send the same call again"),
+    row(
+        Context::History,
+        ReplayElsewhere,
+        &[Key::char('R')],
+        "elsewhere",
+        "send the same call to an instance you choose",
+    ),
     row(Context::History, Bench, &[Key::char('b')], "bench", "load-test this call"),
     row(
         Context::History,
@@ -356,6 +370,10 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Palette, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next entry"),
     row(Context::Palette, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous entry"),
     row(Context::Palette, Close, &[ESC], "close", "close the palette"),
+    row(Context::Elsewhere, Accept, &[ENTER], "send", "send the call to this instance"),
+    row(Context::Elsewhere, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next instance"),
+    row(Context::Elsewhere, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous instance"),
+    row(Context::Elsewhere, Close, &[ESC], "close", "send nothing"),
     row(
         Context::Registries,
         Accept,

@@ -1,9 +1,14 @@
 //! Calls made: under way, answered, failed; the history and the response on the screen.
 
+mod past;
+
+pub use past::{Ended, Past};
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rpc_wire::instance::InstanceKey;
 use tui_input::Input;
 
 use super::diff::Diff;
@@ -118,6 +123,8 @@ pub struct Call {
     pub wall_ms: u64,
     /// How it ended, once it has.
     pub outcome: Option<Outcome>,
+    /// How it ended, if that was before the console was started: without its result.
+    pub past: Option<Ended>,
     /// Items of a stream so far.
     pub items: VecDeque<String>,
     /// Items lost on the way or dropped here.
@@ -154,6 +161,12 @@ impl Call {
 
     /// A short word on how it went, and whether well.
     pub fn summary(&self) -> (String, Option<bool>) {
+        if let Some(past) = &self.past {
+            return match &past.failure {
+                Some(failure) => (failure.text.clone(), Some(false)),
+                None => ("result not kept".to_owned(), Some(true)),
+            };
+        }
         match &self.outcome {
             None => ("running".to_owned(), None),
             Some(Outcome { result: Ok(document), .. }) => {
@@ -161,6 +174,31 @@ impl Call {
             }
             Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
         }
+    }
+
+    /// The one instance it was for, if it was for one.
+    pub fn target(&self) -> Option<&InstanceKey> {
+        match &self.request.candidates[..] {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
+    /// How long it took, once it ended.
+    pub fn took(&self) -> Option<Duration> {
+        let past = self.past.as_ref().map(|past| past.elapsed);
+        self.outcome.as_ref().map(|outcome| outcome.elapsed).or(past)
+    }
+
+    /// Who answered, `host:port`.
+    pub fn peer(&self) -> Option<&str> {
+        let past = self.past.as_ref().and_then(|past| past.peer.as_deref());
+        self.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref()).or(past)
+    }
+
+    /// Whether it is under way.
+    pub fn is_running(&self) -> bool {
+        self.outcome.is_none() && self.past.is_none()
     }
 
     fn body_bytes(&self) -> usize {
@@ -233,6 +271,7 @@ impl Calls {
             started,
             wall_ms,
             outcome: None,
+            past: None,
             items: VecDeque::new(),
             dropped: 0,
             tab: Tab::default(),
@@ -244,10 +283,20 @@ impl Calls {
         self.trim();
     }
 
+    /// Calls made before the console was started, oldest first: they come before all others, as
+    /// far as there is room. `shift_ms` makes their time local.
+    pub fn restore(&mut self, past: Vec<Past>, now: Instant, shift_ms: i64) {
+        let room = self.limit.max(1).saturating_sub(self.list.len());
+        for past in past.into_iter().rev().take(room) {
+            let id = self.next_id();
+            self.list.push_front(past.into_call(id, now, shift_ms));
+        }
+    }
+
     /// A call ended. Nothing if it is forgotten already.
     pub fn end(&mut self, id: CallId, outcome: Outcome) {
         let Some(call) = self.get_mut(id) else { return };
-        if call.outcome.is_some() {
+        if !call.is_running() {
             return;
         }
         call.outcome = Some(outcome);
@@ -303,7 +352,7 @@ impl Calls {
 
     /// Whether the call on the screen is under way.
     pub fn running(&self) -> Option<&Call> {
-        self.shown_call().filter(|call| call.outcome.is_none())
+        self.shown_call().filter(|call| call.is_running())
     }
 
     /// The result of the same method before call `id`, if one is kept.

@@ -4,6 +4,7 @@ use super::{Effects, ask, copy, load, outside, press, registries, resume, search
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect, Now, Program};
 use crate::model::diff::{Diff, diff};
+use crate::model::elsewhere::{self, Elsewhere};
 use crate::model::palette::{Entry, Palette, entries};
 use crate::model::scroll::Step;
 use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab, form::TIMEOUTS};
@@ -55,7 +56,9 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             let few = field.is_some_and(|field| field.kind.choices().is_some());
             (!few).then_some("this field takes anything of its type")
         }
-        Action::OpenCall | Action::Replay if model.calls.is_empty() => Some("no call was made yet"),
+        Action::OpenCall | Action::Replay | Action::ReplayElsewhere if model.calls.is_empty() => {
+            Some("no call was made yet")
+        }
         Action::Bench
         | Action::StartLoad
         | Action::StopLoad
@@ -165,11 +168,20 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
                 model.say("no further call", now);
             }
         }
-        Action::OpenCall => open_call(model),
+        Action::OpenCall => open_call(model, now),
         Action::Replay => {
             let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
             if let Some(id) = id {
                 send::replay(model, id, now, effects);
+            }
+        }
+        Action::ReplayElsewhere => {
+            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
+            let known = id.and_then(|id| model.calls.get(id));
+            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
+            match id.filter(|_| known) {
+                Some(id) => model.overlay = Some(Overlay::Elsewhere(Elsewhere::new(id))),
+                None => model.complain("no instance has this method now", now),
             }
         }
         Action::Follow => model.logs.toggle_follow(),
@@ -239,6 +251,13 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
     }
     if let Some(Overlay::Registries { selected }) = &mut model.overlay {
         *selected = step.from(*selected, model.registries.all().len());
+        return;
+    }
+    if let Some(Overlay::Elsewhere(choice)) = &model.overlay {
+        let to = step.from(choice.selected, elsewhere::entries(model, choice).len());
+        if let Some(Overlay::Elsewhere(choice)) = &mut model.overlay {
+            choice.selected = to;
+        }
         return;
     }
     let height = model.height(pane);
@@ -408,18 +427,27 @@ pub(super) fn selected_call(model: &Model) -> Option<crate::model::calls::CallId
     model.calls.selected.or(newest)
 }
 
-fn open_call(model: &mut Model) {
+fn open_call(model: &mut Model, now: Now) {
     let Some(id) = selected_call(model) else { return };
     model.calls.shown = Some(id);
-    let Some(request) = model.calls.get(id).map(|call| call.request.clone()) else { return };
-    fill(model, &request.method, &request.args);
+    let Some(call) = model.calls.get(id) else { return };
+    let (request, target) = (call.request.clone(), call.target().cloned());
+    let known = fill(model, &request.method, &request.args);
+    if let Some(form) = model.forms.get_mut().filter(|_| known) {
+        form.target = target.filter(|key| model.instances.get(key).is_some());
+        form.timeout = request.timeout;
+    }
     show(model, View::Methods);
     model.set_focus(Pane::Response);
+    if !known {
+        let method = crate::text::printable(&request.method).into_owned();
+        model.complain(format!("no instance has {method} now: there is no form for it"), now);
+    }
 }
 
-/// Puts the arguments of a call into the form of its method.
-fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) {
-    let Some(method) = model.methods.get(method) else { return };
+/// Puts the arguments of a call into the form of its method; whether the method is known.
+fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) -> bool {
+    let Some(method) = model.methods.get(method) else { return false };
     let signature = method.signature.clone();
     model.methods.selected = Some(signature.name.clone());
     model.methods.filter.reset();
@@ -428,6 +456,7 @@ fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) {
     form.reset();
     form.fill(args.positional());
     form.fill(args.keyword());
+    true
 }
 
 fn back(model: &mut Model, effects: &mut Effects) {
@@ -500,6 +529,7 @@ fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.overlay = asking;
             return ask::accept(model, now, effects);
         }
+        Some(Overlay::Elsewhere(choice)) => return send_elsewhere(model, &choice, now, effects),
         Some(Overlay::Help { .. }) | None => {
             model.filtering = false;
             return;
@@ -529,6 +559,13 @@ fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.set_focus(Pane::Instances);
         }
         Some(Entry::Action(action, ..)) => act(model, action, now, effects),
+    }
+}
+
+fn send_elsewhere(model: &mut Model, choice: &Elsewhere, now: Now, effects: &mut Effects) {
+    match elsewhere::entries(model, choice).into_iter().nth(choice.selected) {
+        Some(key) => send::again(model, choice.call, Some(key), now, effects),
+        None => model.complain("not sent: no instance is called that", now),
     }
 }
 

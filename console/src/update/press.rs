@@ -113,6 +113,10 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         Some(Overlay::Registries { .. }) => {}
         Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
         Some(Overlay::Menu(_)) => {}
+        Some(Overlay::Elsewhere(choice)) => {
+            apply(&mut choice.filter, requests);
+            choice.selected = 0;
+        }
         None if model.filtering => {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);

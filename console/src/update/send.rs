@@ -7,7 +7,7 @@ use rpc_wire::instance::InstanceKey;
 
 use super::Effects;
 use crate::message::{CallRequest, Effect, Now};
-use crate::model::calls::{CallId, Outcome};
+use crate::model::calls::{CallId, Outcome, Past};
 use crate::model::instances::State;
 use crate::model::{Model, View};
 use crate::text;
@@ -87,11 +87,20 @@ pub(super) fn call(
 /// Sends a call of the history again.
 pub(super) fn replay(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
     let Some(old) = model.calls.get(id) else { return };
+    let target = old.target().filter(|key| model.instances.get(key).is_some()).cloned();
+    again(model, id, target, now, effects);
+}
+
+/// Sends a call of the history again, to `target` or to any instance that has the method.
+pub(super) fn again(
+    model: &mut Model,
+    id: CallId,
+    target: Option<InstanceKey>,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let Some(old) = model.calls.get(id) else { return };
     let old = old.request.clone();
-    let target = match &old.candidates[..] {
-        [one] if model.instances.get(one).is_some() => Some(one.clone()),
-        _ => None,
-    };
     call(model, &old.method, old.args, target, old.timeout, now, effects);
     if model.view == View::History {
         model.calls.selected = model.calls.shown;
@@ -113,8 +122,14 @@ pub(crate) fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceK
 }
 
 /// A call ended.
-pub(super) fn called(model: &mut Model, id: CallId, mut outcome: Outcome, now: Now) {
-    let Some(call) = model.calls.get(id) else { return };
+pub(super) fn called(
+    model: &mut Model,
+    id: CallId,
+    mut outcome: Outcome,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let Some(call) = model.calls.get(id).filter(|call| call.is_running()) else { return };
     if outcome.elapsed.is_zero() {
         // Cancelled: nobody measured.
         outcome.elapsed = now.at.saturating_duration_since(call.started);
@@ -132,6 +147,7 @@ pub(super) fn called(model: &mut Model, id: CallId, mut outcome: Outcome, now: N
             (format!("✗ {method}: {why}"), true)
         }
     };
+    effects.push(Effect::Remember(Box::new(Past::of(call, &outcome, model.logs.shift_ms))));
     model.calls.end(id, outcome);
     if bad { model.complain(text, now) } else { model.say(text, now) }
 }

@@ -249,6 +249,83 @@ fn a_replay_sends_the_same_call_again() {
 }
 
 #[test]
+fn a_call_that_ended_is_remembered_without_its_result() {
+    let (mut model, now) = fixture::form();
+    model.logs.shift_ms = 3_600_000;
+    types(&mut model, "1", now);
+    press(&mut model, TAB, now);
+    types(&mut model, "2", now);
+    let id = only_call(&press(&mut model, ENTER, now)).id;
+    let called = || Msg::Called(id, Box::new(fixture::outcome(Ok("\"secret\""))));
+    let effects = fixture::feed(&mut model, called(), now);
+    let [Effect::Remember(past)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((past.method.as_str(), past.args.positional()), ("add", "[1,2]"));
+    assert_eq!(past.at_ms, now.wall_ms - 3_600_000, "in UTC");
+    assert!(!format!("{past:?}").contains("secret"));
+    assert!(fixture::feed(&mut model, called(), now).is_empty(), "once");
+}
+
+#[test]
+fn a_call_of_an_earlier_day_restores_every_field_and_is_sent_again() {
+    let (mut model, now) = fixture::history_restored();
+    assert_eq!(model.calls.len(), 6);
+    press(&mut model, Key::char('g'), now);
+    for _ in 0..3 {
+        press(&mut model, Key::char('j'), now);
+    }
+    press(&mut model, ENTER, now);
+    let form = model.forms.get().unwrap();
+    let values: Vec<_> = form.fields.iter().map(|field| field.input.value()).collect();
+    assert_eq!(values, ["3", "4", ""]);
+    assert_eq!((form.target.clone(), form.timeout.as_secs()), (Some(fixture::key(8090)), 30));
+    assert!(model.calls.running().is_none(), "it is over");
+    let effects = press(&mut model, Key::char('r'), now);
+    let request = only_call(&effects);
+    assert_eq!(request.args.positional(), "[3,4]");
+    assert_eq!(request.candidates, [fixture::key(8090)]);
+}
+
+#[test]
+fn a_call_whose_method_is_not_known_any_more_says_so() {
+    let (mut model, now) = fixture::history_restored();
+    press(&mut model, Key::char('G'), now);
+    press(&mut model, ENTER, now);
+    assert!(model.toast.as_ref().unwrap().text.contains("no instance has gone_method now"));
+    model.view = View::History;
+    assert!(press(&mut model, Key::char('R'), now).is_empty());
+    assert!(model.overlay.is_none());
+}
+
+#[test]
+fn earlier_calls_never_push_out_those_of_now() {
+    let (mut model, now) = fixture::history();
+    model.calls.limit = 4;
+    let (other, _) = fixture::history_restored();
+    let before = model.calls.shown;
+    let call = other.calls.visible().pop().unwrap();
+    let past = crate::model::calls::Past::of(call, &fixture::outcome(Ok("1")), 0);
+    fixture::feed(&mut model, Msg::History(vec![past.clone(), past]), now);
+    assert_eq!((model.calls.len(), model.calls.shown), (4, before));
+}
+
+#[test]
+fn a_call_is_sent_again_to_an_instance_that_is_chosen() {
+    let (mut model, now) = fixture::elsewhere();
+    assert!(matches!(model.overlay, Some(Overlay::Elsewhere(_))));
+    types(&mut model, "8090", now);
+    let effects = press(&mut model, ENTER, now);
+    let request = only_call(&effects);
+    assert_eq!(request.candidates, [fixture::key(8090)]);
+    assert!(model.overlay.is_none());
+    let (mut model, now) = fixture::elsewhere();
+    press(&mut model, Key::plain(Code::Down), now);
+    assert_eq!(only_call(&press(&mut model, ENTER, now)).candidates, [fixture::key(8089)]);
+    let (mut model, now) = fixture::elsewhere();
+    press(&mut model, ESC, now);
+    assert!(model.overlay.is_none());
+}
+
+#[test]
 fn a_call_of_the_history_fills_the_form_again() {
     let (mut model, now) = fixture::history();
     model.forms.get_mut().unwrap().reset();
@@ -319,7 +396,7 @@ proptest! {
     #[test]
     fn any_keys_at_any_size_never_panic_and_the_selection_stays_valid(
         steps in prop::collection::vec((any_key(), prop::option::of((1u16..200, 1u16..80)), 0u64..3_000), 1..40),
-        start in 0usize..9,
+        start in 0usize..11,
     ) {
         let builds = [
             fixture::busy,
@@ -331,6 +408,8 @@ proptest! {
             fixture::compared,
             fixture::kinds,
             fixture::changed,
+            fixture::history_restored,
+            fixture::elsewhere,
         ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);

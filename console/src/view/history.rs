@@ -24,13 +24,20 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, lines);
     }
     let wide = inner.width >= 70;
+    let today = text::day(screen.now.wall_ms);
+    let old = visible.iter().any(|call| text::day(call.wall_ms) != today);
+    let at_width = match (wide, old) {
+        (true, true) => 12,
+        (true, false) => 10,
+        (false, _) => 6,
+    };
     let via_width = if wide { 22 } else { 0 };
-    let rest = usize::from(inner.width).saturating_sub(3 + 10 + 14 + 10 + via_width);
+    let rest = usize::from(inner.width).saturating_sub(3 + at_width + 14 + 10 + via_width);
     let args_width = rest / 2;
     let result_width = rest - args_width;
     let heading = format!(
         "   {}{}{}{}{} {}",
-        text::left("AT", 10),
+        text::left("AT", at_width),
         text::left("METHOD", 14),
         text::left("ARGUMENTS", args_width),
         text::left("RESULT", result_width),
@@ -55,11 +62,19 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             let short: String = text.chars().take(width + 1).collect();
             text::left(&text::printable(&short), width)
         };
-        let took = call.outcome.as_ref().map_or_else(String::new, |o| text::latency(o.elapsed));
-        let via = call.outcome.as_ref().and_then(|o| o.peer.clone()).unwrap_or_default();
+        let took = call.took().map_or_else(String::new, text::latency);
+        let via = call.peer().unwrap_or_default();
+        let at = match (wide, text::day(call.wall_ms) == today) {
+            (true, true) => text::hour_minute_second(call.wall_ms),
+            (true, false) => {
+                format!("{} {}", text::month_day(call.wall_ms), text::hour_minute(call.wall_ms))
+            }
+            (false, true) => text::hour_minute(call.wall_ms),
+            (false, false) => text::month_day(call.wall_ms),
+        };
         let line = Line::from(vec![
             Span::raw(if index == selected { " ▸ " } else { "   " }),
-            Span::styled(text::left(&text::hour_minute_second(call.wall_ms), 10), theme.dim()),
+            Span::styled(text::left(&at, at_width), theme.dim()),
             Span::raw(shown(&call.request.method, 13)),
             Span::raw(" "),
             Span::raw(shown(&call.arguments(), args_width.saturating_sub(1))),
@@ -68,7 +83,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             Span::raw(shown(&summary, result_width.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
-            Span::styled(format!("  {}", shown(&via, via_width)), theme.dim()),
+            Span::styled(format!("  {}", shown(via, via_width)), theme.dim()),
         ]);
         screen.line(rows, row, line);
         screen.hit_row(rows, row, Hit::Row(Pane::History, index));

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use crate::message::Hit;
-use crate::model::calls::{Call, Tab};
+use crate::model::calls::{Call, Ended, Tab};
 use crate::model::{Model, Pane};
 use crate::text;
 
@@ -22,6 +22,9 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let line = Line::from(Span::styled("no call was made yet", theme.dim()));
         return screen.centred(inner, vec![line]);
     };
+    if let Some(past) = &call.past {
+        return earlier(model, screen, call, past, area);
+    }
     let tabs = tab_line(screen, call);
     let room = usize::from(area.width).saturating_sub(tabs.width() + 6);
     let title = title(screen, call, room);
@@ -44,6 +47,35 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if let Some((area, line)) = stats {
         let line = Line::from(Span::styled(line, theme.dim()));
         screen.line(area, area.height - 1, line);
+    }
+}
+
+/// A call made before the console was started: all that is known of how it ended.
+fn earlier(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &Ended, area: Rect) {
+    let theme = screen.theme;
+    let method = text::printable(&call.request.method).into_owned();
+    let title = Line::from(format!(" {} ", text::cut(&method, 30)));
+    let inner = screen.pane(model, area, Pane::Response, title, Line::default());
+    screen.height(Pane::Response, inner.height);
+    let width = usize::from(inner.width).saturating_sub(2).max(1);
+    let took = text::latency(past.elapsed);
+    let by = past.peer.as_deref().unwrap_or("nobody");
+    let (first, style) = match &past.failure {
+        Some(failure) => {
+            (format!("✗ {} after {took}: {}", failure.kind, failure.text), theme.bad())
+        }
+        None => (
+            format!("✓ {} answered by {by} in {took}", text::bytes(past.reply_bytes)),
+            theme.good(),
+        ),
+    };
+    let note = "This was before the console was started: results are not kept. r sends it again.";
+    let known = text::lines(&text::printable(&first), width);
+    let known = known.into_iter().map(|line| Span::styled(format!(" {line}"), style));
+    let note = text::lines(note, width);
+    let note = note.into_iter().map(|line| Span::styled(format!(" {line}"), theme.dim()));
+    for (row, span) in (0..inner.height).zip(known.chain([Span::raw("")]).chain(note)) {
+        screen.line(inner, row, Line::from(span));
     }
 }
 

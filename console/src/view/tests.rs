@@ -145,6 +145,27 @@ fn the_history() {
 }
 
 #[test]
+fn the_history_of_earlier_days() {
+    golden("history_restored", fixture::history_restored);
+}
+
+#[test]
+fn a_call_of_an_earlier_day() {
+    golden("past_call", || {
+        let (mut model, now) = fixture::history_restored();
+        fixture::press(&mut model, Key::char('G'), now);
+        fixture::press(&mut model, Key::char('k'), now);
+        fixture::press(&mut model, Key::plain(Code::Enter), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn another_instance_is_chosen_for_a_call() {
+    golden("elsewhere", fixture::elsewhere);
+}
+
+#[test]
 fn the_plan_of_a_load_test() {
     golden("load_plan", fixture::load_plan);
 }

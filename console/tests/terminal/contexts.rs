@@ -86,11 +86,11 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.until(&["[4 Logs]", "FOLLOW"]);
     old(&tty);
 
-    // And back again, as if for the first time.
+    // And back again, as if for the first time: with what was kept of its own history.
     tty.press("@k\r");
     tty.until(&["@local", "● live", "1 up", &east.server]);
     tty.press("3");
-    tty.until(&["History 0"]);
+    tty.until(&["History 1", "east_only", "result not kept"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();

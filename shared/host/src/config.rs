@@ -18,8 +18,8 @@ pub use document::{KEYS_HEAD, document};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key, nearest};
 pub use sections::{
-    ClientSection, Config, ConsoleSection, KeyLine, LogSection, RegistryAddress, RegistryServerSection,
-    ServerSection,
+    ClientSection, Config, ConsoleSection, KeyLine, LogSection, RegistryAddress,
+    RegistryServerSection, ServerSection,
 };
 pub use value::{Advertised, Balance, Glyphs, LogFormat, Theme};
 

@@ -141,6 +141,7 @@ pub const KEYS: &[Key] = keys! {
         log_lines: count, "Log lines kept.";
         event_lines: count, "Events kept.";
         history: count, "Calls kept.";
+        save_history: switch, "Whether they are kept over restarts: method, arguments, target, outcome, time.";
     }
 };
 

@@ -270,5 +270,7 @@ section! {
         event_lines: usize = 1000,
         /// Calls kept.
         history: usize = 1000,
+        /// Whether they are kept over restarts.
+        save_history: bool = true,
     }
 }

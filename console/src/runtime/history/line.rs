@@ -1,0 +1,90 @@
+//! One call as one line of JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::Instance;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::model::calls::{Ended, Failure, Past};
+
+/// What stands in the file; later versions may add to it. Arguments keep every digit.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    at_ms: u64,
+    method: String,
+    args: Vec<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kwargs: BTreeMap<String, Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<Address>,
+    timeout_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<Failed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    took_us: u64,
+    reply_bytes: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Address {
+    host: String,
+    port: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failed {
+    kind: String,
+    text: String,
+}
+
+/// The line of a call; `None` if its arguments are no JSON, which cannot be.
+pub(super) fn write(call: &Past) -> Option<String> {
+    let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
+    let line = Line {
+        at_ms: call.at_ms,
+        method: call.method.clone(),
+        args: serde_json::from_str(call.args.positional()).ok()?,
+        kwargs: serde_json::from_str(call.args.keyword()).ok()?,
+        target: call.target.as_ref().map(|key| Address { host: key.host.clone(), port: key.port }),
+        timeout_ms: number(call.timeout.as_millis()),
+        stream: call.stream,
+        failure: call
+            .ended
+            .failure
+            .as_ref()
+            .map(|failure| Failed { kind: failure.kind.clone(), text: failure.text.clone() }),
+        peer: call.ended.peer.clone(),
+        took_us: number(call.ended.elapsed.as_micros()),
+        reply_bytes: call.ended.reply_bytes,
+    };
+    // A value may bring line breaks between its parts; a line may not.
+    let text = serde_json::to_string(&line).ok()?;
+    Some(text.replace(['\n', '\r'], " "))
+}
+
+/// The call of a line, if it is one.
+pub(super) fn read(text: &str) -> Option<Past> {
+    let line: Line = serde_json::from_str(text).ok()?;
+    let keyword: Vec<(&str, Box<RawValue>)> =
+        line.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    Some(Past {
+        at_ms: line.at_ms,
+        method: line.method,
+        args: Args::from_raw(&line.args, &keyword),
+        target: line.target.map(|at| Instance::new(at.host, at.port).key()),
+        timeout: Duration::from_millis(line.timeout_ms),
+        stream: line.stream,
+        ended: Ended {
+            failure: line.failure.map(|failed| Failure { kind: failed.kind, text: failed.text }),
+            peer: line.peer,
+            elapsed: Duration::from_micros(line.took_us),
+            reply_bytes: line.reply_bytes,
+        },
+    })
+}
