@@ -39,6 +39,7 @@ use crate::action::Keymap;
 use crate::message::{DemoCommand, Effect, Msg, Now};
 use crate::model::Model;
 use crate::model::calls::CallId;
+use crate::model::instances::MAX_PROBED;
 use crate::model::registries::Registries;
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::update::update;
@@ -215,7 +216,6 @@ impl Console {
             let mut ended = None;
             tokio::select! {
                 biased;
-                Some(msg) = messages.recv() => ended = self.take(msg),
                 signal = signals.next() => match signal {
                     Signal::End(number) => return Ok(Ended::Signal(number)),
                     Signal::Continued => self.retake()?,
@@ -224,12 +224,15 @@ impl Console {
                     Some(Ok(event)) => ended = self.event(event),
                     Some(Err(_)) | None => return Ok(Ended::TerminalLost),
                 },
+                // After the keys: many messages must not keep a person waiting.
+                Some(msg) = messages.recv() => ended = self.take(msg),
                 () = sleep => ended = self.take(Msg::Tick),
             }
             dirty = true;
-            // All that is there, then one frame.
+            // All that is there, or what a frame's time allows, then one frame.
+            let begun = Instant::now();
             for _ in 0..MAX_PER_TURN {
-                if ended.is_some() {
+                if ended.is_some() || begun.elapsed() > FRAME {
                     break;
                 }
                 if let Ok(msg) = messages.try_recv() {
@@ -571,8 +574,8 @@ impl Works {
 
     fn attach(&mut self, instance: rpc_wire::instance::Instance) {
         let key = instance.key();
-        if self.attended.len() >= attend::MAX_ATTENDED && !self.attended.contains_key(&key) {
-            tracing::info!(instance = %key, limit = attend::MAX_ATTENDED,
+        if self.attended.len() >= MAX_PROBED && !self.attended.contains_key(&key) {
+            tracing::debug!(instance = %key, limit = MAX_PROBED,
                 "listed, but not probed: enough instances are looked after");
             return;
         }

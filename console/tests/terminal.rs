@@ -12,6 +12,8 @@
 mod contexts;
 #[path = "terminal/history.rs"]
 mod history;
+#[path = "terminal/feel.rs"]
+mod feel;
 #[path = "terminal/load.rs"]
 mod load;
 #[path = "terminal/outside.rs"]

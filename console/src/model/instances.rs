@@ -16,6 +16,8 @@ use super::scroll::Step;
 pub const LINGER: Duration = Duration::from_secs(6);
 /// How long a changed row is marked.
 pub const FLASH: Duration = Duration::from_millis(1_000);
+/// How many instances are looked after (methods, probes, log) at most; others are listed only.
+pub const MAX_PROBED: usize = 200;
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,6 +316,11 @@ impl Instances {
 
     /// Makes sure that something visible is selected, if anything is visible.
     pub fn keep_selection(&mut self, now: Instant, live: bool) {
+        let filter = self.filter.value().trim().to_lowercase();
+        // The usual case must not sort: it comes with every message, and rows may be many.
+        if self.selected_row().is_some_and(|row| row.matches(&filter, now, live)) {
+            return;
+        }
         let visible = self.visible(now, live);
         if self.selected_index(&visible).is_none() {
             self.selected = visible.first().map(|row| row.key.clone());

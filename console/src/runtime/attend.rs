@@ -15,8 +15,6 @@ use tokio::time::{sleep, timeout};
 use super::batch::{self, Seen};
 use crate::message::{InstanceNews, Msg, Source, SourceState};
 
-/// How many instances are looked after at most; others are listed only.
-pub(super) const MAX_ATTENDED: usize = 200;
 /// How often an instance is probed.
 const PROBE: Duration = Duration::from_secs(5);
 /// How often an older one is: each probe costs it a connection, which it serves with a thread.

@@ -13,7 +13,7 @@ use self::columns::Columns;
 use super::screen::Screen;
 use crate::action::{Action, Context};
 use crate::message::Hit;
-use crate::model::instances::{FLASH, Row, State};
+use crate::model::instances::{FLASH, MAX_PROBED, Row, State};
 use crate::model::link::LinkState;
 use crate::model::{Model, Pane, scroll};
 use crate::text;
@@ -71,12 +71,22 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
+/// More notes do not fit on any screen.
+const MAX_NOTES: usize = 20;
+
 /// What deserves a look, in words.
 fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
-    let mut rows: Vec<&Row> = model.instances.all().collect();
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    let here = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
-    for row in rows {
+    if here > MAX_PROBED {
+        notes.push(format!("only {MAX_PROBED} of {here} are probed"));
+    }
+    let is_notable = |row: &&Row| {
+        row.state(now, live) == State::Late || !model.methods.lacking(&row.key).is_empty()
+    };
+    let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    for row in rows.into_iter().take(MAX_NOTES) {
         if row.state(now, live) == State::Late {
             notes.push(format!("◐ {} is late", text::printable(&row.key.to_string())));
         }

@@ -113,3 +113,15 @@ fn hints_and_help_show_the_keys_in_force() {
         (model, now)
     });
 }
+
+#[test]
+fn a_crowd_is_said_to_be_probed_in_part_only() {
+    for (count, said) in [(200, false), (201, true)] {
+        let (mut model, now) = fixture::crowd(count);
+        // Those of the fixture that the list no longer holds are gone by then.
+        let later = Now { at: now.at + Duration::from_secs(10), ..now };
+        fixture::feed(&mut model, crate::message::Msg::Tick, later);
+        let text = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
+        assert_eq!(text.contains("only 200 of 201 are probed"), said, "{text}");
+    }
+}

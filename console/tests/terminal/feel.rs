@@ -1,0 +1,170 @@
+//! How it feels, in figures, printed with `--nocapture`.
+//!
+//! `RPC_CONSOLE=target/release/rpc-console cargo test -p rpc-console --test terminal feel --
+//! --nocapture --test-threads 1` measures that program instead of the unoptimised one. The limits
+//! asserted here are far above the promises, since other tests run beside these.
+
+use super::*;
+
+/// What begins every frame.
+const FRAME: &[u8] = b"\x1b[?2026h";
+
+fn start(arguments: &[&str]) -> Tty {
+    let program = std::env::var("RPC_CONSOLE").unwrap_or_else(|_| PROGRAM.to_owned());
+    let mut command = CommandBuilder::new(std::fs::canonicalize(program).unwrap());
+    command.args(arguments);
+    Tty::run(command, (120, 35))
+}
+
+impl Tty {
+    fn frames(&self) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.bytes.windows(FRAME.len()).filter(|bytes| *bytes == FRAME).count()
+    }
+
+    /// A number of `/proc/PID/FILE`.
+    fn proc(&self, file: &str, name: &str) -> u64 {
+        let pid = self.child.process_id().unwrap();
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How often the thread that draws was woken.
+    fn wakes(&self) -> u64 {
+        let pid = self.child.process_id().unwrap();
+        self.proc(&format!("task/{pid}/status"), "voluntary_ctxt_switches")
+    }
+
+    /// The least bytes, frames and wake-ups of several windows: the clock shows minutes, and a
+    /// message goes after a while. Time is the subject here.
+    fn idle(&self, what: &str) -> (usize, usize, u64) {
+        const WINDOW: Duration = Duration::from_secs(5);
+        let mut least = (usize::MAX, usize::MAX, u64::MAX);
+        for _ in 0..3 {
+            let before = (self.bytes(), self.frames(), self.wakes());
+            std::thread::sleep(WINDOW);
+            let now = (self.bytes() - before.0, self.frames() - before.1, self.wakes() - before.2);
+            least = (least.0.min(now.0), least.1.min(now.1), least.2.min(now.2));
+        }
+        let (bytes, frames, wakes) = least;
+        println!("{what}: {bytes} bytes, {frames} frames, {wakes} wake-ups in {WINDOW:?}");
+        least
+    }
+}
+
+#[test]
+fn the_first_frame_comes_before_anything_is_reached() {
+    let mut took: Vec<Duration> = (0..5)
+        .map(|_| {
+            let begin = Instant::now();
+            let tty = start(&["--registry", "http://127.0.0.1:1"]);
+            while !tty.screen().contains("rpc-console") {
+                assert!(begin.elapsed() < DEADLINE);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            begin.elapsed()
+        })
+        .collect();
+    took.sort();
+    println!("first frame with the registry unreachable: {:?} (median of 5: {took:?})", took[2]);
+    assert!(took[2] < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is() {
+    let port = free_port();
+    let _registry = Registry::start(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let mut tty = start(&["--registry", &url]);
+    tty.until(&["● live", "no instance is registered"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]"]);
+    let (bytes, frames, wakes) = tty.idle("Methods, nobody registered");
+    assert_eq!((bytes, frames, wakes), (0, 0, 0));
+    tty.press("?");
+    tty.until(&["type to filter"]);
+    let (bytes, frames, wakes) = tty.idle("Help, nobody registered");
+    assert_eq!((bytes, frames, wakes), (0, 0, 0));
+    tty.press(ESC);
+    tty.until(&[": commands"]);
+
+    let servers =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let announce = rpc_server::Announce::to(&url).unwrap();
+    let builder = rpc_server::Server::builder().methods(rpc_server::builtin::methods());
+    let bound = servers.block_on(builder.announce(announce).bind((Ipv4Addr::LOCALHOST, 0)));
+    servers.spawn(bound.unwrap().serve(std::future::pending()));
+    tty.press("1");
+    tty.until(&["1 up", "10 "]);
+    let (_, frames, _) = tty.idle("Instances, one server");
+    assert!(frames <= 6, "{frames} frames in 5 s");
+    tty.press("2");
+    tty.until(&["[2 Methods]", "subtract"]);
+    let (bytes, _, wakes) = tty.idle("Methods, one server that beats");
+    assert_eq!(bytes, 0);
+    assert!(wakes <= 6, "{wakes} wake-ups in 5 s");
+    servers.shutdown_background();
+}
+
+#[test]
+fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
+    const INSTANCES: u16 = 10_000;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let minutes = Duration::from_secs(600);
+    let options = rpc_registry::RegistryOptions { ttl: minutes, ..Default::default() };
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let registry = runtime.block_on(rpc_registry::Registry::bind(any, options)).unwrap();
+    let url = format!("http://{}", registry.local_addr());
+    runtime.spawn(registry.serve(std::future::pending()));
+    let client = rpc_client::registry::RegistryClient::new(&url, Default::default()).unwrap();
+    runtime.block_on(async {
+        use futures_util::StreamExt;
+        let register = |n: u16| {
+            let client = client.clone();
+            // Nobody is there: what is measured is the list, not those in it.
+            async move {
+                let host = format!("127.1.{}.{}", n / 250, n % 250 + 1);
+                client.register(&rpc_wire::instance::Instance::new(host, 9)).await.unwrap()
+            }
+        };
+        let all = futures_util::stream::iter(0..INSTANCES).map(register).buffer_unordered(32);
+        assert_eq!(all.count().await, usize::from(INSTANCES));
+    });
+    let mut tty = start(&["--registry", &url]);
+    tty.until(&["10000 up", "only 200"]);
+    let selected = |tty: &Tty| -> Option<String> {
+        let screen = tty.screen();
+        screen.lines().find(|line| line.contains("▸ ")).map(str::to_owned)
+    };
+    let mut took = Vec::new();
+    for _ in 0..40 {
+        let before = selected(&tty).unwrap().split("127.1.").nth(1).unwrap()[..8].to_owned();
+        let begin = Instant::now();
+        tty.press("j");
+        while selected(&tty).is_none_or(|line| line.contains(&before)) {
+            assert!(begin.elapsed() < DEADLINE);
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        took.push(begin.elapsed());
+    }
+    took.sort();
+    println!(
+        "key to frame with {INSTANCES} instances: median {:?}, worst {:?}",
+        took[20], took[39]
+    );
+    assert!(took[20] < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn an_idle_demo_is_small() {
+    let mut tty = start(&["--demo"]);
+    tty.until(&["3 up", "lacks square"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    std::thread::sleep(Duration::from_secs(5));
+    let kib = tty.proc("status", "VmRSS:");
+    println!("resident memory of the idle demo: {:.1} MiB", kib as f64 / 1024.0);
+    assert!(kib < 100 * 1024, "{kib} KiB");
+}
