@@ -23,6 +23,8 @@ const PROBE_CLASSIC: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between attempts to learn the methods.
 const DISCOVER: Duration = Duration::from_secs(10);
+/// A log stream that lasted so long worked.
+const STEADY: Duration = Duration::from_secs(5);
 /// Lines of the past that are asked for.
 const RECENT: u64 = 200;
 
@@ -96,8 +98,10 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
     let backoff = Backoff::reconnect();
     let (mut failures, mut seen) = (0, Seen::default());
     loop {
-        let ended = stream(&source, client, inbox, &mut seen, &mut failures).await;
-        failures += 1;
+        let begun = Instant::now();
+        let ended = stream(&source, client, inbox, &mut seen).await;
+        // One that breaks as soon as it begins is no success: it would be tried without a pause.
+        failures = if begun.elapsed() > STEADY { 1 } else { failures + 1 };
         let state = match ended {
             Err(CallError::Unsupported { .. }) => SourceState::Unsupported,
             Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
@@ -120,11 +124,9 @@ async fn stream(
     client: &Client,
     inbox: &mpsc::Sender<Msg>,
     seen: &mut Seen,
-    failures: &mut u32,
 ) -> Result<(), CallError> {
     let wanted = json!({"level": "trace", "contains": "", "recent": RECENT});
     let items = client.stream(RPC_LOGS, wanted).await?;
-    *failures = 0;
     let _ = inbox.send(Msg::LogSource(source.clone(), SourceState::Live)).await;
     // A line of a later version that cannot be read is no reason to lose the others.
     let lines = items.try_filter_map(|item| {

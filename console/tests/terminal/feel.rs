@@ -92,8 +92,11 @@ fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is(
     let servers =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let announce = rpc_server::Announce::to(&url).unwrap();
-    let builder = rpc_server::Server::builder().methods(rpc_server::builtin::methods());
-    let bound = servers.block_on(builder.announce(announce).bind((Ipv4Addr::LOCALHOST, 0)));
+    let builder = rpc_server::Server::builder()
+        .methods(rpc_server::builtin::methods())
+        .log_ring(rpc_host::logging::LogRing::new(100))
+        .announce(announce);
+    let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0)));
     servers.spawn(bound.unwrap().serve(std::future::pending()));
     tty.press("1");
     tty.until(&["1 up", "10 "]);
