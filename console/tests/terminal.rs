@@ -10,10 +10,10 @@
 
 #[path = "terminal/contexts.rs"]
 mod contexts;
-#[path = "terminal/history.rs"]
-mod history;
 #[path = "terminal/feel.rs"]
 mod feel;
+#[path = "terminal/history.rs"]
+mod history;
 #[path = "terminal/load.rs"]
 mod load;
 #[path = "terminal/outside.rs"]
