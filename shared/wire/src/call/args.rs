@@ -100,8 +100,7 @@ fn as_keyword(word: &str) -> Option<(&str, &str)> {
 }
 
 fn json_or_text(text: &str) -> serde_json::Result<Box<RawValue>> {
-    RawValue::from_string(text.trim().to_owned())
-        .or_else(|_| serde_json::value::to_raw_value(text))
+    RawValue::from_string(text.trim().to_owned()).or_else(|_| serde_json::value::to_raw_value(text))
 }
 
 /// What can be given as arguments: [`Args`]; `()` for none; a tuple, array or `Vec` for
