@@ -26,7 +26,7 @@ pub struct Options {
     pub demo: bool,
 
     /// The registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] in the
-    /// settings [default: the settings' [registry]]
+    /// settings (default: the registry of the settings)
     #[arg(long, value_name = "URL", global = true)]
     pub registry: Option<String>,
 
