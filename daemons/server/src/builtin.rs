@@ -5,6 +5,7 @@ mod number;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use rpc_wire::json::Json;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -105,10 +106,14 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
     Ok(seconds)
 }
 
-/// Answers what it was given, as it was written.
+/// Answers what it was given, digit by digit.
 #[rpc_method(crate)]
 fn echo(value: AsWritten) -> AsWritten {
-    value
+    match Json::from(&value.0).compact() {
+        Cow::Borrowed(_) => value,
+        // A reply is compact. What was valid still is.
+        Cow::Owned(compact) => RawValue::from_string(compact).map_or(value, AsWritten),
+    }
 }
 
 /// Any JSON value, never taken apart.

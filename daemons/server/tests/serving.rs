@@ -98,6 +98,10 @@ async fn an_older_clients_calls_are_answered_as_the_older_server_did() {
         (r#""square", "method_args": [7], "method_kwargs": {}"#, "49"),
         (r#""to_uppercase", "method_args": ["abc"], "method_kwargs": {}"#, r#""ABC""#),
         (r#""reverse_string", "method_args": ["abc"], "method_kwargs": {}"#, r#""cba""#),
+        (
+            r#""echo", "method_args": [ { "a b" : [ 1 , 1.50 ] } ], "method_kwargs": {}"#,
+            r#"{"a b":[1,1.50]}"#,
+        ),
         (r#""hi", "method_args": [0], "method_kwargs": {}"#, r#""hi 0, welcome""#),
         (r#""hello", "method_args": [], "method_kwargs": {"name": "X"}"#, r#""Hello, X!""#),
         (r#""nope", "method_args": [], "method_kwargs": {}"#, r#""No service found for: nope""#),

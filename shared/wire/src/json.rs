@@ -30,6 +30,29 @@ impl<'a> Json<'a> {
         self.0 == "null"
     }
 
+    /// The text without white space between its parts; borrowed where there is none.
+    pub fn compact(self) -> Cow<'a, str> {
+        let bytes = self.0.as_bytes();
+        let mut compact = String::new();
+        let (mut kept, mut at) = (0, 0);
+        while let Some(&byte) = bytes.get(at) {
+            match byte {
+                b'"' => at = end_of_string(bytes, at),
+                b' ' | b'\t' | b'\r' | b'\n' => {
+                    compact.push_str(&self.0[kept..at]);
+                    at += 1;
+                    kept = at;
+                }
+                _ => at += 1,
+            }
+        }
+        if kept == 0 {
+            return Cow::Borrowed(self.0);
+        }
+        compact.push_str(&self.0[kept..]);
+        Cow::Owned(compact)
+    }
+
     /// Reads it as any type.
     ///
     /// # Errors
@@ -201,7 +224,8 @@ mod tests {
                 ),
                 _ => json.read().unwrap(),
             };
-            prop_assert_eq!(pieces, whole);
+            prop_assert_eq!(pieces, whole.clone());
+            prop_assert_eq!(json.compact(), whole.to_string());
         }
     }
 }
