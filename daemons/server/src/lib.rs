@@ -20,7 +20,8 @@
 //!
 //! - [`server`]: accepts connections within limits, ends well.
 //! - `connection`: one accepted socket; `sniff` tells its protocol by the first bytes.
-//! - `session`: frames become calls, calls become replies; `calls` are those still running.
+//! - `session`: frames become calls, calls become replies; `calls` are those still running;
+//!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` fit positional and keyword values to parameters.
 //! - `reserved`: `all_your_methods` and `rpc.*`, what any server can be asked.
 //! - [`builtin`]: the methods of the demo and of the original system.
@@ -55,3 +56,4 @@ pub use rpc_macros::rpc_method;
 pub use rpc_wire::fault::Code;
 pub use schemars;
 pub use server::{Server, ServerBuilder, ServerHandle};
+pub use session::InMemory;

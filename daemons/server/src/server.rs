@@ -18,7 +18,7 @@ use crate::announce::Announce;
 use crate::connection;
 use crate::core::Core;
 use crate::method::Methods;
-use crate::{Limits, Method, ServerError};
+use crate::{InMemory, Limits, Method, ServerError};
 
 /// How long tasks get to say their last word after the drain limit.
 const AFTER_DRAIN: Duration = Duration::from_millis(500);
@@ -116,21 +116,30 @@ impl ServerBuilder {
     /// # Errors
     /// [`ServerError::Method`] for methods that cannot be served, [`ServerError::Bind`] for an
     /// address that cannot be listened on.
-    pub async fn bind(self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
+    pub async fn bind(mut self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
         let address = address.into();
-        let methods = Methods::new(self.methods)?;
+        let announce = self.announce.take();
         let backlog = self.limits.backlog;
-        let core = Core::new(methods, self.limits, self.log_ring, self.allowed_origins);
+        let core = self.core()?;
         let bind = |cause| ServerError::Bind { address, cause };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Server {
-            core: Arc::new(core),
-            listener,
-            address,
-            announce: self.announce,
-            handle: ServerHandle::default(),
-        })
+        Ok(Server { core, listener, address, announce, handle: ServerHandle::default() })
+    }
+
+    /// A server without a socket, whose requests and replies are bytes in memory. Nobody is told of
+    /// it, and as nobody reads its replies slowly, [`Limits::unwritten_bytes`] does not hold.
+    ///
+    /// # Errors
+    /// [`ServerError::Method`] for methods that cannot be served.
+    pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
+        self.limits.unwritten_bytes = usize::MAX;
+        Ok(InMemory::new(self.core()?))
+    }
+
+    fn core(self) -> Result<Arc<Core>, ServerError> {
+        let methods = Methods::new(self.methods)?;
+        Ok(Arc::new(Core::new(methods, self.limits, self.log_ring, self.allowed_origins)))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod calls;
 mod dispatch;
+mod memory;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use tokio::time::sleep_until;
 use crate::connection::LAST_HEARING;
 use crate::core::Core;
 use dispatch::Dispatcher;
+pub use memory::InMemory;
 
 /// Room for one read of a quiet connection; a busy one gets more.
 const READ_SMALL: usize = 4 * 1024;

@@ -1,0 +1,111 @@
+//! A connection without a socket: requests and replies are bytes in memory.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::Session;
+use crate::core::Core;
+
+/// Answers requests given as bytes, exactly as a connection would: for tests of methods, and to
+/// measure what a call costs. Made by [`ServerBuilder::in_memory`](crate::ServerBuilder::in_memory).
+///
+/// ```
+/// use rpc_server::{Server, rpc_method};
+///
+/// /// Adds two numbers.
+/// #[rpc_method]
+/// fn plus(a: i64, b: i64) -> i64 {
+///     a + b
+/// }
+///
+/// # async fn run() -> Result<(), rpc_server::ServerError> {
+/// let mut server = Server::builder().method(plus::method()).in_memory()?;
+/// let request = br#"{"id":1,"method_name":"plus","method_args":[1,2],"method_kwargs":{}}"#;
+/// assert_eq!(server.answer(request).await, b"{\"id\":1,\"res\":3}\n");
+/// # Ok(())
+/// # }
+/// # futures_util::future::FutureExt::now_or_never(run()).unwrap().unwrap();
+/// ```
+pub struct InMemory {
+    session: Session,
+}
+
+impl InMemory {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self { session: Session::new(core, nobody, BytesMut::new()) }
+    }
+
+    /// Takes bytes as a connection would bring them (one request, many, or a part of one, whose
+    /// rest comes with the next call) and waits until nothing is under way: the replies, each with
+    /// its newline, in the order in which they were done.
+    ///
+    /// Synchronous methods are answered without waiting; others need a Tokio runtime with time
+    /// enabled. A stream without an end is waited for without an end. After bytes that are not
+    /// JSON the last reply says so, and nothing more is answered.
+    pub async fn answer(&mut self, requests: &[u8]) -> &[u8] {
+        let session = &mut self.session;
+        session.dispatcher.discard_output();
+        session.input.extend_from_slice(requests);
+        session.take_frames();
+        while session.may_settle() && session.dispatcher.settle_next().await {
+            session.take_frames();
+        }
+        session.dispatcher.output()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Server, builtin};
+
+    const ADD: &[u8] = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
+    const SLEEP: &[u8] =
+        br#"{"id":1,"method_name":"sleep","method_args":[0.01],"method_kwargs":{}}"#;
+
+    fn server() -> InMemory {
+        Server::builder().methods(builtin::methods()).in_memory().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_when_its_last_part_has_come() {
+        let mut server = server();
+        for cut in 0..ADD.len() {
+            let (first, rest) = ADD.split_at(cut);
+            assert_eq!(server.answer(first).await, b"");
+            assert_eq!(server.answer(rest).await, b"{\"res\":13}\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_take_their_time_are_waited_for() {
+        let mut server = server();
+        let replies = server.answer(&[SLEEP, ADD].concat()).await.to_vec();
+        let replies = String::from_utf8(replies).unwrap();
+        assert_eq!(replies, "{\"res\":13}\n{\"id\":1,\"res\":0.01}\n");
+        let classic = SLEEP.strip_prefix(br#"{"id":1,"#).unwrap();
+        let classic = [b"{", classic, ADD].concat();
+        assert_eq!(server.answer(&classic).await, b"{\"res\":0.01}\n{\"res\":13}\n");
+    }
+
+    #[tokio::test]
+    async fn replies_are_not_held_back_by_a_limit_on_unread_ones() {
+        let limits = crate::Limits { unwritten_bytes: 20, ..crate::Limits::default() };
+        let server = Server::builder().methods(builtin::methods()).limits(limits);
+        let mut server = server.in_memory().unwrap();
+        assert_eq!(server.answer(&ADD.repeat(100)).await, b"{\"res\":13}\n".repeat(100));
+    }
+
+    #[tokio::test]
+    async fn after_what_is_not_json_nothing_more_is_answered() {
+        let mut server = server();
+        let replies = server.answer(&[ADD, b"oops", ADD].concat()).await.to_vec();
+        let replies = String::from_utf8(replies).unwrap();
+        assert!(replies.starts_with("{\"res\":13}\n") && replies.contains("not JSON"), "{replies}");
+        assert_eq!(replies.lines().count(), 2);
+        assert_eq!(server.answer(ADD).await, b"");
+    }
+}
