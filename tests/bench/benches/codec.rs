@@ -1,32 +1,27 @@
-//! The codec in memory, each figure beside a copy of the same bytes: `cargo bench -p rpc-bench`.
-//!
-//! The session of the server takes a TCP socket only, so one whole call (parse, dispatch, write) is
-//! measured over loopback, [`BATCH`] calls written at once and answered together: the system calls
-//! are shared by all of them. Its limit is a bare echo of the same bytes.
+//! The codec and whole calls in memory, beside a copy of the same bytes: `cargo bench -p rpc-bench`.
 
 use std::hint::black_box;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
+use futures_util::FutureExt;
 use rpc_bench::exchange::Exchange;
 use rpc_bench::place;
 use rpc_bench::table::{thousands, unoptimised};
+use rpc_server::{Server, builtin};
 use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameLimits, Framer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// The large string.
+/// Bytes of large arguments.
 const LARGE: usize = 1_000_000;
 /// One read of a server.
 const READ: usize = 64 * 1024;
-/// Calls written at once.
-const BATCH: usize = 200;
 /// What a server allows by default.
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
 /// The row others of its group are compared to.
@@ -45,18 +40,20 @@ fn main() -> Result<(), Any> {
         .configure_from_args();
     let mut sizes = Vec::new();
     small(&mut criterion, &mut sizes)?;
-    large(&mut criterion, &mut sizes)?;
+    let text = "x".repeat(LARGE);
+    large(&mut criterion, &mut sizes, "request, 1 MB of text", &text)?;
+    let numbers = vec![1234.5; LARGE / "1234.5,".len()];
+    large(&mut criterion, &mut sizes, "request, 1 MB of numbers", &numbers)?;
     answers(&mut criterion, &mut sizes)?;
     whole_calls(&mut criterion, &mut sizes)?;
     criterion.final_summary();
     report(&folder, &sizes, began)
 }
 
-/// What one iteration of a group does.
+/// What one iteration of a group, one call, is given.
 struct Size {
     group: &'static str,
     bytes: usize,
-    calls: usize,
 }
 
 fn group<'a>(
@@ -85,7 +82,7 @@ fn copy(group: &mut Group<'_>, bytes: &[u8]) {
 /// `add(1, 2)`.
 fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let (classic, extended) = (Exchange::add_classic()?.request, Exchange::add_extended()?.request);
-    let size = Size { group: "request", bytes: extended.len(), calls: 1 };
+    let size = Size { group: "request", bytes: extended.len() };
     let mut group = group(criterion, sizes, size)?;
     for bytes in [&classic, &extended] {
         is_one_call(bytes)?;
@@ -95,12 +92,14 @@ fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     group.bench_function("frame, byte by byte", |bencher| {
         bencher.iter(|| frames(black_box(&extended), 1));
     });
-    group.bench_function("parse, classic", |bencher| {
-        bencher.iter(|| Message::parse(black_box(&classic)).is_ok());
-    });
-    group.bench_function("parse, extended", |bencher| {
-        bencher.iter(|| Message::parse(black_box(&extended)).is_ok());
-    });
+    for (name, bytes) in [("classic", &classic), ("extended", &extended)] {
+        group.bench_function(format!("read, {name}"), |bencher| {
+            bencher.iter(|| read(black_box(bytes)));
+        });
+        group.bench_function(format!("parse, {name}"), |bencher| {
+            bencher.iter(|| Message::parse(black_box(bytes)).is_ok());
+        });
+    }
     let (args, mut out) = ((1, 2).into_args()?, Vec::new());
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
@@ -113,11 +112,17 @@ fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     Ok(())
 }
 
-/// A call with a string of 1 MB.
-fn large(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
-    let bytes = Exchange::echo_classic(&"x".repeat(LARGE))?.request;
+/// `echo(value)`.
+fn large(
+    criterion: &mut Criterion,
+    sizes: &mut Vec<Size>,
+    name: &'static str,
+    value: &impl Serialize,
+) -> Result<(), Any> {
+    let mut bytes = Vec::new();
+    request::classic(&mut bytes, "echo", &(value,).into_args()?);
     is_one_call(&bytes)?;
-    let size = Size { group: "request, 1 MB", bytes: bytes.len(), calls: 1 };
+    let size = Size { group: name, bytes: bytes.len() };
     let mut group = group(criterion, sizes, size)?;
     copy(&mut group, &bytes);
     group.bench_function("frame", |bencher| {
@@ -129,6 +134,7 @@ fn large(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     group.bench_function("parse", |bencher| {
         bencher.iter(|| Message::parse(black_box(&bytes)).is_ok());
     });
+    group.bench_function("read", |bencher| bencher.iter(|| read(black_box(&bytes))));
     group.finish();
     Ok(())
 }
@@ -138,8 +144,7 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     if !matches!(Reply::parse(bytes), Ok(Reply::Done { id: Some(7), outcome: Ok(_) })) {
         return Err("an answer is not understood".into());
     }
-    let mut group =
-        group(criterion, sizes, Size { group: "answer", bytes: bytes.len(), calls: 1 })?;
+    let mut group = group(criterion, sizes, Size { group: "answer", bytes: bytes.len() })?;
     copy(&mut group, bytes);
     let id = RawValue::from_string("7".to_owned())?;
     let mut out = Vec::new();
@@ -167,34 +172,35 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     Ok(())
 }
 
-/// Calls of `add(1, 2)` through a real server in this process.
+/// Calls of `add(1, 2)`: read, dispatched and answered by a server without a socket.
 fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
-    let exchange = Exchange::add_extended()?;
-    let requests = exchange.request.repeat(BATCH);
-    let mut answer = vec![0; exchange.answer.length()];
-    answer.copy_from_slice(exchange.answer.as_exact());
-    let size = Size { group: "whole call", bytes: requests.len(), calls: BATCH };
+    let (classic, extended) = (Exchange::add_classic()?, Exchange::add_extended()?);
+    let size = Size { group: "whole call", bytes: extended.request.len() };
     let mut group = group(criterion, sizes, size)?;
-    let mut call = |name: &str, address: SocketAddr, expected: &[u8]| -> Result<(), Any> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut input = vec![0; expected.len()];
-        let mut failed = None;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let done = stream.write_all(&requests).and_then(|()| stream.read_exact(&mut input));
-                if done.is_err() || input != expected {
-                    failed = Some("a wrong answer, or none");
-                }
+    copy(&mut group, &extended.request);
+    let mut server = Server::builder().methods(builtin::methods()).in_memory()?;
+    for (name, exchange) in [("classic", classic), ("extended", extended)] {
+        // White space that clients do not write.
+        let general = [b"{\n", &exchange.request[1..]].concat();
+        for (name, request) in
+            [(name.to_owned(), exchange.request), (format!("{name}, the general way"), general)]
+        {
+            if server.answer(&request).now_or_never() != Some(exchange.answer.as_exact()) {
+                return Err("a wrong answer, or none".into());
+            }
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| server.answer(black_box(&request)).now_or_never().map(<[u8]>::len));
             });
-        });
-        failed.map_or(Ok(()), |why| Err(why.into()))
-    };
-    call(LIMIT, echo()?, &requests)?;
-    call("parse, dispatch, write", server()?, &answer.repeat(BATCH))?;
+        }
+    }
     group.finish();
     Ok(())
+}
+
+/// Whether one message is read, in the way a session reads it.
+fn read(bytes: &[u8]) -> bool {
+    let mut framer = Framer::new(LIMITS);
+    matches!(Message::next(&mut framer, bytes), Ok(Some((Ok(_), _))))
 }
 
 /// How many messages there are in `bytes` when they come in pieces of `piece`.
@@ -214,37 +220,11 @@ fn frames(bytes: &[u8], piece: usize) -> usize {
 fn is_one_call(bytes: &[u8]) -> Result<(), Any> {
     let framed = [1, READ, bytes.len()].map(|piece| frames(bytes, piece));
     let parsed = matches!(Message::parse(bytes), Ok(Message::Call(_)));
-    if framed == [1; 3] && parsed { Ok(()) } else { Err("a call is not understood".into()) }
-}
-
-fn echo() -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    std::thread::spawn(move || -> std::io::Result<()> {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        let mut buffer = vec![0; READ];
-        loop {
-            let length = stream.read(&mut buffer)?;
-            if length == 0 {
-                return Ok(());
-            }
-            stream.write_all(&buffer[..length])?;
-        }
-    });
-    Ok(address)
-}
-
-fn server() -> Result<SocketAddr, Any> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let server = runtime.block_on(
-        rpc_server::Server::builder()
-            .methods(rpc_server::builtin::methods())
-            .bind(([127, 0, 0, 1], 0)),
-    )?;
-    let address = server.local_addr();
-    std::thread::spawn(move || runtime.block_on(server.serve(std::future::pending())));
-    Ok(address)
+    if framed == [1; 3] && parsed && read(bytes) {
+        Ok(())
+    } else {
+        Err("a call is not understood".into())
+    }
 }
 
 /// Prints what criterion wrote in this run as a table, and writes it as JSON.
@@ -255,12 +235,11 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
         let measured = measured(&folder.join(folder_name(size.group)), began);
         let limit = measured.iter().find(|(name, _)| name == LIMIT).map(|(_, time)| *time);
         for (name, time) in measured {
-            let calls = f64::from(u32::try_from(size.calls)?);
             let gigabytes = f64::from(u32::try_from(size.bytes)?) / time;
             let ratio = limit.map(|limit| time / limit);
             rows.push(json!({
-                "group": size.group, "name": name, "bytes": size.bytes, "calls": size.calls,
-                "ns_per_call": time / calls, "gb_per_s": gigabytes, "ratio_to_limit": ratio,
+                "group": size.group, "name": name, "bytes": size.bytes,
+                "ns_per_call": time, "gb_per_s": gigabytes, "ratio_to_limit": ratio,
             }));
         }
     }
