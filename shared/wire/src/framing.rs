@@ -313,6 +313,38 @@ mod tests {
             prop_assert_eq!(frames(&pieces, limits), frames(&[&whole], limits));
         }
 
+        /// So work is linear in bytes however they are split: what was looked at once may be
+        /// overwritten with anything.
+        #[test]
+        fn no_byte_is_looked_at_twice(
+            messages in prop::collection::vec(r#"\{"[a-c\\\\"{}\[\]]{0,6}":\[[0-9]{0,3}\]\}|\{\}|[ {"\\\\}\]]"#, 0..12),
+            cuts in prop::collection::vec(0usize..100, 0..20),
+            overwritten: u8,
+        ) {
+            let whole = messages.concat().into_bytes();
+            let limits = FrameLimits { max_bytes: 1 << 20, max_depth: 128 };
+            let found = |cuts: &[usize]| {
+                let (mut framer, mut found) = (Framer::new(limits), Vec::new());
+                let mut buffer: Vec<u8> = Vec::new();
+                for cut in cuts {
+                    buffer.extend(whole.get(buffer.len()..*cut).unwrap_or_default());
+                    while let Some(next) = framer.next(&buffer).transpose() {
+                        found.push(next.clone());
+                        let Ok(range) = next else { return found };
+                        buffer[..range.end].fill(overwritten);
+                    }
+                    assert_eq!(framer.position, buffer.len());
+                    buffer.fill(overwritten);
+                }
+                found
+            };
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.push(whole.len());
+            cuts.sort_unstable();
+            let (in_pieces, at_once) = (found(&cuts), found(&[whole.len()]));
+            prop_assert_eq!(in_pieces, at_once);
+        }
+
         #[test]
         fn arbitrary_bytes_neither_panic_nor_hang(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let (found, _) = frames(&[&bytes], LIMITS);

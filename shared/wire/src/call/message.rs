@@ -241,6 +241,8 @@ fn describe(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::FrameLimits;
+    use proptest::prelude::*;
 
     fn call(frame: &str) -> Call<'_> {
         match Message::parse(frame.as_bytes()) {
@@ -318,5 +320,28 @@ mod tests {
     fn absent_text_is_never_a_method() {
         let frame = r#"{"method_name":"\ud800"}"#;
         assert_eq!(rejected(frame), (None, -32600, false));
+    }
+
+    proptest! {
+        /// The framer looks at no byte twice, and what it has begun is not tried in one pass again:
+        /// so every byte is looked at a fixed number of times, however the bytes are split.
+        #[test]
+        fn a_message_that_comes_in_parts_is_tried_in_one_pass_once(
+            messages in prop::collection::vec(
+                r#"\{"id":[0-9]{1,3},"method_name":"a","method_args":\[(1|\[\])\]\}[ \n]{0,2}|\{\}|[ \n]{1,3}"#, 0..6,
+            ),
+            cuts in prop::collection::vec(0usize..400, 0..20),
+        ) {
+            let whole = messages.concat().into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.push(whole.len());
+            cuts.sort_unstable();
+            let mut framer = Framer::new(FrameLimits { max_bytes: 1 << 20, max_depth: 128 });
+            for cut in cuts {
+                let buffer = &whole[..cut];
+                while Message::next(&mut framer, buffer).unwrap().is_some() {}
+                prop_assert_eq!(framer.at_boundary(buffer), None);
+            }
+        }
     }
 }

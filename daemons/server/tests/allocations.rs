@@ -1,0 +1,53 @@
+//! A call of a synchronous method allocates nothing from its bytes to those of its reply.
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
+use allocation_counter::measure;
+use futures_util::FutureExt;
+use rpc_server::{Server, builtin, rpc_method};
+
+const CLASSIC: &str = r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
+const SPACED: &str =
+    r#"{"method_name": "add", "method_args": [1], "method_kwargs": {"b": 2, "c": 10}}"#;
+const EXTENDED: &str = r#"{"id":7,"method_name":"add","method_args":[1,2],"method_kwargs":{},"meta":{"deadline_ms":2500}}"#;
+/// White space that clients do not write: the one-pass reader leaves it to framer and serde_json.
+const GENERAL: &str =
+    "{\n\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{}}";
+const TYPED: &str =
+    r#"{"id":"x","method_name":"shift","method_args":[0.5,-2,true],"method_kwargs":{}}"#;
+
+#[rpc_method]
+fn shift(value: f64, by: i32, twice: bool) -> f64 {
+    value + f64::from(by) * if twice { 2.0 } else { 1.0 }
+}
+
+#[test]
+fn a_call_allocates_nothing_from_its_bytes_to_those_of_its_reply() {
+    let server = Server::builder().methods(builtin::methods()).method(shift::method());
+    let mut server = server.in_memory().unwrap();
+    for (request, reply) in [
+        (CLASSIC, "{\"res\":13}\n"),
+        (SPACED, "{\"res\":13}\n"),
+        (EXTENDED, "{\"id\":7,\"res\":13}\n"),
+        (GENERAL, "{\"id\":7,\"res\":13}\n"),
+        (TYPED, "{\"id\":\"x\",\"res\":-3.5}\n"),
+    ] {
+        for at_once in [1, 64] {
+            let (requests, replies) = (request.repeat(at_once), reply.repeat(at_once));
+            let mut call = || {
+                let answered = server.answer(requests.as_bytes()).now_or_never();
+                assert_eq!(answered, Some(replies.as_bytes()));
+            };
+            call();
+            let count = measure(|| (0..10_000 / at_once).for_each(|_| call())).count_total;
+            assert_eq!(count, 0, "{at_once} × {request}");
+        }
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let mut server = Server::builder().methods(builtin::methods()).in_memory().unwrap();
+    let request = CLASSIC.replace("add", "subtract").replace("[1,2]", "[1]");
+    let count = measure(|| assert!(server.answer(request.as_bytes()).now_or_never().is_some()));
+    assert!(count.count_total > 0, "a refusal is written with allocations");
+}
