@@ -8,6 +8,8 @@
 //! - `load`: a load test is made on threads of its own, and its progress told.
 //! - `clock`: both clocks, the wall's shifted to local time.
 //! - `signals`: what the system and other processes want.
+//! - `works`: the tasks all of these are.
+//! - `inbox`: how they are heard: answers at once, live data once a second.
 
 mod attend;
 mod batch;
@@ -15,41 +17,37 @@ mod calls;
 mod clock;
 mod feed;
 mod history;
+mod inbox;
 mod load;
 mod outside;
 mod signals;
+mod works;
 
 pub use clock::Clock;
 pub use history::HistoryFolder;
 
-use std::collections::HashMap;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
-use rpc_client::Client;
 use rpc_host::logging::LogRing;
-use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use crate::action::Keymap;
 use crate::message::{DemoCommand, Effect, Msg, Now};
 use crate::model::Model;
-use crate::model::calls::CallId;
-use crate::model::instances::MAX_PROBED;
 use crate::model::registries::Registries;
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::update::update;
 use crate::view::{HitMap, Theme, render};
 use crate::wake::next_wake;
+use inbox::Inbox;
 use outside::Errand;
 use signals::{Signal, Signals};
+use works::Works;
 
-/// Messages of tasks that may wait; a full inbox slows the tasks down, never the screen.
-const INBOX: usize = 1_024;
 /// Messages taken in before the screen is looked at again.
 const MAX_PER_TURN: usize = 4_096;
 /// While another program has the terminal, this often time passes.
@@ -121,7 +119,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.logs.limit = settings.log_lines;
     model.events.limit = settings.event_lines;
     model.calls.limit = settings.history;
-    let (inbox, messages) = mpsc::channel(INBOX);
+    let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
         terminal,
@@ -130,7 +128,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         clock,
         hits: HitMap::default(),
         drawn_at: None,
-        works: Works::new(inbox),
+        works: Works::new(senders),
         log,
         histories: settings.histories,
         written: None,
@@ -145,7 +143,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     }
     console.follow_own_log();
     console.keep_history(registry.as_deref());
-    let (ended, written) = console.run(messages).await;
+    let (ended, written) = console.run(inbox).await;
     // The terminal is given back by now; the last call shall be in the history all the same.
     if let Some(written) = written {
         written.wait().await;
@@ -182,15 +180,12 @@ struct Console {
 
 impl Console {
     /// Runs to the end; then the terminal is given back, and the history may still be written.
-    async fn run(
-        mut self,
-        messages: mpsc::Receiver<Msg>,
-    ) -> (Result<Ended, io::Error>, Option<history::Written>) {
-        let ended = self.turn(messages).await;
+    async fn run(mut self, inbox: Inbox) -> (Result<Ended, io::Error>, Option<history::Written>) {
+        let ended = self.turn(inbox).await;
         (ended, self.written.take())
     }
 
-    async fn turn(&mut self, mut messages: mpsc::Receiver<Msg>) -> Result<Ended, io::Error> {
+    async fn turn(&mut self, mut inbox: Inbox) -> Result<Ended, io::Error> {
         let mut input = EventStream::new();
         let mut signals = Signals::new()?;
         let origin = Instant::now();
@@ -207,6 +202,7 @@ impl Console {
             let due = dirty.then(|| self.draw_due(now.at));
             let wake = next_wake(&self.model, now, origin);
             let wake = [due, wake].into_iter().flatten().min();
+            let live_due = inbox.live_due(&self.model, now.at, origin);
             let sleep = async {
                 match wake {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -221,11 +217,14 @@ impl Console {
                     Signal::Continued => self.retake()?,
                 },
                 event = input.next() => match event {
-                    Some(Ok(event)) => ended = self.event(event),
+                    Some(Ok(event)) => {
+                        inbox.touched(now.at);
+                        ended = self.event(event);
+                    }
                     Some(Err(_)) | None => return Ok(Ended::TerminalLost),
                 },
                 // After the keys: many messages must not keep a person waiting.
-                Some(msg) = messages.recv() => ended = self.take(msg),
+                Some(msg) = inbox.next(live_due) => ended = self.take(msg),
                 () = sleep => ended = self.take(Msg::Tick),
             }
             dirty = true;
@@ -235,7 +234,7 @@ impl Console {
                 if ended.is_some() || begun.elapsed() > FRAME {
                     break;
                 }
-                if let Ok(msg) = messages.try_recv() {
+                if let Some(msg) = inbox.at_once(live_due) {
                     ended = self.take(msg);
                 } else if let Some(Ok(event)) = at_once(&mut input).await {
                     ended = self.event(event);
@@ -245,11 +244,11 @@ impl Console {
             }
             match ended {
                 Some(Pressing::Quit) => return Ok(Ended::Quit),
-                Some(Pressing::Watch(url)) => messages = self.watch(&url),
+                Some(Pressing::Watch(url)) => inbox = self.watch(&url),
                 Some(Pressing::Run(prepare)) => {
                     // The program's keys are its own.
                     drop(input);
-                    let ended = self.hand_over(prepare, &mut messages, &mut signals).await?;
+                    let ended = self.hand_over(prepare, &mut inbox, &mut signals).await?;
                     if let Some(ended) = ended {
                         return Ok(ended);
                     }
@@ -344,19 +343,19 @@ impl Console {
 
     /// Turns to another registry. Its messages come through an inbox of their own: what tasks of
     /// the one before still have to say is heard by nobody.
-    fn watch(&mut self, url: &str) -> mpsc::Receiver<Msg> {
-        let (inbox, messages) = mpsc::channel(INBOX);
-        self.works = Works::new(inbox);
+    fn watch(&mut self, url: &str) -> Inbox {
+        let (senders, inbox) = Inbox::new(Instant::now());
+        self.works = Works::new(senders);
         self.works.watch(url);
         self.follow_own_log();
         self.keep_history(Some(url));
-        messages
+        inbox
     }
 
     /// Keeps the calls made through the registry at `url`, or of the demo.
     fn keep_history(&mut self, url: Option<&str>) {
         let Some(folder) = &self.histories else { return };
-        let started = history::Keeper::start(folder.file(url), self.works.inbox.clone());
+        let started = history::Keeper::start(folder.file(url), self.works.answers.clone());
         (self.works.history, self.written) = started.unzip();
     }
 
@@ -369,7 +368,7 @@ impl Console {
     async fn hand_over(
         &mut self,
         prepare: Prepare,
-        messages: &mut mpsc::Receiver<Msg>,
+        inbox: &mut Inbox,
         signals: &mut Signals,
     ) -> io::Result<Option<Ended>> {
         let mut preparing = tokio::task::spawn_blocking(prepare);
@@ -377,7 +376,7 @@ impl Console {
             tokio::select! {
                 biased;
                 prepared = &mut preparing => break prepared,
-                Some(msg) = messages.recv() => {
+                Some(msg) = inbox.any() => {
                     self.take(msg);
                 }
             }
@@ -400,7 +399,7 @@ impl Console {
                         Signal::End(2) | Signal::Continued => {}
                         Signal::End(number) => return Ok(Some(Ended::Signal(number))),
                     },
-                    Some(msg) = messages.recv() => {
+                    Some(msg) = inbox.any() => {
                         self.take(msg);
                     }
                     // The feeds of a long absence go on, and time with them.
@@ -430,7 +429,7 @@ impl Console {
     }
 
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
-        let runs = start(self.works.inbox.clone()).await.map_err(io::Error::other)?;
+        let runs = start(self.works.answers.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
         self.model.link = crate::model::link::Link::new(runs.registry.clone(), now);
         self.model.demo =
@@ -463,145 +462,4 @@ enum Pressing {
     /// Another registry, by its URL.
     Watch(String),
     Run(Prepare),
-}
-
-/// The tasks under way; dropping it ends them.
-struct Works {
-    inbox: mpsc::Sender<Msg>,
-    feeds: Vec<AbortHandle>,
-    attended: HashMap<InstanceKey, (Client, AbortHandle)>,
-    calls: HashMap<CallId, AbortHandle>,
-    load: Option<load::Runs>,
-    history: Option<history::Keeper>,
-    demo: Option<mpsc::Sender<DemoCommand>>,
-}
-
-impl Works {
-    fn new(inbox: mpsc::Sender<Msg>) -> Self {
-        Self {
-            inbox,
-            feeds: Vec::new(),
-            attended: HashMap::new(),
-            calls: HashMap::new(),
-            load: None,
-            history: None,
-            demo: None,
-        }
-    }
-
-    fn watch(&mut self, url: &str) {
-        let changes = tokio::spawn(feed::changes(url.to_owned(), self.inbox.clone()));
-        let logs = tokio::spawn(feed::logs(url.to_owned(), self.inbox.clone()));
-        self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
-    }
-
-    fn follow_own_log(&mut self, ring: LogRing) {
-        let task = tokio::spawn(feed::own_log(ring, self.inbox.clone()));
-        self.feeds.push(task.abort_handle());
-    }
-
-    fn apply(&mut self, effect: Effect) {
-        match effect {
-            Effect::Attach(instance) => self.attach(*instance),
-            Effect::Detach(key) => {
-                if let Some((_, task)) = self.attended.remove(&key) {
-                    task.abort();
-                }
-            }
-            Effect::Call(request) => {
-                let clients = request
-                    .candidates
-                    .iter()
-                    .filter_map(|key| Some((key.clone(), self.client(key)?)))
-                    .collect();
-                let id = request.id;
-                self.calls.retain(|_, task| !task.is_finished());
-                let task = tokio::spawn(calls::call(*request, clients, self.inbox.clone()));
-                self.calls.insert(id, task.abort_handle());
-            }
-            Effect::Cancel(id) => {
-                if let Some(task) = self.calls.remove(&id) {
-                    task.abort();
-                    self.report(Msg::Called(id, Box::new(calls::cancelled())));
-                }
-            }
-            Effect::Remember(call) => {
-                if let Some(history) = &self.history {
-                    history.remember(*call);
-                }
-            }
-            Effect::StartLoad(request) => {
-                self.load = Some(load::start(*request, self.inbox.clone()));
-            }
-            Effect::StopLoad => {
-                if let Some(load) = &self.load {
-                    load.stop();
-                }
-            }
-            Effect::Demo(command) => {
-                if let Some(demo) = &self.demo {
-                    // A demo that is busy misses a key press; the next one will do.
-                    let _ = demo.try_send(command);
-                }
-            }
-            Effect::Search(id, document, needle) => {
-                let inbox = self.inbox.clone();
-                tokio::task::spawn_blocking(move || {
-                    let hits = document.find(&needle, crate::update::MAX_HITS);
-                    let _ = inbox.blocking_send(Msg::Found(id, needle, hits));
-                });
-            }
-            Effect::Save { path, content, overwrite } => {
-                let inbox = self.inbox.clone();
-                tokio::task::spawn_blocking(move || {
-                    let result = outside::save(&path, &content, overwrite);
-                    let _ = inbox.blocking_send(Msg::Saved(path, result));
-                });
-            }
-            Effect::Unregister(url, instance) => {
-                tokio::spawn(feed::unregister(url, *instance, self.inbox.clone()));
-            }
-            Effect::View { .. }
-            | Effect::Edit(..)
-            | Effect::Copy(_)
-            | Effect::Mouse(_)
-            | Effect::Watch(_)
-            | Effect::Suspend
-            | Effect::Repaint
-            | Effect::Quit => {}
-        }
-    }
-
-    fn attach(&mut self, instance: rpc_wire::instance::Instance) {
-        let key = instance.key();
-        if self.attended.len() >= MAX_PROBED && !self.attended.contains_key(&key) {
-            tracing::debug!(instance = %key, limit = MAX_PROBED,
-                "listed, but not probed: enough instances are looked after");
-            return;
-        }
-        let Some(client) = attend::client(&key) else { return };
-        let task = tokio::spawn(attend::attend(instance, client.clone(), self.inbox.clone()));
-        if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {
-            old.abort();
-        }
-    }
-
-    fn client(&self, key: &InstanceKey) -> Option<Client> {
-        self.attended.get(key).map(|(client, _)| client.clone()).or_else(|| attend::client(key))
-    }
-
-    /// Tells the model something from a place that cannot wait.
-    fn report(&self, msg: Msg) {
-        let inbox = self.inbox.clone();
-        tokio::spawn(async move { inbox.send(msg).await });
-    }
-}
-
-impl Drop for Works {
-    fn drop(&mut self) {
-        let attended = self.attended.values().map(|(_, task)| task);
-        for task in self.feeds.iter().chain(attended).chain(self.calls.values()) {
-            task.abort();
-        }
-    }
 }

@@ -1,14 +1,16 @@
-//! When would the picture change by time alone?
+//! When would the picture change by time alone, and when may live data change it?
 
 use std::time::{Duration, Instant};
 
 use crate::message::Now;
 use crate::model::instances::{FLASH, LINGER};
-use crate::model::link::LinkState;
 use crate::model::{Model, Overlay, View};
 
 /// How often the elapsed time of a running call is redrawn.
 const RUNNING: Duration = Duration::from_millis(100);
+/// How long after a key was pressed somebody is thought to look for what follows.
+const AT_WORK: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The next moment at which something visible changes without any message; `None` is never.
 /// Ages change at whole-second edges, counted from `origin`, so that they all change together.
@@ -16,7 +18,8 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     let mut next = Soonest(None, now.at);
     next.consider(Some(minute_edge(now)));
     next.consider(model.toast.as_ref().map(|toast| toast.until));
-    if let LinkState::Lost { .. } | LinkState::Connecting = model.link.state {
+    let ticks = ticks(model);
+    if ticks {
         next.consider(second_edge(now.at, origin));
     }
     if model.view == View::Methods && model.calls.running().is_some() {
@@ -25,11 +28,11 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     if model.logs.is_searching() {
         next.consider(Some(now.at));
     }
-    if model.held.is_some() {
+    // Where seconds are shown, what falls between two of them is seen with the next.
+    if ticks || model.held.is_some() {
         return next.0;
     }
-    let in_view =
-        model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }));
+    let in_view = shows_instances(model);
     let live = model.link.is_live();
     for row in model.instances.all() {
         if let Some((at, _)) = row.gone {
@@ -42,12 +45,42 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
             next.consider(
                 row.changed_at.and_then(|at| at.checked_add(FLASH)).filter(|at| *at > now.at),
             );
-            if row.last_beat.is_some() {
-                next.consider(second_edge(now.at, origin));
-            }
         }
     }
     next.0
+}
+
+/// When live data is next taken in, if nobody touched the console since `touched` and some was
+/// last taken in at `taken`: together with the seconds where those are shown, and elsewhere at
+/// most once a second. The end of an outage and log lines are not held up, nor is anything while a
+/// person is at work.
+pub fn live_due(
+    model: &Model,
+    touched: Instant,
+    taken: Option<Instant>,
+    now: Instant,
+    origin: Instant,
+) -> Instant {
+    let at_work = now.saturating_duration_since(touched) < AT_WORK;
+    if at_work || !model.link.is_live() || model.view == View::Logs {
+        return now;
+    }
+    let due = if ticks(model) {
+        second_edge(now, origin)
+    } else {
+        taken.and_then(|taken| taken.checked_add(SECOND))
+    };
+    due.unwrap_or(now).max(now)
+}
+
+/// Whether something in view counts seconds: ages, or the time until the next try.
+fn ticks(model: &Model) -> bool {
+    let ages = model.held.is_none() && shows_instances(model);
+    !model.link.is_live() || ages && model.instances.all().any(|row| row.last_beat.is_some())
+}
+
+fn shows_instances(model: &Model) -> bool {
+    model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }))
 }
 
 /// The soonest moment that is not already over.
@@ -118,5 +151,33 @@ mod tests {
         let mut model = live_model(now);
         update(&mut model, Msg::Key(crate::key::Key::char(' ')), now);
         assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn live_data_comes_with_the_seconds_where_they_are_shown() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let model = live_model(now);
+        let at = |ms| now.at + Duration::from_millis(ms);
+        let due = |ms| live_due(&model, now.at, Some(at(3_004)), at(ms), now.at);
+        assert_eq!(due(3_500), at(4_000));
+        assert_eq!(due(9_999), at(10_000), "however long nothing came");
+        assert_eq!(due(900), at(900), "a person was at work just now");
+    }
+
+    #[test]
+    fn elsewhere_live_data_comes_at_once_but_at_most_once_a_second() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let mut model = live_model(now);
+        model.view = View::Methods;
+        let at = |ms| now.at + Duration::from_millis(ms);
+        let due = |model: &Model, ms| live_due(model, now.at, Some(at(3_004)), at(ms), now.at);
+        assert_eq!(due(&model, 3_500), at(4_004));
+        assert_eq!(due(&model, 9_500), at(9_500));
+        model.view = View::Logs;
+        assert_eq!(due(&model, 3_500), at(3_500), "log lines are what one looks at");
+        let lost = RegistryNews::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
+        model.view = View::Methods;
+        update(&mut model, Msg::Registry(lost), now);
+        assert_eq!(due(&model, 3_500), at(3_500), "an outage ends at once");
     }
 }

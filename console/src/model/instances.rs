@@ -15,7 +15,7 @@ use super::scroll::Step;
 /// How long a row stays after its instance is gone.
 pub const LINGER: Duration = Duration::from_secs(6);
 /// How long a changed row is marked.
-pub const FLASH: Duration = Duration::from_millis(1_000);
+pub const FLASH: Duration = Duration::from_millis(900);
 /// How many instances are looked after (methods, probes, log) at most; others are listed only.
 pub const MAX_PROBED: usize = 200;
 

@@ -1,0 +1,165 @@
+//! The tasks under way: begun by effects, ended with the console or its turn to another registry.
+
+use std::collections::HashMap;
+
+use rpc_client::Client;
+use rpc_host::logging::LogRing;
+use rpc_wire::instance::{Instance, InstanceKey};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::inbox::Senders;
+use super::{attend, calls, feed, history, load, outside};
+use crate::message::{DemoCommand, Effect, Msg};
+use crate::model::calls::CallId;
+use crate::model::instances::MAX_PROBED;
+
+/// The tasks under way; dropping it ends them.
+pub(super) struct Works {
+    /// What was asked for is told here.
+    pub(super) answers: mpsc::Sender<Msg>,
+    /// What is streamed or polled is told here.
+    live: mpsc::Sender<Msg>,
+    feeds: Vec<AbortHandle>,
+    attended: HashMap<InstanceKey, (Client, AbortHandle)>,
+    calls: HashMap<CallId, AbortHandle>,
+    load: Option<load::Runs>,
+    pub(super) history: Option<history::Keeper>,
+    pub(super) demo: Option<mpsc::Sender<DemoCommand>>,
+}
+
+impl Works {
+    /// Nothing is under way; what will be is told to `senders`.
+    pub(super) fn new(senders: Senders) -> Self {
+        let Senders { answers, live } = senders;
+        Self {
+            answers,
+            live,
+            feeds: Vec::new(),
+            attended: HashMap::new(),
+            calls: HashMap::new(),
+            load: None,
+            history: None,
+            demo: None,
+        }
+    }
+
+    /// Follows the registry at `url`, and its log.
+    pub(super) fn watch(&mut self, url: &str) {
+        let changes = tokio::spawn(feed::changes(url.to_owned(), self.live.clone()));
+        let logs = tokio::spawn(feed::logs(url.to_owned(), self.live.clone()));
+        self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
+    }
+
+    /// Follows the console's own log.
+    pub(super) fn follow_own_log(&mut self, ring: LogRing) {
+        let task = tokio::spawn(feed::own_log(ring, self.live.clone()));
+        self.feeds.push(task.abort_handle());
+    }
+
+    /// Begins what an effect asks for; those of the terminal are not for here.
+    pub(super) fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Attach(instance) => self.attach(*instance),
+            Effect::Detach(key) => {
+                if let Some((_, task)) = self.attended.remove(&key) {
+                    task.abort();
+                }
+            }
+            Effect::Call(request) => {
+                let clients = request
+                    .candidates
+                    .iter()
+                    .filter_map(|key| Some((key.clone(), self.client(key)?)))
+                    .collect();
+                let id = request.id;
+                self.calls.retain(|_, task| !task.is_finished());
+                let task = tokio::spawn(calls::call(*request, clients, self.answers.clone()));
+                self.calls.insert(id, task.abort_handle());
+            }
+            Effect::Cancel(id) => {
+                if let Some(task) = self.calls.remove(&id) {
+                    task.abort();
+                    self.report(Msg::Called(id, Box::new(calls::cancelled())));
+                }
+            }
+            Effect::Remember(call) => {
+                if let Some(history) = &self.history {
+                    history.remember(*call);
+                }
+            }
+            Effect::StartLoad(request) => {
+                self.load = Some(load::start(*request, self.answers.clone()));
+            }
+            Effect::StopLoad => {
+                if let Some(load) = &self.load {
+                    load.stop();
+                }
+            }
+            Effect::Demo(command) => {
+                if let Some(demo) = &self.demo {
+                    // A demo that is busy misses a key press; the next one will do.
+                    let _ = demo.try_send(command);
+                }
+            }
+            Effect::Search(id, document, needle) => {
+                let answers = self.answers.clone();
+                tokio::task::spawn_blocking(move || {
+                    let hits = document.find(&needle, crate::update::MAX_HITS);
+                    let _ = answers.blocking_send(Msg::Found(id, needle, hits));
+                });
+            }
+            Effect::Save { path, content, overwrite } => {
+                let answers = self.answers.clone();
+                tokio::task::spawn_blocking(move || {
+                    let result = outside::save(&path, &content, overwrite);
+                    let _ = answers.blocking_send(Msg::Saved(path, result));
+                });
+            }
+            Effect::Unregister(url, instance) => {
+                tokio::spawn(feed::unregister(url, *instance, self.answers.clone()));
+            }
+            Effect::View { .. }
+            | Effect::Edit(..)
+            | Effect::Copy(_)
+            | Effect::Mouse(_)
+            | Effect::Watch(_)
+            | Effect::Suspend
+            | Effect::Repaint
+            | Effect::Quit => {}
+        }
+    }
+
+    fn attach(&mut self, instance: Instance) {
+        let key = instance.key();
+        if self.attended.len() >= MAX_PROBED && !self.attended.contains_key(&key) {
+            tracing::debug!(instance = %key, limit = MAX_PROBED,
+                "listed, but not probed: enough instances are looked after");
+            return;
+        }
+        let Some(client) = attend::client(&key) else { return };
+        let task = tokio::spawn(attend::attend(instance, client.clone(), self.live.clone()));
+        if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {
+            old.abort();
+        }
+    }
+
+    fn client(&self, key: &InstanceKey) -> Option<Client> {
+        self.attended.get(key).map(|(client, _)| client.clone()).or_else(|| attend::client(key))
+    }
+
+    /// Tells the model something from a place that cannot wait.
+    fn report(&self, msg: Msg) {
+        let answers = self.answers.clone();
+        tokio::spawn(async move { answers.send(msg).await });
+    }
+}
+
+impl Drop for Works {
+    fn drop(&mut self) {
+        let attended = self.attended.values().map(|(_, task)| task);
+        for task in self.feeds.iter().chain(attended).chain(self.calls.values()) {
+            task.abort();
+        }
+    }
+}
