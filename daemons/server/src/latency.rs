@@ -1,5 +1,6 @@
 //! A latency histogram that many threads write without a lock: 8 steps per power of two.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -39,7 +40,24 @@ impl Latencies {
     }
 }
 
+impl Sum for LatencySnapshot {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts
+            .reduce(|mut whole, part| {
+                whole.total += part.total;
+                std::iter::zip(&mut whole.counts, part.counts).for_each(|(all, some)| *all += some);
+                whole
+            })
+            .unwrap_or_default()
+    }
+}
+
 impl LatencySnapshot {
+    /// How many latencies there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.total
+    }
+
     /// The latency in microseconds that a share `q` (0 to 1) of the calls did not exceed; 0 when
     /// there were none.
     pub(crate) fn quantile_us(&self, q: f64) -> u64 {
@@ -84,11 +102,12 @@ mod tests {
 
     #[test]
     fn quantiles_are_right_within_a_step() {
-        let latencies = Latencies::new();
+        let parts = [Latencies::new(), Latencies::new()];
         for micros in 1..=1000 {
-            latencies.record(Duration::from_micros(micros));
+            parts[micros % 2].record(Duration::from_micros(micros as u64));
         }
-        let snapshot = latencies.snapshot();
+        let snapshot: LatencySnapshot = parts.iter().map(Latencies::snapshot).sum();
+        assert_eq!(snapshot.count(), 1000);
         for (q, exact) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
             let found = snapshot.quantile_us(q) as f64;
             assert!((exact..exact * 1.125).contains(&found), "{q}: {found}");

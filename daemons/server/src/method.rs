@@ -14,7 +14,6 @@
 mod body;
 mod function;
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use rpc_wire::paths;
@@ -26,7 +25,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::ServerError;
 use crate::arguments::Parameters;
 pub use body::{Answer, Stream};
-pub(crate) use body::{Body, ItemStream, Unary};
+pub(crate) use body::{Body, Fit, ItemStream, RunNow, Unary};
 pub use function::{Function, Types};
 
 /// A method a server can serve.
@@ -136,7 +135,8 @@ impl<const N: usize> MethodBuilder<N> {
 pub(crate) struct Methods {
     /// In order of registration, as discovery lists them.
     methods: Vec<Method>,
-    /// Positions in order of name: a few comparisons are cheaper than a hash.
+    /// Positions in order of name, short names first: a few comparisons, mostly of lengths, are
+    /// cheaper than a hash.
     by_name: Vec<usize>,
 }
 
@@ -161,14 +161,16 @@ impl Methods {
             }
         }
         let mut by_name: Vec<usize> = (0..methods.len()).collect();
-        by_name.sort_by(|a, b| methods[*a].signature.name.cmp(&methods[*b].signature.name));
+        by_name.sort_by_key(|position| rank(&methods[*position].signature.name));
         Ok(Self { methods, by_name })
     }
 
     /// The method of that name, and its position.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &Method)> {
-        let named = |position: &usize| self.name(*position).map(|known| known.cmp(name));
-        let found = self.by_name.binary_search_by(|at| named(at).unwrap_or(Ordering::Less)).ok()?;
+        let found = self
+            .by_name
+            .binary_search_by(|at| self.name(*at).map(rank).cmp(&Some(rank(name))))
+            .ok()?;
         let position = *self.by_name.get(found)?;
         Some((position, self.methods.get(position)?))
     }
@@ -180,6 +182,10 @@ impl Methods {
     pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
         self.methods.iter().map(Method::signature)
     }
+}
+
+fn rank(name: &str) -> (usize, &str) {
+    (name.len(), name)
 }
 
 #[cfg(test)]

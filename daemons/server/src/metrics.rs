@@ -1,11 +1,15 @@
 //! Counters and latencies: written without locks by sessions, read by `rpc.stats` and `/metrics`.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use rpc_wire::report::{MethodStats, ServerStats};
 
-use crate::latency::Latencies;
+use crate::latency::{Latencies, LatencySnapshot};
+
+/// More parts than this gain little, and each costs 2 KiB per method.
+const MOST_SHARDS: usize = 8;
 
 /// What one server counts.
 pub(crate) struct Metrics {
@@ -16,28 +20,35 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) malformed: Counter,
     methods: Vec<MethodMetrics>,
+    shards: usize,
+    next_shard: AtomicUsize,
 }
 
 /// What is counted of one method.
 pub(crate) struct MethodMetrics {
     name: String,
-    calls: Counter,
     errors: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) unreadable_for_old_clients: Counter,
-    latencies: Latencies,
+    /// Of every call that is done, in as many parts as there are processors: connections that are
+    /// served by different ones seldom write the same memory.
+    latencies: Box<[Latencies]>,
 }
+
+/// The part of the latencies that a connection writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shard(usize);
 
 impl Metrics {
     pub(crate) fn new(method_names: impl Iterator<Item = String>, started: Instant) -> Self {
+        let shards = available_parallelism().map_or(1, |n| n.get().min(MOST_SHARDS));
         let methods = method_names
             .map(|name| MethodMetrics {
                 name,
-                calls: Counter::default(),
                 errors: Counter::default(),
                 in_flight: Gauge::default(),
                 unreadable_for_old_clients: Counter::default(),
-                latencies: Latencies::new(),
+                latencies: (0..shards).map(|_| Latencies::new()).collect(),
             })
             .collect();
         Self {
@@ -48,7 +59,14 @@ impl Metrics {
             in_flight: Gauge::default(),
             malformed: Counter::default(),
             methods,
+            shards,
+            next_shard: AtomicUsize::new(0),
         }
+    }
+
+    /// The shard of another connection.
+    pub(crate) fn shard(&self) -> Shard {
+        Shard(self.next_shard.fetch_add(1, Relaxed) % self.shards)
     }
 
     /// The metrics of the method at that position.
@@ -78,20 +96,21 @@ impl Metrics {
 
 impl MethodMetrics {
     /// A call is done.
-    pub(crate) fn done(&self, latency: Duration, failed: bool) {
-        self.calls.increment();
+    pub(crate) fn done(&self, Shard(shard): Shard, latency: Duration, failed: bool) {
         if failed {
             self.errors.increment();
         }
-        self.latencies.record(latency);
+        if let Some(latencies) = self.latencies.get(shard) {
+            latencies.record(latency);
+        }
     }
 
     fn snapshot(&self) -> MethodStats {
-        let latencies = self.latencies.snapshot();
+        let latencies: LatencySnapshot = self.latencies.iter().map(Latencies::snapshot).sum();
         let in_flight = self.in_flight.get();
         MethodStats {
             name: self.name.clone(),
-            calls: self.calls.get() + in_flight,
+            calls: latencies.count() + in_flight,
             errors: self.errors.get(),
             in_flight,
             unreadable_for_old_clients: self.unreadable_for_old_clients.get(),

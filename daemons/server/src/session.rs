@@ -27,9 +27,11 @@ use crate::core::Core;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
 
-/// Room for one read of a quiet connection; a busy one gets more.
+/// Room for one read of a quiet connection; one that fills it gets more.
 const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
+/// A larger buffer of input is not kept on a quiet connection.
+const LARGE_INPUT: usize = 16 * 1024;
 /// A connection that was quiet for so long gives its large buffers back; not before, for whoever
 /// sends one large message often sends another.
 const QUIET: Duration = Duration::from_secs(1);
@@ -53,6 +55,8 @@ pub(crate) struct Session {
     heard_something: bool,
     last_activity: Instant,
     incomplete_since: Option<Instant>,
+    /// The last read filled all the room there was.
+    busy: bool,
     /// Large buffers are to be given back when the connection is quiet.
     watching_buffers: bool,
     /// The timer does not know of `incomplete_since` or `watching_buffers` yet.
@@ -76,6 +80,7 @@ impl Session {
             heard_something: false,
             last_activity: Instant::now(),
             incomplete_since: None,
+            busy: false,
             watching_buffers: false,
             clock_has_begun: false,
         }
@@ -109,6 +114,7 @@ impl Session {
                     if read? == 0 {
                         self.peer_ended();
                     }
+                    self.busy = self.input.len() == self.input.capacity();
                     self.last_activity = Instant::now();
                     self.take_frames();
                     self.settle_ready();
@@ -146,7 +152,7 @@ impl Session {
             match Message::next(&mut self.framer, &self.input) {
                 Ok(Some((message, frame))) => {
                     self.heard_something = true;
-                    let fatal = self.dispatcher.handle(message, frame);
+                    let fatal = self.dispatcher.handle(&self.core, message, frame);
                     if let Err(fault) = fatal {
                         self.close_with(fault);
                     }
@@ -230,7 +236,7 @@ impl Session {
     }
 
     fn has_large_buffers(&self) -> bool {
-        self.input.capacity() > READ_LARGE || self.dispatcher.has_large_output()
+        self.input.capacity() > LARGE_INPUT || self.dispatcher.has_large_output()
     }
 
     fn give_buffers_back(&mut self) {
@@ -296,8 +302,7 @@ impl Session {
     }
 
     fn make_room(&mut self) {
-        let busy = self.input.len() >= READ_SMALL;
-        self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
+        self.input.reserve(if self.busy { READ_LARGE } else { READ_SMALL });
     }
 
     fn write_some(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {

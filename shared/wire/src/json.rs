@@ -1,5 +1,7 @@
 //! One JSON value as text: known to be valid, borrowed, and taken apart without another parse.
 
+mod read;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -58,7 +60,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// It does not fit the type.
     pub fn read<T: Deserialize<'a>>(self) -> serde_json::Result<T> {
-        serde_json::from_str(self.0)
+        T::deserialize(read::Reader(self.0))
     }
 
     /// The string it is, borrowed where it has no escapes; `None` when it is none, or one that no
@@ -129,8 +131,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn next(&mut self) -> Option<Json<'a>> {
         let bytes = self.text.as_bytes();
-        let is_between = |byte: &u8| matches!(byte, b',' | b':') || byte.is_ascii_whitespace();
-        while bytes.get(self.at).is_some_and(is_between) {
+        while bytes.get(self.at).is_some_and(|byte| BETWEEN[usize::from(*byte)]) {
             self.at += 1;
         }
         let start = self.at;
@@ -141,32 +142,45 @@ impl<'a> Parts<'a> {
 
 /// The position after the value that begins at `start`; `start` itself at a closing bracket.
 fn end_of_value(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'"') => end_of_string(bytes, start),
+        Some(b'[' | b'{') => end_of_container(bytes, start),
+        _ => {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let is_end = |byte: &u8| BETWEEN[usize::from(*byte)] || matches!(byte, b']' | b'}');
+            start + rest.iter().position(is_end).unwrap_or(rest.len())
+        }
+    }
+}
+
+/// The position after the list or object that begins at `start`.
+fn end_of_container(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     let mut depth = 0_u32;
     while let Some(&byte) = bytes.get(at) {
+        at += 1;
         match byte {
-            b'"' => {
-                at = end_of_string(bytes, at);
-                if depth == 0 {
-                    return at;
-                }
-                continue;
-            }
+            b'"' => at = end_of_string(bytes, at - 1),
             b'[' | b'{' => depth += 1,
-            b']' | b'}' if depth == 0 => return at,
-            b']' | b'}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return at,
+            b']' | b'}' if depth == 1 => return at,
+            b']' | b'}' => depth -= 1,
             _ => {}
         }
-        at += 1;
     }
     at
 }
+
+/// What stands between values: commas, colons and white space.
+const BETWEEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let between = b",: \t\r\n";
+    let mut index = 0;
+    while index < between.len() {
+        table[between[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 /// The position after the string whose opening quote is at `start`.
 pub(crate) fn end_of_string(bytes: &[u8], start: usize) -> usize {

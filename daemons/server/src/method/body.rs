@@ -21,14 +21,16 @@ impl<T: Serialize + JsonSchema + 'static> Answer for T {}
 pub trait Stream<T>: futures_util::Stream<Item = T> + Send + 'static {}
 impl<T, S: futures_util::Stream<Item = T> + Send + 'static> Stream<T> for S {}
 
-type Fit<'a> = (&'a Parameters, Arguments<'a>);
+/// What was declared, and what was given.
+pub(crate) type Fit<'a> = (&'a Parameters, Arguments<'a>);
 /// A result as JSON text, still to come.
 pub(crate) type Unary = Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>> + Send>>;
 /// Results as JSON text, each with the number of those lost before it.
 pub(crate) type ItemStream =
     Pin<Box<dyn futures_util::Stream<Item = Result<(Vec<u8>, u64), Fault>> + Send>>;
 type Work = Box<dyn FnOnce() -> Result<Vec<u8>, Fault> + Send>;
-type RunNow = Box<dyn Fn(Fit<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync>;
+/// Appends the result.
+pub(crate) type RunNow = Box<dyn Fn(Fit<'_>, &mut Vec<u8>) -> Result<(), Fault> + Send + Sync>;
 type Run<T> = Box<dyn Fn(Fit<'_>) -> Result<T, Fault> + Send + Sync>;
 
 /// A body reads its arguments at once, while they are still in the connection's buffer.

@@ -14,7 +14,8 @@ use rpc_wire::json::Json;
 use super::calls::{Calls, Permit, Step, Ticket, deadline_exceeded, panicked};
 use crate::arguments::Arguments;
 use crate::core::Core;
-use crate::method::{Body, Method};
+use crate::method::{Body, Fit, Method, RunNow};
+use crate::metrics::Shard;
 use crate::reserved::{self, Reserved};
 
 /// A reply up to this size can be read by an older client, which reads once.
@@ -26,6 +27,7 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     core: Arc<Core>,
     peer: SocketAddr,
+    shard: Shard,
     output: Vec<u8>,
     calls: Calls,
     /// A classic call is running: the next ones wait for it.
@@ -50,6 +52,7 @@ enum Waiting {
 impl Dispatcher {
     pub(crate) fn new(core: Arc<Core>, peer: SocketAddr) -> Self {
         Self {
+            shard: core.metrics.shard(),
             core,
             peer,
             output: Vec::new(),
@@ -68,12 +71,14 @@ impl Dispatcher {
         self.clock = now;
     }
 
-    /// Takes one message and the frame it came in, as it was received.
+    /// Takes one message and the frame it came in, as it was received. `core` is the one it was
+    /// made with: lent, because a count of its users per call is one that all connections share.
     ///
     /// # Errors
     /// It is not JSON: nothing after it can be trusted.
     pub(crate) fn handle(
         &mut self,
+        core: &Core,
         message: Result<Message<'_>, Rejected<'_>>,
         frame: &[u8],
     ) -> Result<(), Fault> {
@@ -82,7 +87,7 @@ impl Dispatcher {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
-            Ok(Message::Call(call)) => self.begin(&call, received),
+            Ok(Message::Call(call)) => self.begin(core, &call, received),
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
@@ -194,16 +199,16 @@ impl Dispatcher {
     }
 
     /// Answers a call at once, or starts it.
-    fn begin(&mut self, call: &Call<'_>, received: Instant) {
+    fn begin(&mut self, core: &Core, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.id.is_some();
-        if let Err(fault) = self.try_begin(call, received)
+        if let Err(fault) = self.try_begin(core, call, received)
             && !call.meta.oneway
         {
             reply::fault(&mut self.output, call.id, &fault);
         }
     }
 
-    fn try_begin(&mut self, call: &Call<'_>, received: Instant) -> Result<(), Fault> {
+    fn try_begin(&mut self, core: &Core, call: &Call<'_>, received: Instant) -> Result<(), Fault> {
         if self.draining {
             return Err(Fault::new(Code::Draining, "the server is ending; call another instance"));
         }
@@ -218,32 +223,23 @@ impl Dispatcher {
         if call.id.is_none() && !call.has_arguments {
             return Err(no_such_method(&call.method));
         }
-        let core = self.core.clone();
         let (position, method) =
             core.methods.find(&call.method).ok_or_else(|| no_such_method(&call.method))?;
-        if !matches!(method.body(), Body::Sync(_)) {
-            return self.start(call, position, method, given, received);
+        if let Body::Sync(body) = method.body() {
+            self.answer_now(call, position, body, (method.parameters(), given));
+            return Ok(());
         }
-        self.answer_now(call, position, method, given);
-        Ok(())
+        self.start(call, position, method, given, received)
     }
 
     /// Runs a synchronous method here and now.
-    fn answer_now(
-        &mut self,
-        call: &Call<'_>,
-        position: usize,
-        method: &Method,
-        given: Arguments<'_>,
-    ) {
-        let Body::Sync(body) = method.body() else { return };
+    fn answer_now(&mut self, call: &Call<'_>, position: usize, body: &RunNow, fit: Fit<'_>) {
         let start = self.output.len();
         let as_stream = call.meta.stream && call.id.is_some();
         if !as_stream {
             reply::begin_result(&mut self.output, call.id);
         }
         let result_start = self.output.len();
-        let fit = (method.parameters(), given);
         let outcome = catch_unwind(AssertUnwindSafe(|| body(fit, &mut self.output)))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
         let failed = outcome.is_err();
@@ -374,6 +370,7 @@ impl Dispatcher {
 
     /// Begins waiting classic calls until one of them takes its time.
     fn next_classic(&mut self) {
+        let core = self.core.clone();
         while !self.classic_is_running
             && let Some(waiting) = self.classic_waiting.pop_front()
         {
@@ -382,7 +379,7 @@ impl Dispatcher {
                 Waiting::Call(frame, received) => {
                     // It was read once already; it reads the same again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
-                        self.begin(&call, received);
+                        self.begin(&core, &call, received);
                     }
                 }
             }
@@ -440,7 +437,7 @@ impl Dispatcher {
 
     fn note(&self, method: usize, elapsed: Duration, failed: bool, classic_size: Option<usize>) {
         if let Some(metrics) = self.core.metrics.method(method) {
-            metrics.done(elapsed, failed);
+            metrics.done(self.shard, elapsed, failed);
         }
         if let Some(size) = classic_size {
             self.note_size(method, size);

@@ -91,11 +91,13 @@ impl Cursor<'_> {
     }
 
     /// Whether this key and a colon come next, which are then passed.
-    fn key(&mut self, key: &[u8]) -> Option<bool> {
-        if !self.bytes.get(self.at..)?.starts_with(key) {
+    ///
+    /// The length is part of the type: such a comparison is a few loads and no call.
+    fn key<const N: usize>(&mut self, key: &[u8; N]) -> Option<bool> {
+        if self.bytes.get(self.at..)?.first_chunk() != Some(key) {
             return Some(false);
         }
-        self.at += key.len();
+        self.at += N;
         self.spaces();
         self.expect(b':')?;
         self.spaces();
@@ -225,9 +227,8 @@ impl Cursor<'_> {
         (self.at > start).then_some(())
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
-        let end = self.at + word.len();
-        (self.bytes.get(self.at..end)? == word).then(|| self.at = end)
+    fn word<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
+        (self.bytes.get(self.at..)?.first_chunk() == Some(word)).then(|| self.at += N)
     }
 
     fn expect(&mut self, byte: u8) -> Option<()> {
