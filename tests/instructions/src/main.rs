@@ -1,0 +1,87 @@
+//! Instructions per call, compared with those on record: `cargo run --profile instructions -p
+//! rpc-instructions`. They do not depend on what else the machine does; `RPCD_UPDATE=1` records them
+//! anew.
+//!
+//! Every count is the difference between a short run and a longer one, so that the start of a
+//! program cancels out. In reading order:
+//!
+//! - `work`: what is counted in a process that does nothing else.
+//! - `server`: calls of a whole server over a socket.
+//! - `valgrind`: the counting itself.
+//! - `record`: the counts on record, and what is told of a difference.
+
+mod record;
+mod server;
+mod valgrind;
+mod work;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use record::Record;
+
+/// How often work is done in the short run.
+const FEW: usize = 128;
+/// How often more in the longer one: many, so that what is done now and then is shared fairly.
+const MORE: usize = 1024;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => compare(),
+        ["work", name, times] => {
+            let found = work::ALL.iter().find(|(known, _)| *known == name);
+            let (_, work) = found.with_context(|| format!("no work is called {name:?}"))?;
+            work(times.parse()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["serve"] => server::serve().map(|()| ExitCode::SUCCESS),
+        _ => bail!("no arguments are expected (set RPCD_UPDATE=1 to record the counts anew)"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the product")]
+fn compare() -> anyhow::Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        bail!("this build is not optimised: cargo run --profile instructions -p rpc-instructions");
+    }
+    valgrind::check()?;
+    let mut counted = Record::default();
+    for (name, _) in work::ALL {
+        counted.add(name, per_time(|times| work_in_a_process(name, times))?);
+    }
+    for (name, at_once) in [("server_call", 1), ("server_call_of_64", work::PIPELINED)] {
+        counted.add(name, per_time(|times| server::calls(times, at_once))?);
+    }
+    if std::env::var_os("RPCD_UPDATE").is_some() {
+        counted.write()?;
+        println!("{counted}\nwritten to {}", record::PATH);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (text, agrees) = Record::read()?.compare(&counted);
+    println!("{text}");
+    // Another processor has other instructions.
+    let comparable = cfg!(target_arch = "x86_64");
+    if !comparable {
+        println!("Not compared: the counts on record are of x86-64.");
+    }
+    Ok(if agrees || !comparable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What one time costs.
+fn per_time(count: impl Fn(usize) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+    let more = count(FEW + MORE)?.saturating_sub(count(FEW)?);
+    let times = u64::try_from(MORE)?;
+    Ok((more + times / 2) / times)
+}
+
+fn work_in_a_process(name: &str, times: usize) -> anyhow::Result<u64> {
+    let mut command = valgrind::command(std::env::current_exe()?);
+    let output = command.args(["work", name, &times.to_string()]).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("{name} failed:\n{errors}");
+    }
+    valgrind::instructions(&errors)
+}
