@@ -83,6 +83,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         log_lines: config.console.log_lines,
         event_lines: config.console.event_lines,
         history: config.console.history,
+        max_probed: config.console.max_probed,
         readonly: options.readonly,
         histories: histories(&config),
         clock,

@@ -246,6 +246,7 @@ impl Model {
         fresh.logs.limit = self.logs.limit;
         fresh.logs.shift_ms = self.logs.shift_ms;
         fresh.events.limit = self.events.limit;
+        fresh.instances.max_probed = self.instances.max_probed;
         fresh.calls.limit = self.calls.limit;
         *self = fresh;
     }

@@ -74,6 +74,8 @@ pub struct Settings {
     pub event_lines: usize,
     /// Calls kept.
     pub history: usize,
+    /// Instances looked after; others are listed only.
+    pub max_probed: usize,
     /// Whether nothing of the system may be changed from here.
     pub readonly: bool,
     /// Where calls are kept over restarts, if they are.
@@ -119,6 +121,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.logs.limit = settings.log_lines;
     model.events.limit = settings.event_lines;
     model.calls.limit = settings.history;
+    model.instances.max_probed = settings.max_probed;
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
@@ -128,7 +131,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         clock,
         hits: HitMap::default(),
         drawn_at: None,
-        works: Works::new(senders),
+        works: Works::new(senders, settings.max_probed),
         log,
         histories: settings.histories,
         written: None,
@@ -345,7 +348,7 @@ impl Console {
     /// the one before still have to say is heard by nobody.
     fn watch(&mut self, url: &str) -> Inbox {
         let (senders, inbox) = Inbox::new(Instant::now());
-        self.works = Works::new(senders);
+        self.works = Works::new(senders, self.model.instances.max_probed);
         self.works.watch(url);
         self.follow_own_log();
         self.keep_history(Some(url));
@@ -364,7 +367,8 @@ impl Console {
     }
 
     /// Lends the terminal to a program until that ends. Nothing is drawn meanwhile, and keys,
-    /// Ctrl-C and Ctrl-Z are the program's; what arrives is taken in all the same.
+    /// Ctrl-C and Ctrl-Z are the program's; what arrives is taken in all the same. A signal ends
+    /// it all, also while the program's file is still being written.
     async fn hand_over(
         &mut self,
         prepare: Prepare,
@@ -375,6 +379,10 @@ impl Console {
         let prepared = loop {
             tokio::select! {
                 biased;
+                signal = signals.next() => match signal {
+                    Signal::End(number) => return Ok(Some(Ended::Signal(number))),
+                    Signal::Continued => self.retake()?,
+                },
                 prepared = &mut preparing => break prepared,
                 Some(msg) = inbox.any() => {
                     self.take(msg);

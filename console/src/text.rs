@@ -60,6 +60,22 @@ pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The end of the text, at most `cells` cells, with `…` where something was cut: what tells
+/// addresses apart.
+pub fn end(text: &str, cells: usize) -> Cow<'_, str> {
+    if width(text) <= cells || cells == 0 {
+        return cut(text, cells);
+    }
+    let mut room = cells - 1;
+    let from = text.char_indices().rev().take_while(|(_, c)| {
+        let fits = c.width().unwrap_or(0) <= room;
+        room = room.saturating_sub(c.width().unwrap_or(0));
+        fits
+    });
+    let from = from.last().map_or(text.len(), |(at, _)| at);
+    Cow::Owned(format!("…{}", text.get(from..).unwrap_or_default()))
+}
+
 /// Cut or padded on the right to exactly `cells` cells.
 pub fn left(text: &str, cells: usize) -> String {
     let text = cut(text, cells);
@@ -306,6 +322,7 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(left("漢", 4), "漢  ");
         assert_eq!(cut("abc", 0), "");
+        assert_eq!([end("漢字漢字", 6), end("ab", 2), end("abc", 1)], ["…漢字", "ab", "…"]);
         assert_eq!(pieces("漢字ab", 3), ["漢", "字a", "b"]);
         assert_eq!(lines("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
     }

@@ -44,7 +44,7 @@ pub const BINDINGS: &[Binding] = &[
         Filter,
         &[Key::char('/')],
         "filter",
-        "filter by address, state or parameter",
+        "filter: regex; !regex leaves out; ~text matches loosely",
     ),
     row(Context::Instances, SortRight, &[Key::char('>')], "sort", "sort by the next column"),
     row(Context::Instances, SortLeft, &[Key::char('<')], "", "sort by the previous column"),
@@ -57,6 +57,7 @@ pub const BINDINGS: &[Binding] = &[
         "demo: crash this server, or start it again",
     ),
     row(Context::Instances, Action::Copy, &[Key::char('y')], "", "copy the address"),
+    row(Context::Events, Wrap, &[Key::char('w')], "wrap", "wrap long events"),
     row(Context::Events, Action::Copy, &[Key::char('y')], "copy", "copy the newest event"),
     row(
         Context::Methods,

@@ -41,11 +41,13 @@ pub struct Events {
     pub limit: usize,
     /// Rows scrolled away at the top (the newest).
     pub top: usize,
+    /// Whether long ones are wrapped.
+    pub wrap: bool,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { list: VecDeque::new(), limit: DEFAULT_EVENTS, top: 0 }
+        Self { list: VecDeque::new(), limit: DEFAULT_EVENTS, top: 0, wrap: false }
     }
 }
 

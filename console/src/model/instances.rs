@@ -1,7 +1,9 @@
 //! The instances: what the registry said, how old it is, and what that makes of each.
 
+mod filter;
 mod row;
 
+pub use filter::Filter;
 pub use row::{Aged, Gone, Probe, Row, State};
 
 use std::collections::HashMap;
@@ -15,9 +17,11 @@ use super::scroll::Step;
 /// How long a row stays after its instance is gone.
 pub const LINGER: Duration = Duration::from_secs(6);
 /// How long a changed row is marked.
+/// How long a changed row is marked.
 pub const FLASH: Duration = Duration::from_millis(900);
-/// How many instances are looked after (methods, probes, log) at most; others are listed only.
-pub const MAX_PROBED: usize = 200;
+/// How many instances are looked after (methods, probes, log) at most unless the settings say
+/// otherwise; others are listed only.
+pub const DEFAULT_PROBED: usize = 200;
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +72,15 @@ pub struct Instances {
     pub sort: Column,
     /// Whether the order is inverted.
     pub inverted: bool,
-    /// What rows must contain.
+    /// What is typed as a filter of the rows.
     pub filter: Input,
+    sieve: Filter,
     /// First visible row.
     pub top: usize,
     /// When the list was last known to be right.
     pub known_at: Option<Instant>,
+    /// How many instances are looked after at most.
+    pub max_probed: usize,
 }
 
 impl Default for Instances {
@@ -84,8 +91,10 @@ impl Default for Instances {
             sort: Column::Address,
             inverted: false,
             filter: Input::default(),
+            sieve: Filter::default(),
             top: 0,
             known_at: None,
+            max_probed: DEFAULT_PROBED,
         }
     }
 }
@@ -277,9 +286,7 @@ impl Instances {
 
     /// The rows that pass the filter, in the order of the table.
     pub fn visible(&self, now: Instant, live: bool) -> Vec<&Row> {
-        let filter = self.filter.value().trim().to_lowercase();
-        let mut rows: Vec<&Row> =
-            self.rows.values().filter(|row| row.matches(&filter, now, live)).collect();
+        let mut rows = self.sieve.passing(self.rows.values(), |row| row.texts(now, live));
         let by = self.sort;
         rows.sort_by(|a, b| {
             let order = match by {
@@ -314,11 +321,18 @@ impl Instances {
         (self.selected, self.top) = (selected, top);
     }
 
-    /// Makes sure that something visible is selected, if anything is visible.
+    /// The filter as it is understood.
+    pub fn sieve(&self) -> &Filter {
+        &self.sieve
+    }
+
+    /// Makes sure that something visible is selected, if anything is visible. To be called when
+    /// the filter may have changed.
     pub fn keep_selection(&mut self, now: Instant, live: bool) {
-        let filter = self.filter.value().trim().to_lowercase();
+        self.sieve.follow(self.filter.value());
         // The usual case must not sort: it comes with every message, and rows may be many.
-        if self.selected_row().is_some_and(|row| row.matches(&filter, now, live)) {
+        let selected = self.selected_row().into_iter();
+        if !self.sieve.passing(selected, |row| row.texts(now, live)).is_empty() {
             return;
         }
         let visible = self.visible(now, live);

@@ -1,4 +1,4 @@
-//! The methods of all instances in one list, and who lacks which.
+//! The methods of all instances in one list, and who lacks which or has another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,12 @@ use super::scroll::Step;
 /// A method, and who has it.
 #[derive(Debug, Clone)]
 pub struct Method {
-    /// What discovery lists of it (the first instance's word counts).
+    /// What discovery lists of it, as most instances have it.
     pub signature: Signature,
     /// The instances that have it.
     pub on: BTreeSet<InstanceKey>,
+    /// Those of them where it takes other arguments.
+    pub unlike: BTreeSet<InstanceKey>,
 }
 
 /// The methods of all instances.
@@ -61,16 +63,29 @@ impl Methods {
     }
 
     fn rebuild(&mut self) {
-        self.union.clear();
+        let mut kinds: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> = BTreeMap::new();
         for (key, signatures) in &self.catalogue {
             for signature in signatures {
-                let entry = self.union.entry(signature.name.clone()).or_insert_with(|| Method {
-                    signature: signature.clone(),
-                    on: BTreeSet::new(),
+                let kinds = kinds.entry(&signature.name).or_default();
+                let at = kinds.iter().position(|(kind, _)| agree(kind, signature));
+                let at = at.unwrap_or_else(|| {
+                    kinds.push((signature, BTreeSet::new()));
+                    kinds.len() - 1
                 });
-                entry.on.insert(key.clone());
+                if known_types(signature) > known_types(kinds[at].0) {
+                    kinds[at].0 = signature;
+                }
+                kinds[at].1.insert(key.clone());
             }
         }
+        let method = |kinds: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
+            // Of those that as many have, the first: a form must not change by chance.
+            let (usual, most) = kinds.iter().rev().max_by_key(|(_, on)| on.len())?;
+            let on: BTreeSet<_> = kinds.iter().flat_map(|(_, on)| on).cloned().collect();
+            let unlike = on.difference(most).cloned().collect();
+            Some((usual.name.clone(), Method { signature: (*usual).clone(), on, unlike }))
+        };
+        self.union = kinds.into_values().filter_map(method).collect();
     }
 
     /// The method of that name.
@@ -101,6 +116,15 @@ impl Methods {
         }
         let lacks = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
         self.union.values().filter(lacks).map(|m| m.signature.name.as_str()).collect()
+    }
+
+    /// Methods of `key` that take other arguments than most instances' do, as `add(a, b, c=10)`.
+    pub fn unlike(&self, key: &InstanceKey) -> Vec<String> {
+        let own = self.catalogue.get(key).into_iter().flatten();
+        let is_unlike = |signature: &&Signature| {
+            self.get(&signature.name).is_some_and(|method| method.unlike.contains(key))
+        };
+        own.filter(is_unlike).map(shape).collect()
     }
 
     /// The methods that pass scope and filter: by name, or best match first.
@@ -148,6 +172,31 @@ impl Methods {
     }
 }
 
+/// Whether a call of one is a call of the other, too. A type that is not known is any type.
+fn agree(one: &Signature, other: &Signature) -> bool {
+    let parameters = one.parameters.iter().zip(&other.parameters);
+    one.stream == other.stream
+        && one.parameters.len() == other.parameters.len()
+        && parameters.into_iter().all(|(one, other)| {
+            let unknown = one.schema.is_boolean() || other.schema.is_boolean();
+            one.name == other.name
+                && one.default == other.default
+                && (unknown || one.schema == other.schema)
+        })
+}
+
+fn known_types(signature: &Signature) -> usize {
+    signature.parameters.iter().filter(|parameter| !parameter.schema.is_boolean()).count()
+}
+
+fn shape(signature: &Signature) -> String {
+    let parameters = signature.parameters.iter().map(|parameter| match &parameter.default {
+        None => parameter.name.clone(),
+        Some(default) => format!("{}={default}", parameter.name),
+    });
+    format!("{}({})", signature.name, parameters.collect::<Vec<_>>().join(", "))
+}
+
 /// Those of `items` that match `pattern` loosely, with a score: higher is better.
 pub fn fuzzy<'a, T: 'a>(
     pattern: &str,
@@ -191,6 +240,24 @@ mod tests {
         assert_eq!(methods.all().count(), 3);
         assert_eq!(methods.lacking(&key(3)), ["square"]);
         assert!(methods.lacking(&key(1)).is_empty(), "own is a speciality, not a gap");
+    }
+
+    #[test]
+    fn a_method_that_takes_other_arguments_than_elsewhere_is_told_and_unknown_types_agree() {
+        use rpc_wire::signature::Parameter;
+        use serde_json::json;
+        let number = || Parameter::required("a", json!({"type": "number"}));
+        let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
+        let mut methods = Methods::default();
+        methods.learn(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
+        methods.learn(key(2), vec![add(vec![number()])]);
+        let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
+        methods.learn(key(3), vec![add(vec![number(), more])]);
+        let told: Vec<_> = (1..=3).map(|port| methods.unlike(&key(port))).collect();
+        assert_eq!(told, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
+        assert_eq!(methods.get("add").unwrap().signature.parameters, [number()], "types are known");
+        methods.forget(&key(2));
+        assert_eq!(methods.unlike(&key(3)).len(), 1, "of two that differ the second is the other");
     }
 
     #[test]

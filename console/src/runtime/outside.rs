@@ -28,8 +28,9 @@ impl Errand {
     /// Something to be looked at. Writes the file; large ones take a while.
     pub(super) fn view(program: Program, name: &str, content: &Content) -> io::Result<Self> {
         let (mut file, path) = temporary(name)?;
+        let errand = Self { program, command: command(program), path, method: None };
         write(&mut file, content)?;
-        Ok(Self { program, command: command(program), path, method: None })
+        Ok(errand)
     }
 
     /// Arguments of `method` to be edited.

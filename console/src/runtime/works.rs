@@ -1,6 +1,6 @@
 //! The tasks under way: begun by effects, ended with the console or its turn to another registry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rpc_client::Client;
 use rpc_host::logging::LogRing;
@@ -12,7 +12,6 @@ use super::inbox::Senders;
 use super::{attend, calls, feed, history, load, outside};
 use crate::message::{DemoCommand, Effect, Msg};
 use crate::model::calls::CallId;
-use crate::model::instances::MAX_PROBED;
 
 /// The tasks under way; dropping it ends them.
 pub(super) struct Works {
@@ -22,6 +21,9 @@ pub(super) struct Works {
     live: mpsc::Sender<Msg>,
     feeds: Vec<AbortHandle>,
     attended: HashMap<InstanceKey, (Client, AbortHandle)>,
+    /// Those that are only listed: as many are attended as may be.
+    waiting: BTreeMap<InstanceKey, Instance>,
+    max_attended: usize,
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Runs>,
     pub(super) history: Option<history::Keeper>,
@@ -29,14 +31,16 @@ pub(super) struct Works {
 }
 
 impl Works {
-    /// Nothing is under way; what will be is told to `senders`.
-    pub(super) fn new(senders: Senders) -> Self {
+    /// Nothing is under way; what will be is told to `senders`, and of so many instances at most.
+    pub(super) fn new(senders: Senders, max_attended: usize) -> Self {
         let Senders { answers, live } = senders;
         Self {
             answers,
             live,
             feeds: Vec::new(),
             attended: HashMap::new(),
+            waiting: BTreeMap::new(),
+            max_attended,
             calls: HashMap::new(),
             load: None,
             history: None,
@@ -61,11 +65,7 @@ impl Works {
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Attach(instance) => self.attach(*instance),
-            Effect::Detach(key) => {
-                if let Some((_, task)) = self.attended.remove(&key) {
-                    task.abort();
-                }
-            }
+            Effect::Detach(key) => self.detach(&key),
             Effect::Call(request) => {
                 let clients = request
                     .candidates
@@ -132,15 +132,25 @@ impl Works {
 
     fn attach(&mut self, instance: Instance) {
         let key = instance.key();
-        if self.attended.len() >= MAX_PROBED && !self.attended.contains_key(&key) {
-            tracing::debug!(instance = %key, limit = MAX_PROBED,
+        if self.attended.len() >= self.max_attended && !self.attended.contains_key(&key) {
+            tracing::debug!(instance = %key, limit = self.max_attended,
                 "listed, but not probed: enough instances are looked after");
+            self.waiting.insert(key, instance);
             return;
         }
         let Some(client) = attend::client(&key) else { return };
         let task = tokio::spawn(attend::attend(instance, client.clone(), self.live.clone()));
         if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {
             old.abort();
+        }
+    }
+
+    fn detach(&mut self, key: &InstanceKey) {
+        self.waiting.remove(key);
+        let Some((_, task)) = self.attended.remove(key) else { return };
+        task.abort();
+        if let Some((_, next)) = self.waiting.pop_first() {
+            self.attach(next);
         }
     }
 

@@ -185,6 +185,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             }
         }
         Action::Follow => model.logs.toggle_follow(),
+        Action::Wrap if pane == Pane::Events => model.events.wrap = !model.events.wrap,
         Action::Wrap => model.logs.wrap = !model.logs.wrap,
         Action::ShowTime => model.logs.time = !model.logs.time,
         Action::LevelDown => model.logs.step_level(-1),

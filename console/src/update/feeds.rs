@@ -7,7 +7,7 @@ use crate::action::{Action, Context};
 use crate::message::{DemoNews, Effect, InstanceNews, Now, RegistryNews, Source, SourceState};
 use crate::model::Model;
 use crate::model::events::{Event, EventKind};
-use crate::model::instances::{Change, Gone, Probe, State};
+use crate::model::instances::{Change, Gone, State};
 use crate::model::link::LinkState;
 use crate::text;
 
@@ -190,10 +190,7 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) 
         InstanceNews::Methods(Err(error)) => model.methods.fail(key, error),
         InstanceNews::Probe(answer) => {
             if let Some(row) = model.instances.get_mut(&key) {
-                row.probe = match answer {
-                    Ok(rtt) => Probe::Answered(rtt),
-                    Err(error) => Probe::Failed(error),
-                };
+                row.probed(answer);
             }
         }
     }

@@ -22,7 +22,8 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));
     }
     let shown = model.events.newest_first().skip(hidden).take(usize::from(inner.height));
-    for (row, event) in (0..).zip(shown) {
+    let mut row = 0;
+    for event in shown {
         let (glyph, style) = match event.kind {
             EventKind::Good => ("●", theme.good()),
             EventKind::Warning => ("◐", theme.warning()),
@@ -31,13 +32,24 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         };
         let glyph =
             if event.word == "registry" && event.kind == EventKind::Good { "↻" } else { glyph };
-        let line = Line::from(vec![
+        let mut line = Line::from(vec![
             Span::styled(format!(" {}  ", text::hour_minute_second(event.wall_ms)), theme.dim()),
             Span::styled(format!("{glyph} {}", text::left(event.word, 10)), style),
-            Span::raw(text::left(&event.subject, 22)),
-            Span::raw(" "),
-            Span::raw(event.text.as_str()),
+            Span::raw(format!("{} ", text::left(&text::end(&event.subject, 22), 22))),
         ]);
+        let used = line.width();
+        let room = usize::from(inner.width).saturating_sub(used).max(1);
+        let mut pieces = match model.events.wrap {
+            true => text::lines(&event.text, room),
+            false => vec![text::cut(&event.text, room).into_owned()],
+        }
+        .into_iter();
+        line.push_span(pieces.next().unwrap_or_default());
         screen.line(inner, row, line);
+        row += 1;
+        for piece in pieces {
+            screen.line(inner, row, Line::from(format!("{}{piece}", " ".repeat(used))));
+            row += 1;
+        }
     }
 }

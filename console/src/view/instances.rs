@@ -13,7 +13,7 @@ use self::columns::Columns;
 use super::screen::Screen;
 use crate::action::{Action, Context};
 use crate::message::Hit;
-use crate::model::instances::{FLASH, MAX_PROBED, Row, State};
+use crate::model::instances::{FLASH, Row, State};
 use crate::model::link::LinkState;
 use crate::model::{Model, Pane, scroll};
 use crate::text;
@@ -35,7 +35,11 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Span::raw(format!("{} {arrow} ", table.sort.title())),
     ]);
     let inner = screen.pane(model, area, Pane::Instances, Line::from(title), right);
-    let note = format!("{} of {}", visible.len(), table.len());
+    let note = match table.filter.value() {
+        "" => "regex · !regex · ~loosely".to_owned(),
+        _ if table.sieve().is_no_expression() => "no regex: looked for as it is".to_owned(),
+        _ => format!("{} of {}", visible.len(), table.len()),
+    };
     let inner = screen.filter_row(model, inner, Pane::Instances, &table.filter, note);
     if visible.is_empty() {
         return empty(model, screen, inner);
@@ -78,22 +82,31 @@ const MAX_NOTES: usize = 20;
 fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     let here = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
-    if here > MAX_PROBED {
-        notes.push(format!("only {MAX_PROBED} of {here} are probed"));
+    let probed = model.instances.max_probed;
+    if here > probed {
+        notes.push(format!("only {probed} of {here} are probed ([console] max_probed)"));
     }
     let is_notable = |row: &&Row| {
-        row.state(now, live) == State::Late || !model.methods.lacking(&row.key).is_empty()
+        is_doubtful(row.state(now, live))
+            || !model.methods.lacking(&row.key).is_empty()
+            || !model.methods.unlike(&row.key).is_empty()
     };
     let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
     for row in rows.into_iter().take(MAX_NOTES) {
-        if row.state(now, live) == State::Late {
-            notes.push(format!("◐ {} is late", text::printable(&row.key.to_string())));
+        let state = row.state(now, live);
+        if is_doubtful(state) {
+            let (glyph, word) = (glyph(state), row.word(now, live));
+            notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
         }
         let lacking = model.methods.lacking(&row.key);
         if row.gone.is_none() && !lacking.is_empty() {
             let names = text::printable(&lacking.join(", ")).into_owned();
             notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
+        }
+        if let Some(method) = model.methods.unlike(&row.key).first() {
+            let (key, method) = (row.key.to_string(), text::printable(method));
+            notes.push(format!("≠ {} has {method}", text::printable(&key)));
         }
     }
     notes
@@ -138,14 +151,28 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.centred(area, lines);
 }
 
+fn is_doubtful(state: State) -> bool {
+    matches!(state, State::Late | State::Suspect | State::Draining | State::Maintenance)
+}
+
 /// Glyph and style of a state.
 pub(super) fn mark(screen: &Screen<'_, '_>, state: State) -> (&'static str, Style) {
     let theme = screen.theme;
+    let style = match state {
+        State::Up => theme.good(),
+        State::Late | State::Suspect | State::Draining | State::Maintenance => theme.warning(),
+        State::Unknown => theme.unknown(),
+        State::Gone => theme.bad(),
+    };
+    (glyph(state), style)
+}
+
+fn glyph(state: State) -> &'static str {
     match state {
-        State::Up => ("●", theme.good()),
-        State::Late | State::Suspect => ("◐", theme.warning()),
-        State::Draining | State::Maintenance => ("○", theme.warning()),
-        State::Unknown => ("?", theme.unknown()),
-        State::Gone => ("✗", theme.bad()),
+        State::Up => "●",
+        State::Late | State::Suspect => "◐",
+        State::Draining | State::Maintenance => "○",
+        State::Unknown => "?",
+        State::Gone => "✗",
     }
 }

@@ -40,16 +40,22 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     for (row, (index, method)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
     {
-        // Only where it matters: how many of the instances have it.
-        let some = method.on.len() < all && methods.scope.is_none();
-        let count = if some { format!("{}/{all}", method.on.len()) } else { String::new() };
+        // How many of the instances have it, and whether all of them have the same one.
+        let have = method.on.len();
+        let (count, style) = match &methods.scope {
+            Some(key) if method.unlike.contains(key) => ("≠".to_owned(), theme.warning()),
+            Some(_) => (String::new(), theme.dim()),
+            None if !method.unlike.is_empty() => (format!("{have} ≠"), theme.warning()),
+            None if have < all => (format!("{have}/{all}"), theme.warning()),
+            None => (have.to_string(), theme.dim()),
+        };
         let name = text::printable(&method.signature.name).into_owned();
-        let name = text::left(&name, room.saturating_sub(count.len() + 1));
+        let name = text::left(&name, room.saturating_sub(text::width(&count) + 2));
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
         let line = Line::from(vec![
             Span::raw(mark),
-            Span::raw(name),
-            Span::styled(count, theme.warning()),
+            Span::raw(format!("{name} ")),
+            Span::styled(count, style),
         ]);
         screen.line(inner, row, line);
         screen.hit_row(inner, row, Hit::Row(Pane::Methods, index));

@@ -3,6 +3,7 @@
 mod looks;
 mod picture;
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
@@ -11,8 +12,9 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
-use crate::fixture;
+use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
+use crate::model::instances::Column;
 
 pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
     model.size = size;
@@ -90,6 +92,78 @@ fn instances_up_late_and_gone() {
 }
 
 #[test]
+fn instances_in_every_state_sorted_by_it() {
+    golden("states", || {
+        let (mut model, now) = fixture::states();
+        press(&mut model, Key::char('<'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn every_column_sorts_both_ways() {
+    let (mut model, now) = fixture::states();
+    let mut orders = String::new();
+    for _ in Column::ALL {
+        for _ in 0..2 {
+            let arrow = if model.instances.inverted { '▼' } else { '▲' };
+            let rows = model.instances.visible(now.at, true);
+            let ports: Vec<_> = rows.iter().map(|row| row.key.port.to_string()).collect();
+            let _ = writeln!(orders, "{} {arrow} {}", model.instances.sort.title(), ports.join(" "));
+            press(&mut model, Key::char('I'), now);
+        }
+        press(&mut model, Key::char('>'), now);
+    }
+    insta::assert_snapshot!("sorted", orders);
+}
+
+#[test]
+fn instances_filtered_by_an_expression_by_its_negation_and_loosely() {
+    for (name, typed) in
+        [("regex", r"80(89|90)$|late"), ("not_regex", "!^127"), ("loosely", "~1090"), ("hint", "")]
+    {
+        golden(&format!("filter_{name}"), || {
+            let (mut model, now) = fixture::busy();
+            press(&mut model, Key::char('/'), now);
+            types(&mut model, typed, now);
+            (model, now)
+        });
+    }
+}
+
+#[test]
+fn only_some_of_very_many_instances_are_probed() {
+    golden("probed_in_part", || {
+        let (mut model, now) = fixture::busy();
+        let many = (0..260).map(|n| fixture::record("10.1.1.1", 9_000 + n, 1_000, 60)).collect();
+        fixture::snapshot(&mut model, many, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn long_events_wrapped() {
+    golden("events_wrapped", || {
+        let (mut model, now) = fixture::lost();
+        let error = "error trying to connect: tcp connect error: connection refused (os error 111)";
+        let lost = crate::message::RegistryNews::Lost {
+            error: format!("{error} while sending request for /v1/watch"),
+            retry_in: Duration::from_secs(2),
+        };
+        let live = crate::message::RegistryNews::Live { ages: true };
+        for news in [live, lost] {
+            feed(&mut model, crate::message::Msg::Registry(news), now);
+        }
+        // A small screen shows one pane, and it is this one.
+        model.size = (120, 35);
+        press(&mut model, Key::plain(Code::Tab), now);
+        press(&mut model, Key::char('w'), now);
+        press(&mut model, Key::char('f'), now);
+        (model, now)
+    });
+}
+
+#[test]
 fn the_registry_lost_and_the_list_kept() {
     golden("lost", fixture::lost);
 }
@@ -113,8 +187,8 @@ fn a_form_filled_in_and_answered() {
 fn a_form_with_an_error_on_its_field() {
     golden("form_error", || {
         let (mut model, now) = fixture::form();
-        fixture::types(&mut model, "one", now);
-        fixture::press(&mut model, Key::plain(Code::Enter), now);
+        types(&mut model, "one", now);
+        press(&mut model, Key::plain(Code::Enter), now);
         (model, now)
     });
 }
@@ -153,9 +227,9 @@ fn the_history_of_earlier_days() {
 fn a_call_of_an_earlier_day() {
     golden("past_call", || {
         let (mut model, now) = fixture::history_restored();
-        fixture::press(&mut model, Key::char('G'), now);
-        fixture::press(&mut model, Key::char('k'), now);
-        fixture::press(&mut model, Key::plain(Code::Enter), now);
+        press(&mut model, Key::char('G'), now);
+        press(&mut model, Key::char('k'), now);
+        press(&mut model, Key::plain(Code::Enter), now);
         (model, now)
     });
 }
@@ -184,7 +258,7 @@ fn two_load_tests_compared() {
 fn the_help_of_the_form() {
     golden("help", || {
         let (mut model, now) = fixture::answered();
-        fixture::press(&mut model, Key::plain(Code::F(1)), now);
+        press(&mut model, Key::plain(Code::F(1)), now);
         (model, now)
     });
 }
@@ -193,8 +267,8 @@ fn the_help_of_the_form() {
 fn the_palette_with_a_call_typed() {
     golden("palette", || {
         let (mut model, now) = fixture::busy();
-        fixture::press(&mut model, Key::char(':'), now);
-        fixture::types(&mut model, "add 1 2 c=3", now);
+        press(&mut model, Key::char(':'), now);
+        types(&mut model, "add 1 2 c=3", now);
         (model, now)
     });
 }
@@ -203,8 +277,8 @@ fn the_palette_with_a_call_typed() {
 fn the_palette_finds_loosely() {
     golden("palette_fuzzy", || {
         let (mut model, now) = fixture::busy();
-        fixture::press(&mut model, Key::char(':'), now);
-        fixture::types(&mut model, "sq", now);
+        press(&mut model, Key::char(':'), now);
+        types(&mut model, "sq", now);
         (model, now)
     });
 }
@@ -213,7 +287,7 @@ fn the_palette_finds_loosely() {
 fn a_pause_is_plain_to_see() {
     golden("paused", || {
         let (mut model, now) = fixture::busy();
-        fixture::press(&mut model, Key::char(' '), now);
+        press(&mut model, Key::char(' '), now);
         fixture::beat(&mut model, 0, now);
         (model, Now { at: now.at + Duration::from_secs(30), ..now })
     });
@@ -324,9 +398,9 @@ fn a_click_on_a_row_selects_it_and_a_second_one_opens_it() {
     terminal.draw(|frame| hits = render(&model, &Theme::default(), now, frame)).unwrap();
     let hit = hits.at(10, 7).cloned().unwrap();
     assert!(matches!(hit, crate::message::Hit::Row(Pane::Instances, 3)), "{hit:?}");
-    fixture::feed(&mut model, crate::message::Msg::Click(hit.clone()), now);
+    feed(&mut model, crate::message::Msg::Click(hit.clone()), now);
     assert_eq!(model.instances.selected.as_ref().unwrap().port, 8090);
-    fixture::feed(&mut model, crate::message::Msg::Click(hit), now);
+    feed(&mut model, crate::message::Msg::Click(hit), now);
     assert_eq!(model.view, View::Methods);
 }
 

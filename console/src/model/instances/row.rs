@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
-/// How many beat intervals are remembered for the small graph.
-const INTERVALS: usize = 16;
+/// How many beat intervals and round trips are remembered for their small graphs.
+const REMEMBERED: usize = 12;
 
 /// A duration that was so long at some moment, and has been growing since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Row {
     pub methods: Option<usize>,
     /// Seconds between its last beats.
     pub intervals: VecDeque<f64>,
+    /// Seconds that its last answers to a probe took.
+    pub round_trips: VecDeque<f64>,
     address: (Option<IpAddr>, String, u16),
 }
 
@@ -136,6 +138,7 @@ impl Row {
             probe: Probe::None,
             methods: None,
             intervals: VecDeque::new(),
+            round_trips: VecDeque::new(),
         }
     }
 
@@ -155,13 +158,21 @@ impl Row {
             && heartbeats == count.wrapping_add(1)
         {
             let interval = last.now(now).saturating_sub(beat.now(now));
-            if self.intervals.len() == INTERVALS {
-                self.intervals.pop_front();
-            }
-            self.intervals.push_back(interval.as_secs_f64());
+            remember(&mut self.intervals, interval.as_secs_f64());
         }
         self.last_beat = Some(beat);
         self.heartbeats = Some(heartbeats);
+    }
+
+    /// Takes over what a probe said.
+    pub fn probed(&mut self, answer: Result<Duration, String>) {
+        self.probe = match answer {
+            Ok(rtt) => {
+                remember(&mut self.round_trips, rtt.as_secs_f64());
+                Probe::Answered(rtt)
+            }
+            Err(error) => Probe::Failed(error),
+        };
     }
 
     /// An older registry tells no ages; what an earlier one told is no longer true.
@@ -223,11 +234,18 @@ impl Row {
         &self.address
     }
 
-    pub(super) fn matches(&self, filter: &str, now: Instant, live: bool) -> bool {
-        filter.is_empty()
-            || self.key.to_string().to_lowercase().contains(filter)
-            || self.word(now, live).contains(filter)
-            || serde_json::to_string(&self.instance.parameters)
-                .is_ok_and(|text| text.to_lowercase().contains(filter))
+    /// What a filter looks at: address, state, and each parameter as `name: value`.
+    pub(super) fn texts(&self, now: Instant, live: bool) -> Vec<String> {
+        let mut texts = vec![self.key.to_string(), self.word(now, live).to_owned()];
+        let parameters = self.instance.parameters.iter();
+        texts.extend(parameters.map(|(name, value)| format!("{name}: {value}")));
+        texts
     }
+}
+
+fn remember(values: &mut VecDeque<f64>, value: f64) {
+    if values.len() == REMEMBERED {
+        values.pop_front();
+    }
+    values.push_back(value);
 }

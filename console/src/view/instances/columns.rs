@@ -39,7 +39,7 @@ impl Columns {
             .max();
         let ages = visible.iter().any(|row| row.last_beat.is_some());
         let mut columns = Self {
-            state: if live { 9 } else { 10 },
+            state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
             beat: if ages { 6 } else { 0 },
             bar: if ages && live { LONGEST_BAR } else { 0 },
@@ -49,14 +49,16 @@ impl Columns {
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
         };
-        let over = |columns: &Self| columns.total().saturating_sub(width);
+        // With a blank at the edge, where there is room for it.
+        let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
         columns.bar = shrink(columns.bar, over(&columns), SHORTEST_BAR);
         for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
             if over(&columns) > 0 {
                 drop(&mut columns);
             }
         }
-        columns.address = columns.address.saturating_sub(over(&columns)).max(8);
+        let over = columns.total().saturating_sub(width);
+        columns.address = columns.address.saturating_sub(over).max(8);
         columns
     }
 
@@ -82,7 +84,7 @@ impl Columns {
 
     fn total(&self) -> usize {
         let used = self.widths().into_iter().filter(|width| *width > 0);
-        MARKER + used.map(|width| width + GAP).sum::<usize>()
+        (MARKER + used.map(|width| width + GAP).sum::<usize>()).saturating_sub(GAP)
     }
 
     pub(super) fn heading(&self, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -147,6 +149,7 @@ impl Columns {
         let methods = row.methods.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let since = row.registered(now).map_or_else(|| "-".to_owned(), text::age);
         let address = text::printable(&row.key.to_string()).into_owned();
+        let address = text::end(&address, self.address);
         let cells = [
             (self.state, Span::styled(text::left(&format!("{glyph} {word}"), self.state), style)),
             (self.address, Span::styled(text::left(&address, self.address), quiet)),

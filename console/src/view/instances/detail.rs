@@ -1,5 +1,7 @@
 //! Everything known of the selected instance.
 
+use std::time::Duration;
+
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -65,6 +67,9 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     };
     let probe = text::cut(&probe, width.saturating_sub(LABEL + 1)).into_owned();
     lines.push(Line::from(vec![label("probe"), Span::styled(probe, style)]));
+    if row.round_trips.len() > 1 {
+        lines.push(plain("round trips", round_trips(row)));
+    }
     let dialect = if row.instance.speaks_extended() { "extended" } else { "classic or unknown" };
     lines.push(plain("dialect", dialect.to_owned()));
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
@@ -73,11 +78,14 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
         (None, None) => "not yet known".to_owned(),
     };
     lines.push(plain("methods", methods));
-    let lacking = model.methods.lacking(&row.key);
-    if !lacking.is_empty() {
-        let names = text::printable(&lacking.join(", ")).into_owned();
-        let names = text::cut(&format!("≠ {names}"), width.saturating_sub(LABEL + 1)).into_owned();
-        lines.push(Line::from(vec![label("lacks"), Span::styled(names, theme.warning())]));
+    let lacking = model.methods.lacking(&row.key).join(", ");
+    let unlike = model.methods.unlike(&row.key).join(", ");
+    for (name, methods) in [("lacks", lacking), ("differs", unlike)] {
+        if !methods.is_empty() {
+            let text = format!("≠ {}", text::printable(&methods));
+            let text = text::cut(&text, width.saturating_sub(LABEL + 1)).into_owned();
+            lines.push(Line::from(vec![label(name), Span::styled(text, theme.warning())]));
+        }
     }
     let logs = match model.logs.sources.get(&Source::Server(row.key.clone())) {
         Some(SourceState::Live) => "streamed".to_owned(),
@@ -98,6 +106,14 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
         }
     }
     lines
+}
+
+/// `▂▂▇▂ ≤ 0.9ms`: the last answers to probes, and the slowest of them.
+fn round_trips(row: &Row) -> String {
+    let values: Vec<f64> = row.round_trips.iter().copied().collect();
+    let most = values.iter().copied().fold(0.0, f64::max);
+    let most = text::latency(Duration::from_secs_f64(most));
+    format!("{} ≤ {most}", text::sparkline(&values))
 }
 
 /// `▂▂▂▇▂ 5.0s ±0.1`: the last intervals, their mean and how far they stray.

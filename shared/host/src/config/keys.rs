@@ -142,6 +142,7 @@ pub const KEYS: &[Key] = keys! {
         event_lines: count, "Events kept.";
         history: count, "Calls kept.";
         save_history: switch, "Whether they are kept over restarts: method, arguments, target, outcome, time.";
+        max_probed: count, "Instances probed, asked for their methods and their log; further ones are listed only.";
     }
 };
 

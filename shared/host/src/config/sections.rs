@@ -272,5 +272,7 @@ section! {
         history: usize = 1000,
         /// Whether they are kept over restarts.
         save_history: bool = true,
+        /// Instances probed at most.
+        max_probed: usize = 200,
     }
 }
