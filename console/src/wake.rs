@@ -25,7 +25,7 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     if model.view == View::Methods && model.calls.running().is_some() {
         next.consider(now.at.checked_add(RUNNING));
     }
-    if model.logs.is_searching() {
+    if model.logs.is_sifting() {
         next.consider(Some(now.at));
     }
     // Where seconds are shown, what falls between two of them is seen with the next.

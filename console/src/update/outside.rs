@@ -143,6 +143,9 @@ fn snippet(model: &Model) -> Option<Snippet> {
 /// Why the focused pane has nothing to save or to read; `None` when it has.
 pub(super) fn nothing(model: &Model) -> Option<&'static str> {
     match model.focus() {
+        Pane::Logs if model.logs.unfiltered() > 0 => {
+            Some("older lines are still being looked through")
+        }
         Pane::Logs => (model.logs.counts().0 == 0).then_some("no line passes"),
         _ => match model.calls.shown_call() {
             Some(call) if call.request.stream => {

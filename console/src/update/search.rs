@@ -4,6 +4,7 @@ use super::Effects;
 use crate::message::{Effect, Now};
 use crate::model::calls::{CallId, Found, Tab};
 use crate::model::json::Hits;
+use crate::model::logs::NextHit;
 use crate::model::scroll::keep_visible;
 use crate::model::{Model, Pane};
 
@@ -67,10 +68,11 @@ fn to_nearest(model: &mut Model) {
 pub(super) fn step(model: &mut Model, by: isize, now: Now) {
     if model.focus() == Pane::Logs {
         let height = model.height(Pane::Logs);
-        if !model.logs.next_hit(by, height) {
-            model.complain("no line contains that", now);
-        }
-        return;
+        return match model.logs.next_hit(by, height) {
+            NextHit::Shown => {}
+            NextHit::NotYet => model.say("still searching", now),
+            NextHit::None => model.complain("no line contains that", now),
+        };
     }
     let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
     let Some(hits) = model.calls.hits() else {

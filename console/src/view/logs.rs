@@ -24,8 +24,13 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Some(_) => Span::styled(" STOPPED ", theme.warning()),
     };
     let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
-    let count =
-        if shown == all { format!("{all} lines") } else { format!("{shown} of {all} lines") };
+    let (found, whole) = (text::grouped(shown as u64), text::grouped(all as u64));
+    // What was found so far, and that it goes on.
+    let more = if logs.unfiltered() > 0 { "+" } else { "" };
+    let count = match shown == all {
+        true => format!("{whole} lines"),
+        false => format!("{found}{more} of {whole} lines"),
+    };
     let title = Line::from(vec![
         Span::raw(" Logs "),
         follow,
@@ -36,7 +41,10 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     right.push_span(Span::styled(format!(" dropped {} ", logs.dropped), style));
     let inner = screen.pane(model, area, Pane::Logs, title, right);
     let inner = sources(model, screen, inner);
-    let note = format!("{shown} lines");
+    let note = match logs.unfiltered() {
+        0 => format!("{found} lines"),
+        _ => format!("{found}+ lines, looking …"),
+    };
     let typed = ("&", !logs.searching);
     let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
@@ -48,7 +56,11 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.search, note);
     screen.height(Pane::Logs, inner.height);
     if shown == 0 {
-        let why = if all == 0 { "no line yet" } else { "no line passes: < shows more levels" };
+        let why = match logs.unfiltered() {
+            0 if all == 0 => "no line yet".to_owned(),
+            0 => "no line passes: < shows more levels".to_owned(),
+            more => format!("looking through {} older lines …", text::grouped(more as u64)),
+        };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
     }
     let longest = logs.sources.keys().map(|source| text::width(&source.name())).max();

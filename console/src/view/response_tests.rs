@@ -107,6 +107,28 @@ fn logs_searched_and_filtered() {
 }
 
 #[test]
+fn very_many_logs_while_they_are_being_filtered() {
+    golden("logs_filtering", || {
+        let (mut model, now) = fixture::crowd(1);
+        press(&mut model, Key::char('4'), now);
+        press(&mut model, Key::char('&'), now);
+        types(&mut model, "like", now);
+        (model, now)
+    });
+}
+
+#[test]
+fn logs_of_one_source_and_level_with_a_mark_and_without_the_time() {
+    golden("logs_one_source", || {
+        let (mut model, now) = fixture::logs();
+        for key in "SSS<<mT".chars() {
+            press(&mut model, Key::char(key), now);
+        }
+        (model, now)
+    });
+}
+
+#[test]
 fn what_is_possible_on_an_instance() {
     golden("actions", || {
         let (mut model, now) = fixture::busy();
@@ -170,7 +192,16 @@ fn a_million_log_lines_stay_fluid() {
     assert_eq!(model.logs.hit_counts().1, 468_559, "numbers below a million with a 9 in them");
     press(&mut model, ENTER, now);
     let next = timed("the next hit", &mut model, Key::char('N'));
+    press(&mut model, Key::char('&'), now);
+    let filter = timed("a letter of a filter", &mut model, Key::char('9'));
+    let mut slices = 0;
+    while model.logs.is_sifting() {
+        feed(&mut model, Msg::Tick, now);
+        slices += 1;
+    }
+    eprintln!("1,000,000 log lines, filtered and searched in {slices} more slices");
+    assert_eq!((model.logs.counts().0, model.logs.hit_counts().1), (468_559, 468_559));
     // Unoptimised and on a busy machine; the promise of 16 ms is for a release build.
-    let slowest = scroll.max(first).max(next);
+    let slowest = scroll.max(first).max(next).max(filter);
     assert!(slowest < Duration::from_millis(400), "{slowest:?}");
 }

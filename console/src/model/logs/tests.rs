@@ -1,0 +1,158 @@
+//! What the log shows, keeps, filters and finds.
+
+use rpc_wire::report::{Level, LogLine};
+use tui_input::Input;
+
+use super::*;
+
+fn line(level: Level, text: &str) -> (LogLine, u64) {
+    let line = LogLine {
+        seq: 0,
+        at_ms: 0,
+        level,
+        target: "t".to_owned(),
+        message: text.to_owned(),
+        fields: serde_json::Map::new(),
+    };
+    (line, 0)
+}
+
+fn numbered(count: usize) -> Logs {
+    let mut logs = Logs::default();
+    for n in 0..count {
+        logs.push(&Source::Registry, vec![line(Level::Info, &n.to_string())]);
+    }
+    logs
+}
+
+fn search(logs: &mut Logs, text: &str) {
+    logs.search = Input::new(text.to_owned());
+    logs.search_again();
+}
+
+#[test]
+fn a_search_counts_its_hits_and_goes_from_one_to_the_next() {
+    let mut logs = numbered(30);
+    search(&mut logs, "1");
+    logs.newest_hit(5);
+    assert_eq!(logs.hit_counts(), (Some(12), 12), "1, 10 to 19, 21");
+    search(&mut logs, "1x");
+    assert_eq!(logs.hit_counts().1, 0);
+    search(&mut logs, "15");
+    logs.newest_hit(5);
+    assert_eq!((logs.hit_counts(), bottom(&logs)), ((Some(1), 1), "17"), "in the middle");
+    logs.push(&Source::Registry, vec![line(Level::Info, "x15"), line(Level::Debug, "15")]);
+    assert_eq!(logs.hit_counts(), (Some(1), 2), "what comes is searched, what is hidden not");
+    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
+    assert_eq!(logs.get(logs.hit.unwrap()).unwrap().text, "x15");
+    assert_eq!((logs.next_hit(1, 5), logs.hit_counts().0), (NextHit::Shown, Some(1)), "around");
+    logs.step_level(-1);
+    assert_eq!(logs.hit_counts().1, 3, "what is shown now is searched too");
+    search(&mut logs, "");
+    assert_eq!((logs.next_hit(1, 5), logs.hit), (NextHit::None, None));
+}
+
+#[test]
+fn late_lines_of_another_source_stand_where_their_time_says_but_not_above_a_mark() {
+    let at = |at_ms: u64| (LogLine { at_ms, ..line(Level::Info, &at_ms.to_string()).0 }, 0);
+    let texts = |logs: &Logs| -> Vec<String> {
+        logs.lines().iter().map(|line| line.text.clone()).collect()
+    };
+    let mut logs = Logs::default();
+    logs.push(&Source::Registry, vec![at(1), at(3), at(5)]);
+    logs.push(&Source::Console, vec![at(2), at(4), at(6)]);
+    assert_eq!(texts(&logs), ["1", "2", "3", "4", "5", "6"]);
+    let numbers: Vec<u64> = logs.lines().iter().map(|line| line.seq).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
+    logs.mark(6);
+    logs.push(&Source::Console, vec![at(3)]);
+    assert_eq!(texts(&logs)[6..], ["", "3"]);
+    logs.toggle_follow();
+    logs.push(&Source::Registry, vec![at(2)]);
+    assert_eq!(texts(&logs).last().unwrap(), "2", "nothing moves while somebody reads");
+}
+
+fn bottom(logs: &Logs) -> &str {
+    logs.upwards().next().map_or("", |line| &line.text)
+}
+
+#[test]
+fn level_and_filter_and_source_let_through_what_fits() {
+    let mut logs = Logs::default();
+    logs.push(&Source::Registry, vec![line(Level::Debug, "quiet"), line(Level::Warn, "Loud")]);
+    logs.push(&Source::Console, vec![line(Level::Info, "loud too")]);
+    assert_eq!(logs.counts(), (2, 3));
+    logs.step_level(-1);
+    assert_eq!(logs.counts(), (3, 3));
+    logs.filter = Input::new("LOUD".to_owned());
+    logs.refilter();
+    assert_eq!(logs.counts(), (2, 3));
+    logs.source = Some(Source::Console);
+    logs.refilter();
+    assert_eq!(bottom(&logs), "loud too");
+}
+
+#[test]
+fn it_follows_until_scrolled_up_and_again_at_the_bottom() {
+    let mut logs = numbered(20);
+    assert_eq!(bottom(&logs), "19");
+    logs.step(Step::By(-1), 5);
+    logs.push(&Source::Registry, vec![line(Level::Info, "new")]);
+    assert_eq!((bottom(&logs), logs.below()), ("18", 2));
+    logs.step(Step::First, 5);
+    assert_eq!(bottom(&logs), "4", "the first page stays full");
+    logs.step(Step::By(100), 5);
+    assert_eq!((bottom(&logs), logs.bottom), ("new", None));
+}
+
+#[test]
+fn a_stop_stays_at_its_line() {
+    let mut logs = numbered(3);
+    logs.toggle_follow();
+    logs.push(&Source::Registry, vec![line(Level::Info, "new")]);
+    assert_eq!((bottom(&logs), logs.below()), ("2", 1));
+    logs.toggle_follow();
+    assert_eq!(bottom(&logs), "new");
+}
+
+#[test]
+fn the_ring_is_bounded_and_forgets_the_oldest() {
+    let mut logs = Logs { limit: 100, ..Logs::default() };
+    for n in 0..110 {
+        logs.push(&Source::Registry, vec![line(Level::Info, &n.to_string())]);
+    }
+    assert_eq!(logs.counts(), (100, 100));
+    logs.step(Step::First, 1);
+    assert_eq!(bottom(&logs), "10");
+}
+
+#[test]
+fn a_filter_goes_on_slice_by_slice_while_lines_come_and_go_and_finds_what_it_would_at_once() {
+    let mut logs = Logs { limit: 50_000, ..Logs::default() };
+    let text = |n: usize| format!("line {n} {}", if n.is_multiple_of(3) { "three" } else { "" });
+    let add = |logs: &mut Logs, from: usize, count: usize| {
+        let lines = (from..from + count).map(|n| line(Level::Info, &text(n))).collect();
+        logs.push(&Source::Registry, lines);
+    };
+    add(&mut logs, 0, 50_000);
+    logs.search = Input::new("7".to_owned());
+    logs.filter = Input::new("three".to_owned());
+    logs.refilter();
+    assert_eq!((logs.counts().0, logs.unfiltered()), (6_667, 30_000), "the newest first");
+    assert!(logs.is_searching());
+    let found = logs.next_hit(1, 5);
+    assert_eq!(found, NextHit::NotYet, "older ones may be there");
+    let mut next = 50_000;
+    while logs.is_sifting() {
+        add(&mut logs, next, 1_000);
+        next += 1_000;
+        logs.pass(5);
+    }
+    let expected: Vec<String> = (next - 50_000..next).map(text).collect();
+    let expected: Vec<_> = expected.iter().filter(|text| text.contains("three")).collect();
+    let lines = logs.lines();
+    assert_eq!(lines.iter().map(|line| &line.text).collect::<Vec<_>>(), expected);
+    let hits = expected.iter().filter(|text| text.contains('7')).count();
+    assert_eq!(logs.hit_counts().1, hits);
+    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
+}
