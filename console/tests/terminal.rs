@@ -14,10 +14,16 @@ mod contexts;
 mod feel;
 #[path = "terminal/history.rs"]
 mod history;
+#[path = "terminal/instances.rs"]
+mod instances;
 #[path = "terminal/load.rs"]
 mod load;
+#[path = "terminal/older.rs"]
+mod older;
 #[path = "terminal/outside.rs"]
 mod outside;
+#[path = "terminal/reading.rs"]
+mod reading;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -111,15 +117,30 @@ impl Tty {
 
     /// Waits until the screen shows all of `texts`.
     fn until(&self, texts: &[&str]) {
+        self.until_so(&format!("{texts:?}"), |tty| {
+            let screen = tty.screen();
+            texts.iter().all(|text| screen.contains(text))
+        });
+    }
+
+    /// Waits until the screen shows `text` no more.
+    fn until_not(&self, text: &str) {
+        self.until_so(&format!("no {text:?}"), |tty| !tty.screen().contains(text));
+    }
+
+    /// Waits until it is so.
+    fn until_so(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let end = Instant::now() + DEADLINE;
-        loop {
-            let screen = self.screen();
-            if texts.iter().all(|text| screen.contains(text)) {
-                return;
-            }
-            assert!(Instant::now() < end, "no {texts:?} on the screen:\n{screen}");
+        while !is_so(self) {
+            assert!(Instant::now() < end, "never {what}:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Whether these bytes were sent to the terminal, at whatever time.
+    fn sent(&self, text: &str) -> bool {
+        let seen = self.seen.lock().unwrap();
+        seen.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
 
     /// Waits for the end, and answers the exit code.

@@ -53,24 +53,13 @@ pub(super) async fn attend(instance: Instance, client: Client, inbox: mpsc::Send
         },
         async {
             let every = if instance.speaks_extended() { PROBE } else { PROBE_CLASSIC };
-            let mut before = None;
             loop {
-                let answer = probe(&instance, &client).await;
-                // A round trip that is as good as the last is not worth waking the screen for.
-                let news = answer.as_ref().ok().is_none_or(|rtt| differs(before, *rtt));
-                if news {
-                    before = answer.as_ref().ok().copied();
-                    tell(InstanceNews::Probe(answer)).await;
-                }
+                tell(InstanceNews::Probe(probe(&instance, &client).await)).await;
                 sleep(every).await;
             }
         },
         logs(&key, &client, &inbox),
     );
-}
-
-fn differs(before: Option<Duration>, now: Duration) -> bool {
-    before.is_none_or(|before| before.abs_diff(now) * 10 > before)
 }
 
 async fn probe(instance: &Instance, client: &Client) -> Result<Duration, String> {

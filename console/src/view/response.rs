@@ -26,7 +26,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return earlier(model, screen, call, past, area);
     }
     let tabs = tab_line(screen, call);
-    let room = usize::from(area.width).saturating_sub(tabs.width() + 6);
+    let room = usize::from(area.width).saturating_sub(tabs.width() + 5);
     let title = title(screen, call, room);
     let tabs_width = u16::try_from(tabs.width()).unwrap_or(0);
     let inner = screen.pane(model, area, Pane::Response, title, tabs);
@@ -99,10 +99,11 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
         format!(" {method} · {took} · {peer} "),
         format!(" {took} · {peer} "),
         format!(" {took} · {port} "),
+        format!(" {took} {port}"),
         format!(" {took} "),
     ];
     let fits = |text: &&String| text::width(&text::printable(text)) + 2 <= room;
-    let text = texts.iter().find(fits).unwrap_or(&texts[3]);
+    let text = texts.iter().find(fits).unwrap_or(&texts[4]);
     Line::from(vec![
         Span::styled(format!(" {glyph}"), style),
         Span::raw(text::cut(&text::printable(text), room.saturating_sub(2)).into_owned()),

@@ -109,7 +109,8 @@ fn every_column_sorts_both_ways() {
             let arrow = if model.instances.inverted { '▼' } else { '▲' };
             let rows = model.instances.visible(now.at, true);
             let ports: Vec<_> = rows.iter().map(|row| row.key.port.to_string()).collect();
-            let _ = writeln!(orders, "{} {arrow} {}", model.instances.sort.title(), ports.join(" "));
+            let _ =
+                writeln!(orders, "{} {arrow} {}", model.instances.sort.title(), ports.join(" "));
             press(&mut model, Key::char('I'), now);
         }
         press(&mut model, Key::char('>'), now);

@@ -49,8 +49,9 @@ impl Filter {
         texts: impl Fn(&T) -> Vec<String>,
     ) -> Vec<&'a T> {
         let like = |needle: &Needle, regex: &Option<Regex>, row: &T| {
-            let is_in =
-                |text: &String| needle.is_in(text) || regex.as_ref().is_some_and(|r| r.is_match(text));
+            let is_in = |text: &String| {
+                needle.is_in(text) || regex.as_ref().is_some_and(|r| r.is_match(text))
+            };
             texts(row).iter().any(is_in)
         };
         match &self.test {
@@ -71,7 +72,11 @@ impl Filter {
 impl Test {
     fn new(typed: &str) -> Self {
         if let Some(typed) = typed.strip_prefix('~') {
-            return Self::Loosely(Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart));
+            return Self::Loosely(Pattern::parse(
+                typed,
+                CaseMatching::Ignore,
+                Normalization::Smart,
+            ));
         }
         let (typed, unlike) = match typed.strip_prefix('!') {
             Some(rest) => (rest.trim_start(), true),
@@ -80,7 +85,8 @@ impl Test {
         if typed.is_empty() {
             return Self::All;
         }
-        let regex = RegexBuilder::new(typed).case_insensitive(true).size_limit(MAX_COMPILED).build();
+        let regex =
+            RegexBuilder::new(typed).case_insensitive(true).size_limit(MAX_COMPILED).build();
         let (needle, regex) = (Needle::new(typed), regex.ok());
         if unlike { Self::Unlike(needle, regex) } else { Self::Like(needle, regex) }
     }

@@ -1,0 +1,166 @@
+//! The table of instances: every state, filters, orders, and what leads away from it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
+
+use super::*;
+
+/// A registry that tells of an instance in every state, and nothing more. Its URL.
+fn every_state() -> String {
+    let record = |port: u16, age_s: u64, state| InstanceRecord {
+        instance: Instance::new("127.1.2.3", port),
+        age_ms: age_s * 1_000,
+        // Long enough that no state changes while a busy machine takes its time.
+        ttl_ms: 600_000,
+        registered_ms_ago: u64::from(port) * 1_000_000,
+        heartbeats: 9,
+        state,
+        incarnation: None,
+    };
+    let records = vec![
+        record(11, 1, InstanceState::Up),
+        record(12, 500, InstanceState::Up),
+        record(13, 601, InstanceState::Suspect),
+        record(14, 2, InstanceState::Draining),
+        record(15, 3, InstanceState::Maintenance),
+        record(16, 4, InstanceState::Up),
+    ];
+    let left = records[5].instance.key();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for socket in listener.incoming() {
+            let Ok(mut socket) = socket else { return };
+            let mut head = BufReader::new(&socket).lines().map_while(Result::ok);
+            let request = head.next().unwrap_or_default();
+            let _rest = head.take_while(|line| !line.is_empty()).count();
+            if !request.contains("/v1/watch") {
+                let _ = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+                continue;
+            }
+            tell(&mut socket, &WatchEvent::Snapshot(records.clone()));
+            tell(&mut socket, &WatchEvent::Unregistered(left.clone()));
+            open.push(socket);
+        }
+    });
+    url
+}
+
+fn tell(socket: &mut TcpStream, event: &WatchEvent) {
+    if let WatchEvent::Snapshot(_) = event {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        socket.write_all(head.as_bytes()).unwrap();
+    }
+    let data: String =
+        event.data().unwrap().lines().map(|line| format!("data: {line}\n")).collect();
+    let text = format!("id: 1.{}\nevent: {}\n{data}\n", event.name().len(), event.name());
+    socket.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn every_state_has_a_glyph_and_a_word_and_filters_and_orders_are_typed() {
+    let mut tty = Tty::start(&["--registry", &every_state()]);
+    tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ left"]);
+    tty.until(&["○ gone", "unregistered", "Instances 5"]);
+
+    for (keys, order) in [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "BEAT ▲")]
+    {
+        tty.press(keys);
+        tty.until(&[&format!("sort {order}")]);
+    }
+    let first = |tty: &Tty| tty.screen().lines().nth(4).unwrap().contains(":11");
+    assert!(first(&tty), "the freshest beat first:\n{}", tty.screen());
+    tty.press(">>>");
+    tty.until(&["sort SINCE ▲"]);
+
+    tty.press("/");
+    tty.until(&["regex · !regex · ~loosely"]);
+    for (typed, left) in [
+        (":1[13]$", "2 of 5"),
+        ("!late|suspect", "3 of 5"),
+        ("~drning", "1 of 5"),
+        ("(", "no regex"),
+    ] {
+        tty.press(&format!("\x15{typed}"));
+        tty.until(&[left]);
+    }
+    tty.press("\x15maint\r");
+    tty.until(&["Instances 1", "▸ ○ maint."]);
+    tty.press(ESC);
+    tty.until(&["Instances 5"]);
+
+    tty.press("\t");
+    tty.until(&["w wrap"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["3 up", "▸ ● up", "lacks square"]);
+    tty.press("D");
+    tty.until(&["traffic off"]);
+    let selected = |tty: &Tty| {
+        let screen = tty.screen();
+        let line = screen.lines().find(|line| line.contains("▸ ● up")).unwrap().to_owned();
+        line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
+    };
+    let address = selected(&tty);
+    tty.press("L");
+    tty.until(&["[4 Logs]", &format!("· {address} ·"), "listening"]);
+    tty.press("-");
+    tty.until(&["[1 Instances]"]);
+    tty.press("b");
+    tty.until(&["[5 Load]", "rpc.health", &format!("to       {address}")]);
+    tty.press(ESC);
+    tty.until(&["⏎ start", ": commands"]);
+    tty.press("-");
+    tty.until(&["[1 Instances]", "─ Events ─"]);
+
+    tty.press("f");
+    tty.until_not("─ Events ─");
+    tty.press("f");
+    tty.until(&["─ Events ─"]);
+    tty.press(" ");
+    tty.until(&["PAUSED +"]);
+    tty.press(" ");
+    tty.until_not("PAUSED +");
+
+    // A click on a row, on a heading; the wheel; and the mouse given back to the terminal.
+    tty.press("\x1b[<0;20;7M\x1b[<0;20;7m");
+    tty.until_so("the third row is selected", |tty| {
+        tty.screen().lines().nth(6).is_some_and(|line| line.contains('▸'))
+    });
+    tty.press("\x1b[<64;20;7M");
+    tty.until_so("the first row is selected", |tty| {
+        tty.screen().lines().nth(4).is_some_and(|line| line.contains('▸'))
+    });
+    tty.press("\x1b[<0;7;4M\x1b[<0;7;4m");
+    tty.until(&["sort STATE ▲"]);
+    tty.press("M");
+    tty.until(&["mouse off"]);
+    tty.press("M");
+
+    let address = selected(&tty);
+    tty.press("y");
+    tty.until(&[&format!("copied the address: {address}")]);
+    assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
+    tty.press("x");
+    tty.until(&["Actions: Instances", "have the registry forget this instance"]);
+    tty.press("jjjjjjjjj\r");
+    tty.until(&[&format!("Have the registry forget {address}?")]);
+    tty.press("\r");
+    tty.until(&["cancelled: nothing was unregistered"]);
+    tty.press("xjjjjjjjjj\r");
+    tty.until(&["Have the registry forget"]);
+    tty.press(&format!("{address}\r"));
+    tty.until(&[&format!("{address}        unregistered")]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
