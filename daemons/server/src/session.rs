@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
-use rpc_wire::call::Message;
+use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
@@ -148,18 +148,8 @@ impl Session {
     /// Hands every whole message to the dispatcher.
     fn take_frames(&mut self) {
         self.dispatcher.start_clock(Instant::now());
-        while !self.closing && self.dispatcher.accepts() && self.unwritten_is_low() {
-            match Message::next(&mut self.framer, &self.input) {
-                Ok(Some((message, frame))) => {
-                    self.heard_something = true;
-                    let fatal = self.dispatcher.handle(&self.core, message, frame);
-                    if let Err(fault) = fatal {
-                        self.close_with(fault);
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => self.close_with(frame_fault(error)),
-            }
+        if let Err(fault) = self.handle_messages() {
+            self.close_with(fault);
         }
         let done = self.framer.unfinished_from();
         self.input.advance(done);
@@ -169,6 +159,22 @@ impl Session {
             let text = "request is not JSON: the connection ended inside it";
             self.close_with(Fault::new(Code::NotJson, text));
         }
+    }
+
+    /// # Errors
+    /// Nothing after the last message can be trusted.
+    fn handle_messages(&mut self) -> Result<(), Fault> {
+        if self.closing {
+            return Ok(());
+        }
+        let mut messages = Messages::new(&mut self.framer, &self.input);
+        let most = self.core.limits.unwritten_bytes + self.written;
+        while self.dispatcher.accepts() && self.dispatcher.output().len() < most {
+            let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
+            self.heard_something = true;
+            self.dispatcher.handle(&self.core, message, frame)?;
+        }
+        Ok(())
     }
 
     fn settle_ready(&mut self) {

@@ -1,6 +1,6 @@
 //! A frame becomes a message, a call becomes bytes, and the replies likewise.
 //!
-//! [`Message::parse`] is the server's side of a request, [`Reply::parse`] the client's side of an
+//! [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of an
 //! answer; both borrow from the frame. [`request`] and [`reply`] append to a buffer.
 
 mod args;
@@ -10,5 +10,5 @@ pub mod reply;
 pub mod request;
 
 pub use args::{Args, ArgsError, IntoArgs};
-pub use message::{Call, Message, Meta, Rejected};
+pub use message::{Call, Message, Messages, Meta, Received, Rejected};
 pub use reply::{Reply, ReplyError};

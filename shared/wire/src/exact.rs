@@ -32,11 +32,13 @@ pub fn value<'a>(json: impl Into<Json<'a>>) -> Result<Value, Inexact> {
 ///
 /// # Errors
 /// Names the first that is not.
+#[inline]
 pub fn check<'a>(json: impl Into<Json<'a>>) -> Result<(), Inexact> {
     let text = json.into().text();
-    if text.len() <= ALWAYS_EXACT {
-        return Ok(());
-    }
+    if text.len() <= ALWAYS_EXACT { Ok(()) } else { check_numbers(text) }
+}
+
+fn check_numbers(text: &str) -> Result<(), Inexact> {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {

@@ -95,6 +95,16 @@ impl Framer {
                 at = self.skip_string(buffer, at);
                 continue;
             }
+            // Mostly numbers and commas; brackets and strings are few.
+            if self.depth > 0 {
+                let rest = buffer.get(at..).unwrap_or_default();
+                let is_filler = |byte: &u8| FILLER[usize::from(*byte)];
+                let fillers = rest.iter().position(|byte| !is_filler(byte)).unwrap_or(rest.len());
+                if fillers > 0 {
+                    at += fillers;
+                    continue;
+                }
+            }
             *position = at;
             let closed = match byte {
                 b'"' if self.depth > 0 => {
@@ -105,11 +115,7 @@ impl Framer {
                 b'[' => self.open(1, at)?,
                 b'}' => self.close(0)?,
                 b']' => self.close(1)?,
-                _ if MAY_STAND_OUTSIDE_STRINGS[usize::from(byte)]
-                    && (self.depth > 0 || byte.is_ascii_whitespace()) =>
-                {
-                    false
-                }
+                _ if is_space(byte) => false,
                 _ => return Err(FrameError::NotJson),
             };
             at += 1;
@@ -127,7 +133,7 @@ impl Framer {
         if self.is_inside() {
             return None;
         }
-        while buffer.get(self.position).is_some_and(u8::is_ascii_whitespace) {
+        while buffer.get(self.position).is_some_and(|byte| is_space(*byte)) {
             self.position += 1;
         }
         (self.position < buffer.len()).then_some(self.position)
@@ -211,9 +217,14 @@ impl Framer {
     }
 }
 
+/// The white space of JSON.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
 /// White space, punctuation, numbers, `true`, `false`, `null`, and the `NaN` and `Infinity` that
 /// older Python servers answer (which the parser then refuses, with a clear error).
-const MAY_STAND_OUTSIDE_STRINGS: [bool; 256] = {
+const FILLER: [bool; 256] = {
     let allowed = b" \t\r\n,:0123456789-+.EtruefalsnNaInfinity";
     let mut table = [false; 256];
     let mut index = 0;

@@ -104,6 +104,7 @@ pub struct Elements<'a>(Parts<'a>);
 impl<'a> Iterator for Elements<'a> {
     type Item = Json<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Json<'a>> {
         self.0.next()
     }
@@ -129,6 +130,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline]
     fn next(&mut self) -> Option<Json<'a>> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(|byte| BETWEEN[usize::from(*byte)]) {
@@ -141,6 +143,7 @@ impl<'a> Parts<'a> {
 }
 
 /// The position after the value that begins at `start`; `start` itself at a closing bracket.
+#[inline]
 fn end_of_value(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'"') => end_of_string(bytes, start),

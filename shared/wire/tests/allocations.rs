@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use allocation_counter::measure;
-use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::json::Json;
 
@@ -30,8 +30,8 @@ fn reading_a_call_allocates_nothing_however_it_is_written_or_split() {
         for cut in 0..bytes.len() {
             let count = allocations(|| {
                 let mut framer = Framer::new(LIMITS);
-                assert!(matches!(Message::next(&mut framer, &bytes[..cut]), Ok(None)));
-                let read = Message::next(&mut framer, bytes);
+                assert!(matches!(Messages::new(&mut framer, &bytes[..cut]).next(), Ok(None)));
+                let read = Messages::new(&mut framer, bytes).next();
                 assert!(matches!(read, Ok(Some((Ok(Message::Call(_)), _)))));
             });
             assert_eq!(count, 0, "{} cut at {cut}", String::from_utf8_lossy(bytes));

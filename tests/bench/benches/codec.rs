@@ -11,7 +11,7 @@ use rpc_bench::exchange::Exchange;
 use rpc_bench::place;
 use rpc_bench::table::{thousands, unoptimised};
 use rpc_server::{Server, builtin};
-use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameLimits, Framer};
 use serde::Serialize;
@@ -200,7 +200,7 @@ fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), A
 /// Whether one message is read, in the way a session reads it.
 fn read(bytes: &[u8]) -> bool {
     let mut framer = Framer::new(LIMITS);
-    matches!(Message::next(&mut framer, bytes), Ok(Some((Ok(_), _))))
+    matches!(Messages::new(&mut framer, bytes).next(), Ok(Some((Ok(_), _))))
 }
 
 /// How many messages there are in `bytes` when they come in pieces of `piece`.

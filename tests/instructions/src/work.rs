@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use futures_util::FutureExt;
 use rpc_server::{Server, builtin};
 use rpc_wire::call::request::RequestMeta;
-use rpc_wire::call::{IntoArgs, Message, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use serde_json::value::RawValue;
 
@@ -56,7 +56,7 @@ fn read(times: usize, bytes: &[u8]) -> anyhow::Result<()> {
     let bytes = &*Paged::new(bytes);
     for _ in 0..times {
         let mut framer = Framer::new(LIMITS);
-        let read = Message::next(&mut framer, black_box(bytes));
+        let read = Messages::new(&mut framer, black_box(bytes)).next();
         ensure!(matches!(read, Ok(Some((Ok(Message::Call(_)), _)))), "a call is not understood");
     }
     Ok(())

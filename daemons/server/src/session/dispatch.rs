@@ -409,7 +409,7 @@ impl Dispatcher {
         })
     }
 
-    fn deadline(&self, meta: &Meta<'_>, received: Instant) -> Instant {
+    fn deadline(&self, meta: &Meta, received: Instant) -> Instant {
         // A century is "never", and still an instant that exists.
         const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         let left = meta

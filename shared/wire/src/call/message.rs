@@ -35,25 +35,38 @@ pub struct Call<'a> {
     /// Whether both argument keys were present: an older server knows no service without them.
     pub has_arguments: bool,
     /// The envelope of an extended call; empty for a classic one.
-    pub meta: Meta<'a>,
+    pub meta: Meta,
 }
 
-/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Meta<'a> {
+/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `traceparent` and
+/// `token` must be strings and are of no use yet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "Envelope")]
+pub struct Meta {
     /// Milliseconds left when the request was sent.
     pub deadline_ms: Option<u64>,
-    /// W3C trace context.
-    #[serde(borrow)]
-    pub traceparent: Option<Cow<'a, str>>,
-    /// Who is calling (checked in a later version).
-    #[serde(borrow)]
-    pub token: Option<Cow<'a, str>>,
     /// A stream is wanted.
     pub stream: bool,
     /// No answer is wanted, not even an error.
     pub oneway: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Envelope {
+    deadline_ms: Option<u64>,
+    stream: bool,
+    oneway: bool,
+    #[serde(rename = "traceparent")]
+    _traceparent: Option<String>,
+    #[serde(rename = "token")]
+    _token: Option<String>,
+}
+
+impl From<Envelope> for Meta {
+    fn from(Envelope { deadline_ms, stream, oneway, .. }: Envelope) -> Self {
+        Self { deadline_ms, stream, oneway }
+    }
 }
 
 /// A frame that is no message we can act on, and what to answer.
@@ -68,28 +81,6 @@ pub struct Rejected<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The next message of a buffer that grows at its end, and its bytes; `None` when more are
-    /// needed. `framer` keeps the place, see [`Framer`].
-    ///
-    /// # Errors
-    /// The bytes cannot be a message.
-    #[expect(clippy::type_complexity, reason = "a message or why not, and its bytes, if any yet")]
-    pub fn next(
-        framer: &mut Framer,
-        buffer: &'a [u8],
-    ) -> Result<Option<(Result<Self, Rejected<'a>>, &'a [u8])>, FrameError> {
-        if let Some(start) = framer.at_boundary(buffer)
-            && let Some((call, length)) = buffer.get(start..).and_then(canonical::read)
-            && framer.skip(start..start + length)
-        {
-            let frame = buffer.get(start..start + length).unwrap_or_default();
-            return Ok(Some((Ok(Self::Call(call)), frame)));
-        }
-        let Some(range) = framer.next(buffer)? else { return Ok(None) };
-        let frame = buffer.get(range).unwrap_or_default();
-        Ok(Some((Self::parse(frame), frame)))
-    }
-
     /// Reads one frame (as a [`Framer`](crate::framing::Framer) finds them).
     ///
     /// # Errors
@@ -106,6 +97,73 @@ impl<'a> Message<'a> {
             return Err(json_rpc(None));
         }
         serde_json::from_str::<Keys<'a>>(text).map_err(|error| not_json(describe(&error)))?.sort()
+    }
+}
+
+/// The messages of a buffer that grows at its end.
+#[derive(Debug)]
+pub struct Messages<'f, 'a> {
+    framer: &'f mut Framer,
+    buffer: &'a [u8],
+    /// A part of the buffer that is known to be UTF-8, and where it begins: many small calls are
+    /// checked at once.
+    text: &'a str,
+    text_at: usize,
+}
+
+/// A message or why it is none, and its bytes.
+pub type Received<'a> = (Result<Message<'a>, Rejected<'a>>, &'a [u8]);
+
+impl<'f, 'a> Messages<'f, 'a> {
+    /// What is checked at once, and the longest call that is read in one pass. A longer one gains
+    /// nothing from it, and must not be looked at twice.
+    const WINDOW: usize = 4096;
+    /// A shorter rest of a window may be a part of a call.
+    const SHORT: usize = 1024;
+
+    /// The messages in `buffer` that `framer`, which keeps the place, has not found yet.
+    pub fn new(framer: &'f mut Framer, buffer: &'a [u8]) -> Self {
+        Self { framer, buffer, text: "", text_at: 0 }
+    }
+
+    /// The next message; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// The bytes cannot be a message.
+    // No `Iterator`: after an error or a `None` there is nothing to go on with.
+    #[expect(clippy::should_implement_trait, reason = "see above")]
+    pub fn next(&mut self) -> Result<Option<Received<'a>>, FrameError> {
+        if let Some(start) = self.framer.at_boundary(self.buffer)
+            && let Some((call, length)) = canonical::read(self.text_from(start))
+            && self.framer.skip(start..start + length)
+        {
+            let frame = self.buffer.get(start..start + length).unwrap_or_default();
+            return Ok(Some((Ok(Message::Call(call)), frame)));
+        }
+        let Some(range) = self.framer.next(self.buffer)? else { return Ok(None) };
+        let frame = self.buffer.get(range).unwrap_or_default();
+        Ok(Some((Message::parse(frame), frame)))
+    }
+
+    /// Text from `start` on, enough for a small call if the buffer has as much.
+    #[inline]
+    fn text_from(&mut self, start: usize) -> &'a str {
+        let checked = start.checked_sub(self.text_at).and_then(|start| self.text.get(start..));
+        match checked {
+            Some(text) if text.len() >= Self::SHORT.min(self.buffer.len() - start) => text,
+            _ => self.check_from(start),
+        }
+    }
+
+    fn check_from(&mut self, start: usize) -> &'a str {
+        let rest = self.buffer.get(start..).unwrap_or_default();
+        let window = rest.get(..Self::WINDOW).unwrap_or(rest);
+        let valid = match std::str::from_utf8(window) {
+            Ok(text) => Ok(text),
+            Err(error) => std::str::from_utf8(&window[..error.valid_up_to()]),
+        };
+        (self.text, self.text_at) = (valid.unwrap_or_default(), start);
+        self.text
     }
 }
 
@@ -297,8 +355,10 @@ mod tests {
         assert_eq!(rejected(r#"{"id":3}"#), (Some("3"), -32600, false));
         assert_eq!(rejected(r#"{"id":3,"method_name":5}"#), (Some("3"), -32600, false));
         assert_eq!(rejected(r#"{"cancel":[1]}"#), (None, -32600, false));
-        let meta = r#"{"id":3,"method_name":"m","meta":{"deadline_ms":-1}}"#;
-        assert_eq!(rejected(meta), (Some("3"), -32600, false));
+        for wrong in [r#"{"deadline_ms":-1}"#, r#"{"token":1}"#, r#"{"stream":"yes"}"#] {
+            let frame = format!(r#"{{"id":3,"method_name":"m","meta":{wrong}}}"#);
+            assert_eq!(rejected(&frame), (Some("3"), -32600, false));
+        }
         assert_eq!(
             rejected(r#"{"id":3,"method_name":"m","meta":[1]}"#),
             (Some("3"), -32600, false)
@@ -339,7 +399,7 @@ mod tests {
             let mut framer = Framer::new(FrameLimits { max_bytes: 1 << 20, max_depth: 128 });
             for cut in cuts {
                 let buffer = &whole[..cut];
-                while Message::next(&mut framer, buffer).unwrap().is_some() {}
+                while Messages::new(&mut framer, buffer).next().unwrap().is_some() {}
                 prop_assert_eq!(framer.at_boundary(buffer), None);
             }
         }
