@@ -206,4 +206,16 @@ mod tests {
             refused(&with("parameters", parameters), "parameters: ");
         }
     }
+
+    #[test]
+    fn any_bytes_are_an_instance_that_answers_for_itself_or_an_error() {
+        rpc_fuzz::bytes("registration", |body| {
+            let limits = RegistryOptions::default();
+            let Ok(Registration { instance, reply }) = Registration::parse(body, &limits) else {
+                return;
+            };
+            let again = Registration::parse(&reply, &limits).unwrap();
+            assert_eq!((again.instance, again.reply), (instance, reply));
+        });
+    }
 }

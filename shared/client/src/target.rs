@@ -82,4 +82,13 @@ mod tests {
             check(address, None);
         }
     }
+
+    #[test]
+    fn any_text_is_an_address_that_can_be_written_again_or_an_error() {
+        rpc_fuzz::text("address", |text| {
+            if let Ok((host, port)) = parse_address(text) {
+                assert_eq!(parse_address(&host_port(&host, port)).unwrap(), (host, port));
+            }
+        });
+    }
 }

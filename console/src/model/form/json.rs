@@ -27,11 +27,8 @@ impl Form {
         let mut lines = Vec::new();
         for field in &self.fields {
             let value = match field.sent() {
-                Sent::Value(value) => value,
-                Sent::Wrong(_) if !field.input.value().is_empty() => {
-                    Value::from(field.input.value())
-                }
-                Sent::Wrong(_) => Value::Null,
+                Sent::Value(value) => value.to_string(),
+                Sent::Wrong(_) => as_typed(field.input.value()),
                 Sent::Omitted => continue,
             };
             lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
@@ -89,6 +86,15 @@ impl Form {
             }
         }
         Ok(())
+    }
+}
+
+/// What does not fit its field: JSON as it stands, anything else as a text.
+fn as_typed(text: &str) -> String {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) => json.get().to_owned(),
+        Err(_) if text.is_empty() => Value::Null.to_string(),
+        Err(_) => Value::from(text).to_string(),
     }
 }
 

@@ -343,3 +343,13 @@ fn health_needs_an_address_and_no_settings() {
     assert_eq!(plan_with("health 80", &broken).unwrap_err().exit, Exit::Usage);
     assert_eq!(plan_with("call m", &broken).unwrap_err().exit, Exit::Usage);
 }
+
+#[test]
+fn any_text_is_a_registry_whose_address_stays_the_same_or_an_error() {
+    rpc_fuzz::text("address", |text| {
+        if let Ok(url) = target::registry_url(text) {
+            assert_eq!(target::registry_url(&url).unwrap(), url);
+        }
+        let _ = text.parse::<crate::cli::CallTime>();
+    });
+}

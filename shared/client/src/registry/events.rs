@@ -245,6 +245,7 @@ impl std::fmt::Debug for Logs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     fn check(text: &str, expected: Option<usize>) {
         let mut lengths = Lengths::default();
@@ -269,5 +270,29 @@ mod tests {
             check(&format!("12345{end}"), Some(4));
             check(&format!("1234{end}1234{end}123{end}"), Some(10));
         }
+    }
+
+    /// What a stream of `bytes` tells, split after every `piece`.
+    fn events(bytes: &[u8], piece: usize) -> Vec<String> {
+        let chunks: Vec<_> = bytes.chunks(piece).map(Bytes::copy_from_slice).map(Ok).collect();
+        let bounded = Bounded {
+            chunks: futures_util::stream::iter(chunks).boxed(),
+            lengths: Lengths::default(),
+            max_line: 300,
+            max_event: 500,
+        };
+        let told = SseByteStream::new(bounded).map(|event| format!("{event:?}"));
+        told.collect::<Vec<_>>().now_or_never().unwrap()
+    }
+
+    #[test]
+    fn any_bytes_are_the_same_events_however_they_are_split_and_none_is_beyond_its_limit() {
+        rpc_fuzz::bytes("events", |bytes| {
+            let at_once = events(bytes, bytes.len().max(1));
+            assert!(at_once.iter().all(|event| event.len() < 4 * 500 + 200), "{at_once:?}");
+            for piece in [1, 7] {
+                assert_eq!(events(bytes, piece), at_once, "in pieces of {piece}");
+            }
+        });
     }
 }

@@ -217,3 +217,12 @@ proptest! {
         let _ = with_environment(&KEYS[index].variable(), &value);
     }
 }
+
+#[test]
+fn any_text_is_settings_or_an_error_that_says_where() {
+    rpc_fuzz::text("config", |text| {
+        if let Err(error) = parse(text) {
+            assert!(error.to_string().starts_with("config.ini:"), "{error}");
+        }
+    });
+}

@@ -1,0 +1,32 @@
+//! Fuzz target: what a server answers, whatever bytes come.
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
+use futures_util::FutureExt;
+use rpc_server::{Limits, Server, builtin};
+use serde_json::Value;
+
+/// All replies to `bytes` that come in such pieces.
+fn replies(bytes: &[u8], piece: usize) -> String {
+    // All but sleep(), which would have to be waited for.
+    let methods = builtin::methods().into_iter().filter(|m| m.signature().name != "sleep");
+    let limits = Limits { request_bytes: 2048, nesting: 20, ..Limits::default() };
+    let mut server = Server::builder().methods(methods).limits(limits).in_memory().unwrap();
+    let mut replies = Vec::new();
+    for piece in bytes.chunks(piece) {
+        replies.extend_from_slice(server.answer(piece).now_or_never().unwrap());
+    }
+    String::from_utf8(replies).unwrap()
+}
+
+#[test]
+fn any_bytes_are_answered_with_lines_of_json_that_are_the_same_however_they_are_split() {
+    rpc_fuzz::bytes("call", |bytes| {
+        let at_once = replies(bytes, bytes.len().max(1));
+        for line in at_once.lines() {
+            assert!(serde_json::from_str::<Value>(line).unwrap().is_object(), "{line}");
+        }
+        for piece in [1, 7] {
+            assert_eq!(replies(bytes, piece), at_once, "in pieces of {piece}");
+        }
+    });
+}

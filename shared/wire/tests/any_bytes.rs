@@ -1,0 +1,102 @@
+//! Fuzz targets: what holds of calls, replies and lists, whatever bytes come.
+#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+
+use rpc_wire::call::{Args, Message, Messages, Received, Reply};
+use rpc_wire::framing::{FrameError, FrameLimits, Framer};
+use rpc_wire::instance::{InstanceRecord, WatchEvent};
+use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
+use serde_json::Value;
+
+const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 16, max_depth: 64 };
+
+/// All messages of `bytes`, as a person would write them down, when they come in such pieces.
+fn messages(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
+    let (mut framer, mut found) = (Framer::new(LIMITS), Vec::new());
+    for end in (piece..bytes.len()).step_by(piece).chain([bytes.len()]) {
+        let mut messages = Messages::new(&mut framer, &bytes[..end]);
+        loop {
+            match messages.next() {
+                Ok(Some(received)) => found.push(told(&received)),
+                Ok(None) => break,
+                Err(error) => return (found, Some(error)),
+            }
+        }
+    }
+    (found, None)
+}
+
+fn told((message, frame): &Received<'_>) -> String {
+    format!("{message:?} of {:?}", String::from_utf8_lossy(frame))
+}
+
+/// The same by framer and serde_json alone.
+fn messages_the_general_way(bytes: &[u8]) -> (Vec<String>, Option<FrameError>) {
+    let (mut framer, mut found) = (Framer::new(LIMITS), Vec::new());
+    loop {
+        match framer.next(bytes) {
+            Ok(Some(frame)) => {
+                let frame = &bytes[frame];
+                found.push(told(&(Message::parse(frame), frame)));
+            }
+            Ok(None) => return (found, None),
+            Err(error) => return (found, Some(error)),
+        }
+    }
+}
+
+#[test]
+fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
+    rpc_fuzz::bytes("call", |bytes| {
+        let expected = messages_the_general_way(bytes);
+        for piece in [1, 7, bytes.len().max(1)] {
+            assert_eq!(messages(bytes, piece), expected, "in pieces of {piece}");
+        }
+    });
+}
+
+#[test]
+fn any_bytes_are_a_reply_or_an_error() {
+    rpc_fuzz::bytes("reply", |bytes| {
+        if let Ok(Reply::Done { outcome: Ok(value), .. } | Reply::Item { item: value, .. }) =
+            Reply::parse(bytes)
+        {
+            assert!(serde_json::from_str::<serde::de::IgnoredAny>(value.get()).is_ok());
+        }
+    });
+}
+
+#[test]
+fn any_text_of_words_makes_arguments_that_are_json() {
+    rpc_fuzz::text("words", |text| {
+        let Ok(args) = Args::from_words(text.split(' ')) else { return };
+        let json = |text| serde_json::from_str::<&serde_json::value::RawValue>(text).unwrap();
+        assert!(json(args.positional()).get().starts_with('['));
+        assert!(json(args.keyword()).get().starts_with('{'));
+    });
+}
+
+#[test]
+fn any_text_is_a_method_list_or_an_error() {
+    rpc_fuzz::text("method_list", |text| {
+        // What was understood is written so that it is understood again.
+        if let Ok(signatures) = from_classic(text) {
+            assert_eq!(from_classic(&to_classic(&signatures)).unwrap(), signatures);
+        }
+        let _ = from_openrpc(text);
+    });
+}
+
+#[test]
+fn any_text_is_an_event_of_a_registry_or_an_error() {
+    rpc_fuzz::text("instance", |text| {
+        let (name, data) = text.split_once('\n').unwrap_or((text, ""));
+        if let Ok(Some(event)) = WatchEvent::parse(name, data) {
+            let written = event.data().unwrap();
+            assert_eq!(WatchEvent::parse(event.name(), &written).unwrap().unwrap(), event);
+        }
+        if let Ok(record) = serde_json::from_str::<InstanceRecord>(data) {
+            let written: Value = serde_json::to_value(&record).unwrap();
+            assert_eq!(serde_json::from_value::<InstanceRecord>(written).unwrap(), record);
+        }
+    });
+}

@@ -1,0 +1,104 @@
+//! Inputs that parsers must survive: a committed corpus, and any number of others near it.
+//!
+//! A fuzz target is a test beside its parser, named `any_bytes_…` or `any_text_…`, that says what
+//! must hold of every input. `cargo test` replays the corpus and tries a few hundred inputs more;
+//!
+//! ```sh
+//! PROPTEST_CASES=1000000 cargo test --workspace any_
+//! ```
+//!
+//! tries as many as you like. An input that breaks a parser is shrunk, and told as a line for the
+//! corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a fixture that cannot do its work is a failed test"
+)]
+
+mod near;
+mod written;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestError, TestRunner};
+
+/// Has `check` look at every input of `corpus/NAME.txt`, and at many near them or of no kind at
+/// all. It panics where something does not hold.
+///
+/// # Panics
+/// `check` did; the message ends with the input as a line of the corpus.
+pub fn bytes(name: &str, check: impl Fn(&[u8])) {
+    let corpus = corpus(name);
+    for input in &corpus {
+        let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
+        assert!(outcome.is_ok(), "{name}: {}", written::write(input));
+    }
+    // A failure is kept in the corpus, by whoever mends it.
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let inputs = near::inputs(corpus).prop_map(Input);
+    let outcome = TestRunner::new(config).run(&inputs, |input| {
+        check(&input.0);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(why, input)) => {
+            panic!("{why}; a line for corpus/{name}.txt:\n{input:?}")
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// [`bytes`] for a parser of text: what is no UTF-8 is made so.
+///
+/// # Panics
+/// As [`bytes`].
+pub fn text(name: &str, check: impl Fn(&str)) {
+    bytes(name, |input| check(&String::from_utf8_lossy(input)));
+}
+
+/// An input, shown as a line of the corpus.
+struct Input(Vec<u8>);
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&written::write(&self.0))
+    }
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
+    let inputs: Vec<_> = text.lines().map(written::read).collect();
+    assert!(!inputs.is_empty(), "{} is empty", path.display());
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn the_corpus_and_many_more_are_looked_at() {
+        let looked_at = Cell::new(0);
+        bytes("call", |_| looked_at.set(looked_at.get() + 1));
+        let cases = Config::default().cases;
+        assert!(looked_at.get() >= cases as usize + corpus("call").len());
+    }
+
+    #[test]
+    fn an_input_that_breaks_a_parser_is_told_as_a_line_of_the_corpus() {
+        let broken = catch_unwind(|| bytes("call", |input| assert!(!input.contains(&0xff))));
+        let said = broken.unwrap_err().downcast::<String>().unwrap();
+        let (_, line) = said.split_once("corpus/call.txt:\n").unwrap();
+        assert!(written::read(line).contains(&0xff), "{said}");
+        // Shrunk to what matters.
+        assert!(line.len() < 20, "{said}");
+    }
+}
