@@ -26,10 +26,10 @@ impl Latencies {
         Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    pub(crate) fn record(&self, latency: Duration) {
+    pub(crate) fn record(&self, latency: Duration, times: u64) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
-            bucket.fetch_add(1, Relaxed);
+            bucket.fetch_add(times, Relaxed);
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn quantiles_are_right_within_a_step() {
         let parts = [Latencies::new(), Latencies::new()];
         for micros in 1..=1000 {
-            parts[micros % 2].record(Duration::from_micros(micros as u64));
+            parts[micros % 2].record(Duration::from_micros(micros as u64), 1);
         }
         let snapshot: LatencySnapshot = parts.iter().map(Latencies::snapshot).sum();
         assert_eq!(snapshot.count(), 1000);

@@ -165,8 +165,14 @@ impl Methods {
         Ok(Self { methods, by_name })
     }
 
-    /// The method of that name, and its position.
-    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Method)> {
+    /// The method of that name, and its position. `likely` is looked at first: who calls a method
+    /// often calls it again.
+    pub(crate) fn find(&self, name: &str, likely: usize) -> Option<(usize, &Method)> {
+        if let Some(method) = self.methods.get(likely)
+            && method.signature.name == name
+        {
+            return Some((likely, method));
+        }
         let found = self
             .by_name
             .binary_search_by(|at| self.name(*at).map(rank).cmp(&Some(rank(name))))

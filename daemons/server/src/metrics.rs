@@ -27,7 +27,7 @@ pub(crate) struct Metrics {
 /// What is counted of one method.
 pub(crate) struct MethodMetrics {
     name: String,
-    errors: Counter,
+    pub(crate) errors: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) unreadable_for_old_clients: Counter,
     /// Of every call that is done, in as many parts as there are processors: connections that are
@@ -95,13 +95,10 @@ impl Metrics {
 }
 
 impl MethodMetrics {
-    /// A call is done.
-    pub(crate) fn done(&self, Shard(shard): Shard, latency: Duration, failed: bool) {
-        if failed {
-            self.errors.increment();
-        }
+    /// So many calls are done, and each took so long.
+    pub(crate) fn done(&self, Shard(shard): Shard, latency: Duration, calls: u64) {
         if let Some(latencies) = self.latencies.get(shard) {
-            latencies.record(latency);
+            latencies.record(latency, calls);
         }
     }
 

@@ -147,7 +147,7 @@ impl Session {
 
     /// Hands every whole message to the dispatcher.
     fn take_frames(&mut self) {
-        self.dispatcher.start_clock(Instant::now());
+        self.dispatcher.begin_turn(Instant::now());
         if let Err(fault) = self.handle_messages() {
             self.close_with(fault);
         }
@@ -312,6 +312,7 @@ impl Session {
     }
 
     fn write_some(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
+        self.dispatcher.end_turn();
         while self.unwritten() > 0 {
             match writer.try_write(&self.dispatcher.output()[self.written..]) {
                 Ok(count) => {

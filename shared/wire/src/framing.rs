@@ -95,16 +95,6 @@ impl Framer {
                 at = self.skip_string(buffer, at);
                 continue;
             }
-            // Mostly numbers and commas; brackets and strings are few.
-            if self.depth > 0 {
-                let rest = buffer.get(at..).unwrap_or_default();
-                let is_filler = |byte: &u8| FILLER[usize::from(*byte)];
-                let fillers = rest.iter().position(|byte| !is_filler(byte)).unwrap_or(rest.len());
-                if fillers > 0 {
-                    at += fillers;
-                    continue;
-                }
-            }
             *position = at;
             let closed = match byte {
                 b'"' if self.depth > 0 => {
@@ -115,6 +105,13 @@ impl Framer {
                 b'[' => self.open(1, at)?,
                 b'}' => self.close(0)?,
                 b']' => self.close(1)?,
+                // Mostly numbers and commas, which come in a row.
+                _ if self.depth > 0 && FILLER[usize::from(byte)] => {
+                    let rest = buffer.get(at..).unwrap_or_default();
+                    let is_filler = |byte: &u8| FILLER[usize::from(*byte)];
+                    at += rest.iter().position(|byte| !is_filler(byte)).unwrap_or(rest.len());
+                    continue;
+                }
                 _ if is_space(byte) => false,
                 _ => return Err(FrameError::NotJson),
             };

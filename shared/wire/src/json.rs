@@ -133,26 +133,23 @@ impl<'a> Parts<'a> {
     #[inline]
     fn next(&mut self) -> Option<Json<'a>> {
         let bytes = self.text.as_bytes();
-        while bytes.get(self.at).is_some_and(|byte| BETWEEN[usize::from(*byte)]) {
-            self.at += 1;
+        let mut start = self.at;
+        while BETWEEN[usize::from(*bytes.get(start)?)] {
+            start += 1;
         }
-        let start = self.at;
-        self.at = end_of_value(bytes, start);
-        self.text.get(start..self.at).filter(|value| !value.is_empty()).map(Json)
-    }
-}
-
-/// The position after the value that begins at `start`; `start` itself at a closing bracket.
-#[inline]
-fn end_of_value(bytes: &[u8], start: usize) -> usize {
-    match bytes.get(start) {
-        Some(b'"') => end_of_string(bytes, start),
-        Some(b'[' | b'{') => end_of_container(bytes, start),
-        _ => {
-            let rest = bytes.get(start..).unwrap_or_default();
-            let is_end = |byte: &u8| BETWEEN[usize::from(*byte)] || matches!(byte, b']' | b'}');
-            start + rest.iter().position(is_end).unwrap_or(rest.len())
+        let mut end = start;
+        match bytes.get(start)? {
+            b'"' => end = end_of_string(bytes, start),
+            b'[' | b'{' => end = end_of_container(bytes, start),
+            b']' | b'}' => return None,
+            _ => {
+                while bytes.get(end).is_some_and(|byte| !AFTER_SCALAR[usize::from(*byte)]) {
+                    end += 1;
+                }
+            }
         }
+        self.at = end;
+        self.text.get(start..end).map(Json)
     }
 }
 
@@ -174,16 +171,19 @@ fn end_of_container(bytes: &[u8], start: usize) -> usize {
 }
 
 /// What stands between values: commas, colons and white space.
-const BETWEEN: [bool; 256] = {
+const BETWEEN: [bool; 256] = table(b",: \t\r\n");
+/// What a number or a word ends at.
+const AFTER_SCALAR: [bool; 256] = table(b",: \t\r\n]}");
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
-    let between = b",: \t\r\n";
     let mut index = 0;
-    while index < between.len() {
-        table[between[index] as usize] = true;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
         index += 1;
     }
     table
-};
+}
 
 /// The position after the string whose opening quote is at `start`.
 pub(crate) fn end_of_string(bytes: &[u8], start: usize) -> usize {

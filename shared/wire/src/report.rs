@@ -49,7 +49,8 @@ pub struct ServerStats {
     pub methods: Vec<MethodStats>,
 }
 
-/// One method's share of [`ServerStats`]. Latencies are those of finished calls, in microseconds.
+/// One method's share of [`ServerStats`]. Latencies are those of finished calls, in microseconds, from
+/// the read that brought a call to its reply; replies that leave in one write count alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MethodStats {
     /// Its name.

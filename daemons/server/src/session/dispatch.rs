@@ -38,9 +38,13 @@ pub(crate) struct Dispatcher {
     draining: bool,
     /// Answered when everything before it is.
     last_word: Option<Fault>,
-    /// When the messages at hand were read, or the last synchronous call among them was done: the
-    /// clock is read once per call.
-    clock: Instant,
+    /// When the messages at hand were read.
+    read_at: Instant,
+    /// Calls of synchronous methods whose replies have not been written yet: the method's position,
+    /// and how many. They leave together, so one look at the clock tells how long they took.
+    answered: Vec<(usize, u64)>,
+    /// The position of the method called last.
+    last_method: usize,
 }
 
 /// A classic message in its turn.
@@ -62,13 +66,28 @@ impl Dispatcher {
             is_extended: false,
             draining: false,
             last_word: None,
-            clock: Instant::now(),
+            read_at: Instant::now(),
+            answered: Vec::new(),
+            last_method: 0,
         }
     }
 
     /// Says what time it is, before messages are handled.
-    pub(crate) fn start_clock(&mut self, now: Instant) {
-        self.clock = now;
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.read_at = now;
+    }
+
+    /// Counts what was answered, before the output is written.
+    pub(crate) fn end_turn(&mut self) {
+        if self.answered.is_empty() {
+            return;
+        }
+        let elapsed = self.read_at.elapsed();
+        for (method, calls) in self.answered.drain(..) {
+            if let Some(metrics) = self.core.metrics.method(method) {
+                metrics.done(self.shard, elapsed, calls);
+            }
+        }
     }
 
     /// Takes one message and the frame it came in, as it was received. `core` is the one it was
@@ -82,7 +101,7 @@ impl Dispatcher {
         message: Result<Message<'_>, Rejected<'_>>,
         frame: &[u8],
     ) -> Result<(), Fault> {
-        let received = self.clock;
+        let received = self.read_at;
         match message {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
@@ -223,17 +242,27 @@ impl Dispatcher {
         if call.id.is_none() && !call.has_arguments {
             return Err(no_such_method(&call.method));
         }
-        let (position, method) =
-            core.methods.find(&call.method).ok_or_else(|| no_such_method(&call.method))?;
+        let (position, method) = core
+            .methods
+            .find(&call.method, self.last_method)
+            .ok_or_else(|| no_such_method(&call.method))?;
+        self.last_method = position;
         if let Body::Sync(body) = method.body() {
-            self.answer_now(call, position, body, (method.parameters(), given));
+            self.answer_now(call, position, body, (method.parameters(), given), received);
             return Ok(());
         }
         self.start(call, position, method, given, received)
     }
 
     /// Runs a synchronous method here and now.
-    fn answer_now(&mut self, call: &Call<'_>, position: usize, body: &RunNow, fit: Fit<'_>) {
+    fn answer_now(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        body: &RunNow,
+        fit: Fit<'_>,
+        received: Instant,
+    ) {
         let start = self.output.len();
         let as_stream = call.meta.stream && call.id.is_some();
         if !as_stream {
@@ -257,9 +286,19 @@ impl Dispatcher {
         if call.meta.oneway {
             self.output.truncate(start);
         }
-        let size = self.output.len() - start;
-        let began = std::mem::replace(&mut self.clock, Instant::now());
-        self.note(position, self.clock - began, failed, (call.id.is_none()).then_some(size));
+        if call.id.is_none() {
+            self.note_size(position, self.output.len() - start);
+        }
+        if received != self.read_at || tracing::enabled!(tracing::Level::DEBUG) {
+            return self.note(position, received.elapsed(), failed);
+        }
+        if failed {
+            self.note_failure(position);
+        }
+        match self.answered.last_mut() {
+            Some((method, calls)) if *method == position => *calls += 1,
+            _ => self.answered.push((position, 1)),
+        }
     }
 
     /// Starts a method that takes its time.
@@ -313,7 +352,7 @@ impl Dispatcher {
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match begun {
             Ok(()) => self.classic_is_running |= call.id.is_none(),
-            Err(_) => self.note(position, received.elapsed(), true, None),
+            Err(_) => self.note(position, received.elapsed(), true),
         }
         begun
     }
@@ -337,6 +376,8 @@ impl Dispatcher {
             self.calls.start_stream(ticket, items, deadline, permit);
             return Ok(());
         }
+        // What is told of this connection's calls includes those just answered.
+        self.end_turn();
         let result = reserved::answer(&self.core, reserved, received);
         if call.meta.oneway {
         } else if call.meta.stream && call.id.is_some() {
@@ -432,20 +473,26 @@ impl Dispatcher {
     }
 
     fn count(&self, ticket: &Ticket, failed: bool) {
-        self.note(ticket.method, ticket.started.elapsed(), failed, None);
+        self.note(ticket.method, ticket.started.elapsed(), failed);
     }
 
-    fn note(&self, method: usize, elapsed: Duration, failed: bool, classic_size: Option<usize>) {
+    fn note(&self, method: usize, elapsed: Duration, failed: bool) {
         if let Some(metrics) = self.core.metrics.method(method) {
-            metrics.done(self.shard, elapsed, failed);
+            metrics.done(self.shard, elapsed, 1);
         }
-        if let Some(size) = classic_size {
-            self.note_size(method, size);
+        if failed {
+            self.note_failure(method);
         }
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(name) = self.core.methods.name(method)
         {
             tracing::debug!(peer = %self.peer, method = name, ?elapsed, failed, "call");
+        }
+    }
+
+    fn note_failure(&self, method: usize) {
+        if let Some(metrics) = self.core.metrics.method(method) {
+            metrics.errors.increment();
         }
     }
 

@@ -53,6 +53,7 @@ impl InMemory {
         while session.may_settle() && session.dispatcher.settle_next().await {
             session.take_frames();
         }
+        session.dispatcher.end_turn();
         session.dispatcher.output()
     }
 }

@@ -12,8 +12,13 @@ use crate::json::Json;
 /// Appends what comes before a result; the result's JSON and [`end_result`] follow.
 /// Without an id the reply is classic.
 pub fn begin_result(out: &mut Vec<u8>, id: Option<Json<'_>>) {
-    begin(out, id);
-    out.extend_from_slice(b"\"res\":");
+    match id {
+        Some(id) => {
+            begin(out, id);
+            out.extend_from_slice(b",\"res\":");
+        }
+        None => out.extend_from_slice(b"{\"res\":"),
+    }
 }
 
 /// Appends what comes after a result.
@@ -34,8 +39,8 @@ pub fn fault(out: &mut Vec<u8>, id: Option<Json<'_>>, fault: &Fault) {
 
 /// Appends one item of a stream; `dropped` counts the items lost before it.
 pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
-    begin(out, Some(id));
-    out.extend_from_slice(b"\"item\":");
+    begin(out, id);
+    out.extend_from_slice(b",\"item\":");
     out.extend_from_slice(item);
     if dropped > 0 {
         out.extend_from_slice(b",\"dropped\":");
@@ -46,8 +51,8 @@ pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
 
 /// Appends the end of a stream.
 pub fn end_of_stream(out: &mut Vec<u8>, id: Json<'_>) {
-    begin(out, Some(id));
-    out.extend_from_slice(b"\"end\":true}\n");
+    begin(out, id);
+    out.extend_from_slice(b",\"end\":true}\n");
 }
 
 /// Appends the word that the server is ending.
@@ -55,13 +60,9 @@ pub fn draining(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"draining\":true}\n");
 }
 
-fn begin(out: &mut Vec<u8>, id: Option<Json<'_>>) {
-    out.push(b'{');
-    if let Some(id) = id {
-        out.extend_from_slice(b"\"id\":");
-        out.extend_from_slice(id.text().as_bytes());
-        out.push(b',');
-    }
+fn begin(out: &mut Vec<u8>, id: Json<'_>) {
+    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(id.text().as_bytes());
 }
 
 fn json(out: &mut Vec<u8>, value: &impl Serialize) {
