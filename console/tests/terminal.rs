@@ -273,6 +273,12 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
     tty.until(&["Commands, methods, instances"]);
     tty.press("countdown 100\r");
     tty.until(&["items, 0 dropped", "100", "99"]);
+    tty.press("/99");
+    tty.until(&["1 of 1 hits"]);
+    tty.press("\r");
+    tty.until(&["y copy"]);
+    tty.press("y");
+    tty.until(&["copied the item: 99"]);
     tty.press(ESC);
     tty.until(&["cancelled"]);
 }

@@ -2,7 +2,6 @@
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
-use serde_json::{Map, Value};
 use tui_input::Input;
 
 use super::Model;
@@ -21,8 +20,8 @@ pub struct Palette {
 /// Something the palette offers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// Send this call.
-    Call(String, Args),
+    /// Send this call, unless its arguments cannot be understood.
+    Call(String, Result<Args, String>),
     /// Open the form of a method.
     Method(String, String),
     /// Select an instance.
@@ -35,7 +34,8 @@ impl Entry {
     /// What it is called.
     pub fn label(&self) -> String {
         match self {
-            Self::Call(method, args) => {
+            Self::Call(method, Err(why)) => format!("call {method}: {why}"),
+            Self::Call(method, Ok(args)) => {
                 let text = format!("call {method} {}", args.positional());
                 if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
             }
@@ -87,26 +87,12 @@ pub fn entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     ranked.into_iter().map(|(_, (_, entry))| entry).collect()
 }
 
-/// Arguments as on a shell: JSON where it parses as JSON, else text; `key=value` is a keyword.
-pub fn arguments(text: &str) -> Args {
-    let (mut positional, mut keyword) = (Vec::new(), Map::new());
-    for word in words(text) {
-        let value =
-            |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
-        match word.split_once('=').filter(|(key, _)| is_name(key)) {
-            Some((key, text)) => {
-                keyword.insert(key.to_owned(), value(text));
-            }
-            None => positional.push(value(&word)),
-        }
-    }
-    Args::from_values(&positional, &keyword)
-}
-
-fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
+/// Arguments as on a shell.
+///
+/// # Errors
+/// A keyword is given twice.
+pub fn arguments(text: &str) -> Result<Args, String> {
+    Args::from_words(&words(text)).map_err(|error| error.to_string())
 }
 
 /// Splits at blanks, except inside JSON strings and brackets. Double quotes stay, since they are
@@ -152,7 +138,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, positional: &str, keyword: &str) {
-        let args = arguments(text);
+        let args = arguments(text).unwrap();
         assert_eq!((args.positional(), args.keyword()), (positional, keyword), "{text}");
     }
 
@@ -160,11 +146,12 @@ mod tests {
     fn arguments_are_json_where_they_parse_and_text_elsewhere() {
         check("1 2 c=3", "[1,2]", r#"{"c":3}"#);
         check("-1.5 true null hello", r#"[-1.5,true,null,"hello"]"#, "{}");
-        check(r#"[1, 2] {"a": "b c"}"#, r#"[[1,2],{"a":"b c"}]"#, "{}");
+        check(r#"[1, 2] {"a": "b c"}"#, r#"[[1, 2],{"a": "b c"}]"#, "{}");
         check(r#""two words" 'three more words'"#, r#"["two words","three more words"]"#, "{}");
         check("name='a b' 1=2", r#"["1=2"]"#, r#"{"name":"a b"}"#);
         check("  ''  ", r#"[""]"#, "{}");
         check(r#""a\" b" [1"#, r#"["a\" b","[1"]"#, "{}");
         check("", "[]", "{}");
+        assert_eq!(arguments("a=1 a=2").unwrap_err(), "the argument a= is given twice");
     }
 }

@@ -1,11 +1,9 @@
 //! A call written for other programs: to be pasted into a shell, a script, a program.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rpc_wire::call::{Args, request};
 use rpc_wire::instance::InstanceKey;
-use serde_json::value::RawValue;
 
 /// A call to be written down.
 #[derive(Debug, Clone)]
@@ -71,7 +69,7 @@ impl Snippet {
         match format {
             Format::Rpcd => self.rpcd(),
             Format::Wire => Ok(self.wire()),
-            Format::Rust => Ok(self.rust()),
+            Format::Rust => self.rust(),
             Format::Python => plain().and_then(|()| self.python()),
             Format::Netcat => plain().and_then(|()| self.netcat()),
         }
@@ -103,20 +101,8 @@ impl Snippet {
         }
         // Whatever comes is an argument, even if it looks like an option.
         words.extend(["--".to_owned(), self.method.clone()]);
-        let bad = |error: serde_json::Error| error.to_string();
-        let positional: Vec<&RawValue> =
-            serde_json::from_str(self.args.positional()).map_err(bad)?;
-        let keyword: BTreeMap<String, &RawValue> =
-            serde_json::from_str(self.args.keyword()).map_err(bad)?;
-        words.extend(positional.iter().map(|value| value.get().to_owned()));
-        for (name, value) in keyword {
-            if !is_name(&name) {
-                return Err(format!("`{name}` cannot be named on a command line"));
-            }
-            words.push(format!("{name}={}", value.get()));
-        }
-        let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
-        Ok(words.join(" "))
+        words.extend(self.args.to_words().map_err(|error| error.to_string())?);
+        command_line(&words)
     }
 
     fn netcat(&self) -> Result<String, String> {
@@ -125,24 +111,43 @@ impl Snippet {
         Ok(format!("printf %s {wire} | nc -N {host} {}", peer.port))
     }
 
-    fn rust(&self) -> String {
+    /// A whole program: `examples/copied_call.rs` is one, so that it is known to compile.
+    fn rust(&self) -> Result<String, String> {
+        let (method, timeout) = (&self.method, self.timeout.as_secs());
         let open = match &self.on {
-            Some(key) => format!("direct({:?}, ", key.to_string()),
-            None => format!("through_registry({:?}, ", self.registry),
+            Some(key) => format!("direct({:?}, options)?", key.to_string()),
+            None => format!("through_registry({:?}, options)?", self.registry),
         };
-        let (positional, keyword) = (raw(self.args.positional()), raw(self.args.keyword()));
-        let (kind, timeout) = (if self.stream { "stream" } else { "call" }, self.timeout.as_secs());
-        format!(
-            "use rpc_client::{{Args, ClientOptions, blocking::Client}};\n\
+        let words = self.args.to_words().map_err(|error| error.to_string())?;
+        let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
+        let args = match &words[..] {
+            [] => "let args = Args::none();".to_owned(),
+            words => format!("let args = Args::from_words([{}])?;", words.join(", ")),
+        };
+        let send = if self.stream {
+            format!(
+                "for item in client.stream({method:?}, args)? {{\n        \
+                     println!(\"{{}}\", item?.value);\n    \
+                 }}"
+            )
+        } else {
+            format!("println!(\"{{}}\", client.call({method:?}, args)?);")
+        };
+        Ok(format!(
+            "use std::time::Duration;\n\
              \n\
-             let timeout = std::time::Duration::from_secs({timeout});\n\
-             let client = Client::{open}ClientOptions {{ timeout, ..Default::default() }})?;\n\
-             let positional: Vec<serde_json::Value> = serde_json::from_str({positional})?;\n\
-             let keyword: serde_json::Map<_, _> = serde_json::from_str({keyword})?;\n\
-             let args = Args::from_values(&positional, &keyword);\n\
-             let result = client.{kind}({:?}, args)?;\n",
-            self.method
-        )
+             use rpc_client::blocking::Client;\n\
+             use rpc_client::{{Args, ClientOptions}};\n\
+             \n\
+             fn main() -> Result<(), Box<dyn std::error::Error>> {{\n    \
+                 let timeout = Duration::from_secs({timeout});\n    \
+                 let options = ClientOptions {{ timeout, ..ClientOptions::default() }};\n    \
+                 let client = Client::{open};\n    \
+                 {args}\n    \
+                 {send}\n    \
+                 Ok(())\n\
+             }}\n"
+        ))
     }
 
     fn python(&self) -> Result<String, String> {
@@ -163,23 +168,32 @@ impl Snippet {
     }
 }
 
-fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
+/// The words as a line for a POSIX shell.
+///
+/// # Errors
+/// A control character could end the line, or steer the terminal it is pasted into.
+pub fn command_line(words: &[String]) -> Result<String, String> {
+    if words.iter().any(|word| word.chars().any(char::is_control)) {
+        return Err("a control character cannot be part of a command".to_owned());
+    }
+    Ok(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
 }
 
 /// The word as a POSIX shell takes it for itself.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
+    // Some shells take a word that begins with = for the path of a command.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The text as a raw string of Rust.
-fn raw(text: &str) -> String {
+/// The text as a literal of Rust, raw where that is easier to read.
+fn literal(text: &str) -> String {
+    if !text.contains(['"', '\\']) || text.contains(char::is_control) {
+        return format!("{text:?}");
+    }
     let mut hashes = "#".to_owned();
     while text.contains(&format!("\"{hashes}")) {
         hashes.push('#');
@@ -212,7 +226,20 @@ mod tests {
 
     #[test]
     fn a_shell_hands_over_exactly_what_was_quoted() {
-        for word in ["", "a b", "it's", "$HOME `id` \\ \"", "new\nline", "*", "plain-1.5", "-n"] {
+        for word in [
+            "",
+            "a b",
+            "it's",
+            "$HOME `id` \\ \"",
+            "new\nline",
+            "*",
+            "plain-1.5",
+            "-n",
+            "=ls",
+            "a=b",
+            "$(reboot)",
+            "ü*?~#;&|<>",
+        ] {
             assert_eq!(shell(&format!("printf '%s.' {}", quote(word))), format!("{word}."));
         }
     }
@@ -240,11 +267,29 @@ mod tests {
         assert_eq!(nc, "nc -N 127.0.0.1 8089");
     }
 
+    /// What is below the head of a file of `examples`, which is compiled with all others.
+    fn example(name: &str) -> String {
+        let path = format!("{}/../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split_once("\n\nuse ").map(|(_, rest)| format!("use {rest}")).unwrap()
+    }
+
+    #[test]
+    fn the_rust_of_a_call_and_of_a_stream_are_the_examples_that_are_compiled() {
+        let mut snippet = snippet();
+        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
+        (snippet.stream, snippet.args) = (true, Args::none());
+        snippet.on.clone_from(&snippet.peer);
+        "countdown".clone_into(&mut snippet.method);
+        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
+    }
+
     #[test]
     fn rust_and_python_carry_quotes_and_hashes() {
         let mut snippet = snippet();
         snippet.args = Args::from_values(&[json!("a\"# b")], &serde_json::Map::new());
-        assert!(snippet.write(Format::Rust).unwrap().contains(r####"r##"["a\"# b"]"##"####));
+        let rust = snippet.write(Format::Rust).unwrap();
+        assert!(rust.contains(r####"[r##""a\"# b""##]"####), "{rust}");
         let python = snippet.write(Format::Python).unwrap();
         assert!(python.contains(r#"("127.0.0.1", 8089)"#), "{python}");
         snippet.stream = true;

@@ -42,7 +42,9 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         }
         Action::Find if model.focus() == Pane::Logs => None,
         Action::Find => match model.calls.shown_call() {
-            Some(call) if call.request.stream => Some("items of a stream are saved, then searched"),
+            Some(call) if call.request.stream => {
+                call.items.is_empty().then_some("no item came yet")
+            }
             Some(call) if call.document().is_some() => None,
             _ => Some("there is no result"),
         },
@@ -302,6 +304,9 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
     let Some(call) = model.calls.shown_call_mut() else { return };
+    if call.request.stream && call.tab == Tab::Body {
+        return call.items.step(step);
+    }
     if let (Tab::Diff, Some(Diff::Changes(changes))) = (call.tab, &call.diff) {
         let rows = changes.len().saturating_sub(height) + 1;
         call.diff_top = step.from(call.diff_top, rows);
@@ -539,7 +544,8 @@ fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     let entry = entries(model, &palette).into_iter().nth(palette.selected);
     match entry {
         None => model.complain("nothing is called that", now),
-        Some(Entry::Call(method, args)) => {
+        Some(Entry::Call(_, Err(why))) => model.complain(format!("not sent: {why}"), now),
+        Some(Entry::Call(method, Ok(args))) => {
             show(model, View::Methods);
             model.set_focus(Pane::Response);
             model.methods.selected = Some(method.clone());

@@ -24,6 +24,10 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Response => {
             let call = model.calls.shown_call();
+            if let Some(call) = call.filter(|call| call.request.stream) {
+                let item = call.items.current().cloned();
+                return put_any("item", item, model, now, effects);
+            }
             let result = call.and_then(|call| call.outcome.as_ref()).map(|o| &o.result);
             if let Some(Ok(document)) = result
                 && document.text().len() > MAX_COPIED_BYTES
@@ -47,8 +51,12 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         },
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
-    match copied {
-        Some(copied) => put(model, what, copied, now, effects),
+    put_any(what, copied, model, now, effects);
+}
+
+fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
+    match text {
+        Some(text) => put(model, what, text, now, effects),
         None => model.complain("there is nothing to copy", now),
     }
 }

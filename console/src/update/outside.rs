@@ -21,9 +21,8 @@ pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
             let call = model.calls.shown_call()?;
             let method = file_name(&call.request.method);
             if call.request.stream {
-                let items: Vec<&str> = call.items.iter().map(String::as_str).collect();
-                let text = items.iter().map(|item| format!("{item}\n")).collect::<String>();
-                return (!items.is_empty())
+                let text = call.items.iter().map(|item| format!("{item}\n")).collect::<String>();
+                return (!call.items.is_empty())
                     .then(|| (Content::Text(text.into()), format!("{method}-{time}.jsonl")));
             }
             let document = Arc::clone(call.document()?);

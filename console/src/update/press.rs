@@ -8,6 +8,7 @@ use crate::key::{Code, Key};
 use crate::message::{Hit, Now};
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
+use crate::text::Needle;
 
 /// How much text a field holds; more is not taken.
 const MAX_TYPED: usize = 64 * 1024;
@@ -152,6 +153,13 @@ pub(super) fn filtered(model: &mut Model) {
         Pane::Logs => {
             model.logs.refilter();
             model.logs.bottom = None;
+        }
+        Pane::Response if !model.calls.search.value().is_empty() => {
+            let needle = Needle::new(model.calls.search.value());
+            let shown = model.calls.shown_call_mut();
+            if let Some(call) = shown.filter(|call| call.request.stream) {
+                call.items.find(&needle);
+            }
         }
         _ => {}
     }

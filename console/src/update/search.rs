@@ -7,6 +7,7 @@ use crate::model::json::Hits;
 use crate::model::logs::NextHit;
 use crate::model::scroll::keep_visible;
 use crate::model::{Model, Pane};
+use crate::text::Needle;
 
 /// Results larger than this are searched in the background, once the text is typed.
 const LARGE: usize = 256 * 1024;
@@ -21,7 +22,7 @@ pub(super) fn keep(model: &mut Model, effects: &mut Effects) {
         calls.found = None;
         return;
     }
-    let shown = calls.shown_call();
+    let shown = calls.shown_call().filter(|call| !call.request.stream);
     let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.document()?)))
     else {
         return;
@@ -73,6 +74,14 @@ pub(super) fn step(model: &mut Model, by: isize, now: Now) {
             NextHit::NotYet => model.say("still searching", now),
             NextHit::None => model.complain("no line contains that", now),
         };
+    }
+    let needle = Needle::new(model.calls.search.value());
+    let shown = model.calls.shown_call_mut();
+    if let Some(call) = shown.filter(|call| call.request.stream) {
+        if !call.items.find_next(&needle, by) {
+            model.complain("no item contains that", now);
+        }
+        return;
     }
     let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
     let Some(hits) = model.calls.hits() else {

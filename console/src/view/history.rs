@@ -31,7 +31,11 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         (true, false) => 10,
         (false, _) => 6,
     };
-    let via_width = if wide { 22 } else { 0 };
+    let via_width = match inner.width {
+        100.. => 22,
+        70.. => 16,
+        _ => 0,
+    };
     let rest = usize::from(inner.width).saturating_sub(3 + at_width + 14 + 10 + via_width);
     let args_width = rest / 2;
     let result_width = rest - args_width;
@@ -39,7 +43,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         "   {}{}{}{}{} {}",
         text::left("AT", at_width),
         text::left("METHOD", 14),
-        text::left("ARGUMENTS", args_width),
+        text::left("ARGUMENTS ", args_width),
         text::left("RESULT", result_width),
         text::right("TOOK", 8),
         text::left(if wide { " VIA" } else { "" }, via_width),
@@ -83,7 +87,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             Span::raw(shown(&summary, result_width.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
-            Span::styled(format!("  {}", shown(via, via_width)), theme.dim()),
+            Span::styled(format!("  {}", text::end(&text::printable(via), via_width)), theme.dim()),
         ]);
         screen.line(rows, row, line);
         screen.hit_row(rows, row, Hit::Row(Pane::History, index));

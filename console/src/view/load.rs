@@ -101,7 +101,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if pieces.len() > room {
         pieces.truncate(room);
         if let Some(last) = pieces.last_mut() {
-            *last = text::cut(&format!("{last}……"), width).into_owned();
+            *last = text::cut(&format!("{last} …"), width).into_owned();
         }
     }
     for piece in pieces {

@@ -91,9 +91,14 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
     };
     let (glyph, style) =
         if outcome.result.is_ok() { ("✓", theme.good()) } else { ("✗", theme.bad()) };
-    let peer = outcome.peer.as_deref().unwrap_or("nobody");
-    let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
     let took = text::latency(outcome.elapsed);
+    let Some(peer) = outcome.peer.as_deref() else {
+        return Line::from(vec![
+            Span::styled(format!(" {glyph}"), style),
+            Span::raw(format!(" {took} ")),
+        ]);
+    };
+    let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
     // The method stands in the form beside it, and the host is mostly the same: they go first.
     let texts = [
         format!(" {method} · {took} · {peer} "),

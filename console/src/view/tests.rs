@@ -256,6 +256,85 @@ fn two_load_tests_compared() {
 }
 
 #[test]
+fn two_load_tests_compared_to_the_last_line() {
+    golden("load_compared_end", || {
+        let (mut model, now) = fixture::compared();
+        press(&mut model, Key::char('G'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn the_plan_of_a_closed_loop_with_a_mistake() {
+    golden("load_plan_closed", || {
+        let (mut model, now) = fixture::load_plan();
+        press(&mut model, Key::ctrl('o'), now);
+        types(&mut model, "x", now);
+        press(&mut model, Key::plain(Code::Enter), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_form_of_a_server_that_tells_no_types() {
+    golden("form_untyped", || {
+        let (mut model, now) = fixture::untyped();
+        types(&mut model, "[1, 2", now);
+        press(&mut model, Key::plain(Code::Tab), now);
+        types(&mut model, "2.5", now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_call_under_way_and_then_cancelled() {
+    golden("in_flight", || {
+        let (mut model, now) = fixture::answered();
+        press(&mut model, Key::plain(Code::Enter), now);
+        (model, fixture::after(now, 1_200))
+    });
+    golden("cancelled", || {
+        let (mut model, now) = fixture::answered();
+        press(&mut model, Key::plain(Code::Enter), now);
+        let id = model.calls.shown.unwrap();
+        press(&mut model, Key::plain(Code::Esc), now);
+        let ended = fixture::outcome(Err(fixture::cancelled()));
+        feed(&mut model, crate::message::Msg::Called(id, Box::new(ended)), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_stream_as_it_comes() {
+    golden("stream", fixture::streaming);
+    golden("stream_searched", || {
+        let (mut model, now) = fixture::streaming();
+        press(&mut model, Key::char('/'), now);
+        types(&mut model, "seven", now);
+        press(&mut model, Key::plain(Code::Enter), now);
+        press(&mut model, Key::char('N'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn methods_found_loosely_and_calls_filtered() {
+    golden("methods_found", || {
+        let (mut model, now) = fixture::states();
+        press(&mut model, Key::char('2'), now);
+        press(&mut model, Key::char('/'), now);
+        types(&mut model, "dd", now);
+        (model, now)
+    });
+    golden("history_filtered", || {
+        let (mut model, now) = fixture::history();
+        press(&mut model, Key::char('/'), now);
+        types(&mut model, "no answer", now);
+        (model, now)
+    });
+}
+
+#[test]
 fn the_help_of_the_form() {
     golden("help", || {
         let (mut model, now) = fixture::answered();

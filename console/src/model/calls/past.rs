@@ -1,12 +1,11 @@
 //! A call as it is kept over restarts: what was asked, of whom, when, and how it ended. No result.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
-use super::{Call, CallId, Failure, Outcome};
+use super::{Call, CallId, Failure, Items, Outcome};
 use crate::message::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
@@ -76,8 +75,7 @@ impl Past {
             wall_ms: self.at_ms.saturating_add_signed(shift_ms),
             outcome: None,
             past: Some(self.ended),
-            items: VecDeque::new(),
-            dropped: 0,
+            items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),
             diff: None,

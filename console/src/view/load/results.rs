@@ -61,13 +61,15 @@ pub(super) fn lines(
     if report.latency != Latency::default() {
         let tall = height >= TALL;
         lines.push(Line::default());
-        lines.extend(latency(theme, report, before, width, tall));
+        let (table, below) = latency(theme, report, before, width, tall);
+        lines.extend(table);
         if tall && before.is_none() {
             lines.push(Line::default());
         }
         if !small {
             lines.extend(over_time(theme, run, report, width, if tall { 3 } else { 1 }));
         }
+        lines.extend(below);
     }
     if with_shares {
         lines.push(Line::default());
@@ -245,7 +247,7 @@ fn changed(theme: Theme, ratio: Option<f64>, better: Better) -> (String, Style) 
 
 /// The quantiles people ask for first, in as few lines as they take.
 fn main_quantiles(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
-    let wanted = quantiles(&report.latency).into_iter();
+    let wanted = report.latency.named().into_iter();
     let wanted = wanted.filter(|(name, _)| ["p50", "p95", "p99", "slowest"].contains(name));
     let group = |(name, value): (&str, Duration)| {
         vec![
@@ -256,31 +258,17 @@ fn main_quantiles(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static
     flow(wanted.map(group).collect(), width)
 }
 
-fn quantiles(latency: &Latency) -> [(&'static str, Duration); 10] {
-    [
-        ("fastest", latency.min),
-        ("p50", latency.p50),
-        ("p75", latency.p75),
-        ("p90", latency.p90),
-        ("p95", latency.p95),
-        ("p99", latency.p99),
-        ("p99.9", latency.p99_9),
-        ("p99.99", latency.p99_99),
-        ("slowest", latency.max),
-        ("mean", latency.mean),
-    ]
-}
-
-/// Quantiles, those of the run before beside them if wanted, and the histogram where it fits.
+/// Quantiles, those of the run before beside them if wanted, and the histogram beside them too; or
+/// by itself, to stand below, where there is no room for it.
 fn latency(
     theme: Theme,
     report: &Report,
     before: Option<&Report>,
     width: u16,
     tall: bool,
-) -> Vec<Line<'static>> {
+) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
     let table_width = if before.is_some() { 40 } else { 20 };
-    let bar_room = usize::from(width).saturating_sub(table_width + 18);
+    let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(40);
     let mut table = Vec::new();
     let heading = if before.is_some() {
         format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "before", "now", "change")
@@ -288,8 +276,8 @@ fn latency(
         format!(" {:<8}{:>10} ", "latency", "")
     };
     table.push(vec![Span::styled(heading, theme.dim())]);
-    let old = before.map(|before| quantiles(&before.latency));
-    for (at, (name, value)) in quantiles(&report.latency).into_iter().enumerate() {
+    let old = before.map(|before| before.latency.named());
+    for (at, (name, value)) in report.latency.named().into_iter().enumerate() {
         let main = matches!(name, "p50" | "p95" | "p99");
         let style = if main { theme.strong() } else { Style::new() };
         let mut row =
@@ -308,10 +296,10 @@ fn latency(
         table.push(row);
     }
     let mut lines: Vec<Line<'static>> = table.into_iter().map(Line::from).collect();
-    if bar_room < 6 {
-        return lines;
+    if bar_room(table_width) < 6 {
+        return (lines, histogram(theme, &report.histogram, bar_room(0), tall));
     }
-    let histogram = histogram(theme, &report.histogram, bar_room.min(40), tall);
+    let histogram = histogram(theme, &report.histogram, bar_room(table_width), tall);
     for (at, bars) in histogram.into_iter().enumerate() {
         if at >= lines.len() {
             lines.push(Line::from(" ".repeat(table_width - 1)));
@@ -322,7 +310,7 @@ fn latency(
             line.extend(bars);
         }
     }
-    lines
+    (lines, Vec::new())
 }
 
 fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'static>> {

@@ -13,7 +13,7 @@ use crate::view::screen::Screen;
 pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let failed = matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_)));
     if call.request.stream && (!failed || !call.items.is_empty()) {
-        return stream(screen, call, area);
+        return stream(model, screen, call, area);
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
@@ -167,20 +167,41 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
     }
 }
 
-fn stream(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
+    let items = &call.items;
     let state = match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => "streaming, esc stops",
         Some(Ok(_)) => "ended",
         Some(Err(failure)) => failure.kind.as_str(),
     };
-    let head = format!(" {} items, {} dropped · {state}", call.items.len(), call.dropped);
+    let head = format!(" {} items, {} dropped · {state}", items.len(), items.dropped);
     screen.line(area, 0, Line::from(Span::styled(head, theme.dim())));
-    let room = usize::from(area.height).saturating_sub(1);
-    let first = call.items.len().saturating_sub(room);
-    for (row, item) in (1..area.height).zip(call.items.iter().skip(first)) {
-        let item = text::cut(&text::printable(item), usize::from(area.width).saturating_sub(2))
-            .into_owned();
-        screen.line(area, row, Line::from(format!(" {item}")));
+    let below =
+        Rect { y: area.y + 1.min(area.height), height: area.height.saturating_sub(1), ..area };
+    let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
+    let note = match needle.as_ref().map(|needle| items.hits(needle)) {
+        Some((Some(at), count)) => format!("{at} of {count} hits"),
+        Some((None, count)) => format!("{count} hits"),
+        None => String::new(),
+    };
+    let area = screen.filter_row(model, below, Pane::Response, &model.calls.search, note);
+    screen.height(Pane::Response, area.height);
+    let (place, room) = (items.place(), usize::from(area.height));
+    let first = if items.follows() { items.len() } else { place + room / 2 + 1 };
+    let first = first.min(items.len()).saturating_sub(room);
+    for (row, (at, item)) in (0..area.height).zip(items.iter().enumerate().skip(first)) {
+        // Longer ones are cut at the edge; a megabyte need not be looked at.
+        let start = text::printable(text::start(item, 4 * usize::from(area.width))).into_owned();
+        let item = text::cut(&start, usize::from(area.width).saturating_sub(2)).into_owned();
+        let span = Span::raw(format!(" {item}"));
+        let line = match &needle {
+            Some(needle) => Line::from(highlight(screen, span, needle)),
+            None => Line::from(span),
+        };
+        screen.line(area, row, line);
+        if !items.follows() && at == place {
+            screen.style_row(area, row, theme.selected());
+        }
     }
 }

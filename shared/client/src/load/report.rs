@@ -86,6 +86,25 @@ pub struct Latency {
     pub max: Duration,
 }
 
+impl Latency {
+    /// What people ask for, by the name they ask for it with, from the fastest to the slowest; the
+    /// mean last.
+    pub fn named(&self) -> [(&'static str, Duration); 10] {
+        [
+            ("fastest", self.min),
+            ("p50", self.p50),
+            ("p75", self.p75),
+            ("p90", self.p90),
+            ("p95", self.p95),
+            ("p99", self.p99),
+            ("p99.9", self.p99_9),
+            ("p99.99", self.p99_99),
+            ("slowest", self.max),
+            ("mean", self.mean),
+        ]
+    }
+}
+
 /// A part of the distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bar {

@@ -1,5 +1,7 @@
 //! The arguments of a call, already as JSON text.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -26,6 +28,9 @@ pub enum ArgsError {
     /// The same keyword argument came twice.
     #[error("the argument {0}= is given twice")]
     GivenTwice(String),
+    /// A keyword argument has a name that no word of a command line can have.
+    #[error("`{0}` cannot be named on a command line")]
+    NoName(String),
 }
 
 impl Args {
@@ -81,6 +86,24 @@ impl Args {
         Ok(Self::from_raw(&positional, &keyword))
     }
 
+    /// The words of a command line that [`Args::from_words`] reads back, every value as JSON.
+    ///
+    /// # Errors
+    /// A keyword has a name that no such word can have.
+    pub fn to_words(&self) -> Result<Vec<String>, ArgsError> {
+        let positional: Vec<&RawValue> = serde_json::from_str(&self.positional)?;
+        let keyword: BTreeMap<String, &RawValue> = serde_json::from_str(&self.keyword)?;
+        let mut words: Vec<String> =
+            positional.iter().map(|value| value.get().to_owned()).collect();
+        for (name, value) in keyword {
+            if !is_name(&name) {
+                return Err(ArgsError::NoName(name));
+            }
+            words.push(format!("{name}={}", value.get()));
+        }
+        Ok(words)
+    }
+
     /// The positional arguments, a JSON array.
     pub fn positional(&self) -> &str {
         &self.positional
@@ -94,9 +117,12 @@ impl Args {
 
 fn as_keyword(word: &str) -> Option<(&str, &str)> {
     let (name, value) = word.split_once('=')?;
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-    is_name.then_some((name, value))
+    is_name(name).then_some((name, value))
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 fn json_or_text(text: &str) -> serde_json::Result<Box<RawValue>> {
@@ -197,6 +223,18 @@ mod tests {
         for typed in ["=1", "1a=1", "a b=1", "a-b=1", "{\"a\":\"b=c\"}", "ä=1"] {
             assert_eq!(parsed(&[typed]).1, "{}", "{typed}");
         }
+    }
+
+    #[test]
+    fn words_are_read_back_as_they_were_and_a_name_that_is_none_is_refused() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let values = [raw("123456789012345678901234567890"), raw(r#""c=3""#), raw(r#""-x""#)];
+        let args = Args::from_raw(&values, &[("a", raw(r#""it's""#)), ("b", raw("[1, 2]"))]);
+        let words = args.to_words().unwrap();
+        assert_eq!(words[1..], [r#""c=3""#, r#""-x""#, r#"a="it's""#, "b=[1, 2]"]);
+        assert_eq!(Args::from_words(&words).unwrap(), args);
+        let odd = Args::from_raw(&[], &[("a b", raw("1"))]);
+        assert!(odd.to_words().unwrap_err().to_string().contains("`a b` cannot be named"));
     }
 
     #[test]

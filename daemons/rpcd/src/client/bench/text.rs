@@ -106,21 +106,8 @@ fn late(out: &mut String, behind: &Behind, width: usize) {
 }
 
 fn latency(out: &mut String, report: &Report) {
-    let latency = &report.latency;
-    let quantiles = [
-        ("fastest", latency.min),
-        ("p50", latency.p50),
-        ("p75", latency.p75),
-        ("p90", latency.p90),
-        ("p95", latency.p95),
-        ("p99", latency.p99),
-        ("p99.9", latency.p99_9),
-        ("p99.99", latency.p99_99),
-        ("slowest", latency.max),
-        ("mean", latency.mean),
-    ];
     let _ = writeln!(out, "\nlatency");
-    for (name, value) in quantiles {
+    for (name, value) in report.latency.named() {
         let _ = writeln!(out, "  {name:<8} {:>9}", time(value));
     }
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);

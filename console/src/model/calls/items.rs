@@ -1,0 +1,163 @@
+//! What a stream answered so far, and which item of it one looks at.
+
+use std::collections::VecDeque;
+
+use crate::model::scroll::Step;
+use crate::text::Needle;
+
+/// How many items of a stream are kept; the oldest go first.
+pub const MAX_ITEMS: usize = 1_000;
+/// How many bytes they may take together; but the newest is kept in any case.
+pub const MAX_ITEM_BYTES: usize = 16 * 1024 * 1024;
+
+/// The items of a stream, the newest last.
+#[derive(Debug, Default)]
+pub struct Items {
+    list: VecDeque<String>,
+    bytes: usize,
+    /// Items lost on the way or dropped here.
+    pub dropped: u64,
+    /// How many went before the first of the list: items keep their numbers.
+    gone: usize,
+    /// The number of the item looked at; `None` follows the newest.
+    looked_at: Option<usize>,
+}
+
+impl Items {
+    /// One more, and how many were lost before it.
+    pub fn push(&mut self, item: String, dropped: u64) {
+        self.dropped += dropped;
+        self.bytes += item.len();
+        self.list.push_back(item);
+        while self.list.len() > MAX_ITEMS || self.bytes > MAX_ITEM_BYTES && self.list.len() > 1 {
+            self.bytes -= self.list.pop_front().map_or(0, |item| item.len());
+            self.dropped += 1;
+            self.gone += 1;
+        }
+    }
+
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &String> + DoubleEndedIterator {
+        self.list.iter()
+    }
+
+    /// Whether the newest is followed.
+    pub fn follows(&self) -> bool {
+        self.looked_at.is_none()
+    }
+
+    /// The place of the item looked at, or of the newest.
+    pub fn place(&self) -> usize {
+        let newest = self.list.len().saturating_sub(1);
+        self.looked_at.map_or(newest, |number| number.saturating_sub(self.gone).min(newest))
+    }
+
+    /// The item looked at, or the newest.
+    pub fn current(&self) -> Option<&String> {
+        self.list.get(self.place())
+    }
+
+    /// Looks at another; at the last one it follows again.
+    pub fn step(&mut self, step: Step) {
+        let to = step.from(self.place(), self.list.len());
+        self.look_at(to);
+    }
+
+    fn look_at(&mut self, place: usize) {
+        self.looked_at = (place + 1 < self.list.len()).then_some(place + self.gone);
+    }
+
+    /// How many items contain it, and which of them is looked at, from 1.
+    pub fn hits(&self, needle: &Needle) -> (Option<usize>, usize) {
+        let places = self.places(needle);
+        (places.iter().position(|place| *place == self.place()).map(|at| at + 1), places.len())
+    }
+
+    /// Looks at the newest item that contains it, not below the one looked at if there is one.
+    pub fn find(&mut self, needle: &Needle) {
+        let (places, here) = (self.places(needle), self.place());
+        let above = places.iter().rev().find(|place| **place <= here);
+        if let Some(place) = above.or(places.last()) {
+            self.look_at(*place);
+        }
+    }
+
+    /// Looks at the next hit below (`1`) or above (`-1`), around at the ends. Whether there is one.
+    pub fn find_next(&mut self, needle: &Needle, by: isize) -> bool {
+        let (places, here) = (self.places(needle), self.place());
+        let next = if by > 0 {
+            places.iter().find(|place| **place > here).or(places.first())
+        } else {
+            places.iter().rev().find(|place| **place < here).or(places.last())
+        };
+        if let Some(place) = next {
+            self.look_at(*place);
+        }
+        next.is_some()
+    }
+
+    fn places(&self, needle: &Needle) -> Vec<usize> {
+        let found = self.list.iter().enumerate().filter(|(_, item)| needle.is_in(item));
+        found.map(|(place, _)| place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(count: usize) -> Items {
+        let mut items = Items::default();
+        (0..count).for_each(|n| items.push(format!("item {n}"), 0));
+        items
+    }
+
+    fn current(items: &Items) -> &str {
+        items.current().map_or("", String::as_str)
+    }
+
+    #[test]
+    fn the_newest_is_followed_until_another_is_looked_at_and_that_one_stays() {
+        let mut items = items(10);
+        assert_eq!((current(&items), items.follows()), ("item 9", true));
+        items.step(Step::By(-2));
+        (10..MAX_ITEMS + 5).for_each(|n| items.push(format!("item {n}"), 0));
+        assert_eq!((current(&items), items.len(), items.dropped), ("item 7", MAX_ITEMS, 5));
+        items.push(String::new(), 3);
+        assert_eq!(items.dropped, 9);
+        (0..5).for_each(|_| items.push(String::new(), 0));
+        assert_eq!(current(&items), "item 11", "the oldest left, where it is gone");
+        items.step(Step::Last);
+        assert!(items.follows());
+    }
+
+    #[test]
+    fn hits_are_counted_and_gone_through_around_the_ends() {
+        let mut items = items(30);
+        let needle = Needle::new("ITEM 1");
+        items.find(&needle);
+        assert_eq!((current(&items), items.hits(&needle)), ("item 19", (Some(11), 11)));
+        assert!(items.find_next(&needle, 1));
+        assert_eq!(current(&items), "item 1");
+        assert!(items.find_next(&needle, -1));
+        assert_eq!(current(&items), "item 19");
+        assert!(!items.find_next(&Needle::new("none"), 1));
+    }
+
+    #[test]
+    fn items_are_bounded_in_bytes_but_the_newest_stays() {
+        let mut items = items(3);
+        items.push("x".repeat(MAX_ITEM_BYTES + 1), 0);
+        assert_eq!((items.len(), items.dropped), (1, 3));
+    }
+}

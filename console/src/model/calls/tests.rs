@@ -1,0 +1,90 @@
+//! The history is bounded, its outcomes count once, and its quantiles are right.
+
+use super::*;
+use rpc_wire::call::{Args, IntoArgs};
+
+fn request(id: CallId, args: Args) -> CallRequest {
+    CallRequest {
+        id,
+        method: "add".to_owned(),
+        args,
+        candidates: Vec::new(),
+        timeout: Duration::from_secs(1),
+        stream: false,
+    }
+}
+
+fn outcome(body: &str) -> Outcome {
+    Outcome {
+        result: Ok(Arc::new(Document::of_text(body))),
+        peer: None,
+        sent: String::new(),
+        reply_bytes: body.len(),
+        timing: None,
+        elapsed: Duration::from_millis(1),
+        attempts: 1,
+        classic: false,
+    }
+}
+
+#[test]
+fn the_history_is_bounded_in_calls_and_in_bytes() {
+    let mut calls = Calls { limit: 50, ..Calls::default() };
+    for _ in 0..55 {
+        let id = calls.next_id();
+        calls.begin(request(id, Args::none()), Instant::now(), 0);
+    }
+    assert_eq!(calls.len(), 50);
+    let big = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES / 2));
+    let ids: Vec<_> = calls.visible().iter().take(3).map(|call| call.request.id).collect();
+    for id in ids {
+        calls.end(id, outcome(&big));
+    }
+    assert!(calls.body_bytes <= MAX_BODY_BYTES || calls.len() == 1);
+    assert!(calls.shown.is_none_or(|id| calls.get(id).is_some()));
+}
+
+#[test]
+fn an_outcome_counts_once() {
+    let mut calls = Calls::default();
+    let id = calls.next_id();
+    calls.begin(request(id, (1,).into_args().unwrap()), Instant::now(), 0);
+    calls.end(id, outcome("1"));
+    calls.end(id, outcome("2"));
+    assert_eq!(calls.shown_call().unwrap().summary(), ("1".to_owned(), Some(true)));
+    assert_eq!(calls.latencies("add", 9).len(), 1);
+}
+
+#[test]
+fn quantiles_are_of_one_method_or_of_all_and_of_two_calls_at_least() {
+    let mut calls = Calls::default();
+    let one = |calls: &mut Calls, ms| {
+        let id = calls.next_id();
+        calls.begin(request(id, Args::none()), Instant::now(), 0);
+        calls.end(id, Outcome { elapsed: Duration::from_millis(ms), ..outcome("1") });
+    };
+    one(&mut calls, 1);
+    assert_eq!(calls.quantiles(None), None);
+    for ms in 2..=100 {
+        one(&mut calls, ms);
+    }
+    let all = calls.quantiles(None).unwrap();
+    assert_eq!([all.p50, all.p95, all.p99].map(|q| q.as_millis()), [50, 95, 99]);
+    assert_eq!(calls.quantiles(Some("add")), Some(all));
+    assert_eq!(calls.quantiles(Some("other")), None);
+}
+
+#[test]
+fn arguments_are_shown_on_one_line() {
+    let both = Args::from_values(
+        &[serde_json::json!(1)],
+        serde_json::json!({"c": 2}).as_object().unwrap(),
+    );
+    let call = |args| {
+        let mut calls = Calls::default();
+        calls.begin(request(1, args), Instant::now(), 0);
+        calls.shown_call().unwrap().arguments()
+    };
+    assert_eq!(call(Args::none()), "");
+    assert_eq!(call(both), r#"1 {"c":2}"#);
+}

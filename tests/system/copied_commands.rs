@@ -1,0 +1,142 @@
+//! What the console copies for shells and programs, run as it is pasted.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use rpc_client::Target;
+use rpc_client::load::{Length, Mode};
+use rpc_console::message::LoadRequest;
+use rpc_console::model::load::bench_command;
+use rpc_console::model::snippet::{Format, Snippet};
+use rpc_tests::asking::lists;
+use rpc_tests::binaries::binary;
+use rpc_tests::daemon::Daemon;
+use rpc_tests::python::has_python;
+use rpc_wire::call::Args;
+use rpc_wire::instance::Instance;
+use serde_json::{Value, json};
+
+/// A registry and a server that it lists.
+async fn both() -> (Daemon, Daemon, SocketAddr, SocketAddr) {
+    let (registry, registry_at) = Daemon::registry(&[]).await;
+    let (server, server_at) =
+        Daemon::server(&["--registry", &format!("http://{registry_at}")]).await;
+    lists(registry_at, &[server_at]).await;
+    (registry, server, registry_at, server_at)
+}
+
+/// A call of `echo` with everything that a shell or a language could take amiss.
+fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
+    let value = json!({"it's": ["$HOME `id`", "\\ \"q\" #", "ünï 漢", -1.5, null, "c=3", "-x"]});
+    let peer = Instance::new(server.ip().to_string(), server.port()).key();
+    let snippet = Snippet {
+        method: "echo".to_owned(),
+        args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
+        on: None,
+        peer: Some(peer),
+        registry: format!("http://{registry}"),
+        timeout: Duration::from_secs(30),
+        stream: false,
+    };
+    (snippet, value)
+}
+
+/// What a shell prints that is given `script`, with our programs on its path.
+fn shell(script: &str) -> String {
+    let folder = binary("rpcd").parent().unwrap().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("sh").args(["-c", script]).env("PATH", path).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_direct() {
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let (mut snippet, value) = snippet(registry_at, server_at);
+    for on in [None, snippet.peer.clone()] {
+        snippet.on = on;
+        let printed = shell(&snippet.write(Format::Rpcd).unwrap());
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), value);
+    }
+    // A keyword argument, and a text that looks like one.
+    let keyword = json!({"c": 3}).as_object().unwrap().clone();
+    snippet.args = Args::from_values(&[json!(1), json!(2)], &keyword);
+    "add".clone_into(&mut snippet.method);
+    assert_eq!(shell(&snippet.write(Format::Rpcd).unwrap()), "6\n");
+}
+
+#[tokio::test]
+async fn a_call_copied_for_nc_is_answered() {
+    let has_nc = Command::new("nc").arg("-h").output().is_ok_and(|help| {
+        // Others know no -N, or close before the answer is there.
+        [help.stdout, help.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("-N"))
+    });
+    if !has_nc {
+        return println!("skipped: there is no nc that knows -N");
+    }
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let (snippet, value) = snippet(registry_at, server_at);
+    let printed = shell(&snippet.write(Format::Netcat).unwrap());
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!({"res": value}));
+}
+
+#[tokio::test]
+async fn a_call_copied_for_python_prints_the_answer() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let (mut snippet, _) = snippet(registry_at, server_at);
+    let keyword = json!({"c": 3}).as_object().unwrap().clone();
+    snippet.args = Args::from_values(&[json!("it's ünï \\ \" 漢")], &serde_json::Map::new());
+    let output = |snippet: &Snippet| {
+        let script = snippet.write(Format::Python).unwrap();
+        let output = Command::new("python3").args(["-c", &script]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // As Python writes a text with an apostrophe and a quote.
+    assert_eq!(output(&snippet), "{'res': 'it\\'s ünï \\\\ \" 漢'}\n");
+    snippet.args = Args::from_values(&[json!(1), json!(2)], &keyword);
+    "add".clone_into(&mut snippet.method);
+    assert_eq!(output(&snippet), "{'res': 6}\n");
+}
+
+#[tokio::test]
+async fn a_load_test_copied_as_an_rpcd_command_is_that_load_test() {
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let closed = LoadRequest {
+        id: 1,
+        method: "echo".to_owned(),
+        args: Args::from_values(&[json!("it's $HOME")], &serde_json::Map::new()),
+        target: Target::Registry { url: format!("http://{registry_at}") },
+        timeout: Duration::from_secs(30),
+        mode: Mode::ClosedLoop { concurrency: 3 },
+        connections: 2,
+        length: Length::Calls(60),
+        warm_up: Duration::ZERO,
+    };
+    let printed = shell(&bench_command(&closed).unwrap());
+    assert!(
+        printed.contains("echo at") && printed.contains("3 calls at a time on 2 conn"),
+        "{printed}"
+    );
+    let calls = printed.lines().find(|line| line.starts_with("calls")).unwrap();
+    assert_eq!(calls.split_whitespace().nth(1), Some("60"), "{printed}");
+
+    let open = LoadRequest {
+        target: Target::direct(&server_at.to_string()).unwrap(),
+        mode: Mode::OpenLoop { rate: 50.0, max_in_flight: 10 },
+        length: Length::Time(Duration::from_millis(400)),
+        warm_up: Duration::from_millis(100),
+        ..closed
+    };
+    let printed = shell(&bench_command(&open).unwrap());
+    assert!(printed.contains("50 calls a second on 2 conn"), "{printed}");
+    assert!(printed.contains("measured for 0.40 s"), "{printed}");
+    let failed = printed.lines().find(|line| line.starts_with("failed")).unwrap();
+    assert_eq!(failed.split_whitespace().nth(1), Some("0"), "{printed}");
+}
