@@ -48,6 +48,9 @@ pub(crate) fn parse_address(address: &str) -> Result<(String, u16), ClientError>
     if host.is_empty() {
         return Err(bad("it has no host"));
     }
+    if host.contains(['[', ']']) {
+        return Err(bad("only an IPv6 address goes in brackets"));
+    }
     Ok((host.to_owned(), port))
 }
 
@@ -78,7 +81,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for address in ["", "host", ":80", "host:", "host:0", "host:65536", "::1:80", "[::1:80"] {
+        for address in [
+            "",
+            "host",
+            ":80",
+            "host:",
+            "host:0",
+            "host:65536",
+            "::1:80",
+            "[::1:80",
+            "[[::1]:80",
+            "a]:1",
+        ] {
             check(address, None);
         }
     }

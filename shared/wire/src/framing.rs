@@ -79,11 +79,11 @@ impl Framer {
         let mut at = self.position;
         let found = self.scan(buffer, &mut at);
         self.position = at;
-        let whole = found?;
-        if whole || self.is_inside() {
+        // First of all: what is too large and no JSON either is the former, however it is split.
+        if self.is_inside() || found == Ok(true) {
             self.check_size()?;
         }
-        Ok(whole.then_some(self.start..at))
+        Ok(found?.then_some(self.start..at))
     }
 
     /// Goes on to the end of the message under way, or of the buffer: whether it is whole.
@@ -293,6 +293,7 @@ mod tests {
         let long = format!("{{\"a\":\"{}", "x".repeat(64));
         check(&long, &[], Some(FrameError::TooLarge(64)));
         check(&format!("{long}\"}}"), &[], Some(FrameError::TooLarge(64)));
+        check(&format!("{long}\"]"), &[], Some(FrameError::TooLarge(64)));
         check("[[[[[", &[], Some(FrameError::TooDeep(4)));
         check(&format!("{{}}{}{{}}", " ".repeat(100)), &["{}", "{}"], None);
     }

@@ -219,6 +219,19 @@ proptest! {
 }
 
 #[test]
+fn any_text_is_a_host_that_stays_the_same_or_an_error() {
+    rpc_fuzz::text("address", |text| {
+        if let Ok(host) = super::parse::host(text) {
+            assert_eq!(super::parse::host(&host).unwrap(), host);
+        }
+        let _ = super::parse::duration(text);
+        if let Ok(advertised) = text.parse::<Advertised>() {
+            assert_eq!(advertised.to_string().parse::<Advertised>().unwrap(), advertised);
+        }
+    });
+}
+
+#[test]
 fn any_text_is_settings_or_an_error_that_says_where() {
     rpc_fuzz::text("config", |text| {
         if let Err(error) = parse(text) {
