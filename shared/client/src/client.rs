@@ -62,7 +62,7 @@ pub struct ClientStats {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.context.end.cancel();
+        self.context.end();
     }
 }
 

@@ -4,7 +4,7 @@ mod driver;
 mod inbox;
 mod pending;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpStream;
@@ -12,15 +12,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::CallError;
-use crate::context::Context;
+use crate::context::{Context, Expired, until};
 use crate::request::{Answer, Outgoing};
 use crate::stream::StreamEvent;
 
 use driver::Driver;
 pub(crate) use inbox::{Frame, Inbox};
-use pending::{Job, ReplyTo};
+use pending::{Failed, Job, ReplyTo};
 
-/// Calls that may wait between a caller and the task that owns the socket.
+/// Calls that may wait in the task that owns the socket, beside those in flight.
 const QUEUE: usize = 64;
 /// Items of a stream that may wait for its reader; then nothing more is read.
 const STREAM_QUEUE: usize = 16;
@@ -30,7 +30,8 @@ const STREAM_QUEUE: usize = 16;
 /// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    jobs: mpsc::Sender<Job>,
+    /// Never more than there are [`Places`] for.
+    jobs: mpsc::UnboundedSender<Job>,
     shared: Arc<Shared>,
 }
 
@@ -40,6 +41,7 @@ struct Shared {
     peer: Arc<str>,
     context: Arc<Context>,
     next_id: AtomicU64,
+    places: Places,
     /// Calls whose callers are gone; each at most once, so no more than are in flight.
     cancelled: Mutex<Vec<u64>>,
     cancel: Notify,
@@ -53,12 +55,14 @@ impl Connection {
         socket: TcpStream,
         inbox: Inbox,
     ) -> Self {
-        let (sender, jobs) = mpsc::channel(QUEUE);
+        let (sender, jobs) = mpsc::unbounded_channel();
+        let in_flight = context.options.max_in_flight.max(1);
         let shared = Arc::new(Shared {
             peer,
             context: Arc::clone(context),
             // 0 was the probe's.
             next_id: AtomicU64::new(1),
+            places: Places::new(in_flight.saturating_add(QUEUE)),
             cancelled: Mutex::new(Vec::new()),
             cancel: Notify::new(),
         });
@@ -71,17 +75,27 @@ impl Connection {
         !self.jobs.is_closed()
     }
 
-    /// Makes one call. Dropping the future cancels it.
+    /// Makes one call. Dropping the future cancels it. The time for the answer is kept by the
+    /// socket's task, which has one timer for all calls.
     pub(crate) async fn call(
         &self,
         request: &Arc<Outgoing>,
         deadline: Instant,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Result<Answer, CallError>, Expired> {
         let (reply, answer) = oneshot::channel();
-        let mut guard = self.submit(request, Some(deadline), ReplyTo::Call(reply)).await?;
+        let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
+        let mut guard = match submitted.await? {
+            Ok(guard) => guard,
+            Err(error) => return Ok(Err(error)),
+        };
         let result = answer.await;
         guard.disarm();
-        result.unwrap_or_else(|_| Err(self.shared.vanished(request.is_sent())))
+        match result {
+            Ok(Ok(answer)) => Ok(Ok(answer)),
+            Ok(Err(Failed::Expired)) => Err(Expired),
+            Ok(Err(Failed::Because(error))) => Ok(Err(error)),
+            Err(_) => Ok(Err(self.shared.vanished(request.is_sent()))),
+        }
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.
@@ -101,13 +115,16 @@ impl Connection {
         deadline: Option<Instant>,
         reply: ReplyTo,
     ) -> Result<CancelOnDrop, CallError> {
-        let place = match self.jobs.try_reserve() {
-            Ok(place) => place,
-            Err(_) => self.jobs.reserve().await.map_err(|_| self.shared.retired())?,
-        };
+        if !self.shared.places.take(|| !self.is_open()).await {
+            return Err(self.shared.retired());
+        }
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        place.send(Job { id, request: Arc::clone(request), deadline, reply });
-        Ok(CancelOnDrop { shared: Some(Arc::clone(&self.shared)), id })
+        let guard = CancelOnDrop { shared: Arc::clone(&self.shared), id, answered: false };
+        let job = Job { id, request: Arc::clone(request), deadline, reply };
+        match self.jobs.send(job) {
+            Ok(()) => Ok(guard),
+            Err(_) => Err(self.shared.retired()),
+        }
     }
 }
 
@@ -120,7 +137,7 @@ impl Shared {
     /// The socket's task is gone without an answer: the client ended, or its runtime, or the task
     /// was ending just when the call was handed over.
     fn vanished(&self, sent: bool) -> CallError {
-        if self.context.end.is_cancelled() {
+        if self.context.has_ended() {
             CallError::Closed
         } else {
             self.lost("its task is gone", sent)
@@ -155,28 +172,106 @@ impl Subscription {
 
     /// What it means that the events ended without a last word.
     pub(crate) fn vanished(&self) -> CallError {
-        self.guard.shared.as_ref().map_or(CallError::Closed, |shared| shared.vanished(true))
+        self.guard.shared.vanished(true)
     }
 }
 
-/// Tells the socket's task when a caller goes before its answer came.
+/// Holds a call's place, and tells the socket's task when a caller goes before its answer came.
 #[derive(Debug)]
 struct CancelOnDrop {
-    shared: Option<Arc<Shared>>,
+    shared: Arc<Shared>,
     id: u64,
+    answered: bool,
 }
 
 impl CancelOnDrop {
     fn disarm(&mut self) {
-        self.shared = None;
+        self.answered = true;
     }
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
+        let shared = &self.shared;
+        if !self.answered {
             shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
             shared.cancel.notify_one();
         }
+        shared.places.give_back();
+    }
+}
+
+/// The calls a connection has at most. While there is room, to take a place and to give it back is
+/// to count: a channel's or a semaphore's permits would be a lock for every call.
+#[derive(Debug)]
+struct Places {
+    most: usize,
+    taken: AtomicUsize,
+    waiting: AtomicUsize,
+    freed: Notify,
+}
+
+impl Places {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Waits for a place; `false` when `closed` says that there will be none.
+    async fn take(&self, closed: impl Fn() -> bool) -> bool {
+        if self.try_take() {
+            return true;
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on no word is missed.
+            freed.as_mut().enable();
+            if closed() {
+                return false;
+            }
+            if self.try_take() {
+                return true;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(&self) -> bool {
+        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    fn give_back(&self) {
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Whoever waits is to look again whether the connection is closed.
+    fn wake_all(&self) {
+        self.freed.notify_waiters();
+    }
+}
+
+/// Somebody waits, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,7 +1,9 @@
 //! What every part of one client shares: its options, its end, its tasks and its counts.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -18,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) options: ClientOptions,
     /// Cancelled when the client is closed or dropped.
     pub(crate) end: CancellationToken,
+    /// Whether it is cancelled, for every call to ask: the token would take a lock.
+    ended: AtomicBool,
     tasks: TaskTracker,
     /// Replies nobody waited for: late, cancelled, or never asked for.
     pub(crate) unmatched_replies: Count,
@@ -30,6 +34,7 @@ impl Context {
         Self {
             options,
             end: CancellationToken::new(),
+            ended: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             unmatched_replies: Count::default(),
             retries: Count::default(),
@@ -48,9 +53,20 @@ impl Context {
         }
     }
 
+    /// Ends every task.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.end.cancel();
+    }
+
+    /// Whether the client is closed or dropped.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// Ends every task and waits for it.
     pub(crate) async fn close(&self) {
-        self.end.cancel();
+        self.end();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -74,4 +90,23 @@ impl Count {
 pub(crate) fn after(moment: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     moment + duration.min(FAR)
+}
+
+/// Time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expired;
+
+/// Waits for `future` until `deadline`. What is ready at once costs no timer.
+pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Expired> {
+    let mut future = pin!(future);
+    let at_once = std::future::poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    });
+    match at_once.await {
+        Some(output) => Ok(output),
+        None => tokio::time::timeout_at(deadline, future).await.map_err(|_| Expired),
+    }
 }

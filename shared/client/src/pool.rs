@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use rpc_wire::instance::host_port;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Inbox};
-use crate::context::Context;
+use crate::context::{Context, Expired, until};
 use crate::request::{Answer, Outgoing};
 use crate::{CallError, Dialect};
 
@@ -34,20 +35,25 @@ pub(crate) struct Peer {
     /// The registry says that it speaks the extended dialect: the first connection is made
     /// without a probe. Later ones ask, for whoever is there by then.
     said_extended: AtomicBool,
+    /// What calls go through now, usable or not any more; changed under `state`'s lock.
+    linked: ArcSwapOption<Link>,
     state: Mutex<State>,
     pub(crate) load: Load,
 }
 
+/// What became of an attempt to connect; `None` while it is under way.
+type Outcome = Option<Result<Arc<Link>, CallError>>;
+
 #[derive(Debug)]
 enum State {
-    Unconnected,
+    /// Nobody is connecting.
+    Settled,
     /// Whoever calls meanwhile waits for the one attempt under way.
-    Connecting(watch::Receiver<Option<Result<Link, CallError>>>),
-    Linked(Link),
+    Connecting(watch::Receiver<Outcome>),
 }
 
 /// What calls go through.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Link {
     Extended(Connection),
     Classic(Arc<ClassicPool>),
@@ -72,7 +78,8 @@ impl Peer {
             host: host.to_owned(),
             port,
             said_extended: AtomicBool::new(said_extended),
-            state: Mutex::new(State::Unconnected),
+            linked: ArcSwapOption::empty(),
+            state: Mutex::new(State::Settled),
             load: Load::new(Instant::now()),
         }
     }
@@ -96,19 +103,23 @@ impl Peer {
         request: &Arc<Outgoing>,
         deadline: Instant,
         progress: &mut Progress,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Result<Answer, CallError>, Expired> {
         let mut again = true;
         loop {
             request.mark_unsent();
-            let result = match self.link(progress).await? {
-                Link::Extended(connection) => connection.call(request, deadline).await,
-                Link::Classic(pool) => pool.call(request).await,
+            let link = match until(deadline, self.link(progress)).await? {
+                Ok(link) => link,
+                Err(error) => return Ok(Err(error)),
+            };
+            let result = match &*link {
+                Link::Extended(connection) => connection.call(request, deadline).await?,
+                Link::Classic(pool) => until(deadline, pool.call(request)).await?,
             };
             match result {
                 // The kept connection ended just before the call: nothing of it was sent, and a
                 // new connection is no second try.
                 Err(CallError::ConnectionLost { executed: false, .. }) if again => again = false,
-                result => return result,
+                result => return Ok(result),
             }
         }
     }
@@ -118,7 +129,7 @@ impl Peer {
         self: &Arc<Self>,
         progress: &mut Progress,
     ) -> Result<Connection, CallError> {
-        if let Link::Classic(_) = self.link(progress).await? {
+        if let Link::Classic(_) = *self.link(progress).await? {
             return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
         }
         progress.connected = false;
@@ -130,9 +141,9 @@ impl Peer {
     }
 
     /// The link in use, or the one that is made now.
-    async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Link, CallError> {
+    async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Arc<Link>, CallError> {
         progress.connected = false;
-        let link = match self.usable_or_connecting() {
+        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), Ok) {
             Ok(link) => link,
             Err(mut outcome) => {
                 let began = Instant::now();
@@ -154,14 +165,19 @@ impl Peer {
         Ok(link)
     }
 
-    fn usable_or_connecting(
-        self: &Arc<Self>,
-    ) -> Result<Link, watch::Receiver<Option<Result<Link, CallError>>>> {
+    /// The link in use, without a lock.
+    fn usable(&self) -> Option<Arc<Link>> {
+        let link = self.linked.load_full()?;
+        link.is_usable(self.context.options.dialect_memory).then_some(link)
+    }
+
+    fn usable_or_connecting(self: &Arc<Self>) -> Result<Arc<Link>, watch::Receiver<Outcome>> {
         let mut state = self.state();
+        // Another caller may have been faster.
+        if let Some(link) = self.usable() {
+            return Ok(link);
+        }
         match &*state {
-            State::Linked(link) if link.is_usable(self.context.options.dialect_memory) => {
-                return Ok(link.clone());
-            }
             // Unless the attempt ended with the runtime it was made in.
             State::Connecting(outcome) if outcome.has_changed().is_ok() => {
                 return Err(outcome.clone());
@@ -174,10 +190,11 @@ impl Peer {
         let peer = Arc::clone(self);
         self.context.spawn(async move {
             let result = peer.make_link().await;
-            *peer.state() = match &result {
-                Ok(link) => State::Linked(link.clone()),
-                Err(_) => State::Unconnected,
-            };
+            let result = result.map(Arc::new);
+            let mut state = peer.state();
+            peer.linked.store(result.as_ref().ok().cloned());
+            *state = State::Settled;
+            drop(state);
             sender.send_replace(Some(result));
         });
         Err(outcome)

@@ -7,7 +7,7 @@ use rpc_wire::exact::Inexact;
 use tokio::time::Instant;
 
 use super::{Inner, Source};
-use crate::context::after;
+use crate::context::{Expired, after, until};
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
 use crate::retry::{costs_nobody, may_repeat};
@@ -30,7 +30,7 @@ pub(super) struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     pub(super) fn new(inner: &'a Inner, request: Request) -> Result<Self, CallError> {
-        if inner.context.end.is_cancelled() {
+        if inner.context.has_ended() {
             return Err(CallError::Closed);
         }
         let only = match &request.on {
@@ -60,9 +60,9 @@ impl<'a> Attempts<'a> {
     pub(super) async fn call(&mut self) -> Result<Answer, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
         let deadline = after(self.began, within);
-        let result = match tokio::time::timeout_at(deadline, self.until_done(deadline)).await {
+        let result = match self.until_done(deadline).await {
             Ok(result) => result,
-            Err(_) => {
+            Err(Expired) => {
                 if let Some(peer) = self.tried.last() {
                     peer.load.record(within, Instant::now());
                 }
@@ -76,22 +76,42 @@ impl<'a> Attempts<'a> {
         result
     }
 
-    async fn until_done(&mut self, deadline: Instant) -> Result<Answer, CallError> {
+    async fn until_done(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Result<Answer, CallError>, Expired> {
         self.inner.budget.deposit();
         loop {
-            let peer = self.pick().await?;
-            let started = Instant::now();
+            let peer = match until(deadline, self.pick()).await? {
+                Ok(peer) => peer,
+                Err(error) => return Ok(Err(error)),
+            };
+            // Only a registry makes a call wait before it has a peer.
+            let started = match &self.inner.source {
+                Source::Direct(_) => self.began,
+                Source::Registry(_) => Instant::now(),
+            };
             let in_flight = peer.load.enter();
-            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
+            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await?;
             drop(in_flight);
-            let now = Instant::now();
-            match &result {
-                Err(error) if error.is_not_executed() => peer.load.record_refusal(now),
-                _ => peer.load.record(now - started, now),
-            }
             match result {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.consider(&peer, error)?,
+                Ok(answer) => {
+                    // What came before it was sent is not the server's doing.
+                    let latency = answer.done.saturating_duration_since(answer.sent_at);
+                    peer.load.record(latency, answer.done);
+                    return Ok(Ok(answer));
+                }
+                Err(error) => {
+                    let now = Instant::now();
+                    if error.is_not_executed() {
+                        peer.load.record_refusal(now);
+                    } else {
+                        peer.load.record(now - started, now);
+                    }
+                    if let Err(error) = self.consider(&peer, error) {
+                        return Ok(Err(error));
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The task that owns one socket: writes calls together, reads replies and routes them by id.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,9 @@ const KEPT: usize = 64 << 10;
 /// The task's state; the socket itself is [`run`](Self::run)'s.
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    /// Calls there is no room for yet, oldest first.
+    waiting: VecDeque<Job>,
     inbox: Inbox,
     pending: Pending,
     outbox: Outbox,
@@ -36,6 +39,8 @@ pub(super) struct Driver {
     /// Whether new calls are taken: not once the server drains or every caller is gone.
     accepting: bool,
     idle_since: Instant,
+    /// Nothing has to be done by time alone before.
+    wake_by: Instant,
 }
 
 /// Why a connection ends.
@@ -49,16 +54,23 @@ enum End {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, jobs: mpsc::Receiver<Job>, inbox: Inbox) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        jobs: mpsc::UnboundedReceiver<Job>,
+        inbox: Inbox,
+    ) -> Self {
+        let now = Instant::now();
         Self {
+            wake_by: after(now, shared.context.options.idle),
             shared,
             jobs,
+            waiting: VecDeque::new(),
             inbox,
             pending: Pending::default(),
             outbox: Outbox::default(),
             undelivered: None,
             accepting: true,
-            idle_since: Instant::now(),
+            idle_since: now,
         }
     }
 
@@ -74,17 +86,12 @@ impl Driver {
 
     async fn drive(&mut self, socket: &mut TcpStream) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
-        let idle = shared.context.options.idle;
-        let max_in_flight = shared.context.options.max_in_flight.max(1);
         let (mut reader, mut writer) = socket.split();
-        let retire = tokio::time::sleep_until(after(self.idle_since, idle));
+        let alarm = tokio::time::sleep_until(self.wake_by);
         let cancel = shared.cancel.notified();
-        tokio::pin!(retire, cancel);
+        tokio::pin!(alarm, cancel);
         self.read_messages()?;
         while self.accepting || self.is_busy() {
-            let has_room = self.accepting
-                && self.pending.len() < max_in_flight
-                && self.outbox.len() < MAX_UNWRITTEN;
             // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
             tokio::select! {
                 biased;
@@ -98,50 +105,103 @@ impl Driver {
                 () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
                     self.read_messages()?;
                 }
-                job = self.jobs.recv(), if has_room => match job {
-                    Some(job) => {
-                        self.take(job, max_in_flight).await;
-                        self.outbox.try_write(&writer).map_err(End::Lost)?;
-                    }
+                job = self.jobs.recv(), if self.accepting => match job {
+                    Some(job) => self.take(job).await,
                     None => self.accepting = false,
                 },
+                () = &mut alarm => {
+                    let now = Instant::now();
+                    self.expire(now);
+                    if self.has_been_idle(now) {
+                        return Ok(());
+                    }
+                    self.wake_by = self.next_alarm();
+                    alarm.as_mut().reset(self.wake_by);
+                }
                 read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
                     match read.map_err(End::Lost)? {
                         0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
                         _ => self.read_messages()?,
                     }
                 }
-                () = &mut retire => {
-                    let now = Instant::now();
-                    let since = if self.pending.is_empty() { self.idle_since } else { now };
-                    if now >= after(since, idle) {
-                        return Ok(());
-                    }
-                    retire.set(tokio::time::sleep_until(after(since, idle)));
-                }
             }
+            if self.wake_by < alarm.deadline() {
+                alarm.as_mut().reset(self.wake_by);
+            }
+            self.write_waiting();
+            self.outbox.try_write(&writer).map_err(End::Lost)?;
         }
         Ok(())
     }
 
     /// Whether anything is still to be sent, received or handed over.
     fn is_busy(&self) -> bool {
-        !self.pending.is_empty() || !self.outbox.is_empty() || self.undelivered.is_some()
+        !self.pending.is_empty()
+            || !self.waiting.is_empty()
+            || !self.outbox.is_empty()
+            || self.undelivered.is_some()
     }
 
-    /// Takes a call, and all that wait behind it: they share one write.
-    async fn take(&mut self, job: Job, max_in_flight: usize) {
+    fn has_been_idle(&self, now: Instant) -> bool {
+        !self.is_busy() && now >= after(self.idle_since, self.shared.context.options.idle)
+    }
+
+    /// When a call's time is up, or that of the connection. A call that ended meanwhile, or a new
+    /// one, does not move it; so there is one timer, and it is seldom set.
+    fn next_alarm(&self) -> Instant {
         let now = Instant::now();
-        self.write(job, now);
-        if self.pending.len() > 1 {
+        let since = if self.is_busy() { now } else { self.idle_since };
+        let waiting = self.waiting.iter().filter_map(|job| job.deadline).min();
+        [self.pending.next_deadline(), waiting]
+            .into_iter()
+            .flatten()
+            .fold(after(since, self.shared.context.options.idle), Instant::min)
+    }
+
+    /// Ends the calls whose time is up.
+    fn expire(&mut self, now: Instant) {
+        let over = self.pending.expire(now);
+        if !over.is_empty() {
+            over.into_iter().for_each(|id| self.outbox.append(|out| request::cancel(out, id)));
+            self.note_idle();
+        }
+        let is_over = |job: &Job| job.deadline.is_some_and(|deadline| deadline <= now);
+        while let Some(over) = self.waiting.iter().position(is_over) {
+            if let Some(job) = self.waiting.remove(over) {
+                job.reply.expire();
+            }
+        }
+    }
+
+    /// Takes a call, and all that come behind it: they share one write.
+    async fn take(&mut self, job: Job) {
+        self.hold(job);
+        if !self.pending.is_empty() {
             // Callers who were woken together are about to come: let them.
             tokio::task::yield_now().await;
         }
+        while let Ok(job) = self.jobs.try_recv() {
+            self.hold(job);
+        }
+    }
+
+    fn hold(&mut self, job: Job) {
+        if let Some(deadline) = job.deadline {
+            self.wake_by = self.wake_by.min(deadline);
+        }
+        self.waiting.push_back(job);
+    }
+
+    /// Writes waiting calls while there is room.
+    fn write_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let max_in_flight = self.shared.context.options.max_in_flight.max(1);
         while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
-            match self.jobs.try_recv() {
-                Ok(job) => self.write(job, now),
-                Err(_) => break,
-            }
+            let Some(job) = self.waiting.pop_front() else { break };
+            self.write(job, now);
         }
     }
 
@@ -156,16 +216,16 @@ impl Driver {
             stream: job.request.stream,
             ..Default::default()
         };
-        let Job { id, request: outgoing, reply, .. } = job;
+        let outgoing = &job.request;
         self.outbox.append(|out| {
-            request::extended(out, id, &outgoing.method, &outgoing.args, &meta);
+            request::extended(out, job.id, &outgoing.method, &outgoing.args, &meta);
         });
         outgoing.mark_sent();
         let sent = match self.outbox.buffer.get(start..) {
             Some(bytes) if outgoing.keep_sent => bytes.to_vec(),
             _ => Vec::new(),
         };
-        self.pending.insert(id, reply, sent, now, starts_at);
+        self.pending.insert(job, sent, now, starts_at);
     }
 
     /// Stops the calls whose callers are gone.
@@ -175,6 +235,7 @@ impl Driver {
                 self.outbox.append(|out| request::cancel(out, id));
             }
         }
+        self.waiting.retain(|job| !job.reply.is_closed());
         self.note_idle();
     }
 
@@ -222,9 +283,10 @@ impl Driver {
     fn stop_accepting(&mut self, reason: &str) {
         self.accepting = false;
         self.jobs.close();
-        while let Ok(job) = self.jobs.try_recv() {
+        while let Some(job) = self.waiting.pop_front().or_else(|| self.jobs.try_recv().ok()) {
             job.reply.fail(self.shared.lost(reason, false));
         }
+        self.shared.places.wake_all();
     }
 
     fn note_idle(&mut self) {

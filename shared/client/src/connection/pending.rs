@@ -25,8 +25,16 @@ pub(crate) struct Job {
 /// Where a call's answer goes.
 #[derive(Debug)]
 pub(super) enum ReplyTo {
-    Call(oneshot::Sender<Result<Answer, CallError>>),
+    Call(oneshot::Sender<Result<Answer, Failed>>),
     Stream(mpsc::Sender<StreamEvent>),
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Its deadline passed.
+    Expired,
+    Because(CallError),
 }
 
 impl ReplyTo {
@@ -38,10 +46,17 @@ impl ReplyTo {
         }
     }
 
+    /// Its deadline passed. A stream's reader knows by itself.
+    pub(super) fn expire(self) {
+        if let Self::Call(reply) = self {
+            drop(reply.send(Err(Failed::Expired)));
+        }
+    }
+
     pub(super) fn fail(self, error: CallError) {
         // A caller that is gone needs no answer; a stream that is full sees its end instead.
         match self {
-            Self::Call(reply) => drop(reply.send(Err(error))),
+            Self::Call(reply) => drop(reply.send(Err(Failed::Because(error)))),
             Self::Stream(events) => drop(events.try_send(StreamEvent::Failed(error))),
         }
     }
@@ -50,7 +65,8 @@ impl ReplyTo {
 /// Calls whose bytes are written, or about to be.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    calls: HashMap<u64, Waiting>,
+    /// The ids are ours: nobody can choose them to collide.
+    calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
 
 #[derive(Debug)]
@@ -58,6 +74,7 @@ struct Waiting {
     reply: ReplyTo,
     sent: Vec<u8>,
     sent_at: Instant,
+    deadline: Option<Instant>,
     /// Bytes that went to the connection before this call's first.
     starts_at: u64,
 }
@@ -74,15 +91,30 @@ impl Pending {
         self.calls.is_empty()
     }
 
-    pub(super) fn insert(
-        &mut self,
-        id: u64,
-        reply: ReplyTo,
-        sent: Vec<u8>,
-        sent_at: Instant,
-        starts_at: u64,
-    ) {
-        self.calls.insert(id, Waiting { reply, sent, sent_at, starts_at });
+    /// A call was written: with these bytes, if they are to be told, after `starts_at` others.
+    pub(super) fn insert(&mut self, job: Job, sent: Vec<u8>, sent_at: Instant, starts_at: u64) {
+        let Job { id, reply, deadline, .. } = job;
+        self.calls.insert(id, Waiting { reply, sent, sent_at, deadline, starts_at });
+    }
+
+    /// Ends the calls whose time is up, and answers their ids. A stream's time is kept by its
+    /// reader.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
+        let is_over = |waiting: &Waiting| {
+            matches!(waiting.reply, ReplyTo::Call(_))
+                && waiting.deadline.is_some_and(|at| at <= now)
+        };
+        let over = self.calls.extract_if(|_, waiting| is_over(waiting));
+        over.map(|(id, waiting)| {
+            waiting.reply.expire();
+            id
+        })
+        .collect()
+    }
+
+    /// When the next call's time is up.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.calls.values().filter_map(|waiting| waiting.deadline).min()
     }
 
     /// Forgets a call; `true` if it was in flight.
@@ -123,7 +155,7 @@ impl Pending {
                 done: frame.done,
                 reply_bytes: frame.len(),
             }),
-            Err(fault) => Err(CallError::Remote(fault)),
+            Err(fault) => Err(Failed::Because(CallError::Remote(fault))),
         };
         reply.send(answer).map_err(|_| None)
     }

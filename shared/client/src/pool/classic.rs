@@ -109,7 +109,7 @@ impl ClassicPool {
         let (reply, answer) = oneshot::channel();
         self.submit(Job { bytes, request: Arc::clone(outgoing), reply })?;
         answer.await.unwrap_or_else(|_| {
-            Err(if self.context.end.is_cancelled() {
+            Err(if self.context.has_ended() {
                 CallError::Closed
             } else {
                 self.lost("its task is gone", outgoing.is_sent())

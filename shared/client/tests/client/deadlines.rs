@@ -88,6 +88,52 @@ async fn a_call_that_waits_for_room_times_out_unsent() {
 }
 
 #[tokio::test]
+async fn each_call_of_a_connection_has_its_own_deadline() {
+    let peer = extended(|_| Do::Nothing).await;
+    let client = direct(peer.address);
+    let long = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("long", ()).await }
+    });
+    eventually("the long call is sent", || peer.seen.calls().len() == 1).await;
+    for name in ["short", "as short"] {
+        let began = Instant::now();
+        check(&client.request(short(name)).await.unwrap_err(), Phase::Reply, began);
+    }
+    eventually("both are cancelled", || peer.seen.cancels() == 2).await;
+    assert!(!long.is_finished());
+    long.abort();
+}
+
+#[tokio::test]
+async fn callers_beyond_every_queue_wait_for_a_place_and_get_it_or_time_out() {
+    const CALLERS: usize = 300;
+    let peer = extended(|request| match request["method_name"].as_str() {
+        Some("slow") => Do::Nothing,
+        _ => Do::Write(result(request, "1")),
+    })
+    .await;
+    let options = ClientOptions { max_in_flight: 1, ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
+    let quick = (0..CALLERS).map(|_| client.call("quick", ()));
+    let results = futures_util::future::join_all(quick).await;
+    assert!(results.into_iter().all(|result| result == Ok(json!(1))));
+
+    let began = Instant::now();
+    let slow = (0..CALLERS).map(|_| client.request(short("slow")));
+    for result in futures_util::future::join_all(slow).await {
+        let error = result.unwrap_err();
+        let phase = if matches!(&error, CallError::Timeout { phase: Phase::Reply, .. }) {
+            Phase::Reply
+        } else {
+            Phase::Queue
+        };
+        check(&error, phase, began);
+    }
+    assert_eq!(client.call("quick", ()).await, Ok(json!(1)), "every place was given back");
+}
+
+#[tokio::test]
 async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
     let peer = scripted(|_, mut socket, _| async move {
         // Answers the probe, then reads no more.

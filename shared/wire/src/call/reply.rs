@@ -143,6 +143,26 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// It is not JSON, or an object that no server of ours or of the older system writes.
     pub fn parse(frame: &'a [u8]) -> Result<Self, ReplyError> {
+        Self::result(frame).map_or_else(|| Self::parse_keys(frame), Ok)
+    }
+
+    /// The result of a call as our servers write it, without a look for other keys; `None` when it
+    /// is anything else, or wrong.
+    fn result(frame: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(frame).ok()?.strip_prefix("{\"id\":")?;
+        let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+        let (id, rest) = text.split_at(digits);
+        if id.len() > 1 && id.starts_with('0') {
+            return None;
+        }
+        let id = id.parse().ok()?;
+        let value = rest.strip_prefix(",\"res\":")?.strip_suffix('}')?;
+        // Fails where something follows the value, such as another key.
+        let value = serde_json::from_str(value).ok()?;
+        Some(Self::Done { id: Some(id), outcome: Ok(value) })
+    }
+
+    fn parse_keys(frame: &'a [u8]) -> Result<Self, ReplyError> {
         if !frame.trim_ascii_start().starts_with(b"{") {
             return Err(ReplyError::NotJson("not an object".to_owned()));
         }
@@ -245,6 +265,35 @@ mod tests {
         ));
         let extended = br#"{"id":1,"res":"Argument error: a poem"}"#;
         assert!(matches!(Reply::parse(extended), Ok(Reply::Done { outcome: Ok(_), .. })));
+    }
+
+    #[test]
+    fn what_is_taken_for_a_plain_result_is_read_the_same_by_its_keys() {
+        let ids = ["0", "7", "-7", "+7", "07", "1.0", "1e3", "\"x\"", "18446744073709551616", ""];
+        let values = [
+            "13",
+            "null",
+            "[1, {\"res\":2}]",
+            "1,\"id\":8",
+            "1,\"error\":null",
+            "1}",
+            "NaN",
+            " 1 ",
+        ];
+        let mut plain = 0;
+        for (id, value) in ids.iter().flat_map(|id| values.map(|value| (id, value))) {
+            for frame in [
+                format!("{{\"id\":{id},\"res\":{value}}}"),
+                format!("{{\"id\":{id},\"item\":{{\"a\":1,\"res\":{value}}}}}"),
+            ] {
+                if let Some(read) = Reply::result(frame.as_bytes()) {
+                    let same = Reply::parse_keys(frame.as_bytes());
+                    assert_eq!(format!("{:?}", Ok::<_, ReplyError>(read)), format!("{same:?}"));
+                    plain += 1;
+                }
+            }
+        }
+        assert_eq!(plain, 2 * 4, "two ids and four values are plain");
     }
 
     #[test]
