@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 const LARGE: usize = 1_000_000;
 /// One read of a server.
 const READ: usize = 64 * 1024;
+/// Calls in flight of a client that pipelines.
+const PIPELINED: usize = 64;
 /// What a server allows by default.
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
 /// The row others of its group are compared to.
@@ -46,14 +48,16 @@ fn main() -> Result<(), Any> {
     large(&mut criterion, &mut sizes, "request, 1 MB of numbers", &numbers)?;
     answers(&mut criterion, &mut sizes)?;
     whole_calls(&mut criterion, &mut sizes)?;
+    pipelined_calls(&mut criterion, &mut sizes)?;
     criterion.final_summary();
     report(&folder, &sizes, began)
 }
 
-/// What one iteration of a group, one call, is given.
+/// What one iteration of a group is given.
 struct Size {
     group: &'static str,
     bytes: usize,
+    calls: usize,
 }
 
 fn group<'a>(
@@ -82,7 +86,7 @@ fn copy(group: &mut Group<'_>, bytes: &[u8]) {
 /// `add(1, 2)`.
 fn small(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let (classic, extended) = (Exchange::add_classic()?.request, Exchange::add_extended()?.request);
-    let size = Size { group: "request", bytes: extended.len() };
+    let size = Size { group: "request", bytes: extended.len(), calls: 1 };
     let mut group = group(criterion, sizes, size)?;
     for bytes in [&classic, &extended] {
         is_one_call(bytes)?;
@@ -122,7 +126,7 @@ fn large(
     let mut bytes = Vec::new();
     request::classic(&mut bytes, "echo", &(value,).into_args()?);
     is_one_call(&bytes)?;
-    let size = Size { group: name, bytes: bytes.len() };
+    let size = Size { group: name, bytes: bytes.len(), calls: 1 };
     let mut group = group(criterion, sizes, size)?;
     copy(&mut group, &bytes);
     group.bench_function("frame", |bencher| {
@@ -144,7 +148,8 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     if !matches!(Reply::parse(bytes), Ok(Reply::Done { id: Some(7), outcome: Ok(_) })) {
         return Err("an answer is not understood".into());
     }
-    let mut group = group(criterion, sizes, Size { group: "answer", bytes: bytes.len() })?;
+    let mut group =
+        group(criterion, sizes, Size { group: "answer", bytes: bytes.len(), calls: 1 })?;
     copy(&mut group, bytes);
     let id = RawValue::from_string("7".to_owned())?;
     let mut out = Vec::new();
@@ -175,7 +180,7 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
 /// Calls of `add(1, 2)`: read, dispatched and answered by a server without a socket.
 fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let (classic, extended) = (Exchange::add_classic()?, Exchange::add_extended()?);
-    let size = Size { group: "whole call", bytes: extended.request.len() };
+    let size = Size { group: "whole call", bytes: extended.request.len(), calls: 1 };
     let mut group = group(criterion, sizes, size)?;
     copy(&mut group, &extended.request);
     let mut server = Server::builder().methods(builtin::methods()).in_memory()?;
@@ -201,6 +206,29 @@ fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), A
 fn read(bytes: &[u8]) -> bool {
     let mut framer = Framer::new(LIMITS);
     matches!(Messages::new(&mut framer, bytes).next(), Ok(Some((Ok(_), _))))
+}
+
+/// The same, [`PIPELINED`] of them in one read.
+fn pipelined_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+    let mut server = Server::builder().methods(builtin::methods()).in_memory()?;
+    let bytes = Exchange::add_extended()?.request.len() * PIPELINED;
+    let mut group =
+        group(criterion, sizes, Size { group: "64 whole calls", bytes, calls: PIPELINED })?;
+    copy(&mut group, &Exchange::add_extended()?.request.repeat(PIPELINED));
+    for (name, exchange) in
+        [("classic", Exchange::add_classic()?), ("extended", Exchange::add_extended()?)]
+    {
+        let requests = exchange.request.repeat(PIPELINED);
+        let replies = exchange.answer.as_exact().repeat(PIPELINED);
+        if server.answer(&requests).now_or_never() != Some(&*replies) {
+            return Err("a wrong answer, or none".into());
+        }
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| server.answer(black_box(&requests)).now_or_never().map(<[u8]>::len));
+        });
+    }
+    group.finish();
+    Ok(())
 }
 
 /// How many messages there are in `bytes` when they come in pieces of `piece`.
@@ -235,11 +263,12 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
         let measured = measured(&folder.join(folder_name(size.group)), began);
         let limit = measured.iter().find(|(name, _)| name == LIMIT).map(|(_, time)| *time);
         for (name, time) in measured {
+            let calls = f64::from(u32::try_from(size.calls)?);
             let gigabytes = f64::from(u32::try_from(size.bytes)?) / time;
             let ratio = limit.map(|limit| time / limit);
             rows.push(json!({
-                "group": size.group, "name": name, "bytes": size.bytes,
-                "ns_per_call": time, "gb_per_s": gigabytes, "ratio_to_limit": ratio,
+                "group": size.group, "name": name, "bytes": size.bytes, "calls": size.calls,
+                "ns_per_call": time / calls, "gb_per_s": gigabytes, "ratio_to_limit": ratio,
             }));
         }
     }
