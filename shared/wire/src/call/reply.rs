@@ -149,7 +149,7 @@ impl<'a> Reply<'a> {
     /// The result of a call as our servers write it, without a look for other keys; `None` when it
     /// is anything else, or wrong.
     fn result(frame: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(frame).ok()?.strip_prefix("{\"id\":")?;
+        let text = std::str::from_utf8(frame.trim_ascii_end()).ok()?.strip_prefix("{\"id\":")?;
         let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (id, rest) = text.split_at(digits);
         if id.len() > 1 && id.starts_with('0') {
