@@ -2,16 +2,20 @@
 
 mod act;
 mod ask;
+mod available;
 mod copy;
 mod feeds;
+mod leave;
 mod load;
+mod opening;
 mod outside;
 mod press;
 mod registries;
 mod search;
 mod send;
+mod steps;
 
-pub use act::unavailable;
+pub use available::unavailable;
 pub(crate) use copy::wire;
 pub(crate) use press::{edits, is_typing};
 pub(crate) use search::MAX_HITS;
@@ -94,7 +98,7 @@ fn pass(model: &mut Model, now: Now, effects: &mut Effects) {
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
     send::show_form(model);
-    act::show_diff(model);
+    opening::show_diff(model);
     search::keep(model, effects);
     let height = model.height(crate::model::Pane::Logs);
     model.logs.pass(height);

@@ -1,13 +1,21 @@
 //! What is different between two results: by path, so that it reads without the documents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::json::{Document, Part};
+use rpc_wire::json::Json;
+use serde_json::value::RawValue;
+
+use super::json::Document;
 
 /// Results larger than this are only told apart.
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// How many differences are listed.
 pub const MAX_CHANGES: usize = 10_000;
+
+/// What is nested deeper is compared as a whole.
+const MAX_DEPTH: usize = 64;
+/// Lists whose lengths multiply to more are compared place by place.
+const MAX_ALIGNED: usize = 1_000_000;
 
 /// What is different.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,53 +47,115 @@ pub fn diff(old: &Document, new: &Document) -> Diff {
     if old.text().len().max(new.text().len()) > MAX_BYTES {
         return Diff::TooLarge;
     }
-    let (before, after) = (leaves(old), leaves(new));
-    let index = |leaves: &[(String, String)]| -> HashMap<String, String> {
-        leaves.iter().cloned().collect()
-    };
-    let (mut old, new) = (index(&before), index(&after));
-    let mut changes = Vec::new();
-    for (path, text) in after {
-        match old.remove(&path) {
-            Some(was) if was == text => {}
-            was => changes.push(Change { path, old: was, new: Some(text) }),
-        }
+    let raw = |document| serde_json::from_str::<&RawValue>(Document::text(document)).ok();
+    let (Some(old), Some(new)) = (raw(old), raw(new)) else { return Diff::TooLarge };
+    let mut found = Found::default();
+    found.compare(Json::from(old), Json::from(new), 0);
+    match found.changes.is_empty() {
+        true => Diff::Same,
+        false => Diff::Changes(found.changes),
     }
-    // What is gone comes last: its old place may be gone, too.
-    let gone = before.into_iter().filter(|(path, _)| !new.contains_key(path));
-    changes.extend(gone.map(|(path, text)| Change { path, old: Some(text), new: None }));
-    changes.truncate(MAX_CHANGES);
-    if changes.is_empty() { Diff::Same } else { Diff::Changes(changes) }
 }
 
-/// Every scalar and every empty bracket with its path.
-fn leaves(document: &Document) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut path: Vec<String> = Vec::new();
-    // Per open bracket: the number of the next element of a list, nothing in an object.
-    let mut next: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, line) in document.lines(0) {
-        if let Part::Close(_) = line.part {
-            path.truncate(line.depth);
-            next.remove(&(line.depth + 1));
-            continue;
+/// What was found so far, and where it is being looked for.
+#[derive(Default)]
+struct Found {
+    changes: Vec<Change>,
+    path: String,
+}
+
+impl Found {
+    fn compare(&mut self, old: Json<'_>, new: Json<'_>, depth: usize) {
+        if old == new {
+            return;
         }
-        path.truncate(line.depth.saturating_sub(1));
-        if let Some(key) = &line.key {
-            path.push(step(document.slice(key)));
-        } else if let Some(number) = next.get_mut(&line.depth) {
-            path.push(format!("[{number}]"));
-            *number += 1;
-        }
-        match &line.part {
-            Part::Open(bracket) => {
-                if *bracket == '[' {
-                    next.insert(line.depth + 1, 0);
-                }
+        let parts = depth < MAX_DEPTH;
+        if let (true, Some(was), Some(is)) = (parts, old.entries(), new.entries()) {
+            let was: Vec<_> = was.collect();
+            let mut gone: HashMap<&str, Json<'_>> =
+                was.iter().map(|(key, value)| (key.text(), *value)).collect();
+            for (key, value) in is {
+                let before = gone.remove(key.text());
+                self.at(&step(key.text()), before, Some(value), depth);
             }
-            Part::Scalar(range) => found.push((path.concat(), document.slice(range).to_owned())),
-            Part::Empty(text) => found.push((path.concat(), (*text).to_owned())),
-            Part::Close(_) => {}
+            // What is gone comes last: its old place may be gone, too.
+            for (key, value) in was.iter().filter(|(key, _)| gone.contains_key(key.text())) {
+                self.at(&step(key.text()), Some(*value), None, depth);
+            }
+        } else if let (true, Some(was), Some(is)) = (parts, old.elements(), new.elements()) {
+            self.compare_lists(&was.collect::<Vec<_>>(), &is.collect::<Vec<_>>(), depth);
+        } else {
+            self.add(Some(old), Some(new));
+        }
+    }
+
+    /// Equal elements belong together, so that an insertion shifts nothing; between two of them
+    /// elements pair up in their order.
+    fn compare_lists(&mut self, old: &[Json<'_>], new: &[Json<'_>], depth: usize) {
+        let (mut i, mut j) = (0, 0);
+        for (stays_at, stays_as) in stayed(old, new).into_iter().chain([(old.len(), new.len())]) {
+            while i < stays_at || j < stays_as {
+                let was = old.get(i).filter(|_| i < stays_at).copied();
+                let is = new.get(j).filter(|_| j < stays_as).copied();
+                let place = if is.is_some() { j } else { i };
+                self.at(&format!("[{place}]"), was, is, depth);
+                (i, j) = (i + usize::from(was.is_some()), j + usize::from(is.is_some()));
+            }
+            (i, j) = (i + 1, j + 1);
+        }
+    }
+
+    fn at(&mut self, step: &str, old: Option<Json<'_>>, new: Option<Json<'_>>, depth: usize) {
+        let end = self.path.len();
+        self.path.push_str(step);
+        match (old, new) {
+            (Some(old), Some(new)) => self.compare(old, new, depth + 1),
+            (old, new) => self.add(old, new),
+        }
+        self.path.truncate(end);
+    }
+
+    fn add(&mut self, old: Option<Json<'_>>, new: Option<Json<'_>>) {
+        if self.changes.len() < MAX_CHANGES {
+            let text = |json: Json<'_>| json.compact().into_owned();
+            let (old, new) = (old.map(text), new.map(text));
+            // White space between the parts is no difference.
+            if old != new {
+                self.changes.push(Change { path: self.path.clone(), old, new });
+            }
+        }
+    }
+}
+
+/// The places of elements that are in both lists, in the same order: a longest common subsequence,
+/// or of long lists those that have kept their place.
+fn stayed(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(usize, usize)> {
+    if old.len().saturating_mul(new.len()) > MAX_ALIGNED {
+        let kept = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old == new);
+        return kept.map(|(place, _)| (place, place)).collect();
+    }
+    // For every i and j the length of that of old[i..] and new[j..].
+    let width = new.len() + 1;
+    let mut lengths = vec![0u32; (old.len() + 1) * width];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            let (below, right) = ((i + 1) * width + j, i * width + j + 1);
+            lengths[i * width + j] = if old[i] == new[j] {
+                lengths[below + 1] + 1
+            } else {
+                lengths[below].max(lengths[right])
+            };
+        }
+    }
+    let (mut i, mut j, mut found) = (0, 0, Vec::new());
+    while i < old.len() && j < new.len() {
+        if old[i] == new[j] {
+            found.push((i, j));
+            (i, j) = (i + 1, j + 1);
+        } else if lengths[(i + 1) * width + j] >= lengths[i * width + j + 1] {
+            i += 1;
+        } else {
+            j += 1;
         }
     }
     found
@@ -125,12 +195,30 @@ mod tests {
                 ".days[1].sky \"sun\" \"wind\"",
                 ".days[2] - 3",
                 "[\"x y\"] [] {}",
-                ".gone - null",
-                ".gone.b[0] 1 -",
+                ".gone {\"b\":[1]} null",
             ]
         );
         assert_eq!(changes("13", "14"), [" 13 14"]);
         assert_eq!(changes("[[1],[2,3]]", "[[1],[2,4]]"), ["[1][1] 3 4"]);
+    }
+
+    #[test]
+    fn an_insertion_into_a_list_shifts_nothing_and_neighbours_pair_up() {
+        assert_eq!(changes("[1,2,3]", "[0,1,2,3]"), ["[0] - 0"]);
+        assert_eq!(changes("[1,2,3,4]", "[1,3,4]"), ["[1] 2 -"]);
+        assert_eq!(
+            changes(r#"[{"a":1},{"a":2},{"a":3}]"#, r#"[{"a":0},{"a":1},{"a":5},{"a":3}]"#),
+            [r#"[0] - {"a":0}"#, "[2].a 2 5"]
+        );
+        assert_eq!(changes("[1,2]", "[3]"), ["[0] 1 3", "[1] 2 -"]);
+        let many = |first: u32| format!("{:?}", (first..first + 2_000).collect::<Vec<_>>());
+        assert_eq!(changes(&many(0), &many(1)).len(), 2_000, "too long to be aligned");
+    }
+
+    #[test]
+    fn what_is_nested_very_deep_is_compared_as_a_whole() {
+        let deep = |leaf: &str| format!("{}{leaf}{}", "[".repeat(200_000), "]".repeat(200_000));
+        assert_eq!(changes(&deep("1"), &deep("2")).len(), 1);
     }
 
     #[test]

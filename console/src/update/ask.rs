@@ -21,7 +21,7 @@ pub(super) fn actions(model: &mut Model, now: Now) {
         .map(|row| Item {
             label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
             detail: row.help.to_owned(),
-            choice: match act::unavailable(model, row.action) {
+            choice: match super::unavailable(model, row.action) {
                 None => Ok(Choice::Do(row.action)),
                 Some(why) => Err(why.to_owned()),
             },

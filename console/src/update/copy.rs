@@ -1,7 +1,7 @@
 //! What is copied where, and a request as it goes over the wire.
 
 use super::Effects;
-use super::act::selected_call;
+use super::opening::selected_call;
 use crate::message::{Effect, MAX_COPIED_BYTES, Now};
 use crate::model::{Model, Pane};
 use crate::text;

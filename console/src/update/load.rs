@@ -6,7 +6,7 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths::RPC_HEALTH;
 use tui_input::InputRequest;
 
-use super::{Effects, act, press};
+use super::{Effects, act, opening, press, steps};
 use crate::action::Action;
 use crate::message::{CallRequest, Effect, LoadNews, Now};
 use crate::model::load::{Knob, RunId, bench_command};
@@ -42,7 +42,7 @@ pub(super) fn unavailable(model: &Model, action: Action) -> Option<&'static str>
 pub(super) fn bench(model: &mut Model, now: Now) {
     let found = match model.focus() {
         Pane::Response => model.calls.shown_call().map(|call| of_call(model, &call.request)),
-        Pane::History => act::selected_call(model)
+        Pane::History => opening::selected_call(model)
             .and_then(|id| model.calls.get(id))
             .map(|call| of_call(model, &call.request)),
         Pane::Instances => of_instance(model),
@@ -270,11 +270,11 @@ pub(super) fn turn(model: &mut Model, action: Action) {
 
 pub(super) fn next_knob(model: &mut Model, by: isize) {
     let running = model.load.is_running();
-    let Some(sheet) = &mut model.load.sheet else { return act::next_pane(model, by) };
+    let Some(sheet) = &mut model.load.sheet else { return steps::next_pane(model, by) };
     let to = sheet.focus.checked_add_signed(by).filter(|to| *to < sheet.knobs().len());
     match to.filter(|_| !running) {
         Some(to) => (sheet.focus, sheet.editing) = (to, true),
-        None => act::next_pane(model, by),
+        None => steps::next_pane(model, by),
     }
 }
 

@@ -117,7 +117,7 @@ fn snippet(model: &Model) -> Option<Snippet> {
         });
     }
     let id = if model.focus() == Pane::History {
-        super::act::selected_call(model)
+        super::opening::selected_call(model)
     } else {
         model.calls.shown
     };

@@ -73,7 +73,7 @@ fn results_of_the_same_method_are_compared() {
     assert_eq!(call.tab, Tab::Diff);
     let Some(Diff::Changes(changes)) = &call.diff else { panic!("{:?}", call.diff) };
     let paths: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
-    assert_eq!(paths, [".list[1]", ".list[2].deep[1]", ".empty", ".new.x", ".tags[2]"]);
+    assert_eq!(paths, [".list[1]", ".list[2].deep[1]", ".empty", ".tags[2]", ".new"]);
 }
 
 #[test]

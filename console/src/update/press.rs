@@ -2,7 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
-use super::{Effects, act, ask, load, send};
+use super::{Effects, act, ask, load, send, steps};
 use crate::action::{Action, Context};
 use crate::key::{Code, Key};
 use crate::message::{Hit, Now};
@@ -31,7 +31,7 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
     }
     let found = model.keys.lookup(Context::current(model), typing, key);
     let Some(action) = found else { return };
-    if let Some(reason) = act::unavailable(model, action) {
+    if let Some(reason) = super::unavailable(model, action) {
         model.complain(reason, now);
         return;
     }
@@ -289,6 +289,6 @@ pub(super) fn wheel(model: &mut Model, pane: Option<Pane>, rows: i32, now: Now) 
         return;
     }
     if let (None, Some(pane)) = (&model.overlay, pane) {
-        act::step(model, pane, Step::By(rows), now);
+        steps::step(model, pane, Step::By(rows), now);
     }
 }
