@@ -55,6 +55,8 @@ pub enum Msg {
     Instance(InstanceKey, InstanceNews),
     /// A call ended.
     Called(CallId, Box<Outcome>),
+    /// So much has arrived of an answer that is still on its way.
+    Arriving(CallId, usize),
     /// A stream under way answered one more item.
     StreamItem(CallId, String, u64),
     /// A load test speaks.

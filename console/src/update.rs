@@ -72,6 +72,11 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::StreamItem(id, item, dropped) => model.calls.item(id, item, dropped),
         Msg::Load(id, news) => load::news(model, id, news, now),
         Msg::Demo(news) => feeds::demo(model, news, now),
+        Msg::Arriving(id, bytes) => {
+            if let Some(call) = model.calls.get_mut(id) {
+                call.arrived = Some(bytes);
+            }
+        }
         Msg::Reading(id, bytes) => {
             if let Some(call) = model.calls.get_mut(id) {
                 call.reading = Some(bytes);

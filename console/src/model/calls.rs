@@ -131,6 +131,8 @@ pub struct Call {
     pub tab: Tab,
     /// What is folded of the response, and the cursor in it.
     pub folding: Folding,
+    /// How much of a large answer has arrived while it is on its way.
+    pub arrived: Option<usize>,
     /// How large the answer is, once it is here and being laid out.
     pub reading: Option<usize>,
     /// What is different from the result before, once that was asked for.
@@ -273,6 +275,7 @@ impl Calls {
             items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),
+            arrived: None,
             reading: None,
             diff: None,
             diff_top: 0,

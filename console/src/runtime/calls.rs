@@ -1,5 +1,6 @@
 //! A call is sent, and its end reported.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use crate::message::{CallRequest, Msg};
 use crate::model::calls::{CallId, Failure, Outcome, Phases};
 use crate::model::json::Document;
 
+/// How often is told how much has arrived of an answer on its way.
+const ARRIVALS: Duration = Duration::from_millis(200);
 /// Results longer than this are laid out on the blocking pool.
 const LARGE: usize = 64 * 1024;
 
@@ -98,7 +101,12 @@ async fn once(
     let mut wanted = Request::new(&request.method, request.args.clone()).map_err(bad)?;
     if !request.stream {
         wanted.timeout = Some(left);
-        return Ok(Answer::Value(Box::new(client.request(wanted).await?)));
+        let response = tokio::select! {
+            biased;
+            response = client.request(wanted) => response?,
+            never = tell_arrivals(request.id, client, inbox) => match never {},
+        };
+        return Ok(Answer::Value(Box::new(response)));
     }
     let mut items = client.stream_request(wanted).await?;
     while let Some(item) = items.next().await {
@@ -109,6 +117,22 @@ async fn once(
         }
     }
     Ok(Answer::StreamEnded)
+}
+
+/// Tells how much has arrived from the instance since the call began, once it is much. What the
+/// instance tells besides (its log, its health) is little beside that.
+async fn tell_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>) -> Infallible {
+    let before = client.stats().received_bytes;
+    let mut told = LARGE;
+    loop {
+        tokio::time::sleep(ARRIVALS).await;
+        let arrived = client.stats().received_bytes.saturating_sub(before);
+        let arrived = usize::try_from(arrived).unwrap_or(usize::MAX);
+        if arrived > told {
+            told = arrived;
+            let _ = inbox.send(Msg::Arriving(id, arrived)).await;
+        }
+    }
 }
 
 async fn answered(

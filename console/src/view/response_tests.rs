@@ -43,6 +43,18 @@ fn a_call_in_flight_and_a_large_answer_being_read() {
 }
 
 #[test]
+fn a_large_answer_on_its_way() {
+    golden("arriving", || {
+        let (mut model, now) = fixture::answered();
+        press(&mut model, ENTER, now);
+        let id = model.calls.shown.unwrap();
+        feed(&mut model, Msg::Arriving(id, 31 << 20), now);
+        model.set_focus(crate::model::Pane::Response);
+        (model, fixture::after(now, 1_200))
+    });
+}
+
+#[test]
 fn copying_a_call_for_other_programs() {
     golden("copy_as", || {
         let (mut model, now) = fixture::folded();

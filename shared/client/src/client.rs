@@ -58,6 +58,8 @@ pub struct ClientStats {
     pub retries: u64,
     /// Replies nobody waited for: late, cancelled, or never asked for. They are dropped.
     pub unmatched_replies: u64,
+    /// Bytes of replies and of streams that arrived, of those on their way what is here so far.
+    pub received_bytes: u64,
 }
 
 impl Drop for Inner {
@@ -199,6 +201,7 @@ impl Client {
         ClientStats {
             retries: self.inner.context.retries.get(),
             unmatched_replies: self.inner.context.unmatched_replies.get(),
+            received_bytes: self.inner.context.received_bytes.get(),
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) unmatched_replies: Count,
     /// Calls tried again on another instance.
     pub(crate) retries: Count,
+    /// Bytes of replies that arrived.
+    pub(crate) received_bytes: Count,
 }
 
 impl Context {
@@ -38,6 +40,7 @@ impl Context {
             tasks: TaskTracker::new(),
             unmatched_replies: Count::default(),
             retries: Count::default(),
+            received_bytes: Count::default(),
         }
     }
 
@@ -78,7 +81,11 @@ pub(crate) struct Count(AtomicU64);
 
 impl Count {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

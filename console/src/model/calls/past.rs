@@ -80,6 +80,7 @@ impl Past {
             folding: Folding::default(),
             diff: None,
             diff_top: 0,
+            arrived: None,
             reading: None,
         }
     }

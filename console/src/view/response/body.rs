@@ -17,9 +17,10 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
-            let text = match call.reading {
-                Some(bytes) => format!(" reading {} …", text::bytes(bytes)),
-                None => " waiting for the answer …".to_owned(),
+            let text = match (call.reading, call.arrived) {
+                (Some(bytes), _) => format!(" reading {} …", text::bytes(bytes)),
+                (None, Some(bytes)) => format!(" {} arrived so far …", text::bytes(bytes)),
+                (None, None) => " waiting for the answer …".to_owned(),
             };
             screen.line(area, 0, Line::from(Span::styled(text, screen.theme.dim())));
             let cancel = Span::styled(" esc cancels", screen.theme.accent());

@@ -121,7 +121,10 @@ impl Driver {
                 read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
                     match read.map_err(End::Lost)? {
                         0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
-                        _ => self.read_messages()?,
+                        count => {
+                            shared.context.received_bytes.add(count);
+                            self.read_messages()?;
+                        }
                     }
                 }
             }

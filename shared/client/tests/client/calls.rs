@@ -43,8 +43,26 @@ async fn a_whole_request_tells_how_it_went() {
     );
     assert!(response.timing.server >= Duration::from_millis(30));
     assert!(response.timing.connect > Duration::ZERO);
+    let before = client.stats().received_bytes;
     let again = client.request(Request::new("m", ()).unwrap()).await.unwrap();
     assert_eq!(again.timing.connect, Duration::ZERO);
+    let received = client.stats().received_bytes - before;
+    assert!(received >= u64::try_from(again.reply_bytes).unwrap(), "{received}");
+}
+
+#[tokio::test]
+async fn what_has_arrived_of_a_reply_can_be_asked_while_it_is_on_its_way() {
+    let half = |request: &Value| format!("{{\"id\":{},\"res\":\"half", request["id"]);
+    let peer = extended(move |request| Do::Write(half(request))).await;
+    let client = direct(peer.address);
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("m", ()).await }
+    });
+    let arrived = || client.stats().received_bytes >= r#"{"id":1,"res":"half"#.len() as u64;
+    crate::eventually("half of it is here", arrived).await;
+    assert!(!call.is_finished());
+    call.abort();
 }
 
 #[tokio::test]

@@ -77,8 +77,9 @@ impl Line {
                 self.inbox.release();
                 return answer;
             }
-            if self.fill().await.map_err(lost)? == 0 {
-                return Err(pool.lost("the peer closed it", true));
+            match self.fill().await.map_err(lost)? {
+                0 => return Err(pool.lost("the peer closed it", true)),
+                count => pool.context.received_bytes.add(count),
             }
         }
     }
