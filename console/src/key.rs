@@ -216,4 +216,13 @@ mod tests {
             assert!(Key::parse(text).unwrap_err().contains("there is no key"), "{text}");
         }
     }
+
+    #[test]
+    fn any_text_is_a_key_whose_name_is_that_key_or_an_error() {
+        rpc_fuzz::text("key", |text| {
+            if let Ok(key) = Key::parse(text) {
+                assert_eq!(Key::parse(&key.name()).unwrap(), key);
+            }
+        });
+    }
 }

@@ -144,7 +144,7 @@ fn large(
 }
 
 fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
-    let bytes = b"{\"id\":7,\"res\":13}\n";
+    let bytes = b"{\"id\":7,\"res\":13}";
     if !matches!(Reply::parse(bytes), Ok(Reply::Done { id: Some(7), outcome: Ok(_) })) {
         return Err("an answer is not understood".into());
     }

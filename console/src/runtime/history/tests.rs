@@ -123,3 +123,12 @@ fn every_registry_has_a_file_of_its_own_in_the_folder_for_state() {
     assert!(HistoryFolder::find(1, |_| None).is_none());
     assert!(HistoryFolder::find(1, |_| Some("relative".into())).is_none());
 }
+
+#[test]
+fn any_text_is_a_call_that_can_be_written_again_or_nothing() {
+    rpc_fuzz::text("history", |text| {
+        if let Some(call) = line::read(text) {
+            assert_eq!(line::read(&line::write(&call).unwrap()).unwrap(), call);
+        }
+    });
+}

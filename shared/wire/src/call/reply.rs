@@ -316,4 +316,15 @@ mod tests {
             assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::Unknown)), "{frame}");
         }
     }
+
+    #[test]
+    fn any_bytes_taken_for_a_plain_result_are_read_the_same_by_their_keys() {
+        rpc_fuzz::bytes("reply", |bytes| {
+            let frame = bytes.trim_ascii_end();
+            if let Some(read) = Reply::result(frame) {
+                let same = Reply::parse_keys(frame);
+                assert_eq!(format!("{:?}", Ok::<_, ReplyError>(read)), format!("{same:?}"));
+            }
+        });
+    }
 }
