@@ -4,6 +4,8 @@
 use allocation_counter::measure;
 use futures_util::FutureExt;
 use rpc_server::{Server, builtin, rpc_method};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const CLASSIC: &str = r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
 const SPACED: &str =
@@ -42,6 +44,35 @@ fn a_call_allocates_nothing_from_its_bytes_to_those_of_its_reply() {
             assert_eq!(count, 0, "{at_once} × {request}");
         }
     }
+}
+
+#[test]
+fn over_a_socket_more_calls_take_no_more_allocations() {
+    // One thread has both sides, and only its own allocations are counted.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut stream = runtime.block_on(async {
+        let server = Server::builder().methods(builtin::methods()).bind(([127, 0, 0, 1], 0));
+        let server = server.await.unwrap();
+        let address = server.local_addr();
+        tokio::spawn(server.serve(std::future::pending()));
+        TcpStream::connect(address).await.unwrap()
+    });
+    let replies = b"{\"res\":13}\n".repeat(8);
+    let (requests, mut input) = (CLASSIC.repeat(8), vec![0; replies.len()]);
+    let mut calls = |times: usize| {
+        let stream = &mut stream;
+        let calls = async {
+            for _ in 0..times {
+                stream.write_all(requests.as_bytes()).await.unwrap();
+                stream.read_exact(&mut input).await.unwrap();
+                assert_eq!(input, replies);
+            }
+        };
+        measure(|| runtime.block_on(calls)).count_total
+    };
+    calls(10);
+    let (few, many) = (calls(10), calls(1000));
+    assert_eq!(few, many);
 }
 
 #[test]
