@@ -115,7 +115,6 @@ impl Session {
                         self.peer_ended();
                     }
                     self.busy = self.input.len() == self.input.capacity();
-                    self.last_activity = Instant::now();
                     self.take_frames();
                     self.settle_ready();
                 }
@@ -125,7 +124,10 @@ impl Session {
                     }
                     self.take_frames();
                 }
-                ready = writer.writable(), if self.unwritten() > 0 => ready?,
+                ready = writer.writable(), if self.unwritten() > 0 => {
+                    ready?;
+                    self.last_activity = Instant::now();
+                }
                 () = &mut draining, if self.draining.is_none() => {
                     self.begin_drain(&mut reader)?;
                     timer.as_mut().reset(self.next_check().into());
@@ -147,7 +149,8 @@ impl Session {
 
     /// Hands every whole message to the dispatcher.
     fn take_frames(&mut self) {
-        self.dispatcher.begin_turn(Instant::now());
+        self.last_activity = Instant::now();
+        self.dispatcher.begin_turn(self.last_activity);
         if let Err(fault) = self.handle_messages() {
             self.close_with(fault);
         }
@@ -315,10 +318,7 @@ impl Session {
         self.dispatcher.end_turn();
         while self.unwritten() > 0 {
             match writer.try_write(&self.dispatcher.output()[self.written..]) {
-                Ok(count) => {
-                    self.written += count;
-                    self.last_activity = Instant::now();
-                }
+                Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
