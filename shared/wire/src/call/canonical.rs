@@ -65,7 +65,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The key and the colon that come next, which are then passed.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Option<Key> {
         // Two looks tell which key it can only be.
         let key = match self.bytes.get(self.at + 1)? {
@@ -84,13 +84,13 @@ impl<'a> Cursor<'a> {
 
     /// Passes these bytes, which must come next. Their number is part of the type: to compare them
     /// is a few loads and no call.
-    #[inline]
+    #[inline(always)]
     fn pass<const N: usize>(&mut self, bytes: &[u8; N]) -> Option<()> {
         (self.bytes.get(self.at..)?.first_chunk() == Some(bytes)).then(|| self.at += N)
     }
 
     /// After a value: whether another follows its comma, instead of the closing bracket.
-    #[inline]
+    #[inline(always)]
     fn goes_on(&mut self, close: u8) -> Option<bool> {
         self.spaces();
         if self.take(close) {
@@ -121,7 +121,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer or a string.
-    #[inline]
+    #[inline(always)]
     fn id(&mut self) -> Option<Json<'a>> {
         let start = self.at;
         if self.peek() == b'"' {
@@ -133,44 +133,44 @@ impl<'a> Cursor<'a> {
     }
 
     /// A list of scalars.
-    #[inline]
+    #[inline(always)]
     fn list(&mut self) -> Option<Json<'a>> {
         let start = self.at;
         self.expect(b'[')?;
         self.spaces();
         if !self.take(b']') {
-            self.scalar()?;
-            while self.goes_on(b']')? {
+            loop {
                 self.scalar()?;
+                if !self.goes_on(b']')? {
+                    break;
+                }
             }
         }
         self.json(start)
     }
 
     /// An object of scalars.
-    #[inline]
+    #[inline(always)]
     fn object(&mut self) -> Option<Json<'a>> {
         let start = self.at;
         self.expect(b'{')?;
         self.spaces();
         if !self.take(b'}') {
-            self.entry()?;
-            while self.goes_on(b'}')? {
-                self.entry()?;
+            loop {
+                self.string()?;
+                self.spaces();
+                self.expect(b':')?;
+                self.spaces();
+                self.scalar()?;
+                if !self.goes_on(b'}')? {
+                    break;
+                }
             }
         }
         self.json(start)
     }
 
-    fn entry(&mut self) -> Option<()> {
-        self.string()?;
-        self.spaces();
-        self.expect(b':')?;
-        self.spaces();
-        self.scalar()
-    }
-
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self) -> Option<()> {
         match self.peek() {
             b'"' => self.string().map(drop),
@@ -182,7 +182,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string of plain ASCII, without its quotes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let start = self.at;
@@ -195,7 +195,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number without an exponent: one would be found where the number must have ended.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Option<()> {
         self.integer()?;
         if self.take(b'.') && self.digits() == 0 {
@@ -205,7 +205,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An integer, with a sign or without: how many digits it has.
-    #[inline]
+    #[inline(always)]
     fn integer(&mut self) -> Option<usize> {
         self.take(b'-');
         let leading_zero = self.peek() == b'0';
@@ -216,7 +216,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn digits(&mut self) -> usize {
         let start = self.at;
         while self.peek().is_ascii_digit() {
@@ -225,25 +225,25 @@ impl<'a> Cursor<'a> {
         self.at - start
     }
 
-    #[inline]
+    #[inline(always)]
     fn json(&self, start: usize) -> Option<Json<'a>> {
         self.text.get(start..self.at).map(Json::validated)
     }
 
-    #[inline]
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 
     /// Passes this byte, if it comes next.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, byte: u8) -> bool {
         let comes = self.peek() == byte;
         self.at += usize::from(comes);
         comes
     }
 
-    #[inline]
+    #[inline(always)]
     fn spaces(&mut self) {
         while self.peek() == b' ' {
             self.at += 1;
@@ -251,7 +251,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The byte that comes next; at the end a NUL, which nothing here takes.
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
