@@ -33,17 +33,14 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
     let address = text::printable(model.link.address()).into_owned();
     let link = link(model, screen, wide);
-    if narrow {
+    if narrow && !model.link.is_live() {
+        // What happens next is worth more than which registry it is.
+        left = Line::from(vec![Span::raw(" "), link]);
+    } else if narrow {
         // Glyph first: the end of the row is the first to be cut.
         let glyph: String = link.content.chars().take(1).collect();
         left.push_span(Span::styled(glyph, link.style));
         left.push_span(format!(" {address} "));
-        if !model.link.is_live() {
-            left.push_span(Span::styled(
-                link.content.chars().skip(2).collect::<String>(),
-                link.style,
-            ));
-        }
     } else {
         left.push_span(format!("{address} "));
         left.push_span(link);

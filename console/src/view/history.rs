@@ -36,13 +36,16 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         70.. => 16,
         _ => 0,
     };
-    let rest = usize::from(inner.width).saturating_sub(3 + at_width + 14 + 10 + via_width);
-    let args_width = rest / 2;
+    let method_width = if wide { 14 } else { 11 };
+    let used = 3 + at_width + method_width + 10 + via_width;
+    let rest = usize::from(inner.width).saturating_sub(used);
+    // Where there is no room for both, how it went counts more.
+    let args_width = if rest < 16 { 0 } else { rest / 2 };
     let result_width = rest - args_width;
     let heading = format!(
         "   {}{}{}{}{} {}",
         text::left("AT", at_width),
-        text::left("METHOD", 14),
+        text::left("METHOD", method_width),
         text::left("ARGUMENTS ", args_width),
         text::left("RESULT", result_width),
         text::right("TOOK", 8),
@@ -79,10 +82,12 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let line = Line::from(vec![
             Span::raw(if index == selected { " ▸ " } else { "   " }),
             Span::styled(text::left(&at, at_width), theme.dim()),
-            Span::raw(shown(&call.request.method, 13)),
+            Span::raw(shown(&call.request.method, method_width - 1)),
             Span::raw(" "),
-            Span::raw(shown(&call.arguments(), args_width.saturating_sub(1))),
-            Span::raw(" "),
+            Span::raw(text::left(
+                &shown(&call.arguments(), args_width.saturating_sub(1)),
+                args_width,
+            )),
             Span::styled(format!("{glyph} "), style),
             Span::raw(shown(&summary, result_width.saturating_sub(3))),
             Span::raw(" "),

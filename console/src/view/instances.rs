@@ -91,8 +91,9 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
             || !model.methods.lacking(&row.key).is_empty()
             || !model.methods.unlike(&row.key).is_empty()
     };
+    let can_wait = |row: &Row| !is_doubtful(row.state(now, live));
     let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    rows.sort_by(|a, b| (can_wait(a), &a.key).cmp(&(can_wait(b), &b.key)));
     for row in rows.into_iter().take(MAX_NOTES) {
         let state = row.state(now, live);
         if is_doubtful(state) {

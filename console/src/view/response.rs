@@ -106,9 +106,11 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
         format!(" {took} · {port} "),
         format!(" {took} {port}"),
         format!(" {took} "),
+        format!(" {took}"),
+        took,
     ];
     let fits = |text: &&String| text::width(&text::printable(text)) + 2 <= room;
-    let text = texts.iter().find(fits).unwrap_or(&texts[4]);
+    let text = texts.iter().find(fits).unwrap_or(&texts[6]);
     Line::from(vec![
         Span::styled(format!(" {glyph}"), style),
         Span::raw(text::cut(&text::printable(text), room.saturating_sub(2)).into_owned()),

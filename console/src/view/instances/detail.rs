@@ -46,8 +46,13 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
         Span::styled(format!("{glyph} {}", row.word(now, live)), style),
     ])];
     if let Some(age) = row.age(now) {
-        let of = format!("{} of {}s", text::age(age), row.ttl.as_secs());
-        lines.push(plain("last beat", of));
+        let of = row.ttl.as_secs();
+        // Nobody tells of beats while the registry is lost.
+        let age = match live {
+            true => format!("{} of {of}s", text::age(age)),
+            false => format!(">{}, expiry {of}s", text::seconds(age)),
+        };
+        lines.push(plain("last beat", age));
     }
     if let Some(beats) = row.heartbeats {
         lines.push(plain("heartbeats", beats.to_string()));
