@@ -1,6 +1,6 @@
 //! The only place with sockets, tasks and a clock: it runs the loop and does what effects ask.
 //!
-//! - `outside`: files, and programs that get the terminal for a while.
+//! - `outside`: files, and programs that get the terminal for a while; `lend`: that while.
 //! - `feed`: the registry's changes and log.
 //! - `attend`: what is done for each instance: discovery, probes, its log.
 //! - `calls`: a call is sent and its end reported.
@@ -18,6 +18,7 @@ mod clock;
 mod feed;
 mod history;
 mod inbox;
+mod lend;
 mod load;
 mod outside;
 mod signals;
@@ -44,16 +45,13 @@ use crate::update::update;
 use crate::view::{HitMap, Theme, render};
 use crate::wake::next_wake;
 use inbox::Inbox;
+use lend::Prepare;
 use outside::Errand;
 use signals::{Signal, Signals};
 use works::Works;
 
 /// Messages taken in before the screen is looked at again.
 const MAX_PER_TURN: usize = 4_096;
-/// While another program has the terminal, this often time passes.
-const AWAY: Duration = Duration::from_secs(1);
-/// How long after a program's end a signal may be the one that ended it.
-const LATE_SIGNAL: Duration = Duration::from_millis(50);
 /// No two frames are closer than this.
 const FRAME: Duration = Duration::from_millis(16);
 
@@ -366,76 +364,6 @@ impl Console {
         self.works.follow_own_log(self.log.clone());
     }
 
-    /// Lends the terminal to a program until that ends. Nothing is drawn meanwhile, and keys,
-    /// Ctrl-C and Ctrl-Z are the program's; what arrives is taken in all the same. A signal ends
-    /// it all, also while the program's file is still being written.
-    async fn hand_over(
-        &mut self,
-        prepare: Prepare,
-        inbox: &mut Inbox,
-        signals: &mut Signals,
-    ) -> io::Result<Option<Ended>> {
-        let mut preparing = tokio::task::spawn_blocking(prepare);
-        let prepared = loop {
-            tokio::select! {
-                biased;
-                signal = signals.next() => match signal {
-                    Signal::End(number) => return Ok(Some(Ended::Signal(number))),
-                    Signal::Continued => self.retake()?,
-                },
-                prepared = &mut preparing => break prepared,
-                Some(msg) = inbox.any() => {
-                    self.take(msg);
-                }
-            }
-        };
-        let errand = match prepared.map_err(io::Error::other).flatten() {
-            Ok(errand) => errand,
-            Err(error) => {
-                self.take(Msg::Trouble(format!("no temporary file: {error}")));
-                return Ok(None);
-            }
-        };
-        crate::terminal::give_back();
-        let status = match errand.start() {
-            Err(error) => Err(error),
-            Ok(mut child) => loop {
-                tokio::select! {
-                    biased;
-                    status = child.wait() => break status,
-                    signal = signals.next() => match signal {
-                        Signal::End(2) | Signal::Continued => {}
-                        Signal::End(number) => return Ok(Some(Ended::Signal(number))),
-                    },
-                    Some(msg) = inbox.any() => {
-                        self.take(msg);
-                    }
-                    // The feeds of a long absence go on, and time with them.
-                    () = tokio::time::sleep(AWAY) => {
-                        self.take(Msg::Tick);
-                    }
-                }
-            },
-        };
-        // A Ctrl-C that ended the program was meant for it, and may reach us a little later.
-        let late = tokio::time::timeout(LATE_SIGNAL, async {
-            loop {
-                match signals.next().await {
-                    Signal::End(2) | Signal::Continued => {}
-                    Signal::End(number) => return number,
-                }
-            }
-        });
-        if let Ok(number) = late.await {
-            return Ok(Some(Ended::Signal(number)));
-        }
-        self.retake()?;
-        if let Some(msg) = errand.ended(status) {
-            self.take(msg);
-        }
-        Ok(None)
-    }
-
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
         let runs = start(self.works.answers.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
@@ -459,9 +387,6 @@ async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event:
     })
     .await
 }
-
-/// Gets a program and its file ready, which may take a while.
-type Prepare = Box<dyn FnOnce() -> io::Result<Errand> + Send>;
 
 /// What cannot wait for the next turn of the loop.
 enum Pressing {

@@ -1,6 +1,7 @@
 //! The help, from the key table: the focused pane first.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 
@@ -8,6 +9,9 @@ use super::screen::Screen;
 use crate::action::{Action, Binding, Context};
 use crate::model::Model;
 use crate::text;
+
+/// Cells for the keys of a row.
+const KEYS: usize = 13;
 
 pub(super) fn help(
     model: &Model,
@@ -29,7 +33,7 @@ pub(super) fn help(
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, filter, true);
-    let lines = lines(model, filter.value(), screen);
+    let lines = lines(model, filter.value(), screen, inner.width);
     let room = inner.height.saturating_sub(1);
     let top = top.min(lines.len().saturating_sub(room.into()));
     let below = lines.len().saturating_sub(top + usize::from(room));
@@ -43,7 +47,7 @@ pub(super) fn help(
     }
 }
 
-fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>) -> Vec<Line<'static>> {
+fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Vec<Line<'static>> {
     let theme = screen.theme;
     let here = Context::of(model.focus());
     let contexts = [here, Context::Everywhere]
@@ -63,14 +67,17 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>) -> Vec<Line<'stat
         lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
         for row in rows {
             let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
-            let mut line = Line::from(vec![
-                Span::styled(format!("   {}", text::left(&keys.join(" "), 14)), theme.accent()),
-                Span::raw(row.help),
-            ]);
-            if let Some(why) = crate::update::unavailable(model, row.action) {
-                line.push_span(Span::styled(format!(" ({why})"), theme.dim()));
-            }
-            lines.push(line);
+            let why = crate::update::unavailable(model, row.action);
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
+            let room = usize::from(width).saturating_sub(KEYS + 5).max(1);
+            let help = text::lines(&format!("{}{why}", row.help), room).into_iter();
+            // Only what can be done stands out.
+            let style = if why.is_empty() { Style::new() } else { theme.dim() };
+            let keys = [keys].into_iter().chain(std::iter::repeat(" ".repeat(KEYS + 4)));
+            lines.extend(keys.zip(help).map(|(keys, help)| {
+                Line::from(vec![Span::styled(keys, theme.accent()), Span::styled(help, style)])
+            }));
         }
     }
     if lines.is_empty() {

@@ -164,3 +164,31 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     assert_eq!(tty.ends(), 0);
     tty.is_restored();
 }
+
+#[test]
+fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
+    let with = |name: &str, value: &str| {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(["--demo"]);
+        command.env(name, value);
+        let mut tty = Tty::run(command, (120, 35));
+        tty.until(&["3 up", "lacks square"]);
+        tty.press("2");
+        tty.until(&["[2 Methods]", "forecast"]);
+        tty
+    };
+    let ascii = with("RPCD_CONSOLE_GLYPHS", "ascii");
+    assert!(ascii.screen().is_ascii(), "{}", ascii.screen());
+    let is_cyan = |tty: &Tty| {
+        let seen = tty.seen.lock().unwrap();
+        let screen = seen.parser.screen();
+        let mut cells = (0..35).flat_map(|row| (0..120).map(move |column| (row, column)));
+        cells.any(|(row, column)| {
+            screen.cell(row, column).is_some_and(|cell| cell.fgcolor() == vt100::Color::Idx(6))
+        })
+    };
+    assert!(is_cyan(&with("RPCD_CONSOLE_THEME", "dark")));
+    assert!(!is_cyan(&with("RPCD_CONSOLE_THEME", "light")));
+    // The terminal says so itself.
+    assert!(!is_cyan(&with("COLORFGBG", "0;15")));
+}
