@@ -306,7 +306,7 @@ fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_whe
     tty.until(&["1 up", &address]);
 
     drop(registry);
-    tty.until(&["✗ lost", "? was up", "1 unknown", &address, "ok "]);
+    tty.until(&["✗ lost", "retry in", "? was up", "1 unknown", &address, "ok "]);
     // Calls go on all the same.
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);

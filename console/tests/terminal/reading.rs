@@ -38,6 +38,12 @@ fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() 
     tty.until(&["✓ order →"]);
     tty.press("\x12");
     tty.until_not("→ \"tea\"");
+    tty.press("\x10");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("sleep 30\r");
+    tty.until(&["waiting for the answer", "esc cancels"]);
+    tty.press(ESC);
+    tty.until(&["✗ cancelled", "cancelled here; the server was told"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
 }
