@@ -67,7 +67,9 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         count(counts.up, "up", theme.good());
         count(counts.late, "late", theme.warning());
     }
-    if (wide && counts.unknown == 0) || counts.down > 0 {
+    // A narrow row has no room for both while it counts down to the next try.
+    let room = !narrow || counts.unknown == 0;
+    if (wide && counts.unknown == 0) || (counts.down > 0 && room) {
         count(counts.down, "down", theme.bad());
     }
     if wide {

@@ -192,3 +192,44 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
     // The terminal says so itself.
     assert!(!is_cyan(&with("COLORFGBG", "0;15")));
 }
+
+mod usual {
+    #[rpc_server::rpc_method]
+    pub fn scale(n: i64) -> i64 {
+        n
+    }
+}
+
+mod newer {
+    #[rpc_server::rpc_method]
+    pub fn scale(n: i64, #[default(2)] by: i64) -> i64 {
+        n * by
+    }
+}
+
+#[test]
+fn a_method_that_takes_other_arguments_on_one_instance_is_marked() {
+    let port = free_port();
+    let _registry = Registry::start(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let servers =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let serve = |method: rpc_server::Method| {
+        let announce = rpc_server::Announce::to(&url).unwrap();
+        let builder = rpc_server::Server::builder().method(method).announce(announce);
+        let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = bound.local_addr().to_string();
+        servers.spawn(bound.serve(std::future::pending()));
+        address
+    };
+    serve(usual::scale::method());
+    serve(usual::scale::method());
+    let other = serve(newer::scale::method());
+    let mut tty = Tty::start(&["--registry", &url]);
+    tty.until(&["3 up", &format!("≠ {other} has scale(n, by=2)")]);
+    tty.press("2");
+    tty.until(&["[2 Methods]", "scale          3 ≠", "Call scale"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    servers.shutdown_background();
+}
