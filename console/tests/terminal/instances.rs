@@ -195,14 +195,14 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
 
 mod usual {
     #[rpc_server::rpc_method]
-    pub fn scale(n: i64) -> i64 {
+    pub(super) fn scale(n: i64) -> i64 {
         n
     }
 }
 
 mod newer {
     #[rpc_server::rpc_method]
-    pub fn scale(n: i64, #[default(2)] by: i64) -> i64 {
+    pub(super) fn scale(n: i64, #[default(2)] by: i64) -> i64 {
         n * by
     }
 }
