@@ -233,3 +233,45 @@ fn a_method_that_takes_other_arguments_on_one_instance_is_marked() {
     assert_eq!(tty.ends(), 0);
     servers.shutdown_background();
 }
+
+#[rpc_server::rpc_method]
+fn third(n: i64) -> i64 {
+    n
+}
+
+#[test]
+fn as_many_instances_are_probed_as_may_be_and_the_next_takes_the_place_of_one_that_goes() {
+    let port = free_port();
+    let _registry = Registry::start(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let servers =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // Dropping the sender ends the server, and it takes its leave.
+    let serve = |method: rpc_server::Method| {
+        let announce = rpc_server::Announce::to(&url).unwrap();
+        let builder = rpc_server::Server::builder().method(method).announce(announce);
+        let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let (ends, ended) = tokio::sync::oneshot::channel::<()>();
+        servers.spawn(bound.serve(async {
+            let _ = ended.await;
+        }));
+        ends
+    };
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--registry", &url]);
+    command.env("RPCD_CONSOLE_MAX_PROBED", "2");
+    let mut tty = Tty::run(command, (120, 35));
+    let first = serve(usual::scale::method());
+    let _second = serve(usual::scale::method());
+    tty.until(&["2 up"]);
+    let _third = serve(third::method());
+    tty.until(&["3 up", "only 2 of 3 are probed ([console] max_probed)"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]", "scale            2"]);
+    assert!(!tty.screen().contains("third"), "{}", tty.screen());
+    drop(first);
+    tty.until(&["third", "1/2"]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    servers.shutdown_background();
+}
