@@ -138,6 +138,7 @@ impl Works {
             self.waiting.insert(key, instance);
             return;
         }
+        self.waiting.remove(&key);
         let Some(client) = attend::client(&key) else { return };
         let task = tokio::spawn(attend::attend(instance, client.clone(), self.live.clone()));
         if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {

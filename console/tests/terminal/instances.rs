@@ -107,7 +107,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.until(&["traffic off"]);
     let selected = |tty: &Tty| {
         let screen = tty.screen();
-        let line = screen.lines().find(|line| line.contains("▸ ● up")).unwrap().to_owned();
+        let line = screen.lines().find(|line| line.contains("▸ ")).unwrap().to_owned();
         line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
     };
     let address = selected(&tty);
@@ -146,6 +146,10 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.until(&["mouse off"]);
     tty.press("M");
 
+    // Whatever another program wrote on the screen is gone after Ctrl-L.
+    let before = tty.bytes();
+    tty.press("\x0c");
+    tty.until_so("everything is drawn anew", |tty| tty.bytes() > before + 3_000);
     let address = selected(&tty);
     tty.press("y");
     tty.until(&[&format!("copied the address: {address}")]);
