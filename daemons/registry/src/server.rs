@@ -57,6 +57,13 @@ impl Registry {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
+        rpc_host::task::on_a_worker(self.serve_here(shutdown)).await
+    }
+
+    async fn serve_here(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), RegistryError> {
         let Self { listener, address, options } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check, "listening");
         let drain = options.drain;

@@ -169,6 +169,13 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
+        rpc_host::task::on_a_worker(self.serve_here(shutdown)).await
+    }
+
+    async fn serve_here(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServerError> {
         let Self { core, listener, address, announce, handle } = self;
         let limits = core.limits.clone();
         tracing::info!(%address, methods = core.methods.signatures().count(), "listening");

@@ -6,6 +6,7 @@
 //! - [`logging`]: tracing to the terminal, to rolling files, and to the bounded rings that log
 //!   streams read.
 //! - [`net`]: listening sockets and the limit of open files.
+//! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT and SIGTERM, once to end well, twice to end at once.
 //!
 //! Nothing here knows what a daemon does.
@@ -14,3 +15,4 @@ pub mod config;
 pub mod logging;
 pub mod net;
 pub mod shutdown;
+pub mod task;
