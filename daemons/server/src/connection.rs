@@ -13,6 +13,7 @@ use rpc_wire::fault::{Code, Fault};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::http;
@@ -42,12 +43,14 @@ async fn serve_stream(
     peer: SocketAddr,
 ) -> io::Result<()> {
     let mut first = BytesMut::with_capacity(4096);
-    let Some(protocol) = first_bytes(core, stream, &mut first).await? else {
+    // A token of its own: waiting on the server's would make all connections share its lock.
+    let draining = core.draining.child_token();
+    let Some(protocol) = first_bytes(core, &draining, stream, &mut first).await? else {
         return Ok(());
     };
     match protocol {
         Protocol::Json => {
-            if Session::new(core.clone(), peer, first).run(stream).await? {
+            if Session::new(core.clone(), peer, first).run(stream, draining).await? {
                 linger(stream).await;
             }
         }
@@ -69,6 +72,7 @@ async fn serve_stream(
 /// Reads until the protocol is known; `None` when the peer goes or the time is up.
 async fn first_bytes(
     core: &Core,
+    draining: &CancellationToken,
     stream: &mut TcpStream,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
@@ -78,7 +82,7 @@ async fn first_bytes(
         let read = tokio::select! {
             biased;
             read = timeout(patience, stream.read_buf(first)) => read,
-            () = core.draining.cancelled() => {
+            () = draining.cancelled() => {
                 timeout(LAST_HEARING.min(patience), stream.read_buf(first)).await
             }
         };

@@ -250,10 +250,7 @@ impl Door {
             return;
         }
         metrics.connections_accepted.increment();
-        // Replies are written whole: waiting to fill a segment would only delay them.
-        let _ = stream.set_nodelay(true);
-        // A peer that vanished without a word is found out, even when a stream is open to it.
-        let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+        net::set_up(&stream);
         self.connections
             .spawn(connection::serve(self.core.clone(), stream, peer).in_current_span());
     }

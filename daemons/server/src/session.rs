@@ -21,6 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::LAST_HEARING;
 use crate::core::Core;
@@ -86,11 +87,15 @@ impl Session {
         }
     }
 
-    /// Serves to the end; answers whether the peer may still be sending (see `linger`).
-    pub(crate) async fn run(mut self, stream: &mut TcpStream) -> io::Result<bool> {
+    /// Serves to the end, which comes when `draining` says so at the latest; answers whether the
+    /// peer may still be sending (see `linger`).
+    pub(crate) async fn run(
+        mut self,
+        stream: &mut TcpStream,
+        draining: CancellationToken,
+    ) -> io::Result<bool> {
         tracing::debug!(peer = %self.peer, "connection opened");
-        // A token of its own: waiting on the server's would make all connections share its lock.
-        let draining = self.core.draining.child_token().cancelled_owned();
+        let draining = draining.cancelled_owned();
         let core = self.core.clone();
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Listens at `address` (port 0: any free one), with room for `backlog` connections that wait to
 /// be accepted. The address can be bound again while connections of an earlier process linger.
@@ -21,8 +21,21 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     if address.ip().is_unspecified() && address.is_ipv6() {
         rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
     }
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(backlog)
+}
+
+/// Gives an accepted connection its options: what is written leaves at once, for it is written
+/// whole; and a peer that vanished without a word is found out, even when nothing is sent to it.
+/// On Linux it has them from [`listen`]'s socket already.
+pub fn set_up(stream: &TcpStream) {
+    if cfg!(not(target_os = "linux")) {
+        // A connection that takes no options will say why when it is read.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
+    }
 }
 
 /// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, of which
@@ -66,7 +79,6 @@ pub fn is_listener_gone(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpStream;
 
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {
@@ -97,5 +109,15 @@ mod tests {
     fn the_soft_limit_of_open_files_becomes_the_hard_one() {
         let raised = raise_open_files_limit().unwrap();
         assert_eq!(raised, getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn an_accepted_connection_sends_at_once_and_finds_out_who_vanished() {
+        let listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        set_up(&stream);
+        assert!(stream.nodelay().unwrap());
+        assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
     }
 }

@@ -20,8 +20,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// last.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
-    // Answers are written whole, and an event must not wait for the acknowledgement of another.
-    let _ = stream.set_nodelay(true);
+    rpc_host::net::set_up(&stream);
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let ip = peer.ip().to_canonical();
     let answer = service_fn(|request| {
