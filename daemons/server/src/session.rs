@@ -316,7 +316,9 @@ impl Session {
     }
 
     fn make_room(&mut self) {
-        self.input.reserve(if self.busy { READ_LARGE } else { READ_SMALL });
+        // A long request is read in long pieces, however the last of them came.
+        let busy = self.busy || self.input.len() >= READ_SMALL;
+        self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
     }
 
     fn write_some(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {

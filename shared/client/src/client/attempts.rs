@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::exact::Inexact;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Inner, Source};
@@ -24,7 +25,7 @@ pub(super) struct Attempts<'a> {
     began: Instant,
     timeout: Option<Duration>,
     /// Those called so far; the last is being called.
-    tried: Vec<Arc<Peer>>,
+    tried: SmallVec<[Arc<Peer>; 1]>,
     progress: Progress,
 }
 
@@ -44,7 +45,7 @@ impl<'a> Attempts<'a> {
             only,
             began: Instant::now(),
             timeout: request.timeout,
-            tried: Vec::new(),
+            tried: SmallVec::new(),
             progress: Progress::default(),
         })
     }

@@ -154,8 +154,8 @@ impl Driver {
     fn next_alarm(&self) -> Instant {
         let now = Instant::now();
         let since = if self.is_busy() { now } else { self.idle_since };
-        let waiting = self.waiting.iter().filter_map(|job| job.deadline).min();
-        [self.pending.next_deadline(), waiting]
+        let waiting = self.waiting.iter().filter_map(Job::due).min();
+        [self.pending.next_due(), waiting]
             .into_iter()
             .flatten()
             .fold(after(since, self.shared.context.options.idle), Instant::min)
@@ -168,7 +168,7 @@ impl Driver {
             over.into_iter().for_each(|id| self.outbox.append(|out| request::cancel(out, id)));
             self.note_idle();
         }
-        let is_over = |job: &Job| job.deadline.is_some_and(|deadline| deadline <= now);
+        let is_over = |job: &Job| job.due().is_some_and(|at| at <= now);
         while let Some(over) = self.waiting.iter().position(is_over) {
             if let Some(job) = self.waiting.remove(over) {
                 job.reply.expire();
@@ -189,8 +189,8 @@ impl Driver {
     }
 
     fn hold(&mut self, job: Job) {
-        if let Some(deadline) = job.deadline {
-            self.wake_by = self.wake_by.min(deadline);
+        if let Some(due) = job.due() {
+            self.wake_by = self.wake_by.min(due);
         }
         self.waiting.push_back(job);
     }

@@ -22,6 +22,13 @@ pub(crate) struct Job {
     pub(super) reply: ReplyTo,
 }
 
+impl Job {
+    /// When its time is up, see [`ReplyTo::due`].
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.reply.due(self.deadline)
+    }
+}
+
 /// Where a call's answer goes.
 #[derive(Debug)]
 pub(super) enum ReplyTo {
@@ -44,6 +51,11 @@ impl ReplyTo {
             Self::Call(reply) => reply.is_closed(),
             Self::Stream(events) => events.is_closed(),
         }
+    }
+
+    /// The deadline that is kept here: a stream's reader keeps its own.
+    fn due(&self, deadline: Option<Instant>) -> Option<Instant> {
+        deadline.filter(|_| matches!(self, Self::Call(_)))
     }
 
     /// Its deadline passed. A stream's reader knows by itself.
@@ -79,6 +91,12 @@ struct Waiting {
     starts_at: u64,
 }
 
+impl Waiting {
+    fn due(&self) -> Option<Instant> {
+        self.reply.due(self.deadline)
+    }
+}
+
 /// An event that must wait for its reader to make room.
 pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
 
@@ -97,14 +115,9 @@ impl Pending {
         self.calls.insert(id, Waiting { reply, sent, sent_at, deadline, starts_at });
     }
 
-    /// Ends the calls whose time is up, and answers their ids. A stream's time is kept by its
-    /// reader.
+    /// Ends the calls whose time is up, and answers their ids.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
-        let is_over = |waiting: &Waiting| {
-            matches!(waiting.reply, ReplyTo::Call(_))
-                && waiting.deadline.is_some_and(|at| at <= now)
-        };
-        let over = self.calls.extract_if(|_, waiting| is_over(waiting));
+        let over = self.calls.extract_if(|_, waiting| waiting.due().is_some_and(|at| at <= now));
         over.map(|(id, waiting)| {
             waiting.reply.expire();
             id
@@ -113,8 +126,8 @@ impl Pending {
     }
 
     /// When the next call's time is up.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.calls.values().filter_map(|waiting| waiting.deadline).min()
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.calls.values().filter_map(Waiting::due).min()
     }
 
     /// Forgets a call; `true` if it was in flight.
@@ -208,4 +221,33 @@ fn send(events: &mpsc::Sender<StreamEvent>, event: StreamEvent) -> Result<(), Op
         mpsc::error::TrySendError::Full(event) => Some((events.clone(), event)),
         mpsc::error::TrySendError::Closed(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::call::Args;
+    use std::time::Duration;
+
+    fn job(id: u64, reply: ReplyTo, deadline: Instant) -> Job {
+        let request = Arc::new(Outgoing::new("m".to_owned(), Args::none()));
+        Job { id, request, deadline: Some(deadline), reply }
+    }
+
+    #[test]
+    fn a_streams_deadline_is_its_readers_and_wakes_nobody_here() {
+        let now = Instant::now();
+        let (call, mut answer) = oneshot::channel();
+        let (stream, mut events) = mpsc::channel(1);
+        let mut pending = Pending::default();
+        pending.insert(job(1, ReplyTo::Stream(stream), now), Vec::new(), now, 0);
+        assert_eq!(pending.next_due(), None);
+        let later = now + Duration::from_secs(1);
+        pending.insert(job(2, ReplyTo::Call(call), later), Vec::new(), now, 0);
+        assert_eq!(pending.next_due(), Some(later));
+        assert!(pending.expire(now).is_empty());
+        assert_eq!(pending.expire(later), [2]);
+        assert!(matches!(answer.try_recv(), Ok(Err(Failed::Expired))));
+        assert!(events.try_recv().is_err() && pending.len() == 1, "the stream goes on");
+    }
 }
