@@ -131,7 +131,12 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press(" ");
     tty.until_not("PAUSED +");
 
-    // A click on a row, on a heading; the wheel; and the mouse given back to the terminal.
+    // A click on a row, on a heading; the wheel; and the mouse given back to the terminal. The first
+    // one seen is selected, whichever row that is by now; a click on it would open it.
+    tty.press("g");
+    tty.until_so("the first row is selected", |tty| {
+        tty.screen().lines().nth(4).is_some_and(|line| line.contains('▸'))
+    });
     tty.press("\x1b[<0;20;7M\x1b[<0;20;7m");
     tty.until_so("the third row is selected", |tty| {
         tty.screen().lines().nth(6).is_some_and(|line| line.contains('▸'))
