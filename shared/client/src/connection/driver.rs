@@ -317,6 +317,14 @@ impl Driver {
     }
 }
 
+impl Drop for Driver {
+    /// However the task ends, whoever waits for a place learns that there will be none.
+    fn drop(&mut self) {
+        self.jobs.close();
+        self.shared.places.wake_all();
+    }
+}
+
 /// Whether somebody waited for it; what must wait for room is kept.
 fn delivered(
     result: Result<(), Option<Undelivered>>,

@@ -134,6 +134,23 @@ async fn callers_beyond_every_queue_wait_for_a_place_and_get_it_or_time_out() {
 }
 
 #[tokio::test]
+async fn callers_who_wait_for_a_place_learn_at_once_that_the_client_is_closed() {
+    let peer = extended(|_| Do::Nothing).await;
+    let options =
+        ClientOptions { max_in_flight: 1, timeout: Duration::from_secs(600), ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        let client = client.clone();
+        calls.spawn(async move { client.call("m", ()).await });
+    }
+    eventually("the first call is sent", || peer.seen.calls().len() == 1).await;
+    client.close().await;
+    let all = tokio::time::timeout(Duration::from_secs(60), calls.join_all()).await;
+    assert_eq!(all.expect("nobody waits any longer"), vec![Err(CallError::Closed); 300]);
+}
+
+#[tokio::test]
 async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
     let peer = scripted(|_, mut socket, _| async move {
         // Answers the probe, then reads no more.
