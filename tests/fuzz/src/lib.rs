@@ -7,7 +7,7 @@
 //! PROPTEST_CASES=1000000 cargo test --workspace any_
 //! ```
 //!
-//! tries as many as you like. An input that breaks a parser is shrunk, and told as a line for the
+//! tries as many as you like. An input that breaks a parser is cut down, and told as a line for the
 //! corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
 
 #![allow(
@@ -17,6 +17,7 @@
     reason = "a fixture that cannot do its work is a failed test"
 )]
 
+mod cut;
 mod near;
 mod written;
 
@@ -37,8 +38,8 @@ pub fn bytes(name: &str, check: impl Fn(&[u8])) {
         let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
         assert!(outcome.is_ok(), "{name}: {}", written::write(input));
     }
-    // A failure is kept in the corpus, by whoever mends it.
-    let config = Config { failure_persistence: None, ..Config::default() };
+    // A failure is kept in the corpus, by whoever mends it, and cut down here.
+    let config = Config { failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let inputs = near::inputs(corpus).prop_map(Input);
     let outcome = TestRunner::new(config).run(&inputs, |input| {
         check(&input.0);
@@ -47,7 +48,9 @@ pub fn bytes(name: &str, check: impl Fn(&[u8])) {
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(why, input)) => {
-            panic!("{why}; a line for corpus/{name}.txt:\n{input:?}")
+            let fails = |input: &[u8]| catch_unwind(AssertUnwindSafe(|| check(input))).is_err();
+            let line = written::write(&cut::down(input.0, fails));
+            panic!("{why}; a line for corpus/{name}.txt:\n{line}")
         }
         Err(error) => panic!("{error}"),
     }
@@ -97,8 +100,6 @@ mod tests {
         let broken = catch_unwind(|| bytes("call", |input| assert!(!input.contains(&0xff))));
         let said = broken.unwrap_err().downcast::<String>().unwrap();
         let (_, line) = said.split_once("corpus/call.txt:\n").unwrap();
-        assert!(written::read(line).contains(&0xff), "{said}");
-        // Shrunk to what matters.
-        assert!(line.len() < 20, "{said}");
+        assert_eq!(line, "\\xff", "{said}");
     }
 }
