@@ -20,6 +20,10 @@ use crate::CallError;
 use crate::context::after;
 use crate::stream::StreamItem;
 
+/// So many messages are handed out at a time; what their readers call next is written before more
+/// are: the server works on that meanwhile. All at once, server and client would wait for each other
+/// in turn (64 calls in flight: 0.44 of an echo's rate, and 0.83 so; 16 do as well, 8 do not).
+const PORTION: usize = 32;
 /// With so many bytes unwritten no further call is taken.
 const MAX_UNWRITTEN: usize = 256 << 10;
 /// A write buffer larger than this is given back once it is empty.
@@ -90,7 +94,7 @@ impl Driver {
         let alarm = tokio::time::sleep_until(self.wake_by);
         let cancel = shared.cancel.notified();
         tokio::pin!(alarm, cancel);
-        self.read_messages()?;
+        self.read(&writer).await?;
         while self.accepting || self.is_busy() {
             // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
             tokio::select! {
@@ -103,7 +107,7 @@ impl Driver {
                     self.outbox.wrote(written.map_err(End::Lost)?);
                 }
                 () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
-                    self.read_messages()?;
+                    self.read(&writer).await?;
                 }
                 job = self.jobs.recv(), if self.accepting => match job {
                     Some(job) => self.take(job).await,
@@ -123,7 +127,7 @@ impl Driver {
                         0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
                         count => {
                             shared.context.received_bytes.add(count);
-                            self.read_messages()?;
+                            self.read(&writer).await?;
                         }
                     }
                 }
@@ -131,10 +135,25 @@ impl Driver {
             if self.wake_by < alarm.deadline() {
                 alarm.as_mut().reset(self.wake_by);
             }
-            self.write_waiting();
-            self.outbox.try_write(&writer).map_err(End::Lost)?;
+            self.write(&writer)?;
         }
         Ok(())
+    }
+
+    /// Hands out every whole message received, and writes what is called meanwhile.
+    async fn read(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
+        while self.read_portion()? {
+            tokio::task::yield_now().await;
+            self.hold_all();
+            self.write(writer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what there is room for, of waiting calls and their bytes.
+    fn write(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
+        self.write_waiting();
+        self.outbox.try_write(writer).map_err(End::Lost)
     }
 
     /// Whether anything is still to be sent, received or handed over.
@@ -183,6 +202,10 @@ impl Driver {
             // Callers who were woken together are about to come: let them.
             tokio::task::yield_now().await;
         }
+        self.hold_all();
+    }
+
+    fn hold_all(&mut self) {
         while let Ok(job) = self.jobs.try_recv() {
             self.hold(job);
         }
@@ -204,11 +227,11 @@ impl Driver {
         let max_in_flight = self.shared.context.options.max_in_flight.max(1);
         while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
             let Some(job) = self.waiting.pop_front() else { break };
-            self.write(job, now);
+            self.append(job, now);
         }
     }
 
-    fn write(&mut self, job: Job, now: Instant) {
+    fn append(&mut self, job: Job, now: Instant) {
         if job.reply.is_closed() {
             return;
         }
@@ -242,12 +265,14 @@ impl Driver {
         self.note_idle();
     }
 
-    /// Routes every whole message received.
-    fn read_messages(&mut self) -> Result<(), End> {
-        while self.undelivered.is_none() {
+    /// Hands out a portion of the whole messages received; `true` if there may be more.
+    fn read_portion(&mut self) -> Result<bool, End> {
+        let mut room = PORTION;
+        while room > 0 && self.undelivered.is_none() {
             let peer = &*self.shared.peer;
             let bad_frame = |error| End::Garbage(CallError::bad_frame(peer, error));
             let Some(frame) = self.inbox.next().map_err(bad_frame)? else { break };
+            room -= 1;
             let reply = Reply::parse(self.inbox.bytes(&frame))
                 .map_err(|error| End::Garbage(CallError::bad_reply(peer, error)))?;
             let matched = match reply {
@@ -279,7 +304,7 @@ impl Driver {
         }
         self.inbox.release();
         self.note_idle();
-        Ok(())
+        Ok(room == 0 && self.undelivered.is_none() && !self.inbox.is_empty())
     }
 
     /// Gives back what was not sent; what is in flight is still answered.

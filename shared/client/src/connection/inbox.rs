@@ -85,6 +85,11 @@ impl Inbox {
         }
     }
 
+    /// Whether nothing is left but what was released.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Whether nothing but white space came after the messages handed out. What else there is
     /// cannot be read any more.
     pub(crate) fn is_clean(&mut self) -> bool {

@@ -1,6 +1,9 @@
 //! Calls to a peer of the extended dialect.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request};
@@ -108,6 +111,50 @@ async fn calls_made_together_share_writes() {
     }
     let reads = peer.seen.reads.load(Ordering::SeqCst) - before;
     assert!(reads <= 20, "200 calls came in {reads} reads");
+}
+
+/// A peer in a thread of its own: answers 64 calls of `first` in one write, and tells whenever it
+/// has seen a call after them.
+fn answers_64_at_once() -> (SocketAddr, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, seen) = channel();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let (mut answers, mut firsts) = (String::new(), 0);
+        for line in BufReader::new(socket.try_clone().unwrap()).lines() {
+            let Ok(line) = line else { break };
+            let request: Value = serde_json::from_str(&line).unwrap();
+            answers.push_str(&result(&request, r#"{"status":"ok"}"#));
+            if request["method_name"] == "first" {
+                firsts += 1;
+            }
+            if request["method_name"] == "second" {
+                let _ = sender.send(());
+            }
+            if firsts % 64 == 0 {
+                socket.write_all(std::mem::take(&mut answers).as_bytes()).unwrap();
+            }
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn the_server_has_new_work_before_all_of_its_answers_are_handed_out() {
+    let (address, seen) = answers_64_at_once();
+    let (client, seen) = (&direct(address), &seen);
+    client.call("warm_up", ()).await.unwrap();
+    let calls = (0..64).map(|n| async move {
+        client.call("first", ()).await.unwrap();
+        match n {
+            0 => drop(client.call("second", ()).await.unwrap()),
+            // Holds the runtime's only thread: what is not written by now is not.
+            63 => seen.recv_timeout(Duration::from_secs(5)).expect("no call came meanwhile"),
+            _ => {}
+        }
+    });
+    futures_util::future::join_all(calls).await;
 }
 
 #[tokio::test]
