@@ -4,8 +4,9 @@ mod driver;
 mod inbox;
 mod pending;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::borrow::Borrow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -30,21 +31,28 @@ const STREAM_QUEUE: usize = 16;
 /// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    /// Never more than there are [`Places`] for.
-    jobs: mpsc::UnboundedSender<Job>,
+    /// Never more calls than there are [`Places`] for, and of each one word more.
+    words: mpsc::UnboundedSender<Word>,
     shared: Arc<Shared>,
 }
 
-/// What callers tell the socket's task beside their calls.
+/// What callers tell the socket's task.
+#[derive(Debug)]
+enum Word {
+    Call(Job),
+    /// The caller is gone.
+    Cancel(u64),
+}
+
+/// What callers and the socket's task both know.
 #[derive(Debug)]
 struct Shared {
     peer: Arc<str>,
     context: Arc<Context>,
     next_id: AtomicU64,
     places: Places,
-    /// Calls whose callers are gone; each at most once, so no more than are in flight.
-    cancelled: Mutex<Vec<u64>>,
-    cancel: Notify,
+    /// No new calls are taken; those in flight are still answered.
+    retired: AtomicBool,
 }
 
 impl Connection {
@@ -55,7 +63,7 @@ impl Connection {
         socket: TcpStream,
         inbox: Inbox,
     ) -> Self {
-        let (sender, jobs) = mpsc::unbounded_channel();
+        let (sender, words) = mpsc::unbounded_channel();
         let in_flight = context.options.max_in_flight.max(1);
         let shared = Arc::new(Shared {
             peer,
@@ -63,16 +71,15 @@ impl Connection {
             // 0 was the probe's.
             next_id: AtomicU64::new(1),
             places: Places::new(in_flight.saturating_add(QUEUE)),
-            cancelled: Mutex::new(Vec::new()),
-            cancel: Notify::new(),
+            retired: AtomicBool::new(false),
         });
-        context.spawn(Driver::new(Arc::clone(&shared), jobs, inbox).run(socket));
-        Self { jobs: sender, shared }
+        context.spawn(Driver::new(Arc::clone(&shared), words, inbox).run(socket));
+        Self { words: sender, shared }
     }
 
     /// Whether it takes new calls.
     pub(crate) fn is_open(&self) -> bool {
-        !self.jobs.is_closed()
+        !self.shared.retired.load(Ordering::Acquire) && !self.words.is_closed()
     }
 
     /// Makes one call. Dropping the future cancels it. The time for the answer is kept by the
@@ -84,10 +91,11 @@ impl Connection {
     ) -> Result<Result<Answer, CallError>, Expired> {
         let (reply, answer) = oneshot::channel();
         let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
-        let mut guard = match submitted.await? {
-            Ok(guard) => guard,
+        let id = match submitted.await? {
+            Ok(id) => id,
             Err(error) => return Ok(Err(error)),
         };
+        let mut guard = CancelOnDrop { connection: self, id, answered: false };
         let result = answer.await;
         guard.disarm();
         match result {
@@ -105,26 +113,28 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<Subscription, CallError> {
         let (sender, events) = mpsc::channel(STREAM_QUEUE);
-        let guard = self.submit(request, deadline, ReplyTo::Stream(sender)).await?;
+        let id = self.submit(request, deadline, ReplyTo::Stream(sender)).await?;
+        let guard = CancelOnDrop { connection: self.clone(), id, answered: false };
         Ok(Subscription { events, guard })
     }
 
+    /// Hands a call over, whose place the caller holds from then on; answers its id.
     async fn submit(
         &self,
         request: &Arc<Outgoing>,
         deadline: Option<Instant>,
         reply: ReplyTo,
-    ) -> Result<CancelOnDrop, CallError> {
+    ) -> Result<u64, CallError> {
         if !self.shared.places.take(|| !self.is_open()).await {
             return Err(self.shared.retired());
         }
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let guard = CancelOnDrop { shared: Arc::clone(&self.shared), id, answered: false };
         let job = Job { id, request: Arc::clone(request), deadline, reply };
-        match self.jobs.send(job) {
-            Ok(()) => Ok(guard),
-            Err(_) => Err(self.shared.retired()),
-        }
+        self.words.send(Word::Call(job)).map_err(|_| {
+            self.shared.places.give_back();
+            self.shared.retired()
+        })?;
+        Ok(id)
     }
 }
 
@@ -151,17 +161,14 @@ impl Shared {
             executed,
         }
     }
-
-    fn take_cancelled(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// The reader's end of a stream. Dropping it cancels the call.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) events: mpsc::Receiver<StreamEvent>,
-    guard: CancelOnDrop,
+    /// Keeps the connection open, too.
+    guard: CancelOnDrop<Connection>,
 }
 
 impl Subscription {
@@ -172,32 +179,32 @@ impl Subscription {
 
     /// What it means that the events ended without a last word.
     pub(crate) fn vanished(&self) -> CallError {
-        self.guard.shared.vanished(true)
+        self.guard.connection.shared.vanished(true)
     }
 }
 
 /// Holds a call's place, and tells the socket's task when a caller goes before its answer came.
 #[derive(Debug)]
-struct CancelOnDrop {
-    shared: Arc<Shared>,
+struct CancelOnDrop<C: Borrow<Connection>> {
+    connection: C,
     id: u64,
     answered: bool,
 }
 
-impl CancelOnDrop {
+impl<C: Borrow<Connection>> CancelOnDrop<C> {
     fn disarm(&mut self) {
         self.answered = true;
     }
 }
 
-impl Drop for CancelOnDrop {
+impl<C: Borrow<Connection>> Drop for CancelOnDrop<C> {
     fn drop(&mut self) {
-        let shared = &self.shared;
+        let connection = self.connection.borrow();
         if !self.answered {
-            shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
-            shared.cancel.notify_one();
+            // Where nobody is left to be told, nothing is left to cancel.
+            let _ = connection.words.send(Word::Cancel(self.id));
         }
-        shared.places.give_back();
+        connection.shared.places.give_back();
     }
 }
 

@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +25,8 @@ pub(crate) struct Context {
     /// Whether it is cancelled, for every call to ask: the token would take a lock.
     ended: AtomicBool,
     tasks: TaskTracker,
+    /// Ends them: to watch `end` would take its lock whenever one of them does something.
+    running: Mutex<Vec<AbortHandle>>,
     /// Replies nobody waited for: late, cancelled, or never asked for.
     pub(crate) unmatched_replies: Count,
     /// Calls tried again on another instance.
@@ -38,6 +42,7 @@ impl Context {
             end: CancellationToken::new(),
             ended: AtomicBool::new(false),
             tasks: TaskTracker::new(),
+            running: Mutex::default(),
             unmatched_replies: Count::default(),
             retries: Count::default(),
             received_bytes: Count::default(),
@@ -46,20 +51,31 @@ impl Context {
 
     /// Runs `task` until it is done or the client ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let end = self.end.clone();
-        let task = async move {
-            end.run_until_cancelled(task).await;
-        };
         // A runtime that is being dropped drops its tasks too, which may be when this is called.
-        if let Ok(runtime) = Handle::try_current() {
-            self.tasks.spawn_on(task, &runtime);
+        let Ok(runtime) = Handle::try_current() else { return };
+        let task = self.tasks.spawn_on(task, &runtime).abort_handle();
+        let mut running = self.running();
+        if self.has_ended() {
+            task.abort();
         }
+        if running.len() == running.capacity() {
+            running.retain(|task| !task.is_finished());
+            // So that the next time is as far away as this is work.
+            let as_many = running.len();
+            running.reserve(as_many + 1);
+        }
+        running.push(task);
     }
 
     /// Ends every task.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.end.cancel();
+        self.running().drain(..).for_each(|task| task.abort());
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the client is closed or dropped.

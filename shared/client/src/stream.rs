@@ -8,7 +8,7 @@ use futures_util::Stream;
 use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
-use crate::connection::{Connection, Subscription};
+use crate::connection::Subscription;
 use crate::{CallError, Phase};
 
 /// The items of a stream method, in order; after an error it is over. Dropping it cancels the
@@ -18,8 +18,6 @@ use crate::{CallError, Phase};
 pub struct CallStream {
     peer: String,
     events: Subscription,
-    /// Open as long as the stream.
-    _connection: Connection,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     over: bool,
 }
@@ -46,11 +44,10 @@ impl CallStream {
     pub(crate) fn new(
         peer: String,
         events: Subscription,
-        connection: Connection,
         deadline: Option<(Duration, tokio::time::Instant)>,
     ) -> Self {
         let deadline = deadline.map(|(after, at)| (after, Box::pin(tokio::time::sleep_until(at))));
-        Self { peer, events, _connection: connection, deadline, over: false }
+        Self { peer, events, deadline, over: false }
     }
 
     /// Who sends it, as `host:port`.

@@ -137,7 +137,7 @@ impl<'a> Attempts<'a> {
             let opened = async {
                 let connection = peer.connect_for_stream(&mut self.progress).await?;
                 let events = connection.stream(&self.outgoing, end.map(|(_, at)| at)).await?;
-                Ok(CallStream::new(peer.name().to_owned(), events, connection, end))
+                Ok(CallStream::new(peer.name().to_owned(), events, end))
             };
             match opened.await {
                 Ok(stream) => return Ok(stream),

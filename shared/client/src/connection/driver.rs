@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rpc_wire::call::{Reply, request};
@@ -13,9 +14,9 @@ use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Shared;
 use super::inbox::Inbox;
 use super::pending::{Job, Pending, Undelivered};
+use super::{Shared, Word};
 use crate::CallError;
 use crate::context::after;
 use crate::stream::StreamItem;
@@ -32,7 +33,7 @@ const KEPT: usize = 64 << 10;
 /// The task's state; the socket itself is [`run`](Self::run)'s.
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    jobs: mpsc::UnboundedReceiver<Job>,
+    words: mpsc::UnboundedReceiver<Word>,
     /// Calls there is no room for yet, oldest first.
     waiting: VecDeque<Job>,
     inbox: Inbox,
@@ -42,6 +43,8 @@ pub(super) struct Driver {
     undelivered: Option<Undelivered>,
     /// Whether new calls are taken: not once the server drains or every caller is gone.
     accepting: bool,
+    /// Every caller is gone.
+    abandoned: bool,
     idle_since: Instant,
     /// Nothing has to be done by time alone before.
     wake_by: Instant,
@@ -60,20 +63,21 @@ enum End {
 impl Driver {
     pub(super) fn new(
         shared: Arc<Shared>,
-        jobs: mpsc::UnboundedReceiver<Job>,
+        words: mpsc::UnboundedReceiver<Word>,
         inbox: Inbox,
     ) -> Self {
         let now = Instant::now();
         Self {
             wake_by: after(now, shared.context.options.idle),
             shared,
-            jobs,
+            words,
             waiting: VecDeque::new(),
             inbox,
             pending: Pending::default(),
             outbox: Outbox::default(),
             undelivered: None,
             accepting: true,
+            abandoned: false,
             idle_since: now,
         }
     }
@@ -92,26 +96,21 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let (mut reader, mut writer) = socket.split();
         let alarm = tokio::time::sleep_until(self.wake_by);
-        let cancel = shared.cancel.notified();
-        tokio::pin!(alarm, cancel);
+        tokio::pin!(alarm);
         self.read(&writer).await?;
         while self.accepting || self.is_busy() {
             // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
             tokio::select! {
                 biased;
-                () = &mut cancel => {
-                    cancel.set(shared.cancel.notified());
-                    self.cancel();
-                }
                 written = writer.write(self.outbox.unwritten()), if !self.outbox.is_empty() => {
                     self.outbox.wrote(written.map_err(End::Lost)?);
                 }
                 () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
                     self.read(&writer).await?;
                 }
-                job = self.jobs.recv(), if self.accepting => match job {
-                    Some(job) => self.take(job).await,
-                    None => self.accepting = false,
+                word = self.words.recv(), if !self.abandoned => match word {
+                    Some(word) => self.hear(word).await,
+                    None => (self.accepting, self.abandoned) = (false, true),
                 },
                 () = &mut alarm => {
                     let now = Instant::now();
@@ -144,7 +143,7 @@ impl Driver {
     async fn read(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
         while self.read_portion()? {
             tokio::task::yield_now().await;
-            self.hold_all();
+            self.hear_all();
             self.write(writer)?;
         }
         Ok(())
@@ -195,19 +194,28 @@ impl Driver {
         }
     }
 
-    /// Takes a call, and all that come behind it: they share one write.
-    async fn take(&mut self, job: Job) {
-        self.hold(job);
+    /// Hears a word, and all that come behind it: calls share one write.
+    async fn hear(&mut self, word: Word) {
+        self.obey(word);
         if !self.pending.is_empty() {
             // Callers who were woken together are about to come: let them.
             tokio::task::yield_now().await;
         }
-        self.hold_all();
+        self.hear_all();
     }
 
-    fn hold_all(&mut self) {
-        while let Ok(job) = self.jobs.try_recv() {
-            self.hold(job);
+    fn hear_all(&mut self) {
+        while let Ok(word) = self.words.try_recv() {
+            self.obey(word);
+        }
+    }
+
+    fn obey(&mut self, word: Word) {
+        match word {
+            Word::Call(job) if self.accepting => self.hold(job),
+            // It came just when the server began to drain.
+            Word::Call(job) => job.reply.fail(self.shared.retired()),
+            Word::Cancel(id) => self.cancel(id),
         }
     }
 
@@ -254,15 +262,14 @@ impl Driver {
         self.pending.insert(job, sent, now, starts_at);
     }
 
-    /// Stops the calls whose callers are gone.
-    fn cancel(&mut self) {
-        for id in self.shared.take_cancelled() {
-            if self.pending.remove(id) {
-                self.outbox.append(|out| request::cancel(out, id));
-            }
+    /// Stops a call whose caller is gone.
+    fn cancel(&mut self, id: u64) {
+        if self.pending.remove(id) {
+            self.outbox.append(|out| request::cancel(out, id));
+            self.note_idle();
+        } else {
+            self.waiting.retain(|job| job.id != id);
         }
-        self.waiting.retain(|job| !job.reply.is_closed());
-        self.note_idle();
     }
 
     /// Hands out a portion of the whole messages received; `true` if there may be more.
@@ -310,10 +317,11 @@ impl Driver {
     /// Gives back what was not sent; what is in flight is still answered.
     fn stop_accepting(&mut self, reason: &str) {
         self.accepting = false;
-        self.jobs.close();
-        while let Some(job) = self.waiting.pop_front().or_else(|| self.jobs.try_recv().ok()) {
+        self.shared.retired.store(true, Ordering::Release);
+        for job in self.waiting.drain(..) {
             job.reply.fail(self.shared.lost(reason, false));
         }
+        self.hear_all();
         self.shared.places.wake_all();
     }
 
@@ -345,7 +353,7 @@ impl Driver {
 impl Drop for Driver {
     /// However the task ends, whoever waits for a place learns that there will be none.
     fn drop(&mut self) {
-        self.jobs.close();
+        self.words.close();
         self.shared.places.wake_all();
     }
 }
