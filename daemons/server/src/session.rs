@@ -1,7 +1,7 @@
 //! A connection of JSON messages: reads, hands frames to the dispatcher, writes its replies.
 //!
 //! Everything happens on the connection's own task: a read is followed by as many calls as it
-//! brought, and their replies leave in one write.
+//! brought, and replies leave together, a few at a time.
 
 mod calls;
 mod dispatch;
@@ -38,6 +38,23 @@ const LARGE_INPUT: usize = 16 * 1024;
 const QUIET: Duration = Duration::from_secs(1);
 /// Calls whose results are collected before the next write.
 const SETTLE_AT_ONCE: usize = 64;
+/// Calls of one read whose replies leave together. A client with many calls in flight works on the
+/// first replies while the next calls are made; all in one write, both would wait for each other in
+/// turn (64 in flight: 0.8 of an echo's rate, 16 at a time more than an echo's, 32 no better than 64).
+const ANSWER_AT_ONCE: usize = 16;
+
+/// Takes as many bytes as it can at once.
+trait Writer {
+    /// # Errors
+    /// `WouldBlock` when it can take none now.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Writer for WriteHalf<'_> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        WriteHalf::try_write(self, bytes)
+    }
+}
 
 /// One JSON connection.
 pub(crate) struct Session {
@@ -58,6 +75,8 @@ pub(crate) struct Session {
     incomplete_since: Option<Instant>,
     /// The last read filled all the room there was.
     busy: bool,
+    /// Whole messages were left in the input, for there was no room for their replies.
+    behind: bool,
     /// Large buffers are to be given back when the connection is quiet.
     watching_buffers: bool,
     /// The timer does not know of `incomplete_since` or `watching_buffers` yet.
@@ -82,6 +101,7 @@ impl Session {
             last_activity: Instant::now(),
             incomplete_since: None,
             busy: false,
+            behind: false,
             watching_buffers: false,
             clock_has_begun: false,
         }
@@ -100,9 +120,13 @@ impl Session {
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
         tokio::pin!(draining, timer);
-        self.take_frames();
+        self.take_frames(&writer)?;
         loop {
             self.write_some(&writer)?;
+            if self.behind && self.unwritten_is_low() {
+                self.take_frames(&writer)?;
+                continue;
+            }
             if self.is_finished() {
                 break;
             }
@@ -120,21 +144,21 @@ impl Session {
                         self.peer_ended();
                     }
                     self.busy = self.input.len() == self.input.capacity();
-                    self.take_frames();
+                    self.take_frames(&writer)?;
                     self.settle_ready();
                 }
                 settled = self.dispatcher.settle_next(), if self.may_settle() => {
                     if settled {
                         self.settle_ready();
                     }
-                    self.take_frames();
+                    self.take_frames(&writer)?;
                 }
                 ready = writer.writable(), if self.unwritten() > 0 => {
                     ready?;
                     self.last_activity = Instant::now();
                 }
                 () = &mut draining, if self.draining.is_none() => {
-                    self.begin_drain(&mut reader)?;
+                    self.begin_drain(&mut reader, &writer)?;
                     timer.as_mut().reset(self.next_check().into());
                 }
                 () = core.aborted.cancelled(), if self.draining.is_some() => {
@@ -153,10 +177,10 @@ impl Session {
     }
 
     /// Hands every whole message to the dispatcher.
-    fn take_frames(&mut self) {
+    fn take_frames(&mut self, writer: &impl Writer) -> io::Result<()> {
         self.last_activity = Instant::now();
         self.dispatcher.begin_turn(self.last_activity);
-        if let Err(fault) = self.handle_messages() {
+        if let Err(fault) = self.handle_messages(writer)? {
             self.close_with(fault);
         }
         let done = self.framer.unfinished_from();
@@ -167,22 +191,39 @@ impl Session {
             let text = "request is not JSON: the connection ended inside it";
             self.close_with(Fault::new(Code::NotJson, text));
         }
+        Ok(())
     }
 
-    /// # Errors
-    /// Nothing after the last message can be trusted.
-    fn handle_messages(&mut self) -> Result<(), Fault> {
+    /// A fault means that nothing after the last message can be trusted.
+    fn handle_messages(&mut self, writer: &impl Writer) -> io::Result<Result<(), Fault>> {
+        self.behind = false;
         if self.closing {
-            return Ok(());
+            return Ok(Ok(()));
         }
+        let most = self.core.limits.unwritten_bytes;
         let mut messages = Messages::new(&mut self.framer, &self.input);
-        let most = self.core.limits.unwritten_bytes + self.written;
-        while self.dispatcher.accepts() && self.dispatcher.output().len() < most {
-            let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
+        let mut until_write = ANSWER_AT_ONCE;
+        while self.dispatcher.accepts() {
+            self.behind = self.dispatcher.output().len() - self.written >= most;
+            if self.behind {
+                break;
+            }
+            if until_write == 0 {
+                until_write = ANSWER_AT_ONCE;
+                write(&mut self.dispatcher, &mut self.written, writer)?;
+            }
+            let (message, frame) = match messages.next() {
+                Ok(Some(received)) => received,
+                Ok(None) => break,
+                Err(error) => return Ok(Err(frame_fault(error))),
+            };
             self.heard_something = true;
-            self.dispatcher.handle(&self.core, message, frame)?;
+            if let Err(fault) = self.dispatcher.handle(&self.core, message, frame) {
+                return Ok(Err(fault));
+            }
+            until_write -= 1;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn settle_ready(&mut self) {
@@ -208,7 +249,7 @@ impl Session {
         self.dispatcher.cancel_extended();
     }
 
-    fn begin_drain(&mut self, reader: &mut ReadHalf<'_>) -> io::Result<()> {
+    fn begin_drain(&mut self, reader: &mut ReadHalf<'_>, writer: &impl Writer) -> io::Result<()> {
         self.draining = Some(Instant::now());
         self.dispatcher.begin_drain();
         // What has arrived already is owed an answer, even though it is a refusal.
@@ -216,7 +257,7 @@ impl Session {
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
                 Ok(0) => self.peer_ended(),
-                Ok(_) => self.take_frames(),
+                Ok(_) => self.take_frames(writer)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -321,21 +362,26 @@ impl Session {
         self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
     }
 
-    fn write_some(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
-        self.dispatcher.end_turn();
-        while self.unwritten() > 0 {
-            match writer.try_write(&self.dispatcher.output()[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        if self.written > 0 {
-            self.dispatcher.discard_output();
-            self.written = 0;
-        }
-        Ok(())
+    fn write_some(&mut self, writer: &impl Writer) -> io::Result<()> {
+        write(&mut self.dispatcher, &mut self.written, writer)
     }
+}
+
+/// Writes what the socket takes of the dispatcher's output, of which some may be `written`.
+fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer) -> io::Result<()> {
+    dispatcher.end_turn();
+    while *written < dispatcher.output().len() {
+        match writer.try_write(&dispatcher.output()[*written..]) {
+            Ok(count) => *written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    if *written > 0 {
+        dispatcher.discard_output();
+        *written = 0;
+    }
+    Ok(())
 }
 
 fn frame_fault(error: FrameError) -> Fault {

@@ -6,6 +6,7 @@
     reason = "tests say what they expect"
 )]
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -334,6 +335,45 @@ async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
     assert_eq!(reply, "{\"id\":1,\"res\":9}\n");
     lazy.send(r#"{"cancel":1}"#).await;
     while !lazy.line().await.contains("-32001") {}
+}
+
+#[tokio::test]
+async fn calls_whose_answers_find_no_room_are_answered_once_there_is() {
+    // More than the sockets' buffers hold, so that the server must stop in the middle of a read.
+    let large = Method::named("large").parameters([]).sync(|| "x".repeat(1_000_000));
+    let limits = Limits { unwritten_bytes: 1000, ..Limits::default() };
+    let server = Running::start(with_limits(limits).method(large)).await;
+    let mut peer = server.connect().await;
+    let call = |id| format!("{{\"id\":{id},\"method_name\":\"large\",\"method_args\":[]}}");
+    peer.send((0..40).map(call).collect::<String>()).await;
+    for id in 0..40 {
+        assert!(peer.line().await.starts_with(&format!("{{\"id\":{id},")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn first_answers_are_on_their_way_before_the_last_calls_of_a_read_are_made() {
+    let (answered, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    // It holds the server's only thread until the first answer has come.
+    let last = Method::named("last")
+        .parameters([])
+        .sync(move || wait.lock().unwrap().recv_timeout(PATIENCE).is_ok());
+    let server = Running::start(builtins().method(last)).await;
+    let address = server.address;
+    let client = std::thread::spawn(move || {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        let square = r#"{"id":1,"method_name":"square","method_args":[3]}"#.repeat(63);
+        let last = r#"{"id":2,"method_name":"last","method_args":[]}"#;
+        socket.write_all((square + last).as_bytes()).unwrap();
+        let mut lines = BufReader::new(socket).lines().map(Result::unwrap);
+        let first = lines.next();
+        answered.send(()).unwrap();
+        (first, lines.nth(62))
+    });
+    let answers = tokio::task::spawn_blocking(|| client.join().unwrap()).await.unwrap();
+    assert_eq!(answers.0.as_deref(), Some(r#"{"id":1,"res":9}"#));
+    assert_eq!(answers.1.as_deref(), Some(r#"{"id":2,"res":true}"#));
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! A connection without a socket: requests and replies are bytes in memory.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::Session;
+use super::{Session, Writer};
 use crate::core::Core;
 
 /// Answers requests given as bytes, exactly as a connection would: for tests of methods, and to
@@ -32,6 +33,15 @@ pub struct InMemory {
     session: Session,
 }
 
+/// Replies stay where they are, to be looked at there.
+struct Kept;
+
+impl Writer for Kept {
+    fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
 impl InMemory {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
@@ -49,9 +59,10 @@ impl InMemory {
         let session = &mut self.session;
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
-        session.take_frames();
+        // It cannot fail: nothing is written.
+        let _ = session.take_frames(&Kept);
         while session.may_settle() && session.dispatcher.settle_next().await {
-            session.take_frames();
+            let _ = session.take_frames(&Kept);
         }
         session.dispatcher.end_turn();
         session.dispatcher.output()
