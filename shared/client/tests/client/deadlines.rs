@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use crate::fakes::{self, Do, extended, result, scripted};
 use crate::{direct, eventually, options};
 
-const SHORT: Duration = Duration::from_millis(60);
+const SHORT: Duration = Duration::from_millis(200);
 
 fn short(method: &str) -> Request {
     Request { timeout: Some(SHORT), ..Request::new(method, ()).unwrap() }
@@ -42,12 +42,18 @@ async fn a_peer_that_never_answers_the_probe_holds_nobody_longer_than_its_deadli
 
 #[tokio::test]
 async fn a_call_without_reply_times_out_and_is_cancelled() {
-    let peer = extended(|_| Do::Nothing).await;
+    let peer = extended(|request| match request["method_name"].as_str() {
+        Some("first") => Do::Write(result(request, "1")),
+        _ => Do::Nothing,
+    })
+    .await;
     let client = direct(peer.address);
+    // Connecting is not to be part of the time.
+    client.call("first", ()).await.unwrap();
     let began = Instant::now();
     check(&client.request(short("m")).await.unwrap_err(), Phase::Reply, began);
     eventually("the cancel comes", || peer.seen.cancels() == 1).await;
-    let call = &peer.seen.calls()[0];
+    let call = &peer.seen.calls()[1];
     assert_eq!(peer.seen.messages().last().unwrap()["cancel"], call["id"]);
 }
 
@@ -83,6 +89,7 @@ async fn a_call_that_waits_for_room_times_out_unsent() {
     first.abort();
     eventually("the first call is cancelled", || peer.seen.cancels() == 1).await;
     client.request(short("third")).await.unwrap_err();
+    eventually("the third call is sent", || peer.seen.calls().len() == 2).await;
     let names: Vec<_> = peer.seen.calls().iter().map(|call| call["method_name"].clone()).collect();
     assert_eq!(names, [json!("first"), json!("third")], "the second was never sent");
 }
@@ -153,17 +160,21 @@ async fn callers_who_wait_for_a_place_learn_at_once_that_the_client_is_closed() 
 #[tokio::test]
 async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
     let peer = scripted(|_, mut socket, _| async move {
-        // Answers the probe, then reads no more.
+        // Answers the probe and one call, then reads no more.
         use tokio::io::AsyncWriteExt;
-        let _ = socket.read(&mut [0; 1024]).await;
-        let _ = socket.write_all(b"{\"id\":0,\"res\":1}\n").await;
+        for id in 0..2 {
+            let _ = socket.read(&mut [0; 1024]).await;
+            let _ = socket.write_all(format!("{{\"id\":{id},\"res\":1}}\n").as_bytes()).await;
+        }
         std::future::pending::<()>().await;
     })
     .await;
     let client = direct(peer.address);
-    let began = Instant::now();
+    // Connecting is not to be part of the time.
+    client.call("first", ()).await.unwrap();
     let large = "x".repeat(8 << 20);
     let request = Request { timeout: Some(SHORT), ..Request::new("m", (large,)).unwrap() };
+    let began = Instant::now();
     let error = client.request(request).await.unwrap_err();
     check(&error, Phase::Reply, began);
 }
@@ -190,7 +201,8 @@ async fn an_address_that_never_answers_times_out_while_connecting() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_said_at_once() {
-    let address = fakes::nobody().await;
+    let nobody = fakes::Nobody::new();
+    let address = nobody.name();
     let error = direct(&address).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().starts_with(&format!("cannot reach {address}: ")), "{error}");
@@ -199,7 +211,9 @@ async fn nobody_at_the_address_is_said_at_once() {
 
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_unreachable() {
-    let error = direct("no-such-host.invalid:80").call("m", ()).await.unwrap_err();
+    // No label may be so long: the resolver says so itself, wherever its name servers are.
+    let name = format!("{}.invalid:80", "x".repeat(64));
+    let error = direct(name).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 
 /// A peer on a port of its own; it is gone when dropped, and so are its connections.
@@ -202,8 +202,16 @@ pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler
 
 /// An older peer: what one `recv(1024)` brings is one message.
 pub async fn classic(handler: impl Fn(&Value) -> Do + Send + Sync + 'static) -> Peer {
+    classic_on("127.0.0.1:0", handler).await
+}
+
+pub async fn classic_on(
+    address: &str,
+    handler: impl Fn(&Value) -> Do + Send + Sync + 'static,
+) -> Peer {
     let handler: Handler = Arc::new(handler);
-    scripted(move |_, socket, seen| speak_classic(socket, seen, Arc::clone(&handler))).await
+    scripted_on(address, move |_, socket, seen| speak_classic(socket, seen, Arc::clone(&handler)))
+        .await
 }
 
 pub async fn speak_classic(mut socket: TcpStream, seen: Arc<Seen>, handler: Handler) {
@@ -263,8 +271,22 @@ pub async fn adder() -> Peer {
     extended(|request| Do::Write(result(request, &sum(request).to_string()))).await
 }
 
-/// An address where nobody listens.
-pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address where nobody listens, and nobody will by chance: it is bound while this lives. A test
+/// can listen there all the same, as a socket that is bound but does not listen permits.
+pub struct Nobody {
+    pub address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Nobody {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self { address: socket.local_addr().unwrap(), _bound: socket }
+    }
+
+    pub fn name(&self) -> String {
+        self.address.to_string()
+    }
 }

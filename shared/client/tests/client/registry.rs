@@ -134,7 +134,8 @@ async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
     assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
     let error = client.watch("json", false, None).await.unwrap_err();
     assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
-    let url = format!("http://{}", crate::fakes::nobody().await);
+    let nobody = crate::fakes::Nobody::new();
+    let url = format!("http://{}", nobody.address);
     let error = RegistryClient::new(&url, options).unwrap().find_all("json").await.unwrap_err();
     assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");

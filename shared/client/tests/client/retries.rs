@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions, Request, RetryOptions};
 
@@ -109,27 +109,28 @@ async fn retries_stop_when_their_budget_is_used_up() {
 
 #[tokio::test]
 async fn all_attempts_share_one_deadline() {
+    // Each would have time enough for itself, and the last refusal would be told.
+    const REFUSED_AFTER: Duration = Duration::from_millis(1200);
+    const TIMEOUT: Duration = Duration::from_secs(2);
     let peers = [
-        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
-        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
-        extended(|r| Do::WriteAfter(Duration::from_millis(60), failure(r, -32002))).await,
+        extended(|r| Do::WriteAfter(REFUSED_AFTER, failure(r, -32002))).await,
+        extended(|r| Do::WriteAfter(REFUSED_AFTER, failure(r, -32002))).await,
+        extended(|r| Do::WriteAfter(REFUSED_AFTER, failure(r, -32002))).await,
     ];
     let registry = FakeRegistry::new_style().await;
     registry.list(&peers.each_ref().map(|peer| peer.address));
     let client = Client::through_registry(&registry.url(), options()).unwrap();
-    let timeout = Some(Duration::from_millis(100));
-    let began = Instant::now();
-    let request = Request { timeout, ..Request::new("m", ()).unwrap() };
+    let request = Request { timeout: Some(TIMEOUT), ..Request::new("m", ()).unwrap() };
     let error = client.request(request).await.unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error}");
-    assert!(began.elapsed() < Duration::from_millis(600));
     let left: Vec<u64> = peers
         .iter()
         .flat_map(|peer| peer.seen.calls())
         .map(|call| call["meta"]["deadline_ms"].as_u64().unwrap())
         .collect();
     assert_eq!(left.len(), 2);
-    assert!(left.iter().any(|left| *left <= 40), "the second knows the time left: {left:?}");
+    let least = Duration::from_millis(*left.iter().min().unwrap());
+    assert!(least <= TIMEOUT - REFUSED_AFTER, "the second knows the time left: {left:?}");
 }
 
 #[tokio::test]
@@ -155,7 +156,7 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
     let living = extended(|request| Do::Write(result(request, "1"))).await;
     let registry = FakeRegistry::new_style().await;
     registry.list(&[silent.address, living.address]);
-    let patience = Duration::from_millis(30);
+    let patience = Duration::from_millis(500);
     let client =
         Client::through_registry(&registry.url(), ClientOptions { patience, ..options() }).unwrap();
     for _ in 0..20 {
@@ -170,8 +171,8 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
 async fn however_many_calls_meet_a_dead_instance_at_once_none_fails() {
     let living = extended(|request| Do::Write(result(request, "1"))).await;
     let registry = FakeRegistry::new_style().await;
-    let dead = crate::fakes::nobody().await.parse().unwrap();
-    registry.list(&[dead, living.address]);
+    let dead = crate::fakes::Nobody::new();
+    registry.list(&[dead.address, living.address]);
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     let calls = (0..500).map(|_| client.call_as::<i64>("m", ()));
     let results = futures_util::future::join_all(calls).await;

@@ -150,14 +150,14 @@ async fn a_slow_reader_slows_the_server_and_loses_nothing() {
 async fn a_stream_with_a_timeout_ends_with_it() {
     let peer = extended(|request| Do::Write(item(request, "1"))).await;
     let client = direct(peer.address);
-    let timeout = Some(Duration::from_millis(50));
+    let timeout = Some(Duration::from_secs(1));
     let request = Request { timeout, ..Request::new("m", ()).unwrap() };
     let mut stream = client.stream_request(request).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     assert_eq!(stream.next().await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
     assert!(stream.next().await.is_none());
     let left = peer.seen.calls()[0]["meta"]["deadline_ms"].as_u64().unwrap();
-    assert!((1..=50).contains(&left), "{left}");
+    assert!((1..=1000).contains(&left), "{left}");
 }
 
 #[tokio::test]
