@@ -16,6 +16,7 @@ use rpc_server::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -439,15 +440,15 @@ async fn an_incomplete_request_is_not_waited_for_for_ever() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
-    let limits = Limits { idle: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { idle: Duration::from_secs(1), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut waiting = server.connect().await;
-    waiting.send(r#"{"id":1,"method_name":"sleep","method_args":[0.9]}"#).await;
+    waiting.send(r#"{"id":1,"method_name":"sleep","method_args":[2.5]}"#).await;
     let mut idle = server.connect().await;
     idle.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
     assert_eq!(idle.rest().await, "{\"id\":1,\"res\":9}\n");
     assert_eq!(server.connect().await.rest().await, "");
-    assert_eq!(waiting.line().await, r#"{"id":1,"res":0.9}"#);
+    assert_eq!(waiting.line().await, r#"{"id":1,"res":2.5}"#);
 }
 
 #[tokio::test]
@@ -467,15 +468,18 @@ async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
 
 #[tokio::test]
 async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
-    let server = Running::start(builtins()).await;
+    // Its calls are under way until the test lets them go.
+    let (let_go, going) = watch::channel(false);
+    let method = Method::named("wait").parameters([]).asynchronous(move || {
+        let mut going = going.clone();
+        async move { going.wait_for(|going| *going).await.is_ok() }
+    });
+    let server = Running::start(builtins().method(method)).await;
     let mut busy = server.connect().await;
-    busy.send(
-        r#"{"id":1,"method_name":"sleep","method_args":[0.5]}{"id":0,"method_name":"rpc.health"}"#,
-    )
-    .await;
+    busy.send(r#"{"id":1,"method_name":"wait"}{"id":0,"method_name":"rpc.health"}"#).await;
     busy.line().await;
     let mut old = server.connect().await;
-    old.send(r#"{"method_name":"sleep","method_args":[0.4],"method_kwargs":{}}"#).await;
+    old.send(r#"{"method_name":"wait","method_args":[],"method_kwargs":{}}"#).await;
     let mut idle = server.connect().await;
     idle.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
     idle.line().await;
@@ -483,8 +487,9 @@ async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
     assert_eq!(busy.line().await, r#"{"draining":true}"#);
     busy.send(r#"{"id":2,"method_name":"square","method_args":[3]}"#).await;
     assert!(busy.line().await.contains("-32003"));
-    assert_eq!(busy.rest().await, "{\"id\":1,\"res\":0.5}\n");
-    assert_eq!(old.rest().await, "{\"res\":0.4}\n");
+    let_go.send(true).unwrap();
+    assert_eq!(busy.rest().await, "{\"id\":1,\"res\":true}\n");
+    assert_eq!(old.rest().await, "{\"res\":true}\n");
     assert_eq!(idle.rest().await, "{\"draining\":true}\n");
     timeout(PATIENCE, server.task).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());

@@ -8,13 +8,14 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Events, Running, get, instance, post, within};
 
-const QUICK: Duration = Duration::from_secs(1);
-const AT_MOST: Duration = Duration::from_secs(2);
+/// So long that nothing here ends by it.
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn open_streams_long_polls_and_idle_connections_end_at_once() {
     let log_ring = Some(LogRing::new(10));
-    let registry = Running::start(RegistryOptions { log_ring, ..Default::default() }).await;
+    let options = RegistryOptions { log_ring, drain: HOUR, ..Default::default() };
+    let registry = Running::start(options).await;
     let mut watch = Events::open(&registry, "/v1/watch?beats=1", "").await;
     watch.next().await.unwrap();
     let mut logs = Events::open(&registry, "/v1/logs", "").await;
@@ -32,8 +33,7 @@ async fn open_streams_long_polls_and_idle_connections_end_at_once() {
     .await;
 
     let address = registry.address;
-    let took = registry.end().await;
-    assert!(took < QUICK, "{took:?}");
+    registry.end().await;
     assert_eq!(poll.answer().await.status, 304);
     assert_eq!(idle.rest().await, "");
     assert_eq!(watch.next().await.unwrap().name, "registered");
@@ -43,7 +43,10 @@ async fn open_streams_long_polls_and_idle_connections_end_at_once() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_does_not_keep_the_registry() {
-    let registry = Running::default().await;
+    let options =
+        RegistryOptions { header_timeout: HOUR, body_timeout: HOUR, ..Default::default() };
+    assert!(options.drain < Duration::from_secs(2));
+    let registry = Running::start(options).await;
     let mut slow = registry.peer().await;
     let request = post("/myRegistry/register", "", &instance(1));
     slow.send(&request[..request.len() - 1]).await;
@@ -51,8 +54,7 @@ async fn a_request_that_never_ends_does_not_keep_the_registry() {
     slower.send("GET / HT").await;
     // Both are accepted before this one is answered.
     assert_eq!(registry.get("/healthz").await.status, 200);
-    let took = registry.end().await;
-    assert!(took < AT_MOST, "{took:?}");
+    registry.end().await;
     slow.rest().await;
     slower.rest().await;
 }

@@ -145,7 +145,8 @@ async fn a_registry_in_the_span_of_a_daemon_streams_what_happens_to_instances() 
     // event first, and that of another test, which has none, would switch the event off for good.
     tracing::dispatcher::set_global_default(dispatch).unwrap();
     let options = RegistryOptions {
-        ttl: Duration::from_millis(200),
+        // Long enough for one who registers and takes its leave.
+        ttl: Duration::from_secs(1),
         check: Duration::from_millis(50),
         log_ring: Some(logging.ring("registry")),
         ..Default::default()
