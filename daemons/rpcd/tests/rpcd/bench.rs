@@ -105,7 +105,7 @@ fn the_exit_code_follows_from_the_part_that_failed() {
 #[test]
 fn when_the_server_dies_the_run_goes_on_and_says_so() {
     let (server, port) = Daemon::serve("--no-registry");
-    let line = format!("bench add 1 2 -p {port} --duration 1s --warmup 0 --json");
+    let line = format!("bench add 1 2 -p {port} --duration 4s --warmup 0 --json");
     let words: Vec<_> = line.split_whitespace().collect();
     let mut bench = command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     until_calls(port, 10);
@@ -113,8 +113,8 @@ fn when_the_server_dies_the_run_goes_on_and_says_so() {
     let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
     assert_eq!(bench.wait().unwrap().code(), Some(1), "{report}");
     assert!(report["errors"].as_array().unwrap().iter().any(|e| e["kind"] == "unreachable"));
-    // Callers of nobody are slowed down.
-    assert!(number(&report, "/unreached") < 200.0, "{report}");
+    // Callers of nobody are slowed down, to a hundred calls a second.
+    assert!(number(&report, "/unreached") <= 400.0, "{report}");
 }
 
 #[test]

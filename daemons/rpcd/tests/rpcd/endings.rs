@@ -22,7 +22,8 @@ fn a_daemon_that_is_told_to_end_exits_0() {
 fn what_is_in_flight_is_answered_before_the_end() {
     let (mut server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();
-    let mut call = command(&["call", "-p", &port, "sleep", "1.5", "--json"])
+    // Long enough to be seen under way, with a process for every look.
+    let mut call = command(&["call", "-p", &port, "sleep", "4", "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::process::{command, dead_port, rpcd, rpcd_args};
+use crate::process::{DEAD_PORT, command, rpcd, rpcd_args};
 
 /// Exit code and the whole of standard error, which must be one line.
 fn complaint(line: &str) -> (i32, String) {
@@ -64,7 +64,7 @@ fn an_address_that_cannot_be_bound_exits_3() {
 
 #[test]
 fn nobody_at_the_address_exits_3() {
-    let port = dead_port();
+    let port = DEAD_PORT;
     for line in [
         format!("call add 1 2 -p {port}"),
         format!("bench add 1 2 -p {port}"),
@@ -76,7 +76,7 @@ fn nobody_at_the_address_exits_3() {
     ] {
         let (code, message) = complaint(&line);
         assert_eq!(code, 3, "{line}: {message}");
-        assert!(message.contains(&port.to_string()), "{message}");
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
     }
 }
 
@@ -91,8 +91,7 @@ fn a_wrong_file_is_named_with_its_line() {
         "rpcd: config.ini:2: unknown key \"prot\" in [registry]; did you mean \"port\"?\n"
     );
     // A health check depends on nothing but its address.
-    let port = dead_port();
-    let health = command(&["health", &format!("127.0.0.1:{port}")])
+    let health = command(&["health", &format!("127.0.0.1:{DEAD_PORT}")])
         .current_dir(dir.path())
         .output()
         .unwrap();

@@ -112,7 +112,7 @@ impl Daemon {
     /// Everything it said, to be asked for after its end.
     pub(crate) fn all_lines(&mut self) -> &[String] {
         loop {
-            match self.lines.recv_timeout(Duration::from_millis(200)) {
+            match self.lines.recv_timeout(SOON) {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return &self.seen;
@@ -129,10 +129,8 @@ impl Drop for Daemon {
     }
 }
 
-/// A port of loopback on which nobody listens.
-pub(crate) fn dead_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+/// A port of loopback on which nobody listens, and which the system gives nobody by itself.
+pub(crate) const DEAD_PORT: u16 = 1;
 
 /// Everything a child wrote to its standard output.
 pub(crate) fn read_all(child: &mut Child) -> String {
