@@ -140,9 +140,14 @@ class Announcer:
             response = connection.getresponse()
             response.read()
             connection.close()
-            print(action, response.status, file=sys.stderr, flush=True)
+            self.say(f"{action} {response.status}")
         except (OSError, http.client.HTTPException) as error:
-            print(action, error, file=sys.stderr, flush=True)
+            self.say(f"{action} {error}")
+
+    def say(self, line):
+        # In one piece: two threads say something, and a reader wants whole lines.
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
     def run(self):
         while not self.stopped.is_set():

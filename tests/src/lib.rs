@@ -7,6 +7,7 @@
 //! - [`daemon`]: a running program: its output, its address, its end.
 //! - [`python`]: the older system's server, client and registry, as processes.
 //! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
+//! - [`reserved_port`]: a port for a daemon that comes later, or comes back.
 //! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
 //! - [`asking`]: what tests often ask a daemon.
 //! - [`transcripts`]: what the older client and server were recorded to say.
@@ -27,4 +28,5 @@ pub mod eventually;
 pub mod python;
 pub mod raw;
 pub mod recording_registry;
+pub mod reserved_port;
 pub mod transcripts;

@@ -33,16 +33,17 @@ async fn a_dropped_client_asks_nobody_and_holds_no_socket() {
 #[tokio::test]
 async fn a_call_that_is_given_up_is_stopped_on_the_server() {
     let (_daemon, server) = Daemon::server(&["--no-registry"]).await;
-    let client = Client::direct(server.to_string(), ClientOptions::default()).unwrap();
+    // Nothing but being given up ends the call while anybody waits here.
+    let timeout = Duration::from_secs(600);
+    let options = ClientOptions { timeout, ..ClientOptions::default() };
+    let client = Client::direct(server.to_string(), options).unwrap();
     let call = tokio::spawn({
         let client = client.clone();
-        async move { client.call("sleep", (9,)).await }
+        async move { client.call("sleep", (600,)).await }
     });
     has_in_flight(server, "sleep", 1).await;
     call.abort();
-    let aborted = Instant::now();
     has_in_flight(server, "sleep", 0).await;
-    assert!(aborted.elapsed() < Duration::from_secs(6), "it slept to its end");
     assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
     client.close().await;
 }

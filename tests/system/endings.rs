@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 /// Beats come so fast that one after the unregister would be seen.
 const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT", "50ms");
 
+/// Longer than anybody waits here: what ends all the same did not end by them.
+const LONG_DRAIN: (&str, &str) = ("SERVER_DRAIN", "10m");
+const LONG_DEADLINE: (&str, &str) = ("SERVER_DEFAULT_DEADLINE", "10m");
+
 #[tokio::test]
 async fn sigterm_with_the_registry_up_unregisters_answers_and_exits_0() {
     ends_well(Some(Manner::Polite), End::By(Signal::TERM)).await;
@@ -57,37 +61,35 @@ async fn a_registry_that_answers_500_does_not_disturb_the_ending() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once_with_130() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::INT)] {
-        let (mut server, address) = Daemon::server(&["--no-registry"]).await;
+        let settings = [LONG_DRAIN, LONG_DEADLINE];
+        let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
         let mut busy = Raw::connect(address).await;
-        busy.send(extended(&json!(1), "sleep", &json!([9]))).await;
+        busy.send(extended(&json!(1), "sleep", &json!([600]))).await;
         has_in_flight(address, "sleep", 1).await;
-        let started = Instant::now();
         server.signal(first);
         assert_eq!(busy.reply().await, json!({"draining": true}));
         server.signal(second);
         assert_eq!(server.exit_code().await, 130, "{}", server.transcript());
-        assert!(started.elapsed() < Duration::from_secs(5), "it waited for the call");
     }
 }
 
 #[tokio::test]
 async fn the_drain_limit_bounds_the_ending() {
-    let settings = [("SERVER_DRAIN", "300ms")];
+    let settings = [("SERVER_DRAIN", "300ms"), LONG_DEADLINE];
     let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
     let mut busy = Raw::connect(address).await;
-    busy.send(extended(&json!(1), "sleep", &json!([9]))).await;
+    busy.send(extended(&json!(1), "sleep", &json!([600]))).await;
     has_in_flight(address, "sleep", 1).await;
-    let started = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code().await, 0, "{}", server.transcript());
-    assert!(started.elapsed() < Duration::from_secs(5), "it waited for the call");
 }
 
 #[tokio::test]
 async fn a_call_that_comes_while_draining_is_refused_as_retryable() {
     let (mut server, address) = Daemon::server(&["--no-registry"]).await;
     let mut busy = Raw::connect(address).await;
-    busy.send(extended(&json!(1), "sleep", &json!([1]))).await;
+    // Under way while the next one is refused, on a busy machine too.
+    busy.send(extended(&json!(1), "sleep", &json!([4]))).await;
     has_in_flight(address, "sleep", 1).await;
     server.signal(Signal::TERM);
     assert_eq!(busy.reply().await, json!({"draining": true}));
@@ -185,7 +187,8 @@ async fn ends_well(manner: Option<Manner>, end: End) {
     let registry = RecordingRegistry::start().await;
     let url = registry.url();
     let registry = manner.map(|_| registry);
-    let (mut server, address) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
+    let settings = [FAST_BEATS, LONG_DRAIN];
+    let (mut server, address) = Daemon::server_with(&settings, &["--registry", &url]).await;
     if let (Some(registry), Some(manner)) = (&registry, manner) {
         registry.was_asked("register", 3).await;
         registry.behave(manner);
@@ -193,12 +196,11 @@ async fn ends_well(manner: Option<Manner>, end: End) {
     let mut idle = Raw::connect(address).await;
     assert_eq!(idle.ask(classic("add", &json!([1, 2]))).await, json!({"res": 13}));
     let mut older = Raw::connect(address).await;
-    older.send(classic("sleep", &json!([1.5]))).await;
+    older.send(classic("sleep", &json!([3]))).await;
     let mut newer = Raw::connect(address).await;
-    newer.send(extended(&json!(7), "sleep", &json!([1.5]))).await;
+    newer.send(extended(&json!(7), "sleep", &json!([3]))).await;
     has_in_flight(address, "sleep", 2).await;
 
-    let started = Instant::now();
     match end {
         End::By(signal) => server.signal(signal),
         End::Failing => break_listener(server.pid()),
@@ -218,9 +220,6 @@ async fn ends_well(manner: Option<Manner>, end: End) {
     let code = server.exit_code().await;
     let expected = if matches!(end, End::Failing) { 1 } else { 0 };
     assert_eq!(code, expected, "{}", server.transcript());
-    // 1 s for the farewell, 1.5 s for the calls, the rest for a loaded machine; the drain limit of
-    // 8 s was not needed.
-    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
     no_backtrace(&server);
     nobody_listens(address).await;
 
@@ -230,6 +229,9 @@ async fn ends_well(manner: Option<Manner>, end: End) {
         let farewell = farewell.unwrap_or_else(|| panic!("never unregistered: {asked:?}"));
         assert_eq!(asked[farewell].body["port"], address.port());
         assert!(asked[farewell].at <= idle_closed, "it unregistered after it closed connections");
+        // 1 s for the farewell, the rest for a loaded machine.
+        let took = idle_closed - asked[farewell].at;
+        assert!(took < Duration::from_secs(4), "the farewell took {took:?}");
         let after: Vec<_> = asked[farewell + 1..].iter().map(|asked| &asked.action).collect();
         assert!(!after.contains(&&"register".to_owned()), "a beat after the farewell: {after:?}");
     }

@@ -78,7 +78,7 @@ async fn calls_over_the_limit_of_a_connection_are_refused_as_overloaded() {
 async fn calls_over_the_limit_of_the_server_are_refused_as_overloaded() {
     let (_server, address) = server(&[("SERVER_MAX_CALLS", "2")]).await;
     let mut raw = Raw::connect(address).await;
-    let sleep = |id: u64| extended(&json!(id), "sleep", &json!([2]));
+    let sleep = |id: u64| extended(&json!(id), "sleep", &json!([600]));
     let refused = raw.ask(sleep(1) + &sleep(2) + &sleep(3)).await;
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32002)));
     // The two of the one connection leave no room to another.
@@ -113,9 +113,9 @@ async fn a_connection_too_many_is_closed_without_a_byte_and_counted() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_call_or_stream_is_not() {
-    let (_server, address) = server(&[("SERVER_IDLE", "300ms")]).await;
+    let (_server, address) = server(&[("SERVER_IDLE", "1s")]).await;
     let mut busy = Raw::connect(address).await;
-    busy.send(extended(&json!(1), "sleep", &json!([2]))).await;
+    busy.send(extended(&json!(1), "sleep", &json!([3]))).await;
     let mut stream = Raw::connect(address).await;
     stream
         .send(r#"{"id":1,"method_name":"rpc.logs","method_kwargs":{"recent":0},"meta":{"stream":true}}"#)

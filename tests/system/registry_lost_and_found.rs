@@ -9,6 +9,7 @@ use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::raw::{Raw, classic};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
+use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -16,8 +17,9 @@ const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT", "200ms");
 
 #[tokio::test]
 async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() {
-    let (mut registry, at) = Daemon::registry(&[]).await;
-    let url = format!("http://{at}");
+    let port = ReservedPort::new();
+    let (mut registry, at) = Daemon::registry_with(&[], port.number(), &[]).await;
+    let url = port.url();
     let (_one, first) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
     let (_two, second) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
     lists(at, &[first, second]).await;
@@ -36,7 +38,7 @@ async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() 
         assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
     }
 
-    let (_registry, again) = Daemon::registry_with(&[], at.port(), &[]).await;
+    let (_registry, again) = Daemon::registry_with(&[], port.number(), &[]).await;
     assert_eq!(again, at);
     lists(at, &[first, second]).await;
     eventually("the client's list is fresh again", async || {
@@ -48,10 +50,10 @@ async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() 
 
 #[tokio::test]
 async fn a_server_started_before_its_registry_registers_when_it_comes() {
-    let at = free_address().await;
-    let (server, address) = Daemon::server(&["--registry", &format!("http://{at}")]).await;
+    let port = ReservedPort::new();
+    let (server, address) = Daemon::server(&["--registry", &port.url()]).await;
     serves(address).await;
-    let (_registry, _) = Daemon::registry_with(&[], at.port(), &[]).await;
+    let (_registry, at) = Daemon::registry_with(&[], port.number(), &[]).await;
     lists(at, &[address]).await;
     // One line per change of state, not one per try.
     let complaints = server.stderr().lines().iter().filter(|line| line.contains("WARN")).count();
@@ -123,11 +125,11 @@ async fn a_pause_of_the_registry_is_nobodys_death() {
 
 #[tokio::test]
 async fn a_client_started_before_its_registry_calls_when_it_comes() {
-    let at = free_address().await;
-    let url = format!("http://{at}");
+    let port = ReservedPort::new();
+    let url = port.url();
     let options = ClientOptions { refresh: Duration::from_millis(100), ..Default::default() };
     let client = Client::through_registry(&url, options).unwrap();
-    let (_registry, _) = Daemon::registry_with(&[], at.port(), &[]).await;
+    let (_registry, _) = Daemon::registry_with(&[], port.number(), &[]).await;
     let (_server, _) = Daemon::server(&["--registry", &url]).await;
     eventually("the call succeeds", async || {
         client.call("add", (1, 2)).await.is_ok_and(|sum| sum == 13)
@@ -172,9 +174,4 @@ async fn beats_come_every_five_seconds_by_default() {
 async fn serves(address: SocketAddr) {
     let mut raw = Raw::connect(address).await;
     assert_eq!(raw.ask(classic("add", &json!([1, 2]))).await, json!({"res": 13}));
-}
-
-/// An address of this machine where nobody listens now.
-async fn free_address() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

@@ -13,12 +13,15 @@ use tokio::io::AsyncWriteExt;
 /// How many of a kind come at once.
 const CROWD: u64 = 30;
 
+/// No call that sleeps for long ends by itself while anybody waits here.
+const LONG_DEADLINE: (&str, &str) = ("SERVER_DEFAULT_DEADLINE", "10m");
+
 #[tokio::test]
 async fn clients_that_vanish_in_the_middle_of_a_call_leave_nothing_behind() {
-    let (server, mut polite) = with_a_polite_client(&[]).await;
+    let (server, mut polite) = with_a_polite_client(&[LONG_DEADLINE]).await;
     for request in [
         // Stopped with its connection.
-        extended(&json!(1), "sleep", &json!([9])),
+        extended(&json!(1), "sleep", &json!([600])),
         // A vanished classic client looks like one that closed its sending half and waits.
         classic("sleep", &json!([1])),
         format!("{0}{0}{0}", classic("sleep", &json!([0.3]))),
@@ -40,9 +43,9 @@ async fn clients_that_vanish_in_the_middle_of_a_call_leave_nothing_behind() {
 
 #[tokio::test]
 async fn clients_that_reset_in_the_middle_of_a_call_or_request_are_forgotten() {
-    let (server, mut polite) = with_a_polite_client(&[]).await;
+    let (server, mut polite) = with_a_polite_client(&[LONG_DEADLINE]).await;
     for (request, calls) in [
-        (extended(&json!(1), "sleep", &json!([9])), CROWD),
+        (extended(&json!(1), "sleep", &json!([600])), CROWD),
         (r#"{"id":1,"method_name":"add","meth"#.to_owned(), 0),
         (r#"{"id":1,"#.to_owned() + &" ".repeat(100_000), 0),
     ] {
@@ -220,17 +223,14 @@ async fn polite_call(polite: &mut Raw) {
 }
 
 impl Server {
-    /// Within a time in which no sleeping call would have ended by itself.
     async fn is_itself_again(&self, polite: &mut Raw) {
         polite_call(polite).await;
-        rpc_tests::eventually::eventually_within(
-            Duration::from_secs(6),
-            "only the polite client and this question are connected, nothing else is in flight",
-            async || {
-                let stats = stats(self.address).await;
-                stats["connections"] == 2 && stats["in_flight"].as_u64().unwrap() <= 1
-            },
-        )
+        let what =
+            "only the polite client and this question are connected, nothing else is in flight";
+        eventually(what, async || {
+            let stats = stats(self.address).await;
+            stats["connections"] == 2 && stats["in_flight"].as_u64().unwrap() <= 1
+        })
         .await;
         let said = self.daemon.transcript();
         assert!(!said.contains("panicked"), "{said}");

@@ -12,7 +12,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_watcher_is_told_every_change_once_and_in_order_and_resumes_where_it_was() {
-    let settings = [("REGISTRY_SERVER_TTL", "1s"), ("REGISTRY_SERVER_CHECK_INTERVAL", "100ms")];
+    let settings = [("REGISTRY_SERVER_TTL", "3s"), ("REGISTRY_SERVER_CHECK_INTERVAL", "100ms")];
     let (_registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
     let client = RegistryClient::new(&format!("http://{at}"), RegistryOptions::default()).unwrap();
     let mut watch = client.watch(PROTO_JSON, false, None).await.unwrap();
