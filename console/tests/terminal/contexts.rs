@@ -18,20 +18,20 @@ fn west_only(n: i64) -> i64 {
 struct Site {
     _registry: Registry,
     _servers: tokio::runtime::Runtime,
-    port: u16,
+    port: ReservedPort,
     server: String,
 }
 
 impl Site {
     fn start(method: rpc_server::Method) -> Self {
-        let port = free_port();
-        let registry = Registry::start(port);
+        let port = ReservedPort::new();
+        let registry = Registry::start(&port);
         let servers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let announce = rpc_server::Announce::to(&format!("http://127.0.0.1:{port}")).unwrap();
+        let announce = rpc_server::Announce::to(&port.url()).unwrap();
         let server = servers.block_on(
             rpc_server::Server::builder()
                 .method(method)
@@ -57,7 +57,7 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     let (east, west) = (Site::start(east_only::method()), Site::start(west_only::method()));
     let (mut tty, _file) = with_settings(&format!(
         "[registry]\nport = {}\n[registry.west]\nport = {}\n",
-        east.port, west.port
+        east.port.number, west.port.number
     ));
     tty.until(&["@local", "● live", "1 up", &east.server]);
     tty.press("2");
@@ -75,7 +75,7 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.until(&["west_only"]);
     let old = |tty: &Tty| {
         let screen = tty.screen();
-        let found = ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port)];
+        let found = ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port.number)];
         assert!(!found.iter().any(|text| screen.contains(text)), "{screen}");
     };
     old(&tty);

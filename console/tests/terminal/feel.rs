@@ -4,10 +4,9 @@
 //! --nocapture --test-threads 1` measures that program instead of the unoptimised one. The limits
 //! asserted here are far above the promises, since other tests run beside these.
 
-use super::*;
+use std::net::TcpListener;
 
-/// What begins every frame.
-const FRAME: &[u8] = b"\x1b[?2026h";
+use super::*;
 
 fn start(arguments: &[&str]) -> Tty {
     let program = std::env::var("RPC_CONSOLE").unwrap_or_else(|_| PROGRAM.to_owned());
@@ -19,7 +18,7 @@ fn start(arguments: &[&str]) -> Tty {
 impl Tty {
     fn frames(&self) -> usize {
         let seen = self.seen.lock().unwrap();
-        seen.bytes.windows(FRAME.len()).filter(|bytes| *bytes == FRAME).count()
+        seen.bytes.windows(FRAME_BEGINS.len()).filter(|bytes| *bytes == FRAME_BEGINS).count()
     }
 
     /// A number of `/proc/PID/FILE`.
@@ -42,10 +41,15 @@ impl Tty {
         const WINDOW: Duration = Duration::from_secs(5);
         let mut least = (usize::MAX, usize::MAX, u64::MAX);
         for _ in 0..3 {
+            let begin = Instant::now();
             let before = (self.bytes(), self.frames(), self.wakes());
             std::thread::sleep(WINDOW);
             let now = (self.bytes() - before.0, self.frames() - before.1, self.wakes() - before.2);
-            least = (least.0.min(now.0), least.1.min(now.1), least.2.min(now.2));
+            // A busy machine may oversleep: the frames of those seconds are not of this window.
+            let overslept = (begin.elapsed() - WINDOW).as_secs();
+            let frames = now.1.saturating_sub(overslept as usize);
+            let wakes = now.2.saturating_sub(overslept);
+            least = (least.0.min(now.0), least.1.min(frames), least.2.min(wakes));
         }
         let (bytes, frames, wakes) = least;
         println!("{what}: {bytes} bytes, {frames} frames, {wakes} wake-ups in {WINDOW:?}");
@@ -68,14 +72,23 @@ fn the_first_frame_comes_before_anything_is_reached() {
         .collect();
     took.sort();
     println!("first frame with the registry unreachable: {:?} (median of 5: {took:?})", took[2]);
-    assert!(took[2] < Duration::from_secs(2), "{took:?}");
+
+    // One that takes the connection and says nothing, for longer than anybody waits here.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--registry", &format!("http://{}", silent.local_addr().unwrap())]);
+    command.env("RPCD_CLIENT_REGISTRY_TIMEOUT", "1h");
+    let tty = Tty::run(command, (120, 35));
+    tty.until(&["rpc-console", "[1 Instances]"]);
+    silent.accept().unwrap();
+    assert!(!tty.screen().contains("not reached"), "{}", tty.screen());
 }
 
 #[test]
 fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is() {
-    let port = free_port();
-    let _registry = Registry::start(port);
-    let url = format!("http://127.0.0.1:{port}");
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let url = port.url();
     let mut tty = start(&["--registry", &url]);
     tty.until(&["● live", "no instance is registered"]);
     tty.press("2");

@@ -1,7 +1,7 @@
 //! The table of instances: every state, filters, orders, and what leads away from it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
 
@@ -218,9 +218,9 @@ mod newer {
 
 #[test]
 fn a_method_that_takes_other_arguments_on_one_instance_is_marked() {
-    let port = free_port();
-    let _registry = Registry::start(port);
-    let url = format!("http://127.0.0.1:{port}");
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let url = port.url();
     let servers =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let serve = |method: rpc_server::Method| {
@@ -250,9 +250,9 @@ fn third(n: i64) -> i64 {
 
 #[test]
 fn as_many_instances_are_probed_as_may_be_and_the_next_takes_the_place_of_one_that_goes() {
-    let port = free_port();
-    let _registry = Registry::start(port);
-    let url = format!("http://127.0.0.1:{port}");
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let url = port.url();
     let servers =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // Dropping the sender ends the server, and it takes its leave.

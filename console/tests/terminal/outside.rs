@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use portable_pty::CommandBuilder;
 use rpc_server::{Announce, Server, rpc_method};
 
-use super::{ESC, PROGRAM, Registry, Tty, free_port};
+use super::{ESC, PROGRAM, Registry, ReservedPort, Tty};
 
 fn script(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
@@ -30,7 +30,10 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     let edit =
         "echo editing \"$2\"; read c; printf '{\"a\": 20, \"b\": 22, \"c\": %s}' $c > \"$2\"";
     let editor = script(folder.path(), "editor", edit);
-    let pager = script(folder.path(), "pager", "echo paging; cat \"$1\"; read ends; exit $ends");
+    // Every run says which it is: what earlier ones said is still on the terminal's own screen.
+    let page = "echo run >> \"$0\".runs; echo paging $(wc -l < \"$0\".runs); cat \"$1\"; \
+                read ends; exit $ends";
+    let pager = script(folder.path(), "pager", page);
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--demo"]);
     command.env_remove("VISUAL");
@@ -60,7 +63,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.press("\t\t\t");
     tty.until(&["v view"]);
     tty.press("v");
-    tty.until(&["paging", "42"]);
+    tty.until(&["paging 1", "42"]);
     assert!(!tty.is_ours());
     tty.press("0\n");
     tty.until(&["v view"]);
@@ -68,11 +71,11 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
 
     // A failure is shown, and Ctrl-C is the program's, not ours.
     tty.press("v");
-    tty.until(&["paging"]);
+    tty.until(&["paging 2"]);
     tty.press("3\n");
     tty.until(&["failed: exit status: 3"]);
     tty.press("v");
-    tty.until(&["paging"]);
+    tty.until(&["paging 3"]);
     tty.press("\x03");
     tty.until(&["failed: signal: 2"]);
     assert!(tty.is_ours());
@@ -112,9 +115,9 @@ fn memory(tty: &Tty) -> (usize, usize) {
 
 #[test]
 fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
-    let port = free_port();
-    let _registry = Registry::start(port);
-    let url = format!("http://127.0.0.1:{port}");
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let url = port.url();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let announce = Announce::to(&url).unwrap();
     let builder = Server::builder().method(big::method()).announce(announce);
