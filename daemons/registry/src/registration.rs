@@ -4,19 +4,23 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use rpc_wire::exact;
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{self, Parameters};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
+
+/// An instance whose parameters are only passed on: as text they take a fraction of the memory.
+pub(crate) type Instance = instance::Instance<Box<RawValue>>;
 
 /// An instance as it came, checked, with the answers to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
     /// Its status is `true`.
     pub(crate) instance: Instance,
+    /// Which life of its address it is, if it says so.
+    pub(crate) incarnation: Option<u64>,
     /// The instance as JSON: the answer to each of its heartbeats, and its element in a list.
     pub(crate) reply: Bytes,
 }
@@ -31,15 +35,18 @@ impl Registration {
         // Not into a struct: that would read an array, and refuse a duplicate key.
         let fields: Fields<'_> = serde_json::from_slice(body)
             .map_err(|error| bad("body", format!("not a JSON object: {error}")))?;
-        let instance = Instance {
+        let instance = instance::Instance {
             protocol: protocol(&fields)?,
             host: host(&fields, limits.max_host_bytes)?,
             port: port(&fields)?,
             status: true,
-            parameters: parameters(&fields, limits.max_parameters_bytes)?,
+            parameters: parameters(&fields)?,
         };
+        let incarnation = instance.incarnation();
+        let parameters = to_text(&instance.parameters, limits.max_parameters_bytes)?;
+        let instance = instance.with_parameters(parameters);
         let reply = to_json(&instance)?;
-        Ok(Self { instance, reply })
+        Ok(Self { instance, incarnation, reply })
     }
 
     /// The answer that says that the instance is not listed.
@@ -84,16 +91,20 @@ fn port(fields: &Fields<'_>) -> Result<u16, Refusal> {
     }
 }
 
-fn parameters(fields: &Fields<'_>, max_bytes: usize) -> Result<Map<String, Value>, Refusal> {
-    let Some(raw) = fields.get("parameters") else { return Ok(Map::new()) };
+fn parameters(fields: &Fields<'_>) -> Result<Parameters, Refusal> {
+    let Some(raw) = fields.get("parameters") else { return Ok(Parameters::new()) };
     exact::check(*raw).map_err(|error| bad("parameters", error.to_string()))?;
-    let parameters: Option<Map<String, Value>> = typed("parameters", raw, "an object")?;
-    let parameters = parameters.unwrap_or_default();
-    let size = to_json(&parameters)?.len();
+    let parameters: Option<Parameters> = typed("parameters", raw, "an object")?;
+    Ok(parameters.unwrap_or_default())
+}
+
+fn to_text(parameters: &Parameters, max_bytes: usize) -> Result<Box<RawValue>, Refusal> {
+    let text = to_raw_value(parameters).map_err(|error| bad("parameters", error.to_string()))?;
+    let size = text.get().len();
     if size > max_bytes {
         return Err(bad("parameters", format!("take {size} bytes, at most {max_bytes} fit")));
     }
-    Ok(parameters)
+    Ok(text)
 }
 
 fn required<'a, T: Deserialize<'a>>(
@@ -121,8 +132,9 @@ fn typed<'a, T: Deserialize<'a>>(
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Bytes, Refusal> {
-    let json = serde_json::to_vec(value);
-    Ok(json.map_err(|error| bad("body", error.to_string()))?.into())
+    let json = serde_json::to_vec(value).map_err(|error| bad("body", error.to_string()))?;
+    // Kept as long as the instance: without room to grow.
+    Ok(json.into_boxed_slice().into())
 }
 
 fn bad(key: &str, what: impl AsRef<str>) -> Refusal {
@@ -211,11 +223,17 @@ mod tests {
     fn any_bytes_are_an_instance_that_answers_for_itself_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
-            let Ok(Registration { instance, reply }) = Registration::parse(body, &limits) else {
+            let Ok(Registration { instance, incarnation, reply }) =
+                Registration::parse(body, &limits)
+            else {
                 return;
             };
             let again = Registration::parse(&reply, &limits).unwrap();
-            assert_eq!((again.instance, again.reply), (instance, reply));
+            assert_eq!((again.instance.key(), again.incarnation), (instance.key(), incarnation));
+            assert_eq!(
+                (again.instance.parameters.get(), again.reply),
+                (instance.parameters.get(), reply)
+            );
         });
     }
 }

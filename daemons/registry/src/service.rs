@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord};
+use rpc_wire::instance::{InstanceKey, InstanceRecord};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -79,7 +80,7 @@ impl Service {
             return Ok(reply);
         }
         let registration = Registration::parse(body, &self.options)?;
-        if !self.is_welcome(&registration.instance, peer).await {
+        if !self.is_welcome(&registration, peer).await {
             return registration.reply_unlisted();
         }
         let reply = registration.reply.clone();
@@ -109,7 +110,7 @@ impl Service {
             let now = now();
             let change = state.table.unregister(&key, now);
             state.history.extend(change.clone());
-            if registration.instance.incarnation().is_none() {
+            if registration.incarnation.is_none() {
                 state.table.note_leave(key, now);
             }
             change
@@ -221,15 +222,15 @@ impl Service {
     /// left lately must accept a connection before it is listed again. One that may not be asked
     /// (see [`probe::target`]) is welcome: to hold it back for the window would only put a
     /// returning server out of use for so long, and list a stopped one all the same after it.
-    async fn is_welcome(&self, instance: &Instance, peer: IpAddr) -> bool {
-        if instance.incarnation().is_some() {
+    async fn is_welcome(&self, registration: &Registration, peer: IpAddr) -> bool {
+        if registration.incarnation.is_some() {
             return true;
         }
-        let key = instance.key();
+        let key = registration.instance.key();
         if !self.lock().table.left_lately(&key, now()) {
             return true;
         }
-        let Some(target) = probe::target(instance, peer) else { return true };
+        let Some(target) = probe::target(&key, peer) else { return true };
         if self.prober.answers(target).await {
             return true;
         }
@@ -288,7 +289,7 @@ impl Service {
     }
 }
 
-fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord> {
+fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<Box<RawValue>>> {
     rows.iter().map(|row| row.record(ttl, now)).collect()
 }
 

@@ -229,12 +229,13 @@ impl Table {
     ) -> Option<ChangeKind> {
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        if slot.entry.instance == registration.instance {
+        // The whole instance as JSON.
+        if slot.entry.reply == registration.reply {
             return None;
         }
-        let Registration { instance, reply } = registration;
+        let Registration { instance, incarnation, reply } = registration;
         let Entry { peer, registered, serial, .. } = *slot.entry;
-        slot.entry = Arc::new(Entry { instance, reply, peer, registered, serial });
+        slot.entry = Arc::new(Entry { instance, incarnation, reply, peer, registered, serial });
         Some(ChangeKind::Updated)
     }
 
@@ -255,8 +256,9 @@ impl Table {
         self.by_peer.insert(peer, of_peer + 1);
         self.rejoin.remove(&key);
         self.serial += 1;
-        let Registration { instance, reply } = registration;
-        let entry = Entry { instance, reply, peer, registered: now, serial: self.serial };
+        let Registration { instance, incarnation, reply } = registration;
+        let serial = self.serial;
+        let entry = Entry { instance, incarnation, reply, peer, registered: now, serial };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1

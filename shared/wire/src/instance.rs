@@ -11,8 +11,12 @@ use crate::paths::PROTO_JSON;
 
 /// An instance as it travels between servers, registries and clients: the five keys of the
 /// original system. Its identity is (protocol, host, port); see [`InstanceKey`].
+///
+/// Whoever only passes parameters on keeps them as their JSON text
+/// ([`RawValue`](serde_json::value::RawValue)) rather than as [`Parameters`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
+#[serde(bound(deserialize = "P: Deserialize<'de> + Default"))]
+pub struct Instance<P = Parameters> {
     /// The protocol it speaks, normally `json`.
     pub protocol: String,
     /// An IP literal (IPv6 bare, without brackets) or a name.
@@ -24,8 +28,11 @@ pub struct Instance {
     pub status: bool,
     /// Free-form facts; missing or `null` means none.
     #[serde(default, deserialize_with = "null_is_default")]
-    pub parameters: Map<String, Value>,
+    pub parameters: P,
 }
+
+/// Free-form facts about an instance, by name.
+pub type Parameters = Map<String, Value>;
 
 impl Instance {
     /// A JSON instance at `host:port` with status `true` and no parameters.
@@ -35,13 +42,8 @@ impl Instance {
             host: host.into(),
             port,
             status: true,
-            parameters: Map::new(),
+            parameters: Parameters::new(),
         }
-    }
-
-    /// Its identity.
-    pub fn key(&self) -> InstanceKey {
-        InstanceKey { protocol: self.protocol.clone(), host: self.host.clone(), port: self.port }
     }
 
     /// Whether it says that it speaks the extended dialect (`parameters.wire`).
@@ -58,6 +60,20 @@ impl Instance {
     /// `parameters.incarnation`: which life of this address it is, if it says so.
     pub fn incarnation(&self) -> Option<u64> {
         self.parameters.get(INCARNATION_KEY).and_then(Value::as_u64)
+    }
+}
+
+impl<P> Instance<P> {
+    /// Its identity.
+    pub fn key(&self) -> InstanceKey {
+        InstanceKey { protocol: self.protocol.clone(), host: self.host.clone(), port: self.port }
+    }
+
+    /// The same with other parameters, or with the same in another form.
+    #[must_use]
+    pub fn with_parameters<Q>(self, parameters: Q) -> Instance<Q> {
+        let Self { protocol, host, port, status, .. } = self;
+        Instance { protocol, host, port, status, parameters }
     }
 }
 
@@ -124,10 +140,11 @@ impl fmt::Display for InstanceState {
 /// One entry of [`INSTANCES`](crate::paths::INSTANCES): an instance with what a person wants to
 /// see. Times are relative, so that nobody's clock matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceRecord {
+#[serde(bound(deserialize = "P: Deserialize<'de> + Default"))]
+pub struct InstanceRecord<P = Parameters> {
     /// The instance itself, its keys beside the others.
     #[serde(flatten)]
-    pub instance: Instance,
+    pub instance: Instance<P>,
     /// Milliseconds since the last heartbeat.
     pub age_ms: u64,
     /// Milliseconds from a heartbeat to expiry.
@@ -158,24 +175,24 @@ pub struct Beat {
 /// What [`WATCH`](crate::paths::WATCH) tells. The SSE `event:` is [`WatchEvent::name`], the
 /// `data:` the JSON of the variant's content, the `id:` `<epoch>.<revision>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WatchEvent {
+pub enum WatchEvent<P = Parameters> {
     /// Everything there is: first of all, and again when the watcher fell behind.
-    Snapshot(Vec<InstanceRecord>),
+    Snapshot(Vec<InstanceRecord<P>>),
     /// A new instance.
-    Registered(InstanceRecord),
+    Registered(InstanceRecord<P>),
     /// Its parameters changed.
-    Updated(InstanceRecord),
+    Updated(InstanceRecord<P>),
     /// It took its leave.
     Unregistered(InstanceKey),
     /// Its heartbeats stopped.
     Expired(InstanceKey),
     /// Its TTL ran out, but it still answers.
-    Suspect(InstanceRecord),
+    Suspect(InstanceRecord<P>),
     /// Heartbeat ages; changes no revision.
     Beats(Vec<Beat>),
 }
 
-impl WatchEvent {
+impl<P: Serialize> WatchEvent<P> {
     /// The SSE `event:` field.
     pub fn name(&self) -> &'static str {
         match self {
@@ -204,7 +221,9 @@ impl WatchEvent {
             Self::Beats(beats) => lines(beats),
         }
     }
+}
 
+impl WatchEvent {
     /// The event that `event:` and `data:` describe; `None` for an event of a later version.
     ///
     /// # Errors

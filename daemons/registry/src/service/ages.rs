@@ -65,7 +65,7 @@ impl Service {
 }
 
 fn frame(beats: Vec<Beat>) -> Bytes {
-    let event = WatchEvent::Beats(beats);
+    let event: WatchEvent = WatchEvent::Beats(beats);
     // What came from JSON goes back into JSON.
     sse::event(event.name(), None, &event.data().unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rpc_wire::instance::WatchEvent;
+use serde::Serialize;
 
 use crate::sse;
 use crate::table::{Change, ChangeKind, Row};
@@ -41,7 +42,7 @@ impl Event {
 }
 
 /// The event under the id `<epoch>.<revision>`.
-pub(super) fn frame(event: &WatchEvent, epoch: &str, revision: u64) -> Bytes {
+pub(super) fn frame(event: &WatchEvent<impl Serialize>, epoch: &str, revision: u64) -> Bytes {
     // What came from JSON goes back into JSON.
     let data = event.data().unwrap_or_default();
     sse::event(event.name(), Some(&format!("{epoch}.{revision}")), &data)

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::InstanceKey;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -31,7 +31,7 @@ impl Prober {
 
 /// Where the instance may be asked: only at the address it was registered from, or on loopback for
 /// whoever is on loopback. A name is never resolved: a registry is no port scanner.
-pub(super) fn target(instance: &Instance, peer: IpAddr) -> Option<SocketAddr> {
+pub(super) fn target(instance: &InstanceKey, peer: IpAddr) -> Option<SocketAddr> {
     let host = instance.host.parse::<IpAddr>().ok()?.to_canonical();
     let peer = peer.to_canonical();
     let same = host == peer || (host.is_loopback() && peer.is_loopback());
@@ -40,6 +40,8 @@ pub(super) fn target(instance: &Instance, peer: IpAddr) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use rpc_wire::instance::Instance;
+
     use super::*;
 
     #[test]
@@ -54,7 +56,7 @@ mod tests {
             ("localhost", "127.0.0.1", None),
             ("[::1]", "::1", None),
         ] {
-            let found = target(&Instance::new(host, 80), peer.parse().unwrap());
+            let found = target(&Instance::new(host, 80).key(), peer.parse().unwrap());
             assert_eq!(found, expected.map(|at| at.parse().unwrap()), "{host} from {peer}");
         }
     }

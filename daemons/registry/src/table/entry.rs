@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rpc_wire::instance::{Beat, Instance, InstanceRecord, InstanceState};
+use rpc_wire::instance::{Beat, InstanceRecord, InstanceState};
+use serde_json::value::RawValue;
+
+use crate::registration::Instance;
 
 /// What an instance said, and what follows from it. Never changes; new parameters make a new one.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) instance: Instance,
+    /// Which life of its address it is, if it says so.
+    pub(super) incarnation: Option<u64>,
     /// The instance as JSON: the answer to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
     /// Where it was registered from first.
@@ -31,16 +36,15 @@ pub(crate) struct Row {
 
 impl Row {
     /// What a person wants to see, as of `now`.
-    pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord {
-        let instance = self.entry.instance.clone();
+    pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<Box<RawValue>> {
         InstanceRecord {
             age_ms: millis(now, self.beat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
             heartbeats: self.beats,
             state: InstanceState::Up,
-            incarnation: instance.incarnation(),
-            instance,
+            incarnation: self.entry.incarnation,
+            instance: self.entry.instance.clone(),
         }
     }
 

@@ -44,8 +44,12 @@ fn key(port: u16) -> InstanceKey {
 }
 
 fn list(table: &Table, protocol: &str) -> String {
+    String::from_utf8(list_of(table, protocol).body.to_vec()).unwrap()
+}
+
+fn list_of(table: &Table, protocol: &str) -> List {
     let (revision, elements) = table.elements(protocol);
-    String::from_utf8(List::build(revision, &elements).body.to_vec()).unwrap()
+    List::build(revision, &elements)
 }
 
 #[test]
@@ -127,9 +131,25 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     assert!(table.renew(&old, start + SECOND).is_none());
     assert!(table.renew(&new, start + SECOND).is_some());
     let row = table.row(&key(1)).unwrap();
-    assert_eq!((row.entry.registered, row.entry.instance.weight()), (start, 2));
+    let parameters = row.entry.instance.parameters.get();
+    assert_eq!((row.entry.registered, parameters), (start, r#"{"weight":2}"#));
     let ports: Vec<_> = table.rows(None).iter().map(|row| row.entry.instance.port).collect();
     assert_eq!(ports, [1, 2]);
+}
+
+#[test]
+fn a_hundred_thousand_instances_leave_room_in_150_mb() {
+    const INSTANCES: u16 = 14_000;
+    let start = Instant::now();
+    let mut table = table(start);
+    let allocated = allocation_counter::measure(|| {
+        for port in 1..=INSTANCES {
+            register(&mut table, &body(port, r#"{"mode":"development"}"#), start);
+        }
+        table.keep("json", &list_of(&table, "json"));
+    });
+    let per_instance = allocated.bytes_current / i64::from(INSTANCES);
+    assert!(per_instance < 1_000, "{per_instance} bytes for each");
 }
 
 #[test]
