@@ -60,6 +60,9 @@ pub struct RawOptions {
     /// Instead of echoing, answer every so many bytes with what standard input held
     #[arg(long)]
     pub request_bytes: Option<usize>,
+    /// Answer on all connections
+    #[arg(long, requires = "request_bytes")]
+    pub to_all: bool,
 }
 
 impl Options {

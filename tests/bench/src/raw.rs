@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::plan::RawOptions;
 
@@ -21,9 +22,13 @@ pub fn serve(options: RawOptions) -> anyhow::Result<()> {
         Some(request_bytes) => {
             let mut reply = Vec::new();
             io::stdin().lock().read_to_end(&mut reply)?;
-            Some((request_bytes.max(1), Arc::from(reply)))
+            let (request_bytes, reply) = (request_bytes.max(1), Arc::from(reply));
+            match options.to_all {
+                true => Answer::ToAll(request_bytes, reply, watch::channel(())),
+                false => Answer::Canned(request_bytes, reply),
+            }
         }
-        None => None,
+        None => Answer::Echo,
     };
     // The runtime rpcd has by default.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -31,7 +36,17 @@ pub fn serve(options: RawOptions) -> anyhow::Result<()> {
     runtime.block_on(async { tokio::spawn(accept(answer)).await? })
 }
 
-type Answer = Option<(usize, Arc<[u8]>)>;
+/// What is answered to so many bytes.
+#[derive(Clone)]
+enum Answer {
+    /// The same bytes.
+    Echo,
+    /// Others.
+    Canned(usize, Arc<[u8]>),
+    /// Others, to every connection there is. A receiver is cloned for each, so that none misses
+    /// what came before its task ran.
+    ToAll(usize, Arc<[u8]>, (watch::Sender<()>, watch::Receiver<()>)),
+}
 
 #[expect(clippy::print_stderr, reason = "the address is what the parent process waits for")]
 async fn accept(answer: Answer) -> anyhow::Result<()> {
@@ -43,8 +58,11 @@ async fn accept(answer: Answer) -> anyhow::Result<()> {
         tokio::spawn(async move {
             // A peer that leaves ends its own connection only.
             let _ = match answer {
-                Some((request_bytes, reply)) => canned(stream, request_bytes, &reply).await,
-                None => echo(stream).await,
+                Answer::Echo => echo(stream).await,
+                Answer::Canned(request_bytes, reply) => canned(stream, request_bytes, &reply).await,
+                Answer::ToAll(request_bytes, reply, asked) => {
+                    to_all(stream, request_bytes, &reply, asked).await
+                }
             };
         });
     }
@@ -79,6 +97,34 @@ async fn canned(mut stream: TcpStream, request_bytes: usize, reply: &[u8]) -> io
         while unanswered >= request_bytes {
             unanswered -= request_bytes;
             stream.write_all(reply).await?;
+        }
+    }
+}
+
+async fn to_all(
+    mut stream: TcpStream,
+    request_bytes: usize,
+    reply: &[u8],
+    (asked, mut answer_now): (watch::Sender<()>, watch::Receiver<()>),
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; 4 * 1024];
+    let mut unanswered = 0;
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = answer_now.changed() => stream.write_all(reply).await?,
+            length = stream.read(&mut buffer) => {
+                let length = length?;
+                if length == 0 {
+                    return Ok(());
+                }
+                unanswered += length;
+                while unanswered >= request_bytes {
+                    unanswered -= request_bytes;
+                    asked.send_replace(());
+                }
+            }
         }
     }
 }

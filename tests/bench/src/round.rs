@@ -190,6 +190,15 @@ impl Bench {
         Server::start(&self.own, &arguments, answer, self.placement.server)
     }
 
+    /// The limit of telling many: as [`canned`](Self::canned), but every connection gets the answer.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn canned_to_all(&self, request_bytes: usize, answer: &[u8]) -> anyhow::Result<Server> {
+        let arguments = ["raw", "--to-all", "--request-bytes", &request_bytes.to_string()];
+        Server::start(&self.own, &arguments, answer, self.placement.server)
+    }
+
     /// Puts a load where loads run.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
-//! What is measured: [`calls`] and what surrounds them, the [`mod@registry`] and its [`watchers`].
+//! What is measured: [`calls`] and what surrounds them, the [`mod@registry`], [`sustained`] load of
+//! it, and its [`watchers`].
 
 pub mod calls;
 pub mod idle;
 pub mod open_loop;
 pub mod pooled;
 pub mod registry;
+pub mod sustained;
 pub mod watchers;
 
 use crate::round::Scenario;
@@ -19,6 +21,6 @@ pub fn rpc() -> Vec<Scenario> {
 /// Scenarios of the registry.
 pub fn registry() -> Vec<Scenario> {
     let mut scenarios = registry::all();
-    scenarios.push(watchers::scenario());
+    scenarios.extend([sustained::scenario(), watchers::scenario()]);
     scenarios
 }

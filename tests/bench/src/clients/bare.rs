@@ -3,6 +3,8 @@
 //! One connection is read blocking, many are waited for with epoll. Every read is followed by one
 //! write of as many requests as it brought answers.
 
+mod at_rate;
+
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -18,6 +20,8 @@ use rustix::net::{SendFlags, send};
 use super::{PATIENCE, Shape, Window};
 use crate::exchange::Exchange;
 use crate::measure::{Figures, Meter};
+
+pub use at_rate::at_rate;
 
 /// One read.
 const INPUT: usize = 256 * 1024;
@@ -372,6 +376,16 @@ mod tests {
             assert!(figures.calls > 0 && figures.p50_us > Some(0.0), "{shape:?}");
         }
         each_once(address, &exchanges, 64).unwrap();
+    }
+
+    #[test]
+    fn calls_at_a_rate_come_no_faster_and_are_all_answered() {
+        let exchanges = [Exchange::echo("first"), Exchange::echo("the second")];
+        let address = server(|_| {});
+        let began = Instant::now();
+        let figures = at_rate(address, &exchanges, 2, 1_000, window()).unwrap();
+        let due = began.elapsed().as_millis() + 1;
+        assert!((1..=due).contains(&u128::from(figures.calls)), "{} of {due}", figures.calls);
     }
 
     #[test]

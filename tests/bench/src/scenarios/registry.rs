@@ -123,7 +123,7 @@ impl Filled {
     }
 
     /// The list, which holds every instance.
-    fn list(&self) -> anyhow::Result<Exchange> {
+    pub(super) fn list(&self) -> anyhow::Result<Exchange> {
         let request = get(&format!("{}?proto={}", paths::FIND_ALL, paths::PROTO_JSON), "");
         let answer = self.ask(&request, 200)?;
         let body = answer.get(http_head(&answer).context("a head")?..).unwrap_or_default();
@@ -148,7 +148,7 @@ impl Filled {
     }
 
     /// The bytes answered to `request`.
-    fn ask(&self, request: &[u8], status: u16) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn ask(&self, request: &[u8], status: u16) -> anyhow::Result<Vec<u8>> {
         bare::ask(self.server.address(), request, |answer| http_length(answer, status))
     }
 }

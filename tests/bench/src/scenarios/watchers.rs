@@ -31,11 +31,16 @@ pub fn scenario() -> Scenario {
             "a new instance until the last of {WATCHERS} watchers has the event, {INSTANCES} \
              instances (calls are changes)"
         ),
-        measure: Box::new(|round| round.baseline("rpcd", fan_out)),
+        measure: Box::new(|round| {
+            let (figures, event) = fan_out(round.bench())?;
+            round.baseline("raw", |bench| fan_out_raw(bench, &event))?;
+            round.row("rpcd", |_| Ok(figures))
+        }),
     }
 }
 
-fn fan_out(bench: &Bench) -> anyhow::Result<Figures> {
+/// The figures, and the bytes that told a watcher of a change.
+fn fan_out(bench: &Bench) -> anyhow::Result<(Figures, Vec<u8>)> {
     let registry = Filled::start(bench, INSTANCES)?;
     let window = bench.window(&registry.server);
     let address = registry.server.address();
@@ -47,10 +52,42 @@ fn fan_out(bench: &Bench) -> anyhow::Result<Figures> {
         let mut meter = window.start()?;
         for number in 0..MOST_CHANGES {
             let body = body(2, number);
+            let host = body.split('"').nth(7).context("a body names its host")?.as_bytes();
             let began = Instant::now();
             control.write_all(&register(&body))?;
-            let ended = watchers.all_hear(&body)?;
+            let ended = watchers.all_hear(|heard| {
+                memmem::find(heard, b"event: registered").is_some()
+                    && memmem::find(heard, host).is_some()
+            })?;
             answered(&mut control, &body)?;
+            if meter.done(began, ended)? {
+                break;
+            }
+        }
+        let events = watchers.streams.into_iter().map(|watcher| watcher.heard);
+        // A longer one holds a sign of life besides.
+        let event = events.min_by_key(Vec::len).context("a watcher")?;
+        Ok((meter.finish()?, event))
+    })
+}
+
+/// The limit: the same bytes to as many sockets when as many bytes come.
+fn fan_out_raw(bench: &Bench, event: &[u8]) -> anyhow::Result<Figures> {
+    let request = register(&body(2, 0));
+    let server = bench.canned_to_all(request.len(), event)?;
+    let window = bench.window(&server);
+    bench.load(|| {
+        let open = || bare::open(server.address());
+        let streams = (0..WATCHERS).map(|_| open()).collect::<anyhow::Result<_>>()?;
+        let mut watchers = Watchers::new(streams)?;
+        let mut control = open()?;
+        let mut answer = vec![0; event.len()];
+        let mut meter = window.start()?;
+        for _ in 0..MOST_CHANGES {
+            let began = Instant::now();
+            control.write_all(&request)?;
+            let ended = watchers.all_hear(|heard| heard == event)?;
+            control.read_exact(&mut answer)?;
             if meter.done(began, ended)? {
                 break;
             }
@@ -95,22 +132,26 @@ impl Watchers {
         let text = String::from_utf8_lossy(&heard);
         let id = text.lines().find_map(|line| line.strip_prefix("id: ")).context("an event id")?;
         let request = get(&path, &format!("last-event-id: {}\r\n", id.trim()));
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut streams = vec![first];
         for _ in 1..WATCHERS {
             let (stream, _) = watch(address, &request, &mut input, |_| true)?;
             streams.push(stream);
         }
+        Self::new(streams)
+    }
+
+    fn new(streams: Vec<TcpStream>) -> anyhow::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         for (number, stream) in (0..).zip(&streams) {
             epoll::add(&epoll, stream, EventData::new_u64(number), EventFlags::IN)?;
         }
         let watcher = |stream| Watcher { stream, heard: Vec::new(), done: false };
-        Ok(Self { epoll, streams: streams.into_iter().map(watcher).collect(), input })
+        let streams = streams.into_iter().map(watcher).collect();
+        Ok(Self { epoll, streams, input: vec![0; 64 * 1024] })
     }
 
-    /// Waits until every watcher was told that this instance is new; when the last one was.
-    fn all_hear(&mut self, body: &str) -> anyhow::Result<Instant> {
-        let host = body.split('"').nth(7).context("a body names its host")?.as_bytes();
+    /// Waits until what every watcher heard is `enough`; when that of the last one was.
+    fn all_hear(&mut self, enough: impl Fn(&[u8]) -> bool) -> anyhow::Result<Instant> {
         for watcher in &mut self.streams {
             watcher.done = false;
             watcher.heard.clear();
@@ -130,8 +171,7 @@ impl Watchers {
                 }
                 watcher.heard.extend_from_slice(&self.input[..read]);
                 ensure!(watcher.heard.len() < MOST_BYTES, "a watcher hears of other things");
-                watcher.done = memmem::find(&watcher.heard, b"event: registered").is_some()
-                    && memmem::find(&watcher.heard, host).is_some();
+                watcher.done = enough(&watcher.heard);
                 missing -= usize::from(watcher.done);
             }
         }

@@ -1,0 +1,44 @@
+//! As many instances as one registry is meant for, each beating every 5 s, for as long as wanted.
+
+use anyhow::{Context, ensure};
+use rpc_wire::paths;
+
+use super::registry::{Filled, get};
+use crate::clients::bare;
+use crate::exchange::http_head;
+use crate::measure::Figures;
+use crate::round::{Bench, Scenario};
+
+const INSTANCES: usize = 100_000;
+/// Heartbeats per second: each instance beats every 5 s.
+const RATE: u32 = 20_000;
+/// Fewer than instances: a registry takes 10,000 connections, and older servers close theirs.
+const CONNECTIONS: usize = 1_000;
+
+/// The scenario.
+pub fn scenario() -> Scenario {
+    Scenario {
+        key: "R".to_owned(),
+        title: format!(
+            "heartbeats at a fixed rate of {RATE}/s: {INSTANCES} instances, each every 5 s, on \
+             {CONNECTIONS} connections"
+        ),
+        measure: Box::new(|round| round.baseline("rpcd", sustain)),
+    }
+}
+
+fn sustain(bench: &Bench) -> anyhow::Result<Figures> {
+    let registry = Filled::start(bench, INSTANCES)?;
+    let window = bench.window(&registry.server);
+    let address = registry.server.address();
+    let beats = &registry.heartbeats;
+    let figures = bench.load(|| bare::at_rate(address, beats, CONNECTIONS, RATE, window))?;
+    registry.list()?;
+    // Whoever expired was registered anew by its next beat, and is listed all the same.
+    let metrics = registry.ask(&get(paths::METRICS, ""), 200)?;
+    let metrics = metrics.get(http_head(&metrics).context("a head")?..).unwrap_or_default();
+    let nobody = "\nrpc_registry_expirations_total 0\n";
+    let lost = "instances expired though all of them beat";
+    ensure!(String::from_utf8_lossy(metrics).contains(nobody), "{lost}");
+    Ok(figures)
+}
