@@ -229,7 +229,7 @@ impl Console {
                 () = sleep => ended = self.take(Msg::Tick),
             }
             dirty = true;
-            // All that is there, or what a frame's time allows, then one frame.
+            // All that is at hand, or what a frame's time allows, then one frame.
             let begun = Instant::now();
             for _ in 0..MAX_PER_TURN {
                 if ended.is_some() || begun.elapsed() > FRAME {

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Calls under way in all. Default 4,096. Over it: -32002.
     pub calls: usize,
     /// Bytes of replies a peer has not read yet. Default 4 MiB. Over it nothing more is read from
-    /// that peer; one reply alone may be larger.
+    /// that peer, and calls that were read wait; one reply alone may be larger.
     pub unwritten_bytes: usize,
     /// Open connections. Default 10,000. One more is closed without a byte, and counted.
     pub connections: usize,

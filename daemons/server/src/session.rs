@@ -38,6 +38,9 @@ const LARGE_INPUT: usize = 16 * 1024;
 const QUIET: Duration = Duration::from_secs(1);
 /// Calls whose results are collected before the next write.
 const SETTLE_AT_ONCE: usize = 64;
+/// So much written output is thrown away even though more is unwritten, when it is no less: moving
+/// the rest costs no more than writing did.
+const FORGET_FROM: usize = 64 * 1024;
 /// Calls of one read whose replies leave together. A client with many calls in flight works on the
 /// first replies while the next calls are made; all in one write, both would wait for each other in
 /// turn (64 in flight: 0.8 of an echo's rate, 16 at a time more than an echo's, 32 no better than 64).
@@ -75,7 +78,7 @@ pub(crate) struct Session {
     incomplete_since: Option<Instant>,
     /// The last read filled all the room there was.
     busy: bool,
-    /// Whole messages were left in the input, for there was no room for their replies.
+    /// Whole messages may be left in the input, for there was no room for their replies.
     behind: bool,
     /// Large buffers are to be given back when the connection is quiet.
     watching_buffers: bool,
@@ -120,11 +123,13 @@ impl Session {
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
         tokio::pin!(draining, timer);
-        self.take_frames(&writer)?;
+        self.take_frames(&writer);
         loop {
             self.write_some(&writer)?;
             if self.behind && self.unwritten_is_low() {
-                self.take_frames(&writer)?;
+                self.take_frames(&writer);
+                // A peer that reads as fast as it is answered keeps nobody else from a turn.
+                tokio::task::yield_now().await;
                 continue;
             }
             if self.is_finished() {
@@ -144,14 +149,14 @@ impl Session {
                         self.peer_ended();
                     }
                     self.busy = self.input.len() == self.input.capacity();
-                    self.take_frames(&writer)?;
+                    self.take_frames(&writer);
                     self.settle_ready();
                 }
                 settled = self.dispatcher.settle_next(), if self.may_settle() => {
                     if settled {
                         self.settle_ready();
                     }
-                    self.take_frames(&writer)?;
+                    self.take_frames(&writer);
                 }
                 ready = writer.writable(), if self.unwritten() > 0 => {
                     ready?;
@@ -177,10 +182,10 @@ impl Session {
     }
 
     /// Hands every whole message to the dispatcher.
-    fn take_frames(&mut self, writer: &impl Writer) -> io::Result<()> {
+    fn take_frames(&mut self, writer: &impl Writer) {
         self.last_activity = Instant::now();
         self.dispatcher.begin_turn(self.last_activity);
-        if let Err(fault) = self.handle_messages(writer)? {
+        if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
         }
         let done = self.framer.unfinished_from();
@@ -191,14 +196,14 @@ impl Session {
             let text = "request is not JSON: the connection ended inside it";
             self.close_with(Fault::new(Code::NotJson, text));
         }
-        Ok(())
     }
 
-    /// A fault means that nothing after the last message can be trusted.
-    fn handle_messages(&mut self, writer: &impl Writer) -> io::Result<Result<(), Fault>> {
+    /// # Errors
+    /// Nothing after the last message can be trusted.
+    fn handle_messages(&mut self, writer: &impl Writer) -> Result<(), Fault> {
         self.behind = false;
         if self.closing {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let most = self.core.limits.unwritten_bytes;
         let mut messages = Messages::new(&mut self.framer, &self.input);
@@ -210,20 +215,15 @@ impl Session {
             }
             if until_write == 0 {
                 until_write = ANSWER_AT_ONCE;
-                write(&mut self.dispatcher, &mut self.written, writer)?;
+                // Whoever asked and went has its calls made all the same; the next write fails too.
+                let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
-            let (message, frame) = match messages.next() {
-                Ok(Some(received)) => received,
-                Ok(None) => break,
-                Err(error) => return Ok(Err(frame_fault(error))),
-            };
+            let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
             self.heard_something = true;
-            if let Err(fault) = self.dispatcher.handle(&self.core, message, frame) {
-                return Ok(Err(fault));
-            }
+            self.dispatcher.handle(&self.core, message, frame)?;
             until_write -= 1;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn settle_ready(&mut self) {
@@ -257,7 +257,7 @@ impl Session {
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
                 Ok(0) => self.peer_ended(),
-                Ok(_) => self.take_frames(writer)?,
+                Ok(_) => self.take_frames(writer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -286,6 +286,7 @@ impl Session {
             // Nothing was asked, or the peer takes no replies: either way nobody is there.
             self.dispatcher.discard_output();
             self.written = 0;
+            self.behind = false;
             self.ended = true;
         }
     }
@@ -373,12 +374,17 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
     while *written < dispatcher.output().len() {
         match writer.try_write(&dispatcher.output()[*written..]) {
             Ok(count) => *written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
     }
-    if *written > 0 {
+    let unwritten = dispatcher.output().len() - *written;
+    if unwritten == 0 {
         dispatcher.discard_output();
+        *written = 0;
+    } else if *written >= FORGET_FROM.max(unwritten) {
+        // A peer that reads slowly but never stops must not make us keep all it has read.
+        dispatcher.forget_output(*written);
         *written = 0;
     }
     Ok(())

@@ -8,6 +8,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::stream;
@@ -350,6 +352,29 @@ async fn calls_whose_answers_find_no_room_are_answered_once_there_is() {
     for id in 0..40 {
         assert!(peer.line().await.starts_with(&format!("{{\"id\":{id},")));
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_left_and_the_rest_of_its_calls_is_not_made() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let large = Method::named("large").parameters([]).sync(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        "x".repeat(1_000_000)
+    });
+    let idle = Duration::from_secs(1);
+    let limits = Limits { unwritten_bytes: 1000, idle, ..Limits::default() };
+    let server = Running::start(with_limits(limits).method(large)).await;
+    let mut peer = server.connect().await;
+    peer.send(r#"{"id":1,"method_name":"large","method_args":[]}"#.repeat(80)).await;
+    // What is sent from now on is not read; that it cannot be sent tells that nobody is there.
+    let left = async {
+        while peer.stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, left).await.unwrap();
+    assert!((1..80).contains(&made.load(Ordering::SeqCst)), "{made:?} calls made");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

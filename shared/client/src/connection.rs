@@ -31,7 +31,7 @@ const STREAM_QUEUE: usize = 16;
 /// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    /// Never more calls than there are [`Places`] for, and of each one word more.
+    /// Never more calls than there are [`Places`] for, beside those cancelled that it has not heard of.
     words: mpsc::UnboundedSender<Word>,
     shared: Arc<Shared>,
 }

@@ -62,6 +62,7 @@ impl Context {
             running.retain(|task| !task.is_finished());
             // So that the next time is as far away as this is work.
             let as_many = running.len();
+            running.shrink_to(2 * as_many + 1);
             running.reserve(as_many + 1);
         }
         running.push(task);

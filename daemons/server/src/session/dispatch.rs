@@ -170,6 +170,11 @@ impl Dispatcher {
         self.output.clear();
     }
 
+    /// Forgets the first `count` bytes of the output.
+    pub(crate) fn forget_output(&mut self, count: usize) {
+        self.output.drain(..count);
+    }
+
     pub(crate) fn has_large_output(&self) -> bool {
         self.output.capacity() > LARGE_OUTPUT
     }

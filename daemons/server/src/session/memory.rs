@@ -59,10 +59,9 @@ impl InMemory {
         let session = &mut self.session;
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
-        // It cannot fail: nothing is written.
-        let _ = session.take_frames(&Kept);
+        session.take_frames(&Kept);
         while session.may_settle() && session.dispatcher.settle_next().await {
-            let _ = session.take_frames(&Kept);
+            session.take_frames(&Kept);
         }
         session.dispatcher.end_turn();
         session.dispatcher.output()
@@ -73,6 +72,7 @@ impl InMemory {
 mod tests {
     use super::*;
     use crate::{Server, builtin};
+    use std::cell::Cell;
 
     const ADD: &[u8] = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
     const SLEEP: &[u8] =
@@ -109,6 +109,33 @@ mod tests {
         let server = Server::builder().methods(builtin::methods()).limits(limits);
         let mut server = server.in_memory().unwrap();
         assert_eq!(server.answer(&ADD.repeat(100)).await, b"{\"res\":13}\n".repeat(100));
+    }
+
+    /// Takes so many bytes, and no more.
+    struct Slow(Cell<usize>);
+
+    impl Writer for Slow {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.0.get());
+            self.0.set(self.0.get() - taken);
+            if taken > 0 { Ok(taken) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        }
+    }
+
+    #[test]
+    fn what_a_slow_reader_has_read_is_forgotten_although_there_is_always_more() {
+        let mut session = server().session;
+        let mut written = 0;
+        for round in 0..1000 {
+            session.input.extend_from_slice(&ADD.repeat(100));
+            let room = Slow(Cell::new(if round < 5 { 0 } else { 1100 }));
+            session.take_frames(&room);
+            session.write_some(&room).unwrap();
+            assert!(session.unwritten() > 0);
+            written += if round < 5 { 0 } else { 1100 };
+        }
+        let kept = session.dispatcher.output().len();
+        assert!(written > 1_000_000 && kept < 150_000, "{kept} bytes kept");
     }
 
     #[tokio::test]

@@ -27,7 +27,8 @@ use crate::stream::StreamItem;
 const PORTION: usize = 32;
 /// With so many bytes unwritten no further call is taken.
 const MAX_UNWRITTEN: usize = 256 << 10;
-/// A write buffer larger than this is given back once it is empty.
+/// A write buffer larger than this is given back once it is empty; so much that is written is thrown
+/// away when no more is unwritten.
 const KEPT: usize = 64 << 10;
 
 /// The task's state; the socket itself is [`run`](Self::run)'s.
@@ -99,6 +100,9 @@ impl Driver {
         tokio::pin!(alarm);
         self.read(&writer).await?;
         while self.accepting || self.is_busy() {
+            if self.wake_by < alarm.deadline() {
+                alarm.as_mut().reset(self.wake_by);
+            }
             // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
             tokio::select! {
                 biased;
@@ -131,9 +135,6 @@ impl Driver {
                     }
                 }
             }
-            if self.wake_by < alarm.deadline() {
-                alarm.as_mut().reset(self.wake_by);
-            }
             self.write(&writer)?;
         }
         Ok(())
@@ -141,12 +142,16 @@ impl Driver {
 
     /// Hands out every whole message received, and writes what is called meanwhile.
     async fn read(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
+        let mut written = Ok(());
         while self.read_portion()? {
-            tokio::task::yield_now().await;
-            self.hear_all();
-            self.write(writer)?;
+            // Answers that have arrived are handed out even if nothing can be sent any more.
+            if written.is_ok() {
+                tokio::task::yield_now().await;
+                self.hear_all();
+                written = self.write(writer);
+            }
         }
-        Ok(())
+        written
     }
 
     /// Writes what there is room for, of waiting calls and their bytes.
@@ -340,6 +345,9 @@ impl Driver {
             End::Lost(error) => error.to_string(),
             End::Garbage(error) => error.to_string(),
         };
+        // Before any caller is woken, who might call again here.
+        self.shared.retired.store(true, Ordering::Release);
+        self.words.close();
         let in_flight = self.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
         self.pending.fail_all(self.outbox.written, |executed| match end {
@@ -439,6 +447,27 @@ impl Outbox {
             self.done = 0;
             self.buffer.clear();
             self.buffer.shrink_to(KEPT);
+        } else if self.done >= KEPT.max(self.len()) {
+            // A peer that reads slowly but never stops must not make us keep all it has read.
+            self.buffer.drain(..self.done);
+            self.done = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_slow_reader_has_read_is_forgotten_although_there_is_always_more() {
+        let mut outbox = Outbox::default();
+        outbox.append(|out| out.resize(10_000, 0));
+        for _ in 0..1000 {
+            outbox.append(|out| out.extend([0; 1000]));
+            outbox.wrote(1000);
+            assert_eq!(outbox.len(), 10_000);
+        }
+        assert!(outbox.written == 1_000_000 && outbox.buffer.len() < 3 * KEPT);
     }
 }

@@ -158,6 +158,30 @@ async fn the_server_has_new_work_before_all_of_its_answers_are_handed_out() {
 }
 
 #[tokio::test]
+async fn answers_that_came_are_handed_out_although_the_server_went_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut requests = BufReader::new(socket.try_clone().unwrap()).lines();
+        let mut next =
+            || serde_json::from_str::<Value>(&requests.next().unwrap().unwrap()).unwrap();
+        socket.write_all(result(&next(), r#"{"status":"ok"}"#).as_bytes()).unwrap();
+        let answers: String = (0..128).map(|_| result(&next(), "1")).collect();
+        socket.write_all(answers.as_bytes()).unwrap();
+    });
+    let client = &direct(address);
+    let calls = (0..128).map(|_| async move {
+        let first = client.call("first", ()).await;
+        // There is nobody left to be called.
+        client.call("second", ()).await.unwrap_err();
+        first
+    });
+    let answers = futures_util::future::join_all(calls).await;
+    assert_eq!(answers, vec![Ok(json!(1)); 128]);
+}
+
+#[tokio::test]
 async fn replies_find_their_calls_in_any_order() {
     let peer = extended(|request| {
         let delay = Duration::from_millis(50 - request["method_args"][0].as_u64().unwrap());
