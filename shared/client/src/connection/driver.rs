@@ -345,16 +345,15 @@ impl Driver {
             End::Lost(error) => error.to_string(),
             End::Garbage(error) => error.to_string(),
         };
-        // Before any caller is woken, who might call again here.
-        self.shared.retired.store(true, Ordering::Release);
-        self.words.close();
         let in_flight = self.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
+        // Before anybody in flight is woken, who might call again here.
+        self.words.close();
+        self.stop_accepting(&reason);
         self.pending.fail_all(self.outbox.written, |executed| match end {
             End::Garbage(error) if executed => error.clone(),
             _ => self.shared.lost(&reason, executed),
         });
-        self.stop_accepting(&reason);
     }
 }
 
