@@ -8,16 +8,13 @@
     reason = "tests say what they expect"
 )]
 
-#[path = "terminal/reserved_port.rs"]
-mod reserved_port;
-
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use reserved_port::ReservedPort;
+use rpc_tests::reserved_port::ReservedPort;
 use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
@@ -72,7 +69,7 @@ impl Site {
 }
 
 fn start_registry(runtime: &tokio::runtime::Runtime, port: &ReservedPort) {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+    let address = port.address();
     let bound = rpc_registry::Registry::bind(address, rpc_registry::RegistryOptions::default());
     runtime.spawn(runtime.block_on(bound).unwrap().serve(std::future::pending()));
 }
@@ -208,7 +205,8 @@ fn a_silent_registry_is_a_timeout() {
 fn a_registry_can_be_named_as_the_settings_name_it() {
     let site = Site::start();
     let mut settings = tempfile::NamedTempFile::new().unwrap();
-    write!(settings, "[registry]\nport = 1\n[registry.east]\nport = {}", site.port.number).unwrap();
+    write!(settings, "[registry]\nport = 1\n[registry.east]\nport = {}", site.port.number())
+        .unwrap();
     let path = settings.path().to_str().unwrap();
     assert_eq!(run(&["ls", "--config", path, "--registry", "east"]).code, 0);
     assert_eq!(run(&["ls", "--config", path]).code, 3);

@@ -24,8 +24,6 @@ mod older;
 mod outside;
 #[path = "terminal/reading.rs"]
 mod reading;
-#[path = "terminal/reserved_port.rs"]
-mod reserved_port;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,7 +32,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use reserved_port::ReservedPort;
+use rpc_tests::reserved_port::ReservedPort;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
 /// Generous: the machine may be busy with other tests.
@@ -237,7 +235,7 @@ impl Registry {
             .enable_all()
             .build()
             .unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number));
+        let address = port.address();
         let options = rpc_registry::RegistryOptions::default();
         let registry = runtime.block_on(rpc_registry::Registry::bind(address, options)).unwrap();
         runtime.spawn(registry.serve(std::future::pending()));

@@ -7,7 +7,7 @@
 //! - [`daemon`]: a running program: its output, its address, its end.
 //! - [`python`]: the older system's server, client and registry, as processes.
 //! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
-//! - [`reserved_port`]: a port for a daemon that comes later, or comes back.
+//! - [`reserved_port`]: a port where nobody listens: for one who comes later, comes back, or never comes.
 //! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
 //! - [`asking`]: what tests often ask a daemon.
 //! - [`transcripts`]: what the older client and server were recorded to say.

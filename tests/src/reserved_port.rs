@@ -1,4 +1,4 @@
-//! A port for a daemon that comes later, or comes back.
+//! A port where nobody listens: for one who comes later, comes back, or never comes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -22,6 +22,11 @@ impl ReservedPort {
         socket.set_reuseaddr(true).unwrap();
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         Self { address: socket.local_addr().unwrap(), _socket: socket }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its number.

@@ -57,7 +57,8 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     let (east, west) = (Site::start(east_only::method()), Site::start(west_only::method()));
     let (mut tty, _file) = with_settings(&format!(
         "[registry]\nport = {}\n[registry.west]\nport = {}\n",
-        east.port.number, west.port.number
+        east.port.number(),
+        west.port.number()
     ));
     tty.until(&["@local", "● live", "1 up", &east.server]);
     tty.press("2");
@@ -75,7 +76,8 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.until(&["west_only"]);
     let old = |tty: &Tty| {
         let screen = tty.screen();
-        let found = ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port.number)];
+        let found =
+            ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port.number())];
         assert!(!found.iter().any(|text| screen.contains(text)), "{screen}");
     };
     old(&tty);

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, ErrorKind, Request};
+use rpc_tests::reserved_port::ReservedPort;
 use serde_json::{Value, json};
 
 use crate::fakes::{self, Do, Peer, classic, classic_on, sum};
@@ -74,10 +75,11 @@ async fn the_dialect_is_asked_for_again_after_a_while() {
 
 #[tokio::test]
 async fn a_peer_that_was_replaced_by_a_newer_one_is_noticed() {
-    let place = fakes::Nobody::new();
-    let peer =
-        classic_on(&place.name(), |request| Do::Write(format!("{{\"res\": {}}}", sum(request))))
-            .await;
+    let place = ReservedPort::new();
+    let peer = classic_on(&place.address().to_string(), |request| {
+        Do::Write(format!("{{\"res\": {}}}", sum(request)))
+    })
+    .await;
     let classic_idle = Duration::from_millis(5);
     let client = Client::direct(peer.name(), ClientOptions { classic_idle, ..options() }).unwrap();
     client.call("add", (1, 2)).await.unwrap();

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Phase, Request};
+use rpc_tests::reserved_port::ReservedPort;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use crate::fakes::{self, Do, extended, result, scripted};
+use crate::fakes::{Do, extended, result, scripted};
 use crate::{direct, eventually, options};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -201,8 +202,8 @@ async fn an_address_that_never_answers_times_out_while_connecting() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_said_at_once() {
-    let nobody = fakes::Nobody::new();
-    let address = nobody.name();
+    let nobody = ReservedPort::new();
+    let address = nobody.address().to_string();
     let error = direct(&address).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().starts_with(&format!("cannot reach {address}: ")), "{error}");

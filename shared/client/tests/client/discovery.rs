@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions, ErrorKind, Request};
+use rpc_tests::reserved_port::ReservedPort;
 use serde_json::json;
 
 use crate::fake_registry::FakeRegistry;
@@ -103,8 +104,8 @@ async fn changes_of_the_list_are_followed_and_connections_kept() {
 #[tokio::test]
 async fn a_lost_registry_leaves_the_last_good_list_and_is_found_again() {
     let (one, two) = (adder().await, adder().await);
-    let place = fakes::Nobody::new();
-    let registry = FakeRegistry::start(&place.name(), true).await;
+    let place = ReservedPort::new();
+    let registry = FakeRegistry::start(&place.address().to_string(), true).await;
     registry.list(&[one.address]);
     let url = registry.url();
     let client = Client::through_registry(&url, options()).unwrap();
@@ -112,7 +113,7 @@ async fn a_lost_registry_leaves_the_last_good_list_and_is_found_again() {
     drop(registry);
     eventually("the list is stale", || client.instances()[0].stale).await;
     assert_eq!(answering_peer(&client).await, one.name());
-    let registry = FakeRegistry::start(&place.name(), false).await;
+    let registry = FakeRegistry::start(&place.address().to_string(), false).await;
     registry.list(&[two.address]);
     eventually("the new list is known", || {
         client
@@ -138,8 +139,8 @@ async fn a_registry_that_answers_nonsense_leaves_the_last_good_list() {
 
 #[tokio::test]
 async fn without_registry_or_instances_it_is_said_at_once() {
-    let nobody = fakes::Nobody::new();
-    let url = format!("http://{}", nobody.address);
+    let nobody = ReservedPort::new();
+    let url = nobody.url();
     let client = Client::through_registry(&url, options()).unwrap();
     let error = client.call("add", (1, 2)).await.unwrap_err();
     assert!(matches!(error, CallError::NoInstance { .. }), "{error}");
@@ -169,9 +170,9 @@ async fn an_instance_that_appears_is_found_by_the_call_that_needs_it() {
 #[tokio::test]
 async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
     let living = adder().await;
-    let dead = fakes::Nobody::new();
+    let dead = ReservedPort::new();
     let registry = FakeRegistry::new_style().await;
-    registry.list(&[living.address, dead.address]);
+    registry.list(&[living.address, dead.address()]);
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     for _ in 0..50 {
         assert_eq!(answering_peer(&client).await, living.name());
@@ -179,7 +180,9 @@ async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
     assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
     assert_eq!(client.stats().retries, 1, "only the first to notice had to go elsewhere");
 
-    let back = fakes::extended_on(&dead.name(), |request| Do::Write(result(request, "3"))).await;
+    let back =
+        fakes::extended_on(&dead.address().to_string(), |request| Do::Write(result(request, "3")))
+            .await;
     eventually("it is brought back", || client.instances().iter().all(|k| !k.set_aside)).await;
     let mut reached = HashSet::new();
     for _ in 0..50 {
@@ -190,13 +193,15 @@ async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
 
 #[tokio::test]
 async fn when_all_refuse_they_are_tried_nevertheless() {
-    let dead = fakes::Nobody::new();
+    let dead = ReservedPort::new();
     let registry = FakeRegistry::new_style().await;
-    registry.list(&[dead.address]);
+    registry.list(&[dead.address()]);
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     let error = client.call("add", (1, 2)).await.unwrap_err();
     assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
-    let back = fakes::extended_on(&dead.name(), |request| Do::Write(result(request, "3"))).await;
+    let back =
+        fakes::extended_on(&dead.address().to_string(), |request| Do::Write(result(request, "3")))
+            .await;
     assert_eq!(answering_peer(&client).await, back.name(), "without waiting for a probe");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 /// A peer on a port of its own; it is gone when dropped, and so are its connections.
@@ -269,24 +269,4 @@ pub fn sum(request: &Value) -> i64 {
 
 pub async fn adder() -> Peer {
     extended(|request| Do::Write(result(request, &sum(request).to_string()))).await
-}
-
-/// An address where nobody listens, and nobody will by chance: it is bound while this lives. A test
-/// can listen there all the same, as a socket that is bound but does not listen permits.
-pub struct Nobody {
-    pub address: SocketAddr,
-    _bound: TcpSocket,
-}
-
-impl Nobody {
-    pub fn new() -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        Self { address: socket.local_addr().unwrap(), _bound: socket }
-    }
-
-    pub fn name(&self) -> String {
-        self.address.to_string()
-    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rpc_client::registry::{List, RegistryClient, RegistryError, RegistryOptions};
+use rpc_tests::reserved_port::ReservedPort;
 use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::report::Level;
 use serde_json::json;
@@ -134,8 +135,8 @@ async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
     assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
     let error = client.watch("json", false, None).await.unwrap_err();
     assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
-    let nobody = crate::fakes::Nobody::new();
-    let url = format!("http://{}", nobody.address);
+    let nobody = ReservedPort::new();
+    let url = nobody.url();
     let error = RegistryClient::new(&url, options).unwrap().find_all("json").await.unwrap_err();
     assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");

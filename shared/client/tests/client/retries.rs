@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions, Request, RetryOptions};
+use rpc_tests::reserved_port::ReservedPort;
 
 use crate::fake_registry::FakeRegistry;
 use crate::fakes::{Do, Peer, extended, failure, result};
@@ -171,8 +172,8 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
 async fn however_many_calls_meet_a_dead_instance_at_once_none_fails() {
     let living = extended(|request| Do::Write(result(request, "1"))).await;
     let registry = FakeRegistry::new_style().await;
-    let dead = crate::fakes::Nobody::new();
-    registry.list(&[dead.address, living.address]);
+    let dead = ReservedPort::new();
+    registry.list(&[dead.address(), living.address]);
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     let calls = (0..500).map(|_| client.call_as::<i64>("m", ()));
     let results = futures_util::future::join_all(calls).await;
