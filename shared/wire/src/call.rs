@@ -11,4 +11,4 @@ pub mod request;
 
 pub use args::{Args, ArgsError, IntoArgs};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected};
-pub use reply::{Reply, ReplyError};
+pub use reply::{ReceivedReply, Reply, ReplyError};

@@ -1,7 +1,9 @@
 //! Fuzz targets: what holds of calls, replies and lists, whatever bytes come.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
-use rpc_wire::call::{Args, Message, Messages, Received, Reply};
+use std::fmt::Debug;
+
+use rpc_wire::call::{Args, Message, Messages, Reply};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::instance::{InstanceRecord, WatchEvent};
 use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
@@ -11,12 +13,41 @@ const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 16, max_depth: 64 };
 
 /// All messages of `bytes`, as a person would write them down, when they come in such pieces.
 fn messages(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
+    all(bytes, piece, |framer, buffer| {
+        let received = Messages::new(framer, buffer).next()?;
+        Ok(received.map(|(message, frame)| told(&message, frame)))
+    })
+}
+
+fn replies(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
+    all(bytes, piece, |framer, buffer| {
+        let received = Reply::next(framer, buffer)?;
+        Ok(received.map(|(reply, range)| told(&reply, &buffer[range])))
+    })
+}
+
+/// The same by framer and serde_json alone.
+fn in_general<'a, T: Debug>(
+    bytes: &'a [u8],
+    parse: impl Fn(&'a [u8]) -> T,
+) -> (Vec<String>, Option<FrameError>) {
+    all(bytes, bytes.len().max(1), |framer, _| {
+        let range = framer.next(bytes)?;
+        Ok(range.map(|range| told(&parse(&bytes[range.clone()]), &bytes[range])))
+    })
+}
+
+/// All that `next` finds when the bytes come in such pieces, and the error that ends it.
+fn all(
+    bytes: &[u8],
+    piece: usize,
+    next: impl Fn(&mut Framer, &[u8]) -> Result<Option<String>, FrameError>,
+) -> (Vec<String>, Option<FrameError>) {
     let (mut framer, mut found) = (Framer::new(LIMITS), Vec::new());
     for end in (piece..bytes.len()).step_by(piece).chain([bytes.len()]) {
-        let mut messages = Messages::new(&mut framer, &bytes[..end]);
         loop {
-            match messages.next() {
-                Ok(Some(received)) => found.push(told(&received)),
+            match next(&mut framer, &bytes[..end]) {
+                Ok(Some(told)) => found.push(told),
                 Ok(None) => break,
                 Err(error) => return (found, Some(error)),
             }
@@ -25,31 +56,26 @@ fn messages(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
     (found, None)
 }
 
-fn told((message, frame): &Received<'_>) -> String {
+fn told(message: &impl Debug, frame: &[u8]) -> String {
     format!("{message:?} of {:?}", String::from_utf8_lossy(frame))
-}
-
-/// The same by framer and serde_json alone.
-fn messages_the_general_way(bytes: &[u8]) -> (Vec<String>, Option<FrameError>) {
-    let (mut framer, mut found) = (Framer::new(LIMITS), Vec::new());
-    loop {
-        match framer.next(bytes) {
-            Ok(Some(frame)) => {
-                let frame = &bytes[frame];
-                found.push(told(&(Message::parse(frame), frame)));
-            }
-            Ok(None) => return (found, None),
-            Err(error) => return (found, Some(error)),
-        }
-    }
 }
 
 #[test]
 fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("call", |bytes| {
-        let expected = messages_the_general_way(bytes);
+        let expected = in_general(bytes, Message::parse);
         for piece in [1, 7, bytes.len().max(1)] {
             assert_eq!(messages(bytes, piece), expected, "in pieces of {piece}");
+        }
+    });
+}
+
+#[test]
+fn any_bytes_are_the_same_replies_as_short_lines_or_in_general_and_in_any_pieces() {
+    rpc_fuzz::bytes("reply", |bytes| {
+        let expected = in_general(bytes, Reply::parse);
+        for piece in [1, 7, bytes.len().max(1)] {
+            assert_eq!(replies(bytes, piece), expected, "in pieces of {piece}");
         }
     });
 }

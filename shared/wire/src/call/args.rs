@@ -1,5 +1,6 @@
 //! The arguments of a call, already as JSON text.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -10,9 +11,12 @@ use serde_json::{Map, Value};
 /// text of a JSON object. Cheap to clone for a retry, written without another pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    positional: String,
-    keyword: String,
+    positional: Cow<'static, str>,
+    keyword: Cow<'static, str>,
 }
+
+const NO_POSITIONAL: &str = "[]";
+const NO_KEYWORD: &str = "{}";
 
 /// Something that is neither a sequence, a map nor nothing was given as arguments.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +40,18 @@ pub enum ArgsError {
 impl Args {
     /// No arguments.
     pub fn none() -> Self {
-        Self { positional: "[]".to_owned(), keyword: "{}".to_owned() }
+        Self { positional: NO_POSITIONAL.into(), keyword: NO_KEYWORD.into() }
     }
 
     /// Positional and keyword values.
     pub fn from_values(positional: &[Value], keyword: &Map<String, Value>) -> Self {
-        let text = |value: serde_json::Result<String>, empty: &str| {
+        let text = |value: serde_json::Result<String>, empty: &'static str| {
             // Writing a `Value` to memory cannot fail; the empty form is the honest fallback.
-            value.unwrap_or_else(|_| empty.to_owned())
+            value.map_or(Cow::Borrowed(empty), Cow::Owned)
         };
         Self {
-            positional: text(serde_json::to_string(positional), "[]"),
-            keyword: text(serde_json::to_string(keyword), "{}"),
+            positional: text(serde_json::to_string(positional), NO_POSITIONAL),
+            keyword: text(serde_json::to_string(keyword), NO_KEYWORD),
         }
     }
 
@@ -59,8 +63,8 @@ impl Args {
         };
         let keyword: Vec<String> = keyword.iter().map(pair).collect();
         Self {
-            positional: format!("[{}]", positional.join(",")),
-            keyword: format!("{{{}}}", keyword.join(",")),
+            positional: format!("[{}]", positional.join(",")).into(),
+            keyword: format!("{{{}}}", keyword.join(",")).into(),
         }
     }
 
@@ -150,8 +154,8 @@ impl<T: Serialize> IntoArgs for T {
         let text = serde_json::to_string(&self)?;
         let none = Args::none();
         match text.as_bytes().first() {
-            Some(b'[') => Ok(Args { positional: text, ..none }),
-            Some(b'{') => Ok(Args { keyword: text, ..none }),
+            Some(b'[') => Ok(Args { positional: text.into(), ..none }),
+            Some(b'{') => Ok(Args { keyword: text.into(), ..none }),
             _ if text == "null" => Ok(none),
             _ => Err(ArgsError::NotArguments(text.chars().take(40).collect())),
         }

@@ -1,12 +1,15 @@
 //! Replies: written by servers (key order `id`, `res`, `error`; one newline at the end), read by
 //! clients.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::request::string;
 use crate::exact::{self, Inexact};
 use crate::fault::{Fault, WireError};
+use crate::framing::{FrameError, Framer};
 use crate::json::Json;
 
 /// Appends what comes before a result; the result's JSON and [`end_result`] follow.
@@ -137,7 +140,45 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a Raw
     <&RawValue>::deserialize(input).map(Some)
 }
 
+/// A reply or why it is none, and where in the buffer it is.
+pub type ReceivedReply<'a> = (Result<Reply<'a>, ReplyError>, Range<usize>);
+
 impl<'a> Reply<'a> {
+    /// A line up to this length is looked at as a whole. What is longer gains nothing from it, and must
+    /// not be looked at again whenever more of it comes.
+    const SHORT: usize = 256;
+
+    /// The next reply in `buffer` that `framer`, which keeps the place, has not found yet; `None` when
+    /// more bytes are needed.
+    ///
+    /// # Errors
+    /// The bytes cannot be a message.
+    pub fn next(
+        framer: &mut Framer,
+        buffer: &'a [u8],
+    ) -> Result<Option<ReceivedReply<'a>>, FrameError> {
+        if let Some(start) = framer.at_boundary(buffer)
+            && let Some((reply, length)) = Self::short_line(buffer.get(start..).unwrap_or_default())
+            && framer.skip(start..start + length)
+        {
+            return Ok(Some((Ok(reply), start..start + length)));
+        }
+        let Some(range) = framer.next(buffer)? else { return Ok(None) };
+        let frame = buffer.get(range.clone()).unwrap_or_default();
+        Ok(Some((Self::parse(frame), range)))
+    }
+
+    /// A result that is no list and no object, on a line of its own, as most are: then its brackets
+    /// are the first and the last byte, and nobody has to look for them.
+    fn short_line(buffer: &'a [u8]) -> Option<(Self, usize)> {
+        let line = buffer.get(..Self::SHORT).unwrap_or(buffer);
+        let line = line.get(..memchr::memchr(b'\n', line)?)?;
+        match Self::result(line)? {
+            Self::Done { outcome: Ok(value), .. } if value.get().starts_with(['[', '{']) => None,
+            reply => line.ends_with(b"}").then_some((reply, line.len())),
+        }
+    }
+
     /// Reads one frame.
     ///
     /// # Errors
