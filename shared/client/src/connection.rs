@@ -1,32 +1,42 @@
 //! One socket to a peer that speaks the extended dialect: any number of calls in flight.
 
 mod driver;
+mod inbound;
 mod inbox;
+mod outbound;
 mod pending;
 
 use std::borrow::Borrow;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll};
 
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::CallError;
-use crate::context::{Context, Expired, until};
+use crate::context::{Context, Expired, after, until};
 use crate::request::{Answer, Outgoing};
 use crate::stream::StreamEvent;
 
 use driver::Driver;
+use inbound::{Inbound, Own};
 pub(crate) use inbox::{Frame, Inbox};
-use pending::{Failed, Job, ReplyTo};
+use outbound::{Outbound, Rest};
+use pending::{Failed, Finished, Job, ReplyTo};
 
 /// Calls that may wait in the task that owns the socket, beside those in flight.
 const QUEUE: usize = 64;
 /// Items of a stream that may wait for its reader; then nothing more is read.
 const STREAM_QUEUE: usize = 16;
 
-/// The callers' end of a connection. A task of its own owns the socket; it ends when the peer
+/// The callers' end of a connection. A task of its own serves the socket; it ends when the peer
 /// closes, when every handle is gone and nothing is in flight, when nothing happened for
 /// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
 #[derive(Debug, Clone)]
@@ -42,6 +52,8 @@ enum Word {
     Call(Job),
     /// The caller is gone.
     Cancel(u64),
+    /// A caller who wrote and read by itself has left something to do.
+    Look,
 }
 
 /// What callers and the socket's task both know.
@@ -51,8 +63,13 @@ struct Shared {
     context: Arc<Context>,
     next_id: AtomicU64,
     places: Places,
-    /// No new calls are taken; those in flight are still answered.
+    /// No new calls are taken; those in flight are still answered. Set with `outbound` locked.
     retired: AtomicBool,
+    /// Replies on their way: the task's, and a caller's who has the connection to itself. Who locks
+    /// both locks this one first.
+    inbound: Mutex<Inbound>,
+    /// Calls on their way, likewise.
+    outbound: Mutex<Outbound>,
 }
 
 impl Connection {
@@ -64,6 +81,9 @@ impl Connection {
         inbox: Inbox,
     ) -> Self {
         let (sender, words) = mpsc::unbounded_channel();
+        let (reader, writer) = socket.into_split();
+        let writer = Arc::new(writer);
+        let idle_end = after(Instant::now(), context.options.idle);
         let in_flight = context.options.max_in_flight.max(1);
         let shared = Arc::new(Shared {
             peer,
@@ -72,14 +92,16 @@ impl Connection {
             next_id: AtomicU64::new(1),
             places: Places::new(in_flight.saturating_add(QUEUE)),
             retired: AtomicBool::new(false),
+            inbound: Mutex::new(Inbound::new(reader, inbox)),
+            outbound: Mutex::new(Outbound::new(Arc::clone(&writer), idle_end)),
         });
-        context.spawn(Driver::new(Arc::clone(&shared), words, inbox).run(socket));
+        context.spawn(Driver::new(Arc::clone(&shared), words).run(writer));
         Self { words: sender, shared }
     }
 
     /// Whether it takes new calls.
     pub(crate) fn is_open(&self) -> bool {
-        !self.shared.retired.load(Ordering::Acquire) && !self.words.is_closed()
+        !self.shared.is_retired() && !self.words.is_closed()
     }
 
     /// Makes one call. Dropping the future cancels it. The time for the answer is kept by the
@@ -89,14 +111,14 @@ impl Connection {
         request: &Arc<Outgoing>,
         deadline: Instant,
     ) -> Result<Result<Answer, CallError>, Expired> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
         let id = match submitted.await? {
             Ok(id) => id,
             Err(error) => return Ok(Err(error)),
         };
         let mut guard = CancelOnDrop { connection: self, id, answered: false };
-        let result = answer.await;
+        let result = poll_fn(|context| self.poll_answer(context, id, &mut answer)).await;
         guard.disarm();
         match result {
             Ok(Ok(answer)) => Ok(Ok(answer)),
@@ -118,27 +140,124 @@ impl Connection {
         Ok(Subscription { events, guard })
     }
 
-    /// Hands a call over, whose place the caller holds from then on; answers its id.
+    /// Sends a call, whose place the caller holds from then on; answers its id.
     async fn submit(
         &self,
         request: &Arc<Outgoing>,
         deadline: Option<Instant>,
         reply: ReplyTo,
     ) -> Result<u64, CallError> {
-        if !self.shared.places.take(|| !self.is_open()).await {
-            return Err(self.shared.retired());
-        }
+        let others = self.shared.places.take(|| !self.is_open()).await;
+        let others = others.ok_or_else(|| self.shared.retired())?;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let job = Job { id, request: Arc::clone(request), deadline, reply };
-        self.words.send(Word::Call(job)).map_err(|_| {
-            self.shared.places.give_back();
-            self.shared.retired()
-        })?;
-        Ok(id)
+        // A stream's reader does not read the socket.
+        let alone = others == 0 && matches!(job.reply, ReplyTo::Call(_));
+        let written = if alone { self.shared.write_alone(job).await } else { Err(job) };
+        let word = match written {
+            Ok(Rest::Nothing) => return Ok(id),
+            Ok(Rest::Something) => Word::Look,
+            Err(job) => Word::Call(job),
+        };
+        match self.words.send(word) {
+            // Whoever ends the task tells its callers.
+            Ok(()) | Err(SendError(Word::Look)) => Ok(id),
+            Err(_) => {
+                self.shared.places.give_back();
+                Err(self.shared.retired())
+            }
+        }
+    }
+
+    /// Waits for the answer of call `id`: from the task, or by reading it from the socket while no other
+    /// call is in flight.
+    fn poll_answer(
+        &self,
+        context: &mut task::Context<'_>,
+        id: u64,
+        answer: &mut oneshot::Receiver<Finished>,
+    ) -> Poll<Result<Finished, RecvError>> {
+        match self.shared.poll_own(context, id) {
+            Poll::Ready(Own::Answer { finished, reply, look }) => {
+                // Before the sender is dropped, which would wake us.
+                answer.close();
+                drop(reply);
+                if look || self.shared.is_retired() {
+                    self.look();
+                }
+                return Poll::Ready(Ok(finished));
+            }
+            Poll::Ready(Own::Left) => self.look(),
+            Poll::Pending => {}
+        }
+        pin!(answer).poll(context)
+    }
+
+    /// Asks the task to look at what there is to be done.
+    fn look(&self) {
+        // Where it has ended, nothing is.
+        let _ = self.words.send(Word::Look);
     }
 }
 
 impl Shared {
+    /// Writes a call of the only caller, who is woken from then on when its answer arrives. To wake the
+    /// task for both would cost more than all the rest that a call takes here.
+    async fn write_alone(&self, job: Job) -> Result<Rest, Job> {
+        // Both at once: what arrived before, such as the connection's end, is the task's to read.
+        let quiet = |context: &mut task::Context<'_>| {
+            let inbound = self.inbound.try_lock();
+            Poll::Ready(inbound.is_ok_and(|mut inbound| inbound.poll_is_quiet(context)))
+        };
+        if !poll_fn(quiet).await {
+            return Err(job);
+        }
+        match self.outbound.try_lock() {
+            Ok(mut outbound) if !self.is_retired() => outbound.write_alone(job),
+            _ => Err(job),
+        }
+    }
+
+    fn poll_own(&self, context: &mut task::Context<'_>, id: u64) -> Poll<Own> {
+        match self.inbound.try_lock() {
+            Ok(mut inbound) => inbound.poll_own(context, self, id),
+            // The task is just reading, and is woken for what comes next.
+            Err(_) => Poll::Pending,
+        }
+    }
+
+    /// The task's own reading.
+    async fn fill(&self) -> io::Result<usize> {
+        poll_fn(|context| self.inbound().poll_fill(context)).await
+    }
+
+    fn inbound(&self) -> MutexGuard<'_, Inbound> {
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn obey(&self, word: Word, outbound: &mut Outbound) {
+        match word {
+            // It came just when the server began to drain.
+            Word::Call(job) if self.is_retired() => job.reply.fail(self.retired()),
+            Word::Call(job) => outbound.hold(job),
+            Word::Cancel(id) => outbound.cancel(id),
+            Word::Look => {}
+        }
+    }
+
+    /// Takes no new calls. With `outbound` locked, so that no caller is just writing one.
+    fn retire(&self, _outbound: &Outbound) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// The connection was closed before it took the call.
     fn retired(&self) -> CallError {
         self.lost("it was closed before the call was sent", false)
@@ -228,10 +347,11 @@ impl Places {
         }
     }
 
-    /// Waits for a place; `false` when `closed` says that there will be none.
-    async fn take(&self, closed: impl Fn() -> bool) -> bool {
-        if self.try_take() {
-            return true;
+    /// Waits for a place, and answers how many were taken before it; `None` when `closed` says that
+    /// there will be none.
+    async fn take(&self, closed: impl Fn() -> bool) -> Option<usize> {
+        if let Some(others) = self.try_take() {
+            return Some(others);
         }
         let _waiting = Waiting::begin(&self.waiting);
         loop {
@@ -240,18 +360,18 @@ impl Places {
             // From here on no word is missed.
             freed.as_mut().enable();
             if closed() {
-                return false;
+                return None;
             }
-            if self.try_take() {
-                return true;
+            if let Some(others) = self.try_take() {
+                return Some(others);
             }
             freed.await;
         }
     }
 
-    fn try_take(&self) -> bool {
+    fn try_take(&self) -> Option<usize> {
         let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()
     }
 
     fn give_back(&self) {

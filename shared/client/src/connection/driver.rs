@@ -1,21 +1,15 @@
 //! The task that owns one socket: writes calls together, reads replies and routes them by id.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use rpc_wire::call::{Reply, request};
-
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
-use tokio::sync::mpsc;
+use rpc_wire::call::Reply;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
 
-use super::inbox::Inbox;
-use super::pending::{Job, Pending, Undelivered};
+use super::outbound::Outbound;
+use super::pending::Undelivered;
 use super::{Shared, Word};
 use crate::CallError;
 use crate::context::after;
@@ -25,30 +19,23 @@ use crate::stream::StreamItem;
 /// are: the server works on that meanwhile. All at once, server and client would wait for each other
 /// in turn (64 calls in flight: 0.44 of an echo's rate, and 0.83 so; 16 do as well, 8 do not).
 const PORTION: usize = 32;
-/// With so many bytes unwritten no further call is taken.
-const MAX_UNWRITTEN: usize = 256 << 10;
-/// A write buffer larger than this is given back once it is empty; so much that is written is thrown
-/// away when no more is unwritten.
-const KEPT: usize = 64 << 10;
 
-/// The task's state; the socket itself is [`run`](Self::run)'s.
+/// The task's state; what is on its way is in [`Shared::inbound`] and [`Shared::outbound`], which a
+/// caller works on, too, who has the connection to itself.
 pub(super) struct Driver {
     shared: Arc<Shared>,
     words: mpsc::UnboundedReceiver<Word>,
-    /// Calls there is no room for yet, oldest first.
-    waiting: VecDeque<Job>,
-    inbox: Inbox,
-    pending: Pending,
-    outbox: Outbox,
     /// A stream's event its reader has no room for: until it has, nothing is read.
     undelivered: Option<Undelivered>,
-    /// Whether new calls are taken: not once the server drains or every caller is gone.
-    accepting: bool,
     /// Every caller is gone.
     abandoned: bool,
-    idle_since: Instant,
-    /// Nothing has to be done by time alone before.
-    wake_by: Instant,
+}
+
+/// What the task is to wait for, beside words and replies.
+struct Wait {
+    until: Instant,
+    /// There are bytes that the socket has no room for.
+    for_room: bool,
 }
 
 /// Why a connection ends.
@@ -62,234 +49,87 @@ enum End {
 }
 
 impl Driver {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        words: mpsc::UnboundedReceiver<Word>,
-        inbox: Inbox,
-    ) -> Self {
-        let now = Instant::now();
-        Self {
-            wake_by: after(now, shared.context.options.idle),
-            shared,
-            words,
-            waiting: VecDeque::new(),
-            inbox,
-            pending: Pending::default(),
-            outbox: Outbox::default(),
-            undelivered: None,
-            accepting: true,
-            abandoned: false,
-            idle_since: now,
-        }
+    pub(super) fn new(shared: Arc<Shared>, words: mpsc::UnboundedReceiver<Word>) -> Self {
+        Self { shared, words, undelivered: None, abandoned: false }
     }
 
-    pub(super) async fn run(mut self, mut socket: TcpStream) {
-        let end = match self.drive(&mut socket).await {
+    pub(super) async fn run(mut self, writer: Arc<OwnedWriteHalf>) {
+        let end = match self.drive(writer).await {
             Ok(()) => End::Done,
             Err(end) => end,
         };
-        // The peer sees the end before any caller does.
-        drop(socket);
         self.finish(&end);
     }
 
-    async fn drive(&mut self, socket: &mut TcpStream) -> Result<(), End> {
+    async fn drive(&mut self, writer: Arc<OwnedWriteHalf>) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
-        let (mut reader, mut writer) = socket.split();
-        let alarm = tokio::time::sleep_until(self.wake_by);
+        let alarm = tokio::time::sleep_until(shared.outbound().wake_by);
         tokio::pin!(alarm);
-        self.read(&writer).await?;
-        while self.accepting || self.is_busy() {
-            if self.wake_by < alarm.deadline() {
-                alarm.as_mut().reset(self.wake_by);
+        self.read().await?;
+        while let Some(wait) = self.write()? {
+            if wait.until < alarm.deadline() {
+                alarm.as_mut().reset(wait.until);
             }
-            // Reading comes late: a peer that never stops sending keeps nothing else from its turn.
+            // What is read most often is looked at first: everything else has its turn after it.
             tokio::select! {
                 biased;
-                written = writer.write(self.outbox.unwritten()), if !self.outbox.is_empty() => {
-                    self.outbox.wrote(written.map_err(End::Lost)?);
-                }
-                () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
-                    self.read(&writer).await?;
+                read = shared.fill(), if self.undelivered.is_none() => {
+                    shared.context.received_bytes.add(read.map_err(End::Lost)?);
+                    self.read().await?;
+                    // A peer that never stops sending keeps nobody from being heard, or from time.
+                    self.hear_all();
+                    if shared.inbound().inbox.latest() >= wait.until {
+                        self.keep_time();
+                    }
                 }
                 word = self.words.recv(), if !self.abandoned => match word {
                     Some(word) => self.hear(word).await,
-                    None => (self.accepting, self.abandoned) = (false, true),
+                    None => self.abandoned = true,
                 },
-                () = &mut alarm => {
-                    let now = Instant::now();
-                    self.expire(now);
-                    if self.has_been_idle(now) {
-                        return Ok(());
-                    }
-                    self.wake_by = self.next_alarm();
-                    alarm.as_mut().reset(self.wake_by);
+                writable = writer.writable(), if wait.for_room => writable.map_err(End::Lost)?,
+                () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
+                    self.read().await?;
                 }
-                read = self.inbox.fill(&mut reader), if self.undelivered.is_none() => {
-                    match read.map_err(End::Lost)? {
-                        0 => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
-                        count => {
-                            shared.context.received_bytes.add(count);
-                            self.read(&writer).await?;
-                        }
-                    }
+                () = &mut alarm => {
+                    self.keep_time();
+                    alarm.as_mut().reset(shared.outbound().wake_by);
                 }
             }
-            self.write(&writer)?;
         }
         Ok(())
     }
 
     /// Hands out every whole message received, and writes what is called meanwhile.
-    async fn read(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
+    async fn read(&mut self) -> Result<(), End> {
         let mut written = Ok(());
         while self.read_portion()? {
             // Answers that have arrived are handed out even if nothing can be sent any more.
             if written.is_ok() {
                 tokio::task::yield_now().await;
                 self.hear_all();
-                written = self.write(writer);
+                written = self.write().map(drop);
             }
         }
         written
     }
 
-    /// Writes what there is room for, of waiting calls and their bytes.
-    fn write(&mut self, writer: &WriteHalf<'_>) -> Result<(), End> {
-        self.write_waiting();
-        self.outbox.try_write(writer).map_err(End::Lost)
-    }
-
-    /// Whether anything is still to be sent, received or handed over.
-    fn is_busy(&self) -> bool {
-        !self.pending.is_empty()
-            || !self.waiting.is_empty()
-            || !self.outbox.is_empty()
-            || self.undelivered.is_some()
-    }
-
-    fn has_been_idle(&self, now: Instant) -> bool {
-        !self.is_busy() && now >= after(self.idle_since, self.shared.context.options.idle)
-    }
-
-    /// When a call's time is up, or that of the connection. A call that ended meanwhile, or a new
-    /// one, does not move it; so there is one timer, and it is seldom set.
-    fn next_alarm(&self) -> Instant {
-        let now = Instant::now();
-        let since = if self.is_busy() { now } else { self.idle_since };
-        let waiting = self.waiting.iter().filter_map(Job::due).min();
-        [self.pending.next_due(), waiting]
-            .into_iter()
-            .flatten()
-            .fold(after(since, self.shared.context.options.idle), Instant::min)
-    }
-
-    /// Ends the calls whose time is up.
-    fn expire(&mut self, now: Instant) {
-        let over = self.pending.expire(now);
-        if !over.is_empty() {
-            over.into_iter().for_each(|id| self.outbox.append(|out| request::cancel(out, id)));
-            self.note_idle();
-        }
-        let is_over = |job: &Job| job.due().is_some_and(|at| at <= now);
-        while let Some(over) = self.waiting.iter().position(is_over) {
-            if let Some(job) = self.waiting.remove(over) {
-                job.reply.expire();
-            }
-        }
-    }
-
-    /// Hears a word, and all that come behind it: calls share one write.
-    async fn hear(&mut self, word: Word) {
-        self.obey(word);
-        if !self.pending.is_empty() {
-            // Callers who were woken together are about to come: let them.
-            tokio::task::yield_now().await;
-        }
-        self.hear_all();
-    }
-
-    fn hear_all(&mut self) {
-        while let Ok(word) = self.words.try_recv() {
-            self.obey(word);
-        }
-    }
-
-    fn obey(&mut self, word: Word) {
-        match word {
-            Word::Call(job) if self.accepting => self.hold(job),
-            // It came just when the server began to drain.
-            Word::Call(job) => job.reply.fail(self.shared.retired()),
-            Word::Cancel(id) => self.cancel(id),
-        }
-    }
-
-    fn hold(&mut self, job: Job) {
-        if let Some(due) = job.due() {
-            self.wake_by = self.wake_by.min(due);
-        }
-        self.waiting.push_back(job);
-    }
-
-    /// Writes waiting calls while there is room.
-    fn write_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let max_in_flight = self.shared.context.options.max_in_flight.max(1);
-        while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
-            let Some(job) = self.waiting.pop_front() else { break };
-            self.append(job, now);
-        }
-    }
-
-    fn append(&mut self, job: Job, now: Instant) {
-        if job.reply.is_closed() {
-            return;
-        }
-        let starts_at = self.outbox.total;
-        let start = self.outbox.buffer.len();
-        let meta = request::RequestMeta {
-            deadline_ms: job.deadline.map(|deadline| milliseconds_until(deadline, now)),
-            stream: job.request.stream,
-            ..Default::default()
-        };
-        let outgoing = &job.request;
-        self.outbox.append(|out| {
-            request::extended(out, job.id, &outgoing.method, &outgoing.args, &meta);
-        });
-        outgoing.mark_sent();
-        let sent = match self.outbox.buffer.get(start..) {
-            Some(bytes) if outgoing.keep_sent => bytes.to_vec(),
-            _ => Vec::new(),
-        };
-        self.pending.insert(job, sent, now, starts_at);
-    }
-
-    /// Stops a call whose caller is gone.
-    fn cancel(&mut self, id: u64) {
-        if self.pending.remove(id) {
-            self.outbox.append(|out| request::cancel(out, id));
-            self.note_idle();
-        } else {
-            self.waiting.retain(|job| job.id != id);
-        }
-    }
-
     /// Hands out a portion of the whole messages received; `true` if there may be more.
     fn read_portion(&mut self) -> Result<bool, End> {
         let mut room = PORTION;
+        let mut draining = false;
+        let peer = &*self.shared.peer;
+        let mut inbound = self.shared.inbound();
+        let inbox = &mut inbound.inbox;
+        let mut outbound = self.shared.outbound();
         while room > 0 && self.undelivered.is_none() {
-            let peer = &*self.shared.peer;
             let bad_frame = |error| End::Garbage(CallError::bad_frame(peer, error));
-            let Some(frame) = self.inbox.next().map_err(bad_frame)? else { break };
+            let Some((frame, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
             room -= 1;
-            let reply = Reply::parse(self.inbox.bytes(&frame))
-                .map_err(|error| End::Garbage(CallError::bad_reply(peer, error)))?;
+            let reply = reply.map_err(|error| End::Garbage(CallError::bad_reply(peer, error)))?;
+            let pending = &mut outbound.pending;
             let matched = match reply {
                 Reply::Done { id: Some(id), outcome } => {
-                    delivered(self.pending.finish(id, outcome, &frame), &mut self.undelivered)
+                    delivered(pending.finish(id, outcome, &frame), &mut self.undelivered)
                 }
                 Reply::Done { id: None, outcome } => {
                     let reason = match outcome {
@@ -300,12 +140,12 @@ impl Driver {
                 }
                 Reply::Item { id, item, dropped } => {
                     let item = StreamItem::new(item, dropped);
-                    delivered(self.pending.item(id, item), &mut self.undelivered)
+                    delivered(pending.item(id, item), &mut self.undelivered)
                 }
-                Reply::End { id } => delivered(self.pending.end(id), &mut self.undelivered),
+                Reply::End { id } => delivered(pending.end(id), &mut self.undelivered),
                 Reply::Draining => {
-                    tracing::debug!(peer = %self.shared.peer, "peer is draining");
-                    self.stop_accepting("the server is draining");
+                    tracing::debug!(peer, "peer is draining");
+                    draining = true;
                     true
                 }
                 Reply::Unknown => false,
@@ -314,26 +154,84 @@ impl Driver {
                 self.shared.context.unmatched_replies.add_one();
             }
         }
-        self.inbox.release();
-        self.note_idle();
-        Ok(room == 0 && self.undelivered.is_none() && !self.inbox.is_empty())
+        inbox.release();
+        outbound.note_idle(inbox.latest());
+        let more = room == 0 && self.undelivered.is_none() && !inbox.is_empty();
+        drop((outbound, inbound));
+        if draining {
+            self.stop_accepting("the server is draining");
+        }
+        Ok(more)
+    }
+
+    /// Writes what there is room for. `None` if nothing is under way and nothing will be.
+    fn write(&self) -> Result<Option<Wait>, End> {
+        let max_in_flight = self.shared.context.options.max_in_flight.max(1);
+        let mut outbound = self.shared.outbound();
+        outbound.write(max_in_flight).map_err(End::Lost)?;
+        let open = !self.abandoned && !self.shared.is_retired();
+        let wait = Wait { until: outbound.wake_by, for_room: outbound.has_unwritten() };
+        Ok((open || self.is_busy(&outbound)).then_some(wait))
+    }
+
+    /// Whether anything is still to be sent, received or handed over.
+    fn is_busy(&self, outbound: &Outbound) -> bool {
+        self.undelivered.is_some() || outbound.is_busy()
+    }
+
+    /// Ends the calls whose time is up, and the connection if it was idle for long. When that is to be
+    /// looked at again is not moved by a call that ends meanwhile, nor by a later one: there is one
+    /// timer, and it is seldom set.
+    fn keep_time(&mut self) {
+        let now = Instant::now();
+        let mut outbound = self.shared.outbound();
+        outbound.expire(now);
+        let busy = self.is_busy(&outbound);
+        let since = if busy { now } else { outbound.idle_since };
+        let idle_end = after(since, self.shared.context.options.idle);
+        outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
+        if !busy && idle_end <= now {
+            // Before a caller finds the connection free.
+            self.shared.retire(&outbound);
+        }
+    }
+
+    /// Hears a word, and all that come behind it: calls share one write.
+    async fn hear(&mut self, word: Word) {
+        let others = {
+            let mut outbound = self.shared.outbound();
+            self.shared.obey(word, &mut outbound);
+            !outbound.pending.is_empty()
+        };
+        if others {
+            // Callers who were woken together are about to come: let them.
+            tokio::task::yield_now().await;
+        }
+        self.hear_all();
+    }
+
+    fn hear_all(&mut self) {
+        let mut outbound = self.shared.outbound();
+        loop {
+            match self.words.try_recv() {
+                Ok(word) => self.shared.obey(word, &mut outbound),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.abandoned = true;
+                    break;
+                }
+            }
+        }
     }
 
     /// Gives back what was not sent; what is in flight is still answered.
     fn stop_accepting(&mut self, reason: &str) {
-        self.accepting = false;
-        self.shared.retired.store(true, Ordering::Release);
-        for job in self.waiting.drain(..) {
-            job.reply.fail(self.shared.lost(reason, false));
-        }
+        let mut outbound = self.shared.outbound();
+        self.shared.retire(&outbound);
+        outbound.give_back(|| self.shared.lost(reason, false));
+        drop(outbound);
         self.hear_all();
         self.shared.places.wake_all();
-    }
-
-    fn note_idle(&mut self) {
-        if self.pending.is_empty() {
-            self.idle_since = Instant::now();
-        }
     }
 
     fn finish(&mut self, end: &End) {
@@ -345,12 +243,16 @@ impl Driver {
             End::Lost(error) => error.to_string(),
             End::Garbage(error) => error.to_string(),
         };
-        let in_flight = self.pending.len();
+        // The peer sees the end before any caller does.
+        self.shared.inbound().close();
+        let mut ended = self.shared.outbound().close();
+        let in_flight = ended.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
         // Before anybody in flight is woken, who might call again here.
         self.words.close();
         self.stop_accepting(&reason);
-        self.pending.fail_all(self.outbox.written, |executed| match end {
+        ended.give_back(|| self.shared.lost(&reason, false));
+        ended.fail_all(|executed| match end {
             End::Garbage(error) if executed => error.clone(),
             _ => self.shared.lost(&reason, executed),
         });
@@ -358,10 +260,14 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However the task ends, whoever waits for a place learns that there will be none.
+    /// However the task ends, so does the socket, and whoever waits for a place or an answer learns
+    /// that there will be none.
     fn drop(&mut self) {
+        self.shared.inbound().close();
+        let ended = self.shared.outbound().close();
         self.words.close();
         self.shared.places.wake_all();
+        drop(ended);
     }
 }
 
@@ -388,85 +294,4 @@ async fn deliver(undelivered: &mut Option<Undelivered>) {
         }
     }
     *undelivered = None;
-}
-
-/// Rounded up: a call that still has time never says it has none.
-fn milliseconds_until(deadline: Instant, now: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(now) + Duration::from_micros(999);
-    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-/// Bytes to be written, and how many went before.
-#[derive(Default)]
-struct Outbox {
-    buffer: Vec<u8>,
-    /// Bytes of `buffer` that are written.
-    done: usize,
-    /// Bytes ever written, and ever appended.
-    written: u64,
-    total: u64,
-}
-
-impl Outbox {
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.buffer.len();
-        write(&mut self.buffer);
-        self.total += (self.buffer.len() - before) as u64;
-    }
-
-    fn unwritten(&self) -> &[u8] {
-        self.buffer.get(self.done..).unwrap_or_default()
-    }
-
-    fn len(&self) -> usize {
-        self.buffer.len() - self.done
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Writes what the socket takes at once.
-    fn try_write(&mut self, writer: &WriteHalf<'_>) -> io::Result<()> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        match writer.try_write(self.unwritten()) {
-            Ok(count) => self.wrote(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn wrote(&mut self, count: usize) {
-        self.done += count;
-        self.written += count as u64;
-        if self.is_empty() {
-            self.done = 0;
-            self.buffer.clear();
-            self.buffer.shrink_to(KEPT);
-        } else if self.done >= KEPT.max(self.len()) {
-            // A peer that reads slowly but never stops must not make us keep all it has read.
-            self.buffer.drain(..self.done);
-            self.done = 0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_slow_reader_has_read_is_forgotten_although_there_is_always_more() {
-        let mut outbox = Outbox::default();
-        outbox.append(|out| out.resize(10_000, 0));
-        for _ in 0..1000 {
-            outbox.append(|out| out.extend([0; 1000]));
-            outbox.wrote(1000);
-            assert_eq!(outbox.len(), 10_000);
-        }
-        assert!(outbox.written == 1_000_000 && outbox.buffer.len() < 3 * KEPT);
-    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Buf, BytesMut};
+use rpc_wire::call::{Reply, ReplyError};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ pub(crate) struct Inbox {
     /// When the first byte of the message under way came.
     began: Instant,
     latest: Instant,
+    /// A message that is to come once more.
+    put_back: Option<Frame>,
 }
 
 /// One whole message.
@@ -34,6 +37,9 @@ pub(crate) struct Frame {
     pub(crate) done: Instant,
 }
 
+/// A message, and the reply that it is or why it is none.
+pub(super) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
+
 impl Frame {
     pub(crate) fn len(&self) -> usize {
         self.range.len()
@@ -44,7 +50,13 @@ impl Inbox {
     pub(crate) fn new(max_bytes: usize) -> Self {
         let limits = FrameLimits { max_bytes, max_depth: FrameLimits::DEEPEST };
         let now = Instant::now();
-        Self { buffer: BytesMut::new(), framer: Framer::new(limits), began: now, latest: now }
+        Self {
+            buffer: BytesMut::new(),
+            framer: Framer::new(limits),
+            began: now,
+            latest: now,
+            put_back: None,
+        }
     }
 
     /// Reads once; 0 means the peer is done. Nothing is lost when the future is dropped.
@@ -52,7 +64,9 @@ impl Inbox {
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
     ) -> std::io::Result<usize> {
-        if self.buffer.capacity() - self.buffer.len() < MIN_ROOM {
+        // An empty buffer is filled from its beginning again: that part of it is in the cache.
+        let room = if self.buffer.is_empty() { GROWTH.start } else { MIN_ROOM };
+        if self.buffer.capacity() - self.buffer.len() < room {
             self.buffer.reserve(self.buffer.len().clamp(GROWTH.start, GROWTH.end));
         }
         let count = reader.read_buf(&mut self.buffer).await?;
@@ -63,12 +77,31 @@ impl Inbox {
         Ok(count)
     }
 
+    /// The next whole message as a reply, which borrows from here.
+    pub(super) fn next_reply(&mut self) -> Result<Option<FramedReply<'_>>, FrameError> {
+        if let Some(frame) = self.put_back.take() {
+            let reply = Reply::parse(self.buffer.get(frame.range.clone()).unwrap_or_default());
+            return Ok(Some((frame, reply)));
+        }
+        let Some((reply, range)) = Reply::next(&mut self.framer, &self.buffer)? else {
+            return Ok(None);
+        };
+        let frame = Frame { range, began: self.began, done: self.latest };
+        self.began = self.latest;
+        Ok(Some((frame, reply)))
+    }
+
     /// The next whole message; [`bytes`](Self::bytes) has its text until [`release`](Self::release).
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some(range) = self.framer.next(&self.buffer)? else { return Ok(None) };
         let frame = Frame { range, began: self.began, done: self.latest };
         self.began = self.latest;
         Ok(Some(frame))
+    }
+
+    /// Lets a message come once more; it was the latest, and nothing was released since.
+    pub(super) fn put_back(&mut self, frame: Frame) {
+        self.put_back = Some(frame);
     }
 
     pub(crate) fn bytes(&self, frame: &Frame) -> &[u8] {
@@ -83,6 +116,11 @@ impl Inbox {
         if self.buffer.is_empty() && self.buffer.capacity() > KEPT {
             self.buffer = BytesMut::new();
         }
+    }
+
+    /// When something was read last, or when this was made.
+    pub(super) fn latest(&self) -> Instant {
+        self.latest
     }
 
     /// Whether nothing is left but what was released.

@@ -32,9 +32,12 @@ impl Job {
 /// Where a call's answer goes.
 #[derive(Debug)]
 pub(super) enum ReplyTo {
-    Call(oneshot::Sender<Result<Answer, Failed>>),
+    Call(oneshot::Sender<Finished>),
     Stream(mpsc::Sender<StreamEvent>),
 }
+
+/// How a call ended.
+pub(super) type Finished = Result<Answer, Failed>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -135,6 +138,22 @@ impl Pending {
         self.calls.remove(&id).is_some()
     }
 
+    /// Whether call `id` is in flight and no other.
+    pub(super) fn is_only(&self, id: u64) -> bool {
+        self.calls.len() == 1 && self.calls.contains_key(&id)
+    }
+
+    /// Ends a call whose caller has read the answer itself; `None` if there is no such call.
+    pub(super) fn take(
+        &mut self,
+        id: u64,
+        outcome: Result<&RawValue, Fault>,
+        frame: &Frame,
+    ) -> Option<(Finished, ReplyTo)> {
+        let waiting = self.calls.remove(&id)?;
+        Some((answer(waiting.sent, waiting.sent_at, outcome, frame), waiting.reply))
+    }
+
     /// Ends a call.
     ///
     /// # Errors
@@ -146,31 +165,20 @@ impl Pending {
         frame: &Frame,
     ) -> Result<(), Option<Undelivered>> {
         let waiting = self.calls.remove(&id).ok_or(None)?;
-        let reply = match waiting.reply {
-            ReplyTo::Call(reply) => reply,
-            ReplyTo::Stream(events) => {
-                return send(
-                    &events,
-                    match outcome {
-                        // A plain result is a stream of one item.
-                        Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
-                        Err(fault) => StreamEvent::Failed(CallError::Remote(fault)),
-                    },
-                );
+        match waiting.reply {
+            ReplyTo::Call(reply) => {
+                let finished = answer(waiting.sent, waiting.sent_at, outcome, frame);
+                reply.send(finished).map_err(|_| None)
             }
-        };
-        let answer = match outcome {
-            Ok(value) => Ok(Answer {
-                value: value.to_owned(),
-                sent: waiting.sent,
-                sent_at: waiting.sent_at,
-                first_byte: frame.began,
-                done: frame.done,
-                reply_bytes: frame.len(),
-            }),
-            Err(fault) => Err(Failed::Because(CallError::Remote(fault))),
-        };
-        reply.send(answer).map_err(|_| None)
+            ReplyTo::Stream(events) => send(
+                &events,
+                match outcome {
+                    // A plain result is a stream of one item.
+                    Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
+                    Err(fault) => StreamEvent::Failed(CallError::Remote(fault)),
+                },
+            ),
+        }
     }
 
     /// Hands an item to its stream.
@@ -211,6 +219,25 @@ impl Pending {
             let error = error(waiting.starts_at < written);
             waiting.reply.fail(error);
         }
+    }
+}
+
+fn answer(
+    sent: Vec<u8>,
+    sent_at: Instant,
+    outcome: Result<&RawValue, Fault>,
+    frame: &Frame,
+) -> Finished {
+    match outcome {
+        Ok(value) => Ok(Answer {
+            value: value.to_owned(),
+            sent,
+            sent_at,
+            first_byte: frame.began,
+            done: frame.done,
+            reply_bytes: frame.len(),
+        }),
+        Err(fault) => Err(Failed::Because(CallError::Remote(fault))),
     }
 }
 
