@@ -6,16 +6,18 @@
 //! program cancels out. In reading order:
 //!
 //! - `work`: what is counted in a process that does nothing else.
-//! - `server`: calls of a whole server over a socket.
+//! - `server`, `client`: calls of a whole server, and of a client, over a socket.
 //! - `valgrind`: the counting itself.
 //! - `record`: the counts on record, and what is told of a difference.
 
+mod client;
 mod record;
 mod server;
 mod valgrind;
 mod work;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -25,6 +27,8 @@ use record::Record;
 const FEW: usize = 128;
 /// How often more in the longer one: many, so that what is done now and then is shared fairly.
 const MORE: usize = 1024;
+/// How long an answer may take, under valgrind and on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +38,10 @@ fn main() -> anyhow::Result<ExitCode> {
             let found = work::ALL.iter().find(|(known, _)| *known == name);
             let (_, work) = found.with_context(|| format!("no work is called {name:?}"))?;
             work(times.parse()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["call", address, times, at_once] => {
+            client::call(address, times.parse()?, at_once.parse()?)?;
             Ok(ExitCode::SUCCESS)
         }
         ["serve"] => server::serve().map(|()| ExitCode::SUCCESS),
@@ -53,6 +61,9 @@ fn compare() -> anyhow::Result<ExitCode> {
     }
     for (name, at_once) in [("server_call", 1), ("server_call_of_64", work::PIPELINED)] {
         counted.add(name, per_time(|times| server::calls(times, at_once))?);
+    }
+    for (name, at_once) in [("client_call", 1), ("client_call_of_64", work::PIPELINED)] {
+        counted.add(name, per_time(|times| client::calls(times, at_once))?);
     }
     if std::env::var_os("RPCD_UPDATE").is_some() {
         counted.write()?;

@@ -3,17 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rpc_host::logging::{self, LogOptions};
 use rpc_server::{Server, builtin};
 
+use crate::PATIENCE;
 use crate::valgrind;
 use crate::work::{EXTENDED, REPLY};
-
-/// How long an answer may take, under valgrind and on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves as `rpcd serve` does on one processor, until standard input ends.
 pub(crate) fn serve() -> anyhow::Result<()> {

@@ -32,7 +32,7 @@ const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
 type Work = fn(usize) -> anyhow::Result<()>;
 
 /// Every piece of work, by the name under which it is on record.
-pub(crate) const ALL: [(&str, Work); 14] = [
+pub(crate) const ALL: [(&str, Work); 15] = [
     ("read_classic", |times| read(times, CLASSIC)),
     ("read_extended", |times| read(times, EXTENDED)),
     ("read_with_deadline", |times| read(times, WITH_DEADLINE)),
@@ -43,6 +43,7 @@ pub(crate) const ALL: [(&str, Work); 14] = [
     ("write_request", write_request),
     ("write_reply", write_reply),
     ("read_reply", read_reply),
+    ("next_reply", next_reply),
     ("call_classic", |times| call(times, CLASSIC, CLASSIC_REPLY)),
     ("call_extended", |times| call(times, EXTENDED, REPLY)),
     ("call_the_general_way", |times| call(times, GENERAL, REPLY)),
@@ -111,6 +112,17 @@ fn read_reply(times: usize) -> anyhow::Result<()> {
             Ok(Reply::Done { id: Some(7), outcome: Ok(_) }) => {}
             other => bail!("a reply is not understood: {other:?}"),
         }
+    }
+    Ok(())
+}
+
+/// A reply in what was read, in the way a connection looks for it.
+fn next_reply(times: usize) -> anyhow::Result<()> {
+    let bytes = &*Paged::new(REPLY);
+    for _ in 0..times {
+        let mut framer = Framer::new(LIMITS);
+        let found = Reply::next(&mut framer, black_box(bytes));
+        ensure!(matches!(found, Ok(Some((Ok(_), _)))), "a reply is not found");
     }
     Ok(())
 }
