@@ -80,8 +80,12 @@ impl Framer {
         let found = self.scan(buffer, &mut at);
         self.position = at;
         // First of all: what is too large and no JSON either is the former, however it is split.
-        if self.is_inside() || found == Ok(true) {
-            self.check_size()?;
+        if (self.is_inside() || found == Ok(true))
+            && let Err(error) = self.check_size()
+        {
+            // Even if it is whole: it stays the message under way, and too large.
+            self.depth = self.depth.max(1);
+            return Err(error);
         }
         Ok(found?.then_some(self.start..at))
     }

@@ -10,48 +10,56 @@ use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
 use serde_json::Value;
 
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 16, max_depth: 64 };
+/// So that many a message is too large.
+const NARROW: FrameLimits = FrameLimits { max_bytes: 40, max_depth: 3 };
 
-/// All messages of `bytes`, as a person would write them down, when they come in such pieces.
-fn messages(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
-    all(bytes, piece, |framer, buffer| {
+/// What is found in bytes, as a person would write it down, and the error that ends it.
+type Found = (Vec<String>, Option<FrameError>);
+
+fn messages(bytes: &[u8], piece: usize, limits: FrameLimits) -> Found {
+    all(bytes, piece, limits, |framer, buffer| {
         let received = Messages::new(framer, buffer).next()?;
         Ok(received.map(|(message, frame)| told(&message, frame)))
     })
 }
 
-fn replies(bytes: &[u8], piece: usize) -> (Vec<String>, Option<FrameError>) {
-    all(bytes, piece, |framer, buffer| {
+fn replies(bytes: &[u8], piece: usize, limits: FrameLimits) -> Found {
+    all(bytes, piece, limits, |framer, buffer| {
         let received = Reply::next(framer, buffer)?;
         Ok(received.map(|(reply, range)| told(&reply, &buffer[range])))
     })
 }
 
 /// The same by framer and serde_json alone.
-fn in_general<'a, T: Debug>(
-    bytes: &'a [u8],
-    parse: impl Fn(&'a [u8]) -> T,
-) -> (Vec<String>, Option<FrameError>) {
-    all(bytes, bytes.len().max(1), |framer, _| {
-        let range = framer.next(bytes)?;
-        Ok(range.map(|range| told(&parse(&bytes[range.clone()]), &bytes[range])))
+fn in_general(bytes: &[u8], limits: FrameLimits, tell: impl Fn(&[u8]) -> String) -> Found {
+    all(bytes, bytes.len().max(1), limits, |framer, buffer| {
+        Ok(framer.next(buffer)?.map(|range| tell(&buffer[range])))
     })
 }
 
-/// All that `next` finds when the bytes come in such pieces, and the error that ends it.
+/// All that `next` finds when the bytes come in such pieces.
 fn all(
     bytes: &[u8],
     piece: usize,
+    limits: FrameLimits,
     next: impl Fn(&mut Framer, &[u8]) -> Result<Option<String>, FrameError>,
-) -> (Vec<String>, Option<FrameError>) {
-    let (mut framer, mut found) = (Framer::new(LIMITS), Vec::new());
+) -> Found {
+    let (mut framer, mut found, mut forgotten) = (Framer::new(limits), Vec::new(), 0);
     for end in (piece..bytes.len()).step_by(piece).chain([bytes.len()]) {
+        let buffer = &bytes[forgotten..end];
         loop {
-            match next(&mut framer, &bytes[..end]) {
+            match next(&mut framer, buffer) {
                 Ok(Some(told)) => found.push(told),
                 Ok(None) => break,
-                Err(error) => return (found, Some(error)),
+                Err(error) => {
+                    assert_eq!(next(&mut framer, buffer), Err(error), "it is not forgotten");
+                    return (found, Some(error));
+                }
             }
         }
+        let done = framer.unfinished_from();
+        framer.consumed(done);
+        forgotten += done;
     }
     (found, None)
 }
@@ -63,9 +71,11 @@ fn told(message: &impl Debug, frame: &[u8]) -> String {
 #[test]
 fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("call", |bytes| {
-        let expected = in_general(bytes, Message::parse);
-        for piece in [1, 7, bytes.len().max(1)] {
-            assert_eq!(messages(bytes, piece), expected, "in pieces of {piece}");
+        for limits in [LIMITS, NARROW] {
+            let expected = in_general(bytes, limits, |frame| told(&Message::parse(frame), frame));
+            for piece in [1, 7, bytes.len().max(1)] {
+                assert_eq!(messages(bytes, piece, limits), expected, "in pieces of {piece}");
+            }
         }
     });
 }
@@ -73,9 +83,11 @@ fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
 #[test]
 fn any_bytes_are_the_same_replies_as_short_lines_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("reply", |bytes| {
-        let expected = in_general(bytes, Reply::parse);
-        for piece in [1, 7, bytes.len().max(1)] {
-            assert_eq!(replies(bytes, piece), expected, "in pieces of {piece}");
+        for limits in [LIMITS, NARROW] {
+            let expected = in_general(bytes, limits, |frame| told(&Reply::parse(frame), frame));
+            for piece in [1, 7, bytes.len().max(1)] {
+                assert_eq!(replies(bytes, piece, limits), expected, "in pieces of {piece}");
+            }
         }
     });
 }

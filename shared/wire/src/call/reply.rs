@@ -173,10 +173,14 @@ impl<'a> Reply<'a> {
     fn short_line(buffer: &'a [u8]) -> Option<(Self, usize)> {
         let line = buffer.get(..Self::SHORT).unwrap_or(buffer);
         let line = line.get(..memchr::memchr(b'\n', line)?)?;
-        match Self::result(line)? {
-            Self::Done { outcome: Ok(value), .. } if value.get().starts_with(['[', '{']) => None,
-            reply => line.ends_with(b"}").then_some((reply, line.len())),
+        let (id, value) = Self::result_text(line)?;
+        if value.starts_with(['[', '{', ' ', '\t', '\r']) {
+            return None;
         }
+        Some((
+            Self::Done { id: Some(id), outcome: Ok(serde_json::from_str(value).ok()?) },
+            line.len(),
+        ))
     }
 
     /// Reads one frame.
@@ -190,17 +194,21 @@ impl<'a> Reply<'a> {
     /// The result of a call as our servers write it, without a look for other keys; `None` when it
     /// is anything else, or wrong.
     fn result(frame: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(frame.trim_ascii_end()).ok()?.strip_prefix("{\"id\":")?;
+        let (id, value) = Self::result_text(frame.trim_ascii_end())?;
+        // Fails where something follows the value, such as another key.
+        let value = serde_json::from_str(value).ok()?;
+        Some(Self::Done { id: Some(id), outcome: Ok(value) })
+    }
+
+    /// The id and what stands between `"res":` and the last bracket.
+    fn result_text(frame: &'a [u8]) -> Option<(u64, &'a str)> {
+        let text = std::str::from_utf8(frame).ok()?.strip_prefix("{\"id\":")?;
         let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (id, rest) = text.split_at(digits);
         if id.len() > 1 && id.starts_with('0') {
             return None;
         }
-        let id = id.parse().ok()?;
-        let value = rest.strip_prefix(",\"res\":")?.strip_suffix('}')?;
-        // Fails where something follows the value, such as another key.
-        let value = serde_json::from_str(value).ok()?;
-        Some(Self::Done { id: Some(id), outcome: Ok(value) })
+        Some((id.parse().ok()?, rest.strip_prefix(",\"res\":")?.strip_suffix('}')?))
     }
 
     fn parse_keys(frame: &'a [u8]) -> Result<Self, ReplyError> {
