@@ -12,11 +12,9 @@ use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::error::SendError;
-use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -28,7 +26,7 @@ use crate::stream::StreamEvent;
 use driver::Driver;
 use inbound::{Inbound, Own};
 pub(crate) use inbox::{Frame, Inbox};
-use outbound::{Outbound, Rest};
+use outbound::Outbound;
 use pending::{Failed, Finished, Job, ReplyTo};
 
 /// Calls that may wait in the task that owns the socket, beside those in flight.
@@ -41,7 +39,8 @@ const STREAM_QUEUE: usize = 16;
 /// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    /// Never more calls than there are [`Places`] for, beside those cancelled that it has not heard of.
+    /// Never more calls than there are [`Places`] for, beside those cancelled that it has not heard of
+    /// and a word to look for each call made alone.
     words: mpsc::UnboundedSender<Word>,
     shared: Arc<Shared>,
 }
@@ -113,12 +112,22 @@ impl Connection {
     ) -> Result<Result<Answer, CallError>, Expired> {
         let (reply, mut answer) = oneshot::channel();
         let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
-        let id = match submitted.await? {
-            Ok(id) => id,
+        let (id, mut reads) = match submitted.await? {
+            Ok(submitted) => submitted,
             Err(error) => return Ok(Err(error)),
         };
         let mut guard = CancelOnDrop { connection: self, id, answered: false };
-        let result = poll_fn(|context| self.poll_answer(context, id, &mut answer)).await;
+        let result = poll_fn(|context| {
+            if reads {
+                match self.poll_own(context, id, &mut answer) {
+                    Poll::Ready(Some(finished)) => return Poll::Ready(Ok(finished)),
+                    Poll::Ready(None) => reads = false,
+                    Poll::Pending => {}
+                }
+            }
+            pin!(&mut answer).poll(context)
+        })
+        .await;
         guard.disarm();
         match result {
             Ok(Ok(answer)) => Ok(Ok(answer)),
@@ -135,62 +144,69 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<Subscription, CallError> {
         let (sender, events) = mpsc::channel(STREAM_QUEUE);
-        let id = self.submit(request, deadline, ReplyTo::Stream(sender)).await?;
+        let (id, _) = self.submit(request, deadline, ReplyTo::Stream(sender)).await?;
         let guard = CancelOnDrop { connection: self.clone(), id, answered: false };
         Ok(Subscription { events, guard })
     }
 
-    /// Sends a call, whose place the caller holds from then on; answers its id.
+    /// Sends a call, whose place the caller holds from then on; answers its id, and whether the caller
+    /// is to read the answer by itself.
     async fn submit(
         &self,
         request: &Arc<Outgoing>,
         deadline: Option<Instant>,
         reply: ReplyTo,
-    ) -> Result<u64, CallError> {
+    ) -> Result<(u64, bool), CallError> {
         let others = self.shared.places.take(|| !self.is_open()).await;
         let others = others.ok_or_else(|| self.shared.retired())?;
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let job = Job { id, request: Arc::clone(request), deadline, reply };
+        let mut job = Job { id, request: Arc::clone(request), deadline, reply };
         // A stream's reader does not read the socket.
-        let alone = others == 0 && matches!(job.reply, ReplyTo::Call(_));
-        let written = if alone { self.shared.write_alone(job).await } else { Err(job) };
-        let word = match written {
-            Ok(Rest::Nothing) => return Ok(id),
-            Ok(Rest::Something) => Word::Look,
-            Err(job) => Word::Call(job),
-        };
-        match self.words.send(word) {
-            // Whoever ends the task tells its callers.
-            Ok(()) | Err(SendError(Word::Look)) => Ok(id),
-            Err(_) => {
-                self.shared.places.give_back();
-                Err(self.shared.retired())
+        if others == 0 && matches!(job.reply, ReplyTo::Call(_)) {
+            match self.shared.write_alone(job).await {
+                Ok(look) => {
+                    if look {
+                        self.look();
+                    }
+                    return Ok((id, true));
+                }
+                Err(returned) => job = returned,
             }
         }
+        self.words.send(Word::Call(job)).map_err(|_| {
+            self.shared.places.give_back();
+            self.shared.retired()
+        })?;
+        Ok((id, false))
     }
 
-    /// Waits for the answer of call `id`: from the task, or by reading it from the socket while no other
-    /// call is in flight.
-    fn poll_answer(
+    /// Looks for the answer of call `id`, whose caller is the reader; `None` once the task is.
+    fn poll_own(
         &self,
         context: &mut task::Context<'_>,
         id: u64,
         answer: &mut oneshot::Receiver<Finished>,
-    ) -> Poll<Result<Finished, RecvError>> {
-        match self.shared.poll_own(context, id) {
-            Poll::Ready(Own::Answer { finished, reply, look }) => {
+    ) -> Poll<Option<Finished>> {
+        // Nobody else locks it now but the task, which reads from then on.
+        let Ok(mut inbound) = self.shared.inbound.try_lock() else { return Poll::Ready(None) };
+        let own = ready!(inbound.poll_own(context, &self.shared, id));
+        drop(inbound);
+        Poll::Ready(match own {
+            Own::Answer { finished, reply, look } => {
                 // Before the sender is dropped, which would wake us.
                 answer.close();
                 drop(reply);
-                if look || self.shared.is_retired() {
+                if look {
                     self.look();
                 }
-                return Poll::Ready(Ok(finished));
+                Some(finished)
             }
-            Poll::Ready(Own::Left) => self.look(),
-            Poll::Pending => {}
-        }
-        pin!(answer).poll(context)
+            Own::Left => {
+                self.look();
+                None
+            }
+            Own::Tasks => None,
+        })
     }
 
     /// Asks the task to look at what there is to be done.
@@ -201,28 +217,23 @@ impl Connection {
 }
 
 impl Shared {
-    /// Writes a call of the only caller, who is woken from then on when its answer arrives. To wake the
-    /// task for both would cost more than all the rest that a call takes here.
-    async fn write_alone(&self, job: Job) -> Result<Rest, Job> {
-        // Both at once: what arrived before, such as the connection's end, is the task's to read.
-        let quiet = |context: &mut task::Context<'_>| {
+    /// Writes a call of the only caller, who from then on is the reader; `true` if the task has to look.
+    /// To wake the task for both would cost as much as all the rest that a call takes here.
+    ///
+    /// It waits for nothing, it is `async` for who is to be woken.
+    async fn write_alone(&self, job: Job) -> Result<bool, Job> {
+        let id = job.id;
+        // What arrived before, such as the connection's end, is the task's to read.
+        let lent = poll_fn(|context| {
             let inbound = self.inbound.try_lock();
-            Poll::Ready(inbound.is_ok_and(|mut inbound| inbound.poll_is_quiet(context)))
-        };
-        if !poll_fn(quiet).await {
+            Poll::Ready(inbound.is_ok_and(|mut inbound| inbound.lend(context, id)))
+        });
+        if !lent.await {
             return Err(job);
         }
         match self.outbound.try_lock() {
             Ok(mut outbound) if !self.is_retired() => outbound.write_alone(job),
             _ => Err(job),
-        }
-    }
-
-    fn poll_own(&self, context: &mut task::Context<'_>, id: u64) -> Poll<Own> {
-        match self.inbound.try_lock() {
-            Ok(mut inbound) => inbound.poll_own(context, self, id),
-            // The task is just reading, and is woken for what comes next.
-            Err(_) => Poll::Pending,
         }
     }
 

@@ -65,7 +65,6 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let alarm = tokio::time::sleep_until(shared.outbound().wake_by);
         tokio::pin!(alarm);
-        self.read().await?;
         while let Some(wait) = self.write()? {
             if wait.until < alarm.deadline() {
                 alarm.as_mut().reset(wait.until);
@@ -144,7 +143,6 @@ impl Driver {
                 }
                 Reply::End { id } => delivered(pending.end(id), &mut self.undelivered),
                 Reply::Draining => {
-                    tracing::debug!(peer, "peer is draining");
                     draining = true;
                     true
                 }
@@ -157,8 +155,12 @@ impl Driver {
         inbox.release();
         outbound.note_idle(inbox.latest());
         let more = room == 0 && self.undelivered.is_none() && !inbox.is_empty();
+        if more {
+            inbound.leave_messages();
+        }
         drop((outbound, inbound));
         if draining {
+            tracing::debug!(peer, "peer is draining");
             self.stop_accepting("the server is draining");
         }
         Ok(more)

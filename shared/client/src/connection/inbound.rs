@@ -4,31 +4,28 @@
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use rpc_wire::call::Reply;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::coop;
 
 use super::Shared;
 use super::inbox::Inbox;
 use super::pending::{Finished, ReplyTo};
 
-/// After a caller has read its own answer, the socket may be watched by nobody for so long. Then the
-/// task looks again, for the connection's end and other words that are no answers.
-const UNWATCHED: Duration = Duration::from_millis(100);
-
-/// So often a caller reads before it lets the task have a turn: its answer may be large.
+/// So often a caller reads; a longer answer is the task's to read.
 const READS: usize = 8;
 
-/// Bytes that arrive. Behind a lock, which only the socket's task ever waits for. Whoever polled last
-/// is woken when there is something to read.
+/// Bytes that arrive. Behind a lock, which is held for moments.
 #[derive(Debug)]
 pub(super) struct Inbound {
     /// `None` once the connection has ended.
     socket: Option<OwnedReadHalf>,
     pub(super) inbox: Inbox,
-    /// What a caller has met that is the task's to deal with.
+    /// The call whose caller is woken when something arrives; `None`: the task is.
+    reader: Option<u64>,
+    /// What is the task's to deal with before it waits for more.
     left: Option<Left>,
 }
 
@@ -47,92 +44,113 @@ pub(super) enum Own {
         finished: Finished,
         /// Where the task would have sent it.
         reply: ReplyTo,
-        /// The task has to look, too.
+        /// Whether the task has to look.
         look: bool,
     },
-    /// The task has to look: the answer comes by it, or an error.
+    /// The task reads: the answer comes by it, or an error.
+    Tasks,
+    /// Likewise, once it has been told to look.
     Left,
 }
 
 impl Inbound {
     pub(super) fn new(socket: OwnedReadHalf, inbox: Inbox) -> Self {
-        Self { socket: Some(socket), inbox, left: None }
+        // What the probe was not meant for is heard before any call is made.
+        let left = (!inbox.is_empty()).then_some(Left::Messages);
+        Self { socket: Some(socket), inbox, reader: None, left }
     }
 
-    /// Reads once; an error, too, if the peer is done. 0 if there may be messages already.
+    /// The task's reading, which takes it over from any caller: reads once. An error, too, if the peer
+    /// is done; 0 if there may be messages already.
     pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        match (self.left.take(), &mut self.socket) {
-            (Some(Left::End(error)), _) => Poll::Ready(Err(error)),
-            (Some(Left::Messages), _) => Poll::Ready(Ok(0)),
-            (None, None) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            (None, Some(socket)) => {
-                pin!(self.inbox.fill(socket)).poll(context).map(|read| match read {
-                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    read => read,
-                })
-            }
+        self.reader = None;
+        match self.left.take() {
+            Some(Left::End(error)) => Poll::Ready(Err(error)),
+            Some(Left::Messages) => Poll::Ready(Ok(0)),
+            None => self.poll_socket(context),
         }
     }
 
-    /// Whether nothing has arrived that is not read; then the caller is woken when something does.
-    pub(super) fn poll_is_quiet(&mut self, context: &mut Context<'_>) -> bool {
-        let socket: Option<&TcpStream> = self.socket.as_ref().map(AsRef::as_ref);
-        self.left.is_none() && socket.is_some_and(|it| it.poll_read_ready(context).is_pending())
+    /// There may be more messages in the inbox.
+    pub(super) fn leave_messages(&mut self) {
+        self.left = Some(Left::Messages);
     }
 
-    /// Looks for the answer of call `id`, unless others wait for theirs: a caller may take its time,
-    /// and the task does not. The task polls after it has heard of another call, so it is woken then.
+    /// Makes the caller of call `id` the reader, unless something has arrived that is not read.
+    pub(super) fn lend(&mut self, context: &mut Context<'_>, id: u64) -> bool {
+        let socket: Option<&TcpStream> = self.socket.as_ref().map(AsRef::as_ref);
+        let quiet = self.left.is_none()
+            // Without it nothing is asked of the socket.
+            && coop::has_budget_remaining()
+            && socket.is_some_and(|socket| socket.poll_read_ready(context).is_pending());
+        if quiet {
+            self.reader = Some(id);
+        }
+        quiet
+    }
+
+    /// Looks for the answer of call `id`, if its caller is the reader.
     pub(super) fn poll_own(
         &mut self,
         context: &mut Context<'_>,
         shared: &Shared,
         id: u64,
     ) -> Poll<Own> {
-        if self.left.is_some() || !shared.outbound().pending.is_only(id) {
-            return Poll::Pending;
+        if self.reader != Some(id) {
+            return Poll::Ready(Own::Tasks);
         }
         for _ in 0..READS {
-            match ready!(self.poll_fill(context)) {
+            match ready!(self.poll_socket(context)) {
                 Ok(count) => shared.context.received_bytes.add(count),
                 Err(error) => return Poll::Ready(self.leave(Left::End(error))),
             }
-            match self.inbox.next_reply() {
-                Ok(None) => {}
+            let frame = match self.inbox.next_reply() {
+                Ok(None) => continue,
                 Ok(Some((frame, Ok(Reply::Done { id: Some(of), outcome })))) if of == id => {
-                    let mut outbound = shared.outbound();
-                    let Some((finished, reply)) = outbound.pending.take(id, outcome, &frame) else {
-                        self.inbox.put_back(frame);
-                        return Poll::Ready(self.leave(Left::Messages));
-                    };
-                    outbound.note_idle(self.inbox.latest());
-                    let earlier = outbound.note_due(Some(self.inbox.latest() + UNWATCHED));
-                    let look = self.has_more() || earlier || outbound.is_busy();
-                    return Poll::Ready(Own::Answer { finished, reply, look });
+                    let outbound = shared.outbound.try_lock().ok();
+                    let taken = outbound.and_then(|mut outbound| {
+                        let (finished, reply) = outbound.pending.take(id, outcome, &frame)?;
+                        outbound.note_idle(frame.done);
+                        Some((finished, reply, outbound.is_busy()))
+                    });
+                    if let Some((finished, reply, busy)) = taken {
+                        let look = self.leave_the_rest() || busy;
+                        return Poll::Ready(Own::Answer { finished, reply, look });
+                    }
+                    frame
                 }
-                Ok(Some((frame, _))) => {
-                    self.inbox.put_back(frame);
-                    return Poll::Ready(self.leave(Left::Messages));
-                }
+                Ok(Some((frame, _))) => frame,
                 // The task meets it, too.
-                Err(_) => return Poll::Ready(self.leave(Left::Messages)),
-            }
+                Err(_) => break,
+            };
+            self.inbox.put_back(frame);
+            break;
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(self.leave(Left::Messages))
     }
 
-    /// Whether there is more than the answer, which is forgotten.
-    fn has_more(&mut self) -> bool {
+    /// Forgets the answer. Whether something is left to the task behind it.
+    fn leave_the_rest(&mut self) -> bool {
         self.inbox.release();
         match self.inbox.next_reply() {
             Ok(None) => self.inbox.release(),
             Ok(Some((frame, _))) => {
                 self.inbox.put_back(frame);
-                self.left = Some(Left::Messages);
+                self.leave_messages();
             }
-            Err(_) => self.left = Some(Left::Messages),
+            Err(_) => self.leave_messages(),
         }
         self.left.is_some()
+    }
+
+    fn poll_socket(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(socket) = &mut self.socket else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        pin!(self.inbox.fill(socket)).poll(context).map(|read| match read {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        })
     }
 
     /// Nothing is read any more.

@@ -19,7 +19,11 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 /// away when no more is unwritten.
 const KEPT: usize = 64 << 10;
 
-/// Calls on their way. Behind a lock, which only the socket's task ever waits for.
+/// For so long a caller may have the socket to itself, in its hands or forgotten by it. Then the task
+/// reads again, for the connection's end and other words that are no answers.
+const UNWATCHED: Duration = Duration::from_millis(100);
+
+/// Calls on their way. Behind a lock, which is held for moments.
 #[derive(Debug)]
 pub(super) struct Outbound {
     /// `None` once the connection has ended.
@@ -33,14 +37,6 @@ pub(super) struct Outbound {
     pub(super) wake_by: Instant,
     /// When the latest call ended.
     pub(super) idle_since: Instant,
-}
-
-/// What a caller's own write leaves to the socket's task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
-    Nothing,
-    /// Unwritten bytes, an error of the socket, or an earlier time to wake up.
-    Something,
 }
 
 impl Outbound {
@@ -71,19 +67,22 @@ impl Outbound {
         self.waiting.push_back(job);
     }
 
-    /// Writes a call at once if nothing else is on its way.
+    /// Writes a call at once if nothing else is on its way; `true` if the task has to look, for there
+    /// are unwritten bytes, an error of the socket, or an earlier time to wake up.
     ///
     /// # Errors
-    /// It has to go by the socket's task.
-    pub(super) fn write_alone(&mut self, job: Job) -> Result<Rest, Job> {
+    /// It has to go by the task.
+    pub(super) fn write_alone(&mut self, job: Job) -> Result<bool, Job> {
         if self.is_busy() || self.socket.is_none() {
             return Err(job);
         }
-        let earlier = self.note_due(job.due());
-        self.append(job, Instant::now());
-        // The task meets an error of the socket when it tries the same.
+        let now = Instant::now();
+        let watch = now + UNWATCHED;
+        let earlier = self.note_due(Some(job.due().map_or(watch, |due| due.min(watch))));
+        self.append(job, now);
+        // The task meets an error when it tries the same.
         let whole = self.try_write().is_ok() && !self.has_unwritten();
-        Ok(if whole && !earlier { Rest::Nothing } else { Rest::Something })
+        Ok(earlier || !whole)
     }
 
     /// Writes what there is room for, of waiting calls and their bytes.
@@ -143,7 +142,10 @@ impl Outbound {
 
     /// Closes the socket's half; what was on its way is the caller's to end.
     pub(super) fn close(&mut self) -> Self {
-        self.socket = None;
+        // The other half's end is the socket's: this one needs none of its own.
+        if let Some(socket) = self.socket.take().and_then(Arc::into_inner) {
+            socket.forget();
+        }
         let closed = Self {
             socket: None,
             waiting: VecDeque::new(),
@@ -160,7 +162,7 @@ impl Outbound {
     }
 
     /// Something has to be done by then; `true` if nothing had to be so soon.
-    pub(super) fn note_due(&mut self, due: Option<Instant>) -> bool {
+    fn note_due(&mut self, due: Option<Instant>) -> bool {
         let earlier = due.filter(|at| *at < self.wake_by);
         self.wake_by = earlier.unwrap_or(self.wake_by);
         earlier.is_some()

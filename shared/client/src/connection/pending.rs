@@ -13,7 +13,7 @@ use crate::CallError;
 use crate::request::{Answer, Outgoing};
 use crate::stream::{StreamEvent, StreamItem};
 
-/// A call on its way to the task that owns the socket.
+/// A call on its way to the socket.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(super) id: u64,
@@ -136,11 +136,6 @@ impl Pending {
     /// Forgets a call; `true` if it was in flight.
     pub(super) fn remove(&mut self, id: u64) -> bool {
         self.calls.remove(&id).is_some()
-    }
-
-    /// Whether call `id` is in flight and no other.
-    pub(super) fn is_only(&self, id: u64) -> bool {
-        self.calls.len() == 1 && self.calls.contains_key(&id)
     }
 
     /// Ends a call whose caller has read the answer itself; `None` if there is no such call.

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::fakes::{adder, result};
-use crate::{direct, eventually, options};
+use crate::{eventually, options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The end of a connection may be unseen for so long, see `connection/inbound.rs`.
+/// For so long a caller may have the socket to itself, see `connection/outbound.rs`.
 const UNWATCHED: Duration = Duration::from_millis(100);
 
 /// A peer whose end of each connection is the test's, and a client that does nothing by time alone for
@@ -28,11 +28,21 @@ struct Hand {
 
 impl Hand {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut ClientOptions)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = Duration::from_secs(600);
-        let options = ClientOptions { timeout: far, idle: far, ..options() };
+        let mut options = ClientOptions { timeout: far, idle: far, ..options() };
+        change(&mut options);
         let address = listener.local_addr().unwrap().to_string();
         Self { client: Client::direct(address, options).unwrap(), listener }
+    }
+
+    async fn accepted(&self) -> BufReader<TcpStream> {
+        let accepted = timeout(PATIENCE, self.listener.accept()).await;
+        BufReader::new(accepted.expect("a new connection").unwrap().0)
     }
 
     /// Answers the probe of the next connection and two calls, so that it is there, nothing is on its
@@ -44,9 +54,7 @@ impl Hand {
             }
         };
         let peer = async {
-            let accepted = timeout(PATIENCE, self.listener.accept()).await;
-            let (socket, _) = accepted.expect("a new connection").unwrap();
-            let mut peer = BufReader::new(socket);
+            let mut peer = self.accepted().await;
             for answer in ["0", "1", "2"] {
                 let message = heard(&mut peer).await;
                 say(&mut peer, &result(&message, answer)).await;
@@ -55,10 +63,15 @@ impl Hand {
         };
         let ((), peer) = tokio::join!(calls, peer);
         // The connection's task looks whether all is well; then callers are on their own.
-        for _ in 0..8 {
-            tokio::task::yield_now().await;
-        }
+        turns().await;
         peer
+    }
+}
+
+/// Gives every other task turns, and the runtime time to see what has arrived.
+async fn turns() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -106,20 +119,76 @@ async fn the_end_of_a_connection_nobody_uses_is_seen_long_before_it_is_idle() {
 async fn after_the_peers_end_the_next_call_is_made_on_a_new_connection() {
     let hand = Hand::new().await;
     drop(hand.connected().await);
-    // The end arrives; whether anybody has looked by now is open.
-    tokio::task::yield_now().await;
+    turns().await;
     drop(hand.connected().await);
+}
+
+#[tokio::test]
+async fn so_is_the_call_of_a_task_that_has_used_up_its_turn() {
+    let hand = Hand::new().await;
+    drop(hand.connected().await);
+    turns().await;
+    let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
+    while tokio::task::coop::has_budget_remaining() {
+        sender.send(()).unwrap();
+        words.recv().await.unwrap();
+    }
+    drop(hand.connected().await);
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_is_an_error_at_once() {
+    for behind_another in [false, true] {
+        let hand = Hand::with(|options| options.max_reply_bytes = 1000).await;
+        let mut peer = hand.connected().await;
+        let answering = async {
+            let message = heard(&mut peer).await;
+            let large = result(&message, &format!("\"{}\"", "x".repeat(2000)));
+            let before = if behind_another { result(&message, "1") } else { String::new() };
+            say(&mut peer, &(before + &large)).await;
+        };
+        let (answer, ()) = tokio::join!(hand.client.call("m", ()), answering);
+        match answer {
+            Ok(value) => assert!(behind_another && value == json!(1)),
+            Err(CallError::ReplyTooLarge { limit, .. }) => {
+                assert!(!behind_another && limit == 1000)
+            }
+            Err(other) => panic!("{other}"),
+        }
+        // It can be read no further.
+        drop(hand.connected().await);
+    }
+}
+
+#[tokio::test]
+async fn what_came_with_the_probe_is_heard_before_a_call_is_made() {
+    let hand = Hand::new().await;
+    let call = tokio::spawn({
+        let client = hand.client.clone();
+        async move { client.call("m", ()).await }
+    });
+    let mut draining = hand.accepted().await;
+    let probe = heard(&mut draining).await;
+    say(&mut draining, &format!("{}{{\"draining\":true}}\n", result(&probe, "0"))).await;
+    let mut next = hand.accepted().await;
+    for answer in ["0", "1"] {
+        let message = heard(&mut next).await;
+        say(&mut next, &result(&message, answer)).await;
+    }
+    assert_eq!(timeout(PATIENCE, call).await.unwrap().unwrap(), Ok(json!(1)));
+    let mut rest = String::new();
+    assert_eq!(draining.read_line(&mut rest).await.unwrap(), 0, "{rest}");
 }
 
 #[tokio::test]
 async fn a_caller_who_does_not_look_for_its_answer_holds_nobody_up() {
     let hand = Hand::new().await;
     let mut peer = hand.connected().await;
-    // So long that the connection's task has nothing to do by time alone.
-    tokio::time::sleep(2 * UNWATCHED).await;
     let mut slow = Box::pin(hand.client.call("slow", ()));
     assert!(begin(&mut slow).is_pending());
     let to_slow = heard(&mut peer).await;
+    // So long that the connection's task has looked, which it does not by time alone again.
+    tokio::time::sleep(2 * UNWATCHED).await;
     let (client, other) = (hand.client.clone(), "other");
     let other = tokio::spawn(async move { client.call(other, ()).await });
     let to_other = heard(&mut peer).await;
@@ -176,7 +245,7 @@ async fn garbage_right_behind_an_answer_ends_the_connection_and_not_the_call() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_read_by_its_caller_too() {
+async fn a_large_answer_is_read_by_whoever_is_there() {
     const LENGTH: usize = 32 << 20;
     let hand = Hand::new().await;
     let mut peer = hand.connected().await;
@@ -197,7 +266,8 @@ async fn a_large_answer_is_read_by_its_caller_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_come_and_go_all_have_their_answers() {
     let peer = adder().await;
-    let client = direct(peer.address);
+    let options = ClientOptions { timeout: 2 * PATIENCE, ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
     let callers = (0..3).map(|caller| {
         let client = client.clone();
         tokio::spawn(async move {
