@@ -155,9 +155,7 @@ impl Driver {
         inbox.release();
         outbound.note_idle(inbox.latest());
         let more = room == 0 && self.undelivered.is_none() && !inbox.is_empty();
-        if more {
-            inbound.leave_messages();
-        }
+        inbound.leave_messages(more);
         drop((outbound, inbound));
         if draining {
             tracing::debug!(peer, "peer is draining");

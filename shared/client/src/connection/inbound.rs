@@ -71,9 +71,9 @@ impl Inbound {
         }
     }
 
-    /// There may be more messages in the inbox.
-    pub(super) fn leave_messages(&mut self) {
-        self.left = Some(Left::Messages);
+    /// Whether there may be more messages in the inbox: nobody calls alone before they are heard.
+    pub(super) fn leave_messages(&mut self, more: bool) {
+        self.left = more.then_some(Left::Messages);
     }
 
     /// Makes the caller of call `id` the reader, unless something has arrived that is not read.
@@ -136,9 +136,9 @@ impl Inbound {
             Ok(None) => self.inbox.release(),
             Ok(Some((frame, _))) => {
                 self.inbox.put_back(frame);
-                self.leave_messages();
+                self.left = Some(Left::Messages);
             }
-            Err(_) => self.leave_messages(),
+            Err(_) => self.left = Some(Left::Messages),
         }
         self.left.is_some()
     }
