@@ -30,11 +30,21 @@ fn replies(bytes: &[u8], piece: usize, limits: FrameLimits) -> Found {
     })
 }
 
-/// The same by framer and serde_json alone.
-fn in_general(bytes: &[u8], limits: FrameLimits, tell: impl Fn(&[u8]) -> String) -> Found {
-    all(bytes, bytes.len().max(1), limits, |framer, buffer| {
-        Ok(framer.next(buffer)?.map(|range| tell(&buffer[range])))
-    })
+/// `find` finds in any pieces what framer and serde_json alone find in the whole.
+fn same_as_in_general(
+    bytes: &[u8],
+    find: impl Fn(&[u8], usize, FrameLimits) -> Found,
+    tell: impl Fn(&[u8]) -> String,
+) {
+    let whole = bytes.len().max(1);
+    for limits in [LIMITS, NARROW] {
+        let expected = all(bytes, whole, limits, |framer, buffer| {
+            Ok(framer.next(buffer)?.map(|range| tell(&buffer[range])))
+        });
+        for piece in [1, 7, whole] {
+            assert_eq!(find(bytes, piece, limits), expected, "in pieces of {piece}");
+        }
+    }
 }
 
 /// All that `next` finds when the bytes come in such pieces.
@@ -71,24 +81,14 @@ fn told(message: &impl Debug, frame: &[u8]) -> String {
 #[test]
 fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("call", |bytes| {
-        for limits in [LIMITS, NARROW] {
-            let expected = in_general(bytes, limits, |frame| told(&Message::parse(frame), frame));
-            for piece in [1, 7, bytes.len().max(1)] {
-                assert_eq!(messages(bytes, piece, limits), expected, "in pieces of {piece}");
-            }
-        }
+        same_as_in_general(bytes, messages, |frame| told(&Message::parse(frame), frame));
     });
 }
 
 #[test]
 fn any_bytes_are_the_same_replies_as_short_lines_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("reply", |bytes| {
-        for limits in [LIMITS, NARROW] {
-            let expected = in_general(bytes, limits, |frame| told(&Reply::parse(frame), frame));
-            for piece in [1, 7, bytes.len().max(1)] {
-                assert_eq!(replies(bytes, piece, limits), expected, "in pieces of {piece}");
-            }
-        }
+        same_as_in_general(bytes, replies, |frame| told(&Reply::parse(frame), frame));
     });
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Frame {
 }
 
 /// A message, and the reply that it is or why it is none.
-pub(super) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
+pub(crate) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
 
 impl Frame {
     pub(crate) fn len(&self) -> usize {
@@ -77,8 +77,8 @@ impl Inbox {
         Ok(count)
     }
 
-    /// The next whole message as a reply, which borrows from here.
-    pub(super) fn next_reply(&mut self) -> Result<Option<FramedReply<'_>>, FrameError> {
+    /// The next whole message as a reply, which borrows from here until [`release`](Self::release).
+    pub(crate) fn next_reply(&mut self) -> Result<Option<FramedReply<'_>>, FrameError> {
         if let Some(frame) = self.put_back.take() {
             let reply = Reply::parse(self.buffer.get(frame.range.clone()).unwrap_or_default());
             return Ok(Some((frame, reply)));
@@ -91,21 +91,9 @@ impl Inbox {
         Ok(Some((frame, reply)))
     }
 
-    /// The next whole message; [`bytes`](Self::bytes) has its text until [`release`](Self::release).
-    pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
-        let Some(range) = self.framer.next(&self.buffer)? else { return Ok(None) };
-        let frame = Frame { range, began: self.began, done: self.latest };
-        self.began = self.latest;
-        Ok(Some(frame))
-    }
-
     /// Lets a message come once more; it was the latest, and nothing was released since.
     pub(super) fn put_back(&mut self, frame: Frame) {
         self.put_back = Some(frame);
-    }
-
-    pub(crate) fn bytes(&self, frame: &Frame) -> &[u8] {
-        self.buffer.get(frame.range.clone()).unwrap_or_default()
     }
 
     /// Forgets every message handed out so far.
@@ -131,7 +119,7 @@ impl Inbox {
     /// Whether nothing but white space came after the messages handed out. What else there is
     /// cannot be read any more.
     pub(crate) fn is_clean(&mut self) -> bool {
-        let clean = matches!(self.next(), Ok(None)) && !self.framer.is_inside();
+        let clean = matches!(self.next_reply(), Ok(None)) && !self.framer.is_inside();
         self.release();
         clean
     }

@@ -29,7 +29,7 @@ pub(super) struct Outbound {
     /// `None` once the connection has ended.
     socket: Option<Arc<OwnedWriteHalf>>,
     /// Calls there is no room for yet, oldest first.
-    pub(super) waiting: VecDeque<Job>,
+    waiting: VecDeque<Job>,
     outbox: Outbox,
     /// Calls whose bytes are in the outbox or further.
     pub(super) pending: Pending,

@@ -99,8 +99,9 @@ pub(super) async fn probe(
 
     socket.write_all(&question).await.map_err(|error| lost(error.to_string()))?;
     loop {
-        if let Some(frame) = inbox.next().map_err(|error| CallError::bad_frame(peer, error))? {
-            let (dialect, welcome) = match Reply::parse(inbox.bytes(&frame)) {
+        let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
+        if let Some((_, reply)) = next {
+            let (dialect, welcome) = match reply {
                 Ok(Reply::Done { id: Some(0), outcome }) => {
                     (Dialect::Extended, !is_draining(&outcome))
                 }

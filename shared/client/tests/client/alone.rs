@@ -45,6 +45,19 @@ impl Hand {
         BufReader::new(accepted.expect("a new connection").unwrap().0)
     }
 
+    /// What becomes of a call when the peer says `reply` of it.
+    async fn call(
+        &self,
+        peer: &mut BufReader<TcpStream>,
+        reply: impl FnOnce(&Value) -> String,
+    ) -> Result<Value, CallError> {
+        let answering = async {
+            let message = heard(peer).await;
+            say(peer, &reply(&message)).await;
+        };
+        tokio::join!(self.client.call("m", ()), answering).0
+    }
+
     /// Answers the probe of the next connection and two calls, so that it is there, nothing is on its
     /// way, and the last to read from it was a caller.
     async fn connected(&self) -> BufReader<TcpStream> {
@@ -141,14 +154,11 @@ async fn an_answer_over_the_limit_is_an_error_at_once() {
     for behind_another in [false, true] {
         let hand = Hand::with(|options| options.max_reply_bytes = 1000).await;
         let mut peer = hand.connected().await;
-        let answering = async {
-            let message = heard(&mut peer).await;
-            let large = result(&message, &format!("\"{}\"", "x".repeat(2000)));
-            let before = if behind_another { result(&message, "1") } else { String::new() };
-            say(&mut peer, &(before + &large)).await;
+        let reply = |message: &Value| {
+            let large = result(message, &format!("\"{}\"", "x".repeat(2000)));
+            if behind_another { result(message, "1") + &large } else { large }
         };
-        let (answer, ()) = tokio::join!(hand.client.call("m", ()), answering);
-        match answer {
+        match hand.call(&mut peer, reply).await {
             Ok(value) => assert!(behind_another && value == json!(1)),
             Err(CallError::ReplyTooLarge { limit, .. }) => {
                 assert!(!behind_another && limit == 1000)
@@ -203,13 +213,11 @@ async fn a_caller_who_does_not_look_for_its_answer_holds_nobody_up() {
 async fn what_comes_with_the_answer_is_heard() {
     let hand = Hand::new().await;
     let mut peer = hand.connected().await;
-    let answering = async {
-        let message = heard(&mut peer).await;
+    let reply = |message: &Value| {
         let (nobodys, draining) = (r#"{"id":4242,"res":1}"#, r#"{"draining":true}"#);
-        say(&mut peer, &format!("{}{nobodys}\n{draining}\n", result(&message, "7"))).await;
+        format!("{}{nobodys}\n{draining}\n", result(message, "7"))
     };
-    let (answer, ()) = tokio::join!(hand.client.call("m", ()), answering);
-    assert_eq!(answer, Ok(json!(7)));
+    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
     eventually("the draining peer's connection is closed", || {
         peer.get_ref().try_read(&mut [0; 16]).is_ok_and(|count| count == 0)
     })
@@ -222,12 +230,8 @@ async fn what_comes_with_the_answer_is_heard() {
 async fn what_comes_before_the_answer_is_heard() {
     let hand = Hand::new().await;
     let mut peer = hand.connected().await;
-    let answering = async {
-        let message = heard(&mut peer).await;
-        say(&mut peer, &format!("{{\"id\":4242,\"res\":1}}\n{}", result(&message, "7"))).await;
-    };
-    let (answer, ()) = tokio::join!(hand.client.call("m", ()), answering);
-    assert_eq!(answer, Ok(json!(7)));
+    let reply = |message: &Value| format!("{{\"id\":4242,\"res\":1}}\n{}", result(message, "7"));
+    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
     assert_eq!(hand.client.stats().unmatched_replies, 1);
 }
 
@@ -235,12 +239,8 @@ async fn what_comes_before_the_answer_is_heard() {
 async fn garbage_right_behind_an_answer_ends_the_connection_and_not_the_call() {
     let hand = Hand::new().await;
     let mut peer = hand.connected().await;
-    let answering = async {
-        let message = heard(&mut peer).await;
-        say(&mut peer, &format!("{}garbage", result(&message, "7"))).await;
-    };
-    let (answer, ()) = tokio::join!(hand.client.call("m", ()), answering);
-    assert_eq!(answer, Ok(json!(7)));
+    let reply = |message: &Value| format!("{}garbage", result(message, "7"));
+    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
     drop(hand.connected().await);
 }
 

@@ -70,10 +70,10 @@ impl Line {
         let lost = |error: io::Error| pool.lost(&error.to_string(), true);
         self.socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
         loop {
-            let frame = self.inbox.next().map_err(|e| CallError::bad_frame(&pool.peer, e))?;
-            if let Some(frame) = frame {
+            let next = self.inbox.next_reply().map_err(|e| CallError::bad_frame(&pool.peer, e))?;
+            if let Some((frame, reply)) = next {
                 self.opening = None;
-                let answer = read(&pool.peer, self.inbox.bytes(&frame), &frame, sent_at);
+                let answer = read(&pool.peer, reply, &frame, sent_at);
                 self.inbox.release();
                 return answer;
             }
@@ -109,11 +109,11 @@ impl Line {
 
 fn read(
     peer: &str,
-    bytes: &[u8],
+    reply: Result<Reply<'_>, ReplyError>,
     frame: &Frame,
     sent_at: Instant,
 ) -> Result<Result<Answer, CallError>, CallError> {
-    match Reply::parse(bytes) {
+    match reply {
         Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Ok(Answer {
             value: value.to_owned(),
             sent: Vec::new(),
