@@ -138,7 +138,7 @@ impl Key {
 
 fn unknown(text: &str) -> String {
     let names = NAMES.iter().map(|(name, _)| *name).chain(["ctrl-", "alt-", "f1", "f12"]);
-    match rpc_host::config::nearest(text, names) {
+    match rpc_wire::nearest(text, names) {
         Some(near) => format!("there is no key {text:?}; did you mean {near}?"),
         None => format!("there is no key {text:?}; write q, space, F1, ctrl-p or alt-x"),
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rpc_host::config::{Config, nearest, parse};
+use rpc_host::config::{Config, parse};
+use rpc_wire::nearest;
 
 use crate::model::registries::{Named, Registries};
 

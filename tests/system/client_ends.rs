@@ -67,7 +67,7 @@ async fn a_busy_client() -> (Client, RecordingRegistry, SocketAddr, Daemon) {
     let registry = RecordingRegistry::start().await;
     let (daemon, server) = Daemon::server(&["--registry", &registry.url()]).await;
     registry.was_asked("register", 1).await;
-    let options = ClientOptions { refresh: FAST, ..ClientOptions::default() };
+    let options = ClientOptions { refresh_interval: FAST, ..ClientOptions::default() };
     let client = Client::through_registry(&registry.url(), options).unwrap();
     let calls = (0..20).map(|_| client.call("add", (1, 2)));
     for result in futures_util::future::join_all(calls).await {

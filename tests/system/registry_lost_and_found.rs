@@ -23,7 +23,8 @@ async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() 
     let (_one, first) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
     let (_two, second) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
     lists(at, &[first, second]).await;
-    let options = ClientOptions { refresh: Duration::from_millis(100), ..Default::default() };
+    let options =
+        ClientOptions { refresh_interval: Duration::from_millis(100), ..Default::default() };
     let client = Client::through_registry(&url, options).unwrap();
     assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
 
@@ -127,7 +128,8 @@ async fn a_pause_of_the_registry_is_nobodys_death() {
 async fn a_client_started_before_its_registry_calls_when_it_comes() {
     let port = ReservedPort::new();
     let url = port.url();
-    let options = ClientOptions { refresh: Duration::from_millis(100), ..Default::default() };
+    let options =
+        ClientOptions { refresh_interval: Duration::from_millis(100), ..Default::default() };
     let client = Client::through_registry(&url, options).unwrap();
     let (_registry, _) = Daemon::registry_with(&[], port.number(), &[]).await;
     let (_server, _) = Daemon::server(&["--registry", &url]).await;

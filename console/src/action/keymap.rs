@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use rpc_host::config::{ConfigError, KEYS_HEAD, KeyLine, nearest};
+use rpc_host::config::{ConfigError, KEYS_HEAD, KeyLine};
+use rpc_wire::nearest;
 
 use super::{Action, BINDINGS, Binding, Context};
 use crate::key::Key;

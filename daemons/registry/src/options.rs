@@ -12,7 +12,7 @@ pub struct RegistryOptions {
     /// From the last heartbeat to expiry: 10 s.
     pub ttl: Duration,
     /// How often expiry is looked for: 5 s.
-    pub check: Duration,
+    pub check_interval: Duration,
 
     /// Instances in all: 200,000. One more is answered 503.
     pub max_instances: usize,
@@ -36,7 +36,7 @@ pub struct RegistryOptions {
     pub keep_alive: Duration,
     /// Changes remembered for watchers that come back or fall behind: 4,096. Whoever missed more
     /// gets a fresh snapshot.
-    pub history: usize,
+    pub max_history: usize,
 
     /// For a request's line and headers, and for the next request on a kept connection: 10 s, then
     /// the connection is closed.
@@ -59,7 +59,7 @@ pub struct RegistryOptions {
     pub max_probes: usize,
 
     /// For requests under way when the registry ends: 1.5 s, then their connections are closed.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// Values of `Origin` that may use the registry: none. Any other is answered 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
@@ -71,7 +71,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             ttl: Duration::from_secs(10),
-            check: Duration::from_secs(5),
+            check_interval: Duration::from_secs(5),
             max_instances: 200_000,
             max_instances_per_peer: 1000,
             max_body_bytes: 64 * 1024,
@@ -81,7 +81,7 @@ impl Default for RegistryOptions {
             backlog: 1024,
             max_watchers: 2000,
             keep_alive: Duration::from_secs(5),
-            history: 4096,
+            max_history: 4096,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -90,7 +90,7 @@ impl Default for RegistryOptions {
             max_rejoins: 10_000,
             probe_timeout: Duration::from_millis(500),
             max_probes: 64,
-            drain: Duration::from_millis(1500),
+            drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             log_ring: None,
         }
@@ -101,7 +101,11 @@ impl RegistryOptions {
     /// Refuses values with which a registry cannot work.
     pub(crate) fn check(&self) -> Result<(), RegistryError> {
         let a_year = Duration::from_secs(365 * 24 * 3600);
-        let times = [("ttl", self.ttl), ("check", self.check), ("keep_alive", self.keep_alive)];
+        let times = [
+            ("ttl", self.ttl),
+            ("check_interval", self.check_interval),
+            ("keep_alive", self.keep_alive),
+        ];
         for (name, time) in times {
             if time.is_zero() || time > a_year {
                 return Err(RegistryError::BadOption {

@@ -65,8 +65,8 @@ impl Registry {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
         let Self { listener, address, options } = self;
-        info!(%address, ttl = ?options.ttl, check = ?options.check, "listening");
-        let drain = options.drain;
+        info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
+        let drain = options.drain_timeout;
         let doors = Doors::open(options);
         let outcome = doors.accept(&listener, shutdown).await;
         if let Err(error) = &outcome {

@@ -60,7 +60,7 @@ impl Service {
             epoch: format!("{:016x}", rand::random::<u64>()),
             state: Mutex::new(State {
                 table: Table::new(&options, now),
-                history: History::new(options.history),
+                history: History::new(options.max_history),
             }),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
@@ -195,7 +195,7 @@ impl Service {
                 checked
             };
             self.metrics.pause(checked.late);
-            if checked.late > self.options.check {
+            if checked.late > self.options.check_interval {
                 warn!(late = ?checked.late, "was stopped: every deadline is extended by as much");
             }
             self.announce(&checked.expired, None);

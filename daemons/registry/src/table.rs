@@ -76,10 +76,10 @@ impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
         Self {
             ttl: options.ttl,
-            check: options.check,
+            check: options.check_interval,
             max_instances: options.max_instances,
             max_instances_per_peer: options.max_instances_per_peer,
-            next_check: now + options.check,
+            next_check: now + options.check_interval,
             revision: 0,
             serial: 0,
             slots: Vec::new(),

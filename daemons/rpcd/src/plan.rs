@@ -237,10 +237,10 @@ fn log_options(config: &Config, terminal: bool, prefix: &str) -> LogOptions {
         save: log.save.then(|| PathBuf::clone(&log.dir)),
         file_prefix: prefix.to_owned(),
         max_files: log.max_files,
-        ring_lines: log.ring_lines,
-        ring_bytes: log.ring_bytes,
-        writer_lines: log.writer_lines,
-        line_bytes: log.line_bytes,
+        max_ring_lines: log.ring_lines,
+        max_ring_bytes: log.ring_bytes,
+        max_queued_lines: log.writer_lines,
+        max_line_bytes: log.line_bytes,
     }
 }
 

@@ -78,7 +78,7 @@ async fn first_bytes(
 ) -> io::Result<Option<Protocol>> {
     loop {
         let patience =
-            if first.is_empty() { core.limits.idle } else { core.limits.incomplete_request };
+            if first.is_empty() { core.limits.idle_timeout } else { core.limits.request_timeout };
         let read = tokio::select! {
             biased;
             read = timeout(patience, stream.read_buf(first)) => read,

@@ -33,7 +33,7 @@ pub(crate) async fn serve(core: &Arc<Core>, stream: Prefixed<'_>) {
     let service = TowerToHyperService::new(router(core.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(core.limits.incomplete_request)
+        .header_read_timeout(core.limits.request_timeout)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let draining = core.draining.cancelled();

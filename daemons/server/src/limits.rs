@@ -7,29 +7,29 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one request. Default 4 MiB. Over it: -32005, then close.
-    pub request_bytes: usize,
+    pub max_request_bytes: usize,
     /// Nesting of a request, at most 128. Default 128. Over it: -32005, then close.
-    pub nesting: u32,
+    pub max_nesting: u32,
     /// From the first byte of a request to its last. Default 10 s. Over it: -32700, then close.
-    pub incomplete_request: Duration,
+    pub request_timeout: Duration,
     /// Calls under way on one connection. Default 256. Over it extended calls get -32002; behind
     /// classic ones nothing more is read until one is done.
-    pub calls_per_connection: usize,
+    pub max_calls_per_connection: usize,
     /// Calls under way in all. Default 4,096. Over it: -32002.
-    pub calls: usize,
+    pub max_calls: usize,
     /// Bytes of replies a peer has not read yet. Default 4 MiB. Over it nothing more is read from
     /// that peer, and calls that were read wait; one reply alone may be larger.
-    pub unwritten_bytes: usize,
+    pub max_unwritten_bytes: usize,
     /// Open connections. Default 10,000. One more is closed without a byte, and counted.
-    pub connections: usize,
+    pub max_connections: usize,
     /// A connection without traffic and without a call under way. Default 300 s. Then it is closed.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// The deadline of a unary call that carries none. Default 10 s. Over it: -32000.
     pub default_deadline: Duration,
     /// How long calls under way may go on when the server ends. Default 8 s.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// How long the farewell to the registry may take. Default 1 s.
-    pub unregister: Duration,
+    pub unregister_timeout: Duration,
     /// Connections waiting to be accepted. Default 1,024.
     pub backlog: u32,
 }
@@ -37,17 +37,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_bytes: 4 << 20,
-            nesting: 128,
-            incomplete_request: Duration::from_secs(10),
-            calls_per_connection: 256,
-            calls: 4096,
-            unwritten_bytes: 4 << 20,
-            connections: 10_000,
-            idle: Duration::from_secs(300),
+            max_request_bytes: 4 << 20,
+            max_nesting: 128,
+            request_timeout: Duration::from_secs(10),
+            max_calls_per_connection: 256,
+            max_calls: 4096,
+            max_unwritten_bytes: 4 << 20,
+            max_connections: 10_000,
+            idle_timeout: Duration::from_secs(300),
             default_deadline: Duration::from_secs(10),
-            drain: Duration::from_secs(8),
-            unregister: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(8),
+            unregister_timeout: Duration::from_secs(1),
             backlog: 1024,
         }
     }

@@ -128,12 +128,12 @@ impl ServerBuilder {
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. Nobody is told of
-    /// it, and as nobody reads its replies slowly, [`Limits::unwritten_bytes`] does not hold.
+    /// it, and as nobody reads its replies slowly, [`Limits::max_unwritten_bytes`] does not hold.
     ///
     /// # Errors
     /// [`ServerError::Method`] for methods that cannot be served.
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
-        self.limits.unwritten_bytes = usize::MAX;
+        self.limits.max_unwritten_bytes = usize::MAX;
         Ok(InMemory::new(self.core()?))
     }
 
@@ -198,13 +198,13 @@ impl Server {
         if let Some(announcer) = announcer {
             // Calls go on being accepted until clients can know that we are leaving.
             tokio::select! {
-                () = announcer.stop(limits.unregister) => {}
+                () = announcer.stop(limits.unregister_timeout) => {}
                 _ = door.accept(), if outcome.is_ok() => {}
             }
         }
         core.draining.cancel();
         let connections = door.close();
-        if timeout(limits.drain, connections.wait()).await.is_err() {
+        if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
             let left = core.metrics.in_flight.get();
             tracing::warn!(calls = left, "the drain limit passed; calls under way are given up");
             core.aborted.cancel();
@@ -244,7 +244,7 @@ impl Door {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.core.metrics;
-        if self.connections.len() >= self.core.limits.connections {
+        if self.connections.len() >= self.core.limits.max_connections {
             metrics.connections_refused.increment();
             tracing::debug!(%peer, "connection refused: too many are open");
             return;

@@ -89,8 +89,10 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(core: Arc<Core>, peer: SocketAddr, first: BytesMut) -> Self {
-        let limits =
-            FrameLimits { max_bytes: core.limits.request_bytes, max_depth: core.limits.nesting };
+        let limits = FrameLimits {
+            max_bytes: core.limits.max_request_bytes,
+            max_depth: core.limits.max_nesting,
+        };
         Self {
             dispatcher: Dispatcher::new(core.clone(), peer),
             core,
@@ -206,7 +208,7 @@ impl Session {
         if self.closing {
             return Ok(());
         }
-        let most = self.core.limits.unwritten_bytes;
+        let most = self.core.limits.max_unwritten_bytes;
         let mut messages = Messages::new(&mut self.framer, &self.input);
         let mut until_write = ANSWER_AT_ONCE;
         while self.dispatcher.accepts() {
@@ -275,15 +277,17 @@ impl Session {
             // The rest may be there; it is we who do not read it.
             self.incomplete_since = Some(now);
         }
-        if self.incomplete_since.is_some_and(|s| now >= s + self.core.limits.incomplete_request)
+        if self.incomplete_since.is_some_and(|s| now >= s + self.core.limits.request_timeout)
             && !self.closing
         {
             let text = format!(
                 "request is not JSON: it was incomplete after {} s",
-                self.core.limits.incomplete_request.as_secs_f32()
+                self.core.limits.request_timeout.as_secs_f32()
             );
             self.close_with(Fault::new(Code::NotJson, text));
-        } else if now >= self.last_activity + self.core.limits.idle && self.dispatcher.is_idle() {
+        } else if now >= self.last_activity + self.core.limits.idle_timeout
+            && self.dispatcher.is_idle()
+        {
             // Nothing was asked, or the peer takes no replies: either way nobody is there.
             self.dispatcher.discard_output();
             self.written = 0;
@@ -308,15 +312,15 @@ impl Session {
 
     /// When time alone may change something.
     fn next_check(&self) -> Instant {
-        let mut next = self.last_activity + self.core.limits.idle;
+        let mut next = self.last_activity + self.core.limits.idle_timeout;
         if next <= Instant::now() {
-            next = Instant::now() + self.core.limits.idle;
+            next = Instant::now() + self.core.limits.idle_timeout;
         }
         if self.watching_buffers {
             next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
         }
         if let Some(since) = self.incomplete_since {
-            next = next.min(since + self.core.limits.incomplete_request);
+            next = next.min(since + self.core.limits.request_timeout);
         }
         if let Some(since) = self.draining {
             next = next.min((since + LAST_HEARING).max(Instant::now() + LAST_HEARING / 10));
@@ -355,7 +359,7 @@ impl Session {
     }
 
     fn unwritten_is_low(&self) -> bool {
-        self.unwritten() < self.core.limits.unwritten_bytes
+        self.unwritten() < self.core.limits.max_unwritten_bytes
     }
 
     fn make_room(&mut self) {

@@ -329,7 +329,7 @@ async fn a_stream_sends_its_items_and_its_end() {
 async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
     let endless =
         Method::named("endless").parameters([]).stream(|| stream::repeat("x".repeat(10_000)));
-    let limits = Limits { unwritten_bytes: 100_000, ..Limits::default() };
+    let limits = Limits { max_unwritten_bytes: 100_000, ..Limits::default() };
     let server = Running::start(with_limits(limits).method(endless)).await;
     let mut lazy = server.connect().await;
     lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
@@ -344,7 +344,7 @@ async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
 async fn calls_whose_answers_find_no_room_are_answered_once_there_is() {
     // More than the sockets' buffers hold, so that the server must stop in the middle of a read.
     let large = Method::named("large").parameters([]).sync(|| "x".repeat(1_000_000));
-    let limits = Limits { unwritten_bytes: 1000, ..Limits::default() };
+    let limits = Limits { max_unwritten_bytes: 1000, ..Limits::default() };
     let server = Running::start(with_limits(limits).method(large)).await;
     let mut peer = server.connect().await;
     let call = |id| format!("{{\"id\":{id},\"method_name\":\"large\",\"method_args\":[]}}");
@@ -363,7 +363,7 @@ async fn a_peer_that_reads_nothing_is_left_and_the_rest_of_its_calls_is_not_made
         "x".repeat(1_000_000)
     });
     let idle = Duration::from_secs(1);
-    let limits = Limits { unwritten_bytes: 1000, idle, ..Limits::default() };
+    let limits = Limits { max_unwritten_bytes: 1000, idle_timeout: idle, ..Limits::default() };
     let server = Running::start(with_limits(limits).method(large)).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"large","method_args":[]}"#.repeat(80)).await;
@@ -414,7 +414,7 @@ async fn oneway_calls_answer_nothing_not_even_errors() {
 
 #[tokio::test]
 async fn requests_over_a_limit_are_told_so() {
-    let limits = Limits { request_bytes: 200, nesting: 4, ..Limits::default() };
+    let limits = Limits { max_request_bytes: 200, max_nesting: 4, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let long = format!(r#"{{"id":1,"method_name":"echo","method_args":["{}"#, "x".repeat(100_000));
     assert!(server.exchange(long).await.contains("larger than 200 bytes"));
@@ -424,7 +424,7 @@ async fn requests_over_a_limit_are_told_so() {
 
 #[tokio::test]
 async fn one_call_more_than_the_limit_is_refused_and_may_be_tried_elsewhere() {
-    let limits = Limits { calls_per_connection: 2, calls: 3, ..Limits::default() };
+    let limits = Limits { max_calls_per_connection: 2, max_calls: 3, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let sleep = |id| format!("{{\"id\":{id},\"method_name\":\"sleep\",\"method_args\":[30]}}");
     let mut first = server.connect().await;
@@ -440,7 +440,7 @@ async fn one_call_more_than_the_limit_is_refused_and_may_be_tried_elsewhere() {
 
 #[tokio::test]
 async fn behind_a_full_queue_of_classic_calls_nothing_is_lost() {
-    let limits = Limits { calls_per_connection: 2, ..Limits::default() };
+    let limits = Limits { max_calls_per_connection: 2, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let requests: String = (0..10)
         .map(|n| {
@@ -454,7 +454,7 @@ async fn behind_a_full_queue_of_classic_calls_nothing_is_lost() {
 
 #[tokio::test]
 async fn an_incomplete_request_is_not_waited_for_for_ever() {
-    let limits = Limits { incomplete_request: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { request_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"square","method_args":[3]}{"id":2,"#).await;
@@ -465,7 +465,7 @@ async fn an_incomplete_request_is_not_waited_for_for_ever() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
-    let limits = Limits { idle: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { idle_timeout: Duration::from_secs(1), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut waiting = server.connect().await;
     waiting.send(r#"{"id":1,"method_name":"sleep","method_args":[2.5]}"#).await;
@@ -478,7 +478,8 @@ async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
-    let server = Running::start(with_limits(Limits { connections: 1, ..Limits::default() })).await;
+    let server =
+        Running::start(with_limits(Limits { max_connections: 1, ..Limits::default() })).await;
     let mut first = server.connect().await;
     first.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
     first.line().await;
@@ -522,7 +523,7 @@ async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
 
 #[tokio::test]
 async fn the_drain_has_a_limit_and_whoever_waits_is_told() {
-    let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
     peer.send(

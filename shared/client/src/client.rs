@@ -101,7 +101,7 @@ impl Client {
                 Source::Registry(Discovery::start(&context, registry))
             }
         };
-        let others = Others::new(context.options.max_other_peers);
+        let others = Others::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
         Ok(Self { inner: Arc::new(Inner { context, target, source, others, budget }) })
     }
@@ -258,7 +258,7 @@ fn registry_options(options: &ClientOptions) -> RegistryOptions {
     RegistryOptions {
         timeout: options.registry_timeout,
         max_list_bytes: options.max_list_bytes,
-        max_sse_line_bytes: options.max_sse_line_bytes,
+        max_event_bytes: options.max_event_bytes,
         ..RegistryOptions::default()
     }
 }

@@ -82,7 +82,7 @@ impl Connection {
         let (sender, words) = mpsc::unbounded_channel();
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(writer);
-        let idle_end = after(Instant::now(), context.options.idle);
+        let idle_end = after(Instant::now(), context.options.idle_timeout);
         let in_flight = context.options.max_in_flight.max(1);
         let shared = Arc::new(Shared {
             peer,

@@ -13,15 +13,15 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// With other instances to choose from, a call waits no longer for a connection to one before
     /// it turns to another; 2 s.
-    pub patience: Duration,
+    pub failover_after: Duration,
     /// A peer whose system leaves what was sent unacknowledged for so long, or does not answer
     /// the system's own probes of a silent connection, is gone; 20 s.
-    pub lost_after: Duration,
+    pub tcp_user_timeout: Duration,
     /// How an instance is chosen; [`Balance::Random`].
     pub balance: Balance,
     /// Between two looks at the registry's list, give or take a tenth; 3 s. Taken as at least
     /// 10 ms and at most a day.
-    pub refresh: Duration,
+    pub refresh_interval: Duration,
     /// One look at the registry's list, all of it; 5 s.
     pub registry_timeout: Duration,
     /// A reply; 64 MiB. A larger one is an error and closes its connection.
@@ -29,25 +29,25 @@ pub struct ClientOptions {
     /// A registry's list; 32 MiB. A larger one counts as a failed refresh.
     pub max_list_bytes: usize,
     /// One line of a registry's event stream; 1 MiB. A longer one ends the stream.
-    pub max_sse_line_bytes: usize,
+    pub max_event_bytes: usize,
     /// Sockets to one older peer, which does one call at a time on each; 16. Further calls wait.
-    pub classic_connections: usize,
+    pub max_classic_connections: usize,
     /// Calls that may wait for a socket to one older peer; 4,096. One more is refused.
-    pub classic_queue: usize,
+    pub max_classic_queue: usize,
     /// An unused socket to an older peer is closed after; 1 s.
-    pub classic_idle: Duration,
+    pub classic_idle_timeout: Duration,
     /// For how long a peer is believed to be an older one before it is asked again; 60 s.
-    pub dialect_memory: Duration,
+    pub dialect_ttl: Duration,
     /// An unused connection is closed after; 60 s.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// Calls in flight on one connection; 240, which is below a server's own limit of 256.
     /// Further calls wait under their own deadlines.
     pub max_in_flight: usize,
     /// Addresses remembered that were called by name ([`Request::on`](crate::Request::on))
     /// without being in the registry's list; 256. The longest unused makes room.
-    pub max_other_peers: usize,
+    pub max_unlisted_peers: usize,
     /// Instances that refused a connection and are probed at the same time; 16.
-    pub concurrent_probes: usize,
+    pub max_probes: usize,
     /// Which failed calls are tried again, and how often.
     pub retry: RetryOptions,
 }
@@ -57,22 +57,22 @@ impl Default for ClientOptions {
         Self {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
-            patience: Duration::from_secs(2),
-            lost_after: Duration::from_secs(20),
+            failover_after: Duration::from_secs(2),
+            tcp_user_timeout: Duration::from_secs(20),
             balance: Balance::Random,
-            refresh: Duration::from_secs(3),
+            refresh_interval: Duration::from_secs(3),
             registry_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 << 20,
             max_list_bytes: 32 << 20,
-            max_sse_line_bytes: 1 << 20,
-            classic_connections: 16,
-            classic_queue: 4096,
-            classic_idle: Duration::from_secs(1),
-            dialect_memory: Duration::from_secs(60),
-            idle: Duration::from_secs(60),
+            max_event_bytes: 1 << 20,
+            max_classic_connections: 16,
+            max_classic_queue: 4096,
+            classic_idle_timeout: Duration::from_secs(1),
+            dialect_ttl: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
             max_in_flight: 240,
-            max_other_peers: 256,
-            concurrent_probes: 16,
+            max_unlisted_peers: 256,
+            max_probes: 16,
             retry: RetryOptions::default(),
         }
     }

@@ -66,7 +66,7 @@ pub(crate) struct Progress {
     /// Time spent on waiting for a connection.
     pub(crate) connecting: Duration,
     /// Another server could be called instead: no longer than this is waited for a connection.
-    pub(crate) patience: Option<Duration>,
+    pub(crate) failover_after: Option<Duration>,
     pub(crate) dialect: Option<Dialect>,
 }
 
@@ -147,16 +147,16 @@ impl Peer {
             Ok(link) => link,
             Err(mut outcome) => {
                 let began = Instant::now();
-                let patience = progress.patience.unwrap_or(Duration::MAX);
+                let failover_after = progress.failover_after.unwrap_or(Duration::MAX);
                 let outcome =
-                    tokio::time::timeout(patience, outcome.wait_for(Option::is_some)).await;
+                    tokio::time::timeout(failover_after, outcome.wait_for(Option::is_some)).await;
                 progress.connecting += began.elapsed();
                 match outcome.as_ref().map(Result::as_deref) {
                     Ok(Ok(Some(result))) => result.clone()?,
                     // The task that connects is gone: the client ended.
                     Ok(_) => return Err(CallError::Closed),
                     // It goes on, for whoever calls later.
-                    Err(_) => return Err(self.silent(patience)),
+                    Err(_) => return Err(self.silent(failover_after)),
                 }
             }
         };
@@ -168,7 +168,7 @@ impl Peer {
     /// The link in use, without a lock.
     fn usable(&self) -> Option<Arc<Link>> {
         let link = self.linked.load_full()?;
-        link.is_usable(self.context.options.dialect_memory).then_some(link)
+        link.is_usable(self.context.options.dialect_ttl).then_some(link)
     }
 
     fn usable_or_connecting(self: &Arc<Self>) -> Result<Arc<Link>, watch::Receiver<Outcome>> {
@@ -247,8 +247,8 @@ impl Peer {
     }
 
     async fn connect(&self) -> Result<TcpStream, CallError> {
-        let lost_after = self.context.options.lost_after;
-        let socket = connect(&self.host, self.port, lost_after).await;
+        let tcp_user_timeout = self.context.options.tcp_user_timeout;
+        let socket = connect(&self.host, self.port, tcp_user_timeout).await;
         socket.map_err(|error| unreachable(&self.name, &error))
     }
 

@@ -58,7 +58,7 @@ impl RegistryClient {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)
             .pool_max_idle_per_host(2)
-            .pool_idle_timeout(options.idle)
+            .pool_idle_timeout(options.idle_timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(options.keepalive)
             .build()

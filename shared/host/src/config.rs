@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use document::{KEYS_HEAD, document};
 pub use error::ConfigError;
-pub use keys::{KEYS, Key, nearest};
+pub use keys::{KEYS, Key};
 pub use sections::{
     ClientSection, Config, ConsoleSection, KeyLine, LogSection, RegistryAddress,
     RegistryServerSection, ServerSection,
@@ -156,7 +156,7 @@ impl Config {
             }
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
                 let names: Vec<String> = KEYS.iter().map(Key::variable).collect();
-                let near = nearest(&name, names.iter().map(String::as_str));
+                let near = rpc_wire::nearest(&name, names.iter().map(String::as_str));
                 let meant = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
                 self.warnings.push(format!("ignored the environment variable {name}{meant}"));
                 continue;

@@ -43,13 +43,13 @@ pub struct LogOptions {
     /// Daily files kept. Default 7.
     pub max_files: usize,
     /// Lines each daemon's ring holds. Default 10,000.
-    pub ring_lines: usize,
+    pub max_ring_lines: usize,
     /// Bytes each daemon's ring holds, measured roughly. Default 16 MiB.
-    pub ring_bytes: usize,
+    pub max_ring_bytes: usize,
     /// Lines that may wait for the terminal or the file before more are dropped. Default 16,384.
-    pub writer_lines: usize,
+    pub max_queued_lines: usize,
     /// Bytes of one line's message and fields; the rest is cut off. Default 16 KiB.
-    pub line_bytes: usize,
+    pub max_line_bytes: usize,
 }
 
 impl Default for LogOptions {
@@ -61,10 +61,10 @@ impl Default for LogOptions {
             save: None,
             file_prefix: "rpcd".to_owned(),
             max_files: 7,
-            ring_lines: 10_000,
-            ring_bytes: DEFAULT_RING_BYTES,
-            writer_lines: 16_384,
-            line_bytes: 16 * 1024,
+            max_ring_lines: 10_000,
+            max_ring_bytes: DEFAULT_RING_BYTES,
+            max_queued_lines: 16_384,
+            max_line_bytes: 16 * 1024,
         }
     }
 }
@@ -117,8 +117,8 @@ impl Logging {
         let filter = level::filter(&options.level)?;
         let lost = Lost::default();
         let rings = Arc::new(Rings::new(RingOptions {
-            lines: options.ring_lines,
-            bytes: options.ring_bytes,
+            lines: options.max_ring_lines,
+            bytes: options.max_ring_bytes,
             level: level::lowest(&filter),
             lost: lost.clone(),
         }));
@@ -136,7 +136,7 @@ impl Logging {
         if let Some((writer, guard)) = files(options)? {
             queued(writer, guard, false);
         }
-        let layer = LineLayer::new(Arc::clone(&rings), sinks, options.line_bytes, lost.clone());
+        let layer = LineLayer::new(Arc::clone(&rings), sinks, options.max_line_bytes, lost.clone());
         let dispatch = Dispatch::new(Registry::default().with(filter).with(layer));
         Ok((Self { rings, lost, _writers: writers }, dispatch))
     }
@@ -185,7 +185,7 @@ fn queue(
 ) -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default()
         .lossy(true)
-        .buffered_lines_limit(options.writer_lines.max(1))
+        .buffered_lines_limit(options.max_queued_lines.max(1))
         .thread_name(thread)
         .finish(writer)
 }

@@ -11,6 +11,7 @@
 //! - [`instance`]: what a registry knows about a server.
 //! - [`report`]: what a daemon says about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
+//! - [`nearest`]: the known name that somebody probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
 
@@ -20,9 +21,12 @@ pub mod fault;
 pub mod framing;
 pub mod instance;
 pub mod json;
+mod nearest;
 pub mod paths;
 pub mod report;
 pub mod signature;
+
+pub use nearest::nearest;
 
 /// The version of the extended dialect, announced as `parameters.wire` and by `rpc.health`.
 pub const WIRE_VERSION: u64 = 1;

@@ -133,7 +133,7 @@ async fn what_is_told_late_has_the_ages_of_now() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_that_falls_behind_gets_a_fresh_snapshot() {
-    let service = service(RegistryOptions { history: 4, ..Default::default() });
+    let service = service(RegistryOptions { max_history: 4, ..Default::default() });
     let mut watcher = watch(&service, None, None);
     assert_eq!(told(&mut watcher).await, "snapshot ");
     for port in 1..=4 {
@@ -154,7 +154,7 @@ async fn a_watcher_that_falls_behind_gets_a_fresh_snapshot() {
 
 #[tokio::test(start_paused = true)]
 async fn laggards_share_a_snapshot_and_newcomers_get_the_latest() {
-    let service = service(RegistryOptions { history: 4, ..Default::default() });
+    let service = service(RegistryOptions { max_history: 4, ..Default::default() });
     let ids: Vec<_> = (0..2).map(|_| service.name_of(0)).collect();
     for port in 1..=6 {
         register(&service, &body("json", port, 0)).await;

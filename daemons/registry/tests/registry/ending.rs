@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn open_streams_long_polls_and_idle_connections_end_at_once() {
     let log_ring = Some(LogRing::new(10));
-    let options = RegistryOptions { log_ring, drain: HOUR, ..Default::default() };
+    let options = RegistryOptions { log_ring, drain_timeout: HOUR, ..Default::default() };
     let registry = Running::start(options).await;
     let mut watch = Events::open(&registry, "/v1/watch?beats=1", "").await;
     watch.next().await.unwrap();
@@ -45,7 +45,7 @@ async fn open_streams_long_polls_and_idle_connections_end_at_once() {
 async fn a_request_that_never_ends_does_not_keep_the_registry() {
     let options =
         RegistryOptions { header_timeout: HOUR, body_timeout: HOUR, ..Default::default() };
-    assert!(options.drain < Duration::from_secs(2));
+    assert!(options.drain_timeout < Duration::from_secs(2));
     let registry = Running::start(options).await;
     let mut slow = registry.peer().await;
     let request = post("/myRegistry/register", "", &instance(1));

@@ -41,7 +41,7 @@ async fn records_say_how_old_everything_is() {
 async fn a_watcher_gets_a_snapshot_and_then_every_change_under_its_id() {
     let registry = Running::start(RegistryOptions {
         ttl: Duration::from_millis(300),
-        check: Duration::from_millis(100),
+        check_interval: Duration::from_millis(100),
         ..Default::default()
     })
     .await;
@@ -147,7 +147,7 @@ async fn a_registry_in_the_span_of_a_daemon_streams_what_happens_to_instances() 
     let options = RegistryOptions {
         // Long enough for one who registers and takes its leave.
         ttl: Duration::from_secs(1),
-        check: Duration::from_millis(50),
+        check_interval: Duration::from_millis(50),
         log_ring: Some(logging.ring("registry")),
         ..Default::default()
     };

@@ -50,17 +50,17 @@ impl ServePlan {
     pub(super) fn new(typed: Serve, config: &Config) -> Result<Self, Failure> {
         let settings = &config.server;
         let limits = Limits {
-            request_bytes: settings.max_request,
-            nesting: settings.max_nesting,
-            incomplete_request: settings.incomplete_request,
-            calls_per_connection: settings.max_calls_per_connection,
-            calls: settings.max_calls,
-            unwritten_bytes: settings.max_unwritten,
-            connections: settings.max_connections,
-            idle: settings.idle,
+            max_request_bytes: settings.max_request,
+            max_nesting: settings.max_nesting,
+            request_timeout: settings.incomplete_request,
+            max_calls_per_connection: settings.max_calls_per_connection,
+            max_calls: settings.max_calls,
+            max_unwritten_bytes: settings.max_unwritten,
+            max_connections: settings.max_connections,
+            idle_timeout: settings.idle,
             default_deadline: settings.default_deadline,
-            drain: settings.drain,
-            unregister: settings.unregister,
+            drain_timeout: settings.drain,
+            unregister_timeout: settings.unregister,
             backlog: settings.backlog,
         };
         let advertise = typed.advertise.or_else(|| settings.advertise.clone());
@@ -86,7 +86,7 @@ impl ServeRegistryPlan {
         let settings = &config.registry_server;
         let options = RegistryOptions {
             ttl: settings.ttl,
-            check: settings.check_interval,
+            check_interval: settings.check_interval,
             max_instances: settings.max_instances,
             max_instances_per_peer: settings.max_instances_per_peer,
             max_body_bytes: settings.max_body,
@@ -96,7 +96,7 @@ impl ServeRegistryPlan {
             backlog: settings.backlog,
             max_watchers: settings.max_watchers,
             keep_alive: settings.keep_alive,
-            history: settings.history,
+            max_history: settings.history,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             write_timeout: settings.write_timeout,
@@ -105,7 +105,7 @@ impl ServeRegistryPlan {
             max_rejoins: settings.max_rejoins,
             probe_timeout: settings.probe_timeout,
             max_probes: settings.max_probes,
-            drain: settings.drain,
+            drain_timeout: settings.drain,
             allowed_origins: settings.allowed_origins.clone(),
             log_ring: None,
         };
@@ -131,22 +131,22 @@ pub(super) fn client(config: &Config, timeout: Option<CallTime>) -> ClientOption
     ClientOptions {
         timeout: timeout.map_or(settings.timeout, |time| time.0),
         connect_timeout: settings.connect_timeout,
-        patience: settings.patience,
-        lost_after: settings.lost_after,
+        failover_after: settings.patience,
+        tcp_user_timeout: settings.lost_after,
         balance: balance(settings.balance),
-        refresh: settings.refresh,
+        refresh_interval: settings.refresh,
         registry_timeout: settings.registry_timeout,
         max_reply_bytes: settings.max_reply,
         max_list_bytes: settings.max_list,
-        max_sse_line_bytes: settings.max_sse_line,
-        classic_connections: settings.classic_connections,
-        classic_queue: settings.classic_queue,
-        classic_idle: settings.classic_idle,
-        dialect_memory: settings.dialect_memory,
-        idle: settings.idle,
+        max_event_bytes: settings.max_sse_line,
+        max_classic_connections: settings.classic_connections,
+        max_classic_queue: settings.classic_queue,
+        classic_idle_timeout: settings.classic_idle,
+        dialect_ttl: settings.dialect_memory,
+        idle_timeout: settings.idle,
         max_in_flight: settings.max_in_flight,
-        max_other_peers: settings.max_other_peers,
-        concurrent_probes: settings.concurrent_probes,
+        max_unlisted_peers: settings.max_other_peers,
+        max_probes: settings.concurrent_probes,
         retry: RetryOptions {
             attempts: settings.retry_attempts,
             ratio: settings.retry_ratio,
@@ -161,7 +161,7 @@ pub(super) fn registry_client(config: &Config, timeout: Option<CallTime>) -> Reg
         timeout,
         connect_timeout: timeout,
         max_list_bytes: config.client.max_list,
-        max_sse_line_bytes: config.client.max_sse_line,
+        max_event_bytes: config.client.max_sse_line,
         ..RegistryClientOptions::default()
     }
 }

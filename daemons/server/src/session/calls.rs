@@ -69,7 +69,7 @@ pub(crate) struct Permit {
 impl Permit {
     /// `None` when the server has as many as it may.
     pub(crate) fn acquire(core: &Arc<Core>, method: usize) -> Option<Self> {
-        if !core.metrics.in_flight.up_to(core.limits.calls) {
+        if !core.metrics.in_flight.up_to(core.limits.max_calls) {
             return None;
         }
         if let Some(metrics) = core.metrics.method(method) {

@@ -150,7 +150,8 @@ impl Dispatcher {
 
     /// Whether another message may be taken: behind a full queue of classic calls nothing is.
     pub(crate) fn accepts(&self) -> bool {
-        self.classic_waiting.is_empty() || self.under_way() < self.core.limits.calls_per_connection
+        self.classic_waiting.is_empty()
+            || self.under_way() < self.core.limits.max_calls_per_connection
     }
 
     pub(crate) fn has_running(&self) -> bool {
@@ -442,15 +443,15 @@ impl Dispatcher {
 
     fn permit(&self, method: usize) -> Result<Permit, Fault> {
         let limits = &self.core.limits;
-        if self.under_way() >= limits.calls_per_connection {
+        if self.under_way() >= limits.max_calls_per_connection {
             let text = format!(
                 "{} calls are under way on this connection; wait, or open another",
-                limits.calls_per_connection
+                limits.max_calls_per_connection
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
         Permit::acquire(&self.core, method).ok_or_else(|| {
-            let text = format!("{} calls are under way; call another instance", limits.calls);
+            let text = format!("{} calls are under way; call another instance", limits.max_calls);
             Fault::new(Code::Overloaded, text)
         })
     }

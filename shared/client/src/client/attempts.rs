@@ -154,8 +154,8 @@ impl<'a> Attempts<'a> {
         };
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
-        let patience = self.inner.context.options.patience;
-        self.progress.patience = self.may_try_another().then_some(patience);
+        let failover_after = self.inner.context.options.failover_after;
+        self.progress.failover_after = self.may_try_another().then_some(failover_after);
         Ok(peer)
     }
 

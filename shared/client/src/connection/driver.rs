@@ -188,7 +188,7 @@ impl Driver {
         outbound.expire(now);
         let busy = self.is_busy(&outbound);
         let since = if busy { now } else { outbound.idle_since };
-        let idle_end = after(since, self.shared.context.options.idle);
+        let idle_end = after(since, self.shared.context.options.idle_timeout);
         outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
         if !busy && idle_end <= now {
             // Before a caller finds the connection free.

@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until the client ends, asleep while nobody is aside.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let most = shared.context.options.concurrent_probes.max(1);
+    let most = shared.context.options.max_probes.max(1);
     let mut probes = FuturesUnordered::new();
     loop {
         let next = start_due(&shared, most - probes.len(), |member| probes.push(probe(member)));

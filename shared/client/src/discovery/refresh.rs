@@ -69,7 +69,7 @@ impl Refresh {
 
     /// The refresh interval, a tenth more or less so that clients do not ask in step.
     fn pause(&self) -> Duration {
-        let refresh = self.shared.context.options.refresh.clamp(SHORTEST, LONGEST);
+        let refresh = self.shared.context.options.refresh_interval.clamp(SHORTEST, LONGEST);
         refresh.mul_f64(rand::rng().random_range(0.9..=1.1))
     }
 }

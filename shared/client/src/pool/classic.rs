@@ -125,7 +125,7 @@ impl ClassicPool {
                 Err(back) => job = back,
             }
         }
-        let most = self.context.options.classic_queue;
+        let most = self.context.options.max_classic_queue;
         if state.waiting.len() >= most && !self.may_open(&state) {
             state.waiting.retain(|job| !job.reply.is_closed());
             let waiting = state.waiting.len();
@@ -150,7 +150,7 @@ impl ClassicPool {
     }
 
     fn may_open(&self, state: &State) -> bool {
-        state.workers < self.context.options.classic_connections.max(1)
+        state.workers < self.context.options.max_classic_connections.max(1)
             && state.opening < MAX_OPENING
     }
 

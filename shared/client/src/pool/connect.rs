@@ -24,8 +24,12 @@ const STAGGER: Duration = Duration::from_millis(250);
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 /// Connects to the first address of `host` that answers, in the resolver's order. A peer that
-/// vanishes later without a word is noticed after `lost_after`.
-pub(super) async fn connect(host: &str, port: u16, lost_after: Duration) -> io::Result<TcpStream> {
+/// vanishes later without a word is noticed after `tcp_user_timeout`.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    tcp_user_timeout: Duration,
+) -> io::Result<TcpStream> {
     let mut addresses = tokio::net::lookup_host((host, port)).await?;
     let mut attempts = FuturesUnordered::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -44,7 +48,7 @@ pub(super) async fn connect(host: &str, port: u16, lost_after: Duration) -> io::
             };
             match attempt.await {
                 Ok(Some(Ok(socket))) => {
-                    set_up(&socket, lost_after)?;
+                    set_up(&socket, tcp_user_timeout)?;
                     return Ok(socket);
                 }
                 Ok(Some(Err(error))) => last = error,
@@ -55,16 +59,16 @@ pub(super) async fn connect(host: &str, port: u16, lost_after: Duration) -> io::
     }
 }
 
-fn set_up(socket: &TcpStream, lost_after: Duration) -> io::Result<()> {
+fn set_up(socket: &TcpStream, tcp_user_timeout: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);
     // The last of four probes in a row has gone unanswered by then.
-    let quarter = (lost_after / 4).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
+    let quarter = (tcp_user_timeout / 4).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
     let keepalive = TcpKeepalive::new().with_time(quarter).with_interval(quarter).with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     // Keepalive says nothing while sent bytes wait for their acknowledgement.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(lost_after.clamp(quarter, LONGEST_KEEPALIVE)))?;
+    socket.set_tcp_user_timeout(Some(tcp_user_timeout.clamp(quarter, LONGEST_KEEPALIVE)))?;
     Ok(())
 }
 

@@ -12,9 +12,9 @@ pub struct RegistryOptions {
     /// An answer, and one event of a stream; 32 MiB.
     pub max_list_bytes: usize,
     /// One line of an event stream; 1 MiB.
-    pub max_sse_line_bytes: usize,
+    pub max_event_bytes: usize,
     /// An unused connection is closed after; 30 s.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// How often the system checks that a silent registry is still there; 15 s.
     pub keepalive: Duration,
 }
@@ -25,8 +25,8 @@ impl Default for RegistryOptions {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             max_list_bytes: 32 << 20,
-            max_sse_line_bytes: 1 << 20,
-            idle: Duration::from_secs(30),
+            max_event_bytes: 1 << 20,
+            idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
         }
     }

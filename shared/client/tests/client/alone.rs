@@ -34,7 +34,7 @@ impl Hand {
     async fn with(change: impl FnOnce(&mut ClientOptions)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = Duration::from_secs(600);
-        let mut options = ClientOptions { timeout: far, idle: far, ..options() };
+        let mut options = ClientOptions { timeout: far, idle_timeout: far, ..options() };
         change(&mut options);
         let address = listener.local_addr().unwrap().to_string();
         Self { client: Client::direct(address, options).unwrap(), listener }

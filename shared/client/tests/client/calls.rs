@@ -282,9 +282,10 @@ async fn names_and_both_families_can_be_called() {
 #[tokio::test]
 async fn an_unused_connection_is_retired_and_made_again_when_needed() {
     let peer = adder().await;
-    let idle = Duration::from_millis(30);
+    let idle_timeout = Duration::from_millis(30);
     let client =
-        Client::direct(peer.name(), rpc_client::ClientOptions { idle, ..options() }).unwrap();
+        Client::direct(peer.name(), rpc_client::ClientOptions { idle_timeout, ..options() })
+            .unwrap();
     client.call("add", (1, 2)).await.unwrap();
     crate::eventually("the idle connection is closed", || peer.seen.open() == 0).await;
     assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
@@ -295,8 +296,9 @@ async fn an_unused_connection_is_retired_and_made_again_when_needed() {
 async fn a_connection_with_a_call_open_is_never_idle() {
     let peer =
         extended(|request| Do::WriteAfter(Duration::from_millis(150), result(request, "1"))).await;
-    let idle = Duration::from_millis(30);
+    let idle_timeout = Duration::from_millis(30);
     let client =
-        Client::direct(peer.name(), rpc_client::ClientOptions { idle, ..options() }).unwrap();
+        Client::direct(peer.name(), rpc_client::ClientOptions { idle_timeout, ..options() })
+            .unwrap();
     assert_eq!(client.call("m", ()).await, Ok(json!(1)));
 }

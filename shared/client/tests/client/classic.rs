@@ -45,8 +45,9 @@ async fn many_calls_at_once_are_never_pipelined_and_use_at_most_16_sockets() {
 #[tokio::test]
 async fn sockets_do_not_stay_open_for_long() {
     let peer = old_adder().await;
-    let classic_idle = Duration::from_millis(30);
-    let client = Client::direct(peer.name(), ClientOptions { classic_idle, ..options() }).unwrap();
+    let classic_idle_timeout = Duration::from_millis(30);
+    let client =
+        Client::direct(peer.name(), ClientOptions { classic_idle_timeout, ..options() }).unwrap();
     client.call("add", (1, 2)).await.unwrap();
     eventually("the socket is closed", || peer.seen.open() == 0).await;
     client.call("add", (1, 2)).await.unwrap();
@@ -60,8 +61,8 @@ async fn the_dialect_is_asked_for_again_after_a_while() {
     let client = Client::direct(
         peer.name(),
         ClientOptions {
-            classic_idle: Duration::from_millis(5),
-            dialect_memory: Duration::from_millis(10),
+            classic_idle_timeout: Duration::from_millis(5),
+            dialect_ttl: Duration::from_millis(10),
             ..options()
         },
     )
@@ -80,8 +81,9 @@ async fn a_peer_that_was_replaced_by_a_newer_one_is_noticed() {
         Do::Write(format!("{{\"res\": {}}}", sum(request)))
     })
     .await;
-    let classic_idle = Duration::from_millis(5);
-    let client = Client::direct(peer.name(), ClientOptions { classic_idle, ..options() }).unwrap();
+    let classic_idle_timeout = Duration::from_millis(5);
+    let client =
+        Client::direct(peer.name(), ClientOptions { classic_idle_timeout, ..options() }).unwrap();
     client.call("add", (1, 2)).await.unwrap();
     let address = peer.name();
     eventually("the socket is closed", || peer.seen.open() == 0).await;
@@ -173,8 +175,8 @@ async fn a_call_that_is_given_up_closes_its_socket_and_harms_no_other() {
 async fn too_many_waiting_calls_are_refused() {
     let peer = classic(|_| Do::Nothing).await;
     let options = ClientOptions {
-        classic_connections: 1,
-        classic_queue: 1,
+        max_classic_connections: 1,
+        max_classic_queue: 1,
         timeout: Duration::from_secs(1),
         ..options()
     };

@@ -224,10 +224,10 @@ async fn times_that_mean_for_ever_or_nothing_do_no_harm() {
     let options = ClientOptions {
         timeout: Duration::MAX,
         connect_timeout: Duration::MAX,
-        patience: Duration::MAX,
-        lost_after: Duration::MAX,
-        idle: Duration::MAX,
-        refresh: Duration::MAX,
+        failover_after: Duration::MAX,
+        tcp_user_timeout: Duration::MAX,
+        idle_timeout: Duration::MAX,
+        refresh_interval: Duration::MAX,
         ..options()
     };
     let client = Client::direct(peer.name(), options.clone()).unwrap();
@@ -243,11 +243,11 @@ async fn times_that_mean_for_ever_or_nothing_do_no_harm() {
     }
     let options = ClientOptions {
         max_in_flight: 0,
-        classic_connections: 0,
-        concurrent_probes: 0,
-        max_other_peers: 0,
-        refresh: Duration::ZERO,
-        lost_after: Duration::ZERO,
+        max_classic_connections: 0,
+        max_probes: 0,
+        max_unlisted_peers: 0,
+        refresh_interval: Duration::ZERO,
+        tcp_user_timeout: Duration::ZERO,
         ..crate::options()
     };
     let client = Client::through_registry(&registry.url(), options).unwrap();

@@ -159,7 +159,7 @@ async fn an_instance_that_appears_is_found_by_the_call_that_needs_it() {
     let peer = adder().await;
     let registry = FakeRegistry::new_style().await;
     // So rarely refreshed that only asking again can find it.
-    let options = ClientOptions { refresh: Duration::from_secs(3600), ..options() };
+    let options = ClientOptions { refresh_interval: Duration::from_secs(3600), ..options() };
     let client = Client::through_registry(&registry.url(), options).unwrap();
     client.call("add", (1, 2)).await.unwrap_err();
     registry.list(&[peer.address]);

@@ -37,7 +37,7 @@ fn direct(address: impl ToString) -> Client {
 fn options() -> ClientOptions {
     ClientOptions {
         timeout: Duration::from_secs(5),
-        refresh: Duration::from_millis(50),
+        refresh_interval: Duration::from_millis(50),
         ..ClientOptions::default()
     }
 }

@@ -157,9 +157,10 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
     let living = extended(|request| Do::Write(result(request, "1"))).await;
     let registry = FakeRegistry::new_style().await;
     registry.list(&[silent.address, living.address]);
-    let patience = Duration::from_millis(500);
+    let failover_after = Duration::from_millis(500);
     let client =
-        Client::through_registry(&registry.url(), ClientOptions { patience, ..options() }).unwrap();
+        Client::through_registry(&registry.url(), ClientOptions { failover_after, ..options() })
+            .unwrap();
     for _ in 0..20 {
         let response = client.request(Request::new("m", ()).unwrap()).await.unwrap();
         assert_eq!(response.peer, living.name());

@@ -1,5 +1,7 @@
 //! The one table of keys.
 
+use rpc_wire::nearest;
+
 use super::sections::{Config, RegistryAddress};
 use super::value::{
     advertised, attempts, backlog, burst, bytes, choice, count, depth, duration, folder, host,
@@ -207,16 +209,4 @@ fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) ->
         Some(near) => format!("{what}; did you mean {near:?}?"),
         None => what.to_owned(),
     }
-}
-
-/// What was probably meant by `name`: the most alike of `known`, if any is alike enough.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A comparison costs the product of the lengths; nobody means a name that long.
-    if name.len() > 100 {
-        return None;
-    }
-    let alike = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
-    let lower = |name: &'a str| (alike(&name.to_lowercase()), name);
-    let (distance, best) = known.into_iter().map(lower).min_by_key(|(distance, _)| *distance)?;
-    (distance <= (name.chars().count() / 3).max(1)).then_some(best)
 }

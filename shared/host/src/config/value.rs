@@ -96,7 +96,7 @@ choice! {
 }
 
 fn not_a_choice(text: &str, names: &[&str]) -> String {
-    let meant = super::nearest(text, names.iter().copied())
+    let meant = rpc_wire::nearest(text, names.iter().copied())
         .map(|near| format!("; did you mean {near}?"))
         .unwrap_or_default();
     format!("expected one of {}{meant}", names.join(", "))

@@ -72,7 +72,7 @@ pub(super) struct Sink {
 pub(super) struct LineLayer {
     rings: Arc<Rings>,
     sinks: Vec<Sink>,
-    line_bytes: usize,
+    max_line_bytes: usize,
     lost: Lost,
 }
 
@@ -83,12 +83,17 @@ enum Around {
 }
 
 impl LineLayer {
-    pub(super) fn new(rings: Arc<Rings>, sinks: Vec<Sink>, line_bytes: usize, lost: Lost) -> Self {
-        Self { rings, sinks, line_bytes, lost }
+    pub(super) fn new(
+        rings: Arc<Rings>,
+        sinks: Vec<Sink>,
+        max_line_bytes: usize,
+        lost: Lost,
+    ) -> Self {
+        Self { rings, sinks, max_line_bytes, lost }
     }
 
     fn fields(&self, fields: Map<String, Value>) -> Fields {
-        Fields { message: String::new(), fields, budget: self.line_bytes }
+        Fields { message: String::new(), fields, budget: self.max_line_bytes }
     }
 }
 
@@ -135,7 +140,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
                 None => {}
             }
         }
-        let line = line::of_event(event, inherited, self.line_bytes);
+        let line = line::of_event(event, inherited, self.max_line_bytes);
         for sink in &self.sinks {
             let text = show::render(&line, sink.format, sink.colour);
             // A full queue drops the line and counts it itself; this is a queue that is gone.

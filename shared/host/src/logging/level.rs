@@ -69,7 +69,7 @@ fn level_named(name: &str) -> Option<LevelFilter> {
 
 fn unknown(level: &str) -> String {
     let lower = level.to_lowercase();
-    match crate::config::nearest(&lower, LEVELS) {
+    match rpc_wire::nearest(&lower, LEVELS) {
         Some(near) => format!("there is no level {level:?}; did you mean {near:?}?"),
         None => format!("there is no level {level:?}; levels are {}", LEVELS.join(", ")),
     }

@@ -71,7 +71,7 @@ fn a_line_carries_the_fields_of_the_spans_around_it() {
 
 #[test]
 fn a_huge_line_is_cut_at_a_whole_character() {
-    let options = LogOptions { line_bytes: 10, ..quiet() };
+    let options = LogOptions { max_line_bytes: 10, ..quiet() };
     let logging = logged(&options, |_| tracing::info!(more = "lost", "{}", "ä".repeat(1000)));
     assert_eq!(texts(&logging.ring("")), ["äääää… more=…"]);
 }

@@ -46,7 +46,7 @@ impl Line {
     pub(super) async fn open(pool: &Arc<ClassicPool>) -> Result<Self, CallError> {
         let opening = Opening(Arc::clone(pool));
         let (host, port) = &pool.address;
-        let socket = connect(host, *port, pool.context.options.lost_after).await;
+        let socket = connect(host, *port, pool.context.options.tcp_user_timeout).await;
         let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
         let inbox = Inbox::new(pool.context.options.max_reply_bytes);
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })

@@ -57,7 +57,7 @@ impl Worker {
             biased;
             job = inbox => job.ok(),
             () = line.disturbed() => None,
-            () = tokio::time::sleep(self.pool.context.options.classic_idle) => None,
+            () = tokio::time::sleep(self.pool.context.options.classic_idle_timeout) => None,
         }
     }
 
