@@ -7,11 +7,11 @@ use clap::Parser;
 use rpc_console::action::Keymap;
 use rpc_console::model::registries::Registries;
 use rpc_console::options::{Command, Options};
-use rpc_console::runtime::{self, Clock, Ended, HistoryFolder, Settings};
+use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
 use rpc_console::{demo, scripts, terminal};
-use rpc_host::config::{self, Config};
 use rpc_host::logging::{self, LogOptions};
+use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 
 fn main() -> ExitCode {
     // Before any thread exists: the local time zone can be asked for safely only now.
@@ -53,11 +53,14 @@ fn script(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode
     if options.demo {
         return Err(usage("--demo is a screen and takes no command; leave out one of the two"));
     }
-    let config = Config::load(options.config.as_deref(), config::environment()).map_err(usage)?;
-    let registries = options.registries(&config).map_err(usage)?;
+    let settings = settings(options)?;
+    for warning in &settings.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    let registries = options.registries(&settings).map_err(usage)?;
     let Some(registry) = registries.current() else { return Err(usage("no registry")) };
     let thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = scripts::run(command, &registry.url, &config, clock.shift_ms());
+    let done = scripts::run(command, &registry.url, &settings, clock.shift_ms());
     Ok(thread.map_err(failed)?.block_on(done))
 }
 
@@ -68,24 +71,26 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
              in scripts use rpc-console ls, methods, call or watch, with --json",
         ));
     }
-    let config = Config::load(options.config.as_deref(), config::environment()).map_err(usage)?;
-    let logging = logging::init(&log_options(options, &config)).map_err(usage)?;
-    let keys = Keymap::new(&config.keys).map_err(usage)?;
-    let registries = options.registries(&config).map_err(usage)?;
+    let settings = settings(options)?;
+    let logging = logging::init(&log_options(options, &settings)).map_err(usage)?;
+    let keys = Keymap::new(&settings.keys).map_err(usage)?;
+    let registries = options.registries(&settings).map_err(usage)?;
     for named in registries.all() {
         rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
     }
-    let settings = Settings {
+    let started_with = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },
         keys,
-        theme: theme(&config),
-        mouse: config.console.mouse,
-        log_lines: config.console.log_lines,
-        event_lines: config.console.event_lines,
-        history: config.console.history,
-        max_probed: config.console.max_probed,
+        theme: theme(&settings),
+        mouse: settings.console.mouse,
+        max_log_lines: settings.console.max_log_lines,
+        max_events: settings.console.max_events,
+        max_history: settings.console.max_history,
+        max_probed: settings.console.max_probed,
+        client: settings.client.clone(),
+        warnings: settings.warnings.clone(),
         readonly: options.readonly,
-        histories: histories(&config),
+        histories: histories(&settings),
         clock,
         log: logging.ring(""),
         demo: options.demo.then(|| demo::starter(&logging)),
@@ -95,45 +100,44 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    let ended = threads.block_on(runtime::run(settings));
+    let ended = threads.block_on(runtime::run(started_with));
     threads.shutdown_background();
     ended.map_err(failed)
 }
 
-fn histories(config: &Config) -> Option<HistoryFolder> {
+fn settings(options: &Options) -> Result<Settings, Failure> {
+    Settings::load(options.config.as_deref(), Sources::of_process()).map_err(usage)
+}
+
+fn histories(settings: &Settings) -> Option<HistoryFolder> {
     let environment = |name: &str| std::env::var_os(name);
-    let wanted = config.console.save_history;
-    wanted.then(|| HistoryFolder::find(config.console.history, environment)).flatten()
+    let wanted = settings.console.save_history;
+    wanted.then(|| HistoryFolder::find(settings.console.max_history, environment)).flatten()
 }
 
-/// Never to the terminal: only to rings, and to files if the settings ask for them.
-fn log_options(options: &Options, config: &Config) -> LogOptions {
-    let level = if options.demo && options.log_level == "info" {
-        demo::LOG_LEVEL.to_owned()
-    } else {
-        options.log_level.clone()
-    };
-    LogOptions {
-        level,
-        terminal: false,
-        save: config.log.save.then(|| config.log.dir.clone()),
-        file_prefix: "rpc-console".to_owned(),
-        ..LogOptions::default()
+/// As the settings say, but never to the terminal, where the screen is.
+fn log_options(options: &Options, settings: &Settings) -> LogOptions {
+    let mut log = settings.log.clone();
+    if let Some(level) = &options.log_level {
+        log.level.clone_from(level);
+    } else if options.demo && log.level == LogOptions::default().level {
+        demo::LOG_LEVEL.clone_into(&mut log.level);
     }
+    LogOptions { terminal: false, file_prefix: "rpc-console".to_owned(), ..log }
 }
 
-fn theme(config: &Config) -> Theme {
+fn theme(settings: &Settings) -> Theme {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let says_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
     Theme {
-        mono: no_colour || dumb || config.console.theme == config::Theme::Mono,
-        light: match config.console.theme {
-            config::Theme::Light => true,
-            config::Theme::Auto => says_light(),
-            config::Theme::Dark | config::Theme::Mono => false,
+        mono: no_colour || dumb || settings.console.theme == Colours::Mono,
+        light: match settings.console.theme {
+            Colours::Light => true,
+            Colours::Auto => says_light(),
+            Colours::Dark | Colours::Mono => false,
         },
-        ascii: config.console.glyphs == config::Glyphs::Ascii,
+        ascii: settings.console.glyphs == Glyphs::Ascii,
     }
 }
 

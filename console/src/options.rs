@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rpc_host::config::{Config, parse};
+use rpc_settings::{Settings, parse};
 use rpc_wire::nearest;
 
 use crate::model::registries::{Named, Registries};
@@ -40,9 +40,10 @@ pub struct Options {
     #[arg(long)]
     pub readonly: bool,
 
-    /// What the console itself logs (shown in its Logs view), for example debug
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: String,
+    /// Minimum level of the console's own log, shown in its Logs view: debug, or
+    /// info,rpc_client=debug [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = parse::log_level)]
+    pub log_level: Option<String>,
 }
 
 impl Options {
@@ -50,13 +51,13 @@ impl Options {
     ///
     /// # Errors
     /// `--registry` names none of them and is no URL.
-    pub fn registries(&self, config: &Config) -> Result<Registries, String> {
-        let taken = |name: &str| config.registries.contains_key(name);
-        let is_local = ["127.0.0.1", "::1", "localhost"].contains(&config.registry.host.as_str());
+    pub fn registries(&self, settings: &Settings) -> Result<Registries, String> {
+        let taken = |name: &str| settings.registries.contains_key(name);
+        let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
         let usual = if is_local && !taken("local") { "local" } else { "default" };
         let usual = if taken(usual) { "registry" } else { usual };
-        let mut list = vec![Named { name: usual.to_owned(), url: config.registry.url() }];
-        let named = config.registries.iter();
+        let mut list = vec![Named { name: usual.to_owned(), url: settings.registry.url() }];
+        let named = settings.registries.iter();
         list.extend(named.map(|(name, at)| Named { name: name.clone(), url: at.url() }));
         let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
         if let Some(at) = list.iter().position(|named| named.name == *wanted) {
@@ -177,8 +178,8 @@ mod tests {
 
     fn chosen(line: &[&str], settings: &str) -> Result<(Vec<String>, String), String> {
         let line = ["rpc-console"].iter().chain(line);
-        let config = Config::parse(settings, "config.ini", []).unwrap();
-        let all = Options::try_parse_from(line).unwrap().registries(&config)?;
+        let settings = Settings::parse(settings, "config.ini", []).unwrap();
+        let all = Options::try_parse_from(line).unwrap().registries(&settings)?;
         let names = all.all().iter().map(|named| named.name.clone()).collect();
         Ok((names, all.current().unwrap().url.clone()))
     }

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
+use rpc_client::ClientOptions;
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
@@ -67,11 +68,15 @@ pub struct Settings {
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
     /// Log lines kept.
-    pub log_lines: usize,
+    pub max_log_lines: usize,
     /// Events kept.
-    pub event_lines: usize,
+    pub max_events: usize,
     /// Calls kept.
-    pub history: usize,
+    pub max_history: usize,
+    /// How calls are made, and the registry is asked.
+    pub client: ClientOptions,
+    /// What to tell first: what was ignored in the settings, a line each.
+    pub warnings: Vec<String>,
     /// Instances looked after; others are listed only.
     pub max_probed: usize,
     /// Whether nothing of the system may be changed from here.
@@ -116,10 +121,14 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.mouse = mouse;
     model.readonly = settings.readonly;
     model.logs.shift_ms = clock.shift_ms();
-    model.logs.limit = settings.log_lines;
-    model.events.limit = settings.event_lines;
-    model.calls.limit = settings.history;
+    model.logs.limit = settings.max_log_lines;
+    model.events.limit = settings.max_events;
+    model.calls.limit = settings.max_history;
     model.instances.max_probed = settings.max_probed;
+    model.forms.default_timeout = settings.client.timeout;
+    if let Some(warning) = first_of(&settings.warnings) {
+        model.complain(warning, clock.now());
+    }
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
@@ -129,7 +138,8 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         clock,
         hits: HitMap::default(),
         drawn_at: None,
-        works: Works::new(senders, settings.max_probed),
+        works: Works::new(senders, settings.max_probed, settings.client.clone()),
+        client: settings.client,
         log,
         histories: settings.histories,
         written: None,
@@ -172,6 +182,7 @@ struct Console {
     hits: HitMap,
     drawn_at: Option<Instant>,
     works: Works,
+    client: ClientOptions,
     /// The console's own log.
     log: LogRing,
     histories: Option<HistoryFolder>,
@@ -346,7 +357,8 @@ impl Console {
     /// the one before still have to say is heard by nobody.
     fn watch(&mut self, url: &str) -> Inbox {
         let (senders, inbox) = Inbox::new(Instant::now());
-        self.works = Works::new(senders, self.model.instances.max_probed);
+        let max_probed = self.model.instances.max_probed;
+        self.works = Works::new(senders, max_probed, self.client.clone());
         self.works.watch(url);
         self.follow_own_log();
         self.keep_history(Some(url));
@@ -374,6 +386,18 @@ impl Console {
         self.works.demo = Some(runs.commands);
         Ok(())
     }
+}
+
+/// The first warning, and how many more there are in the log.
+fn first_of(warnings: &[String]) -> Option<String> {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let (first, others) = warnings.split_first()?;
+    Some(match others.len() {
+        0 => first.clone(),
+        more => format!("{first} (and {more} more; see the logs)"),
+    })
 }
 
 /// What was pressed already. Polled as the task it is: the reader of keys remembers the first who

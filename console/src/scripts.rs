@@ -9,9 +9,9 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryError};
 use rpc_client::{Args, Client, ClientOptions, Request};
-use rpc_host::config::{ClientSection, Config};
+use rpc_settings::Settings;
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use rpc_wire::signature::{Signature, to_openrpc};
@@ -26,19 +26,23 @@ use output::{line, say};
 
 /// Does what a script asks for, of the registry at `registry`, and answers the exit code.
 /// `shift_ms` is what local time is ahead of UTC.
-pub async fn run(command: &Command, registry: &str, config: &Config, shift_ms: i64) -> ExitCode {
+pub async fn run(
+    command: &Command,
+    registry: &str,
+    settings: &Settings,
+    shift_ms: i64,
+) -> ExitCode {
     let done = match command {
-        Command::Ls(asked) => ls(asked, registry, config).await,
-        Command::Methods(asked) => methods(asked, registry, config).await,
-        Command::Call(asked) => call(asked, registry, config).await,
-        Command::Watch(asked) => watch::watch(asked, registry, shift_ms).await,
+        Command::Ls(asked) => ls(asked, registry, settings).await,
+        Command::Methods(asked) => methods(asked, registry, settings).await,
+        Command::Call(asked) => call(asked, registry, settings).await,
+        Command::Watch(asked) => watch::watch(asked, registry, &settings.client, shift_ms).await,
     };
     output::finish(done)
 }
 
-async fn ls(asked: &options::Ls, registry: &str, config: &Config) -> Result<(), Failure> {
-    let options =
-        RegistryOptions { timeout: config.client.registry_timeout, ..RegistryOptions::default() };
+async fn ls(asked: &options::Ls, registry: &str, settings: &Settings) -> Result<(), Failure> {
+    let options = settings.client.registry();
     let client = RegistryClient::new(registry, options)?;
     match client.instances(PROTO_JSON).await {
         Ok(mut records) => {
@@ -81,8 +85,12 @@ fn record_row(record: &InstanceRecord) -> String {
     )
 }
 
-async fn methods(asked: &options::Methods, registry: &str, config: &Config) -> Result<(), Failure> {
-    let client = client(registry, config, asked.timeout)?;
+async fn methods(
+    asked: &options::Methods,
+    registry: &str,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let client = client(registry, settings, asked.timeout)?;
     let listed = match &asked.on {
         Some(address) => client.methods_on(address).await,
         None => client.methods().await,
@@ -110,7 +118,7 @@ fn call_of(method: &Signature) -> String {
     format!("{}({}){stream}", method.name, parameters.collect::<Vec<_>>().join(", "))
 }
 
-async fn call(asked: &options::Call, registry: &str, config: &Config) -> Result<(), Failure> {
+async fn call(asked: &options::Call, registry: &str, settings: &Settings) -> Result<(), Failure> {
     let request = Request {
         method: asked.method.clone(),
         args: Args::from_words(&asked.args)?,
@@ -119,7 +127,7 @@ async fn call(asked: &options::Call, registry: &str, config: &Config) -> Result<
         idempotent: false,
         on: asked.on.clone(),
     };
-    let client = client(registry, config, asked.timeout)?;
+    let client = client(registry, settings, asked.timeout)?;
     let done = if asked.stream {
         follow(&client, request, asked.json).await
     } else {
@@ -152,20 +160,14 @@ fn shown(value: &RawValue, as_json: bool) -> String {
 
 fn client(
     registry: &str,
-    config: &Config,
+    settings: &Settings,
     timeout: Option<Duration>,
 ) -> Result<Client, rpc_client::ClientError> {
-    let ClientSection { timeout: usual, registry_timeout, max_reply, max_list, .. } = config.client;
-    let timeout = timeout.unwrap_or(usual);
-    let options = ClientOptions {
-        timeout,
-        connect_timeout: config.client.connect_timeout,
-        // Who waits little for a call does not wait longer for the list.
-        registry_timeout: registry_timeout.min(timeout),
-        max_reply_bytes: max_reply,
-        max_list_bytes: max_list,
-        ..ClientOptions::default()
-    };
+    let options = settings.client.clone();
+    let timeout = timeout.unwrap_or(options.timeout);
+    // Who waits little for a call does not wait longer for the list.
+    let registry_timeout = options.registry_timeout.min(timeout);
+    let options = ClientOptions { timeout, registry_timeout, ..options };
     Client::through_registry(registry, options)
 }
 

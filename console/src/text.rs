@@ -209,6 +209,15 @@ pub fn precise(latency: Duration) -> String {
     format!("{value:.digits$}{unit}")
 }
 
+/// A time as flags take it: `10s`, `1500ms`.
+pub fn exactly(time: Duration) -> String {
+    if time.subsec_nanos() == 0 {
+        format!("{}s", time.as_secs())
+    } else {
+        format!("{}ms", time.as_millis())
+    }
+}
+
 /// A count with its thousands apart: `1,234,567`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

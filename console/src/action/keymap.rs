@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use rpc_host::config::{ConfigError, KEYS_HEAD, KeyLine};
+use rpc_settings::{KEYS_HEAD, KeyLine, SettingsError};
 use rpc_wire::nearest;
 
 use super::{Action, BINDINGS, Binding, Context};
@@ -24,7 +24,7 @@ impl Keymap {
     ///
     /// # Errors
     /// An action or a key that does not exist, or a key that would mean two things.
-    pub fn new(lines: &[KeyLine]) -> Result<Self, ConfigError> {
+    pub fn new(lines: &[KeyLine]) -> Result<Self, SettingsError> {
         let mut keymap = Self::default();
         for line in lines {
             let found = keymap.0.iter_mut().find(|row| row.name() == line.action);
@@ -72,7 +72,7 @@ impl Keymap {
     }
 
     /// That no key of this line means something else in its context.
-    fn check(&self, line: &KeyLine, lines: &[KeyLine]) -> Result<(), ConfigError> {
+    fn check(&self, line: &KeyLine, lines: &[KeyLine]) -> Result<(), SettingsError> {
         let Some(row) = self.0.iter().find(|row| row.name() == line.action) else { return Ok(()) };
         let others = self
             .0
@@ -144,7 +144,7 @@ pub fn document() -> String {
 mod tests {
     use super::*;
     use crate::key::Code;
-    use rpc_host::config::Config;
+    use rpc_settings::Settings;
     use std::collections::HashSet;
     use std::path::Path;
 
@@ -186,8 +186,8 @@ mod tests {
         assert!(std::fs::read_to_string(&path).unwrap() == wanted, "see the test's comment");
     }
 
-    fn keymap(text: &str) -> Result<Keymap, ConfigError> {
-        Keymap::new(&Config::parse(&format!("[keys]\n{text}"), "config.ini", []).unwrap().keys)
+    fn keymap(text: &str) -> Result<Keymap, SettingsError> {
+        Keymap::new(&Settings::parse(&format!("[keys]\n{text}"), "config.ini", []).unwrap().keys)
     }
 
     fn error(text: &str) -> String {
@@ -205,7 +205,7 @@ mod tests {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.strip_prefix(settings), Some(document().as_str()), "see the comment");
-        let config = Config::load(Some(&path), []).unwrap();
+        let config = Settings::load(Some(&path), rpc_settings::Sources::default()).unwrap();
         assert_eq!(Keymap::new(&config.keys).unwrap(), Keymap::default());
         assert_eq!(config.keys.len(), BINDINGS.len(), "the whole table can be bound anew");
     }

@@ -17,21 +17,31 @@ use rpc_wire::signature::{Parameter, Signature};
 use serde_json::{Map, Value};
 use tui_input::Input;
 
-/// The timeouts offered, the first is the default.
-pub const TIMEOUTS: [Duration; 5] = [
+/// The timeouts offered beside the one of the settings.
+const TIMEOUTS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
     Duration::from_secs(10),
     Duration::from_secs(30),
     Duration::from_secs(60),
-    Duration::from_secs(1),
-    Duration::from_secs(5),
 ];
+/// The timeout of a call, unless the settings say another.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One form per method, so that what was typed is still there on return.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Forms {
     forms: BTreeMap<String, Form>,
+    /// The timeout of a form that is opened for the first time.
+    pub default_timeout: Duration,
     /// The method whose form is on the screen.
     pub current: Option<String>,
+}
+
+impl Default for Forms {
+    fn default() -> Self {
+        Self { forms: BTreeMap::new(), default_timeout: DEFAULT_TIMEOUT, current: None }
+    }
 }
 
 impl Forms {
@@ -41,9 +51,9 @@ impl Forms {
         let form = self
             .forms
             .entry(signature.name.clone())
-            .or_insert_with(|| Form::new(signature.clone()));
+            .or_insert_with(|| Form::new(signature.clone()).within(self.default_timeout));
         if form.signature != *signature {
-            *form = Form::new(signature.clone());
+            *form = Form::new(signature.clone()).within(self.default_timeout);
         }
         form
     }
@@ -85,6 +95,8 @@ pub struct Form {
     pub target: Option<InstanceKey>,
     /// How long to wait.
     pub timeout: Duration,
+    /// The one it was opened with.
+    default_timeout: Duration,
 }
 
 /// One parameter being filled in.
@@ -130,8 +142,14 @@ impl Form {
             editing: true,
             json: None,
             target: None,
-            timeout: TIMEOUTS[0],
+            timeout: DEFAULT_TIMEOUT,
+            default_timeout: DEFAULT_TIMEOUT,
         }
+    }
+
+    /// The same with another timeout.
+    fn within(self, timeout: Duration) -> Self {
+        Self { timeout, default_timeout: timeout, ..self }
     }
 
     /// The field with the focus.
@@ -158,8 +176,9 @@ impl Form {
 
     /// The next timeout on offer.
     pub fn next_timeout(&mut self) {
-        let at = TIMEOUTS.iter().position(|timeout| *timeout == self.timeout);
-        self.timeout = TIMEOUTS[at.map_or(0, |at| (at + 1) % TIMEOUTS.len())];
+        let offered = || TIMEOUTS.into_iter().chain([self.default_timeout]);
+        let longer = offered().filter(|timeout| *timeout > self.timeout).min();
+        self.timeout = longer.or_else(|| offered().min()).unwrap_or(self.timeout);
     }
 
     /// The arguments as they would be sent: required ones by place, others by name. A field in

@@ -97,7 +97,7 @@ impl Snippet {
         if self.stream {
             words.push("--stream".to_owned());
         } else if self.timeout != DEFAULT_TIMEOUT {
-            words.extend(["--timeout".to_owned(), format!("{}s", self.timeout.as_secs())]);
+            words.extend(["--timeout".to_owned(), crate::text::exactly(self.timeout)]);
         }
         // Whatever comes is an argument, even if it looks like an option.
         words.extend(["--".to_owned(), self.method.clone()]);
@@ -113,7 +113,11 @@ impl Snippet {
 
     /// A whole program: `examples/copied_call.rs` is one, so that it is known to compile.
     fn rust(&self) -> Result<String, String> {
-        let (method, timeout) = (&self.method, self.timeout.as_secs());
+        let method = &self.method;
+        let timeout = match self.timeout.subsec_nanos() {
+            0 => format!("from_secs({})", self.timeout.as_secs()),
+            _ => format!("from_millis({})", self.timeout.as_millis()),
+        };
         let open = match &self.on {
             Some(key) => format!("direct({:?}, options)?", key.to_string()),
             None => format!("through_registry({:?}, options)?", self.registry),
@@ -140,7 +144,7 @@ impl Snippet {
              use rpc_client::{{Args, ClientOptions}};\n\
              \n\
              fn main() -> Result<(), Box<dyn std::error::Error>> {{\n    \
-                 let timeout = Duration::from_secs({timeout});\n    \
+                 let timeout = Duration::{timeout};\n    \
                  let options = ClientOptions {{ timeout, ..ClientOptions::default() }};\n    \
                  let client = Client::{open};\n    \
                  {args}\n    \
@@ -155,7 +159,7 @@ impl Snippet {
         // A JSON string is a Python string.
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let (request, host) = (text(&self.wire()), text(&peer.host));
-        let (port, timeout) = (peer.port, self.timeout.as_secs());
+        let (port, timeout) = (peer.port, self.timeout.as_secs_f64());
         Ok(format!(
             "import json, socket\n\
              \n\

@@ -29,8 +29,8 @@ const STEADY: Duration = Duration::from_secs(5);
 const RECENT: u64 = 200;
 
 /// A client of one instance. Nothing is sent yet.
-pub(super) fn client(key: &InstanceKey) -> Option<Client> {
-    Client::direct(key.to_string(), ClientOptions::default())
+pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
+    Client::direct(key.to_string(), options.clone())
         .inspect_err(|error| tracing::warn!(instance = %key, %error, "not an address"))
         .ok()
 }

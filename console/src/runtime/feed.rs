@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
 use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
 use rpc_host::logging::LogRing;
@@ -16,8 +17,8 @@ use tokio::time::{sleep, timeout};
 use super::batch::{self, Seen};
 use crate::message::{Msg, RegistryNews, Source, SourceState};
 
-/// How often an older registry is asked for its list.
-const POLL: Duration = Duration::from_secs(3);
+/// An older registry is not polled more often, whatever the settings say.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// After how many polls an older registry is asked whether it is still one.
 const POLLS_BEFORE_WATCH: u32 = 20;
 /// A watch silent for so long is doubted, and the registry asked whether it is still there.
@@ -28,8 +29,8 @@ const RECENT: usize = 200;
 const NO_LOG: Duration = Duration::from_secs(60);
 
 /// Watches the registry at `url` for ever.
-pub(super) async fn changes(url: String, inbox: mpsc::Sender<Msg>) {
-    let registry = match RegistryClient::new(&url, RegistryOptions::default()) {
+pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Sender<Msg>) {
+    let registry = match RegistryClient::new(&url, options.registry()) {
         Ok(registry) => registry,
         Err(error) => {
             let retry_in = Duration::from_secs(3600);
@@ -43,7 +44,9 @@ pub(super) async fn changes(url: String, inbox: mpsc::Sender<Msg>) {
     loop {
         let mut reached = false;
         let error = match watch(&registry, &inbox, &mut reached).await {
-            Err(RegistryError::Unsupported { .. }) => poll(&registry, &inbox, &mut reached).await,
+            Err(RegistryError::Unsupported { .. }) => {
+                poll(&registry, options.refresh_interval, &inbox, &mut reached).await
+            }
             other => other,
         };
         failures = if reached { 1 } else { failures + 1 };
@@ -93,6 +96,7 @@ async fn watch(
 /// Asks an older registry for its list; returns to have it asked for more than that.
 async fn poll(
     registry: &RegistryClient,
+    refresh_interval: Duration,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
 ) -> Result<(), RegistryError> {
@@ -103,15 +107,20 @@ async fn poll(
             send(inbox, RegistryNews::Live { ages: false }).await;
         }
         send(inbox, RegistryNews::List(list)).await;
-        sleep(POLL).await;
+        sleep(refresh_interval.max(SHORTEST_POLL)).await;
     }
     Ok(())
 }
 
 /// Has the registry forget an instance.
-pub(super) async fn unregister(url: String, instance: Instance, inbox: mpsc::Sender<Msg>) {
+pub(super) async fn unregister(
+    url: String,
+    options: RegistryOptions,
+    instance: Instance,
+    inbox: mpsc::Sender<Msg>,
+) {
     let key = instance.key();
-    let done = match RegistryClient::new(&url, RegistryOptions::default()) {
+    let done = match RegistryClient::new(&url, options) {
         Ok(registry) => registry.unregister(&instance).await.map(|_| ()),
         Err(error) => Err(error),
     };
@@ -147,8 +156,8 @@ fn reason(error: &RegistryError) -> String {
 }
 
 /// Streams the registry's log for ever.
-pub(super) async fn logs(url: String, inbox: mpsc::Sender<Msg>) {
-    let Ok(registry) = RegistryClient::new(&url, RegistryOptions::default()) else { return };
+pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sender<Msg>) {
+    let Ok(registry) = RegistryClient::new(&url, options) else { return };
     let backoff = Backoff::reconnect();
     let mut failures = 0;
     let mut seen = Seen::default();

@@ -21,17 +21,26 @@ impl Runs {
 }
 
 /// Begins a load test and tells the inbox how it is getting on.
-pub(super) fn start(request: LoadRequest, inbox: mpsc::Sender<Msg>) -> Runs {
+pub(super) fn start(
+    request: LoadRequest,
+    options: ClientOptions,
+    inbox: mpsc::Sender<Msg>,
+) -> Runs {
     let stop = CancellationToken::new();
-    tokio::spawn(run(request, inbox, stop.clone()));
+    tokio::spawn(run(request, options, inbox, stop.clone()));
     Runs { _stop_on_drop: stop.clone().drop_guard(), stop }
 }
 
-async fn run(request: LoadRequest, inbox: mpsc::Sender<Msg>, stop: CancellationToken) {
+async fn run(
+    request: LoadRequest,
+    options: ClientOptions,
+    inbox: mpsc::Sender<Msg>,
+    stop: CancellationToken,
+) {
     let id = request.id;
     // Threads are begun where a slow system holds nobody up.
     let begun = tokio::task::spawn_blocking(move || {
-        Load::start(request.target.clone(), ClientOptions::default(), request.plan())
+        Load::start(request.target.clone(), options, request.plan())
             .map_err(|error| error.to_string())
     });
     let load = match begun.await.unwrap_or_else(|error| Err(error.to_string())) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rpc_client::Client;
+use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, InstanceKey};
 use tokio::sync::mpsc;
@@ -24,6 +24,7 @@ pub(super) struct Works {
     /// Those that are only listed: as many are attended as may be.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_attended: usize,
+    options: ClientOptions,
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Runs>,
     pub(super) history: Option<history::Keeper>,
@@ -32,7 +33,7 @@ pub(super) struct Works {
 
 impl Works {
     /// Nothing is under way; what will be is told to `senders`, and of so many instances at most.
-    pub(super) fn new(senders: Senders, max_attended: usize) -> Self {
+    pub(super) fn new(senders: Senders, max_attended: usize, options: ClientOptions) -> Self {
         let Senders { answers, live } = senders;
         Self {
             answers,
@@ -41,6 +42,7 @@ impl Works {
             attended: HashMap::new(),
             waiting: BTreeMap::new(),
             max_attended,
+            options,
             calls: HashMap::new(),
             load: None,
             history: None,
@@ -50,8 +52,10 @@ impl Works {
 
     /// Follows the registry at `url`, and its log.
     pub(super) fn watch(&mut self, url: &str) {
-        let changes = tokio::spawn(feed::changes(url.to_owned(), self.live.clone()));
-        let logs = tokio::spawn(feed::logs(url.to_owned(), self.live.clone()));
+        let changes =
+            tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.live.clone()));
+        let logs =
+            tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
         self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
     }
 
@@ -89,7 +93,7 @@ impl Works {
                 }
             }
             Effect::StartLoad(request) => {
-                self.load = Some(load::start(*request, self.answers.clone()));
+                self.load = Some(load::start(*request, self.options.clone(), self.answers.clone()));
             }
             Effect::StopLoad => {
                 if let Some(load) = &self.load {
@@ -117,7 +121,12 @@ impl Works {
                 });
             }
             Effect::Unregister(url, instance) => {
-                tokio::spawn(feed::unregister(url, *instance, self.answers.clone()));
+                tokio::spawn(feed::unregister(
+                    url,
+                    self.options.registry(),
+                    *instance,
+                    self.answers.clone(),
+                ));
             }
             Effect::View { .. }
             | Effect::Edit(..)
@@ -139,7 +148,7 @@ impl Works {
             return;
         }
         self.waiting.remove(&key);
-        let Some(client) = attend::client(&key) else { return };
+        let Some(client) = attend::client(&key, &self.options) else { return };
         let task = tokio::spawn(attend::attend(instance, client.clone(), self.live.clone()));
         if let Some((_, old)) = self.attended.insert(key, (client, task.abort_handle())) {
             old.abort();
@@ -156,7 +165,10 @@ impl Works {
     }
 
     fn client(&self, key: &InstanceKey) -> Option<Client> {
-        self.attended.get(key).map(|(client, _)| client.clone()).or_else(|| attend::client(key))
+        self.attended
+            .get(key)
+            .map(|(client, _)| client.clone())
+            .or_else(|| attend::client(key, &self.options))
     }
 
     /// Tells the model something from a place that cannot wait.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryError};
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Map, Value, json};
@@ -14,8 +15,6 @@ use super::output::{Failure, line};
 use crate::options;
 use crate::text;
 
-/// How often an older registry is asked for its list.
-const POLL: Duration = Duration::from_secs(3);
 /// After how many polls an older registry is asked whether it is still one.
 const POLLS_BEFORE_WATCH: u32 = 20;
 /// A watch silent for so long is doubted, and the registry asked whether it is still there.
@@ -25,9 +24,15 @@ const SILENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The registry is not reached at the start; later it is tried again for ever.
-pub(super) async fn watch(asked: &options::Watch, url: &str, shift_ms: i64) -> Result<(), Failure> {
-    let registry = RegistryClient::new(url, RegistryOptions::default())?;
-    let mut watcher = Watcher { registry, asked, shift_ms, reached: false, listed: None };
+pub(super) async fn watch(
+    asked: &options::Watch,
+    url: &str,
+    options: &ClientOptions,
+    shift_ms: i64,
+) -> Result<(), Failure> {
+    let registry = RegistryClient::new(url, options.registry())?;
+    let interval = options.refresh_interval;
+    let mut watcher = Watcher { registry, asked, interval, shift_ms, reached: false, listed: None };
     let backoff = Backoff::reconnect();
     let (mut failures, mut ever) = (0, false);
     loop {
@@ -56,6 +61,8 @@ pub(super) async fn watch(asked: &options::Watch, url: &str, shift_ms: i64) -> R
 struct Watcher<'a> {
     registry: RegistryClient,
     asked: &'a options::Watch,
+    /// Between two polls of an older registry.
+    interval: Duration,
     shift_ms: i64,
     /// Whether it was reached since the last loss.
     reached: bool,
@@ -134,7 +141,7 @@ impl Watcher<'_> {
                 }
                 Some(before) => self.differences(&before, &now)?,
             }
-            sleep(POLL).await;
+            sleep(self.interval.max(Duration::from_millis(10))).await;
         }
         Ok(())
     }

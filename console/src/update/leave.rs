@@ -5,7 +5,6 @@ use super::opening::{fill, open_method};
 use super::{Effects, ask, load, press, registries, send};
 use crate::message::{Effect, Now};
 use crate::model::elsewhere::{self, Elsewhere};
-use crate::model::form::TIMEOUTS;
 use crate::model::palette::{Entry, entries};
 use crate::model::{Model, Overlay, Pane, View};
 
@@ -94,7 +93,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.set_focus(Pane::Response);
             model.methods.selected = Some(method.clone());
             fill(model, &method, &args);
-            send::call(model, &method, args, None, TIMEOUTS[0], now, effects);
+            let timeout = model.forms.default_timeout;
+            send::call(model, &method, args, None, timeout, now, effects);
         }
         Some(Entry::Method(name, _)) => {
             model.methods.scope = None;

@@ -125,7 +125,7 @@ fn of_instance(model: &Model) -> Option<Found> {
             method: RPC_HEALTH.to_owned(),
             args: Args::none(),
             target: None,
-            timeout: crate::model::form::TIMEOUTS[0],
+            timeout: model.forms.default_timeout,
         })
     };
     let found = filled.or_else(made).or_else(health)?;

@@ -30,7 +30,7 @@ mod tests {
     use crate::key::{Code, Key};
     use crate::message::Effect;
     use crate::model::{Model, Pane, View};
-    use rpc_host::config::Config;
+    use rpc_settings::Settings;
 
     #[test]
     fn entering_another_registry_forgets_everything_of_the_first() {
@@ -44,7 +44,7 @@ mod tests {
             let (mut model, now) = build();
             model.registries = fixture::registries();
             model.keys =
-                Keymap::new(&Config::parse("[keys]\nlogs.wrap = Z", "x", []).unwrap().keys)
+                Keymap::new(&Settings::parse("[keys]\nlogs.wrap = Z", "x", []).unwrap().keys)
                     .unwrap();
             model.filtering = false;
             model.logs.limit = 77;

@@ -192,7 +192,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         Span::styled("  to ", theme.dim()),
         Span::raw(target),
         Span::styled("  within ", theme.dim()),
-        Span::raw(format!("{}s", form.timeout.as_secs())),
+        Span::raw(text::exactly(form.timeout)),
     ]);
     screen.line(area, 0, line);
     let wire = crate::update::wire(&form.signature.name, &form.preview());

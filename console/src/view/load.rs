@@ -69,7 +69,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.line(
             inner,
             2,
-            named("within", Span::raw(format!("{}s each", sheet.timeout.as_secs()))),
+            named("within", Span::raw(format!("{} each", text::exactly(sheet.timeout)))),
         );
         row = 3;
     }

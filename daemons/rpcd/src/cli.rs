@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use rpc_settings::parse;
 
 pub use bench::Bench;
 pub use call::{Call, Direct, Health, Instances, Methods, Through, Via};
@@ -63,15 +64,16 @@ pub struct Common {
     #[arg(long, value_name = "FILE", help_heading = "Settings and log")]
     pub config: Option<PathBuf>,
     /// Lowest level logged: off, error, warn, info, debug, trace; by target: info,rpc_server=debug
-    #[arg(long, value_name = "LEVEL", help_heading = "Settings and log")]
+    #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
+          value_parser = parse::log_level)]
     pub log_level: Option<String>,
     /// Write daily log files in this folder as well
     #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
     pub log_dir: Option<PathBuf>,
     /// text, or json: one object per line
     #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
-          value_parser = values::log_format(), hide_possible_values = true)]
-    pub log_format: Option<rpc_host::config::LogFormat>,
+          value_parser = parse::log_format)]
+    pub log_format: Option<rpc_host::logging::LogFormat>,
 }
 
 impl Typed {

@@ -25,7 +25,7 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         builder = builder.log_ring(ring);
     }
     if let Some(plan) = plan.announce {
-        let mut announce = Announce::to(&plan.url)?.heartbeat(plan.heartbeat);
+        let mut announce = Announce::to(&plan.url)?.heartbeat(plan.heartbeat_interval);
         if let Some(address) = plan.advertise {
             announce = announce.advertise(address.host, address.port);
         }

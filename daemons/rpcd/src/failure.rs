@@ -2,8 +2,8 @@
 
 use rpc_client::registry::RegistryError;
 use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
-use rpc_host::config::ConfigError;
 use rpc_host::logging::LogError;
+use rpc_settings::SettingsError;
 
 /// A command's failure: one line for a person, one number for a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
         Self::usage(error.to_string())
     }
 }

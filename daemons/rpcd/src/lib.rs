@@ -4,8 +4,8 @@
 //! In reading order, the way a command line travels:
 //!
 //! - [`cli`]: what was typed ([`Typed`]), and the help.
-//! - [`plan`]: what it means ([`Plan`]): flag > environment > `config.ini` > default; then it is
-//!   run.
+//! - [`plan`]: what it means ([`Plan`]): flag > environment > files > default.
+//! - [`run`]: the plan is carried out.
 //! - [`daemon`]: `serve` and `registry`, from start to a good end.
 //! - [`client`]: `call`, `bench`, `methods`, `instances`, `health`.
 //! - [`output`]: the only place that writes to standard output and standard error.
@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod failure;
 pub mod output;
 pub mod plan;
+pub mod run;
 
 pub use cli::Typed;
 pub use failure::Failure;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use rpc_host::config;
-use rpcd::{Plan, Typed, output};
+use rpc_settings::Sources;
+use rpcd::{Plan, Typed, output, run};
 
 fn main() -> ExitCode {
     output::report_panics();
     let done = Typed::parse(std::env::args_os())
-        .and_then(|typed| Plan::new(typed, config::environment()))
-        .and_then(Plan::run);
+        .and_then(|typed| Plan::new(typed, Sources::of_process()))
+        .and_then(run::run);
     output::finish(done)
 }

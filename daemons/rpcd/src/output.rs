@@ -39,6 +39,11 @@ pub fn say(message: &str) {
     let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
 }
 
+/// Writes a warning for the person at the terminal, to standard error.
+pub fn warn(message: &str) {
+    say(&format!("warning: {message}"));
+}
+
 /// Shows a line on a terminal's standard error until the next one; elsewhere nothing.
 pub fn status(text: &str) {
     let mut err = io::stderr().lock();

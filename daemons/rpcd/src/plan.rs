@@ -1,31 +1,31 @@
-//! What a command line means, together with environment and `config.ini`; then it is run.
+//! What a command line means, together with environment and files.
+
 mod bench;
-mod settings;
+mod options;
 mod target;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rpc_client::{ClientOptions, Target};
-use rpc_host::config::Config;
-use rpc_host::logging::{self, LogOptions, Logging};
+use rpc_host::logging::LogOptions;
+use rpc_settings::{Settings, Sources};
 use rpc_wire::call::Args;
 
 use crate::cli::{self, Command, Common, Typed};
-use crate::failure::{Exit, Failure};
-use crate::{client, daemon};
+use crate::failure::Failure;
 
 pub use bench::BenchPlan;
-pub use settings::{ServePlan, ServeRegistryPlan};
+pub use options::{ServePlan, ServeRegistryPlan};
 
 /// Everything a run needs to know.
 #[derive(Debug)]
 pub struct Plan {
-    task: Task,
-    /// `None`: nothing is logged.
-    log: Option<LogOptions>,
-    /// What was ignored in the environment.
-    warnings: Vec<String>,
+    /// What is to be done.
+    pub task: Task,
+    /// How it is logged; `None`: not at all.
+    pub log: Option<LogOptions>,
+    /// What was ignored in files and environment, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// What is to be done.
@@ -90,14 +90,11 @@ pub struct CallPlan {
 }
 
 impl Plan {
-    /// What `typed` means in that environment.
+    /// What `typed` means with the settings of `sources`.
     ///
     /// # Errors
     /// A setting is wrong or flags contradict each other: all of it exit code 2.
-    pub fn new(
-        typed: Typed,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Failure> {
+    pub fn new(typed: Typed, sources: Sources) -> Result<Self, Failure> {
         let common = match &typed.command {
             Command::Serve(typed) => &typed.common,
             Command::Registry(typed) => &typed.common,
@@ -107,38 +104,39 @@ impl Plan {
             Command::Instances(typed) => &typed.common,
             Command::Health(typed) => return Self::health(typed),
         };
-        let mut config = Config::load(common.config.as_deref(), environment)?;
-        over_log(&mut config, common)?;
+        let mut settings = Settings::load(common.config.as_deref(), sources)?;
+        override_log(&mut settings.log, common);
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
         // A client's standard error is for its one line, unless a log was asked for.
         let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
-        let prefix = match &typed.command {
+        let file_prefix = match &typed.command {
             Command::Serve(_) => "rpcd-serve",
             Command::Registry(_) => "rpcd-registry",
             _ => "rpcd-client",
         };
-        let log = log_options(&config, terminal, prefix);
+        let log =
+            LogOptions { terminal, file_prefix: file_prefix.to_owned(), ..settings.log.clone() };
         let task = match typed.command {
-            Command::Serve(typed) => Task::Serve(Box::new(ServePlan::new(typed, &config)?)),
+            Command::Serve(typed) => Task::Serve(Box::new(ServePlan::new(typed, &settings)?)),
             Command::Registry(typed) => {
-                Task::Registry(Box::new(ServeRegistryPlan::new(typed, &config)?))
+                Task::Registry(Box::new(ServeRegistryPlan::new(typed, &settings)?))
             }
-            Command::Call(typed) => Task::Call(Box::new(CallPlan::new(typed, &config)?)),
-            Command::Bench(typed) => Task::Bench(Box::new(BenchPlan::new(*typed, &config)?)),
+            Command::Call(typed) => Task::Call(Box::new(CallPlan::new(typed, &settings)?)),
+            Command::Bench(typed) => Task::Bench(Box::new(BenchPlan::new(*typed, &settings)?)),
             Command::Methods(typed) => Task::Methods {
-                target: target::of(&typed.direct, &config)?,
-                options: Box::new(settings::client(&config, typed.timeout)),
+                target: target::of(&typed.direct, &settings)?,
+                options: Box::new(options::client(&settings, typed.timeout)),
                 json: typed.json,
             },
             Command::Instances(typed) => Task::Instances {
-                url: target::registry(&typed.through, &config)?,
-                options: settings::registry_client(&config, typed.timeout),
+                url: target::registry(&typed.through, &settings)?,
+                options: options::registry_client(&settings, typed.timeout),
                 json: typed.json,
             },
             Command::Health(typed) => return Self::health(&typed),
         };
-        let log = (log.terminal || log.save.is_some()).then_some(log);
-        Ok(Self { task, log, warnings: config.warnings })
+        let log = (log.terminal || log.save).then_some(log);
+        Ok(Self { task, log, warnings: settings.warnings })
     }
 
     fn health(typed: &cli::Health) -> Result<Self, Failure> {
@@ -147,59 +145,16 @@ impl Plan {
         let task = Task::Health { address: typed.address.clone(), timeout: typed.timeout.0 };
         Ok(Self { task, log: None, warnings: Vec::new() })
     }
-
-    /// What is to be done.
-    pub fn task(&self) -> &Task {
-        &self.task
-    }
-
-    /// Does it: log, run to the end, write out what is still to be logged.
-    ///
-    /// # Errors
-    /// It was not done; the failure says why and carries the exit code.
-    pub fn run(self) -> Result<(), Failure> {
-        let logging = self.log.as_ref().map(logging::init).transpose()?;
-        for warning in &self.warnings {
-            tracing::warn!("{warning}");
-        }
-        let runtime = match self.task {
-            Task::Serve(_) | Task::Registry(_) => tokio::runtime::Builder::new_multi_thread(),
-            _ => tokio::runtime::Builder::new_current_thread(),
-        }
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-        let done = runtime.block_on(self.task.run(logging.as_ref()));
-        // A method's body or a name look-up that still blocks must not keep the process.
-        runtime.shutdown_timeout(Duration::from_millis(100));
-        done
-    }
-}
-
-impl Task {
-    async fn run(self, logging: Option<&Logging>) -> Result<(), Failure> {
-        match self {
-            Self::Serve(plan) => daemon::serve(*plan, logging).await,
-            Self::Registry(plan) => daemon::registry(*plan, logging).await,
-            Self::Call(plan) => client::call(*plan).await,
-            Self::Bench(plan) => client::bench(*plan).await,
-            Self::Methods { target, options, json } => {
-                client::methods(target, *options, json).await
-            }
-            Self::Instances { url, options, json } => client::instances(&url, options, json).await,
-            Self::Health { address, timeout } => client::health(&address, timeout).await,
-        }
-    }
 }
 
 impl CallPlan {
-    fn new(typed: cli::Call, config: &Config) -> Result<Self, Failure> {
-        let mut options = settings::client(config, typed.timeout);
+    fn new(typed: cli::Call, settings: &Settings) -> Result<Self, Failure> {
+        let mut options = options::client(settings, typed.timeout);
         if let Some(balance) = typed.balance {
-            options.balance = settings::balance(balance);
+            options.balance = balance;
         }
         Ok(Self {
-            target: target::of(&typed.direct, config)?,
+            target: target::of(&typed.direct, settings)?,
             args: Args::from_words(&typed.args)?,
             method: typed.method,
             timeout: typed.timeout.map(|time| time.0),
@@ -212,35 +167,17 @@ impl CallPlan {
     }
 }
 
-/// Puts the flags about the log over the settings.
-fn over_log(config: &mut Config, common: &Common) -> Result<(), Failure> {
+/// Flags over the settings.
+fn override_log(log: &mut LogOptions, common: &Common) {
     if let Some(level) = &common.log_level {
-        logging::check_level(level).map_err(|error| Failure::usage(error.to_string()))?;
-        config.log.level.clone_from(level);
+        log.level.clone_from(level);
     }
     if let Some(dir) = &common.log_dir {
-        config.log.dir.clone_from(dir);
-        config.log.save = true;
+        log.dir.clone_from(dir);
+        log.save = true;
     }
     if let Some(format) = common.log_format {
-        config.log.format = format;
-    }
-    Ok(())
-}
-
-fn log_options(config: &Config, terminal: bool, prefix: &str) -> LogOptions {
-    let log = &config.log;
-    LogOptions {
-        level: log.level.clone(),
-        format: log.format,
-        terminal,
-        save: log.save.then(|| PathBuf::clone(&log.dir)),
-        file_prefix: prefix.to_owned(),
-        max_files: log.max_files,
-        max_ring_lines: log.ring_lines,
-        max_ring_bytes: log.ring_bytes,
-        max_queued_lines: log.writer_lines,
-        max_line_bytes: log.line_bytes,
+        log.format = format;
     }
 }
 

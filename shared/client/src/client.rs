@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use crate::context::Context;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
-use crate::registry::{RegistryClient, RegistryOptions};
+use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
     Args, CallError, CallStream, ClientError, ClientOptions, Dialect, KnownInstance, Request,
@@ -96,7 +96,7 @@ impl Client {
                 Source::Direct(Arc::new(Peer::new(&context, host, *port, false)))
             }
             Target::Registry { url } => {
-                let registry = RegistryClient::new(url, registry_options(&context.options))?;
+                let registry = RegistryClient::new(url, context.options.registry())?;
                 tokio::runtime::Handle::try_current().map_err(|_| ClientError::NoRuntime)?;
                 Source::Registry(Discovery::start(&context, registry))
             }
@@ -252,13 +252,4 @@ fn read_methods(
     let bad = |reason: String| CallError::BadReply { peer: response.peer.clone(), reason };
     exact::check(&response.value).map_err(|inexact| bad(inexact.to_string()))?;
     read(response.value.get()).map_err(|error| bad(error.to_string()))
-}
-
-fn registry_options(options: &ClientOptions) -> RegistryOptions {
-    RegistryOptions {
-        timeout: options.registry_timeout,
-        max_list_bytes: options.max_list_bytes,
-        max_event_bytes: options.max_event_bytes,
-        ..RegistryOptions::default()
-    }
 }

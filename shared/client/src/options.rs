@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::registry::RegistryOptions;
+
 /// What a [`Client`](crate::Client) may take and how long it waits.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -29,7 +31,7 @@ pub struct ClientOptions {
     /// A registry's list; 32 MiB. A larger one counts as a failed refresh.
     pub max_list_bytes: usize,
     /// One line of a registry's event stream; 1 MiB. A longer one ends the stream.
-    pub max_event_bytes: usize,
+    pub max_event_line_bytes: usize,
     /// Sockets to one older peer, which does one call at a time on each; 16. Further calls wait.
     pub max_classic_connections: usize,
     /// Calls that may wait for a socket to one older peer; 4,096. One more is refused.
@@ -52,6 +54,18 @@ pub struct ClientOptions {
     pub retry: RetryOptions,
 }
 
+impl ClientOptions {
+    /// The options of a client of the registry that go with these.
+    pub fn registry(&self) -> RegistryOptions {
+        RegistryOptions {
+            timeout: self.registry_timeout,
+            max_list_bytes: self.max_list_bytes,
+            max_event_line_bytes: self.max_event_line_bytes,
+            ..RegistryOptions::default()
+        }
+    }
+}
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
@@ -64,7 +78,7 @@ impl Default for ClientOptions {
             registry_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 << 20,
             max_list_bytes: 32 << 20,
-            max_event_bytes: 1 << 20,
+            max_event_line_bytes: 1 << 20,
             max_classic_connections: 16,
             max_classic_queue: 4096,
             classic_idle_timeout: Duration::from_secs(1),
@@ -101,11 +115,6 @@ impl Balance {
         ("weighted_random", Self::WeightedRandom),
         ("least_in_flight", Self::LeastInFlight),
     ];
-
-    /// The policy of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, policy)| *policy)
-    }
 }
 
 /// When a call is tried again, always on another instance and within the same deadline.

@@ -4,6 +4,7 @@
 //! Writers never hold up the program: a line that finds their queue full is dropped and counted.
 //! Text from strangers is shown with its control characters escaped; the rings keep it raw.
 
+mod format;
 mod layer;
 mod level;
 mod line;
@@ -20,7 +21,7 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
-pub use crate::config::LogFormat;
+pub use format::LogFormat;
 use layer::{LineLayer, Rings, Sink};
 pub use level::{BadLevel, check_level};
 pub use ring::{DEFAULT_RING_BYTES, Followed, LogFollower, LogRing};
@@ -36,8 +37,10 @@ pub struct LogOptions {
     pub format: LogFormat,
     /// Whether lines go to the terminal (stderr). Default true; never for a program that draws.
     pub terminal: bool,
-    /// The folder for daily files; `None`, the default, writes none.
-    pub save: Option<PathBuf>,
+    /// Whether daily files are written. Default false.
+    pub save: bool,
+    /// Their folder. Default `logs`.
+    pub dir: PathBuf,
     /// How file names begin: `PREFIX.2026-11-22.log`. Default `rpcd`.
     pub file_prefix: String,
     /// Daily files kept. Default 7.
@@ -58,7 +61,8 @@ impl Default for LogOptions {
             level: "info".to_owned(),
             format: LogFormat::Text,
             terminal: true,
-            save: None,
+            save: false,
+            dir: PathBuf::from("logs"),
             file_prefix: "rpcd".to_owned(),
             max_files: 7,
             max_ring_lines: 10_000,
@@ -76,7 +80,7 @@ pub enum LogError {
     #[error(transparent)]
     Level(#[from] BadLevel),
     /// The folder for log files cannot be used.
-    #[error("cannot write log files in {}: {reason}; choose another with --log-dir", dir.display())]
+    #[error("cannot write log files in {}: {reason}; choose another directory", dir.display())]
     Files {
         /// The folder.
         dir: PathBuf,
@@ -191,7 +195,10 @@ fn queue(
 }
 
 fn files(options: &LogOptions) -> Result<Option<(NonBlocking, WorkerGuard)>, LogError> {
-    let Some(dir) = &options.save else { return Ok(None) };
+    if !options.save {
+        return Ok(None);
+    }
+    let dir = &options.dir;
     let cannot = |reason: String| LogError::Files { dir: dir.clone(), reason };
     std::fs::create_dir_all(dir).map_err(|error| cannot(error.to_string()))?;
     let appender = RollingFileAppender::builder()

@@ -1,7 +1,5 @@
 //! A load test as the `rpcd bench` that does the same, quoted for a POSIX shell.
 
-use std::time::Duration;
-
 use rpc_client::Target;
 use rpc_client::load::{Length, Mode};
 
@@ -24,11 +22,11 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     }
     flag("--connections", request.connections.to_string());
     match request.length {
-        Length::Time(time) => flag("--duration", time_text(time)),
+        Length::Time(time) => flag("--duration", crate::text::exactly(time)),
         Length::Calls(calls) => flag("--count", calls.to_string()),
     }
-    flag("--warmup", time_text(request.warm_up));
-    flag("--timeout", time_text(request.timeout));
+    flag("--warmup", crate::text::exactly(request.warm_up));
+    flag("--timeout", crate::text::exactly(request.timeout));
     match &request.target {
         Target::Registry { url } => flag("--registry", url.clone()),
         Target::Direct { host, port } => {
@@ -46,16 +44,10 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
 }
 
 /// `10s`, or `1500ms` where it is no whole number of seconds.
-fn time_text(time: Duration) -> String {
-    if time.subsec_nanos() == 0 {
-        format!("{}s", time.as_secs())
-    } else {
-        format!("{}ms", time.as_millis())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use rpc_wire::call::Args;
     use serde_json::json;

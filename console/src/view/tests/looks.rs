@@ -1,6 +1,6 @@
 //! Golden screens of what settings change: themes, glyphs, keys, registries.
 
-use rpc_host::config::Config;
+use rpc_settings::Settings;
 
 use super::*;
 use crate::action::Keymap;
@@ -101,7 +101,7 @@ fn hints_and_help_show_the_keys_in_force() {
     let build = || {
         let settings = "[keys]\nhelp = F9\npause = P\nlogs.wrap =\nhelp.close = F9 esc\n\
                         instances.sort_right = alt-s";
-        let lines = Config::parse(settings, "config.ini", []).unwrap().keys;
+        let lines = Settings::parse(settings, "config.ini", []).unwrap().keys;
         let (mut model, now) = fixture::busy();
         model.keys = Keymap::new(&lines).unwrap();
         (model, now)

@@ -1,7 +1,8 @@
 //! `rpcd bench`, as typed.
 
 use clap::Args;
-use rpc_host::config::Balance;
+use rpc_client::Balance;
+use rpc_settings::parse;
 
 use super::{CallTime, Common, Direct, values};
 
@@ -53,8 +54,7 @@ pub struct Bench {
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
     /// random, round_robin, weighted_random or least_in_flight [default: random]
-    #[arg(long, value_name = "POLICY", value_parser = values::balance(),
-          hide_possible_values = true)]
+    #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
     /// Part of the calls that may fail, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]

@@ -1,9 +1,10 @@
 //! `rpcd call`, `methods`, `instances` and `health`, as typed.
 
 use clap::{Args, ValueEnum};
-use rpc_host::config::{Balance, parse};
+use rpc_client::Balance;
+use rpc_settings::parse;
 
-use super::{CallTime, Common, values};
+use super::{CallTime, Common};
 
 pub(super) const HOW_ARGUMENTS_ARE_READ: &str = "\
 An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
@@ -32,8 +33,7 @@ pub struct Call {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
     /// random, round_robin, weighted_random or least_in_flight [default: random]
-    #[arg(long, value_name = "POLICY", value_parser = values::balance(),
-          hide_possible_values = true)]
+    #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
     /// Print results as JSON, texts too
     #[arg(long)]

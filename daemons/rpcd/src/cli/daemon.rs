@@ -1,7 +1,7 @@
 //! `rpcd serve` and `rpcd registry`, as typed.
 
 use clap::Args;
-use rpc_host::config::{Advertised, parse};
+use rpc_settings::{Advertised, parse};
 
 use super::Common;
 

@@ -3,16 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use rpc_host::config::{Balance, LogFormat, parse};
-
-pub(super) fn log_format() -> impl TypedValueParser<Value = LogFormat> {
-    PossibleValuesParser::new(LogFormat::NAMES).try_map(|name| name.parse::<LogFormat>())
-}
-
-pub(super) fn balance() -> impl TypedValueParser<Value = Balance> {
-    PossibleValuesParser::new(Balance::NAMES).try_map(|name| name.parse::<Balance>())
-}
+use rpc_settings::parse;
 
 /// A part of the whole.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rpc_client::load::{self, Length, Mode};
 use rpc_client::{ClientOptions, Target};
-use rpc_host::config::Config;
+use rpc_settings::Settings;
 use rpc_wire::call::Args;
 
-use super::{settings, target};
+use super::{options, target};
 use crate::cli;
 use crate::failure::Failure;
 
@@ -27,10 +27,10 @@ pub struct BenchPlan {
 }
 
 impl BenchPlan {
-    pub(super) fn new(typed: cli::Bench, config: &Config) -> Result<Self, Failure> {
-        let mut options = settings::client(config, typed.timeout);
+    pub(super) fn new(typed: cli::Bench, settings: &Settings) -> Result<Self, Failure> {
+        let mut options = options::client(settings, typed.timeout);
         if let Some(balance) = typed.balance {
-            options.balance = settings::balance(balance);
+            options.balance = balance;
         }
         let number = |typed: u32| usize::try_from(typed).unwrap_or(usize::MAX);
         // More would wait inside the client, where there is nothing to measure.
@@ -64,7 +64,7 @@ impl BenchPlan {
         };
         load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
         Ok(Self {
-            target: target::of(&typed.direct, config)?,
+            target: target::of(&typed.direct, settings)?,
             options,
             load,
             max_error_ratio: typed.max_error_ratio,

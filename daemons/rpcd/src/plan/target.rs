@@ -1,14 +1,14 @@
 //! Whom a client command means: one address, or whatever a registry lists.
 
 use rpc_client::Target;
-use rpc_host::config::Config;
+use rpc_settings::Settings;
 use url::Url;
 
 use crate::cli::{Direct, Through, Via};
 use crate::failure::Failure;
 
 /// The address, where one is given, else the registry; `-m` insists on either.
-pub(super) fn of(typed: &Direct, config: &Config) -> Result<Target, Failure> {
+pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure> {
     let address_given = typed.host.is_some() || typed.port.is_some();
     let registry_given = typed.through.registry.is_some();
     if address_given && typed.mode == Some(Via::Registry) {
@@ -23,7 +23,7 @@ pub(super) fn of(typed: &Direct, config: &Config) -> Result<Target, Failure> {
         ));
     }
     if !address_given && typed.mode != Some(Via::Server) {
-        return Ok(Target::Registry { url: registry(&typed.through, config)? });
+        return Ok(Target::Registry { url: registry(&typed.through, settings)? });
     }
     let Some(port) = typed.port else {
         return Err(Failure::usage("an address needs a port; add -p PORT"));
@@ -33,10 +33,10 @@ pub(super) fn of(typed: &Direct, config: &Config) -> Result<Target, Failure> {
 }
 
 /// The registry that is meant: the flag's, else the settings'.
-pub(super) fn registry(typed: &Through, config: &Config) -> Result<String, Failure> {
+pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, Failure> {
     match &typed.registry {
         Some(url) => registry_url(url),
-        None => Ok(config.registry.url()),
+        None => Ok(settings.registry.url()),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What command lines mean.
 
 use super::*;
+use crate::failure::Exit;
 use rpc_client::Balance;
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
     let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-    Plan::new(Typed::parse(words.map(Into::into))?, environment)
+    Plan::new(Typed::parse(words.map(Into::into))?, Sources::variables(environment))
 }
 
 fn plan(line: &str) -> Result<Plan, Failure> {
@@ -163,19 +164,19 @@ fn every_limit_of_the_file_reaches_the_server() {
     let plan = serve(
         "serve -p 1 --advertise [::1]:5",
         &[
-            ("RPCD_SERVER_MAX_REQUEST", "1KiB"),
+            ("RPCD_SERVER_MAX_REQUEST_BYTES", "1KiB"),
             ("RPCD_SERVER_MAX_NESTING", "7"),
-            ("RPCD_SERVER_INCOMPLETE_REQUEST", "1s"),
+            ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
-            ("RPCD_SERVER_MAX_UNWRITTEN", "4"),
+            ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
-            ("RPCD_SERVER_IDLE", "6s"),
+            ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
-            ("RPCD_SERVER_DRAIN", "0s"),
-            ("RPCD_SERVER_UNREGISTER", "8s"),
+            ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
-            ("RPCD_SERVER_HEARTBEAT", "9s"),
+            ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
     );
@@ -199,19 +200,8 @@ fn every_limit_of_the_file_reaches_the_server() {
     );
     let announce = plan.announce.unwrap();
     assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");
-    assert_eq!(announce.heartbeat, seconds(9));
+    assert_eq!(announce.heartbeat_interval, seconds(9));
     assert_eq!(plan.allowed_origins, ["http://a", "http://b"]);
-}
-
-/// The daemons' own defaults are documented twice, in their crates and in `config.ini`.
-#[test]
-fn the_defaults_of_the_file_are_those_of_the_crates() {
-    assert_eq!(serve("serve -p 1", &[]).limits, rpc_server::Limits::default());
-    let Task::Registry(registry) = plan("registry -p 1").unwrap().task else { panic!("registry") };
-    let crate_defaults = rpc_registry::RegistryOptions::default();
-    assert_eq!(format!("{:?}", registry.options), format!("{crate_defaults:?}"));
-    let options = call("call m").options;
-    assert_eq!(format!("{options:?}"), format!("{:?}", ClientOptions::default()));
 }
 
 #[test]
@@ -222,16 +212,16 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_CHECK_INTERVAL", "2s"),
         ("RPCD_REGISTRY_SERVER_MAX_INSTANCES", "3"),
         ("RPCD_REGISTRY_SERVER_MAX_INSTANCES_PER_PEER", "4"),
-        ("RPCD_REGISTRY_SERVER_MAX_BODY", "5"),
-        ("RPCD_REGISTRY_SERVER_MAX_HOST", "6"),
-        ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS", "7"),
+        ("RPCD_REGISTRY_SERVER_MAX_BODY_BYTES", "5"),
+        ("RPCD_REGISTRY_SERVER_MAX_HOST_BYTES", "6"),
+        ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS_BYTES", "7"),
         ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS", "8"),
         ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
         ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
         ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
         ("RPCD_REGISTRY_SERVER_KEEP_ALIVE", "12s"),
-        ("RPCD_REGISTRY_SERVER_HISTORY", "13"),
+        ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
         ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
         ("RPCD_REGISTRY_SERVER_WRITE_TIMEOUT", "15s"),
         ("RPCD_REGISTRY_SERVER_MAX_WAIT", "16s"),
@@ -239,7 +229,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_REJOINS", "18"),
         ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
         ("RPCD_REGISTRY_SERVER_MAX_PROBES", "20"),
-        ("RPCD_REGISTRY_SERVER_DRAIN", "21s"),
+        ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
     let Task::Registry(registry) = plan.task else { panic!("registry") };
@@ -277,22 +267,22 @@ fn every_limit_of_the_file_reaches_the_client() {
     let environment = [
         ("RPCD_CLIENT_TIMEOUT", "1s"),
         ("RPCD_CLIENT_CONNECT_TIMEOUT", "2s"),
-        ("RPCD_CLIENT_PATIENCE", "19s"),
-        ("RPCD_CLIENT_LOST_AFTER", "20s"),
+        ("RPCD_CLIENT_FAILOVER_AFTER", "19s"),
+        ("RPCD_CLIENT_TCP_USER_TIMEOUT", "20s"),
         ("RPCD_CLIENT_BALANCE", "least_in_flight"),
-        ("RPCD_CLIENT_REFRESH", "3s"),
+        ("RPCD_CLIENT_REFRESH_INTERVAL", "3s"),
         ("RPCD_CLIENT_REGISTRY_TIMEOUT", "4s"),
-        ("RPCD_CLIENT_MAX_REPLY", "5"),
-        ("RPCD_CLIENT_MAX_LIST", "6"),
-        ("RPCD_CLIENT_MAX_SSE_LINE", "7"),
-        ("RPCD_CLIENT_CLASSIC_CONNECTIONS", "8"),
-        ("RPCD_CLIENT_CLASSIC_QUEUE", "9"),
-        ("RPCD_CLIENT_CLASSIC_IDLE", "10s"),
-        ("RPCD_CLIENT_DIALECT_MEMORY", "11s"),
-        ("RPCD_CLIENT_IDLE", "12s"),
+        ("RPCD_CLIENT_MAX_REPLY_BYTES", "5"),
+        ("RPCD_CLIENT_MAX_LIST_BYTES", "6"),
+        ("RPCD_CLIENT_MAX_EVENT_LINE_BYTES", "7"),
+        ("RPCD_CLIENT_MAX_CLASSIC_CONNECTIONS", "8"),
+        ("RPCD_CLIENT_MAX_CLASSIC_QUEUE", "9"),
+        ("RPCD_CLIENT_CLASSIC_IDLE_TIMEOUT", "10s"),
+        ("RPCD_CLIENT_DIALECT_TTL", "11s"),
+        ("RPCD_CLIENT_IDLE_TIMEOUT", "12s"),
         ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
-        ("RPCD_CLIENT_MAX_OTHER_PEERS", "14"),
-        ("RPCD_CLIENT_CONCURRENT_PROBES", "15"),
+        ("RPCD_CLIENT_MAX_UNLISTED_PEERS", "14"),
+        ("RPCD_CLIENT_MAX_PROBES", "15"),
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
         ("RPCD_CLIENT_RETRY_BURST", "0"),
@@ -310,7 +300,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         registry_timeout: seconds(4),
         max_reply_bytes: 5,
         max_list_bytes: 6,
-        max_event_bytes: 7,
+        max_event_line_bytes: 7,
         max_classic_connections: 8,
         max_classic_queue: 9,
         classic_idle_timeout: seconds(10),
@@ -329,11 +319,11 @@ fn daemons_log_to_the_terminal_and_clients_only_when_asked() {
     assert!(plan("serve -p 1").unwrap().log.unwrap().terminal);
     assert_eq!(plan("call m").unwrap().log, None);
     let log = plan("call m --log-level debug").unwrap().log.unwrap();
-    assert_eq!((log.terminal, log.level.as_str(), log.save), (true, "debug", None));
+    assert_eq!((log.terminal, log.level.as_str(), log.save), (true, "debug", false));
     let log = plan("call m --log-dir /tmp/x").unwrap().log.unwrap();
-    assert!(!log.terminal && log.save.is_some_and(|dir| dir.ends_with("x")));
+    assert!(!log.terminal && log.save && log.dir.ends_with("x"));
     let log = plan_with("registry -p 1", &[("RPCD_LOG_SAVE", "true")]).unwrap().log.unwrap();
-    assert_eq!(log.save, Some("logs".into()));
+    assert!(log.save && log.dir.ends_with("logs"));
 }
 
 #[test]

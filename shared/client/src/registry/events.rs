@@ -112,7 +112,7 @@ impl RegistryClient {
         let bounded = Bounded {
             chunks: response.bytes_stream().boxed(),
             lengths: Lengths::default(),
-            max_line: self.options.max_event_bytes,
+            max_line: self.options.max_event_line_bytes,
             max_event: self.options.max_list_bytes,
         };
         Ok(SseByteStream::new(bounded).map(move |event| event.map_err(|e| client.broken(&e))))

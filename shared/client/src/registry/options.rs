@@ -12,7 +12,7 @@ pub struct RegistryOptions {
     /// An answer, and one event of a stream; 32 MiB.
     pub max_list_bytes: usize,
     /// One line of an event stream; 1 MiB.
-    pub max_event_bytes: usize,
+    pub max_event_line_bytes: usize,
     /// An unused connection is closed after; 30 s.
     pub idle_timeout: Duration,
     /// How often the system checks that a silent registry is still there; 15 s.
@@ -25,7 +25,7 @@ impl Default for RegistryOptions {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             max_list_bytes: 32 << 20,
-            max_event_bytes: 1 << 20,
+            max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
         }

@@ -15,7 +15,7 @@ fn client_of(registry: &FakeRegistry) -> RegistryClient {
     let options = RegistryOptions {
         timeout: Duration::from_secs(2),
         max_list_bytes: 1000,
-        max_event_bytes: 500,
+        max_event_line_bytes: 500,
         ..RegistryOptions::default()
     };
     RegistryClient::new(&registry.url(), options).unwrap()

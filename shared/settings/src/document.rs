@@ -7,24 +7,28 @@ use super::{KEYS, Key};
 const HEAD: &str = "\
 # Settings of rpcd and rpc-console, each at its default.
 #
-# A flag wins over the environment, the environment over this file, this file over the default.
-# The file is the one named by --config, else ./config.ini if there is one. The variable of a key
-# is RPCD_SECTION_KEY: RPCD_REGISTRY_HOST, RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL.
-# An unknown key or a bad value is an error. Comments take a whole line.
-# Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
+# A flag wins over the environment, the environment over ./config.ini, that over the user's
+# $XDG_CONFIG_HOME/rpcd/config.ini (~/.config/rpcd/config.ini), that over the default. --config FILE
+# reads FILE instead of both. The variable of a key is RPCD_SECTION_KEY: RPCD_REGISTRY_HOST,
+# RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL.
+# An unknown key or a bad value is an error. Comments take a whole line. Keys that begin with max_
+# are limits. Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
 ";
 
 const SECTIONS: [(&str, &str); 6] = [
-    ("registry", "Where servers and clients find the registry."),
-    ("registry-server", "The registry itself: rpcd registry."),
-    ("server", "The server: rpcd serve."),
-    ("client", "Whoever calls: rpcd call, bench, methods, instances; rpc-console."),
-    ("log", "Logging of every program; the console never logs to its terminal."),
-    ("console", "The console: rpc-console."),
+    ("registry", "The registry that servers, clients and the console use."),
+    ("registry-server", "rpcd registry."),
+    ("server", "rpcd serve."),
+    ("client", "Every program that calls: rpcd call, bench, methods, instances; rpc-console."),
+    (
+        "log",
+        "Every program. The console logs to its Logs view and to files, never to the terminal.",
+    ),
+    ("console", "rpc-console."),
 ];
 
 const NAMED: &str = "
-# Further registries, for rpc-console to choose from, one section each.
+# Further registries, for rpc-console to switch between, one section each.
 # [registry.staging]
 # host = 10.0.0.5
 # port = 9999
@@ -32,7 +36,7 @@ const NAMED: &str = "
 
 /// Where the keys of the console begin, which its own table writes below [`document`].
 pub const KEYS_HEAD: &str = "
-# The keys of rpc-console: an action and its keys, separated by blanks; none: no key.
+# Keys of rpc-console: an action and its keys, separated by blanks; leave empty to unbind.
 # A key is a character, or space enter esc tab shift-tab backspace delete up down left right home
 # end pgup pgdn F1 to F12; ctrl-x and alt-x for others. While text is typed, characters are text.
 [keys]

@@ -1,10 +1,10 @@
-//! What can be wrong with settings, said with its place.
+//! Errors in settings, each with its place.
 
 use std::path::Path;
 
 /// A setting that cannot be used. One line, for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
+pub enum SettingsError {
     /// The file cannot be read.
     #[error("cannot read {file}: {reason}")]
     Unreadable {
@@ -33,7 +33,7 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
+impl SettingsError {
     pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         Self::Unreadable { file: path.display().to_string(), reason: error.to_string() }
     }

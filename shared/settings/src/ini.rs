@@ -50,3 +50,9 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, (usi
         Some(Ok(Entry { section, pair: Some(pair) }))
     })
 }
+
+/// The names of the sections in `text`, whatever else it holds.
+pub(super) fn section_names(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines().filter_map(|line| Some(line.trim().strip_prefix('[')?.strip_suffix(']')?.trim()))
+}

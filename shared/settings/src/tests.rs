@@ -1,24 +1,31 @@
 //! Files and variables as people write them.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(text, "config.ini", [])
+fn parse(text: &str) -> Result<Settings, SettingsError> {
+    Settings::parse(text, "config.ini", [])
+}
+
+/// Every key with its value: what two settings are compared by.
+fn values(settings: &Settings) -> Vec<(&'static str, &'static str, String)> {
+    KEYS.iter().map(|key| (key.section, key.name, key.value(settings))).collect()
 }
 
 fn error(text: &str) -> String {
     parse(text).unwrap_err().to_string()
 }
 
-fn with_environment(name: &str, value: &str) -> Result<Config, ConfigError> {
-    Config::parse("[registry]\nhost = 10.0.0.1", "config.ini", [(name.into(), value.into())])
+fn with_environment(name: &str, value: &str) -> Result<Settings, SettingsError> {
+    Settings::parse("[registry]\nhost = 10.0.0.1", "config.ini", [(name.into(), value.into())])
 }
 
-/// `RPCD_UPDATE=1 cargo test -p rpc-host` writes the file anew.
+/// `RPCD_UPDATE=1 cargo test -p rpc-settings` writes the file anew.
 #[test]
 fn the_file_in_the_repository_is_the_table_of_keys() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.ini");
@@ -30,8 +37,8 @@ fn the_file_in_the_repository_is_the_table_of_keys() {
     }
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.strip_suffix(keys), Some(document().as_str()), "see the test's comment");
-    let loaded = Config::load(Some(&path), []).unwrap();
-    assert_eq!(Config { keys: Vec::new(), ..loaded }, Config::default());
+    let loaded = Settings::load(Some(&path), Sources::default()).unwrap();
+    assert_eq!(values(&loaded), values(&Settings::default()));
 }
 
 #[test]
@@ -40,9 +47,9 @@ fn every_key_of_the_table_is_in_the_document_and_takes_its_own_default() {
     for key in KEYS {
         assert!(document.contains(&format!("\n{} =", key.name)), "{}", key.name);
         assert!(!key.doc.is_empty() && key.doc.ends_with('.'), "{}", key.doc);
-        let mut config = Config::default();
+        let mut config = Settings::default();
         (key.read)(&mut config, &key.default_value()).unwrap();
-        assert_eq!(config, Config::default(), "{}", key.name);
+        assert_eq!(values(&config), values(&Settings::default()), "{}", key.name);
     }
 }
 
@@ -64,12 +71,12 @@ fn the_older_systems_file_is_read() {
 #[test]
 fn values_have_units_and_comments_stand_at_the_start_of_a_line_only() {
     let config = parse(
-        "\u{feff}; a comment\n  # another\n\n[server]\nmax_request = 64 KiB\ndrain=1m 30s\n\
+        "\u{feff}; a comment\n  # another\n\n[server]\nmax_request_bytes = 64 KiB\ndrain_timeout=1m 30s\n\
          advertise = [::1]:80\nallowed_origins = http://a#b, http://c\n[log]\ndir = a;b #c\n",
     )
     .unwrap();
-    assert_eq!(config.server.max_request, 65_536);
-    assert_eq!(config.server.drain, Duration::from_secs(90));
+    assert_eq!(config.server.limits.max_request_bytes, 65_536);
+    assert_eq!(config.server.limits.drain_timeout, Duration::from_secs(90));
     assert_eq!(
         config.server.advertise,
         Some(Advertised { host: "::1".to_owned(), port: Some(80) })
@@ -104,13 +111,13 @@ fn a_bad_value_is_an_error_with_its_line_and_what_was_expected() {
         ("[registry]\nport = 70000", "for port in [registry]: expected a port from 1 to 65535"),
         ("[registry]\nhost = http://x:1", "without scheme or port"),
         ("[registry]\nhost = x:1", "without scheme or port"),
-        ("[server]\nidle = 5", "with its unit"),
-        ("[server]\nidle = 0s", "longer than zero"),
-        ("[server]\nidle = 99999999years", "with its unit"),
+        ("[server]\nidle_timeout = 5", "with its unit"),
+        ("[server]\nidle_timeout = 0s", "longer than zero"),
+        ("[server]\nidle_timeout = 99999999years", "with its unit"),
         ("[server]\nmax_calls = 0", "a whole number from 1 to"),
         ("[server]\nmax_nesting = 129", "from 1 to 128"),
-        ("[server]\nmax_request = 4MB", "such as 65536"),
-        ("[server]\nmax_request = 99999999999999999999GiB", "such as 65536"),
+        ("[server]\nmax_request_bytes = 4MB", "such as 65536"),
+        ("[server]\nmax_request_bytes = 99999999999999999999GiB", "such as 65536"),
         ("[server]\nadvertise = a b", "HOST:PORT"),
         ("[client]\nbalance = rnadom", "did you mean random?"),
         ("[client]\nretry_ratio = 1.1", "from 0 to 1"),
@@ -166,7 +173,7 @@ fn the_environment_wins_over_the_file() {
     let config = with_environment("RPCD_REGISTRY_HOST", "10.0.0.2").unwrap();
     assert_eq!(config.registry.host, "10.0.0.2");
     let config = with_environment("RPCD_REGISTRY_SERVER_TTL", "3s").unwrap();
-    assert_eq!(config.registry_server.ttl, Duration::from_secs(3));
+    assert_eq!(config.registry_server.options.ttl, Duration::from_secs(3));
 }
 
 #[test]
@@ -187,27 +194,143 @@ fn an_unknown_variable_of_ours_is_ignored_with_a_warning() {
     assert!(with_environment("PATH", "x").unwrap().warnings.is_empty());
 }
 
+/// A folder with the user's file and the working directory's, as they are given.
+struct Files {
+    folder: tempfile::TempDir,
+}
+
+impl Files {
+    fn new(user: Option<&str>, local: Option<&str>) -> Self {
+        let files = Self { folder: tempfile::tempdir().unwrap() };
+        for (path, text) in [(files.user(), user), (files.local(), local)] {
+            text.iter().for_each(|text| std::fs::write(&path, text).unwrap());
+        }
+        files
+    }
+
+    fn user(&self) -> PathBuf {
+        self.folder.path().join("user.ini")
+    }
+
+    fn local(&self) -> PathBuf {
+        self.folder.path().join("config.ini")
+    }
+
+    fn load(&self, named: Option<&Path>) -> Result<Settings, SettingsError> {
+        let variables = Vec::new();
+        let sources = Sources { user: Some(self.user()), local: Some(self.local()), variables };
+        Settings::load(named, sources)
+    }
+}
+
 #[test]
-fn a_missing_file_is_an_error_only_when_it_was_named() {
-    let error = Config::load(Some(Path::new("/nowhere/x.ini")), []).unwrap_err().to_string();
+fn the_local_file_wins_over_the_users_key_by_key() {
+    let user = "[registry]\nhost = u\nport = 1\n[keys]\nquit = q\nhelp = h\n[registry.a]\nport = 5";
+    let local = "[registry]\nhost = l\n[keys]\nquit = Q\n[registry.a]\nhost = x";
+    let settings = Files::new(Some(user), Some(local)).load(None).unwrap();
+    assert_eq!(settings.registry.url(), "http://l:1");
+    assert_eq!(settings.registries["a"].url(), "http://x:5");
+    let keys: Vec<_> =
+        settings.keys.iter().map(|line| (line.action.as_str(), line.keys.as_str())).collect();
+    assert_eq!(keys, [("help", "h"), ("quit", "Q")]);
+}
+
+#[test]
+fn a_named_file_is_the_only_one_read_and_must_exist() {
+    let files = Files::new(Some("[registry]\nport = 1"), Some("[registry]\nport = 2"));
+    let named = files.folder.path().join("named.ini");
+    std::fs::write(&named, "[registry]\nhost = n").unwrap();
+    assert_eq!(files.load(Some(&named)).unwrap().registry.url(), "http://n:9999");
+    let error = files.load(Some(Path::new("/nowhere/x.ini"))).unwrap_err().to_string();
     assert!(error.starts_with("cannot read /nowhere/x.ini: "), "{error}");
-    assert!(Config::load(Some(Path::new("/")), []).is_err());
-    // The tests run in the crate's folder, where there is no config.ini.
-    assert_eq!(Config::load(None, []).unwrap(), Config::default());
+    assert!(files.load(Some(Path::new("/"))).is_err());
+    let nothing = Files::new(None, None).load(None).unwrap();
+    assert_eq!((values(&nothing), nothing.warnings.len()), (values(&Settings::default()), 0));
+}
+
+#[test]
+fn a_file_without_a_section_of_ours_is_another_programs() {
+    for foreign in ["", "key = 1\n[database]\nurl = x", "{\"json\": true}", "[[toml]]\n", "\u{0}"] {
+        let settings = Files::new(None, Some(foreign)).load(None).unwrap();
+        assert_eq!(values(&settings), values(&Settings::default()), "{foreign}");
+        assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    }
+    let large = "x".repeat(3 << 20);
+    assert!(Files::new(None, Some(&large)).load(None).is_ok());
+    // With one of ours every line counts.
+    let files = Files::new(None, Some("[database]\nurl = x\n[registry]\nport = 1"));
+    let error = files.load(None).unwrap_err().to_string();
+    assert!(error.ends_with("config.ini:1: unknown section [database]"), "{error}");
+    // Named, it is meant.
+    let files = Files::new(None, Some("[database]\nurl = x"));
+    assert!(files.load(Some(&files.local())).is_err());
+}
+
+#[test]
+fn a_file_whose_only_section_is_nearly_ours_is_passed_over_and_named() {
+    let files = Files::new(None, Some("[regisrty]\nport = 1"));
+    let settings = files.load(None).unwrap();
+    assert_eq!(
+        settings.warnings,
+        [format!(
+            "{} is not read: it has no section of ours; unknown section [regisrty]; did you mean \
+             \"registry\"?",
+            files.local().display()
+        )]
+    );
+}
+
+#[test]
+fn a_file_that_anybody_may_write_is_passed_over_and_named_unless_it_was_asked_for() {
+    let files = Files::new(Some("[registry]\nport = 1"), Some("[registry]\nhost = evil"));
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(files.local(), mode(0o646)).unwrap();
+    let settings = files.load(None).unwrap();
+    assert_eq!(settings.registry.url(), "http://127.0.0.1:1");
+    assert_eq!(
+        settings.warnings,
+        [format!(
+            "{} is not read: anybody may write it (chmod o-w); name it with --config to use it",
+            files.local().display()
+        )]
+    );
+    assert_eq!(files.load(Some(&files.local())).unwrap().registry.host, "evil");
+    std::fs::set_permissions(files.local(), mode(0o664)).unwrap();
+    assert_eq!(files.load(None).unwrap().registry.host, "evil");
+}
+
+#[test]
+fn what_is_no_file_neither_blocks_nor_breaks_a_command_that_did_not_ask_for_it() {
+    let files = Files::new(None, None);
+    std::fs::create_dir(files.local()).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        files.user(),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let warnings = files.load(None).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().all(|line| line.contains("is not a regular file")), "{warnings:?}");
 }
 
 #[test]
 fn text_that_is_not_utf_8_and_endless_files_are_errors() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"[registry]\nhost = \xff").unwrap();
-    assert!(Config::load(Some(file.path()), []).is_err());
-    assert!(Config::load(Some(Path::new("/dev/zero")), []).is_err());
+    let load = |path: &Path| Settings::load(Some(path), Sources::default());
+    assert!(load(file.path()).unwrap_err().to_string().ends_with("it is not UTF-8 text"));
+    assert!(load(Path::new("/dev/zero")).unwrap_err().to_string().ends_with("larger than 1 MiB"));
+    let unasked = Sources { local: Some(file.path().to_owned()), ..Sources::default() };
+    assert!(Settings::load(None, unasked).is_err());
 }
 
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC*", lines in proptest::collection::vec(
-        r"(\[(registry|server|log|client|registry\.\PC{0,4})\])|((host|port|level|drain|idle|max_request|advertise|balance) *= *\PC{0,20})|\PC{0,20}", 0..20)) {
+        r"(\[(registry|server|log|client|registry\.\PC{0,4})\])|((host|port|level|drain_timeout|idle_timeout|max_request_bytes|advertise|balance) *= *\PC{0,20})|\PC{0,20}", 0..20)) {
         let _ = parse(&text);
         let _ = parse(&format!("[server]\n{}", lines.join("\n")));
     }
@@ -221,10 +344,10 @@ proptest! {
 #[test]
 fn any_text_is_a_host_that_stays_the_same_or_an_error() {
     rpc_fuzz::text("address", |text| {
-        if let Ok(host) = super::parse::host(text) {
-            assert_eq!(super::parse::host(&host).unwrap(), host);
+        if let Ok(host) = crate::parse::host(text) {
+            assert_eq!(crate::parse::host(&host).unwrap(), host);
         }
-        let _ = super::parse::duration(text);
+        let _ = crate::parse::duration(text);
         if let Ok(advertised) = text.parse::<Advertised>() {
             assert_eq!(advertised.to_string().parse::<Advertised>().unwrap(), advertised);
         }

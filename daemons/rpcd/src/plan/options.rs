@@ -1,0 +1,103 @@
+//! Flags over the options that the settings hold.
+
+use std::net::SocketAddr;
+
+use rpc_client::ClientOptions;
+use rpc_client::registry::RegistryOptions as RegistryClientOptions;
+use rpc_host::net::resolve_listen;
+use rpc_registry::RegistryOptions;
+use rpc_server::Limits;
+use rpc_settings::{Advertised, Settings};
+
+use super::target;
+use crate::cli::{CallTime, Registry, Serve};
+use crate::failure::Failure;
+
+/// What `rpcd serve` is to do.
+#[derive(Debug)]
+pub struct ServePlan {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it allows.
+    pub limits: Limits,
+    /// Web origins that may send HTTP requests.
+    pub allowed_origins: Vec<String>,
+    /// With whom it registers; `None`: with nobody.
+    pub announce: Option<AnnouncePlan>,
+}
+
+/// How a server registers.
+#[derive(Debug)]
+pub struct AnnouncePlan {
+    /// The registry.
+    pub url: String,
+    /// The address to register; `None`: the one that routes to the registry.
+    pub advertise: Option<Advertised>,
+    /// Between heartbeats.
+    pub heartbeat_interval: std::time::Duration,
+}
+
+/// What `rpcd registry` is to do.
+#[derive(Debug)]
+pub struct ServeRegistryPlan {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it allows.
+    pub options: RegistryOptions,
+}
+
+impl ServePlan {
+    pub(super) fn new(typed: Serve, settings: &Settings) -> Result<Self, Failure> {
+        let server = &settings.server;
+        let url = match &typed.registry {
+            Some(url) => target::registry_url(url)?,
+            None => settings.registry.url(),
+        };
+        // Who names a registry wants it, whatever the file says.
+        let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
+        let announce = wanted.then(|| AnnouncePlan {
+            url,
+            advertise: typed.advertise.or_else(|| server.advertise.clone()),
+            heartbeat_interval: server.heartbeat_interval,
+        });
+        Ok(Self {
+            address: listen_address(typed.listen.as_ref(), &server.listen, typed.port)?,
+            limits: server.limits.clone(),
+            allowed_origins: server.allowed_origins.clone(),
+            announce,
+        })
+    }
+}
+
+impl ServeRegistryPlan {
+    pub(super) fn new(typed: Registry, settings: &Settings) -> Result<Self, Failure> {
+        let registry = &settings.registry_server;
+        let address = listen_address(typed.listen.as_ref(), &registry.listen, typed.port)?;
+        Ok(Self { address, options: registry.options.clone() })
+    }
+}
+
+fn listen_address(
+    typed: Option<&String>,
+    configured: &str,
+    port: u16,
+) -> Result<SocketAddr, Failure> {
+    let host = typed.map_or(configured, String::as_str);
+    resolve_listen(host, port).map_err(|error| {
+        Failure::usage(format!("{host:?} is no address to listen at: {error}; see -l"))
+    })
+}
+
+/// The client's options; `timeout` is the flag's.
+pub(super) fn client(settings: &Settings, timeout: Option<CallTime>) -> ClientOptions {
+    let timeout = timeout.map_or(settings.client.timeout, |time| time.0);
+    ClientOptions { timeout, ..settings.client.clone() }
+}
+
+pub(super) fn registry_client(
+    settings: &Settings,
+    timeout: Option<CallTime>,
+) -> RegistryClientOptions {
+    let timeout = timeout.map_or(settings.client.timeout, |time| time.0);
+    RegistryClientOptions { timeout, connect_timeout: timeout, ..settings.client.registry() }
+}

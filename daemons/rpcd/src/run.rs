@@ -1,0 +1,47 @@
+//! A plan is carried out: log, run to the end, write out what is still to be logged.
+
+use std::time::Duration;
+
+use rpc_host::logging::{self, Logging};
+
+use crate::failure::{Exit, Failure};
+use crate::plan::{Plan, Task};
+use crate::{client, daemon, output};
+
+/// Carries out `plan`.
+///
+/// # Errors
+/// It was not done; the failure says why and carries the exit code.
+pub fn run(plan: Plan) -> Result<(), Failure> {
+    let logging = plan.log.as_ref().map(logging::init).transpose()?;
+    let terminal = plan.log.as_ref().is_some_and(|log| log.terminal);
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+        if !terminal {
+            output::warn(warning);
+        }
+    }
+    let runtime = match plan.task {
+        Task::Serve(_) | Task::Registry(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    }
+    .enable_all()
+    .build()
+    .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
+    let done = runtime.block_on(carry_out(plan.task, logging.as_ref()));
+    // A method's body or a name look-up that still blocks must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    done
+}
+
+async fn carry_out(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
+    match task {
+        Task::Serve(plan) => daemon::serve(*plan, logging).await,
+        Task::Registry(plan) => daemon::registry(*plan, logging).await,
+        Task::Call(plan) => client::call(*plan).await,
+        Task::Bench(plan) => client::bench(*plan).await,
+        Task::Methods { target, options, json } => client::methods(target, *options, json).await,
+        Task::Instances { url, options, json } => client::instances(&url, options, json).await,
+        Task::Health { address, timeout } => client::health(&address, timeout).await,
+    }
+}

@@ -1,0 +1,217 @@
+//! The one table of keys: what each is called, what it does, and which option it sets.
+
+use rpc_wire::nearest;
+
+use super::sections::{RegistryAddress, Settings};
+use super::value::{
+    advertised, attempts, backlog, burst, bytes, choice, count, depth, duration, folder, host,
+    level, list, pause, port, ratio, switch,
+};
+
+/// A key of `config.ini`.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The section, without brackets.
+    pub section: &'static str,
+    /// The name in it.
+    pub name: &'static str,
+    /// One sentence: what it does.
+    pub doc: &'static str,
+    /// Sets it from text, or says what was expected.
+    pub(super) read: fn(&mut Settings, &str) -> Result<(), String>,
+    /// The text that would set it to what it is.
+    pub(super) show: fn(&Settings) -> String,
+}
+
+impl Key {
+    /// Its environment variable: `RPCD_SECTION_KEY`.
+    pub fn variable(&self) -> String {
+        let section = self.section.to_uppercase().replace('-', "_");
+        format!("{}{section}_{}", super::ENVIRONMENT_PREFIX, self.name.to_uppercase())
+    }
+
+    /// Its value in `settings`, as it is written in the file.
+    pub fn value(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+
+    /// Its default, as it is written in the file.
+    pub fn default_value(&self) -> String {
+        self.value(&Settings::default())
+    }
+}
+
+/// `kind, where the value is kept, "doc"` for every key of a section.
+macro_rules! keys {
+    ($($section:literal { $($name:ident: $kind:ident, $($place:ident).+, $doc:literal;)* })*) => {
+        &[$($(Key {
+            section: $section,
+            name: stringify!($name),
+            doc: $doc,
+            read: |settings, text| {
+                settings.$($place).+ = $kind::read(text)?;
+                Ok(())
+            },
+            show: |settings| $kind::show(&settings.$($place).+),
+        },)*)*]
+    };
+}
+
+/// Every key, in the order of the file.
+pub const KEYS: &[Key] = keys! {
+    "registry" {
+        host: host, registry.host, "Address of the registry: an IP address or a name.";
+        port: port, registry.port, "Port of the registry.";
+    }
+    "registry-server" {
+        listen: host, registry_server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
+        ttl: duration, registry_server.options.ttl, "An instance expires this long after its last heartbeat.";
+        check_interval: duration, registry_server.options.check_interval, "Interval between expiry checks.";
+        max_instances: count, registry_server.options.max_instances, "Registered instances.";
+        max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address other than loopback.";
+        max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
+        max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
+        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON.";
+        max_connections: count, registry_server.options.max_connections, "Open connections; a further one is closed and counted.";
+        backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
+        max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";
+        keep_alive: duration, registry_server.options.keep_alive, "Longest silence of an event stream; then a comment is sent.";
+        max_history: count, registry_server.options.max_history, "Changes kept for watchers that reconnect or fall behind.";
+        header_timeout: duration, registry_server.options.header_timeout, "Timeout for a request's headers.";
+        body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
+        write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
+        max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
+        rejoin_window: pause, registry_server.options.rejoin_window, "How long an unregistered older instance is listed again if it accepts a connection; 0s: never.";
+        max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered for rejoining.";
+        probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
+        max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
+        drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
+        allowed_origins: list, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
+    }
+    "server" {
+        listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
+        announce: switch, server.announce, "Whether to register (--no-registry turns it off).";
+        advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
+        heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
+        drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
+        unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
+        default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
+        max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
+        max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
+        request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
+        max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
+        max_calls: count, server.limits.max_calls, "Calls in flight in total.";
+        max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
+        max_connections: count, server.limits.max_connections, "Open connections; a further one is closed and counted.";
+        backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
+        idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
+        allowed_origins: list, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
+    }
+    "client" {
+        timeout: duration, client.timeout, "Total time per call.";
+        connect_timeout: duration, client.connect_timeout, "Time to connect and detect the server's dialect.";
+        failover_after: duration, client.failover_after, "Connect timeout per instance before failing over to another.";
+        tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
+        balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
+        refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
+        registry_timeout: duration, client.registry_timeout, "Timeout of one refresh.";
+        max_reply_bytes: bytes, client.max_reply_bytes, "Size of a reply.";
+        max_list_bytes: bytes, client.max_list_bytes, "Size of the registry's list of instances.";
+        max_event_line_bytes: bytes, client.max_event_line_bytes, "Size of one line of the registry's event streams.";
+        max_in_flight: count, client.max_in_flight, "Calls in flight per connection (below the server's limit); further calls wait.";
+        max_classic_connections: count, client.max_classic_connections, "Connections to one older server, which handles one call at a time on each.";
+        max_classic_queue: count, client.max_classic_queue, "Calls waiting for one of them; a further one is refused.";
+        classic_idle_timeout: duration, client.classic_idle_timeout, "An idle connection to an older server is closed after this time.";
+        dialect_ttl: duration, client.dialect_ttl, "How long a server counts as an older one before it is probed again.";
+        idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
+        max_unlisted_peers: count, client.max_unlisted_peers, "Servers kept that were called by address but are not in the list.";
+        max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
+        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included.";
+        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
+        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
+    }
+    "log" {
+        level: level, log.level, "Minimum level: off, error, warn, info, debug or trace; per target: info,rpc_server=debug.";
+        format: choice, log.format, "text, or json: one object per line.";
+        save: switch, log.save, "Whether to write daily files.";
+        dir: folder, log.dir, "Directory of the files.";
+        max_files: count, log.max_files, "Files kept.";
+        max_ring_lines: count, log.max_ring_lines, "Lines kept in memory per daemon for log streams.";
+        max_ring_bytes: bytes, log.max_ring_bytes, "Approximate memory for these lines.";
+        max_queued_lines: count, log.max_queued_lines, "Lines waiting for terminal or file; further ones are dropped and counted.";
+        max_line_bytes: bytes, log.max_line_bytes, "Message and fields of one line; the rest is cut off.";
+    }
+    "console" {
+        theme: choice, console.theme, "auto, dark, light or mono.";
+        glyphs: choice, console.glyphs, "unicode or ascii.";
+        mouse: switch, console.mouse, "Whether the console uses the mouse.";
+        max_log_lines: count, console.max_log_lines, "Log lines kept.";
+        max_events: count, console.max_events, "Events kept.";
+        max_history: count, console.max_history, "Calls kept.";
+        save_history: switch, console.save_history, "Whether calls are saved between sessions: method, arguments, target, outcome, time.";
+        max_probed: count, console.max_probed, "Instances asked for their methods, round-trip time and log; further ones are only listed.";
+    }
+};
+
+/// The section of the console's keys.
+const CONSOLE_KEYS: &str = "keys";
+
+/// A section that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section<'a> {
+    Plain(&'a str),
+    /// `[registry.NAME]`.
+    Registry(&'a str),
+    /// `[keys]`, which the console reads.
+    ConsoleKeys,
+}
+
+pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
+    if KEYS.iter().any(|key| key.section == name) {
+        return Ok(Section::Plain(name));
+    }
+    if name == CONSOLE_KEYS {
+        return Ok(Section::ConsoleKeys);
+    }
+    if let Some(registry) = name.strip_prefix("registry.") {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        return if !registry.is_empty() && registry.len() <= 64 && registry.chars().all(allowed) {
+            Ok(Section::Registry(registry))
+        } else {
+            Err(format!("bad section [{name}]: a registry's name has 1 to 64 of a-z A-Z 0-9 . _ -"))
+        };
+    }
+    let known = KEYS.iter().map(|key| key.section).chain([CONSOLE_KEYS]);
+    Err(unknown(&format!("unknown section [{name}]"), name, known))
+}
+
+pub(super) fn known_key(section: Section<'_>, name: &str) -> Result<&'static Key, String> {
+    let (shown, table) = match section {
+        Section::Plain(section) => (section.to_owned(), section),
+        Section::Registry(registry) => (format!("registry.{registry}"), "registry"),
+        Section::ConsoleKeys => (CONSOLE_KEYS.to_owned(), CONSOLE_KEYS),
+    };
+    let keys = || KEYS.iter().filter(|key| key.section == table);
+    keys().find(|key| key.name == name).ok_or_else(|| {
+        unknown(&format!("unknown key {name:?} in [{shown}]"), name, keys().map(|key| key.name))
+    })
+}
+
+/// Sets a key of `[registry]` in another address.
+pub(super) fn read_address(
+    address: &mut RegistryAddress,
+    key: &Key,
+    text: &str,
+) -> Result<(), String> {
+    let mut settings = Settings { registry: address.clone(), ..Settings::default() };
+    (key.read)(&mut settings, text)?;
+    *address = settings.registry;
+    Ok(())
+}
+
+fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("{what}; did you mean {near:?}?"),
+        None => what.to_owned(),
+    }
+}

@@ -1,0 +1,105 @@
+//! One source over another: a file over the defaults, a nearer file over it, variables over both.
+
+use std::collections::BTreeMap;
+
+use super::keys::{self, KEYS, Key};
+use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, ini};
+
+impl Settings {
+    /// The settings in `text`, then those of the variables over them. `file` is what errors call
+    /// the text.
+    ///
+    /// # Errors
+    /// A key or value is wrong.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut settings = Self::default();
+        settings.read_file(text, file)?;
+        settings.read_variables(variables)?;
+        Ok(settings)
+    }
+
+    /// Sets what `text` sets; the rest stays as it is.
+    pub(super) fn read_file(&mut self, text: &str, file: &str) -> Result<(), SettingsError> {
+        let at = |line: usize, message: String| SettingsError::Line {
+            file: file.to_owned(),
+            line,
+            message,
+        };
+        let mut given: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for entry in ini::entries(text) {
+            let entry = entry.map_err(|(line, message)| at(line, message))?;
+            let section = keys::known_section(entry.section.text)
+                .map_err(|message| at(entry.section.line, message))?;
+            let Some(pair) = entry.pair else {
+                if let keys::Section::Registry(name) = section {
+                    self.registries.entry(name.to_owned()).or_default();
+                }
+                continue;
+            };
+            let identity = (entry.section.text.to_owned(), pair.key.to_owned());
+            if let Some(first) = given.insert(identity, pair.line) {
+                let message = format!(
+                    "{} in [{}] was set in line {first} already; keep one of the two",
+                    pair.key, entry.section.text
+                );
+                return Err(at(pair.line, message));
+            }
+            let known =
+                || keys::known_key(section, pair.key).map_err(|message| at(pair.line, message));
+            let read = match section {
+                keys::Section::ConsoleKeys => {
+                    self.keys.retain(|line| line.action != pair.key);
+                    self.keys.push(KeyLine {
+                        action: pair.key.to_owned(),
+                        keys: pair.value.to_owned(),
+                        file: file.to_owned(),
+                        line: pair.line,
+                    });
+                    Ok(())
+                }
+                keys::Section::Registry(registry) => {
+                    let key = known()?;
+                    let address = self.registries.entry(registry.to_owned()).or_default();
+                    keys::read_address(address, key, pair.value)
+                }
+                keys::Section::Plain(_) => (known()?.read)(self, pair.value),
+            };
+            read.map_err(|wrong| {
+                let message = format!(
+                    "bad value {:?} for {} in [{}]: {wrong}",
+                    pair.value, pair.key, entry.section.text
+                );
+                at(pair.line, message)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sets what the variables set; one of ours that is no key is ignored with a warning.
+    pub(super) fn read_variables(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), SettingsError> {
+        for (name, value) in variables {
+            if !name.starts_with(ENVIRONMENT_PREFIX) {
+                continue;
+            }
+            let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
+                let names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+                let near = rpc_wire::nearest(&name, names.iter().map(String::as_str));
+                let meant = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                self.warnings.push(format!("ignored the environment variable {name}{meant}"));
+                continue;
+            };
+            (key.read)(self, value.trim()).map_err(|wrong| SettingsError::Variable {
+                message: format!("bad value {value:?}: {wrong}"),
+                name,
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Flags are read as the values of keys are.
+
+use std::time::Duration;
+
+use rpc_client::Balance;
+use rpc_host::logging::LogFormat;
+
+use super::value;
+
+/// An IP literal (IPv6 bare or in brackets) or a name, returned without brackets.
+///
+/// # Errors
+/// Says what was expected.
+pub fn host(text: &str) -> Result<String, String> {
+    value::host::read(text)
+}
+
+/// A time with its unit, longer than zero and at most a year.
+///
+/// # Errors
+/// Says what was expected.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    value::duration::read(text)
+}
+
+/// A balancing policy by its name.
+///
+/// # Errors
+/// Says which there are.
+pub fn balance(text: &str) -> Result<Balance, String> {
+    value::choice::read(text)
+}
+
+/// A log format by its name.
+///
+/// # Errors
+/// Says which there are.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    value::choice::read(text)
+}
+
+/// A log level, or levels by target.
+///
+/// # Errors
+/// Says what was expected, and what was probably meant.
+pub fn log_level(text: &str) -> Result<String, String> {
+    value::level::read(text)
+}

@@ -1,0 +1,162 @@
+//! The settings as values: each section holds the options of the library that it is for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rpc_client::ClientOptions;
+use rpc_host::logging::LogOptions;
+use rpc_registry::RegistryOptions;
+use rpc_server::Limits;
+
+use super::SettingsError;
+use super::value::{Advertised, Glyphs, Theme};
+
+/// All settings. What each does and its default stand in [`KEYS`](super::KEYS) and so in
+/// `config.ini`; the defaults are those of the libraries.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `[registry]`: the address of the registry.
+    pub registry: RegistryAddress,
+    /// `[registry.NAME]`: further registries, by name.
+    pub registries: BTreeMap<String, RegistryAddress>,
+    /// `[registry-server]`: `rpcd registry`.
+    pub registry_server: RegistryServer,
+    /// `[server]`: `rpcd serve`.
+    pub server: Server,
+    /// `[client]`: every program that calls.
+    pub client: ClientOptions,
+    /// `[log]`: every program.
+    pub log: LogOptions,
+    /// `[console]`: `rpc-console`.
+    pub console: Console,
+    /// `[keys]`: keys of the console's actions, as written.
+    pub keys: Vec<KeyLine>,
+    /// What was ignored, a line each, for the program to show.
+    pub warnings: Vec<String>,
+}
+
+/// `[registry-server]`: `rpcd registry`.
+#[derive(Debug, Clone)]
+pub struct RegistryServer {
+    /// The address to listen on. Default `0.0.0.0`.
+    pub listen: String,
+    /// The registry's own options.
+    pub options: RegistryOptions,
+}
+
+impl Default for RegistryServer {
+    fn default() -> Self {
+        Self { listen: ALL_INTERFACES.to_owned(), options: RegistryOptions::default() }
+    }
+}
+
+/// `[server]`: `rpcd serve`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The address to listen on. Default `0.0.0.0`.
+    pub listen: String,
+    /// Whether it registers. Default true.
+    pub announce: bool,
+    /// The address it registers; `None`, the default: the one that routes to the registry.
+    pub advertise: Option<Advertised>,
+    /// Between heartbeats. Default 5 s.
+    pub heartbeat_interval: Duration,
+    /// Web origins that may send HTTP requests. Default none.
+    pub allowed_origins: Vec<String>,
+    /// The server's own limits.
+    pub limits: Limits,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: ALL_INTERFACES.to_owned(),
+            announce: true,
+            advertise: None,
+            heartbeat_interval: Duration::from_secs(5),
+            allowed_origins: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// `[console]`: `rpc-console`.
+#[derive(Debug, Clone)]
+pub struct Console {
+    /// Colours. Default by the terminal.
+    pub theme: Theme,
+    /// Lines and symbols. Default Unicode.
+    pub glyphs: Glyphs,
+    /// Whether the mouse is used. Default true.
+    pub mouse: bool,
+    /// Log lines kept. Default 100,000.
+    pub max_log_lines: usize,
+    /// Events kept. Default 1,000.
+    pub max_events: usize,
+    /// Calls kept. Default 1,000.
+    pub max_history: usize,
+    /// Whether calls are saved between sessions. Default true.
+    pub save_history: bool,
+    /// Instances probed. Default 200.
+    pub max_probed: usize,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            theme: Theme::Auto,
+            glyphs: Glyphs::Unicode,
+            mouse: true,
+            max_log_lines: 100_000,
+            max_events: 1000,
+            max_history: 1000,
+            save_history: true,
+            max_probed: 200,
+        }
+    }
+}
+
+/// The older system's default, which ours keeps.
+const ALL_INTERFACES: &str = "0.0.0.0";
+
+/// A line of `[keys]`. Which actions and keys exist is the console's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLine {
+    /// The action.
+    pub action: String,
+    /// Its keys, separated by blanks.
+    pub keys: String,
+    /// The file it stands in.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+impl KeyLine {
+    /// An error in this line.
+    pub fn wrong(&self, message: String) -> SettingsError {
+        SettingsError::Line { file: self.file.clone(), line: self.line, message }
+    }
+}
+
+/// The address of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryAddress {
+    /// An IP literal (IPv6 without brackets) or a name. Default `127.0.0.1`.
+    pub host: String,
+    /// Its port. Default 9999.
+    pub port: u16,
+}
+
+impl RegistryAddress {
+    /// `http://HOST:PORT`, IPv6 in brackets.
+    pub fn url(&self) -> String {
+        format!("http://{}", rpc_wire::instance::host_port(&self.host, self.port))
+    }
+}
+
+impl Default for RegistryAddress {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: 9999 }
+    }
+}
