@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_client::Target;
-use rpc_client::load::{Length, Mode};
+use rpc_load::{Length, Mode};
 
 use crate::message::LoadRequest;
 use crate::model::snippet::command_line;
