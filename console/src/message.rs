@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_client::Target;
-use rpc_client::load::{Length, Mode, Plan, Progress};
+use rpc_load::{Length, Mode, Plan, Progress};
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use rpc_client::Target;
-use rpc_client::load::{Length, Mode};
 use rpc_console::message::LoadRequest;
 use rpc_console::model::load::bench_command;
 use rpc_console::model::snippet::{Format, Snippet};
+use rpc_load::{Length, Mode};
 use rpc_tests::asking::lists;
 use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;

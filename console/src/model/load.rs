@@ -8,7 +8,7 @@ pub use sheet::{Knob, Sheet};
 
 use std::sync::Arc;
 
-use rpc_client::load::{Phase, Progress, Report};
+use rpc_load::{Phase, Progress, Report};
 
 use crate::message::LoadRequest;
 

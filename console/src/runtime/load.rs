@@ -1,7 +1,7 @@
 //! A load test: made by the engine on threads of its own; its progress is told a few times a second.
 
 use rpc_client::ClientOptions;
-use rpc_client::load::Load;
+use rpc_load::Load;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -55,7 +55,7 @@ impl From<RegistryError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::BadAddress { .. } | ClientError::Registry(_) => Self::new(USAGE, error),
+            ClientError::BadAddress(_) | ClientError::Registry(_) => Self::new(USAGE, error),
             other => Self::new(REMOTE, other),
         }
     }

@@ -1,6 +1,6 @@
 //! Load tests: from a call to its plan, started, stopped, and what they tell.
 
-use rpc_client::load::Phase;
+use rpc_load::Phase;
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths::RPC_HEALTH;

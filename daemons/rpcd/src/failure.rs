@@ -1,7 +1,7 @@
 //! Why a command failed, and its exit code.
 
 use rpc_client::registry::RegistryError;
-use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
+use rpc_client::{AddressError, ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::logging::LogError;
 use rpc_settings::SettingsError;
 
@@ -73,12 +73,16 @@ impl From<LogError> for Failure {
     }
 }
 
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::BadAddress { .. } | ClientError::Registry(_) => {
-                Self::usage(error.to_string())
-            }
+            ClientError::BadAddress(_) | ClientError::Registry(_) => Self::usage(error.to_string()),
             other => Self::new(Exit::Failed, other.to_string()),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::FrameError;
+use rpc_wire::target::AddressError;
 
 /// Who must act on a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,13 +220,8 @@ fn executed_hint(executed: bool) -> &'static str {
 #[non_exhaustive]
 pub enum ClientError {
     /// An address that is none.
-    #[error("`{address}` is not an address: {why}; write host:port, for example 127.0.0.1:8000")]
-    BadAddress {
-        /// What was given.
-        address: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    #[error(transparent)]
+    BadAddress(#[from] AddressError),
     /// A registry URL that is none, or an HTTP client that cannot be made.
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryError),

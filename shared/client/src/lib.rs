@@ -19,7 +19,6 @@
 //! - [`Request`] and [`Response`]: a call with everything that can be said about it.
 //! - [`CallError`]: why a call failed, told by who must act.
 //! - [`registry`]: the registry's HTTP routes, typed.
-//! - [`load`]: many calls, measured: the engine behind `rpcd bench` and the console's Load view.
 //! - [`backoff`]: how long to wait before trying again.
 //! - [`blocking`]: the same calls without async.
 
@@ -31,14 +30,12 @@ mod connection;
 mod context;
 mod discovery;
 mod error;
-pub mod load;
 mod options;
 mod pool;
 pub mod registry;
 mod request;
 mod retry;
 mod stream;
-mod target;
 
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, ErrorKind, Phase};
@@ -46,5 +43,5 @@ pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
+pub use rpc_wire::target::{AddressError, Target};
 pub use stream::{CallStream, StreamItem};
-pub use target::Target;

@@ -9,6 +9,7 @@
 //! - [`exact`]: JSON values without rounded integers.
 //! - [`signature`]: what discovery lists, in the classic form and as an OpenRPC document.
 //! - [`instance`]: what a registry knows about a server.
+//! - [`target`]: whom a client calls: one address, or whatever a registry lists.
 //! - [`report`]: what a daemon says about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
 //! - [`nearest`]: the known name that somebody probably meant.
@@ -25,6 +26,7 @@ mod nearest;
 pub mod paths;
 pub mod report;
 pub mod signature;
+pub mod target;
 
 pub use nearest::nearest;
 

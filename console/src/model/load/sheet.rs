@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_client::Target;
-use rpc_client::load::{Length, Mode, PlanError};
+use rpc_load::{Length, Mode, PlanError};
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 use tui_input::Input;

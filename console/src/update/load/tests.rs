@@ -1,7 +1,7 @@
 //! Load tests as small stories: keys and news in, effects and figures out.
 
 use rpc_client::Target;
-use rpc_client::load::{Mode, Phase};
+use rpc_load::{Mode, Phase};
 use rpc_wire::paths::RPC_HEALTH;
 
 use crate::fixture::{self, load_news, press, report, start_load, types};

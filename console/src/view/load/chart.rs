@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_client::load::{Point, Report};
+use rpc_load::{Point, Report};
 
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use rpc_client::load::{Bar, Latency, Length, Mode, Report, compare};
+use rpc_load::{Bar, Latency, Length, Mode, Report, compare};
 
 use super::chart;
 use crate::model::Model;

@@ -1,12 +1,11 @@
-//! `rpcd bench`: many calls, measured; the engine is the client library's.
+//! `rpcd bench`: many calls, measured; the engine is rpc-load's.
 
 mod text;
 
 use std::sync::Arc;
 
-use rpc_client::ErrorKind;
-use rpc_client::load::{Load, LoadError, Progress, Report};
 use rpc_host::shutdown;
+use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
 use crate::failure::{Exit, Failure};
@@ -84,16 +83,12 @@ fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Plan(error) => Self::usage(error.to_string()),
-            LoadError::Client(error) => error.into(),
-            // Whatever else stops a first call: nobody was reached.
-            LoadError::Call(error) if error.kind() != ErrorKind::Usage => {
-                Self::new(Exit::Unreachable, error.to_string())
-            }
-            LoadError::Call(error) => error.into(),
-            other => Self::new(Exit::Failed, other.to_string()),
-        }
+        let exit = match &error {
+            LoadError::Plan(_) | LoadError::Target(_) | LoadError::Usage(_) => Exit::Usage,
+            LoadError::Unreachable(_) => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 

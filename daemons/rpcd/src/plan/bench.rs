@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rpc_client::load::{self, Length, Mode};
 use rpc_client::{ClientOptions, Target};
+use rpc_load::{Length, Mode, Plan};
 use rpc_settings::Settings;
 use rpc_wire::call::Args;
 
@@ -19,7 +19,7 @@ pub struct BenchPlan {
     /// How.
     pub options: ClientOptions,
     /// What, how often, for how long.
-    pub load: load::Plan,
+    pub load: Plan,
     /// The part of the calls that may fail.
     pub max_error_ratio: f64,
     /// The report as JSON.
@@ -40,7 +40,7 @@ impl BenchPlan {
             .connections
             .map_or_else(|| concurrency.unwrap_or(1).div_ceil(per_connection), number);
         let args = Args::from_words(&typed.args)?;
-        let load = load::Plan {
+        let load = Plan {
             mode: match typed.rate {
                 Some(rate) => Mode::OpenLoop {
                     rate,
@@ -59,8 +59,7 @@ impl BenchPlan {
                 (None, Some(_)) => Duration::ZERO,
                 (None, None) => Duration::from_secs(1),
             },
-            ..load::Plan::new(typed.method, args)
-                .map_err(|error| Failure::usage(error.to_string()))?
+            ..Plan::new(typed.method, args).map_err(|error| Failure::usage(error.to_string()))?
         };
         load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
         Ok(Self {

@@ -85,7 +85,7 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 
 #[test]
 fn a_bench_measures_with_defaults_that_fit_together() {
-    use rpc_client::load::{Length, Mode};
+    use rpc_load::{Length, Mode};
     let bench = |flags: &str| match plan(&format!("bench m {flags}")).unwrap().task {
         Task::Bench(bench) => bench.load,
         other => panic!("{other:?}"),

@@ -12,8 +12,8 @@ use crate::context::{Expired, after, until};
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
 use crate::retry::{costs_nobody, may_repeat};
-use crate::target::parse_address;
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
+use rpc_wire::target::parse_address;
 
 /// A call under way.
 pub(super) struct Attempts<'a> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_client::load::{Bar, Behind, ErrorCount, Latency, Mode, Phase, Point, Share};
+use rpc_load::{Bar, Behind, ErrorCount, Latency, Mode, Phase, Point, Share};
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rpc_client::load::{Behind, Mode, Phase, Point, Progress, Report};
+use rpc_load::{Behind, Mode, Phase, Point, Progress, Report};
 
 /// Characters of the longest bar.
 const BAR: usize = 40;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::report::ErrorCount;
-use crate::{CallError, ErrorKind};
+use rpc_client::{CallError, ErrorKind, Phase};
+
+use crate::report::ErrorCount;
 
 /// Kinds told apart; a server may invent codes, the rest is counted together.
 const MOST_KINDS: usize = 32;
@@ -84,6 +85,7 @@ impl Kind {
             CallError::Unsupported { .. } => "unsupported",
             CallError::BadArguments(_) => "bad arguments",
             CallError::Closed => "closed",
+            _ => return OTHER,
         })
     }
 
@@ -98,7 +100,7 @@ impl Kind {
 /// Whom a failed call had reached or tried to reach, where the error says so.
 pub(super) fn peer(error: &CallError) -> Option<&str> {
     match error {
-        CallError::Timeout { phase: crate::Phase::Discovery, .. } => None,
+        CallError::Timeout { phase: Phase::Discovery, .. } => None,
         CallError::Timeout { peer, .. }
         | CallError::Unreachable { peer, .. }
         | CallError::ConnectionLost { peer, .. }
@@ -115,7 +117,7 @@ pub(super) fn peer(error: &CallError) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Code, Fault};
+    use rpc_client::{Code, Fault};
 
     fn remote(code: i64) -> CallError {
         CallError::Remote(Fault::new(Code::from_number(code), "x".repeat(1000)))
@@ -141,7 +143,7 @@ mod tests {
     fn time_is_out_whoever_says_so() {
         let mut errors = Errors::default();
         errors.count(&remote(-32000));
-        let (peer, after, phase) = (String::new(), std::time::Duration::ZERO, crate::Phase::Reply);
+        let (peer, after, phase) = (String::new(), std::time::Duration::ZERO, Phase::Reply);
         errors.count(&CallError::Timeout { peer, after, phase });
         let counts = errors.counts();
         assert_eq!((counts.len(), counts[0].kind.as_str(), counts[0].count), (1, "timeout", 2));

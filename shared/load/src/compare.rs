@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::report::Report;
+use crate::report::Report;
 
 /// How one run differs from an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -68,16 +68,31 @@ fn micros(time: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::plan::{Mode, Plan};
-    use crate::load::shard::Run;
+    use crate::plan::Mode;
+    use crate::report::Latency;
 
     fn report(mode: Mode, rate: f64, p99: u64) -> Report {
-        let mut plan = Plan::new("m", ()).unwrap();
-        plan.mode = mode;
-        let mut report = Report::empty(&Run::new(plan, "t".to_owned(), Default::default(), false));
-        report.rate = rate;
-        report.latency.p99 = Duration::from_micros(p99);
-        report
+        Report {
+            method: "m".to_owned(),
+            target: "t".to_owned(),
+            mode,
+            connections: 1,
+            elapsed: Duration::ZERO,
+            stopped: false,
+            calls: 0,
+            failed: 0,
+            unreached: 0,
+            error_ratio: 0.0,
+            rate,
+            retries: 0,
+            abandoned: 0,
+            latency: Latency { p99: Duration::from_micros(p99), ..Latency::default() },
+            histogram: Vec::new(),
+            errors: Vec::new(),
+            instances: Vec::new(),
+            series: Vec::new(),
+            behind: None,
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
+use rpc_client::{CallError, ErrorKind};
 
 use super::caller::Outcome;
 use super::errors::{self, Errors};
-use super::report::Share;
-use crate::{CallError, ErrorKind};
+use crate::report::Share;
 
 /// The longest latency told apart, an hour; anything longer counts as this.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -182,6 +182,11 @@ pub(super) fn small_histogram() -> Histogram<u32> {
     Histogram::new_with_bounds(1024, LONGEST, 2).expect("constant bounds")
 }
 
+/// A quantile is the upper end of what the histogram cannot tell apart, the maximum's included.
+pub(super) fn nanoseconds<T: Counter>(value: u64, latency: &Histogram<T>) -> Duration {
+    Duration::from_nanos(value.min(latency.max()))
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -189,7 +194,7 @@ fn nanos(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Code, Fault, Phase};
+    use rpc_client::{Code, Fault, Phase};
 
     const MS: Duration = Duration::from_millis(1);
 

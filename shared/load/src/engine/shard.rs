@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, mpsc, watch};
+use rpc_client::{CallError, ErrorKind, Phase};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::LoadError;
 use super::caller::{Caller, Outcome};
-use super::plan::{Length, Mode, Plan};
+use super::run::{Run, Times};
 use super::schedule::Schedule;
 use super::tally::{Finished, Tally};
 use super::timer::Timer;
-use crate::{CallError, ErrorKind, Phase};
+use crate::error::LoadError;
+use crate::plan::Mode;
 
 /// After a failure that came without a word from any server, a caller waits for so long: there
 /// is nothing to measure, and nothing else would slow it down.
@@ -26,29 +26,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 const CLOSEST: Duration = Duration::from_micros(20);
 /// How long after the end calls that were to begin just before it still may.
 const LAST_BEGINNINGS: Duration = Duration::from_millis(50);
-
-/// What all parts of a run share.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) plan: Plan,
-    pub(super) target: String,
-    pub(super) stop: CancellationToken,
-    /// Set once every part is ready.
-    pub(super) times: watch::Sender<Option<Times>>,
-    /// Measured calls begun, where their number is the limit of a closed loop.
-    begun: AtomicU64,
-    /// Whether to keep time as well as the system can; tests have their own clock.
-    precise: bool,
-}
-
-/// The moments of a run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) began: Instant,
-    pub(super) measured_from: Instant,
-    /// `None`: when all calls are made.
-    pub(super) end: Option<Instant>,
-}
 
 /// One thread's part.
 #[derive(Debug)]
@@ -65,31 +42,6 @@ pub(super) struct Shard {
 
 /// What a thread tells when it is ready to begin, or why it cannot. It lets go of it at its end.
 pub(super) type Ready = mpsc::Sender<Result<(), LoadError>>;
-
-impl Run {
-    pub(super) fn new(
-        mut plan: Plan,
-        target: String,
-        stop: CancellationToken,
-        precise: bool,
-    ) -> Self {
-        // Asked once: the system may change its mind on the number of cores.
-        plan.threads = Some(plan.threads());
-        let times = watch::Sender::new(None);
-        Self { plan, target, stop, times, begun: AtomicU64::new(0), precise }
-    }
-}
-
-impl Times {
-    pub(super) fn from(began: Instant, plan: &Plan) -> Self {
-        let measured_from = began + plan.warm_up;
-        let end = match plan.length {
-            Length::Time(time) => Some(measured_from + time),
-            Length::Calls(_) => None,
-        };
-        Self { began, measured_from, end }
-    }
-}
 
 impl Shard {
     pub(super) fn new(index: usize) -> Self {
@@ -117,8 +69,8 @@ impl Shard {
 
     fn schedule(&self, run: &Run) -> Option<Schedule> {
         let Mode::OpenLoop { rate, .. } = run.plan.mode else { return None };
-        let starts = run.plan.starts(rate);
-        Some(Schedule::new(rate, starts, self.index, run.plan.threads()))
+        let starts = run.starts(rate);
+        Some(Schedule::new(rate, starts, self.index, run.threads()))
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -140,7 +92,7 @@ pub(super) async fn run<C: Caller>(
         let Ok(Some(times)) = times.wait_for(Option::is_some).await.map(|times| *times) else {
             return;
         };
-        let workers = run.plan.share(run.plan.mode.in_flight(), shard.index);
+        let workers = run.share(run.plan.mode.in_flight(), shard.index);
         let worker = |caller: &C| Worker {
             shard: Arc::clone(shard),
             run: Arc::clone(run),
@@ -169,7 +121,10 @@ async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
     let mut errors = outcomes.into_iter().map(|outcome| outcome.error.filter(is_hopeless));
     let first = errors.next().flatten();
     match first {
-        Some(error) if errors.all(|error| error.is_some()) => Err(error.into()),
+        Some(error) if errors.all(|error| error.is_some()) => Err(match error.kind() {
+            ErrorKind::Usage => LoadError::Usage(error.to_string()),
+            _ => LoadError::Unreachable(error.to_string()),
+        }),
         _ => Ok(()),
     }
 }
@@ -236,7 +191,7 @@ impl<C: Caller> Worker<C> {
         loop {
             let began = Instant::now();
             let measured = began >= self.times.measured_from;
-            if self.times.end.is_some_and(|end| began >= end) || measured && !self.take_turn() {
+            if self.times.end.is_some_and(|end| began >= end) || measured && !self.run.take_turn() {
                 break;
             }
             let outcome = self.call().await;
@@ -247,14 +202,6 @@ impl<C: Caller> Worker<C> {
             if matches!(kind, Some(ErrorKind::Unreachable | ErrorKind::Usage)) {
                 tokio::time::sleep(PAUSE).await;
             }
-        }
-    }
-
-    /// Whether another measured call is to be made.
-    fn take_turn(&self) -> bool {
-        match self.run.plan.length {
-            Length::Time(_) => true,
-            Length::Calls(calls) => self.run.begun.fetch_add(1, Ordering::Relaxed) < calls,
         }
     }
 

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use hdrhistogram::{Counter, Histogram};
 use serde::{Serialize, Serializer};
 
-use super::bars::bars;
-use super::plan::{Length, Mode};
-use super::series::Series;
-use super::shard::Run;
-use super::tally::Tally;
+use crate::plan::Mode;
 
 /// What was measured. As JSON, times are numbers, and the names say in what: `_us` or `_s`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -175,76 +170,6 @@ pub struct Behind {
     /// Calls that were to begin and never did: too many were under way until the end. The
     /// latencies know nothing of them and would be worse with them.
     pub never_begun: u64,
-}
-
-impl Report {
-    /// Before anything was measured.
-    pub(super) fn empty(run: &Run) -> Self {
-        Self::new(run, &Tally::new(), &Series::new(), Duration::ZERO)
-    }
-
-    /// What `tally` and `series` say after measuring for `elapsed`. How it ended is for whoever
-    /// knows.
-    pub(super) fn new(run: &Run, tally: &Tally, series: &Series, elapsed: Duration) -> Self {
-        let counts = &tally.counts;
-        let per = |part: u64, whole: f64| if whole > 0.0 { part as f64 / whole } else { 0.0 };
-        let open = matches!(run.plan.mode, Mode::OpenLoop { .. });
-        Self {
-            method: run.plan.method.clone(),
-            target: run.plan.on.clone().unwrap_or_else(|| run.target.clone()),
-            mode: run.plan.mode,
-            connections: run.plan.connections,
-            elapsed,
-            stopped: false,
-            calls: counts.calls,
-            failed: counts.failed,
-            unreached: counts.unreached,
-            error_ratio: per(counts.failed, counts.calls as f64),
-            rate: match run.plan.length {
-                Length::Time(_) => per(counts.in_time, elapsed.as_secs_f64()),
-                Length::Calls(_) => per(counts.calls, elapsed.as_secs_f64()),
-            },
-            retries: counts.retries,
-            abandoned: 0,
-            latency: Latency::of(&tally.latency),
-            histogram: bars(&tally.latency),
-            errors: tally.errors.counts(),
-            instances: tally.shares(),
-            series: series.points(),
-            behind: open.then_some(Behind {
-                late: counts.late,
-                furthest: counts.furthest_behind,
-                never_begun: 0,
-            }),
-        }
-    }
-}
-
-impl Latency {
-    fn of(latency: &Histogram<u64>) -> Self {
-        if latency.is_empty() {
-            return Self::default();
-        }
-        let quantile = |q| nanoseconds(latency.value_at_quantile(q), latency);
-        Self {
-            min: Duration::from_nanos(latency.min()),
-            mean: Duration::from_nanos(latency.mean() as u64),
-            stdev: Duration::from_nanos(latency.stdev() as u64),
-            p50: quantile(0.5),
-            p75: quantile(0.75),
-            p90: quantile(0.9),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            p99_9: quantile(0.999),
-            p99_99: quantile(0.9999),
-            max: nanoseconds(latency.max(), latency),
-        }
-    }
-}
-
-/// A quantile is the upper end of what the histogram cannot tell apart, the maximum's included.
-pub(super) fn nanoseconds<T: Counter>(value: u64, latency: &Histogram<T>) -> Duration {
-    Duration::from_nanos(value.min(latency.max()))
 }
 
 fn as_micros<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::plan::Length;
-use super::report::Report;
+use super::run::{Run, Times};
 use super::series::Series;
-use super::shard::{Run, Shard, Times};
+use super::shard::Shard;
+use super::summary;
 use super::tally::Tally;
-use super::{LoadError, Phase, Progress};
+use crate::error::LoadError;
+use crate::plan::Length;
+use crate::progress::{Phase, Progress};
 
 /// Conducts the run to its end. Each thread says through `ready` that it may begin, and lets go of
 /// it when it is done.
@@ -27,7 +29,7 @@ pub(super) async fn supervise(
     if let Some(Err(error)) = begun {
         // Threads that could begin are not to wait for ever.
         run.stop.cancel();
-        let failed = Progress { phase: Phase::Failed(error), ..Progress::connecting(&run) };
+        let failed = Progress { phase: Phase::Failed(error), ..summary::connecting(&run) };
         progress.send_replace(Arc::new(failed));
         return;
     }
@@ -142,7 +144,7 @@ impl Books {
             Length::Time(time) => elapsed.as_secs_f64() / time.as_secs_f64(),
             Length::Calls(calls) => self.sum.counts.calls as f64 / calls as f64,
         };
-        let report = Report::new(&self.run, &self.sum, &self.series, elapsed);
+        let report = summary::report(&self.run, &self.sum, &self.series, elapsed);
         Progress { phase, done: done.min(1.0), in_flight: self.in_flight(), report }
     }
 
@@ -157,7 +159,7 @@ impl Books {
             Length::Calls(_) => (false, self.elapsed(until)),
             Length::Time(_) => (self.times.end.is_none_or(|end| until >= end), self.elapsed(until)),
         };
-        let mut report = Report::new(&self.run, &self.sum, &self.series, elapsed);
+        let mut report = summary::report(&self.run, &self.sum, &self.series, elapsed);
         report.stopped = !complete;
         report.abandoned = self.in_flight() as u64;
         if let Some(behind) = &mut report.behind {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::shard::Run;
-use crate::target::parse_address;
-use crate::{CallError, Client, ClientError, ClientOptions, Request, Target};
+use rpc_client::{CallError, Client, ClientError, ClientOptions, Request, Target};
+
+use super::run::Run;
 
 /// Makes calls, any number at the same time.
 pub(super) trait Caller: Clone + Send + Sync + 'static {
@@ -39,7 +39,7 @@ pub(super) fn lines(
 ) -> Result<Vec<Line>, ClientError> {
     let plan = &run.plan;
     if let Some(on) = &plan.on {
-        parse_address(on)?;
+        Target::direct(on)?;
     }
     let request = Request {
         method: plan.method.clone(),
@@ -57,7 +57,7 @@ pub(super) fn lines(
         let client = Client::new(target.clone(), options.clone())?;
         Ok(Line { client, request: request.clone(), only: only.clone() })
     };
-    (0..plan.share(plan.connections, index)).map(|_| line()).collect()
+    (0..run.share(plan.connections, index)).map(|_| line()).collect()
 }
 
 /// Ends them; a peer that does not let go must not keep the thread.

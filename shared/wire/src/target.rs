@@ -1,10 +1,8 @@
 //! Whom a client calls: one address, or whatever a registry lists.
 
-use rpc_wire::instance::host_port;
+use crate::instance::host_port;
 
-use crate::ClientError;
-
-/// Whom a [`Client`](crate::Client) calls.
+/// Whom a client calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// One server.
@@ -21,20 +19,33 @@ pub enum Target {
     },
 }
 
+/// A text that is not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{address}` is not an address: {why}; write host:port, for example 127.0.0.1:8000")]
+pub struct AddressError {
+    /// What was given.
+    pub address: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
 impl Target {
     /// One server, written as `host:port`, IPv6 literals in brackets.
     ///
     /// # Errors
     /// It is not an address.
-    pub fn direct(address: &str) -> Result<Self, ClientError> {
+    pub fn direct(address: &str) -> Result<Self, AddressError> {
         let (host, port) = parse_address(address)?;
         Ok(Self::Direct { host, port })
     }
 }
 
 /// Splits `host:port`; IPv6 literals in brackets.
-pub(crate) fn parse_address(address: &str) -> Result<(String, u16), ClientError> {
-    let bad = |why| ClientError::BadAddress { address: address.to_owned(), why };
+///
+/// # Errors
+/// It is not an address.
+pub fn parse_address(address: &str) -> Result<(String, u16), AddressError> {
+    let bad = |why| AddressError { address: address.to_owned(), why };
     let (host, port) = address.rsplit_once(':').ok_or_else(|| bad("it has no port"))?;
     let port = match port.parse::<u16>() {
         Ok(port) if port > 0 => port,

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use rpc_wire::call::{Args, ArgsError, IntoArgs};
 use serde::Serialize;
-
-use crate::{Args, ArgsError, IntoArgs};
 
 /// What to call, how, and for how long.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub struct Plan {
     pub length: Length,
     /// How long calls are made before they are measured; 1 s.
     pub warm_up: Duration,
-    /// The time of each call; `None`: [`ClientOptions::timeout`](crate::ClientOptions::timeout).
+    /// The time of each call; `None`: the timeout of the client's options.
     pub timeout: Option<Duration>,
     /// How often progress is told, 1 to 60 times a second; 4.
     pub snapshots_per_second: u32,
@@ -130,28 +129,6 @@ impl Plan {
         let broken = rules.into_iter().find(|(holds, ..)| !holds);
         broken.map_or(Ok(()), |(_, what, expected)| Err(PlanError::Range { what, expected }))
     }
-
-    /// Threads that make the calls.
-    pub(super) fn threads(&self) -> usize {
-        let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
-        self.threads.unwrap_or_else(half).clamp(1, self.connections.clamp(1, 64))
-    }
-
-    /// What thread `index` gets of `whole`.
-    pub(super) fn share(&self, whole: usize, index: usize) -> usize {
-        let threads = self.threads();
-        whole / threads + usize::from(index < whole % threads)
-    }
-
-    /// Calls an open loop begins in all, those of the warm-up included.
-    pub(super) fn starts(&self, rate: f64) -> u64 {
-        // A float-to-integer cast saturates; the limits keep it exact.
-        let before = |time: Duration| (time.as_secs_f64() * rate).ceil() as u64;
-        match self.length {
-            Length::Time(time) => before(self.warm_up + time),
-            Length::Calls(calls) => before(self.warm_up) + calls,
-        }
-    }
 }
 
 impl Mode {
@@ -194,20 +171,5 @@ mod tests {
             let PlanError::Range { what: broken, .. } = change.check().unwrap_err();
             assert_eq!(broken, what);
         }
-    }
-
-    #[test]
-    fn threads_share_everything_and_each_has_something_to_do() {
-        let plan = plan(|plan| (plan.threads, plan.connections) = (Some(3), 7));
-        let shares: Vec<usize> = (0..3).map(|index| plan.share(7, index)).collect();
-        assert_eq!(shares, [3, 2, 2]);
-    }
-
-    #[test]
-    fn calls_of_the_warm_up_come_on_top() {
-        let mut plan = plan(|plan| plan.length = Length::Calls(10));
-        assert_eq!(plan.starts(100.0), 110);
-        plan.length = Length::Time(Duration::from_millis(500));
-        assert_eq!(plan.starts(100.0), 150);
     }
 }

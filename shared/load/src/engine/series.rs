@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::report::{Point, nanoseconds};
-use super::tally::{Tally, small_histogram};
+use super::tally::{Tally, nanoseconds, small_histogram};
+use crate::report::Point;
 
 /// Points at most; with one more than fits, two become one and each is twice as long.
 const MOST_POINTS: usize = 240;
@@ -111,8 +111,8 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::caller::Outcome;
-    use crate::load::tally::Finished;
+    use crate::engine::caller::Outcome;
+    use crate::engine::tally::Finished;
 
     fn measured(calls: u64, latency: Duration) -> Tally {
         let mut tally = Tally::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::report::Bar;
+use crate::report::Bar;
 
 /// Bars at most.
 const BARS: usize = 16;
@@ -58,7 +58,7 @@ fn two_digits(value: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::tally;
+    use crate::engine::tally;
     use proptest::prelude::*;
 
     #[test]

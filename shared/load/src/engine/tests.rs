@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use rpc_client::{CallError, Code, Fault};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::caller::{Caller, Outcome};
 use super::*;
-use crate::Code;
+use crate::plan::{Length, Mode};
+use crate::report::Latency;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,13 +57,13 @@ fn start(plan: Plan, server: Server) -> Running {
     plan.check().unwrap();
     let stop = CancellationToken::new();
     let run = Arc::new(Run::new(plan, "server:1".to_owned(), stop.clone(), false));
-    let (sender, progress) = watch::channel(Arc::new(Progress::connecting(&run)));
+    let (sender, progress) = watch::channel(Arc::new(summary::connecting(&run)));
     let (ready, all_ready) = mpsc::channel(8);
     let mut shards = Vec::new();
-    for index in 0..run.plan.threads() {
+    for index in 0..run.threads() {
         let shard = Arc::new(Shard::new(index));
         shards.push(Arc::clone(&shard));
-        let callers = vec![server.clone(); run.plan.share(run.plan.connections, index)];
+        let callers = vec![server.clone(); run.share(run.plan.connections, index)];
         let (run, ready) = (Arc::clone(&run), ready.clone());
         tokio::spawn(async move { shard::run(&shard, &run, callers, ready).await });
     }
@@ -194,7 +196,7 @@ async fn when_nobody_is_there_the_run_fails_at_its_first_call() {
     let mut plan = plan(Mode::ClosedLoop { concurrency: 4 }, Length::Time(SECOND));
     (plan.connections, plan.threads) = (4, Some(2));
     let last = start(plan, Server::new(nobody)).last().await;
-    assert!(matches!(last.phase, Phase::Failed(LoadError::Call(_))), "{:?}", last.phase);
+    assert!(matches!(last.phase, Phase::Failed(LoadError::Unreachable(_))), "{:?}", last.phase);
     assert_eq!(last.report.calls, 0);
 }
 
@@ -214,7 +216,7 @@ async fn a_server_that_goes_away_is_counted_and_not_hammered() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_a_failure_is_measured_like_any_other() {
     let refuses = |_| {
-        let fault = crate::Fault::new(Code::MethodNotFound, "no such method");
+        let fault = Fault::new(Code::MethodNotFound, "no such method");
         (10 * MS, Some(CallError::Remote(fault)))
     };
     let mode = Mode::OpenLoop { rate: 10.0, max_in_flight: 1 };

@@ -1,0 +1,24 @@
+//! Why there is nothing to measure, told by who must act.
+
+use crate::plan::PlanError;
+
+/// Why there is nothing to measure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The plan makes no sense.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The target is not an address or the URL of a registry.
+    #[error("{0}")]
+    Target(String),
+    /// No first call reached anybody.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The call cannot be sent: its arguments, or more than the server can take.
+    #[error("{0}")]
+    Usage(String),
+    /// The operating system gave no thread or runtime.
+    #[error("cannot start a thread for the load: {0}; free some resources and try again")]
+    Thread(String),
+}
