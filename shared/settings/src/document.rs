@@ -19,7 +19,11 @@ const SECTIONS: [(&str, &str); 6] = [
     ("registry", "The registry that servers, clients and the console use."),
     ("registry-server", "rpcd registry."),
     ("server", "rpcd serve."),
-    ("client", "Every program that calls: rpcd call, bench, methods, instances; rpc-console."),
+    (
+        "client",
+        "Every program that calls: rpcd call, bench, methods, instances; rpc-console. The console's
+# call form picks an instance by itself: balance, failover_after and retry_ apply to its load tests.",
+    ),
     (
         "log",
         "Every program. The console logs to its Logs view and to files, never to the terminal.",

@@ -124,7 +124,6 @@ pub const KEYS: &[Key] = keys! {
         classic_idle_timeout: duration, client.classic_idle_timeout, "An idle connection to an older server is closed after this time.";
         dialect_ttl: duration, client.dialect_ttl, "How long a server counts as an older one before it is probed again.";
         idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
-        max_unlisted_peers: count, client.max_unlisted_peers, "Servers kept that were called by address but are not in the list.";
         max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
         retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included.";
         retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";

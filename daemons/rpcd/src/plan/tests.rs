@@ -281,7 +281,6 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_DIALECT_TTL", "11s"),
         ("RPCD_CLIENT_IDLE_TIMEOUT", "12s"),
         ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
-        ("RPCD_CLIENT_MAX_UNLISTED_PEERS", "14"),
         ("RPCD_CLIENT_MAX_PROBES", "15"),
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
@@ -307,7 +306,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         dialect_ttl: seconds(11),
         idle_timeout: seconds(12),
         max_in_flight: 13,
-        max_unlisted_peers: 14,
+        max_unlisted_peers: 256,
         max_probes: 15,
         retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
     };
