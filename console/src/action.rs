@@ -9,7 +9,7 @@ pub use table::BINDINGS;
 use std::borrow::Cow;
 
 use crate::key::Key;
-use crate::model::{Model, Overlay, Pane};
+use crate::model::Pane;
 
 /// Something a person can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -172,25 +172,6 @@ impl Context {
             Pane::Logs => Self::Logs,
             Pane::LoadPlan => Self::LoadPlan,
             Pane::LoadRun => Self::LoadRun,
-        }
-    }
-
-    /// The context in which the next key will be read.
-    pub fn current(model: &Model) -> Self {
-        match model.overlay {
-            Some(Overlay::Help { .. }) => Self::Help,
-            Some(Overlay::Palette(_)) => Self::Palette,
-            Some(Overlay::Registries { .. }) => Self::Registries,
-            Some(Overlay::Menu(_)) => Self::Menu,
-            Some(Overlay::Prompt(_)) => Self::Prompt,
-            Some(Overlay::Elsewhere(_)) => Self::Elsewhere,
-            None if model.filtering => Self::Filter,
-            None if model.focus() == Pane::Form
-                && model.forms.get().is_some_and(|form| form.json.is_some()) =>
-            {
-                Self::Json
-            }
-            None => Self::of(model.focus()),
         }
     }
 

@@ -19,7 +19,9 @@ use rpc_wire::signature::{Parameter, Signature};
 use serde_json::json;
 
 use crate::key::{Code, Key};
-use crate::message::{DemoNews, Effect, InstanceNews, Msg, Now, RegistryNews, Source, SourceState};
+use crate::message::{DemoNews, Effect, InstanceNews, Msg, RegistryNews};
+use crate::model::Now;
+use crate::model::logs::{Source, SourceState};
 use crate::model::registries::{Named, Registries};
 use crate::model::{Demo, Model};
 use crate::update::update;

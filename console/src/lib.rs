@@ -16,6 +16,7 @@
 
 pub mod action;
 pub mod demo;
+mod editing;
 #[cfg(test)]
 mod fixture;
 pub mod key;
@@ -24,6 +25,7 @@ pub mod model;
 pub mod options;
 pub mod runtime;
 pub mod scripts;
+pub mod selectors;
 pub mod terminal;
 pub mod text;
 pub mod update;

@@ -1,32 +1,25 @@
 //! What can happen, and what shall be done about it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rpc_client::Target;
-use rpc_load::{Length, Mode, Plan, Progress};
+use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;
 
 use crate::key::Key;
 use crate::model::Pane;
+use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::content::{Content, Program, SaveError};
 use crate::model::json::{Document, Hits};
+use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
-use crate::model::logs;
+use crate::model::logs::{Source, SourceState};
 
 /// More than this is not copied: terminals cut or ignore it.
 pub const MAX_COPIED_BYTES: usize = 74_000;
-
-/// The two clocks, read once per turn of the loop and handed to everything below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// For durations, deadlines and liveness.
-    pub at: Instant,
-    /// For people: milliseconds since 1970, shifted to local time.
-    pub wall_ms: u64,
-}
 
 /// Something happened.
 #[derive(Debug)]
@@ -131,41 +124,6 @@ pub enum InstanceNews {
     Probe(Result<Duration, String>),
 }
 
-/// Where log lines come from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// The registry.
-    Registry,
-    /// A server.
-    Server(InstanceKey),
-    /// The console itself.
-    Console,
-}
-
-impl Source {
-    /// What it is called.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Registry => "registry".to_owned(),
-            Self::Console => "console".to_owned(),
-            Self::Server(key) => crate::text::printable(&key.to_string()).into_owned(),
-        }
-    }
-}
-
-/// Whether a source's lines arrive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceState {
-    /// They do.
-    Live,
-    /// They do not, for this reason; being retried.
-    Lost(String),
-    /// They never will: an older program has no log stream.
-    Unsupported,
-    /// The source is gone; its lines stay.
-    Gone,
-}
-
 /// News of the embedded demo.
 #[derive(Debug, Clone)]
 pub enum DemoNews {
@@ -245,52 +203,6 @@ pub enum DemoCommand {
     ToggleRegistry,
 }
 
-/// Something to be written to a file or read in a pager. Cheap to clone, however large.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Content {
-    /// A text.
-    Text(Arc<str>),
-    /// A result, written one scalar or bracket per line.
-    Document(Arc<Document>),
-    /// Lines of the log, oldest first.
-    Lines(Vec<Arc<logs::Line>>),
-}
-
-/// A program that gets the terminal for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// `$PAGER`, else `less`.
-    Pager,
-    /// `$VISUAL` or `$EDITOR`, else `vi`.
-    Editor,
-}
-
-/// Why a file was not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SaveError {
-    /// There is one already, and nobody said that it may go.
-    Exists,
-    /// For this reason.
-    Other(String),
-}
-
-/// What is to be called, where, and with what.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CallRequest {
-    /// Under which the outcome comes back.
-    pub id: CallId,
-    /// The method's name.
-    pub method: String,
-    /// The arguments.
-    pub args: rpc_wire::call::Args,
-    /// Any of these instances, in random order until one can be reached.
-    pub candidates: Vec<InstanceKey>,
-    /// The whole call must be done by then.
-    pub timeout: Duration,
-    /// A stream is wanted.
-    pub stream: bool,
-}
-
 /// News of a load test.
 #[derive(Debug, Clone)]
 pub enum LoadNews {
@@ -298,45 +210,4 @@ pub enum LoadNews {
     Progress(Arc<Progress>),
     /// It could not begin.
     Failed(String),
-}
-
-/// A load test to be made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoadRequest {
-    /// Under which the news come back.
-    pub id: RunId,
-    /// The method's name.
-    pub method: String,
-    /// The arguments, the same for every call.
-    pub args: rpc_wire::call::Args,
-    /// Whom to call.
-    pub target: Target,
-    /// How long each call may take.
-    pub timeout: Duration,
-    /// When calls begin.
-    pub mode: Mode,
-    /// Connections to each server.
-    pub connections: usize,
-    /// When it ends.
-    pub length: Length,
-    /// How long calls are made before they are measured.
-    pub warm_up: Duration,
-}
-
-impl LoadRequest {
-    /// The same in the words of the engine.
-    pub fn plan(&self) -> Plan {
-        Plan {
-            method: self.method.clone(),
-            args: self.args.clone(),
-            on: None,
-            mode: self.mode,
-            connections: self.connections,
-            threads: None,
-            length: self.length,
-            warm_up: self.warm_up,
-            timeout: Some(self.timeout),
-            snapshots_per_second: 4,
-        }
-    }
 }

@@ -3,8 +3,8 @@
 pub mod area;
 pub mod ask;
 pub mod calls;
+pub mod content;
 pub mod diff;
-pub mod elsewhere;
 pub mod events;
 pub mod form;
 pub mod instances;
@@ -13,8 +13,11 @@ pub mod link;
 pub mod load;
 pub mod logs;
 pub mod methods;
+mod now;
 pub mod palette;
+mod pane;
 pub mod registries;
+pub mod resend;
 pub mod scroll;
 pub mod snippet;
 
@@ -24,70 +27,15 @@ use std::time::{Duration, Instant};
 use tui_input::Input;
 
 use crate::action::Keymap;
-use crate::message::{Msg, Now};
+use crate::message::Msg;
+
+pub use now::Now;
+pub use pane::{Pane, View};
 
 /// How many feed messages wait while live data is paused; one more ends the pause.
 pub const MAX_HELD: usize = 2_000;
 /// How long a short message stays in the hint bar.
 pub const TOAST: Duration = Duration::from_secs(4);
-
-/// What fills the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum View {
-    /// Who is alive.
-    Instances,
-    /// What they can do, a call, its response.
-    Methods,
-    /// Every call made here.
-    History,
-    /// Log lines.
-    Logs,
-    /// A load test of a call.
-    Load,
-}
-
-impl View {
-    /// Every view, in the order of the tab bar.
-    pub const ALL: [Self; 5] =
-        [Self::Instances, Self::Methods, Self::History, Self::Logs, Self::Load];
-
-    /// Its name in the tab bar.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Instances => "Instances",
-            Self::Methods => "Methods",
-            Self::History => "History",
-            Self::Logs => "Logs",
-            Self::Load => "Load",
-        }
-    }
-
-    /// Its panes, in the order of Tab.
-    pub fn panes(self) -> &'static [Pane] {
-        match self {
-            Self::Instances => &[Pane::Instances, Pane::Events],
-            Self::Methods => &[Pane::Methods, Pane::Form, Pane::Response],
-            Self::History => &[Pane::History],
-            Self::Logs => &[Pane::Logs],
-            Self::Load => &[Pane::LoadPlan, Pane::LoadRun],
-        }
-    }
-}
-
-/// A part of a view that can have the focus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "named after what they show")]
-pub enum Pane {
-    Instances,
-    Events,
-    Methods,
-    Form,
-    Response,
-    History,
-    Logs,
-    LoadPlan,
-    LoadRun,
-}
 
 /// What lies over the view.
 #[derive(Debug)]
@@ -111,13 +59,13 @@ pub enum Overlay {
     /// A question, answered by a line of text.
     Prompt(ask::Prompt),
     /// Another instance is chosen for a call to be sent again.
-    Elsewhere(elsewhere::Elsewhere),
+    Resend(resend::Resend),
 }
 
 impl Overlay {
     /// Whether a text is typed in it.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_) | Self::Elsewhere(_))
+        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_) | Self::Resend(_))
     }
 }
 
@@ -248,6 +196,7 @@ impl Model {
         fresh.events.limit = self.events.limit;
         fresh.instances.max_probed = self.instances.max_probed;
         fresh.calls.limit = self.calls.limit;
+        fresh.forms.default_timeout = self.forms.default_timeout;
         *self = fresh;
     }
 

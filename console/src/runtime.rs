@@ -38,8 +38,9 @@ use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
 use crate::action::Keymap;
-use crate::message::{DemoCommand, Effect, Msg, Now};
+use crate::message::{DemoCommand, Effect, Msg};
 use crate::model::Model;
+use crate::model::Now;
 use crate::model::registries::Registries;
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::update::update;

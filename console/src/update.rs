@@ -2,7 +2,6 @@
 
 mod act;
 mod ask;
-mod available;
 mod copy;
 mod feeds;
 mod leave;
@@ -13,15 +12,13 @@ mod press;
 mod registries;
 mod search;
 mod send;
+mod show;
 mod steps;
 
-pub use available::unavailable;
-pub(crate) use copy::wire;
-pub(crate) use press::{edits, is_typing};
 pub(crate) use search::MAX_HITS;
-pub(crate) use send::candidates;
 
-use crate::message::{Effect, Msg, Now, RegistryNews};
+use crate::message::{Effect, Msg, RegistryNews};
+use crate::model::Now;
 use crate::model::{MAX_HELD, Model};
 
 /// What shall be done, in order.

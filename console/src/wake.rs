@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::message::Now;
+use crate::model::Now;
 use crate::model::instances::{FLASH, LINGER};
 use crate::model::{Model, Overlay, View};
 

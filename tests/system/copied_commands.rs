@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rpc_client::Target;
-use rpc_console::message::LoadRequest;
+use rpc_console::model::load::LoadRequest;
 use rpc_console::model::load::bench_command;
 use rpc_console::model::snippet::{Format, Snippet};
 use rpc_load::{Length, Mode};

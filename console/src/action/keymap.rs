@@ -107,7 +107,7 @@ fn read(text: &str, context: Context) -> Result<Vec<Key>, String> {
         if keys.contains(&key) {
             return Err(format!("{word} is there twice"));
         }
-        if context.is_text() && crate::update::edits(key) {
+        if context.is_text() && crate::editing::edits(key) {
             return Err(format!("{word} edits the text there; choose a key that does not"));
         }
         keys.push(key);

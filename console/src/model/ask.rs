@@ -4,7 +4,7 @@ use rpc_wire::instance::Instance;
 use tui_input::Input;
 
 use crate::action::Action;
-use crate::message::Content;
+use crate::model::content::Content;
 
 /// A list to choose from.
 #[derive(Debug)]

@@ -2,9 +2,12 @@
 
 mod items;
 mod past;
+mod request;
 
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
 pub use past::{Ended, Past};
+
+pub use request::CallRequest;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +18,6 @@ use tui_input::Input;
 
 use super::diff::Diff;
 use super::json::{Document, Folding, Hits};
-use crate::message::CallRequest;
 use crate::text;
 
 /// How many calls the history holds unless the settings say otherwise.

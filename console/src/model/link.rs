@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::message::Now;
+use crate::model::Now;
 
 /// Which registry, and how the connection to it stands.
 #[derive(Debug)]

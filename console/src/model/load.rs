@@ -1,16 +1,17 @@
 //! Load tests: the plan being filled in, the run under way, and the one before it.
 
 mod command;
+mod request;
 mod sheet;
 
 pub use command::bench_command;
 pub use sheet::{Knob, Sheet};
 
+pub use request::LoadRequest;
+
 use std::sync::Arc;
 
 use rpc_load::{Phase, Progress, Report};
-
-use crate::message::LoadRequest;
 
 /// The number of a run, its identity.
 pub type RunId = u64;

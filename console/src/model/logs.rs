@@ -1,8 +1,11 @@
 //! Log lines of every source in one bounded ring, which of them are shown, and where one looks.
 
 mod sift;
+mod source;
 
 pub use sift::NextHit;
+
+pub use source::{Source, SourceState};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,7 +14,6 @@ use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
 use super::scroll::Step;
-use crate::message::{Source, SourceState};
 use crate::text::Needle;
 
 /// How many lines are kept unless the settings say otherwise.

@@ -205,6 +205,13 @@ fn literal(text: &str) -> String {
     format!("r{hashes}\"{text}\"{hashes}")
 }
 
+/// A request as the classic dialect writes it.
+pub fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
+    let mut out = Vec::new();
+    rpc_wire::call::request::classic(&mut out, method, args);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,8 @@ use rpc_client::{CallError, Client, Dialect, ErrorKind, Request, Response};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
-use crate::message::{CallRequest, Msg};
+use crate::message::Msg;
+use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Failure, Outcome, Phases};
 use crate::model::json::Document;
 
@@ -57,7 +58,7 @@ pub(super) async fn call(
         None => Failure { kind: "unreachable".to_owned(), text: "nobody to call".to_owned() },
     };
     let peer = last.map(|(key, _)| key.to_string());
-    let sent = crate::update::wire(&request.method, &request.args);
+    let sent = crate::model::snippet::wire(&request.method, &request.args);
     let outcome = Outcome {
         result: Err(failure),
         peer,
@@ -171,7 +172,7 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
     Outcome {
         result: Ok(Arc::new(Document::of_text("null"))),
         peer: Some(key.to_string()),
-        sent: crate::update::wire(&request.method, &request.args),
+        sent: crate::model::snippet::wire(&request.method, &request.args),
         reply_bytes: 0,
         timing: None,
         elapsed,

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rand::RngExt;
 use tokio::process::{Child, Command};
 
-use crate::message::{Content, Msg, Program, SaveError};
+use crate::message::Msg;
+use crate::model::content::{Content, Program, SaveError};
 use crate::text;
 
 /// How much of an edited file is read back; more is refused.

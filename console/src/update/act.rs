@@ -1,15 +1,19 @@
 //! What each action does.
 
 use super::leave::{accept, back, close, escape};
-use super::opening::{open_call, open_method, selected_call};
-use super::steps::{next_field, next_pane, step};
+use super::opening::{open_call, open_method};
+use super::show::{next_pane, show};
+use super::steps::{next_field, step};
 use super::{Effects, ask, copy, load, outside, registries, resume, search, send};
 use crate::action::Action;
-use crate::message::{DemoCommand, Effect, Now, Program};
-use crate::model::elsewhere::Elsewhere;
+use crate::message::{DemoCommand, Effect};
+use crate::model::Now;
+use crate::model::content::Program;
 use crate::model::palette::Palette;
+use crate::model::resend::Resend;
 use crate::model::scroll::Step;
 use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab};
+use crate::selectors::selected_call;
 
 pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     let pane = model.focus();
@@ -79,7 +83,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         }
         Action::LogsOf => {
             let key = model.instances.selected.clone();
-            model.logs.source = key.map(crate::message::Source::Server);
+            model.logs.source = key.map(crate::model::logs::Source::Server);
             model.logs.refilter();
             model.logs.bottom = None;
             show(model, View::Logs);
@@ -119,7 +123,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             let known = id.and_then(|id| model.calls.get(id));
             let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
             match id.filter(|_| known) {
-                Some(id) => model.overlay = Some(Overlay::Elsewhere(Elsewhere::new(id))),
+                Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
                 None => model.complain("no instance has this method now", now),
             }
         }
@@ -148,15 +152,6 @@ fn edit_json(model: &mut Model, now: Now) {
         form.open_json(&form.to_json(), None);
     } else if !form.close_json() {
         model.complain("the text is kept until it is right; d resets it", now);
-    }
-}
-
-/// Shows a view; what lies over it goes.
-pub(super) fn show(model: &mut Model, view: View) {
-    (model.overlay, model.filtering) = (None, false);
-    if model.view != view {
-        model.last_view = std::mem::replace(&mut model.view, view);
-        model.full_screen = false;
     }
 }
 

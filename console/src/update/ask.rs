@@ -1,18 +1,20 @@
 //! Menus and prompts: what they offer, and what is done with the answer.
 
+use crate::selectors;
 use tui_input::Input;
 
 use super::{Effects, act, outside};
-use crate::action::Context;
-use crate::message::{Effect, Now, SaveError};
+use crate::message::Effect;
+use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
+use crate::model::content::SaveError;
 use crate::model::instances::State;
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
 /// Opens the menu of what is possible here, with the reason where something is not.
 pub(super) fn actions(model: &mut Model, now: Now) {
-    let context = Context::current(model);
+    let context = selectors::context(model);
     let mut items: Vec<Item> = model
         .keys
         .rows()
@@ -21,7 +23,7 @@ pub(super) fn actions(model: &mut Model, now: Now) {
         .map(|row| Item {
             label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
             detail: row.help.to_owned(),
-            choice: match super::unavailable(model, row.action) {
+            choice: match crate::selectors::unavailable(model, row.action) {
                 None => Ok(Choice::Do(row.action)),
                 Some(why) => Err(why.to_owned()),
             },

@@ -1,13 +1,15 @@
 //! What is copied where, and a request as it goes over the wire.
 
 use super::Effects;
-use super::opening::selected_call;
-use crate::message::{Effect, MAX_COPIED_BYTES, Now};
+use crate::message::{Effect, MAX_COPIED_BYTES};
+use crate::model::Now;
+use crate::model::snippet::wire;
 use crate::model::{Model, Pane};
+use crate::selectors::selected_call;
 use crate::text;
 
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
-    let wire = |request: &crate::message::CallRequest| wire(&request.method, &request.args);
+    let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
     let (what, copied) = match model.focus() {
         Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
         Pane::Events => {
@@ -82,11 +84,4 @@ fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
 
 fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
     wire(method, &form.preview())
-}
-
-/// A request as the classic dialect writes it.
-pub(crate) fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
-    let mut out = Vec::new();
-    rpc_wire::call::request::classic(&mut out, method, args);
-    String::from_utf8(out).unwrap_or_default()
 }

@@ -4,11 +4,13 @@ use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoNews, Effect, InstanceNews, Now, RegistryNews, Source, SourceState};
+use crate::message::{DemoNews, Effect, InstanceNews, RegistryNews};
 use crate::model::Model;
+use crate::model::Now;
 use crate::model::events::{Event, EventKind};
 use crate::model::instances::{Change, Gone, State};
 use crate::model::link::LinkState;
+use crate::model::logs::{Source, SourceState};
 use crate::text;
 
 pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects: &mut Effects) {

@@ -1,12 +1,16 @@
 //! Leaving: a view, a field, a filter, whatever lies over a view; with its answer or without.
 
-use super::act::{act, show};
+use super::act::act;
 use super::opening::{fill, open_method};
-use super::{Effects, ask, load, press, registries, send};
-use crate::message::{Effect, Now};
-use crate::model::elsewhere::{self, Elsewhere};
-use crate::model::palette::{Entry, entries};
+use super::search;
+use super::show::show;
+use super::{Effects, ask, load, registries, send};
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::palette::Entry;
+use crate::model::resend::Resend;
 use crate::model::{Model, Overlay, Pane, View};
+use crate::selectors::{palette_entries, resend_targets};
 
 pub(super) fn back(model: &mut Model, effects: &mut Effects) {
     if model.full_screen {
@@ -78,13 +82,13 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.overlay = asking;
             return ask::accept(model, now, effects);
         }
-        Some(Overlay::Elsewhere(choice)) => return send_elsewhere(model, &choice, now, effects),
+        Some(Overlay::Resend(choice)) => return send_elsewhere(model, &choice, now, effects),
         Some(Overlay::Help { .. }) | None => {
             model.filtering = false;
             return;
         }
     };
-    let entry = entries(model, &palette).into_iter().nth(palette.selected);
+    let entry = palette_entries(model, &palette).into_iter().nth(palette.selected);
     match entry {
         None => model.complain("nothing is called that", now),
         Some(Entry::Call(_, Err(why))) => model.complain(format!("not sent: {why}"), now),
@@ -113,8 +117,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-fn send_elsewhere(model: &mut Model, choice: &Elsewhere, now: Now, effects: &mut Effects) {
-    match elsewhere::entries(model, choice).into_iter().nth(choice.selected) {
+fn send_elsewhere(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects) {
+    match resend_targets(model, choice).into_iter().nth(choice.selected) {
         Some(key) => send::again(model, choice.call, Some(key), now, effects),
         None => model.complain("not sent: no instance is called that", now),
     }
@@ -129,5 +133,5 @@ pub(super) fn close(model: &mut Model) {
     if let Some(filter) = model.filter_mut() {
         filter.reset();
     }
-    press::filtered(model);
+    search::filtered(model);
 }

@@ -1,48 +1,28 @@
 //! Load tests: from a call to its plan, started, stopped, and what they tell.
 
+use super::show;
+use crate::editing::apply;
+use crate::selectors::{is_typing_knob, selected_call};
 use rpc_load::Phase;
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths::RPC_HEALTH;
 use tui_input::InputRequest;
 
-use super::{Effects, act, opening, press, steps};
+use super::Effects;
 use crate::action::Action;
-use crate::message::{CallRequest, Effect, LoadNews, Now};
+use crate::message::{Effect, LoadNews};
+use crate::model::Now;
+use crate::model::calls::CallRequest;
 use crate::model::load::{Knob, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
-
-/// Why an action cannot be done now; `None` when it can.
-pub(super) fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
-    let running = model.load.is_running();
-    match action {
-        Action::Bench => match model.focus() {
-            Pane::Instances if model.instances.selected.is_none() => {
-                Some("no instance is selected")
-            }
-            Pane::Response if model.calls.shown_call().is_none() => Some("no call was made yet"),
-            Pane::History if model.calls.is_empty() => Some("no call was made yet"),
-            Pane::Methods | Pane::Form if model.forms.get().is_none() => {
-                Some("no method is chosen")
-            }
-            _ if running => Some("a load test is running; stop it first"),
-            _ => None,
-        },
-        Action::StopLoad => (!running).then_some("no load test is running"),
-        Action::Compare => {
-            model.load.previous.is_none().then_some("there is no earlier run to compare with")
-        }
-        _ if model.load.sheet.is_none() => Some("choose a call first, and bench it"),
-        _ => running.then_some("a load test is running; stop it first"),
-    }
-}
 
 /// Makes a plan for the call at hand; nothing is started yet.
 pub(super) fn bench(model: &mut Model, now: Now) {
     let found = match model.focus() {
         Pane::Response => model.calls.shown_call().map(|call| of_call(model, &call.request)),
-        Pane::History => opening::selected_call(model)
+        Pane::History => selected_call(model)
             .and_then(|id| model.calls.get(id))
             .map(|call| of_call(model, &call.request)),
         Pane::Instances => of_instance(model),
@@ -64,7 +44,7 @@ pub(super) fn bench(model: &mut Model, now: Now) {
     (sheet.target, sheet.timeout) = (found.target, found.timeout);
     (sheet.focus, sheet.editing, sheet.error) = (1, true, None);
     model.load.sheet = Some(sheet);
-    act::show(model, View::Load);
+    show::show(model, View::Load);
     model.set_focus(Pane::LoadPlan);
 }
 
@@ -164,7 +144,7 @@ pub(super) fn stop(model: &Model, effects: &mut Effects) {
 pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     if model.load.is_running() {
         effects.push(Effect::StopLoad);
-    } else if is_typing(model) {
+    } else if is_typing_knob(model) {
         leave_knob(model);
     } else if model.focus() == Pane::LoadRun && !model.full_screen {
         model.set_focus(Pane::LoadPlan);
@@ -218,13 +198,6 @@ pub(super) fn command(model: &Model) -> Result<Option<String>, String> {
     bench_command(&request).map(Some)
 }
 
-/// Whether keys that type something go into a knob. Not while a run is under way.
-pub(super) fn is_typing(model: &Model) -> bool {
-    model.focus() == Pane::LoadPlan
-        && !model.load.is_running()
-        && model.load.sheet.as_ref().is_some_and(|sheet| sheet.editing)
-}
-
 pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {
     let Some(sheet) = &mut model.load.sheet else { return };
     match sheet.focused() {
@@ -241,7 +214,7 @@ pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {
                 sheet.toggle_mode();
             }
         }
-        knob => press::apply(sheet.value_mut(knob), requests),
+        knob => apply(sheet.value_mut(knob), requests),
     }
 }
 
@@ -270,11 +243,11 @@ pub(super) fn turn(model: &mut Model, action: Action) {
 
 pub(super) fn next_knob(model: &mut Model, by: isize) {
     let running = model.load.is_running();
-    let Some(sheet) = &mut model.load.sheet else { return steps::next_pane(model, by) };
+    let Some(sheet) = &mut model.load.sheet else { return show::next_pane(model, by) };
     let to = sheet.focus.checked_add_signed(by).filter(|to| *to < sheet.knobs().len());
     match to.filter(|_| !running) {
         Some(to) => (sheet.focus, sheet.editing) = (to, true),
-        None => steps::next_pane(model, by),
+        None => show::next_pane(model, by),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Opening: a method's form, a call of the history, a comparison.
 
-use super::act::show;
-use crate::message::Now;
+use super::show::show;
+use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::diff;
 use crate::model::{Model, Pane, View};
+use crate::selectors::selected_call;
 
 pub(super) fn open_method(model: &mut Model) {
     let Some(method) = model.methods.selected_method() else { return };
@@ -30,11 +31,6 @@ pub(super) fn show_diff(model: &mut Model) {
     if let Some(call) = model.calls.shown_call_mut() {
         call.diff = Some(found);
     }
-}
-
-pub(super) fn selected_call(model: &Model) -> Option<crate::model::calls::CallId> {
-    let newest = model.calls.visible().first().map(|call| call.request.id);
-    model.calls.selected.or(newest)
 }
 
 pub(super) fn open_call(model: &mut Model, now: Now) {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Effects;
-use crate::message::{Content, Effect, Now, Program};
+use crate::message::Effect;
+use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
+use crate::model::content::{Content, Program};
 use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
@@ -117,7 +119,7 @@ fn snippet(model: &Model) -> Option<Snippet> {
         });
     }
     let id = if model.focus() == Pane::History {
-        super::opening::selected_call(model)
+        crate::selectors::selected_call(model)
     } else {
         model.calls.shown
     };
@@ -137,21 +139,4 @@ fn snippet(model: &Model) -> Option<Snippet> {
         timeout: request.timeout,
         stream: request.stream,
     })
-}
-
-/// Why the focused pane has nothing to save or to read; `None` when it has.
-pub(super) fn nothing(model: &Model) -> Option<&'static str> {
-    match model.focus() {
-        Pane::Logs if model.logs.unfiltered() > 0 => {
-            Some("older lines are still being looked through")
-        }
-        Pane::Logs => (model.logs.counts().0 == 0).then_some("no line passes"),
-        _ => match model.calls.shown_call() {
-            Some(call) if call.request.stream => {
-                call.items.is_empty().then_some("no item came yet")
-            }
-            Some(call) if call.document().is_some() => None,
-            _ => Some("there is no result"),
-        },
-    }
 }

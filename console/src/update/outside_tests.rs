@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
-use crate::message::{Content, Effect, MAX_COPIED_BYTES, Msg, Program, SaveError};
+use crate::message::{Effect, MAX_COPIED_BYTES, Msg};
 use crate::model::calls::Tab;
+use crate::model::content::{Content, Program, SaveError};
 use crate::model::diff::Diff;
 use crate::model::json::{Document, Hits};
 use crate::model::{Model, Overlay, Pane, View};
@@ -17,7 +18,7 @@ fn toast(model: &Model) -> &str {
     model.toast.as_ref().map_or("", |toast| &toast.text)
 }
 
-fn answer(model: &mut Model, text: &str, now: crate::message::Now) -> u64 {
+fn answer(model: &mut Model, text: &str, now: crate::model::Now) -> u64 {
     let effects = press(model, Key::char('r'), now);
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
     let mut outcome = fixture::outcome(Ok("0"));
@@ -169,7 +170,7 @@ fn the_menu_tells_what_is_possible_and_why_the_rest_is_not() {
     assert!(model.overlay.is_none());
 }
 
-fn unregister_is_chosen(model: &mut Model, now: crate::message::Now) -> bool {
+fn unregister_is_chosen(model: &mut Model, now: crate::model::Now) -> bool {
     press(model, Key::char('x'), now);
     press(model, Key::plain(Code::Up), now);
     let Some(Overlay::Menu(menu)) = &mut model.overlay else { panic!() };

@@ -1,17 +1,17 @@
 //! Keys, text, and the mouse.
 
+use super::{search, show};
+use crate::editing::{MAX_TYPED, apply, editing};
+use crate::selectors::{self, is_typing, is_typing_knob};
 use tui_input::{Input, InputRequest};
 
 use super::{Effects, act, ask, load, send, steps};
 use crate::action::{Action, Context};
-use crate::key::{Code, Key};
-use crate::message::{Hit, Now};
+use crate::key::Key;
+use crate::message::Hit;
+use crate::model::Now;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
-use crate::text::Needle;
-
-/// How much text a field holds; more is not taken.
-const MAX_TYPED: usize = 64 * 1024;
 
 pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) {
     if let Some(Overlay::Help { filter, .. }) = &model.overlay
@@ -29,28 +29,13 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         edit(model, &[request]);
         return;
     }
-    let found = model.keys.lookup(Context::current(model), typing, key);
+    let found = model.keys.lookup(selectors::context(model), typing, key);
     let Some(action) = found else { return };
-    if let Some(reason) = super::unavailable(model, action) {
+    if let Some(reason) = crate::selectors::unavailable(model, action) {
         model.complain(reason, now);
         return;
     }
     act::act(model, action, now, effects);
-}
-
-/// Whether keys that type something are text.
-pub(crate) fn is_typing(model: &Model) -> bool {
-    let in_form =
-        || model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing());
-    match &model.overlay {
-        Some(overlay) => overlay.is_text(),
-        None => model.filtering || in_form() || load::is_typing(model),
-    }
-}
-
-/// Whether a key does something to a text being typed.
-pub(crate) fn edits(key: Key) -> bool {
-    editing(key).is_some()
 }
 
 /// Keys that mean something only in the form: those of the JSON text, and the blank in a field
@@ -77,29 +62,8 @@ fn press_in_form(model: &mut Model, key: Key) -> bool {
     ask::pick(model)
 }
 
-/// What a key does to a text, if it does something only to texts.
-fn editing(key: Key) -> Option<InputRequest> {
-    if let Some(c) = key.types() {
-        return Some(InputRequest::InsertChar(c));
-    }
-    Some(match (key.ctrl, key.code) {
-        (false, Code::Backspace) => InputRequest::DeletePrevChar,
-        (false, Code::Delete) => InputRequest::DeleteNextChar,
-        (false, Code::Left) => InputRequest::GoToPrevChar,
-        (false, Code::Right) => InputRequest::GoToNextChar,
-        (true, Code::Left) => InputRequest::GoToPrevWord,
-        (true, Code::Right) => InputRequest::GoToNextWord,
-        (false, Code::Home) | (true, Code::Char('a')) => InputRequest::GoToStart,
-        (false, Code::End) | (true, Code::Char('e')) => InputRequest::GoToEnd,
-        (true, Code::Char('u')) => InputRequest::DeleteLine,
-        (true, Code::Char('w')) => InputRequest::DeletePrevWord,
-        (true, Code::Char('k')) => InputRequest::DeleteTillEnd,
-        _ => return None,
-    })
-}
-
 fn edit(model: &mut Model, requests: &[InputRequest]) {
-    if load::is_typing(model) && model.overlay.is_none() {
+    if is_typing_knob(model) && model.overlay.is_none() {
         return load::edit(model, requests);
     }
     match &mut model.overlay {
@@ -114,7 +78,7 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         Some(Overlay::Registries { .. }) => {}
         Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
         Some(Overlay::Menu(_)) => {}
-        Some(Overlay::Elsewhere(choice)) => {
+        Some(Overlay::Resend(choice)) => {
             apply(&mut choice.filter, requests);
             choice.selected = 0;
         }
@@ -122,46 +86,13 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);
             }
-            filtered(model);
+            search::filtered(model);
         }
         None => {
             let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
             apply(&mut field.input, requests);
             (field.touched, field.error) = (true, None);
         }
-    }
-}
-
-pub(super) fn apply(input: &mut Input, requests: &[InputRequest]) {
-    for request in requests {
-        let grows = matches!(request, InputRequest::InsertChar(_));
-        if !grows || input.value().len() < MAX_TYPED {
-            input.handle(*request);
-        }
-    }
-}
-
-/// The filter of the focused pane changed.
-pub(super) fn filtered(model: &mut Model) {
-    match model.focus() {
-        Pane::Methods => model.methods.keep_selection(true),
-        Pane::Logs if model.logs.searching => {
-            model.logs.search_again();
-            let height = model.height(Pane::Logs);
-            model.logs.newest_hit(height);
-        }
-        Pane::Logs => {
-            model.logs.refilter();
-            model.logs.bottom = None;
-        }
-        Pane::Response if !model.calls.search.value().is_empty() => {
-            let needle = Needle::new(model.calls.search.value());
-            let shown = model.calls.shown_call_mut();
-            if let Some(call) = shown.filter(|call| call.request.stream) {
-                call.items.find(&needle);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -202,7 +133,7 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
     }
     model.filtering = false;
     match hit {
-        Hit::View(view) => act::show(model, view),
+        Hit::View(view) => show::show(model, view),
         Hit::Pane(pane) => model.set_focus(pane),
         Hit::Row(pane, index) => {
             model.set_focus(pane);

@@ -1,7 +1,8 @@
 //! Turning to another registry: nothing of the one before is kept.
 
 use super::Effects;
-use crate::message::{Effect, Now};
+use crate::message::Effect;
+use crate::model::Now;
 use crate::model::{Model, Overlay};
 
 /// Opens the list, with the registry that is watched selected.

@@ -1,7 +1,8 @@
 //! Searching: in the result on the screen and in the log, and from one hit to the next.
 
 use super::Effects;
-use crate::message::{Effect, Now};
+use crate::message::Effect;
+use crate::model::Now;
 use crate::model::calls::{CallId, Found, Tab};
 use crate::model::json::Hits;
 use crate::model::logs::NextHit;
@@ -112,4 +113,28 @@ fn reveal(model: &mut Model, line: usize) {
     call.folding.reveal(line);
     let (row, rows) = (call.folding.row_of(line), call.folding.rows(&document));
     call.folding.top = keep_visible(call.folding.top, row, height, rows);
+}
+
+/// The filter of the focused pane changed.
+pub(super) fn filtered(model: &mut Model) {
+    match model.focus() {
+        Pane::Methods => model.methods.keep_selection(true),
+        Pane::Logs if model.logs.searching => {
+            model.logs.search_again();
+            let height = model.height(Pane::Logs);
+            model.logs.newest_hit(height);
+        }
+        Pane::Logs => {
+            model.logs.refilter();
+            model.logs.bottom = None;
+        }
+        Pane::Response if !model.calls.search.value().is_empty() => {
+            let needle = Needle::new(model.calls.search.value());
+            let shown = model.calls.shown_call_mut();
+            if let Some(call) = shown.filter(|call| call.request.stream) {
+                call.items.find(&needle);
+            }
+        }
+        _ => {}
+    }
 }

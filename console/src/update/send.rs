@@ -1,14 +1,16 @@
 //! Sending a call, and its end.
 
+use crate::selectors::candidates;
 use std::time::Duration;
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
 use super::Effects;
-use crate::message::{CallRequest, Effect, Now};
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, Past};
-use crate::model::instances::State;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -105,20 +107,6 @@ pub(super) fn again(
     if model.view == View::History {
         model.calls.selected = model.calls.shown;
     }
-}
-
-/// Instances that have the method: those that are up, else all that are not gone.
-pub(crate) fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
-    let Some(method) = model.methods.get(method) else { return Vec::new() };
-    let live = model.link.is_live();
-    let in_state = |wanted: &dyn Fn(State) -> bool| -> Vec<InstanceKey> {
-        let is_wanted = |key: &&InstanceKey| {
-            model.instances.get(key).is_some_and(|row| wanted(row.state(now.at, live)))
-        };
-        method.on.iter().filter(is_wanted).cloned().collect()
-    };
-    let up = in_state(&|state| state == State::Up);
-    if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
 }
 
 /// A call ended.

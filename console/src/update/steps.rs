@@ -1,12 +1,13 @@
 //! Moving: in a list, from field to field, from pane to pane.
 
+use super::show::next_pane;
 use super::{load, send};
-use crate::message::Now;
+use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::Diff;
-use crate::model::palette::entries;
 use crate::model::scroll::Step;
-use crate::model::{Model, Overlay, Pane, elsewhere};
+use crate::model::{Model, Overlay, Pane};
+use crate::selectors::{palette_entries, resend_targets};
 
 /// Rows of results there can be at most; what is drawn stops at the last one.
 const MOST_RESULT_ROWS: usize = 200;
@@ -26,7 +27,7 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
         _ => {}
     }
     if let Some(Overlay::Palette(palette)) = &model.overlay {
-        let to = step.from(palette.selected, entries(model, palette).len());
+        let to = step.from(palette.selected, palette_entries(model, palette).len());
         if let Some(Overlay::Palette(palette)) = &mut model.overlay {
             palette.selected = to;
         }
@@ -36,9 +37,9 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
         *selected = step.from(*selected, model.registries.all().len());
         return;
     }
-    if let Some(Overlay::Elsewhere(choice)) = &model.overlay {
-        let to = step.from(choice.selected, elsewhere::entries(model, choice).len());
-        if let Some(Overlay::Elsewhere(choice)) = &mut model.overlay {
+    if let Some(Overlay::Resend(choice)) = &model.overlay {
+        let to = step.from(choice.selected, resend_targets(model, choice).len());
+        if let Some(Overlay::Resend(choice)) = &mut model.overlay {
             choice.selected = to;
         }
         return;
@@ -100,32 +101,6 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
     let to = step.from(call.folding.row_of(call.folding.cursor), rows);
     call.folding.cursor = call.folding.line_of(to);
     call.folding.top = crate::model::scroll::keep_visible(call.folding.top, to, height, rows);
-}
-
-pub(super) fn next_pane(model: &mut Model, by: isize) {
-    let panes: Vec<Pane> = model
-        .view
-        .panes()
-        .iter()
-        .copied()
-        .filter(|pane| *pane != Pane::Events || model.shows_events())
-        .collect();
-    let at = panes.iter().position(|pane| *pane == model.focus()).unwrap_or(0);
-    let to = at.saturating_add(panes.len()).saturating_add_signed(by) % panes.len().max(1);
-    let Some(pane) = panes.get(to).copied() else { return };
-    model.set_focus(pane);
-    if pane == Pane::LoadPlan
-        && let Some(sheet) = &mut model.load.sheet
-    {
-        sheet.editing = true;
-        sheet.focus = if by > 0 { 0 } else { sheet.knobs().len().saturating_sub(1) };
-    }
-    if pane == Pane::Form
-        && let Some(form) = model.forms.get_mut()
-    {
-        form.editing = true;
-        form.focus = if by > 0 { 0 } else { form.fields.len().saturating_sub(1) };
-    }
 }
 
 pub(super) fn next_field(model: &mut Model, by: isize) {

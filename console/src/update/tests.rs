@@ -19,7 +19,7 @@ const ENTER: Key = Key::plain(Code::Enter);
 const ESC: Key = Key::plain(Code::Esc);
 const TAB: Key = Key::plain(Code::Tab);
 
-fn only_call(effects: &[Effect]) -> &crate::message::CallRequest {
+fn only_call(effects: &[Effect]) -> &crate::model::calls::CallRequest {
     match effects {
         [Effect::Call(request)] => request,
         other => panic!("{other:?}"),
@@ -213,7 +213,7 @@ fn the_logs_of_an_instance_are_one_key_away() {
         model
             .logs
             .upwards()
-            .all(|line| line.source == crate::message::Source::Server(fixture::key(8089)))
+            .all(|line| line.source == crate::model::logs::Source::Server(fixture::key(8089)))
     );
     press(&mut model, ESC, now);
     assert_eq!(model.logs.source, None);
@@ -311,7 +311,7 @@ fn earlier_calls_never_push_out_those_of_now() {
 #[test]
 fn a_call_is_sent_again_to_an_instance_that_is_chosen() {
     let (mut model, now) = fixture::elsewhere();
-    assert!(matches!(model.overlay, Some(Overlay::Elsewhere(_))));
+    assert!(matches!(model.overlay, Some(Overlay::Resend(_))));
     types(&mut model, "8090", now);
     let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);

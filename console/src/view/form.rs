@@ -176,7 +176,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
     let target = match &form.target {
         Some(key) => text::printable(&key.to_string()).into_owned(),
-        None => match crate::update::candidates(model, &form.signature.name, screen.now).len() {
+        None => match crate::selectors::candidates(model, &form.signature.name, screen.now).len() {
             0 => "nobody has it".to_owned(),
             1 => "the one that has it".to_owned(),
             n => format!("any of {n}, at random"),
@@ -195,7 +195,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         Span::raw(text::exactly(form.timeout)),
     ]);
     screen.line(area, 0, line);
-    let wire = crate::update::wire(&form.signature.name, &form.preview());
+    let wire = crate::model::snippet::wire(&form.signature.name, &form.preview());
     let size = text::bytes(wire.len());
     let wire = format!("{size}  {}", text::printable(&wire));
     let width = usize::from(area.width).saturating_sub(2);

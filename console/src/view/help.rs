@@ -67,7 +67,7 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Ve
         lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
         for row in rows {
             let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
-            let why = crate::update::unavailable(model, row.action);
+            let why = crate::selectors::unavailable(model, row.action);
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
             let room = usize::from(width).saturating_sub(KEYS + 5).max(1);

@@ -1,5 +1,6 @@
 //! The last rows: what the keys do here, from the key table, and short messages.
 
+use crate::selectors;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -10,8 +11,8 @@ use crate::text;
 
 pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let context = Context::current(model);
-    let typing = crate::update::is_typing(model);
+    let context = selectors::context(model);
+    let typing = crate::selectors::is_typing(model);
     let all = model.keys.rows();
     let rows = all.iter().filter(|row| {
         let near = row.context == context;
@@ -23,7 +24,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                 far && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
             })
-            && crate::update::unavailable(model, row.action).is_none()
+            && crate::selectors::unavailable(model, row.action).is_none()
     });
     let mut hints = Vec::new();
     for row in rows {

@@ -7,8 +7,8 @@ use rpc_wire::report::Level;
 
 use super::response::body::highlight;
 use super::screen::Screen;
-use crate::message::{Source, SourceState};
 use crate::model::logs::Line as LogLine;
+use crate::model::logs::{Source, SourceState};
 use crate::model::{Model, Pane};
 use crate::text::{self, Needle};
 

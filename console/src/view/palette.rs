@@ -1,16 +1,17 @@
 //! The palette: a line to type on, and what it could mean.
 
+use crate::selectors::palette_entries;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::palette::{Entry, Palette, entries};
+use crate::model::palette::{Entry, Palette};
 use crate::model::{Model, scroll};
 use crate::text;
 
 pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let found = entries(model, palette);
+    let found = palette_entries(model, palette);
     let width = area.width.min(76);
     let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
     let height = wanted.min(16).min(area.height);

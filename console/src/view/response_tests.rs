@@ -6,7 +6,9 @@ use super::Theme;
 use super::tests::{draw, golden};
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
-use crate::message::{Msg, SaveError, Source};
+use crate::message::Msg;
+use crate::model::content::SaveError;
+use crate::model::logs::Source;
 use crate::model::{Model, View};
 
 const ENTER: Key = Key::plain(Code::Enter);
@@ -163,7 +165,7 @@ fn unregistering_asks_for_the_address() {
     });
 }
 
-fn million() -> (Model, crate::message::Now) {
+fn million() -> (Model, crate::model::Now) {
     let (mut model, now) = fixture::logs();
     model.logs.limit = 1_000_000;
     for batch in 0..1_000u64 {

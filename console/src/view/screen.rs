@@ -9,7 +9,8 @@ use tui_input::Input;
 
 use super::theme::Theme;
 use crate::key::Key;
-use crate::message::{Heights, Hit, Now};
+use crate::message::{Heights, Hit};
+use crate::model::Now;
 use crate::model::{Model, Pane};
 use crate::text;
 

@@ -6,7 +6,7 @@ use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
 use super::{Call, CallId, Failure, Items, Outcome};
-use crate::message::CallRequest;
+use crate::model::calls::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
 

@@ -3,7 +3,7 @@
 use rpc_client::Target;
 use rpc_load::{Length, Mode};
 
-use crate::message::LoadRequest;
+use crate::model::load::LoadRequest;
 use crate::model::snippet::command_line;
 
 /// The command line that makes the same load test.

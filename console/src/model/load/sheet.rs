@@ -9,7 +9,7 @@ use rpc_wire::instance::InstanceKey;
 use tui_input::Input;
 
 use super::RunId;
-use crate::message::LoadRequest;
+use crate::model::load::LoadRequest;
 
 /// One setting of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

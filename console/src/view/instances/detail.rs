@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::mark;
-use crate::message::{Source, SourceState};
 use crate::model::Model;
 use crate::model::instances::{Probe, Row};
+use crate::model::logs::{Source, SourceState};
 use crate::text;
 use crate::view::screen::Screen;
 

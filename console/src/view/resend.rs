@@ -4,19 +4,15 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::elsewhere::{Elsewhere, entries};
+use crate::model::resend::Resend;
 use crate::model::{Model, scroll};
+use crate::selectors::resend_targets;
 use crate::text;
 
-pub(super) fn elsewhere(
-    model: &Model,
-    elsewhere: &Elsewhere,
-    screen: &mut Screen<'_, '_>,
-    area: Rect,
-) {
+pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let found = entries(model, elsewhere);
-    let call = model.calls.get(elsewhere.call);
+    let found = resend_targets(model, choice);
+    let call = model.calls.get(choice.call);
     let width = area.width.min(60);
     let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
     let height = wanted.min(16).min(area.height);
@@ -28,14 +24,14 @@ pub(super) fn elsewhere(
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
-    screen.input(field, 0, &elsewhere.filter, true);
+    screen.input(field, 0, &choice.filter, true);
     let rows =
         Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     if found.is_empty() {
         let line = Span::styled("   no instance that has it is called that", theme.dim());
         return screen.line(rows, 0, Line::from(line));
     }
-    let selected = elsewhere.selected.min(found.len() - 1);
+    let selected = choice.selected.min(found.len() - 1);
     let top = scroll::keep_visible(0, selected, rows.height.into(), found.len());
     let live = model.link.is_live();
     for (row, (index, key)) in
