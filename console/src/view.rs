@@ -26,8 +26,8 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
-use crate::model::Now;
-use crate::model::{Model, Overlay, Pane, View};
+use rpc_console_core::model::Now;
+use rpc_console_core::model::{Model, Overlay, Pane, View};
 use screen::Screen;
 
 /// Smaller than this, there is a notice instead of a view.

@@ -1,13 +1,13 @@
 //! The palette: a line to type on, and what it could mean.
 
-use crate::selectors::palette_entries;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use rpc_console_core::selectors::palette_entries;
 
 use super::screen::Screen;
-use crate::model::palette::{Entry, Palette};
-use crate::model::{Model, scroll};
-use crate::text;
+use rpc_console_core::model::palette::{Entry, Palette};
+use rpc_console_core::model::{Model, scroll};
+use rpc_console_core::text;
 
 pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

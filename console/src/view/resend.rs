@@ -4,10 +4,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::resend::Resend;
-use crate::model::{Model, scroll};
-use crate::selectors::resend_targets;
-use crate::text;
+use rpc_console_core::model::resend::Resend;
+use rpc_console_core::model::{Model, scroll};
+use rpc_console_core::selectors::resend_targets;
+use rpc_console_core::text;
 
 pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

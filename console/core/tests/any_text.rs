@@ -1,7 +1,7 @@
 //! Fuzz target: what holds of a text pasted into a form.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
-use rpc_console::model::form::Form;
+use rpc_console_core::model::form::Form;
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::{Value, json};
 

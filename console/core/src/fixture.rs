@@ -7,10 +7,10 @@ mod load;
 mod logs;
 mod picture;
 
-pub(crate) use calls::*;
-pub(crate) use load::*;
-pub(crate) use logs::*;
-pub(crate) use picture::*;
+pub use calls::*;
+pub use load::*;
+pub use logs::*;
+pub use picture::*;
 
 use std::time::{Duration, Instant};
 
@@ -29,33 +29,33 @@ use crate::update::update;
 /// 14:02:09.
 const WALL_MS: u64 = 50_529_000;
 
-pub(crate) fn now() -> Now {
+pub fn now() -> Now {
     Now { at: Instant::now(), wall_ms: WALL_MS }
 }
 
-pub(crate) fn after(now: Now, ms: u64) -> Now {
+pub fn after(now: Now, ms: u64) -> Now {
     Now { at: now.at + Duration::from_millis(ms), wall_ms: now.wall_ms + ms }
 }
 
-pub(crate) fn feed(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
+pub fn feed(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
     update(model, msg, now)
 }
 
-pub(crate) fn press(model: &mut Model, key: Key, now: Now) -> Vec<Effect> {
+pub fn press(model: &mut Model, key: Key, now: Now) -> Vec<Effect> {
     update(model, Msg::Key(key), now)
 }
 
-pub(crate) fn types(model: &mut Model, text: &str, now: Now) {
+pub fn types(model: &mut Model, text: &str, now: Now) {
     for c in text.chars() {
         press(model, Key::char(c), now);
     }
 }
 
-pub(crate) fn key(port: u16) -> InstanceKey {
+pub fn key(port: u16) -> InstanceKey {
     Instance::new("127.0.0.1", port).key()
 }
 
-pub(crate) fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> InstanceRecord {
+pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> InstanceRecord {
     let mut instance = Instance::new(host, port);
     instance.parameters.insert("wire".to_owned(), json!(1));
     InstanceRecord {
@@ -73,7 +73,7 @@ fn number() -> serde_json::Value {
     json!({"type": "number"})
 }
 
-pub(crate) fn methods() -> Vec<Signature> {
+pub fn methods() -> Vec<Signature> {
     let method = |name: &str, doc: &str, parameters: Vec<Parameter>| Signature {
         name: name.to_owned(),
         doc: doc.to_owned(),
@@ -98,23 +98,23 @@ pub(crate) fn methods() -> Vec<Signature> {
     ]
 }
 
-pub(crate) fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
+pub fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
     feed(model, Msg::Registry(RegistryNews::Live { ages: true }), now);
     feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Snapshot(records))), now);
 }
 
-pub(crate) fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
+pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
     let rtt = Duration::from_micros(420 + u64::from(key.port));
     feed(model, Msg::Instance(key.clone(), InstanceNews::Methods(Ok(methods))), now);
     feed(model, Msg::Instance(key, InstanceNews::Probe(Ok(rtt))), now);
 }
 
-pub(crate) fn beat(model: &mut Model, age_ms: u64, now: Now) {
+pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
     let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
     feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), now);
 }
 
-pub(crate) fn registries() -> Registries {
+pub fn registries() -> Registries {
     let named = |name: &str, url: &str| Named { name: name.to_owned(), url: url.to_owned() };
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
@@ -125,7 +125,7 @@ pub(crate) fn registries() -> Registries {
 }
 
 /// Two up, one late that lacks a method, one gone.
-pub(crate) fn busy() -> (Model, Now) {
+pub fn busy() -> (Model, Now) {
     let start = now();
     let mut model = Model::new("http://127.0.0.1:9999", start);
     let records = vec![
@@ -155,7 +155,7 @@ pub(crate) fn busy() -> (Model, Now) {
 }
 
 /// An instance in every state, one with a method that takes other arguments.
-pub(crate) fn states() -> (Model, Now) {
+pub fn states() -> (Model, Now) {
     let start = now();
     let mut model = Model::new("http://127.0.0.1:9999", start);
     let in_state = |port: u16, age_ms: u64, state: InstanceState| InstanceRecord {
@@ -192,7 +192,7 @@ pub(crate) fn states() -> (Model, Now) {
 }
 
 /// The registry went 13 s ago, in the third try.
-pub(crate) fn lost() -> (Model, Now) {
+pub fn lost() -> (Model, Now) {
     let (mut model, now) = busy();
     let lost = |retry_s| {
         Msg::Registry(RegistryNews::Lost {
@@ -210,7 +210,7 @@ pub(crate) fn lost() -> (Model, Now) {
 }
 
 /// The registry was never there.
-pub(crate) fn unreached() -> (Model, Now) {
+pub fn unreached() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
     let error = "connection refused (os error 111)".to_owned();
@@ -220,7 +220,7 @@ pub(crate) fn unreached() -> (Model, Now) {
 }
 
 /// A registry of the older system: a list without ages.
-pub(crate) fn older() -> (Model, Now) {
+pub fn older() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
     feed(&mut model, Msg::Registry(RegistryNews::Live { ages: false }), now);
@@ -231,7 +231,7 @@ pub(crate) fn older() -> (Model, Now) {
 }
 
 /// Everything a stranger can name holds escape sequences.
-pub(crate) fn hostile() -> (Model, Now) {
+pub fn hostile() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999/\u{1b}[1m", now);
     let evil = "\u{1b}[31mx\u{9b}\u{7}";
@@ -264,7 +264,7 @@ pub(crate) fn hostile() -> (Model, Now) {
 }
 
 /// A demo with one server.
-pub(crate) fn demo() -> (Model, Now) {
+pub fn demo() -> (Model, Now) {
     let (mut model, now) = busy();
     model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
     feed(&mut model, Msg::Demo(DemoNews::Server(key(8089), true)), now);

@@ -280,7 +280,7 @@ mod tests {
 
     /// What is below the head of a file of `examples`, which is compiled with all others.
     fn example(name: &str) -> String {
-        let path = format!("{}/../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         text.split_once("\n\nuse ").map(|(_, rest)| format!("use {rest}")).unwrap()
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rpc_client::Target;
 use rpc_load::{Length, Mode, PlanError};
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::target::Target;
 use tui_input::Input;
 
 use super::RunId;

@@ -26,12 +26,11 @@ pub(super) fn enter(model: &mut Model, index: usize, now: Now, effects: &mut Eff
 
 #[cfg(test)]
 mod tests {
-    use crate::action::{Action, Keymap};
+    use crate::action::{Action, KeyLine, Keymap};
     use crate::fixture::{self, press};
     use crate::key::{Code, Key};
     use crate::message::Effect;
     use crate::model::{Model, Pane, View};
-    use rpc_settings::Settings;
 
     #[test]
     fn entering_another_registry_forgets_everything_of_the_first() {
@@ -45,7 +44,7 @@ mod tests {
             let (mut model, now) = build();
             model.registries = fixture::registries();
             model.keys =
-                Keymap::new(&Settings::parse("[keys]\nlogs.wrap = Z", "x", []).unwrap().keys)
+                Keymap::new(&[KeyLine { action: "logs.wrap".into(), keys: "Z".into(), line: 1 }])
                     .unwrap();
             model.filtering = false;
             model.logs.limit = 77;

@@ -15,7 +15,7 @@ mod send;
 mod show;
 mod steps;
 
-pub(crate) use search::MAX_HITS;
+pub use search::MAX_HITS;
 
 use crate::message::{Effect, Msg, RegistryNews};
 use crate::model::Now;

@@ -13,7 +13,7 @@ use crate::text::Needle;
 /// Results larger than this are searched in the background, once the text is typed.
 const LARGE: usize = 256 * 1024;
 /// How many hits are counted.
-pub(crate) const MAX_HITS: usize = 100_000;
+pub const MAX_HITS: usize = 100_000;
 
 /// Keeps the hits those of the text typed and of the result on the screen.
 pub(super) fn keep(model: &mut Model, effects: &mut Effects) {

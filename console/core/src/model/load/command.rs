@@ -1,7 +1,7 @@
 //! A load test as the `rpcd bench` that does the same, quoted for a POSIX shell.
 
-use rpc_client::Target;
 use rpc_load::{Length, Mode};
+use rpc_wire::target::Target;
 
 use crate::model::load::LoadRequest;
 use crate::model::snippet::command_line;

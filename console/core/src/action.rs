@@ -3,13 +3,13 @@
 mod keymap;
 mod table;
 
-pub use keymap::{Keymap, document};
+pub use keymap::{KeyError, KeyLine, Keymap, document};
 pub use table::BINDINGS;
 
 use std::borrow::Cow;
 
 use crate::key::Key;
-use crate::model::Pane;
+use crate::pane::Pane;
 
 /// Something a person can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -15,7 +15,6 @@ pub mod logs;
 pub mod methods;
 mod now;
 pub mod palette;
-mod pane;
 pub mod registries;
 pub mod resend;
 pub mod scroll;
@@ -29,8 +28,8 @@ use tui_input::Input;
 use crate::action::Keymap;
 use crate::message::Msg;
 
+pub use crate::pane::{Pane, View};
 pub use now::Now;
-pub use pane::{Pane, View};
 
 /// How many feed messages wait while live data is paused; one more ends the pause.
 pub const MAX_HELD: usize = 2_000;

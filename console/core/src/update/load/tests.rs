@@ -1,8 +1,8 @@
 //! Load tests as small stories: keys and news in, effects and figures out.
 
-use rpc_client::Target;
 use rpc_load::{Mode, Phase};
 use rpc_wire::paths::RPC_HEALTH;
+use rpc_wire::target::Target;
 
 use crate::fixture::{self, load_news, press, report, start_load, types};
 use crate::key::{Code, Key};
