@@ -20,7 +20,7 @@ use crate::request::{Answer, Outgoing};
 use crate::{CallError, Dialect};
 
 use classic::ClassicPool;
-use connect::{Probed, connect, probe};
+use connect::{Probed, connect, probe, unreachable};
 pub(crate) use load::Load;
 
 /// One address: what its server speaks, and the connections kept to it. An extended server gets
@@ -271,8 +271,4 @@ impl Link {
             Self::Classic(pool) => pool.is_usable(memory),
         }
     }
-}
-
-fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
-    CallError::Unreachable { peer: peer.to_owned(), reason: error.to_string() }
 }

@@ -7,13 +7,12 @@ use rpc_wire::exact::Inexact;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Inner, Source};
+use super::inner::{Inner, Source};
 use crate::context::{Expired, after, until};
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
 use crate::retry::{costs_nobody, may_repeat};
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
-use rpc_wire::target::parse_address;
 
 /// A call under way.
 pub(super) struct Attempts<'a> {
@@ -221,20 +220,5 @@ impl<'a> Attempts<'a> {
 
     fn peer_name(&self) -> String {
         self.tried.last().map_or_else(String::new, |peer| peer.name().to_owned())
-    }
-}
-
-impl Inner {
-    /// The peer at an address: the target or a listed instance where it is one.
-    fn peer_at(&self, address: &str) -> Result<Arc<Peer>, CallError> {
-        let (host, port) =
-            parse_address(address).map_err(|error| CallError::BadArguments(error.to_string()))?;
-        let known = match &self.source {
-            Source::Direct(peer) => {
-                (peer.host() == host && peer.port() == port).then(|| Arc::clone(peer))
-            }
-            Source::Registry(discovery) => discovery.find(&host, port),
-        };
-        Ok(known.unwrap_or_else(|| self.others.get(&self.context, (host, port))))
     }
 }

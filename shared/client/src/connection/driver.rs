@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::outbound::Outbound;
 use super::pending::Undelivered;
-use super::{Shared, Word};
+use super::shared::{Shared, Word};
 use crate::CallError;
 use crate::context::after;
-use crate::stream::StreamItem;
+use crate::item::StreamItem;
 
 /// So many messages are handed out at a time; what their readers call next is written before more
 /// are: the server works on that meanwhile. All at once, server and client would wait for each other

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
 use rpc_wire::call::Reply;
@@ -10,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::coop;
 
-use super::Shared;
 use super::inbox::Inbox;
+use super::outbound::Outbound;
 use super::pending::{Finished, ReplyTo};
+use crate::context::Count;
 
 /// So often a caller reads; a longer answer is the task's to read.
 const READS: usize = 8;
@@ -93,7 +95,8 @@ impl Inbound {
     pub(super) fn poll_own(
         &mut self,
         context: &mut Context<'_>,
-        shared: &Shared,
+        outbound: &Mutex<Outbound>,
+        received: &Count,
         id: u64,
     ) -> Poll<Own> {
         if self.reader != Some(id) {
@@ -101,13 +104,13 @@ impl Inbound {
         }
         for _ in 0..READS {
             match ready!(self.poll_socket(context)) {
-                Ok(count) => shared.context.received_bytes.add(count),
+                Ok(count) => received.add(count),
                 Err(error) => return Poll::Ready(self.leave(Left::End(error))),
             }
             let frame = match self.inbox.next_reply() {
                 Ok(None) => continue,
                 Ok(Some((frame, Ok(Reply::Done { id: Some(of), outcome })))) if of == id => {
-                    let outbound = shared.outbound.try_lock().ok();
+                    let outbound = outbound.try_lock().ok();
                     let taken = outbound.and_then(|mut outbound| {
                         let (finished, reply) = outbound.pending.take(id, outcome, &frame)?;
                         outbound.note_idle(frame.done);

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::inbox::Frame;
 use crate::CallError;
+use crate::item::{StreamEvent, StreamItem};
 use crate::request::{Answer, Outgoing};
-use crate::stream::{StreamEvent, StreamItem};
 
 /// A call on its way to the socket.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! One socket to an older server: a request, then its reply.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::{Reply, ReplyError};
@@ -9,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::super::{connect, unreachable};
-use super::ClassicPool;
+use super::super::connect::{connect, unreachable};
+use super::waiting::ClassicPool;
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
 use crate::request::{Answer, Outgoing};
@@ -18,33 +17,23 @@ use crate::request::{Answer, Outgoing};
 /// A server that runs at all has accepted a connection after this time.
 const ACCEPTED: Duration = Duration::from_millis(100);
 
-/// A socket, and what was received on it: nothing, between two calls.
+/// A socket, and what was received on it: nothing, between two calls. `O` is dropped once the server
+/// has accepted it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Line<O> {
     socket: TcpStream,
     inbox: Inbox,
-    opening: Option<(Opening, Instant)>,
+    opening: Option<(O, Instant)>,
 }
 
-/// Counts a socket as one that the server may not have accepted yet.
-#[derive(Debug)]
-struct Opening(Arc<ClassicPool>);
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.0.opened();
-    }
-}
-
-impl Line {
+impl<O> Line<O> {
     /// A connection on which the server has already answered.
     pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
         Self { socket, inbox, opening: None }
     }
 
     /// A new connection, which the pool counts as opening.
-    pub(super) async fn open(pool: &Arc<ClassicPool>) -> Result<Self, CallError> {
-        let opening = Opening(Arc::clone(pool));
+    pub(super) async fn open(pool: &ClassicPool, opening: O) -> Result<Self, CallError> {
         let (host, port) = &pool.address;
         let socket = connect(host, *port, pool.context.options.tcp_user_timeout).await;
         let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
