@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::CallError;
-use crate::context::{Context, Expired, after, until};
+use crate::context::Context;
+use crate::deadline::{Failed, after, until};
 use crate::request::{Answer, Outgoing};
 
 use cancel_on_drop::CancelOnDrop;
@@ -29,7 +30,7 @@ use driver::Driver;
 use inbound::{Inbound, Own};
 pub(crate) use inbox::{Frame, Inbox};
 use outbound::Outbound;
-use pending::{Failed, Finished, Job, ReplyTo};
+use pending::{Finished, Job, ReplyTo};
 use places::Places;
 use shared::{Handle, Shared, Word};
 pub(crate) use subscription::Subscription;
@@ -85,13 +86,10 @@ impl Connection {
         &self,
         request: &Arc<Outgoing>,
         deadline: Instant,
-    ) -> Result<Result<Answer, CallError>, Expired> {
+    ) -> Result<Answer, Failed> {
         let (reply, mut answer) = oneshot::channel();
         let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
-        let (id, mut reads) = match submitted.await? {
-            Ok(submitted) => submitted,
-            Err(error) => return Ok(Err(error)),
-        };
+        let (id, mut reads) = submitted.await?;
         let mut guard = CancelOnDrop::new(&self.handle, id);
         let result = poll_fn(|context| {
             if reads {
@@ -105,12 +103,7 @@ impl Connection {
         })
         .await;
         guard.disarm();
-        match result {
-            Ok(Ok(answer)) => Ok(Ok(answer)),
-            Ok(Err(Failed::Expired)) => Err(Expired),
-            Ok(Err(Failed::Because(error))) => Ok(Err(error)),
-            Err(_) => Ok(Err(self.handle.shared.vanished(request.is_sent()))),
-        }
+        result.unwrap_or_else(|_| Err(self.handle.shared.vanished(request.is_sent()).into()))
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.

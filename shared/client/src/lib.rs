@@ -28,6 +28,7 @@ pub mod blocking;
 mod client;
 mod connection;
 mod context;
+mod deadline;
 mod discovery;
 mod error;
 mod item;

@@ -9,10 +9,10 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
 
 use super::outbound::Outbound;
-use super::pending::Undelivered;
+use super::pending::{Delivery, Undelivered};
 use super::shared::{Shared, Word};
 use crate::CallError;
-use crate::context::after;
+use crate::deadline::after;
 use crate::item::StreamItem;
 
 /// So many messages are handed out at a time; what their readers call next is written before more
@@ -272,15 +272,13 @@ impl Drop for Driver {
 }
 
 /// Whether somebody waited for it; what must wait for room is kept.
-fn delivered(
-    result: Result<(), Option<Undelivered>>,
-    undelivered: &mut Option<Undelivered>,
-) -> bool {
-    match result {
-        Ok(()) => true,
-        Err(kept) => {
-            *undelivered = kept;
-            undelivered.is_some()
+fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool {
+    match delivery {
+        Delivery::Delivered => true,
+        Delivery::NoReader => false,
+        Delivery::Full(event) => {
+            *undelivered = Some(event);
+            true
         }
     }
 }

@@ -26,6 +26,14 @@ pub(super) struct Line<O> {
     opening: Option<(O, Instant)>,
 }
 
+/// What came back on a socket that is still of use.
+#[derive(Debug)]
+pub(super) enum Exchanged {
+    Result(Answer),
+    /// The server answered with a failure, or with a number that would have been rounded.
+    Failed(CallError),
+}
+
 impl<O> Line<O> {
     /// A connection on which the server has already answered.
     pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
@@ -41,14 +49,13 @@ impl<O> Line<O> {
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
     }
 
-    /// Sends one request and reads its reply. After an error the socket is of no use; a failed
-    /// call is no error here.
+    /// Sends one request and reads its reply. After an error the socket is of no use.
     pub(super) async fn exchange(
         &mut self,
         pool: &ClassicPool,
         bytes: &[u8],
         request: &Outgoing,
-    ) -> Result<Result<Answer, CallError>, CallError> {
+    ) -> Result<Exchanged, CallError> {
         let sent_at = Instant::now();
         // One write for the whole request: an older server reads it with one read.
         let count = match self.socket.write(bytes).await {
@@ -101,9 +108,9 @@ fn read(
     reply: Result<Reply<'_>, ReplyError>,
     frame: &Frame,
     sent_at: Instant,
-) -> Result<Result<Answer, CallError>, CallError> {
+) -> Result<Exchanged, CallError> {
     match reply {
-        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Ok(Answer {
+        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Exchanged::Result(Answer {
             value: value.to_owned(),
             sent: Vec::new(),
             sent_at,
@@ -111,11 +118,14 @@ fn read(
             done: frame.done,
             reply_bytes: frame.len(),
         })),
-        Ok(Reply::Done { id: None, outcome: Err(fault) }) => Ok(Err(CallError::Remote(fault))),
+        Ok(Reply::Done { id: None, outcome: Err(fault) }) => {
+            Ok(Exchanged::Failed(CallError::Remote(fault)))
+        }
         Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or an id")),
         Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
         Err(error @ (ReplyError::NotFinite | ReplyError::Inexact(_))) => {
-            Ok(Err(CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }))
+            let (peer, reason) = (peer.to_owned(), error.to_string());
+            Ok(Exchanged::Failed(CallError::NotExact { peer, reason }))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::line::Line;
+use super::line::{Exchanged, Line};
 use super::waiting::{ClassicPool, Job, Next, State};
 use crate::CallError;
 use crate::request::Answer;
@@ -103,8 +103,8 @@ impl Worker {
                 Some(line) => line,
                 None => Line::open(&self.pool, Opening(Arc::clone(&self.pool))).await?,
             };
-            let answer = line.exchange(&self.pool, &job.bytes, &job.request).await?;
-            Ok((answer, line))
+            let exchanged = line.exchange(&self.pool, &job.bytes, &job.request).await?;
+            Ok((exchanged, line))
         };
         let outcome = tokio::select! {
             biased;
@@ -113,12 +113,15 @@ impl Worker {
             () = job.reply.closed() => return,
         };
         let result = match outcome {
-            Ok((answer, mut line)) => {
+            Ok((exchanged, mut line)) => {
                 self.line = line.is_clean().then_some(line);
-                answer.map(|answer| Answer {
-                    sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
-                    ..answer
-                })
+                match exchanged {
+                    Exchanged::Result(answer) => Ok(Answer {
+                        sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
+                        ..answer
+                    }),
+                    Exchanged::Failed(error) => Err(error),
+                }
             }
             Err(error) => {
                 self.pool.state().failed |= matches!(error, CallError::Unreachable { .. });
