@@ -1,20 +1,20 @@
 //! One socket to a peer that speaks the extended dialect: any number of calls in flight.
 
 mod cancel_on_drop;
+mod command;
 mod driver;
 mod inbound;
 mod inbox;
+mod inline_call;
 mod outbound;
 mod pending;
 mod places;
 mod shared;
+mod socket;
 mod subscription;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{self, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -26,13 +26,15 @@ use crate::deadline::{Failed, after, until};
 use crate::request::{Answer, Outgoing};
 
 use cancel_on_drop::CancelOnDrop;
+use command::Command;
 use driver::Driver;
-use inbound::{Inbound, Own};
+use inbound::Inbound;
 pub(crate) use inbox::{Frame, Inbox};
+use inline_call::{Begun, Halves};
 use outbound::Outbound;
-use pending::{Finished, Job, ReplyTo};
+use pending::{Job, ReplyTo};
 use places::Places;
-use shared::{Handle, Shared, Word};
+use shared::{Handle, Shared};
 pub(crate) use subscription::Subscription;
 
 /// Calls that may wait in the task that owns the socket, beside those in flight.
@@ -56,7 +58,7 @@ impl Connection {
         socket: TcpStream,
         inbox: Inbox,
     ) -> Self {
-        let (sender, words) = mpsc::unbounded_channel();
+        let (sender, commands) = mpsc::unbounded_channel();
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(writer);
         let idle_end = after(Instant::now(), context.options.idle_timeout);
@@ -67,17 +69,18 @@ impl Connection {
             // 0 was the probe's.
             next_id: AtomicU64::new(1),
             places: Places::new(in_flight.saturating_add(QUEUE)),
-            retired: AtomicBool::new(false),
-            inbound: Mutex::new(Inbound::new(reader, inbox)),
-            outbound: Mutex::new(Outbound::new(Arc::clone(&writer), idle_end)),
+            halves: Halves::new(
+                Inbound::new(reader, inbox),
+                Outbound::new(Arc::clone(&writer), idle_end),
+            ),
         });
-        context.spawn(Driver::new(Arc::clone(&shared), words).run(writer));
-        Self { handle: Handle { words: sender, shared } }
+        context.spawn(Driver::new(Arc::clone(&shared), commands).run(writer));
+        Self { handle: Handle { commands: sender, shared } }
     }
 
     /// Whether it takes new calls.
     pub(crate) fn is_open(&self) -> bool {
-        !self.handle.shared.is_retired() && !self.handle.words.is_closed()
+        !self.handle.shared.halves.is_retired() && !self.handle.commands.is_closed()
     }
 
     /// Makes one call. Dropping the future cancels it. The time for the answer is kept by the
@@ -87,23 +90,17 @@ impl Connection {
         request: &Arc<Outgoing>,
         deadline: Instant,
     ) -> Result<Answer, Failed> {
-        let (reply, mut answer) = oneshot::channel();
-        let submitted = until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply)));
-        let (id, mut reads) = submitted.await?;
+        let (reply_to, reply) = oneshot::channel();
+        let submitted =
+            until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply_to)));
+        let (id, inline) = submitted.await?;
         let mut guard = CancelOnDrop::new(&self.handle, id);
-        let result = poll_fn(|context| {
-            if reads {
-                match self.poll_own(context, id, &mut answer) {
-                    Poll::Ready(Some(finished)) => return Poll::Ready(Ok(finished)),
-                    Poll::Ready(None) => reads = false,
-                    Poll::Pending => {}
-                }
-            }
-            pin!(&mut answer).poll(context)
-        })
-        .await;
+        let shared = &self.handle.shared;
+        let received_bytes = &shared.context.received_bytes;
+        let commands = &self.handle.commands;
+        let result = shared.halves.receive(id, inline, reply, received_bytes, commands).await;
         guard.disarm();
-        result.unwrap_or_else(|_| Err(self.handle.shared.vanished(request.is_sent()).into()))
+        result.unwrap_or_else(|_| Err(shared.vanished(request.is_sent()).into()))
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.
@@ -132,59 +129,15 @@ impl Connection {
         let mut job = Job { id, request: Arc::clone(request), deadline, reply };
         // A stream's reader does not read the socket.
         if others == 0 && matches!(job.reply, ReplyTo::Call(_)) {
-            match self.handle.shared.write_alone(job).await {
-                Ok(look) => {
-                    if look {
-                        self.look();
-                    }
-                    return Ok((id, true));
-                }
-                Err(returned) => job = returned,
+            match self.handle.shared.halves.begin(job, &self.handle.commands).await {
+                Begun::Inline => return Ok((id, true)),
+                Begun::Refused(returned) => job = returned,
             }
         }
-        self.handle.words.send(Word::Call(job)).map_err(|_| {
+        self.handle.commands.send(Command::Send(job)).map_err(|_| {
             self.handle.shared.places.give_back();
             self.handle.shared.retired()
         })?;
         Ok((id, false))
-    }
-
-    /// Looks for the answer of call `id`, whose caller is the reader; `None` once the task is.
-    fn poll_own(
-        &self,
-        context: &mut task::Context<'_>,
-        id: u64,
-        answer: &mut oneshot::Receiver<Finished>,
-    ) -> Poll<Option<Finished>> {
-        // Nobody else locks it now but the task, which reads from then on.
-        let Ok(mut inbound) = self.handle.shared.inbound.try_lock() else {
-            return Poll::Ready(None);
-        };
-        let shared = &self.handle.shared;
-        let received = &shared.context.received_bytes;
-        let own = ready!(inbound.poll_own(context, &shared.outbound, received, id));
-        drop(inbound);
-        Poll::Ready(match own {
-            Own::Answer { finished, reply, look } => {
-                // Before the sender is dropped, which would wake us.
-                answer.close();
-                drop(reply);
-                if look {
-                    self.look();
-                }
-                Some(finished)
-            }
-            Own::Left => {
-                self.look();
-                None
-            }
-            Own::Tasks => None,
-        })
-    }
-
-    /// Asks the task to look at what there is to be done.
-    fn look(&self) {
-        // Where it has ended, nothing is.
-        let _ = self.handle.words.send(Word::Look);
     }
 }

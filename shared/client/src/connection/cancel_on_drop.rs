@@ -2,7 +2,8 @@
 
 use std::borrow::Borrow;
 
-use super::shared::{Handle, Word};
+use super::command::Command;
+use super::shared::Handle;
 
 /// Holds a call's place, and tells the socket's task when a caller goes before its answer came.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl<C: Borrow<Handle>> Drop for CancelOnDrop<C> {
         let handle = self.handle.borrow();
         if !self.answered {
             // Where nobody is left to be told, nothing is left to cancel.
-            let _ = handle.words.send(Word::Cancel(self.id));
+            let _ = handle.commands.send(Command::Cancel(self.id));
         }
         handle.shared.places.give_back();
     }
