@@ -1,28 +1,24 @@
 //! One accepted socket: its first bytes tell who takes it from there.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rpc_wire::call::reply;
 use rpc_wire::fault::{Code, Fault};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::http;
+use crate::limits::FIRST_REQUEST_GRACE;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 
-/// How long a connection that has said nothing yet is heard while the server ends: what waited in
-/// the accept backlog has its request on the way and is owed a refusal.
-pub(crate) const LAST_HEARING: Duration = Duration::from_millis(500);
 /// How long, and how much, is read and thrown away after the last word to a peer that is still
 /// sending: closing at once would reset the connection and destroy that word.
 const LINGER: Duration = Duration::from_secs(1);
@@ -55,7 +51,11 @@ async fn serve_stream(
             }
         }
         // Boxed, so that a JSON connection's task has no room for hyper's.
-        Protocol::Http => Box::pin(http::serve(core, Prefixed { first, stream })).await,
+        Protocol::Http => {
+            let (reader, writer) = stream.split();
+            let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
+            Box::pin(http::serve(core, whole)).await;
+        }
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: it is not spoken here yet"),
         Protocol::Unknown => {
             core.metrics.malformed.increment();
@@ -77,13 +77,13 @@ async fn first_bytes(
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
     loop {
-        let patience =
+        let limit =
             if first.is_empty() { core.limits.idle_timeout } else { core.limits.request_timeout };
         let read = tokio::select! {
             biased;
-            read = timeout(patience, stream.read_buf(first)) => read,
+            read = timeout(limit, stream.read_buf(first)) => read,
             () = draining.cancelled() => {
-                timeout(LAST_HEARING.min(patience), stream.read_buf(first)).await
+                timeout(FIRST_REQUEST_GRACE.min(limit), stream.read_buf(first)).await
             }
         };
         let Ok(read) = read else { return Ok(None) };
@@ -113,46 +113,6 @@ async fn linger(stream: &mut TcpStream) {
     };
     // A peer that keeps sending for longer loses the last word; that is its choice.
     let _ = timeout(LINGER, thrown_away).await;
-}
-
-/// A stream whose first bytes were read already.
-pub(crate) struct Prefixed<'a> {
-    first: BytesMut,
-    stream: &'a mut TcpStream,
-}
-
-impl AsyncRead for Prefixed<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut *self.stream).poll_read(cx, into);
-        }
-        let count = self.first.len().min(into.remaining());
-        into.put_slice(&self.first[..count]);
-        self.first.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Prefixed<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
-    }
 }
 
 /// Counts the connection down however its task ends.

@@ -21,15 +21,15 @@ use prometheus_client::registry::{Registry, Unit};
 use rpc_wire::paths;
 use rpc_wire::report::{HealthStatus, ServerStats};
 use std::sync::atomic::AtomicU64;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::connection::Prefixed;
 use crate::core::Core;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Serves one HTTP/1 connection to its end.
-pub(crate) async fn serve(core: &Arc<Core>, stream: Prefixed<'_>) {
+pub(crate) async fn serve(core: &Arc<Core>, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let service = TowerToHyperService::new(router(core.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How long a connection that has sent nothing yet is read while the server drains: what waited in
+/// the accept backlog has its request on the way and is owed a refusal.
+pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
+
 /// What a server accepts at most. Over a limit a peer gets a clear error reply where one can still
 /// be sent, and only its own connection suffers.
 #[derive(Debug, Clone, PartialEq, Eq)]

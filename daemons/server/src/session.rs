@@ -23,8 +23,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::LAST_HEARING;
 use crate::core::Core;
+use crate::limits::FIRST_REQUEST_GRACE;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
 
@@ -69,22 +69,64 @@ pub(crate) struct Session {
     dispatcher: Dispatcher,
     /// How much of the dispatcher's output has been written.
     written: usize,
-    /// The peer will send nothing more.
-    ended: bool,
-    /// We will read nothing more, and close after the last word.
-    closing: bool,
-    draining: Option<Instant>,
-    heard_something: bool,
-    last_activity: Instant,
-    incomplete_since: Option<Instant>,
-    /// The last read filled all the room there was.
-    busy: bool,
+    input_state: InputState,
+    phase: Phase,
+    read_size: ReadSize,
     /// Whole messages may be left in the input, for there was no room for their replies.
     behind: bool,
-    /// Large buffers are to be given back when the connection is quiet.
-    watching_buffers: bool,
-    /// The timer does not know of `incomplete_since` or `watching_buffers` yet.
-    clock_has_begun: bool,
+    last_activity: Instant,
+    timers: Timers,
+}
+
+/// Whether more is read from the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InputState {
+    /// Requests are read.
+    Open,
+    /// The peer closed its half, or is taken to be gone: what was asked is still replied to.
+    Ended,
+    /// Nothing more is read, for it could not be trusted: a final error goes out, then the
+    /// connection is closed.
+    Refused {
+        /// The peer may still be sending (see `linger`).
+        is_sending: bool,
+    },
+}
+
+/// Whether the server still takes calls.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// It does.
+    Serving {
+        /// A message came.
+        has_received: bool,
+    },
+    /// It drains: what has arrived is refused, what is in flight is replied to.
+    Draining {
+        since: Instant,
+        /// A message came: nothing more is waited for.
+        has_received: bool,
+    },
+}
+
+/// How much is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadSize {
+    /// The last read left room.
+    Small,
+    /// It filled all the room there was.
+    Large,
+}
+
+/// What time alone changes, besides idleness and the drain.
+#[derive(Debug, Default)]
+struct Timers {
+    /// A request began then and is not whole.
+    incomplete_since: Option<Instant>,
+    /// Large buffers are given back when the connection is quiet.
+    watches_buffers: bool,
+    /// The timer is armed before the next wait.
+    is_stale: bool,
 }
 
 impl Session {
@@ -100,16 +142,12 @@ impl Session {
             input: first,
             framer: Framer::new(limits),
             written: 0,
-            ended: false,
-            closing: false,
-            draining: None,
-            heard_something: false,
-            last_activity: Instant::now(),
-            incomplete_since: None,
-            busy: false,
+            input_state: InputState::Open,
+            phase: Phase::Serving { has_received: false },
+            read_size: ReadSize::Small,
             behind: false,
-            watching_buffers: false,
-            clock_has_begun: false,
+            last_activity: Instant::now(),
+            timers: Timers::default(),
         }
     }
 
@@ -139,10 +177,10 @@ impl Session {
                 break;
             }
             self.make_room();
-            if !self.watching_buffers && self.has_large_buffers() {
-                (self.watching_buffers, self.clock_has_begun) = (true, true);
+            if !self.timers.watches_buffers && self.has_large_buffers() {
+                (self.timers.watches_buffers, self.timers.is_stale) = (true, true);
             }
-            if std::mem::take(&mut self.clock_has_begun) {
+            if std::mem::take(&mut self.timers.is_stale) {
                 timer.as_mut().reset(self.next_check().into());
             }
             tokio::select! {
@@ -151,7 +189,10 @@ impl Session {
                     if read? == 0 {
                         self.peer_ended();
                     }
-                    self.busy = self.input.len() == self.input.capacity();
+                    self.read_size = match self.input.len() == self.input.capacity() {
+                        true => ReadSize::Large,
+                        false => ReadSize::Small,
+                    };
                     self.take_frames(&writer);
                     self.settle_ready();
                 }
@@ -165,11 +206,11 @@ impl Session {
                     ready?;
                     self.last_activity = Instant::now();
                 }
-                () = &mut draining, if self.draining.is_none() => {
+                () = &mut draining, if !self.is_draining() => {
                     self.begin_drain(&mut reader, &writer)?;
                     timer.as_mut().reset(self.next_check().into());
                 }
-                () = core.aborted.cancelled(), if self.draining.is_some() => {
+                () = core.aborted.cancelled(), if self.is_draining() => {
                     self.dispatcher.abandon_all();
                     self.write_some(&writer)?;
                     break;
@@ -181,7 +222,7 @@ impl Session {
             }
         }
         tracing::debug!(peer = %self.peer, "connection closed");
-        Ok(self.closing && !self.ended)
+        Ok(self.input_state == InputState::Refused { is_sending: true })
     }
 
     /// Hands every whole message to the dispatcher.
@@ -195,7 +236,7 @@ impl Session {
         self.input.advance(done);
         self.framer.consumed(done);
         self.watch_incomplete();
-        if self.ended && self.framer.is_inside() && !self.closing {
+        if self.input_state == InputState::Ended && self.framer.is_inside() {
             let text = "request is not JSON: the connection ended inside it";
             self.close_with(Fault::new(Code::NotJson, text));
         }
@@ -205,7 +246,7 @@ impl Session {
     /// Nothing after the last message can be trusted.
     fn handle_messages(&mut self, writer: &impl Writer) -> Result<(), Fault> {
         self.behind = false;
-        if self.closing {
+        if matches!(self.input_state, InputState::Refused { .. }) {
             return Ok(());
         }
         let most = self.core.limits.max_unwritten_bytes;
@@ -222,7 +263,7 @@ impl Session {
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
             let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
-            self.heard_something = true;
+            self.phase.receive();
             self.dispatcher.handle(&self.core, message, frame)?;
             until_write -= 1;
         }
@@ -240,7 +281,7 @@ impl Session {
     /// The last word: after everything received before it, and nothing after.
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "connection refused further service");
-        self.closing = true;
+        self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
         self.core.metrics.malformed.increment();
         self.dispatcher.answer_last(fault);
     }
@@ -248,12 +289,12 @@ impl Session {
     /// No more requests. Extended calls go with their connection; classic ones are answered, for
     /// whoever closes only the sending half.
     fn peer_ended(&mut self) {
-        self.ended = true;
+        self.input_state = InputState::Ended;
         self.dispatcher.cancel_extended();
     }
 
     fn begin_drain(&mut self, reader: &mut ReadHalf<'_>, writer: &impl Writer) -> io::Result<()> {
-        self.draining = Some(Instant::now());
+        self.phase = self.phase.drained_from(Instant::now());
         self.dispatcher.begin_drain();
         // What has arrived already is owed an answer, even though it is a refusal.
         while self.wants_input() {
@@ -269,16 +310,17 @@ impl Session {
     }
 
     fn check_time(&mut self, now: Instant) {
-        if self.watching_buffers && now >= self.last_activity + QUIET {
+        if self.timers.watches_buffers && now >= self.last_activity + QUIET {
             self.give_buffers_back();
-            self.watching_buffers = self.has_large_buffers();
+            self.timers.watches_buffers = self.has_large_buffers();
         }
-        if self.incomplete_since.is_some() && !self.wants_input() {
+        if self.timers.incomplete_since.is_some() && !self.wants_input() {
             // The rest may be there; it is we who do not read it.
-            self.incomplete_since = Some(now);
+            self.timers.incomplete_since = Some(now);
         }
-        if self.incomplete_since.is_some_and(|s| now >= s + self.core.limits.request_timeout)
-            && !self.closing
+        let is_late = |since| now >= since + self.core.limits.request_timeout;
+        if self.timers.incomplete_since.is_some_and(is_late)
+            && !matches!(self.input_state, InputState::Refused { .. })
         {
             let text = format!(
                 "request is not JSON: it was incomplete after {} s",
@@ -292,7 +334,7 @@ impl Session {
             self.dispatcher.discard_output();
             self.written = 0;
             self.behind = false;
-            self.ended = true;
+            self.input_state = InputState::Ended;
         }
     }
 
@@ -316,14 +358,15 @@ impl Session {
         if next <= Instant::now() {
             next = Instant::now() + self.core.limits.idle_timeout;
         }
-        if self.watching_buffers {
+        if self.timers.watches_buffers {
             next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
         }
-        if let Some(since) = self.incomplete_since {
+        if let Some(since) = self.timers.incomplete_since {
             next = next.min(since + self.core.limits.request_timeout);
         }
-        if let Some(since) = self.draining {
-            next = next.min((since + LAST_HEARING).max(Instant::now() + LAST_HEARING / 10));
+        if let Phase::Draining { since, .. } = self.phase {
+            next = next
+                .min((since + FIRST_REQUEST_GRACE).max(Instant::now() + FIRST_REQUEST_GRACE / 10));
         }
         next
     }
@@ -331,23 +374,28 @@ impl Session {
     /// Keeps the clock of a request that has begun and not ended.
     fn watch_incomplete(&mut self) {
         if !self.framer.is_inside() {
-            self.incomplete_since = None;
-        } else if self.incomplete_since.is_none() {
-            self.incomplete_since = Some(Instant::now());
-            self.clock_has_begun = true;
+            self.timers.incomplete_since = None;
+        } else if self.timers.incomplete_since.is_none() {
+            self.timers.incomplete_since = Some(Instant::now());
+            self.timers.is_stale = true;
         }
     }
 
     fn is_finished(&self) -> bool {
         let settled = self.dispatcher.is_idle() && self.unwritten() == 0;
-        let leaving = self.ended
-            || self.closing
-            || self.draining.is_some_and(|s| self.heard_something || s.elapsed() >= LAST_HEARING);
-        settled && leaving && (self.ended || self.closing || !self.framer.is_inside())
+        let leaving = match self.input_state {
+            InputState::Ended | InputState::Refused { .. } => true,
+            InputState::Open => self.phase.expects_nothing() && !self.framer.is_inside(),
+        };
+        settled && leaving
     }
 
     fn wants_input(&self) -> bool {
-        !self.ended && !self.closing && self.dispatcher.accepts() && self.unwritten_is_low()
+        self.input_state == InputState::Open && self.dispatcher.accepts() && self.unwritten_is_low()
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
     }
 
     fn may_settle(&self) -> bool {
@@ -364,12 +412,35 @@ impl Session {
 
     fn make_room(&mut self) {
         // A long request is read in long pieces, however the last of them came.
-        let busy = self.busy || self.input.len() >= READ_SMALL;
-        self.input.reserve(if busy { READ_LARGE } else { READ_SMALL });
+        let large = self.read_size == ReadSize::Large || self.input.len() >= READ_SMALL;
+        self.input.reserve(if large { READ_LARGE } else { READ_SMALL });
     }
 
     fn write_some(&mut self, writer: &impl Writer) -> io::Result<()> {
         write(&mut self.dispatcher, &mut self.written, writer)
+    }
+}
+
+impl Phase {
+    /// A message came.
+    fn receive(&mut self) {
+        let (Self::Serving { has_received } | Self::Draining { has_received, .. }) = self;
+        *has_received = true;
+    }
+
+    fn drained_from(self, since: Instant) -> Self {
+        let (Self::Serving { has_received } | Self::Draining { has_received, .. }) = self;
+        Self::Draining { since, has_received }
+    }
+
+    /// Whether the server drains and no first request is waited for any more.
+    fn expects_nothing(self) -> bool {
+        match self {
+            Self::Serving { .. } => false,
+            Self::Draining { since, has_received } => {
+                has_received || since.elapsed() >= FIRST_REQUEST_GRACE
+            }
+        }
     }
 }
 
