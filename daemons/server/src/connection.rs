@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
 use crate::http;
 use crate::limits::FIRST_REQUEST_GRACE;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
+use crate::state::ServerState;
 
 /// How long, and how much, is read and thrown away after the last word to a peer that is still
 /// sending: closing at once would reset the connection and destroy that word.
@@ -25,28 +25,28 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(core: Arc<Core>, mut stream: TcpStream, peer: SocketAddr) {
-    core.metrics.connections.up();
-    let _counted = scopeguard(&core);
-    if let Err(error) = serve_stream(&core, &mut stream, peer).await {
+pub(crate) async fn serve(state: Arc<ServerState>, mut stream: TcpStream, peer: SocketAddr) {
+    state.metrics.connections.up();
+    let _counted = scopeguard(&state);
+    if let Err(error) = serve_stream(&state, &mut stream, peer).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
 
 async fn serve_stream(
-    core: &Arc<Core>,
+    state: &Arc<ServerState>,
     stream: &mut TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
     let mut first = BytesMut::with_capacity(4096);
     // A token of its own: waiting on the server's would make all connections share its lock.
-    let draining = core.draining.child_token();
-    let Some(protocol) = first_bytes(core, &draining, stream, &mut first).await? else {
+    let draining = state.draining.child_token();
+    let Some(protocol) = first_bytes(state, &draining, stream, &mut first).await? else {
         return Ok(());
     };
     match protocol {
         Protocol::Json => {
-            if Session::new(core.clone(), peer, first).run(stream, draining).await? {
+            if Session::new(state.clone(), peer, first).run(stream, draining).await? {
                 linger(stream).await;
             }
         }
@@ -54,11 +54,11 @@ async fn serve_stream(
         Protocol::Http => {
             let (reader, writer) = stream.split();
             let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
-            Box::pin(http::serve(core, whole)).await;
+            Box::pin(http::serve(state, whole)).await;
         }
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: it is not spoken here yet"),
         Protocol::Unknown => {
-            core.metrics.malformed.increment();
+            state.metrics.malformed.increment();
             let mut out = Vec::new();
             let fault = Fault::new(Code::NotJson, "request is not JSON: it must begin with { or [");
             reply::fault(&mut out, None, &fault);
@@ -71,14 +71,14 @@ async fn serve_stream(
 
 /// Reads until the protocol is known; `None` when the peer goes or the time is up.
 async fn first_bytes(
-    core: &Core,
+    state: &ServerState,
     draining: &CancellationToken,
     stream: &mut TcpStream,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
     loop {
         let limit =
-            if first.is_empty() { core.limits.idle_timeout } else { core.limits.request_timeout };
+            if first.is_empty() { state.limits.idle_timeout } else { state.limits.request_timeout };
         let read = tokio::select! {
             biased;
             read = timeout(limit, stream.read_buf(first)) => read,
@@ -116,12 +116,12 @@ async fn linger(stream: &mut TcpStream) {
 }
 
 /// Counts the connection down however its task ends.
-fn scopeguard(core: &Arc<Core>) -> impl Drop + use<> {
-    struct Counted(Arc<Core>);
+fn scopeguard(state: &Arc<ServerState>) -> impl Drop + use<> {
+    struct Counted(Arc<ServerState>);
     impl Drop for Counted {
         fn drop(&mut self) {
             self.0.metrics.connections.down();
         }
     }
-    Counted(core.clone())
+    Counted(state.clone())
 }

@@ -23,20 +23,20 @@ use rpc_wire::report::{HealthStatus, ServerStats};
 use std::sync::atomic::AtomicU64;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::core::Core;
+use crate::state::ServerState;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Serves one HTTP/1 connection to its end.
-pub(crate) async fn serve(core: &Arc<Core>, stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let service = TowerToHyperService::new(router(core.clone()));
+pub(crate) async fn serve(state: &Arc<ServerState>, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let service = TowerToHyperService::new(router(state.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(core.limits.request_timeout)
+        .header_read_timeout(state.limits.request_timeout)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let draining = core.draining.cancelled();
+    let draining = state.draining.cancelled();
     tokio::pin!(draining);
     let mut asked = false;
     let ended = loop {
@@ -46,7 +46,7 @@ pub(crate) async fn serve(core: &Arc<Core>, stream: impl AsyncRead + AsyncWrite 
                 asked = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = core.aborted.cancelled() => return,
+            () = state.aborted.cancelled() => return,
         }
     };
     if let Err(error) = ended {
@@ -54,26 +54,26 @@ pub(crate) async fn serve(core: &Arc<Core>, stream: impl AsyncRead + AsyncWrite 
     }
 }
 
-fn router(core: Arc<Core>) -> Router {
+fn router(state: Arc<ServerState>) -> Router {
     Router::new()
         .route(paths::METRICS, get(metrics))
         .route(paths::HEALTHZ, get(healthz))
         .route(paths::OPENRPC, get(openrpc))
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(core.clone(), refuse_foreign_pages))
-        .with_state(core)
+        .layer(middleware::from_fn_with_state(state.clone(), refuse_foreign_pages))
+        .with_state(state)
 }
 
 /// A web page must not drive a daemon on localhost.
 async fn refuse_foreign_pages(
-    State(core): State<Arc<Core>>,
+    State(state): State<Arc<ServerState>>,
     request: Request,
     next: Next,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN);
     let allowed =
-        origin.is_none_or(|origin| core.allowed_origins.iter().any(|known| *known == *origin));
+        origin.is_none_or(|origin| state.allowed_origins.iter().any(|known| *known == *origin));
     if allowed {
         next.run(request).await
     } else {
@@ -81,15 +81,15 @@ async fn refuse_foreign_pages(
     }
 }
 
-async fn metrics(State(core): State<Arc<Core>>) -> Response {
-    match render(&core.stats(Instant::now())) {
+async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
+    match render(&state.stats(Instant::now())) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
     }
 }
 
-async fn healthz(State(core): State<Arc<Core>>) -> Response {
-    let health = core.health(Instant::now());
+async fn healthz(State(state): State<Arc<ServerState>>) -> Response {
+    let health = state.health(Instant::now());
     let status = match health.status {
         HealthStatus::Ok => StatusCode::OK,
         HealthStatus::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -97,8 +97,8 @@ async fn healthz(State(core): State<Arc<Core>>) -> Response {
     (status, axum::Json(health)).into_response()
 }
 
-async fn openrpc(State(core): State<Arc<Core>>) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], Body::from(core.openrpc.clone())).into_response()
+async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
+    ([(header::CONTENT_TYPE, JSON)], Body::from(state.openrpc.clone())).into_response()
 }
 
 async fn not_found() -> Response {

@@ -33,7 +33,6 @@ pub mod announce;
 mod arguments;
 pub mod builtin;
 mod connection;
-mod core;
 mod error;
 mod failure;
 mod finite;
@@ -46,6 +45,7 @@ mod reserved;
 pub mod server;
 mod session;
 mod sniff;
+mod state;
 
 pub use announce::Announce;
 pub use error::ServerError;

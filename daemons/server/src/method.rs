@@ -25,7 +25,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::ServerError;
 use crate::arguments::Parameters;
 pub use body::{Answer, Stream};
-pub(crate) use body::{Body, Fit, ItemStream, RunNow, Unary};
+pub(crate) use body::{Body, Fit, ItemStream, RunNow, Started, Unary};
 pub use function::{Function, Types};
 
 /// A method a server can serve.

@@ -11,16 +11,24 @@ use rpc_wire::report::Level;
 use serde_json::value::to_raw_value;
 
 use crate::arguments::{Arguments, Parameters};
-use crate::core::Core;
 use crate::method::ItemStream;
+use crate::state::ServerState;
 
 /// A reserved method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
+    /// Has one result, made at once.
+    Report(Report),
+    /// Is a stream.
+    Logs,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
     AllYourMethods,
     Discover,
     Stats,
-    Logs,
     Health,
 }
 
@@ -30,24 +38,23 @@ const RECENT_LINES: u64 = 200;
 impl Reserved {
     pub(crate) fn find(name: &str) -> Option<Self> {
         match name {
-            paths::ALL_YOUR_METHODS => Some(Self::AllYourMethods),
-            paths::RPC_DISCOVER => Some(Self::Discover),
-            paths::RPC_STATS => Some(Self::Stats),
+            paths::ALL_YOUR_METHODS => Some(Self::Report(Report::AllYourMethods)),
+            paths::RPC_DISCOVER => Some(Self::Report(Report::Discover)),
+            paths::RPC_STATS => Some(Self::Report(Report::Stats)),
             paths::RPC_LOGS => Some(Self::Logs),
-            paths::RPC_HEALTH => Some(Self::Health),
+            paths::RPC_HEALTH => Some(Self::Report(Report::Health)),
             _ => None,
         }
     }
 }
 
-/// The result of a reserved method as JSON; arguments are ignored, as in the older system.
-pub(crate) fn answer(core: &Core, reserved: Reserved, now: Instant) -> Vec<u8> {
-    let json = match reserved {
-        Reserved::AllYourMethods => return core.listing.clone(),
-        Reserved::Discover => return core.openrpc.clone(),
-        Reserved::Stats => serde_json::to_vec(&core.stats(now)),
-        Reserved::Health => serde_json::to_vec(&core.health(now)),
-        Reserved::Logs => return b"null".to_vec(),
+/// A report as JSON; arguments are ignored, as in the older system.
+pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u8> {
+    let json = match report {
+        Report::AllYourMethods => return state.listing.clone(),
+        Report::Discover => return state.openrpc.clone(),
+        Report::Stats => serde_json::to_vec(&state.stats(now)),
+        Report::Health => serde_json::to_vec(&state.health(now)),
     };
     // These types always serialise.
     json.unwrap_or_else(|_| b"null".to_vec())
@@ -55,8 +62,8 @@ pub(crate) fn answer(core: &Core, reserved: Reserved, now: Instant) -> Vec<u8> {
 
 /// `rpc.logs(level="info", contains="", recent=200)`: recent lines, then live ones. Never below the
 /// level the daemon itself is configured for, since such lines are not kept.
-pub(crate) fn logs(core: &Arc<Core>, given: Arguments<'_>) -> Result<ItemStream, Fault> {
-    let ring = core
+pub(crate) fn logs(state: &Arc<ServerState>, given: Arguments<'_>) -> Result<ItemStream, Fault> {
+    let ring = state
         .log_ring
         .as_ref()
         .ok_or_else(|| Fault::method_failed("this server keeps no log lines to stream"))?;

@@ -16,12 +16,12 @@ use tracing::Instrument;
 
 use crate::announce::Announce;
 use crate::connection;
-use crate::core::Core;
 use crate::method::Methods;
+use crate::state::ServerState;
 use crate::{InMemory, Limits, Method, ServerError};
 
 /// How long tasks get to say their last word after the drain limit.
-const AFTER_DRAIN: Duration = Duration::from_millis(500);
+const ABORT_GRACE: Duration = Duration::from_millis(500);
 /// A pause after an accept that failed for want of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often such failures are logged at most.
@@ -29,7 +29,7 @@ const ACCEPT_LOG: Duration = Duration::from_secs(5);
 
 /// A server that listens and is not serving yet.
 pub struct Server {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
     listener: TcpListener,
     address: SocketAddr,
     announce: Option<Announce>,
@@ -120,11 +120,11 @@ impl ServerBuilder {
         let address = address.into();
         let announce = self.announce.take();
         let backlog = self.limits.backlog;
-        let core = self.core()?;
+        let state = self.state()?;
         let bind = |cause| ServerError::Bind { address, cause };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Server { core, listener, address, announce, handle: ServerHandle::default() })
+        Ok(Server { state, listener, address, announce, handle: ServerHandle::default() })
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. Nobody is told of
@@ -134,12 +134,12 @@ impl ServerBuilder {
     /// [`ServerError::Method`] for methods that cannot be served.
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
-        Ok(InMemory::new(self.core()?))
+        Ok(InMemory::new(self.state()?))
     }
 
-    fn core(self) -> Result<Arc<Core>, ServerError> {
+    fn state(self) -> Result<Arc<ServerState>, ServerError> {
         let methods = Methods::new(self.methods)?;
-        Ok(Arc::new(Core::new(methods, self.limits, self.log_ring, self.allowed_origins)))
+        Ok(Arc::new(ServerState::new(methods, self.limits, self.log_ring, self.allowed_origins)))
     }
 }
 
@@ -176,40 +176,40 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
-        let Self { core, listener, address, announce, handle } = self;
-        let limits = core.limits.clone();
-        tracing::info!(%address, methods = core.methods.signatures().count(), "listening");
+        let Self { state, listener, address, announce, handle } = self;
+        let limits = state.limits.clone();
+        tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
         let announcer = announce.map(|announce| announce.start(address));
-        let door = Door { core: core.clone(), listener, connections: TaskTracker::new() };
+        let acceptor = Acceptor { state: state.clone(), listener, connections: TaskTracker::new() };
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
             () = handle.ending.cancelled() => {
                 handle.failure.get().map_or(Ok(()), |why| Err(ServerError::Failed(why.clone())))
             }
-            error = door.accept() => Err(ServerError::Listener(error)),
+            error = acceptor.accept() => Err(ServerError::Listener(error)),
         };
 
         if let Err(error) = &outcome {
             tracing::error!(%address, %error, "ending");
         } else {
-            tracing::info!(%address, connections = core.metrics.connections.get(), "draining");
+            tracing::info!(%address, connections = state.metrics.connections.get(), "draining");
         }
         if let Some(announcer) = announcer {
             // Calls go on being accepted until clients can know that we are leaving.
             tokio::select! {
                 () = announcer.stop(limits.unregister_timeout) => {}
-                _ = door.accept(), if outcome.is_ok() => {}
+                _ = acceptor.accept(), if outcome.is_ok() => {}
             }
         }
-        core.draining.cancel();
-        let connections = door.close();
+        state.draining.cancel();
+        let connections = acceptor.close();
         if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
-            let left = core.metrics.in_flight.get();
+            let left = state.metrics.in_flight.get();
             tracing::warn!(calls = left, "the drain limit passed; calls under way are given up");
-            core.aborted.cancel();
+            state.aborted.cancel();
             // Tasks that do not end now end with the runtime.
-            let _ = timeout(AFTER_DRAIN, connections.wait()).await;
+            let _ = timeout(ABORT_GRACE, connections.wait()).await;
         }
         tracing::info!(%address, "ended");
         outcome
@@ -217,13 +217,13 @@ impl Server {
 }
 
 /// The listening socket and the connections that came through it.
-struct Door {
-    core: Arc<Core>,
+struct Acceptor {
+    state: Arc<ServerState>,
     listener: TcpListener,
     connections: TaskTracker,
 }
 
-impl Door {
+impl Acceptor {
     /// Accepts until the listening socket itself fails.
     async fn accept(&self) -> io::Error {
         let mut logged: Option<Instant> = None;
@@ -243,8 +243,8 @@ impl Door {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let metrics = &self.core.metrics;
-        if self.connections.len() >= self.core.limits.max_connections {
+        let metrics = &self.state.metrics;
+        if self.connections.len() >= self.state.limits.max_connections {
             metrics.connections_refused.increment();
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
@@ -252,7 +252,7 @@ impl Door {
         metrics.connections_accepted.increment();
         net::set_up(&stream);
         self.connections
-            .spawn(connection::serve(self.core.clone(), stream, peer).in_current_span());
+            .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());
     }
 
     /// Admits what waits in the backlog, so that it is refused politely, and closes.

@@ -23,8 +23,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
 use crate::limits::FIRST_REQUEST_GRACE;
+use crate::state::ServerState;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
 
@@ -37,15 +37,15 @@ const LARGE_INPUT: usize = 16 * 1024;
 /// sends one large message often sends another.
 const QUIET: Duration = Duration::from_secs(1);
 /// Calls whose results are collected before the next write.
-const SETTLE_AT_ONCE: usize = 64;
+const FINISH_AT_ONCE: usize = 64;
 /// So much written output is thrown away even though more is unwritten, when it is no less: moving
 /// the rest costs no more than writing did.
-const FORGET_FROM: usize = 64 * 1024;
+const COMPACT_FROM: usize = 64 * 1024;
 /// Calls of one read whose replies leave together. A client with many calls in flight works on the
 /// first replies while the next calls are made; all in one write, both would wait for each other in
 /// turn (64 in flight: 0.8 of an echo's rate). A read brings 58 of them at most; 32 at a time gain
 /// little, 16 cost more processor time than they gain.
-const ANSWER_AT_ONCE: usize = 20;
+const REPLIES_PER_WRITE: usize = 20;
 
 /// Takes as many bytes as it can at once.
 trait Writer {
@@ -62,7 +62,7 @@ impl Writer for WriteHalf<'_> {
 
 /// One JSON connection.
 pub(crate) struct Session {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
     peer: SocketAddr,
     input: BytesMut,
     framer: Framer,
@@ -130,14 +130,14 @@ struct Timers {
 }
 
 impl Session {
-    pub(crate) fn new(core: Arc<Core>, peer: SocketAddr, first: BytesMut) -> Self {
+    pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr, first: BytesMut) -> Self {
         let limits = FrameLimits {
-            max_bytes: core.limits.max_request_bytes,
-            max_depth: core.limits.max_nesting,
+            max_bytes: state.limits.max_request_bytes,
+            max_depth: state.limits.max_nesting,
         };
         Self {
-            dispatcher: Dispatcher::new(core.clone(), peer),
-            core,
+            dispatcher: Dispatcher::new(state.clone(), peer),
+            state,
             peer,
             input: first,
             framer: Framer::new(limits),
@@ -160,7 +160,7 @@ impl Session {
     ) -> io::Result<bool> {
         tracing::debug!(peer = %self.peer, "connection opened");
         let draining = draining.cancelled_owned();
-        let core = self.core.clone();
+        let state = self.state.clone();
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
         tokio::pin!(draining, timer);
@@ -194,11 +194,11 @@ impl Session {
                         false => ReadSize::Small,
                     };
                     self.take_frames(&writer);
-                    self.settle_ready();
+                    self.finish_ready();
                 }
-                settled = self.dispatcher.settle_next(), if self.may_settle() => {
-                    if settled {
-                        self.settle_ready();
+                finished = self.dispatcher.finish_next(), if self.may_finish() => {
+                    if finished {
+                        self.finish_ready();
                     }
                     self.take_frames(&writer);
                 }
@@ -210,7 +210,7 @@ impl Session {
                     self.begin_drain(&mut reader, &writer)?;
                     timer.as_mut().reset(self.next_check().into());
                 }
-                () = core.aborted.cancelled(), if self.is_draining() => {
+                () = state.aborted.cancelled(), if self.is_draining() => {
                     self.dispatcher.abandon_all();
                     self.write_some(&writer)?;
                     break;
@@ -249,30 +249,30 @@ impl Session {
         if matches!(self.input_state, InputState::Refused { .. }) {
             return Ok(());
         }
-        let most = self.core.limits.max_unwritten_bytes;
+        let most = self.state.limits.max_unwritten_bytes;
         let mut messages = Messages::new(&mut self.framer, &self.input);
-        let mut until_write = ANSWER_AT_ONCE;
+        let mut until_write = REPLIES_PER_WRITE;
         while self.dispatcher.accepts() {
             self.behind = self.dispatcher.output().len() - self.written >= most;
             if self.behind {
                 break;
             }
             if until_write == 0 {
-                until_write = ANSWER_AT_ONCE;
+                until_write = REPLIES_PER_WRITE;
                 // Whoever asked and went has its calls made all the same; the next write fails too.
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
             let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
             self.phase.receive();
-            self.dispatcher.handle(&self.core, message, frame)?;
+            self.dispatcher.handle(&self.state, message, frame)?;
             until_write -= 1;
         }
         Ok(())
     }
 
-    fn settle_ready(&mut self) {
-        for _ in 0..SETTLE_AT_ONCE {
-            if !self.may_settle() || self.dispatcher.settle_next().now_or_never() != Some(true) {
+    fn finish_ready(&mut self) {
+        for _ in 0..FINISH_AT_ONCE {
+            if !self.may_finish() || self.dispatcher.finish_next().now_or_never() != Some(true) {
                 break;
             }
         }
@@ -282,8 +282,8 @@ impl Session {
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "connection refused further service");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
-        self.core.metrics.malformed.increment();
-        self.dispatcher.answer_last(fault);
+        self.state.metrics.malformed.increment();
+        self.dispatcher.reply_finally(fault);
     }
 
     /// No more requests. Extended calls go with their connection; classic ones are answered, for
@@ -311,23 +311,23 @@ impl Session {
 
     fn check_time(&mut self, now: Instant) {
         if self.timers.watches_buffers && now >= self.last_activity + QUIET {
-            self.give_buffers_back();
+            self.shrink_buffers();
             self.timers.watches_buffers = self.has_large_buffers();
         }
         if self.timers.incomplete_since.is_some() && !self.wants_input() {
             // The rest may be there; it is we who do not read it.
             self.timers.incomplete_since = Some(now);
         }
-        let is_late = |since| now >= since + self.core.limits.request_timeout;
+        let is_late = |since| now >= since + self.state.limits.request_timeout;
         if self.timers.incomplete_since.is_some_and(is_late)
             && !matches!(self.input_state, InputState::Refused { .. })
         {
             let text = format!(
                 "request is not JSON: it was incomplete after {} s",
-                self.core.limits.request_timeout.as_secs_f32()
+                self.state.limits.request_timeout.as_secs_f32()
             );
             self.close_with(Fault::new(Code::NotJson, text));
-        } else if now >= self.last_activity + self.core.limits.idle_timeout
+        } else if now >= self.last_activity + self.state.limits.idle_timeout
             && self.dispatcher.is_idle()
         {
             // Nothing was asked, or the peer takes no replies: either way nobody is there.
@@ -342,27 +342,27 @@ impl Session {
         self.input.capacity() > LARGE_INPUT || self.dispatcher.has_large_output()
     }
 
-    fn give_buffers_back(&mut self) {
+    fn shrink_buffers(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
         if self.unwritten() == 0 {
-            self.dispatcher.give_output_back();
+            self.dispatcher.shrink_output();
             self.written = 0;
         }
     }
 
     /// When time alone may change something.
     fn next_check(&self) -> Instant {
-        let mut next = self.last_activity + self.core.limits.idle_timeout;
+        let mut next = self.last_activity + self.state.limits.idle_timeout;
         if next <= Instant::now() {
-            next = Instant::now() + self.core.limits.idle_timeout;
+            next = Instant::now() + self.state.limits.idle_timeout;
         }
         if self.timers.watches_buffers {
             next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
         }
         if let Some(since) = self.timers.incomplete_since {
-            next = next.min(since + self.core.limits.request_timeout);
+            next = next.min(since + self.state.limits.request_timeout);
         }
         if let Phase::Draining { since, .. } = self.phase {
             next = next
@@ -382,12 +382,12 @@ impl Session {
     }
 
     fn is_finished(&self) -> bool {
-        let settled = self.dispatcher.is_idle() && self.unwritten() == 0;
+        let finished = self.dispatcher.is_idle() && self.unwritten() == 0;
         let leaving = match self.input_state {
             InputState::Ended | InputState::Refused { .. } => true,
             InputState::Open => self.phase.expects_nothing() && !self.framer.is_inside(),
         };
-        settled && leaving
+        finished && leaving
     }
 
     fn wants_input(&self) -> bool {
@@ -398,7 +398,7 @@ impl Session {
         matches!(self.phase, Phase::Draining { .. })
     }
 
-    fn may_settle(&self) -> bool {
+    fn may_finish(&self) -> bool {
         self.dispatcher.has_running() && self.unwritten_is_low()
     }
 
@@ -407,7 +407,7 @@ impl Session {
     }
 
     fn unwritten_is_low(&self) -> bool {
-        self.unwritten() < self.core.limits.max_unwritten_bytes
+        self.unwritten() < self.state.limits.max_unwritten_bytes
     }
 
     fn make_room(&mut self) {
@@ -458,9 +458,9 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
     if unwritten == 0 {
         dispatcher.discard_output();
         *written = 0;
-    } else if *written >= FORGET_FROM.max(unwritten) {
+    } else if *written >= COMPACT_FROM.max(unwritten) {
         // A peer that reads slowly but never stops must not make us keep all it has read.
-        dispatcher.forget_output(*written);
+        dispatcher.compact_output(*written);
         *written = 0;
     }
     Ok(())

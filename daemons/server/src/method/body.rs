@@ -37,6 +37,12 @@ type Run<T> = Box<dyn Fn(Fit<'_>) -> Result<T, Fault> + Send + Sync>;
 pub(crate) enum Body {
     /// Runs on the connection's own task and appends its result.
     Sync(RunNow),
+    /// Is started, and finishes later.
+    Started(Started),
+}
+
+/// A body that takes its time.
+pub(crate) enum Started {
     /// Runs on the blocking pool.
     Blocking(Run<Work>),
     /// Awaits on the connection's own task.
@@ -95,7 +101,7 @@ impl<const N: usize> MethodBuilder<N> {
             let function = function.clone();
             Ok(Box::new(move || to_json(&function.apply(arguments).map_err(fault)?)))
         };
-        self.finish::<P>(schema_of::<T>(), false, Body::Blocking(Box::new(body)))
+        self.finish::<P>(schema_of::<T>(), false, Body::Started(Started::Blocking(Box::new(body))))
     }
 
     /// A body that awaits. It is dropped where it stands when its caller cancels or its deadline
@@ -110,7 +116,7 @@ impl<const N: usize> MethodBuilder<N> {
             let result = function.apply(P::read(parameters, parameters.bind(given)?)?);
             Ok(Box::pin(async move { to_json(&result.await) }))
         };
-        self.finish::<P>(schema_of::<T>(), false, Body::Async(Box::new(body)))
+        self.finish::<P>(schema_of::<T>(), false, Body::Started(Started::Async(Box::new(body))))
     }
 
     /// [`asynchronous`](Self::asynchronous) for a body that can fail.
@@ -125,7 +131,7 @@ impl<const N: usize> MethodBuilder<N> {
             let result = function.apply(P::read(parameters, parameters.bind(given)?)?);
             Ok(Box::pin(async move { to_json(&result.await.map_err(fault)?) }))
         };
-        self.finish::<P>(schema_of::<T>(), false, Body::Async(Box::new(body)))
+        self.finish::<P>(schema_of::<T>(), false, Body::Started(Started::Async(Box::new(body))))
     }
 
     /// A body that answers many results. It is polled only as fast as the caller reads.
@@ -139,7 +145,7 @@ impl<const N: usize> MethodBuilder<N> {
             let items = function.apply(P::read(parameters, parameters.bind(given)?)?);
             Ok(Box::pin(items.map(|item| Ok((to_json(&item)?, 0)))))
         };
-        self.finish::<P>(schema_of::<T>(), true, Body::Stream(Box::new(body)))
+        self.finish::<P>(schema_of::<T>(), true, Body::Started(Started::Stream(Box::new(body))))
     }
 }
 

@@ -12,19 +12,19 @@ use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 
-use crate::core::Core;
 use crate::method::{ItemStream, Unary};
+use crate::state::ServerState;
 
 /// Calls under way, polled by the connection's own task.
 #[derive(Default)]
 pub(crate) struct Calls {
-    running: FuturesUnordered<BoxFuture<'static, Step>>,
+    running: FuturesUnordered<BoxFuture<'static, Progress>>,
     handles: Vec<Handle>,
     next_serial: u64,
 }
 
 /// Who asked, for what, and what is owed.
-pub(crate) struct Ticket {
+pub(crate) struct CallContext {
     serial: u64,
     /// `None` for a classic call.
     id: Option<Box<RawValue>>,
@@ -37,13 +37,13 @@ pub(crate) struct Ticket {
 }
 
 /// Something a running call came to.
-pub(crate) enum Step {
+pub(crate) enum Progress {
     /// The result, or why there is none.
-    Done(Ticket, Result<Vec<u8>, Fault>),
+    Done(CallContext, Result<Vec<u8>, Fault>),
     /// One item; the stream goes on when [`Calls::resume`] is given the rest.
-    Item(Ticket, Vec<u8>, u64, Rest),
+    Item(CallContext, Vec<u8>, u64, Rest),
     /// The stream is over.
-    End(Ticket),
+    End(CallContext),
 }
 
 /// What is left of a stream.
@@ -62,27 +62,27 @@ struct Handle {
 
 /// One of the server's calls under way, counted until dropped.
 pub(crate) struct Permit {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
     method: usize,
 }
 
 impl Permit {
     /// `None` when the server has as many as it may.
-    pub(crate) fn acquire(core: &Arc<Core>, method: usize) -> Option<Self> {
-        if !core.metrics.in_flight.up_to(core.limits.max_calls) {
+    pub(crate) fn acquire(state: &Arc<ServerState>, method: usize) -> Option<Self> {
+        if !state.metrics.in_flight.up_to(state.limits.max_calls) {
             return None;
         }
-        if let Some(metrics) = core.metrics.method(method) {
+        if let Some(metrics) = state.metrics.method(method) {
             metrics.in_flight.up();
         }
-        Some(Self { core: core.clone(), method })
+        Some(Self { state: state.clone(), method })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.core.metrics.in_flight.down();
-        if let Some(metrics) = self.core.metrics.method(self.method) {
+        self.state.metrics.in_flight.down();
+        if let Some(metrics) = self.state.metrics.method(self.method) {
             metrics.in_flight.down();
         }
     }
@@ -96,43 +96,43 @@ impl Calls {
     /// Runs a call until its result, its deadline or its cancellation.
     pub(crate) fn start(
         &mut self,
-        mut ticket: Ticket,
+        mut context: CallContext,
         result: Unary,
         deadline: Instant,
         permit: Option<Permit>,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.register(&mut ticket, abort, false);
+        self.register(&mut context, abort, false);
         let timed = timeout_at(deadline.into(), AssertUnwindSafe(result).catch_unwind());
         let call = Abortable::new(timed, registration);
         self.running.push(Box::pin(async move {
             let outcome = match call.await {
                 Err(_aborted) => Err(cancelled()),
-                Ok(Err(_elapsed)) => Err(deadline_exceeded(deadline - ticket.started)),
+                Ok(Err(_elapsed)) => Err(deadline_exceeded(deadline - context.started)),
                 Ok(Ok(Err(panic))) => Err(panicked(&*panic)),
                 Ok(Ok(Ok(outcome))) => outcome,
             };
             drop(permit);
-            Step::Done(ticket, outcome)
+            Progress::Done(context, outcome)
         }));
     }
 
     /// Runs a stream item by item; each next one only when the last was handed on.
     pub(crate) fn start_stream(
         &mut self,
-        mut ticket: Ticket,
+        mut context: CallContext,
         items: ItemStream,
         deadline: Option<Instant>,
         permit: Permit,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.register(&mut ticket, abort, true);
+        self.register(&mut context, abort, true);
         let items = stream::Abortable::new(items, registration);
-        self.resume(ticket, Rest { items, deadline, _permit: permit });
+        self.resume(context, Rest { items, deadline, _permit: permit });
     }
 
     /// Goes on with a stream after an item.
-    pub(crate) fn resume(&mut self, ticket: Ticket, mut rest: Rest) {
+    pub(crate) fn resume(&mut self, context: CallContext, mut rest: Rest) {
         self.running.push(Box::pin(async move {
             let next = AssertUnwindSafe(rest.items.next()).catch_unwind();
             let next = match rest.deadline {
@@ -141,25 +141,25 @@ impl Calls {
             };
             let fault = match next {
                 Ok(Ok(Some(Ok((item, dropped))))) => {
-                    return Step::Item(ticket, item, dropped, rest);
+                    return Progress::Item(context, item, dropped, rest);
                 }
                 Ok(Ok(Some(Err(fault)))) => fault,
                 Ok(Ok(None)) if rest.items.is_aborted() => cancelled(),
-                Ok(Ok(None)) => return Step::End(ticket),
+                Ok(Ok(None)) => return Progress::End(context),
                 Ok(Err(panic)) => panicked(&*panic),
-                Err(_elapsed) => deadline_exceeded(ticket.started.elapsed()),
+                Err(_elapsed) => deadline_exceeded(context.started.elapsed()),
             };
-            Step::Done(ticket, Err(fault))
+            Progress::Done(context, Err(fault))
         }));
     }
 
-    /// The next step of any call; `None` when there is none running.
-    pub(crate) async fn next(&mut self) -> Option<Step> {
-        let step = self.running.next().await?;
-        if let Step::Done(ticket, _) | Step::End(ticket) = &step {
-            self.handles.retain(|handle| handle.serial != ticket.serial);
+    /// The next progress of any call; `None` when there is none running.
+    pub(crate) async fn next(&mut self) -> Option<Progress> {
+        let progress = self.running.next().await?;
+        if let Progress::Done(context, _) | Progress::End(context) = &progress {
+            self.handles.retain(|handle| handle.serial != context.serial);
         }
-        Some(step)
+        Some(progress)
     }
 
     /// Stops every call with this id; each then answers that it was cancelled.
@@ -185,19 +185,19 @@ impl Calls {
         self.handles.iter().filter(|handle| which(handle)).for_each(|handle| handle.abort.abort());
     }
 
-    fn register(&mut self, ticket: &mut Ticket, abort: AbortHandle, is_stream: bool) {
+    fn register(&mut self, context: &mut CallContext, abort: AbortHandle, is_stream: bool) {
         self.next_serial += 1;
-        ticket.serial = self.next_serial;
+        context.serial = self.next_serial;
         self.handles.push(Handle {
-            serial: ticket.serial,
-            id: ticket.id.clone(),
+            serial: context.serial,
+            id: context.id.clone(),
             abort,
             is_stream,
         });
     }
 }
 
-impl Ticket {
+impl CallContext {
     /// The id to answer under.
     pub(crate) fn id(&self) -> Option<Json<'_>> {
         self.id.as_deref().map(Json::from)

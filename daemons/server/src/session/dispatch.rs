@@ -11,12 +11,12 @@ use rpc_wire::call::{Call, Message, Meta, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
-use super::calls::{Calls, Permit, Step, Ticket, deadline_exceeded, panicked};
+use super::calls::{CallContext, Calls, Permit, Progress, deadline_exceeded, panicked};
 use crate::arguments::Arguments;
-use crate::core::Core;
-use crate::method::{Body, Fit, Method, RunNow};
+use crate::method::{Body, Fit, RunNow, Started};
 use crate::metrics::Shard;
 use crate::reserved::{self, Reserved};
+use crate::state::ServerState;
 
 /// A reply up to this size can be read by an older client, which reads once.
 const OLD_CLIENT_READS: usize = 1024;
@@ -25,7 +25,7 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 
 /// The calls and replies of one connection.
 pub(crate) struct Dispatcher {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
     peer: SocketAddr,
     shard: Shard,
     output: Vec<u8>,
@@ -37,7 +37,7 @@ pub(crate) struct Dispatcher {
     is_extended: bool,
     draining: bool,
     /// Answered when everything before it is.
-    last_word: Option<Fault>,
+    final_error: Option<Fault>,
     /// When the messages at hand were read.
     read_at: Instant,
     /// Calls of synchronous methods whose replies have not been written yet: the method's position,
@@ -54,10 +54,10 @@ enum Waiting {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(core: Arc<Core>, peer: SocketAddr) -> Self {
+    pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr) -> Self {
         Self {
-            shard: core.metrics.shard(),
-            core,
+            shard: state.metrics.shard(),
+            state,
             peer,
             output: Vec::new(),
             calls: Calls::default(),
@@ -65,7 +65,7 @@ impl Dispatcher {
             classic_waiting: VecDeque::new(),
             is_extended: false,
             draining: false,
-            last_word: None,
+            final_error: None,
             read_at: Instant::now(),
             answered: Vec::new(),
             last_method: 0,
@@ -84,20 +84,20 @@ impl Dispatcher {
         }
         let elapsed = self.read_at.elapsed();
         for (method, calls) in self.answered.drain(..) {
-            if let Some(metrics) = self.core.metrics.method(method) {
+            if let Some(metrics) = self.state.metrics.method(method) {
                 metrics.done(self.shard, elapsed, calls);
             }
         }
     }
 
-    /// Takes one message and the frame it came in, as it was received. `core` is the one it was
+    /// Takes one message and the frame it came in, as it was received. `state` is the one it was
     /// made with: lent, because a count of its users per call is one that all connections share.
     ///
     /// # Errors
     /// It is not JSON: nothing after it can be trusted.
     pub(crate) fn handle(
         &mut self,
-        core: &Core,
+        state: &ServerState,
         message: Result<Message<'_>, Rejected<'_>>,
         frame: &[u8],
     ) -> Result<(), Fault> {
@@ -106,14 +106,14 @@ impl Dispatcher {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
-            Ok(Message::Call(call)) => self.begin(core, &call, received),
+            Ok(Message::Call(call)) => self.begin(state, &call, received),
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
             }
             Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
             Err(Rejected { id, fault, .. }) => {
-                self.core.metrics.malformed.increment();
+                self.state.metrics.malformed.increment();
                 if id.is_none() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
@@ -124,34 +124,34 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Waits for the next step of a running call and puts it into the output.
+    /// Waits for the next progress of a running call and puts it into the output.
     /// `false` when none is running.
-    pub(crate) async fn settle_next(&mut self) -> bool {
+    pub(crate) async fn finish_next(&mut self) -> bool {
         match self.calls.next().await {
             None => return false,
-            Some(Step::Item(ticket, item, dropped, rest)) => {
-                if let Some(id) = ticket.id() {
+            Some(Progress::Item(context, item, dropped, rest)) => {
+                if let Some(id) = context.id() {
                     reply::item(&mut self.output, id, &item, dropped);
                 }
-                self.calls.resume(ticket, rest);
+                self.calls.resume(context, rest);
                 return true;
             }
-            Some(Step::End(ticket)) => {
-                self.count(&ticket, false);
-                if let Some(id) = ticket.id() {
+            Some(Progress::End(context)) => {
+                self.count(&context, false);
+                if let Some(id) = context.id() {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
-            Some(Step::Done(ticket, outcome)) => self.settle(&ticket, outcome),
+            Some(Progress::Done(context, outcome)) => self.finish(&context, outcome),
         }
-        self.say_last_word();
+        self.flush_final_error();
         true
     }
 
     /// Whether another message may be taken: behind a full queue of classic calls nothing is.
     pub(crate) fn accepts(&self) -> bool {
         self.classic_waiting.is_empty()
-            || self.under_way() < self.core.limits.max_calls_per_connection
+            || self.in_flight() < self.state.limits.max_calls_per_connection
     }
 
     pub(crate) fn has_running(&self) -> bool {
@@ -160,7 +160,7 @@ impl Dispatcher {
 
     /// Whether nothing is running, waiting or left to say.
     pub(crate) fn is_idle(&self) -> bool {
-        self.under_way() == 0 && self.last_word.is_none()
+        self.in_flight() == 0 && self.final_error.is_none()
     }
 
     pub(crate) fn output(&self) -> &[u8] {
@@ -172,7 +172,7 @@ impl Dispatcher {
     }
 
     /// Forgets the first `count` bytes of the output.
-    pub(crate) fn forget_output(&mut self, count: usize) {
+    pub(crate) fn compact_output(&mut self, count: usize) {
         self.output.drain(..count);
     }
 
@@ -181,15 +181,15 @@ impl Dispatcher {
     }
 
     /// Frees the output's memory.
-    pub(crate) fn give_output_back(&mut self) {
+    pub(crate) fn shrink_output(&mut self) {
         self.output = Vec::new();
     }
 
     /// Answers this when everything before it is answered. Streams, which may never end, stop.
-    pub(crate) fn answer_last(&mut self, fault: Fault) {
+    pub(crate) fn reply_finally(&mut self, fault: Fault) {
         self.calls.cancel_streams();
-        self.last_word = Some(fault);
-        self.say_last_word();
+        self.final_error = Some(fault);
+        self.flush_final_error();
     }
 
     pub(crate) fn cancel_extended(&self) {
@@ -215,7 +215,7 @@ impl Dispatcher {
         }
     }
 
-    fn under_way(&self) -> usize {
+    fn in_flight(&self) -> usize {
         self.calls.len() + self.classic_waiting.len()
     }
 
@@ -224,16 +224,21 @@ impl Dispatcher {
     }
 
     /// Answers a call at once, or starts it.
-    fn begin(&mut self, core: &Core, call: &Call<'_>, received: Instant) {
+    fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.id.is_some();
-        if let Err(fault) = self.try_begin(core, call, received)
+        if let Err(fault) = self.try_begin(state, call, received)
             && !call.meta.oneway
         {
             reply::fault(&mut self.output, call.id, &fault);
         }
     }
 
-    fn try_begin(&mut self, core: &Core, call: &Call<'_>, received: Instant) -> Result<(), Fault> {
+    fn try_begin(
+        &mut self,
+        state: &ServerState,
+        call: &Call<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
         if self.draining {
             return Err(Fault::new(Code::Draining, "the server is ending; call another instance"));
         }
@@ -242,26 +247,29 @@ impl Dispatcher {
         }
         let given = Arguments { positional: call.args, keyword: call.kwargs };
         if let Some(reserved) = Reserved::find(&call.method) {
-            return self.answer_reserved(reserved, call, given, received);
+            return self.call_reserved(reserved, call, given, received);
         }
         // An older server knows no service when a classic request lacks its argument keys.
         if call.id.is_none() && !call.has_arguments {
             return Err(no_such_method(&call.method));
         }
-        let (position, method) = core
+        let (position, method) = state
             .methods
             .find(&call.method, self.last_method)
             .ok_or_else(|| no_such_method(&call.method))?;
         self.last_method = position;
-        if let Body::Sync(body) = method.body() {
-            self.answer_now(call, position, body, (method.parameters(), given), received);
-            return Ok(());
+        let fit = (method.parameters(), given);
+        match method.body() {
+            Body::Sync(body) => {
+                self.run_now(call, position, body, fit, received);
+                Ok(())
+            }
+            Body::Started(body) => self.start(call, position, body, fit, received),
         }
-        self.start(call, position, method, given, received)
     }
 
     /// Runs a synchronous method here and now.
-    fn answer_now(
+    fn run_now(
         &mut self,
         call: &Call<'_>,
         position: usize,
@@ -312,27 +320,25 @@ impl Dispatcher {
         &mut self,
         call: &Call<'_>,
         position: usize,
-        method: &Method,
-        given: Arguments<'_>,
+        body: &Started,
+        fit: Fit<'_>,
         received: Instant,
     ) -> Result<(), Fault> {
-        let is_stream = matches!(method.body(), Body::Stream(_));
+        let is_stream = matches!(body, Started::Stream(_));
         if is_stream && !(call.meta.stream && call.id.is_some()) {
             return Err(needs_stream(&call.method));
         }
         let permit = self.permit(position)?;
-        let mut ticket = Ticket::new(call.id, position, received);
-        ticket.oneway = call.meta.oneway;
-        ticket.is_stream = call.meta.stream && call.id.is_some();
+        let mut context = CallContext::new(call.id, position, received);
+        context.oneway = call.meta.oneway;
+        context.is_stream = call.meta.stream && call.id.is_some();
         let deadline = self.deadline(&call.meta, received);
-        let fit = (method.parameters(), given);
-        let begun = catch_unwind(AssertUnwindSafe(|| match method.body() {
-            Body::Sync(_) => Ok(()),
-            Body::Async(body) => {
-                self.calls.start(ticket, body(fit)?, deadline, Some(permit));
+        let begun = catch_unwind(AssertUnwindSafe(|| match body {
+            Started::Async(body) => {
+                self.calls.start(context, body(fit)?, deadline, Some(permit));
                 Ok(())
             }
-            Body::Blocking(body) => {
+            Started::Blocking(body) => {
                 let work = body(fit)?;
                 let span = tracing::Span::current();
                 // The permit goes with the work: a thread that is still busy is still counted.
@@ -346,12 +352,12 @@ impl Dispatcher {
                         Err(error) => Err(Fault::method_failed(error.to_string())),
                     })
                 };
-                self.calls.start(ticket, Box::pin(result), deadline, None);
+                self.calls.start(context, Box::pin(result), deadline, None);
                 Ok(())
             }
-            Body::Stream(body) => {
+            Started::Stream(body) => {
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
-                self.calls.start_stream(ticket, body(fit)?, deadline, permit);
+                self.calls.start_stream(context, body(fit)?, deadline, permit);
                 Ok(())
             }
         }))
@@ -363,53 +369,52 @@ impl Dispatcher {
         begun
     }
 
-    fn answer_reserved(
+    fn call_reserved(
         &mut self,
         reserved: Reserved,
         call: &Call<'_>,
         given: Arguments<'_>,
         received: Instant,
     ) -> Result<(), Fault> {
-        if reserved == Reserved::Logs {
-            if !(call.meta.stream && call.id.is_some()) {
-                return Err(needs_stream(&call.method));
+        let as_stream = call.meta.stream && call.id.is_some();
+        match reserved {
+            Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
+            Reserved::Logs => {
+                let items = reserved::logs(&self.state, given)?;
+                let permit = self.permit(usize::MAX)?;
+                let deadline = call.meta.deadline_ms.map(|_| self.deadline(&call.meta, received));
+                let mut context = CallContext::new(call.id, usize::MAX, received);
+                context.is_stream = true;
+                self.calls.start_stream(context, items, deadline, permit);
+                Ok(())
             }
-            let items = reserved::logs(&self.core, given)?;
-            let permit = self.permit(usize::MAX)?;
-            let deadline = call.meta.deadline_ms.map(|_| self.deadline(&call.meta, received));
-            let mut ticket = Ticket::new(call.id, usize::MAX, received);
-            ticket.is_stream = true;
-            self.calls.start_stream(ticket, items, deadline, permit);
-            return Ok(());
+            Reserved::Report(report) => {
+                // What is told of this connection's calls includes those just replied to.
+                self.end_turn();
+                let result = reserved::report(&self.state, report, received);
+                if !call.meta.oneway {
+                    self.write_result(call.id, as_stream, &result);
+                }
+                Ok(())
+            }
         }
-        // What is told of this connection's calls includes those just answered.
-        self.end_turn();
-        let result = reserved::answer(&self.core, reserved, received);
-        if call.meta.oneway {
-        } else if call.meta.stream && call.id.is_some() {
-            self.write_single_item(call.id, &result);
-        } else {
-            self.write_result(call.id, &result);
-        }
-        Ok(())
     }
 
-    fn settle(&mut self, ticket: &Ticket, outcome: Result<Vec<u8>, Fault>) {
-        self.count(ticket, outcome.is_err());
-        let id = ticket.id();
+    fn finish(&mut self, context: &CallContext, outcome: Result<Vec<u8>, Fault>) {
+        self.count(context, outcome.is_err());
+        let id = context.id();
         let start = self.output.len();
         match outcome {
-            _ if ticket.oneway => {}
-            Ok(result) if ticket.is_stream => self.write_single_item(id, &result),
-            Ok(result) => self.write_result(id, &result),
-            Err(fault) if ticket.is_stream && self.draining && fault.code == Code::Cancelled => {
+            _ if context.oneway => {}
+            Ok(result) => self.write_result(id, context.is_stream, &result),
+            Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
                 let fault = Fault::new(Code::Cancelled, "the stream was ended: so is the server");
                 reply::fault(&mut self.output, id, &fault);
             }
             Err(fault) => reply::fault(&mut self.output, id, &fault),
         }
         if id.is_none() {
-            self.note_size(ticket.method, self.output.len() - start);
+            self.note_size(context.method, self.output.len() - start);
             self.classic_is_running = false;
             self.next_classic();
         }
@@ -417,7 +422,7 @@ impl Dispatcher {
 
     /// Begins waiting classic calls until one of them takes its time.
     fn next_classic(&mut self) {
-        let core = self.core.clone();
+        let state = self.state.clone();
         while !self.classic_is_running
             && let Some(waiting) = self.classic_waiting.pop_front()
         {
@@ -426,31 +431,31 @@ impl Dispatcher {
                 Waiting::Call(frame, received) => {
                     // It was read once already; it reads the same again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
-                        self.begin(&core, &call, received);
+                        self.begin(&state, &call, received);
                     }
                 }
             }
         }
     }
 
-    fn say_last_word(&mut self) {
-        if self.under_way() == 0
-            && let Some(fault) = self.last_word.take()
+    fn flush_final_error(&mut self) {
+        if self.in_flight() == 0
+            && let Some(fault) = self.final_error.take()
         {
             reply::fault(&mut self.output, None, &fault);
         }
     }
 
     fn permit(&self, method: usize) -> Result<Permit, Fault> {
-        let limits = &self.core.limits;
-        if self.under_way() >= limits.max_calls_per_connection {
+        let limits = &self.state.limits;
+        if self.in_flight() >= limits.max_calls_per_connection {
             let text = format!(
                 "{} calls are under way on this connection; wait, or open another",
                 limits.max_calls_per_connection
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
-        Permit::acquire(&self.core, method).ok_or_else(|| {
+        Permit::acquire(&self.state, method).ok_or_else(|| {
             let text = format!("{} calls are under way; call another instance", limits.max_calls);
             Fault::new(Code::Overloaded, text)
         })
@@ -459,13 +464,17 @@ impl Dispatcher {
     fn deadline(&self, meta: &Meta, received: Instant) -> Instant {
         // A century is "never", and still an instant that exists.
         const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        let left = meta
-            .deadline_ms
-            .map_or(self.core.limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
+        let left = meta.deadline_ms.map_or(self.state.limits.default_deadline, |ms| {
+            Duration::from_millis(ms).min(LONGEST)
+        });
         received + left
     }
 
-    fn write_result(&mut self, id: Option<Json<'_>>, result: &[u8]) {
+    /// Writes a result; to the reader of a stream, as its one item.
+    fn write_result(&mut self, id: Option<Json<'_>>, as_stream: bool, result: &[u8]) {
+        if as_stream {
+            return self.write_single_item(id, result);
+        }
         reply::begin_result(&mut self.output, id);
         self.output.extend_from_slice(result);
         reply::end_result(&mut self.output);
@@ -478,33 +487,33 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, ticket: &Ticket, failed: bool) {
-        self.note(ticket.method, ticket.started.elapsed(), failed);
+    fn count(&self, context: &CallContext, failed: bool) {
+        self.note(context.method, context.started.elapsed(), failed);
     }
 
     fn note(&self, method: usize, elapsed: Duration, failed: bool) {
-        if let Some(metrics) = self.core.metrics.method(method) {
+        if let Some(metrics) = self.state.metrics.method(method) {
             metrics.done(self.shard, elapsed, 1);
         }
         if failed {
             self.note_failure(method);
         }
         if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(name) = self.core.methods.name(method)
+            && let Some(name) = self.state.methods.name(method)
         {
             tracing::debug!(peer = %self.peer, method = name, ?elapsed, failed, "call");
         }
     }
 
     fn note_failure(&self, method: usize) {
-        if let Some(metrics) = self.core.metrics.method(method) {
+        if let Some(metrics) = self.state.metrics.method(method) {
             metrics.errors.increment();
         }
     }
 
     fn note_size(&self, method: usize, size: usize) {
         if size > OLD_CLIENT_READS
-            && let Some(metrics) = self.core.metrics.method(method)
+            && let Some(metrics) = self.state.metrics.method(method)
         {
             metrics.unreadable_for_old_clients.increment();
         }

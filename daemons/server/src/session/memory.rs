@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::{Session, Writer};
-use crate::core::Core;
+use crate::state::ServerState;
 
 /// Answers requests given as bytes, exactly as a connection would: for tests of methods, and to
 /// measure what a call costs. Made by [`ServerBuilder::in_memory`](crate::ServerBuilder::in_memory).
@@ -43,9 +43,9 @@ impl Writer for Kept {
 }
 
 impl InMemory {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    pub(crate) fn new(state: Arc<ServerState>) -> Self {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { session: Session::new(core, nobody, BytesMut::new()) }
+        Self { session: Session::new(state, nobody, BytesMut::new()) }
     }
 
     /// Takes bytes as a connection would bring them (one request, many, or a part of one, whose
@@ -60,7 +60,7 @@ impl InMemory {
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
         session.take_frames(&Kept);
-        while session.may_settle() && session.dispatcher.settle_next().await {
+        while session.may_finish() && session.dispatcher.finish_next().await {
             session.take_frames(&Kept);
         }
         session.dispatcher.end_turn();

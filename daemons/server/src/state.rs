@@ -13,7 +13,7 @@ use crate::method::Methods;
 use crate::metrics::Metrics;
 
 /// The server as its sessions see it.
-pub(crate) struct Core {
+pub(crate) struct ServerState {
     pub(crate) methods: Methods,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
@@ -30,7 +30,7 @@ pub(crate) struct Core {
     pub(crate) aborted: CancellationToken,
 }
 
-impl Core {
+impl ServerState {
     pub(crate) fn new(
         methods: Methods,
         limits: Limits,
