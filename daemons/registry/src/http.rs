@@ -1,6 +1,6 @@
 //! Routes to the service: the three of the older system first, then what was added.
 //!
-//! The three are matched by hand, before axum's router: they are what a registry does all day.
+//! On hyper alone: a router's dispatch and boxed body would cost every heartbeat.
 
 mod body;
 mod connection;
@@ -14,18 +14,19 @@ mod write_timeout;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use axum::routing::get;
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use futures_util::{Stream, StreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use rpc_wire::paths;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 use tracing::debug;
 
 pub(crate) use connection::serve_connection;
@@ -37,7 +38,6 @@ use crate::service::Service;
 #[derive(Debug)]
 pub(crate) struct Http {
     context: Arc<Context>,
-    router: Router,
 }
 
 /// What the routes work with.
@@ -50,8 +50,8 @@ struct Context {
     ending: CancellationToken,
 }
 
-/// Whole bytes where there is one piece, else axum's body.
-type Answer = Response<Either<Full<Bytes>, Body>>;
+/// Whole bytes, or a stream of pieces.
+type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -59,19 +59,7 @@ impl Http {
     pub(crate) fn new(service: Arc<Service>, ending: CancellationToken) -> Self {
         let max_streams = service.options.max_watchers.min(Semaphore::MAX_PERMITS);
         let streams = Arc::new(Semaphore::new(max_streams));
-        let context = Arc::new(Context { service, streams, ending });
-        let not_found = || async { Refusal::NotFound };
-        let router = Router::new()
-            .route(paths::INSTANCES, get(v1::instances))
-            .route(paths::WATCH, get(v1::watch))
-            .route(paths::LOGS, get(v1::logs))
-            .route(paths::HEALTHZ, get(health::live))
-            .route(paths::READYZ, get(health::ready))
-            .route(paths::METRICS, get(health::metrics))
-            .fallback(not_found)
-            .method_not_allowed_fallback(not_found)
-            .with_state(Arc::clone(&context));
-        Self { context, router }
+        Self { context: Arc::new(Context { service, streams, ending }) }
     }
 
     /// The service behind it.
@@ -79,20 +67,20 @@ impl Http {
         &self.context.service
     }
 
-    /// Answers one request of a peer.
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+    /// Replies to one request of a peer.
+    async fn reply(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
         let (head, mut body) = request.into_parts();
-        let answer = match self.route(&head, &mut body, peer).await {
-            Ok(answer) => answer,
-            Err(refusal) => refuse::answer(&refusal),
+        let reply = match self.route(&head, &mut body, peer).await {
+            Ok(reply) => reply,
+            Err(refusal) => refuse::reply(&refusal),
         };
         body::discard(&head, &mut body, &self.context.service.options).await;
-        let status = answer.status().as_u16();
+        let status = reply.status().as_u16();
         if status >= 400 {
             self.context.service.metrics.refuse(status);
         }
         debug!(%peer, method = %head.method, path = head.uri.path(), status, "request");
-        answer
+        reply
     }
 
     async fn route(
@@ -100,7 +88,7 @@ impl Http {
         head: &Parts,
         body: &mut Incoming,
         peer: IpAddr,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Reply, Refusal> {
         let service = &self.context.service;
         self.check_origin(&head.headers)?;
         match (&head.method, head.uri.path()) {
@@ -115,11 +103,16 @@ impl Http {
                 Ok(json(service.unregister(&body, peer)?))
             }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head).await,
-            _ => {
-                let request = Request::from_parts(head.clone(), Body::empty());
-                let Ok(answer) = self.router.clone().oneshot(request).await;
-                Ok(answer.map(Either::Right))
-            }
+            (&Method::GET | &Method::HEAD, path) => match path {
+                paths::INSTANCES => Ok(v1::instances(&self.context, head)),
+                paths::WATCH => v1::watch(&self.context, head),
+                paths::LOGS => v1::logs(&self.context, head),
+                paths::HEALTHZ => Ok(health::live()),
+                paths::READYZ => Ok(health::ready(&self.context)),
+                paths::METRICS => Ok(health::metrics(&self.context)),
+                _ => Err(Refusal::NotFound),
+            },
+            _ => Err(Refusal::NotFound),
         }
     }
 
@@ -146,13 +139,24 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json { Ok(()) } else { Err(Refusal::NotJson) }
 }
 
-fn json(body: Bytes) -> Answer {
+fn json(body: Bytes) -> Reply {
     with_type(StatusCode::OK, JSON, body)
 }
 
-fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Either::Left(Full::new(body)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    answer
+fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = Response::new(Either::Left(Full::new(body)));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
+}
+
+/// A body in pieces, each asked for when those before it are written.
+fn in_pieces(
+    content_type: HeaderValue,
+    pieces: impl Stream<Item = Bytes> + Send + 'static,
+) -> Reply {
+    let body = StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync();
+    let mut reply = Response::new(Either::Right(body));
+    reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
 }

@@ -8,7 +8,7 @@
 //!
 //! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared answers; the
 //! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),
-//! and `http` is the only part that knows paths, status codes and axum.
+//! and `http` is the only part that knows paths, status codes and hyper.
 
 mod error;
 mod http;

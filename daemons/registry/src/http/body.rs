@@ -1,10 +1,10 @@
 //! Request bodies: read within limits, or got out of the way.
 
-use axum::http::header;
-use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
+use hyper::header;
+use hyper::http::request::Parts;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;

@@ -16,16 +16,16 @@ use super::write_timeout::WriteTimeout;
 /// What a request's line and headers may take, and how much is read ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection until it ends. Once the registry is ending, the request under way is the
+/// Serves a connection until it ends. Once the registry is ending, the request in flight is the
 /// last.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
     rpc_host::net::set_up(&stream);
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let ip = peer.ip().to_canonical();
-    let answer = service_fn(|request| {
+    let service = service_fn(|request| {
         let http = Arc::clone(&http);
-        async move { Ok::<_, Infallible>(http.answer(request, ip).await) }
+        async move { Ok::<_, Infallible>(http.reply(request, ip).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -33,7 +33,7 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
         .half_close(true)
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(io, answer);
+        .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;

@@ -3,14 +3,15 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Response, StatusCode, header};
 use rpc_wire::paths;
 
 use super::query;
-use super::{Answer, Context, JSON};
+use super::{Context, JSON, Reply};
 use crate::error::Refusal;
 use crate::table::List;
 
@@ -19,7 +20,7 @@ const WAIT: &str = "wait";
 
 /// `[]` for none, or no `proto`. With `If-None-Match` an unchanged list is answered 304, with
 /// `wait` besides only after that time.
-pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Answer, Refusal> {
+pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let service = &context.service;
     let query = head.uri.query().unwrap_or_default();
     let protocol = query::first(query, paths::PROTO).unwrap_or_default();
@@ -36,7 +37,7 @@ pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Answer, 
         let list = service.list(&protocol);
         let etag = format!("\"{}\"", service.name_of(list.revision));
         if !matches(&head.headers, &etag) {
-            return Ok(answer(list, &etag));
+            return Ok(reply(list, &etag));
         }
         if !waits {
             service.metrics.lists_unchanged.inc();
@@ -58,18 +59,18 @@ fn matches(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-fn answer(list: List, etag: &str) -> Answer {
-    let mut answer = super::json(list.body);
-    set_etag(answer.headers_mut(), etag);
-    answer
+fn reply(list: List, etag: &str) -> Reply {
+    let mut reply = super::json(list.body);
+    set_etag(reply.headers_mut(), etag);
+    reply
 }
 
-fn not_modified(etag: &str) -> Answer {
-    let mut answer = Response::new(Either::Left(Full::new(Bytes::new())));
-    *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    set_etag(answer.headers_mut(), etag);
-    answer
+fn not_modified(etag: &str) -> Reply {
+    let mut reply = Response::new(Either::Left(Full::new(Bytes::new())));
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    set_etag(reply.headers_mut(), etag);
+    reply
 }
 
 fn set_etag(headers: &mut HeaderMap, etag: &str) {

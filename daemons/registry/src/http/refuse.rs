@@ -1,13 +1,11 @@
-//! A refusal as an answer: a status, and `{"error": "what and where"}`.
+//! A refusal as a reply: a status, and `{"error": "what and where"}`.
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use http_body_util::Either;
+use hyper::StatusCode;
 
-use super::{Answer, JSON, with_type};
+use super::{JSON, Reply, with_type};
 use crate::error::Refusal;
 
-pub(super) fn answer(refusal: &Refusal) -> Answer {
+pub(super) fn reply(refusal: &Refusal) -> Reply {
     let status = match refusal {
         Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
         Refusal::Origin => StatusCode::FORBIDDEN,
@@ -20,13 +18,4 @@ pub(super) fn answer(refusal: &Refusal) -> Answer {
     };
     let body = serde_json::json!({ "error": refusal.to_string() }).to_string();
     with_type(status, JSON, body.into())
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        answer(&self).map(|body| match body {
-            Either::Left(whole) => axum::body::Body::new(whole),
-            Either::Right(body) => body,
-        })
-    }
 }

@@ -1,15 +1,12 @@
 //! What was added for people: records with ages, changes and log lines as event streams.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_wire::paths;
@@ -17,50 +14,38 @@ use rpc_wire::report::Level;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, JSON, query};
+use super::{Context, JSON, Reply, in_pieces, query};
 use crate::error::Refusal;
 use crate::service::Watcher;
 use crate::sse;
 
 /// The instances of `proto`, or all, with their ages.
-pub(super) async fn instances(
-    State(context): State<Arc<Context>>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let protocol = query::first(query.as_deref().unwrap_or_default(), paths::PROTO);
-    let pieces = context.service.records(protocol.as_deref());
-    let body = Body::from_stream(stream::iter(pieces).map(Ok::<_, Infallible>));
-    ([(header::CONTENT_TYPE, JSON)], body).into_response()
+pub(super) fn instances(context: &Context, head: &Parts) -> Reply {
+    let protocol = query::first(head.uri.query().unwrap_or_default(), paths::PROTO);
+    in_pieces(JSON, stream::iter(context.service.records(protocol.as_deref())))
 }
 
 /// The changes of `proto`, or all: a snapshot or what was missed since `Last-Event-ID`, then each.
-pub(super) async fn watch(
-    State(context): State<Arc<Context>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let query = query.as_deref().unwrap_or_default();
+pub(super) fn watch(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+    let query = head.uri.query().unwrap_or_default();
     let protocol = query::first(query, paths::PROTO).map(Into::into);
     let beats = match query::first(query, paths::BEATS).as_deref() {
         None | Some("0") => false,
         Some("1") => true,
         Some(_) => return Err(query::bad(paths::BEATS, "must be 0 or 1")),
     };
-    let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let open = OpenStream::new(&context)?;
+    let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let open = OpenStream::new(context)?;
     let watcher = Watcher::new(Arc::clone(&context.service), protocol, last, beats);
     let frames = stream::unfold(watcher, async |mut watcher| Some((watcher.next().await, watcher)));
     Ok(event_stream(open, frames))
 }
 
 /// The registry's own log: recent lines, then each new one.
-pub(super) async fn logs(
-    State(context): State<Arc<Context>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
+pub(super) fn logs(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     const RECENT: usize = 200;
     let ring = context.service.options.log_ring.as_ref().ok_or(Refusal::NotFound)?;
-    let query = query.as_deref().unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
     let level = match query::first(query, paths::LEVEL) {
         None => Level::Info,
         Some(name) => Level::from_name(&name)
@@ -73,7 +58,7 @@ pub(super) async fn logs(
         }
     };
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
-    let open = OpenStream::new(&context)?;
+    let open = OpenStream::new(context)?;
     let follower = ring.follow(recent, level, &contains);
     let keep_alive = context.service.options.keep_alive;
     let frames = stream::unfold(follower, move |mut follower| async move {
@@ -129,12 +114,13 @@ impl Drop for OpenStream {
 
 /// Frames as they come, until the peer leaves or the registry ends. A frame is asked for only when
 /// those before it are written: a slow reader holds nothing but its place.
-fn event_stream(open: OpenStream, frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+fn event_stream(open: OpenStream, frames: impl Stream<Item = Bytes> + Send + 'static) -> Reply {
     let ended = open.ending.clone().cancelled_owned();
     let frames = frames.take_until(ended).map(move |frame| {
         let _open = &open;
-        Ok::<_, Infallible>(frame)
+        frame
     });
-    let headers = [(header::CONTENT_TYPE, EVENT_STREAM), (header::CACHE_CONTROL, NO_STORE)];
-    (headers, Body::from_stream(frames)).into_response()
+    let mut reply = in_pieces(EVENT_STREAM, frames);
+    reply.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    reply
 }
