@@ -131,3 +131,41 @@ async fn a_stream_of_ones_own_arrives_in_order_and_ends_with_its_reader() {
     assert_eq!(fault.code.number(), -32602);
     client.close().await;
 }
+
+#[tokio::test]
+async fn an_embedders_server_says_its_own_title_and_version_and_never_ours() {
+    let server = Server::builder().title("Orders").version("3.1.4").method(greet::method());
+    let server = server.bind(([127, 0, 0, 1], 0)).await.unwrap();
+    let address = server.local_addr();
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let text = http_get(address, "/openrpc.json", "").await;
+    assert!(
+        text.contains(r#""title":"Orders""#) && text.contains(r#""version":"3.1.4""#),
+        "{text}"
+    );
+    assert!(http_get(address, "/healthz", "").await.contains(r#""version":"3.1.4""#));
+    // Nor does it speak of settings that only our own programs have.
+    let refused = http_get(address, "/healthz", "Origin: http://evil\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("[server]"), "{refused}");
+    serving.abort();
+
+    let unnamed =
+        Server::builder().method(greet::method()).bind(([127, 0, 0, 1], 0)).await.unwrap();
+    assert!(format!("{unnamed:?}").contains("127.0.0.1"));
+    let address = unnamed.local_addr();
+    let serving = tokio::spawn(unnamed.serve(std::future::pending()));
+    let text = http_get(address, "/openrpc.json", "").await;
+    assert!(text.contains(r#""title":"RPC server""#), "{text}");
+    serving.abort();
+}
+
+/// The whole reply to a GET, with its head.
+async fn http_get(address: std::net::SocketAddr, path: &str, headers: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply
+}

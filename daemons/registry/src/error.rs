@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 /// What ends a registry, or keeps it from starting. Sorted by who must act.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
     /// Whoever configures it: choose another value.
     #[error("registry option {name} must be {expected}")]
@@ -16,18 +17,18 @@ pub enum RegistryError {
     },
     /// Whoever starts it: the address is taken, not of this machine, or forbidden.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
-    Listen {
+    Bind {
         /// Where.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
-    /// Nobody: the listening socket failed while serving. Requests under way were answered.
+    /// Nobody: the listening socket failed while serving. Requests in flight were replied to.
     #[error("the registry stopped listening: {0}")]
-    Listener(io::Error),
+    Listener(#[source] io::Error),
 }
 
-/// Why one request is not done. The text goes into the answer's `error`.
+/// Why one request is not done. The text goes into the reply's `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The sender: what and where.
@@ -49,12 +50,14 @@ pub(crate) enum Refusal {
     #[error("Not Found")]
     NotFound,
     /// The peer's owner: it registered as many instances as one address may.
-    #[error("instance: this address has registered {0} instances, as many as one may")]
+    #[error(
+        "instance: this address has registered {0} instances, the limit per address; unregister some, or raise max_instances_per_peer"
+    )]
     PeerFull(usize),
     /// The operator: the registry holds as many instances as it may.
-    #[error("instance: the registry holds {0} instances, as many as it may")]
+    #[error("instance: the registry is full with {0} instances; raise max_instances")]
     Full(usize),
     /// The operator: as many event streams are open as may be.
-    #[error("stream: {0} event streams are open, as many as may be; try again later")]
+    #[error("stream: {0} event streams are open, the limit; try again later")]
     TooManyStreams(usize),
 }

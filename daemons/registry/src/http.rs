@@ -46,7 +46,7 @@ struct Context {
     service: Arc<Service>,
     /// A permit per open event stream.
     streams: Arc<Semaphore>,
-    /// Cancelled when the registry ends: streams end, long-polls are answered.
+    /// Cancelled when the registry ends: streams end, long-polls get their replies.
     ending: CancellationToken,
 }
 

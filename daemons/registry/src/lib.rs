@@ -6,7 +6,7 @@
 //! - [`Registry`]: bind an address, serve until told to end.
 //! - [`RegistryError`]: why there is no registry.
 //!
-//! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared answers; the
+//! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared replies; the
 //! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),
 //! and `http` is the only part that knows paths, status codes and hyper.
 

@@ -14,11 +14,11 @@ pub struct RegistryOptions {
     /// How often expiry is looked for: 5 s.
     pub check_interval: Duration,
 
-    /// Instances in all: 200,000. One more is answered 503.
+    /// Instances in all: 200,000. One more gets 503.
     pub max_instances: usize,
-    /// Instances registered from one peer address beyond loopback: 1,000. One more is answered 429.
+    /// Instances registered from one peer address beyond loopback: 1,000. One more gets 429.
     pub max_instances_per_peer: usize,
-    /// Bytes of a request's body: 64 KiB. A larger one is answered 413.
+    /// Bytes of a request's body: 64 KiB. A larger one gets 413.
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
@@ -29,7 +29,7 @@ pub struct RegistryOptions {
     pub max_connections: usize,
     /// Connections that may wait to be accepted: 1,024.
     pub backlog: u32,
-    /// Event streams, of changes and of log lines together: 2,000. One more is answered 503.
+    /// Event streams, of changes and of log lines together: 2,000. One more gets 503.
     pub max_watchers: usize,
     /// How long an event stream may be silent: 5 s, then a comment shows that it is alive, and that
     /// its reader is: one that left gives its place back with the second comment at the latest.
@@ -43,7 +43,7 @@ pub struct RegistryOptions {
     pub header_timeout: Duration,
     /// For a request's body: 10 s, then 408.
     pub body_timeout: Duration,
-    /// How long a peer may take nothing of an answer: 30 s, then the connection is closed.
+    /// How long a peer may take nothing of a reply: 30 s, then the connection is closed.
     pub write_timeout: Duration,
     /// The longest long-poll (`wait=`); a longer wish is cut to it: 60 s.
     pub max_wait: Duration,
@@ -58,9 +58,9 @@ pub struct RegistryOptions {
     /// Such connects at a time: 64.
     pub max_probes: usize,
 
-    /// For requests under way when the registry ends: 1.5 s, then their connections are closed.
+    /// For requests in flight when the registry ends: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
-    /// Values of `Origin` that may use the registry: none. Any other is answered 403, so that a
+    /// Values of `Origin` that may use the registry: none. Any other gets 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
     /// What `/v1/logs` streams: nothing (404).

@@ -14,14 +14,14 @@ use crate::error::Refusal;
 /// An instance whose parameters are only passed on: as text they take a fraction of the memory.
 pub(crate) type Instance = instance::Instance<Box<RawValue>>;
 
-/// An instance as it came, checked, with the answers to it.
+/// An instance as it came, checked, with the replies to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
     /// Its status is `true`.
     pub(crate) instance: Instance,
     /// Which life of its address it is, if it says so.
     pub(crate) incarnation: Option<u64>,
-    /// The instance as JSON: the answer to each of its heartbeats, and its element in a list.
+    /// The instance as JSON: the reply to each of its heartbeats, and its element in a list.
     pub(crate) reply: Bytes,
 }
 
@@ -49,7 +49,7 @@ impl Registration {
         Ok(Self { instance, incarnation, reply })
     }
 
-    /// The answer that says that the instance is not listed.
+    /// The reply that says that the instance is not listed.
     ///
     /// # Errors
     /// Never in practice; the signature is serde's.

@@ -33,7 +33,7 @@ impl Registry {
         options: RegistryOptions,
     ) -> Result<Self, RegistryError> {
         options.check()?;
-        let failed = |source| RegistryError::Listen { address, source };
+        let failed = |source| RegistryError::Bind { address, source };
         let listener = rpc_host::net::listen(address, options.backlog).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address, options })
@@ -70,11 +70,11 @@ impl Registry {
         let doors = Doors::open(options);
         let outcome = doors.accept(&listener, shutdown).await;
         if let Err(error) = &outcome {
-            error!(%address, %error, "ending");
+            error!(%address, %error, "shutting down");
         }
         drop(listener);
         doors.close(drain).await;
-        info!(%address, "registry ended");
+        info!(%address, "stopped");
         outcome.map_err(RegistryError::Listener)
     }
 }
@@ -84,7 +84,7 @@ struct Doors {
     http: Arc<Http>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
-    /// Cancelled first: no more requests than those under way.
+    /// Cancelled first: no more requests than those in flight.
     ending: CancellationToken,
     /// Cancelled last: not even those.
     ended: CancellationToken,
@@ -137,7 +137,7 @@ impl Doors {
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        warn!(%error, "cannot accept connections; trying on");
+                        warn!(%error, "cannot accept connections, will retry");
                     }
                     tokio::select! {
                         () = shutdown.as_mut() => return Ok(()),

@@ -71,7 +71,7 @@ impl Service {
         }
     }
 
-    /// A heartbeat if the body is known, else a registration: the answer in either case.
+    /// A heartbeat if the body is known, else a registration: the reply in either case.
     ///
     /// # Errors
     /// The body is wrong, or a limit is reached.
@@ -98,7 +98,7 @@ impl Service {
         Ok(reply)
     }
 
-    /// Removes the instance of the body, whether or not it is listed: the answer.
+    /// Removes the instance of the body, whether or not it is listed: the reply.
     ///
     /// # Errors
     /// The body is wrong.
@@ -196,7 +196,7 @@ impl Service {
             };
             self.metrics.pause(checked.late);
             if checked.late > self.options.check_interval {
-                warn!(late = ?checked.late, "was stopped: every deadline is extended by as much");
+                warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
             }
             self.announce(&checked.expired, None);
             self.snapshots.forget_old(now());
@@ -218,10 +218,10 @@ impl Service {
         self.metrics.heartbeats.inc();
     }
 
-    /// An older server that was stopped unregisters and then beats on for ever, so an instance that
-    /// left lately must accept a connection before it is listed again. One that may not be asked
-    /// (see [`probe::target`]) is welcome: to hold it back for the window would only put a
-    /// returning server out of use for so long, and list a stopped one all the same after it.
+    /// An older server that was stopped unregisters but keeps sending heartbeats, so a recently
+    /// unregistered instance must accept a connection before it is listed again. One that may not
+    /// be probed (see [`probe::target`]) is listed: waiting for the window would only delay a
+    /// returning server, and list a stopped one all the same after it.
     async fn is_welcome(&self, registration: &Registration, peer: IpAddr) -> bool {
         if registration.incarnation.is_some() {
             return true;
@@ -277,7 +277,7 @@ impl Service {
                 ChangeKind::Expired => {
                     self.metrics.expirations.inc();
                     let elapsed = at.saturating_duration_since(row.beat);
-                    warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within its time");
+                    warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within the TTL");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Who is alive, as data: instances, their deadlines, and the prepared answers about them.
+//! The live instances as data: instances, their deadlines, and the prepared replies about them.
 //!
 //! No I/O and no clock: `now` is an argument, from one monotonic clock, and never goes back.
 //! What an instance is found by:
@@ -35,13 +35,14 @@ pub(crate) struct Table {
     check: Duration,
     max_instances: usize,
     max_instances_per_peer: usize,
-    /// When deadlines are to be looked at next; later than that is a pause of ours.
+    /// When deadlines are checked next; a later check means that this process was paused.
     next_check: Instant,
     /// The revision of the last change.
     revision: u64,
     /// Instances ever registered.
     serial: u64,
     slots: Vec<Option<Slot>>,
+    /// Slots to be used again. Not `slab`: expiry walks the slots by index, which ours makes plain.
     free: Vec<usize>,
     by_body: HashMap<Arc<[u8]>, usize>,
     by_key: HashMap<InstanceKey, usize>,
@@ -92,7 +93,7 @@ impl Table {
         }
     }
 
-    /// A heartbeat, if the body is that of a listed instance's last registration: its answer.
+    /// A heartbeat, if the body is that of a listed instance's last registration: its reply.
     pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
         let slot = *self.by_body.get(body)?;
         let slot = self.slots.get_mut(slot)?.as_mut()?;
@@ -139,7 +140,7 @@ impl Table {
 
     /// Remembers that an instance that left lately was seen gone. Whether for the first time.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
-        self.rejoin.hold(key, now)
+        self.rejoin.defer_rejoin(key, now)
     }
 
     /// Whether an instance that is not listed took its leave within
@@ -155,9 +156,9 @@ impl Table {
 
     /// Removes the instances whose time is over.
     ///
-    /// A look that comes late means that we were stopped, and heartbeats may be waiting unread: it
-    /// extends every deadline by as much, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one look in 5 s.
+    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
+    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
+    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
     pub(crate) fn expire(&mut self, now: Instant) -> Checked {
         let late = now.saturating_duration_since(self.next_check);
         self.next_check = now + self.check;

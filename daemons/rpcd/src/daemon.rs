@@ -18,6 +18,8 @@ use crate::plan::{ServePlan, ServeRegistryPlan};
 pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
     let mut builder = Server::builder()
+        .title("rpcd")
+        .version(env!("CARGO_PKG_VERSION"))
         .methods(builtin::methods())
         .limits(plan.limits)
         .allowed_origins(plan.allowed_origins);
@@ -90,9 +92,9 @@ impl From<ServerError> for Failure {
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
         let exit = match error {
-            RegistryError::Listen { .. } => Exit::Unreachable,
+            RegistryError::Bind { .. } => Exit::Unreachable,
             RegistryError::BadOption { .. } => Exit::Usage,
-            RegistryError::Listener(_) => Exit::Failed,
+            _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

@@ -1,4 +1,4 @@
-//! Tells a registry that this server is there: register, heartbeat, take leave.
+//! Tells a registry that this server is there: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub struct Announce {
     parameters: Map<String, Value>,
 }
 
-/// A random part of each interval by which beats are moved, so that servers do not beat in step.
+/// Random part of each interval, so that servers do not send their heartbeats in step.
 const JITTER: f64 = 0.1;
-/// How long a heartbeat on its way is waited for when the server ends.
-const LAST_BEAT: Duration = Duration::from_millis(400);
+/// How long a heartbeat in flight is waited for at shutdown.
+const LAST_HEARTBEAT: Duration = Duration::from_millis(400);
 
 impl Announce {
     /// Announces to the registry at `url` (`http://127.0.0.1:9999`), every 5 s.
@@ -36,7 +36,7 @@ impl Announce {
     /// # Errors
     /// It is not an `http` URL.
     pub fn to(url: &str) -> Result<Self, RegistryError> {
-        // A beat that takes longer than the interval is of no use.
+        // A heartbeat that takes longer than the interval is of no use.
         let options =
             RegistryOptions { timeout: Duration::from_secs(3), ..RegistryOptions::default() };
         Ok(Self {
@@ -57,7 +57,7 @@ impl Announce {
         self
     }
 
-    /// The time between heartbeats. Default 5 s; a registry forgets a server after 10 s.
+    /// The time between heartbeats. Default 5 s; a registry expires a server after 10 s.
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
@@ -88,7 +88,7 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Beats no more, then takes leave of the registry; within `limit`, whatever the registry does.
+    /// Stops the heartbeats, then unregisters; within `limit`, whatever the registry does.
     pub(crate) async fn stop(self, limit: Duration) {
         let deadline = tokio::time::Instant::now() + limit;
         self.stop.cancel();
@@ -98,36 +98,39 @@ impl Announcer {
         let outcome = match timeout_at(deadline, registry.unregister(&instance)).await {
             Ok(Ok(_)) => return tracing::info!(instance = %instance.key(), "unregistered"),
             Ok(Err(error)) => error.to_string(),
-            Err(_late) => "it did not answer in time".to_owned(),
+            Err(_late) => "no reply in time".to_owned(),
         };
-        tracing::warn!(error = outcome, "could not unregister; the registry will expire us");
+        tracing::warn!(
+            error = outcome,
+            "cannot unregister; the registry will expire this instance"
+        );
     }
 }
 
 struct Task {
     announce: Announce,
     listening: SocketAddr,
-    /// The registry has taken our last heartbeat.
+    /// The last heartbeat succeeded.
     registered: bool,
-    /// What the registry may know us as, even if its answer never came.
+    /// What the registry may have registered, even if its reply never came.
     known_as: Option<Instance>,
 }
 
 impl Task {
-    /// Answers what is to be unregistered.
+    /// Returns what is to be unregistered.
     async fn run(mut self, stop: CancellationToken) -> Option<(RegistryClient, Instance)> {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            // A beat on its way should arrive before the farewell: after it, it would bring us back.
-            let given_up = async {
+            // A heartbeat that arrives after the unregistration would register again.
+            let stopped = async {
                 stop.cancelled().await;
-                sleep(LAST_BEAT).await;
+                sleep(LAST_HEARTBEAT).await;
             };
-            let beat = tokio::select! {
-                beat = self.beat() => beat,
-                () = given_up => break,
+            let sent = tokio::select! {
+                sent = self.heartbeat() => sent,
+                () = stopped => break,
             };
-            match beat {
+            match sent {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     self.note_failure(&error, failures);
@@ -143,10 +146,10 @@ impl Task {
         self.known_as.map(|instance| (self.announce.registry, instance))
     }
 
-    async fn beat(&mut self) -> Result<(), RegistryError> {
+    async fn heartbeat(&mut self) -> Result<(), RegistryError> {
         let instance = match &self.known_as {
             Some(instance) if self.registered => instance.clone(),
-            // Our address may have changed during an outage.
+            // The address may have changed during an outage.
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
@@ -165,10 +168,10 @@ impl Task {
         if failures_before == 0 {
             tracing::warn!(
                 %error,
-                "the registry does not take our heartbeat; calls are served all the same"
+                "heartbeat failed, will retry; still serving calls"
             );
         } else {
-            tracing::debug!(%error, failures = failures_before + 1, "still no heartbeat");
+            tracing::debug!(%error, failures = failures_before + 1, "heartbeat failed again");
         }
     }
 
@@ -231,7 +234,7 @@ async fn literal_of(host: &str) -> String {
                 if bare.contains('.') { "" } else { "; older clients cannot reach it" };
             tracing::warn!(
                 host,
-                "the advertised name does not resolve, registering it as it is{unreachable}"
+                "cannot resolve the advertised name; registering it unresolved{unreachable}"
             );
             bare.to_owned()
         }

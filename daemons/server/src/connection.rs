@@ -19,8 +19,8 @@ use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
 
-/// How long, and how much, is read and thrown away after the last word to a peer that is still
-/// sending: closing at once would reset the connection and destroy that word.
+/// How long, and how much, is read and discarded after the final error to a peer that is still
+/// sending: closing at once would reset the connection, and the peer would lose that error.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
@@ -56,7 +56,7 @@ async fn serve_stream(
             let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
             Box::pin(http::serve(state, whole)).await;
         }
-        Protocol::Tls => tracing::debug!(%peer, "TLS refused: it is not spoken here yet"),
+        Protocol::Tls => tracing::debug!(%peer, "TLS refused: not supported yet"),
         Protocol::Unknown => {
             state.metrics.malformed.increment();
             let mut out = Vec::new();
@@ -111,7 +111,7 @@ async fn linger(stream: &mut TcpStream) {
             }
         }
     };
-    // A peer that keeps sending for longer loses the last word; that is its choice.
+    // A peer that keeps sending for longer may lose the final error.
     let _ = timeout(LINGER, thrown_away).await;
 }
 

@@ -1,10 +1,11 @@
-//! Why a server could not start, or ended although nobody asked it to.
+//! Why a server could not start, or stopped by itself.
 
 use std::io;
 use std::net::SocketAddr;
 
 /// What can go wrong with a server as a whole. A failed call is a reply, never one of these.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// The program that embeds the server gave it methods it cannot serve.
     #[error("method {method:?} cannot be served: {problem}")]
@@ -15,17 +16,17 @@ pub enum ServerError {
         problem: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; {}", way_out(cause))]
+    #[error("cannot listen on {address}: {source}; {}", way_out(source))]
     Bind {
         /// The address asked for.
         address: SocketAddr,
         /// The system's reason.
-        cause: io::Error,
+        source: io::Error,
     },
-    /// The listening socket failed while serving. Calls under way were answered.
+    /// The listening socket failed while serving. Calls in flight were replied to.
     #[error("the server stopped listening: {0}")]
-    Listener(io::Error),
-    /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls under way were answered.
+    Listener(#[source] io::Error),
+    /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls in flight were replied to.
     #[error("the server ended by itself: {0}")]
     Failed(String),
 }

@@ -77,7 +77,7 @@ async fn refuse_foreign_pages(
     if allowed {
         next.run(request).await
     } else {
-        error(StatusCode::FORBIDDEN, "this origin is not in [server] allowed_origins")
+        error(StatusCode::FORBIDDEN, "this origin may not use this server")
     }
 }
 
@@ -127,7 +127,7 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
     uptime.set(stats.uptime_ms as f64 / 1e3);
     registry.register_with_unit("uptime", "Time since it began to listen", Unit::Seconds, uptime);
     registry.register("connections", "Connections open now", gauge(stats.connections));
-    registry.register("calls_in_flight", "Calls under way now", gauge(stats.in_flight));
+    registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
     let counts = [
         ("connections_accepted", "Connections accepted", stats.connections_accepted),
         ("connections_refused", "Connections over the limit", stats.connections_refused),

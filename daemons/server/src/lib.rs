@@ -28,6 +28,8 @@
 //! - `http`: metrics, health and the OpenRPC document on the same port.
 //! - [`announce`]: registers with a registry and heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
+//!
+//! Inside: `server → connection → session → dispatch → method`, `connection → http`.
 
 pub mod announce;
 mod arguments;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a connection that has sent nothing yet is read while the server drains: what waited in
-/// the accept backlog has its request on the way and is owed a refusal.
+/// the accept backlog has a request on its way and gets a refusal.
 pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// What a server accepts at most. Over a limit a peer gets a clear error reply where one can still
@@ -16,23 +16,23 @@ pub struct Limits {
     pub max_nesting: u32,
     /// From the first byte of a request to its last. Default 10 s. Over it: -32700, then close.
     pub request_timeout: Duration,
-    /// Calls under way on one connection. Default 256. Over it extended calls get -32002; behind
+    /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; behind
     /// classic ones nothing more is read until one is done.
     pub max_calls_per_connection: usize,
-    /// Calls under way in all. Default 4,096. Over it: -32002.
+    /// Calls in flight in all. Default 4,096. Over it: -32002.
     pub max_calls: usize,
     /// Bytes of replies a peer has not read yet. Default 4 MiB. Over it nothing more is read from
     /// that peer, and calls that were read wait; one reply alone may be larger.
     pub max_unwritten_bytes: usize,
     /// Open connections. Default 10,000. One more is closed without a byte, and counted.
     pub max_connections: usize,
-    /// A connection without traffic and without a call under way. Default 300 s. Then it is closed.
+    /// A connection without traffic and without a call in flight. Default 300 s. Then it is closed.
     pub idle_timeout: Duration,
     /// The deadline of a unary call that carries none. Default 10 s. Over it: -32000.
     pub default_deadline: Duration,
-    /// How long calls under way may go on when the server ends. Default 8 s.
+    /// Time for calls in flight at shutdown. Default 8 s.
     pub drain_timeout: Duration,
-    /// How long the farewell to the registry may take. Default 1 s.
+    /// Timeout for unregistering at shutdown. Default 1 s.
     pub unregister_timeout: Duration,
     /// Connections waiting to be accepted. Default 1,024.
     pub backlog: u32,

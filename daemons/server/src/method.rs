@@ -15,6 +15,7 @@ mod body;
 mod function;
 
 use std::collections::HashSet;
+use std::fmt;
 
 use rpc_wire::paths;
 use rpc_wire::signature::{Parameter, Signature};
@@ -37,8 +38,14 @@ pub struct Method {
     problem: Option<String>,
 }
 
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Method").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}
+
 impl Method {
-    /// Begins a method written by hand.
+    /// Starts a method written by hand.
     pub fn named(name: impl Into<String>) -> MethodBuilder<0> {
         let signature = Signature { name: name.into(), ..Signature::default() };
         MethodBuilder { signature, names: [], defaults: Vec::new() }
@@ -71,6 +78,7 @@ impl Method {
 /// [`blocking`](Self::blocking) for what waits or computes long,
 /// [`asynchronous`](Self::asynchronous) for what awaits, [`stream`](Self::stream) for many results;
 /// the `try_` forms take bodies that answer a `Result`.
+#[derive(Debug)]
 #[must_use = "a method needs a body"]
 pub struct MethodBuilder<const N: usize> {
     signature: Signature,
@@ -135,8 +143,8 @@ impl<const N: usize> MethodBuilder<N> {
 pub(crate) struct Methods {
     /// In order of registration, as discovery lists them.
     methods: Vec<Method>,
-    /// Positions in order of name, short names first: a few comparisons, mostly of lengths, are
-    /// cheaper than a hash.
+    /// Positions in order of name, short names first. Not a `HashMap`: a few comparisons, mostly of
+    /// lengths, cost less than a hash.
     by_name: Vec<usize>,
 }
 

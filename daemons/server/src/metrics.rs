@@ -95,7 +95,7 @@ impl Metrics {
 }
 
 impl MethodMetrics {
-    /// So many calls are done, and each took so long.
+    /// Records `calls` completed calls of `latency` each.
     pub(crate) fn done(&self, Shard(shard): Shard, latency: Duration, calls: u64) {
         if let Some(latencies) = self.latencies.get(shard) {
             latencies.record(latency, calls);

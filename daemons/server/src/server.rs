@@ -1,5 +1,6 @@
 //! Accepts connections within limits, and ends well.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -17,10 +18,10 @@ use tracing::Instrument;
 use crate::announce::Announce;
 use crate::connection;
 use crate::method::Methods;
-use crate::state::ServerState;
+use crate::state::{Identity, ServerState};
 use crate::{InMemory, Limits, Method, ServerError};
 
-/// How long tasks get to say their last word after the drain limit.
+/// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
 /// A pause after an accept that failed for want of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,8 +38,9 @@ pub struct Server {
 }
 
 /// What a server is made of. Everything but the methods has a default.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct ServerBuilder {
+    identity: Identity,
     methods: Vec<Method>,
     limits: Limits,
     log_ring: Option<LogRing>,
@@ -47,28 +49,43 @@ pub struct ServerBuilder {
 }
 
 /// Ends a server from elsewhere in the program.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ServerHandle {
     ending: CancellationToken,
     failure: Arc<OnceLock<String>>,
 }
 
 impl ServerHandle {
-    /// Ends the server well; [`Server::serve`] then answers `Ok`.
+    /// Shuts the server down; [`Server::serve`] then returns `Ok`.
     pub fn stop(&self) {
         self.ending.cancel();
     }
 
-    /// Ends the server well because it can no longer do its work; [`Server::serve`] then answers
+    /// Shuts the server down because it can no longer do its work; [`Server::serve`] then returns
     /// [`ServerError::Failed`] with this reason.
     pub fn fail(&self, reason: impl Into<String>) {
-        // Whoever was first named the reason.
+        // The first reason counts.
         let _ = self.failure.set(reason.into());
         self.ending.cancel();
     }
 }
 
 impl ServerBuilder {
+    /// What the OpenRPC document calls the service. Default `RPC server`.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.identity.title = title.into();
+        self
+    }
+
+    /// The service's own version, in the OpenRPC document and in `rpc.health`. Default `0.0.0`;
+    /// usually `env!("CARGO_PKG_VERSION")`.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.identity.version = version.into();
+        self
+    }
+
     /// Adds a method.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
@@ -90,14 +107,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Where `rpc.logs` takes its lines from; without one it answers an error.
+    /// The log that `rpc.logs` streams; without one it replies with an error.
     #[must_use]
     pub fn log_ring(mut self, ring: LogRing) -> Self {
         self.log_ring = Some(ring);
         self
     }
 
-    /// Registers with a registry while serving; without this nobody is told.
+    /// Registers with a registry while serving. Default: no registry.
     #[must_use]
     pub fn announce(mut self, announce: Announce) -> Self {
         self.announce = Some(announce);
@@ -121,14 +138,14 @@ impl ServerBuilder {
         let announce = self.announce.take();
         let backlog = self.limits.backlog;
         let state = self.state()?;
-        let bind = |cause| ServerError::Bind { address, cause };
+        let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         Ok(Server { state, listener, address, announce, handle: ServerHandle::default() })
     }
 
-    /// A server without a socket, whose requests and replies are bytes in memory. Nobody is told of
-    /// it, and as nobody reads its replies slowly, [`Limits::max_unwritten_bytes`] does not hold.
+    /// A server without a socket, whose requests and replies are bytes in memory. It is not
+    /// registered, and as there is no slow reader, [`Limits::max_unwritten_bytes`] does not hold.
     ///
     /// # Errors
     /// [`ServerError::Method`] for methods that cannot be served.
@@ -139,12 +156,24 @@ impl ServerBuilder {
 
     fn state(self) -> Result<Arc<ServerState>, ServerError> {
         let methods = Methods::new(self.methods)?;
-        Ok(Arc::new(ServerState::new(methods, self.limits, self.log_ring, self.allowed_origins)))
+        Ok(Arc::new(ServerState::new(
+            self.identity,
+            methods,
+            self.limits,
+            self.log_ring,
+            self.allowed_origins,
+        )))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 impl Server {
-    /// Begins a server.
+    /// Starts a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
@@ -159,12 +188,12 @@ impl Server {
         self.handle.clone()
     }
 
-    /// Serves until `shutdown` is done or a [`ServerHandle`] says so, then ends well: takes its
-    /// leave of the registry first, stops accepting, answers what is under way, closes.
+    /// Serves until `shutdown` is done or a [`ServerHandle`] says so. Then it unregisters, stops
+    /// accepting, replies to the calls in flight, and closes.
     ///
     /// # Errors
-    /// It ended although nobody asked it to: the listening socket failed, or
-    /// [`ServerHandle::fail`] was called. It ended well all the same.
+    /// The listening socket failed, or [`ServerHandle::fail`] was called. Calls in flight were
+    /// replied to all the same.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -191,12 +220,12 @@ impl Server {
         };
 
         if let Err(error) = &outcome {
-            tracing::error!(%address, %error, "ending");
+            tracing::error!(%address, %error, "shutting down");
         } else {
             tracing::info!(%address, connections = state.metrics.connections.get(), "draining");
         }
         if let Some(announcer) = announcer {
-            // Calls go on being accepted until clients can know that we are leaving.
+            // Calls are accepted until clients can know that this instance unregistered.
             tokio::select! {
                 () = announcer.stop(limits.unregister_timeout) => {}
                 _ = acceptor.accept(), if outcome.is_ok() => {}
@@ -206,12 +235,12 @@ impl Server {
         let connections = acceptor.close();
         if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
             let left = state.metrics.in_flight.get();
-            tracing::warn!(calls = left, "the drain limit passed; calls under way are given up");
+            tracing::warn!(calls = left, "drain timeout reached; aborting the calls in flight");
             state.aborted.cancel();
             // Tasks that do not end now end with the runtime.
             let _ = timeout(ABORT_GRACE, connections.wait()).await;
         }
-        tracing::info!(%address, "ended");
+        tracing::info!(%address, "stopped");
         outcome
     }
 }
@@ -233,7 +262,7 @@ impl Acceptor {
                 Err(error) if net::is_listener_gone(&error) => return error,
                 Err(error) => {
                     if logged.is_none_or(|at| at.elapsed() > ACCEPT_LOG) {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        tracing::warn!(%error, "cannot accept a connection");
                         logged = Some(Instant::now());
                     }
                     sleep(ACCEPT_PAUSE).await;
@@ -246,7 +275,7 @@ impl Acceptor {
         let metrics = &self.state.metrics;
         if self.connections.len() >= self.state.limits.max_connections {
             metrics.connections_refused.increment();
-            tracing::debug!(%peer, "connection refused: too many are open");
+            tracing::debug!(%peer, "connection refused: max_connections reached");
             return;
         }
         metrics.connections_accepted.increment();
@@ -255,7 +284,7 @@ impl Acceptor {
             .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());
     }
 
-    /// Admits what waits in the backlog, so that it is refused politely, and closes.
+    /// Accepts what waits in the backlog, so that it gets a refusal, and closes.
     fn close(self) -> TaskTracker {
         while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
             self.admit(stream, peer);

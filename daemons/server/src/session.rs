@@ -33,18 +33,18 @@ const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
 /// A larger buffer of input is not kept on a quiet connection.
 const LARGE_INPUT: usize = 16 * 1024;
-/// A connection that was quiet for so long gives its large buffers back; not before, for whoever
-/// sends one large message often sends another.
+/// A connection that is quiet for this long frees its large buffers; not before, since one large
+/// message is often followed by another.
 const QUIET: Duration = Duration::from_secs(1);
-/// Calls whose results are collected before the next write.
+/// Finished calls collected before the next write.
 const FINISH_AT_ONCE: usize = 64;
-/// So much written output is thrown away even though more is unwritten, when it is no less: moving
-/// the rest costs no more than writing did.
+/// Compact the write buffer once 64 KiB and at least half of it are written: the move is amortised
+/// O(1).
 const COMPACT_FROM: usize = 64 * 1024;
-/// Calls of one read whose replies leave together. A client with many calls in flight works on the
-/// first replies while the next calls are made; all in one write, both would wait for each other in
-/// turn (64 in flight: 0.8 of an echo's rate). A read brings 58 of them at most; 32 at a time gain
-/// little, 16 cost more processor time than they gain.
+/// Replies of one read that leave in one write. A client with many calls in flight works on the
+/// first replies while the next calls run; with all in one write, client and server would wait for
+/// each other in turn (64 in flight: 0.8 of an echo's rate). A read brings 58 calls at most; 32 per
+/// write gain little, 16 cost more processor time than they gain.
 const REPLIES_PER_WRITE: usize = 20;
 
 /// Takes as many bytes as it can at once.
@@ -169,7 +169,7 @@ impl Session {
             self.write_some(&writer)?;
             if self.behind && self.unwritten_is_low() {
                 self.take_frames(&writer);
-                // A peer that reads as fast as it is answered keeps nobody else from a turn.
+                // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -259,7 +259,7 @@ impl Session {
             }
             if until_write == 0 {
                 until_write = REPLIES_PER_WRITE;
-                // Whoever asked and went has its calls made all the same; the next write fails too.
+                // An error shows at the next write, too; the calls that were read are made all the same.
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
             let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
@@ -278,15 +278,15 @@ impl Session {
         }
     }
 
-    /// The last word: after everything received before it, and nothing after.
+    /// The final error: after everything received before it, and nothing after.
     fn close_with(&mut self, fault: Fault) {
-        tracing::debug!(peer = %self.peer, %fault, "connection refused further service");
+        tracing::debug!(peer = %self.peer, %fault, "closing the connection after an error");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
         self.state.metrics.malformed.increment();
         self.dispatcher.reply_finally(fault);
     }
 
-    /// No more requests. Extended calls go with their connection; classic ones are answered, for
+    /// No more requests. Extended calls go with their connection; classic ones get their replies, for
     /// whoever closes only the sending half.
     fn peer_ended(&mut self) {
         self.input_state = InputState::Ended;
@@ -296,7 +296,7 @@ impl Session {
     fn begin_drain(&mut self, reader: &mut ReadHalf<'_>, writer: &impl Writer) -> io::Result<()> {
         self.phase = self.phase.drained_from(Instant::now());
         self.dispatcher.begin_drain();
-        // What has arrived already is owed an answer, even though it is a refusal.
+        // What has arrived already gets a reply, even if it is a refusal.
         while self.wants_input() {
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
@@ -315,7 +315,7 @@ impl Session {
             self.timers.watches_buffers = self.has_large_buffers();
         }
         if self.timers.incomplete_since.is_some() && !self.wants_input() {
-            // The rest may be there; it is we who do not read it.
+            // The rest may be there: it is this side that does not read.
             self.timers.incomplete_since = Some(now);
         }
         let is_late = |since| now >= since + self.state.limits.request_timeout;
@@ -330,7 +330,7 @@ impl Session {
         } else if now >= self.last_activity + self.state.limits.idle_timeout
             && self.dispatcher.is_idle()
         {
-            // Nothing was asked, or the peer takes no replies: either way nobody is there.
+            // No request came, or the peer reads no replies: it counts as gone.
             self.dispatcher.discard_output();
             self.written = 0;
             self.behind = false;
@@ -371,7 +371,7 @@ impl Session {
         next
     }
 
-    /// Keeps the clock of a request that has begun and not ended.
+    /// Starts or stops the timeout of an incomplete request.
     fn watch_incomplete(&mut self) {
         if !self.framer.is_inside() {
             self.timers.incomplete_since = None;
@@ -459,7 +459,7 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
         dispatcher.discard_output();
         *written = 0;
     } else if *written >= COMPACT_FROM.max(unwritten) {
-        // A peer that reads slowly but never stops must not make us keep all it has read.
+        // A peer that reads slowly but never stops must not make this side keep all it has read.
         dispatcher.compact_output(*written);
         *written = 0;
     }

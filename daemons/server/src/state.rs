@@ -12,19 +12,33 @@ use crate::Limits;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
+/// What discovery and health call the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) title: String,
+    pub(crate) version: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { title: "RPC server".to_owned(), version: "0.0.0".to_owned() }
+    }
+}
+
 /// The server as its sessions see it.
 pub(crate) struct ServerState {
+    pub(crate) identity: Identity,
     pub(crate) methods: Methods,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
     /// Web pages that may drive this server; none by default.
     pub(crate) allowed_origins: Vec<String>,
-    /// The answer to `all_your_methods`, prepared.
+    /// The reply to `all_your_methods`, prepared.
     pub(crate) listing: Vec<u8>,
     /// The OpenRPC document, prepared.
     pub(crate) openrpc: Vec<u8>,
-    /// The server is ending: calls under way are answered, new ones refused.
+    /// The server is ending: calls in flight get their replies, new ones refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything ends now.
     pub(crate) aborted: CancellationToken,
@@ -32,6 +46,7 @@ pub(crate) struct ServerState {
 
 impl ServerState {
     pub(crate) fn new(
+        identity: Identity,
         methods: Methods,
         limits: Limits,
         log_ring: Option<LogRing>,
@@ -40,9 +55,10 @@ impl ServerState {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
         let listing = signature::to_classic(methods.signatures()).into_bytes();
-        let version = env!("CARGO_PKG_VERSION");
-        let openrpc = signature::to_openrpc("rpcd", version, methods.signatures());
+        let openrpc =
+            signature::to_openrpc(&identity.title, &identity.version, methods.signatures());
         Self {
+            identity,
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
@@ -60,7 +76,7 @@ impl ServerState {
         Health {
             status: if draining { HealthStatus::Draining } else { HealthStatus::Ok },
             wire: WIRE_VERSION,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.identity.version.clone(),
             uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
         }
     }

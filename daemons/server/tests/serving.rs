@@ -494,7 +494,7 @@ async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
 
 #[tokio::test]
 async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
-    // Its calls are under way until the test lets them go.
+    // Its calls are in flight until the test lets them go.
     let (let_go, going) = watch::channel(false);
     let method = Method::named("wait").parameters([]).asynchronous(move || {
         let mut going = going.clone();
@@ -533,7 +533,7 @@ async fn the_drain_has_a_limit_and_whoever_waits_is_told() {
     peer.line().await;
     server.handle.fail("lost the database");
     let replies = peer.rest().await;
-    assert!(replies.contains("the server ended before the call was done"), "{replies}");
+    assert!(replies.contains("the server shut down before the call finished"), "{replies}");
     let outcome = timeout(PATIENCE, server.task).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(ServerError::Failed(why)) if why == "lost the database"));
 }

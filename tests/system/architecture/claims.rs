@@ -75,7 +75,9 @@ pub(super) fn broken(claim: &Claim, graph: &Graph) -> Vec<String> {
 /// The link of the chain that a file belongs to: the innermost module that the chain names.
 fn link_of(claim: &Claim, file: &Path) -> Option<(usize, usize)> {
     let file = file.with_extension("");
-    let parts: Vec<&str> = file.iter().filter_map(|part| part.to_str()).collect();
+    let parts = file.iter().filter_map(|part| part.to_str());
+    // A crate's folder may be called as one of its modules.
+    let parts: Vec<&str> = parts.skip_while(|part| *part != "src").collect();
     parts.iter().rev().find_map(|part| {
         claim.chain.iter().enumerate().find_map(|(at, link)| {
             link.iter().position(|name| name == part).map(|index| (at, index))

@@ -10,7 +10,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 
 /// A body that nobody reads is taken in up to this size, so that its sender, who may not look for
-/// an answer before everything is sent, gets one rather than a reset connection.
+/// a reply before everything is sent, gets one rather than a reset connection.
 const MOST_DISCARDED: usize = 32 * 1024 * 1024;
 
 /// The whole body.

@@ -18,7 +18,7 @@ use crate::table::List;
 /// Query name: how long to wait for a list other than the one in `If-None-Match`.
 const WAIT: &str = "wait";
 
-/// `[]` for none, or no `proto`. With `If-None-Match` an unchanged list is answered 304, with
+/// `[]` for none, or no `proto`. With `If-None-Match` an unchanged list gets 304, with
 /// `wait` besides only after that time.
 pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let service = &context.service;

@@ -16,7 +16,7 @@ pub(crate) struct Entry {
     pub(crate) instance: Instance,
     /// Which life of its address it is, if it says so.
     pub(super) incarnation: Option<u64>,
-    /// The instance as JSON: the answer to each heartbeat, and its element in a list.
+    /// The instance as JSON: the reply to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
     /// Where it was registered from first.
     pub(super) peer: IpAddr,

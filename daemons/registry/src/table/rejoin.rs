@@ -1,4 +1,4 @@
-//! Who unregistered lately: an older server that was stopped beats on for ever.
+//! Recently unregistered instances: an older server that was stopped keeps sending heartbeats.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ pub(super) struct Rejoin {
     window: Duration,
     capacity: usize,
     left: HashMap<InstanceKey, Leave>,
-    /// The same by number, so in order of time.
+    /// The same by number, so in order of time. Not `hashlink`: one ordered map is all it would replace.
     order: BTreeMap<u64, InstanceKey>,
     leaves: u64,
 }
@@ -31,20 +31,19 @@ impl Rejoin {
         Self { window, capacity, left: HashMap::new(), order: BTreeMap::new(), leaves: 0 }
     }
 
-    /// It left now.
+    /// It unregistered now.
     pub(super) fn note(&mut self, key: InstanceKey, now: Instant) {
         self.insert(key, false, now);
     }
 
-    /// It would be back but did not prove it: it counts as leaving anew, since it beats on for
-    /// ever. Whether that is the first time.
-    pub(super) fn hold(&mut self, key: InstanceKey, now: Instant) -> bool {
+    /// Restarts the window of an unverified rejoin. Returns whether it is the first one.
+    pub(super) fn defer_rejoin(&mut self, key: InstanceKey, now: Instant) -> bool {
         let first = self.left.get(&key).is_none_or(|leave| !leave.held);
         self.insert(key, true, now);
         first
     }
 
-    /// Whether it left within the window.
+    /// Whether it unregistered within the window.
     pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
         self.left.get(key).is_some_and(|leave| now.duration_since(leave.at) < self.window)
     }
@@ -106,8 +105,8 @@ mod tests {
         let start = Instant::now();
         let mut rejoin = Rejoin::new(60 * SECOND, 10);
         rejoin.note(key(1), start);
-        assert!(rejoin.hold(key(1), start + 50 * SECOND));
-        assert!(!rejoin.hold(key(1), start + 100 * SECOND));
+        assert!(rejoin.defer_rejoin(key(1), start + 50 * SECOND));
+        assert!(!rejoin.defer_rejoin(key(1), start + 100 * SECOND));
         assert!(rejoin.contains(&key(1), start + 159 * SECOND));
     }
 

@@ -82,7 +82,7 @@ async fn dropping_a_serving_registry_ends_its_connections() {
 async fn a_taken_address_and_a_senseless_option_are_errors() {
     let first = Running::default().await;
     let taken = Registry::bind(first.address, RegistryOptions::default()).await.unwrap_err();
-    assert!(matches!(taken, RegistryError::Listen { .. }));
+    assert!(matches!(taken, RegistryError::Bind { .. }));
     assert!(taken.to_string().contains(&first.address.to_string()), "{taken}");
     let options = RegistryOptions { ttl: Duration::ZERO, ..Default::default() };
     let senseless = Registry::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap_err();

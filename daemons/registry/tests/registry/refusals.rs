@@ -114,7 +114,7 @@ async fn a_full_registry_says_so_and_still_takes_heartbeats() {
     for port in [1, 2] {
         assert_eq!(registry.register(port).await.status, 200);
     }
-    registry.register(3).await.refuses(503, "the registry holds 2 instances");
+    registry.register(3).await.refuses(503, "the registry is full with 2 instances");
     assert_eq!(registry.register(1).await.status, 200);
 }
 

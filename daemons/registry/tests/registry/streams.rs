@@ -160,7 +160,7 @@ async fn a_registry_in_the_span_of_a_daemon_streams_what_happens_to_instances() 
         ("info", "registered", "127.0.0.1:8080"),
         ("info", "unregistered", "127.0.0.1:8080"),
         ("info", "registered", "127.0.0.1:8081"),
-        ("warn", "expired: no heartbeat within its time", "127.0.0.1:8081"),
+        ("warn", "expired: no heartbeat within the TTL", "127.0.0.1:8081"),
     ] {
         let line = events.next().await.unwrap().json();
         assert_eq!(

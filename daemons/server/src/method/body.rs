@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::arguments::{Arguments, Parameters};
 use crate::finite;
 
-/// What a method can answer: anything serde writes and schemars describes.
+/// What a method can return: anything serde writes and schemars describes.
 pub trait Answer: Serialize + JsonSchema + 'static {}
 impl<T: Serialize + JsonSchema + 'static> Answer for T {}
 

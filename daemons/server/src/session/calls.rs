@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 use crate::method::{ItemStream, Unary};
 use crate::state::ServerState;
 
-/// Calls under way, polled by the connection's own task.
+/// Calls in flight, polled by the connection's own task.
 #[derive(Default)]
 pub(crate) struct Calls {
     running: FuturesUnordered<BoxFuture<'static, Progress>>,
@@ -23,7 +23,7 @@ pub(crate) struct Calls {
     next_serial: u64,
 }
 
-/// Who asked, for what, and what is owed.
+/// A call that is running: its id, method, start, and the kind of reply it gets.
 pub(crate) struct CallContext {
     serial: u64,
     /// `None` for a classic call.
@@ -60,7 +60,7 @@ struct Handle {
     is_stream: bool,
 }
 
-/// One of the server's calls under way, counted until dropped.
+/// One of the server's calls in flight, counted until dropped.
 pub(crate) struct Permit {
     state: Arc<ServerState>,
     method: usize,
@@ -175,7 +175,7 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// The ids of all calls under way, which are dropped where they stand.
+    /// The ids of all calls in flight, which are dropped where they stand.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Box<RawValue>>> {
         self.running = FuturesUnordered::new();
         std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
@@ -219,7 +219,7 @@ pub(crate) fn deadline_exceeded(after: Duration) -> Fault {
     Fault::new(Code::DeadlineExceeded, text)
 }
 
-/// What a panic says for itself; the rest is in the server's log.
+/// The message of a panic; the rest is in the log.
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     let text = panic
         .downcast_ref::<&str>()

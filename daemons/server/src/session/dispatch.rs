@@ -36,7 +36,7 @@ pub(crate) struct Dispatcher {
     /// The peer understands control messages.
     is_extended: bool,
     draining: bool,
-    /// Answered when everything before it is.
+    /// Written once every call before it has its reply.
     final_error: Option<Fault>,
     /// When the messages at hand were read.
     read_at: Instant,
@@ -72,12 +72,12 @@ impl Dispatcher {
         }
     }
 
-    /// Says what time it is, before messages are handled.
+    /// Sets the time at which the next messages were read.
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.read_at = now;
     }
 
-    /// Counts what was answered, before the output is written.
+    /// Records the calls replied to, before the output is written.
     pub(crate) fn end_turn(&mut self) {
         if self.answered.is_empty() {
             return;
@@ -185,7 +185,7 @@ impl Dispatcher {
         self.output = Vec::new();
     }
 
-    /// Answers this when everything before it is answered. Streams, which may never end, stop.
+    /// Replies with this once every call before it has its reply. Streams, which may never end, stop.
     pub(crate) fn reply_finally(&mut self, fault: Fault) {
         self.calls.cancel_streams();
         self.final_error = Some(fault);
@@ -204,9 +204,9 @@ impl Dispatcher {
         }
     }
 
-    /// The server cannot wait any longer: every call under way is answered so.
+    /// The drain timeout passed: every call in flight fails.
     pub(crate) fn abandon_all(&mut self) {
-        let fault = Fault::method_failed("the server ended before the call was done");
+        let fault = Fault::method_failed("the server shut down before the call finished");
         for id in self.calls.abandon() {
             reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
         }
@@ -223,7 +223,7 @@ impl Dispatcher {
         self.classic_is_running || !self.classic_waiting.is_empty()
     }
 
-    /// Answers a call at once, or starts it.
+    /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.id.is_some();
         if let Err(fault) = self.try_begin(state, call, received)
@@ -240,7 +240,10 @@ impl Dispatcher {
         received: Instant,
     ) -> Result<(), Fault> {
         if self.draining {
-            return Err(Fault::new(Code::Draining, "the server is ending; call another instance"));
+            return Err(Fault::new(
+                Code::Draining,
+                "the server is draining; call another instance",
+            ));
         }
         if call.meta.deadline_ms == Some(0) {
             return Err(deadline_exceeded(Duration::ZERO));
@@ -405,10 +408,12 @@ impl Dispatcher {
         let id = context.id();
         let start = self.output.len();
         match outcome {
+            // Nobody waits for it.
             _ if context.oneway => {}
             Ok(result) => self.write_result(id, context.is_stream, &result),
             Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
-                let fault = Fault::new(Code::Cancelled, "the stream was ended: so is the server");
+                let fault =
+                    Fault::new(Code::Cancelled, "the server is draining; the stream was ended");
                 reply::fault(&mut self.output, id, &fault);
             }
             Err(fault) => reply::fault(&mut self.output, id, &fault),
@@ -420,7 +425,7 @@ impl Dispatcher {
         }
     }
 
-    /// Begins waiting classic calls until one of them takes its time.
+    /// Runs waiting classic calls until one of them is started and does not finish at once.
     fn next_classic(&mut self) {
         let state = self.state.clone();
         while !self.classic_is_running
@@ -450,13 +455,16 @@ impl Dispatcher {
         let limits = &self.state.limits;
         if self.in_flight() >= limits.max_calls_per_connection {
             let text = format!(
-                "{} calls are under way on this connection; wait, or open another",
+                "{} calls are in flight on this connection, the limit; wait, or open another",
                 limits.max_calls_per_connection
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
         Permit::acquire(&self.state, method).ok_or_else(|| {
-            let text = format!("{} calls are under way; call another instance", limits.max_calls);
+            let text = format!(
+                "{} calls are in flight, the limit; call another instance",
+                limits.max_calls
+            );
             Fault::new(Code::Overloaded, text)
         })
     }
@@ -530,6 +538,6 @@ fn no_such_method(name: &str) -> Fault {
 }
 
 fn needs_stream(method: &str) -> Fault {
-    let text = format!("{method}() answers a stream; call it with an id and meta.stream");
+    let text = format!("{method}() is a stream; call it with an id and meta.stream");
     Fault::bad_arguments(text)
 }

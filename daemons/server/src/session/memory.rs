@@ -1,5 +1,6 @@
 //! A connection without a socket: requests and replies are bytes in memory.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +34,12 @@ pub struct InMemory {
     session: Session,
 }
 
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemory").finish_non_exhaustive()
+    }
+}
+
 /// Replies stay where they are, to be looked at there.
 struct Kept;
 
@@ -49,10 +56,10 @@ impl InMemory {
     }
 
     /// Takes bytes as a connection would bring them (one request, many, or a part of one, whose
-    /// rest comes with the next call) and waits until nothing is under way: the replies, each with
+    /// rest comes with the next call) and waits until nothing is in flight: the replies, each with
     /// its newline, in the order in which they were done.
     ///
-    /// Synchronous methods are answered without waiting; others need a Tokio runtime with time
+    /// Synchronous methods get their replies without waiting; others need a Tokio runtime with time
     /// enabled. A stream without an end is waited for without an end. After bytes that are not
     /// JSON the last reply says so, and nothing more is answered.
     pub async fn answer(&mut self, requests: &[u8]) -> &[u8] {
