@@ -29,7 +29,7 @@
 //! - [`announce`]: registers with a registry and heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
-//! Inside: `server → connection → session → dispatch → method`, `connection → http`.
+//! Inside: `server → connection → session → dispatch → calls → method`, `connection → http`.
 
 pub mod announce;
 mod arguments;
