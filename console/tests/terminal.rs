@@ -402,24 +402,6 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
 }
 
 #[test]
-fn idle_writes_nothing_where_no_age_is_in_view() {
-    let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "lacks square"]);
-    tty.press("D");
-    tty.until(&["traffic off"]);
-    tty.press("2");
-    tty.until(&["[2 Methods]"]);
-    // The message about the traffic goes after a while; then nothing changes any more. Time is
-    // the subject here: a window without a byte, in any of a few (the clock shows minutes).
-    let quiet = (0..8).any(|_| {
-        let before = tty.bytes();
-        std::thread::sleep(Duration::from_secs(3));
-        tty.bytes() == before
-    });
-    assert!(quiet, "it goes on writing:\n{}", tty.screen());
-}
-
-#[test]
 fn a_key_is_heard_at_once_when_nothing_else_happens() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);

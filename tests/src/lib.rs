@@ -9,6 +9,7 @@
 //! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
 //! - [`reserved_port`]: a port where nobody listens: for one who comes later, comes back, or never comes.
 //! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
+//! - [`slow`]: whether tests run that need a minute of wall clock.
 //! - [`asking`]: what tests often ask a daemon.
 //! - [`transcripts`]: what the older client and server were recorded to say.
 
@@ -29,4 +30,5 @@ pub mod python;
 pub mod raw;
 pub mod recording_registry;
 pub mod reserved_port;
+pub mod slow;
 pub mod transcripts;

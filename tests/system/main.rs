@@ -16,6 +16,7 @@ mod addresses;
 mod any_split;
 mod architecture;
 mod client_ends;
+mod contributing;
 mod copied_commands;
 mod embedding;
 mod endings;

@@ -145,8 +145,10 @@ async fn a_client_that_never_reads_is_not_read_from_either() {
             assert!(sent < MOST, "it took {sent} bytes from a client that reads nothing");
         }
         polite_call(&mut polite).await;
-        let resident = resident_bytes(server.daemon.pid());
-        assert!(resident < 200 << 20, "{resident} bytes resident");
+        if cfg!(target_os = "linux") {
+            let resident = resident_bytes(server.daemon.pid());
+            assert!(resident < 200 << 20, "{resident} bytes resident");
+        }
     }
     server.is_itself_again(&mut polite).await;
 }
@@ -237,6 +239,7 @@ impl Server {
     }
 }
 
+/// As Linux tells.
 fn resident_bytes(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

@@ -1,6 +1,6 @@
 //! How it feels, in figures, printed with `--nocapture`.
 //!
-//! `RPC_CONSOLE=target/release/rpc-console cargo test -p rpc-console --test terminal feel --
+//! `RPCD_SLOW_TESTS=1 RPC_CONSOLE=target/release/rpc-console cargo test -p rpc-console --test terminal feel --
 //! --nocapture --test-threads 1` measures that program instead of the unoptimised one. The limits
 //! asserted here are far above the promises, since other tests run beside these.
 
@@ -16,12 +16,14 @@ fn start(arguments: &[&str]) -> Tty {
 }
 
 impl Tty {
+    #[cfg(target_os = "linux")]
     fn frames(&self) -> usize {
         let seen = self.seen.lock().unwrap();
         seen.bytes.windows(FRAME_BEGINS.len()).filter(|bytes| *bytes == FRAME_BEGINS).count()
     }
 
     /// A number of `/proc/PID/FILE`.
+    #[cfg(target_os = "linux")]
     fn proc(&self, file: &str, name: &str) -> u64 {
         let pid = self.child.process_id().unwrap();
         let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
@@ -30,6 +32,7 @@ impl Tty {
     }
 
     /// How often the thread that draws was woken.
+    #[cfg(target_os = "linux")]
     fn wakes(&self) -> u64 {
         let pid = self.child.process_id().unwrap();
         self.proc(&format!("task/{pid}/status"), "voluntary_ctxt_switches")
@@ -37,6 +40,7 @@ impl Tty {
 
     /// The least bytes, frames and wake-ups of several windows: the clock shows minutes, and a
     /// message goes after a while. Time is the subject here.
+    #[cfg(target_os = "linux")]
     fn idle(&self, what: &str) -> (usize, usize, u64) {
         const WINDOW: Duration = Duration::from_secs(5);
         let mut least = (usize::MAX, usize::MAX, u64::MAX);
@@ -84,8 +88,12 @@ fn the_first_frame_comes_before_anything_is_reached() {
     assert!(!tty.screen().contains("not reached"), "{}", tty.screen());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is() {
+    if !rpc_tests::slow::enabled("it watches four idle screens for 15 s each") {
+        return;
+    }
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
@@ -178,6 +186,7 @@ fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_idle_demo_is_small() {
     let mut tty = start(&["--demo"]);

@@ -51,6 +51,9 @@ fn a_report_for_people_has_the_percentiles() {
 
 #[test]
 fn a_rate_is_kept_and_a_stall_counts_for_every_call_that_was_to_begin() {
+    if !rpc_tests::slow::enabled("it measures percentiles in real time around a stalled server") {
+        return;
+    }
     let (server, port) = Daemon::serve("--no-registry");
     let line = format!("bench add 1 2 -p {port} --rate 200 --duration 4s --warmup 0 --json");
     let words: Vec<_> = line.split_whitespace().collect();

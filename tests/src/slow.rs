@@ -1,0 +1,20 @@
+//! Tests that need a minute of wall clock, or a machine with nothing else to do.
+
+/// Whether slow tests run: `RPCD_SLOW_TESTS=1`, which `.ci/run` sets. Otherwise the caller returns,
+/// and this has printed what was skipped, and why.
+///
+/// ```
+/// # fn the_test() {
+/// if !rpc_tests::slow::enabled("four windows of 15 s without a frame") {
+///     return;
+/// }
+/// # }
+/// ```
+pub fn enabled(why: &str) -> bool {
+    let enabled = std::env::var("RPCD_SLOW_TESTS").as_deref() == Ok("1");
+    if !enabled {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        eprintln!("skipped {test}: {why}; RPCD_SLOW_TESTS=1 runs it");
+    }
+    enabled
+}
