@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// Waiting times that double from `first` to `cap`, each shortened by a random part of itself so
-/// that many who failed together do not return together.
+/// Delays that double from `first` to `cap`, each shortened by a random part of itself, so that many
+/// clients that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     first: Duration,
@@ -13,16 +13,16 @@ pub struct Backoff {
     jitter: f64,
 }
 
-/// Values that are no [`Backoff`].
+/// Why values do not make a [`Backoff`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BackoffError {
-    /// It would spin.
+    /// Retries would spin.
     #[error("the first delay must be longer than zero")]
     Zero,
-    /// It would shrink.
+    /// Delays would shrink.
     #[error("the cap must not be shorter than the first delay")]
     CapBelowFirst,
-    /// More than all of a delay, or not a number.
+    /// It is outside of 0 to 1, or not a number.
     #[error("the jitter must lie between 0 and 1")]
     Jitter,
 }
@@ -45,7 +45,7 @@ impl Backoff {
         Ok(Self { first, cap, jitter })
     }
 
-    /// What a heartbeat or a probe waits after a failure: 0.5 s to 5 s, up to a half less.
+    /// The delays of heartbeats and probes after failures: 0.5 s to 5 s, shortened by up to a half.
     pub const fn reconnect() -> Self {
         Self { first: Duration::from_millis(500), cap: Duration::from_secs(5), jitter: 0.5 }
     }

@@ -1,4 +1,4 @@
-//! Which of several servers takes a call: pure, the dice are passed in.
+//! Which of several instances gets a call: pure, the random generator is passed in.
 
 use rand::{Rng, RngExt};
 
@@ -6,18 +6,18 @@ use crate::Balance;
 
 /// What a choice is made from.
 pub(crate) struct Choice<'a, L> {
-    /// How many there are.
+    /// How many instances there are.
     pub(crate) count: usize,
-    /// Running totals of the weights, one per server.
+    /// Running totals of the weights, one per instance.
     pub(crate) weights: &'a [u64],
     /// Counts up with every call.
     pub(crate) turn: usize,
-    /// What a call on the server with that index would cost.
+    /// What a call to the instance with that index would cost.
     pub(crate) cost: L,
 }
 
 impl<L: Fn(usize) -> u64> Choice<'_, L> {
-    /// The index of the server to call; `None` if there is none.
+    /// The index of the instance to call; `None` if there is none.
     pub(crate) fn choose(&self, policy: Balance, rng: &mut (impl Rng + ?Sized)) -> Option<usize> {
         match self.count {
             0 => return None,
@@ -30,7 +30,7 @@ impl<L: Fn(usize) -> u64> Choice<'_, L> {
             Balance::WeightedRandom => self.weighted(rng),
             Balance::LeastInFlight => {
                 let first = rng.random_range(0..self.count);
-                // Any other one: an offset that never leads back to the first.
+                // Another one: the offset never leads back to the first.
                 let second = (first + rng.random_range(1..self.count)) % self.count;
                 if (self.cost)(second) < (self.cost)(first) { second } else { first }
             }

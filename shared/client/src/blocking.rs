@@ -16,8 +16,8 @@ use crate::{
     StreamItem, Target,
 };
 
-/// A client whose calls block the calling thread. They may be made anywhere; inside an async
-/// runtime they block one of its workers, but never panic.
+/// A client whose calls block the calling thread. They may be made anywhere; inside an async runtime they
+/// block one of its workers, but never panic.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -31,7 +31,7 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The items of a stream method, each waited for in turn. Dropping it cancels the call.
+/// The items of a stream method; each `next` blocks until one arrives. Dropping it cancels the call.
 #[derive(Debug)]
 pub struct Items {
     client: Client,
@@ -70,7 +70,7 @@ impl Client {
         let ended = end.clone().cancelled_owned();
         let thread = std::thread::Builder::new().name("rpc-client".to_owned()).spawn(move || {
             runtime.block_on(ended);
-            // A name being resolved on the blocking pool is not waited for.
+            // Does not wait for a name look-up on the blocking pool.
             runtime.shutdown_background();
         });
         let thread = Mutex::new(Some(thread.map_err(failed)?));
@@ -161,7 +161,7 @@ impl Inner {
         self.end.cancel();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // It does not panic; if it did, that would have been said where it happened.
+            // If it panicked, that was reported where it happened.
             let _ = thread.join();
         }
     }

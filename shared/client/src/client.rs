@@ -2,7 +2,7 @@
 
 mod attempts;
 mod inner;
-mod others;
+mod unlisted;
 
 use std::sync::Arc;
 
@@ -28,10 +28,10 @@ use crate::{
 
 use attempts::Attempts;
 use inner::{Inner, Source};
-use others::Others;
+use unlisted::UnlistedPeers;
 
-/// Calls methods of a server, or of whatever servers a registry lists. Cheap to clone; every task
-/// and socket ends with [`close`](Client::close) or when the last clone is dropped.
+/// Calls methods of one server, or of the servers that a registry lists. Cheap to clone; every task and
+/// socket ends with [`close`](Client::close) or when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -40,11 +40,11 @@ pub struct Client {
 /// What a client counted since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientStats {
-    /// Calls tried again on another instance.
+    /// Calls retried on another instance.
     pub retries: u64,
     /// Replies nobody waited for: late, cancelled, or never asked for. They are dropped.
     pub unmatched_replies: u64,
-    /// Bytes of replies and of streams that arrived, of those on their way what is here so far.
+    /// Bytes received of replies and streams, unfinished ones included.
     pub received_bytes: u64,
 }
 
@@ -57,7 +57,7 @@ impl Client {
         Self::new(Target::direct(&address.into())?, options)
     }
 
-    /// A client of the servers that the registry at `url` lists. It begins to fetch the list.
+    /// A client of the servers that the registry at `url` lists. It starts to fetch the list.
     ///
     /// # Errors
     /// It is not a URL, or there is no tokio runtime.
@@ -81,12 +81,12 @@ impl Client {
                 Source::Registry(Discovery::start(&context, registry))
             }
         };
-        let others = Others::new(context.options.max_unlisted_peers);
+        let unlisted = UnlistedPeers::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
-        Ok(Self { inner: Arc::new(Inner { context, target, source, others, budget }) })
+        Ok(Self { inner: Arc::new(Inner { context, target, source, unlisted, budget }) })
     }
 
-    /// Whom it calls.
+    /// What it calls.
     pub fn target(&self) -> &Target {
         &self.inner.target
     }
@@ -100,7 +100,7 @@ impl Client {
         exact::value(&value).map_err(|inexact| attempts.not_exact(&inexact))
     }
 
-    /// The same, with the result as a type of yours.
+    /// Calls `method` and deserializes its result.
     ///
     /// # Errors
     /// See [`CallError`]; [`CallError::WrongType`] when the result does not fit.
@@ -117,27 +117,27 @@ impl Client {
         })
     }
 
-    /// Makes a call with everything that can be said about it.
+    /// Makes a call with all its options; the response includes timing and peer.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
         let mut attempts = Attempts::new(&self.inner, request)?;
         attempts.keep_sent();
-        let answer = attempts.call().await?;
-        Ok(attempts.response(answer))
+        let reply = attempts.call().await?;
+        Ok(attempts.response(reply))
     }
 
-    /// Calls a stream method; its items come as they are sent.
+    /// Calls a stream method; its items arrive as they are sent.
     ///
     /// # Errors
-    /// See [`CallError`]; a failure after the beginning comes as the stream's last item.
+    /// See [`CallError`]; an error after the start is the stream's last item.
     pub async fn stream(&self, method: &str, args: impl IntoArgs) -> Result<CallStream, CallError> {
         self.stream_request(request(method, args)?).await
     }
 
-    /// The same for a whole request: its `on` chooses the instance, its `timeout` bounds the
-    /// stream; it is never tried again once it was sent.
+    /// Calls a stream method with options: `on` chooses the instance, `timeout` limits the whole stream. It
+    /// is not retried once it was sent.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -145,7 +145,7 @@ impl Client {
         Attempts::new(&self.inner, request)?.stream().await
     }
 
-    /// What can be called: `rpc.discover`, or `all_your_methods` of an older server.
+    /// The methods: from `rpc.discover`, or from `all_your_methods` of an older server.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -153,7 +153,7 @@ impl Client {
         self.methods_of(None).await
     }
 
-    /// The same for one address (`host:port`).
+    /// The methods of the server at one address (`host:port`).
     ///
     /// # Errors
     /// See [`CallError`].
@@ -161,7 +161,7 @@ impl Client {
         self.methods_of(Some(address.to_owned())).await
     }
 
-    /// The instances known now; for a direct target that one.
+    /// The instances known now; for a direct target, that one.
     pub fn instances(&self) -> Vec<KnownInstance> {
         match &self.inner.source {
             Source::Registry(discovery) => discovery.instances(),
@@ -169,14 +169,14 @@ impl Client {
                 instance: Instance::new(peer.host(), peer.port()),
                 listed: None,
                 stale: false,
-                set_aside: false,
+                ejected: false,
                 in_flight: peer.load.in_flight(),
                 latency: peer.load.latency(),
             }],
         }
     }
 
-    /// What was counted so far.
+    /// The counters.
     pub fn stats(&self) -> ClientStats {
         ClientStats {
             retries: self.inner.context.retries.get(),
@@ -185,7 +185,7 @@ impl Client {
         }
     }
 
-    /// Ends every task and socket of this client and of its clones; calls under way fail with
+    /// Ends every task and socket of this client and of its clones; calls in flight fail with
     /// [`CallError::Closed`].
     pub async fn close(&self) {
         self.inner.context.close().await;
@@ -197,8 +197,8 @@ impl Client {
         args: impl IntoArgs,
     ) -> Result<(Attempts<'_>, Box<RawValue>), CallError> {
         let mut attempts = Attempts::new(&self.inner, request(method, args)?)?;
-        let answer = attempts.call().await?;
-        Ok((attempts, answer.value))
+        let reply = attempts.call().await?;
+        Ok((attempts, reply.value))
     }
 
     async fn methods_of(&self, on: Option<String>) -> Result<Vec<Signature>, CallError> {

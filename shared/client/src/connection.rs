@@ -1,4 +1,13 @@
 //! One socket to a peer that speaks the extended dialect: any number of calls in flight.
+//!
+//! In reading order:
+//!
+//! - `shared`: what callers and the driver both have; `command`: what callers send the driver.
+//! - `driver`: the task that owns the socket. `inbound` and `outbound` are its halves, `inbox` cuts
+//!   bytes into messages, `pending` holds the calls in flight.
+//! - `inline_call`: a caller who is alone does the driver's work by itself.
+//! - `places`: how many calls there may be; `cancel_on_drop`: a caller that goes early.
+//! - `subscription`: the reader's end of a stream.
 
 mod cancel_on_drop;
 mod command;
@@ -12,6 +21,7 @@ mod places;
 mod shared;
 mod socket;
 mod subscription;
+mod sync;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +33,7 @@ use tokio::time::Instant;
 use crate::CallError;
 use crate::context::Context;
 use crate::deadline::{Failed, after, until};
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 
 use cancel_on_drop::CancelOnDrop;
 use command::Command;
@@ -32,26 +42,26 @@ use inbound::Inbound;
 pub(crate) use inbox::{Frame, Inbox};
 use inline_call::{Begun, Halves};
 use outbound::Outbound;
-use pending::{Job, ReplyTo};
+use pending::{QueuedCall, ReplyTo};
 use places::Places;
 use shared::{Handle, Shared};
 pub(crate) use subscription::Subscription;
 
-/// Calls that may wait in the task that owns the socket, beside those in flight.
+/// Calls that may wait at the driver, beside those in flight.
 const QUEUE: usize = 64;
 /// Items of a stream that may wait for its reader; then nothing more is read.
 const STREAM_QUEUE: usize = 16;
 
-/// The callers' end of a connection. A task of its own serves the socket; it ends when the peer
-/// closes, when every handle is gone and nothing is in flight, when nothing happened for
-/// [`ClientOptions::idle`](crate::ClientOptions::idle), or with the client.
+/// The callers' end of a connection. Its driver ends when the peer closes, when every handle is
+/// dropped and nothing is in flight, when it was idle for
+/// [`ClientOptions::idle_timeout`](crate::ClientOptions::idle_timeout), or with the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     handle: Handle,
 }
 
 impl Connection {
-    /// Starts the task that owns `socket`. `inbox` holds what was read from it so far.
+    /// Starts the driver of `socket`. `inbox` holds what was read from it so far.
     pub(crate) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
@@ -83,13 +93,13 @@ impl Connection {
         !self.handle.shared.halves.is_retired() && !self.handle.commands.is_closed()
     }
 
-    /// Makes one call. Dropping the future cancels it. The time for the answer is kept by the
-    /// socket's task, which has one timer for all calls.
+    /// Makes one call. Dropping the future cancels it. The deadline of the reply is the driver's to
+    /// watch, which has one timer for all calls.
     pub(crate) async fn call(
         &self,
         request: &Arc<Outgoing>,
         deadline: Instant,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<CallReply, Failed> {
         let (reply_to, reply) = oneshot::channel();
         let submitted =
             until(deadline, self.submit(request, Some(deadline), ReplyTo::Call(reply_to)));
@@ -100,7 +110,7 @@ impl Connection {
         let commands = &self.handle.commands;
         let result = shared.halves.receive(id, inline, reply, received_bytes, commands).await;
         guard.disarm();
-        result.unwrap_or_else(|_| Err(shared.vanished(request.is_sent()).into()))
+        result.unwrap_or_else(|_| Err(shared.driver_gone(request.is_sent()).into()))
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.
@@ -115,8 +125,7 @@ impl Connection {
         Ok(Subscription { events, guard })
     }
 
-    /// Sends a call, whose place the caller holds from then on; answers its id, and whether the caller
-    /// is to read the answer by itself.
+    /// Sends a call; its id, and whether it is inline. From then on the caller holds its place.
     async fn submit(
         &self,
         request: &Arc<Outgoing>,
@@ -126,16 +135,16 @@ impl Connection {
         let others = self.handle.shared.places.take(|| !self.is_open()).await;
         let others = others.ok_or_else(|| self.handle.shared.retired())?;
         let id = self.handle.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut job = Job { id, request: Arc::clone(request), deadline, reply };
-        // A stream's reader does not read the socket.
-        if others == 0 && matches!(job.reply, ReplyTo::Call(_)) {
-            match self.handle.shared.halves.begin(job, &self.handle.commands).await {
+        let mut call = QueuedCall { id, request: Arc::clone(request), deadline, reply };
+        // A stream's reader may be slow; only the driver reads for it.
+        if others == 0 && matches!(call.reply, ReplyTo::Call(_)) {
+            match self.handle.shared.halves.begin(call, &self.handle.commands).await {
                 Begun::Inline => return Ok((id, true)),
-                Begun::Refused(returned) => job = returned,
+                Begun::Refused(returned) => call = returned,
             }
         }
-        self.handle.commands.send(Command::Send(job)).map_err(|_| {
-            self.handle.shared.places.give_back();
+        self.handle.commands.send(Command::Send(call)).map_err(|_| {
+            self.handle.shared.places.release();
             self.handle.shared.retired()
         })?;
         Ok((id, false))

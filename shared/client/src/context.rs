@@ -1,4 +1,4 @@
-//! What every part of one client shares: its options, its end, its tasks and its counts.
+//! What every part of one client shares: its options, its end, its tasks and its counters.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,21 +11,21 @@ use tokio_util::task::TaskTracker;
 
 use crate::ClientOptions;
 
-/// What every part of one client shares. No task holds the client itself, so dropping its last
-/// clone is seen here.
+/// What every part of one client shares. No task holds the client itself, so that the drop of its last
+/// clone ends them.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) options: ClientOptions,
     /// Cancelled when the client is closed or dropped.
     pub(crate) end: CancellationToken,
-    /// Whether it is cancelled, for every call to ask: the token would take a lock.
+    /// Whether `end` is cancelled. Every call checks it, and the token would take a lock.
     ended: AtomicBool,
     tasks: TaskTracker,
-    /// Ends them: to watch `end` would take its lock whenever one of them does something.
+    /// To abort them: watching `end` would take its lock at every poll of a task.
     running: Mutex<Vec<AbortHandle>>,
     /// Replies nobody waited for: late, cancelled, or never asked for.
     pub(crate) unmatched_replies: Count,
-    /// Calls tried again on another instance.
+    /// Calls retried on another instance.
     pub(crate) retries: Count,
     /// Bytes of replies that arrived.
     pub(crate) received_bytes: Count,
@@ -47,7 +47,7 @@ impl Context {
 
     /// Runs `task` until it is done or the client ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // A runtime that is being dropped drops its tasks too, which may be when this is called.
+        // This may be called while the runtime, and so its tasks, are being dropped.
         let Ok(runtime) = Handle::try_current() else { return };
         let task = self.tasks.spawn_on(task, &runtime).abort_handle();
         let mut running = self.running();
@@ -56,7 +56,7 @@ impl Context {
         }
         if running.len() == running.capacity() {
             running.retain(|task| !task.is_finished());
-            // So that the next time is as far away as this is work.
+            // Amortised O(1): the next time is as far away as this takes work.
             let as_many = running.len();
             running.shrink_to(2 * as_many + 1);
             running.reserve(as_many + 1);

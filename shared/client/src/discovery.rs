@@ -1,4 +1,4 @@
-//! Which servers there are: a list kept fresh in the background, and who of it is left alone.
+//! Which instances there are: a list refreshed in the background, without the ejected ones.
 
 mod list;
 mod probe;
@@ -23,10 +23,10 @@ use crate::{CallError, KnownInstance};
 use list::Member;
 use shared::Shared;
 
-/// After a failed or empty refresh so soon ago, a call without instances does not ask again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// A call without instances does not refresh a list that is younger than this.
+const MIN_REFRESH_GAP: Duration = Duration::from_millis(500);
 
-/// The callers' view of the list; two tasks keep it.
+/// The callers' view of the list, which two tasks maintain.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
@@ -34,16 +34,16 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// Starts the tasks that keep the list.
+    /// Starts the tasks that maintain the list.
     pub(crate) fn start(context: &Arc<Context>, registry: RegistryClient) -> Self {
         let shared = Arc::new(Shared {
             context: Arc::clone(context),
             url: registry.url().to_owned(),
             list: ArcSwap::default(),
-            writing: Mutex::new(()),
+            replacing: Mutex::new(()),
             refreshes: watch::Sender::new(0),
             refresh_wanted: Notify::new(),
-            newly_aside: Notify::new(),
+            newly_ejected: Notify::new(),
         });
         context.spawn(refresh::Refresh::new(Arc::clone(&shared), registry).run());
         context.spawn(probe::run(Arc::clone(&shared)));
@@ -55,14 +55,14 @@ impl Discovery {
         &self.shared.url
     }
 
-    /// An instance for a call that was already tried on `tried`. Waits for the first list, and
-    /// asks once more when nobody is there.
+    /// An instance for a call that was already tried on `tried`. Waits for the first list, and for one
+    /// refresh if the list is empty.
     pub(crate) async fn pick(&self, tried: &[Arc<Peer>]) -> Result<Arc<Peer>, CallError> {
         if let Some(peer) = self.pick_now(tried) {
             return Ok(peer);
         }
         if tried.is_empty() {
-            self.ask_again().await?;
+            self.refresh_now().await?;
             if let Some(peer) = self.pick_now(tried) {
                 return Ok(peer);
             }
@@ -70,7 +70,7 @@ impl Discovery {
         Err(self.no_instance())
     }
 
-    /// Whether anybody is left besides `tried`.
+    /// Whether there is a usable instance besides `tried`.
     pub(crate) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
         self.shared.list.load().usable.iter().any(|member| !contains(tried, &member.peer))
     }
@@ -97,12 +97,12 @@ impl Discovery {
         members.get(index).map(|member| Arc::clone(&member.peer))
     }
 
-    /// Waits for a refresh, unless one has just been made.
-    async fn ask_again(&self) -> Result<(), CallError> {
+    /// Waits for a refresh, unless one was just made.
+    async fn refresh_now(&self) -> Result<(), CallError> {
         let mut refreshes = self.shared.refreshes.subscribe();
         let seen = *refreshes.borrow_and_update();
         let list = self.shared.list.load();
-        if seen > 0 && list.tried.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+        if seen > 0 && list.attempted_at.is_some_and(|at| at.elapsed() < MIN_REFRESH_GAP) {
             return Ok(());
         }
         drop(list);
@@ -111,7 +111,7 @@ impl Discovery {
         }
         tokio::select! {
             () = self.shared.context.end.cancelled() => Err(CallError::Closed),
-            // The sender lives as long as this does.
+            // Never an error: the sender lives as long as this.
             _ = refreshes.wait_for(|done| *done > seen) => Ok(()),
         }
     }
@@ -119,17 +119,17 @@ impl Discovery {
     fn no_instance(&self) -> CallError {
         let list = self.shared.list.load();
         let reason = match &list.error {
-            Some(error) => format!("could not be asked ({error})"),
+            Some(error) => format!("is unreachable ({error})"),
             None => "lists none".to_owned(),
         };
         CallError::NoInstance { registry: self.shared.url.clone(), reason }
     }
 
-    /// A call to `peer` failed so: whether it is to be left alone for a while.
+    /// Ejects `peer` if the failure of a call says that it takes none.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
         let draining = matches!(error, CallError::Remote(f) if f.code == Code::Draining);
         if draining || matches!(error, CallError::Unreachable { .. }) {
-            self.shared.set_aside(peer, error);
+            self.shared.eject(peer, error);
         }
     }
 
@@ -147,9 +147,9 @@ impl Discovery {
         let list = self.shared.list.load();
         let known = |member: &Arc<Member>| KnownInstance {
             instance: member.instance.clone(),
-            listed: list.good.map(|at| at.elapsed()),
+            listed: list.fetched_at.map(|at| at.elapsed()),
             stale: list.error.is_some(),
-            set_aside: member.is_aside(),
+            ejected: member.is_ejected(),
             in_flight: member.peer.load.in_flight(),
             latency: member.peer.load.latency(),
         };

@@ -1,4 +1,4 @@
-//! Why a call failed: told by who must act, in one line that says what to do next.
+//! Why a call failed, by who must act; each message says what to do next.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use rpc_wire::target::AddressError;
 /// Who must act on a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The server answered with a failure, or with something that is no answer.
+    /// The server returned an error, or something that is not a reply.
     Remote,
-    /// The caller asked for something that cannot be done.
+    /// The call cannot be made as requested.
     Usage,
-    /// Nobody could be reached, or the connection was lost.
+    /// No server could be reached, or the connection was lost.
     Unreachable,
-    /// Time ran out.
+    /// The deadline passed.
     Timeout,
 }
 
-/// Where a call was when its time ran out.
+/// What a call was waiting for when its deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Waiting for the registry's first list.
+    /// The registry's first list.
     Discovery,
-    /// Opening a connection or learning the peer's dialect.
+    /// A connection, or the peer's dialect.
     Connect,
-    /// Waiting for room on a connection.
+    /// Other calls on the connection.
     Queue,
-    /// Sent, or being sent; the reply is not complete.
+    /// The reply: the call is sent or being sent.
     Reply,
 }
 
@@ -47,17 +47,17 @@ impl std::fmt::Display for Phase {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The server answered with a failure.
+    /// The server returned an error.
     #[error("{0}")]
     Remote(Fault),
-    /// Time ran out. Unless the phase says otherwise, the call may have been executed.
+    /// The deadline passed. The call may have been executed if the phase is [`Phase::Reply`].
     #[error(
-        "no reply from {peer} within {after:?} ({phase}); look at the server or allow more time"
+        "no reply from {peer} within {after:?} ({phase}); check the server or raise the timeout"
     )]
     Timeout {
-        /// Who was called, or the registry that was asked for instances.
+        /// The server that was called, or the registry.
         peer: String,
-        /// The time the call had.
+        /// The timeout of the call.
         after: Duration,
         /// What it was waiting for.
         phase: Phase,
@@ -65,27 +65,29 @@ pub enum CallError {
     /// No connection could be made; the call was not executed.
     #[error("cannot reach {peer}: {reason}; check the address and that a server is running there")]
     Unreachable {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
-        /// What the system says.
+        /// The system's message.
         reason: String,
     },
-    /// The connection ended before the reply.
+    /// The connection was lost before the reply.
     #[error("the connection to {peer} was lost before the reply: {reason}; {}", executed_hint(*.executed))]
     ConnectionLost {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// What happened.
         reason: String,
         /// Whether the call may have been executed.
         executed: bool,
     },
-    /// The registry lists nobody who could serve the call.
-    #[error("no instance to call: {registry} {reason}; start a server that registers there")]
+    /// The registry lists no instance, or is unreachable.
+    #[error(
+        "no instance to call: the registry at {registry} {reason}; start a server that registers there"
+    )]
     NoInstance {
-        /// The registry that was asked.
+        /// The registry.
         registry: String,
-        /// What it answered, or why it did not.
+        /// What is wrong with it.
         reason: String,
     },
     /// The request is larger than an older peer can read; nothing was sent.
@@ -93,7 +95,7 @@ pub enum CallError {
         "the request has {size} bytes, but {peer} is an older server that reads at most {limit}; send less or upgrade it"
     )]
     TooLarge {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// Bytes of the request.
         size: usize,
@@ -101,63 +103,61 @@ pub enum CallError {
         limit: usize,
     },
     /// Too many calls wait for this peer; nothing was sent.
-    #[error("{waiting} calls already wait for {peer}; make fewer calls at once")]
+    #[error("{waiting} calls already wait for {peer}; make fewer concurrent calls")]
     QueueFull {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// Calls that wait.
         waiting: usize,
     },
-    /// What came back is not a reply. The call may have been executed.
-    #[error(
-        "{peer} answered with something that is no reply: {reason}; check that the address is a server's"
-    )]
+    /// What the server sent is not a reply. The call may have been executed.
+    #[error("{peer} sent an invalid reply: {reason}; check that the address is that of a server")]
     BadReply {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// What is wrong.
         reason: String,
     },
     /// A reply is over [`ClientOptions::max_reply_bytes`](crate::ClientOptions::max_reply_bytes).
     /// The call may have been executed.
-    #[error("a reply of {peer} has more than {limit} bytes; ask for less or allow more")]
+    #[error("a reply of {peer} has more than {limit} bytes; request less or raise the limit")]
     ReplyTooLarge {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// Bytes allowed.
         limit: usize,
     },
     /// The reply holds a number that would have been rounded.
     #[error(
-        "the reply of {peer} was refused rather than rounded: {reason}; let the method answer a text instead"
+        "the reply of {peer} cannot be kept without rounding: {reason}; let the method return it as text"
     )]
     NotExact {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
         /// The number.
         reason: String,
     },
-    /// The result is not of the type asked for.
-    #[error("the result of {method} has another type than expected: {reason}")]
+    /// The result does not have the requested type.
+    #[error("the result of {method} does not have the expected type: {reason}")]
     WrongType {
         /// The method.
         method: String,
         /// What does not fit.
         reason: String,
     },
-    /// The peer is an older server, which cannot do this; nothing was sent.
+    /// The peer is an older server, which does not support this; nothing was sent.
     #[error("{peer} is an older server without {what}; call a newer one")]
     Unsupported {
-        /// Who was called.
+        /// The server that was called.
         peer: String,
-        /// What it lacks.
+        /// What it does not support.
         what: &'static str,
     },
     /// The arguments or the address cannot be sent.
     #[error("{0}")]
     BadArguments(String),
     /// The client is closed.
-    #[error("this client is closed; make a new one")]
+    #[error("this client is closed; create a new one")]
     Closed,
 }
 
@@ -183,7 +183,7 @@ impl CallError {
         }
     }
 
-    /// What a peer sent is no message.
+    /// What a peer sent is not a message.
     pub(crate) fn bad_frame(peer: &str, error: FrameError) -> Self {
         match error {
             FrameError::TooLarge(limit) => Self::ReplyTooLarge { peer: peer.to_owned(), limit },
@@ -195,8 +195,7 @@ impl CallError {
         Self::BadReply { peer: peer.to_owned(), reason: reason.to_string() }
     }
 
-    /// Whether the call provably was not executed, so that another instance may be asked without
-    /// doing anything twice.
+    /// Whether the call was certainly not executed, so that a retry executes nothing twice.
     pub fn is_not_executed(&self) -> bool {
         match self {
             Self::Remote(fault) => fault.code.is_retryable(),
@@ -209,24 +208,24 @@ impl CallError {
 
 fn executed_hint(executed: bool) -> &'static str {
     if executed {
-        "it may have been executed, so repeat it only if that does no harm"
+        "it may have been executed; retry it only if that does no harm"
     } else {
-        "it was not executed and may be repeated"
+        "it was not executed and can be retried"
     }
 }
 
-/// Why a client could not be made.
+/// Why a client could not be created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// An address that is none.
+    /// The address is not valid.
     #[error(transparent)]
     BadAddress(#[from] AddressError),
-    /// A registry URL that is none, or an HTTP client that cannot be made.
+    /// The registry's URL is not valid, or there is no HTTP client.
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryError),
-    /// A client was made outside a tokio runtime.
-    #[error("a client needs a tokio runtime; make it inside one, or use rpc_client::blocking")]
+    /// The client was created outside a tokio runtime.
+    #[error("a client needs a tokio runtime; create it inside one, or use rpc_client::blocking")]
     NoRuntime,
     /// The operating system gave no thread for the blocking façade.
     #[error("cannot start the client's thread: {0}")]

@@ -1,4 +1,4 @@
-//! One item of a stream, and what a connection tells the stream's reader.
+//! One item of a stream, and the events that a connection sends to the stream's reader.
 
 use serde_json::value::RawValue;
 
@@ -13,11 +13,11 @@ pub struct StreamItem {
     pub dropped: u64,
 }
 
-/// What a connection tells a stream.
+/// What a connection sends to a stream's reader.
 #[derive(Debug)]
 pub(crate) enum StreamEvent {
     Item(StreamItem),
-    /// It is over, with a last item or without.
+    /// The end, with a last item or without.
     End(Option<StreamItem>),
     Failed(CallError),
 }

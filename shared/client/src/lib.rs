@@ -13,13 +13,13 @@
 //!
 //! In reading order:
 //!
-//! - [`Client`]: calls, streams, discovery; one call from the choice of an instance to its result.
+//! - [`Client`]: calls, streams, discovery.
 //! - [`ClientOptions`]: every limit and time, with its default.
 //! - [`Target`]: one address, or whatever a registry lists.
-//! - [`Request`] and [`Response`]: a call with everything that can be said about it.
-//! - [`CallError`]: why a call failed, told by who must act.
+//! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
+//! - [`CallError`]: why a call failed, by who must act.
 //! - [`registry`]: the registry's HTTP routes, typed.
-//! - [`backoff`]: how long to wait before trying again.
+//! - [`backoff`]: delays between retries.
 //! - [`blocking`]: the same calls without async.
 
 pub mod backoff;

@@ -4,53 +4,53 @@ use std::time::Duration;
 
 use crate::registry::RegistryOptions;
 
-/// What a [`Client`](crate::Client) may take and how long it waits.
+/// Limits and times of a [`Client`](crate::Client). Each field says its default.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// A call's deadline, from the call to the whole reply; 10 s. A stream has none unless its
-    /// request names one, but must begin within this time.
+    /// Timeout of a call, from its start to the whole reply; 10 s. A stream must start within it and has
+    /// no other, unless its request sets one.
     pub timeout: Duration,
-    /// Opening a connection and learning the peer's dialect, shared by all calls that wait for
-    /// it (each under its own deadline); 10 s.
+    /// Timeout of opening a connection and learning the peer's dialect; 10 s. One attempt serves all calls
+    /// that wait for it, each with its own deadline.
     pub connect_timeout: Duration,
-    /// With other instances to choose from, a call waits no longer for a connection to one before
-    /// it turns to another; 2 s.
+    /// How long a call waits for a connection to one instance before it fails over to another; 2 s.
     pub failover_after: Duration,
-    /// A peer whose system leaves what was sent unacknowledged for so long, or does not answer
-    /// the system's own probes of a silent connection, is gone; 20 s.
+    /// A connection is lost when the peer's system acknowledges neither data nor keepalive probes for this
+    /// time; 20 s.
     pub tcp_user_timeout: Duration,
     /// How an instance is chosen; [`Balance::Random`].
     pub balance: Balance,
-    /// Between two looks at the registry's list, give or take a tenth; 3 s. Taken as at least
-    /// 10 ms and at most a day.
+    /// Interval between refreshes of the registry's list, with a jitter of a tenth; 3 s. At least 10 ms and
+    /// at most a day.
     pub refresh_interval: Duration,
-    /// One look at the registry's list, all of it; 5 s.
+    /// Timeout of one refresh of the registry's list; 5 s.
     pub registry_timeout: Duration,
-    /// A reply; 64 MiB. A larger one is an error and closes its connection.
+    /// Largest reply; 64 MiB. A larger one is an error and closes its connection.
     pub max_reply_bytes: usize,
-    /// A registry's list; 32 MiB. A larger one counts as a failed refresh.
+    /// Largest list of a registry; 32 MiB. A larger one counts as a failed refresh.
     pub max_list_bytes: usize,
-    /// One line of a registry's event stream; 1 MiB. A longer one ends the stream.
+    /// Longest line of a registry's event stream; 1 MiB. A longer one ends the stream.
     pub max_event_line_bytes: usize,
-    /// Sockets to one older peer, which does one call at a time on each; 16. Further calls wait.
+    /// Most connections to one older peer, which executes one call at a time on each; 16. Further calls
+    /// wait.
     pub max_classic_connections: usize,
-    /// Calls that may wait for a socket to one older peer; 4,096. One more is refused.
+    /// Most calls that wait for a connection to one older peer; 4,096. Further calls fail.
     pub max_classic_queue: usize,
-    /// An unused socket to an older peer is closed after; 1 s.
+    /// An unused connection to an older peer is closed after this time; 1 s.
     pub classic_idle_timeout: Duration,
-    /// For how long a peer is believed to be an older one before it is asked again; 60 s.
+    /// How long a peer counts as an older one before its dialect is probed again; 60 s.
     pub dialect_ttl: Duration,
-    /// An unused connection is closed after; 60 s.
+    /// An unused connection is closed after this time; 60 s.
     pub idle_timeout: Duration,
-    /// Calls in flight on one connection; 240, which is below a server's own limit of 256.
-    /// Further calls wait under their own deadlines.
+    /// Most calls in flight on one connection; 240, which is below a server's limit of 256. Further calls
+    /// wait, each with its own deadline.
     pub max_in_flight: usize,
-    /// Addresses remembered that were called by name ([`Request::on`](crate::Request::on))
-    /// without being in the registry's list; 256. The longest unused makes room.
+    /// Most addresses kept that were called by name ([`Request::on`](crate::Request::on)) and are not
+    /// listed; 256. The least recently used makes room.
     pub max_unlisted_peers: usize,
-    /// Instances that refused a connection and are probed at the same time; 16.
+    /// Most ejected instances that are probed at the same time; 16.
     pub max_probes: usize,
-    /// Which failed calls are tried again, and how often.
+    /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
 }
 
@@ -92,18 +92,18 @@ impl Default for ClientOptions {
     }
 }
 
-/// How an instance is chosen among those that serve.
+/// How an instance is chosen for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Balance {
-    /// Any, with equal chance.
+    /// At random, all with the same probability.
     #[default]
     Random,
-    /// One after another.
+    /// In turn.
     RoundRobin,
-    /// Any, with chances as `parameters.weight` says (1 when it says nothing; 0 is for when there
-    /// is no other).
+    /// At random, with probabilities in proportion to `parameters.weight`: 1 if not given; 0 gets calls only
+    /// if no other has a weight.
     WeightedRandom,
-    /// The less busy of two chosen at random: calls in flight times usual latency.
+    /// The less busy of two chosen at random, by calls in flight times usual latency.
     LeastInFlight,
 }
 
@@ -117,20 +117,20 @@ impl Balance {
     ];
 }
 
-/// When a call is tried again, always on another instance and within the same deadline.
+/// When a call is retried: always on another instance and before the same deadline.
 ///
-/// A call that provably was not executed (connection refused, not one byte written, the server
-/// draining or overloaded) always may be; one that may have been executed only when its request is
-/// marked [`idempotent`](crate::Request::idempotent).
+/// A call that was certainly not executed (connection refused, not a byte written, server draining or
+/// overloaded) may always be retried; one that may have been executed, only if its request is
+/// [`idempotent`](crate::Request::idempotent).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOptions {
     /// Attempts of one call, the first included; 3.
     pub attempts: u32,
-    /// Retries per call in the long run, over all calls of the client; 0.2. It keeps retries from
-    /// multiplying the load when everything fails. Retries of calls that found no connection do
-    /// not count: nobody had work with those.
+    /// The retry budget: retries per call in the long run, over all calls of the client; 0.2. It keeps
+    /// retries from multiplying the load when everything fails. Retries of calls that found no connection
+    /// are not counted: they put no load on any server.
     pub ratio: f64,
-    /// Retries that may be made at once before the ratio counts; 10.
+    /// Retries that may be made at once before the ratio applies; 10.
     pub burst: u32,
 }
 

@@ -1,4 +1,4 @@
-//! One address: what its server speaks, and the connections kept to it.
+//! One address: the dialect of its server, and the connections kept to it.
 
 mod classic;
 mod connect;
@@ -17,39 +17,39 @@ use tokio::time::Instant;
 use crate::connection::{Connection, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 use crate::{CallError, Dialect};
 
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
 pub(crate) use load::Load;
 
-/// One address: what its server speaks, and the connections kept to it. An extended server gets
-/// one connection for all calls and one more per stream; a classic one up to 16, each with one
-/// call at a time.
+/// One address: the dialect of its server, and the connections kept to it. A server of the extended
+/// dialect gets one connection for all calls and one more per stream; an older one up to 16, each with
+/// one call at a time.
 #[derive(Debug)]
 pub(crate) struct Peer {
     context: Arc<Context>,
     name: Arc<str>,
     host: String,
     port: u16,
-    /// The registry says that it speaks the extended dialect: the first connection is made
-    /// without a probe. Later ones ask, for whoever is there by then.
-    said_extended: AtomicBool,
-    /// What calls go through now, usable or not any more; changed under `state`'s lock.
-    linked: ArcSwapOption<Link>,
+    /// The registry says that it speaks the extended dialect: the first connection is made without a
+    /// probe. Later ones probe: another server may run there by then.
+    listed_extended: AtomicBool,
+    /// The latest link, perhaps no longer usable; changed with `state` locked.
+    link_in_use: ArcSwapOption<Link>,
     state: Mutex<State>,
     pub(crate) load: Load,
 }
 
-/// What became of an attempt to connect; `None` while it is under way.
+/// The outcome of connecting; `None` while it is in progress.
 type Outcome = Option<Result<Arc<Link>, CallError>>;
 
 #[derive(Debug)]
 enum State {
     /// Nobody is connecting.
     Settled,
-    /// Whoever calls meanwhile waits for the one attempt under way.
+    /// Calls made meanwhile wait for this one attempt.
     Connecting(watch::Receiver<Outcome>),
 }
 
@@ -60,33 +60,38 @@ enum Link {
     Classic(Arc<ClassicPool>),
 }
 
-/// What a call finds.
-enum Way {
-    Open(Arc<Link>),
-    /// To be waited for.
+/// Whether a call has a link now.
+enum LinkState {
+    Ready(Arc<Link>),
+    /// An attempt is in progress; its outcome comes here.
     Connecting(watch::Receiver<Outcome>),
 }
 
-/// How a call is getting on, for its timing and for what is said when its time runs out.
+/// The progress of a call, for its timing and for the error when its deadline passes.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Progress {
     pub(crate) connected: bool,
     /// Time spent on waiting for a connection.
     pub(crate) connecting: Duration,
-    /// Another server could be called instead: no longer than this is waited for a connection.
+    /// Set if another instance could be called instead: wait no longer than this for a connection.
     pub(crate) failover_after: Option<Duration>,
     pub(crate) dialect: Option<Dialect>,
 }
 
 impl Peer {
-    pub(crate) fn new(context: &Arc<Context>, host: &str, port: u16, said_extended: bool) -> Self {
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        host: &str,
+        port: u16,
+        listed_extended: bool,
+    ) -> Self {
         Self {
             context: Arc::clone(context),
             name: host_port(host, port).into(),
             host: host.to_owned(),
             port,
-            said_extended: AtomicBool::new(said_extended),
-            linked: ArcSwapOption::empty(),
+            listed_extended: AtomicBool::new(listed_extended),
+            link_in_use: ArcSwapOption::empty(),
             state: Mutex::new(State::Settled),
             load: Load::new(Instant::now()),
         }
@@ -111,7 +116,7 @@ impl Peer {
         request: &Arc<Outgoing>,
         deadline: Instant,
         progress: &mut Progress,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<CallReply, Failed> {
         let mut again = true;
         loop {
             request.mark_unsent();
@@ -121,8 +126,8 @@ impl Peer {
                 Link::Classic(pool) => until(deadline, pool.call(request)).await,
             };
             match result {
-                // The kept connection ended just before the call: nothing of it was sent, and a
-                // new connection is no second try.
+                // The kept connection ended just before the call: nothing of it was sent, so that a new
+                // connection is not a retry.
                 Err(Failed::Error(CallError::ConnectionLost { executed: false, .. })) if again => {
                     again = false;
                 }
@@ -147,12 +152,13 @@ impl Peer {
         Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
     }
 
-    /// The link in use, or the one that is made now.
+    /// The link in use, or a new one.
     async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Arc<Link>, CallError> {
         progress.connected = false;
-        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), Way::Open) {
-            Way::Open(link) => link,
-            Way::Connecting(mut outcome) => {
+        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), LinkState::Ready)
+        {
+            LinkState::Ready(link) => link,
+            LinkState::Connecting(mut outcome) => {
                 let began = Instant::now();
                 let failover_after = progress.failover_after.unwrap_or(Duration::MAX);
                 let outcome =
@@ -160,10 +166,10 @@ impl Peer {
                 progress.connecting += began.elapsed();
                 match outcome.as_ref().map(Result::as_deref) {
                     Ok(Ok(Some(result))) => result.clone()?,
-                    // The task that connects is gone: the client ended.
+                    // The task that connects has ended, and so the client.
                     Ok(_) => return Err(CallError::Closed),
-                    // It goes on, for whoever calls later.
-                    Err(_) => return Err(self.silent(failover_after)),
+                    // The attempt goes on, for later calls.
+                    Err(_) => return Err(self.no_connection(failover_after)),
                 }
             }
         };
@@ -174,20 +180,20 @@ impl Peer {
 
     /// The link in use, without a lock.
     fn usable(&self) -> Option<Arc<Link>> {
-        let link = self.linked.load_full()?;
+        let link = self.link_in_use.load_full()?;
         link.is_usable(self.context.options.dialect_ttl).then_some(link)
     }
 
-    fn usable_or_connecting(self: &Arc<Self>) -> Way {
+    fn usable_or_connecting(self: &Arc<Self>) -> LinkState {
         let mut state = self.state();
-        // Another caller may have been faster.
+        // Another caller may have connected meanwhile.
         if let Some(link) = self.usable() {
-            return Way::Open(link);
+            return LinkState::Ready(link);
         }
         match &*state {
-            // Unless the attempt ended with the runtime it was made in.
+            // Unless the attempt ended with the runtime that it was made in.
             State::Connecting(outcome) if outcome.has_changed().is_ok() => {
-                return Way::Connecting(outcome.clone());
+                return LinkState::Connecting(outcome.clone());
             }
             _ => {}
         }
@@ -199,12 +205,12 @@ impl Peer {
             let result = peer.make_link().await;
             let result = result.map(Arc::new);
             let mut state = peer.state();
-            peer.linked.store(result.as_ref().ok().cloned());
+            peer.link_in_use.store(result.as_ref().ok().cloned());
             *state = State::Settled;
             drop(state);
             sender.send_replace(Some(result));
         });
-        Way::Connecting(outcome)
+        LinkState::Connecting(outcome)
     }
 
     async fn make_link(&self) -> Result<Link, CallError> {
@@ -212,7 +218,7 @@ impl Peer {
         let attempt = async {
             let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
-            if self.said_extended.swap(false, Ordering::Relaxed) {
+            if self.listed_extended.swap(false, Ordering::Relaxed) {
                 return Ok(Link::Extended(self.start(socket, inbox)));
             }
             let Probed { dialect, socket, inbox, .. } = probe(&self.name, socket, inbox).await?;
@@ -228,24 +234,26 @@ impl Peer {
                 )),
             })
         };
-        tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| Err(self.silent(within)))
+        tokio::time::timeout(within, attempt)
+            .await
+            .unwrap_or_else(|_| Err(self.no_connection(within)))
     }
 
-    /// Whether a server is there that welcomes calls, asked on a connection of its own.
-    pub(crate) async fn serves(&self, within: Duration) -> bool {
+    /// Whether the server takes calls, probed on a connection of its own.
+    pub(crate) async fn is_up(&self, within: Duration) -> bool {
         let attempt = async {
             let socket = self.connect().await.ok()?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
             probe(&self.name, socket, inbox).await.ok()
         };
-        let answer = tokio::time::timeout(within, attempt).await;
-        matches!(answer, Ok(Some(Probed { welcome: true, .. })))
+        let probed = tokio::time::timeout(within, attempt).await;
+        matches!(probed, Ok(Some(Probed { accepts_calls: true, .. })))
     }
 
-    fn silent(&self, within: Duration) -> CallError {
+    fn no_connection(&self, within: Duration) -> CallError {
         CallError::Unreachable {
             peer: self.name.to_string(),
-            reason: format!("no connection or no sign of life within {within:?}"),
+            reason: format!("no connection or no reply to the probe within {within:?}"),
         }
     }
 
@@ -272,10 +280,10 @@ impl Link {
         }
     }
 
-    fn is_usable(&self, memory: Duration) -> bool {
+    fn is_usable(&self, ttl: Duration) -> bool {
         match self {
             Self::Extended(connection) => connection.is_open(),
-            Self::Classic(pool) => pool.is_usable(memory),
+            Self::Classic(pool) => pool.is_usable(ttl),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The registry's HTTP routes, typed; they work against the older registry too.
+//! The registry's HTTP routes, typed; they work with the older registry too.
 
 mod body;
 mod error;
@@ -15,11 +15,11 @@ pub use error::RegistryError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryOptions;
 
-/// Talks to one registry. Cheap to clone; connections are kept and shared.
+/// Talks to one registry. Cheap to clone; clones share the connections.
 ///
 /// The older registry answers HTTP/1.0 without `Content-Length` and knows only
 /// [`register`](Self::register), [`unregister`](Self::unregister) and
-/// [`find_all`](Self::find_all); the others answer [`RegistryError::Unsupported`] there.
+/// [`find_all`](Self::find_all); the others fail with [`RegistryError::Unsupported`].
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     http: reqwest::Client,
@@ -34,10 +34,10 @@ pub enum List {
     Changed {
         /// What is registered.
         instances: Vec<Instance>,
-        /// To be given next time.
+        /// To be sent with the next request.
         etag: Option<String>,
     },
-    /// It is still what the ETag stands for.
+    /// The list is still the one with that ETag.
     NotModified,
 }
 
@@ -66,13 +66,13 @@ impl RegistryClient {
         Ok(Self { http, base, options })
     }
 
-    /// Where the registry is.
+    /// The registry's URL.
     pub fn url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Registers an instance, or renews it: registering again is the heartbeat. The answer is the
-    /// instance with status `true`.
+    /// Registers an instance; registering it again is the heartbeat. Returns the instance with status
+    /// `true`.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -80,7 +80,7 @@ impl RegistryClient {
         self.post_instance(paths::REGISTER, instance).await
     }
 
-    /// Removes an instance, also when it was not there.
+    /// Unregisters an instance, registered or not.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -99,7 +99,7 @@ impl RegistryClient {
         }
     }
 
-    /// The same, unless it is still what `etag` stands for.
+    /// Every live instance that speaks `proto`, unless the list still has that `etag`.
     ///
     /// # Errors
     /// See [`RegistryError`].
@@ -134,12 +134,11 @@ impl RegistryClient {
         self.json(response).await
     }
 
-    /// One entry of a list. Whoever registered it wrote it: one that cannot be read is nobody's
-    /// business but its own.
+    /// One entry of a list. An invalid one is skipped: whoever registered it must not break the rest.
     fn instance(&self, entry: &RawValue) -> Option<Instance> {
         serde_json::from_str(entry.get())
             .inspect_err(|error| {
-                tracing::debug!(registry = self.url(), %error, "an entry of the list is skipped");
+                tracing::debug!(registry = self.url(), %error, "invalid entry of the list skipped");
             })
             .ok()
     }
@@ -149,7 +148,7 @@ impl RegistryClient {
         path: &'static str,
         instance: &Instance,
     ) -> Result<Instance, RegistryError> {
-        let body = serde_json::to_vec(instance).map_err(|error| self.bad_answer(error))?;
+        let body = serde_json::to_vec(instance).map_err(|error| self.bad_reply(error))?;
         let request = self
             .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
             .header(header::CONTENT_TYPE, "application/json")
@@ -167,7 +166,7 @@ impl RegistryClient {
         self.unbounded(method, path, query).timeout(self.options.timeout)
     }
 
-    /// A request whose answer may go on for ever.
+    /// A request whose response may be endless.
     fn unbounded(
         &self,
         method: Method,

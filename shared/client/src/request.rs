@@ -1,4 +1,4 @@
-//! A call with everything that can be said about it, and what comes back.
+//! A call with all its options, and what comes back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,25 +8,24 @@ use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-/// One call, with everything that can be said about it.
+/// One call, with all its options.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method's name.
     pub method: String,
     /// Its arguments.
     pub args: Args,
-    /// The time it has; `None` means [`ClientOptions::timeout`](crate::ClientOptions::timeout)
-    /// for a call and no limit for a stream.
+    /// Its timeout. `None` is [`ClientOptions::timeout`](crate::ClientOptions::timeout) for a call, and no
+    /// limit for a stream.
     pub timeout: Option<Duration>,
-    /// Whether executing it twice does no harm: then it is tried again also when it may have
-    /// been executed.
+    /// Whether executing it twice does no harm. Then it is retried even if it may have been executed.
     pub idempotent: bool,
-    /// Call this address (`host:port`) and no other, whether it is listed or not.
+    /// Call only this address (`host:port`), listed or not.
     pub on: Option<String>,
 }
 
 impl Request {
-    /// A call with the client's own timeout, executed at most once, on any instance.
+    /// A call with the client's timeout, executed at most once, on any instance.
     ///
     /// # Errors
     /// The arguments are one bare value or cannot be written as JSON.
@@ -39,16 +38,16 @@ impl Request {
     }
 }
 
-/// A result, and how it came.
+/// A result, with its timing and its peer.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The result as it was written.
+    /// The result as JSON text.
     pub value: Box<RawValue>,
-    /// Who answered, as `host:port`.
+    /// The server that replied, as `host:port`.
     pub peer: String,
-    /// What the peer speaks.
+    /// The peer's dialect.
     pub dialect: Dialect,
-    /// Where the time went.
+    /// What the time was spent on.
     pub timing: Timing,
     /// Attempts made, the successful one included.
     pub attempts: u32,
@@ -58,7 +57,7 @@ pub struct Response {
     pub reply_bytes: usize,
 }
 
-/// What a peer speaks.
+/// A variant of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// One call at a time on a connection, as the older system does.
@@ -76,12 +75,12 @@ impl std::fmt::Display for Dialect {
     }
 }
 
-/// Where a call's time went; the parts add up to the whole, failed attempts included in `queue`.
+/// What a call's time was spent on. The parts add up to the whole; failed attempts count as `queue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timing {
-    /// Before it was sent, except for `connect`.
+    /// Before it was sent, without `connect`.
     pub queue: Duration,
-    /// Waiting for a connection to be opened and the dialect learned; zero on an open one.
+    /// Opening a connection and learning the dialect; zero on an open connection.
     pub connect: Duration,
     /// From the request's last byte to the reply's first.
     pub server: Duration,
@@ -89,30 +88,30 @@ pub struct Timing {
     pub transfer: Duration,
 }
 
-/// An instance in a client's cache.
+/// An instance that a client knows.
 #[derive(Debug, Clone)]
 pub struct KnownInstance {
     /// As the registry lists it.
     pub instance: Instance,
-    /// How old the list is that names it; `None` for a direct target.
+    /// The age of the list that has it; `None` for a direct target.
     pub listed: Option<Duration>,
-    /// The last refresh failed: this is the last good list.
+    /// The last refresh failed: the list is the last one that was received.
     pub stale: bool,
-    /// It refused a connection or is draining, and is left alone until it answers again.
-    pub set_aside: bool,
-    /// Calls of this client under way.
+    /// It refused a connection or is draining, and gets no calls until a probe finds it up.
+    pub ejected: bool,
+    /// Calls of this client in flight.
     pub in_flight: usize,
-    /// Its usual latency (a moving average of this client's calls); `None` before the first.
+    /// Its usual latency, a moving average of this client's calls; `None` before the first.
     pub latency: Option<Duration>,
 }
 
-/// A call on its way: what a connection must know of it.
+/// A call, as connections need it.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) args: Args,
     pub(crate) stream: bool,
-    /// Whether the answer is to tell what was sent.
+    /// Whether the reply is to include what was sent.
     pub(crate) keep_sent: bool,
     sent: AtomicBool,
 }
@@ -122,12 +121,12 @@ impl Outgoing {
         Self { method, args, stream: false, keep_sent: false, sent: AtomicBool::new(false) }
     }
 
-    /// Its bytes are on their way to the socket.
+    /// Notes that its bytes may reach the socket.
     pub(crate) fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
     }
 
-    /// It begins anew on another instance.
+    /// Notes that it starts again, on another connection.
     pub(crate) fn mark_unsent(&self) {
         self.sent.store(false, Ordering::Relaxed);
     }
@@ -137,9 +136,9 @@ impl Outgoing {
     }
 }
 
-/// A result as a connection hands it back.
+/// A result as a connection returns it.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CallReply {
     pub(crate) value: Box<RawValue>,
     /// The request, if it was to be kept.
     pub(crate) sent: Vec<u8>,

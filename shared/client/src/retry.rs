@@ -1,23 +1,23 @@
-//! Which failed calls are tried again, and how many may be at once.
+//! Which failed calls are retried, and the budget of retries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{CallError, RetryOptions};
 
-/// Whether another instance may be asked: the call provably was not executed, or executing it
-/// twice does no harm and its connection broke.
-pub(crate) fn may_repeat(error: &CallError, idempotent: bool) -> bool {
+/// Whether a call may be retried on another instance: it was not executed, or its connection was lost and
+/// it is idempotent.
+pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
     error.is_not_executed() || idempotent && matches!(error, CallError::ConnectionLost { .. })
 }
 
-/// Whether the failed attempt was no work for any server: then its retry adds no load either.
-/// However many calls wait for a connection, only one is attempted.
-pub(crate) fn costs_nobody(error: &CallError) -> bool {
+/// Whether the failed attempt put no load on any server; then its retry needs no budget. However many
+/// calls wait for a connection, only one attempt is made.
+pub(crate) fn never_reached_server(error: &CallError) -> bool {
     matches!(error, CallError::Unreachable { .. })
 }
 
-/// A token bucket: every call puts in a little, every retry takes a whole token. It keeps retries
-/// from multiplying the load when everything fails.
+/// A token bucket: every call deposits a part of a token, every retry withdraws a whole one. It keeps
+/// retries from multiplying the load when everything fails.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     /// In thousandths of a token.
@@ -36,7 +36,7 @@ impl RetryBudget {
         Self { tokens: AtomicU64::new(full), full, per_call }
     }
 
-    /// A call is made.
+    /// Adds the share of one call.
     pub(crate) fn deposit(&self) {
         let add = |tokens: u64| {
             let after = tokens.saturating_add(self.per_call).min(self.full);
@@ -46,7 +46,7 @@ impl RetryBudget {
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    /// Whether a retry may be made now; it is then paid for.
+    /// Whether a retry may be made now; if so, its token is taken.
     pub(crate) fn withdraw(&self) -> bool {
         let take = |tokens: u64| tokens.checked_sub(TOKEN);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -68,22 +68,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_executed_may_be_repeated_whatever_it_is() {
+    fn what_was_not_executed_may_be_retried_whatever_it_is() {
         for error in [lost(false), remote(Code::Draining), remote(Code::Overloaded)] {
-            assert!(may_repeat(&error, false), "{error}");
+            assert!(may_retry(&error, false), "{error}");
         }
     }
 
     #[test]
-    fn what_may_have_been_executed_is_repeated_only_if_that_does_no_harm() {
-        assert!(!may_repeat(&lost(true), false));
-        assert!(may_repeat(&lost(true), true));
+    fn what_may_have_been_executed_is_retried_only_if_idempotent() {
+        assert!(!may_retry(&lost(true), false));
+        assert!(may_retry(&lost(true), true));
     }
 
     #[test]
-    fn an_answer_is_an_answer_even_when_it_is_a_failure() {
+    fn an_error_that_the_server_returned_is_not_retried() {
         for code in [Code::MethodFailed, Code::BadArguments, Code::DeadlineExceeded] {
-            assert!(!may_repeat(&remote(code), true), "{code}");
+            assert!(!may_retry(&remote(code), true), "{code}");
         }
     }
 

@@ -11,9 +11,9 @@ use crate::connection::Subscription;
 use crate::item::{StreamEvent, StreamItem};
 use crate::{CallError, Phase};
 
-/// The items of a stream method, in order; after an error it is over. Dropping it cancels the
-/// call; so does the end of its client, which it does not keep alive. It has a connection of its
-/// own: reading slowly slows its server and nobody else.
+/// The items of a stream method, in order; it ends after an error. Dropping it cancels the call; so does
+/// closing or dropping its client. It has a connection of its own: a slow reader puts back-pressure on its
+/// server and delays no other call.
 #[derive(Debug)]
 pub struct CallStream {
     peer: String,
@@ -32,7 +32,7 @@ impl CallStream {
         Self { peer, events, deadline, over: false }
     }
 
-    /// Who sends it, as `host:port`.
+    /// The server that sends it, as `host:port`.
     pub fn peer(&self) -> &str {
         &self.peer
     }
@@ -68,7 +68,7 @@ impl Stream for CallStream {
                 this.events.finished();
                 error
             }
-            Poll::Ready(None) => this.events.vanished(),
+            Poll::Ready(None) => this.events.driver_gone(),
             Poll::Pending => std::task::ready!(this.poll_timeout(cx)),
         };
         this.over = true;

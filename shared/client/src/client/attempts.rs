@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
 use crate::pool::{Peer, Progress};
-use crate::request::{Answer, Outgoing};
-use crate::retry::{costs_nobody, may_repeat};
+use crate::request::{CallReply, Outgoing};
+use crate::retry::{may_retry, never_reached_server};
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
 
-/// A call under way.
+/// A call in progress.
 pub(super) struct Attempts<'a> {
     inner: &'a Inner,
     outgoing: Arc<Outgoing>,
@@ -23,7 +23,7 @@ pub(super) struct Attempts<'a> {
     only: Option<Arc<Peer>>,
     began: Instant,
     timeout: Option<Duration>,
-    /// Those called so far; the last is being called.
+    /// The peers called so far; the last one is being called.
     tried: SmallVec<[Arc<Peer>; 1]>,
     progress: Progress,
 }
@@ -49,19 +49,19 @@ impl<'a> Attempts<'a> {
         })
     }
 
-    /// The answer is to tell what was sent.
+    /// Has the reply include what was sent.
     pub(super) fn keep_sent(&mut self) {
         if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
             outgoing.keep_sent = true;
         }
     }
 
-    /// Calls until there is a result, a failure that is not to be repeated, or no time left.
-    pub(super) async fn call(&mut self) -> Result<Answer, CallError> {
+    /// Calls until there is a result, an error that must not be retried, or no time left.
+    pub(super) async fn call(&mut self) -> Result<CallReply, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
         let deadline = after(self.began, within);
         let result = match self.until_done(deadline).await {
-            Ok(answer) => Ok(answer),
+            Ok(reply) => Ok(reply),
             Err(Failed::Error(error)) => Err(error),
             Err(Failed::Expired) => {
                 if let Some(peer) = self.tried.last() {
@@ -77,11 +77,11 @@ impl<'a> Attempts<'a> {
         result
     }
 
-    async fn until_done(&mut self, deadline: Instant) -> Result<Answer, Failed> {
+    async fn until_done(&mut self, deadline: Instant) -> Result<CallReply, Failed> {
         self.inner.budget.deposit();
         loop {
             let peer = until(deadline, self.pick()).await?;
-            // Only a registry makes a call wait before it has a peer.
+            // Only through a registry a call waits before it has a peer.
             let started = match &self.inner.source {
                 Source::Direct(_) => self.began,
                 Source::Registry(_) => Instant::now(),
@@ -90,11 +90,11 @@ impl<'a> Attempts<'a> {
             let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
             drop(in_flight);
             match result {
-                Ok(answer) => {
-                    // What came before it was sent is not the server's doing.
-                    let latency = answer.done.saturating_duration_since(answer.sent_at);
-                    peer.load.record(latency, answer.done);
-                    return Ok(answer);
+                Ok(reply) => {
+                    // Waiting before it was sent says nothing about the server.
+                    let latency = reply.done.saturating_duration_since(reply.sent_at);
+                    peer.load.record(latency, reply.done);
+                    return Ok(reply);
                 }
                 Err(Failed::Expired) => return Err(Failed::Expired),
                 Err(Failed::Error(error)) => {
@@ -104,13 +104,13 @@ impl<'a> Attempts<'a> {
                     } else {
                         peer.load.record(now - started, now);
                     }
-                    self.consider(&peer, error)?;
+                    self.check_retry(&peer, error)?;
                 }
             }
         }
     }
 
-    /// Begins a stream; only the time until it is sent is bounded by the client's timeout.
+    /// Begins a stream; the client's timeout limits only the time until it is sent.
     pub(super) async fn stream(mut self) -> Result<CallStream, CallError> {
         if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
             outgoing.stream = true;
@@ -134,7 +134,7 @@ impl<'a> Attempts<'a> {
             };
             match opened.await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => self.consider(&peer, error)?,
+                Err(error) => self.check_retry(&peer, error)?,
             }
         }
     }
@@ -152,27 +152,27 @@ impl<'a> Attempts<'a> {
         Ok(peer)
     }
 
-    /// `Ok` if another instance is to be tried.
-    fn consider(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
+    /// `Ok` if another instance is to be tried, else the error.
+    fn check_retry(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         discovery.note_failure(peer, &error);
-        let again = may_repeat(&error, self.idempotent)
+        let retries = may_retry(&error, self.idempotent)
             && self.may_try_another()
-            && (costs_nobody(&error) || self.inner.budget.withdraw());
-        if !again {
+            && (never_reached_server(&error) || self.inner.budget.withdraw());
+        if !retries {
             return Err(error);
         }
-        tracing::debug!(peer = %peer.name(), %error, "trying another instance");
+        tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
         self.inner.context.retries.add_one();
         Ok(())
     }
 
     /// Whether another attempt is left, and an instance for it.
     fn may_try_another(&self) -> bool {
-        let most = self.inner.context.options.retry.attempts as usize;
+        let limit = self.inner.context.options.retry.attempts as usize;
         match &self.inner.source {
             Source::Registry(discovery) => {
-                self.only.is_none() && self.tried.len() < most && discovery.has_other(&self.tried)
+                self.only.is_none() && self.tried.len() < limit && discovery.has_other(&self.tried)
             }
             Source::Direct(_) => false,
         }
@@ -193,8 +193,8 @@ impl<'a> Attempts<'a> {
         CallError::NotExact { peer: self.peer_name(), reason: inexact.to_string() }
     }
 
-    pub(super) fn response(self, answer: Answer) -> Response {
-        let before = answer.sent_at.saturating_duration_since(self.began);
+    pub(super) fn response(self, reply: CallReply) -> Response {
+        let before = reply.sent_at.saturating_duration_since(self.began);
         let connect = self.progress.connecting;
         Response {
             peer: self.peer_name(),
@@ -202,13 +202,13 @@ impl<'a> Attempts<'a> {
             timing: Timing {
                 queue: before.saturating_sub(connect),
                 connect,
-                server: answer.first_byte.saturating_duration_since(answer.sent_at),
-                transfer: answer.done.saturating_duration_since(answer.first_byte),
+                server: reply.first_byte.saturating_duration_since(reply.sent_at),
+                transfer: reply.done.saturating_duration_since(reply.first_byte),
             },
             attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
-            value: answer.value,
-            sent: answer.sent,
-            reply_bytes: answer.reply_bytes,
+            value: reply.value,
+            sent: reply.sent,
+            reply_bytes: reply.reply_bytes,
         }
     }
 

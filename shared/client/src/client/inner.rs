@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpc_wire::target::parse_address;
 
-use super::others::Others;
+use super::unlisted::UnlistedPeers;
 use crate::context::Context;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
@@ -18,7 +18,7 @@ pub(super) struct Inner {
     pub(super) target: Target,
     pub(super) source: Source,
     /// Addresses called by name.
-    pub(super) others: Others,
+    pub(super) unlisted: UnlistedPeers,
     pub(super) budget: RetryBudget,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Source {
 }
 
 impl Inner {
-    /// The peer at an address: the target or a listed instance where it is one.
+    /// The peer at an address: the target, a listed instance, or an unlisted one.
     pub(super) fn peer_at(&self, address: &str) -> Result<Arc<Peer>, CallError> {
         let (host, port) =
             parse_address(address).map_err(|error| CallError::BadArguments(error.to_string()))?;
@@ -40,7 +40,7 @@ impl Inner {
             }
             Source::Registry(discovery) => discovery.find(&host, port),
         };
-        Ok(known.unwrap_or_else(|| self.others.get(&self.context, (host, port))))
+        Ok(known.unwrap_or_else(|| self.unlisted.get(&self.context, (host, port))))
     }
 }
 

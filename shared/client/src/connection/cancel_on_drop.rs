@@ -1,21 +1,21 @@
-//! A call's place on its connection, and its end when its caller goes.
+//! What ends with a call's future: its place on the connection and, early, the call itself.
 
 use std::borrow::Borrow;
 
 use super::command::Command;
 use super::shared::Handle;
 
-/// Holds a call's place, and tells the socket's task when a caller goes before its answer came.
+/// Holds a call's place, and cancels the call unless it has finished.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop<C: Borrow<Handle>> {
     handle: C,
     id: u64,
-    answered: bool,
+    finished: bool,
 }
 
 impl<C: Borrow<Handle>> CancelOnDrop<C> {
     pub(super) fn new(handle: C, id: u64) -> Self {
-        Self { handle, id, answered: false }
+        Self { handle, id, finished: false }
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -23,17 +23,17 @@ impl<C: Borrow<Handle>> CancelOnDrop<C> {
     }
 
     pub(super) fn disarm(&mut self) {
-        self.answered = true;
+        self.finished = true;
     }
 }
 
 impl<C: Borrow<Handle>> Drop for CancelOnDrop<C> {
     fn drop(&mut self) {
         let handle = self.handle.borrow();
-        if !self.answered {
-            // Where nobody is left to be told, nothing is left to cancel.
+        if !self.finished {
+            // An error means that the driver has ended, and with it the call.
             let _ = handle.commands.send(Command::Cancel(self.id));
         }
-        handle.shared.places.give_back();
+        handle.shared.places.release();
     }
 }

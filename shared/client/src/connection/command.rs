@@ -1,13 +1,13 @@
-//! What callers tell the driver of their connection.
+//! The commands that callers send to the driver of their connection.
 
-use super::pending::Job;
+use super::pending::QueuedCall;
 
-/// What callers tell the driver.
+/// What callers send to the driver.
 #[derive(Debug)]
 pub(super) enum Command {
-    Send(Job),
+    Send(QueuedCall),
     /// The caller is gone.
     Cancel(u64),
-    /// An inline caller left unread bytes or an unsent tail, or needs the timer set earlier.
+    /// An inline caller left unread bytes or an unsent tail, or needs an earlier timer.
     Wake,
 }

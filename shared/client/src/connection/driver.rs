@@ -1,4 +1,5 @@
-//! The task that owns one socket: writes calls together, reads replies and routes them by id.
+//! The driver: the task that owns one socket, writes calls together, reads replies and routes them by
+//! id.
 
 use std::io;
 use std::sync::Arc;
@@ -16,37 +17,37 @@ use crate::CallError;
 use crate::deadline::after;
 use crate::item::StreamItem;
 
-/// So many messages are handed out at a time; what their readers call next is written before more
-/// are: the server works on that meanwhile. All at once, server and client would wait for each other
-/// in turn (64 calls in flight: 0.44 of an echo's rate, and 0.83 so; 16 do as well, 8 do not).
-const PORTION: usize = 32;
+/// Messages delivered at a time. The calls that their callers make next are written before more are
+/// delivered, so that the server works on them meanwhile; with all at once, server and client would
+/// wait for each other in turn (64 calls in flight: 0.44 of an echo's rate; in batches of 16 or 32: 0.83;
+/// 8 are too few).
+const BATCH: usize = 32;
 
-/// The driver's own state; what is on its way is in [`Shared::halves`], which an inline caller works on,
-/// too.
+/// What only the driver has; the rest is in [`Shared::halves`], for inline calls.
 pub(super) struct Driver {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// A stream's event its reader has no room for: until it has, nothing is read.
+    /// An event whose reader has no room: until it has, nothing is read from the socket.
     undelivered: Option<Undelivered>,
-    /// Every caller is gone.
+    /// Every handle is dropped.
     abandoned: bool,
 }
 
-/// What the task is to wait for, beside words and replies.
+/// What to wait for, beside commands and replies.
 struct Wait {
     until: Instant,
-    /// There are bytes that the socket has no room for.
+    /// There are unwritten bytes.
     for_room: bool,
 }
 
 /// Why a connection ends.
 enum End {
     /// Nothing is in flight and nothing will be.
-    Done,
+    Idle,
     /// The peer closed, or the system reports an error.
     Lost(io::Error),
-    /// The peer sends something that is no reply.
-    Garbage(CallError),
+    /// The peer sent something that is not a reply.
+    Malformed(CallError),
 }
 
 impl Driver {
@@ -56,7 +57,7 @@ impl Driver {
 
     pub(super) async fn run(mut self, writer: Arc<OwnedWriteHalf>) {
         let end = match self.drive(writer).await {
-            Ok(()) => End::Done,
+            Ok(()) => End::Idle,
             Err(end) => end,
         };
         self.finish(&end);
@@ -64,22 +65,22 @@ impl Driver {
 
     async fn drive(&mut self, writer: Arc<OwnedWriteHalf>) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
-        let alarm = tokio::time::sleep_until(shared.halves.outbound().wake_by);
-        tokio::pin!(alarm);
+        let timer = tokio::time::sleep_until(shared.halves.outbound().wake_by);
+        tokio::pin!(timer);
         while let Some(wait) = self.write()? {
-            if wait.until < alarm.deadline() {
-                alarm.as_mut().reset(wait.until);
+            if wait.until < timer.deadline() {
+                timer.as_mut().reset(wait.until);
             }
-            // What is read most often is looked at first: everything else has its turn after it.
+            // The most frequent event is polled first; the others get their turn after each read.
             tokio::select! {
                 biased;
                 read = shared.halves.read(), if self.undelivered.is_none() => {
                     shared.context.received_bytes.add(read.map_err(End::Lost)?);
                     self.read().await?;
-                    // A peer that never stops sending keeps nobody from being heard, or from time.
+                    // A peer that never stops sending must starve neither commands nor deadlines.
                     self.drain_commands();
                     if shared.halves.reading().inbound.inbox.latest() >= wait.until {
-                        self.keep_time();
+                        self.check_times();
                     }
                 }
                 command = self.commands.recv(), if !self.abandoned => match command {
@@ -90,20 +91,20 @@ impl Driver {
                 () = deliver(&mut self.undelivered), if self.undelivered.is_some() => {
                     self.read().await?;
                 }
-                () = &mut alarm => {
-                    self.keep_time();
-                    alarm.as_mut().reset(shared.halves.outbound().wake_by);
+                () = &mut timer => {
+                    self.check_times();
+                    timer.as_mut().reset(shared.halves.outbound().wake_by);
                 }
             }
         }
         Ok(())
     }
 
-    /// Hands out every whole message received, and writes what is called meanwhile.
+    /// Delivers every whole message received, and writes the calls made meanwhile.
     async fn read(&mut self) -> Result<(), End> {
         let mut written = Ok(());
-        while self.read_portion()? {
-            // Answers that have arrived are handed out even if nothing can be sent any more.
+        while self.read_batch()? {
+            // Replies that have arrived are delivered even if nothing can be written any more.
             if written.is_ok() {
                 tokio::task::yield_now().await;
                 self.drain_commands();
@@ -113,19 +114,19 @@ impl Driver {
         written
     }
 
-    /// Hands out a portion of the whole messages received; `true` if there may be more.
-    fn read_portion(&mut self) -> Result<bool, End> {
-        let mut room = PORTION;
+    /// Delivers at most [`BATCH`] of the messages received; `true` if there may be more.
+    fn read_batch(&mut self) -> Result<bool, End> {
+        let mut room = BATCH;
         let mut draining = false;
         let peer = &*self.shared.peer;
         let mut reading = self.shared.halves.reading();
         let inbox = &mut reading.inbound.inbox;
         let mut outbound = self.shared.halves.outbound();
         while room > 0 && self.undelivered.is_none() {
-            let bad_frame = |error| End::Garbage(CallError::bad_frame(peer, error));
+            let bad_frame = |error| End::Malformed(CallError::bad_frame(peer, error));
             let Some((frame, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
             room -= 1;
-            let reply = reply.map_err(|error| End::Garbage(CallError::bad_reply(peer, error)))?;
+            let reply = reply.map_err(|error| End::Malformed(CallError::bad_reply(peer, error)))?;
             let pending = &mut outbound.pending;
             let matched = match reply {
                 Reply::Done { id: Some(id), outcome } => {
@@ -136,7 +137,7 @@ impl Driver {
                         Ok(_) => "a reply without an id".to_owned(),
                         Err(fault) => fault.classic_text(),
                     };
-                    return Err(End::Garbage(CallError::bad_reply(peer, reason)));
+                    return Err(End::Malformed(CallError::bad_reply(peer, reason)));
                 }
                 Reply::Item { id, item, dropped } => {
                     let item = StreamItem::new(item, dropped);
@@ -167,7 +168,7 @@ impl Driver {
         Ok(more)
     }
 
-    /// Writes what there is room for. `None` if nothing is under way and nothing will be.
+    /// Writes what there is room for. `None` if nothing is in flight and nothing will be.
     fn write(&self) -> Result<Option<Wait>, End> {
         let max_in_flight = self.shared.context.options.max_in_flight.max(1);
         let mut outbound = self.shared.halves.outbound();
@@ -177,15 +178,14 @@ impl Driver {
         Ok((open || self.is_busy(&outbound)).then_some(wait))
     }
 
-    /// Whether anything is still to be sent, received or handed over.
+    /// Whether anything is still to be sent, received or delivered.
     fn is_busy(&self, outbound: &Outbound) -> bool {
         self.undelivered.is_some() || outbound.is_busy()
     }
 
-    /// Ends the calls whose time is up, and the connection if it was idle for long. When that is to be
-    /// looked at again is not moved by a call that ends meanwhile, nor by a later one: there is one
-    /// timer, and it is seldom set.
-    fn keep_time(&mut self) {
+    /// Ends the calls whose deadlines have passed, and the connection if it was idle for too long. The
+    /// timer is set here and to earlier times only: calls that end before it fires do not move it.
+    fn check_times(&mut self) {
         let now = Instant::now();
         let mut outbound = self.shared.halves.outbound();
         outbound.expire(now);
@@ -194,7 +194,7 @@ impl Driver {
         let idle_end = after(since, self.shared.context.options.idle_timeout);
         outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
         if !busy && idle_end <= now {
-            // Before a caller finds the connection free.
+            // With the lock held, so that no caller begins an inline call before.
             self.shared.halves.retire(&outbound);
         }
     }
@@ -207,7 +207,7 @@ impl Driver {
             !outbound.pending.is_empty()
         };
         if others {
-            // Callers who were woken together are about to come: let them.
+            // Callers who were woken together are about to send theirs; one write for all.
             tokio::task::yield_now().await;
         }
         self.drain_commands();
@@ -227,11 +227,11 @@ impl Driver {
         }
     }
 
-    /// Gives back what was not sent; what is in flight is still answered.
+    /// Fails the calls that were not sent; those in flight still get their replies.
     fn stop_accepting(&mut self, reason: &str) {
         let mut outbound = self.shared.halves.outbound();
         self.shared.halves.retire(&outbound);
-        outbound.give_back(|| self.shared.lost(reason, false));
+        outbound.fail_waiting(|| self.shared.lost(reason, false));
         drop(outbound);
         self.drain_commands();
         self.shared.places.wake_all();
@@ -239,32 +239,32 @@ impl Driver {
 
     fn finish(&mut self, end: &End) {
         let reason = match end {
-            End::Done => "it was idle and is closed".to_owned(),
+            End::Idle => "it was closed because it was idle".to_owned(),
             End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 "the peer closed it".to_owned()
             }
             End::Lost(error) => error.to_string(),
-            End::Garbage(error) => error.to_string(),
+            End::Malformed(error) => error.to_string(),
         };
         // The peer sees the end before any caller does.
         self.shared.halves.reading().inbound.close();
         let mut ended = self.shared.halves.outbound().close();
         let in_flight = ended.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
-        // Before anybody in flight is woken, who might call again here.
+        // Before any caller is woken, who might call here again.
         self.commands.close();
         self.stop_accepting(&reason);
-        ended.give_back(|| self.shared.lost(&reason, false));
+        ended.fail_waiting(|| self.shared.lost(&reason, false));
         ended.fail_all(|executed| match end {
-            End::Garbage(error) if executed => error.clone(),
+            End::Malformed(error) if executed => error.clone(),
             _ => self.shared.lost(&reason, executed),
         });
     }
 }
 
 impl Drop for Driver {
-    /// However the task ends, so does the socket, and whoever waits for a place or an answer learns
-    /// that there will be none.
+    /// However the driver ends, the socket is closed, and whoever waits for a place or a reply learns that
+    /// there will be none.
     fn drop(&mut self) {
         self.shared.halves.reading().inbound.close();
         let ended = self.shared.halves.outbound().close();
@@ -274,7 +274,7 @@ impl Drop for Driver {
     }
 }
 
-/// Whether somebody waited for it; what must wait for room is kept.
+/// Whether somebody waited for it. What waits for room is kept.
 fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool {
     match delivery {
         Delivery::Delivered => true,

@@ -8,22 +8,22 @@ use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-/// At least so much room is offered to a read.
+/// Free room at least, before a read.
 const MIN_ROOM: usize = 4 << 10;
 /// The buffer grows by its own size, within these bounds.
 const GROWTH: Range<usize> = (16 << 10)..(1 << 20);
-/// An empty buffer larger than this is given back.
+/// An empty buffer with more capacity is freed.
 const KEPT: usize = 256 << 10;
 
-/// A receive buffer that finds the messages in it, looking at no byte twice.
+/// A receive buffer that finds the messages in it and scans no byte twice.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     buffer: BytesMut,
     framer: Framer,
-    /// When the first byte of the message under way came.
+    /// When the first byte of the unfinished message came.
     began: Instant,
     latest: Instant,
-    /// A message that is to come once more.
+    /// A message that was taken out and is to be taken out again.
     put_back: Option<Frame>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Frame {
     pub(crate) done: Instant,
 }
 
-/// A message, and the reply that it is or why it is none.
+/// A message, and the reply in it or why there is none.
 pub(crate) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
 
 impl Frame {
@@ -64,7 +64,7 @@ impl Inbox {
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
     ) -> std::io::Result<usize> {
-        // An empty buffer is filled from its beginning again: that part of it is in the cache.
+        // An empty buffer is filled from its start again: that part of it is in the CPU's cache.
         let room = if self.buffer.is_empty() { GROWTH.start } else { MIN_ROOM };
         if self.buffer.capacity() - self.buffer.len() < room {
             self.buffer.reserve(self.buffer.len().clamp(GROWTH.start, GROWTH.end));
@@ -91,12 +91,13 @@ impl Inbox {
         Ok(Some((frame, reply)))
     }
 
-    /// Lets a message come once more; it was the latest, and nothing was released since.
+    /// Has [`next_reply`](Self::next_reply) return a message again: the latest, with nothing released
+    /// since.
     pub(super) fn put_back(&mut self, frame: Frame) {
         self.put_back = Some(frame);
     }
 
-    /// Forgets every message handed out so far.
+    /// Frees the bytes of every message taken out so far.
     pub(crate) fn release(&mut self) {
         let done = self.framer.unfinished_from();
         self.buffer.advance(done);
@@ -106,18 +107,17 @@ impl Inbox {
         }
     }
 
-    /// When something was read last, or when this was made.
+    /// The time of the last read, or of the creation.
     pub(super) fn latest(&self) -> Instant {
         self.latest
     }
 
-    /// Whether nothing is left but what was released.
+    /// Whether everything was released.
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Whether nothing but white space came after the messages handed out. What else there is
-    /// cannot be read any more.
+    /// Whether only white space came after the messages taken out. Anything else is dropped.
     pub(crate) fn is_clean(&mut self) -> bool {
         let clean = matches!(self.next_reply(), Ok(None)) && !self.framer.is_inside();
         self.release();

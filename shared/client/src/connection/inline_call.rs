@@ -1,5 +1,5 @@
-//! Inline calls: a caller who is alone on its connection writes its call and reads the reply by
-//! itself. To wake the driver for both would cost as much as the rest of the call.
+//! Inline calls: a caller that is alone on its connection writes its call and reads the reply by
+//! itself. Waking the driver for both would cost as much as the rest of the call.
 //!
 //! One party reads at a time. The states of [`Reader`], and where each event leads:
 //!
@@ -12,12 +12,12 @@
 //! No wake-up is lost, because
 //!
 //! - the state and whom the socket wakes change together, under one lock;
-//! - who leaves `Deferred` behind sends [`Command::Wake`];
-//! - a caller that reads no more, because its call is over or its future is not polled, is
-//!   `Caller` for no longer than [`INLINE_READ_LEASE`]: the driver's timer is set to its end, by a
-//!   [`Command::Wake`] where it was set to later;
-//! - a caller that finds the lock taken waits for the driver: only the driver locks it meanwhile, and
-//!   polls before it sleeps.
+//! - a caller that leaves `Deferred` behind sends [`Command::Wake`];
+//! - a caller that no longer reads, because its call is over or its future is not polled, keeps the
+//!   state `Caller` for at most [`INLINE_READ_LEASE`]: the driver's timer is set to no later than the
+//!   lease's end, by a [`Command::Wake`] if it was set to later;
+//! - a caller that finds the lock taken waits for the driver: nobody else locks it meanwhile, and the
+//!   driver polls before it sleeps.
 //!
 //! `model` checks this in many schedules.
 
@@ -25,20 +25,10 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
-#[cfg(not(test))]
-use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
-};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rpc_wire::call::Reply;
-#[cfg(test)]
-use shuttle::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
-};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -46,8 +36,9 @@ use tokio::time::Instant;
 use super::command::Command;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::pending::{Finished, Job, ReplyTo};
+use super::pending::{Finished, QueuedCall, ReplyTo};
 use super::socket::{ReadHalf, WriteHalf};
+use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::context::Count;
 
 #[cfg(test)]
@@ -57,16 +48,16 @@ mod model;
 /// draining are noticed.
 const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 
-/// An inline caller reads so often for one reply; the driver reads a longer one.
+/// Reads by an inline caller for one reply; the driver reads the rest of a longer one.
 const MAX_INLINE_READS: usize = 8;
 
-/// What the driver and an inline caller both work on. The locks are held for moments; who needs both
-/// takes `reading` first.
+/// What the driver and an inline caller share. The locks are held briefly; whoever needs both takes
+/// `reading` first.
 #[derive(Debug)]
 pub(super) struct Halves<R = OwnedReadHalf, W = Arc<OwnedWriteHalf>> {
     reading: Mutex<Reading<R>>,
     outbound: Mutex<Outbound<W>>,
-    /// No new calls are taken; those in flight are still answered. Set with `outbound` locked.
+    /// No new calls are taken; those in flight still get replies. Set with `outbound` locked.
     retired: AtomicBool,
 }
 
@@ -80,11 +71,11 @@ pub(super) struct Reading<R = OwnedReadHalf> {
 /// Who reads; see the table at the top.
 #[derive(Debug)]
 enum Reader {
-    /// The driver, which is woken by what arrives, or is about to poll.
+    /// The driver: it is woken by what arrives, or about to poll.
     Driver,
-    /// The caller of this call, which is woken by what arrives.
+    /// The caller of this call: it is woken by what arrives.
     Caller(u64),
-    /// The driver, which has this to handle before it reads.
+    /// The driver, once it has handled this.
     Deferred(Deferred),
 }
 
@@ -92,16 +83,16 @@ enum Reader {
 enum Deferred {
     /// The peer closed, or the system reports an error.
     End(io::Error),
-    /// Messages in the inbox, or something that is none.
+    /// Bytes in the inbox.
     Messages,
 }
 
-/// What became of a call that was to be inline.
+/// Whether a call is inline.
 pub(super) enum Begun {
-    /// It is written, or will be; its caller is the reader.
+    /// It is written, or the driver writes the rest; its caller is the reader.
     Inline,
-    /// The connection is busy, has unread bytes or takes no calls: the driver decides.
-    Refused(Job),
+    /// The connection is busy, has unread bytes or takes no calls; the driver gets it.
+    Refused(QueuedCall),
 }
 
 /// What an inline caller finds when it reads.
@@ -119,14 +110,14 @@ enum InlineRead {
     Deferred,
 }
 
-/// What became of a call that was to be written inline.
+/// Whether a call was written inline.
 enum InlineWrite {
     Written {
-        /// Whether the driver has something to do: write the rest, meet an error of the socket, or
-        /// set its timer earlier.
+        /// Whether the driver has to write the rest, handle an error of the socket, or set its timer
+        /// earlier.
         wake: bool,
     },
-    Refused(Job),
+    Refused(QueuedCall),
 }
 
 impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
@@ -146,7 +137,7 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes no new calls. With `outbound` locked, so that no caller is just writing one.
+    /// Takes no new calls. With `outbound` locked, so that no caller is writing one.
     pub(super) fn retire(&self, _outbound: &Outbound<W>) {
         self.retired.store(true, Ordering::Release);
     }
@@ -160,13 +151,13 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         poll_fn(|context| self.reading().poll_driver(context)).await
     }
 
-    /// Writes the call of a lone caller and makes it the reader, who then has to
+    /// Writes the call of a lone caller and makes it the reader, which then has to
     /// [`receive`](Self::receive).
     ///
-    /// It waits for nothing; it is `async` to learn whom the socket is to wake.
+    /// Never waits; `async` to have the waker of the caller's task.
     pub(super) async fn begin(
         &self,
-        call: Job,
+        call: QueuedCall,
         commands: &mpsc::UnboundedSender<Command>,
     ) -> Begun {
         let id = call.id;
@@ -189,8 +180,8 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         Begun::Inline
     }
 
-    /// The end of call `id`: its caller reads the reply while it is the reader; otherwise the driver
-    /// sends it.
+    /// Waits for the end of call `id`. Its caller reads the reply as long as it is the reader; otherwise the
+    /// driver sends it.
     pub(super) async fn receive(
         &self,
         id: u64,
@@ -232,7 +223,7 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
     ) -> Poll<InlineRead> {
         match self.reading.try_lock() {
             Ok(mut reading) => reading.poll_inline(context, id, &self.outbound, received_bytes),
-            // The driver has it, and reads from then on.
+            // The driver has locked it, and reads from then on.
             Err(_) => Poll::Ready(InlineRead::NotReader),
         }
     }
@@ -240,7 +231,7 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
 
 impl<R: ReadHalf> Reading<R> {
     fn new(inbound: Inbound<R>) -> Self {
-        // What came with the probe's reply is handled before any call is made.
+        // What came after the probe's reply is handled before any call is made.
         let reader = match inbound.inbox.is_empty() {
             true => Reader::Driver,
             false => Reader::Deferred(Deferred::Messages),
@@ -248,7 +239,7 @@ impl<R: ReadHalf> Reading<R> {
         Self { inbound, reader }
     }
 
-    /// The driver reads from now on: once, or what was deferred.
+    /// Makes the driver the reader, and reads once or returns what was deferred.
     fn poll_driver(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match std::mem::replace(&mut self.reader, Reader::Driver) {
             Reader::Deferred(Deferred::End(error)) => Poll::Ready(Err(error)),
@@ -257,13 +248,13 @@ impl<R: ReadHalf> Reading<R> {
         }
     }
 
-    /// The driver leaves messages in the inbox: no call is inline before they are handled.
+    /// Leaves messages in the inbox for the driver; no call is inline before they are handled.
     pub(super) fn defer_messages(&mut self) {
         self.reader = Reader::Deferred(Deferred::Messages);
     }
 
-    /// Makes the caller of call `id` the reader, unless something has arrived that is not read: that,
-    /// such as the connection's end, is the driver's to handle.
+    /// Makes the caller of call `id` the reader, unless something has arrived and is not read: that, for
+    /// example the end of the connection, is the driver's to handle.
     fn lend(&mut self, context: &mut Context<'_>, id: u64) -> bool {
         let lends = !matches!(self.reader, Reader::Deferred(_)) && self.inbound.is_quiet(context);
         if lends {
@@ -304,7 +295,7 @@ impl<R: ReadHalf> Reading<R> {
                     frame
                 }
                 Ok(Some((frame, _))) => frame,
-                // The driver meets it, too.
+                // The driver finds the same error.
                 Err(_) => break,
             };
             self.inbound.inbox.put_back(frame);
@@ -313,7 +304,7 @@ impl<R: ReadHalf> Reading<R> {
         Poll::Ready(self.defer(Deferred::Messages))
     }
 
-    /// Forgets the reply. Whether something came with it that is left to the driver.
+    /// Releases the reply; `true` if more came with it, which is deferred.
     fn defer_rest(&mut self) -> bool {
         let inbox = &mut self.inbound.inbox;
         inbox.release();
@@ -337,7 +328,7 @@ impl<R: ReadHalf> Reading<R> {
 
 impl<W: WriteHalf> Outbound<W> {
     /// Writes a call at once if nothing else is waiting or in flight.
-    fn write_inline(&mut self, call: Job) -> InlineWrite {
+    fn write_inline(&mut self, call: QueuedCall) -> InlineWrite {
         if self.is_busy() || self.is_closed() {
             return InlineWrite::Refused(call);
         }
@@ -345,13 +336,13 @@ impl<W: WriteHalf> Outbound<W> {
         let lease_end = now + INLINE_READ_LEASE;
         let earlier = self.note_due(Some(call.due().map_or(lease_end, |due| due.min(lease_end))));
         self.append(call, now);
-        // The driver meets an error when it tries the same.
+        // The driver finds the same error.
         let whole = self.try_write().is_ok() && !self.has_unwritten();
         InlineWrite::Written { wake: earlier || !whole }
     }
 }
 
 fn wake_driver(commands: &mpsc::UnboundedSender<Command>) {
-    // Where it has ended, there is nothing to do.
+    // An error means that it has ended.
     let _ = commands.send(Command::Wake);
 }

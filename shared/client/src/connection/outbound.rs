@@ -10,29 +10,29 @@ use rpc_wire::call::request;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::pending::{Job, Pending};
+use super::pending::{Pending, QueuedCall};
 use super::socket::WriteHalf;
 use crate::CallError;
 
-/// With so many bytes unwritten no further call is taken.
+/// With this many unwritten bytes no further call is appended.
 const MAX_UNWRITTEN: usize = 256 << 10;
-/// A write buffer larger than this is given back once it is empty; so much that is written is thrown
-/// away when no more is unwritten.
+/// An empty buffer is shrunk to this. One with at least as many written bytes, and at least half of it
+/// written, is compacted: the move is amortised O(1).
 const KEPT: usize = 64 << 10;
 
-/// Calls on their way. Behind a lock, which is held for moments.
+/// What is to be written, and the calls in flight.
 #[derive(Debug)]
 pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
     /// `None` once the connection has ended.
     socket: Option<W>,
-    /// Calls there is no room for yet, oldest first.
-    waiting: VecDeque<Job>,
+    /// Calls that wait for room below `max_in_flight`, oldest first.
+    waiting: VecDeque<QueuedCall>,
     outbox: Outbox,
-    /// Calls whose bytes are in the outbox or further.
+    /// Calls whose bytes are in the outbox or written.
     pub(super) pending: Pending,
-    /// Nothing has to be done by time alone before.
+    /// The driver's timer is set to this or earlier.
     pub(super) wake_by: Instant,
-    /// When the latest call ended.
+    /// When the last call ended.
     pub(super) idle_since: Instant,
 }
 
@@ -48,12 +48,12 @@ impl<W: WriteHalf> Outbound<W> {
         }
     }
 
-    /// Whether a call is waiting or in flight, or a byte unwritten.
+    /// Whether a call is waiting or in flight, or bytes are unwritten.
     pub(super) fn is_busy(&self) -> bool {
         !self.pending.is_empty() || !self.waiting.is_empty() || self.has_unwritten()
     }
 
-    /// Whether there are bytes that the socket has not taken yet.
+    /// Whether there are bytes that the socket has not taken.
     pub(super) fn has_unwritten(&self) -> bool {
         !self.outbox.is_empty()
     }
@@ -63,56 +63,56 @@ impl<W: WriteHalf> Outbound<W> {
         self.socket.is_none()
     }
 
-    /// A call is to be written when there is room.
-    pub(super) fn hold(&mut self, job: Job) {
-        self.note_due(job.due());
-        self.waiting.push_back(job);
+    /// Has a call written when there is room.
+    pub(super) fn enqueue(&mut self, call: QueuedCall) {
+        self.note_due(call.due());
+        self.waiting.push_back(call);
     }
 
-    /// Writes what there is room for, of waiting calls and their bytes.
+    /// Appends waiting calls up to the limits, and writes what the socket takes.
     pub(super) fn write(&mut self, max_in_flight: usize) -> io::Result<()> {
         if !self.waiting.is_empty() {
             let now = Instant::now();
             while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
-                let Some(job) = self.waiting.pop_front() else { break };
-                self.append(job, now);
+                let Some(call) = self.waiting.pop_front() else { break };
+                self.append(call, now);
             }
         }
         self.try_write()
     }
 
-    /// Stops a call whose caller is gone.
+    /// Ends a call whose caller is gone, and cancels it at the peer if it was sent.
     pub(super) fn cancel(&mut self, id: u64) {
         if self.pending.remove(id) {
             self.outbox.append(|out| request::cancel(out, id));
             self.note_idle(Instant::now());
         } else {
-            self.waiting.retain(|job| job.id != id);
+            self.waiting.retain(|call| call.id != id);
         }
     }
 
-    /// Ends the calls whose time is up.
+    /// Ends the calls whose deadlines have passed, and cancels those at the peer that were sent.
     pub(super) fn expire(&mut self, now: Instant) {
         let over = self.pending.expire(now);
         if !over.is_empty() {
             over.into_iter().for_each(|id| self.outbox.append(|out| request::cancel(out, id)));
             self.note_idle(now);
         }
-        for job in std::mem::take(&mut self.waiting) {
-            match job.due() {
-                Some(at) if at <= now => job.reply.expire(),
-                _ => self.waiting.push_back(job),
+        for call in std::mem::take(&mut self.waiting) {
+            match call.due() {
+                Some(at) if at <= now => call.reply.expire(),
+                _ => self.waiting.push_back(call),
             }
         }
     }
 
-    /// When the next call's time is up.
+    /// The earliest deadline.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let waiting = self.waiting.iter().filter_map(Job::due).min();
+        let waiting = self.waiting.iter().filter_map(QueuedCall::due).min();
         self.pending.next_due().into_iter().chain(waiting).min()
     }
 
-    /// Calls may have ended at that time.
+    /// Notes that a call ended at that time, in case it was the last.
     pub(super) fn note_idle(&mut self, at: Instant) {
         if self.pending.is_empty() {
             self.idle_since = at;
@@ -120,11 +120,11 @@ impl<W: WriteHalf> Outbound<W> {
     }
 
     /// Fails the calls that were not written.
-    pub(super) fn give_back(&mut self, error: impl Fn() -> CallError) {
-        self.waiting.drain(..).for_each(|job| job.reply.fail(error()));
+    pub(super) fn fail_waiting(&mut self, error: impl Fn() -> CallError) {
+        self.waiting.drain(..).for_each(|call| call.reply.fail(error()));
     }
 
-    /// Closes the socket's half; what was on its way is the caller's to end.
+    /// Closes the socket's half. The calls are moved out, for the driver to fail.
     pub(super) fn close(&mut self) -> Self {
         if let Some(socket) = self.socket.take() {
             socket.release();
@@ -140,40 +140,40 @@ impl<W: WriteHalf> Outbound<W> {
         std::mem::replace(self, closed)
     }
 
-    /// Fails the calls in flight: `error` is told whether a byte of the call was written.
+    /// Fails the calls in flight; `error` gets whether a byte of the call was written.
     pub(super) fn fail_all(&mut self, error: impl Fn(bool) -> CallError) {
         self.pending.fail_all(self.outbox.written, error);
     }
 
-    /// Something has to be done by then; `true` if nothing had to be so soon.
+    /// Has the driver wake up by then; `true` if its timer was set to later.
     pub(super) fn note_due(&mut self, due: Option<Instant>) -> bool {
         let earlier = due.filter(|at| *at < self.wake_by);
         self.wake_by = earlier.unwrap_or(self.wake_by);
         earlier.is_some()
     }
 
-    /// Puts a call behind what is to be written, unless its caller is gone.
-    pub(super) fn append(&mut self, job: Job, now: Instant) {
-        if job.reply.is_closed() {
+    /// Appends a call's bytes to the outbox, unless its caller is gone.
+    pub(super) fn append(&mut self, call: QueuedCall, now: Instant) {
+        if call.reply.is_closed() {
             return;
         }
         let starts_at = self.outbox.total;
         let start = self.outbox.buffer.len();
         let meta = request::RequestMeta {
-            deadline_ms: job.deadline.map(|deadline| milliseconds_until(deadline, now)),
-            stream: job.request.stream,
+            deadline_ms: call.deadline.map(|deadline| milliseconds_until(deadline, now)),
+            stream: call.request.stream,
             ..Default::default()
         };
-        let outgoing = &job.request;
+        let outgoing = &call.request;
         self.outbox.append(|out| {
-            request::extended(out, job.id, &outgoing.method, &outgoing.args, &meta);
+            request::extended(out, call.id, &outgoing.method, &outgoing.args, &meta);
         });
         outgoing.mark_sent();
         let sent = match self.outbox.buffer.get(start..) {
             Some(bytes) if outgoing.keep_sent => bytes.to_vec(),
             _ => Vec::new(),
         };
-        self.pending.insert(job, sent, now, starts_at);
+        self.pending.insert(call, sent, now, starts_at);
     }
 
     /// Writes what the socket takes at once.
@@ -185,13 +185,13 @@ impl<W: WriteHalf> Outbound<W> {
     }
 }
 
-/// Rounded up: a call that still has time never says it has none.
+/// Rounded up: a call that still has time never sends 0.
 fn milliseconds_until(deadline: Instant, now: Instant) -> u64 {
     let left = deadline.saturating_duration_since(now) + Duration::from_micros(999);
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Bytes to be written, and how many went before.
+/// Bytes to be written.
 #[derive(Debug, Default)]
 struct Outbox {
     buffer: Vec<u8>,
@@ -242,7 +242,7 @@ impl Outbox {
             self.buffer.clear();
             self.buffer.shrink_to(KEPT);
         } else if self.done >= KEPT.max(self.len()) {
-            // A peer that reads slowly but never stops must not make us keep all it has read.
+            // A peer that reads slowly but never stops must not keep the buffer from shrinking.
             self.buffer.drain(..self.done);
             self.done = 0;
         }
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_slow_reader_has_read_is_forgotten_although_there_is_always_more() {
+    fn what_a_slow_reader_has_read_is_freed_although_there_is_always_more() {
         let mut outbox = Outbox::default();
         outbox.append(|out| out.resize(10_000, 0));
         for _ in 0..1000 {

@@ -1,4 +1,4 @@
-//! Calls in flight on one connection, by id, and what becomes of each.
+//! Calls in flight on one connection, by id, and how each ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use super::inbox::Frame;
 use crate::CallError;
 use crate::deadline::Failed;
 use crate::item::{StreamEvent, StreamItem};
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 
-/// A call on its way to the socket.
+/// A call that is not written yet.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct QueuedCall {
     pub(super) id: u64,
     pub(super) request: Arc<Outgoing>,
     pub(super) deadline: Option<Instant>,
     pub(super) reply: ReplyTo,
 }
 
-impl Job {
-    /// When its time is up, see [`ReplyTo::due`].
+impl QueuedCall {
+    /// When the driver has to end it, see [`ReplyTo::due`].
     pub(super) fn due(&self) -> Option<Instant> {
         self.reply.due(self.deadline)
     }
 }
 
-/// Where a call's answer goes.
+/// Where a call's reply goes.
 #[derive(Debug)]
 pub(super) enum ReplyTo {
     Call(oneshot::Sender<Finished>),
@@ -38,7 +38,7 @@ pub(super) enum ReplyTo {
 }
 
 /// How a call ended.
-pub(super) type Finished = Result<Answer, Failed>;
+pub(super) type Finished = Result<CallReply, Failed>;
 
 impl ReplyTo {
     /// Whether the caller is gone.
@@ -49,12 +49,12 @@ impl ReplyTo {
         }
     }
 
-    /// The deadline that is kept here: a stream's reader keeps its own.
+    /// The deadline, if it is the driver's to watch: a stream's reader watches its own.
     fn due(&self, deadline: Option<Instant>) -> Option<Instant> {
         deadline.filter(|_| matches!(self, Self::Call(_)))
     }
 
-    /// Its deadline passed. A stream's reader knows by itself.
+    /// Ends it because its deadline passed. A stream's reader knows by itself.
     pub(super) fn expire(self) {
         if let Self::Call(reply) = self {
             drop(reply.send(Err(Failed::Expired)));
@@ -62,7 +62,7 @@ impl ReplyTo {
     }
 
     pub(super) fn fail(self, error: CallError) {
-        // A caller that is gone needs no answer; a stream that is full sees its end instead.
+        // A caller that is gone needs no error; a stream that is full sees its channel closed instead.
         match self {
             Self::Call(reply) => drop(reply.send(Err(Failed::Error(error)))),
             Self::Stream(events) => drop(events.try_send(StreamEvent::Failed(error))),
@@ -70,10 +70,10 @@ impl ReplyTo {
     }
 }
 
-/// Calls whose bytes are written, or about to be.
+/// Calls whose bytes are written, or in the outbox.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// The ids are ours: nobody can choose them to collide.
+    /// A fast hash is enough: the ids are our own, so that no peer can choose colliding ones.
     calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
 
@@ -83,7 +83,7 @@ struct Waiting {
     sent: Vec<u8>,
     sent_at: Instant,
     deadline: Option<Instant>,
-    /// Bytes that went to the connection before this call's first.
+    /// Bytes appended to the outbox before this call's first.
     starts_at: u64,
 }
 
@@ -93,15 +93,15 @@ impl Waiting {
     }
 }
 
-/// An event that must wait for its reader to make room.
+/// An event that waits for room in its reader's channel.
 pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
 
-/// What became of a message that was routed to its call.
+/// What became of a message for a call.
 pub(super) enum Delivery {
     Delivered,
-    /// Nobody waits for it.
+    /// Nobody waits for it: it is late, cancelled or was never asked for.
     NoReader,
-    /// Its stream has no room for it.
+    /// Its reader's channel is full.
     Full(Undelivered),
 }
 
@@ -114,13 +114,20 @@ impl Pending {
         self.calls.is_empty()
     }
 
-    /// A call was written: with these bytes, if they are to be told, after `starts_at` others.
-    pub(super) fn insert(&mut self, job: Job, sent: Vec<u8>, sent_at: Instant, starts_at: u64) {
-        let Job { id, reply, deadline, .. } = job;
+    /// Adds a call whose first byte is number `starts_at` of the connection. `sent` holds its bytes if
+    /// the caller wants them.
+    pub(super) fn insert(
+        &mut self,
+        call: QueuedCall,
+        sent: Vec<u8>,
+        sent_at: Instant,
+        starts_at: u64,
+    ) {
+        let QueuedCall { id, reply, deadline, .. } = call;
         self.calls.insert(id, Waiting { reply, sent, sent_at, deadline, starts_at });
     }
 
-    /// Ends the calls whose time is up, and answers their ids.
+    /// Ends the calls whose deadlines have passed; their ids.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
         let over = self.calls.extract_if(|_, waiting| waiting.due().is_some_and(|at| at <= now));
         over.map(|(id, waiting)| {
@@ -130,17 +137,17 @@ impl Pending {
         .collect()
     }
 
-    /// When the next call's time is up.
+    /// The earliest deadline.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.calls.values().filter_map(Waiting::due).min()
     }
 
-    /// Forgets a call; `true` if it was in flight.
+    /// Removes a call; `true` if it was in flight.
     pub(super) fn remove(&mut self, id: u64) -> bool {
         self.calls.remove(&id).is_some()
     }
 
-    /// Ends a call whose caller has read the answer itself; `None` if there is no such call.
+    /// Ends a call whose caller has read the reply by itself; `None` if it is not in flight.
     pub(super) fn take(
         &mut self,
         id: u64,
@@ -148,10 +155,10 @@ impl Pending {
         frame: &Frame,
     ) -> Option<(Finished, ReplyTo)> {
         let waiting = self.calls.remove(&id)?;
-        Some((answer(waiting.sent, waiting.sent_at, outcome, frame), waiting.reply))
+        Some((finished(waiting.sent, waiting.sent_at, outcome, frame), waiting.reply))
     }
 
-    /// Ends a call.
+    /// Ends a call with its reply.
     pub(super) fn finish(
         &mut self,
         id: u64,
@@ -161,8 +168,8 @@ impl Pending {
         let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
         match waiting.reply {
             ReplyTo::Call(reply) => {
-                let finished = answer(waiting.sent, waiting.sent_at, outcome, frame);
-                match reply.send(finished) {
+                let end = finished(waiting.sent, waiting.sent_at, outcome, frame);
+                match reply.send(end) {
                     Ok(()) => Delivery::Delivered,
                     Err(_) => Delivery::NoReader,
                 }
@@ -178,7 +185,7 @@ impl Pending {
         }
     }
 
-    /// Hands an item to its stream.
+    /// Sends an item to its stream's reader.
     pub(super) fn item(&mut self, id: u64, item: StreamItem) -> Delivery {
         match self.calls.get(&id) {
             Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
@@ -196,7 +203,7 @@ impl Pending {
             }
             Some(Waiting { reply, .. }) => {
                 reply.fail(CallError::Remote(Fault::method_failed(
-                    "it answered a stream, not a result",
+                    "the method returned a stream instead of a result",
                 )));
                 Delivery::Delivered
             }
@@ -204,7 +211,7 @@ impl Pending {
         }
     }
 
-    /// Fails every call: `error` is told whether a byte of the call was written.
+    /// Fails every call; `error` gets whether a byte of the call was written.
     pub(super) fn fail_all(&mut self, written: u64, error: impl Fn(bool) -> CallError) {
         for (_, waiting) in self.calls.drain() {
             let error = error(waiting.starts_at < written);
@@ -213,14 +220,14 @@ impl Pending {
     }
 }
 
-fn answer(
+fn finished(
     sent: Vec<u8>,
     sent_at: Instant,
     outcome: Result<&RawValue, Fault>,
     frame: &Frame,
 ) -> Finished {
     match outcome {
-        Ok(value) => Ok(Answer {
+        Ok(value) => Ok(CallReply {
             value: value.to_owned(),
             sent,
             sent_at,
@@ -232,8 +239,8 @@ fn answer(
     }
 }
 
-/// What finds no room is given back, and nothing more is to be read before it is delivered: that
-/// is how a slow reader slows its server.
+/// Sends an event to its reader. Nothing more is read from the socket before one that finds the channel
+/// full is delivered: a slow reader puts back-pressure on its server.
 fn send(events: &mpsc::Sender<StreamEvent>, event: StreamEvent) -> Delivery {
     match events.try_send(event) {
         Ok(()) => Delivery::Delivered,
@@ -248,25 +255,25 @@ mod tests {
     use rpc_wire::call::Args;
     use std::time::Duration;
 
-    fn job(id: u64, reply: ReplyTo, deadline: Instant) -> Job {
+    fn queued(id: u64, reply: ReplyTo, deadline: Instant) -> QueuedCall {
         let request = Arc::new(Outgoing::new("m".to_owned(), Args::none()));
-        Job { id, request, deadline: Some(deadline), reply }
+        QueuedCall { id, request, deadline: Some(deadline), reply }
     }
 
     #[test]
     fn a_streams_deadline_is_its_readers_and_wakes_nobody_here() {
         let now = Instant::now();
-        let (call, mut answer) = oneshot::channel();
+        let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
         let mut pending = Pending::default();
-        pending.insert(job(1, ReplyTo::Stream(stream), now), Vec::new(), now, 0);
+        pending.insert(queued(1, ReplyTo::Stream(stream), now), Vec::new(), now, 0);
         assert_eq!(pending.next_due(), None);
         let later = now + Duration::from_secs(1);
-        pending.insert(job(2, ReplyTo::Call(call), later), Vec::new(), now, 0);
+        pending.insert(queued(2, ReplyTo::Call(call), later), Vec::new(), now, 0);
         assert_eq!(pending.next_due(), Some(later));
         assert!(pending.expire(now).is_empty());
         assert_eq!(pending.expire(later), [2]);
-        assert!(matches!(answer.try_recv(), Ok(Err(Failed::Expired))));
+        assert!(matches!(reply.try_recv(), Ok(Err(Failed::Expired))));
         assert!(events.try_recv().is_err() && pending.len() == 1, "the stream goes on");
     }
 }

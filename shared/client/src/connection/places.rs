@@ -1,31 +1,31 @@
-//! How many calls a connection has at most, and waiting for a place among them.
+//! The limit of calls on one connection, and waiting for a place below it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// The calls a connection has at most. While there is room, to take a place and to give it back is
-/// to count: a channel's or a semaphore's permits would be a lock for every call.
+/// Counts the calls of a connection up to a limit. A counter, because a semaphore or a bounded channel
+/// takes a lock per call and does not say how many others there are.
 #[derive(Debug)]
 pub(super) struct Places {
-    most: usize,
+    limit: usize,
     taken: AtomicUsize,
     waiting: AtomicUsize,
     freed: Notify,
 }
 
 impl Places {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
-            most,
+            limit,
             taken: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             freed: Notify::new(),
         }
     }
 
-    /// Waits for a place, and answers how many were taken before it; `None` when `closed` says that
-    /// there will be none.
+    /// Waits for a place; how many were taken before it, or `None` once `closed` says that there will be
+    /// none.
     pub(super) async fn take(&self, closed: impl Fn() -> bool) -> Option<usize> {
         if let Some(others) = self.try_take() {
             return Some(others);
@@ -34,7 +34,7 @@ impl Places {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // From here on no word is missed.
+            // Before the checks, so that no notification between them and the wait is lost.
             freed.as_mut().enable();
             if closed() {
                 return None;
@@ -47,24 +47,24 @@ impl Places {
     }
 
     fn try_take(&self) -> Option<usize> {
-        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        let one_more = |taken: usize| (taken < self.limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()
     }
 
-    pub(super) fn give_back(&self) {
+    pub(super) fn release(&self) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.freed.notify_one();
         }
     }
 
-    /// Whoever waits is to look again whether the connection is closed.
+    /// Has everyone who waits check again whether the connection is closed.
     pub(super) fn wake_all(&self) {
         self.freed.notify_waiters();
     }
 }
 
-/// Somebody waits, until this is dropped.
+/// Counts one who waits, until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

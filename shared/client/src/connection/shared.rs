@@ -1,4 +1,4 @@
-//! What the callers of a connection and the task that owns its socket both know.
+//! What the callers of a connection and its driver share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,7 +12,7 @@ use super::places::Places;
 use crate::CallError;
 use crate::context::Context;
 
-/// The callers' end of a connection: while there is one, the task runs.
+/// The callers' end of a connection; the driver runs at least as long as one exists.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
     /// Unbounded because `Drop` cannot wait: at most `max_in_flight + QUEUE` sends, plus one `Cancel` per
@@ -21,7 +21,7 @@ pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What callers and the socket's task both know.
+/// What callers and the driver share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) peer: Arc<str>,
@@ -34,11 +34,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn apply(&self, command: Command, outbound: &mut Outbound) {
         match command {
-            // It came just when the server began to drain.
-            Command::Send(job) if self.halves.is_retired() => job.reply.fail(self.retired()),
-            Command::Send(job) => outbound.hold(job),
+            // It was sent just as the server began to drain.
+            Command::Send(call) if self.halves.is_retired() => call.reply.fail(self.retired()),
+            Command::Send(call) => outbound.enqueue(call),
             Command::Cancel(id) => outbound.cancel(id),
-            // To be woken is all it is for.
+            // The driver is awake, and does whatever there is to do in its loop.
             Command::Wake => {}
         }
     }
@@ -48,13 +48,13 @@ impl Shared {
         self.lost("it was closed before the call was sent", false)
     }
 
-    /// The socket's task is gone without an answer: the client ended, or its runtime, or the task
-    /// was ending just when the call was handed over.
-    pub(super) fn vanished(&self, sent: bool) -> CallError {
+    /// The driver is gone without having ended the call: the client was closed, or its runtime, or
+    /// the driver was just ending when the call was sent to it.
+    pub(super) fn driver_gone(&self, sent: bool) -> CallError {
         if self.context.has_ended() {
             CallError::Closed
         } else {
-            self.lost("its task is gone", sent)
+            self.lost("its driver has ended", sent)
         }
     }
 

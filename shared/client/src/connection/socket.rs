@@ -20,7 +20,7 @@ pub(super) trait WriteHalf {
     /// Writes what is taken at once.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Lets go of it. The socket is closed by the reading half.
+    /// Drops it without a shutdown: the socket is closed with the reading half.
     fn release(self);
 }
 

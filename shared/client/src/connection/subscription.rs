@@ -11,7 +11,7 @@ use crate::item::StreamEvent;
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) events: mpsc::Receiver<StreamEvent>,
-    /// Keeps the connection open, too.
+    /// Keeps the connection open as well.
     pub(super) guard: CancelOnDrop<Handle>,
 }
 
@@ -21,8 +21,8 @@ impl Subscription {
         self.guard.disarm();
     }
 
-    /// What it means that the events ended without a last word.
-    pub(crate) fn vanished(&self) -> CallError {
-        self.guard.handle().shared.vanished(true)
+    /// Why the events stopped without an end or an error.
+    pub(crate) fn driver_gone(&self) -> CallError {
+        self.guard.handle().shared.driver_gone(true)
     }
 }

@@ -1,4 +1,4 @@
-//! The list itself: an immutable snapshot, exchanged as a whole.
+//! The list of instances: an immutable snapshot, replaced as a whole.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,19 +12,19 @@ use crate::balance::running_totals;
 use crate::context::Context;
 use crate::pool::Peer;
 
-/// What is known of the servers at one moment.
+/// The instances as known at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct List {
     pub(super) members: Arc<[Arc<Member>]>,
-    /// Those that calls go to: all that are not set aside, or all when all are.
+    /// The members that calls go to: those not ejected, or all of them if all are.
     pub(super) usable: Vec<Arc<Member>>,
-    /// Running totals of the usable ones' weights.
+    /// Running totals of the usable members' weights.
     pub(super) weights: Vec<u64>,
-    /// When the registry last gave a list.
-    pub(super) good: Option<Instant>,
+    /// When the registry last sent or confirmed the list.
+    pub(super) fetched_at: Option<Instant>,
     /// When it was last asked.
-    pub(super) tried: Option<Instant>,
-    /// Why the last refresh failed: then this is the last good list.
+    pub(super) attempted_at: Option<Instant>,
+    /// Why the last refresh failed; then this list is stale.
     pub(super) error: Option<String>,
 }
 
@@ -33,61 +33,61 @@ pub(super) struct List {
 pub(super) struct Member {
     pub(super) instance: Instance,
     pub(super) peer: Arc<Peer>,
-    /// Shared by the members that stand for one peer in successive lists.
-    aside: Arc<Mutex<Option<Aside>>>,
+    /// Shared by the members of successive lists that have the same peer.
+    ejection: Arc<Mutex<Option<Ejection>>>,
 }
 
-/// An instance that is left alone until it serves again.
+/// An instance gets no calls until a probe finds it up.
 #[derive(Debug, Clone, Copy)]
-struct Aside {
+struct Ejection {
     failures: u32,
     /// `None` while it is being probed.
     probe_at: Option<Instant>,
 }
 
 impl Member {
-    /// Leaves it alone; `false` if it was already.
-    pub(super) fn set_aside(&self, now: Instant) -> bool {
-        let mut state = self.aside();
+    /// Ejects it; `false` if it was already.
+    pub(super) fn eject(&self, now: Instant) -> bool {
+        let mut state = self.ejection();
         if state.is_some() {
             return false;
         }
-        *state = Some(Aside { failures: 1, probe_at: Some(now + delay(1)) });
+        *state = Some(Ejection { failures: 1, probe_at: Some(now + delay(1)) });
         true
     }
 
-    pub(super) fn is_aside(&self) -> bool {
-        self.aside().is_some()
+    pub(super) fn is_ejected(&self) -> bool {
+        self.ejection().is_some()
     }
 
-    /// When it is to be probed; `None` when it need not be, or is being.
+    /// When to probe it; `None` if it is not ejected or is being probed.
     pub(super) fn probe_at(&self) -> Option<Instant> {
-        self.aside().and_then(|aside| aside.probe_at)
+        self.ejection().and_then(|ejection| ejection.probe_at)
     }
 
     pub(super) fn begin_probe(&self) {
-        if let Some(aside) = &mut *self.aside() {
-            aside.probe_at = None;
+        if let Some(ejection) = &mut *self.ejection() {
+            ejection.probe_at = None;
         }
     }
 
-    /// It was probed: it serves again, or is left alone for longer.
-    pub(super) fn probed(&self, serves: bool, now: Instant) {
-        let mut state = self.aside();
-        *state = state.filter(|_| !serves).map(|aside| {
-            let failures = aside.failures.saturating_add(1);
-            Aside { failures, probe_at: Some(now + delay(failures)) }
+    /// Takes the result of a probe: restores it, or waits longer for the next probe.
+    pub(super) fn probed(&self, is_up: bool, now: Instant) {
+        let mut state = self.ejection();
+        *state = state.filter(|_| !is_up).map(|ejection| {
+            let failures = ejection.failures.saturating_add(1);
+            Ejection { failures, probe_at: Some(now + delay(failures)) }
         });
     }
 
-    fn aside(&self) -> MutexGuard<'_, Option<Aside>> {
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ejection(&self) -> MutexGuard<'_, Option<Ejection>> {
+        self.ejection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl List {
-    /// The list after a refresh that brought `instances`. Who was known keeps its connections
-    /// and its place aside, unless it is another incarnation or speaks otherwise now.
+    /// The list after a refresh returned `instances`. A known one keeps its connections and its ejection,
+    /// unless its incarnation or its dialect changed.
     pub(super) fn refreshed(
         &self,
         instances: Vec<Instance>,
@@ -104,10 +104,10 @@ impl List {
             }
             members.push(match known.remove(&instance.key()) {
                 Some(member) if member.instance == instance => Arc::clone(member),
-                Some(member) if is_same_life(&member.instance, &instance) => Arc::new(Member {
+                Some(member) if is_same_process(&member.instance, &instance) => Arc::new(Member {
                     instance,
                     peer: Arc::clone(&member.peer),
-                    aside: Arc::clone(&member.aside),
+                    ejection: Arc::clone(&member.ejection),
                 }),
                 _ => Arc::new(Member {
                     peer: Arc::new(Peer::new(
@@ -117,29 +117,35 @@ impl List {
                         instance.speaks_extended(),
                     )),
                     instance,
-                    aside: Arc::default(),
+                    ejection: Arc::default(),
                 }),
             });
         }
         let members = members.into();
-        Self { members, good: Some(now), tried: Some(now), error: None, ..Self::default() }
-            .rechecked()
+        Self {
+            members,
+            fetched_at: Some(now),
+            attempted_at: Some(now),
+            error: None,
+            ..Self::default()
+        }
+        .with_usable()
     }
 
-    /// The same list, still good.
+    /// The same list, confirmed by the registry.
     pub(super) fn confirmed(&self, now: Instant) -> Self {
-        Self { good: Some(now), tried: Some(now), error: None, ..self.clone() }
+        Self { fetched_at: Some(now), attempted_at: Some(now), error: None, ..self.clone() }
     }
 
-    /// The same list, because the registry could not be asked.
+    /// The same list, because the refresh failed.
     pub(super) fn stale(&self, error: String, now: Instant) -> Self {
-        Self { tried: Some(now), error: Some(error), ..self.clone() }
+        Self { attempted_at: Some(now), error: Some(error), ..self.clone() }
     }
 
-    /// Who is usable, worked out anew.
-    pub(super) fn rechecked(&self) -> Self {
-        let serves = |member: &&Arc<Member>| !member.is_aside();
-        let mut usable: Vec<_> = self.members.iter().filter(serves).cloned().collect();
+    /// The same list with the usable members determined again.
+    pub(super) fn with_usable(&self) -> Self {
+        let is_up = |member: &&Arc<Member>| !member.is_ejected();
+        let mut usable: Vec<_> = self.members.iter().filter(is_up).cloned().collect();
         if usable.is_empty() {
             usable = self.members.to_vec();
         }
@@ -148,8 +154,8 @@ impl List {
             members: Arc::clone(&self.members),
             usable,
             weights,
-            good: self.good,
-            tried: self.tried,
+            fetched_at: self.fetched_at,
+            attempted_at: self.attempted_at,
             error: self.error.clone(),
         }
     }
@@ -164,7 +170,7 @@ pub(super) fn weights(members: &[Arc<Member>]) -> Vec<u64> {
     running_totals(members.iter().map(|member| member.instance.weight()))
 }
 
-fn is_same_life(before: &Instance, after: &Instance) -> bool {
+fn is_same_process(before: &Instance, after: &Instance) -> bool {
     before.incarnation() == after.incarnation()
         && before.speaks_extended() == after.speaks_extended()
 }

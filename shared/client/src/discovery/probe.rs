@@ -1,4 +1,4 @@
-//! The task that probes who was set aside, and brings back who serves again.
+//! The task that probes ejected instances and restores those that are up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use tokio::time::Instant;
 use super::list::Member;
 use super::shared::Shared;
 
-/// A probe waits so long for an answer.
+/// Timeout of one probe.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs until the client ends, asleep while nobody is aside.
+/// Runs until the client ends; sleeps while no instance is ejected.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let most = shared.context.options.max_probes.max(1);
+    let limit = shared.context.options.max_probes.max(1);
     let mut probes = FuturesUnordered::new();
     loop {
-        let next = start_due(&shared, most - probes.len(), |member| probes.push(probe(member)));
+        let next = start_due(&shared, limit - probes.len(), |member| probes.push(probe(member)));
         tokio::select! {
             () = sleep_until(next) => {}
-            () = shared.newly_aside.notified() => {}
-            Some((member, serves)) = probes.next() => note(&shared, &member, serves),
+            () = shared.newly_ejected.notified() => {}
+            Some((member, is_up)) = probes.next() => note(&shared, &member, is_up),
         }
     }
 }
 
-/// Starts at most `room` of the probes that are due; when the next one will be, if there was room
-/// for all of those.
+/// Starts at most `room` of the probes that are due. When the next one is due, if all of those were
+/// started.
 fn start_due(
     shared: &Shared,
     mut room: usize,
@@ -57,16 +57,16 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 async fn probe(member: Arc<Member>) -> (Arc<Member>, bool) {
-    let serves = member.peer.serves(TIMEOUT).await;
-    (member, serves)
+    let is_up = member.peer.is_up(TIMEOUT).await;
+    (member, is_up)
 }
 
-fn note(shared: &Shared, member: &Member, serves: bool) {
-    if serves {
-        tracing::info!(instance = %member.peer.name(), "instance is back");
+fn note(shared: &Shared, member: &Member, is_up: bool) {
+    if is_up {
+        tracing::info!(instance = %member.peer.name(), "instance restored");
     }
     shared.update(|list| {
-        member.probed(serves, Instant::now());
-        Some(list.rechecked())
+        member.probed(is_up, Instant::now());
+        Some(list.with_usable())
     });
 }

@@ -1,4 +1,4 @@
-//! The task that keeps the list fresh.
+//! The task that refreshes the list.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
 use super::shared::Shared;
-use crate::registry::{List as Answer, RegistryClient, RegistryError};
+use crate::registry::{List as Listed, RegistryClient, RegistryError};
 
-/// A refresh interval of nothing would spin, one of for ever cannot be jittered.
+/// A refresh interval of zero would spin; an endless one cannot be jittered.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Asks the registry again and again, at once when somebody wants it.
+/// Refreshes the list at intervals, and at once when a call needs it.
 pub(super) struct Refresh {
     shared: Arc<Shared>,
     registry: RegistryClient,
@@ -38,13 +38,13 @@ impl Refresh {
     }
 
     async fn refresh(&mut self) {
-        let answer = self.registry.find_all_if_changed(PROTO_JSON, self.etag.as_deref()).await;
-        self.note(&answer);
+        let result = self.registry.find_all_if_changed(PROTO_JSON, self.etag.as_deref()).await;
+        self.note(&result);
         let now = Instant::now();
         self.shared.update(|list| {
-            Some(match answer {
-                Ok(Answer::NotModified) => list.confirmed(now),
-                Ok(Answer::Changed { instances, etag }) => {
+            Some(match result {
+                Ok(Listed::NotModified) => list.confirmed(now),
+                Ok(Listed::Changed { instances, etag }) => {
                     self.etag = etag;
                     list.refreshed(instances, &self.shared.context, now)
                 }
@@ -54,20 +54,20 @@ impl Refresh {
         self.shared.refreshes.send_modify(|done| *done += 1);
     }
 
-    /// One line per change of state, however long an outage lasts.
-    fn note(&mut self, answer: &Result<Answer, RegistryError>) {
+    /// Logs changes of state only, however long an outage lasts.
+    fn note(&mut self, result: &Result<Listed, RegistryError>) {
         let registry = &self.shared.url;
-        match answer {
-            Ok(_) if self.failing => tracing::info!(registry, "registry answers again"),
+        match result {
+            Ok(_) if self.failing => tracing::info!(registry, "registry is reachable again"),
             Err(error) if !self.failing => {
                 tracing::warn!(registry, %error, "cannot refresh the instances; keeping the last list");
             }
             _ => {}
         }
-        self.failing = answer.is_err();
+        self.failing = result.is_err();
     }
 
-    /// The refresh interval, a tenth more or less so that clients do not ask in step.
+    /// The refresh interval, with a jitter of a tenth so that clients do not ask in step.
     fn pause(&self) -> Duration {
         let refresh = self.shared.context.options.refresh_interval.clamp(SHORTEST, LONGEST);
         refresh.mul_f64(rand::rng().random_range(0.9..=1.1))

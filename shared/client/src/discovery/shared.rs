@@ -1,4 +1,4 @@
-//! What the callers and the tasks that keep the list share.
+//! What the callers and the tasks that maintain the list share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,32 +17,32 @@ pub(super) struct Shared {
     pub(super) context: Arc<Context>,
     pub(super) url: String,
     pub(super) list: ArcSwap<List>,
-    /// Held while the list is exchanged, so that no change is lost; never across an await.
-    pub(super) writing: Mutex<()>,
-    /// Refreshes done, good or bad.
+    /// Locked while the list is replaced, so that no change is lost; never across an await.
+    pub(super) replacing: Mutex<()>,
+    /// Refreshes done, whether they succeeded or failed.
     pub(super) refreshes: watch::Sender<u64>,
     pub(super) refresh_wanted: Notify,
-    pub(super) newly_aside: Notify,
+    pub(super) newly_ejected: Notify,
 }
 
 impl Shared {
-    /// Exchanges the list; `change` makes the new one from the old, if there is a change.
+    /// Replaces the list by what `change` makes of it, if anything.
     pub(super) fn update(&self, change: impl FnOnce(&List) -> Option<List>) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(next) = change(&self.list.load()) {
             self.list.store(Arc::new(next));
         }
     }
 
-    pub(super) fn set_aside(&self, peer: &Arc<Peer>, error: &CallError) {
+    pub(super) fn eject(&self, peer: &Arc<Peer>, error: &CallError) {
         self.update(|list| {
             let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))?;
-            if !found.set_aside(Instant::now()) {
+            if !found.eject(Instant::now()) {
                 return None;
             }
-            tracing::info!(instance = %peer.name(), %error, "instance set aside");
-            self.newly_aside.notify_one();
-            Some(list.rechecked())
+            tracing::info!(instance = %peer.name(), %error, "instance ejected");
+            self.newly_ejected.notify_one();
+            Some(list.with_usable())
         });
     }
 }

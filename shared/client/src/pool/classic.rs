@@ -1,6 +1,7 @@
-//! An older server: one call in flight per socket, never pipelined, few sockets, none kept long.
+//! Calls to an older server: one in flight per socket, never pipelined, few sockets, none kept for
+//! long.
 
-mod line;
+mod socket;
 mod waiting;
 mod worker;
 
@@ -15,18 +16,18 @@ use tokio::time::Instant;
 use crate::CallError;
 use crate::connection::Inbox;
 use crate::context::Context;
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 
-use line::Line;
+use socket::ClassicSocket;
+use waiting::ClassicCall;
 pub(super) use waiting::ClassicPool;
-use waiting::Job;
 use worker::{Opening, Worker, open_more};
 
-/// What an older server reads at once, and therefore the most a request may have.
+/// An older server reads a request with one read of this size.
 const MAX_REQUEST: usize = 1024;
 
 impl ClassicPool {
-    /// A pool that begins with the connection on which the dialect was learned.
+    /// A pool that starts with the connection on which the dialect was learned.
     pub(super) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
@@ -43,58 +44,58 @@ impl ClassicPool {
         });
         if inbox.is_clean() {
             pool.state().workers = 1;
-            let line: Line<Opening> = Line::known(socket, inbox);
-            context.spawn(Worker::with_line(Arc::clone(&pool), line).run(None));
+            let socket: ClassicSocket<Opening> = ClassicSocket::known(socket, inbox);
+            context.spawn(Worker::connected(Arc::clone(&pool), socket).run(None));
         }
         pool
     }
 
-    /// Whether calls may go through it: nothing failed, and what was learned is fresh or at
-    /// least in use.
-    pub(super) fn is_usable(&self, memory: Duration) -> bool {
+    /// Whether calls may go through it: no connection failed, and the dialect was learned within `ttl` or
+    /// a socket is open.
+    pub(super) fn is_usable(&self, ttl: Duration) -> bool {
         let state = self.state();
-        !state.failed && (state.workers > 0 || self.learned.elapsed() < memory)
+        !state.failed && (state.workers > 0 || self.learned.elapsed() < ttl)
     }
 
     /// Makes one call. Dropping the future closes its socket.
     pub(super) async fn call(
         self: &Arc<Self>,
         outgoing: &Arc<Outgoing>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<CallReply, CallError> {
         let mut bytes = Vec::new();
         request::classic(&mut bytes, &outgoing.method, &outgoing.args);
         if bytes.len() > MAX_REQUEST {
             let (size, limit) = (bytes.len(), MAX_REQUEST);
             return Err(CallError::TooLarge { peer: self.peer.to_string(), size, limit });
         }
-        let (reply, answer) = oneshot::channel();
-        self.submit(Job { bytes, request: Arc::clone(outgoing), reply })?;
-        answer.await.unwrap_or_else(|_| {
+        let (reply_to, reply) = oneshot::channel();
+        self.submit(ClassicCall { bytes, request: Arc::clone(outgoing), reply_to })?;
+        reply.await.unwrap_or_else(|_| {
             Err(if self.context.has_ended() {
                 CallError::Closed
             } else {
-                self.lost("its task is gone", outgoing.is_sent())
+                self.lost("its task has ended", outgoing.is_sent())
             })
         })
     }
 
-    fn submit(self: &Arc<Self>, mut job: Job) -> Result<(), CallError> {
+    fn submit(self: &Arc<Self>, mut call: ClassicCall) -> Result<(), CallError> {
         let mut state = self.state();
         while let Some(worker) = state.idle.pop() {
-            match worker.send(job) {
+            match worker.send(call) {
                 Ok(()) => return Ok(()),
-                Err(back) => job = back,
+                Err(returned) => call = returned,
             }
         }
-        let most = self.context.options.max_classic_queue;
-        if state.waiting.len() >= most && !self.may_open(&state) {
-            state.waiting.retain(|job| !job.reply.is_closed());
+        let limit = self.context.options.max_classic_queue;
+        if state.waiting.len() >= limit && !self.may_open(&state) {
+            state.waiting.retain(|call| !call.reply_to.is_closed());
             let waiting = state.waiting.len();
-            if waiting >= most {
+            if waiting >= limit {
                 return Err(CallError::QueueFull { peer: self.peer.to_string(), waiting });
             }
         }
-        state.waiting.push_back(job);
+        state.waiting.push_back(call);
         open_more(self, state);
         Ok(())
     }

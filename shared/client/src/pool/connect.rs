@@ -1,5 +1,5 @@
-//! Reaching an address: every resolved one in order, without waiting long for a silent one; then
-//! the one question that tells what the server speaks.
+//! Connecting to an address: every resolved one in order, without waiting long for a silent one; then
+//! the probe, which tells the server's dialect.
 
 use std::io;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use tokio::net::TcpStream;
 use crate::connection::Inbox;
 use crate::{CallError, Dialect};
 
-/// An address that has not answered after this time gets company from the next one.
+/// After this time without an answer the next address is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
-/// The most a system takes for these options.
+/// The most that systems accept for these options.
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
-/// Connects to the first address of `host` that answers, in the resolver's order. A peer that
-/// vanishes later without a word is noticed after `tcp_user_timeout`.
+/// Connects to the first address of `host` that accepts, tried in the resolver's order. A peer that
+/// disappears later without closing is noticed after `tcp_user_timeout`.
 pub(super) async fn connect(
     host: &str,
     port: u16,
@@ -66,63 +66,57 @@ pub(super) fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
 fn set_up(socket: &TcpStream, tcp_user_timeout: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);
-    // The last of four probes in a row has gone unanswered by then.
+    // By then the last of four keepalive probes in a row has gone unanswered.
     let quarter = (tcp_user_timeout / 4).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
     let keepalive = TcpKeepalive::new().with_time(quarter).with_interval(quarter).with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Keepalive says nothing while sent bytes wait for their acknowledgement.
+    // Keepalive sends no probes while sent bytes wait for their acknowledgement.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(tcp_user_timeout.clamp(quarter, LONGEST_KEEPALIVE)))?;
     Ok(())
 }
 
-/// A connection whose other end is known.
+/// A connection to a peer whose dialect is known.
 pub(super) struct Probed {
     pub(super) dialect: Dialect,
-    /// It takes calls; a server that is ending only refuses them.
-    pub(super) welcome: bool,
+    /// Whether it takes calls: a draining server refuses them.
+    pub(super) accepts_calls: bool,
     pub(super) socket: TcpStream,
     pub(super) inbox: Inbox,
 }
 
-/// Asks `rpc.health`: a server of the extended dialect answers with the id, an older one without.
+/// Calls `rpc.health`: a server of the extended dialect replies with the id, an older one without.
 pub(super) async fn probe(
     peer: &str,
     mut socket: TcpStream,
     mut inbox: Inbox,
 ) -> Result<Probed, CallError> {
-    let mut question = Vec::new();
-    request::extended(
-        &mut question,
-        0,
-        RPC_HEALTH,
-        &Args::none(),
-        &request::RequestMeta::default(),
-    );
-    // The caller's own request is not sent yet, so whatever goes wrong here executed nothing.
+    let mut call = Vec::new();
+    request::extended(&mut call, 0, RPC_HEALTH, &Args::none(), &request::RequestMeta::default());
+    // The caller's own request is not sent yet, so that it was not executed whatever goes wrong here.
     let lost = |reason: String| CallError::Unreachable {
         peer: peer.to_owned(),
-        reason: format!("the connection was lost at once ({reason})"),
+        reason: format!("the connection was lost during the probe ({reason})"),
     };
 
-    socket.write_all(&question).await.map_err(|error| lost(error.to_string()))?;
+    socket.write_all(&call).await.map_err(|error| lost(error.to_string()))?;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
         if let Some((_, reply)) = next {
-            let (dialect, welcome) = match reply {
+            let (dialect, accepts_calls) = match reply {
                 Ok(Reply::Done { id: Some(0), outcome }) => {
                     (Dialect::Extended, !is_draining(&outcome))
                 }
                 Ok(Reply::Done { id: None, .. }) => (Dialect::Classic, true),
-                // A server that is ending says so before it answers.
+                // A draining server says so before it replies.
                 Ok(Reply::Draining) => {
                     return Err(lost("the server is draining".to_owned()));
                 }
-                Ok(_) => return Err(CallError::bad_reply(peer, "it is no answer to rpc.health")),
+                Ok(_) => return Err(CallError::bad_reply(peer, "it is not a reply to rpc.health")),
                 Err(error) => return Err(CallError::bad_reply(peer, error)),
             };
             inbox.release();
-            return Ok(Probed { dialect, welcome, socket, inbox });
+            return Ok(Probed { dialect, accepts_calls, socket, inbox });
         }
         match inbox.fill(&mut socket).await {
             Ok(0) => return Err(lost("the peer closed it".to_owned())),

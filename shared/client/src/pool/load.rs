@@ -1,30 +1,29 @@
-//! How busy one server is with our calls, and how fast it usually answers.
+//! How many of our calls one server has, and how fast it usually replies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls under way and a moving average of their latency, which fades when nothing renews it.
+/// Calls in flight and a moving average of their latency, which decays without new samples.
 #[derive(Debug)]
 pub(crate) struct Load {
     in_flight: AtomicUsize,
     /// Microseconds; 0 before the first call.
     latency: AtomicU64,
-    /// The latest call was not taken.
+    /// The last call was not executed.
     refused: AtomicBool,
-    /// Microseconds from `epoch` to the latest call.
+    /// Microseconds from `epoch` to the last call.
     sampled: AtomicU64,
     epoch: Instant,
 }
 
-/// A new sample counts for one part in so many.
+/// A new sample has the weight 1/8.
 const SMOOTHING: u64 = 8;
-/// A latency counts for half after each such time without a new sample: who was slow once gets
-/// another chance.
+/// Half-life of a latency without new samples: a server that was slow once gets calls again.
 const HALVING: Duration = Duration::from_secs(5);
-/// A server that did not take a call counts as at least so slow, or failing fast would make it
-/// look attractive.
+/// A server that did not execute the last call counts as at least this slow; otherwise failing fast
+/// would attract calls.
 const REFUSED: Duration = Duration::from_secs(1);
 
 impl Load {
@@ -38,7 +37,7 @@ impl Load {
         }
     }
 
-    /// Counts a call as under way until the guard is dropped.
+    /// Counts a call as in flight until the guard is dropped.
     pub(crate) fn enter(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(self)
@@ -55,8 +54,7 @@ impl Load {
         }
     }
 
-    /// Takes a finished call into account. Samples that race may lose one another: it is an
-    /// average.
+    /// Adds the latency of a finished call. Of samples that race one may be lost: it is an average.
     pub(crate) fn record(&self, latency: Duration, now: Instant) {
         let sample = micros(latency);
         let before = self.latency.load(Ordering::Relaxed);
@@ -69,14 +67,14 @@ impl Load {
         self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
     }
 
-    /// Takes into account that it did not take a call.
+    /// Notes that it did not execute a call.
     pub(crate) fn record_refusal(&self, now: Instant) {
         self.refused.store(true, Ordering::Relaxed);
         self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
     }
 
-    /// What a further call would wait for, roughly: the fewer and the faster, the better. A
-    /// server never called comes first.
+    /// Roughly how long a further call would wait: calls in flight times latency. A server that was never
+    /// called comes first.
     pub(crate) fn cost(&self, now: Instant) -> u64 {
         let calls = self.in_flight() as u64 + 1;
         let silent = micros(now - self.epoch).saturating_sub(self.sampled.load(Ordering::Relaxed));
@@ -92,7 +90,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
-/// One call under way.
+/// One call in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight<'a>(&'a Load);
 

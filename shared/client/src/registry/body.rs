@@ -1,4 +1,4 @@
-//! Answers: read by chunks up to a limit, and turned into values or errors.
+//! Responses: read by chunks up to a limit, and turned into values or errors.
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::{RegistryClient, RegistryError};
 const SHOWN: usize = 200;
 
 impl RegistryClient {
-    /// The response, unless it is a refusal.
+    /// The response, if its status is a success.
     pub(super) async fn successful(&self, response: Response) -> Result<Response, RegistryError> {
         let status = response.status();
         if status.is_success() {
@@ -35,11 +35,11 @@ impl RegistryClient {
         response: Response,
     ) -> Result<T, RegistryError> {
         let body = self.bytes(response).await?;
-        serde_json::from_slice(&body).map_err(|error| self.bad_answer(error))
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
-    pub(super) fn bad_answer(&self, reason: impl std::fmt::Display) -> RegistryError {
-        RegistryError::BadAnswer { url: self.url().to_owned(), reason: reason.to_string() }
+    pub(super) fn bad_reply(&self, reason: impl std::fmt::Display) -> RegistryError {
+        RegistryError::BadReply { url: self.url().to_owned(), reason: reason.to_string() }
     }
 
     pub(super) fn failed(&self, error: &reqwest::Error) -> RegistryError {

@@ -1,10 +1,10 @@
-//! Why a registry could not be asked.
+//! Why a request to a registry failed.
 
-/// Why a registry could not be asked, or what it answered.
+/// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// The URL is none.
+    /// The URL is not valid.
     #[error("`{url}` is not a registry's URL: {why}; write http://host:port")]
     BadUrl {
         /// What was given.
@@ -12,24 +12,24 @@ pub enum RegistryError {
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answered.
+    /// It cannot be reached.
     #[error("cannot reach the registry at {url}: {reason}; check that it is running")]
     Unreachable {
-        /// Where it should be.
+        /// Its URL.
         url: String,
         /// What happened.
         reason: String,
     },
-    /// It answered too late.
-    #[error("the registry at {url} did not answer in time; check that it is healthy")]
+    /// It did not reply in time.
+    #[error("the registry at {url} did not reply in time; check that it is healthy")]
     Timeout {
-        /// Where it is.
+        /// Its URL.
         url: String,
     },
-    /// It refused.
-    #[error("the registry at {url} answered {status}: {message}")]
+    /// It refused the request.
+    #[error("the registry at {url} replied {status}: {message}")]
     Refused {
-        /// Where it is.
+        /// Its URL.
         url: String,
         /// The HTTP status.
         status: u16,
@@ -39,23 +39,23 @@ pub enum RegistryError {
     /// It is an older registry without this route.
     #[error("the registry at {url} is an older one without {path}; upgrade it to see this")]
     Unsupported {
-        /// Where it is.
+        /// Its URL.
         url: String,
         /// The route.
         path: String,
     },
-    /// The answer is not what that route answers.
-    #[error("the registry at {url} answered with something else: {reason}; check the address")]
-    BadAnswer {
-        /// Where it is.
+    /// The response is not valid for that route.
+    #[error("the registry at {url} sent an invalid reply: {reason}; check the address")]
+    BadReply {
+        /// Its URL.
         url: String,
         /// What is wrong.
         reason: String,
     },
-    /// The answer is over a limit.
-    #[error("an answer of the registry at {url} is larger than {limit} bytes; allow more")]
+    /// The response is over a limit.
+    #[error("a reply of the registry at {url} is larger than {limit} bytes; raise the limit")]
     TooLarge {
-        /// Where it is.
+        /// Its URL.
         url: String,
         /// The limit.
         limit: usize,

@@ -15,10 +15,10 @@ use sse_stream::{Sse, SseByteStream};
 
 use super::{RegistryClient, RegistryError};
 
-/// Changes in the order they happened, each with the id to resume from. After an error it is over.
+/// Changes in the order they happened, each with the id to resume from. It ends after an error.
 pub struct Watch(BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryError>>);
 
-/// Log lines, recent ones first. After an error it is over.
+/// Log lines, oldest first. It ends after an error.
 pub struct Logs(BoxStream<'static, Result<RegistryLogLine, RegistryError>>);
 
 /// A line of the registry's own log.
@@ -87,18 +87,18 @@ impl RegistryClient {
         event: Sse,
     ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryError> {
         let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
-        let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_answer(error))?;
+        let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_reply(error))?;
         Ok(parsed.map(|parsed| (event.id, parsed)))
     }
 
     fn log_line(&self, event: Sse) -> Result<Option<RegistryLogLine>, RegistryError> {
         let data = event.data.filter(|_| event.event.as_deref() == Some("line"));
         let parse = |data: String| serde_json::from_str(&data);
-        data.map(parse).transpose().map_err(|error| self.bad_answer(error))
+        data.map(parse).transpose().map_err(|error| self.bad_reply(error))
     }
 
-    /// The events of an answer. Only its beginning is bounded in time; a registry that is gone
-    /// without a word is noticed by the system's keepalive.
+    /// The events of a response. The timeout is for its start only; a registry that disappears is noticed by
+    /// the system's keepalive.
     async fn events(
         &self,
         request: reqwest::RequestBuilder,
@@ -122,7 +122,7 @@ impl RegistryClient {
         let url = self.url().to_owned();
         let cause = match error {
             sse_stream::Error::Body(cause) => cause,
-            other => return self.bad_answer(other),
+            other => return self.bad_reply(other),
         };
         match cause.downcast_ref::<ChunkError>() {
             Some(ChunkError::TooLong(limit)) => RegistryError::TooLarge { url, limit: *limit },
@@ -164,7 +164,7 @@ impl Stream for Bounded {
     }
 }
 
-/// How long the line and the event under way are so far.
+/// The length so far of the unfinished line and event.
 #[derive(Debug, Default, Clone, Copy)]
 struct Lengths {
     line: usize,
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// What a stream of `bytes` tells, split after every `piece`.
+    /// The events of a stream of `bytes`, split after every `piece`.
     fn events(bytes: &[u8], piece: usize) -> Vec<String> {
         let chunks: Vec<_> = bytes.chunks(piece).map(Bytes::copy_from_slice).map(Ok).collect();
         let bounded = Bounded {

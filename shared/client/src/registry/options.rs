@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-/// What a [`RegistryClient`](super::RegistryClient) may take and how long it waits.
+/// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
-    /// Opening a connection; 2 s.
+    /// Timeout of opening a connection; 2 s.
     pub connect_timeout: Duration,
-    /// A request with its whole answer, event streams excepted; 5 s.
+    /// Timeout of a request with its whole response, event streams excepted; 5 s.
     pub timeout: Duration,
-    /// An answer, and one event of a stream; 32 MiB.
+    /// Largest response, and largest event of a stream; 32 MiB.
     pub max_list_bytes: usize,
-    /// One line of an event stream; 1 MiB.
+    /// Longest line of an event stream; 1 MiB.
     pub max_event_line_bytes: usize,
-    /// An unused connection is closed after; 30 s.
+    /// An unused connection is closed after this time; 30 s.
     pub idle_timeout: Duration,
-    /// How often the system checks that a silent registry is still there; 15 s.
+    /// Interval of the system's keepalive probes of a silent connection; 15 s.
     pub keepalive: Duration,
 }
 

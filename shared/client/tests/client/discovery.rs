@@ -1,4 +1,4 @@
-//! Calls through a registry: lists kept, lost and found; instances set aside and brought back.
+//! Calls through a registry: lists kept, lost and found; instances ejected and restored.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -168,7 +168,7 @@ async fn an_instance_that_appears_is_found_by_the_call_that_needs_it() {
 }
 
 #[tokio::test]
-async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
+async fn an_instance_that_refuses_is_ejected_at_once_and_probed_back() {
     let living = adder().await;
     let dead = ReservedPort::new();
     let registry = FakeRegistry::new_style().await;
@@ -177,13 +177,13 @@ async fn an_instance_that_refuses_is_set_aside_at_once_and_probed_back() {
     for _ in 0..50 {
         assert_eq!(answering_peer(&client).await, living.name());
     }
-    assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
+    assert_eq!(client.instances().iter().filter(|known| known.ejected).count(), 1);
     assert_eq!(client.stats().retries, 1, "only the first to notice had to go elsewhere");
 
     let back =
         fakes::extended_on(&dead.address().to_string(), |request| Do::Write(result(request, "3")))
             .await;
-    eventually("it is brought back", || client.instances().iter().all(|k| !k.set_aside)).await;
+    eventually("it is restored", || client.instances().iter().all(|k| !k.ejected)).await;
     let mut reached = HashSet::new();
     for _ in 0..50 {
         reached.insert(answering_peer(&client).await);

@@ -10,7 +10,6 @@
     reason = "tests say what they expect"
 )]
 
-mod alone;
 mod blocking;
 mod calls;
 mod classic;
@@ -19,6 +18,7 @@ mod discovery;
 mod ending;
 mod fake_registry;
 mod fakes;
+mod inline_calls;
 mod registry;
 mod retries;
 mod rude;

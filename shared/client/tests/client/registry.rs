@@ -98,8 +98,8 @@ fn sse(body: &str) -> String {
 async fn answers_that_are_none_are_typed_errors_in_one_line() {
     type Check = fn(&RegistryError) -> bool;
     let cases: [(String, Check); 6] = [
-        (http("<html>"), |e| matches!(e, RegistryError::BadAnswer { .. })),
-        (http(r#"{"a":1}"#), |e| matches!(e, RegistryError::BadAnswer { .. })),
+        (http("<html>"), |e| matches!(e, RegistryError::BadReply { .. })),
+        (http(r#"{"a":1}"#), |e| matches!(e, RegistryError::BadReply { .. })),
         (http(&format!("[{}]", " ".repeat(2000))), |e| {
             matches!(e, RegistryError::TooLarge { limit: 1000, .. })
         }),

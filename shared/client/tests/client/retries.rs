@@ -166,7 +166,7 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
         assert_eq!(response.peer, living.name());
     }
     assert_eq!(client.stats().retries, 1);
-    assert_eq!(client.instances().iter().filter(|known| known.set_aside).count(), 1);
+    assert_eq!(client.instances().iter().filter(|known| known.ejected).count(), 1);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::super::command::Command;
 use super::super::inbound::Inbound;
 use super::super::inbox::Inbox;
 use super::super::outbound::Outbound;
-use super::super::pending::{Delivery, Job, ReplyTo};
+use super::super::pending::{Delivery, QueuedCall, ReplyTo};
 use super::super::places::Places;
 use super::super::socket::{ReadHalf, WriteHalf};
 use super::{Begun, Halves};
@@ -245,7 +245,7 @@ async fn drive(
         match event.await {
             Event::Read(Ok(_)) => deliver(&halves),
             Event::Read(Err(_)) => return,
-            Event::Command(Some(Command::Send(call))) => halves.outbound().hold(call),
+            Event::Command(Some(Command::Send(call))) => halves.outbound().enqueue(call),
             Event::Command(Some(Command::Cancel(id))) => halves.outbound().cancel(id),
             Event::Command(Some(Command::Wake)) => {}
             Event::Command(None) => abandoned = true,
@@ -282,7 +282,7 @@ impl Client {
         let others = self.places.take(|| false).await.unwrap();
         let (reply_to, reply) = oneshot::channel();
         let request = std::sync::Arc::new(Outgoing::new("m".to_owned(), Args::none()));
-        let call = Job { id, request, deadline: None, reply: ReplyTo::Call(reply_to) };
+        let call = QueuedCall { id, request, deadline: None, reply: ReplyTo::Call(reply_to) };
         let begun = match others {
             0 => self.halves.begin(call, &self.wakes).await,
             _ => Begun::Refused(call),
@@ -297,7 +297,7 @@ impl Client {
         let received = Count::default();
         let finished = self.halves.receive(id, inline, reply, &received, &self.wakes).await;
         assert_eq!(finished.unwrap().unwrap().value.get(), id.to_string());
-        self.places.give_back();
+        self.places.release();
     }
 
     /// Makes a call and goes at the first wait.
@@ -306,7 +306,7 @@ impl Client {
         if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             drop(call);
             self.commands.send(Command::Cancel(id)).unwrap();
-            self.places.give_back();
+            self.places.release();
         }
     }
 }

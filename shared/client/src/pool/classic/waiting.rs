@@ -1,4 +1,4 @@
-//! One older server: its sockets by number, and the calls that wait for one.
+//! One older server: how many sockets it has, and the calls that wait for one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::CallError;
 use crate::context::Context;
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 
-/// Sockets being opened at once: an older server's backlog is 5, and who does not fit waits a
-/// second for the system's next attempt.
+/// Sockets being opened at once: an older server's backlog is 5, and the system retries one that does
+/// not fit only after a second.
 const MAX_OPENING: usize = 4;
 
 /// The sockets to one older server, each owned by a task, and the calls that wait for one.
@@ -20,49 +20,51 @@ pub(in super::super) struct ClassicPool {
     pub(super) context: Arc<Context>,
     pub(super) peer: Arc<str>,
     pub(super) address: (String, u16),
+    /// When the dialect was learned.
     pub(super) learned: Instant,
     pub(super) state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Tasks, each with a socket or opening one.
+    /// Workers, each with a socket or opening one.
     pub(super) workers: usize,
     /// Sockets the server may not have accepted yet.
     pub(super) opening: usize,
-    /// Tasks without a call, the latest used last.
-    pub(super) idle: Vec<oneshot::Sender<Job>>,
-    pub(super) waiting: VecDeque<Job>,
-    /// A connection failed: who is there now may speak another dialect.
+    /// Workers without a call, the last used last.
+    pub(super) idle: Vec<oneshot::Sender<ClassicCall>>,
+    pub(super) waiting: VecDeque<ClassicCall>,
+    /// No connection could be made: the next server there may speak another dialect.
     pub(super) failed: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct ClassicCall {
     /// The request as it is written.
     pub(super) bytes: Vec<u8>,
     pub(super) request: Arc<Outgoing>,
-    pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
+    pub(super) reply_to: oneshot::Sender<Result<CallReply, CallError>>,
 }
 
-/// What a task with a socket does next.
+/// What a worker does next.
 pub(super) enum Next {
-    Call(Job),
-    /// There is no call: it waits for one.
-    Wait(oneshot::Receiver<Job>),
+    Call(ClassicCall),
+    /// There is no call; the next one comes here.
+    Wait(oneshot::Receiver<ClassicCall>),
 }
 
 impl ClassicPool {
+    /// Whether another socket may be opened.
     pub(super) fn may_open(&self, state: &State) -> bool {
         state.workers < self.context.options.max_classic_connections.max(1)
             && state.opening < MAX_OPENING
     }
 
-    /// The longest waiting call, or a place among the idle.
+    /// The call that waited longest, or a place among the idle workers.
     pub(super) fn next(&self) -> Next {
         let mut state = self.state();
         match state.next_waiting() {
-            Some(job) => Next::Call(job),
+            Some(call) => Next::Call(call),
             None => {
                 let (sender, inbox) = oneshot::channel();
                 state.idle.push(sender);
@@ -82,8 +84,8 @@ impl ClassicPool {
 }
 
 impl State {
-    /// The longest waiting call whose caller is still there.
-    pub(super) fn next_waiting(&mut self) -> Option<Job> {
-        std::iter::from_fn(|| self.waiting.pop_front()).find(|job| !job.reply.is_closed())
+    /// The call that waited longest and whose caller is still there.
+    pub(super) fn next_waiting(&mut self) -> Option<ClassicCall> {
+        std::iter::from_fn(|| self.waiting.pop_front()).find(|call| !call.reply_to.is_closed())
     }
 }

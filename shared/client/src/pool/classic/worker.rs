@@ -4,38 +4,38 @@ use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::line::{Exchanged, Line};
-use super::waiting::{ClassicPool, Job, Next, State};
+use super::socket::{ClassicSocket, Exchange};
+use super::waiting::{ClassicCall, ClassicPool, Next, State};
 use crate::CallError;
-use crate::request::Answer;
+use crate::request::CallReply;
 
-/// Opens sockets for waiting calls, as many as may be.
+/// Opens sockets for waiting calls, up to the limits.
 pub(super) fn open_more(pool: &Arc<ClassicPool>, mut state: MutexGuard<'_, State>) {
     while pool.may_open(&state) {
-        let Some(job) = state.next_waiting() else { break };
+        let Some(call) = state.next_waiting() else { break };
         state.workers += 1;
         state.opening += 1;
-        let worker = Worker::without_line(Arc::clone(pool));
-        pool.context.spawn(worker.run(Some(job)));
+        let worker = Worker::unconnected(Arc::clone(pool));
+        pool.context.spawn(worker.run(Some(call)));
     }
 }
 
-/// A task has no socket any more; `unserved` was handed to it just before.
-fn leave(pool: &Arc<ClassicPool>, unserved: Option<Job>) {
+/// A worker has lost its socket; `missed` was sent to it just before.
+fn worker_ended(pool: &Arc<ClassicPool>, missed: Option<ClassicCall>) {
     let mut state = pool.state();
     state.workers -= 1;
-    state.waiting.extend(unserved);
+    state.waiting.extend(missed);
     open_more(pool, state);
 }
 
-/// The server has accepted a socket, or will never.
+/// The server has accepted a socket, or never will.
 fn opened(pool: &Arc<ClassicPool>) {
     let mut state = pool.state();
     state.opening -= 1;
     open_more(pool, state);
 }
 
-/// Counts a socket as one that the server may not have accepted yet.
+/// Counts a socket as not yet accepted by the server.
 #[derive(Debug)]
 pub(super) struct Opening(Arc<ClassicPool>);
 
@@ -45,82 +45,82 @@ impl Drop for Opening {
     }
 }
 
-/// It lives as long as its socket.
+/// Lives as long as its socket.
 pub(super) struct Worker {
     pool: Arc<ClassicPool>,
     /// `None` before it is opened and after it is lost.
-    line: Option<Line<Opening>>,
+    socket: Option<ClassicSocket<Opening>>,
 }
 
 impl Worker {
-    pub(super) fn with_line(pool: Arc<ClassicPool>, line: Line<Opening>) -> Self {
-        Self { pool, line: Some(line) }
+    pub(super) fn connected(pool: Arc<ClassicPool>, socket: ClassicSocket<Opening>) -> Self {
+        Self { pool, socket: Some(socket) }
     }
 
-    /// One that opens its socket with its first call. The pool counts it as opening.
-    pub(super) fn without_line(pool: Arc<ClassicPool>) -> Self {
-        Self { pool, line: None }
+    /// One that opens its socket for its first call. The pool already counts it as opening.
+    pub(super) fn unconnected(pool: Arc<ClassicPool>) -> Self {
+        Self { pool, socket: None }
     }
 
-    pub(super) async fn run(mut self, mut job: Option<Job>) {
+    pub(super) async fn run(mut self, mut call: Option<ClassicCall>) {
         loop {
-            if let Some(job) = job.take() {
-                self.serve(job).await;
+            if let Some(call) = call.take() {
+                self.serve(call).await;
             }
-            if self.line.is_none() {
-                return leave(&self.pool, None);
+            if self.socket.is_none() {
+                return worker_ended(&self.pool, None);
             }
-            job = match self.pool.next() {
-                Next::Call(job) => Some(job),
+            call = match self.pool.next() {
+                Next::Call(call) => Some(call),
                 Next::Wait(mut inbox) => {
-                    let job = self.wait(&mut inbox).await;
-                    if job.is_none() {
-                        self.line = None;
-                        // A call may have been handed over meanwhile.
+                    let call = self.wait(&mut inbox).await;
+                    if call.is_none() {
+                        self.socket = None;
+                        // A call may have been sent meanwhile.
                         inbox.close();
-                        return leave(&self.pool, inbox.try_recv().ok());
+                        return worker_ended(&self.pool, inbox.try_recv().ok());
                     }
-                    job
+                    call
                 }
             };
         }
     }
 
     /// The next call, unless the server closes or the socket is idle for too long.
-    async fn wait(&self, inbox: &mut oneshot::Receiver<Job>) -> Option<Job> {
-        let line = self.line.as_ref()?;
+    async fn wait(&self, inbox: &mut oneshot::Receiver<ClassicCall>) -> Option<ClassicCall> {
+        let socket = self.socket.as_ref()?;
         tokio::select! {
             biased;
-            job = inbox => job.ok(),
-            () = line.disturbed() => None,
+            call = inbox => call.ok(),
+            () = socket.readable() => None,
             () = tokio::time::sleep(self.pool.context.options.classic_idle_timeout) => None,
         }
     }
 
-    async fn serve(&mut self, mut job: Job) {
-        let exchange = async {
-            let mut line = match self.line.take() {
-                Some(line) => line,
-                None => Line::open(&self.pool, Opening(Arc::clone(&self.pool))).await?,
+    async fn serve(&mut self, mut call: ClassicCall) {
+        let attempt = async {
+            let mut socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => ClassicSocket::open(&self.pool, Opening(Arc::clone(&self.pool))).await?,
             };
-            let exchanged = line.exchange(&self.pool, &job.bytes, &job.request).await?;
-            Ok((exchanged, line))
+            let exchange = socket.exchange(&self.pool, &call.bytes, &call.request).await?;
+            Ok((exchange, socket))
         };
         let outcome = tokio::select! {
             biased;
-            outcome = exchange => outcome,
-            // The caller is gone: only closing the socket keeps its late reply from the next.
-            () = job.reply.closed() => return,
+            outcome = attempt => outcome,
+            // The caller is gone: only closing the socket keeps its late reply away from the next call.
+            () = call.reply_to.closed() => return,
         };
         let result = match outcome {
-            Ok((exchanged, mut line)) => {
-                self.line = line.is_clean().then_some(line);
-                match exchanged {
-                    Exchanged::Result(answer) => Ok(Answer {
-                        sent: if job.request.keep_sent { job.bytes } else { Vec::new() },
-                        ..answer
+            Ok((exchange, mut socket)) => {
+                self.socket = socket.is_clean().then_some(socket);
+                match exchange {
+                    Exchange::Result(reply) => Ok(CallReply {
+                        sent: if call.request.keep_sent { call.bytes } else { Vec::new() },
+                        ..reply
                     }),
-                    Exchanged::Failed(error) => Err(error),
+                    Exchange::Failed(error) => Err(error),
                 }
             }
             Err(error) => {
@@ -128,7 +128,7 @@ impl Worker {
                 Err(error)
             }
         };
-        // A caller that is gone by now needs no answer.
-        drop(job.reply.send(result));
+        // A caller that is gone needs no reply.
+        drop(call.reply_to.send(result));
     }
 }

@@ -1,4 +1,4 @@
-//! A caller who has a connection to itself writes and reads by itself: whatever comes between.
+//! Inline calls, see `connection/inline_call.rs`: whatever comes between the call and its reply.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -19,14 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long an inline caller may read, see `connection/inline_call.rs`.
 const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 
-/// A peer whose end of each connection is the test's, and a client that does nothing by time alone for
-/// ten minutes.
-struct Hand {
+/// A peer whose end of each connection the test holds, and a client whose own timers are ten minutes away.
+struct Fixture {
     listener: TcpListener,
     client: Client,
 }
 
-impl Hand {
+impl Fixture {
     async fn new() -> Self {
         Self::with(|_| {}).await
     }
@@ -45,21 +44,21 @@ impl Hand {
         BufReader::new(accepted.expect("a new connection").unwrap().0)
     }
 
-    /// What becomes of a call when the peer says `reply` of it.
+    /// The end of a call to which the peer sends `reply`.
     async fn call(
         &self,
         peer: &mut BufReader<TcpStream>,
         reply: impl FnOnce(&Value) -> String,
     ) -> Result<Value, CallError> {
         let answering = async {
-            let message = heard(peer).await;
-            say(peer, &reply(&message)).await;
+            let message = received(peer).await;
+            send(peer, &reply(&message)).await;
         };
         tokio::join!(self.client.call("m", ()), answering).0
     }
 
-    /// Answers the probe of the next connection and two calls, so that it is there, nothing is on its
-    /// way, and the last to read from it was a caller.
+    /// Answers the probe of the next connection and two calls: then it is open, nothing is in flight, and the
+    /// last to read from it was a caller.
     async fn connected(&self) -> BufReader<TcpStream> {
         let calls = async {
             for answer in [1, 2] {
@@ -69,13 +68,13 @@ impl Hand {
         let peer = async {
             let mut peer = self.accepted().await;
             for answer in ["0", "1", "2"] {
-                let message = heard(&mut peer).await;
-                say(&mut peer, &result(&message, answer)).await;
+                let message = received(&mut peer).await;
+                send(&mut peer, &result(&message, answer)).await;
             }
             peer
         };
         let ((), peer) = tokio::join!(calls, peer);
-        // The connection's task looks whether all is well; then callers are on their own.
+        // The driver takes its turn; then calls are inline.
         turns().await;
         peer
     }
@@ -88,28 +87,28 @@ async fn turns() {
     }
 }
 
-async fn heard(peer: &mut BufReader<TcpStream>) -> Value {
+async fn received(peer: &mut BufReader<TcpStream>) -> Value {
     let mut line = String::new();
     timeout(PATIENCE, peer.read_line(&mut line)).await.expect("a message in time").unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
-async fn say(peer: &mut BufReader<TcpStream>, text: &str) {
+async fn send(peer: &mut BufReader<TcpStream>, text: &str) {
     peer.write_all(text.as_bytes()).await.unwrap();
 }
 
-/// Lets a call begin, and gives nobody else a turn. Another thread may have answered it by then.
+/// Polls a call once, and no other task. Another thread may have replied by then.
 fn begin<T>(call: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
     pin!(call).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[tokio::test]
-async fn a_call_is_on_its_way_before_any_other_task_has_had_a_turn() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await.into_inner().into_std().unwrap();
+async fn a_call_is_written_before_any_other_task_has_a_turn() {
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await.into_inner().into_std().unwrap();
     peer.set_nonblocking(false).unwrap();
     peer.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut call = Box::pin(hand.client.call("m", ()));
+    let mut call = Box::pin(fixture.client.call("m", ()));
     assert!(begin(&mut call).is_pending());
     // This blocks the only thread of the runtime.
     let mut bytes = [0; 1024];
@@ -120,8 +119,8 @@ async fn a_call_is_on_its_way_before_any_other_task_has_had_a_turn() {
 
 #[tokio::test]
 async fn the_end_of_a_connection_nobody_uses_is_seen_long_before_it_is_idle() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
     peer.shutdown().await.unwrap();
     let mut rest = String::new();
     let end = timeout(PATIENCE, peer.read_line(&mut rest)).await;
@@ -130,35 +129,35 @@ async fn the_end_of_a_connection_nobody_uses_is_seen_long_before_it_is_idle() {
 
 #[tokio::test]
 async fn after_the_peers_end_the_next_call_is_made_on_a_new_connection() {
-    let hand = Hand::new().await;
-    drop(hand.connected().await);
+    let fixture = Fixture::new().await;
+    drop(fixture.connected().await);
     turns().await;
-    drop(hand.connected().await);
+    drop(fixture.connected().await);
 }
 
 #[tokio::test]
 async fn so_is_the_call_of_a_task_that_has_used_up_its_turn() {
-    let hand = Hand::new().await;
-    drop(hand.connected().await);
+    let fixture = Fixture::new().await;
+    drop(fixture.connected().await);
     turns().await;
     let (sender, mut words) = tokio::sync::mpsc::unbounded_channel();
     while tokio::task::coop::has_budget_remaining() {
         sender.send(()).unwrap();
         words.recv().await.unwrap();
     }
-    drop(hand.connected().await);
+    drop(fixture.connected().await);
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit_is_an_error_at_once() {
+async fn a_reply_over_the_limit_is_an_error_at_once() {
     for behind_another in [false, true] {
-        let hand = Hand::with(|options| options.max_reply_bytes = 1000).await;
-        let mut peer = hand.connected().await;
+        let fixture = Fixture::with(|options| options.max_reply_bytes = 1000).await;
+        let mut peer = fixture.connected().await;
         let reply = |message: &Value| {
             let large = result(message, &format!("\"{}\"", "x".repeat(2000)));
             if behind_another { result(message, "1") + &large } else { large }
         };
-        match hand.call(&mut peer, reply).await {
+        match fixture.call(&mut peer, reply).await {
             Ok(value) => assert!(behind_another && value == json!(1)),
             Err(CallError::ReplyTooLarge { limit, .. }) => {
                 assert!(!behind_another && limit == 1000)
@@ -166,24 +165,24 @@ async fn an_answer_over_the_limit_is_an_error_at_once() {
             Err(other) => panic!("{other}"),
         }
         // It can be read no further.
-        drop(hand.connected().await);
+        drop(fixture.connected().await);
     }
 }
 
 #[tokio::test]
-async fn what_came_with_the_probe_is_heard_before_a_call_is_made() {
-    let hand = Hand::new().await;
+async fn what_came_with_the_probes_reply_is_handled_before_a_call_is_made() {
+    let fixture = Fixture::new().await;
     let call = tokio::spawn({
-        let client = hand.client.clone();
+        let client = fixture.client.clone();
         async move { client.call("m", ()).await }
     });
-    let mut draining = hand.accepted().await;
-    let probe = heard(&mut draining).await;
-    say(&mut draining, &format!("{}{{\"draining\":true}}\n", result(&probe, "0"))).await;
-    let mut next = hand.accepted().await;
+    let mut draining = fixture.accepted().await;
+    let probe = received(&mut draining).await;
+    send(&mut draining, &format!("{}{{\"draining\":true}}\n", result(&probe, "0"))).await;
+    let mut next = fixture.accepted().await;
     for answer in ["0", "1"] {
-        let message = heard(&mut next).await;
-        say(&mut next, &result(&message, answer)).await;
+        let message = received(&mut next).await;
+        send(&mut next, &result(&message, answer)).await;
     }
     assert_eq!(timeout(PATIENCE, call).await.unwrap().unwrap(), Ok(json!(1)));
     let mut rest = String::new();
@@ -191,80 +190,80 @@ async fn what_came_with_the_probe_is_heard_before_a_call_is_made() {
 }
 
 #[tokio::test]
-async fn a_caller_who_does_not_look_for_its_answer_holds_nobody_up() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
-    let mut slow = Box::pin(hand.client.call("slow", ()));
+async fn a_caller_that_is_not_polled_delays_no_other() {
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
+    let mut slow = Box::pin(fixture.client.call("slow", ()));
     assert!(begin(&mut slow).is_pending());
-    let to_slow = heard(&mut peer).await;
-    // So long that the connection's task has looked, which it does not by time alone again.
+    let to_slow = received(&mut peer).await;
+    // Longer than the lease: the driver has taken over, and its timer does not fire again.
     tokio::time::sleep(2 * INLINE_READ_LEASE).await;
-    let (client, other) = (hand.client.clone(), "other");
+    let (client, other) = (fixture.client.clone(), "other");
     let other = tokio::spawn(async move { client.call(other, ()).await });
-    let to_other = heard(&mut peer).await;
-    assert!(begin(&mut slow).is_pending(), "it looks once more, and not again");
-    say(&mut peer, &result(&to_other, "2")).await;
+    let to_other = received(&mut peer).await;
+    assert!(begin(&mut slow).is_pending(), "it is polled once more, and not again");
+    send(&mut peer, &result(&to_other, "2")).await;
     assert_eq!(timeout(PATIENCE, other).await.unwrap().unwrap(), Ok(json!(2)));
-    say(&mut peer, &result(&to_slow, "1")).await;
-    assert_eq!(slow.await, Ok(json!(1)), "it has its answer when it looks");
+    send(&mut peer, &result(&to_slow, "1")).await;
+    assert_eq!(slow.await, Ok(json!(1)), "it has its reply when it is polled");
 }
 
 #[tokio::test]
-async fn what_comes_with_the_answer_is_heard() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
+async fn what_comes_with_the_reply_is_handled() {
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
     let reply = |message: &Value| {
         let (nobodys, draining) = (r#"{"id":4242,"res":1}"#, r#"{"draining":true}"#);
         format!("{}{nobodys}\n{draining}\n", result(message, "7"))
     };
-    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
+    assert_eq!(fixture.call(&mut peer, reply).await, Ok(json!(7)));
     eventually("the draining peer's connection is closed", || {
         peer.get_ref().try_read(&mut [0; 16]).is_ok_and(|count| count == 0)
     })
     .await;
-    assert_eq!(hand.client.stats().unmatched_replies, 1);
-    drop(hand.connected().await);
+    assert_eq!(fixture.client.stats().unmatched_replies, 1);
+    drop(fixture.connected().await);
 }
 
 #[tokio::test]
-async fn what_comes_before_the_answer_is_heard() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
+async fn what_comes_before_the_reply_is_handled() {
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
     let reply = |message: &Value| format!("{{\"id\":4242,\"res\":1}}\n{}", result(message, "7"));
-    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
-    assert_eq!(hand.client.stats().unmatched_replies, 1);
+    assert_eq!(fixture.call(&mut peer, reply).await, Ok(json!(7)));
+    assert_eq!(fixture.client.stats().unmatched_replies, 1);
 }
 
 #[tokio::test]
-async fn garbage_right_behind_an_answer_ends_the_connection_and_not_the_call() {
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
+async fn garbage_right_after_a_reply_ends_the_connection_and_not_the_call() {
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
     let reply = |message: &Value| format!("{}garbage", result(message, "7"));
-    assert_eq!(hand.call(&mut peer, reply).await, Ok(json!(7)));
-    drop(hand.connected().await);
+    assert_eq!(fixture.call(&mut peer, reply).await, Ok(json!(7)));
+    drop(fixture.connected().await);
 }
 
 #[tokio::test]
-async fn a_large_answer_is_read_by_whoever_is_there() {
+async fn a_large_reply_is_read_by_caller_and_driver() {
     const LENGTH: usize = 32 << 20;
-    let hand = Hand::new().await;
-    let mut peer = hand.connected().await;
+    let fixture = Fixture::new().await;
+    let mut peer = fixture.connected().await;
     let answering = async {
-        let message = heard(&mut peer).await;
+        let message = received(&mut peer).await;
         let mut socket = peer.into_inner().into_std().unwrap();
         socket.set_nonblocking(false).unwrap();
         let answer = result(&message, &format!("\"{}\"", "x".repeat(LENGTH)));
         // A thread of its own, which is always ahead of the reader.
         std::thread::spawn(move || socket.write_all(answer.as_bytes()))
     };
-    let (answer, writing) = tokio::join!(hand.client.call_as::<String>("m", ()), answering);
+    let (answer, writing) = tokio::join!(fixture.client.call_as::<String>("m", ()), answering);
     assert_eq!(answer.map(|text| text.len()), Ok(LENGTH));
     writing.join().unwrap().unwrap();
 }
 
-/// One after another, together, given up: the connection passes from hand to hand.
+/// One after another, concurrently, cancelled: caller and driver take turns at reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_who_come_and_go_all_have_their_answers() {
+async fn callers_who_come_and_go_all_get_their_replies() {
     let peer = adder().await;
     let options = ClientOptions { timeout: 2 * PATIENCE, ..options() };
     let client = Client::direct(peer.name(), options).unwrap();

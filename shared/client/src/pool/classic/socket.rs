@@ -12,30 +12,30 @@ use super::super::connect::{connect, unreachable};
 use super::waiting::ClassicPool;
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
-use crate::request::{Answer, Outgoing};
+use crate::request::{CallReply, Outgoing};
 
-/// A server that runs at all has accepted a connection after this time.
+/// A connection this old counts as accepted by the server.
 const ACCEPTED: Duration = Duration::from_millis(100);
 
-/// A socket, and what was received on it: nothing, between two calls. `O` is dropped once the server
-/// has accepted it.
+/// A socket. Nothing is received on it between two calls. `O` is dropped once the server has accepted
+/// it.
 #[derive(Debug)]
-pub(super) struct Line<O> {
+pub(super) struct ClassicSocket<O> {
     socket: TcpStream,
     inbox: Inbox,
     opening: Option<(O, Instant)>,
 }
 
-/// What came back on a socket that is still of use.
+/// How a call ended whose socket can be used again.
 #[derive(Debug)]
-pub(super) enum Exchanged {
-    Result(Answer),
-    /// The server answered with a failure, or with a number that would have been rounded.
+pub(super) enum Exchange {
+    Result(CallReply),
+    /// The server returned an error, or a number that would have been rounded.
     Failed(CallError),
 }
 
-impl<O> Line<O> {
-    /// A connection on which the server has already answered.
+impl<O> ClassicSocket<O> {
+    /// A connection on which the server has already replied.
     pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
         Self { socket, inbox, opening: None }
     }
@@ -49,13 +49,13 @@ impl<O> Line<O> {
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
     }
 
-    /// Sends one request and reads its reply. After an error the socket is of no use.
+    /// Sends one request and reads its reply. After an error the socket cannot be used again.
     pub(super) async fn exchange(
         &mut self,
         pool: &ClassicPool,
         bytes: &[u8],
         request: &Outgoing,
-    ) -> Result<Exchanged, CallError> {
+    ) -> Result<Exchange, CallError> {
         let sent_at = Instant::now();
         // One write for the whole request: an older server reads it with one read.
         let count = match self.socket.write(bytes).await {
@@ -69,9 +69,9 @@ impl<O> Line<O> {
             let next = self.inbox.next_reply().map_err(|e| CallError::bad_frame(&pool.peer, e))?;
             if let Some((frame, reply)) = next {
                 self.opening = None;
-                let answer = read(&pool.peer, reply, &frame, sent_at);
+                let exchange = read(&pool.peer, reply, &frame, sent_at);
                 self.inbox.release();
-                return answer;
+                return exchange;
             }
             match self.fill().await.map_err(lost)? {
                 0 => return Err(pool.lost("the peer closed it", true)),
@@ -96,9 +96,9 @@ impl<O> Line<O> {
         self.inbox.is_clean()
     }
 
-    /// Waits for what can only be an end, or bytes nobody asked for.
-    pub(super) async fn disturbed(&self) {
-        // An error is a disturbance too.
+    /// Waits for the end of the connection, or for bytes that nobody asked for.
+    pub(super) async fn readable(&self) {
+        // An error ends the wait as well.
         let _ = self.socket.readable().await;
     }
 }
@@ -108,9 +108,9 @@ fn read(
     reply: Result<Reply<'_>, ReplyError>,
     frame: &Frame,
     sent_at: Instant,
-) -> Result<Exchanged, CallError> {
+) -> Result<Exchange, CallError> {
     match reply {
-        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Exchanged::Result(Answer {
+        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Exchange::Result(CallReply {
             value: value.to_owned(),
             sent: Vec::new(),
             sent_at,
@@ -119,13 +119,13 @@ fn read(
             reply_bytes: frame.len(),
         })),
         Ok(Reply::Done { id: None, outcome: Err(fault) }) => {
-            Ok(Exchanged::Failed(CallError::Remote(fault)))
+            Ok(Exchange::Failed(CallError::Remote(fault)))
         }
-        Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or an id")),
+        Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or it has an id")),
         Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
         Err(error @ (ReplyError::NotFinite | ReplyError::Inexact(_))) => {
             let (peer, reason) = (peer.to_owned(), error.to_string());
-            Ok(Exchanged::Failed(CallError::NotExact { peer, reason }))
+            Ok(Exchange::Failed(CallError::NotExact { peer, reason }))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Peers that were called by address without being the client's target or in its list.
+//! Peers that were called by address and are neither the client's target nor listed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::pool::Peer;
 
-/// A bounded memory of peers by address; the longest unused makes room. A peer that is pushed out
-/// keeps its connection until its calls are done.
+/// A bounded cache of peers by address; the least recently used makes room. A peer that is evicted keeps
+/// its connection until its calls have finished.
 #[derive(Debug)]
-pub(super) struct Others {
+pub(super) struct UnlistedPeers {
     most: usize,
     peers: Mutex<HashMap<Address, Known>>,
 }
@@ -24,7 +24,7 @@ struct Known {
     used: Instant,
 }
 
-impl Others {
+impl UnlistedPeers {
     pub(super) fn new(most: usize) -> Self {
         Self { most: most.max(1), peers: Mutex::default() }
     }
@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn the_longest_unused_makes_room() {
         let context = Arc::new(Context::new(ClientOptions::default()));
-        let others = Others::new(2);
-        let get = |port| others.get(&context, ("h".to_owned(), port));
+        let unlisted = UnlistedPeers::new(2);
+        let get = |port| unlisted.get(&context, ("h".to_owned(), port));
         let (first, second) = (get(1), get(2));
         assert!(Arc::ptr_eq(&first, &get(1)));
         get(3);
