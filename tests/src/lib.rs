@@ -8,6 +8,7 @@
 //! - [`daemon`]: a running program: its output, its address, its end.
 //! - [`terminal`]: a program on a terminal of its own: keys in, screen out.
 //! - [`python`]: the older system's server, client and registry, as processes.
+//! - [`fakes`]: servers that speak exact bytes: an extended one, an older one, and whatever a test scripts.
 //! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
 //! - [`reserved_port`]: a port where nobody listens: for one who comes later, comes back, or never comes.
 //! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
@@ -27,6 +28,7 @@ pub mod asking;
 pub mod binaries;
 pub mod daemon;
 pub mod eventually;
+pub mod fakes;
 pub mod home;
 pub mod python;
 pub mod raw;

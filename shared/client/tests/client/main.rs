@@ -18,7 +18,6 @@ mod deadlines;
 mod discovery;
 mod ending;
 mod fake_registry;
-mod fakes;
 mod registry;
 mod retries;
 mod rude;
@@ -28,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions};
+use rpc_tests::fakes;
 
 /// A client of one fake peer, with times short enough for a test.
 fn direct(address: impl ToString) -> Client {
