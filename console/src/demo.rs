@@ -18,8 +18,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
-use crate::message::{DemoCommand, DemoNews, Msg};
 use crate::runtime::{DemoRuns, StartDemo};
+use rpc_console_core::message::{DemoCommand, DemoNews, Msg};
 
 /// What the demo's daemons log unless told otherwise: enough to look at.
 pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";

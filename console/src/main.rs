@@ -4,12 +4,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rpc_console::action::Keymap;
-use rpc_console::model::registries::Registries;
 use rpc_console::options::{Command, Options};
 use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
 use rpc_console::{demo, scripts, terminal};
+use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 
@@ -73,7 +72,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     }
     let settings = settings(options)?;
     let logging = logging::init(&log_options(options, &settings)).map_err(usage)?;
-    let keys = Keymap::new(&settings.keys).map_err(usage)?;
+    let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
     let registries = options.registries(&settings).map_err(usage)?;
     for named in registries.all() {
         rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;

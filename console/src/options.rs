@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use rpc_settings::{Settings, parse};
 use rpc_wire::nearest;
 
-use crate::model::registries::{Named, Registries};
+use rpc_console_core::model::registries::{Named, Registries};
 
 /// See every instance, call any method, read every log, without leaving the keyboard.
 ///

@@ -37,17 +37,18 @@ use rpc_client::ClientOptions;
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
-use crate::action::Keymap;
-use crate::message::{DemoCommand, Effect, Msg, Now};
-use crate::model::Model;
-use crate::model::registries::Registries;
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
-use crate::update::update;
 use crate::view::{HitMap, Theme, render};
-use crate::wake::next_wake;
 use inbox::Inbox;
 use lend::Prepare;
 use outside::Errand;
+use rpc_console_core::action::Keymap;
+use rpc_console_core::message::{DemoCommand, Effect, Msg};
+use rpc_console_core::model::Model;
+use rpc_console_core::model::Now;
+use rpc_console_core::model::registries::Registries;
+use rpc_console_core::update::update;
+use rpc_console_core::wake::next_wake;
 use signals::{Signal, Signals};
 use works::Works;
 
@@ -379,9 +380,12 @@ impl Console {
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
         let runs = start(self.works.answers.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
-        self.model.link = crate::model::link::Link::new(runs.registry.clone(), now);
-        self.model.demo =
-            Some(crate::model::Demo { traffic: true, registry: true, servers: Vec::new() });
+        self.model.link = rpc_console_core::model::link::Link::new(runs.registry.clone(), now);
+        self.model.demo = Some(rpc_console_core::model::Demo {
+            traffic: true,
+            registry: true,
+            servers: Vec::new(),
+        });
         self.works.watch(&runs.registry);
         self.works.demo = Some(runs.commands);
         Ok(())

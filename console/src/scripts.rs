@@ -21,8 +21,8 @@ use serde_json::value::RawValue;
 pub use output::Failure;
 
 use crate::options::{self, Command};
-use crate::text;
 use output::{line, say};
+use rpc_console_core::text;
 
 /// Does what a script asks for, of the registry at `registry`, and answers the exit code.
 /// `shift_ms` is what local time is ahead of UTC.

@@ -2,7 +2,6 @@
 
 mod ascii;
 mod ask;
-mod elsewhere;
 mod events;
 mod form;
 mod header;
@@ -15,6 +14,7 @@ mod logs;
 mod methods;
 mod palette;
 mod registries;
+mod resend;
 mod response;
 mod screen;
 mod theme;
@@ -26,8 +26,8 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
-use crate::message::Now;
-use crate::model::{Model, Overlay, Pane, View};
+use rpc_console_core::model::Now;
+use rpc_console_core::model::{Model, Overlay, Pane, View};
 use screen::Screen;
 
 /// Smaller than this, there is a notice instead of a view.
@@ -68,8 +68,8 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         }
         Some(Overlay::Menu(menu)) => ask::menu(menu, &mut screen, body),
         Some(Overlay::Prompt(prompt)) => ask::prompt(prompt, &mut screen, body),
-        Some(Overlay::Elsewhere(choice)) => {
-            elsewhere::elsewhere(model, choice, &mut screen, body);
+        Some(Overlay::Resend(choice)) => {
+            resend::resend(model, choice, &mut screen, body);
         }
         None => {}
     }

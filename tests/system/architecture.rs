@@ -1,7 +1,16 @@
 //! What ARCHITECTURE.md promises and a machine can check: import arrows and who knows what.
 
-use std::collections::BTreeSet;
+#[path = "architecture/claims.rs"]
+mod claims;
+#[path = "architecture/imports.rs"]
+mod imports;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use claims::{Claim, broken, claims_of};
+use imports::{Crate, Graph, circles};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -38,10 +47,12 @@ fn files(folder: &str) -> Vec<(PathBuf, String)> {
 /// What is shipped of a folder: no comments, no test modules, be they in place or in files.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     const TESTS_ONLY: &str = "#[cfg(test)]\n";
+    const FOR_TESTS: &str = "#[cfg(any(test, feature = \"fixture\"))]\n";
     let files = files(folder);
     let test_modules: BTreeSet<String> = files
         .iter()
-        .flat_map(|(_, text)| text.split(TESTS_ONLY).skip(1))
+        .flat_map(|(_, text)| [TESTS_ONLY, FOR_TESTS].map(|mark| text.split(mark).skip(1)))
+        .flatten()
         .filter_map(|rest| rest.split_once("mod ")?.1.split_once(';'))
         .map(|(name, _)| name.to_owned())
         .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
@@ -65,20 +76,100 @@ fn only(word: &str, folders: &[&str], allowed: &[&str]) {
     }
 }
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 10] = [
     "shared/wire/src",
     "shared/client/src",
     "shared/load/src",
     "shared/host/src",
+    "shared/settings/src",
     "daemons/server/src",
     "daemons/registry/src",
     "daemons/rpcd/src",
+    "console/core/src",
     "console/src",
 ];
 
+fn crate_name(src: &str) -> String {
+    let manifest = root().join(src).parent().unwrap().join("Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    let line = manifest.lines().find(|line| line.starts_with("name = ")).unwrap();
+    line.split('"').nth(1).unwrap().to_owned()
+}
+
+/// The imports of every crate, by the crate's name.
+fn graphs() -> BTreeMap<String, Graph> {
+    CRATES.iter().map(|src| (crate_name(src), Crate::read(root(), src).graph())).collect()
+}
+
+#[test]
+fn import_circles_are_few_and_small() {
+    let circles: Vec<_> = graphs().values().flat_map(circles).collect();
+    let large = circles.iter().filter(|circle| circle.len() > 10).count();
+    assert!(circles.len() <= 3 && large == 0, "{} circles: {circles:#?}", circles.len());
+}
+
+/// Every `a → b` of ARCHITECTURE.md and of a crate's map, with the crate it speaks of.
+fn all_claims() -> Vec<Claim> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut claims = claims_of("ARCHITECTURE.md", None, &text);
+    for src in CRATES {
+        let name = crate_name(src);
+        let map = std::fs::read_to_string(root().join(src).join("lib.rs")).unwrap();
+        let map: String =
+            map.lines().filter(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");
+        claims.extend(claims_of(&format!("{src}/lib.rs"), Some(&name), &map));
+    }
+    claims
+}
+
+#[test]
+fn modules_import_each_other_as_the_maps_say() {
+    let graphs = graphs();
+    let claims = all_claims();
+    assert!(claims.len() >= 3, "no claims found: {claims:?}");
+    for claim in &claims {
+        let graph = graphs.get(&claim.of).unwrap_or_else(|| panic!("no such crate: {claim:?}"));
+        assert_eq!(broken(claim, graph), Vec::<String>::new(), "{} says {claim:?}", claim.map);
+    }
+}
+
+#[test]
+fn a_planted_import_breaks_a_claim() {
+    let file = |name: &str, text: &str| (PathBuf::from("src").join(name), text.to_owned());
+    let sources = |low: &str| {
+        let high = "use crate::low::part::Thing;\npub fn high(_: Thing) {}";
+        let files = [
+            file("lib.rs", "mod high;\nmod low;\npub use high::high;"),
+            file("high.rs", high),
+            file("low.rs", "pub mod part;"),
+            file("low/part.rs", low),
+        ];
+        Crate::parse("src", files).graph()
+    };
+    let claim = &claims_of("map", Some("x"), "Inside: `high → low`.")[0];
+    assert_eq!(broken(claim, &sources("pub struct Thing;")), Vec::<String>::new());
+    for planted in [
+        "use crate::high::high;\npub struct Thing;",
+        // By way of a re-export, out of a function, and from a module in place.
+        "use crate::high;\npub struct Thing;",
+        "pub struct Thing;\nfn f() { crate::high::high(Thing) }",
+        "pub struct Thing;\nmod inner { use super::super::super::high::high; }",
+    ] {
+        let graph = sources(planted);
+        assert_eq!(broken(claim, &graph), ["src/low/part.rs imports src/high.rs"], "{planted}");
+        assert_eq!(circles(&graph).len(), 1, "{planted}");
+    }
+    // An arrow that is not there is as false as one that must not be.
+    let graph = Crate::parse("src", [file("high.rs", ""), file("low.rs", "")]).graph();
+    assert_eq!(broken(claim, &graph), ["high imports nothing of low"]);
+    // What only tests import is no import.
+    let tests = "pub struct Thing;\n#[cfg(test)]\nmod tests { use crate::high::high; }";
+    assert_eq!(broken(claim, &sources(tests)), Vec::<String>::new());
+}
+
 #[test]
 fn arrows_point_one_way() {
-    let allowed: [(&str, &[&str]); 7] = [
+    let allowed: [(&str, &[&str]); 8] = [
         ("shared/wire", &[]),
         ("shared/macros", &[]),
         ("shared/client", &["rpc-wire"]),
@@ -86,6 +177,7 @@ fn arrows_point_one_way() {
         ("shared/host", &["rpc-wire"]),
         ("daemons/server", &["rpc-wire", "rpc-macros", "rpc-client", "rpc-host"]),
         ("daemons/registry", &["rpc-wire", "rpc-host"]),
+        ("console/core", &["rpc-wire", "rpc-load"]),
     ];
     for (folder, allowed) in allowed {
         for name in arrows(folder) {
@@ -125,11 +217,29 @@ fn only_the_demo_links_the_daemons_into_the_console() {
 }
 
 #[test]
-fn the_consoles_model_draws_nothing_and_awaits_nothing() {
-    for word in ["ratatui", "crossterm", "tokio", ".await"] {
-        only(word, &["console/src/model"], &[]);
+fn the_consoles_core_is_pure_by_its_manifest() {
+    let tree = ["tree", "-p", "rpc-console-core", "-e", "normal", "--prefix", "none", "--offline"];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("rpc-wire") && names.contains("rpc-load"), "{names:?}");
+    for impure in
+        ["tokio", "reqwest", "ratatui", "crossterm", "rpc-client", "rpc-host", "rpc-settings"]
+    {
+        assert!(!names.contains(impure), "rpc-console-core depends on {impure}");
     }
-    only(".await", &["console/src/view", "console/src/update"], &[]);
+}
+
+#[test]
+fn only_what_draws_and_reads_keys_knows_the_terminal() {
+    let may = ["view.rs", "view", "terminal.rs", "terminal", "runtime.rs"];
+    let may: Vec<String> = may.iter().map(|name| format!("console/src/{name}")).collect();
+    let may: Vec<&str> = may.iter().map(String::as_str).collect();
+    only("ratatui::", &CRATES, &may);
+    only("crossterm::", &CRATES, &may);
+    only(".await", &["console/src/view", "console/src/terminal"], &[]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use rpc_client::Target;
-use rpc_console::message::LoadRequest;
-use rpc_console::model::load::bench_command;
-use rpc_console::model::snippet::{Format, Snippet};
+use rpc_console_core::model::load::LoadRequest;
+use rpc_console_core::model::load::bench_command;
+use rpc_console_core::model::snippet::{Format, Snippet};
 use rpc_load::{Length, Mode};
 use rpc_tests::asking::lists;
 use rpc_tests::binaries::binary;

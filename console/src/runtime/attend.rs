@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use crate::message::{InstanceNews, Msg, Source, SourceState};
+use rpc_console_core::message::{InstanceNews, Msg};
+use rpc_console_core::model::logs::{Source, SourceState};
 
 /// How often an instance is probed.
 const PROBE: Duration = Duration::from_secs(5);

@@ -8,7 +8,8 @@ use rpc_wire::report::LogLine;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::message::{Msg, Source};
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::logs::Source;
 
 /// How long the first line of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(200);

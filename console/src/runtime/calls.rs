@@ -9,9 +9,10 @@ use rpc_client::{CallError, Client, Dialect, ErrorKind, Request, Response};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
-use crate::message::{CallRequest, Msg};
-use crate::model::calls::{CallId, Failure, Outcome, Phases};
-use crate::model::json::Document;
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::calls::CallRequest;
+use rpc_console_core::model::calls::{CallId, Failure, Outcome, Phases};
+use rpc_console_core::model::json::Document;
 
 /// How often is told how much has arrived of an answer on its way.
 const ARRIVALS: Duration = Duration::from_millis(200);
@@ -57,7 +58,7 @@ pub(super) async fn call(
         None => Failure { kind: "unreachable".to_owned(), text: "nobody to call".to_owned() },
     };
     let peer = last.map(|(key, _)| key.to_string());
-    let sent = crate::update::wire(&request.method, &request.args);
+    let sent = rpc_console_core::model::snippet::wire(&request.method, &request.args);
     let outcome = Outcome {
         result: Err(failure),
         peer,
@@ -171,7 +172,7 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
     Outcome {
         result: Ok(Arc::new(Document::of_text("null"))),
         peer: Some(key.to_string()),
-        sent: crate::update::wire(&request.method, &request.args),
+        sent: rpc_console_core::model::snippet::wire(&request.method, &request.args),
         reply_bytes: 0,
         timing: None,
         elapsed,

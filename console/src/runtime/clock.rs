@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::message::Now;
+use rpc_console_core::model::Now;
 
 /// Reads the clocks. The local time zone is asked for once, before there are threads.
 #[derive(Debug, Clone, Copy)]

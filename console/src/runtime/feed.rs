@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use crate::message::{Msg, RegistryNews, Source, SourceState};
+use rpc_console_core::message::{Msg, RegistryNews};
+use rpc_console_core::model::logs::{Source, SourceState};
 
 /// An older registry is not polled more often, whatever the settings say.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::message::Msg;
-use crate::model::calls::Past;
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::calls::Past;
 
 /// Calls that may wait to be written; further ones are not kept.
 const WAITING: usize = 256;

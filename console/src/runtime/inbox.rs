@@ -2,15 +2,15 @@
 //!
 //! A registry and servers that are well say something all the time. Each word would wake the
 //! screen, so theirs come through a channel of their own, looked into when
-//! [`live_due`](crate::wake::live_due) says.
+//! [`live_due`](rpc_console_core::wake::live_due) says.
 
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::message::Msg;
-use crate::model::Model;
-use crate::wake;
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::Model;
+use rpc_console_core::wake;
 
 /// Messages that may wait in either channel; a full one slows the tasks down, never the screen.
 const CAPACITY: usize = 1_024;

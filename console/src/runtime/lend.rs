@@ -7,7 +7,7 @@ use super::inbox::Inbox;
 use super::outside::Errand;
 use super::signals::{Signal, Signals};
 use super::{Console, Ended};
-use crate::message::Msg;
+use rpc_console_core::message::Msg;
 
 /// While another program has the terminal, this often time passes.
 const AWAY: Duration = Duration::from_secs(1);

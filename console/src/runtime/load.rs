@@ -5,7 +5,8 @@ use rpc_load::Load;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::message::{LoadNews, LoadRequest, Msg};
+use rpc_console_core::message::{LoadNews, Msg};
+use rpc_console_core::model::load::LoadRequest;
 
 /// A load test under way; dropping it stops it.
 pub(super) struct Runs {

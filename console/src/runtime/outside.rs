@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rand::RngExt;
 use tokio::process::{Child, Command};
 
-use crate::message::{Content, Msg, Program, SaveError};
-use crate::text;
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::content::{Content, Program, SaveError};
+use rpc_console_core::text;
 
 /// How much of an edited file is read back; more is refused.
 const MAX_EDITED_BYTES: u64 = 1024 * 1024;

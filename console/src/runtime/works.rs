@@ -10,8 +10,8 @@ use tokio::task::AbortHandle;
 
 use super::inbox::Senders;
 use super::{attend, calls, feed, history, load, outside};
-use crate::message::{DemoCommand, Effect, Msg};
-use crate::model::calls::CallId;
+use rpc_console_core::message::{DemoCommand, Effect, Msg};
+use rpc_console_core::model::calls::CallId;
 
 /// The tasks under way; dropping it ends them.
 pub(super) struct Works {
@@ -109,7 +109,7 @@ impl Works {
             Effect::Search(id, document, needle) => {
                 let answers = self.answers.clone();
                 tokio::task::spawn_blocking(move || {
-                    let hits = document.find(&needle, crate::update::MAX_HITS);
+                    let hits = document.find(&needle, rpc_console_core::update::MAX_HITS);
                     let _ = answers.blocking_send(Msg::Found(id, needle, hits));
                 });
             }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::output::{Failure, line};
 use crate::options;
-use crate::text;
+use rpc_console_core::text;
 
 /// After how many polls an older registry is asked whether it is still one.
 const POLLS_BEFORE_WATCH: u32 = 20;

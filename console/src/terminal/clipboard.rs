@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::message::MAX_COPIED_BYTES;
+use rpc_console_core::message::MAX_COPIED_BYTES;
 
 /// The sequence that puts `text` on the clipboard, wrapped for tmux where that stands between;
 /// `None` when it is too long.

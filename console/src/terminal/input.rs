@@ -4,9 +4,9 @@ use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 
-use crate::key::{Code, Key};
-use crate::message::Msg;
 use crate::view::HitMap;
+use rpc_console_core::key::{Code, Key};
+use rpc_console_core::message::Msg;
 
 /// How many rows a notch of the wheel scrolls.
 const WHEEL_ROWS: i32 = 3;

@@ -4,9 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::ask::{Menu, Prompt};
-use crate::model::scroll;
-use crate::text;
+use rpc_console_core::model::ask::{Menu, Prompt};
+use rpc_console_core::model::scroll;
+use rpc_console_core::text;
 
 pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

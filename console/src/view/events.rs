@@ -4,9 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::events::EventKind;
-use crate::model::{Model, Pane};
-use crate::text;
+use rpc_console_core::model::events::EventKind;
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text;
 
 pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

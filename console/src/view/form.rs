@@ -5,10 +5,10 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::message::Hit;
-use crate::model::form::{Field, Form, JsonText, Sent};
-use crate::model::{Model, Pane};
-use crate::text;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::form::{Field, Form, JsonText, Sent};
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text;
 
 /// Rows the form of the current method would like to have.
 pub(super) fn rows(model: &Model) -> u16 {
@@ -176,11 +176,15 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
     let target = match &form.target {
         Some(key) => text::printable(&key.to_string()).into_owned(),
-        None => match crate::update::candidates(model, &form.signature.name, screen.now).len() {
-            0 => "nobody has it".to_owned(),
-            1 => "the one that has it".to_owned(),
-            n => format!("any of {n}, at random"),
-        },
+        None => {
+            match rpc_console_core::selectors::candidates(model, &form.signature.name, screen.now)
+                .len()
+            {
+                0 => "nobody has it".to_owned(),
+                1 => "the one that has it".to_owned(),
+                n => format!("any of {n}, at random"),
+            }
+        }
     };
     let send = if focused { theme.selected() } else { theme.dim() };
     let running = model.calls.running().filter(|call| call.request.method == form.signature.name);
@@ -195,7 +199,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         Span::raw(text::exactly(form.timeout)),
     ]);
     screen.line(area, 0, line);
-    let wire = crate::update::wire(&form.signature.name, &form.preview());
+    let wire = rpc_console_core::model::snippet::wire(&form.signature.name, &form.preview());
     let size = text::bytes(wire.len());
     let wire = format!("{size}  {}", text::printable(&wire));
     let width = usize::from(area.width).saturating_sub(2);

@@ -5,11 +5,11 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::action::{Action, Context};
-use crate::message::Hit;
-use crate::model::link::LinkState;
-use crate::model::{Model, View};
-use crate::text;
+use rpc_console_core::action::{Action, Context};
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::{Model, View};
+use rpc_console_core::text;
 
 pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

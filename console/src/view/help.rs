@@ -6,9 +6,9 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 
 use super::screen::Screen;
-use crate::action::{Action, Binding, Context};
-use crate::model::Model;
-use crate::text;
+use rpc_console_core::action::{Action, Binding, Context};
+use rpc_console_core::model::Model;
+use rpc_console_core::text;
 
 /// Cells for the keys of a row.
 const KEYS: usize = 13;
@@ -67,7 +67,7 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Ve
         lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
         for row in rows {
             let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
-            let why = crate::update::unavailable(model, row.action);
+            let why = rpc_console_core::selectors::unavailable(model, row.action);
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
             let room = usize::from(width).saturating_sub(KEYS + 5).max(1);

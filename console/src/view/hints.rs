@@ -2,16 +2,17 @@
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use rpc_console_core::selectors;
 
 use super::screen::Screen;
-use crate::action::{Action, Context};
-use crate::model::Model;
-use crate::text;
+use rpc_console_core::action::{Action, Context};
+use rpc_console_core::model::Model;
+use rpc_console_core::text;
 
 pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let context = Context::current(model);
-    let typing = crate::update::is_typing(model);
+    let context = selectors::context(model);
+    let typing = rpc_console_core::selectors::is_typing(model);
     let all = model.keys.rows();
     let rows = all.iter().filter(|row| {
         let near = row.context == context;
@@ -23,7 +24,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                 far && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
             })
-            && crate::update::unavailable(model, row.action).is_none()
+            && rpc_console_core::selectors::unavailable(model, row.action).is_none()
     });
     let mut hints = Vec::new();
     for row in rows {

@@ -4,9 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::message::Hit;
-use crate::model::{Model, Pane, scroll};
-use crate::text;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::{Model, Pane, scroll};
+use rpc_console_core::text;
 
 pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

@@ -11,12 +11,12 @@ use ratatui::text::{Line, Span};
 
 use self::columns::Columns;
 use super::screen::Screen;
-use crate::action::{Action, Context};
-use crate::message::Hit;
-use crate::model::instances::{FLASH, Row, State};
-use crate::model::link::LinkState;
-use crate::model::{Model, Pane, scroll};
-use crate::text;
+use rpc_console_core::action::{Action, Context};
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::instances::{FLASH, Row, State};
+use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::{Model, Pane, scroll};
+use rpc_console_core::text;
 
 pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

@@ -8,10 +8,10 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::message::Hit;
-use crate::model::load::{Knob, Sheet, bench_command};
-use crate::model::{Model, Pane};
-use crate::text;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::load::{Knob, Sheet, bench_command};
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text;
 
 /// Rows of the plan with its frame: with all of its command, and with the beginning of it.
 const PLAN_ROWS: (u16, u16) = (18, 14);

@@ -7,10 +7,10 @@ use rpc_wire::report::Level;
 
 use super::response::body::highlight;
 use super::screen::Screen;
-use crate::message::{Source, SourceState};
-use crate::model::logs::Line as LogLine;
-use crate::model::{Model, Pane};
-use crate::text::{self, Needle};
+use rpc_console_core::model::logs::Line as LogLine;
+use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text::{self, Needle};
 
 pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

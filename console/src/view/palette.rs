@@ -2,15 +2,16 @@
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use rpc_console_core::selectors::palette_entries;
 
 use super::screen::Screen;
-use crate::model::palette::{Entry, Palette, entries};
-use crate::model::{Model, scroll};
-use crate::text;
+use rpc_console_core::model::palette::{Entry, Palette};
+use rpc_console_core::model::{Model, scroll};
+use rpc_console_core::text;
 
 pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let found = entries(model, palette);
+    let found = palette_entries(model, palette);
     let width = area.width.min(76);
     let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
     let height = wanted.min(16).min(area.height);

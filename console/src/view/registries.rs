@@ -4,8 +4,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::model::{Model, scroll};
-use crate::text;
+use rpc_console_core::model::{Model, scroll};
+use rpc_console_core::text;
 
 pub(super) fn registries(model: &Model, at: usize, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

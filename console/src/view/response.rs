@@ -9,10 +9,10 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use crate::message::Hit;
-use crate::model::calls::{Call, Ended, Tab};
-use crate::model::{Model, Pane};
-use crate::text;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::calls::{Call, Ended, Tab};
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text;
 
 pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;

@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use super::Theme;
 use super::tests::{draw, golden};
-use crate::fixture::{self, feed, press, types};
-use crate::key::{Code, Key};
-use crate::message::{Msg, SaveError, Source};
-use crate::model::{Model, View};
+use rpc_console_core::fixture::{self, feed, press, types};
+use rpc_console_core::key::{Code, Key};
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::content::SaveError;
+use rpc_console_core::model::logs::Source;
+use rpc_console_core::model::{Model, View};
 
 const ENTER: Key = Key::plain(Code::Enter);
 
@@ -49,7 +51,7 @@ fn a_large_answer_on_its_way() {
         press(&mut model, ENTER, now);
         let id = model.calls.shown.unwrap();
         feed(&mut model, Msg::Arriving(id, 31 << 20), now);
-        model.set_focus(crate::model::Pane::Response);
+        model.set_focus(rpc_console_core::model::Pane::Response);
         (model, fixture::after(now, 1_200))
     });
 }
@@ -155,7 +157,9 @@ fn unregistering_asks_for_the_address() {
         let (mut model, now) = fixture::busy();
         press(&mut model, Key::char('x'), now);
         press(&mut model, Key::plain(Code::Down), now);
-        let Some(crate::model::Overlay::Menu(menu)) = &mut model.overlay else { panic!() };
+        let Some(rpc_console_core::model::Overlay::Menu(menu)) = &mut model.overlay else {
+            panic!()
+        };
         menu.selected = menu.items.len() - 1;
         press(&mut model, ENTER, now);
         types(&mut model, "127.0.0.1", now);
@@ -163,7 +167,7 @@ fn unregistering_asks_for_the_address() {
     });
 }
 
-fn million() -> (Model, crate::message::Now) {
+fn million() -> (Model, rpc_console_core::model::Now) {
     let (mut model, now) = fixture::logs();
     model.logs.limit = 1_000_000;
     for batch in 0..1_000u64 {

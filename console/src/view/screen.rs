@@ -8,10 +8,11 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
 use super::theme::Theme;
-use crate::key::Key;
-use crate::message::{Heights, Hit, Now};
-use crate::model::{Model, Pane};
-use crate::text;
+use rpc_console_core::key::Key;
+use rpc_console_core::message::{Heights, Hit};
+use rpc_console_core::model::Now;
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text;
 
 /// Where a click would land, and how many rows of each pane were visible.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Golden screens: text of every view at three sizes, style of the main ones, a fixed clock.
 
+mod any_keys;
 mod looks;
 mod picture;
 
@@ -12,9 +13,9 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
-use crate::fixture::{self, feed, press, types};
-use crate::key::{Code, Key};
-use crate::model::instances::Column;
+use rpc_console_core::fixture::{self, feed, press, types};
+use rpc_console_core::key::{Code, Key};
+use rpc_console_core::model::instances::Column;
 
 pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
     model.size = size;
@@ -35,7 +36,7 @@ fn text_of(buffer: &Buffer) -> String {
                 skip -= 1;
                 continue;
             }
-            skip = crate::text::width(cell.symbol()).saturating_sub(1);
+            skip = rpc_console_core::text::width(cell.symbol()).saturating_sub(1);
             line.push_str(cell.symbol());
         }
         out.push_str(line.trim_end());
@@ -147,13 +148,13 @@ fn long_events_wrapped() {
     golden("events_wrapped", || {
         let (mut model, now) = fixture::lost();
         let error = "error trying to connect: tcp connect error: connection refused (os error 111)";
-        let lost = crate::message::RegistryNews::Lost {
+        let lost = rpc_console_core::message::RegistryNews::Lost {
             error: format!("{error} while sending request for /v1/watch"),
             retry_in: Duration::from_secs(2),
         };
-        let live = crate::message::RegistryNews::Live { ages: true };
+        let live = rpc_console_core::message::RegistryNews::Live { ages: true };
         for news in [live, lost] {
-            feed(&mut model, crate::message::Msg::Registry(news), now);
+            feed(&mut model, rpc_console_core::message::Msg::Registry(news), now);
         }
         // A small screen shows one pane, and it is this one.
         model.size = (120, 35);
@@ -299,7 +300,7 @@ fn a_call_under_way_and_then_cancelled() {
         let id = model.calls.shown.unwrap();
         press(&mut model, Key::plain(Code::Esc), now);
         let ended = fixture::outcome(Err(fixture::cancelled()));
-        feed(&mut model, crate::message::Msg::Called(id, Box::new(ended)), now);
+        feed(&mut model, rpc_console_core::message::Msg::Called(id, Box::new(ended)), now);
         (model, now)
     });
 }
@@ -463,7 +464,7 @@ fn any_size_is_drawn_without_a_panic() {
             if columns > 0 {
                 buffer = text_of(&draw(&mut model, Theme::default(), now, (columns, rows)));
             }
-            let widest = buffer.lines().map(crate::text::width).max().unwrap_or(0);
+            let widest = buffer.lines().map(rpc_console_core::text::width).max().unwrap_or(0);
             assert!(widest <= usize::from(columns), "{columns}x{rows}");
         }
     }
@@ -477,10 +478,10 @@ fn a_click_on_a_row_selects_it_and_a_second_one_opens_it() {
     let mut hits = HitMap::default();
     terminal.draw(|frame| hits = render(&model, &Theme::default(), now, frame)).unwrap();
     let hit = hits.at(10, 7).cloned().unwrap();
-    assert!(matches!(hit, crate::message::Hit::Row(Pane::Instances, 3)), "{hit:?}");
-    feed(&mut model, crate::message::Msg::Click(hit.clone()), now);
+    assert!(matches!(hit, rpc_console_core::message::Hit::Row(Pane::Instances, 3)), "{hit:?}");
+    feed(&mut model, rpc_console_core::message::Msg::Click(hit.clone()), now);
     assert_eq!(model.instances.selected.as_ref().unwrap().port, 8090);
-    feed(&mut model, crate::message::Msg::Click(hit), now);
+    feed(&mut model, rpc_console_core::message::Msg::Click(hit), now);
     assert_eq!(model.view, View::Methods);
 }
 

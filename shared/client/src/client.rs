@@ -1,6 +1,7 @@
 //! The client itself: calls, streams and discovery on top of peers and the list of instances.
 
 mod attempts;
+mod inner;
 mod others;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 use attempts::Attempts;
+use inner::{Inner, Source};
 use others::Others;
 
 /// Calls methods of a server, or of whatever servers a registry lists. Cheap to clone; every task
@@ -33,22 +35,6 @@ use others::Others;
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    context: Arc<Context>,
-    target: Target,
-    source: Source,
-    /// Addresses called by name.
-    others: Others,
-    budget: RetryBudget,
-}
-
-#[derive(Debug)]
-enum Source {
-    Direct(Arc<Peer>),
-    Registry(Discovery),
 }
 
 /// What a client counted since it was made.
@@ -60,12 +46,6 @@ pub struct ClientStats {
     pub unmatched_replies: u64,
     /// Bytes of replies and of streams that arrived, of those on their way what is here so far.
     pub received_bytes: u64,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.context.end();
-    }
 }
 
 impl Client {

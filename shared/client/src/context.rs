@@ -1,15 +1,11 @@
 //! What every part of one client shares: its options, its end, its tasks and its counts.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -107,30 +103,5 @@ impl Count {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// `duration` after `moment`; a duration that is meant as "for ever" does not overflow.
-pub(crate) fn after(moment: Instant, duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    moment + duration.min(FAR)
-}
-
-/// Time ran out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expired;
-
-/// Waits for `future` until `deadline`. What is ready at once costs no timer.
-pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Expired> {
-    let mut future = pin!(future);
-    let at_once = std::future::poll_fn(|context| {
-        Poll::Ready(match future.as_mut().poll(context) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    });
-    match at_once.await {
-        Some(output) => Ok(output),
-        None => tokio::time::timeout_at(deadline, future).await.map_err(|_| Expired),
     }
 }

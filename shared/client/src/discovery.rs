@@ -3,9 +3,10 @@
 mod list;
 mod probe;
 mod refresh;
+mod shared;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,7 +20,8 @@ use crate::pool::Peer;
 use crate::registry::RegistryClient;
 use crate::{CallError, KnownInstance};
 
-use list::{List, Member};
+use list::Member;
+use shared::Shared;
 
 /// After a failed or empty refresh so soon ago, a call without instances does not ask again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -29,19 +31,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
     turn: AtomicUsize,
-}
-
-#[derive(Debug)]
-struct Shared {
-    context: Arc<Context>,
-    url: String,
-    list: ArcSwap<List>,
-    /// Held while the list is exchanged, so that no change is lost; never across an await.
-    writing: Mutex<()>,
-    /// Refreshes done, good or bad.
-    refreshes: watch::Sender<u64>,
-    refresh_wanted: Notify,
-    newly_aside: Notify,
 }
 
 impl Discovery {
@@ -165,28 +154,6 @@ impl Discovery {
             latency: member.peer.load.latency(),
         };
         list.members.iter().map(known).collect()
-    }
-}
-
-impl Shared {
-    /// Exchanges the list; `change` makes the new one from the old, if there is a change.
-    fn update(&self, change: impl FnOnce(&List) -> Option<List>) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = change(&self.list.load()) {
-            self.list.store(Arc::new(next));
-        }
-    }
-
-    fn set_aside(&self, peer: &Arc<Peer>, error: &CallError) {
-        self.update(|list| {
-            let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))?;
-            if !found.set_aside(Instant::now()) {
-                return None;
-            }
-            tracing::info!(instance = %peer.name(), %error, "instance set aside");
-            self.newly_aside.notify_one();
-            Some(list.rechecked())
-        });
     }
 }
 

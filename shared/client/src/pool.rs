@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Inbox};
-use crate::context::{Context, Expired, until};
+use crate::context::Context;
+use crate::deadline::{Failed, until};
 use crate::request::{Answer, Outgoing};
 use crate::{CallError, Dialect};
 
 use classic::ClassicPool;
-use connect::{Probed, connect, probe};
+use connect::{Probed, connect, probe, unreachable};
 pub(crate) use load::Load;
 
 /// One address: what its server speaks, and the connections kept to it. An extended server gets
@@ -57,6 +58,13 @@ enum State {
 enum Link {
     Extended(Connection),
     Classic(Arc<ClassicPool>),
+}
+
+/// What a call finds.
+enum Way {
+    Open(Arc<Link>),
+    /// To be waited for.
+    Connecting(watch::Receiver<Outcome>),
 }
 
 /// How a call is getting on, for its timing and for what is said when its time runs out.
@@ -103,23 +111,22 @@ impl Peer {
         request: &Arc<Outgoing>,
         deadline: Instant,
         progress: &mut Progress,
-    ) -> Result<Result<Answer, CallError>, Expired> {
+    ) -> Result<Answer, Failed> {
         let mut again = true;
         loop {
             request.mark_unsent();
-            let link = match until(deadline, self.link(progress)).await? {
-                Ok(link) => link,
-                Err(error) => return Ok(Err(error)),
-            };
+            let link = until(deadline, self.link(progress)).await?;
             let result = match &*link {
-                Link::Extended(connection) => connection.call(request, deadline).await?,
-                Link::Classic(pool) => until(deadline, pool.call(request)).await?,
+                Link::Extended(connection) => connection.call(request, deadline).await,
+                Link::Classic(pool) => until(deadline, pool.call(request)).await,
             };
             match result {
                 // The kept connection ended just before the call: nothing of it was sent, and a
                 // new connection is no second try.
-                Err(CallError::ConnectionLost { executed: false, .. }) if again => again = false,
-                result => return Ok(result),
+                Err(Failed::Error(CallError::ConnectionLost { executed: false, .. })) if again => {
+                    again = false;
+                }
+                result => return result,
             }
         }
     }
@@ -143,9 +150,9 @@ impl Peer {
     /// The link in use, or the one that is made now.
     async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Arc<Link>, CallError> {
         progress.connected = false;
-        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), Ok) {
-            Ok(link) => link,
-            Err(mut outcome) => {
+        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), Way::Open) {
+            Way::Open(link) => link,
+            Way::Connecting(mut outcome) => {
                 let began = Instant::now();
                 let failover_after = progress.failover_after.unwrap_or(Duration::MAX);
                 let outcome =
@@ -171,16 +178,16 @@ impl Peer {
         link.is_usable(self.context.options.dialect_ttl).then_some(link)
     }
 
-    fn usable_or_connecting(self: &Arc<Self>) -> Result<Arc<Link>, watch::Receiver<Outcome>> {
+    fn usable_or_connecting(self: &Arc<Self>) -> Way {
         let mut state = self.state();
         // Another caller may have been faster.
         if let Some(link) = self.usable() {
-            return Ok(link);
+            return Way::Open(link);
         }
         match &*state {
             // Unless the attempt ended with the runtime it was made in.
             State::Connecting(outcome) if outcome.has_changed().is_ok() => {
-                return Err(outcome.clone());
+                return Way::Connecting(outcome.clone());
             }
             _ => {}
         }
@@ -197,7 +204,7 @@ impl Peer {
             drop(state);
             sender.send_replace(Some(result));
         });
-        Err(outcome)
+        Way::Connecting(outcome)
     }
 
     async fn make_link(&self) -> Result<Link, CallError> {
@@ -271,8 +278,4 @@ impl Link {
             Self::Classic(pool) => pool.is_usable(memory),
         }
     }
-}
-
-fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
-    CallError::Unreachable { peer: peer.to_owned(), reason: error.to_string() }
 }

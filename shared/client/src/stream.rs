@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
 use crate::connection::Subscription;
+use crate::item::{StreamEvent, StreamItem};
 use crate::{CallError, Phase};
 
 /// The items of a stream method, in order; after an error it is over. Dropping it cancels the
@@ -20,24 +20,6 @@ pub struct CallStream {
     events: Subscription,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     over: bool,
-}
-
-/// One item of a stream.
-#[derive(Debug, Clone)]
-pub struct StreamItem {
-    /// The item as it was written.
-    pub value: Box<RawValue>,
-    /// Items the server had to drop just before this one.
-    pub dropped: u64,
-}
-
-/// What a connection tells a stream.
-#[derive(Debug)]
-pub(crate) enum StreamEvent {
-    Item(StreamItem),
-    /// It is over, with a last item or without.
-    End(Option<StreamItem>),
-    Failed(CallError),
 }
 
 impl CallStream {
@@ -91,11 +73,5 @@ impl Stream for CallStream {
         };
         this.over = true;
         Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl StreamItem {
-    pub(crate) fn new(value: &RawValue, dropped: u64) -> Self {
-        Self { value: value.to_owned(), dropped }
     }
 }

@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::calls::{Ended, Failure, Past};
+use rpc_console_core::model::calls::{Ended, Failure, Past};
 
 /// What stands in the file; later versions may add to it. Arguments keep every digit.
 #[derive(Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use rpc_wire::instance::Instance;
 use serde_json::json;
 
 use super::*;
-use crate::model::calls::{Ended, Failure};
+use rpc_console_core::model::calls::{Ended, Failure};
 
 fn call(at_ms: u64) -> Past {
     let keyword = json!({"c": 3});

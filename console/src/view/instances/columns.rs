@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::mark;
-use crate::message::Hit;
-use crate::model::instances::{Column, Probe, Row, State};
-use crate::text;
 use crate::view::screen::Screen;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::instances::{Column, Probe, Row, State};
+use rpc_console_core::text;
 
 /// The widths of the columns; 0 leaves one out.
 pub(super) struct Columns {

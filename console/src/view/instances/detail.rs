@@ -6,11 +6,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::mark;
-use crate::message::{Source, SourceState};
-use crate::model::Model;
-use crate::model::instances::{Probe, Row};
-use crate::text;
 use crate::view::screen::Screen;
+use rpc_console_core::model::Model;
+use rpc_console_core::model::instances::{Probe, Row};
+use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::text;
 
 const LABEL: usize = 12;
 

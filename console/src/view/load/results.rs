@@ -7,10 +7,10 @@ use ratatui::text::{Line, Span};
 use rpc_load::{Bar, Latency, Length, Mode, Report, compare};
 
 use super::chart;
-use crate::model::Model;
-use crate::model::load::Run;
-use crate::text;
 use crate::view::Theme;
+use rpc_console_core::model::Model;
+use rpc_console_core::model::load::Run;
+use rpc_console_core::text;
 
 /// From this height on every bar of the histogram and charts of several rows are shown.
 const TALL: u16 = 27;

@@ -3,12 +3,12 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::message::Hit;
-use crate::model::calls::{Call, Failure};
-use crate::model::json::{Document, Extent, Part, Scalar, scalar};
-use crate::model::{Model, Pane, scroll};
-use crate::text::{self, Needle};
 use crate::view::screen::Screen;
+use rpc_console_core::message::Hit;
+use rpc_console_core::model::calls::{Call, Failure};
+use rpc_console_core::model::json::{Document, Extent, Part, Scalar, scalar};
+use rpc_console_core::model::{Model, Pane, scroll};
+use rpc_console_core::text::{self, Needle};
 
 pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let failed = matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_)));

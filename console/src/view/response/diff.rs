@@ -3,11 +3,11 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::model::Model;
-use crate::model::calls::Call;
-use crate::model::diff::{Change, Diff, MAX_CHANGES};
-use crate::text;
 use crate::view::screen::Screen;
+use rpc_console_core::model::Model;
+use rpc_console_core::model::calls::Call;
+use rpc_console_core::model::diff::{Change, Diff, MAX_CHANGES};
+use rpc_console_core::text;
 
 pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;

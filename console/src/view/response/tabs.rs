@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::model::calls::Call;
-use crate::text;
 use crate::view::screen::Screen;
+use rpc_console_core::model::calls::Call;
+use rpc_console_core::text;
 
 pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;

@@ -3,7 +3,6 @@
 use rpc_settings::Settings;
 
 use super::*;
-use crate::action::Keymap;
 
 type Build = fn() -> (Model, Now);
 
@@ -101,9 +100,9 @@ fn hints_and_help_show_the_keys_in_force() {
     let build = || {
         let settings = "[keys]\nhelp = F9\npause = P\nlogs.wrap =\nhelp.close = F9 esc\n\
                         instances.sort_right = alt-s";
-        let lines = Settings::parse(settings, "config.ini", []).unwrap().keys;
+        let settings = Settings::parse(settings, "config.ini", []).unwrap();
         let (mut model, now) = fixture::busy();
-        model.keys = Keymap::new(&lines).unwrap();
+        model.keys = crate::keys::keymap(&settings).unwrap();
         (model, now)
     };
     golden("rebound", build);
@@ -120,7 +119,7 @@ fn a_crowd_is_said_to_be_probed_in_part_only() {
         let (mut model, now) = fixture::crowd(count);
         // Those of the fixture that the list no longer holds are gone by then.
         let later = Now { at: now.at + Duration::from_secs(10), ..now };
-        fixture::feed(&mut model, crate::message::Msg::Tick, later);
+        fixture::feed(&mut model, rpc_console_core::message::Msg::Tick, later);
         let text = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
         assert_eq!(text.contains("only 200 of 201 are probed"), said, "{text}");
     }

@@ -7,13 +7,12 @@ use rpc_wire::exact::Inexact;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{Inner, Source};
-use crate::context::{Expired, after, until};
+use super::inner::{Inner, Source};
+use crate::deadline::{Failed, after, until};
 use crate::pool::{Peer, Progress};
 use crate::request::{Answer, Outgoing};
 use crate::retry::{costs_nobody, may_repeat};
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
-use rpc_wire::target::parse_address;
 
 /// A call under way.
 pub(super) struct Attempts<'a> {
@@ -62,8 +61,9 @@ impl<'a> Attempts<'a> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
         let deadline = after(self.began, within);
         let result = match self.until_done(deadline).await {
-            Ok(result) => result,
-            Err(Expired) => {
+            Ok(answer) => Ok(answer),
+            Err(Failed::Error(error)) => Err(error),
+            Err(Failed::Expired) => {
                 if let Some(peer) = self.tried.last() {
                     peer.load.record(within, Instant::now());
                 }
@@ -77,41 +77,34 @@ impl<'a> Attempts<'a> {
         result
     }
 
-    async fn until_done(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<Result<Answer, CallError>, Expired> {
+    async fn until_done(&mut self, deadline: Instant) -> Result<Answer, Failed> {
         self.inner.budget.deposit();
         loop {
-            let peer = match until(deadline, self.pick()).await? {
-                Ok(peer) => peer,
-                Err(error) => return Ok(Err(error)),
-            };
+            let peer = until(deadline, self.pick()).await?;
             // Only a registry makes a call wait before it has a peer.
             let started = match &self.inner.source {
                 Source::Direct(_) => self.began,
                 Source::Registry(_) => Instant::now(),
             };
             let in_flight = peer.load.enter();
-            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await?;
+            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
             drop(in_flight);
             match result {
                 Ok(answer) => {
                     // What came before it was sent is not the server's doing.
                     let latency = answer.done.saturating_duration_since(answer.sent_at);
                     peer.load.record(latency, answer.done);
-                    return Ok(Ok(answer));
+                    return Ok(answer);
                 }
-                Err(error) => {
+                Err(Failed::Expired) => return Err(Failed::Expired),
+                Err(Failed::Error(error)) => {
                     let now = Instant::now();
                     if error.is_not_executed() {
                         peer.load.record_refusal(now);
                     } else {
                         peer.load.record(now - started, now);
                     }
-                    if let Err(error) = self.consider(&peer, error) {
-                        return Ok(Err(error));
-                    }
+                    self.consider(&peer, error)?;
                 }
             }
         }
@@ -221,20 +214,5 @@ impl<'a> Attempts<'a> {
 
     fn peer_name(&self) -> String {
         self.tried.last().map_or_else(String::new, |peer| peer.name().to_owned())
-    }
-}
-
-impl Inner {
-    /// The peer at an address: the target or a listed instance where it is one.
-    fn peer_at(&self, address: &str) -> Result<Arc<Peer>, CallError> {
-        let (host, port) =
-            parse_address(address).map_err(|error| CallError::BadArguments(error.to_string()))?;
-        let known = match &self.source {
-            Source::Direct(peer) => {
-                (peer.host() == host && peer.port() == port).then(|| Arc::clone(peer))
-            }
-            Source::Registry(discovery) => discovery.find(&host, port),
-        };
-        Ok(known.unwrap_or_else(|| self.others.get(&self.context, (host, port))))
     }
 }

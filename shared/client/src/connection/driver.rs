@@ -8,23 +8,24 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
 
+use super::command::Command;
 use super::outbound::Outbound;
-use super::pending::Undelivered;
-use super::{Shared, Word};
+use super::pending::{Delivery, Undelivered};
+use super::shared::Shared;
 use crate::CallError;
-use crate::context::after;
-use crate::stream::StreamItem;
+use crate::deadline::after;
+use crate::item::StreamItem;
 
 /// So many messages are handed out at a time; what their readers call next is written before more
 /// are: the server works on that meanwhile. All at once, server and client would wait for each other
 /// in turn (64 calls in flight: 0.44 of an echo's rate, and 0.83 so; 16 do as well, 8 do not).
 const PORTION: usize = 32;
 
-/// The task's state; what is on its way is in [`Shared::inbound`] and [`Shared::outbound`], which a
-/// caller works on, too, who has the connection to itself.
+/// The driver's own state; what is on its way is in [`Shared::halves`], which an inline caller works on,
+/// too.
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    words: mpsc::UnboundedReceiver<Word>,
+    commands: mpsc::UnboundedReceiver<Command>,
     /// A stream's event its reader has no room for: until it has, nothing is read.
     undelivered: Option<Undelivered>,
     /// Every caller is gone.
@@ -49,8 +50,8 @@ enum End {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, words: mpsc::UnboundedReceiver<Word>) -> Self {
-        Self { shared, words, undelivered: None, abandoned: false }
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+        Self { shared, commands, undelivered: None, abandoned: false }
     }
 
     pub(super) async fn run(mut self, writer: Arc<OwnedWriteHalf>) {
@@ -63,7 +64,7 @@ impl Driver {
 
     async fn drive(&mut self, writer: Arc<OwnedWriteHalf>) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
-        let alarm = tokio::time::sleep_until(shared.outbound().wake_by);
+        let alarm = tokio::time::sleep_until(shared.halves.outbound().wake_by);
         tokio::pin!(alarm);
         while let Some(wait) = self.write()? {
             if wait.until < alarm.deadline() {
@@ -72,17 +73,17 @@ impl Driver {
             // What is read most often is looked at first: everything else has its turn after it.
             tokio::select! {
                 biased;
-                read = shared.fill(), if self.undelivered.is_none() => {
+                read = shared.halves.read(), if self.undelivered.is_none() => {
                     shared.context.received_bytes.add(read.map_err(End::Lost)?);
                     self.read().await?;
                     // A peer that never stops sending keeps nobody from being heard, or from time.
-                    self.hear_all();
-                    if shared.inbound().inbox.latest() >= wait.until {
+                    self.drain_commands();
+                    if shared.halves.reading().inbound.inbox.latest() >= wait.until {
                         self.keep_time();
                     }
                 }
-                word = self.words.recv(), if !self.abandoned => match word {
-                    Some(word) => self.hear(word).await,
+                command = self.commands.recv(), if !self.abandoned => match command {
+                    Some(command) => self.handle_command(command).await,
                     None => self.abandoned = true,
                 },
                 writable = writer.writable(), if wait.for_room => writable.map_err(End::Lost)?,
@@ -91,7 +92,7 @@ impl Driver {
                 }
                 () = &mut alarm => {
                     self.keep_time();
-                    alarm.as_mut().reset(shared.outbound().wake_by);
+                    alarm.as_mut().reset(shared.halves.outbound().wake_by);
                 }
             }
         }
@@ -105,7 +106,7 @@ impl Driver {
             // Answers that have arrived are handed out even if nothing can be sent any more.
             if written.is_ok() {
                 tokio::task::yield_now().await;
-                self.hear_all();
+                self.drain_commands();
                 written = self.write().map(drop);
             }
         }
@@ -117,9 +118,9 @@ impl Driver {
         let mut room = PORTION;
         let mut draining = false;
         let peer = &*self.shared.peer;
-        let mut inbound = self.shared.inbound();
-        let inbox = &mut inbound.inbox;
-        let mut outbound = self.shared.outbound();
+        let mut reading = self.shared.halves.reading();
+        let inbox = &mut reading.inbound.inbox;
+        let mut outbound = self.shared.halves.outbound();
         while room > 0 && self.undelivered.is_none() {
             let bad_frame = |error| End::Garbage(CallError::bad_frame(peer, error));
             let Some((frame, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
@@ -155,8 +156,10 @@ impl Driver {
         inbox.release();
         outbound.note_idle(inbox.latest());
         let more = room == 0 && self.undelivered.is_none() && !inbox.is_empty();
-        inbound.leave_messages(more);
-        drop((outbound, inbound));
+        if more {
+            reading.defer_messages();
+        }
+        drop((outbound, reading));
         if draining {
             tracing::debug!(peer, "peer is draining");
             self.stop_accepting("the server is draining");
@@ -167,9 +170,9 @@ impl Driver {
     /// Writes what there is room for. `None` if nothing is under way and nothing will be.
     fn write(&self) -> Result<Option<Wait>, End> {
         let max_in_flight = self.shared.context.options.max_in_flight.max(1);
-        let mut outbound = self.shared.outbound();
+        let mut outbound = self.shared.halves.outbound();
         outbound.write(max_in_flight).map_err(End::Lost)?;
-        let open = !self.abandoned && !self.shared.is_retired();
+        let open = !self.abandoned && !self.shared.halves.is_retired();
         let wait = Wait { until: outbound.wake_by, for_room: outbound.has_unwritten() };
         Ok((open || self.is_busy(&outbound)).then_some(wait))
     }
@@ -184,7 +187,7 @@ impl Driver {
     /// timer, and it is seldom set.
     fn keep_time(&mut self) {
         let now = Instant::now();
-        let mut outbound = self.shared.outbound();
+        let mut outbound = self.shared.halves.outbound();
         outbound.expire(now);
         let busy = self.is_busy(&outbound);
         let since = if busy { now } else { outbound.idle_since };
@@ -192,29 +195,29 @@ impl Driver {
         outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
         if !busy && idle_end <= now {
             // Before a caller finds the connection free.
-            self.shared.retire(&outbound);
+            self.shared.halves.retire(&outbound);
         }
     }
 
-    /// Hears a word, and all that come behind it: calls share one write.
-    async fn hear(&mut self, word: Word) {
+    /// Applies a command, and all that come behind it: calls share one write.
+    async fn handle_command(&mut self, command: Command) {
         let others = {
-            let mut outbound = self.shared.outbound();
-            self.shared.obey(word, &mut outbound);
+            let mut outbound = self.shared.halves.outbound();
+            self.shared.apply(command, &mut outbound);
             !outbound.pending.is_empty()
         };
         if others {
             // Callers who were woken together are about to come: let them.
             tokio::task::yield_now().await;
         }
-        self.hear_all();
+        self.drain_commands();
     }
 
-    fn hear_all(&mut self) {
-        let mut outbound = self.shared.outbound();
+    fn drain_commands(&mut self) {
+        let mut outbound = self.shared.halves.outbound();
         loop {
-            match self.words.try_recv() {
-                Ok(word) => self.shared.obey(word, &mut outbound),
+            match self.commands.try_recv() {
+                Ok(command) => self.shared.apply(command, &mut outbound),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.abandoned = true;
@@ -226,11 +229,11 @@ impl Driver {
 
     /// Gives back what was not sent; what is in flight is still answered.
     fn stop_accepting(&mut self, reason: &str) {
-        let mut outbound = self.shared.outbound();
-        self.shared.retire(&outbound);
+        let mut outbound = self.shared.halves.outbound();
+        self.shared.halves.retire(&outbound);
         outbound.give_back(|| self.shared.lost(reason, false));
         drop(outbound);
-        self.hear_all();
+        self.drain_commands();
         self.shared.places.wake_all();
     }
 
@@ -244,12 +247,12 @@ impl Driver {
             End::Garbage(error) => error.to_string(),
         };
         // The peer sees the end before any caller does.
-        self.shared.inbound().close();
-        let mut ended = self.shared.outbound().close();
+        self.shared.halves.reading().inbound.close();
+        let mut ended = self.shared.halves.outbound().close();
         let in_flight = ended.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
         // Before anybody in flight is woken, who might call again here.
-        self.words.close();
+        self.commands.close();
         self.stop_accepting(&reason);
         ended.give_back(|| self.shared.lost(&reason, false));
         ended.fail_all(|executed| match end {
@@ -263,24 +266,22 @@ impl Drop for Driver {
     /// However the task ends, so does the socket, and whoever waits for a place or an answer learns
     /// that there will be none.
     fn drop(&mut self) {
-        self.shared.inbound().close();
-        let ended = self.shared.outbound().close();
-        self.words.close();
+        self.shared.halves.reading().inbound.close();
+        let ended = self.shared.halves.outbound().close();
+        self.commands.close();
         self.shared.places.wake_all();
         drop(ended);
     }
 }
 
 /// Whether somebody waited for it; what must wait for room is kept.
-fn delivered(
-    result: Result<(), Option<Undelivered>>,
-    undelivered: &mut Option<Undelivered>,
-) -> bool {
-    match result {
-        Ok(()) => true,
-        Err(kept) => {
-            *undelivered = kept;
-            undelivered.is_some()
+fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool {
+    match delivery {
+        Delivery::Delivered => true,
+        Delivery::NoReader => false,
+        Delivery::Full(event) => {
+            *undelivered = Some(event);
+            true
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The outbound half of a connection: calls are written here, by the socket's task or by a caller who
-//! has the connection to itself, and wait here for their answers.
+//! The outbound half of a connection: calls that wait to be written, bytes that wait for the socket,
+//! calls in flight.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,6 +11,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::pending::{Job, Pending};
+use super::socket::WriteHalf;
 use crate::CallError;
 
 /// With so many bytes unwritten no further call is taken.
@@ -19,15 +20,11 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 /// away when no more is unwritten.
 const KEPT: usize = 64 << 10;
 
-/// For so long a caller may have the socket to itself, in its hands or forgotten by it. Then the task
-/// reads again, for the connection's end and other words that are no answers.
-const UNWATCHED: Duration = Duration::from_millis(100);
-
 /// Calls on their way. Behind a lock, which is held for moments.
 #[derive(Debug)]
-pub(super) struct Outbound {
+pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
     /// `None` once the connection has ended.
-    socket: Option<Arc<OwnedWriteHalf>>,
+    socket: Option<W>,
     /// Calls there is no room for yet, oldest first.
     waiting: VecDeque<Job>,
     outbox: Outbox,
@@ -39,8 +36,8 @@ pub(super) struct Outbound {
     pub(super) idle_since: Instant,
 }
 
-impl Outbound {
-    pub(super) fn new(socket: Arc<OwnedWriteHalf>, wake_by: Instant) -> Self {
+impl<W: WriteHalf> Outbound<W> {
+    pub(super) fn new(socket: W, wake_by: Instant) -> Self {
         Self {
             socket: Some(socket),
             waiting: VecDeque::new(),
@@ -61,28 +58,15 @@ impl Outbound {
         !self.outbox.is_empty()
     }
 
+    /// Whether the connection has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.socket.is_none()
+    }
+
     /// A call is to be written when there is room.
     pub(super) fn hold(&mut self, job: Job) {
         self.note_due(job.due());
         self.waiting.push_back(job);
-    }
-
-    /// Writes a call at once if nothing else is on its way; `true` if the task has to look, for there
-    /// are unwritten bytes, an error of the socket, or an earlier time to wake up.
-    ///
-    /// # Errors
-    /// It has to go by the task.
-    pub(super) fn write_alone(&mut self, job: Job) -> Result<bool, Job> {
-        if self.is_busy() || self.socket.is_none() {
-            return Err(job);
-        }
-        let now = Instant::now();
-        let watch = now + UNWATCHED;
-        let earlier = self.note_due(Some(job.due().map_or(watch, |due| due.min(watch))));
-        self.append(job, now);
-        // The task meets an error when it tries the same.
-        let whole = self.try_write().is_ok() && !self.has_unwritten();
-        Ok(earlier || !whole)
     }
 
     /// Writes what there is room for, of waiting calls and their bytes.
@@ -142,16 +126,16 @@ impl Outbound {
 
     /// Closes the socket's half; what was on its way is the caller's to end.
     pub(super) fn close(&mut self) -> Self {
-        // The other half's end is the socket's: this one needs none of its own.
-        if let Some(socket) = self.socket.take().and_then(Arc::into_inner) {
-            socket.forget();
+        if let Some(socket) = self.socket.take() {
+            socket.release();
         }
         let closed = Self {
             socket: None,
             waiting: VecDeque::new(),
             outbox: Outbox::default(),
             pending: Pending::default(),
-            ..*self
+            wake_by: self.wake_by,
+            idle_since: self.idle_since,
         };
         std::mem::replace(self, closed)
     }
@@ -162,14 +146,14 @@ impl Outbound {
     }
 
     /// Something has to be done by then; `true` if nothing had to be so soon.
-    fn note_due(&mut self, due: Option<Instant>) -> bool {
+    pub(super) fn note_due(&mut self, due: Option<Instant>) -> bool {
         let earlier = due.filter(|at| *at < self.wake_by);
         self.wake_by = earlier.unwrap_or(self.wake_by);
         earlier.is_some()
     }
 
     /// Puts a call behind what is to be written, unless its caller is gone.
-    fn append(&mut self, job: Job, now: Instant) {
+    pub(super) fn append(&mut self, job: Job, now: Instant) {
         if job.reply.is_closed() {
             return;
         }
@@ -193,7 +177,7 @@ impl Outbound {
     }
 
     /// Writes what the socket takes at once.
-    fn try_write(&mut self) -> io::Result<()> {
+    pub(super) fn try_write(&mut self) -> io::Result<()> {
         match &self.socket {
             Some(socket) => self.outbox.try_write(socket),
             None => Ok(()),
@@ -238,7 +222,7 @@ impl Outbox {
     }
 
     /// Writes what the socket takes at once.
-    fn try_write(&mut self, socket: &OwnedWriteHalf) -> io::Result<()> {
+    fn try_write(&mut self, socket: &impl WriteHalf) -> io::Result<()> {
         if self.is_empty() {
             return Ok(());
         }

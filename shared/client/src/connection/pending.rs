@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::inbox::Frame;
 use crate::CallError;
+use crate::deadline::Failed;
+use crate::item::{StreamEvent, StreamItem};
 use crate::request::{Answer, Outgoing};
-use crate::stream::{StreamEvent, StreamItem};
 
 /// A call on its way to the socket.
 #[derive(Debug)]
@@ -39,14 +40,6 @@ pub(super) enum ReplyTo {
 /// How a call ended.
 pub(super) type Finished = Result<Answer, Failed>;
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// Its deadline passed.
-    Expired,
-    Because(CallError),
-}
-
 impl ReplyTo {
     /// Whether the caller is gone.
     pub(super) fn is_closed(&self) -> bool {
@@ -71,7 +64,7 @@ impl ReplyTo {
     pub(super) fn fail(self, error: CallError) {
         // A caller that is gone needs no answer; a stream that is full sees its end instead.
         match self {
-            Self::Call(reply) => drop(reply.send(Err(Failed::Because(error)))),
+            Self::Call(reply) => drop(reply.send(Err(Failed::Error(error)))),
             Self::Stream(events) => drop(events.try_send(StreamEvent::Failed(error))),
         }
     }
@@ -102,6 +95,15 @@ impl Waiting {
 
 /// An event that must wait for its reader to make room.
 pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
+
+/// What became of a message that was routed to its call.
+pub(super) enum Delivery {
+    Delivered,
+    /// Nobody waits for it.
+    NoReader,
+    /// Its stream has no room for it.
+    Full(Undelivered),
+}
 
 impl Pending {
     pub(super) fn len(&self) -> usize {
@@ -150,20 +152,20 @@ impl Pending {
     }
 
     /// Ends a call.
-    ///
-    /// # Errors
-    /// What its stream has no room for; `None` if nobody waits for it.
     pub(super) fn finish(
         &mut self,
         id: u64,
         outcome: Result<&RawValue, Fault>,
         frame: &Frame,
-    ) -> Result<(), Option<Undelivered>> {
-        let waiting = self.calls.remove(&id).ok_or(None)?;
+    ) -> Delivery {
+        let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
         match waiting.reply {
             ReplyTo::Call(reply) => {
                 let finished = answer(waiting.sent, waiting.sent_at, outcome, frame);
-                reply.send(finished).map_err(|_| None)
+                match reply.send(finished) {
+                    Ok(()) => Delivery::Delivered,
+                    Err(_) => Delivery::NoReader,
+                }
             }
             ReplyTo::Stream(events) => send(
                 &events,
@@ -177,23 +179,17 @@ impl Pending {
     }
 
     /// Hands an item to its stream.
-    ///
-    /// # Errors
-    /// As for [`finish`](Self::finish).
-    pub(super) fn item(&mut self, id: u64, item: StreamItem) -> Result<(), Option<Undelivered>> {
+    pub(super) fn item(&mut self, id: u64, item: StreamItem) -> Delivery {
         match self.calls.get(&id) {
             Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
                 send(events, StreamEvent::Item(item))
             }
-            _ => Err(None),
+            _ => Delivery::NoReader,
         }
     }
 
     /// Ends a stream.
-    ///
-    /// # Errors
-    /// As for [`finish`](Self::finish).
-    pub(super) fn end(&mut self, id: u64) -> Result<(), Option<Undelivered>> {
+    pub(super) fn end(&mut self, id: u64) -> Delivery {
         match self.calls.remove(&id) {
             Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
                 send(&events, StreamEvent::End(None))
@@ -202,9 +198,9 @@ impl Pending {
                 reply.fail(CallError::Remote(Fault::method_failed(
                     "it answered a stream, not a result",
                 )));
-                Ok(())
+                Delivery::Delivered
             }
-            None => Err(None),
+            None => Delivery::NoReader,
         }
     }
 
@@ -232,17 +228,18 @@ fn answer(
             done: frame.done,
             reply_bytes: frame.len(),
         }),
-        Err(fault) => Err(Failed::Because(CallError::Remote(fault))),
+        Err(fault) => Err(Failed::Error(CallError::Remote(fault))),
     }
 }
 
 /// What finds no room is given back, and nothing more is to be read before it is delivered: that
 /// is how a slow reader slows its server.
-fn send(events: &mpsc::Sender<StreamEvent>, event: StreamEvent) -> Result<(), Option<Undelivered>> {
-    events.try_send(event).map_err(|error| match error {
-        mpsc::error::TrySendError::Full(event) => Some((events.clone(), event)),
-        mpsc::error::TrySendError::Closed(_) => None,
-    })
+fn send(events: &mpsc::Sender<StreamEvent>, event: StreamEvent) -> Delivery {
+    match events.try_send(event) {
+        Ok(()) => Delivery::Delivered,
+        Err(mpsc::error::TrySendError::Full(event)) => Delivery::Full((events.clone(), event)),
+        Err(mpsc::error::TrySendError::Closed(_)) => Delivery::NoReader,
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::Shared;
 use super::list::Member;
+use super::shared::Shared;
 
 /// A probe waits so long for an answer.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::registry::{List as Answer, RegistryClient, RegistryError};
 
 /// A refresh interval of nothing would spin, one of for ever cannot be jittered.

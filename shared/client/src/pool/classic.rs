@@ -1,10 +1,10 @@
 //! An older server: one call in flight per socket, never pipelined, few sockets, none kept long.
 
 mod line;
+mod waiting;
 mod worker;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rpc_wire::call::request;
@@ -18,51 +18,12 @@ use crate::context::Context;
 use crate::request::{Answer, Outgoing};
 
 use line::Line;
-use worker::Worker;
+pub(super) use waiting::ClassicPool;
+use waiting::Job;
+use worker::{Opening, Worker, open_more};
 
 /// What an older server reads at once, and therefore the most a request may have.
 const MAX_REQUEST: usize = 1024;
-/// Sockets being opened at once: an older server's backlog is 5, and who does not fit waits a
-/// second for the system's next attempt.
-const MAX_OPENING: usize = 4;
-
-/// The sockets to one older server, each owned by a task, and the calls that wait for one.
-#[derive(Debug)]
-pub(super) struct ClassicPool {
-    context: Arc<Context>,
-    peer: Arc<str>,
-    address: (String, u16),
-    learned: Instant,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Tasks, each with a socket or opening one.
-    workers: usize,
-    /// Sockets the server may not have accepted yet.
-    opening: usize,
-    /// Tasks without a call, the latest used last.
-    idle: Vec<oneshot::Sender<Job>>,
-    waiting: VecDeque<Job>,
-    /// A connection failed: who is there now may speak another dialect.
-    failed: bool,
-}
-
-#[derive(Debug)]
-struct Job {
-    /// The request as it is written.
-    bytes: Vec<u8>,
-    request: Arc<Outgoing>,
-    reply: oneshot::Sender<Result<Answer, CallError>>,
-}
-
-/// What a task with a socket does next.
-enum Next {
-    Call(Job),
-    /// There is no call: it waits for one.
-    Wait(oneshot::Receiver<Job>),
-}
 
 impl ClassicPool {
     /// A pool that begins with the connection on which the dialect was learned.
@@ -82,7 +43,7 @@ impl ClassicPool {
         });
         if inbox.is_clean() {
             pool.state().workers = 1;
-            let line = Line::known(socket, inbox);
+            let line: Line<Opening> = Line::known(socket, inbox);
             context.spawn(Worker::with_line(Arc::clone(&pool), line).run(None));
         }
         pool
@@ -134,67 +95,7 @@ impl ClassicPool {
             }
         }
         state.waiting.push_back(job);
-        self.open_more(state);
+        open_more(self, state);
         Ok(())
-    }
-
-    /// Opens sockets for waiting calls, as many as may be.
-    fn open_more(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        while self.may_open(&state) {
-            let Some(job) = state.next_waiting() else { break };
-            state.workers += 1;
-            state.opening += 1;
-            let worker = Worker::without_line(Arc::clone(self));
-            self.context.spawn(worker.run(Some(job)));
-        }
-    }
-
-    fn may_open(&self, state: &State) -> bool {
-        state.workers < self.context.options.max_classic_connections.max(1)
-            && state.opening < MAX_OPENING
-    }
-
-    /// The longest waiting call, or a place among the idle.
-    fn next(&self) -> Next {
-        let mut state = self.state();
-        match state.next_waiting() {
-            Some(job) => Next::Call(job),
-            None => {
-                let (sender, inbox) = oneshot::channel();
-                state.idle.push(sender);
-                Next::Wait(inbox)
-            }
-        }
-    }
-
-    /// A task has no socket any more; `unserved` was handed to it just before.
-    fn leave(self: &Arc<Self>, unserved: Option<Job>) {
-        let mut state = self.state();
-        state.workers -= 1;
-        state.waiting.extend(unserved);
-        self.open_more(state);
-    }
-
-    /// The server has accepted a socket, or will never.
-    fn opened(self: &Arc<Self>) {
-        let mut state = self.state();
-        state.opening -= 1;
-        self.open_more(state);
-    }
-
-    fn lost(&self, reason: &str, executed: bool) -> CallError {
-        let (peer, reason) = (self.peer.to_string(), reason.to_owned());
-        CallError::ConnectionLost { peer, reason, executed }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// The longest waiting call whose caller is still there.
-    fn next_waiting(&mut self) -> Option<Job> {
-        std::iter::from_fn(|| self.waiting.pop_front()).find(|job| !job.reply.is_closed())
     }
 }

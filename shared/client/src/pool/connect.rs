@@ -59,6 +59,10 @@ pub(super) async fn connect(
     }
 }
 
+pub(super) fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
+    CallError::Unreachable { peer: peer.to_owned(), reason: error.to_string() }
+}
+
 fn set_up(socket: &TcpStream, tcp_user_timeout: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);

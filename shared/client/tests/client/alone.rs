@@ -16,8 +16,8 @@ use crate::fakes::{adder, result};
 use crate::{eventually, options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For so long a caller may have the socket to itself, see `connection/outbound.rs`.
-const UNWATCHED: Duration = Duration::from_millis(100);
+/// How long an inline caller may read, see `connection/inline_call.rs`.
+const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 
 /// A peer whose end of each connection is the test's, and a client that does nothing by time alone for
 /// ten minutes.
@@ -198,7 +198,7 @@ async fn a_caller_who_does_not_look_for_its_answer_holds_nobody_up() {
     assert!(begin(&mut slow).is_pending());
     let to_slow = heard(&mut peer).await;
     // So long that the connection's task has looked, which it does not by time alone again.
-    tokio::time::sleep(2 * UNWATCHED).await;
+    tokio::time::sleep(2 * INLINE_READ_LEASE).await;
     let (client, other) = (hand.client.clone(), "other");
     let other = tokio::spawn(async move { client.call(other, ()).await });
     let to_other = heard(&mut peer).await;

@@ -1,4 +1,6 @@
-//! Our own client library under load, and a bare tokio socket as its limit.
+//! Our own client library under load, and a bare tokio socket as its limit. Not rpc-load: these rows
+//! are what `call_as` costs, every result is decoded and checked, and the processor time is that of
+//! exactly the calls that count, as it is for bare sockets.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

@@ -1,7 +1,6 @@
 //! One socket to an older server: a request, then its reply.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::{Reply, ReplyError};
@@ -9,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::super::{connect, unreachable};
-use super::ClassicPool;
+use super::super::connect::{connect, unreachable};
+use super::waiting::ClassicPool;
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
 use crate::request::{Answer, Outgoing};
@@ -18,33 +17,31 @@ use crate::request::{Answer, Outgoing};
 /// A server that runs at all has accepted a connection after this time.
 const ACCEPTED: Duration = Duration::from_millis(100);
 
-/// A socket, and what was received on it: nothing, between two calls.
+/// A socket, and what was received on it: nothing, between two calls. `O` is dropped once the server
+/// has accepted it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Line<O> {
     socket: TcpStream,
     inbox: Inbox,
-    opening: Option<(Opening, Instant)>,
+    opening: Option<(O, Instant)>,
 }
 
-/// Counts a socket as one that the server may not have accepted yet.
+/// What came back on a socket that is still of use.
 #[derive(Debug)]
-struct Opening(Arc<ClassicPool>);
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.0.opened();
-    }
+pub(super) enum Exchanged {
+    Result(Answer),
+    /// The server answered with a failure, or with a number that would have been rounded.
+    Failed(CallError),
 }
 
-impl Line {
+impl<O> Line<O> {
     /// A connection on which the server has already answered.
     pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
         Self { socket, inbox, opening: None }
     }
 
     /// A new connection, which the pool counts as opening.
-    pub(super) async fn open(pool: &Arc<ClassicPool>) -> Result<Self, CallError> {
-        let opening = Opening(Arc::clone(pool));
+    pub(super) async fn open(pool: &ClassicPool, opening: O) -> Result<Self, CallError> {
         let (host, port) = &pool.address;
         let socket = connect(host, *port, pool.context.options.tcp_user_timeout).await;
         let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
@@ -52,14 +49,13 @@ impl Line {
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
     }
 
-    /// Sends one request and reads its reply. After an error the socket is of no use; a failed
-    /// call is no error here.
+    /// Sends one request and reads its reply. After an error the socket is of no use.
     pub(super) async fn exchange(
         &mut self,
         pool: &ClassicPool,
         bytes: &[u8],
         request: &Outgoing,
-    ) -> Result<Result<Answer, CallError>, CallError> {
+    ) -> Result<Exchanged, CallError> {
         let sent_at = Instant::now();
         // One write for the whole request: an older server reads it with one read.
         let count = match self.socket.write(bytes).await {
@@ -112,9 +108,9 @@ fn read(
     reply: Result<Reply<'_>, ReplyError>,
     frame: &Frame,
     sent_at: Instant,
-) -> Result<Result<Answer, CallError>, CallError> {
+) -> Result<Exchanged, CallError> {
     match reply {
-        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Ok(Answer {
+        Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Exchanged::Result(Answer {
             value: value.to_owned(),
             sent: Vec::new(),
             sent_at,
@@ -122,11 +118,14 @@ fn read(
             done: frame.done,
             reply_bytes: frame.len(),
         })),
-        Ok(Reply::Done { id: None, outcome: Err(fault) }) => Ok(Err(CallError::Remote(fault))),
+        Ok(Reply::Done { id: None, outcome: Err(fault) }) => {
+            Ok(Exchanged::Failed(CallError::Remote(fault)))
+        }
         Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or an id")),
         Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
         Err(error @ (ReplyError::NotFinite | ReplyError::Inexact(_))) => {
-            Ok(Err(CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }))
+            let (peer, reason) = (peer.to_owned(), error.to_string());
+            Ok(Exchanged::Failed(CallError::NotExact { peer, reason }))
         }
     }
 }

@@ -1,0 +1,332 @@
+//! The one table of keys: dispatch, hint bar, help and palette all read it, so they cannot disagree.
+
+mod keymap;
+mod table;
+
+pub use keymap::{KeyError, KeyLine, Keymap, document};
+pub use table::BINDINGS;
+
+use std::borrow::Cow;
+
+use crate::key::Key;
+use crate::pane::Pane;
+
+/// Something a person can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each action is documented by its row of the table, for people")]
+pub enum Action {
+    Help,
+    Palette,
+    Back,
+    Escape,
+    QuitNow,
+    Suspend,
+    Repaint,
+    ViewInstances,
+    ViewMethods,
+    ViewHistory,
+    ViewLogs,
+    ViewLoad,
+    LastView,
+    NextPane,
+    PreviousPane,
+    FullScreen,
+    Pause,
+    ToggleMouse,
+    SwitchRegistry,
+    DemoTraffic,
+    DemoServer,
+    DemoRegistry,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Filter,
+    Find,
+    NextHit,
+    PreviousHit,
+    Copy,
+    CopyAs,
+    Save,
+    Page,
+    Edit,
+    EditJson,
+    Pick,
+    Actions,
+    OpenInstance,
+    LogsOf,
+    SortLeft,
+    SortRight,
+    SortInvert,
+    OpenMethod,
+    Send,
+    NextField,
+    PreviousField,
+    EditField,
+    ResetForm,
+    NextTarget,
+    NextTimeout,
+    Fold,
+    Unfold,
+    ToggleFold,
+    FoldAll,
+    PreviousTab,
+    NextTab,
+    Older,
+    Newer,
+    OpenCall,
+    Replay,
+    ReplayElsewhere,
+    Follow,
+    Wrap,
+    ShowTime,
+    LevelDown,
+    LevelUp,
+    NextSource,
+    Mark,
+    Bench,
+    StartLoad,
+    StopLoad,
+    LoadMode,
+    LoadTarget,
+    Compare,
+    Accept,
+    Close,
+}
+
+/// Where a key means something. The innermost context that knows a key wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// Wherever nothing nearer knows the key.
+    Everywhere,
+    /// The table of instances.
+    Instances,
+    /// The list of events.
+    Events,
+    /// The list of methods.
+    Methods,
+    /// The form of a call.
+    Form,
+    /// The arguments of a call as JSON.
+    Json,
+    /// The response of a call.
+    Response,
+    /// The list of calls made.
+    History,
+    /// The log lines.
+    Logs,
+    /// The plan of a load test.
+    LoadPlan,
+    /// What a load test measured.
+    LoadRun,
+    /// A filter being typed.
+    Filter,
+    /// The help.
+    Help,
+    /// The palette.
+    Palette,
+    /// The list of registries.
+    Registries,
+    /// A list to choose from.
+    Menu,
+    /// A line to type.
+    Prompt,
+    /// The choice of another instance.
+    Elsewhere,
+}
+
+impl Context {
+    /// Every context, in the order of the help.
+    pub const ALL: [Self; 18] = [
+        Self::Instances,
+        Self::Events,
+        Self::Methods,
+        Self::Form,
+        Self::Json,
+        Self::Response,
+        Self::History,
+        Self::Logs,
+        Self::LoadPlan,
+        Self::LoadRun,
+        Self::Filter,
+        Self::Palette,
+        Self::Registries,
+        Self::Menu,
+        Self::Prompt,
+        Self::Elsewhere,
+        Self::Help,
+        Self::Everywhere,
+    ];
+
+    /// The context of a pane.
+    pub fn of(pane: Pane) -> Self {
+        match pane {
+            Pane::Instances => Self::Instances,
+            Pane::Events => Self::Events,
+            Pane::Methods => Self::Methods,
+            Pane::Form => Self::Form,
+            Pane::Response => Self::Response,
+            Pane::History => Self::History,
+            Pane::Logs => Self::Logs,
+            Pane::LoadPlan => Self::LoadPlan,
+            Pane::LoadRun => Self::LoadRun,
+        }
+    }
+
+    /// Its heading in the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Instances => "Instances",
+            Self::Events => "Events",
+            Self::Methods => "Methods",
+            Self::Form => "Call form",
+            Self::Json => "Arguments as JSON",
+            Self::Response => "Response",
+            Self::History => "History",
+            Self::Logs => "Logs",
+            Self::LoadPlan => "Load: the plan",
+            Self::LoadRun => "Load: the results",
+            Self::Filter => "While typing a filter or a search",
+            Self::Help => "Help",
+            Self::Palette => "Palette",
+            Self::Registries => "Registries",
+            Self::Menu => "Menu",
+            Self::Prompt => "Question",
+            Self::Elsewhere => "Sending again elsewhere",
+        }
+    }
+
+    /// Whether the keys of [`Context::Everywhere`] work below it (a modal context stands alone).
+    pub fn is_modal(self) -> bool {
+        matches!(
+            self,
+            Self::Filter
+                | Self::Help
+                | Self::Palette
+                | Self::Registries
+                | Self::Menu
+                | Self::Prompt
+                | Self::Elsewhere
+        )
+    }
+
+    /// Whether a text is typed there all the time, so that characters never are keys.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Elsewhere)
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// What it does.
+    pub action: Action,
+    /// Where.
+    pub context: Context,
+    /// Any of these keys; the first is the one shown in the hint bar.
+    pub keys: Cow<'static, [Key]>,
+    /// One or two words for the hint bar; empty keeps it out of there.
+    pub hint: &'static str,
+    /// One line for the help and the palette.
+    pub help: &'static str,
+}
+
+impl Binding {
+    /// What `[keys]` of `config.ini` calls it: `help`, or with its context `logs.wrap`.
+    pub fn name(&self) -> String {
+        let action = snake_case(&format!("{:?}", self.action));
+        match self.context {
+            Context::Everywhere => action,
+            context => format!("{}.{action}", snake_case(&format!("{context:?}"))),
+        }
+    }
+
+    /// Whether the palette may offer it: moving about by name makes no sense.
+    pub fn is_command(&self) -> bool {
+        !matches!(
+            self.action,
+            Action::Up
+                | Action::Down
+                | Action::PageUp
+                | Action::PageDown
+                | Action::Top
+                | Action::Bottom
+                | Action::Palette
+                | Action::Escape
+                | Action::Accept
+                | Action::Close
+                | Action::NextField
+                | Action::PreviousField
+                | Action::Actions
+        )
+    }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn lookup(context: Context, typing: bool, key: Key) -> Option<Action> {
+        Keymap::default().lookup(context, typing, key)
+    }
+
+    #[test]
+    fn no_key_means_two_things_in_one_context() {
+        let mut seen = HashSet::new();
+        for row in BINDINGS {
+            for key in row.keys.iter() {
+                assert!(seen.insert((row.context, *key)), "{key} twice in {:?}", row.context);
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_key_a_context_of_the_help_and_a_help_line() {
+        for row in BINDINGS {
+            assert!(!row.keys.is_empty() && !row.help.is_empty(), "{row:?}");
+            assert!(Context::ALL.contains(&row.context), "{row:?}");
+            assert!(row.hint.chars().count() <= 12, "{row:?}: a hint is a word or two");
+            assert!(row.help.chars().count() <= 60, "{row:?}: a help line must fit a screen");
+        }
+    }
+
+    #[test]
+    fn an_action_is_described_alike_wherever_its_context_is_the_same() {
+        let mut seen = HashSet::new();
+        for row in BINDINGS {
+            assert!(seen.insert((row.context, row.action)), "two rows for {row:?}");
+        }
+    }
+
+    #[test]
+    fn escape_never_quits_and_ctrl_c_always_does() {
+        for context in Context::ALL {
+            let esc = lookup(context, false, Key::plain(crate::key::Code::Esc));
+            assert!(!matches!(esc, Some(Action::Back | Action::QuitNow)), "{context:?}");
+            assert_eq!(lookup(context, true, Key::ctrl('c')), Some(Action::QuitNow));
+        }
+    }
+
+    #[test]
+    fn a_key_that_types_is_text_while_typing() {
+        for context in Context::ALL {
+            assert_eq!(lookup(context, true, Key::char('q')), None);
+        }
+        assert_eq!(lookup(Context::Logs, false, Key::char('q')), Some(Action::Back));
+    }
+}

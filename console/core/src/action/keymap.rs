@@ -1,0 +1,162 @@
+//! The table with the keys of the settings, and the section of `config.ini` that lists them.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use rpc_wire::nearest;
+
+use super::{Action, BINDINGS, Binding, Context};
+use crate::key::Key;
+
+/// A line of settings that gives an action other keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLine {
+    /// The action, by its name: `help`, or with its context `logs.wrap`.
+    pub action: String,
+    /// Its keys, separated by blanks; none: it has no key.
+    pub keys: String,
+    /// Where it stands, for messages.
+    pub line: usize,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyError {
+    /// Which of the lines that were given.
+    pub index: usize,
+    /// What is wrong, and what was probably meant.
+    pub message: String,
+}
+
+/// The whole table, with the keys in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keymap(Vec<Binding>);
+
+impl Default for Keymap {
+    fn default() -> Self {
+        Self(BINDINGS.to_vec())
+    }
+}
+
+impl Keymap {
+    /// The table with the keys of `[keys]`.
+    ///
+    /// # Errors
+    /// An action or a key that does not exist, or a key that would mean two things.
+    pub fn new(lines: &[KeyLine]) -> Result<Self, KeyError> {
+        let mut keymap = Self::default();
+        for (index, line) in lines.iter().enumerate() {
+            let wrong = |message| KeyError { index, message };
+            let found = keymap.0.iter_mut().find(|row| row.name() == line.action);
+            let Some(row) = found else {
+                return Err(wrong(unknown_action(&line.action)));
+            };
+            row.keys = Cow::Owned(
+                read(&line.keys, row.context)
+                    .map_err(|text| wrong(format!("bad keys for {}: {text}", line.action)))?,
+            );
+        }
+        for index in 0..lines.len() {
+            keymap.check(index, lines)?;
+        }
+        Ok(keymap)
+    }
+
+    /// Every row, nearest context first, in the order of hint bar and help.
+    pub fn rows(&self) -> &[Binding] {
+        &self.0
+    }
+
+    /// The action of `key` in `context`. While text is being typed (`typing`), keys that type
+    /// something are left to the text.
+    pub fn lookup(&self, context: Context, typing: bool, key: Key) -> Option<Action> {
+        if typing && key.types().is_some() {
+            return None;
+        }
+        let within = |context: Context| {
+            self.0.iter().find(|row| row.context == context && row.keys.contains(&key))
+        };
+        let far = || {
+            within(Context::Everywhere).filter(|row| !context.is_modal() || is_always(row.action))
+        };
+        within(context).or_else(far).map(|row| row.action)
+    }
+
+    /// The key to show for an action: its first, or what stands for it in the palette.
+    pub fn shown(&self, context: Context, action: Action) -> String {
+        let row = self.0.iter().find(|row| row.context == context && row.action == action);
+        match row.and_then(|row| row.keys.first()) {
+            Some(key) => key.to_string(),
+            None => "no key".to_owned(),
+        }
+    }
+
+    /// That no key of this line means something else in its context.
+    fn check(&self, index: usize, lines: &[KeyLine]) -> Result<(), KeyError> {
+        let Some(line) = lines.get(index) else { return Ok(()) };
+        let Some(row) = self.0.iter().find(|row| row.name() == line.action) else { return Ok(()) };
+        let others = self
+            .0
+            .iter()
+            .filter(|other| other.context == row.context && other.action != row.action);
+        for other in others {
+            let Some(key) = other.keys.iter().find(|key| row.keys.contains(key)) else { continue };
+            let (key, name) = (key.name(), other.name());
+            let place = match lines.iter().enumerate().find(|(_, line)| line.action == name) {
+                Some((at, _)) if at > index => continue,
+                Some((_, set)) => format!("line {}", set.line),
+                None => "its default".to_owned(),
+            };
+            let text = format!(
+                "{key} is a key of {name} already ({place}); give one of the two another key"
+            );
+            return Err(KeyError { index, message: text });
+        }
+        Ok(())
+    }
+}
+
+/// Whatever is open: leaving, suspending and repainting.
+fn is_always(action: Action) -> bool {
+    matches!(action, Action::QuitNow | Action::Suspend | Action::Repaint)
+}
+
+fn read(text: &str, context: Context) -> Result<Vec<Key>, String> {
+    let mut keys = Vec::new();
+    for word in text.split_whitespace() {
+        let key = Key::parse(word)?;
+        if keys.contains(&key) {
+            return Err(format!("{word} is there twice"));
+        }
+        if context.is_text() && crate::editing::edits(key) {
+            return Err(format!("{word} edits the text there; choose a key that does not"));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn unknown_action(name: &str) -> String {
+    let names: Vec<String> = BINDINGS.iter().map(Binding::name).collect();
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("unknown action {name:?} in [keys]; did you mean {near:?}?"),
+        None => format!("unknown action {name:?} in [keys]; config.ini lists them all"),
+    }
+}
+
+/// The end of the documented `config.ini`, below its `[keys]`: every action, what it does, and its keys.
+pub fn document() -> String {
+    let mut out = String::new();
+    for row in BINDINGS {
+        let keys: Vec<String> = row.keys.iter().map(|key| key.name()).collect();
+        let _ = write!(
+            out,
+            "# {}: {}.\n{} = {}\n",
+            row.context.title(),
+            row.help,
+            row.name(),
+            keys.join(" ")
+        );
+    }
+    out
+}

@@ -1,0 +1,272 @@
+//! Known states for tests, built the way the real ones come about: from messages.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
+
+mod calls;
+mod load;
+mod logs;
+mod picture;
+
+pub use calls::*;
+pub use load::*;
+pub use logs::*;
+pub use picture::*;
+
+use std::time::{Duration, Instant};
+
+use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
+use rpc_wire::signature::{Parameter, Signature};
+use serde_json::json;
+
+use crate::key::{Code, Key};
+use crate::message::{DemoNews, Effect, InstanceNews, Msg, RegistryNews};
+use crate::model::Now;
+use crate::model::logs::{Source, SourceState};
+use crate::model::registries::{Named, Registries};
+use crate::model::{Demo, Model};
+use crate::update::update;
+
+/// 14:02:09.
+const WALL_MS: u64 = 50_529_000;
+
+pub fn now() -> Now {
+    Now { at: Instant::now(), wall_ms: WALL_MS }
+}
+
+pub fn after(now: Now, ms: u64) -> Now {
+    Now { at: now.at + Duration::from_millis(ms), wall_ms: now.wall_ms + ms }
+}
+
+pub fn feed(model: &mut Model, msg: Msg, now: Now) -> Vec<Effect> {
+    update(model, msg, now)
+}
+
+pub fn press(model: &mut Model, key: Key, now: Now) -> Vec<Effect> {
+    update(model, Msg::Key(key), now)
+}
+
+pub fn types(model: &mut Model, text: &str, now: Now) {
+    for c in text.chars() {
+        press(model, Key::char(c), now);
+    }
+}
+
+pub fn key(port: u16) -> InstanceKey {
+    Instance::new("127.0.0.1", port).key()
+}
+
+pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> InstanceRecord {
+    let mut instance = Instance::new(host, port);
+    instance.parameters.insert("wire".to_owned(), json!(1));
+    InstanceRecord {
+        instance,
+        age_ms,
+        ttl_ms: 10_000,
+        registered_ms_ago: registered_s * 1_000,
+        heartbeats: 1_604,
+        state: InstanceState::Up,
+        incarnation: None,
+    }
+}
+
+fn number() -> serde_json::Value {
+    json!({"type": "number"})
+}
+
+pub fn methods() -> Vec<Signature> {
+    let method = |name: &str, doc: &str, parameters: Vec<Parameter>| Signature {
+        name: name.to_owned(),
+        doc: doc.to_owned(),
+        parameters,
+        result: None,
+        stream: false,
+    };
+    vec![
+        method(
+            "add",
+            "The sum of two or three numbers.",
+            vec![
+                Parameter::required("a", number()),
+                Parameter::required("b", number()),
+                Parameter::optional("c", number(), json!(10)),
+            ],
+        ),
+        method("hello", "", vec![Parameter::required("name", json!({"type": "string"}))]),
+        method("echo", "The value it was given.", vec![Parameter::required("value", json!(true))]),
+        method("square", "A number times itself.", vec![Parameter::required("number", number())]),
+        method("now", "", Vec::new()),
+    ]
+}
+
+pub fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
+    feed(model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Snapshot(records))), now);
+}
+
+pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
+    let rtt = Duration::from_micros(420 + u64::from(key.port));
+    feed(model, Msg::Instance(key.clone(), InstanceNews::Methods(Ok(methods))), now);
+    feed(model, Msg::Instance(key, InstanceNews::Probe(Ok(rtt))), now);
+}
+
+pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
+    let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
+    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), now);
+}
+
+pub fn registries() -> Registries {
+    let named = |name: &str, url: &str| Named { name: name.to_owned(), url: url.to_owned() };
+    let list = vec![
+        named("local", "http://127.0.0.1:9999"),
+        named("staging", "http://10.0.0.5:9999"),
+        named("production", "http://registry.example:9999"),
+    ];
+    Registries::new(list, 0)
+}
+
+/// Two up, one late that lacks a method, one gone.
+pub fn busy() -> (Model, Now) {
+    let start = now();
+    let mut model = Model::new("http://127.0.0.1:9999", start);
+    let records = vec![
+        record("127.0.0.1", 8089, 1_200, 7_980),
+        record("127.0.0.1", 8090, 4_800, 7_980),
+        record("10.0.0.7", 8089, 3_900, 2_460),
+        record("10.0.0.8", 8089, 9_500, 40),
+    ];
+    snapshot(&mut model, records, start);
+    for port in [8089, 8090] {
+        learn(&mut model, key(port), methods(), start);
+    }
+    let mut fewer = methods();
+    fewer.retain(|method| method.name != "square");
+    learn(&mut model, Instance::new("10.0.0.7", 8089).key(), fewer, start);
+    let later = after(start, 4_000);
+    for (port, age) in [(8089, 1_200), (8090, 4_800)] {
+        let beat = Beat { key: key(port), age_ms: age, heartbeats: 1_605 };
+        feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), later);
+    }
+    feed(&mut model, Msg::Tick, later);
+    let gone = Instance::new("10.0.0.8", 8089).key();
+    feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Expired(gone))), later);
+    press(&mut model, Key::char('g'), later);
+    model.instances.selected = Some(key(8089));
+    (model, after(later, 1_100))
+}
+
+/// An instance in every state, one with a method that takes other arguments.
+pub fn states() -> (Model, Now) {
+    let start = now();
+    let mut model = Model::new("http://127.0.0.1:9999", start);
+    let in_state = |port: u16, age_ms: u64, state: InstanceState| InstanceRecord {
+        state,
+        ..record("127.0.0.1", port, age_ms, 7_980)
+    };
+    let records = vec![
+        in_state(8081, 1_200, InstanceState::Up),
+        in_state(8082, 8_300, InstanceState::Up),
+        in_state(8083, 11_000, InstanceState::Suspect),
+        in_state(8084, 2_000, InstanceState::Draining),
+        in_state(8085, 2_500, InstanceState::Maintenance),
+        in_state(8086, 3_000, InstanceState::Up),
+        in_state(8087, 9_900, InstanceState::Up),
+    ];
+    snapshot(&mut model, records, start);
+    for port in 8081..=8084 {
+        let mut all = methods();
+        if port == 8084 {
+            all[0].parameters.truncate(2);
+        }
+        learn(&mut model, key(port), all, start);
+        for rtt_us in [300, 350, 310, 900, 330, u64::from(port - 8000)] {
+            let rtt = Duration::from_micros(rtt_us);
+            feed(&mut model, Msg::Instance(key(port), InstanceNews::Probe(Ok(rtt))), start);
+        }
+    }
+    let went = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
+    for event in went {
+        feed(&mut model, Msg::Registry(RegistryNews::Change(event)), start);
+    }
+    model.instances.selected = Some(key(8084));
+    (model, after(start, 1_100))
+}
+
+/// The registry went 13 s ago, in the third try.
+pub fn lost() -> (Model, Now) {
+    let (mut model, now) = busy();
+    let lost = |retry_s| {
+        Msg::Registry(RegistryNews::Lost {
+            error: "connection refused".to_owned(),
+            retry_in: Duration::from_secs(retry_s),
+        })
+    };
+    feed(&mut model, lost(1), now);
+    feed(&mut model, lost(2), after(now, 1_000));
+    let now = after(now, 13_000);
+    feed(&mut model, lost(3), now);
+    let probe = InstanceNews::Probe(Err("connection refused".to_owned()));
+    feed(&mut model, Msg::Instance(Instance::new("10.0.0.7", 8089).key(), probe), now);
+    (model, now)
+}
+
+/// The registry was never there.
+pub fn unreached() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    let error = "connection refused (os error 111)".to_owned();
+    let retry_in = Duration::from_millis(2_500);
+    feed(&mut model, Msg::Registry(RegistryNews::Lost { error, retry_in }), now);
+    (model, now)
+}
+
+/// A registry of the older system: a list without ages.
+pub fn older() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    feed(&mut model, Msg::Registry(RegistryNews::Live { ages: false }), now);
+    let list = vec![Instance::new("127.0.0.1", 8089), Instance::new("127.0.0.1", 8090)];
+    feed(&mut model, Msg::Registry(RegistryNews::List(list)), now);
+    learn(&mut model, key(8089), methods(), now);
+    (model, after(now, 2_000))
+}
+
+/// Everything a stranger can name holds escape sequences.
+pub fn hostile() -> (Model, Now) {
+    let now = now();
+    let mut model = Model::new("http://127.0.0.1:9999/\u{1b}[1m", now);
+    let evil = "\u{1b}[31mx\u{9b}\u{7}";
+    let mut record = record(evil, 1, 100, 1);
+    record.instance.parameters.insert(evil.to_owned(), json!(evil));
+    let key = record.instance.key();
+    snapshot(&mut model, vec![record], now);
+    let method = Signature {
+        name: evil.to_owned(),
+        doc: evil.to_owned(),
+        parameters: vec![Parameter::optional(evil, json!({"enum": [evil]}), json!(evil))],
+        ..Signature::default()
+    };
+    learn(&mut model, key.clone(), vec![method], now);
+    feed(
+        &mut model,
+        Msg::LogSource(Source::Server(key.clone()), SourceState::Lost(evil.to_owned())),
+        now,
+    );
+    press(&mut model, Key::char('2'), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    types(&mut model, "x", now);
+    feed(&mut model, Msg::Paste(evil.to_owned()), now);
+    feed(
+        &mut model,
+        Msg::Registry(RegistryNews::Lost { error: evil.to_owned(), retry_in: Duration::ZERO }),
+        now,
+    );
+    (model, now)
+}
+
+/// A demo with one server.
+pub fn demo() -> (Model, Now) {
+    let (mut model, now) = busy();
+    model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
+    feed(&mut model, Msg::Demo(DemoNews::Server(key(8089), true)), now);
+    (model, now)
+}

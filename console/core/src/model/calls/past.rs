@@ -1,0 +1,87 @@
+//! A call as it is kept over restarts: what was asked, of whom, when, and how it ended. No result.
+
+use std::time::{Duration, Instant};
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+
+use super::{Call, CallId, Failure, Items, Outcome};
+use crate::model::calls::CallRequest;
+use crate::model::calls::Tab;
+use crate::model::json::Folding;
+
+/// A call made before the console was started, or to be remembered by the next one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// When it began: milliseconds since 1970, UTC.
+    pub at_ms: u64,
+    /// The method's name.
+    pub method: String,
+    /// The arguments.
+    pub args: Args,
+    /// The one instance it was for; `None`: any that has the method.
+    pub target: Option<InstanceKey>,
+    /// How long it was allowed to take.
+    pub timeout: Duration,
+    /// Whether a stream was wanted.
+    pub stream: bool,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How a call ended, without its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What went wrong, if something did.
+    pub failure: Option<Failure>,
+    /// Who answered, `host:port`.
+    pub peer: Option<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// How many bytes came back.
+    pub reply_bytes: usize,
+}
+
+impl Past {
+    /// What is remembered of a call that just ended; `shift_ms` was added to its time.
+    pub fn of(call: &Call, outcome: &Outcome, shift_ms: i64) -> Self {
+        Self {
+            at_ms: call.wall_ms.saturating_add_signed(shift_ms.saturating_neg()),
+            method: call.request.method.clone(),
+            args: call.request.args.clone(),
+            target: call.target().cloned(),
+            timeout: call.request.timeout,
+            stream: call.request.stream,
+            ended: Ended {
+                failure: outcome.result.as_ref().err().cloned(),
+                peer: outcome.peer.clone(),
+                elapsed: outcome.elapsed,
+                reply_bytes: outcome.reply_bytes,
+            },
+        }
+    }
+
+    pub(super) fn into_call(self, id: CallId, now: Instant, shift_ms: i64) -> Call {
+        Call {
+            request: CallRequest {
+                id,
+                method: self.method,
+                args: self.args,
+                candidates: self.target.into_iter().collect(),
+                timeout: self.timeout,
+                stream: self.stream,
+            },
+            started: now,
+            wall_ms: self.at_ms.saturating_add_signed(shift_ms),
+            outcome: None,
+            past: Some(self.ended),
+            items: Items::default(),
+            tab: Tab::default(),
+            folding: Folding::default(),
+            diff: None,
+            diff_top: 0,
+            arrived: None,
+            reading: None,
+        }
+    }
+}

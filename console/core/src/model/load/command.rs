@@ -1,0 +1,98 @@
+//! A load test as the `rpcd bench` that does the same, quoted for a POSIX shell.
+
+use rpc_load::{Length, Mode};
+use rpc_wire::target::Target;
+
+use crate::model::load::LoadRequest;
+use crate::model::snippet::command_line;
+
+/// The command line that makes the same load test.
+///
+/// # Errors
+/// Says what no command line can express.
+pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
+    let mut words = vec!["rpcd".to_owned(), "bench".to_owned()];
+    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    match request.mode {
+        Mode::OpenLoop { rate, max_in_flight } => {
+            flag("--rate", rate.to_string());
+            flag("--concurrency", max_in_flight.to_string());
+        }
+        Mode::ClosedLoop { concurrency } => flag("--concurrency", concurrency.to_string()),
+    }
+    flag("--connections", request.connections.to_string());
+    match request.length {
+        Length::Time(time) => flag("--duration", crate::text::exactly(time)),
+        Length::Calls(calls) => flag("--count", calls.to_string()),
+    }
+    flag("--warmup", crate::text::exactly(request.warm_up));
+    flag("--timeout", crate::text::exactly(request.timeout));
+    match &request.target {
+        Target::Registry { url } => flag("--registry", url.clone()),
+        Target::Direct { host, port } => {
+            flag("-i", host.clone());
+            flag("-p", port.to_string());
+        }
+    }
+    let args = request.args.to_words().map_err(|error| error.to_string())?;
+    let call: Vec<String> = [request.method.clone()].into_iter().chain(args).collect();
+    if call.iter().any(|word| word.starts_with('-')) {
+        words.push("--".to_owned());
+    }
+    words.extend(call);
+    command_line(&words)
+}
+
+/// `10s`, or `1500ms` where it is no whole number of seconds.
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use rpc_wire::call::Args;
+    use serde_json::json;
+
+    fn request(args: &serde_json::Value, keyword: &serde_json::Value) -> LoadRequest {
+        LoadRequest {
+            id: 1,
+            method: "add".to_owned(),
+            args: Args::from_values(args.as_array().unwrap(), keyword.as_object().unwrap()),
+            target: Target::direct("127.0.0.1:8089").unwrap(),
+            timeout: Duration::from_secs(10),
+            mode: Mode::OpenLoop { rate: 100.0, max_in_flight: 240 },
+            connections: 1,
+            length: Length::Time(Duration::from_secs(10)),
+            warm_up: Duration::from_millis(500),
+        }
+    }
+
+    #[test]
+    fn everything_that_matters_is_on_the_command_line() {
+        let open = request(&json!([1, -2]), &json!({"c": 3}));
+        assert_eq!(
+            bench_command(&open).unwrap(),
+            "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
+             --warmup 500ms --timeout 10s -i 127.0.0.1 -p 8089 -- add 1 -2 c=3"
+        );
+        let closed = LoadRequest {
+            mode: Mode::ClosedLoop { concurrency: 8 },
+            connections: 2,
+            length: Length::Calls(500),
+            target: Target::Registry { url: "http://127.0.0.1:9999".to_owned() },
+            ..request(&json!([]), &json!({}))
+        };
+        assert_eq!(
+            bench_command(&closed).unwrap(),
+            "rpcd bench --concurrency 8 --connections 2 --count 500 --warmup 500ms --timeout 10s \
+             --registry http://127.0.0.1:9999 add"
+        );
+    }
+
+    #[test]
+    fn what_no_command_can_express_is_refused() {
+        let odd_name = request(&json!([]), &json!({"a b": 1}));
+        assert!(bench_command(&odd_name).unwrap_err().contains("a b"));
+        let evil = LoadRequest { method: "x\nreboot".into(), ..request(&json!([]), &json!({})) };
+        assert!(bench_command(&evil).unwrap_err().contains("control character"));
+    }
+}

@@ -1,0 +1,301 @@
+//! The plan of a load test while it is filled in: a knob per setting, checked when it starts.
+
+use std::time::Duration;
+
+use rpc_load::{Length, Mode, PlanError};
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::target::Target;
+use tui_input::Input;
+
+use super::RunId;
+use crate::model::load::LoadRequest;
+
+/// One setting of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knob {
+    /// Open or closed loop.
+    Mode,
+    /// Open loop: calls a second.
+    Rate,
+    /// Open loop: calls under way at most.
+    AtMost,
+    /// Closed loop: callers.
+    Callers,
+    /// Connections to each server.
+    Connections,
+    /// How long, or how many calls.
+    Length,
+    /// How long calls are made before they are measured.
+    WarmUp,
+}
+
+const KNOBS: usize = 7;
+
+impl Knob {
+    /// Its name on the screen.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mode => "loop",
+            Self::Rate => "rate",
+            Self::AtMost => "at most",
+            Self::Callers => "callers",
+            Self::Connections => "conns",
+            Self::Length => "for",
+            Self::WarmUp => "warm-up",
+        }
+    }
+
+    /// What its value means.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Mode => "",
+            Self::Rate => "a second",
+            Self::AtMost => "under way",
+            Self::Callers => "at a time",
+            Self::Connections => "a server",
+            Self::Length => "or 9 calls",
+            Self::WarmUp => "unmeasured",
+        }
+    }
+}
+
+/// The plan of a load test, as typed so far.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// The method to be called.
+    pub method: String,
+    /// Its arguments, the same for every call.
+    pub args: Args,
+    /// One instance, or whatever the registry lists.
+    pub target: Option<InstanceKey>,
+    /// How long each call may take.
+    pub timeout: Duration,
+    /// Calls begin at a fixed rate (open loop), not when the last one is done (closed loop).
+    pub open: bool,
+    /// Which of [`knobs`](Self::knobs) has the focus.
+    pub focus: usize,
+    /// Whether keys go into the knob.
+    pub editing: bool,
+    /// What the last attempt to start found wrong.
+    pub error: Option<(Knob, String)>,
+    values: [Input; KNOBS],
+}
+
+impl Default for Sheet {
+    /// A gentle plan of nothing yet: an open loop, 100 calls a second, for 10 s.
+    fn default() -> Self {
+        let value = |text: &str| Input::new(text.to_owned());
+        Self {
+            method: String::new(),
+            args: Args::none(),
+            target: None,
+            timeout: Duration::from_secs(10),
+            open: true,
+            focus: 1,
+            editing: true,
+            error: None,
+            values: [
+                value(""),
+                value("100"),
+                value("240"),
+                value("4"),
+                value("1"),
+                value("10s"),
+                value("1s"),
+            ],
+        }
+    }
+}
+
+impl Sheet {
+    /// The knobs that matter, from top to bottom.
+    pub fn knobs(&self) -> &'static [Knob] {
+        use Knob::{AtMost, Callers, Connections, Length, Mode, Rate, WarmUp};
+        if self.open {
+            &[Mode, Rate, AtMost, Connections, Length, WarmUp]
+        } else {
+            &[Mode, Callers, Connections, Length, WarmUp]
+        }
+    }
+
+    /// The knob with the focus.
+    pub fn focused(&self) -> Knob {
+        self.knobs().get(self.focus).copied().unwrap_or(Knob::Mode)
+    }
+
+    /// What is typed for a knob.
+    pub fn value(&self, knob: Knob) -> &Input {
+        &self.values[knob as usize]
+    }
+
+    /// The same, to be changed.
+    pub fn value_mut(&mut self, knob: Knob) -> &mut Input {
+        self.error = None;
+        &mut self.values[knob as usize]
+    }
+
+    /// The other loop. The focus stays where it is, as far as it can.
+    pub fn toggle_mode(&mut self) {
+        let on_mode = self.focused() == Knob::Mode;
+        self.open = !self.open;
+        self.error = None;
+        self.focus = if on_mode { 0 } else { 1 };
+    }
+
+    /// What is to be done, as run `id`; without a target, with what the registry at `url` lists.
+    ///
+    /// # Errors
+    /// Which knob is wrong, and why; it has the focus now.
+    pub fn request(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
+        self.read(id, url).map_err(|(knob, why)| {
+            let at = self.knobs().iter().position(|one| *one == knob);
+            (self.focus, self.editing) = (at.unwrap_or(0), true);
+            self.error = Some((knob, why.clone()));
+            format!("not started: {} {why}", knob.title())
+        })
+    }
+
+    /// What would be done, without a change.
+    ///
+    /// # Errors
+    /// Which knob is wrong, and why.
+    pub fn read(&self, id: RunId, url: &str) -> Result<LoadRequest, (Knob, String)> {
+        let text = |knob: Knob| self.value(knob).value().trim();
+        let count = |knob: Knob| {
+            let whole = || (knob, "must be a whole number".to_owned());
+            text(knob).replace(',', "").parse::<usize>().map_err(|_| whole())
+        };
+        let mode = if self.open {
+            let rate = text(Knob::Rate).replace(',', "").parse::<f64>();
+            let rate = rate.map_err(|_| (Knob::Rate, "must be a number".to_owned()))?;
+            Mode::OpenLoop { rate, max_in_flight: count(Knob::AtMost)? }
+        } else {
+            Mode::ClosedLoop { concurrency: count(Knob::Callers)? }
+        };
+        let target = match &self.target {
+            Some(key) => Target::Direct { host: key.host.clone(), port: key.port },
+            None => Target::Registry { url: url.to_owned() },
+        };
+        let request = LoadRequest {
+            id,
+            method: self.method.clone(),
+            args: self.args.clone(),
+            target,
+            timeout: self.timeout,
+            mode,
+            connections: count(Knob::Connections)?,
+            length: length(text(Knob::Length)).map_err(|why| (Knob::Length, why))?,
+            warm_up: time(text(Knob::WarmUp)).map_err(|why| (Knob::WarmUp, why))?,
+        };
+        request.plan().check().map_err(|error| self.blame(&error))?;
+        Ok(request)
+    }
+
+    /// The knob that a plan's error is about.
+    fn blame(&self, error: &PlanError) -> (Knob, String) {
+        let under_way = if self.open { Knob::AtMost } else { Knob::Callers };
+        match error {
+            PlanError::Range { what, expected } => {
+                let knob = match *what {
+                    "the rate" => Knob::Rate,
+                    "calls under way" => under_way,
+                    "connections" => Knob::Connections,
+                    "the warm-up" => Knob::WarmUp,
+                    _ => Knob::Length,
+                };
+                (knob, format!("must be {expected}"))
+            }
+            other => (Knob::Mode, other.to_string()),
+        }
+    }
+}
+
+/// `10s`, `1.5s`, `500ms`, `2m`, `1h`, or seconds; to the millisecond.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "must be a time: 500ms, 10s, 2m".to_owned();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "ms" => number / 1000.0,
+        "s" | "" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).map_err(|_| wrong())
+}
+
+/// A time, or `500 calls`.
+fn length(text: &str) -> Result<Length, String> {
+    let calls = text.strip_suffix("calls").or_else(|| text.strip_suffix("call"));
+    match calls {
+        Some(count) => count
+            .trim()
+            .replace(',', "")
+            .parse()
+            .map(Length::Calls)
+            .map_err(|_| "must be a time (10s) or a number of calls (500 calls)".to_owned()),
+        None => time(text).map(Length::Time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet() -> Sheet {
+        Sheet { method: "add".to_owned(), ..Sheet::default() }
+    }
+
+    fn set(sheet: &mut Sheet, knob: Knob, text: &str) {
+        *sheet.value_mut(knob) = Input::new(text.to_owned());
+    }
+
+    #[test]
+    fn times_and_numbers_of_calls_are_read_as_they_are_written() {
+        for (text, ms) in
+            [("10s", 10_000), ("1.5s", 1_500), ("500ms", 500), ("2m", 120_000), ("3", 3_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        assert_eq!(length("1,500 calls"), Ok(Length::Calls(1_500)));
+        for text in ["", "s", "ten", "1d", "-1s", "1e400s", "99999999999999999999999h", "1.2.3"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        assert!(length("many calls").is_err());
+    }
+
+    #[test]
+    fn a_wrong_knob_has_the_focus_and_says_why() {
+        for (knob, text, part) in [
+            (Knob::Rate, "fast", "number"),
+            (Knob::Rate, "0", "0.001"),
+            (Knob::AtMost, "0", "1 to 100,000"),
+            (Knob::Connections, "241", "no more than calls under way"),
+            (Knob::Length, "0s", "above 0"),
+            (Knob::WarmUp, "soon", "time"),
+        ] {
+            let mut sheet = sheet();
+            set(&mut sheet, knob, text);
+            let why = sheet.request(1, "http://h:1").unwrap_err();
+            assert!(why.contains(part), "{why}");
+            assert_eq!(sheet.focused(), knob);
+            assert_eq!(sheet.error.as_ref().unwrap().0, knob);
+        }
+    }
+
+    #[test]
+    fn both_loops_keep_what_was_typed_for_them() {
+        let mut sheet = sheet();
+        set(&mut sheet, Knob::Rate, "1,000");
+        sheet.toggle_mode();
+        let closed = sheet.request(1, "http://h:1").unwrap();
+        assert_eq!(closed.mode, Mode::ClosedLoop { concurrency: 4 });
+        sheet.toggle_mode();
+        let open = sheet.request(2, "http://h:1").unwrap();
+        assert_eq!(open.mode, Mode::OpenLoop { rate: 1000.0, max_in_flight: 240 });
+        assert_eq!(open.target, Target::Registry { url: "http://h:1".to_owned() });
+    }
+}

@@ -1,0 +1,331 @@
+//! Log lines of every source in one bounded ring, which of them are shown, and where one looks.
+
+mod sift;
+mod source;
+
+pub use sift::NextHit;
+
+pub use source::{Source, SourceState};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rpc_wire::report::{Level, LogLine};
+use tui_input::Input;
+
+use super::scroll::Step;
+use crate::text::Needle;
+
+/// How many lines are kept unless the settings say otherwise.
+pub const DEFAULT_LINES: usize = 100_000;
+/// How long a line may be; the rest is cut.
+pub const MAX_LINE_BYTES: usize = 8 * 1024;
+
+/// How many lines are sorted by time again when older ones arrive late.
+const MAX_SORTED: usize = 5_000;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Counts every line ever seen; its identity.
+    pub seq: u64,
+    /// Whose.
+    pub source: Source,
+    /// Local wall time, milliseconds.
+    pub wall_ms: u64,
+    /// Severity.
+    pub level: Level,
+    /// The part of the program that speaks.
+    pub target: String,
+    /// Message and fields, as they came.
+    pub text: String,
+    /// Lines of this source lost just before.
+    pub dropped: u64,
+    /// A mark made by the person, not a line of a log.
+    pub mark: bool,
+}
+
+impl Line {
+    /// Whether it contains the text searched.
+    pub fn contains(&self, needle: &Needle) -> bool {
+        !self.mark && (needle.is_in(&self.text) || needle.is_in(&self.target))
+    }
+}
+
+/// The log view.
+#[derive(Debug)]
+pub struct Logs {
+    ring: VecDeque<Arc<Line>>,
+    /// Sequence numbers of the lines that pass the filters, ascending.
+    shown: VecDeque<u64>,
+    /// How many of the oldest lines are yet to be filtered: it goes on slice by slice.
+    unfiltered: usize,
+    /// Those of them that contain what is searched, ascending.
+    hits: VecDeque<u64>,
+    /// What `hits` contain.
+    searched: String,
+    /// How many of the oldest lines shown are yet to be searched: so does this.
+    unsearched: usize,
+    /// Whether the first hit found shall be gone to.
+    seeking: bool,
+    next_seq: u64,
+    /// How many lines are kept; the oldest go first.
+    pub limit: usize,
+    /// The least severe level shown.
+    pub level: Level,
+    /// The only source shown, or all of them.
+    pub source: Option<Source>,
+    /// What lines must contain.
+    pub filter: Input,
+    /// What is searched in the lines shown.
+    pub search: Input,
+    /// Whether the search is what is being typed, not the filter.
+    pub searching: bool,
+    /// The hit that was last gone to.
+    pub hit: Option<u64>,
+    /// The state of each source.
+    pub sources: BTreeMap<Source, SourceState>,
+    /// The line at the bottom; `None` follows the newest.
+    pub bottom: Option<u64>,
+    /// Whether long lines are wrapped.
+    pub wrap: bool,
+    /// Whether the time is shown.
+    pub time: bool,
+    /// Lines lost before they reached us, of all sources.
+    pub dropped: u64,
+    /// Milliseconds to add to a line's time to get local time.
+    pub shift_ms: i64,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            ring: VecDeque::new(),
+            shown: VecDeque::new(),
+            unfiltered: 0,
+            hits: VecDeque::new(),
+            searched: String::new(),
+            unsearched: 0,
+            seeking: false,
+            next_seq: 0,
+            limit: DEFAULT_LINES,
+            level: Level::Info,
+            source: None,
+            filter: Input::default(),
+            search: Input::default(),
+            searching: false,
+            hit: None,
+            sources: BTreeMap::new(),
+            bottom: None,
+            wrap: false,
+            time: true,
+            dropped: 0,
+            shift_ms: 0,
+        }
+    }
+}
+
+impl Logs {
+    /// Adds lines of `source`. While the newest line is followed, older lines of another source
+    /// that arrive late (the first ones do) are put where their time says.
+    pub fn push(&mut self, source: &Source, lines: Vec<(LogLine, u64)>) {
+        let first = lines.first().map(|(line, _)| self.local(line.at_ms));
+        let newer = first.map_or_else(Vec::new, |first| self.take_newer(first));
+        let sorts = !newer.is_empty();
+        let mut arrived = newer;
+        for (line, dropped) in lines {
+            let mut text = line.text();
+            cut(&mut text);
+            let wall_ms = self.local(line.at_ms);
+            self.dropped += dropped;
+            arrived.push(Line {
+                seq: 0,
+                source: source.clone(),
+                wall_ms,
+                level: line.level,
+                target: line.target,
+                text,
+                dropped,
+                mark: false,
+            });
+        }
+        if sorts {
+            // Stable: lines of one source keep their order.
+            arrived.sort_by_key(|line| line.wall_ms);
+        }
+        let (filter, search) = (self.needle(), Needle::new(&self.searched));
+        for line in arrived {
+            self.add(line, &filter, &search);
+        }
+    }
+
+    fn local(&self, at_ms: u64) -> u64 {
+        at_ms.saturating_add_signed(self.shift_ms)
+    }
+
+    /// Takes the lines newer than `wall_ms` off the end again: a few, no mark, and only while
+    /// nobody looks at one of them.
+    fn take_newer(&mut self, wall_ms: u64) -> Vec<Line> {
+        if self.bottom.is_some() {
+            return Vec::new();
+        }
+        let newer = self.ring.iter().rev().take(MAX_SORTED);
+        let count = newer.take_while(|line| !line.mark && line.wall_ms > wall_ms).count();
+        let taken = self.ring.split_off(self.ring.len() - count);
+        self.next_seq -= u64::try_from(count).unwrap_or(0);
+        for list in [&mut self.shown, &mut self.hits] {
+            list.truncate(list.partition_point(|seq| *seq < self.next_seq));
+        }
+        self.unfiltered = self.unfiltered.min(self.ring.len());
+        self.unsearched = self.unsearched.min(self.shown.len());
+        taken.into_iter().map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// Draws a line under what is there.
+    pub fn mark(&mut self, wall_ms: u64) {
+        let mark = Line {
+            seq: 0,
+            source: Source::Console,
+            wall_ms,
+            level: Level::Error,
+            target: String::new(),
+            text: String::new(),
+            dropped: 0,
+            mark: true,
+        };
+        self.add(mark, &self.needle(), &Needle::new(""));
+    }
+
+    fn add(&mut self, mut line: Line, filter: &Needle, search: &Needle) {
+        line.seq = self.next_seq;
+        self.next_seq += 1;
+        if self.passes(&line, filter) {
+            self.shown.push_back(line.seq);
+            if !self.searched.is_empty() && line.contains(search) {
+                self.hits.push_back(line.seq);
+            }
+        }
+        self.ring.push_back(Arc::new(line));
+        if self.ring.len() > self.limit.max(1) {
+            self.ring.pop_front();
+            self.unfiltered = self.unfiltered.saturating_sub(1);
+        }
+        let oldest = self.ring.front().map_or(self.next_seq, |line| line.seq);
+        while self.shown.front().is_some_and(|seq| *seq < oldest) {
+            self.shown.pop_front();
+            self.unsearched = self.unsearched.saturating_sub(1);
+        }
+        while self.hits.front().is_some_and(|seq| *seq < oldest) {
+            self.hits.pop_front();
+        }
+    }
+
+    fn needle(&self) -> Needle {
+        Needle::new(self.filter.value())
+    }
+
+    fn passes(&self, line: &Line, needle: &Needle) -> bool {
+        line.mark
+            || line.level >= self.level
+                && self.source.as_ref().is_none_or(|source| *source == line.source)
+                && (needle.is_in(&line.text) || needle.is_in(&line.target))
+    }
+
+    /// Every line that passes the filters, oldest first.
+    pub fn lines(&self) -> Vec<Arc<Line>> {
+        self.shown.iter().filter_map(|seq| self.at(*seq)).cloned().collect()
+    }
+
+    /// The line of that number.
+    pub fn get(&self, seq: u64) -> Option<&Line> {
+        self.at(seq).map(Arc::as_ref)
+    }
+
+    fn at(&self, seq: u64) -> Option<&Arc<Line>> {
+        let first = self.ring.front()?.seq;
+        self.ring.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Lines that pass the filters, from the bottom of the screen upwards.
+    pub fn upwards(&self) -> impl Iterator<Item = &Line> {
+        let end = self.end();
+        self.shown.range(..end).rev().filter_map(|seq| self.get(*seq))
+    }
+
+    /// One past the place in `shown` of the line at the bottom.
+    fn end(&self) -> usize {
+        match self.bottom {
+            None => self.shown.len(),
+            Some(seq) => self.shown.partition_point(|shown| *shown <= seq),
+        }
+    }
+
+    /// How many lines pass the filters, and how many there are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.shown.len(), self.ring.len())
+    }
+
+    /// How many lines that pass came below the bottom of the screen.
+    pub fn below(&self) -> usize {
+        self.shown.len() - self.end()
+    }
+
+    /// Scrolls; at the very bottom it follows again. `height` rows are visible.
+    pub fn step(&mut self, step: Step, height: usize) {
+        let len = self.shown.len();
+        if len == 0 {
+            return;
+        }
+        let least = height.min(len) - 1;
+        let at = self.end().saturating_sub(1);
+        let to = step.from(at, len).max(least);
+        let last = len - 1;
+        let follows = match step {
+            Step::Last => true,
+            _ => to >= last && (to > at || self.bottom.is_none()),
+        };
+        self.bottom = if follows { None } else { self.shown.get(to).copied() };
+    }
+
+    /// Follows the newest line, or stops at the one now at the bottom.
+    pub fn toggle_follow(&mut self) {
+        self.bottom = match self.bottom {
+            Some(_) => None,
+            None => Some(self.shown.back().copied().unwrap_or(0)),
+        };
+    }
+
+    /// The next less (`-1`) or more (`1`) severe level.
+    pub fn step_level(&mut self, by: isize) {
+        let at = Level::ALL.iter().position(|level| *level == self.level).unwrap_or(2);
+        let to = at.saturating_add_signed(by).min(Level::ALL.len() - 1);
+        self.level = Level::ALL[to];
+        self.refilter();
+    }
+
+    /// The next source, and after the last all of them again.
+    pub fn next_source(&mut self) {
+        let sources: Vec<_> = self.sources.keys().cloned().collect();
+        self.source = match &self.source {
+            None => sources.first().cloned(),
+            Some(now) => {
+                sources.iter().position(|s| s == now).and_then(|at| sources.get(at + 1)).cloned()
+            }
+        };
+        self.refilter();
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > MAX_LINE_BYTES {
+        let mut end = MAX_LINE_BYTES;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests;

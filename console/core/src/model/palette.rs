@@ -1,0 +1,115 @@
+//! The palette: every command, method and instance by name; or a call, typed as on a shell.
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+use tui_input::Input;
+
+use crate::action::Action;
+
+/// What is typed, and which entry is selected.
+#[derive(Debug, Default)]
+pub struct Palette {
+    /// What is typed.
+    pub input: Input,
+    /// The selected entry.
+    pub selected: usize,
+}
+
+/// Something the palette offers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// Send this call, unless its arguments cannot be understood.
+    Call(String, Result<Args, String>),
+    /// Open the form of a method.
+    Method(String, String),
+    /// Select an instance.
+    Instance(InstanceKey),
+    /// Do this: key and help from the table.
+    Action(Action, String, &'static str),
+}
+
+impl Entry {
+    /// What it is called.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Call(method, Err(why)) => format!("call {method}: {why}"),
+            Self::Call(method, Ok(args)) => {
+                let text = format!("call {method} {}", args.positional());
+                if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
+            }
+            Self::Method(name, doc) if doc.is_empty() => format!("method {name}"),
+            Self::Method(name, doc) => format!("method {name} · {doc}"),
+            Self::Instance(key) => format!("instance {key}"),
+            Self::Action(_, _, help) => (*help).to_owned(),
+        }
+    }
+}
+
+/// Arguments as on a shell.
+///
+/// # Errors
+/// A keyword is given twice.
+pub fn arguments(text: &str) -> Result<Args, String> {
+    Args::from_words(&words(text)).map_err(|error| error.to_string())
+}
+
+/// Splits at blanks, except inside JSON strings and brackets. Double quotes stay, since they are
+/// JSON; single quotes go, as on a shell.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    let (mut depth, mut quote, mut escaped, mut any) = (0usize, None, false, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some('\''), '\'') => quote = None,
+            (Some('"'), '"') if !escaped => {
+                quote = None;
+                word.push(c);
+            }
+            (Some(_), _) => word.push(c),
+            (None, '\'') if depth == 0 => (quote, any) = (Some('\''), true),
+            (None, c) if c.is_whitespace() && depth == 0 => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            (None, c) => {
+                match c {
+                    '"' => quote = Some('"'),
+                    '[' | '{' => depth += 1,
+                    ']' | '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                word.push(c);
+            }
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    if any || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, positional: &str, keyword: &str) {
+        let args = arguments(text).unwrap();
+        assert_eq!((args.positional(), args.keyword()), (positional, keyword), "{text}");
+    }
+
+    #[test]
+    fn arguments_are_json_where_they_parse_and_text_elsewhere() {
+        check("1 2 c=3", "[1,2]", r#"{"c":3}"#);
+        check("-1.5 true null hello", r#"[-1.5,true,null,"hello"]"#, "{}");
+        check(r#"[1, 2] {"a": "b c"}"#, r#"[[1, 2],{"a": "b c"}]"#, "{}");
+        check(r#""two words" 'three more words'"#, r#"["two words","three more words"]"#, "{}");
+        check("name='a b' 1=2", r#"["1=2"]"#, r#"{"name":"a b"}"#);
+        check("  ''  ", r#"[""]"#, "{}");
+        check(r#""a\" b" [1"#, r#"["a\" b","[1"]"#, "{}");
+        check("", "[]", "{}");
+        assert_eq!(arguments("a=1 a=2").unwrap_err(), "the argument a= is given twice");
+    }
+}

@@ -1,0 +1,309 @@
+//! A call written for other programs: to be pasted into a shell, a script, a program.
+
+use std::time::Duration;
+
+use rpc_wire::call::{Args, request};
+use rpc_wire::instance::InstanceKey;
+
+/// A call to be written down.
+#[derive(Debug, Clone)]
+pub struct Snippet {
+    /// The method.
+    pub method: String,
+    /// Its arguments.
+    pub args: Args,
+    /// The one instance it must go to, or any.
+    pub on: Option<InstanceKey>,
+    /// An instance that has the method.
+    pub peer: Option<InstanceKey>,
+    /// The registry's URL.
+    pub registry: String,
+    /// The time it has.
+    pub timeout: Duration,
+    /// Whether it answers a stream.
+    pub stream: bool,
+}
+
+/// For whom it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A shell, with `rpcd`.
+    Rpcd,
+    /// The bytes themselves.
+    Wire,
+    /// A Rust program with `rpc_client`.
+    Rust,
+    /// A Python program, with nothing installed.
+    Python,
+    /// A shell, with `nc`.
+    Netcat,
+}
+
+/// What `rpcd call` waits for unless told otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Format {
+    /// All of them, in the order of the menu.
+    pub const ALL: [Self; 5] = [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat];
+
+    /// What it is called.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Rpcd => "rpcd command",
+            Self::Wire => "wire JSON",
+            Self::Rust => "Rust",
+            Self::Python => "Python",
+            Self::Netcat => "nc command",
+        }
+    }
+}
+
+impl Snippet {
+    /// The call, for `format`.
+    ///
+    /// # Errors
+    /// Why it cannot be written like that.
+    pub fn write(&self, format: Format) -> Result<String, String> {
+        let plain =
+            || if self.stream { Err("a stream needs rpcd or Rust".to_owned()) } else { Ok(()) };
+        match format {
+            Format::Rpcd => self.rpcd(),
+            Format::Wire => Ok(self.wire()),
+            Format::Rust => self.rust(),
+            Format::Python => plain().and_then(|()| self.python()),
+            Format::Netcat => plain().and_then(|()| self.netcat()),
+        }
+    }
+
+    fn wire(&self) -> String {
+        let mut out = Vec::new();
+        request::classic(&mut out, &self.method, &self.args);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    fn peer(&self) -> Result<&InstanceKey, String> {
+        self.peer.as_ref().ok_or_else(|| "no instance has the method".to_owned())
+    }
+
+    fn rpcd(&self) -> Result<String, String> {
+        let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
+        match &self.on {
+            Some(key) => {
+                words.extend(["-i".to_owned(), key.host.clone()]);
+                words.extend(["-p".to_owned(), key.port.to_string()]);
+            }
+            None => words.extend(["--registry".to_owned(), self.registry.clone()]),
+        }
+        if self.stream {
+            words.push("--stream".to_owned());
+        } else if self.timeout != DEFAULT_TIMEOUT {
+            words.extend(["--timeout".to_owned(), crate::text::exactly(self.timeout)]);
+        }
+        // Whatever comes is an argument, even if it looks like an option.
+        words.extend(["--".to_owned(), self.method.clone()]);
+        words.extend(self.args.to_words().map_err(|error| error.to_string())?);
+        command_line(&words)
+    }
+
+    fn netcat(&self) -> Result<String, String> {
+        let peer = self.peer()?;
+        let (wire, host) = (quote(&self.wire()), quote(&peer.host));
+        Ok(format!("printf %s {wire} | nc -N {host} {}", peer.port))
+    }
+
+    /// A whole program: `examples/copied_call.rs` is one, so that it is known to compile.
+    fn rust(&self) -> Result<String, String> {
+        let method = &self.method;
+        let timeout = match self.timeout.subsec_nanos() {
+            0 => format!("from_secs({})", self.timeout.as_secs()),
+            _ => format!("from_millis({})", self.timeout.as_millis()),
+        };
+        let open = match &self.on {
+            Some(key) => format!("direct({:?}, options)?", key.to_string()),
+            None => format!("through_registry({:?}, options)?", self.registry),
+        };
+        let words = self.args.to_words().map_err(|error| error.to_string())?;
+        let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
+        let args = match &words[..] {
+            [] => "let args = Args::none();".to_owned(),
+            words => format!("let args = Args::from_words([{}])?;", words.join(", ")),
+        };
+        let send = if self.stream {
+            format!(
+                "for item in client.stream({method:?}, args)? {{\n        \
+                     println!(\"{{}}\", item?.value);\n    \
+                 }}"
+            )
+        } else {
+            format!("println!(\"{{}}\", client.call({method:?}, args)?);")
+        };
+        Ok(format!(
+            "use std::time::Duration;\n\
+             \n\
+             use rpc_client::blocking::Client;\n\
+             use rpc_client::{{Args, ClientOptions}};\n\
+             \n\
+             fn main() -> Result<(), Box<dyn std::error::Error>> {{\n    \
+                 let timeout = Duration::{timeout};\n    \
+                 let options = ClientOptions {{ timeout, ..ClientOptions::default() }};\n    \
+                 let client = Client::{open};\n    \
+                 {args}\n    \
+                 {send}\n    \
+                 Ok(())\n\
+             }}\n"
+        ))
+    }
+
+    fn python(&self) -> Result<String, String> {
+        let peer = self.peer()?;
+        // A JSON string is a Python string.
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let (request, host) = (text(&self.wire()), text(&peer.host));
+        let (port, timeout) = (peer.port, self.timeout.as_secs_f64());
+        Ok(format!(
+            "import json, socket\n\
+             \n\
+             with socket.create_connection(({host}, {port}), timeout={timeout}) as server:\n    \
+                 server.sendall({request}.encode())\n    \
+                 server.shutdown(socket.SHUT_WR)\n    \
+                 reply = b\"\".join(iter(lambda: server.recv(65536), b\"\"))\n\
+             print(json.loads(reply))\n"
+        ))
+    }
+}
+
+/// The words as a line for a POSIX shell.
+///
+/// # Errors
+/// A control character could end the line, or steer the terminal it is pasted into.
+pub fn command_line(words: &[String]) -> Result<String, String> {
+    if words.iter().any(|word| word.chars().any(char::is_control)) {
+        return Err("a control character cannot be part of a command".to_owned());
+    }
+    Ok(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
+}
+
+/// The word as a POSIX shell takes it for itself.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
+    // Some shells take a word that begins with = for the path of a command.
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The text as a literal of Rust, raw where that is easier to read.
+fn literal(text: &str) -> String {
+    if !text.contains(['"', '\\']) || text.contains(char::is_control) {
+        return format!("{text:?}");
+    }
+    let mut hashes = "#".to_owned();
+    while text.contains(&format!("\"{hashes}")) {
+        hashes.push('#');
+    }
+    format!("r{hashes}\"{text}\"{hashes}")
+}
+
+/// A request as the classic dialect writes it.
+pub fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
+    let mut out = Vec::new();
+    rpc_wire::call::request::classic(&mut out, method, args);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn snippet() -> Snippet {
+        let keyword = json!({"c": "it's $HOME"});
+        Snippet {
+            method: "add".to_owned(),
+            args: Args::from_values(&[json!(1), json!("-x")], keyword.as_object().unwrap()),
+            on: None,
+            peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
+            registry: "http://127.0.0.1:9999".to_owned(),
+            timeout: DEFAULT_TIMEOUT,
+            stream: false,
+        }
+    }
+
+    fn shell(script: &str) -> String {
+        let output = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_shell_hands_over_exactly_what_was_quoted() {
+        for word in [
+            "",
+            "a b",
+            "it's",
+            "$HOME `id` \\ \"",
+            "new\nline",
+            "*",
+            "plain-1.5",
+            "-n",
+            "=ls",
+            "a=b",
+            "$(reboot)",
+            "ü*?~#;&|<>",
+        ] {
+            assert_eq!(shell(&format!("printf '%s.' {}", quote(word))), format!("{word}."));
+        }
+    }
+
+    #[test]
+    fn the_command_of_rpcd_names_registry_or_address_and_every_argument() {
+        let mut snippet = snippet();
+        assert_eq!(
+            snippet.write(Format::Rpcd).unwrap(),
+            r#"rpcd call --registry http://127.0.0.1:9999 -- add 1 '"-x"' 'c="it'\''s $HOME"'"#
+        );
+        snippet.on.clone_from(&snippet.peer);
+        snippet.timeout = Duration::from_secs(30);
+        snippet.args = Args::none();
+        let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
+        assert_eq!(snippet.write(Format::Rpcd).unwrap(), expected);
+    }
+
+    #[test]
+    fn nc_gets_the_bytes_of_the_wire() {
+        let snippet = snippet();
+        let command = snippet.write(Format::Netcat).unwrap();
+        let (printf, nc) = command.split_once(" | ").unwrap();
+        assert_eq!(shell(printf), snippet.write(Format::Wire).unwrap());
+        assert_eq!(nc, "nc -N 127.0.0.1 8089");
+    }
+
+    /// What is below the head of a file of `examples`, which is compiled with all others.
+    fn example(name: &str) -> String {
+        let path = format!("{}/../../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split_once("\n\nuse ").map(|(_, rest)| format!("use {rest}")).unwrap()
+    }
+
+    #[test]
+    fn the_rust_of_a_call_and_of_a_stream_are_the_examples_that_are_compiled() {
+        let mut snippet = snippet();
+        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
+        (snippet.stream, snippet.args) = (true, Args::none());
+        snippet.on.clone_from(&snippet.peer);
+        "countdown".clone_into(&mut snippet.method);
+        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
+    }
+
+    #[test]
+    fn rust_and_python_carry_quotes_and_hashes() {
+        let mut snippet = snippet();
+        snippet.args = Args::from_values(&[json!("a\"# b")], &serde_json::Map::new());
+        let rust = snippet.write(Format::Rust).unwrap();
+        assert!(rust.contains(r####"[r##""a\"# b""##]"####), "{rust}");
+        let python = snippet.write(Format::Python).unwrap();
+        assert!(python.contains(r#"("127.0.0.1", 8089)"#), "{python}");
+        snippet.stream = true;
+        assert!(snippet.write(Format::Python).is_err());
+    }
+}

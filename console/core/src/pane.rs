@@ -1,0 +1,59 @@
+//! The views, and the panes that they are made of.
+
+/// What fills the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Who is alive.
+    Instances,
+    /// What they can do, a call, its response.
+    Methods,
+    /// Every call made here.
+    History,
+    /// Log lines.
+    Logs,
+    /// A load test of a call.
+    Load,
+}
+
+impl View {
+    /// Every view, in the order of the tab bar.
+    pub const ALL: [Self; 5] =
+        [Self::Instances, Self::Methods, Self::History, Self::Logs, Self::Load];
+
+    /// Its name in the tab bar.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Instances => "Instances",
+            Self::Methods => "Methods",
+            Self::History => "History",
+            Self::Logs => "Logs",
+            Self::Load => "Load",
+        }
+    }
+
+    /// Its panes, in the order of Tab.
+    pub fn panes(self) -> &'static [Pane] {
+        match self {
+            Self::Instances => &[Pane::Instances, Pane::Events],
+            Self::Methods => &[Pane::Methods, Pane::Form, Pane::Response],
+            Self::History => &[Pane::History],
+            Self::Logs => &[Pane::Logs],
+            Self::Load => &[Pane::LoadPlan, Pane::LoadRun],
+        }
+    }
+}
+
+/// A part of a view that can have the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named after what they show")]
+pub enum Pane {
+    Instances,
+    Events,
+    Methods,
+    Form,
+    Response,
+    History,
+    Logs,
+    LoadPlan,
+    LoadRun,
+}

@@ -1,0 +1,14 @@
+//! Questions about the model that change nothing: the view and the updates ask the same ones.
+
+mod available;
+mod candidates;
+mod palette;
+mod selected;
+mod typing;
+
+pub use available::unavailable;
+pub use candidates::{candidates, resend_targets};
+pub use palette::palette_entries;
+pub use selected::selected_call;
+pub(crate) use typing::is_typing_knob;
+pub use typing::{context, is_typing};

@@ -1,0 +1,34 @@
+//! Who can take a call.
+
+use rpc_wire::instance::InstanceKey;
+
+use crate::model::instances::State;
+use crate::model::resend::Resend;
+use crate::model::{Model, Now};
+
+/// Instances that have the method: those that are up, else all that are not gone.
+pub fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
+    let Some(method) = model.methods.get(method) else { return Vec::new() };
+    let live = model.link.is_live();
+    let in_state = |wanted: &dyn Fn(State) -> bool| -> Vec<InstanceKey> {
+        let is_wanted = |key: &&InstanceKey| {
+            model.instances.get(key).is_some_and(|row| wanted(row.state(now.at, live)))
+        };
+        method.on.iter().filter(is_wanted).cloned().collect()
+    };
+    let up = in_state(&|state| state == State::Up);
+    if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
+}
+
+/// Instances that have the call's method and pass the filter. Who answered it comes last: it is
+/// the one that is not elsewhere.
+pub fn resend_targets(model: &Model, choice: &Resend) -> Vec<InstanceKey> {
+    let Some(call) = model.calls.get(choice.call) else { return Vec::new() };
+    let Some(method) = model.methods.get(&call.request.method) else { return Vec::new() };
+    let filter = choice.filter.value().trim().to_lowercase();
+    let passes = |key: &&InstanceKey| key.to_string().to_lowercase().contains(&filter);
+    let mut found: Vec<_> = method.on.iter().filter(passes).cloned().collect();
+    let answered = call.peer();
+    found.sort_by_key(|key| answered == Some(key.to_string().as_str()));
+    found
+}

@@ -1,0 +1,47 @@
+//! What the palette offers.
+
+use super::unavailable;
+use crate::action::Context;
+use crate::model::Model;
+use crate::model::methods::fuzzy;
+use crate::model::palette::{Entry, Palette, arguments};
+
+/// What the palette offers for what is typed, best first.
+pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
+    let typed = palette.input.value().trim_start();
+    let mut entries = Vec::new();
+    if let Some((method, rest)) = typed.split_once(char::is_whitespace)
+        && model.methods.get(method).is_some()
+    {
+        entries.push(Entry::Call(method.to_owned(), arguments(rest)));
+        return entries;
+    }
+    let contexts = [Context::of(model.focus()), Context::Everywhere];
+    let actions = model
+        .keys
+        .rows()
+        .iter()
+        .filter(|row| row.is_command() && contexts.contains(&row.context))
+        .filter(|row| unavailable(model, row.action).is_none())
+        .map(|row| {
+            let keys: Vec<_> = row.keys.iter().map(ToString::to_string).collect();
+            Entry::Action(row.action, keys.join(" "), row.help)
+        });
+    let methods = model.methods.all().map(|method| {
+        let summary = method.signature.doc.lines().next().unwrap_or_default().to_owned();
+        Entry::Method(method.signature.name.clone(), summary)
+    });
+    let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
+    instances.sort();
+    entries.extend(actions);
+    entries.extend(methods);
+    entries.extend(instances.into_iter().map(Entry::Instance));
+    let typed = typed.trim_end();
+    if typed.is_empty() {
+        return entries;
+    }
+    let labelled = entries.into_iter().map(|entry| (entry.label(), entry));
+    let mut ranked = fuzzy(typed, labelled, |(label, _)| label);
+    ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    ranked.into_iter().map(|(_, (_, entry))| entry).collect()
+}

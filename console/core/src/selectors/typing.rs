@@ -1,0 +1,40 @@
+//! Where the next key goes.
+
+use crate::action::Context;
+use crate::model::{Model, Overlay, Pane};
+
+/// Whether keys that type something are text.
+pub fn is_typing(model: &Model) -> bool {
+    let in_form =
+        || model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing());
+    match &model.overlay {
+        Some(overlay) => overlay.is_text(),
+        None => model.filtering || in_form() || is_typing_knob(model),
+    }
+}
+
+/// Whether keys that type something go into a knob. Not while a run is under way.
+pub(crate) fn is_typing_knob(model: &Model) -> bool {
+    model.focus() == Pane::LoadPlan
+        && !model.load.is_running()
+        && model.load.sheet.as_ref().is_some_and(|sheet| sheet.editing)
+}
+
+/// The context in which the next key will be read.
+pub fn context(model: &Model) -> Context {
+    match model.overlay {
+        Some(Overlay::Help { .. }) => Context::Help,
+        Some(Overlay::Palette(_)) => Context::Palette,
+        Some(Overlay::Registries { .. }) => Context::Registries,
+        Some(Overlay::Menu(_)) => Context::Menu,
+        Some(Overlay::Prompt(_)) => Context::Prompt,
+        Some(Overlay::Resend(_)) => Context::Elsewhere,
+        None if model.filtering => Context::Filter,
+        None if model.focus() == Pane::Form
+            && model.forms.get().is_some_and(|form| form.json.is_some()) =>
+        {
+            Context::Json
+        }
+        None => Context::of(model.focus()),
+    }
+}

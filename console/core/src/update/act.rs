@@ -1,0 +1,214 @@
+//! What each action does.
+
+use super::leave::{accept, back, close, escape};
+use super::opening::{open_call, open_method};
+use super::show::{next_pane, show};
+use super::steps::{next_field, step};
+use super::{Effects, ask, copy, load, outside, registries, resume, search, send};
+use crate::action::Action;
+use crate::message::{DemoCommand, Effect};
+use crate::model::Now;
+use crate::model::content::Program;
+use crate::model::palette::Palette;
+use crate::model::resend::Resend;
+use crate::model::scroll::Step;
+use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab};
+use crate::selectors::selected_call;
+
+pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    let pane = model.focus();
+    let page = isize::try_from(model.height(pane)).unwrap_or(10);
+    match action {
+        Action::Help => {
+            model.overlay = Some(Overlay::Help { filter: tui_input::Input::default(), top: 0 });
+        }
+        Action::Palette => model.overlay = Some(Overlay::Palette(Palette::default())),
+        Action::Back => back(model, effects),
+        Action::Escape => escape(model, now, effects),
+        Action::QuitNow => effects.push(Effect::Quit),
+        Action::Suspend => effects.push(Effect::Suspend),
+        Action::Repaint => effects.push(Effect::Repaint),
+        Action::ViewInstances => show(model, View::Instances),
+        Action::ViewMethods => show(model, View::Methods),
+        Action::ViewHistory => show(model, View::History),
+        Action::ViewLogs => show(model, View::Logs),
+        Action::ViewLoad => show(model, View::Load),
+        Action::LastView => show(model, model.last_view),
+        Action::NextPane => next_pane(model, 1),
+        Action::PreviousPane => next_pane(model, -1),
+        Action::FullScreen => model.full_screen = !model.full_screen,
+        Action::Pause if model.held.is_some() => resume(model, now, effects),
+        Action::Pause => model.held = Some(Held { since: now, waiting: Default::default() }),
+        Action::ToggleMouse => {
+            model.mouse = !model.mouse;
+            effects.push(Effect::Mouse(model.mouse));
+            let word = if model.mouse { "on" } else { "off: the terminal selects text" };
+            model.say(format!("mouse {word}"), now);
+        }
+        Action::SwitchRegistry => registries::open(model),
+        Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => {
+            demo(model, action, now, effects);
+        }
+        Action::Up => step(model, pane, Step::By(-1), now),
+        Action::Down => step(model, pane, Step::By(1), now),
+        Action::PageUp => step(model, pane, Step::By(-page), now),
+        Action::PageDown => step(model, pane, Step::By(page), now),
+        Action::Top => step(model, pane, Step::First, now),
+        Action::Bottom => step(model, pane, Step::Last, now),
+        Action::Filter | Action::Find => {
+            model.logs.searching = action == Action::Find;
+            model.filtering = model.filter().is_some();
+            if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
+                call.tab = Tab::Body;
+            }
+        }
+        Action::NextHit => search::step(model, 1, now),
+        Action::PreviousHit => search::step(model, -1, now),
+        Action::Copy => copy::copy(model, now, effects),
+        Action::CopyAs => outside::copy_as(model, now),
+        Action::Save => ask::save(model, now),
+        Action::Page => outside::view(model, Program::Pager, now, effects),
+        Action::Edit if pane == Pane::Form => outside::edit(model, effects),
+        Action::Edit => outside::view(model, Program::Editor, now, effects),
+        Action::EditJson => edit_json(model, now),
+        Action::Pick => {
+            ask::pick(model);
+        }
+        Action::Actions => ask::actions(model, now),
+        Action::OpenInstance => {
+            model.methods.scope.clone_from(&model.instances.selected);
+            model.methods.keep_selection(false);
+            show(model, View::Methods);
+            model.set_focus(Pane::Methods);
+        }
+        Action::LogsOf => {
+            let key = model.instances.selected.clone();
+            model.logs.source = key.map(crate::model::logs::Source::Server);
+            model.logs.refilter();
+            model.logs.bottom = None;
+            show(model, View::Logs);
+        }
+        Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
+        Action::SortRight => model.instances.sort = model.instances.sort.step(1),
+        Action::SortInvert => model.instances.inverted = !model.instances.inverted,
+        Action::OpenMethod => open_method(model),
+        Action::Send => send::form(model, now, effects),
+        Action::NextField => next_field(model, 1),
+        Action::PreviousField => next_field(model, -1),
+        Action::EditField if pane == Pane::LoadPlan => load::edit_knob(model),
+        Action::EditField | Action::ResetForm | Action::NextTarget | Action::NextTimeout => {
+            form(model, action);
+        }
+        Action::Fold
+        | Action::Unfold
+        | Action::ToggleFold
+        | Action::FoldAll
+        | Action::PreviousTab
+        | Action::NextTab => response(model, action, now),
+        Action::Older | Action::Newer => {
+            let by = if action == Action::Older { -1 } else { 1 };
+            if !model.calls.step_shown(by) {
+                model.say("no further call", now);
+            }
+        }
+        Action::OpenCall => open_call(model, now),
+        Action::Replay => {
+            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
+            if let Some(id) = id {
+                send::replay(model, id, now, effects);
+            }
+        }
+        Action::ReplayElsewhere => {
+            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
+            let known = id.and_then(|id| model.calls.get(id));
+            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
+            match id.filter(|_| known) {
+                Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
+                None => model.complain("no instance has this method now", now),
+            }
+        }
+        Action::Follow => model.logs.toggle_follow(),
+        Action::Wrap if pane == Pane::Events => model.events.wrap = !model.events.wrap,
+        Action::Wrap => model.logs.wrap = !model.logs.wrap,
+        Action::ShowTime => model.logs.time = !model.logs.time,
+        Action::LevelDown => model.logs.step_level(-1),
+        Action::LevelUp => model.logs.step_level(1),
+        Action::NextSource => model.logs.next_source(),
+        Action::Mark => model.logs.mark(now.wall_ms),
+        Action::Bench => load::bench(model, now),
+        Action::StartLoad => load::start(model, now, effects),
+        Action::StopLoad => load::stop(model, effects),
+        Action::LoadMode | Action::LoadTarget => load::turn(model, action),
+        Action::Compare => model.load.comparing = !model.load.comparing,
+        Action::Accept => accept(model, now, effects),
+        Action::Close => close(model),
+    }
+}
+
+/// Arguments as JSON, or back to the fields.
+fn edit_json(model: &mut Model, now: Now) {
+    let Some(form) = model.forms.get_mut() else { return };
+    if form.json.is_none() {
+        form.open_json(&form.to_json(), None);
+    } else if !form.close_json() {
+        model.complain("the text is kept until it is right; d resets it", now);
+    }
+}
+
+fn form(model: &mut Model, action: Action) {
+    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
+    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
+    let Some(form) = model.forms.get_mut() else { return };
+    match action {
+        Action::EditField => form.editing = true,
+        Action::ResetForm => form.reset(),
+        Action::NextTimeout => form.next_timeout(),
+        _ => {
+            let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
+            form.target = match (&form.target, at) {
+                (None, _) => on.first().cloned(),
+                (Some(_), Some(at)) => on.get(at + 1).cloned(),
+                (Some(_), None) => None,
+            };
+        }
+    }
+}
+
+fn response(model: &mut Model, action: Action, now: Now) {
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    if let Action::NextTab | Action::PreviousTab = action {
+        let at = Tab::ALL.iter().position(|tab| *tab == call.tab).unwrap_or(0);
+        let by = if action == Action::NextTab { 1 } else { Tab::ALL.len() - 1 };
+        call.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
+        return;
+    }
+    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    match action {
+        Action::Fold => call.folding.fold(document),
+        Action::Unfold => call.folding.unfold(),
+        Action::FoldAll => {
+            if !call.folding.toggle_all(document) {
+                model.say("folded a part: there is too much", now);
+            }
+        }
+        _ => call.folding.toggle(document),
+    }
+}
+
+fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    let Some(demo) = &model.demo else { return };
+    let stopped = demo.servers.iter().find(|(_, runs)| !runs).map(|(key, _)| key.clone());
+    let is_ours =
+        |key: &&rpc_wire::instance::InstanceKey| demo.servers.iter().any(|(ours, _)| ours == *key);
+    let command = match action {
+        Action::DemoTraffic => Some(DemoCommand::Traffic(!demo.traffic)),
+        Action::DemoRegistry => Some(DemoCommand::ToggleRegistry),
+        _ => stopped
+            .or_else(|| model.instances.selected.as_ref().filter(is_ours).cloned())
+            .map(DemoCommand::ToggleServer),
+    };
+    match command {
+        Some(command) => effects.push(Effect::Demo(command)),
+        None => model.complain("select a demo server first", now),
+    }
+}

@@ -1,0 +1,184 @@
+//! Menus and prompts: what they offer, and what is done with the answer.
+
+use crate::selectors;
+use tui_input::Input;
+
+use super::{Effects, act, outside};
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
+use crate::model::content::SaveError;
+use crate::model::instances::State;
+use crate::model::{Model, Overlay, Pane};
+use crate::text;
+
+/// Opens the menu of what is possible here, with the reason where something is not.
+pub(super) fn actions(model: &mut Model, now: Now) {
+    let context = selectors::context(model);
+    let mut items: Vec<Item> = model
+        .keys
+        .rows()
+        .iter()
+        .filter(|row| row.context == context && row.is_command())
+        .map(|row| Item {
+            label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
+            detail: row.help.to_owned(),
+            choice: match crate::selectors::unavailable(model, row.action) {
+                None => Ok(Choice::Do(row.action)),
+                Some(why) => Err(why.to_owned()),
+            },
+        })
+        .collect();
+    if model.focus() == Pane::Instances && !model.readonly {
+        items.push(unregister(model, now));
+    }
+    let selected = items.iter().position(|item| item.choice.is_ok()).unwrap_or(0);
+    let title = format!("Actions: {}", context.title());
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected }));
+}
+
+fn unregister(model: &Model, now: Now) -> Item {
+    let live = model.link.is_live();
+    let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
+    let choice = match selected {
+        _ if !live => Err("the registry is not reached".to_owned()),
+        None => Err("no instance is selected".to_owned()),
+        Some(row) if row.state(now.at, live) == State::Gone => Err("it is gone already".to_owned()),
+        Some(row) => Ok(Choice::Unregister(Box::new(row.instance.clone()))),
+    };
+    let detail = "have the registry forget this instance; asks first".to_owned();
+    Item { label: String::new(), detail, choice }
+}
+
+/// Asks for the path of a file.
+pub(super) fn save(model: &mut Model, now: Now) {
+    let Some((content, name)) = outside::content(model, now) else { return };
+    model.overlay = Some(Overlay::Prompt(Prompt {
+        title: "Save to".to_owned(),
+        input: Input::new(name),
+        purpose: Purpose::Save { content, exists: None },
+        note: "⏎ saves; a file that exists is not overwritten unasked".to_owned(),
+        bad: false,
+    }));
+}
+
+/// The selected item of a menu is wanted, or the line of a prompt is typed.
+pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
+    match model.overlay.take() {
+        Some(Overlay::Menu(menu)) => match menu.items.get(menu.selected).cloned() {
+            Some(Item { choice: Ok(choice), .. }) => choose(model, choice, now, effects),
+            Some(Item { choice: Err(why), .. }) => {
+                model.complain(why, now);
+                model.overlay = Some(Overlay::Menu(menu));
+            }
+            None => {}
+        },
+        Some(Overlay::Prompt(prompt)) => answer(model, prompt, now, effects),
+        other => model.overlay = other,
+    }
+}
+
+fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
+    match choice {
+        Choice::Copy(what, text) => super::copy::put(model, what, text, now, effects),
+        Choice::Do(action) => act::act(model, action, now, effects),
+        Choice::Fill(index, text) => {
+            let form = model.forms.get_mut();
+            if let Some(field) = form.and_then(|form| form.fields.get_mut(index)) {
+                field.input = Input::new(text);
+                (field.touched, field.error) = (true, None);
+            }
+        }
+        Choice::Unregister(instance) => {
+            let key = text::printable(&instance.key().to_string()).into_owned();
+            model.overlay = Some(Overlay::Prompt(Prompt {
+                title: format!("Have the registry forget {key}?"),
+                input: Input::default(),
+                note: format!("type {key} to confirm; ⏎ or esc without it cancels"),
+                purpose: Purpose::Unregister(instance),
+                bad: false,
+            }));
+        }
+    }
+}
+
+fn answer(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects) {
+    let typed = prompt.input.value().trim().to_owned();
+    match &prompt.purpose {
+        Purpose::Save { content, exists } => {
+            if typed.is_empty() {
+                (prompt.note, prompt.bad) = ("a path is needed; esc cancels".to_owned(), true);
+            } else {
+                let (content, overwrite) = (content.clone(), exists.as_ref() == Some(&typed));
+                effects.push(Effect::Save { path: typed, content, overwrite });
+                (prompt.note, prompt.bad) = ("saving …".to_owned(), false);
+            }
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        Purpose::Unregister(instance) => {
+            if typed == instance.key().to_string() {
+                let url = model.link.url.clone();
+                effects.push(Effect::Unregister(url, instance.clone()));
+                model.say(format!("asking the registry to forget {typed}"), now);
+            } else {
+                model.say("cancelled: nothing was unregistered", now);
+            }
+        }
+    }
+}
+
+/// A file was written, or not.
+pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveError>, now: Now) {
+    let shown = text::printable(&path).into_owned();
+    match result {
+        Ok(bytes) => {
+            if let Some(Overlay::Prompt(Prompt { purpose: Purpose::Save { .. }, .. })) =
+                &model.overlay
+            {
+                model.overlay = None;
+            }
+            let size = text::bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+            model.say(format!("saved {size} to {shown}"), now);
+        }
+        Err(error) => {
+            let note = match &error {
+                SaveError::Exists => format!("{shown} exists: ⏎ again overwrites it"),
+                SaveError::Other(reason) => format!("{shown}: {reason}"),
+            };
+            match &mut model.overlay {
+                Some(Overlay::Prompt(prompt)) => {
+                    if let Purpose::Save { exists, .. } = &mut prompt.purpose {
+                        *exists = (error == SaveError::Exists).then_some(path);
+                        (prompt.note, prompt.bad) = (note, true);
+                    }
+                }
+                _ => model.complain(format!("not saved: {note}"), now),
+            }
+        }
+    }
+}
+
+/// Choosing a value of a field that takes one of a few.
+pub(super) fn pick(model: &mut Model) -> bool {
+    let Some(form) = model.forms.get() else { return false };
+    let Some(field) = form.fields.get(form.focus) else { return false };
+    let Some(choices) = field.kind.choices() else { return false };
+    let now = field.input.value();
+    let items: Vec<Item> = choices
+        .iter()
+        .map(|choice| {
+            let text = choice.as_str().map_or_else(|| choice.to_string(), str::to_owned);
+            let is_default = field.parameter.default.as_ref() == Some(choice);
+            let detail = if is_default { "the default" } else { "" }.to_owned();
+            Item { label: text.clone(), detail, choice: Ok(Choice::Fill(form.focus, text)) }
+        })
+        .collect();
+    let selected = items
+        .iter()
+        .position(|item| item.label == now)
+        .or_else(|| items.iter().position(|item| !item.detail.is_empty()))
+        .unwrap_or(0);
+    let title = format!("Choose {}", field.parameter.name);
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected }));
+    true
+}

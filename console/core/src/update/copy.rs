@@ -1,0 +1,87 @@
+//! What is copied where, and a request as it goes over the wire.
+
+use super::Effects;
+use crate::message::{Effect, MAX_COPIED_BYTES};
+use crate::model::Now;
+use crate::model::snippet::wire;
+use crate::model::{Model, Pane};
+use crate::selectors::selected_call;
+use crate::text;
+
+pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
+    let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
+    let (what, copied) = match model.focus() {
+        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
+        Pane::Events => {
+            let newest = model.events.newest_first().nth(model.events.top);
+            (
+                "event",
+                newest.map(|event| format!("{} {} {}", event.word, event.subject, event.text)),
+            )
+        }
+        Pane::Methods => ("name", model.methods.selected.clone()),
+        Pane::Form => {
+            let form = model.forms.get();
+            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
+        }
+        Pane::Response => {
+            let call = model.calls.shown_call();
+            if let Some(call) = call.filter(|call| call.request.stream) {
+                let item = call.items.current().cloned();
+                return put_any("item", item, model, now, effects);
+            }
+            let result = call.and_then(|call| call.outcome.as_ref()).map(|o| &o.result);
+            if let Some(Ok(document)) = result
+                && document.text().len() > MAX_COPIED_BYTES
+            {
+                // Not even a copy of it is made.
+                return too_large(model, "result", document.text().len(), now);
+            }
+            let text = result.map(|result| match result {
+                Ok(document) => document.text().to_owned(),
+                Err(failure) => failure.text.clone(),
+            });
+            ("result", text)
+        }
+        Pane::History => {
+            let call = selected_call(model).and_then(|id| model.calls.get(id));
+            ("request", call.map(|call| wire(&call.request)))
+        }
+        Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
+            Ok(command) => ("command", command),
+            Err(why) => return model.complain(format!("cannot be copied: {why}"), now),
+        },
+        Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
+    };
+    put_any(what, copied, model, now, effects);
+}
+
+fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
+    match text {
+        Some(text) => put(model, what, text, now, effects),
+        None => model.complain("there is nothing to copy", now),
+    }
+}
+
+/// Copies a text, unless it is too large for a terminal's clipboard.
+pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effects: &mut Effects) {
+    if copied.len() > MAX_COPIED_BYTES {
+        return too_large(model, what, copied.len(), now);
+    }
+    let shown = text::printable(&copied).into_owned();
+    model.say(format!("copied the {what}: {}", text::cut(&shown, 50)), now);
+    effects.push(Effect::Copy(copied));
+}
+
+fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
+    let (size, limit) = (text::bytes(size), text::bytes(MAX_COPIED_BYTES));
+    let instead = if model.focus() == Pane::Response { ": s saves it to a file" } else { "" };
+    model.complain(
+        format!("not copied: the {what} is {size}, a terminal takes {limit}{instead}"),
+        now,
+    );
+}
+
+fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
+    wire(method, &form.preview())
+}

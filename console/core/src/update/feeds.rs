@@ -1,0 +1,247 @@
+//! What registry, instances and demo tell.
+
+use rpc_wire::instance::{InstanceKey, WatchEvent};
+
+use super::Effects;
+use crate::action::{Action, Context};
+use crate::message::{DemoNews, Effect, InstanceNews, RegistryNews};
+use crate::model::Model;
+use crate::model::Now;
+use crate::model::events::{Event, EventKind};
+use crate::model::instances::{Change, Gone, State};
+use crate::model::link::LinkState;
+use crate::model::logs::{Source, SourceState};
+use crate::text;
+
+pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects: &mut Effects) {
+    match news {
+        RegistryNews::Live { ages } => live(model, ages, now),
+        RegistryNews::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        RegistryNews::Change(change) => {
+            let first = model.instances.known_at.is_none();
+            model.instances.known_at = Some(now.at);
+            let changes = match change {
+                WatchEvent::Snapshot(records) => {
+                    let changes = model.instances.snapshot(records, now.at);
+                    quietly_if(first, model, changes, now, effects)
+                }
+                WatchEvent::Registered(record)
+                | WatchEvent::Updated(record)
+                | WatchEvent::Suspect(record) => model.instances.record(record, now.at),
+                WatchEvent::Unregistered(key) => {
+                    model.instances.gone(&key, Gone::Unregistered, now.at).into_iter().collect()
+                }
+                WatchEvent::Expired(key) => {
+                    model.instances.gone(&key, Gone::Expired, now.at).into_iter().collect()
+                }
+                WatchEvent::Beats(beats) => {
+                    model.instances.beats(beats, now.at);
+                    Vec::new()
+                }
+            };
+            tell(model, changes, now, effects);
+        }
+        RegistryNews::List(instances) => {
+            let first = model.instances.known_at.is_none();
+            model.instances.known_at = Some(now.at);
+            let changes = model.instances.list(instances, now.at);
+            let changes = quietly_if(first, model, changes, now, effects);
+            tell(model, changes, now, effects);
+        }
+    }
+}
+
+/// The first list is one event, not one per instance.
+fn quietly_if(
+    first: bool,
+    model: &mut Model,
+    changes: Vec<Change>,
+    now: Now,
+    effects: &mut Effects,
+) -> Vec<Change> {
+    if !first {
+        return changes;
+    }
+    let count = changes.len();
+    for change in changes {
+        if let Change::Came(instance) = change {
+            effects.push(Effect::Attach(instance));
+        }
+    }
+    let text = match count {
+        0 => "no instance is registered yet".to_owned(),
+        1 => "1 instance is registered".to_owned(),
+        n => format!("{n} instances are registered"),
+    };
+    let subject = model.link.address().to_owned();
+    push(model, EventKind::Good, "list", subject, text, now);
+    Vec::new()
+}
+
+fn live(model: &mut Model, ages: bool, now: Now) {
+    let older = if ages { "" } else { " — an older registry: it tells no heartbeat ages" };
+    let text = match &model.link.state {
+        LinkState::Live { ages: before } if *before == ages => return,
+        LinkState::Live { .. } | LinkState::Connecting => format!("reached{older}"),
+        LinkState::Lost { since, tries, was_live, .. } => {
+            let outage = now.at.saturating_duration_since(*since).as_secs_f64();
+            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+            let (word, kept) = if *was_live {
+                ("reconnected", " — list kept meanwhile")
+            } else {
+                ("reached", "")
+            };
+            format!("{word} after {outage:.1} s ({tries}){kept}{older}")
+        }
+    };
+    model.link.state = LinkState::Live { ages };
+    model.logs.sources.entry(Source::Registry).or_insert(SourceState::Live);
+    let subject = model.link.address().to_owned();
+    push(model, EventKind::Good, "registry", subject, text, now);
+}
+
+fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: Now) {
+    let (since, tries, was_live, first) = match &model.link.state {
+        LinkState::Lost { since, tries, was_live, .. } => (*since, tries + 1, *was_live, false),
+        LinkState::Live { .. } => (now.at, 1, true, true),
+        LinkState::Connecting => (now.at, 1, false, true),
+    };
+    if first {
+        let text = if was_live {
+            format!("lost: {error} — the list is kept, states unknown")
+        } else {
+            format!("not reached: {error}")
+        };
+        let subject = model.link.address().to_owned();
+        push(model, EventKind::Bad, "registry", subject, text, now);
+    }
+    let retry_at = now.at + retry_in;
+    model.link.state = LinkState::Lost { since, tries, retry_at, error, was_live };
+}
+
+/// Events and effects of what changed in the table.
+pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &mut Effects) {
+    for change in changes {
+        match change {
+            Change::Came(instance) => {
+                let subject = instance.key().to_string();
+                push(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
+                effects.push(Effect::Attach(instance));
+            }
+            Change::Restarted(instance) => {
+                let subject = instance.key().to_string();
+                push(
+                    model,
+                    EventKind::Warning,
+                    "restart",
+                    subject,
+                    "it began anew".to_owned(),
+                    now,
+                );
+                effects.push(Effect::Attach(instance));
+            }
+            Change::Went(key, why, last_beat) => {
+                let (kind, text) = match why {
+                    Gone::Unregistered => (EventKind::Neutral, "unregistered".to_owned()),
+                    Gone::Expired => (EventKind::Bad, format!("expired: {last_beat}")),
+                    Gone::Unlisted => (EventKind::Bad, "no longer listed".to_owned()),
+                };
+                push(model, kind, "gone", key.to_string(), text, now);
+                went(model, &key);
+                effects.push(Effect::Detach(key));
+            }
+            Change::Late(key, age) => {
+                let ttl = model.instances.get(&key).map_or(10.0, |row| row.ttl.as_secs_f64());
+                let text =
+                    format!("no beat for {:.1} s (expires after {ttl:.0} s)", age.as_secs_f64());
+                push(model, EventKind::Warning, "late", key.to_string(), text, now);
+            }
+            Change::Recovered(key) => {
+                push(model, EventKind::Good, "up", key.to_string(), "beats again".to_owned(), now);
+            }
+            Change::Became(key, state) => {
+                let (kind, text) = match state {
+                    State::Suspect => (EventKind::Warning, "its time ran out, but it answers"),
+                    State::Draining => (EventKind::Warning, "draining"),
+                    State::Maintenance => (EventKind::Warning, "in maintenance"),
+                    _ => (EventKind::Good, "in use again"),
+                };
+                push(model, kind, "state", key.to_string(), text.to_owned(), now);
+            }
+        }
+    }
+}
+
+fn went(model: &mut Model, key: &InstanceKey) {
+    model.methods.forget(key);
+    model.forms.forget(key);
+    let source = Source::Server(key.clone());
+    if let Some(state) = model.logs.sources.get_mut(&source) {
+        *state = SourceState::Gone;
+    }
+}
+
+pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) {
+    match news {
+        InstanceNews::Methods(Ok(signatures)) => {
+            if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
+                row.methods = Some(signatures.len());
+                model.methods.learn(key, signatures);
+            }
+        }
+        InstanceNews::Methods(Err(error)) => model.methods.fail(key, error),
+        InstanceNews::Probe(answer) => {
+            if let Some(row) = model.instances.get_mut(&key) {
+                row.probed(answer);
+            }
+        }
+    }
+}
+
+pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
+    let Some(demo) = &mut model.demo else { return };
+    let mut first = false;
+    let text = match news {
+        DemoNews::Traffic(on) => {
+            demo.traffic = on;
+            format!("demo traffic is {}", if on { "on" } else { "off" })
+        }
+        DemoNews::Server(key, runs) => {
+            let text = if runs {
+                format!("demo server {key} runs again")
+            } else {
+                format!("demo server {key} crashed: watch it become late, then gone")
+            };
+            match demo.servers.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, state)) => *state = runs,
+                None => {
+                    demo.servers.push((key, runs));
+                    first = true;
+                }
+            }
+            text
+        }
+        DemoNews::Registry(runs) => {
+            demo.registry = runs;
+            let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
+            let text = if runs { "back".to_owned() } else { format!("gone; {key} brings it back") };
+            format!("the demo registry is {text}")
+        }
+    };
+    if !first {
+        model.say(text, now);
+    }
+}
+
+fn push(
+    model: &mut Model,
+    kind: EventKind,
+    word: &'static str,
+    subject: String,
+    text: String,
+    now: Now,
+) {
+    let text = text::printable(&text).into_owned();
+    let subject = text::printable(&subject).into_owned();
+    model.events.push(Event { wall_ms: now.wall_ms, kind, word, subject, text });
+}

@@ -1,0 +1,137 @@
+//! Leaving: a view, a field, a filter, whatever lies over a view; with its answer or without.
+
+use super::act::act;
+use super::opening::{fill, open_method};
+use super::search;
+use super::show::show;
+use super::{Effects, ask, load, registries, send};
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::palette::Entry;
+use crate::model::resend::Resend;
+use crate::model::{Model, Overlay, Pane, View};
+use crate::selectors::{palette_entries, resend_targets};
+
+pub(super) fn back(model: &mut Model, effects: &mut Effects) {
+    if model.full_screen {
+        model.full_screen = false;
+        return;
+    }
+    match model.focus() {
+        Pane::Instances => effects.push(Effect::Quit),
+        Pane::Events => model.set_focus(Pane::Instances),
+        Pane::Methods | Pane::History | Pane::Logs | Pane::LoadPlan => {
+            show(model, View::Instances);
+        }
+        Pane::LoadRun => model.set_focus(Pane::LoadPlan),
+        Pane::Form => model.set_focus(Pane::Methods),
+        Pane::Response => model.set_focus(Pane::Form),
+    }
+    // Going back must land where `q` means back again, not where it types a q.
+    load::leave_knob(model);
+    if let Some(form) = model.forms.get_mut() {
+        form.editing = false;
+    }
+}
+
+pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
+    if model.view == View::Methods
+        && let Some(call) = model.calls.running()
+    {
+        effects.push(Effect::Cancel(call.request.id));
+        return;
+    }
+    if model.view == View::Load && load::escape(model, effects) {
+        return;
+    }
+    if model.focus() == Pane::Form {
+        match model.forms.get_mut() {
+            Some(form) if form.is_typing() => form.editing = false,
+            _ => model.set_focus(Pane::Methods),
+        }
+        return;
+    }
+    model.logs.searching = false;
+    if model.full_screen {
+        model.full_screen = false;
+    } else if model.focus() == Pane::Logs && !model.logs.search.value().is_empty() {
+        model.logs.searching = true;
+        close(model);
+    } else if model.filter().is_some_and(|filter| !filter.value().is_empty()) {
+        close(model);
+    } else if model.focus() == Pane::Methods && model.methods.scope.is_some() {
+        model.methods.scope = None;
+    } else if model.focus() == Pane::Logs && model.logs.source.is_some() {
+        model.logs.source = None;
+        model.logs.refilter();
+    } else if model.focus() == Pane::Response {
+        model.set_focus(Pane::Methods);
+    } else {
+        model.say("nothing to close; q goes back, and quits at the top", now);
+    }
+}
+
+/// Keeps a filter, or does what the palette has selected.
+pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
+    let palette = match model.overlay.take() {
+        Some(Overlay::Palette(palette)) => palette,
+        Some(Overlay::Registries { selected }) => {
+            return registries::enter(model, selected, now, effects);
+        }
+        asking @ Some(Overlay::Menu(_) | Overlay::Prompt(_)) => {
+            model.overlay = asking;
+            return ask::accept(model, now, effects);
+        }
+        Some(Overlay::Resend(choice)) => return send_elsewhere(model, &choice, now, effects),
+        Some(Overlay::Help { .. }) | None => {
+            model.filtering = false;
+            return;
+        }
+    };
+    let entry = palette_entries(model, &palette).into_iter().nth(palette.selected);
+    match entry {
+        None => model.complain("nothing is called that", now),
+        Some(Entry::Call(_, Err(why))) => model.complain(format!("not sent: {why}"), now),
+        Some(Entry::Call(method, Ok(args))) => {
+            show(model, View::Methods);
+            model.set_focus(Pane::Response);
+            model.methods.selected = Some(method.clone());
+            fill(model, &method, &args);
+            let timeout = model.forms.default_timeout;
+            send::call(model, &method, args, None, timeout, now, effects);
+        }
+        Some(Entry::Method(name, _)) => {
+            model.methods.scope = None;
+            model.methods.filter.reset();
+            model.methods.selected = Some(name);
+            show(model, View::Methods);
+            open_method(model);
+        }
+        Some(Entry::Instance(key)) => {
+            model.instances.filter.reset();
+            model.instances.selected = Some(key);
+            show(model, View::Instances);
+            model.set_focus(Pane::Instances);
+        }
+        Some(Entry::Action(action, ..)) => act(model, action, now, effects),
+    }
+}
+
+fn send_elsewhere(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects) {
+    match resend_targets(model, choice).into_iter().nth(choice.selected) {
+        Some(key) => send::again(model, choice.call, Some(key), now, effects),
+        None => model.complain("not sent: no instance is called that", now),
+    }
+}
+
+/// Closes what is open over the view, or clears the filter.
+pub(super) fn close(model: &mut Model) {
+    if model.overlay.take().is_some() {
+        return;
+    }
+    model.filtering = false;
+    if let Some(filter) = model.filter_mut() {
+        filter.reset();
+    }
+    search::filtered(model);
+}

@@ -1,0 +1,143 @@
+//! Load tests as small stories: keys and news in, effects and figures out.
+
+use rpc_load::{Mode, Phase};
+use rpc_wire::paths::RPC_HEALTH;
+use rpc_wire::target::Target;
+
+use crate::fixture::{self, load_news, press, report, start_load, types};
+use crate::key::{Code, Key};
+use crate::message::{Effect, LoadNews, Msg};
+use crate::model::load::Knob;
+use crate::model::{Pane, View};
+
+const ENTER: Key = Key::plain(Code::Enter);
+const ESC: Key = Key::plain(Code::Esc);
+const SPACE: Key = Key::char(' ');
+
+#[test]
+fn from_a_form_to_a_running_load_test_it_is_two_keys() {
+    let (mut model, now) = fixture::load_plan();
+    assert_eq!((model.view, model.focus()), (View::Load, Pane::LoadPlan));
+    assert_eq!(model.load.sheet.as_ref().unwrap().focused(), Knob::Rate, "the first field");
+    let request = start_load(&mut model, now);
+    assert_eq!((request.method.as_str(), request.args.positional()), ("add", "[1,2]"));
+    assert_eq!(request.mode, Mode::OpenLoop { rate: 100.0, max_in_flight: 240 });
+    assert_eq!(request.target, Target::Registry { url: "http://127.0.0.1:9999".to_owned() });
+    assert_eq!(model.focus(), Pane::LoadRun);
+}
+
+#[test]
+fn space_and_escape_stop_it_and_what_was_measured_stays() {
+    for key in [SPACE, ESC] {
+        let (mut model, now) = fixture::loading();
+        assert_eq!(press(&mut model, key, now), [Effect::StopLoad]);
+        let request = model.load.run.as_ref().unwrap().request.clone();
+        let mut kept = report(&request, 1);
+        kept.stopped = true;
+        load_news(&mut model, Phase::Done, kept, now);
+        assert_eq!(model.load.run.as_ref().unwrap().word(), "stopped");
+        assert!(model.toast.as_ref().unwrap().text.contains("stopped: 995 calls"));
+        assert!(press(&mut model, SPACE, now).is_empty(), "there is nothing to stop");
+        assert!(model.held.is_none(), "and it is no pause");
+    }
+}
+
+#[test]
+fn while_it_runs_its_plan_takes_no_text_and_no_second_run_begins() {
+    let (mut model, now) = fixture::loading();
+    press(&mut model, Key::plain(Code::Tab), now);
+    assert_eq!(model.focus(), Pane::LoadPlan);
+    assert!(press(&mut model, ENTER, now).is_empty());
+    assert_eq!(press(&mut model, SPACE, now), [Effect::StopLoad]);
+    let sheet = model.load.sheet.as_ref().unwrap();
+    assert_eq!(sheet.value(Knob::Rate).value(), "100");
+}
+
+#[test]
+fn a_knob_that_is_wrong_gets_the_focus_and_nothing_starts() {
+    let (mut model, now) = fixture::load_plan();
+    types(&mut model, "x", now);
+    assert!(press(&mut model, ENTER, now).is_empty());
+    assert!(model.toast.as_ref().unwrap().text.contains("rate must be a number"));
+    assert_eq!(model.load.sheet.as_ref().unwrap().focused(), Knob::Rate);
+    press(&mut model, Key::plain(Code::Backspace), now);
+    start_load(&mut model, now);
+}
+
+#[test]
+fn the_loop_is_turned_in_its_field_and_by_a_key() {
+    let (mut model, now) = fixture::load_plan();
+    press(&mut model, Key::plain(Code::Up), now);
+    types(&mut model, " ", now);
+    assert!(!model.load.sheet.as_ref().unwrap().open);
+    press(&mut model, Key::ctrl('o'), now);
+    assert!(model.load.sheet.as_ref().unwrap().open);
+    press(&mut model, Key::ctrl('o'), now);
+    assert_eq!(start_load(&mut model, now).mode, Mode::ClosedLoop { concurrency: 4 });
+}
+
+#[test]
+fn a_target_is_one_instance_that_has_the_method_or_the_registry() {
+    let (mut model, now) = fixture::load_plan();
+    press(&mut model, Key::ctrl('t'), now);
+    assert_eq!(start_load(&mut model, now).target, Target::direct("10.0.0.7:8089").unwrap());
+}
+
+#[test]
+fn an_instance_is_loaded_with_the_call_in_the_form_or_a_look_at_its_health() {
+    let (mut model, now) = fixture::busy();
+    press(&mut model, Key::char('b'), now);
+    let request = start_load(&mut model, now);
+    assert_eq!(request.method, RPC_HEALTH);
+    assert_eq!(request.target, Target::direct("127.0.0.1:8089").unwrap());
+
+    let (mut model, now) = fixture::answered();
+    press(&mut model, ESC, now);
+    press(&mut model, Key::char('1'), now);
+    press(&mut model, Key::char('b'), now);
+    let request = start_load(&mut model, now);
+    assert_eq!((request.method.as_str(), request.args.positional()), ("add", "[1,2]"));
+    assert_eq!(request.target, Target::direct("127.0.0.1:8089").unwrap());
+}
+
+#[test]
+fn a_form_that_is_not_filled_in_is_not_loaded() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::ctrl('b'), now);
+    assert_eq!((model.view, model.focus()), (View::Methods, Pane::Form));
+    assert!(model.toast.as_ref().unwrap().text.contains("fill in the call"));
+}
+
+#[test]
+fn two_runs_stand_side_by_side_and_a_failed_one_is_not_remembered() {
+    let (mut model, now) = fixture::load_plan();
+    let request = start_load(&mut model, now);
+    press(&mut model, Key::char('c'), now);
+    assert!(model.toast.as_ref().unwrap().text.contains("no earlier run"));
+    load_news(&mut model, Phase::Done, report(&request, 1), now);
+    start_load(&mut model, now);
+    let id = model.load.run.as_ref().unwrap().request.id;
+    fixture::feed(&mut model, Msg::Load(id, LoadNews::Failed("no thread".to_owned())), now);
+    assert_eq!(model.load.run.as_ref().unwrap().word(), "failed");
+    start_load(&mut model, now);
+    assert_eq!(model.load.previous.as_ref().unwrap().request.id, request.id);
+    press(&mut model, Key::char('c'), now);
+    assert!(model.load.comparing);
+}
+
+#[test]
+fn an_earlier_run_that_still_speaks_changes_nothing() {
+    let (mut model, now) = fixture::loading();
+    let id = model.load.run.as_ref().unwrap().request.id;
+    fixture::feed(&mut model, Msg::Load(id + 1, LoadNews::Failed("late".to_owned())), now);
+    assert!(model.load.is_running());
+}
+
+#[test]
+fn a_plan_and_a_run_are_copied_as_a_command() {
+    let (mut model, now) = fixture::loading();
+    let effects = press(&mut model, Key::char('y'), now);
+    let expected = "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
+                    --warmup 1s --timeout 10s --registry http://127.0.0.1:9999 add 1 2";
+    assert_eq!(effects, [Effect::Copy(expected.to_owned())]);
+}

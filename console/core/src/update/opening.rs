@@ -1,0 +1,66 @@
+//! Opening: a method's form, a call of the history, a comparison.
+
+use super::show::show;
+use crate::model::Now;
+use crate::model::calls::Tab;
+use crate::model::diff::diff;
+use crate::model::{Model, Pane, View};
+use crate::selectors::selected_call;
+
+pub(super) fn open_method(model: &mut Model) {
+    let Some(method) = model.methods.selected_method() else { return };
+    let (signature, scope) = (method.signature.clone(), model.methods.scope.clone());
+    let form = model.forms.open(&signature);
+    (form.focus, form.editing) = (0, true);
+    if scope.is_some() {
+        form.target = scope;
+    }
+    model.filtering = false;
+    model.set_focus(Pane::Form);
+}
+
+/// Compares the result on the screen with the one before, once that is asked for.
+pub(super) fn show_diff(model: &mut Model) {
+    let Some(call) = model.calls.shown_call() else { return };
+    if call.tab != Tab::Diff || call.diff.is_some() {
+        return;
+    }
+    let before = model.calls.before(call.request.id).and_then(|call| call.document());
+    let (Some(old), Some(new)) = (before, call.document()) else { return };
+    let found = diff(old, new);
+    if let Some(call) = model.calls.shown_call_mut() {
+        call.diff = Some(found);
+    }
+}
+
+pub(super) fn open_call(model: &mut Model, now: Now) {
+    let Some(id) = selected_call(model) else { return };
+    model.calls.shown = Some(id);
+    let Some(call) = model.calls.get(id) else { return };
+    let (request, target) = (call.request.clone(), call.target().cloned());
+    let known = fill(model, &request.method, &request.args);
+    if let Some(form) = model.forms.get_mut().filter(|_| known) {
+        form.target = target.filter(|key| model.instances.get(key).is_some());
+        form.timeout = request.timeout;
+    }
+    show(model, View::Methods);
+    model.set_focus(Pane::Response);
+    if !known {
+        let method = crate::text::printable(&request.method).into_owned();
+        model.complain(format!("no instance has {method} now: there is no form for it"), now);
+    }
+}
+
+/// Puts the arguments of a call into the form of its method; whether the method is known.
+pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) -> bool {
+    let Some(method) = model.methods.get(method) else { return false };
+    let signature = method.signature.clone();
+    model.methods.selected = Some(signature.name.clone());
+    model.methods.filter.reset();
+    let form = model.forms.open(&signature);
+    form.json = None;
+    form.reset();
+    form.fill(args.positional());
+    form.fill(args.keyword());
+    true
+}

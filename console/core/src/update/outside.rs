@@ -1,0 +1,142 @@
+//! What leaves the console: files, pager, editor, and calls written for other programs.
+
+use std::sync::Arc;
+
+use super::Effects;
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::ask::{Choice, Item, Menu};
+use crate::model::content::{Content, Program};
+use crate::model::snippet::{Format, Snippet};
+use crate::model::{Model, Overlay, Pane};
+use crate::text;
+
+/// What is saved or read of the focused pane, and what its file would be called.
+pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
+    let time = text::hour_minute_second(now.wall_ms).replace(':', "");
+    match model.focus() {
+        Pane::Logs => {
+            let lines = model.logs.lines();
+            (!lines.is_empty()).then(|| (Content::Lines(lines), format!("logs-{time}.txt")))
+        }
+        Pane::Response => {
+            let call = model.calls.shown_call()?;
+            let method = file_name(&call.request.method);
+            if call.request.stream {
+                let text = call.items.iter().map(|item| format!("{item}\n")).collect::<String>();
+                return (!call.items.is_empty())
+                    .then(|| (Content::Text(text.into()), format!("{method}-{time}.jsonl")));
+            }
+            let document = Arc::clone(call.document()?);
+            Some((Content::Document(document), format!("{method}-{time}.json")))
+        }
+        _ => None,
+    }
+}
+
+/// A method's name as the beginning of a file's.
+fn file_name(method: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "_-".contains(c) { c } else { '-' };
+    let name: String = method.chars().take(40).map(plain).collect();
+    if name.trim_matches('-').is_empty() { "result".to_owned() } else { name }
+}
+
+/// Shows what the focused pane has in another program.
+pub(super) fn view(model: &Model, program: Program, now: Now, effects: &mut Effects) {
+    if let Some((content, name)) = content(model, now) {
+        effects.push(Effect::View { program, name, content });
+    }
+}
+
+/// Has the arguments of the form edited as JSON.
+pub(super) fn edit(model: &Model, effects: &mut Effects) {
+    if let Some(form) = model.forms.get() {
+        let text = form.json.as_ref().map_or_else(|| form.to_json(), |json| json.area.text());
+        effects.push(Effect::Edit(form.signature.name.clone(), text));
+    }
+}
+
+/// The arguments come back from the editor.
+pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, String>, now: Now) {
+    let text = match result {
+        Ok(text) => text,
+        Err(error) => return model.complain(error, now),
+    };
+    if model.forms.current.as_deref() != Some(method) {
+        return model.complain("the form of what was edited is gone", now);
+    }
+    let Some(form) = model.forms.get_mut() else { return };
+    if let Some(json) = &mut form.json {
+        json.area = crate::model::area::Area::new(&text);
+        json.error = None;
+        return;
+    }
+    let before = form.to_json();
+    if text.trim() == before.trim() {
+        return model.say("nothing was changed", now);
+    }
+    if let Err(error) = form.read_json(&text) {
+        // Nothing typed is lost: it stands in the form as JSON, with what is wrong below.
+        form.open_json(&text, Some(error));
+        model.complain("not JSON arguments: correct them here, or e again", now);
+    } else {
+        model.say("the form was filled from the editor", now);
+    }
+}
+
+/// Opens the menu of programs a call can be written for.
+pub(super) fn copy_as(model: &mut Model, now: Now) {
+    let Some(snippet) = snippet(model) else {
+        return model.complain("there is no call to copy", now);
+    };
+    let items = Format::ALL.map(|format| Item {
+        label: format.title().to_owned(),
+        detail: snippet.write(format).map_or_else(|_| String::new(), |text| one_line(&text)),
+        choice: snippet.write(format).map(|text| Choice::Copy(format.title(), text)),
+    });
+    let title = "Copy the call as (arguments in full)".to_owned();
+    model.overlay = Some(Overlay::Menu(Menu { title, items: items.to_vec(), selected: 0 }));
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.lines().find(|line| line.contains("call") || line.contains('{'));
+    text::start(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
+}
+
+fn snippet(model: &Model) -> Option<Snippet> {
+    let registry = model.link.url.clone();
+    if model.focus() == Pane::Form {
+        let form = model.forms.get()?;
+        let has_it = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
+        return Some(Snippet {
+            method: form.signature.name.clone(),
+            args: form.preview(),
+            on: form.target.clone(),
+            peer: form.target.clone().or(has_it),
+            registry,
+            timeout: form.timeout,
+            stream: form.signature.stream,
+        });
+    }
+    let id = if model.focus() == Pane::History {
+        crate::selectors::selected_call(model)
+    } else {
+        model.calls.shown
+    };
+    let call = model.calls.get(id?)?;
+    let request = &call.request;
+    let answered = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
+    let answered = request.candidates.iter().find(|key| Some(&*key.to_string()) == answered);
+    Some(Snippet {
+        method: request.method.clone(),
+        args: request.args.clone(),
+        on: match &request.candidates[..] {
+            [one] => Some(one.clone()),
+            _ => None,
+        },
+        peer: answered.or(request.candidates.first()).cloned(),
+        registry,
+        timeout: request.timeout,
+        stream: request.stream,
+    })
+}

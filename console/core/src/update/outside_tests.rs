@@ -1,0 +1,203 @@
+//! Searching, comparing, saving, copying, and the menus that ask first.
+
+use std::sync::Arc;
+
+use crate::fixture::{self, feed, press, types};
+use crate::key::{Code, Key};
+use crate::message::{Effect, MAX_COPIED_BYTES, Msg};
+use crate::model::calls::Tab;
+use crate::model::content::{Content, Program, SaveError};
+use crate::model::diff::Diff;
+use crate::model::json::{Document, Hits};
+use crate::model::{Model, Overlay, Pane, View};
+
+const ENTER: Key = Key::plain(Code::Enter);
+const ESC: Key = Key::plain(Code::Esc);
+
+fn toast(model: &Model) -> &str {
+    model.toast.as_ref().map_or("", |toast| &toast.text)
+}
+
+fn answer(model: &mut Model, text: &str, now: crate::model::Now) -> u64 {
+    let effects = press(model, Key::char('r'), now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    let mut outcome = fixture::outcome(Ok("0"));
+    outcome.result = Ok(Arc::new(Document::of_text(text)));
+    feed(model, Msg::Called(request.id, Box::new(outcome)), now);
+    request.id
+}
+
+#[test]
+fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
+    let (mut model, now) = fixture::folded();
+    press(&mut model, Key::char('z'), now);
+    press(&mut model, Key::char('z'), now);
+    press(&mut model, Key::char('/'), now);
+    types(&mut model, "DEEP", now);
+    press(&mut model, ENTER, now);
+    let call = model.calls.shown_call().unwrap();
+    let document = Arc::clone(call.document().unwrap());
+    let line = document.line(call.folding.cursor).unwrap();
+    assert_eq!(line.key.map(|key| document.slice(&key).to_owned()).as_deref(), Some("\"deep\""));
+    assert_eq!(call.folding.line_of(call.folding.row_of(call.folding.cursor)), call.folding.cursor);
+    assert_eq!(model.calls.hits().unwrap().lines.len(), 1);
+    press(&mut model, Key::char('n'), now);
+    assert!(toast(&model).contains("from the top"));
+    press(&mut model, ESC, now);
+    assert!(model.calls.hits().is_none());
+    press(&mut model, Key::char('n'), now);
+    assert!(toast(&model).contains("nothing is searched"));
+}
+
+#[test]
+fn a_large_result_is_searched_elsewhere_and_only_when_the_text_is_typed() {
+    let (mut model, now) = fixture::folded();
+    let long = format!("[{}1]", "\"x\",".repeat(100_000));
+    let id = answer(&mut model, &long, now);
+    press(&mut model, Key::char('/'), now);
+    assert!(press(&mut model, Key::char('1'), now).is_empty());
+    let effects = press(&mut model, ENTER, now);
+    assert!(
+        matches!(&effects[..], [Effect::Search(found, _, needle)] if *found == id && needle == "1")
+    );
+    let hits = Hits { lines: vec![100_001], more: false };
+    feed(&mut model, Msg::Found(id, "other".to_owned(), Hits::default()), now);
+    assert!(model.calls.hits().is_none(), "an answer to an older question");
+    feed(&mut model, Msg::Found(id, "1".to_owned(), hits), now);
+    assert_eq!(model.calls.shown_call().unwrap().folding.cursor, 100_001);
+}
+
+#[test]
+fn results_of_the_same_method_are_compared() {
+    let (model, _) = fixture::changed();
+    let call = model.calls.shown_call().unwrap();
+    assert_eq!(call.tab, Tab::Diff);
+    let Some(Diff::Changes(changes)) = &call.diff else { panic!("{:?}", call.diff) };
+    let paths: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, [".list[1]", ".list[2].deep[1]", ".empty", ".tags[2]", ".new"]);
+}
+
+#[test]
+fn a_result_too_large_for_the_clipboard_is_not_copied_and_says_what_to_do() {
+    let (mut model, now) = fixture::folded();
+    answer(&mut model, &"x".repeat(MAX_COPIED_BYTES), now);
+    assert!(press(&mut model, Key::char('y'), now).is_empty());
+    assert!(toast(&model).contains("s saves it to a file"), "{}", toast(&model));
+}
+
+#[test]
+fn saving_asks_for_a_path_and_never_overwrites_unasked() {
+    let (mut model, now) = fixture::folded();
+    assert!(press(&mut model, Key::char('s'), now).is_empty());
+    let effects = press(&mut model, ENTER, now);
+    let [Effect::Save { path, content: Content::Document(_), overwrite: false }] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert!(path.starts_with("add-14") && path.ends_with(".json"), "{path}");
+    let exists = Msg::Saved(path.clone(), Err(SaveError::Exists));
+    feed(&mut model, exists, now);
+    types(&mut model, "2", now);
+    let effects = press(&mut model, ENTER, now);
+    assert!(matches!(&effects[..], [Effect::Save { overwrite: false, .. }]), "another path");
+    press(&mut model, Key::plain(Code::Backspace), now);
+    feed(&mut model, Msg::Saved(path.clone(), Err(SaveError::Exists)), now);
+    let effects = press(&mut model, ENTER, now);
+    assert!(matches!(&effects[..], [Effect::Save { overwrite: true, .. }]));
+    feed(&mut model, Msg::Saved(path.clone(), Ok(120)), now);
+    assert!(model.overlay.is_none() && toast(&model).contains("saved 120 B"));
+}
+
+#[test]
+fn a_call_is_copied_as_a_command_or_a_program() {
+    let (mut model, now) = fixture::folded();
+    press(&mut model, Key::char('Y'), now);
+    let effects = press(&mut model, ENTER, now);
+    let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(text, "rpcd call --registry http://127.0.0.1:9999 -- add 1 2");
+    model.set_focus(Pane::Form);
+    press(&mut model, ESC, now);
+    press(&mut model, Key::char('Y'), now);
+    for _ in 0..4 {
+        press(&mut model, Key::char('j'), now);
+    }
+    let effects = press(&mut model, ENTER, now);
+    assert!(matches!(&effects[..], [Effect::Copy(text)] if text.starts_with("printf %s '{")));
+}
+
+#[test]
+fn pager_and_editor_get_the_result_and_the_lines_shown() {
+    let (mut model, now) = fixture::folded();
+    for (key, wanted) in [('v', Program::Pager), ('e', Program::Editor)] {
+        let effects = press(&mut model, Key::char(key), now);
+        assert!(matches!(&effects[..], [Effect::View { program, .. }] if *program == wanted));
+    }
+    let (mut model, now) = fixture::logs();
+    let effects = press(&mut model, Key::char('v'), now);
+    let [Effect::View { content: Content::Lines(lines), .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(lines.len(), model.logs.counts().0);
+}
+
+#[test]
+fn log_lines_are_searched_while_stopped_paused_and_filtered() {
+    let (mut model, now) = fixture::logs_stopped();
+    press(&mut model, Key::char('/'), now);
+    types(&mut model, "#1", now);
+    press(&mut model, ENTER, now);
+    let (at, count) = model.logs.hit_counts();
+    assert!(at == Some(count) && count > 1, "{at:?} of {count}");
+    press(&mut model, Key::char('N'), now);
+    assert_eq!(model.logs.hit_counts().0, Some(count - 1));
+    press(&mut model, ESC, now);
+    assert_eq!(model.logs.hit_counts(), (None, 0));
+    assert!(!model.logs.filter.value().is_empty(), "the filter stays for the next escape");
+    press(&mut model, ESC, now);
+    assert!(model.logs.filter.value().is_empty());
+}
+
+#[test]
+fn the_menu_tells_what_is_possible_and_why_the_rest_is_not() {
+    let (mut model, now) = fixture::busy();
+    model.view = View::Methods;
+    model.set_focus(Pane::Response);
+    press(&mut model, Key::char('x'), now);
+    let Some(Overlay::Menu(menu)) = &model.overlay else { panic!() };
+    let save = menu.items.iter().find(|item| item.label == "s").unwrap();
+    assert_eq!(save.choice.as_ref().unwrap_err(), "there is no result");
+    press(&mut model, ESC, now);
+    assert!(model.overlay.is_none());
+}
+
+fn unregister_is_chosen(model: &mut Model, now: crate::model::Now) -> bool {
+    press(model, Key::char('x'), now);
+    press(model, Key::plain(Code::Up), now);
+    let Some(Overlay::Menu(menu)) = &mut model.overlay else { panic!() };
+    let Some(at) = menu.items.iter().position(|item| item.detail.contains("forget")) else {
+        return false;
+    };
+    menu.selected = at;
+    press(model, ENTER, now);
+    true
+}
+
+#[test]
+fn an_instance_is_unregistered_only_when_its_address_was_typed() {
+    let (mut model, now) = fixture::busy();
+    assert!(unregister_is_chosen(&mut model, now));
+    assert!(press(&mut model, ENTER, now).is_empty(), "the default is to cancel");
+    assert!(toast(&model).contains("cancelled"));
+    assert!(unregister_is_chosen(&mut model, now));
+    types(&mut model, "127.0.0.1:8089", now);
+    let effects = press(&mut model, ENTER, now);
+    assert!(matches!(&effects[..], [Effect::Unregister(url, instance)]
+        if url == "http://127.0.0.1:9999" && instance.key() == fixture::key(8089)));
+}
+
+#[test]
+fn with_readonly_nobody_is_unregistered() {
+    let (mut model, now) = fixture::busy();
+    model.readonly = true;
+    assert!(!unregister_is_chosen(&mut model, now));
+}

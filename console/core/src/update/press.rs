@@ -1,0 +1,225 @@
+//! Keys, text, and the mouse.
+
+use super::{search, show};
+use crate::editing::{MAX_TYPED, apply, editing};
+use crate::selectors::{self, is_typing, is_typing_knob};
+use tui_input::{Input, InputRequest};
+
+use super::{Effects, act, ask, load, send, steps};
+use crate::action::{Action, Context};
+use crate::key::Key;
+use crate::message::Hit;
+use crate::model::Now;
+use crate::model::scroll::Step;
+use crate::model::{Model, Overlay, Pane};
+
+pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) {
+    if let Some(Overlay::Help { filter, .. }) = &model.overlay
+        && filter.value().is_empty()
+        && model.keys.lookup(Context::Everywhere, false, key) == Some(Action::Help)
+    {
+        model.overlay = None;
+        return;
+    }
+    if press_in_form(model, key) {
+        return;
+    }
+    let typing = is_typing(model);
+    if typing && let Some(request) = editing(key) {
+        edit(model, &[request]);
+        return;
+    }
+    let found = model.keys.lookup(selectors::context(model), typing, key);
+    let Some(action) = found else { return };
+    if let Some(reason) = crate::selectors::unavailable(model, action) {
+        model.complain(reason, now);
+        return;
+    }
+    act::act(model, action, now, effects);
+}
+
+/// Keys that mean something only in the form: those of the JSON text, and the blank in a field
+/// that takes one of a few values. Whether it was one of them.
+fn press_in_form(model: &mut Model, key: Key) -> bool {
+    let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
+    let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
+        return false;
+    };
+    if let Some(json) = &mut form.json {
+        let done = json.area.key(key);
+        if done {
+            json.error = None;
+        }
+        return done;
+    }
+    let Some(field) = form.focused().filter(|_| key == Key::char(' ')) else { return false };
+    if field.kind.is_bool() {
+        let value = if field.input.value() == "true" { "false" } else { "true" };
+        field.input = Input::new(value.to_owned());
+        (field.touched, field.error) = (true, None);
+        return true;
+    }
+    ask::pick(model)
+}
+
+fn edit(model: &mut Model, requests: &[InputRequest]) {
+    if is_typing_knob(model) && model.overlay.is_none() {
+        return load::edit(model, requests);
+    }
+    match &mut model.overlay {
+        Some(Overlay::Help { filter, top }) => {
+            apply(filter, requests);
+            *top = 0;
+        }
+        Some(Overlay::Palette(palette)) => {
+            apply(&mut palette.input, requests);
+            palette.selected = 0;
+        }
+        Some(Overlay::Registries { .. }) => {}
+        Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
+        Some(Overlay::Menu(_)) => {}
+        Some(Overlay::Resend(choice)) => {
+            apply(&mut choice.filter, requests);
+            choice.selected = 0;
+        }
+        None if model.filtering => {
+            if let Some(filter) = model.filter_mut() {
+                apply(filter, requests);
+            }
+            search::filtered(model);
+        }
+        None => {
+            let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
+            apply(&mut field.input, requests);
+            (field.touched, field.error) = (true, None);
+        }
+    }
+}
+
+pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
+    if !is_typing(model) {
+        return;
+    }
+    let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
+    if let Some(json) = model.forms.get_mut().and_then(|form| form.json.as_mut())
+        && in_form
+    {
+        json.area.insert(&text.replace('\r', "\n"));
+        json.error = None;
+        return;
+    }
+    if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
+        model.say("the form was filled from what was pasted", now);
+        return;
+    }
+    // A line break pasted into one line is a blank; other control characters never arrive.
+    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
+    let requests: Vec<_> = typed
+        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .map(InputRequest::InsertChar)
+        .collect();
+    edit(model, &requests);
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects) {
+    if model.overlay.is_some() {
+        model.overlay = None;
+        return;
+    }
+    model.filtering = false;
+    match hit {
+        Hit::View(view) => show::show(model, view),
+        Hit::Pane(pane) => model.set_focus(pane),
+        Hit::Row(pane, index) => {
+            model.set_focus(pane);
+            row(model, pane, index, now, effects);
+        }
+        Hit::Column(column) => {
+            let table = &mut model.instances;
+            if table.sort == column {
+                table.inverted = !table.inverted;
+            } else {
+                (table.sort, table.inverted) = (column, false);
+            }
+        }
+        Hit::Field(index) => {
+            model.set_focus(Pane::Form);
+            if let Some(form) = model.forms.get_mut().filter(|form| index < form.fields.len()) {
+                (form.focus, form.editing) = (index, true);
+            }
+        }
+        Hit::Knob(index) => {
+            model.set_focus(Pane::LoadPlan);
+            load::focus_knob(model, index);
+        }
+        Hit::ResponseTab(tab) => {
+            model.set_focus(Pane::Response);
+            if let Some(call) = model.calls.shown_call_mut() {
+                call.tab = tab;
+            }
+        }
+    }
+}
+
+/// A click selects a row; a click on the selected row opens it.
+fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
+    let (shown, live) = (model.shown_at(now).at, model.link.is_live());
+    match pane {
+        Pane::Instances => {
+            let key = model.instances.visible(shown, live).get(index).map(|row| row.key.clone());
+            if key.is_some() && key == model.instances.selected {
+                act::act(model, Action::OpenInstance, now, effects);
+            } else if key.is_some() {
+                model.instances.selected = key;
+            }
+        }
+        Pane::Methods => {
+            let visible = model.methods.visible();
+            let name = visible.get(index).map(|method| method.signature.name.clone());
+            if name.is_some() && name == model.methods.selected {
+                act::act(model, Action::OpenMethod, now, effects);
+            } else if name.is_some() {
+                model.methods.selected = name;
+                send::show_form(model);
+            }
+        }
+        Pane::History => {
+            let id = model.calls.visible().get(index).map(|call| call.request.id);
+            if id.is_some() && id == model.calls.selected {
+                act::act(model, Action::OpenCall, now, effects);
+            } else if id.is_some() {
+                model.calls.selected = id;
+            }
+        }
+        Pane::Response => {
+            let Some(call) = model.calls.shown_call_mut() else { return };
+            let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else {
+                return;
+            };
+            let line = call.folding.line_of(index);
+            if index < call.folding.rows(document) {
+                if call.folding.cursor == line {
+                    call.folding.toggle(document);
+                }
+                call.folding.cursor = line;
+            }
+        }
+        Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
+    }
+}
+
+pub(super) fn wheel(model: &mut Model, pane: Option<Pane>, rows: i32, now: Now) {
+    let rows = isize::try_from(rows).unwrap_or(0);
+    if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
+        *top = top.saturating_add_signed(rows);
+        return;
+    }
+    if let (None, Some(pane)) = (&model.overlay, pane) {
+        steps::step(model, pane, Step::By(rows), now);
+    }
+}

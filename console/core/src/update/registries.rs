@@ -1,0 +1,103 @@
+//! Turning to another registry: nothing of the one before is kept.
+
+use super::Effects;
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::{Model, Overlay};
+
+/// Opens the list, with the registry that is watched selected.
+pub(super) fn open(model: &mut Model) {
+    model.overlay = Some(Overlay::Registries { selected: model.registries.current_index() });
+}
+
+/// Turns to the registry at that place of the list.
+pub(super) fn enter(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
+    model.overlay = None;
+    if index == model.registries.current_index() {
+        let name = model.registries.current().map_or("", |named| named.name.as_str());
+        model.say(format!("{name} is watched already"), now);
+        return;
+    }
+    let Some(named) = model.registries.enter(index).cloned() else { return };
+    model.start_over(&named.url, now);
+    model.say(format!("now watching {} at {}", named.name, model.link.address()), now);
+    effects.push(Effect::Watch(named.url));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::action::{Action, KeyLine, Keymap};
+    use crate::fixture::{self, press};
+    use crate::key::{Code, Key};
+    use crate::message::Effect;
+    use crate::model::{Model, Pane, View};
+
+    #[test]
+    fn entering_another_registry_forgets_everything_of_the_first() {
+        for build in [
+            fixture::logs_stopped,
+            fixture::history,
+            fixture::lost,
+            fixture::folded,
+            fixture::loading,
+        ] {
+            let (mut model, now) = build();
+            model.registries = fixture::registries();
+            model.keys =
+                Keymap::new(&[KeyLine { action: "logs.wrap".into(), keys: "Z".into(), line: 1 }])
+                    .unwrap();
+            model.filtering = false;
+            model.logs.limit = 77;
+            model.calls.limit = 78;
+            model.events.limit = 79;
+            model.size = (100, 40);
+            model.mouse = false;
+            press(&mut model, Key::plain(Code::F(1)), now);
+            press(&mut model, Key::plain(Code::Esc), now);
+            // Out of a field, if the focus is in one.
+            press(&mut model, Key::plain(Code::Esc), now);
+            press(&mut model, Key::char('@'), now);
+            press(&mut model, Key::plain(Code::Down), now);
+            let effects = press(&mut model, Key::plain(Code::Enter), now);
+            assert_eq!(effects, [Effect::Watch("http://10.0.0.5:9999".to_owned())]);
+
+            // Whatever the model has, it is as in a new one: only this is kept.
+            let mut expected = Model::new("http://10.0.0.5:9999", now);
+            expected.registries = fixture::registries();
+            expected.registries.enter(1);
+            expected.keys = model.keys.clone();
+            (expected.size, expected.mouse) = ((100, 40), false);
+            expected.logs.limit = 77;
+            expected.logs.shift_ms = model.logs.shift_ms;
+            (expected.calls.limit, expected.events.limit) = (78, 79);
+            assert!(model.toast.take().unwrap().text.contains("now watching staging"));
+            assert_eq!(format!("{model:?}"), format!("{expected:?}"));
+            assert_eq!(
+                model.keys.shown(crate::action::Context::Logs, Action::Wrap),
+                "Z",
+                "the keys stay"
+            );
+        }
+    }
+
+    #[test]
+    fn escape_and_the_same_registry_change_nothing() {
+        let (mut model, now) = fixture::answered();
+        model.registries = fixture::registries();
+        model.set_focus(Pane::Methods);
+        for key in [Key::plain(Code::Esc), Key::plain(Code::Enter)] {
+            press(&mut model, Key::char('@'), now);
+            assert!(press(&mut model, key, now).is_empty());
+            assert_eq!((model.view, model.instances.len()), (View::Methods, 4));
+            assert!(model.overlay.is_none() && !model.calls.is_empty());
+        }
+    }
+
+    #[test]
+    fn with_one_registry_the_key_says_why_it_does_nothing() {
+        let (mut model, now) = fixture::busy();
+        press(&mut model, Key::char('@'), now);
+        assert!(model.overlay.is_none());
+        assert!(model.toast.unwrap().text.contains("no other registry"));
+    }
+}

@@ -1,0 +1,140 @@
+//! Searching: in the result on the screen and in the log, and from one hit to the next.
+
+use super::Effects;
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::calls::{CallId, Found, Tab};
+use crate::model::json::Hits;
+use crate::model::logs::NextHit;
+use crate::model::scroll::keep_visible;
+use crate::model::{Model, Pane};
+use crate::text::Needle;
+
+/// Results larger than this are searched in the background, once the text is typed.
+const LARGE: usize = 256 * 1024;
+/// How many hits are counted.
+pub const MAX_HITS: usize = 100_000;
+
+/// Keeps the hits those of the text typed and of the result on the screen.
+pub(super) fn keep(model: &mut Model, effects: &mut Effects) {
+    let calls = &mut model.calls;
+    let needle = calls.search.value();
+    if needle.is_empty() {
+        calls.found = None;
+        return;
+    }
+    let shown = calls.shown_call().filter(|call| !call.request.stream);
+    let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.document()?)))
+    else {
+        return;
+    };
+    if calls.found.as_ref().is_some_and(|found| found.id == id && found.needle == needle) {
+        return;
+    }
+    let needle = needle.to_owned();
+    let typing = model.filtering && model.view == crate::model::View::Methods;
+    if document.text().len() > LARGE {
+        if typing {
+            return;
+        }
+        effects.push(Effect::Search(id, document.clone(), needle.clone()));
+        calls.found = Some(Found { id, needle, hits: None });
+        return;
+    }
+    let hits = Some(document.find(&needle, MAX_HITS));
+    calls.found = Some(Found { id, needle, hits });
+    if typing {
+        to_nearest(model);
+    }
+}
+
+/// A large result was searched.
+pub(super) fn found(model: &mut Model, id: CallId, needle: String, hits: Hits) {
+    let wanted = model.calls.found.as_mut().filter(|f| f.id == id && f.needle == needle);
+    let Some(wanted) = wanted else { return };
+    wanted.hits = Some(hits);
+    to_nearest(model);
+}
+
+/// To the first hit at the cursor or below it, else to the very first.
+fn to_nearest(model: &mut Model) {
+    let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
+    let Some(hits) = model.calls.hits() else { return };
+    let at = hits.lines.partition_point(|line| *line < cursor);
+    if let Some(line) = hits.lines.get(at).or(hits.lines.first()).copied() {
+        reveal(model, line);
+    }
+}
+
+/// To the next hit (`1`) or the one before (`-1`).
+pub(super) fn step(model: &mut Model, by: isize, now: Now) {
+    if model.focus() == Pane::Logs {
+        let height = model.height(Pane::Logs);
+        return match model.logs.next_hit(by, height) {
+            NextHit::Shown => {}
+            NextHit::NotYet => model.say("still searching", now),
+            NextHit::None => model.complain("no line contains that", now),
+        };
+    }
+    let needle = Needle::new(model.calls.search.value());
+    let shown = model.calls.shown_call_mut();
+    if let Some(call) = shown.filter(|call| call.request.stream) {
+        if !call.items.find_next(&needle, by) {
+            model.complain("no item contains that", now);
+        }
+        return;
+    }
+    let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
+    let Some(hits) = model.calls.hits() else {
+        return model.say("still searching", now);
+    };
+    let (next, around) = if by > 0 {
+        let at = hits.lines.partition_point(|line| *line <= cursor);
+        (hits.lines.get(at), hits.lines.first())
+    } else {
+        let at = hits.lines.partition_point(|line| *line < cursor);
+        (at.checked_sub(1).and_then(|at| hits.lines.get(at)), hits.lines.last())
+    };
+    match (next.copied(), around.copied()) {
+        (Some(line), _) => reveal(model, line),
+        (None, Some(line)) => {
+            reveal(model, line);
+            model.say(if by > 0 { "from the top again" } else { "from the bottom again" }, now);
+        }
+        (None, None) => model.complain("no line contains that", now),
+    }
+}
+
+fn reveal(model: &mut Model, line: usize) {
+    let height = model.height(Pane::Response);
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    let Some(document) = call.document().cloned() else { return };
+    call.tab = Tab::Body;
+    call.folding.reveal(line);
+    let (row, rows) = (call.folding.row_of(line), call.folding.rows(&document));
+    call.folding.top = keep_visible(call.folding.top, row, height, rows);
+}
+
+/// The filter of the focused pane changed.
+pub(super) fn filtered(model: &mut Model) {
+    match model.focus() {
+        Pane::Methods => model.methods.keep_selection(true),
+        Pane::Logs if model.logs.searching => {
+            model.logs.search_again();
+            let height = model.height(Pane::Logs);
+            model.logs.newest_hit(height);
+        }
+        Pane::Logs => {
+            model.logs.refilter();
+            model.logs.bottom = None;
+        }
+        Pane::Response if !model.calls.search.value().is_empty() => {
+            let needle = Needle::new(model.calls.search.value());
+            let shown = model.calls.shown_call_mut();
+            if let Some(call) = shown.filter(|call| call.request.stream) {
+                call.items.find(&needle);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,141 @@
+//! Sending a call, and its end.
+
+use crate::selectors::candidates;
+use std::time::Duration;
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+
+use super::Effects;
+use crate::message::Effect;
+use crate::model::Now;
+use crate::model::calls::CallRequest;
+use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::{Model, View};
+use crate::text;
+
+/// The form follows the selected method, unless one is being filled in.
+pub(super) fn show_form(model: &mut Model) {
+    if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
+        return;
+    }
+    let Some(method) = model.methods.selected_method() else { return };
+    if model.forms.current.as_ref() == Some(&method.signature.name)
+        && model.forms.get().is_some_and(|form| form.signature == method.signature)
+    {
+        return;
+    }
+    model.forms.open(&method.signature);
+}
+
+/// Sends the call that is filled in.
+pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
+    let Some(form) = model.forms.get_mut() else {
+        model.complain("no method is chosen", now);
+        return;
+    };
+    let json = form.json.clone();
+    if !form.close_json() {
+        model.complain("not sent: the text is not what the method takes", now);
+        return;
+    }
+    let args = form.arguments();
+    if let Some(json) = json {
+        // It stays JSON, and an error of a field is told below the text.
+        let error = form
+            .fields
+            .iter()
+            .find_map(|field| Some(format!("{}: {}", field.parameter.name, field.error.as_ref()?)));
+        let before = json.area.text();
+        form.json = Some(crate::model::form::JsonText { before, error, ..json });
+    }
+    let Some(args) = args else {
+        let wrong = form.fields.iter().filter(|field| field.error.is_some()).count();
+        let fields = if wrong == 1 { "1 field needs" } else { "some fields need" };
+        model.complain(format!("not sent: {fields} attention"), now);
+        return;
+    };
+    let (method, target, timeout) =
+        (form.signature.name.clone(), form.target.clone(), form.timeout);
+    call(model, &method, args, target, timeout, now, effects);
+}
+
+/// Sends a call to `target`, or to any instance that has the method.
+pub(super) fn call(
+    model: &mut Model,
+    method: &str,
+    args: Args,
+    target: Option<InstanceKey>,
+    timeout: Duration,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let candidates = match target {
+        Some(key) => vec![key],
+        None => candidates(model, method, now),
+    };
+    if candidates.is_empty() {
+        model.complain(format!("no instance has the method {method}"), now);
+        return;
+    }
+    let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
+    let id = model.calls.next_id();
+    let method = method.to_owned();
+    let request = CallRequest { id, method, args, candidates, timeout, stream };
+    model.calls.begin(request.clone(), now.at, now.wall_ms);
+    effects.push(Effect::Call(Box::new(request)));
+}
+
+/// Sends a call of the history again.
+pub(super) fn replay(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
+    let Some(old) = model.calls.get(id) else { return };
+    let target = old.target().filter(|key| model.instances.get(key).is_some()).cloned();
+    again(model, id, target, now, effects);
+}
+
+/// Sends a call of the history again, to `target` or to any instance that has the method.
+pub(super) fn again(
+    model: &mut Model,
+    id: CallId,
+    target: Option<InstanceKey>,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let Some(old) = model.calls.get(id) else { return };
+    let old = old.request.clone();
+    call(model, &old.method, old.args, target, old.timeout, now, effects);
+    if model.view == View::History {
+        model.calls.selected = model.calls.shown;
+    }
+}
+
+/// A call ended.
+pub(super) fn called(
+    model: &mut Model,
+    id: CallId,
+    mut outcome: Outcome,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let Some(call) = model.calls.get(id).filter(|call| call.is_running()) else { return };
+    if outcome.elapsed.is_zero() {
+        // Cancelled: nobody measured.
+        outcome.elapsed = now.at.saturating_duration_since(call.started);
+    }
+    let method = text::printable(&call.request.method).into_owned();
+    let took = text::latency(outcome.elapsed);
+    let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
+    let (text, bad) = match &outcome.result {
+        Ok(document) => {
+            let body = text::printable(text::start(document.text(), 200));
+            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
+        }
+        Err(failure) => {
+            let why = text::printable(&failure.text);
+            (format!("✗ {method}: {why}"), true)
+        }
+    };
+    effects.push(Effect::Remember(Box::new(Past::of(call, &outcome, model.logs.shift_ms))));
+    model.calls.end(id, outcome);
+    if bad { model.complain(text, now) } else { model.say(text, now) }
+}

@@ -1,0 +1,38 @@
+//! Which view and which pane are shown.
+
+use crate::model::{Model, Pane, View};
+
+/// Shows a view; what lies over it goes.
+pub(super) fn show(model: &mut Model, view: View) {
+    (model.overlay, model.filtering) = (None, false);
+    if model.view != view {
+        model.last_view = std::mem::replace(&mut model.view, view);
+        model.full_screen = false;
+    }
+}
+
+pub(super) fn next_pane(model: &mut Model, by: isize) {
+    let panes: Vec<Pane> = model
+        .view
+        .panes()
+        .iter()
+        .copied()
+        .filter(|pane| *pane != Pane::Events || model.shows_events())
+        .collect();
+    let at = panes.iter().position(|pane| *pane == model.focus()).unwrap_or(0);
+    let to = at.saturating_add(panes.len()).saturating_add_signed(by) % panes.len().max(1);
+    let Some(pane) = panes.get(to).copied() else { return };
+    model.set_focus(pane);
+    if pane == Pane::LoadPlan
+        && let Some(sheet) = &mut model.load.sheet
+    {
+        sheet.editing = true;
+        sheet.focus = if by > 0 { 0 } else { sheet.knobs().len().saturating_sub(1) };
+    }
+    if pane == Pane::Form
+        && let Some(form) = model.forms.get_mut()
+    {
+        form.editing = true;
+        form.focus = if by > 0 { 0 } else { form.fields.len().saturating_sub(1) };
+    }
+}

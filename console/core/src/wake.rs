@@ -1,0 +1,183 @@
+//! When would the picture change by time alone, and when may live data change it?
+
+use std::time::{Duration, Instant};
+
+use crate::model::Now;
+use crate::model::instances::{FLASH, LINGER};
+use crate::model::{Model, Overlay, View};
+
+/// How often the elapsed time of a running call is redrawn.
+const RUNNING: Duration = Duration::from_millis(100);
+/// How long after a key was pressed somebody is thought to look for what follows.
+const AT_WORK: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The next moment at which something visible changes without any message; `None` is never.
+/// Ages change at whole-second edges, counted from `origin`, so that they all change together.
+pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
+    let mut next = Soonest(None, now.at);
+    next.consider(Some(minute_edge(now)));
+    next.consider(model.toast.as_ref().map(|toast| toast.until));
+    let ticks = ticks(model);
+    if ticks {
+        next.consider(second_edge(now.at, origin));
+    }
+    if model.view == View::Methods && model.calls.running().is_some() {
+        next.consider(now.at.checked_add(RUNNING));
+    }
+    if model.logs.is_sifting() {
+        next.consider(Some(now.at));
+    }
+    // Where seconds are shown, what falls between two of them is seen with the next.
+    if ticks || model.held.is_some() {
+        return next.0;
+    }
+    let in_view = shows_instances(model);
+    let live = model.link.is_live();
+    for row in model.instances.all() {
+        if let Some((at, _)) = row.gone {
+            next.consider(at.checked_add(LINGER));
+        } else if live && !row.was_late {
+            // The header counts the late ones in every view.
+            next.consider(row.last_beat.and_then(|beat| beat.reaches(row.late_after())));
+        }
+        if in_view {
+            next.consider(
+                row.changed_at.and_then(|at| at.checked_add(FLASH)).filter(|at| *at > now.at),
+            );
+        }
+    }
+    next.0
+}
+
+/// When live data is next taken in, if nobody touched the console since `touched` and some was
+/// last taken in at `taken`: together with the seconds where those are shown, and elsewhere at
+/// most once a second. The end of an outage and log lines are not held up, nor is anything while a
+/// person is at work.
+pub fn live_due(
+    model: &Model,
+    touched: Instant,
+    taken: Option<Instant>,
+    now: Instant,
+    origin: Instant,
+) -> Instant {
+    let at_work = now.saturating_duration_since(touched) < AT_WORK;
+    if at_work || !model.link.is_live() || model.view == View::Logs {
+        return now;
+    }
+    let due = if ticks(model) {
+        second_edge(now, origin)
+    } else {
+        taken.and_then(|taken| taken.checked_add(SECOND))
+    };
+    due.unwrap_or(now).max(now)
+}
+
+/// Whether something in view counts seconds: ages, or the time until the next try.
+fn ticks(model: &Model) -> bool {
+    let ages = model.held.is_none() && shows_instances(model);
+    !model.link.is_live() || ages && model.instances.all().any(|row| row.last_beat.is_some())
+}
+
+fn shows_instances(model: &Model) -> bool {
+    model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }))
+}
+
+/// The soonest moment that is not already over.
+struct Soonest(Option<Instant>, Instant);
+
+impl Soonest {
+    fn consider(&mut self, at: Option<Instant>) {
+        let Some(at) = at.map(|at| at.max(self.1)) else { return };
+        self.0 = Some(self.0.map_or(at, |soonest| soonest.min(at)));
+    }
+}
+
+fn second_edge(now: Instant, origin: Instant) -> Option<Instant> {
+    let whole = now.saturating_duration_since(origin).as_secs() + 1;
+    origin.checked_add(Duration::from_secs(whole))
+}
+
+fn minute_edge(now: Now) -> Instant {
+    now.at + Duration::from_millis(60_000 - now.wall_ms % 60_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Msg, RegistryNews};
+    use crate::update::update;
+    use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
+
+    fn live_model(now: Now) -> Model {
+        let mut model = Model::new("http://127.0.0.1:9999", now);
+        let record = InstanceRecord {
+            instance: Instance::new("h", 1),
+            age_ms: 500,
+            ttl_ms: 10_000,
+            registered_ms_ago: 0,
+            heartbeats: 1,
+            state: InstanceState::Up,
+            incarnation: None,
+        };
+        update(&mut model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+        let list = WatchEvent::Snapshot(vec![record]);
+        update(&mut model, Msg::Registry(RegistryNews::Change(list)), now);
+        model
+    }
+
+    #[test]
+    fn ages_in_view_change_at_whole_seconds() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let model = live_model(now);
+        let later = Now { at: now.at + Duration::from_millis(1_300), ..now };
+        assert_eq!(next_wake(&model, later, now.at), Some(now.at + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn out_of_view_only_the_clock_and_a_late_heartbeat_wake() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let mut model = live_model(now);
+        model.view = View::Methods;
+        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(6_500)));
+        let later = Now { at: now.at + Duration::from_secs(7), wall_ms: 7_001 };
+        update(&mut model, Msg::Tick, later);
+        assert_eq!(next_wake(&model, later, now.at), Some(now.at + Duration::from_millis(59_999)));
+    }
+
+    #[test]
+    fn a_pause_sleeps_until_the_clock_changes() {
+        let now = Now { at: Instant::now(), wall_ms: 0 };
+        let mut model = live_model(now);
+        update(&mut model, Msg::Key(crate::key::Key::char(' ')), now);
+        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn live_data_comes_with_the_seconds_where_they_are_shown() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let model = live_model(now);
+        let at = |ms| now.at + Duration::from_millis(ms);
+        let due = |ms| live_due(&model, now.at, Some(at(3_004)), at(ms), now.at);
+        assert_eq!(due(3_500), at(4_000));
+        assert_eq!(due(9_999), at(10_000), "however long nothing came");
+        assert_eq!(due(900), at(900), "a person was at work just now");
+    }
+
+    #[test]
+    fn elsewhere_live_data_comes_at_once_but_at_most_once_a_second() {
+        let now = Now { at: Instant::now(), wall_ms: 1 };
+        let mut model = live_model(now);
+        model.view = View::Methods;
+        let at = |ms| now.at + Duration::from_millis(ms);
+        let due = |model: &Model, ms| live_due(model, now.at, Some(at(3_004)), at(ms), now.at);
+        assert_eq!(due(&model, 3_500), at(4_004));
+        assert_eq!(due(&model, 9_500), at(9_500));
+        model.view = View::Logs;
+        assert_eq!(due(&model, 3_500), at(3_500), "log lines are what one looks at");
+        let lost = RegistryNews::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
+        model.view = View::Methods;
+        update(&mut model, Msg::Registry(lost), now);
+        assert_eq!(due(&model, 3_500), at(3_500), "an outage ends at once");
+    }
+}

@@ -1,0 +1,152 @@
+//! The keys of the settings become those of the console.
+
+use rpc_console_core::action::{KeyLine, Keymap};
+use rpc_settings::{Settings, SettingsError};
+
+/// The table of keys with those of `[keys]`.
+///
+/// # Errors
+/// An action or a key that does not exist, or a key that would mean two things.
+pub fn keymap(settings: &Settings) -> Result<Keymap, SettingsError> {
+    let line = |line: &rpc_settings::KeyLine| KeyLine {
+        action: line.action.clone(),
+        keys: line.keys.clone(),
+        line: line.line,
+    };
+    let lines: Vec<KeyLine> = settings.keys.iter().map(line).collect();
+    Keymap::new(&lines).map_err(|error| match settings.keys.get(error.index) {
+        Some(line) => line.wrong(error.message),
+        None => SettingsError::Line { file: "[keys]".to_owned(), line: 0, message: error.message },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_console_core::action::{Action, BINDINGS, Binding, Context, document};
+    use rpc_console_core::key::{Code, Key};
+    use rpc_settings::KEYS_HEAD;
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    /// The table of the README: everything, one table for each context.
+    fn tables() -> String {
+        let mut out = String::new();
+        for context in [Context::Everywhere].into_iter().chain(Context::ALL) {
+            let first = out.is_empty();
+            if context == Context::Everywhere && !first {
+                continue;
+            }
+            if !first && !out.contains("<details>") {
+                out += "\n<details>\n<summary>Keys of each pane</summary>\n";
+            }
+            let _ = write!(out, "\n| {} | |\n|---|---|\n", context.title());
+            for row in BINDINGS.iter().filter(|row| row.context == context) {
+                let key = |key: &Key| match key.to_string().as_str() {
+                    "|" => "`\\|`".to_owned(),
+                    other => format!("`{other}`"),
+                };
+                let keys: Vec<_> = row.keys.iter().map(key).collect();
+                let _ = writeln!(out, "| {} | {} |", keys.join(" "), row.help);
+            }
+        }
+        out + "\n</details>\n"
+    }
+
+    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` writes the tables anew.
+    #[test]
+    fn the_readme_lists_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("<!-- keys -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- /keys -->\n").unwrap();
+        let wanted = format!("{before}<!-- keys -->\n{}<!-- /keys -->\n{after}", tables());
+        if std::env::var_os("RPCD_UPDATE").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        assert!(std::fs::read_to_string(&path).unwrap() == wanted, "see the test's comment");
+    }
+
+    fn keymap(text: &str) -> Result<Keymap, SettingsError> {
+        super::keymap(&Settings::parse(&format!("[keys]\n{text}"), "config.ini", []).unwrap())
+    }
+
+    fn error(text: &str) -> String {
+        keymap(text).unwrap_err().to_string()
+    }
+
+    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` writes the section anew.
+    #[test]
+    fn config_ini_lists_every_action_with_its_keys() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config.ini");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let settings = &text[..text.find(KEYS_HEAD).unwrap_or(text.len())];
+        if std::env::var_os("RPCD_UPDATE").is_some() {
+            std::fs::write(&path, format!("{settings}{KEYS_HEAD}{}", document())).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let section = format!("{KEYS_HEAD}{}", document());
+        assert_eq!(text.strip_prefix(settings), Some(section.as_str()), "see the comment");
+        let config = Settings::load(Some(&path), rpc_settings::Sources::default()).unwrap();
+        assert_eq!(super::keymap(&config).unwrap(), Keymap::default());
+        assert_eq!(config.keys.len(), BINDINGS.len(), "the whole table can be bound anew");
+    }
+
+    #[test]
+    fn every_row_has_a_name_of_its_own() {
+        let names: HashSet<String> = BINDINGS.iter().map(Binding::name).collect();
+        assert_eq!(names.len(), BINDINGS.len());
+        assert!(names.contains("palette") && names.contains("logs.show_time"), "{names:?}");
+    }
+
+    #[test]
+    fn a_key_is_moved_and_an_action_can_lose_its_keys() {
+        let keymap = keymap("logs.wrap = Z F5\npause =\nhelp = ctrl-h").unwrap();
+        let logs = |key| keymap.lookup(Context::Logs, false, key);
+        assert_eq!(logs(Key::char('Z')), Some(Action::Wrap));
+        assert_eq!(logs(Key::plain(Code::F(5))), Some(Action::Wrap));
+        assert_eq!((logs(Key::char('w')), logs(Key::char('?'))), (None, None));
+        assert_eq!(logs(Key::ctrl('h')), Some(Action::Help));
+        assert_eq!(keymap.shown(Context::Everywhere, Action::Pause), "no key");
+        assert_eq!(keymap.lookup(Context::Events, false, Key::char(' ')), None);
+    }
+
+    #[test]
+    fn two_actions_can_swap_their_keys() {
+        let keymap = keymap("logs.wrap = m\nlogs.mark = w").unwrap();
+        assert_eq!(keymap.lookup(Context::Logs, false, Key::char('w')), Some(Action::Mark));
+    }
+
+    #[test]
+    fn leaving_reaches_through_whatever_is_open_with_its_new_key() {
+        let keymap = keymap("quit_now = F10").unwrap();
+        let quit = keymap.lookup(Context::Palette, true, Key::plain(Code::F(10)));
+        assert_eq!(quit, Some(Action::QuitNow));
+        assert_eq!(keymap.lookup(Context::Palette, true, Key::ctrl('c')), None);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line_and_what_was_meant() {
+        assert_eq!(
+            error("logs.warp = w"),
+            r#"config.ini:2: unknown action "logs.warp" in [keys]; did you mean "logs.wrap"?"#
+        );
+        assert_eq!(
+            error("\nlogs.wrap = entre"),
+            r#"config.ini:3: bad keys for logs.wrap: there is no key "entre"; did you mean enter?"#
+        );
+        assert_eq!(
+            error("logs.wrap = m"),
+            "config.ini:2: m is a key of logs.mark already (its default); give one of the two \
+             another key"
+        );
+        assert_eq!(
+            error("logs.wrap = x\nlogs.mark = x"),
+            "config.ini:3: x is a key of logs.wrap already (line 2); give one of the two another \
+             key"
+        );
+        assert!(error("logs.wrap = x x").contains("x is there twice"));
+        assert!(error("palette.close = x").contains("edits the text there"));
+    }
+}

@@ -1,0 +1,45 @@
+//! What a connection needs of the halves of its socket; the model test of inline calls has its own.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Context;
+
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::coop;
+
+/// The half that replies come from.
+pub(super) trait ReadHalf: AsyncRead + Unpin {
+    /// Whether nothing has arrived. Then the task of `context`, and only that, is woken by what does.
+    fn is_quiet(&self, context: &mut Context<'_>) -> bool;
+}
+
+/// The half that calls go to.
+pub(super) trait WriteHalf {
+    /// Writes what is taken at once.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Lets go of it. The socket is closed by the reading half.
+    fn release(self);
+}
+
+impl ReadHalf for OwnedReadHalf {
+    fn is_quiet(&self, context: &mut Context<'_>) -> bool {
+        let socket: &TcpStream = self.as_ref();
+        // Without budget the socket is not asked, and would look quiet.
+        coop::has_budget_remaining() && socket.poll_read_ready(context).is_pending()
+    }
+}
+
+impl WriteHalf for Arc<OwnedWriteHalf> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        OwnedWriteHalf::try_write(self, bytes)
+    }
+
+    fn release(self) {
+        if let Some(socket) = Self::into_inner(self) {
+            socket.forget();
+        }
+    }
+}
