@@ -83,6 +83,11 @@ impl Seen {
         self.messages.lock().unwrap().iter().filter(is_call).cloned().collect()
     }
 
+    /// Something was received.
+    pub fn note(&self, message: &Value) {
+        self.messages.lock().unwrap().push(message.clone());
+    }
+
     /// Everything received.
     pub fn messages(&self) -> Vec<Value> {
         self.messages.lock().unwrap().clone()
@@ -198,7 +203,7 @@ pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler
         let mut out = String::new();
         for line in buffer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let message: Value = serde_json::from_slice(line).unwrap();
-            seen.messages.lock().unwrap().push(message.clone());
+            seen.note(&message);
             let reaction = match message["method_name"].as_str() {
                 Some("rpc.health") => Do::Write(result(&message, r#"{"status":"ok"}"#)),
                 None => Do::Nothing,
@@ -256,7 +261,7 @@ pub async fn speak_classic(mut socket: TcpStream, seen: Arc<Seen>, handler: Hand
             seen.garbled.fetch_add(1, Ordering::SeqCst);
             continue;
         };
-        seen.messages.lock().unwrap().push(message.clone());
+        seen.note(&message);
         let reaction = match message["method_name"].as_str() {
             Some("rpc.health") => {
                 Do::Write(r#"{"res": "No service found for: rpc.health"}"#.to_owned())

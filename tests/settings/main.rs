@@ -1,0 +1,20 @@
+//! Settings, by what they do in the programs that read them.
+//!
+//! In reading order:
+//!
+//! - [`client`]: `[client]` in `rpcd`.
+//! - [`ticks`]: servers whose one method counts its calls.
+//! - [`programs`]: `rpcd` to its end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
+
+mod client;
+mod programs;
+mod ticks;
