@@ -1,5 +1,6 @@
 //! `[client]`: how calls are made, and the registry is asked.
 
+pub(crate) mod console;
 pub(crate) mod rpcd;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rpc_tests::eventually::eventually;
-use rpc_tests::fakes::{Peer, scripted};
+use rpc_tests::fakes::{Peer, scripted, scripted_on};
 use rpc_tests::recording_registry::RecordingRegistry;
 use tokio::io::AsyncReadExt;
 
@@ -54,7 +55,8 @@ async fn at_once_closed() -> ([Peer; 3], Arc<Probed>) {
     let probed = Arc::new(Probed::default());
     let server = async || {
         let (probed, used) = (Arc::clone(&probed), Arc::new(AtomicUsize::new(0)));
-        scripted(move |_, mut socket, _| {
+        // Behind others in lists that are sorted.
+        scripted_on("127.0.0.2:0", move |_, mut socket, _| {
             let (probed, used) = (Arc::clone(&probed), Arc::clone(&used));
             async move {
                 if !matches!(socket.read(&mut [0; 1024]).await, Ok(1..)) {

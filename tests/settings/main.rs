@@ -2,9 +2,9 @@
 //!
 //! In reading order:
 //!
-//! - [`client`]: `[client]` in `rpcd`.
+//! - [`client`]: `[client]` in `rpcd` and on the console's screen.
 //! - [`ticks`]: servers whose one method counts its calls.
-//! - [`programs`]: `rpcd` to its end.
+//! - [`programs`]: `rpcd` to its end, and the console on a terminal.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,11 @@
-//! `rpcd` to its end.
+//! `rpcd` to its end, and the console on a terminal.
 
+use portable_pty::CommandBuilder;
+use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::fakes::Peer;
 use rpc_tests::home::Home;
+use rpc_tests::terminal::Tty;
 
 /// Settings as the names of their variables, without `RPCD_`, and values.
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -30,4 +33,24 @@ pub(crate) async fn rpcd_in(home: Home, settings: Settings<'_>, line: &str) -> R
 /// `COMMAND --port PORT`, to call a server directly.
 pub(crate) fn at(peer: &Peer, command: &str) -> String {
     format!("{command} -p {}", peer.address.port())
+}
+
+/// The console with the words of `line`, on a terminal where long lines have room.
+pub(crate) fn console(settings: Settings<'_>, line: &str) -> Tty {
+    console_in(Home::new(), settings, line)
+}
+
+/// The same in a folder of the test's choice.
+pub(crate) fn console_in(home: Home, settings: Settings<'_>, line: &str) -> Tty {
+    let mut command = CommandBuilder::new(binary("rpc-console"));
+    command.args(line.split_whitespace());
+    for (name, value) in settings {
+        command.env(format!("RPCD_{name}"), value);
+    }
+    Tty::run_in(home, command, (160, 40))
+}
+
+/// Whether the screen shows that word, as a number stands among others.
+pub(crate) fn shows(tty: &Tty, word: &str) -> bool {
+    tty.screen().split(|c: char| !c.is_alphanumeric()).any(|shown| shown == word)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{self, Do, Peer, failure, result, scripted};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,6 +36,11 @@ impl Ticks {
         self.connections.load(SeqCst)
     }
 
+    /// Waits for that many calls.
+    pub(crate) async fn were_called(&self, number: usize) {
+        eventually(&format!("{number} calls"), async || self.calls() >= number).await;
+    }
+
     fn began(&self, first_of_connection: bool) {
         self.calls.fetch_add(1, SeqCst);
         self.most.fetch_max(self.unanswered.fetch_add(1, SeqCst) + 1, SeqCst);
@@ -62,10 +68,12 @@ pub(crate) async fn instance_on(
     address: &str,
     tick: impl Fn(&Value) -> Do + Send + Sync + 'static,
 ) -> Peer {
-    fakes::extended_on(address, move |message| {
-        if is_tick(message) { tick(message) } else { Do::Write(reserved(message)) }
-    })
-    .await
+    fakes::extended_on(address, move |message| answer(message, &tick)).await
+}
+
+/// What such a server does with a message.
+pub(crate) fn answer(message: &Value, tick: impl Fn(&Value) -> Do) -> Do {
+    if is_tick(message) { tick(message) } else { Do::Write(reserved(message)) }
 }
 
 /// The reply to what is no call of `tick`.
