@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Peer, scripted, scripted_on};
-use rpc_tests::recording_registry::RecordingRegistry;
 use tokio::io::AsyncReadExt;
 
 /// Replies at once.
@@ -19,13 +18,6 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 const TOGETHER: Duration = Duration::from_millis(150);
 /// The fault of a server that has too much to do: the call was not executed.
 const OVERLOADED: i64 = -32002;
-
-/// A registry of the older system that lists those.
-async fn listing(peers: &[&Peer]) -> RecordingRegistry {
-    let registry = RecordingRegistry::start().await;
-    registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
-    registry
-}
 
 /// A server that takes connections and says nothing.
 async fn silent() -> Peer {

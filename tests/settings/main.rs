@@ -3,6 +3,7 @@
 //! In reading order:
 //!
 //! - [`client`]: `[client]` in `rpcd` and on the console's screen.
+//! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`ticks`]: servers whose one method counts its calls.
 //! - [`programs`]: `rpcd` to its end, and the console on a terminal.
 
@@ -16,5 +17,6 @@
 )]
 
 mod client;
+mod log;
 mod programs;
 mod ticks;

@@ -85,7 +85,8 @@ impl Tty {
         let own: Vec<String> =
             command.iter_extra_env_as_str().map(|(name, _)| name.to_owned()).collect();
         let given = |name: &str| own.iter().any(|own| own == name);
-        for name in variables_of_runner().chain(["NO_COLOR".into()]) {
+        let colours = ["NO_COLOR", "COLORFGBG"].map(Into::into);
+        for name in variables_of_runner().chain(colours) {
             if !given(&name.to_string_lossy()) {
                 command.env_remove(name);
             }

@@ -12,16 +12,9 @@ use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
 use tokio::io::AsyncReadExt;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, listing, silent};
-use crate::programs::{Settings, console, shows};
+use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, silent};
+use crate::programs::{Settings, call, console, looking_after, shows};
 use crate::ticks::{answer, classic, extended, instance, is_tick, probes};
-
-/// A console that looks after those, which an older registry lists.
-async fn looking_after(peers: &[&Peer], settings: Settings<'_>) -> (Tty, RecordingRegistry) {
-    let registry = listing(peers).await;
-    let tty = console(settings, &format!("--registry {}", registry.url()));
-    (tty, registry)
-}
 
 /// How a load test calls.
 enum Loop {
@@ -50,15 +43,6 @@ fn load(tty: &mut Tty, how: &Loop, calls: usize) {
 fn loaded(tty: &mut Tty, how: &Loop, calls: usize) {
     load(tty, how, calls);
     tty.until(&["✓ done"]);
-}
-
-/// Has the console call `tick` once, from its form.
-fn call(tty: &mut Tty) {
-    tty.press("2");
-    tty.until(&["[2 Methods]", "tick"]);
-    tty.press("\r");
-    tty.until(&[r#""method_name":"tick""#]);
-    tty.press("\r");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,8 @@ use rpc_tests::fakes::{Do, failure, result};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use tokio::join;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, listing, silent};
-use crate::programs::{at, rpcd};
+use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, silent};
+use crate::programs::{at, listing, rpcd};
 use crate::ticks::{classic, extended, instance, probes};
 
 /// Exit codes.
