@@ -4,6 +4,7 @@
 //!
 //! - [`client`]: `[client]` in `rpcd` and on the console's screen.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
+//! - [`console`]: `[console]` on the screen.
 //! - [`ticks`]: servers whose one method counts its calls.
 //! - [`programs`]: `rpcd` to its end, and the console on a terminal.
 
@@ -17,6 +18,7 @@
 )]
 
 mod client;
+mod console;
 mod log;
 mod programs;
 mod ticks;
