@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //!
+//! - [`effects`]: every key and program, and the test that shows the effect there.
 //! - [`client`]: `[client]` in `rpcd` and on the console's screen.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`console`]: `[console]` on the screen.
@@ -19,6 +20,7 @@
 
 mod client;
 mod console;
+mod effects;
 mod log;
 mod programs;
 mod ticks;
