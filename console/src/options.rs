@@ -101,7 +101,7 @@ comes after -- is never a flag. A text result prints as it is, any other as JSON
     /// Print what happens to instances, a line each, until interrupted
     #[command(after_help = "\
 The first line is what there is. When the registry is lost, a line says so, and it is tried again
-for ever. An older registry tells no changes: it is asked for its list every 3 s.")]
+for ever. An older registry tells no changes: it is asked for its list at [client] refresh_interval.")]
     Watch(Watch),
 }
 

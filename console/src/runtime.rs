@@ -127,6 +127,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.calls.limit = settings.max_history;
     model.instances.max_probed = settings.max_probed;
     model.forms.default_timeout = settings.client.timeout;
+    model.refresh_interval = feed::poll_interval(&settings.client);
     if let Some(warning) = first_of(&settings.warnings) {
         model.complain(warning, clock.now());
     }

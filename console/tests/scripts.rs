@@ -84,10 +84,12 @@ struct Done {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     // No settings of whoever runs the test.
-    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RPCD_")) {
         command.env_remove(name);
     }
+    command.stdin(Stdio::null());
     command
 }
 

@@ -25,205 +25,18 @@ mod outside;
 #[path = "terminal/reading.rs"]
 mod reading;
 
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::CommandBuilder;
 use rpc_tests::reserved_port::ReservedPort;
+use rpc_tests::terminal::{DEADLINE, ESC, Tty};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
-/// Generous: the machine may be busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 const DOWN: &str = "\x1b[B";
-const ESC: &str = "\x1b";
 const CTRL_Z: &str = "\x1a";
-
-/// The program on a terminal of its own.
-struct Tty {
-    child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
-    keys: Box<dyn Write + Send>,
-    seen: Arc<Mutex<Seen>>,
-    before: String,
-    _folder: tempfile::TempDir,
-}
-
-struct Seen {
-    parser: vt100::Parser,
-    bytes: Vec<u8>,
-    /// How many of the bytes are on the screen.
-    shown: usize,
-}
-
-/// What begins and ends a frame: a terminal shows it when it is whole.
-const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
-const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
-
-impl Seen {
-    /// Takes bytes in and shows all, but for a frame that is not whole.
-    fn take(&mut self, bytes: &[u8]) {
-        // The mark of a frame's begin may come in pieces, of which the first ones are shown.
-        let from = self.shown.saturating_sub(FRAME_BEGINS.len() - 1);
-        self.bytes.extend_from_slice(bytes);
-        let last = |mark: &[u8]| {
-            let found = self.bytes[from..].windows(mark.len()).rposition(|bytes| bytes == mark);
-            found.map(|at| from + at)
-        };
-        let (begins, ends) = (last(FRAME_BEGINS), last(FRAME_ENDS));
-        match begins {
-            Some(begins) if ends.is_none_or(|ends| ends < begins) => self.show(begins),
-            _ => self.show(self.bytes.len()),
-        }
-    }
-
-    fn show(&mut self, upto: usize) {
-        if upto > self.shown {
-            self.parser.process(&self.bytes[self.shown..upto]);
-            self.shown = upto;
-        }
-    }
-}
-
-impl Tty {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = CommandBuilder::new(PROGRAM);
-        command.args(arguments);
-        Self::run(command, (120, 35))
-    }
-
-    fn run(mut command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // No settings of whoever runs the test.
-        command.cwd(folder.path());
-        command.env("TERM", "xterm-256color");
-        // Nor their history.
-        if command.get_env("XDG_STATE_HOME").is_none_or(|folder| folder.is_empty()) {
-            command.env("XDG_STATE_HOME", folder.path());
-        }
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RPCD_")) {
-            command.env_remove(name);
-        }
-        if command.get_env("NO_COLOR").is_none_or(|value| value.is_empty()) {
-            command.env_remove("NO_COLOR");
-        }
-        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let before = format!("{:?}", pair.master.get_termios());
-        let child = pair.slave.spawn_command(command).unwrap();
-        // Or the end of output never comes.
-        drop(pair.slave);
-        let seen = Arc::new(Mutex::new(Seen {
-            parser: vt100::Parser::new(cells(rows), cells(cols), 0),
-            bytes: Vec::new(),
-            shown: 0,
-        }));
-        let mut output = pair.master.try_clone_reader().unwrap();
-        let shared = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                shared.lock().unwrap().take(&buffer[..read]);
-            }
-            let mut seen = shared.lock().unwrap();
-            let all = seen.bytes.len();
-            seen.show(all);
-        });
-        let keys = pair.master.take_writer().unwrap();
-        Self { child, master: pair.master, keys, seen, before, _folder: folder }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    fn screen(&self) -> String {
-        self.seen.lock().unwrap().parser.screen().contents()
-    }
-
-    fn bytes(&self) -> usize {
-        self.seen.lock().unwrap().bytes.len()
-    }
-
-    /// Waits until the screen shows all of `texts`.
-    fn until(&self, texts: &[&str]) {
-        self.until_so(&format!("{texts:?}"), |tty| {
-            let screen = tty.screen();
-            texts.iter().all(|text| screen.contains(text))
-        });
-    }
-
-    /// Waits until the screen shows `text` no more.
-    fn until_not(&self, text: &str) {
-        self.until_so(&format!("no {text:?}"), |tty| !tty.screen().contains(text));
-    }
-
-    /// Waits until it is so.
-    fn until_so(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + DEADLINE;
-        while !is_so(self) {
-            assert!(Instant::now() < end, "never {what}:\n{}", self.screen());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Whether these bytes were sent to the terminal, at whatever time.
-    fn sent(&self, text: &str) -> bool {
-        let seen = self.seen.lock().unwrap();
-        seen.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes())
-    }
-
-    /// Waits for the end, and answers the exit code.
-    fn ends(&mut self) -> u32 {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.exit_code();
-            }
-            assert!(Instant::now() < end, "it does not end:\n{}", self.screen());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// The terminal must be as it was: screen, cursor, mouse, paste, line discipline.
-    fn is_restored(&self) {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            let (left, cursor, paste, mouse) = {
-                let seen = self.seen.lock().unwrap();
-                let screen = seen.parser.screen();
-                (
-                    !screen.alternate_screen(),
-                    !screen.hide_cursor(),
-                    !screen.bracketed_paste(),
-                    screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None,
-                )
-            };
-            if left && cursor && paste && mouse {
-                break;
-            }
-            // The last bytes may still be on their way to us.
-            assert!(Instant::now() < end, "screen {left} cursor {cursor} {paste} {mouse}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
-    }
-}
-
-impl Drop for Tty {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn cells(count: u16) -> std::num::NonZero<u16> {
-    std::num::NonZero::new(count).unwrap()
-}
 
 /// A registry in this process; ends when dropped.
 struct Registry(Option<tokio::runtime::Runtime>);
@@ -359,7 +172,7 @@ fn a_signal_ends_it_and_restores_the_terminal() {
     ] {
         let mut tty = Tty::start(&["--registry", "http://127.0.0.1:1"]);
         tty.until(&["not reached"]);
-        let pid = i32::try_from(tty.child.process_id().unwrap()).unwrap();
+        let pid = i32::try_from(tty.pid()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
         assert_eq!(tty.ends(), code, "{signal:?}");
@@ -389,10 +202,10 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
     tty.until(&["not reached"]);
     tty.press(CTRL_Z);
     tty.until(&["stopped with"]);
-    assert!(!tty.seen.lock().unwrap().parser.screen().alternate_screen());
+    assert!(!tty.is_ours());
     tty.press("\n");
     tty.until(&["not reached", "retry in"]);
-    assert!(tty.seen.lock().unwrap().parser.screen().alternate_screen());
+    assert!(tty.is_ours());
     tty.press("?");
     tty.until(&["type to filter"]);
     tty.press("\x03");
@@ -457,8 +270,8 @@ fn no_color_means_no_colour_and_no_reset_that_wipes_reverse() {
     tty.press("q");
     tty.press("q");
     tty.ends();
-    let bytes = tty.seen.lock().unwrap().bytes.clone();
-    let text = String::from_utf8_lossy(&bytes);
+    let output = tty.output();
+    let text = String::from_utf8_lossy(&output);
     assert!(text.contains("\x1b[7m"), "the selection is reversed");
     for colour in ["\x1b[;m", "\x1b[38;", "\x1b[48;", "\x1b[31m", "\x1b[32m", "\x1b[36m"] {
         assert!(!text.contains(colour), "{colour:?}");
@@ -471,9 +284,7 @@ fn a_small_terminal_and_one_that_grows_are_no_problem() {
     command.args(["--demo"]);
     let mut tty = Tty::run(command, (20, 5));
     tty.until(&["needs 30x8"]);
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    tty.seen.lock().unwrap().parser.screen_mut().set_size(cells(24), cells(80));
-    tty.master.resize(size).unwrap();
+    tty.resize((80, 24));
     tty.until(&["3 up", "ADDRESS", "? help"]);
     tty.press(DOWN);
     tty.press("qq");

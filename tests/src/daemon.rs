@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::binaries::binary;
 use crate::eventually::{SOON, soon};
+use crate::home::Home;
 
 /// A child process whose output is kept. Dropping it kills the process.
 pub struct Daemon {
@@ -23,12 +24,12 @@ pub struct Daemon {
     pid: u32,
     stdout: Output,
     stderr: Output,
-    // Removed with the daemon: its working directory, where no config.ini lies by accident.
-    _home: tempfile::TempDir,
+    // Removed with the daemon.
+    home: Home,
 }
 
 impl Daemon {
-    /// Starts `rpcd` with those arguments, in an empty directory and without our `RPCD_…`.
+    /// Starts `rpcd` with those arguments, without settings.
     pub fn rpcd<I, S>(arguments: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -37,8 +38,17 @@ impl Daemon {
         Self::rpcd_with(&[], arguments)
     }
 
-    /// The same with settings, as `("SERVER_HEARTBEAT", "100ms")` (`RPCD_` comes before).
+    /// The same with settings, as `("SERVER_HEARTBEAT_INTERVAL", "100ms")` (`RPCD_` comes before).
     pub fn rpcd_with<I, S>(settings: &[(&str, &str)], arguments: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        Self::rpcd_in(Home::new(), settings, arguments)
+    }
+
+    /// The same in a folder of the test's choice.
+    pub fn rpcd_in<I, S>(home: Home, settings: &[(&str, &str)], arguments: I) -> Self
     where
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
@@ -47,15 +57,11 @@ impl Daemon {
             arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
         let mut command = Command::new(binary("rpcd"));
         command.args(&arguments);
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("RPCD_") {
-                command.env_remove(key);
-            }
-        }
+        home.enter(command.as_std_mut());
         for (key, value) in settings {
             command.env(format!("RPCD_{key}"), value);
         }
-        Self::start(&format!("rpcd {}", arguments.join(" ")), command)
+        Self::spawn(home, &format!("rpcd {}", arguments.join(" ")), command)
     }
 
     /// `rpcd serve` on a free port of 127.0.0.1, with further arguments; and the address it
@@ -91,15 +97,18 @@ impl Daemon {
         (daemon, address)
     }
 
-    /// Starts any program; `name` is for messages.
+    /// Starts any program, without settings; `name` is for messages.
     ///
     /// # Panics
     /// It cannot be started.
     pub fn start(name: &str, mut command: Command) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = Home::new();
+        home.enter(command.as_std_mut());
+        Self::spawn(home, name, command)
+    }
+
+    fn spawn(home: Home, name: &str, mut command: Command) -> Self {
         let mut child = command
-            .current_dir(home.path())
-            .env_remove("RUST_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -109,7 +118,12 @@ impl Daemon {
         let stdout = Output::of(child.stdout.take().unwrap());
         let stderr = Output::of(child.stderr.take().unwrap());
         let pid = child.id().unwrap();
-        Self { name: name.to_owned(), child, pid, stdout, stderr, _home: home }
+        Self { name: name.to_owned(), child, pid, stdout, stderr, home }
+    }
+
+    /// The folder it runs in.
+    pub fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Its process id.
@@ -133,11 +147,17 @@ impl Daemon {
     }
 
     /// The address in the first line that says it is listening.
+    ///
+    /// # Panics
+    /// It says something about a variable before: a setting that there is not would test nothing.
     pub async fn announced_address(&self) -> SocketAddr {
-        self.line("it announces its address", |line| {
-            line.contains("listen").then(|| address_in(line)).flatten()
-        })
-        .await
+        let address = self
+            .line("it announces its address", |line| {
+                line.contains("listen").then(|| address_in(line)).flatten()
+            })
+            .await;
+        assert!(!self.stderr.text().contains("RPCD_"), "{}", self.transcript());
+        address
     }
 
     /// What `find` makes of the first line, of either output, for which it finds something.

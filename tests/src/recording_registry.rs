@@ -100,6 +100,18 @@ impl RecordingRegistry {
         self.shared.lock().unwrap().manner = manner;
     }
 
+    /// From now on it lists instances at these addresses, whoever registers.
+    ///
+    /// # Panics
+    /// Never, apart from a test that panicked before.
+    pub fn list(&self, addresses: &[SocketAddr]) {
+        let instance = |address: &SocketAddr| {
+            json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
+                   "parameters": {}, "status": true})
+        };
+        self.shared.lock().unwrap().instances = addresses.iter().map(instance).collect();
+    }
+
     /// What it was asked so far, in order.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ use rpc_load::{Length, Mode};
 use rpc_tests::asking::lists;
 use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
+use rpc_tests::home::Home;
 use rpc_tests::python::has_python;
 use rpc_wire::call::Args;
 use rpc_wire::instance::Instance;
@@ -46,7 +47,10 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
 fn shell(script: &str) -> String {
     let folder = binary("rpcd").parent().unwrap().to_owned();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("sh").args(["-c", script]).env("PATH", path).output().unwrap();
+    let home = Home::new();
+    let mut command = Command::new("sh");
+    home.enter(&mut command);
+    let output = command.args(["-c", script]).env("PATH", path).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}\n{error}");
     String::from_utf8(output.stdout).unwrap()

@@ -12,10 +12,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Beats come so fast that one after the unregister would be seen.
-const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT", "50ms");
+const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "50ms");
 
 /// Longer than anybody waits here: what ends all the same did not end by them.
-const LONG_DRAIN: (&str, &str) = ("SERVER_DRAIN", "10m");
+const LONG_DRAIN: (&str, &str) = ("SERVER_DRAIN_TIMEOUT", "10m");
 const LONG_DEADLINE: (&str, &str) = ("SERVER_DEFAULT_DEADLINE", "10m");
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_second_signal_ends_at_once_with_130() {
 
 #[tokio::test]
 async fn the_drain_limit_bounds_the_ending() {
-    let settings = [("SERVER_DRAIN", "300ms"), LONG_DEADLINE];
+    let settings = [("SERVER_DRAIN_TIMEOUT", "300ms"), LONG_DEADLINE];
     let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
     let mut busy = Raw::connect(address).await;
     busy.send(extended(&json!(1), "sleep", &json!([600]))).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_request_over_the_limit_is_refused_in_both_dialects_and_the_connection_closes() {
-    let (_server, address) = server(&[("SERVER_MAX_REQUEST", "1KiB")]).await;
+    let (_server, address) = server(&[("SERVER_MAX_REQUEST_BYTES", "1KiB")]).await;
     let text = "x".repeat(2000);
     let mut raw = Raw::connect(address).await;
     let reply = raw.ask(classic("echo", &json!([text]))).await;
@@ -113,7 +113,7 @@ async fn a_connection_too_many_is_closed_without_a_byte_and_counted() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_call_or_stream_is_not() {
-    let (_server, address) = server(&[("SERVER_IDLE", "1s")]).await;
+    let (_server, address) = server(&[("SERVER_IDLE_TIMEOUT", "1s")]).await;
     let mut busy = Raw::connect(address).await;
     busy.send(extended(&json!(1), "sleep", &json!([3]))).await;
     let mut stream = Raw::connect(address).await;
@@ -159,7 +159,7 @@ async fn a_deadline_of_the_callers_own_is_kept_and_one_already_past_is_refused()
 async fn a_limit_comes_from_a_flag_before_the_environment_before_the_file() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("own.ini");
-    std::fs::write(&file, "[server]\nmax_request = 1KiB\nlisten = 127.0.0.2\n").unwrap();
+    std::fs::write(&file, "[server]\nmax_request_bytes = 1KiB\nlisten = 127.0.0.2\n").unwrap();
     let arguments = ["serve", "-p", "0", "--no-registry", "--config", path(&file)];
     let big = classic("echo", &json!(["x".repeat(3000)]));
 
@@ -168,7 +168,7 @@ async fn a_limit_comes_from_a_flag_before_the_environment_before_the_file() {
     assert_eq!(address.ip().to_string(), "127.0.0.2");
     assert!(Raw::connect(address).await.ask(&big).await.to_string().contains("Error"));
 
-    let settings = [("SERVER_MAX_REQUEST", "1MiB"), ("SERVER_LISTEN", "127.0.0.3")];
+    let settings = [("SERVER_MAX_REQUEST_BYTES", "1MiB"), ("SERVER_LISTEN", "127.0.0.3")];
     let by_environment = Daemon::rpcd_with(&settings, arguments);
     let address = by_environment.announced_address().await;
     assert_eq!(address.ip().to_string(), "127.0.0.3");
@@ -183,11 +183,11 @@ async fn a_limit_comes_from_a_flag_before_the_environment_before_the_file() {
 async fn bad_settings_and_arguments_exit_2_and_a_taken_port_exits_3_with_one_line() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("own.ini");
-    std::fs::write(&file, "[server]\n\nmax_reqest = 1KiB\n").unwrap();
+    std::fs::write(&file, "[server]\n\nmax_reqest_bytes = 1KiB\n").unwrap();
     let (_server, taken) = server(&[]).await;
     let taken = taken.port().to_string();
     for (arguments, code, says) in [
-        (vec!["serve", "-p", "0", "--config", path(&file)], 2, "max_request"),
+        (vec!["serve", "-p", "0", "--config", path(&file)], 2, "max_request_bytes"),
         (vec!["serve", "-p", "0", "--config", "/nonexistent.ini"], 2, "/nonexistent.ini"),
         (vec!["serve"], 2, "-p"),
         (vec!["serve", "-p", "70000"], 2, "70000"),

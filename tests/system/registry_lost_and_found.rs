@@ -13,7 +13,7 @@ use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
 use serde_json::json;
 
-const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT", "200ms");
+const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "200ms");
 
 #[tokio::test]
 async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() {

@@ -105,7 +105,7 @@ async fn a_request_that_trickles_in_byte_by_byte_is_answered() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_given_up_and_others_are_not() {
-    let settings = [("SERVER_INCOMPLETE_REQUEST", "300ms")];
+    let settings = [("SERVER_REQUEST_TIMEOUT", "300ms")];
     let (server, mut polite) = with_a_polite_client(&settings).await;
     for start in [r#"{"method_name": "add", "#, "[1", "GET /healthz HTTP/1.1\r\nHo", " {"] {
         let mut rude = Raw::connect(server.address).await;

@@ -66,7 +66,7 @@ async fn a_watcher_is_told_every_change_once_and_in_order_and_resumes_where_it_w
 async fn heartbeat_ages_are_told_to_those_who_ask() {
     let (_registry, at) = Daemon::registry(&[]).await;
     let url = format!("http://{at}");
-    let beats = [("SERVER_HEARTBEAT", "100ms")];
+    let beats = [("SERVER_HEARTBEAT_INTERVAL", "100ms")];
     let (_server, server) = Daemon::server_with(&beats, &["--registry", &url]).await;
     rpc_tests::asking::lists(at, &[server]).await;
     let client = RegistryClient::new(&url, RegistryOptions::default()).unwrap();

@@ -99,6 +99,9 @@ pub struct Held {
     pub waiting: VecDeque<Msg>,
 }
 
+/// Between two polls, unless the settings say otherwise.
+const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(3);
+
 /// The whole state of the console.
 #[derive(Debug)]
 pub struct Model {
@@ -122,6 +125,8 @@ pub struct Model {
     pub registries: registries::Registries,
     /// The registry and the connection to it.
     pub link: link::Link,
+    /// Between two polls of a registry that tells no changes.
+    pub refresh_interval: Duration,
     /// The instances.
     pub instances: instances::Instances,
     /// What happened to them.
@@ -164,6 +169,7 @@ impl Model {
             keys: Keymap::default(),
             registries: registries::Registries::default(),
             link: link::Link::new(url, now),
+            refresh_interval: DEFAULT_REFRESH_INTERVAL,
             instances: instances::Instances::default(),
             events: events::Events::default(),
             methods: methods::Methods::default(),
@@ -187,6 +193,7 @@ impl Model {
         fresh.size = self.size;
         fresh.mouse = self.mouse;
         fresh.readonly = self.readonly;
+        fresh.refresh_interval = self.refresh_interval;
         std::mem::swap(&mut fresh.keys, &mut self.keys);
         std::mem::swap(&mut fresh.registries, &mut self.registries);
         std::mem::swap(&mut fresh.heights, &mut self.heights);

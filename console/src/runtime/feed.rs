@@ -46,7 +46,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         let mut reached = false;
         let error = match watch(&registry, &inbox, &mut reached).await {
             Err(RegistryError::Unsupported { .. }) => {
-                poll(&registry, options.refresh_interval, &inbox, &mut reached).await
+                poll(&registry, poll_interval(&options), &inbox, &mut reached).await
             }
             other => other,
         };
@@ -94,10 +94,15 @@ async fn watch(
     }
 }
 
+/// Between two polls of an older registry.
+pub(super) fn poll_interval(options: &ClientOptions) -> Duration {
+    options.refresh_interval.max(SHORTEST_POLL)
+}
+
 /// Asks an older registry for its list; returns to have it asked for more than that.
 async fn poll(
     registry: &RegistryClient,
-    refresh_interval: Duration,
+    interval: Duration,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
 ) -> Result<(), RegistryError> {
@@ -108,7 +113,7 @@ async fn poll(
             send(inbox, RegistryNews::Live { ages: false }).await;
         }
         send(inbox, RegistryNews::List(list)).await;
-        sleep(refresh_interval.max(SHORTEST_POLL)).await;
+        sleep(interval).await;
     }
     Ok(())
 }

@@ -98,7 +98,8 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
-            Span::styled("● polled every 3 s: no ages", theme.good())
+            let every = text::exactly(model.refresh_interval);
+            Span::styled(format!("● polled every {every}: no ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),
         LinkState::Lost { since, retry_at, was_live, .. } => {

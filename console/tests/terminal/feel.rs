@@ -6,6 +6,8 @@
 
 use std::net::TcpListener;
 
+use rpc_tests::terminal::FRAME_BEGINS;
+
 use super::*;
 
 fn start(arguments: &[&str]) -> Tty {
@@ -15,32 +17,41 @@ fn start(arguments: &[&str]) -> Tty {
     Tty::run(command, (120, 35))
 }
 
-impl Tty {
-    #[cfg(target_os = "linux")]
-    fn frames(&self) -> usize {
-        let seen = self.seen.lock().unwrap();
-        seen.bytes.windows(FRAME_BEGINS.len()).filter(|bytes| *bytes == FRAME_BEGINS).count()
-    }
+/// What is measured of a program on a terminal.
+#[cfg(target_os = "linux")]
+trait Feel {
+    fn frames(&self) -> usize;
 
     /// A number of `/proc/PID/FILE`.
-    #[cfg(target_os = "linux")]
+    fn proc(&self, file: &str, name: &str) -> u64;
+
+    /// How often the thread that draws was woken.
+    fn wakes(&self) -> u64;
+
+    /// The least bytes, frames and wake-ups of several windows: the clock shows minutes, and a
+    /// message goes after a while. Time is the subject here.
+    fn idle(&self, what: &str) -> (usize, usize, u64);
+}
+
+#[cfg(target_os = "linux")]
+impl Feel for Tty {
+    fn frames(&self) -> usize {
+        let output = self.output();
+        output.windows(FRAME_BEGINS.len()).filter(|bytes| *bytes == FRAME_BEGINS).count()
+    }
+
     fn proc(&self, file: &str, name: &str) -> u64 {
-        let pid = self.child.process_id().unwrap();
+        let pid = self.pid();
         let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
         let line = text.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// How often the thread that draws was woken.
-    #[cfg(target_os = "linux")]
     fn wakes(&self) -> u64 {
-        let pid = self.child.process_id().unwrap();
+        let pid = self.pid();
         self.proc(&format!("task/{pid}/status"), "voluntary_ctxt_switches")
     }
 
-    /// The least bytes, frames and wake-ups of several windows: the clock shows minutes, and a
-    /// message goes after a while. Time is the subject here.
-    #[cfg(target_os = "linux")]
     fn idle(&self, what: &str) -> (usize, usize, u64) {
         const WINDOW: Duration = Duration::from_secs(5);
         let mut least = (usize::MAX, usize::MAX, u64::MAX);

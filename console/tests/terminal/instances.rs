@@ -189,11 +189,11 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
     let ascii = with("RPCD_CONSOLE_GLYPHS", "ascii");
     assert!(ascii.screen().is_ascii(), "{}", ascii.screen());
     let is_cyan = |tty: &Tty| {
-        let seen = tty.seen.lock().unwrap();
-        let screen = seen.parser.screen();
         let mut cells = (0..35).flat_map(|row| (0..120).map(move |column| (row, column)));
-        cells.any(|(row, column)| {
-            screen.cell(row, column).is_some_and(|cell| cell.fgcolor() == vt100::Color::Idx(6))
+        tty.look(|screen| {
+            cells.any(|(row, column)| {
+                screen.cell(row, column).is_some_and(|cell| cell.fgcolor() == vt100::Color::Idx(6))
+            })
         })
     };
     assert!(is_cyan(&with("RPCD_CONSOLE_THEME", "dark")));

@@ -18,12 +18,6 @@ fn script(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-impl Tty {
-    fn is_ours(&self) -> bool {
-        self.seen.lock().unwrap().parser.screen().alternate_screen()
-    }
-}
-
 #[test]
 fn editor_and_pager_get_the_terminal_and_give_it_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +101,7 @@ fn memory(tty: &Tty) -> Option<(usize, usize)> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let status = format!("/proc/{}/status", tty.child.process_id().unwrap());
+    let status = format!("/proc/{}/status", tty.pid());
     let status = fs::read_to_string(status).unwrap();
     let of = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();

@@ -117,7 +117,7 @@ pub const KEYS: &[Key] = keys! {
         registry_timeout: duration, client.registry_timeout, "Timeout of one refresh.";
         max_reply_bytes: bytes, client.max_reply_bytes, "Size of a reply.";
         max_list_bytes: bytes, client.max_list_bytes, "Size of the registry's list of instances.";
-        max_event_line_bytes: bytes, client.max_event_line_bytes, "Size of one line of the registry's event streams.";
+        max_event_line_bytes: bytes, client.max_event_line_bytes, "Size of one line of the registry's event streams, which rpc-console reads.";
         max_in_flight: count, client.max_in_flight, "Calls in flight per connection (below the server's limit); further calls wait.";
         max_classic_connections: count, client.max_classic_connections, "Connections to one older server, which handles one call at a time on each.";
         max_classic_queue: count, client.max_classic_queue, "Calls waiting for one of them; a further one is refused.";

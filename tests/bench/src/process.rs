@@ -51,6 +51,7 @@ impl Server {
             command
                 .args(arguments)
                 .current_dir(home.path())
+                .env("XDG_CONFIG_HOME", home.path())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())

@@ -36,6 +36,8 @@ pub(crate) fn rpcd_args(arguments: &[&str]) -> Run {
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rpcd"));
     command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).env_remove("COLUMNS");
+    // No settings of whoever runs the test.
+    command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RPCD_") {
             command.env_remove(name);

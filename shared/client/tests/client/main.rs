@@ -17,7 +17,6 @@ mod deadlines;
 mod discovery;
 mod ending;
 mod fake_registry;
-mod fakes;
 mod inline_calls;
 mod registry;
 mod retries;
@@ -28,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions};
+use rpc_tests::fakes;
 
 /// A client of one fake peer, with times short enough for a test.
 fn direct(address: impl ToString) -> Client {

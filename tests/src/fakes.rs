@@ -12,7 +12,9 @@ use tokio::task::AbortHandle;
 
 /// A peer on a port of its own; it is gone when dropped, and so are its connections.
 pub struct Peer {
+    /// Where it listens.
     pub address: SocketAddr,
+    /// What it saw.
     pub seen: Arc<Seen>,
     accepting: AbortHandle,
 }
@@ -23,8 +25,11 @@ pub struct Seen {
     messages: Mutex<Vec<Value>>,
     /// Bytes that were not one message where one was expected.
     pub garbled: AtomicUsize,
+    /// Connections accepted.
     pub accepted: AtomicUsize,
+    /// Connections open now.
     pub open: AtomicUsize,
+    /// Connections open at once, at most.
     pub most_open: AtomicUsize,
     /// Reads that brought something.
     pub reads: AtomicUsize,
@@ -32,11 +37,13 @@ pub struct Seen {
 }
 
 /// What a peer does with a message.
+#[derive(Debug)]
 pub enum Do {
     /// Writes these bytes as they are.
     Write(String),
     /// The same, later; other messages are read meanwhile.
     WriteAfter(Duration, String),
+    /// Reads on.
     Nothing,
     /// Closes the connection.
     Close,
@@ -45,11 +52,15 @@ pub enum Do {
 }
 
 impl Peer {
+    /// Its address as text.
     pub fn name(&self) -> String {
         self.address.to_string()
     }
 
     /// Closes every connection, the listener stays.
+    ///
+    /// # Panics
+    /// Never, apart from a test that panicked before, as in every method here.
     pub fn close_connections(&self) {
         self.seen.connections.lock().unwrap().drain(..).for_each(|handle| handle.abort());
     }
@@ -62,6 +73,7 @@ impl Drop for Peer {
     }
 }
 
+#[expect(clippy::missing_panics_doc, reason = "only of a test that panicked before")]
 impl Seen {
     /// Calls received, probes and cancels left out.
     pub fn calls(&self) -> Vec<Value> {
@@ -71,18 +83,27 @@ impl Seen {
         self.messages.lock().unwrap().iter().filter(is_call).cloned().collect()
     }
 
+    /// Something was received.
+    pub fn note(&self, message: &Value) {
+        self.messages.lock().unwrap().push(message.clone());
+    }
+
+    /// Everything received.
     pub fn messages(&self) -> Vec<Value> {
         self.messages.lock().unwrap().clone()
     }
 
+    /// Cancels received.
     pub fn cancels(&self) -> usize {
         self.messages().iter().filter(|message| message.get("cancel").is_some()).count()
     }
 
+    /// Connections open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
+    /// Connections accepted.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
@@ -114,6 +135,10 @@ where
     scripted_on("127.0.0.1:0", serve).await
 }
 
+/// The same at an address of the test's choice.
+///
+/// # Panics
+/// It is taken.
 pub async fn scripted_on<F>(
     address: &str,
     serve: impl Fn(usize, TcpStream, Arc<Seen>) -> F + Send + 'static,
@@ -141,6 +166,7 @@ where
     Peer { address, seen, accepting: accepting.abort_handle() }
 }
 
+/// What a peer does with each message.
 pub type Handler = Arc<dyn Fn(&Value) -> Do + Send + Sync>;
 
 /// A peer of the extended dialect: one message a line; probes are answered.
@@ -148,6 +174,7 @@ pub async fn extended(handler: impl Fn(&Value) -> Do + Send + Sync + 'static) ->
     extended_on("127.0.0.1:0", handler).await
 }
 
+/// The same at an address of the test's choice.
 pub async fn extended_on(
     address: &str,
     handler: impl Fn(&Value) -> Do + Send + Sync + 'static,
@@ -157,6 +184,10 @@ pub async fn extended_on(
         .await
 }
 
+/// The extended dialect on one connection.
+///
+/// # Panics
+/// What comes is no JSON.
 pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler) {
     let (mut reader, writer) = socket.into_split();
     let writer = Arc::new(tokio::sync::Mutex::new(writer));
@@ -172,7 +203,7 @@ pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler
         let mut out = String::new();
         for line in buffer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let message: Value = serde_json::from_slice(line).unwrap();
-            seen.messages.lock().unwrap().push(message.clone());
+            seen.note(&message);
             let reaction = match message["method_name"].as_str() {
                 Some("rpc.health") => Do::Write(result(&message, r#"{"status":"ok"}"#)),
                 None => Do::Nothing,
@@ -205,6 +236,7 @@ pub async fn classic(handler: impl Fn(&Value) -> Do + Send + Sync + 'static) -> 
     classic_on("127.0.0.1:0", handler).await
 }
 
+/// The same at an address of the test's choice.
 pub async fn classic_on(
     address: &str,
     handler: impl Fn(&Value) -> Do + Send + Sync + 'static,
@@ -214,6 +246,10 @@ pub async fn classic_on(
         .await
 }
 
+/// The older dialect on one connection.
+///
+/// # Panics
+/// Never, apart from a test that panicked before.
 pub async fn speak_classic(mut socket: TcpStream, seen: Arc<Seen>, handler: Handler) {
     let mut buffer = [0; 1024];
     loop {
@@ -225,7 +261,7 @@ pub async fn speak_classic(mut socket: TcpStream, seen: Arc<Seen>, handler: Hand
             seen.garbled.fetch_add(1, Ordering::SeqCst);
             continue;
         };
-        seen.messages.lock().unwrap().push(message.clone());
+        seen.note(&message);
         let reaction = match message["method_name"].as_str() {
             Some("rpc.health") => {
                 Do::Write(r#"{"res": "No service found for: rpc.health"}"#.to_owned())
@@ -263,10 +299,14 @@ pub fn failure(request: &Value, code: i64) -> String {
 }
 
 /// Adds the positional arguments, in either dialect.
+///
+/// # Panics
+/// There are none.
 pub fn sum(request: &Value) -> i64 {
     request["method_args"].as_array().unwrap().iter().filter_map(Value::as_i64).sum()
 }
 
+/// One that adds the arguments of whatever is called.
 pub async fn adder() -> Peer {
     extended(|request| Do::Write(result(request, &sum(request).to_string()))).await
 }

@@ -1,0 +1,77 @@
+//! Every key and every program that reads it, with the test that shows its effect there. A key
+//! without such a test fails here.
+
+use std::collections::BTreeSet;
+
+use rpc_settings::KEYS;
+
+use crate::client::{console as screen, rpcd};
+use crate::console;
+use crate::log::{call, console as own_log, registry, serve};
+
+/// Section, key, program, and the test, which is called as the key.
+type Effect = (&'static str, &'static str, &'static str, fn());
+
+macro_rules! effects {
+    ($($section:literal in $program:literal, $module:ident: $($key:ident)*;)*) => {
+        &[$($(($section, stringify!($key), $program, $module::$key),)*)*]
+    };
+}
+
+const EFFECTS: &[Effect] = effects! {
+    "client" in "rpcd", rpcd:
+        timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
+        registry_timeout max_reply_bytes max_list_bytes max_in_flight max_classic_connections
+        max_classic_queue classic_idle_timeout dialect_ttl idle_timeout max_probes retry_attempts
+        retry_ratio retry_burst;
+    "client" in "rpc-console", screen:
+        timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
+        registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
+        max_classic_connections max_classic_queue classic_idle_timeout dialect_ttl idle_timeout
+        max_probes retry_attempts retry_ratio retry_burst;
+    "log" in "rpcd serve", serve:
+        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        max_line_bytes;
+    "log" in "rpcd registry", registry:
+        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        max_line_bytes;
+    "log" in "rpcd call", call:
+        level format save dir max_files max_queued_lines max_line_bytes;
+    "log" in "rpc-console", own_log:
+        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        max_line_bytes;
+    "console" in "rpc-console", console:
+        theme glyphs mouse max_log_lines max_events max_history save_history max_probed;
+};
+
+/// Sections, and the programs that read them.
+const READERS: &[(&str, &[&str])] = &[
+    ("client", &["rpcd", "rpc-console"]),
+    ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
+    ("console", &["rpc-console"]),
+];
+
+/// Keys that mean nothing to a program which reads their section, and why.
+const MEANINGLESS: &[(&str, &str, &str)] = &[
+    // It reads no event stream.
+    ("client", "max_event_line_bytes", "rpcd"),
+    // Nobody can ask it for its log.
+    ("log", "max_ring_lines", "rpcd call"),
+    ("log", "max_ring_bytes", "rpcd call"),
+];
+
+#[test]
+fn every_key_has_a_test_of_its_effect_in_every_program_that_reads_it() {
+    let keys = KEYS.iter().flat_map(|key| {
+        let readers = READERS.iter().find(|(section, _)| *section == key.section);
+        let programs = readers.map_or(&[][..], |(_, programs)| programs);
+        programs.iter().map(|program| (key.section, key.name, *program))
+    });
+    let wanted: BTreeSet<_> = keys.filter(|key| !MEANINGLESS.contains(key)).collect();
+    let tested: BTreeSet<_> =
+        EFFECTS.iter().map(|(section, key, program, _)| (*section, *key, *program)).collect();
+    let missing: Vec<_> = wanted.difference(&tested).collect();
+    let gone: Vec<_> = tested.difference(&wanted).collect();
+    assert!(missing.is_empty(), "without a test: {missing:?}");
+    assert!(gone.is_empty(), "tests of what there is not: {gone:?}");
+}

@@ -1,0 +1,83 @@
+//! `rpcd` to its end, and the console on a terminal.
+
+use portable_pty::CommandBuilder;
+use rpc_tests::binaries::binary;
+use rpc_tests::daemon::Daemon;
+use rpc_tests::fakes::Peer;
+use rpc_tests::home::Home;
+use rpc_tests::recording_registry::RecordingRegistry;
+use rpc_tests::terminal::Tty;
+
+/// Settings as the names of their variables, without `RPCD_`, and values.
+pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// What a run of `rpcd` left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `rpcd` with the words of `line` to its end.
+pub(crate) async fn rpcd(settings: Settings<'_>, line: &str) -> Run {
+    rpcd_in(Home::new(), settings, line).await
+}
+
+/// The same in a folder of the test's choice.
+pub(crate) async fn rpcd_in(home: Home, settings: Settings<'_>, line: &str) -> Run {
+    let mut rpcd = Daemon::rpcd_in(home, settings, line.split_whitespace());
+    let code = rpcd.exit_code().await;
+    Run { code, stdout: rpcd.stdout().text(), stderr: rpcd.stderr().text() }
+}
+
+/// `COMMAND --port PORT`, to call a server directly.
+pub(crate) fn at(peer: &Peer, command: &str) -> String {
+    format!("{command} -p {}", peer.address.port())
+}
+
+/// A registry of the older system that lists those.
+pub(crate) async fn listing(peers: &[&Peer]) -> RecordingRegistry {
+    let registry = RecordingRegistry::start().await;
+    registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
+    registry
+}
+
+/// The console with the words of `line`, on a terminal where long lines have room.
+pub(crate) fn console(settings: Settings<'_>, line: &str) -> Tty {
+    console_in(Home::new(), settings, line)
+}
+
+/// The same in a folder of the test's choice.
+pub(crate) fn console_in(home: Home, settings: Settings<'_>, line: &str) -> Tty {
+    let mut command = CommandBuilder::new(binary("rpc-console"));
+    command.args(line.split_whitespace());
+    for (name, value) in settings {
+        command.env(format!("RPCD_{name}"), value);
+    }
+    Tty::run_in(home, command, (160, 40))
+}
+
+/// Whether the screen shows that word, as a number stands among others.
+pub(crate) fn shows(tty: &Tty, word: &str) -> bool {
+    tty.screen().split(|c: char| !c.is_alphanumeric()).any(|shown| shown == word)
+}
+
+/// A console that looks after those, which an older registry lists.
+pub(crate) async fn looking_after(
+    peers: &[&Peer],
+    settings: Settings<'_>,
+) -> (Tty, RecordingRegistry) {
+    let registry = listing(peers).await;
+    let tty = console(settings, &format!("--registry {}", registry.url()));
+    (tty, registry)
+}
+
+/// Has the console call `tick` once, from its form.
+pub(crate) fn call(tty: &mut Tty) {
+    tty.press("2");
+    tty.until(&["[2 Methods]", "tick"]);
+    tty.press("\r");
+    tty.until(&[r#""method_name":"tick""#]);
+    tty.press("\r");
+}

@@ -1,0 +1,247 @@
+//! A program on a terminal of its own: keys in, screen out.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::binaries::binary;
+use crate::home::{Home, variables_of_runner};
+
+/// How long anything may take; generous: the machine may be busy with other tests.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at the screen.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The escape key.
+pub const ESC: &str = "\x1b";
+
+/// What begins and ends a frame: a terminal shows it when it is whole.
+pub const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
+const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
+
+/// A program on a terminal of its own; killed when dropped.
+pub struct Tty {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    seen: Arc<Mutex<Seen>>,
+    before: String,
+    home: Home,
+}
+
+struct Seen {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+    /// How many of the bytes are on the screen.
+    shown: usize,
+}
+
+impl Seen {
+    /// Takes bytes in and shows all, but for a frame that is not whole.
+    fn take(&mut self, bytes: &[u8]) {
+        // The mark of a frame's begin may come in pieces, of which the first ones are shown.
+        let from = self.shown.saturating_sub(FRAME_BEGINS.len() - 1);
+        self.bytes.extend_from_slice(bytes);
+        let last = |mark: &[u8]| {
+            let found = self.bytes[from..].windows(mark.len()).rposition(|bytes| bytes == mark);
+            found.map(|at| from + at)
+        };
+        let (begins, ends) = (last(FRAME_BEGINS), last(FRAME_ENDS));
+        match begins {
+            Some(begins) if ends.is_none_or(|ends| ends < begins) => self.show(begins),
+            _ => self.show(self.bytes.len()),
+        }
+    }
+
+    fn show(&mut self, upto: usize) {
+        if upto > self.shown {
+            self.parser.process(&self.bytes[self.shown..upto]);
+            self.shown = upto;
+        }
+    }
+}
+
+/// Keys, waits and looks fail the test when the program does not do its part in time.
+#[expect(clippy::missing_panics_doc, reason = "all of them do")]
+impl Tty {
+    /// The console with those arguments, in a terminal of usual size and without settings.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = CommandBuilder::new(binary("rpc-console"));
+        command.args(arguments);
+        Self::run(command, (120, 35))
+    }
+
+    /// Any program in a terminal of so many columns and rows, without settings but those that the
+    /// command has variables for.
+    pub fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
+        Self::run_in(Home::new(), command, size)
+    }
+
+    /// The same in a folder of the test's choice.
+    pub fn run_in(home: Home, mut command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
+        let own: Vec<String> =
+            command.iter_extra_env_as_str().map(|(name, _)| name.to_owned()).collect();
+        let given = |name: &str| own.iter().any(|own| own == name);
+        let colours = ["NO_COLOR", "COLORFGBG"].map(Into::into);
+        for name in variables_of_runner().chain(colours) {
+            if !given(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
+        }
+        for (name, folder) in home.variables() {
+            if !given(name) {
+                command.env(name, folder);
+            }
+        }
+        command.cwd(home.path());
+        command.env("TERM", "xterm-256color");
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = format!("{:?}", pair.master.get_termios());
+        let child = pair.slave.spawn_command(command).unwrap();
+        // Or the end of output never comes.
+        drop(pair.slave);
+        let seen = Arc::new(Mutex::new(Seen {
+            parser: vt100::Parser::new(cells(rows), cells(cols), 0),
+            bytes: Vec::new(),
+            shown: 0,
+        }));
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                shared.lock().unwrap().take(&buffer[..read]);
+            }
+            let mut seen = shared.lock().unwrap();
+            let all = seen.bytes.len();
+            seen.show(all);
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Self { child, master: pair.master, keys, seen, before, home }
+    }
+
+    /// The folder it runs in.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    /// Presses those keys.
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// The text on the screen.
+    pub fn screen(&self) -> String {
+        self.look(vt100::Screen::contents)
+    }
+
+    /// What `look` makes of the screen.
+    pub fn look<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.seen.lock().unwrap().parser.screen())
+    }
+
+    /// Whether the program has a screen of its own, and not the shell's.
+    pub fn is_ours(&self) -> bool {
+        self.look(vt100::Screen::alternate_screen)
+    }
+
+    /// Everything it sent to the terminal.
+    pub fn output(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().bytes.clone()
+    }
+
+    /// How much that is.
+    pub fn bytes(&self) -> usize {
+        self.seen.lock().unwrap().bytes.len()
+    }
+
+    /// Whether these bytes were sent to the terminal, at whatever time.
+    pub fn sent(&self, text: &str) -> bool {
+        let seen = self.seen.lock().unwrap();
+        seen.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, (cols, rows): (u16, u16)) {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        self.seen.lock().unwrap().parser.screen_mut().set_size(cells(rows), cells(cols));
+        self.master.resize(size).unwrap();
+    }
+
+    /// Waits until the screen shows all of `texts`.
+    pub fn until(&self, texts: &[&str]) {
+        self.until_so(&format!("{texts:?}"), |tty| {
+            let screen = tty.screen();
+            texts.iter().all(|text| screen.contains(text))
+        });
+    }
+
+    /// Waits until the screen shows `text` no more.
+    pub fn until_not(&self, text: &str) {
+        self.until_so(&format!("no {text:?}"), |tty| !tty.screen().contains(text));
+    }
+
+    /// Waits until it is so.
+    pub fn until_so(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        while !is_so(self) {
+            assert!(Instant::now() < end, "never {what}:\n{}", self.screen());
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Waits for the end, and answers the exit code.
+    pub fn ends(&mut self) -> u32 {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.exit_code();
+            }
+            assert!(Instant::now() < end, "it does not end:\n{}", self.screen());
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// The terminal must be as it was: screen, cursor, mouse, paste, line discipline.
+    pub fn is_restored(&self) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let (left, cursor, paste, mouse) = self.look(|screen| {
+                (
+                    !screen.alternate_screen(),
+                    !screen.hide_cursor(),
+                    !screen.bracketed_paste(),
+                    screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None,
+                )
+            });
+            if left && cursor && paste && mouse {
+                break;
+            }
+            // The last bytes may still be on their way to us.
+            assert!(Instant::now() < end, "screen {left} cursor {cursor} {paste} {mouse}");
+            std::thread::sleep(GLANCE);
+        }
+        assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
