@@ -109,7 +109,7 @@ fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
     tty.until(&["[4 Logs]"]);
     tty.press("H");
     tty.until(&["type to filter", "esc closes"]);
-    tty.press("every server");
+    tty.press("the servers and this");
     tty.until(&["F4"]);
     tty.press("\x1b[21~");
     assert_eq!(tty.ends(), 0);

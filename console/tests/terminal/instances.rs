@@ -82,7 +82,7 @@ fn every_state_has_a_glyph_and_a_word_and_filters_and_orders_are_typed() {
         (":1[13]$", "2 of 5"),
         ("!late|suspect", "3 of 5"),
         ("~drning", "1 of 5"),
-        ("(", "no regex"),
+        ("(", "not a valid regex; searching literally"),
     ] {
         tty.press(&format!("\x15{typed}"));
         tty.until(&[left]);

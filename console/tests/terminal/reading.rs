@@ -73,7 +73,7 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
         ("}", vec!["[Wire]", "method_name"]),
         ("}", vec!["[Timing]", "transfer", "attempts"]),
         ("r", vec!["2 calls  p50"]),
-        ("{", vec!["[Diff]", "the same"]),
+        ("{", vec!["[Diff]", "same as at"]),
         ("}", vec!["[Body]", "p95"]),
     ] {
         tty.press(keys);

@@ -193,7 +193,7 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, ToggleFold, &[ENTER], "fold", "fold or unfold the line"),
     row(Context::Response, Fold, &[LEFT, Key::char('h')], "", "fold, or go to parent"),
     row(Context::Response, Unfold, &[RIGHT, Key::char('l')], "", "unfold"),
-    row(Context::Response, FoldAll, &[Key::char('z')], "fold all", "fold or unfold everything"),
+    row(Context::Response, FoldAll, &[Key::char('z')], "all", "fold or unfold everything"),
     row(
         Context::Response,
         Find,
@@ -205,7 +205,7 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, PreviousHit, &[Key::char('N')], "", "previous match"),
     row(Context::Response, NextTab, &[Key::char('}')], "tab", "next tab: Body, Wire, Timing, Diff"),
     row(Context::Response, PreviousTab, &[Key::char('{')], "", "previous tab"),
-    row(Context::Response, Older, &[Key::char('[')], "previous", "previous call"),
+    row(Context::Response, Older, &[Key::char('[')], "prev", "previous call"),
     row(Context::Response, Newer, &[Key::char(']')], "", "next call"),
     row(Context::Response, Replay, &[Key::char('r')], "resend", "resend this call"),
     row(
