@@ -1,7 +1,7 @@
-//! The embedded demo: a registry and three servers on loopback, and somebody who calls them.
+//! The embedded demo: a registry and three servers on loopback, with a client that calls them.
 //!
 //! The only file of the console that knows `rpc_registry` and `rpc_server`. Each daemon has a
-//! runtime of its own, so that it can crash (no farewell, no heartbeat) while the others go on.
+//! runtime of its own, so that it can crash (no unregister, no heartbeat) without the others.
 
 mod traffic;
 
@@ -21,12 +21,12 @@ use tracing::Instrument;
 use crate::runtime::{DemoRuns, StartDemo};
 use rpc_console_core::message::{DemoCommand, DemoNews, Msg};
 
-/// What the demo's daemons log unless told otherwise: enough to look at.
+/// The default log level of the demo's daemons: enough lines to look at.
 pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
 
 /// How many servers the demo has.
 const SERVERS: usize = 3;
-/// What the last server lacks, so that there is something to find out.
+/// The method that the last server lacks, so that instances differ.
 const LACKING: &str = "square";
 /// Commands that may wait.
 const COMMANDS: usize = 8;
@@ -62,7 +62,7 @@ async fn start(
     Ok(DemoRuns { registry: url, commands })
 }
 
-/// The daemons, and who wants to know of them.
+/// The daemons, and where their news goes.
 struct Demo {
     registry: Daemon,
     ring: LogRing,
@@ -84,7 +84,7 @@ enum Lacking {
 }
 
 impl Demo {
-    /// Does what it is told until nobody is left to tell it anything.
+    /// Carries out commands until their sender is dropped.
     async fn direct(
         mut self,
         mut commands: mpsc::Receiver<DemoCommand>,
@@ -156,7 +156,7 @@ impl Daemon {
                 match Registry::bind(address, options).await {
                     Ok(registry) => {
                         let _ = ready.send(Ok(registry.local_addr())).await;
-                        // It ends with its runtime.
+                        // Ends with its runtime.
                         let _ = registry.serve(std::future::pending()).await;
                     }
                     Err(error) => drop(ready.send(Err(error.to_string())).await),
@@ -191,7 +191,7 @@ impl Daemon {
         .await
     }
 
-    /// Runs a daemon; it says where it listens, or why it does not.
+    /// Runs a daemon; returns its address, or why it cannot listen.
     async fn run(
         daemon: impl FnOnce(
             mpsc::Sender<Result<SocketAddr, String>>,
@@ -211,7 +211,7 @@ impl Daemon {
                 Ok(daemon)
             }
             Some(Err(error)) => Err(format!("the demo cannot start: {error}")),
-            None => Err("the demo cannot start: a daemon ended at once".to_owned()),
+            None => Err("the demo cannot start: a daemon exited at once".to_owned()),
         }
     }
 
@@ -219,7 +219,7 @@ impl Daemon {
         self.runtime.is_some()
     }
 
-    /// Ends it as a crash would: nobody is told, nothing is finished.
+    /// Ends it like a crash: no unregister, no drain.
     fn crash(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -229,7 +229,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // A runtime must not be dropped where awaiting is going on; it may be sent away.
+        // Dropping a runtime blocks, which async code must not; shut it down in the background.
         self.crash();
     }
 }
@@ -247,17 +247,17 @@ fn methods(lacking: Lacking) -> Vec<Method> {
     methods
 }
 
-/// Orders something; the server's log tells of it.
+/// Places an order, and logs it.
 #[rpc_method]
 fn order(item: String, #[default(1)] quantity: u32) -> Value {
     tracing::info!(item, quantity, "order taken");
     if quantity > 50 {
-        tracing::warn!(item, quantity, "a large order: somebody should have a look");
+        tracing::warn!(item, quantity, "large order; needs approval");
     }
     json!({"item": item, "quantity": quantity, "accepted": true})
 }
 
-/// A made-up forecast: a nested answer, to fold and unfold.
+/// Returns an invented forecast: a nested result to fold and unfold.
 #[rpc_method]
 fn forecast(city: String, #[default(3)] days: u8) -> Value {
     let day = |number: u8| {
@@ -272,7 +272,7 @@ fn forecast(city: String, #[default(3)] days: u8) -> Value {
     json!({"city": city, "source": "invented", "days": (1..=days).map(day).collect::<Vec<_>>()})
 }
 
-/// Counts down, two numbers a second: a stream.
+/// Streams a countdown, two numbers per second.
 #[rpc_method(stream)]
 fn countdown(#[default(10)] from: u32) -> impl Stream<Item = u32> {
     stream::unfold(Some(from), |left| async move {

@@ -1,4 +1,4 @@
-//! The keys of the settings become those of the console.
+//! The console's keys, with the changes of the settings.
 
 use rpc_console_core::action::{KeyLine, Keymap};
 use rpc_settings::{Settings, SettingsError};
@@ -6,7 +6,7 @@ use rpc_settings::{Settings, SettingsError};
 /// The table of keys with those of `[keys]`.
 ///
 /// # Errors
-/// An action or a key that does not exist, or a key that would mean two things.
+/// An unknown action or key, or a key bound twice in one context.
 pub fn keymap(settings: &Settings) -> Result<Keymap, SettingsError> {
     let line = |line: &rpc_settings::KeyLine| KeyLine {
         action: line.action.clone(),
@@ -54,7 +54,7 @@ mod tests {
         out + "\n</details>\n"
     }
 
-    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` writes the tables anew.
+    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` rewrites the tables.
     #[test]
     fn the_readme_lists_every_key() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
@@ -76,7 +76,7 @@ mod tests {
         keymap(text).unwrap_err().to_string()
     }
 
-    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` writes the section anew.
+    /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` rewrites the section.
     #[test]
     fn config_ini_lists_every_action_with_its_keys() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config.ini");
@@ -90,11 +90,11 @@ mod tests {
         assert_eq!(text.strip_prefix(settings), Some(section.as_str()), "see the comment");
         let config = Settings::load(Some(&path), rpc_settings::Sources::default()).unwrap();
         assert_eq!(super::keymap(&config).unwrap(), Keymap::default());
-        assert_eq!(config.keys.len(), BINDINGS.len(), "the whole table can be bound anew");
+        assert_eq!(config.keys.len(), BINDINGS.len(), "every action can be rebound");
     }
 
     #[test]
-    fn every_row_has_a_name_of_its_own() {
+    fn every_row_has_a_unique_name() {
         let names: HashSet<String> = BINDINGS.iter().map(Binding::name).collect();
         assert_eq!(names.len(), BINDINGS.len());
         assert!(names.contains("palette") && names.contains("logs.show_time"), "{names:?}");
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(logs(Key::plain(Code::F(5))), Some(Action::Wrap));
         assert_eq!((logs(Key::char('w')), logs(Key::char('?'))), (None, None));
         assert_eq!(logs(Key::ctrl('h')), Some(Action::Help));
-        assert_eq!(keymap.shown(Context::Everywhere, Action::Pause), "no key");
+        assert_eq!(keymap.shown(Context::Everywhere, Action::Pause), "unbound");
         assert_eq!(keymap.lookup(Context::Events, false, Key::char(' ')), None);
     }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn leaving_reaches_through_whatever_is_open_with_its_new_key() {
+    fn quit_works_in_modal_contexts_with_its_new_key() {
         let keymap = keymap("quit_now = F10").unwrap();
         let quit = keymap.lookup(Context::Palette, true, Key::plain(Code::F(10)));
         assert_eq!(quit, Some(Action::QuitNow));
@@ -127,26 +127,24 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line_and_what_was_meant() {
+    fn mistakes_are_reported_with_their_line_and_a_suggestion() {
         assert_eq!(
             error("logs.warp = w"),
             r#"config.ini:2: unknown action "logs.warp" in [keys]; did you mean "logs.wrap"?"#
         );
         assert_eq!(
             error("\nlogs.wrap = entre"),
-            r#"config.ini:3: bad keys for logs.wrap: there is no key "entre"; did you mean enter?"#
+            r#"config.ini:3: bad keys for logs.wrap: unknown key "entre"; did you mean enter?"#
         );
         assert_eq!(
             error("logs.wrap = m"),
-            "config.ini:2: m is a key of logs.mark already (its default); give one of the two \
-             another key"
+            "config.ini:2: m is already bound to logs.mark (its default); change one of the two"
         );
         assert_eq!(
             error("logs.wrap = x\nlogs.mark = x"),
-            "config.ini:3: x is a key of logs.wrap already (line 2); give one of the two another \
-             key"
+            "config.ini:3: x is already bound to logs.wrap (line 2); change one of the two"
         );
-        assert!(error("logs.wrap = x x").contains("x is there twice"));
+        assert!(error("logs.wrap = x x").contains("x is listed twice"));
         assert!(error("palette.close = x").contains("edits the text there"));
     }
 }

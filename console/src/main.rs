@@ -50,7 +50,7 @@ fn failed(text: impl std::fmt::Display) -> Failure {
 
 fn script(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode, Failure> {
     if options.demo {
-        return Err(usage("--demo is a screen and takes no command; leave out one of the two"));
+        return Err(usage("--demo takes no command; remove one of the two"));
     }
     let settings = settings(options)?;
     for warning in &settings.warnings {
@@ -66,8 +66,8 @@ fn script(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode
 fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(usage(
-            "this is a screen program and standard input or output is not a terminal; \
-             in scripts use rpc-console ls, methods, call or watch, with --json",
+            "standard input or output is not a terminal; in scripts use rpc-console ls, methods, call \
+             or watch, with --json",
         ));
     }
     let settings = settings(options)?;
@@ -114,7 +114,7 @@ fn histories(settings: &Settings) -> Option<HistoryFolder> {
     wanted.then(|| HistoryFolder::find(settings.console.max_history, environment)).flatten()
 }
 
-/// As the settings say, but never to the terminal, where the screen is.
+/// Logging as the settings say, but never to the terminal, which shows the screen.
 fn log_options(options: &Options, settings: &Settings) -> LogOptions {
     let mut log = settings.log.clone();
     if let Some(level) = &options.log_level {

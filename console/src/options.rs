@@ -9,45 +9,44 @@ use rpc_wire::nearest;
 
 use rpc_console_core::model::registries::{Named, Registries};
 
-/// See every instance, call any method, read every log, without leaving the keyboard.
+/// Terminal console: watch instances, call methods, read logs, run load tests.
 ///
-/// Press ? for every key. Without a registry the console starts all the same and finds it when it
-/// comes; with --demo it brings its own, and three servers. With a command it is a program for
-/// scripts, and needs no terminal.
+/// Press ? for all keys. The console also starts without a registry and connects once one is up.
+/// --demo runs an embedded registry and three servers. With a command it prints to standard output
+/// and needs no terminal.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "rpc-console", version, about, max_term_width = 100,
           disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Options {
-    /// Without one, the screen.
+    /// None: the screen.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Run an embedded registry and three servers, with live traffic: a look without any set-up
+    /// Run an embedded registry and three servers with live traffic; needs no set-up
     #[arg(long, conflicts_with = "registry")]
     pub demo: bool,
 
-    /// The registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] in the
-    /// settings (default: the registry of the settings)
+    /// Registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] section
+    /// [default: the [registry] section]
     #[arg(long, value_name = "URL", global = true)]
     pub registry: Option<String>,
 
-    /// Settings; ./config.ini is read when it exists
+    /// Settings file [default: ./config.ini, else ~/.config/rpcd/config.ini]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
-    /// Offer nothing that changes the system itself, such as unregistering an instance; calls are
-    /// still sent
+    /// Disable actions that change the system, such as unregister; calls are still sent
     #[arg(long)]
     pub readonly: bool,
 
-    /// Minimum level of the console's own log, shown in its Logs view: debug, or
+    /// Minimum level of the console's own log, shown in the Logs view: debug, or
     /// info,rpc_client=debug [default: info]
     #[arg(long, value_name = "LEVEL", value_parser = parse::log_level)]
     pub log_level: Option<String>,
 }
 
 impl Options {
-    /// The registries of the settings, the one that is meant first.
+    /// The registries of the settings, and which one is used.
     ///
     /// # Errors
     /// `--registry` names none of them and is no URL.
@@ -67,8 +66,8 @@ impl Options {
             let names = list.iter().map(|named| named.name.as_str());
             let meant = nearest(wanted, names).map(|near| format!("; did you mean {near}?"));
             return Err(format!(
-                "no registry is called {wanted}{}; write http://HOST:PORT, or [registry.{wanted}] \
-                 in the settings",
+                "no registry named {wanted}{}; use http://HOST:PORT, or add [registry.{wanted}] to the \
+                 settings",
                 meant.unwrap_or_default()
             ));
         }
@@ -83,29 +82,30 @@ impl Options {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes of commands: 0 done; 1 the other side answered with an error; 2 wrong arguments or
-settings; 3 nobody to reach; 4 time ran out.";
+Exit codes of commands: 0 success; 1 the call returned an error; 2 wrong arguments or settings;
+3 unreachable; 4 timed out.";
 
-/// What a script can ask for.
+/// The commands for scripts.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// List the instances that the registry knows
+    /// List instances
     Ls(Ls),
-    /// List what can be called
+    /// List methods
     Methods(Methods),
     /// Call a method
     #[command(after_help = "\
-An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
-comes after -- is never a flag. A text result prints as it is, any other as JSON.")]
+Arguments are JSON where they parse as JSON, else strings; key=value is a keyword argument. After --
+nothing is a flag. A string result prints without quotes, any other as JSON.")]
     Call(Call),
-    /// Print what happens to instances, a line each, until interrupted
+    /// Print changes of instances, one per line, until interrupted
     #[command(after_help = "\
-The first line is what there is. When the registry is lost, a line says so, and it is tried again
-for ever. An older registry tells no changes: it is asked for its list at [client] refresh_interval.")]
+The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is
+retried until it succeeds. An older registry cannot send events: its list is polled at
+[client] refresh_interval.")]
     Watch(Watch),
 }
 
-/// List the instances that the registry knows.
+/// List instances.
 #[derive(Debug, Clone, Args)]
 pub struct Ls {
     /// Print a JSON array
@@ -113,13 +113,13 @@ pub struct Ls {
     pub json: bool,
 }
 
-/// List what can be called.
+/// List methods.
 #[derive(Debug, Clone, Args)]
 pub struct Methods {
-    /// Of this instance only
+    /// Ask this instance
     #[arg(long, value_name = "HOST:PORT")]
     pub on: Option<String>,
-    /// Time for the answer: 500ms, 10s [default: the settings' timeout]
+    /// Total time: 500ms, 10s [default: timeout of [client]]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub timeout: Option<Duration>,
     /// Print an OpenRPC document
@@ -135,24 +135,24 @@ pub struct Call {
     /// Arguments: 1 -2.5 true '[1, 2]' text key=value
     #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
-    /// Call this instance, listed or not
+    /// Call this instance, even if it is not listed
     #[arg(long, value_name = "HOST:PORT")]
     pub on: Option<String>,
-    /// Time for the call, all of it: 500ms, 10s [default: the settings' timeout]
+    /// Total time: 500ms, 10s [default: timeout of [client]]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub timeout: Option<Duration>,
-    /// Print the result as JSON, a text too
+    /// Print JSON (strings quoted)
     #[arg(long)]
     pub json: bool,
-    /// Call a stream method, and print its items as they come
+    /// Call a streaming method; print items as they arrive
     #[arg(long)]
     pub stream: bool,
 }
 
-/// Print what happens to instances.
+/// Print changes of instances.
 #[derive(Debug, Clone, Args)]
 pub struct Watch {
-    /// Heartbeats too
+    /// Include heartbeats
     #[arg(long)]
     pub beats: bool,
     /// Print a JSON object per line

@@ -24,7 +24,7 @@ use crate::options::{self, Command};
 use output::{line, say};
 use rpc_console_core::text;
 
-/// Does what a script asks for, of the registry at `registry`, and answers the exit code.
+/// Runs a command against the registry at `registry`, and returns the exit code.
 /// `shift_ms` is what local time is ahead of UTC.
 pub async fn run(
     command: &Command,
@@ -68,15 +68,15 @@ fn list<T: serde::Serialize>(
         return line(&json!(items).to_string());
     }
     if items.is_empty() {
-        say(&format!("no instance is registered at {registry}"));
+        say(&format!("no instances registered at {registry}"));
     }
     items.iter().try_for_each(|item| line(&row(item)))
 }
 
-/// `127.0.0.1:8089        up           beat 1.2s  beats 1604  since 2h13m`.
+/// `127.0.0.1:8089        up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago`.
 fn record_row(record: &InstanceRecord) -> String {
     format!(
-        "{:<21}  {:<11}  beat {:<5}  beats {}  since {}",
+        "{:<21}  {:<11}  heartbeat {:<5} ago  heartbeats {}  registered {} ago",
         record.instance.key().to_string(),
         record.state.to_string(),
         text::age(Duration::from_millis(record.age_ms)),
@@ -145,14 +145,14 @@ async fn follow(client: &Client, request: Request, as_json: bool) -> Result<(), 
     while let Some(item) = items.next().await {
         let item = item?;
         if item.dropped > 0 {
-            say(&format!("{} items were lost here, read faster", item.dropped));
+            say(&format!("{} items dropped here: the output was read too slowly", item.dropped));
         }
         line(&shown(&item.value, as_json))?;
     }
     Ok(())
 }
 
-/// A text as it is, unless JSON is wanted; anything else as the JSON that came.
+/// A string without quotes, unless JSON is wanted; anything else as the JSON received.
 fn shown(value: &RawValue, as_json: bool) -> String {
     let text = if as_json { None } else { serde_json::from_str::<String>(value.get()).ok() };
     text.unwrap_or_else(|| value.get().to_owned())
@@ -165,13 +165,13 @@ fn client(
 ) -> Result<Client, rpc_client::ClientError> {
     let options = settings.client.clone();
     let timeout = timeout.unwrap_or(options.timeout);
-    // Who waits little for a call does not wait longer for the list.
+    // A short timeout for the call holds for the registry too.
     let registry_timeout = options.registry_timeout.min(timeout);
     let options = ClientOptions { timeout, registry_timeout, ..options };
     Client::through_registry(registry, options)
 }
 
-/// Ends a client; a peer that does not let go must not keep the script.
+/// Closes a client; a peer that does not close must not keep the script waiting.
 async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
 }

@@ -102,8 +102,8 @@ fn a_crashed_demo_server_becomes_late_then_gone_and_comes_back() {
     tty.until(&["3 up", "▸ ● up"]);
     tty.press("K");
     tty.until(&["crashed"]);
-    tty.until(&["▸ ◐ late", "1 late", "no beat for"]);
-    tty.until(&["▸ ✗ gone", "1 down", "expired"]);
+    tty.until(&["▸ ◐ late", "1 late", "no heartbeat for"]);
+    tty.until(&["▸ ✗ gone", "1 gone", "expired"]);
     tty.press("K");
     tty.until(&["3 up", "▸ ● up"]);
 }
@@ -118,11 +118,11 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
     // As items: the form shows a number too, and so does every address.
     tty.until(&["items, 0 dropped", "┃ 100 ", "┃ 99 "]);
     tty.press("/99");
-    tty.until(&["1 of 1 hits"]);
+    tty.until(&["1 of 1 matches"]);
     tty.press("\r");
     tty.until(&["y copy"]);
     tty.press("y");
-    tty.until(&["copied the item: 99"]);
+    tty.until(&["copied item: 99"]);
     tty.press(ESC);
     tty.until(&["cancelled"]);
 }
@@ -131,10 +131,10 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
 fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_when_it_goes() {
     let port = ReservedPort::new();
     let mut tty = Tty::start(&["--registry", &port.url()]);
-    tty.until(&["not reached", "retry in", "rpcd registry"]);
+    tty.until(&["unreachable", "retry in", "rpcd registry"]);
 
     let registry = Registry::start(&port);
-    tty.until(&["● live", "no instance is registered", "reached after"]);
+    tty.until(&["● live", "no instances registered", "connected after"]);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let announce = rpc_server::Announce::to(&port.url()).unwrap();
@@ -171,7 +171,7 @@ fn a_signal_ends_it_and_restores_the_terminal() {
         (rustix::process::Signal::HUP, 129),
     ] {
         let mut tty = Tty::start(&["--registry", "http://127.0.0.1:1"]);
-        tty.until(&["not reached"]);
+        tty.until(&["unreachable"]);
         let pid = i32::try_from(tty.pid()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
@@ -183,7 +183,7 @@ fn a_signal_ends_it_and_restores_the_terminal() {
 #[test]
 fn ctrl_c_quits_even_while_typing() {
     let mut tty = Tty::start(&["--registry", "http://127.0.0.1:1"]);
-    tty.until(&["not reached"]);
+    tty.until(&["unreachable"]);
     tty.press("/abc");
     tty.until(&["abc"]);
     tty.press("\x03");
@@ -199,12 +199,12 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
     );
     command.args(["-m", "-c", &script]);
     let mut tty = Tty::run(command, (100, 30));
-    tty.until(&["not reached"]);
+    tty.until(&["unreachable"]);
     tty.press(CTRL_Z);
     tty.until(&["stopped with"]);
     assert!(!tty.is_ours());
     tty.press("\n");
-    tty.until(&["not reached", "retry in"]);
+    tty.until(&["unreachable", "retry in"]);
     assert!(tty.is_ours());
     tty.press("?");
     tty.until(&["type to filter"]);
@@ -220,7 +220,7 @@ fn a_key_is_heard_at_once_when_nothing_else_happens() {
     let _registry = Registry::start(&port);
     let mut tty = Tty::start(&["--registry", &port.url()]);
     // An empty registry has nothing to tell, so nothing but keys wakes the console.
-    tty.until(&["● live", "no instance is registered"]);
+    tty.until(&["● live", "no instances registered"]);
     let mut took: Vec<Duration> = (0..5)
         .map(|_| {
             let start = Instant::now();
@@ -310,7 +310,7 @@ fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
 #[test]
 fn a_wrong_registry_url_is_a_usage_error_on_the_normal_screen() {
     let mut tty = Tty::start(&["--registry", "nonsense"]);
-    tty.until(&["no registry is called nonsense; write http://HOST:PORT"]);
+    tty.until(&["no registry named nonsense; use http://HOST:PORT"]);
     assert_eq!(tty.ends(), 2);
     tty.is_restored();
 }

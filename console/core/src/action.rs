@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use crate::key::Key;
 use crate::pane::Pane;
 
-/// Something a person can ask for.
+/// An action a key or the palette can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each action is documented by its row of the table, for people")]
+#[expect(missing_docs, reason = "the help text of each action is in the table")]
 pub enum Action {
     Help,
     Palette,
@@ -96,10 +96,10 @@ pub enum Action {
     Close,
 }
 
-/// Where a key means something. The innermost context that knows a key wins.
+/// Where a key is bound. The innermost context that binds a key wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Context {
-    /// Wherever nothing nearer knows the key.
+    /// Everywhere, unless an inner context binds the key.
     Everywhere,
     /// The table of instances.
     Instances,
@@ -113,13 +113,13 @@ pub enum Context {
     Json,
     /// The response of a call.
     Response,
-    /// The list of calls made.
+    /// The list of calls sent.
     History,
     /// The log lines.
     Logs,
     /// The plan of a load test.
     LoadPlan,
-    /// What a load test measured.
+    /// The results of a load test.
     LoadRun,
     /// A filter being typed.
     Filter,
@@ -129,11 +129,11 @@ pub enum Context {
     Palette,
     /// The list of registries.
     Registries,
-    /// A list to choose from.
+    /// A menu.
     Menu,
-    /// A line to type.
+    /// A one-line prompt.
     Prompt,
-    /// The choice of another instance.
+    /// The list of instances to resend to.
     Elsewhere,
 }
 
@@ -187,19 +187,19 @@ impl Context {
             Self::Response => "Response",
             Self::History => "History",
             Self::Logs => "Logs",
-            Self::LoadPlan => "Load: the plan",
-            Self::LoadRun => "Load: the results",
-            Self::Filter => "While typing a filter or a search",
+            Self::LoadPlan => "Load test: plan",
+            Self::LoadRun => "Load test: results",
+            Self::Filter => "Filter or search input",
             Self::Help => "Help",
-            Self::Palette => "Palette",
+            Self::Palette => "Command palette",
             Self::Registries => "Registries",
             Self::Menu => "Menu",
-            Self::Prompt => "Question",
-            Self::Elsewhere => "Sending again elsewhere",
+            Self::Prompt => "Prompt",
+            Self::Elsewhere => "Resend to…",
         }
     }
 
-    /// Whether the keys of [`Context::Everywhere`] work below it (a modal context stands alone).
+    /// Whether the keys of [`Context::Everywhere`] are off in it.
     pub fn is_modal(self) -> bool {
         matches!(
             self,
@@ -213,7 +213,7 @@ impl Context {
         )
     }
 
-    /// Whether a text is typed there all the time, so that characters never are keys.
+    /// Whether characters are always text there, never keys.
     pub fn is_text(self) -> bool {
         matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Elsewhere)
     }
@@ -228,14 +228,14 @@ pub struct Binding {
     pub context: Context,
     /// Any of these keys; the first is the one shown in the hint bar.
     pub keys: Cow<'static, [Key]>,
-    /// One or two words for the hint bar; empty keeps it out of there.
+    /// One or two words for the hint bar; empty: not shown there.
     pub hint: &'static str,
     /// One line for the help and the palette.
     pub help: &'static str,
 }
 
 impl Binding {
-    /// What `[keys]` of `config.ini` calls it: `help`, or with its context `logs.wrap`.
+    /// Its name in `[keys]` of `config.ini`: `help`, or with its context `logs.wrap`.
     pub fn name(&self) -> String {
         let action = snake_case(&format!("{:?}", self.action));
         match self.context {
@@ -244,7 +244,7 @@ impl Binding {
         }
     }
 
-    /// Whether the palette may offer it: moving about by name makes no sense.
+    /// Whether the palette offers it; moving the cursor by name makes no sense.
     pub fn is_command(&self) -> bool {
         !matches!(
             self.action,

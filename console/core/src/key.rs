@@ -139,8 +139,8 @@ impl Key {
 fn unknown(text: &str) -> String {
     let names = NAMES.iter().map(|(name, _)| *name).chain(["ctrl-", "alt-", "f1", "f12"]);
     match rpc_wire::nearest(text, names) {
-        Some(near) => format!("there is no key {text:?}; did you mean {near}?"),
-        None => format!("there is no key {text:?}; write q, space, F1, ctrl-p or alt-x"),
+        Some(near) => format!("unknown key {text:?}; did you mean {near}?"),
+        None => format!("unknown key {text:?}; expected for example q, space, F1, ctrl-p or alt-x"),
     }
 }
 
@@ -208,12 +208,9 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_with_what_was_meant() {
-        assert_eq!(
-            Key::parse("spcae").unwrap_err(),
-            r#"there is no key "spcae"; did you mean space?"#
-        );
+        assert_eq!(Key::parse("spcae").unwrap_err(), r#"unknown key "spcae"; did you mean space?"#);
         for text in ["", "F0", "F13", "ctrl-", "alt-", "ctrl-foo", "xy", "\u{1b}"] {
-            assert!(Key::parse(text).unwrap_err().contains("there is no key"), "{text}");
+            assert!(Key::parse(text).unwrap_err().contains("unknown key"), "{text}");
         }
     }
 

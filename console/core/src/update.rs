@@ -1,4 +1,4 @@
-//! A message changes the model and asks for effects: no I/O, no clock, the same every time.
+//! A message changes the model and requests effects: no I/O, no clock, deterministic.
 
 mod act;
 mod ask;
@@ -21,13 +21,13 @@ use crate::message::{Effect, Msg, RegistryNews};
 use crate::model::Now;
 use crate::model::{MAX_HELD, Model};
 
-/// What shall be done, in order.
+/// The effects to carry out, in order.
 pub type Effects = Vec<Effect>;
 
-/// Takes one message into the model.
+/// Applies one message to the model.
 pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
-    // Between "it is back" and its list, ages are those from before the outage: judge nothing.
+    // Between the reconnect and the new list, ages are from before the outage: judge nothing.
     let judge = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
     take(model, msg, now, &mut effects);
     if judge {
@@ -43,7 +43,7 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         held.waiting.push_back(msg);
         if held.waiting.len() > MAX_HELD {
             resume(model, now, effects);
-            model.say("the pause ended: too much was waiting", now);
+            model.say("resumed: too many updates were waiting", now);
         }
         return;
     }
@@ -87,7 +87,7 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Lets time pass, and keeps what must always hold.
+/// Applies the passing of time, and restores the model's invariants.
 fn pass(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.toast.as_ref().is_some_and(|toast| now.at >= toast.until) {
         model.toast = None;
@@ -110,7 +110,7 @@ fn is_live_data(msg: &Msg) -> bool {
     matches!(msg, Msg::Registry(_) | Msg::Logs(..) | Msg::LogSource(..) | Msg::Instance(..))
 }
 
-/// Takes in everything that waited.
+/// Applies all messages held back during the pause.
 fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(held) = model.held.take() else { return };
     for msg in held.waiting {

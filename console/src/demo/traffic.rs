@@ -1,4 +1,4 @@
-//! Somebody who calls the demo's servers, now right, now wrong.
+//! Calls to the demo's servers, some of which fail.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What is called, with what. Some of it fails, so that there is something to see.
+/// Methods and arguments. Some calls fail, to show errors.
 fn calls() -> [(&'static str, Value); 10] {
     [
         ("add", json!([1, 2])),
@@ -38,7 +38,7 @@ pub(super) async fn make(url: String, mut on: watch::Receiver<bool>) {
         };
         sleep(Duration::from_millis(pause)).await;
         if let Some((method, arguments)) = calls.get(choice) {
-            // Failures belong to the show.
+            // Failures are part of the demo.
             let _ = client.call(method, arguments.clone()).await;
         }
     }

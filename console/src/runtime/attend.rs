@@ -70,7 +70,7 @@ async fn probe(instance: &Instance, client: &Client) -> Result<Duration, String>
         return match timeout(PROBE_TIMEOUT, tokio::net::TcpStream::connect(address)).await {
             Ok(Ok(_)) => Ok(start.elapsed()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_late) => Err(format!("no answer within {PROBE_TIMEOUT:?}")),
+            Err(_late) => Err(format!("no reply within {PROBE_TIMEOUT:?}")),
         };
     }
     let mut request = Request::new(RPC_HEALTH, ()).map_err(|error| error.to_string())?;
@@ -98,7 +98,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
                 SourceState::Unsupported
             }
             Err(error) => SourceState::Lost(error.to_string()),
-            Ok(()) => SourceState::Lost("it ended the stream".to_owned()),
+            Ok(()) => SourceState::Lost("stream ended".to_owned()),
         };
         let never = state == SourceState::Unsupported;
         if inbox.send(Msg::LogSource(source.clone(), state)).await.is_err() || never {

@@ -55,7 +55,7 @@ pub(super) async fn call(
     }
     let failure = match &last {
         Some((_, error)) => failure(error),
-        None => Failure { kind: "unreachable".to_owned(), text: "nobody to call".to_owned() },
+        None => Failure { kind: "unreachable".to_owned(), text: "no instance to call".to_owned() },
     };
     let peer = last.map(|(key, _)| key.to_string());
     let sent = rpc_console_core::model::snippet::wire(&request.method, &request.args);
@@ -74,7 +74,7 @@ pub(super) async fn call(
 
 /// The end of a call that the person cancelled.
 pub(super) fn cancelled() -> Outcome {
-    let text = "cancelled here; the server was told, and may have done it all the same".to_owned();
+    let text = "cancelled; the server may already have executed it".to_owned();
     Outcome {
         result: Err(Failure { kind: "cancelled".to_owned(), text }),
         peer: None,
@@ -184,7 +184,7 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
 fn failure(error: &CallError) -> Failure {
     let kind = match (error, error.kind()) {
         (CallError::Remote(fault), _) => format!("remote error {}", fault.code),
-        (_, ErrorKind::Remote) => "no usable reply".to_owned(),
+        (_, ErrorKind::Remote) => "invalid reply".to_owned(),
         (_, ErrorKind::Usage) => "not sent".to_owned(),
         (_, ErrorKind::Unreachable) => "unreachable".to_owned(),
         (_, ErrorKind::Timeout) => "timeout".to_owned(),

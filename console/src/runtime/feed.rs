@@ -54,11 +54,11 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         let error = match error {
             // An older registry may have become a newer one: watch again at once.
             Ok(()) => continue,
-            Err(RegistryError::Unreachable { .. }) if reached => "the connection broke".to_owned(),
+            Err(RegistryError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());
-        tracing::info!(registry = url, error, ?retry_in, "the registry is not reached");
+        tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
         if inbox.send(Msg::Registry(RegistryNews::Lost { error, retry_in })).await.is_err() {
             return;
         }
@@ -71,7 +71,7 @@ async fn watch(
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
 ) -> Result<(), RegistryError> {
-    // Always from the beginning: a snapshot costs little, and nothing can have been missed.
+    // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
     loop {
         let event = match timeout(SILENCE, events.next()).await {
@@ -132,8 +132,8 @@ pub(super) async fn unregister(
     };
     let msg = match done {
         Ok(()) => {
-            tracing::info!(instance = %key, registry = url, "unregistered by hand");
-            Msg::Notice(format!("the registry forgot {key}; one that lives registers again"))
+            tracing::info!(instance = %key, registry = url, "unregistered from the console");
+            Msg::Notice(format!("unregistered {key}; if it is alive, it registers again"))
         }
         Err(error) => Msg::Trouble(format!("not unregistered: {}", reason(&error))),
     };
@@ -148,7 +148,7 @@ async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
 fn ended(registry: &RegistryClient) -> RegistryError {
     RegistryError::Unreachable {
         url: registry.url().to_owned(),
-        reason: "it closed the connection".to_owned(),
+        reason: "connection closed".to_owned(),
     }
 }
 
@@ -156,7 +156,7 @@ fn ended(registry: &RegistryClient) -> RegistryError {
 fn reason(error: &RegistryError) -> String {
     match error {
         RegistryError::Unreachable { reason, .. } => reason.clone(),
-        RegistryError::Timeout { .. } => "no answer in time".to_owned(),
+        RegistryError::Timeout { .. } => "no reply in time".to_owned(),
         other => other.to_string(),
     }
 }
@@ -186,7 +186,7 @@ pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sen
                 (SourceState::Lost(reason(&error)), backoff.delay(failures, &mut rand::rng()))
             }
             Ok(()) => {
-                let why = "it closed the connection".to_owned();
+                let why = "connection closed".to_owned();
                 (SourceState::Lost(why), backoff.delay(failures, &mut rand::rng()))
             }
         };

@@ -82,7 +82,7 @@ impl Keeper {
         match std::thread::Builder::new().name("history".to_owned()).spawn(body) {
             Ok(_) => Some((Self(calls), Written(done))),
             Err(error) => {
-                tracing::warn!(%error, "the history is not kept: no thread for it");
+                tracing::warn!(%error, "history not saved: cannot start a thread");
                 None
             }
         }
@@ -91,7 +91,7 @@ impl Keeper {
     /// Has a call written.
     pub(super) fn remember(&self, call: Past) {
         if self.0.try_send(call).is_err() {
-            tracing::warn!("a call is not kept in the history: too many wait to be written");
+            tracing::warn!("call not saved to the history: too many are waiting");
         }
     }
 }
@@ -124,7 +124,9 @@ fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<Past>, inbox: &mpsc::Sen
         while let Some(call) = next {
             match line::write(&call) {
                 Some(line) if line.len() <= MAX_LINE => unwritten.push(line),
-                _ => tracing::info!(method = call.method, "too long for the history: not kept"),
+                _ => {
+                    tracing::info!(method = call.method, "call not saved to the history: too long")
+                }
             }
             next = waiting.try_recv().ok();
         }
@@ -144,7 +146,7 @@ fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<Past>, inbox: &mpsc::Sen
 
 fn complain(file: &HistoryFile, error: &io::Error, what: &str, inbox: &mpsc::Sender<Msg>) {
     let path = file.path.display();
-    let text = format!("the history in {path} cannot be {what}: {error}");
+    let text = format!("history {path} cannot be {what}: {error}");
     tracing::warn!(text);
     let _ = inbox.blocking_send(Msg::Notice(text));
 }
@@ -165,7 +167,10 @@ fn restore(file: &HistoryFile) -> io::Result<Restored> {
     let set_aside = if found.damaged { Some(append_found(file, &[])?) } else { None };
     let skip = found.calls.len().saturating_sub(file.limit);
     let set_aside = set_aside.flatten().map(|kept| {
-        format!("part of the history could not be read; all of it is kept as {}", kept.display())
+        format!(
+            "history damaged: unreadable lines skipped; the original is kept as {}",
+            kept.display()
+        )
     });
     Ok(Restored { calls: found.calls.into_iter().skip(skip).collect(), set_aside })
 }
@@ -179,7 +184,7 @@ struct Found {
 /// What can be read of the file, at most its last [`MAX_BYTES`].
 fn read(path: &Path) -> io::Result<Found> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
+        return Err(io::Error::other("not a file"));
     }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -249,7 +254,7 @@ fn turn(path: &Path) -> io::Result<File> {
             Ok(()) => return Ok(lock),
             Err(fs::TryLockError::Error(error)) => return Err(error),
             Err(fs::TryLockError::WouldBlock) if Instant::now() >= end => {
-                return Err(io::Error::other("another console keeps it locked"));
+                return Err(io::Error::other("locked by another console"));
             }
             // A lock has no way to tell; the thread has nothing else to do.
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
@@ -264,7 +269,7 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
         (!copy.exists()).then_some(copy)
     };
     let copy = (1..1_000).find_map(|number| free(&number));
-    let copy = copy.ok_or_else(|| io::Error::other("too many damaged copies beside it"))?;
+    let copy = copy.ok_or_else(|| io::Error::other("too many damaged copies already"))?;
     fs::copy(path, &copy)?;
     Ok(copy)
 }

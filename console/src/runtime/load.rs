@@ -62,7 +62,7 @@ async fn run(
                         return;
                     }
                 } else {
-                    let news = LoadNews::Failed("the load test ended by itself".to_owned());
+                    let news = LoadNews::Failed("the load test ended unexpectedly".to_owned());
                     return drop(inbox.send(Msg::Load(id, news)).await);
                 }
             }

@@ -60,10 +60,10 @@ impl Errand {
         let failed = match status {
             Ok(status) if status.success() => None,
             Ok(status) if status.code() == Some(127) => {
-                Some(format!("the {what} `{command}` was not found: set {variable}"))
+                Some(format!("{what} `{command}` not found; set {variable}"))
             }
-            Ok(status) => Some(format!("the {what} `{command}` failed: {status}")),
-            Err(error) => Some(format!("the {what} `{command}` does not start: {error}")),
+            Ok(status) => Some(format!("{what} `{command}` failed: {status}")),
+            Err(error) => Some(format!("cannot start {what} `{command}`: {error}")),
         };
         match (self.method.clone(), failed) {
             (Some(method), None) => Some(Msg::Edited(method, read(&self.path))),
@@ -100,11 +100,11 @@ fn temporary(name: &str) -> io::Result<(File, PathBuf)> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| format!("the edited file is gone: {error}"))?;
+    let size = fs::metadata(path).map_err(|error| format!("edited file is gone: {error}"))?;
     if size.len() > MAX_EDITED_BYTES {
-        return Err("the edited file is larger than 1 MiB".to_owned());
+        return Err("edited file is larger than 1 MiB".to_owned());
     }
-    fs::read_to_string(path).map_err(|error| format!("the edited file cannot be read: {error}"))
+    fs::read_to_string(path).map_err(|error| format!("cannot read the edited file: {error}"))
 }
 
 /// Writes a file where the person said; an existing one only with `overwrite`.
@@ -146,7 +146,7 @@ fn write(file: &mut File, content: &Content) -> io::Result<()> {
                     continue;
                 }
                 if line.dropped > 0 {
-                    writeln!(out, "---- {} lines lost", line.dropped)?;
+                    writeln!(out, "---- {} lines dropped", line.dropped)?;
                 }
                 let time = text::hour_minute_second(line.wall_ms);
                 let (ms, level) = (line.wall_ms % 1000, line.level.as_str().to_uppercase());

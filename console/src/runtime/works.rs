@@ -143,7 +143,7 @@ impl Works {
         let key = instance.key();
         if self.attended.len() >= self.max_attended && !self.attended.contains_key(&key) {
             tracing::debug!(instance = %key, limit = self.max_attended,
-                "listed, but not probed: enough instances are looked after");
+                "listed, but not probed: max_probed reached");
             self.waiting.insert(key, instance);
             return;
         }

@@ -12,7 +12,7 @@ use rpc_host::logging::escape_controls;
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// What happened, to what, what to do next; empty where nothing is to be said.
+    /// What happened, to what, what to do next; empty: print nothing.
     pub text: String,
 }
 
@@ -68,10 +68,10 @@ impl From<ArgsError> for Failure {
 }
 
 /// Writes one line of a result. What goes to a terminal has its control characters escaped (line
-/// breaks and tabs excepted): a stranger wrote it.
+/// breaks and tabs excepted), since a remote text may hold any.
 ///
 /// # Errors
-/// Nobody reads any more (nothing to be said, code 0), or it cannot be written.
+/// The reader closed the pipe (no message, code 0), or it cannot be written.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let whole = if out.is_terminal() {
@@ -92,11 +92,11 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes one line for the person, to standard error.
 pub(super) fn say(text: &str) {
-    // There is nobody to tell when this fails.
+    // A failure here cannot be reported anywhere.
     let _ = writeln!(io::stderr().lock(), "rpc-console: {}", escape_controls(text));
 }
 
-/// The exit code of what was done; a failure is said first.
+/// The exit code; a failure is printed first.
 pub(super) fn finish(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if !failure.text.is_empty() {

@@ -15,15 +15,15 @@ use super::output::{Failure, line};
 use crate::options;
 use rpc_console_core::text;
 
-/// After how many polls an older registry is asked whether it is still one.
+/// After this many polls an older registry is asked again for its event stream.
 const POLLS_BEFORE_WATCH: u32 = 20;
-/// A watch silent for so long is doubted, and the registry asked whether it is still there.
+/// After this much silence the registry is checked with a request.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Prints events until it is interrupted, or nobody reads any more.
+/// Prints events until interrupted, or the reader closes the pipe.
 ///
 /// # Errors
-/// The registry is not reached at the start; later it is tried again for ever.
+/// The registry is unreachable at the start; later losses are retried without end.
 pub(super) async fn watch(
     asked: &options::Watch,
     url: &str,
@@ -64,7 +64,7 @@ struct Watcher<'a> {
     /// Between two polls of an older registry.
     interval: Duration,
     shift_ms: i64,
-    /// Whether it was reached since the last loss.
+    /// Whether the registry replied since the last loss.
     reached: bool,
     /// What an older registry listed last.
     listed: Option<BTreeMap<InstanceKey, Instance>>,
@@ -95,7 +95,7 @@ impl Watcher<'_> {
                 Ok(Some(event)) => event?.1,
                 Ok(None) => {
                     let url = self.registry.url().to_owned();
-                    let reason = "it closed the connection".to_owned();
+                    let reason = "connection closed by the registry".to_owned();
                     return Err(RegistryError::Unreachable { url, reason }.into());
                 }
                 Err(_silent) => {
@@ -127,8 +127,7 @@ impl Watcher<'_> {
         self.print(event.name(), about, &json!({name: data}))
     }
 
-    /// Asks an older registry for its list and tells what changed; returns to have it asked for
-    /// more than that.
+    /// Polls an older registry and prints the differences; returns to try the event stream again.
     async fn poll(&mut self) -> Result<(), Ended> {
         for _ in 0..POLLS_BEFORE_WATCH {
             let list = self.registry.find_all(PROTO_JSON).await?;
@@ -160,7 +159,7 @@ impl Watcher<'_> {
             self.print(name, key.to_string(), &json!({"instance": instance}))?;
         }
         for (key, instance) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
-            // It does not tell why.
+            // The list does not say why.
             self.print("gone", key.to_string(), &json!({"instance": instance}))?;
         }
         Ok(())

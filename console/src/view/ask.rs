@@ -20,7 +20,7 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let right = Line::from(Span::styled(" ⏎ chooses · esc closes ", theme.dim()));
     let inner = screen.boxed(popup, true, Line::from(title), right);
     if menu.items.is_empty() {
-        let line = Span::styled("   nothing is possible here", theme.dim());
+        let line = Span::styled("   no actions", theme.dim());
         return screen.line(inner, 0, Line::from(line));
     }
     let longest = menu.items.iter().map(|item| text::width(&text::printable(&item.label))).max();

@@ -18,7 +18,7 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Events, Line::from(" Events "), right);
     screen.height(Pane::Events, inner.height);
     if model.events.is_empty() {
-        let quiet = Span::styled("nothing happened yet", theme.dim());
+        let quiet = Span::styled("no events yet", theme.dim());
         screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));
     }
     let shown = model.events.newest_first().skip(hidden).take(usize::from(inner.height));

@@ -8,6 +8,7 @@ use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::form::{Field, Form, JsonText, Sent};
 use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors::candidates;
 use rpc_console_core::text;
 
 /// Rows the form of the current method would like to have.
@@ -110,7 +111,7 @@ fn draw_input(
         let few = match field.kind.choices() {
             Some(_) if !here => None,
             Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
-            Some(_) => Some("space: a list".to_owned()),
+            Some(_) => Some("space: list".to_owned()),
             None => None,
         };
         let ghosts = [default, few].into_iter().flatten();
@@ -174,30 +175,30 @@ fn draw_json(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, json: &Jso
 fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
     let theme = screen.theme;
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
-    let target = match &form.target {
-        Some(key) => text::printable(&key.to_string()).into_owned(),
-        None => {
-            match rpc_console_core::selectors::candidates(model, &form.signature.name, screen.now)
-                .len()
-            {
-                0 => "nobody has it".to_owned(),
-                1 => "the one that has it".to_owned(),
-                n => format!("any of {n}, at random"),
-            }
-        }
+    let (target, only) = match &form.target {
+        Some(key) => (text::printable(&key.to_string()).into_owned(), false),
+        None => match &candidates(model, &form.signature.name, screen.now)[..] {
+            [] => ("no instance".to_owned(), false),
+            [only] => (text::printable(&only.to_string()).into_owned(), true),
+            several => (format!("any of {}, random", several.len()), false),
+        },
     };
     let send = if focused { theme.selected() } else { theme.dim() };
     let running = model.calls.running().filter(|call| call.request.method == form.signature.name);
     let button = if running.is_some() { " esc Cancel " } else { " ⏎ Send " };
     let button = if form.json.is_some() && running.is_none() { " ^s Send " } else { button };
-    let line = Line::from(vec![
+    let mut line = Line::from(vec![
         Span::raw(" "),
         Span::styled(button, if running.is_some() { theme.warning() } else { send }),
         Span::styled("  to ", theme.dim()),
         Span::raw(target),
-        Span::styled("  within ", theme.dim()),
+        Span::styled("  timeout ", theme.dim()),
         Span::raw(text::exactly(form.timeout)),
     ]);
+    let note = " (only one)";
+    if only && line.width() + note.len() <= usize::from(area.width) {
+        line.spans.insert(4, Span::styled(note, theme.dim()));
+    }
     screen.line(area, 0, line);
     let wire = rpc_console_core::model::snippet::wire(&form.signature.name, &form.preview());
     let size = text::bytes(wire.len());

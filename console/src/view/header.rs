@@ -70,7 +70,7 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     // A narrow row has no room for both while it counts down to the next try.
     let room = !narrow || counts.unknown == 0;
     if (wide && counts.unknown == 0) || (counts.down > 0 && room) {
-        count(counts.down, "down", theme.bad());
+        count(counts.down, "gone", theme.bad());
     }
     if wide {
         right.push_span(" ");
@@ -99,18 +99,17 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
             let every = text::exactly(model.refresh_interval);
-            Span::styled(format!("● polled every {every}: no ages"), theme.good())
+            Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),
         LinkState::Lost { since, retry_at, was_live, .. } => {
             let now = screen.now.at;
             let ago = text::seconds(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now);
-            // Rounded up: "retry in 0s" for most of a second would be a lie.
+            // Rounded up, so that "retry in 0s" never shows.
             let left = left.as_millis().div_ceil(1000);
-            let what = if *was_live { format!("lost {ago} ago") } else { "not reached".to_owned() };
-            let next =
-                if left == 0 { "trying now".to_owned() } else { format!("retry in {left}s") };
+            let what = if *was_live { format!("lost {ago} ago") } else { "unreachable".to_owned() };
+            let next = if left == 0 { "retrying".to_owned() } else { format!("retry in {left}s") };
             Span::styled(format!("✗ {what}, {next}"), theme.bad())
         }
     }

@@ -81,7 +81,7 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Ve
         }
     }
     if lines.is_empty() {
-        lines.push(Line::from(Span::styled(" no key is described like that", theme.dim())));
+        lines.push(Line::from(Span::styled(" no match", theme.dim())));
     }
     lines
 }

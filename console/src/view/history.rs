@@ -18,8 +18,8 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.height(Pane::History, inner.height.saturating_sub(1));
     if visible.is_empty() {
         let lines = vec![
-            Line::from("no call was made yet"),
-            Line::from(Span::styled("2 lists the methods; or : and then add 1 2", theme.dim())),
+            Line::from("no calls yet"),
+            Line::from(Span::styled("2 lists methods; or press : and type add 1 2", theme.dim())),
         ];
         return screen.centred(inner, lines);
     }

@@ -36,8 +36,10 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     ]);
     let inner = screen.pane(model, area, Pane::Instances, Line::from(title), right);
     let note = match table.filter.value() {
-        "" => "regex · !regex · ~loosely".to_owned(),
-        _ if table.sieve().is_no_expression() => "no regex: looked for as it is".to_owned(),
+        "" => "regex · !regex · ~fuzzy".to_owned(),
+        _ if table.sieve().is_no_expression() => {
+            "not a valid regex; searching literally".to_owned()
+        }
         _ => format!("{} of {}", visible.len(), table.len()),
     };
     let inner = screen.filter_row(model, inner, Pane::Instances, &table.filter, note);
@@ -84,7 +86,7 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let probed = model.instances.max_probed;
     if here > probed {
-        notes.push(format!("only {probed} of {here} are probed ([console] max_probed)"));
+        notes.push(format!("probing {probed} of {here} ([console] max_probed)"));
     }
     let is_notable = |row: &&Row| {
         is_doubtful(row.state(now, live))
@@ -118,27 +120,27 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let address = text::printable(model.link.address()).into_owned();
     if !model.instances.is_empty() {
         let key = model.keys.shown(Context::Everywhere, Action::Escape);
-        let text = format!("no instance passes the filter · {key} clears it");
+        let text = format!("no instance matches the filter · {key} clears it");
         let line = Span::styled(text, theme.dim());
         return screen.centred(area, vec![Line::from(line)]);
     }
     let plain = |text: String| Line::from(text);
     let lines = match &model.link.state {
         LinkState::Live { .. } => vec![
-            plain(format!("no instance is registered at {address}")),
+            plain(format!("no instances registered at {address}")),
             Line::default(),
-            Line::from(Span::styled("start one, it appears here:", theme.dim())),
+            Line::from(Span::styled("start one:", theme.dim())),
             Line::from(Span::styled(
                 format!("rpcd serve -p 8089 --registry {}", text::printable(&model.link.url)),
                 theme.accent(),
             )),
         ],
-        LinkState::Connecting => vec![plain(format!("asking the registry at {address} …"))],
+        LinkState::Connecting => vec![plain(format!("connecting to the registry at {address} …"))],
         LinkState::Lost { error, .. } => vec![
-            plain(format!("the registry at {address} is not reached")),
+            plain(format!("registry at {address} unreachable")),
             Line::from(Span::styled(text::printable(error).into_owned(), theme.bad())),
             Line::default(),
-            Line::from(Span::styled("start it, it is found by itself:", theme.dim())),
+            Line::from(Span::styled("start it; the console connects automatically:", theme.dim())),
             Line::from(Span::styled(
                 format!(
                     "rpcd registry -p {}",
@@ -146,7 +148,7 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                 ),
                 theme.accent(),
             )),
-            Line::from(Span::styled("or look around with: rpc-console --demo", theme.dim())),
+            Line::from(Span::styled("or try: rpc-console --demo", theme.dim())),
         ],
     };
     screen.centred(area, lines);

@@ -39,9 +39,9 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let Some(sheet) = &model.load.sheet else {
         let inner = screen.pane(model, area, Pane::LoadPlan, title, Line::default());
         let lines = vec![
-            Line::from("no call is chosen yet"),
+            Line::from("no call chosen"),
             Line::default(),
-            Line::from(Span::styled("b on an instance,", theme.dim())),
+            Line::from(Span::styled("press b on an instance,", theme.dim())),
             Line::from(Span::styled("on a call's form (2),", theme.dim())),
             Line::from(Span::styled("or in the history (3)", theme.dim())),
         ];
@@ -65,11 +65,11 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if inner.height >= 10 {
         let call = format!("{} {}", sheet.method, short_args(sheet));
         screen.line(inner, 0, named("call", Span::styled(cut(&call), theme.strong())));
-        screen.line(inner, 1, named("to", Span::raw(target)));
+        screen.line(inner, 1, named("target", Span::raw(target)));
         screen.line(
             inner,
             2,
-            named("within", Span::raw(format!("{} each", text::exactly(sheet.timeout)))),
+            named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
         );
         row = 3;
     }
@@ -132,7 +132,7 @@ fn draw_knob(
     let rest = Rect { x, width: area.right().saturating_sub(x), ..area };
     if knob == Knob::Mode {
         let (word, what) =
-            if sheet.open { ("‹open›", " fixed rate") } else { ("‹closed›", " in turn") };
+            if sheet.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
         let line = Line::from(vec![
             Span::styled(word, if here { theme.selected() } else { theme.accent() }),
             Span::styled(what, theme.dim()),
@@ -174,7 +174,7 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
             screen.pane(model, area, Pane::LoadRun, Line::from(" Results "), Line::default());
         let line = match &model.load.sheet {
             Some(_) => "⏎ in the plan starts the load test",
-            None => "nothing was measured yet",
+            None => "no results yet",
         };
         return screen.centred(inner, vec![Line::from(Span::styled(line, theme.dim()))]);
     };

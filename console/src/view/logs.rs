@@ -43,23 +43,23 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = sources(model, screen, inner);
     let note = match logs.unfiltered() {
         0 => format!("{found} lines"),
-        _ => format!("{found}+ lines, looking …"),
+        _ => format!("{found}+ lines, filtering …"),
     };
     let typed = ("&", !logs.searching);
     let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
     let note = match logs.hit_counts() {
-        (Some(at), count) => format!("{at} of {count}{more} hits"),
-        (None, count) => format!("{count}{more} hits"),
+        (Some(at), count) => format!("{at} of {count}{more} matches"),
+        (None, count) => format!("{count}{more} matches"),
     };
     let typed = ("/", logs.searching);
     let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.search, note);
     screen.height(Pane::Logs, inner.height);
     if shown == 0 {
         let why = match logs.unfiltered() {
-            0 if all == 0 => "no line yet".to_owned(),
-            0 => "no line passes: < shows more levels".to_owned(),
-            more => format!("looking through {} older lines …", text::grouped(more as u64)),
+            0 if all == 0 => "no lines yet".to_owned(),
+            0 => "no lines match; < shows more levels".to_owned(),
+            more => format!("filtering {} older lines …", text::grouped(more as u64)),
         };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
     }
@@ -142,7 +142,7 @@ fn lines(
     let room = usize::from(width).saturating_sub(used);
     let mut message = text::printable(&line.text).into_owned();
     if line.dropped > 0 {
-        message = format!("[{} lines lost] {message}", line.dropped);
+        message = format!("[{} lines dropped] {message}", line.dropped);
     }
     if !model.logs.wrap {
         spans.push(Span::raw(text::cut(&message, room).into_owned()));

@@ -25,7 +25,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
     screen.height(Pane::Methods, inner.height);
     if visible.is_empty() {
-        let why = if methods.is_empty() { "none known yet" } else { "none fits · esc" };
+        let why = if methods.is_empty() { "no methods yet" } else { "no match · esc" };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
     }
     let selected = methods.selected_index(&visible);

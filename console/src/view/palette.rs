@@ -17,7 +17,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     let height = wanted.min(16).min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
-    let right = Line::from(Span::styled(" add 1 2 c=3 calls ", theme.dim()));
+    let right = Line::from(Span::styled(" add 1 2 c=3 sends a call ", theme.dim()));
     let inner = screen.boxed(popup, true, Line::from(" Commands, methods, instances "), right);
     screen.line(inner, 0, Line::from(Span::styled(" : ", theme.accent())));
     let field =
@@ -26,7 +26,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     let rows =
         Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     if found.is_empty() {
-        let line = Span::styled("   nothing is called that", theme.dim());
+        let line = Span::styled("   no match", theme.dim());
         return screen.line(rows, 0, Line::from(line));
     }
     let selected = palette.selected.min(found.len() - 1);
@@ -36,7 +36,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     {
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
-            Entry::Call(..) => "⏎ sends it".to_owned(),
+            Entry::Call(..) => "⏎ sends".to_owned(),
             Entry::Method(..) | Entry::Instance(_) => String::new(),
         };
         let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);

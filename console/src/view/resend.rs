@@ -19,7 +19,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
     let method = call.map(|call| text::printable(&call.request.method).into_owned());
-    let title = format!(" Send {} again to ", text::cut(&method.unwrap_or_default(), 24));
+    let title = format!(" Resend {} to ", text::cut(&method.unwrap_or_default(), 24));
     let inner = screen.boxed(popup, true, Line::from(title), Line::default());
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
@@ -28,7 +28,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     let rows =
         Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     if found.is_empty() {
-        let line = Span::styled("   no instance that has it is called that", theme.dim());
+        let line = Span::styled("   no match", theme.dim());
         return screen.line(rows, 0, Line::from(line));
     }
     let selected = choice.selected.min(found.len() - 1);
@@ -39,7 +39,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     {
         let state = model.instances.get(key).map(|row| row.word(screen.now.at, live));
         let before = call.and_then(|call| call.peer()) == Some(key.to_string().as_str());
-        let note = if before { "  answered it" } else { "" };
+        let note = if before { "  replied" } else { "" };
         let note = format!("{}{note} ", state.unwrap_or("not listed"));
         let room = usize::from(rows.width).saturating_sub(note.len() + 4);
         let mark = if index == selected { " ▸ " } else { "   " };

@@ -19,7 +19,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let Some(call) = model.calls.shown_call() else {
         let inner =
             screen.pane(model, area, Pane::Response, Line::from(" Response "), Line::default());
-        let line = Line::from(Span::styled("no call was made yet", theme.dim()));
+        let line = Line::from(Span::styled("no calls yet", theme.dim()));
         return screen.centred(inner, vec![line]);
     };
     if let Some(past) = &call.past {
@@ -59,17 +59,14 @@ fn earlier(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &Ended
     screen.height(Pane::Response, inner.height);
     let width = usize::from(inner.width).saturating_sub(2).max(1);
     let took = text::latency(past.elapsed);
-    let by = past.peer.as_deref().unwrap_or("nobody");
+    let by = past.peer.as_deref().unwrap_or("unknown instance");
     let (first, style) = match &past.failure {
         Some(failure) => {
             (format!("✗ {} after {took}: {}", failure.kind, failure.text), theme.bad())
         }
-        None => (
-            format!("✓ {} answered by {by} in {took}", text::bytes(past.reply_bytes)),
-            theme.good(),
-        ),
+        None => (format!("✓ {} from {by} in {took}", text::bytes(past.reply_bytes)), theme.good()),
     };
-    let note = "This was before the console was started: results are not kept. r sends it again.";
+    let note = "From an earlier session; results are not stored. r resends.";
     let known = text::lines(&text::printable(&first), width);
     let known = known.into_iter().map(|line| Span::styled(format!(" {line}"), style));
     let note = text::lines(note, width);

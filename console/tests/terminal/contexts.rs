@@ -69,7 +69,7 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.until(&["✓ east_only → 42 in"]);
 
     tty.press("@");
-    tty.until(&["Watch another registry", "● watched", "west"]);
+    tty.until(&["Switch registry", "● current", "west"]);
     tty.press("j\r");
     tty.until(&["@west", "● live", "1 up", &west.server]);
     tty.press("2");
@@ -92,7 +92,7 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.press("@k\r");
     tty.until(&["@local", "● live", "1 up", &east.server]);
     tty.press("3");
-    tty.until(&["History 1", "east_only", "result not kept"]);
+    tty.until(&["History 1", "east_only", "result not stored"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();
@@ -103,13 +103,13 @@ fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
     let (mut tty, _file) = with_settings(
         "[registry]\nport = 1\n[keys]\nview_logs = F4\nhelp = H\nquit_now = ctrl-c F10\n",
     );
-    tty.until(&["not reached", "H help"]);
+    tty.until(&["unreachable", "H help"]);
     tty.press("4");
     tty.press("\x1bOS");
     tty.until(&["[4 Logs]"]);
     tty.press("H");
     tty.until(&["type to filter", "esc closes"]);
-    tty.press("every server");
+    tty.press("the servers and this");
     tty.until(&["F4"]);
     tty.press("\x1b[21~");
     assert_eq!(tty.ends(), 0);

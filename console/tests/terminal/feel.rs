@@ -96,7 +96,7 @@ fn the_first_frame_comes_before_anything_is_reached() {
     let tty = Tty::run(command, (120, 35));
     tty.until(&["rpc-console", "[1 Instances]"]);
     silent.accept().unwrap();
-    assert!(!tty.screen().contains("not reached"), "{}", tty.screen());
+    assert!(!tty.screen().contains("unreachable"), "{}", tty.screen());
 }
 
 #[cfg(target_os = "linux")]
@@ -109,7 +109,7 @@ fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is(
     let _registry = Registry::start(&port);
     let url = port.url();
     let mut tty = start(&["--registry", &url]);
-    tty.until(&["● live", "no instance is registered"]);
+    tty.until(&["● live", "no instances registered"]);
     tty.press("2");
     tty.until(&["[2 Methods]"]);
     let (bytes, frames, wakes) = tty.idle("Methods, nobody registered");
@@ -168,7 +168,7 @@ fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
         assert_eq!(all.count().await, usize::from(INSTANCES));
     });
     let mut tty = start(&["--registry", &url]);
-    tty.until(&["10000 up", "only 200"]);
+    tty.until(&["10000 up", "probing 200"]);
     let selected = |tty: &Tty| -> Option<String> {
         let screen = tty.screen();
         screen.lines().find(|line| line.contains("▸ ")).map(str::to_owned)

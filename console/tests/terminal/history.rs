@@ -43,14 +43,14 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_sent_again() {
 
     let mut second = demo(state.path());
     second.press("3");
-    second.until(&["History 2", "add", "20,22", "reverse_stri", "result not kept"]);
+    second.until(&["History 2", "add", "20,22", "reverse_stri", "result not stored"]);
     // The older one: its form has every field again.
     second.press("j\r");
-    second.until(&["Call add", "→ 20", "→ 22", "→ 0", "results are not kept"]);
+    second.until(&["Call add", "→ 20", "→ 22", "→ 0", "From an earlier session; results are not"]);
     second.press("r");
     second.until(&["✓ add → 42 in"]);
     second.press("3gR");
-    second.until(&["Send", "again to", "answered it"]);
+    second.until(&["Resend", "replied"]);
     second.press("\r");
     second.until(&["History 4"]);
     second.press("\x03");
@@ -74,7 +74,7 @@ fn a_damaged_history_is_set_aside_and_what_can_be_read_is_there() {
     command.args(["--demo"]);
     command.env("XDG_STATE_HOME", state.path());
     let mut second = Tty::run(command, (120, 35));
-    second.until(&["part of the history could not be read", "damaged-1"]);
+    second.until(&["history damaged: unreadable lines skipped", "damaged-1"]);
     second.press("3");
     second.until(&["History 1", "20,22"]);
     assert_eq!(fs::read(folder.join("demo.damaged-1")).unwrap(), bytes);

@@ -72,17 +72,17 @@ fn every_state_has_a_glyph_and_a_word_and_filters_and_orders_are_typed() {
         tty.until(&[&format!("sort {order}")]);
     }
     let first = |tty: &Tty| tty.screen().lines().nth(4).unwrap().contains(":11");
-    assert!(first(&tty), "the freshest beat first:\n{}", tty.screen());
+    assert!(first(&tty), "the latest heartbeat first:\n{}", tty.screen());
     tty.press(">>>");
     tty.until(&["sort SINCE ▲"]);
 
     tty.press("/");
-    tty.until(&["regex · !regex · ~loosely"]);
+    tty.until(&["regex · !regex · ~fuzzy"]);
     for (typed, left) in [
         (":1[13]$", "2 of 5"),
         ("!late|suspect", "3 of 5"),
         ("~drning", "1 of 5"),
-        ("(", "no regex"),
+        ("(", "not a valid regex; searching literally"),
     ] {
         tty.press(&format!("\x15{typed}"));
         tty.until(&[left]);
@@ -116,7 +116,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press("-");
     tty.until(&["[1 Instances]"]);
     tty.press("b");
-    tty.until(&["[5 Load]", "rpc.health", &format!("to       {address}")]);
+    tty.until(&["[5 Load]", "rpc.health", &format!("target   {address}")]);
     tty.press(ESC);
     tty.until(&["⏎ start", ": commands"]);
     tty.press("-");
@@ -154,19 +154,19 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     // Whatever another program wrote on the screen is gone after Ctrl-L.
     let before = tty.bytes();
     tty.press("\x0c");
-    tty.until_so("everything is drawn anew", |tty| tty.bytes() > before + 3_000);
+    tty.until_so("everything is redrawn", |tty| tty.bytes() > before + 3_000);
     let address = selected(&tty);
     tty.press("y");
-    tty.until(&[&format!("copied the address: {address}")]);
+    tty.until(&[&format!("copied address: {address}")]);
     assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
     tty.press("x");
-    tty.until(&["Actions: Instances", "have the registry forget this instance"]);
+    tty.until(&["Actions: Instances", "unregister…"]);
     tty.press("jjjjjjjjj\r");
-    tty.until(&[&format!("Have the registry forget {address}?")]);
+    tty.until(&[&format!("Unregister {address}?")]);
     tty.press("\r");
-    tty.until(&["cancelled: nothing was unregistered"]);
+    tty.until(&["cancelled: nothing unregistered"]);
     tty.press("xjjjjjjjjj\r");
-    tty.until(&["Have the registry forget"]);
+    tty.until(&["Unregister 127."]);
     tty.press(&format!("{address}\r"));
     tty.until(&[&format!("{address}        unregistered")]);
     tty.press("\x03");
@@ -274,7 +274,7 @@ fn as_many_instances_are_probed_as_may_be_and_the_next_takes_the_place_of_one_th
     let _second = serve(usual::scale::method());
     tty.until(&["2 up"]);
     let _third = serve(third::method());
-    tty.until(&["3 up", "only 2 of 3 are probed ([console] max_probed)"]);
+    tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);
     tty.press("2");
     tty.until(&["[2 Methods]", "scale            2"]);
     assert!(!tty.screen().contains("third"), "{}", tty.screen());

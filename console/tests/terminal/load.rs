@@ -17,19 +17,19 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     tty.until(&["[5 Load]", "Load plan", "‹open›", "--rate 100", "⏎ Start"]);
     // From the rate to the time: down three fields.
     tty.press("\t\t\t\x152s\t\x150s");
-    tty.until(&["for      2s", "warm-up  0s"]);
+    tty.until(&["length   2s", "warm-up  0s"]);
     tty.press("\r");
-    tty.until(&["measuring", "under way"]);
-    tty.until(&["✓ done", "a second", "0 failed", "p99.9", "INSTANCE", "127.0.0.1:"]);
+    tty.until(&["measuring", "in flight"]);
+    tty.until(&["✓ done", "calls", "/s", "0 failed", "p99.9", "INSTANCE", "127.0.0.1:"]);
 
     tty.press("\r");
     tty.until(&["measuring"]);
     tty.press(" ");
-    tty.until(&["■ stopped", "again"]);
+    tty.until(&["■ stopped", "rerun"]);
     tty.press("c");
-    tty.until(&["before", "change"]);
+    tty.until(&["previous", "change"]);
     tty.press("y");
-    tty.until(&["copied the command: rpcd bench --rate 100"]);
+    tty.until(&["copied command: rpcd bench --rate 100"]);
 
     // Closed loop, through one instance; escape stops it too.
     tty.press(ESC);

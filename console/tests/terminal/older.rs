@@ -37,8 +37,8 @@ fn a_python_server_gets_a_form_whose_types_are_found_by_themselves() {
     let server = Older::start("old_server.py", &["--registry", &registry_address]);
     let mut tty = Tty::start(&["--registry", &format!("http://{registry_address}")]);
     let address = format!("127.0.0.1:{}", server.1);
-    tty.until(&["● polled every 3s: no ages ", &address, "1 up"]);
-    tty.until(&["classic or unknown", "it has no log stream"]);
+    tty.until(&["● polled every 3s, no heartbeat ages ", &address, "1 up"]);
+    tty.until(&["classic or unknown", "no log stream"]);
     tty.press("\r");
     tty.until(&["[2 Methods]", "reverse_string", "subtract"]);
     tty.press("/add\r\r");

@@ -77,9 +77,9 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     let file = folder.path().join("sum.json");
     fs::write(&file, "precious").unwrap();
     tty.press("s");
-    tty.until(&["Save to"]);
+    tty.until(&["Save as"]);
     tty.press(&format!("\x15{}\r", file.display()));
-    tty.until(&["exists: ⏎ again overwrites it"]);
+    tty.until(&["exists; ⏎ again overwrites it"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     tty.press("\r");
     tty.until(&["saved 3 B to"]);
@@ -128,7 +128,7 @@ fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
     tty.until(&["[2 Methods]", "big"]);
     tty.press("\r");
     tty.until(&["Call big"]);
-    // A small one first, so that what is measured is the answer alone.
+    // A small one first, so that only the reply is measured.
     tty.press("1\r");
     tty.until(&["✓ big"]);
     tty.press("\x15");
@@ -137,7 +137,7 @@ fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
     tty.press("50\x0f\x0f");
     tty.until(&["60s"]);
     tty.press("\r");
-    tty.until(&["waiting for the answer"]);
+    tty.until(&["waiting for the reply"]);
     let mut slowest = Duration::ZERO;
     let end = Instant::now() + Duration::from_secs(60);
     let done = |tty: &Tty| tty.screen().contains("500002");
@@ -147,7 +147,7 @@ fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
         tty.press("\x10");
         tty.until(&["Commands, methods"]);
         tty.press("~~~");
-        tty.until(&["nothing is called that"]);
+        tty.until(&["no match"]);
         slowest = slowest.max(start.elapsed());
         tty.press("\x15");
         tty.until(&["send the call"]);

@@ -33,7 +33,7 @@ fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() 
     tty.press("\x14");
     tty.until_not("to any of");
     tty.press("\x0f");
-    tty.until(&["within 30s"]);
+    tty.until(&["timeout 30s"]);
     tty.press("\r");
     tty.until(&["✓ order →"]);
     tty.press("\x12");
@@ -41,9 +41,9 @@ fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() 
     tty.press("\x10");
     tty.until(&["Commands, methods, instances"]);
     tty.press("sleep 30\r");
-    tty.until(&["waiting for the answer", "esc cancels"]);
+    tty.until(&["waiting for the reply", "esc cancels"]);
     tty.press(ESC);
-    tty.until(&["✗ cancelled", "cancelled here; the server was told"]);
+    tty.until(&["✗ cancelled", "cancelled; the server may already"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
 }
@@ -58,13 +58,13 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
     tty.press("z");
     tty.until(&["[ 3 items ]"]);
     tty.press("/CELSIUS\r");
-    tty.until(&["1 of 3 hits", "\"celsius\""]);
+    tty.until(&["1 of 3 matches", "\"celsius\""]);
     tty.press("n");
-    tty.until(&["2 of 3 hits"]);
+    tty.until(&["2 of 3 matches"]);
     tty.press("N");
-    tty.until(&["1 of 3 hits"]);
+    tty.until(&["1 of 3 matches"]);
     tty.press(ESC);
-    tty.until_not("of 3 hits");
+    tty.until_not("of 3 matches");
     tty.press("Ggh");
     tty.until(&["{ 3 keys }"]);
     tty.press("l");
@@ -73,7 +73,7 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
         ("}", vec!["[Wire]", "method_name"]),
         ("}", vec!["[Timing]", "transfer", "attempts"]),
         ("r", vec!["2 calls  p50"]),
-        ("{", vec!["[Diff]", "the same"]),
+        ("{", vec!["[Diff]", "same as at"]),
         ("}", vec!["[Body]", "p95"]),
     ] {
         tty.press(keys);
@@ -90,7 +90,7 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
     tty.press("]");
     tty.until(&["[Diff]"]);
     tty.press("y");
-    tty.until(&["copied the result: {\"city\":\"Oslo\""]);
+    tty.until(&["copied result: {\"city\":\"Oslo\""]);
     for (down, what) in [
         ("", "rpcd command"),
         ("j", "wire JSON"),
@@ -99,9 +99,9 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
         ("jjjj", "nc command"),
     ] {
         tty.press("Y");
-        tty.until(&["Copy the call as"]);
+        tty.until(&["Copy call as"]);
         tty.press(&format!("{down}\r"));
-        tty.until(&[&format!("copied the {what}")]);
+        tty.until(&[&format!("copied {what}")]);
     }
     tty.press("3");
     tty.until(&["History 3"]);
@@ -130,13 +130,13 @@ fn log_lines_are_narrowed_searched_marked_wrapped_stopped_and_saved() {
     tty.press("&listening\r");
     tty.until(&["& listening", "4 lines"]);
     tty.press("/methods=1\r");
-    tty.until(&["of 3 hits", "STOPPED"]);
+    tty.until(&["of 3 matches", "STOPPED"]);
     tty.press("N");
-    tty.until(&["2 of 3 hits"]);
+    tty.until(&["2 of 3 matches"]);
     tty.press("n");
-    tty.until(&["3 of 3 hits"]);
+    tty.until(&["3 of 3 matches"]);
     tty.press(ESC);
-    tty.until_not("of 3 hits");
+    tty.until_not("of 3 matches");
     tty.press("F");
     tty.until(&["FOLLOW"]);
     tty.press("m");
@@ -145,7 +145,7 @@ fn log_lines_are_narrowed_searched_marked_wrapped_stopped_and_saved() {
     tty.until(&["┃ INFO   registry"]);
     tty.press("w");
     tty.press("s");
-    tty.until(&["Save to"]);
+    tty.until(&["Save as"]);
     tty.press("\r");
     tty.until(&["saved "]);
     tty.press(" ");

@@ -1,4 +1,4 @@
-//! What was typed, and the help. What it means is [`plan`](crate::plan)'s business.
+//! The command line as typed, and the help; [`plan`](crate::plan) works out what it means.
 
 mod bench;
 mod call;
@@ -19,7 +19,7 @@ pub use values::{CallTime, Pause};
 
 use crate::failure::{Exit, Failure};
 
-/// RPC over one TCP port: a server, a registry, and the client for both
+/// RPC over TCP: a server, a registry, and a client
 #[derive(Debug, Parser)]
 #[command(name = "rpcd", version, max_term_width = 100, disable_help_subcommand = true,
           after_help = EXIT_CODES)]
@@ -30,47 +30,46 @@ pub struct Typed {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 the other side answered with an error, or a daemon failed by itself;
-2 wrong arguments or settings; 3 nobody to reach, or a daemon cannot listen; 4 time ran out;
-130 a second signal.";
+Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or
+settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the built-in methods, registered with a registry
+    /// Run a server with the built-in methods
     #[command(after_help = daemon::SERVE_ENDS)]
     Serve(Serve),
-    /// Keep the list of live instances
+    /// Run the registry
     #[command(after_help = daemon::REGISTRY_ENDS)]
     Registry(Registry),
     /// Call a method
     #[command(after_help = call::HOW_ARGUMENTS_ARE_READ)]
     Call(Call),
-    /// Call a method many times and measure
+    /// Load-test a method
     #[command(after_help = bench::HOW_IT_MEASURES)]
     Bench(Box<Bench>),
-    /// List what can be called
+    /// List methods
     Methods(Methods),
-    /// List the instances a registry knows
+    /// List instances
     Instances(Instances),
-    /// Ask a daemon whether it is well
+    /// Check a daemon's health
     Health(Health),
 }
 
 /// Settings file and logging, the same for every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
-    /// Settings file [default: ./config.ini if there is one]
+    /// Settings file [default: ./config.ini, else ~/.config/rpcd/config.ini]
     #[arg(long, value_name = "FILE", help_heading = "Settings and log")]
     pub config: Option<PathBuf>,
-    /// Lowest level logged: off, error, warn, info, debug, trace; by target: info,rpc_server=debug
+    /// Minimum level: off, error, warn, info, debug, trace; per target: info,rpc_server=debug
     #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
           value_parser = parse::log_level)]
     pub log_level: Option<String>,
-    /// Write daily log files in this folder as well
+    /// Also write daily log files to this folder
     #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
     pub log_dir: Option<PathBuf>,
-    /// text, or json: one object per line
+    /// text or json (one object per line)
     #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
           value_parser = parse::log_format)]
     pub log_format: Option<rpc_host::logging::LogFormat>,
@@ -95,8 +94,7 @@ impl Typed {
     }
 }
 
-/// The library explains itself in a paragraph with the usage below; one line is what a log or a
-/// supervisor keeps.
+/// clap prints a paragraph and the usage; logs and supervisors keep one line.
 fn in_one_line(paragraph: &str, command: Option<&OsString>) -> String {
     let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
     let what = what.split("\n\nUsage: ").next().unwrap_or(what);

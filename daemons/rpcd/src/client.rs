@@ -16,7 +16,7 @@ pub use health::health;
 pub use instances::instances;
 pub use methods::methods;
 
-/// Ends a client; a peer that does not let go must not keep the command.
+/// Closes a client; a peer that does not close must not keep the command waiting.
 async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
 }

@@ -1,4 +1,4 @@
-//! `rpcd serve` and `rpcd registry`: from start to a good end.
+//! `rpcd serve` and `rpcd registry`: from start to clean exit.
 
 use std::net::SocketAddr;
 
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::{Exit, Failure};
 use crate::plan::{ServePlan, ServeRegistryPlan};
 
-/// Serves the built-in methods until told to end.
+/// Serves the built-in methods until a signal.
 ///
 /// # Errors
-/// It cannot listen ([`Exit::Unreachable`]), or failed by itself.
+/// It cannot listen ([`Exit::Unreachable`]), or failed.
 pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
     let mut builder = Server::builder()
@@ -36,16 +36,16 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
     let server = builder.bind(plan.address).await?;
     warn_of_strangers(
         server.local_addr(),
-        "whoever can reach this port may call it; -l 127.0.0.1 keeps others out",
+        "open to other machines without authentication; use -l 127.0.0.1 for local only",
     );
     server.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
 
-/// Serves a registry until told to end.
+/// Serves a registry until a signal.
 ///
 /// # Errors
-/// It cannot listen ([`Exit::Unreachable`]), or failed by itself.
+/// It cannot listen ([`Exit::Unreachable`]), or failed.
 pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
     let mut options = plan.options;
@@ -53,7 +53,7 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     let registry = Registry::bind(plan.address, options).await?;
     warn_of_strangers(
         registry.local_addr(),
-        "whoever can reach this port may change the registry; -l 127.0.0.1 keeps others out",
+        "open to other machines without authentication; use -l 127.0.0.1 for local only",
     );
     registry.serve(stop.cancelled_owned()).await?;
     Ok(())
@@ -61,14 +61,14 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
 
 fn prepare() -> Result<CancellationToken, Failure> {
     match net::raise_open_files_limit() {
-        Ok(files) => tracing::info!(files, "open files allowed"),
-        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+        Ok(files) => tracing::info!(files, "open file limit"),
+        Err(error) => tracing::warn!(%error, "cannot raise the open file limit"),
     }
     shutdown::on_signals()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot watch for signals: {error}")))
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
 }
 
-/// One daemon is all there is in this process, so every line is its line.
+/// The process runs one daemon, so every log line belongs to it.
 fn ring(logging: Option<&Logging>) -> Option<LogRing> {
     logging.map(|logging| logging.ring(""))
 }

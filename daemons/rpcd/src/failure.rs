@@ -10,7 +10,7 @@ use rpc_settings::SettingsError;
 pub struct Failure {
     /// What kind.
     pub exit: Exit,
-    /// What happened, to what, what to do next. Empty: nothing is to be said.
+    /// What happened, to what, what to do next. Empty: print nothing.
     pub message: String,
     /// The message is a help text, to be written as it is; for [`Exit::Done`] to standard output.
     pub is_help: bool,
@@ -19,15 +19,15 @@ pub struct Failure {
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: done (also: help was asked for, or nobody reads the output any more).
+    /// 0: success; also help, and a closed output pipe.
     Done,
-    /// 1: the other side answered with an error; a daemon failed by itself.
+    /// 1: the call returned an error; a daemon failed.
     Failed,
     /// 2: the command line, a setting or an address is wrong.
     Usage,
-    /// 3: the other side cannot be reached; a daemon cannot listen.
+    /// 3: unreachable; a daemon cannot listen.
     Unreachable,
-    /// 4: time ran out.
+    /// 4: timed out.
     Timeout,
 }
 

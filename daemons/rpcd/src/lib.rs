@@ -5,8 +5,8 @@
 //!
 //! - [`cli`]: what was typed ([`Typed`]), and the help.
 //! - [`plan`]: what it means ([`Plan`]): flag > environment > files > default.
-//! - [`run`]: the plan is carried out.
-//! - [`daemon`]: `serve` and `registry`, from start to a good end.
+//! - [`run`]: carries the plan out.
+//! - [`daemon`]: `serve` and `registry`, from start to clean exit.
 //! - [`client`]: `call`, `bench`, `methods`, `instances`, `health`.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.

@@ -1,4 +1,4 @@
-//! `rpcd`: what was typed, what it means, doing it, and the exit code.
+//! `rpcd`: parse the command line, plan, run, exit code.
 
 use std::process::ExitCode;
 

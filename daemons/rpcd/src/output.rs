@@ -7,12 +7,11 @@ use rpc_host::logging::escape_controls;
 
 use crate::failure::{Exit, Failure};
 
-/// Writes one line of a result. A text from the other side that goes to a terminal is shown with
-/// its control characters escaped (line breaks and tabs excepted); anywhere else it is written as
-/// it is.
+/// Writes one line of a result. On a terminal control characters are escaped (except line breaks
+/// and tabs), since a remote text may hold any; elsewhere it is written unchanged.
 ///
 /// # Errors
-/// Nobody reads any more ([`Exit::Done`], nothing to be said), or the output cannot be written.
+/// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
 pub fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = if out.is_terminal() {
@@ -35,7 +34,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes one line for the person at the terminal, to standard error.
 pub fn say(message: &str) {
-    // There is nobody to tell when this fails.
+    // A failure here cannot be reported anywhere.
     let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
 }
 
@@ -48,21 +47,21 @@ pub fn warn(message: &str) {
 pub fn status(text: &str) {
     let mut err = io::stderr().lock();
     if err.is_terminal() {
-        // There is nobody to tell when this fails.
+        // A failure here cannot be reported anywhere.
         let _ = write!(err, "\r\x1b[2K{}", escape_controls(text)).and_then(|()| err.flush());
     }
 }
 
-/// Takes the last such line away.
+/// Removes the status line.
 pub fn clear_status() {
     status("");
 }
 
-/// The exit code of what was done; a failure is said first.
+/// The exit code; a failure is printed first.
 pub fn finish(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
     let text = failure.message.as_str();
-    // There is nobody to tell when writing fails.
+    // A failure here cannot be reported anywhere.
     let _ = match (failure.is_help, failure.exit) {
         (true, Exit::Done) => io::stdout().lock().write_all(text.as_bytes()),
         (true, _) => io::stderr().lock().write_all(text.as_bytes()),
@@ -75,7 +74,7 @@ pub fn finish(done: Result<(), Failure>) -> ExitCode {
     ExitCode::from(failure.exit.code())
 }
 
-/// A panic is a bug, said in one line and in the log, without a backtrace.
+/// Reports a panic in one line, to the log if there is one, without a backtrace.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

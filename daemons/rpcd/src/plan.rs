@@ -57,7 +57,7 @@ pub enum Task {
         /// As JSON.
         json: bool,
     },
-    /// Ask a daemon how it is.
+    /// Check a daemon's health.
     Health {
         /// `host:port`.
         address: String,
@@ -107,7 +107,7 @@ impl Plan {
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
-        // A client's standard error is for its one line, unless a log was asked for.
+        // A client prints one line on standard error, unless a log was asked for.
         let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
         let file_prefix = match &typed.command {
             Command::Serve(_) => "rpcd-serve",

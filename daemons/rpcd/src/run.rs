@@ -1,4 +1,4 @@
-//! A plan is carried out: log, run to the end, write out what is still to be logged.
+//! Carries out a plan: start the log, run to the end, flush the log.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
     .build()
     .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
     let done = runtime.block_on(carry_out(plan.task, logging.as_ref()));
-    // A method's body or a name look-up that still blocks must not keep the process.
+    // A blocking method or name lookup must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(100));
     done
 }

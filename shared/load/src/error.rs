@@ -19,6 +19,6 @@ pub enum LoadError {
     #[error("{0}")]
     Usage(String),
     /// The operating system gave no thread or runtime.
-    #[error("cannot start a thread for the load: {0}; free some resources and try again")]
+    #[error("cannot start a load test thread: {0}; free some memory or raise the process limit")]
     Thread(String),
 }

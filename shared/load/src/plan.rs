@@ -56,9 +56,9 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
-    /// After this time of measuring, at most a week. Calls under way then are still waited for.
+    /// After this time of measuring, at most a week. Calls in flight then are still waited for.
     Time(Duration),
-    /// After so many measured calls.
+    /// After this number of measured calls.
     Calls(u64),
 }
 
@@ -117,10 +117,14 @@ impl Plan {
             Length::Calls(calls) => (1..=MOST_CALLS).contains(&calls),
         };
         let rules = [
-            ((0.001..=MOST_RATE).contains(&rate), "the rate", "from 0.001 to 10,000,000 a second"),
-            ((1..=MOST_IN_FLIGHT).contains(&in_flight), "calls under way", "from 1 to 100,000"),
+            (
+                (0.001..=MOST_RATE).contains(&rate),
+                "the rate",
+                "from 0.001 to 10,000,000 per second",
+            ),
+            ((1..=MOST_IN_FLIGHT).contains(&in_flight), "calls in flight", "from 1 to 100,000"),
             ((1..=MOST_CONNECTIONS).contains(&self.connections), "connections", "1 to 10,000"),
-            (self.connections <= in_flight, "connections", "no more than calls under way"),
+            (self.connections <= in_flight, "connections", "at most the calls in flight"),
             (self.threads != Some(0), "threads", "at least 1"),
             (length, "the length", "above 0, at most a week or 1,000,000,000,000 calls"),
             (self.warm_up <= WEEK, "the warm-up", "at most a week"),
@@ -132,7 +136,7 @@ impl Plan {
 }
 
 impl Mode {
-    /// Calls under way at most.
+    /// Maximum calls in flight.
     pub fn in_flight(&self) -> usize {
         match *self {
             Self::OpenLoop { max_in_flight, .. } => max_in_flight,
@@ -152,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_carried_out_is_refused_by_name() {
+    fn an_impossible_plan_is_refused_by_name() {
         assert_eq!(plan(|_| ()).check(), Ok(()));
         let open = |rate| Mode::OpenLoop { rate, max_in_flight: 5 };
         for (change, what) in [
             (plan(|plan| plan.mode = open(0.0)), "the rate"),
             (plan(|plan| plan.mode = open(f64::NAN)), "the rate"),
             (plan(|plan| plan.mode = open(f64::INFINITY)), "the rate"),
-            (plan(|plan| plan.mode = Mode::ClosedLoop { concurrency: 0 }), "calls under way"),
+            (plan(|plan| plan.mode = Mode::ClosedLoop { concurrency: 0 }), "calls in flight"),
             (plan(|plan| plan.connections = 2), "connections"),
             (plan(|plan| plan.connections = 0), "connections"),
             (plan(|plan| plan.threads = Some(0)), "threads"),

@@ -100,10 +100,16 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
     let mut parameters: Vec<Parameter> = Vec::new();
     for argument in &mut function.sig.inputs {
         let FnArg::Typed(argument) = argument else {
-            return Err(Error::new(argument.span(), "a method is a function without `self`"));
+            return Err(Error::new(
+                argument.span(),
+                "a method cannot take `self`; use a free function",
+            ));
         };
         let Pat::Ident(pattern) = &*argument.pat else {
-            return Err(Error::new(argument.pat.span(), "a parameter needs a plain name"));
+            return Err(Error::new(
+                argument.pat.span(),
+                "a parameter must be a plain name, not a pattern",
+            ));
         };
         let name = pattern.ident.to_string().trim_start_matches("r#").to_owned();
         let mut default = None;
@@ -115,13 +121,13 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
         }
         argument.attrs.clear();
         if default.is_none() && parameters.iter().any(|earlier| earlier.default.is_some()) {
-            let text = "a parameter without a default cannot follow one that has one";
+            let text = "a parameter without a default cannot follow one with a default";
             return Err(Error::new(argument.span(), text));
         }
         parameters.push(Parameter { name, default });
     }
     if parameters.len() > MOST {
-        let text = "a method has at most eight parameters; take a struct for more";
+        let text = "a method takes at most eight parameters; use a struct for more";
         return Err(Error::new(function.sig.inputs.span(), text));
     }
     Ok(parameters)
@@ -141,7 +147,7 @@ fn body(options: &Options, function: &ItemFn) -> Result<&'static str> {
         (false, false, false) => Ok(if can_fail { "try_sync" } else { "sync" }),
         _ => Err(Error::new(
             signature.span(),
-            "a method is one of: plain, `async`, `blocking` or `stream`",
+            "a method must be one of: plain, `async`, `blocking` or `stream`",
         )),
     }
 }

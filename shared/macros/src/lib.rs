@@ -21,7 +21,7 @@ use syn::{ItemFn, parse_macro_input};
 /// #[rpc_method(blocking)]             // runs on the blocking pool
 /// fn hash(text: String) -> String { … }
 ///
-/// #[rpc_method(stream, name = "ticks")]   // answers many results, under another name
+/// #[rpc_method(stream, name = "ticks")]   // sends many items; under another name
 /// fn every_second(count: u32) -> impl Stream<Item = u32> { … }
 /// ```
 ///

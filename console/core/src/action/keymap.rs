@@ -13,9 +13,9 @@ use crate::key::Key;
 pub struct KeyLine {
     /// The action, by its name: `help`, or with its context `logs.wrap`.
     pub action: String,
-    /// Its keys, separated by blanks; none: it has no key.
+    /// Its keys, separated by spaces; empty: unbound.
     pub keys: String,
-    /// Where it stands, for messages.
+    /// Its line number, for messages.
     pub line: usize,
 }
 
@@ -24,7 +24,7 @@ pub struct KeyLine {
 pub struct KeyError {
     /// Which of the lines that were given.
     pub index: usize,
-    /// What is wrong, and what was probably meant.
+    /// What is wrong, with a suggestion.
     pub message: String,
 }
 
@@ -42,7 +42,7 @@ impl Keymap {
     /// The table with the keys of `[keys]`.
     ///
     /// # Errors
-    /// An action or a key that does not exist, or a key that would mean two things.
+    /// An unknown action or key, or a key bound twice in one context.
     pub fn new(lines: &[KeyLine]) -> Result<Self, KeyError> {
         let mut keymap = Self::default();
         for (index, line) in lines.iter().enumerate() {
@@ -67,8 +67,7 @@ impl Keymap {
         &self.0
     }
 
-    /// The action of `key` in `context`. While text is being typed (`typing`), keys that type
-    /// something are left to the text.
+    /// The action of `key` in `context`. While text is typed (`typing`), character keys are text.
     pub fn lookup(&self, context: Context, typing: bool, key: Key) -> Option<Action> {
         if typing && key.types().is_some() {
             return None;
@@ -82,16 +81,16 @@ impl Keymap {
         within(context).or_else(far).map(|row| row.action)
     }
 
-    /// The key to show for an action: its first, or what stands for it in the palette.
+    /// The key to show for an action: its first.
     pub fn shown(&self, context: Context, action: Action) -> String {
         let row = self.0.iter().find(|row| row.context == context && row.action == action);
         match row.and_then(|row| row.keys.first()) {
             Some(key) => key.to_string(),
-            None => "no key".to_owned(),
+            None => "unbound".to_owned(),
         }
     }
 
-    /// That no key of this line means something else in its context.
+    /// Checks that no key of this line is bound to another action of its context.
     fn check(&self, index: usize, lines: &[KeyLine]) -> Result<(), KeyError> {
         let Some(line) = lines.get(index) else { return Ok(()) };
         let Some(row) = self.0.iter().find(|row| row.name() == line.action) else { return Ok(()) };
@@ -107,16 +106,14 @@ impl Keymap {
                 Some((_, set)) => format!("line {}", set.line),
                 None => "its default".to_owned(),
             };
-            let text = format!(
-                "{key} is a key of {name} already ({place}); give one of the two another key"
-            );
+            let text = format!("{key} is already bound to {name} ({place}); change one of the two");
             return Err(KeyError { index, message: text });
         }
         Ok(())
     }
 }
 
-/// Whatever is open: leaving, suspending and repainting.
+/// Works in modal contexts too: quit, suspend and repaint.
 fn is_always(action: Action) -> bool {
     matches!(action, Action::QuitNow | Action::Suspend | Action::Repaint)
 }
@@ -126,10 +123,10 @@ fn read(text: &str, context: Context) -> Result<Vec<Key>, String> {
     for word in text.split_whitespace() {
         let key = Key::parse(word)?;
         if keys.contains(&key) {
-            return Err(format!("{word} is there twice"));
+            return Err(format!("{word} is listed twice"));
         }
         if context.is_text() && crate::editing::edits(key) {
-            return Err(format!("{word} edits the text there; choose a key that does not"));
+            return Err(format!("{word} edits the text there; use another key"));
         }
         keys.push(key);
     }
@@ -140,7 +137,7 @@ fn unknown_action(name: &str) -> String {
     let names: Vec<String> = BINDINGS.iter().map(Binding::name).collect();
     match nearest(name, names.iter().map(String::as_str)) {
         Some(near) => format!("unknown action {name:?} in [keys]; did you mean {near:?}?"),
-        None => format!("unknown action {name:?} in [keys]; config.ini lists them all"),
+        None => format!("unknown action {name:?} in [keys]; see [keys] in config.ini"),
     }
 }
 

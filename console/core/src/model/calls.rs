@@ -166,7 +166,7 @@ impl Call {
         if let Some(past) = &self.past {
             return match &past.failure {
                 Some(failure) => (failure.text.clone(), Some(false)),
-                None => ("result not kept".to_owned(), Some(true)),
+                None => ("result not stored".to_owned(), Some(true)),
             };
         }
         match &self.outcome {

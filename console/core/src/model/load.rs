@@ -85,7 +85,7 @@ impl Run {
             None | Some(Phase::Connecting) => "connecting",
             Some(Phase::WarmingUp) => "warming up",
             Some(Phase::Measuring) => "measuring",
-            Some(Phase::Finishing) => "waiting for the last calls",
+            Some(Phase::Finishing) => "finishing",
             Some(Phase::Done) if self.report().is_some_and(|report| report.stopped) => "stopped",
             Some(Phase::Done) => "done",
             Some(Phase::Failed(_)) => "failed",

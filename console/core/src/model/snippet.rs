@@ -65,7 +65,7 @@ impl Snippet {
     /// Why it cannot be written like that.
     pub fn write(&self, format: Format) -> Result<String, String> {
         let plain =
-            || if self.stream { Err("a stream needs rpcd or Rust".to_owned()) } else { Ok(()) };
+            || if self.stream { Err("streams need rpcd or Rust".to_owned()) } else { Ok(()) };
         match format {
             Format::Rpcd => self.rpcd(),
             Format::Wire => Ok(self.wire()),
@@ -178,7 +178,7 @@ impl Snippet {
 /// A control character could end the line, or steer the terminal it is pasted into.
 pub fn command_line(words: &[String]) -> Result<String, String> {
     if words.iter().any(|word| word.chars().any(char::is_control)) {
-        return Err("a control character cannot be part of a command".to_owned());
+        return Err("control characters cannot be part of a command".to_owned());
     }
     Ok(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
 }

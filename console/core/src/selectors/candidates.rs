@@ -1,4 +1,4 @@
-//! Who can take a call.
+//! The instances a call can be sent to.
 
 use rpc_wire::instance::InstanceKey;
 
@@ -20,8 +20,7 @@ pub fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
     if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
 }
 
-/// Instances that have the call's method and pass the filter. Who answered it comes last: it is
-/// the one that is not elsewhere.
+/// Instances that have the call's method and match the filter; the one that replied last.
 pub fn resend_targets(model: &Model, choice: &Resend) -> Vec<InstanceKey> {
     let Some(call) = model.calls.get(choice.call) else { return Vec::new() };
     let Some(method) = model.methods.get(&call.request.method) else { return Vec::new() };

@@ -13,7 +13,7 @@ pub fn is_typing(model: &Model) -> bool {
     }
 }
 
-/// Whether keys that type something go into a knob. Not while a run is under way.
+/// Whether keys that type something go into a knob. Not while a load test runs.
 pub(crate) fn is_typing_knob(model: &Model) -> bool {
     model.focus() == Pane::LoadPlan
         && !model.load.is_running()

@@ -1,4 +1,4 @@
-//! What each action does.
+//! Carries out each action.
 
 use super::leave::{accept, back, close, escape};
 use super::opening::{open_call, open_method};
@@ -42,7 +42,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::ToggleMouse => {
             model.mouse = !model.mouse;
             effects.push(Effect::Mouse(model.mouse));
-            let word = if model.mouse { "on" } else { "off: the terminal selects text" };
+            let word = if model.mouse { "on" } else { "off: the terminal can select text" };
             model.say(format!("mouse {word}"), now);
         }
         Action::SwitchRegistry => registries::open(model),
@@ -108,14 +108,14 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Action::Older | Action::Newer => {
             let by = if action == Action::Older { -1 } else { 1 };
             if !model.calls.step_shown(by) {
-                model.say("no further call", now);
+                model.say("no more calls", now);
             }
         }
         Action::OpenCall => open_call(model, now),
         Action::Replay => {
             let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
             if let Some(id) = id {
-                send::replay(model, id, now, effects);
+                send::resend(model, id, now, effects);
             }
         }
         Action::ReplayElsewhere => {
@@ -124,7 +124,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
             match id.filter(|_| known) {
                 Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
-                None => model.complain("no instance has this method now", now),
+                None => model.complain("no instance has this method", now),
             }
         }
         Action::Follow => model.logs.toggle_follow(),
@@ -151,7 +151,7 @@ fn edit_json(model: &mut Model, now: Now) {
     if form.json.is_none() {
         form.open_json(&form.to_json(), None);
     } else if !form.close_json() {
-        model.complain("the text is kept until it is right; d resets it", now);
+        model.complain("fix the JSON first, or press d to reset it", now);
     }
 }
 
@@ -188,7 +188,7 @@ fn response(model: &mut Model, action: Action, now: Now) {
         Action::Unfold => call.folding.unfold(),
         Action::FoldAll => {
             if !call.folding.toggle_all(document) {
-                model.say("folded a part: there is too much", now);
+                model.say("folded only a part: the result is too large", now);
             }
         }
         _ => call.folding.toggle(document),

@@ -1,4 +1,4 @@
-//! Menus and prompts: what they offer, and what is done with the answer.
+//! Menus and prompts: their entries, and what a choice does.
 
 use crate::selectors;
 use tui_input::Input;
@@ -12,7 +12,7 @@ use crate::model::instances::State;
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// Opens the menu of what is possible here, with the reason where something is not.
+/// Opens the menu of available actions, with the reason where one is unavailable.
 pub(super) fn actions(model: &mut Model, now: Now) {
     let context = selectors::context(model);
     let mut items: Vec<Item> = model
@@ -41,12 +41,12 @@ fn unregister(model: &Model, now: Now) -> Item {
     let live = model.link.is_live();
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
-        _ if !live => Err("the registry is not reached".to_owned()),
-        None => Err("no instance is selected".to_owned()),
-        Some(row) if row.state(now.at, live) == State::Gone => Err("it is gone already".to_owned()),
+        _ if !live => Err("registry unreachable".to_owned()),
+        None => Err("no instance selected".to_owned()),
+        Some(row) if row.state(now.at, live) == State::Gone => Err("already gone".to_owned()),
         Some(row) => Ok(Choice::Unregister(Box::new(row.instance.clone()))),
     };
-    let detail = "have the registry forget this instance; asks first".to_owned();
+    let detail = "unregister…".to_owned();
     Item { label: String::new(), detail, choice }
 }
 
@@ -54,15 +54,15 @@ fn unregister(model: &Model, now: Now) -> Item {
 pub(super) fn save(model: &mut Model, now: Now) {
     let Some((content, name)) = outside::content(model, now) else { return };
     model.overlay = Some(Overlay::Prompt(Prompt {
-        title: "Save to".to_owned(),
+        title: "Save as".to_owned(),
         input: Input::new(name),
         purpose: Purpose::Save { content, exists: None },
-        note: "⏎ saves; a file that exists is not overwritten unasked".to_owned(),
+        note: "⏎ saves; asks before overwriting".to_owned(),
         bad: false,
     }));
 }
 
-/// The selected item of a menu is wanted, or the line of a prompt is typed.
+/// Confirms the selected menu entry or the typed line.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     match model.overlay.take() {
         Some(Overlay::Menu(menu)) => match menu.items.get(menu.selected).cloned() {
@@ -92,9 +92,9 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
         Choice::Unregister(instance) => {
             let key = text::printable(&instance.key().to_string()).into_owned();
             model.overlay = Some(Overlay::Prompt(Prompt {
-                title: format!("Have the registry forget {key}?"),
+                title: format!("Unregister {key}?"),
                 input: Input::default(),
-                note: format!("type {key} to confirm; ⏎ or esc without it cancels"),
+                note: format!("type {key} and ⏎ to confirm; esc cancels"),
                 purpose: Purpose::Unregister(instance),
                 bad: false,
             }));
@@ -107,7 +107,7 @@ fn answer(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
     match &prompt.purpose {
         Purpose::Save { content, exists } => {
             if typed.is_empty() {
-                (prompt.note, prompt.bad) = ("a path is needed; esc cancels".to_owned(), true);
+                (prompt.note, prompt.bad) = ("enter a path; esc cancels".to_owned(), true);
             } else {
                 let (content, overwrite) = (content.clone(), exists.as_ref() == Some(&typed));
                 effects.push(Effect::Save { path: typed, content, overwrite });
@@ -119,15 +119,15 @@ fn answer(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
             if typed == instance.key().to_string() {
                 let url = model.link.url.clone();
                 effects.push(Effect::Unregister(url, instance.clone()));
-                model.say(format!("asking the registry to forget {typed}"), now);
+                model.say(format!("unregistering {typed}"), now);
             } else {
-                model.say("cancelled: nothing was unregistered", now);
+                model.say("cancelled: nothing unregistered", now);
             }
         }
     }
 }
 
-/// A file was written, or not.
+/// Shows whether a file was saved.
 pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveError>, now: Now) {
     let shown = text::printable(&path).into_owned();
     match result {
@@ -142,7 +142,7 @@ pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveErr
         }
         Err(error) => {
             let note = match &error {
-                SaveError::Exists => format!("{shown} exists: ⏎ again overwrites it"),
+                SaveError::Exists => format!("{shown} exists; ⏎ again overwrites it"),
                 SaveError::Other(reason) => format!("{shown}: {reason}"),
             };
             match &mut model.overlay {
@@ -158,7 +158,7 @@ pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveErr
     }
 }
 
-/// Choosing a value of a field that takes one of a few.
+/// Opens the list of values of a field that has one.
 pub(super) fn pick(model: &mut Model) -> bool {
     let Some(form) = model.forms.get() else { return false };
     let Some(field) = form.fields.get(form.focus) else { return false };
@@ -169,7 +169,7 @@ pub(super) fn pick(model: &mut Model) -> bool {
         .map(|choice| {
             let text = choice.as_str().map_or_else(|| choice.to_string(), str::to_owned);
             let is_default = field.parameter.default.as_ref() == Some(choice);
-            let detail = if is_default { "the default" } else { "" }.to_owned();
+            let detail = if is_default { "default" } else { "" }.to_owned();
             Item { label: text.clone(), detail, choice: Ok(Choice::Fill(form.focus, text)) }
         })
         .collect();

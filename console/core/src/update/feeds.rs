@@ -1,4 +1,4 @@
-//! What registry, instances and demo tell.
+//! News from the registry, the instances and the demo.
 
 use rpc_wire::instance::{InstanceKey, WatchEvent};
 
@@ -69,9 +69,9 @@ fn quietly_if(
         }
     }
     let text = match count {
-        0 => "no instance is registered yet".to_owned(),
-        1 => "1 instance is registered".to_owned(),
-        n => format!("{n} instances are registered"),
+        0 => "snapshot: no instances".to_owned(),
+        1 => "snapshot: 1 instance".to_owned(),
+        n => format!("snapshot: {n} instances"),
     };
     let subject = model.link.address().to_owned();
     push(model, EventKind::Good, "list", subject, text, now);
@@ -79,18 +79,16 @@ fn quietly_if(
 }
 
 fn live(model: &mut Model, ages: bool, now: Now) {
-    let older = if ages { "" } else { " — an older registry: it tells no heartbeat ages" };
+    let older = if ages { "" } else { " — older registry: polled, no heartbeat ages" };
     let text = match &model.link.state {
         LinkState::Live { ages: before } if *before == ages => return,
-        LinkState::Live { .. } | LinkState::Connecting => format!("reached{older}"),
+        LinkState::Live { .. } | LinkState::Connecting => format!("connected{older}"),
         LinkState::Lost { since, tries, was_live, .. } => {
             let outage = now.at.saturating_duration_since(*since).as_secs_f64();
-            let tries = if *tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-            let (word, kept) = if *was_live {
-                ("reconnected", " — list kept meanwhile")
-            } else {
-                ("reached", "")
-            };
+            let tries =
+                if *tries == 1 { "1 attempt".to_owned() } else { format!("{tries} attempts") };
+            let (word, kept) =
+                if *was_live { ("reconnected", " — list kept") } else { ("connected", "") };
             format!("{word} after {outage:.1} s ({tries}){kept}{older}")
         }
     };
@@ -108,9 +106,9 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     };
     if first {
         let text = if was_live {
-            format!("lost: {error} — the list is kept, states unknown")
+            format!("connection lost: {error} — list kept, states unknown")
         } else {
-            format!("not reached: {error}")
+            format!("unreachable: {error}")
         };
         let subject = model.link.address().to_owned();
         push(model, EventKind::Bad, "registry", subject, text, now);
@@ -130,14 +128,7 @@ pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &
             }
             Change::Restarted(instance) => {
                 let subject = instance.key().to_string();
-                push(
-                    model,
-                    EventKind::Warning,
-                    "restart",
-                    subject,
-                    "it began anew".to_owned(),
-                    now,
-                );
+                push(model, EventKind::Warning, "restart", subject, "restarted".to_owned(), now);
                 effects.push(Effect::Attach(instance));
             }
             Change::Went(key, why, last_beat) => {
@@ -152,19 +143,27 @@ pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &
             }
             Change::Late(key, age) => {
                 let ttl = model.instances.get(&key).map_or(10.0, |row| row.ttl.as_secs_f64());
-                let text =
-                    format!("no beat for {:.1} s (expires after {ttl:.0} s)", age.as_secs_f64());
+                let text = format!("no heartbeat for {:.1}s (TTL {ttl:.0}s)", age.as_secs_f64());
                 push(model, EventKind::Warning, "late", key.to_string(), text, now);
             }
             Change::Recovered(key) => {
-                push(model, EventKind::Good, "up", key.to_string(), "beats again".to_owned(), now);
+                push(
+                    model,
+                    EventKind::Good,
+                    "up",
+                    key.to_string(),
+                    "heartbeat received".to_owned(),
+                    now,
+                );
             }
             Change::Became(key, state) => {
                 let (kind, text) = match state {
-                    State::Suspect => (EventKind::Warning, "its time ran out, but it answers"),
+                    State::Suspect => {
+                        (EventKind::Warning, "suspect: TTL passed, but it still replies")
+                    }
                     State::Draining => (EventKind::Warning, "draining"),
                     State::Maintenance => (EventKind::Warning, "in maintenance"),
-                    _ => (EventKind::Good, "in use again"),
+                    _ => (EventKind::Good, "up"),
                 };
                 push(model, kind, "state", key.to_string(), text.to_owned(), now);
             }
@@ -204,13 +203,13 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
     let text = match news {
         DemoNews::Traffic(on) => {
             demo.traffic = on;
-            format!("demo traffic is {}", if on { "on" } else { "off" })
+            format!("demo traffic {}", if on { "on" } else { "off" })
         }
         DemoNews::Server(key, runs) => {
             let text = if runs {
-                format!("demo server {key} runs again")
+                format!("demo server {key} restarted")
             } else {
-                format!("demo server {key} crashed: watch it become late, then gone")
+                format!("demo server {key} crashed; it becomes late, then gone")
             };
             match demo.servers.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, state)) => *state = runs,
@@ -224,8 +223,9 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
         DemoNews::Registry(runs) => {
             demo.registry = runs;
             let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
-            let text = if runs { "back".to_owned() } else { format!("gone; {key} brings it back") };
-            format!("the demo registry is {text}")
+            let text =
+                if runs { "restarted".to_owned() } else { format!("stopped; {key} restarts it") };
+            format!("demo registry {text}")
         }
     };
     if !first {

@@ -78,7 +78,7 @@ fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
     };
     for (text, wrong) in [
         ("{", "not JSON"),
-        (r#"{"a": 1, "x": 2}"#, "no parameter called x"),
+        (r#"{"a": 1, "x": 2}"#, "no parameter x"),
         (r#"{"a": "one", "b": 2}"#, "a: must be a number"),
         (r#"{"a": 1}"#, "b: required"),
     ] {

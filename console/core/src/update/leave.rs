@@ -1,4 +1,4 @@
-//! Leaving: a view, a field, a filter, whatever lies over a view; with its answer or without.
+//! Leaving a view, a field, a filter or an overlay, with or without accepting.
 
 use super::act::act;
 use super::opening::{fill, open_method};
@@ -27,7 +27,7 @@ pub(super) fn back(model: &mut Model, effects: &mut Effects) {
         Pane::Form => model.set_focus(Pane::Methods),
         Pane::Response => model.set_focus(Pane::Form),
     }
-    // Going back must land where `q` means back again, not where it types a q.
+    // After going back `q` must be a command, not text.
     load::leave_knob(model);
     if let Some(form) = model.forms.get_mut() {
         form.editing = false;
@@ -67,11 +67,11 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     } else if model.focus() == Pane::Response {
         model.set_focus(Pane::Methods);
     } else {
-        model.say("nothing to close; q goes back, and quits at the top", now);
+        model.say("nothing to close; q goes back or quits", now);
     }
 }
 
-/// Keeps a filter, or does what the palette has selected.
+/// Applies a filter, or runs the selected entry.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     let palette = match model.overlay.take() {
         Some(Overlay::Palette(palette)) => palette,
@@ -82,7 +82,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.overlay = asking;
             return ask::accept(model, now, effects);
         }
-        Some(Overlay::Resend(choice)) => return send_elsewhere(model, &choice, now, effects),
+        Some(Overlay::Resend(choice)) => return resend_to(model, &choice, now, effects),
         Some(Overlay::Help { .. }) | None => {
             model.filtering = false;
             return;
@@ -90,7 +90,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     };
     let entry = palette_entries(model, &palette).into_iter().nth(palette.selected);
     match entry {
-        None => model.complain("nothing is called that", now),
+        None => model.complain("no match", now),
         Some(Entry::Call(_, Err(why))) => model.complain(format!("not sent: {why}"), now),
         Some(Entry::Call(method, Ok(args))) => {
             show(model, View::Methods);
@@ -117,10 +117,10 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-fn send_elsewhere(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects) {
+fn resend_to(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects) {
     match resend_targets(model, choice).into_iter().nth(choice.selected) {
-        Some(key) => send::again(model, choice.call, Some(key), now, effects),
-        None => model.complain("not sent: no instance is called that", now),
+        Some(key) => send::resend_to(model, choice.call, Some(key), now, effects),
+        None => model.complain("not sent: no instance matches", now),
     }
 }
 

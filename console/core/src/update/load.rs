@@ -1,4 +1,4 @@
-//! Load tests: from a call to its plan, started, stopped, and what they tell.
+//! Load tests: plan, start, stop, progress.
 
 use super::show;
 use crate::editing::apply;
@@ -18,7 +18,7 @@ use crate::model::load::{Knob, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
 
-/// Makes a plan for the call at hand; nothing is started yet.
+/// Makes a plan for the current call; starts nothing.
 pub(super) fn bench(model: &mut Model, now: Now) {
     let found = match model.focus() {
         Pane::Response => model.calls.shown_call().map(|call| of_call(model, &call.request)),
@@ -30,15 +30,15 @@ pub(super) fn bench(model: &mut Model, now: Now) {
     };
     let Some(found) = found else {
         let why = match model.focus() {
-            Pane::Instances => "no call to load it with: fill one in first (2)",
+            Pane::Instances => "no call to load-test; fill one in first (2)",
             _ => "fill in the call first",
         };
         return model.complain(why, now);
     };
     if model.methods.get(&found.method).is_some_and(|method| method.signature.stream) {
-        return model.complain("a stream cannot be load-tested", now);
+        return model.complain("streaming methods cannot be load-tested", now);
     }
-    // The knobs stay as they were turned: the next run is mostly like the last one.
+    // Settings are kept: the next run is usually like the last one.
     let mut sheet = model.load.sheet.take().unwrap_or_default();
     (sheet.method, sheet.args) = (found.method, found.args);
     (sheet.target, sheet.timeout) = (found.target, found.timeout);
@@ -84,8 +84,8 @@ fn of_call(model: &Model, request: &CallRequest) -> Found {
     }
 }
 
-/// The call in the form, else the last one made that the selected instance knows, else a look at
-/// its health.
+/// The call in the form, else the latest call the selected instance has a method for, else a
+/// health check.
 fn of_instance(model: &Model) -> Option<Found> {
     let key = model.instances.selected.clone()?;
     let knows =
@@ -117,11 +117,11 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
     let live = model.link.is_live();
     let Some(sheet) = &mut model.load.sheet else { return };
     if sheet.target.is_none() && !live {
-        return model.complain("the registry is not reached: choose an instance (^t)", now);
+        return model.complain("registry unreachable; choose an instance (^t)", now);
     }
     match sheet.request(id, &url) {
         Ok(request) => {
-            // Back in the plan, keys are commands until a field is asked for.
+            // Back in the plan, keys are commands until a field is edited.
             (sheet.error, sheet.editing) = (None, false);
             model.load.begin(request.clone());
             model.set_focus(Pane::LoadRun);
@@ -154,7 +154,7 @@ pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     true
 }
 
-/// The run speaks; what an earlier one still had to say is of no interest.
+/// Applies progress of the current run; that of an earlier one is ignored.
 pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
     let Some(run) = model.load.run.as_mut().filter(|run| run.request.id == id) else { return };
     match news {
@@ -185,7 +185,7 @@ pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
 /// The command line of the plan, or of what runs.
 ///
 /// # Errors
-/// There is none, and why.
+/// Why there is none.
 pub(super) fn command(model: &Model) -> Result<Option<String>, String> {
     if model.focus() == Pane::LoadRun
         && let Some(run) = &model.load.run
@@ -226,7 +226,7 @@ pub(super) fn turn(model: &mut Model, action: Action) {
     }
     let on: Vec<InstanceKey> = match model.methods.get(&sheet.method) {
         Some(method) => method.on.iter().cloned().collect(),
-        // A method of the protocol itself: everybody has it.
+        // A method of the protocol: every instance has it.
         None => {
             let mut all: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
             all.sort();

@@ -47,7 +47,7 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     model.set_focus(Pane::Response);
     if !known {
         let method = crate::text::printable(&request.method).into_owned();
-        model.complain(format!("no instance has {method} now: there is no form for it"), now);
+        model.complain(format!("no instance has {method}; no form"), now);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What leaves the console: files, pager, editor, and calls written for other programs.
+//! Output to other programs: files, pager, editor, and calls as commands or code.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// What is saved or read of the focused pane, and what its file would be called.
+/// The content of the focused pane that is saved or opened, and its file name.
 pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
     let time = text::hour_minute_second(now.wall_ms).replace(':', "");
     match model.focus() {
@@ -41,14 +41,14 @@ fn file_name(method: &str) -> String {
     if name.trim_matches('-').is_empty() { "result".to_owned() } else { name }
 }
 
-/// Shows what the focused pane has in another program.
+/// Opens the content of the focused pane in another program.
 pub(super) fn view(model: &Model, program: Program, now: Now, effects: &mut Effects) {
     if let Some((content, name)) = content(model, now) {
         effects.push(Effect::View { program, name, content });
     }
 }
 
-/// Has the arguments of the form edited as JSON.
+/// Opens the arguments of the form as JSON in the editor.
 pub(super) fn edit(model: &Model, effects: &mut Effects) {
     if let Some(form) = model.forms.get() {
         let text = form.json.as_ref().map_or_else(|| form.to_json(), |json| json.area.text());
@@ -63,7 +63,7 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
         Err(error) => return model.complain(error, now),
     };
     if model.forms.current.as_deref() != Some(method) {
-        return model.complain("the form of what was edited is gone", now);
+        return model.complain("not applied: another form was opened meanwhile", now);
     }
     let Some(form) = model.forms.get_mut() else { return };
     if let Some(json) = &mut form.json {
@@ -73,28 +73,28 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
     }
     let before = form.to_json();
     if text.trim() == before.trim() {
-        return model.say("nothing was changed", now);
+        return model.say("no changes", now);
     }
     if let Err(error) = form.read_json(&text) {
-        // Nothing typed is lost: it stands in the form as JSON, with what is wrong below.
+        // Keep what was typed: the form shows it as JSON, with the error below.
         form.open_json(&text, Some(error));
-        model.complain("not JSON arguments: correct them here, or e again", now);
+        model.complain("not valid arguments; fix them here, or press e to edit again", now);
     } else {
-        model.say("the form was filled from the editor", now);
+        model.say("form filled from the editor", now);
     }
 }
 
-/// Opens the menu of programs a call can be written for.
+/// Opens the menu of formats a call can be copied as.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
     let Some(snippet) = snippet(model) else {
-        return model.complain("there is no call to copy", now);
+        return model.complain("no call to copy", now);
     };
     let items = Format::ALL.map(|format| Item {
         label: format.title().to_owned(),
         detail: snippet.write(format).map_or_else(|_| String::new(), |text| one_line(&text)),
         choice: snippet.write(format).map(|text| Choice::Copy(format.title(), text)),
     });
-    let title = "Copy the call as (arguments in full)".to_owned();
+    let title = "Copy call as (with full arguments)".to_owned();
     model.overlay = Some(Overlay::Menu(Menu { title, items: items.to_vec(), selected: 0 }));
 }
 

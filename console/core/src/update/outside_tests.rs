@@ -42,11 +42,11 @@ fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
     assert_eq!(call.folding.line_of(call.folding.row_of(call.folding.cursor)), call.folding.cursor);
     assert_eq!(model.calls.hits().unwrap().lines.len(), 1);
     press(&mut model, Key::char('n'), now);
-    assert!(toast(&model).contains("from the top"));
+    assert!(toast(&model).contains("continued from the top"));
     press(&mut model, ESC, now);
     assert!(model.calls.hits().is_none());
     press(&mut model, Key::char('n'), now);
-    assert!(toast(&model).contains("nothing is searched"));
+    assert!(toast(&model).contains("no search; press /"));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_result_too_large_for_the_clipboard_is_not_copied_and_says_what_to_do() {
     let (mut model, now) = fixture::folded();
     answer(&mut model, &"x".repeat(MAX_COPIED_BYTES), now);
     assert!(press(&mut model, Key::char('y'), now).is_empty());
-    assert!(toast(&model).contains("s saves it to a file"), "{}", toast(&model));
+    assert!(toast(&model).contains("press s to save it"), "{}", toast(&model));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_menu_tells_what_is_possible_and_why_the_rest_is_not() {
     press(&mut model, Key::char('x'), now);
     let Some(Overlay::Menu(menu)) = &model.overlay else { panic!() };
     let save = menu.items.iter().find(|item| item.label == "s").unwrap();
-    assert_eq!(save.choice.as_ref().unwrap_err(), "there is no result");
+    assert_eq!(save.choice.as_ref().unwrap_err(), "no result");
     press(&mut model, ESC, now);
     assert!(model.overlay.is_none());
 }
@@ -174,7 +174,7 @@ fn unregister_is_chosen(model: &mut Model, now: crate::model::Now) -> bool {
     press(model, Key::char('x'), now);
     press(model, Key::plain(Code::Up), now);
     let Some(Overlay::Menu(menu)) = &mut model.overlay else { panic!() };
-    let Some(at) = menu.items.iter().position(|item| item.detail.contains("forget")) else {
+    let Some(at) = menu.items.iter().position(|item| item.detail.contains("unregister")) else {
         return false;
     };
     menu.selected = at;

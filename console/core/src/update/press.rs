@@ -38,8 +38,8 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
     act::act(model, action, now, effects);
 }
 
-/// Keys that mean something only in the form: those of the JSON text, and the blank in a field
-/// that takes one of a few values. Whether it was one of them.
+/// Keys of the form alone: those of the JSON text, and the space in a field with a list of values.
+/// Returns whether it was one of them.
 fn press_in_form(model: &mut Model, key: Key) -> bool {
     let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
     let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
@@ -109,10 +109,10 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         return;
     }
     if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
-        model.say("the form was filled from what was pasted", now);
+        model.say("form filled from the pasted JSON", now);
         return;
     }
-    // A line break pasted into one line is a blank; other control characters never arrive.
+    // A line break pasted into one line is a space; other control characters are dropped.
     let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
     let requests: Vec<_> = typed
         .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })

@@ -1,26 +1,26 @@
-//! Turning to another registry: nothing of the one before is kept.
+//! Switching to another registry; nothing of the previous one is kept.
 
 use super::Effects;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::{Model, Overlay};
 
-/// Opens the list, with the registry that is watched selected.
+/// Opens the list, with the current registry selected.
 pub(super) fn open(model: &mut Model) {
     model.overlay = Some(Overlay::Registries { selected: model.registries.current_index() });
 }
 
-/// Turns to the registry at that place of the list.
+/// Switches to the registry at this index.
 pub(super) fn enter(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
     model.overlay = None;
     if index == model.registries.current_index() {
         let name = model.registries.current().map_or("", |named| named.name.as_str());
-        model.say(format!("{name} is watched already"), now);
+        model.say(format!("already connected to {name}"), now);
         return;
     }
     let Some(named) = model.registries.enter(index).cloned() else { return };
     model.start_over(&named.url, now);
-    model.say(format!("now watching {} at {}", named.name, model.link.address()), now);
+    model.say(format!("switched to {} at {}", named.name, model.link.address()), now);
     effects.push(Effect::Watch(named.url));
 }
 
@@ -70,7 +70,7 @@ mod tests {
             expected.logs.limit = 77;
             expected.logs.shift_ms = model.logs.shift_ms;
             (expected.calls.limit, expected.events.limit) = (78, 79);
-            assert!(model.toast.take().unwrap().text.contains("now watching staging"));
+            assert!(model.toast.take().unwrap().text.contains("switched to staging"));
             assert_eq!(format!("{model:?}"), format!("{expected:?}"));
             assert_eq!(
                 model.keys.shown(crate::action::Context::Logs, Action::Wrap),

@@ -1,4 +1,4 @@
-//! Searching: in the result on the screen and in the log, and from one hit to the next.
+//! Search in the shown result and in the log, and steps between matches.
 
 use super::Effects;
 use crate::message::Effect;
@@ -12,7 +12,7 @@ use crate::text::Needle;
 
 /// Results larger than this are searched in the background, once the text is typed.
 const LARGE: usize = 256 * 1024;
-/// How many hits are counted.
+/// Maximum matches counted.
 pub const MAX_HITS: usize = 100_000;
 
 /// Keeps the hits those of the text typed and of the result on the screen.
@@ -73,14 +73,14 @@ pub(super) fn step(model: &mut Model, by: isize, now: Now) {
         return match model.logs.next_hit(by, height) {
             NextHit::Shown => {}
             NextHit::NotYet => model.say("still searching", now),
-            NextHit::None => model.complain("no line contains that", now),
+            NextHit::None => model.complain("no match", now),
         };
     }
     let needle = Needle::new(model.calls.search.value());
     let shown = model.calls.shown_call_mut();
     if let Some(call) = shown.filter(|call| call.request.stream) {
         if !call.items.find_next(&needle, by) {
-            model.complain("no item contains that", now);
+            model.complain("no match", now);
         }
         return;
     }
@@ -99,9 +99,12 @@ pub(super) fn step(model: &mut Model, by: isize, now: Now) {
         (Some(line), _) => reveal(model, line),
         (None, Some(line)) => {
             reveal(model, line);
-            model.say(if by > 0 { "from the top again" } else { "from the bottom again" }, now);
+            model.say(
+                if by > 0 { "continued from the top" } else { "continued from the bottom" },
+                now,
+            );
         }
-        (None, None) => model.complain("no line contains that", now),
+        (None, None) => model.complain("no match", now),
     }
 }
 

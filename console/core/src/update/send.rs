@@ -28,20 +28,20 @@ pub(super) fn show_form(model: &mut Model) {
     model.forms.open(&method.signature);
 }
 
-/// Sends the call that is filled in.
+/// Sends the call in the form.
 pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(form) = model.forms.get_mut() else {
-        model.complain("no method is chosen", now);
+        model.complain("no method chosen", now);
         return;
     };
     let json = form.json.clone();
     if !form.close_json() {
-        model.complain("not sent: the text is not what the method takes", now);
+        model.complain("not sent: invalid arguments", now);
         return;
     }
     let args = form.arguments();
     if let Some(json) = json {
-        // It stays JSON, and an error of a field is told below the text.
+        // The form stays JSON; an error of a field shows below the text.
         let error = form
             .fields
             .iter()
@@ -50,9 +50,10 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         form.json = Some(crate::model::form::JsonText { before, error, ..json });
     }
     let Some(args) = args else {
-        let wrong = form.fields.iter().filter(|field| field.error.is_some()).count();
-        let fields = if wrong == 1 { "1 field needs" } else { "some fields need" };
-        model.complain(format!("not sent: {fields} attention"), now);
+        let wrong = form.fields.iter().filter(|field| field.error.is_some());
+        let names: Vec<_> = wrong.map(|field| field.parameter.name.as_str()).collect();
+        let names = text::printable(&names.join(", ")).into_owned();
+        model.complain(format!("not sent: fix {names}"), now);
         return;
     };
     let (method, target, timeout) =
@@ -75,7 +76,7 @@ pub(super) fn call(
         None => candidates(model, method, now),
     };
     if candidates.is_empty() {
-        model.complain(format!("no instance has the method {method}"), now);
+        model.complain(format!("not sent: no instance has {method}"), now);
         return;
     }
     let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
@@ -86,15 +87,15 @@ pub(super) fn call(
     effects.push(Effect::Call(Box::new(request)));
 }
 
-/// Sends a call of the history again.
-pub(super) fn replay(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
+/// Resends a call of the history.
+pub(super) fn resend(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
     let Some(old) = model.calls.get(id) else { return };
     let target = old.target().filter(|key| model.instances.get(key).is_some()).cloned();
-    again(model, id, target, now, effects);
+    resend_to(model, id, target, now, effects);
 }
 
-/// Sends a call of the history again, to `target` or to any instance that has the method.
-pub(super) fn again(
+/// Resends a call of the history to `target`, or to any instance that has the method.
+pub(super) fn resend_to(
     model: &mut Model,
     id: CallId,
     target: Option<InstanceKey>,
@@ -119,7 +120,7 @@ pub(super) fn called(
 ) {
     let Some(call) = model.calls.get(id).filter(|call| call.is_running()) else { return };
     if outcome.elapsed.is_zero() {
-        // Cancelled: nobody measured.
+        // Cancelled: not measured elsewhere.
         outcome.elapsed = now.at.saturating_duration_since(call.started);
     }
     let method = text::printable(&call.request.method).into_owned();

@@ -139,7 +139,7 @@ fn a_pause_that_holds_too_much_ends_by_itself() {
         fixture::beat(&mut model, 100, now);
     }
     assert!(model.held.is_none());
-    assert!(model.toast.as_ref().unwrap().text.contains("pause ended"));
+    assert!(model.toast.as_ref().unwrap().text.contains("resumed: too many updates were waiting"));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn an_outage_keeps_the_list_and_its_end_is_an_event() {
     let told: Vec<_> =
         model.events.newest_first().take(3).map(|event| event.text.as_str()).collect();
     assert_eq!(told[..2], ["no longer listed"; 2]);
-    assert!(told[2].starts_with("reconnected after 13.0 s (3 tries)"), "{told:?}");
+    assert!(told[2].starts_with("reconnected after 13.0 s (3 attempts)"), "{told:?}");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_call_whose_method_is_not_known_any_more_says_so() {
     let (mut model, now) = fixture::history_restored();
     press(&mut model, Key::char('G'), now);
     press(&mut model, ENTER, now);
-    assert!(model.toast.as_ref().unwrap().text.contains("no instance has gone_method now"));
+    assert!(model.toast.as_ref().unwrap().text.contains("no instance has gone_method; no form"));
     model.view = View::History;
     assert!(press(&mut model, Key::char('R'), now).is_empty());
     assert!(model.overlay.is_none());

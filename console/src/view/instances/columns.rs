@@ -90,7 +90,7 @@ impl Columns {
     pub(super) fn heading(&self, screen: &mut Screen<'_, '_>, area: Rect) {
         let probe = if self.live { "RTT" } else { "PROBE" };
         let room = self.bar.saturating_sub(2);
-        let scale = format!("age / {}s expiry", self.ttl);
+        let scale = format!("age / {}s TTL", self.ttl);
         let scale = if scale.len() > room { format!("age / {}s", self.ttl) } else { scale };
         let bar = format!("▕{}▏", centre(&scale, room));
         let cells = [
@@ -140,7 +140,7 @@ impl Columns {
             (Probe::None, _) => "-".to_owned(),
             (Probe::Answered(rtt), true) => text::latency(*rtt),
             (Probe::Answered(rtt), false) => format!("ok {}", text::latency(*rtt)),
-            (Probe::Failed(_), _) => "fails".to_owned(),
+            (Probe::Failed(_), _) => "failed".to_owned(),
         };
         let probe_style = match row.probe {
             Probe::Failed(_) => theme.bad(),

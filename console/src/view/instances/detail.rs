@@ -18,7 +18,7 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
     let theme = screen.theme;
     let Some(row) = model.instances.selected_row() else {
         let inner = screen.boxed(area, false, Line::from(" Detail "), Line::default());
-        let line = Line::from(Span::styled(" no instance is selected", theme.dim()));
+        let line = Line::from(Span::styled(" no instance selected", theme.dim()));
         return screen.line(inner, 0, line);
     };
     let address = text::printable(&row.key.to_string()).into_owned();
@@ -47,10 +47,10 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     ])];
     if let Some(age) = row.age(now) {
         let of = row.ttl.as_secs();
-        // Nobody tells of beats while the registry is lost.
+        // No heartbeats arrive while the registry is lost.
         let age = match live {
-            true => format!("{} of {of}s", text::age(age)),
-            false => format!(">{}, expiry {of}s", text::seconds(age)),
+            true => format!("{} ago (TTL {of}s)", text::age(age)),
+            false => format!(">{} ago (TTL {of}s)", text::seconds(age)),
         };
         lines.push(plain("last beat", age));
     }
@@ -80,7 +80,7 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),
         (None, Some(error)) => text::printable(error).into_owned(),
-        (None, None) => "not yet known".to_owned(),
+        (None, None) => "unknown".to_owned(),
     };
     lines.push(plain("methods", methods));
     let lacking = model.methods.lacking(&row.key).join(", ");
@@ -93,10 +93,10 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
         }
     }
     let logs = match model.logs.sources.get(&Source::Server(row.key.clone())) {
-        Some(SourceState::Live) => "streamed".to_owned(),
-        Some(SourceState::Unsupported) => "it has no log stream".to_owned(),
+        Some(SourceState::Live) => "streaming".to_owned(),
+        Some(SourceState::Unsupported) => "no log stream".to_owned(),
         Some(SourceState::Lost(error)) => text::printable(error).into_owned(),
-        Some(SourceState::Gone) => "ended".to_owned(),
+        Some(SourceState::Gone) => "gone".to_owned(),
         None => "not yet".to_owned(),
     };
     lines.push(plain("logs", logs));
@@ -113,7 +113,7 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     lines
 }
 
-/// `▂▂▇▂ ≤ 0.9ms`: the last answers to probes, and the slowest of them.
+/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes, and the slowest of them.
 fn round_trips(row: &Row) -> String {
     let values: Vec<f64> = row.round_trips.iter().copied().collect();
     let most = values.iter().copied().fold(0.0, f64::max);
@@ -121,7 +121,7 @@ fn round_trips(row: &Row) -> String {
     format!("{} ≤ {most}", text::sparkline(&values))
 }
 
-/// `▂▂▂▇▂ 5.0s ±0.1`: the last intervals, their mean and how far they stray.
+/// `▂▂▂▇▂ 5.0s ±0.1`: the latest intervals, their mean and largest deviation.
 fn interval(row: &Row) -> String {
     let values: Vec<f64> = row.intervals.iter().copied().collect();
     #[expect(clippy::cast_precision_loss, reason = "at most 16 values")]

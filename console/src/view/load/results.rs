@@ -106,7 +106,7 @@ fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
     let in_flight = if run.is_over() || width < 60 {
         String::new()
     } else {
-        format!("  {} under way", text::grouped(progress.in_flight as u64))
+        format!("  {} in flight", text::grouped(progress.in_flight as u64))
     };
     let used = text::width(word) + of.len() + in_flight.len() + 12;
     let cells = usize::from(width).saturating_sub(used);
@@ -140,7 +140,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
         ],
         vec![
             Span::styled(text::rate(report.rate), theme.strong()),
-            Span::styled(" a second", theme.dim()),
+            Span::styled("/s", theme.dim()),
         ],
         vec![Span::styled(
             format!(
@@ -158,7 +158,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
         )]);
     }
     if report.abandoned > 0 {
-        let given_up = format!("{} given up", text::grouped(report.abandoned));
+        let given_up = format!("{} abandoned", text::grouped(report.abandoned));
         all.push(vec![Span::styled(given_up, theme.warning())]);
     }
     if let Some(first) = report.errors.first() {
@@ -169,7 +169,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     if let Some(behind) = &report.behind {
         if behind.late > 0 {
             let late = format!(
-                " {} begun over 10 ms late, up to {}",
+                " {} started more than 10 ms late, up to {}",
                 text::grouped(behind.late),
                 text::precise(behind.furthest)
             );
@@ -177,7 +177,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
         }
         if behind.never_begun > 0 {
             let unbegun = text::grouped(behind.never_begun);
-            let line = format!(" {unbegun} never begun: the rate is too high for it");
+            let line = format!(" {unbegun} never started: the rate is too high");
             lines.push(Line::from(Span::styled(line, theme.bad())));
         }
     }
@@ -204,21 +204,18 @@ fn flow(groups: Vec<Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
     lines
 }
 
-/// What differs from the run before, beyond the latencies.
+/// What differs from the previous run, besides the latencies.
 fn comparison(theme: Theme, before: &Report, after: &Report, width: u16) -> Vec<Line<'static>> {
     let change = compare(before, after);
     if !change.comparable {
-        let other = vec![Span::styled("the run before made other calls", theme.warning())];
-        let otherwise = vec![Span::styled("or made them otherwise", theme.warning())];
-        return flow(vec![other, otherwise], width);
+        let other = vec![Span::styled("the previous run used other settings;", theme.warning())];
+        let why = vec![Span::styled("not comparable", theme.warning())];
+        return flow(vec![other, why], width);
     }
     let (word, style) = changed(theme, change.rate.ratio, Better::More);
-    let figures = format!(
-        "{} a second, {} failed",
-        text::rate(before.rate),
-        text::percent(before.error_ratio)
-    );
-    let before = vec![Span::styled("before: ", theme.dim()), Span::raw(figures)];
+    let figures =
+        format!("{}/s, {} failed", text::rate(before.rate), text::percent(before.error_ratio));
+    let before = vec![Span::styled("previous: ", theme.dim()), Span::raw(figures)];
     flow(vec![before, vec![Span::styled(format!("rate {word}"), style)]], width)
 }
 
@@ -271,7 +268,7 @@ fn latency(
     let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(40);
     let mut table = Vec::new();
     let heading = if before.is_some() {
-        format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "before", "now", "change")
+        format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "previous", "now", "change")
     } else {
         format!(" {:<8}{:>10} ", "latency", "")
     };
@@ -356,18 +353,18 @@ fn over_time(
     let range = |values: &[f64], show: &dyn Fn(f64) -> String| {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(0.0, f64::max);
-        format!("{} to {}", show(least), show(most))
+        format!("{}–{}", show(least), show(most))
     };
     let rates: Vec<f64> = points.iter().map(|point| point.rate).collect();
     let p99s: Vec<f64> = points.iter().map(|point| point.p99.as_secs_f64()).collect();
-    let rate_range = range(&rates, &text::rate);
+    let rate_range = format!("{}/s", range(&rates, &text::rate));
     let p99_range = range(&p99s, &|s| text::precise(Duration::from_secs_f64(s)));
     let cells = usize::from(width).saturating_sub(2);
     let rate = |cells| chart::spread(&points, |point| point.rate, total, cells);
     let p99 = |cells| chart::spread(&points, |point| point.p99.as_secs_f64(), total, cells);
     let mut lines = Vec::new();
     for (name, range, style) in
-        [("a second", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
+        [("rate", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
     {
         let values = |cells| if name == "p99" { p99(cells) } else { rate(cells) };
         let label = format!(" {name:<9}");

@@ -18,9 +18,9 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
             let text = match (call.reading, call.arrived) {
-                (Some(bytes), _) => format!(" reading {} …", text::bytes(bytes)),
-                (None, Some(bytes)) => format!(" {} arrived so far …", text::bytes(bytes)),
-                (None, None) => " waiting for the answer …".to_owned(),
+                (Some(bytes), _) => format!(" parsing {} …", text::bytes(bytes)),
+                (None, Some(bytes)) => format!(" {} received …", text::bytes(bytes)),
+                (None, None) => " waiting for the reply …".to_owned(),
             };
             screen.line(area, 0, Line::from(Span::styled(text, screen.theme.dim())));
             let cancel = Span::styled(" esc cancels", screen.theme.accent());
@@ -71,8 +71,8 @@ fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
             let count = hits.lines.len();
             let more = if hits.more { "+" } else { "" };
             match hits.lines.binary_search(&cursor) {
-                Ok(at) => format!("{} of {count}{more} hits", at + 1),
-                Err(_) => format!("{count}{more} hits"),
+                Ok(at) => format!("{} of {count}{more} matches", at + 1),
+                Err(_) => format!("{count}{more} matches"),
             }
         }
         None if model.filtering => "⏎ searches".to_owned(),
@@ -182,8 +182,8 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
         Rect { y: area.y + 1.min(area.height), height: area.height.saturating_sub(1), ..area };
     let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
     let note = match needle.as_ref().map(|needle| items.hits(needle)) {
-        Some((Some(at), count)) => format!("{at} of {count} hits"),
-        Some((None, count)) => format!("{count} hits"),
+        Some((Some(at), count)) => format!("{at} of {count} matches"),
+        Some((None, count)) => format!("{count} matches"),
         None => String::new(),
     };
     let area = screen.filter_row(model, below, Pane::Response, &model.calls.search, note);

@@ -13,20 +13,20 @@ pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     let theme = screen.theme;
     let method = text::printable(&call.request.method).into_owned();
     let Some(before) = model.calls.before(call.request.id) else {
-        let text = format!(" no result of {method} before this one");
+        let text = format!(" no previous result of {method}");
         return screen.line(area, 0, Line::from(Span::styled(text, theme.dim())));
     };
     let since = text::hour_minute_second(before.wall_ms);
     let head = match &call.diff {
-        None => " there is no result to compare".to_owned(),
-        Some(Diff::Same) => format!(" the same as at {since}"),
+        None => " no result to compare".to_owned(),
+        Some(Diff::Same) => format!(" same as at {since}"),
         Some(Diff::Changes(changes)) => {
             let more = if changes.len() == MAX_CHANGES { "at least " } else { "" };
             let what = if changes.len() == 1 { "difference" } else { "differences" };
             format!(" {more}{} {what} from {since}", changes.len())
         }
         Some(Diff::TooLarge) => {
-            format!(" different from {since}; too large to say where: s saves, then diff")
+            format!(" differs from {since}; too large to compare here, s saves it")
         }
     };
     screen.line(area, 0, Line::from(Span::styled(head, theme.dim())));

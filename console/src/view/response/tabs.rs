@@ -12,7 +12,7 @@ use rpc_console_core::text;
 pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
     let Some(outcome) = &call.outcome else {
-        return screen.line(area, 0, Line::from(Span::styled(" not yet known", theme.dim())));
+        return screen.line(area, 0, Line::from(Span::styled(" no data yet", theme.dim())));
     };
     let width = usize::from(area.width).saturating_sub(2).max(1);
     let dialect = if outcome.classic { "classic" } else { "extended" };
@@ -42,7 +42,7 @@ pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
 pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
     let Some(outcome) = &call.outcome else {
-        return screen.line(area, 0, Line::from(Span::styled(" not yet known", theme.dim())));
+        return screen.line(area, 0, Line::from(Span::styled(" no data yet", theme.dim())));
     };
     let mut phases = Vec::new();
     if let Some(timing) = outcome.timing {
@@ -87,7 +87,7 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     lines.push(Line::default());
     let more = [
         ("attempts", outcome.attempts.to_string()),
-        ("answered", outcome.peer.clone().unwrap_or_else(|| "nobody".to_owned())),
+        ("instance", outcome.peer.clone().unwrap_or_else(|| "none".to_owned())),
         ("started", text::hour_minute_second(call.wall_ms)),
     ];
     for (name, value) in more {

@@ -121,6 +121,6 @@ fn a_crowd_is_said_to_be_probed_in_part_only() {
         let later = Now { at: now.at + Duration::from_secs(10), ..now };
         fixture::feed(&mut model, rpc_console_core::message::Msg::Tick, later);
         let text = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
-        assert_eq!(text.contains("only 200 of 201 are probed"), said, "{text}");
+        assert_eq!(text.contains("probing 200 of 201"), said, "{text}");
     }
 }

@@ -7,9 +7,9 @@ use rpc_settings::parse;
 use super::{CallTime, Common};
 
 pub(super) const HOW_ARGUMENTS_ARE_READ: &str = "\
-An argument is JSON where it parses as JSON, else a text; key=value is a keyword argument. What
-comes after -- is never a flag. A text result prints as it is, any other as JSON.
-Without -m it is one server where -i or -p is given, else any that the registry lists.";
+Arguments are JSON where they parse as JSON, else strings; key=value is a keyword argument. After --
+nothing is a flag. A string result prints without quotes, any other as JSON.
+Without -m: with -i or -p one server is called, else any that the registry lists.";
 
 /// Call a method.
 #[derive(Debug, Clone, Args)]
@@ -22,23 +22,23 @@ pub struct Call {
     /// Whom to call.
     #[command(flatten)]
     pub direct: Direct,
-    /// Time for each call, all of it: 500ms, 10s, or seconds [default: 10s]
+    /// Total time per call: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
-    /// Call this many times [default: as many as --concurrency]
+    /// Number of calls [default: the value of --concurrency]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: Option<u64>,
-    /// Calls under way at once
+    /// Calls in flight at once
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
     /// random, round_robin, weighted_random or least_in_flight [default: random]
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
-    /// Print results as JSON, texts too
+    /// Print JSON (strings quoted)
     #[arg(long)]
     pub json: bool,
-    /// Call a stream method and print its items as they come
+    /// Call a streaming method; print items as they arrive
     #[arg(long, conflicts_with_all = ["repeat", "concurrency"])]
     pub stream: bool,
     /// Settings and log.
@@ -46,13 +46,13 @@ pub struct Call {
     pub common: Common,
 }
 
-/// List what can be called.
+/// List methods.
 #[derive(Debug, Clone, Args)]
 pub struct Methods {
     /// Whom to ask.
     #[command(flatten)]
     pub direct: Direct,
-    /// Time for the answer: 500ms, 10s, or seconds [default: 10s]
+    /// Total time: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
     /// Print an OpenRPC document
@@ -63,13 +63,13 @@ pub struct Methods {
     pub common: Common,
 }
 
-/// List the instances a registry knows.
+/// List instances.
 #[derive(Debug, Clone, Args)]
 pub struct Instances {
     /// The registry.
     #[command(flatten)]
     pub through: Through,
-    /// Time for the answer: 500ms, 10s, or seconds [default: 10s]
+    /// Total time: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
     /// Print JSON
@@ -80,36 +80,30 @@ pub struct Instances {
     pub common: Common,
 }
 
-/// Ask a daemon, server or registry, whether it is well.
-/// It reads no settings, so that a container's health depends on nothing else.
+/// Check the health of a daemon, server or registry.
+/// Reads no settings, so that a container's health check depends on nothing else.
 #[derive(Debug, Clone, Args)]
 pub struct Health {
-    /// HOST:PORT, an IPv6 address in brackets
+    /// HOST:PORT; an IPv6 address in brackets
     pub address: String,
-    /// Time for the answer: 500ms, 2s, or seconds
+    /// Total time: 500ms, 2s, or seconds
     #[arg(long, value_name = "TIME", default_value = "2s")]
     pub timeout: CallTime,
 }
 
-/// Whom to call: one address, or whatever a registry lists. Without -m it is the address, where
-/// one is given.
+/// Whom to call: one address, or any instance a registry lists. Without -m the address wins,
+/// where one is given.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Direct {
-    /// server: the one at -i and -p; registry: any that the registry lists
-    #[arg(
-        short,
-        long,
-        value_name = "MODE",
-        help_heading = "Whom to call",
-        hide_possible_values = true
-    )]
+    /// server: the one at -i and -p; registry: any instance it lists
+    #[arg(short, long, value_name = "MODE", help_heading = "Target", hide_possible_values = true)]
     pub mode: Option<Via>,
-    /// The server's address or name [default: 127.0.0.1]
-    #[arg(short = 'i', long, value_name = "HOST", help_heading = "Whom to call",
+    /// Server address or name [default: 127.0.0.1]
+    #[arg(short = 'i', long, value_name = "HOST", help_heading = "Target",
           value_parser = parse::host)]
     pub host: Option<String>,
-    /// The server's port
-    #[arg(short, long, value_name = "PORT", help_heading = "Whom to call",
+    /// Server port
+    #[arg(short, long, value_name = "PORT", help_heading = "Target",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// The registry.
@@ -120,12 +114,12 @@ pub struct Direct {
 /// Which registry.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Through {
-    /// The registry [default: http://127.0.0.1:9999]
-    #[arg(long, value_name = "URL", help_heading = "Whom to call")]
+    /// Registry [default: http://127.0.0.1:9999]
+    #[arg(long, value_name = "URL", help_heading = "Target")]
     pub registry: Option<String>,
 }
 
-/// How to get at a server.
+/// How a server is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Via {
     /// One server, by its address.

@@ -6,28 +6,28 @@ use rpc_settings::{Advertised, parse};
 use super::Common;
 
 pub(super) const SERVE_ENDS: &str = "\
-SIGINT or SIGTERM: unregister, answer what is in flight (for 8 s at most), exit 0. A second one:
+SIGINT or SIGTERM: unregister, finish calls in flight (8 s at most), exit 0. A second signal:
 exit 130 at once.";
 
 pub(super) const REGISTRY_ENDS: &str = "\
-SIGINT or SIGTERM: end the event streams, exit 0 within 2 s. A second one: exit 130 at once.";
+SIGINT or SIGTERM: close event streams, exit 0 within 2 s. A second signal: exit 130 at once.";
 
-/// Serve the built-in methods, registered with a registry.
+/// Run a server with the built-in methods.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Port to listen at; 0 is any free one
+    /// Port to listen on; 0: any free one
     #[arg(short, long, value_name = "PORT")]
     pub port: u16,
-    /// Address or name to listen at; :: takes IPv4 and IPv6 [default: 0.0.0.0]
+    /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
     /// Registry to register with [default: http://127.0.0.1:9999]
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,
-    /// Register with none
+    /// Do not register
     #[arg(long, conflicts_with = "registry")]
     pub no_registry: bool,
-    /// Address to register [default: the one that routes to the registry]
+    /// Address to register [default: the local address that reaches the registry]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub advertise: Option<Advertised>,
     /// Settings and log.
@@ -35,13 +35,13 @@ pub struct Serve {
     pub common: Common,
 }
 
-/// Keep the list of live instances.
+/// Run the registry.
 #[derive(Debug, Clone, Args)]
 pub struct Registry {
-    /// Port to listen at; 0 is any free one
+    /// Port to listen on; 0: any free one
     #[arg(short, long, value_name = "PORT")]
     pub port: u16,
-    /// Address or name to listen at; :: takes IPv4 and IPv6 [default: 0.0.0.0]
+    /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
     /// Settings and log.

@@ -15,11 +15,10 @@ use crate::plan::BenchPlan;
 /// Measures and prints the report.
 ///
 /// # Errors
-/// Nobody could be reached, or more calls failed than may.
+/// No call got through, or more calls failed than allowed.
 pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
-    let stop = shutdown::on_signals().map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot watch for signals: {error}"))
-    })?;
+    let stop = shutdown::on_signals()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let load = Load::start(plan.target, plan.options, plan.load)?;
     let report = {
         let mut finished = std::pin::pin!(load.finished());
@@ -45,7 +44,7 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     verdict(&report, plan.max_error_ratio)
 }
 
-/// Keeps a person at a terminal informed.
+/// Shows progress on a terminal.
 async fn show(mut progress: watch::Receiver<Arc<Progress>>) {
     while progress.changed().await.is_ok() {
         let now = Arc::clone(&progress.borrow_and_update());
@@ -61,18 +60,18 @@ fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
     if report.calls == 0 {
         return Err(Failure::new(
             Exit::Failed,
-            "no call was done while it was measured; give it more --duration",
+            "no call completed while measuring; use a longer --duration",
         ));
     }
     if report.unreached == report.calls {
         let why = report.errors.first().map_or("", |error| error.example.as_str());
-        return Err(Failure::new(Exit::Unreachable, format!("not one call got through: {why}")));
+        return Err(Failure::new(Exit::Unreachable, format!("all calls failed: {why}")));
     }
     if report.error_ratio > max_error_ratio {
         return Err(Failure::new(
             Exit::Failed,
             format!(
-                "{} of the calls failed, and --max-error-ratio allows {}",
+                "{} of the calls failed; --max-error-ratio allows {}",
                 text::percent(report.error_ratio),
                 text::percent(max_error_ratio)
             ),

@@ -8,8 +8,8 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
 
-/// Failures of many calls that are said one by one.
-const FAILURES_SAID: u64 = 10;
+/// How many failures are printed one by one.
+const FAILURES_SHOWN: u64 = 10;
 
 /// Makes the calls and prints the results, in the order of the calls.
 ///
@@ -47,11 +47,11 @@ async fn repeat(client: &Client, request: &Request, plan: &CallPlan) -> Result<(
             Err(error) => Failure::from(error),
         };
         failed += 1;
-        // What is wrong with the request is wrong with every one of them.
+        // A wrong request fails every time.
         if plan.repeat == 1 || failure.exit == Exit::Usage {
             return Err(failure);
         }
-        if failed <= FAILURES_SAID {
+        if failed <= FAILURES_SHOWN {
             output::say(&failure.message);
         }
         first.get_or_insert(failure.exit);
@@ -67,14 +67,17 @@ async fn follow(client: &Client, request: Request, json: bool) -> Result<(), Fai
     while let Some(item) = items.next().await {
         let item = item?;
         if item.dropped > 0 {
-            output::say(&format!("{} items were lost here, read faster", item.dropped));
+            output::say(&format!(
+                "{} items dropped here: the output was read too slowly",
+                item.dropped
+            ));
         }
         output::line(&shown(&item.value, json))?;
     }
     Ok(())
 }
 
-/// A text as it is, unless JSON is wanted; anything else as the JSON that came.
+/// A string without quotes, unless JSON is wanted; anything else as the JSON received.
 fn shown(value: &RawValue, json: bool) -> String {
     let text = if json { None } else { serde_json::from_str::<String>(value.get()).ok() };
     text.unwrap_or_else(|| value.get().to_owned())

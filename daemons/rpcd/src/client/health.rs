@@ -1,4 +1,4 @@
-//! `rpcd health`: is a daemon well? Server and registry answer the same HTTP question.
+//! `rpcd health`: servers and registries reply the same HTTP request.
 
 use std::io;
 use std::time::Duration;
@@ -10,35 +10,36 @@ use tokio::net::TcpStream;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// A status line is far shorter; who sends more is not one of ours.
-const MAX_ANSWER: u64 = 4096;
+/// A status line is far shorter.
+const MAX_REPLY: u64 = 4096;
 
 /// Asks the daemon at `address` (`host:port`) and prints `ok`.
 ///
 /// # Errors
-/// It is not well ([`Exit::Failed`]), cannot be reached, or does not answer in time.
+/// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.
 pub async fn health(address: &str, timeout: Duration) -> Result<(), Failure> {
-    let answer = match tokio::time::timeout(timeout, ask(address)).await {
-        Ok(Ok(answer)) => answer,
+    let reply = match tokio::time::timeout(timeout, ask(address)).await {
+        Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             let message = format!("cannot reach {address}: {error}; check that it is running");
             return Err(Failure::new(Exit::Unreachable, message));
         }
         Err(_) => {
-            let message = format!("{address} did not answer within {timeout:?}");
+            let message = format!(
+                "no reply from {address} within {timeout:?}; check the daemon, or raise --timeout"
+            );
             return Err(Failure::new(Exit::Timeout, message));
         }
     };
-    match status(&answer) {
+    match status(&reply) {
         Some(200) => output::line("ok"),
-        Some(code) => {
-            Err(Failure::new(Exit::Failed, format!("{address} is not well: HTTP {code}")))
-        }
+        Some(code) => Err(Failure::new(
+            Exit::Failed,
+            format!("{address} is unhealthy: HTTP {code}; see its log"),
+        )),
         None => Err(Failure::new(
             Exit::Failed,
-            format!(
-                "{address} answered, but not as a server or registry of ours; check the address"
-            ),
+            format!("{address} is not an rpcd server or registry; check the address"),
         )),
     }
 }
@@ -47,15 +48,15 @@ async fn ask(address: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {HEALTHZ} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    let mut stream = stream.take(MAX_ANSWER);
-    // The status line decides; who keeps the connection open afterwards is not waited for.
-    while !answer.contains(&b'\n') && stream.read_buf(&mut answer).await? > 0 {}
-    Ok(answer)
+    let mut reply = Vec::new();
+    let mut stream = stream.take(MAX_REPLY);
+    // The status line decides; do not wait for the peer to close.
+    while !reply.contains(&b'\n') && stream.read_buf(&mut reply).await? > 0 {}
+    Ok(reply)
 }
 
-fn status(answer: &[u8]) -> Option<u16> {
-    let line = std::str::from_utf8(answer.split(|byte| *byte == b'\n').next()?).ok()?;
+fn status(reply: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(reply.split(|byte| *byte == b'\n').next()?).ok()?;
     let mut words = line.split_whitespace();
     words.next().filter(|version| version.starts_with("HTTP/1."))?;
     words.next()?.parse().ok()

@@ -13,7 +13,7 @@ use crate::output;
 /// Lists the instances that the registry at `url` knows.
 ///
 /// # Errors
-/// It cannot be asked.
+/// It is unreachable or refuses.
 pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Result<(), Failure> {
     let registry = RegistryClient::new(url, options)?;
     let (rows, document) = match registry.instances(PROTO_JSON).await {
@@ -39,21 +39,21 @@ fn print(url: &str, rows: &[String], document: &Value, json: bool) -> Result<(),
         return output::line(&document.to_string());
     }
     if rows.is_empty() {
-        output::say(&format!("no instance is registered at {url}"));
+        output::say(&format!("no instances registered at {url}"));
     }
     rows.iter().try_for_each(|row| output::line(row))
 }
 
-/// `127.0.0.1:8089  up  beat 1.2s ago of 10s  beats 1604  since 2h 13m`.
+/// `127.0.0.1:8089  up  heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago`.
 fn row(record: &InstanceRecord) -> String {
     format!(
-        "{:<21}  {:<11}  beat {} ago of {}  beats {}  since {}",
+        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago",
         record.instance.key().to_string(),
         record.state.to_string(),
         age(record.age_ms),
-        humanly(record.ttl_ms),
+        two_units(record.ttl_ms),
         record.heartbeats,
-        humanly(record.registered_ms_ago),
+        two_units(record.registered_ms_ago),
     )
 }
 
@@ -61,12 +61,12 @@ fn age(ms: u64) -> String {
     if ms < 10_000 {
         format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
     } else {
-        humanly(ms)
+        two_units(ms)
     }
 }
 
 /// The two largest units.
-fn humanly(ms: u64) -> String {
+fn two_units(ms: u64) -> String {
     let seconds = ms / 1000;
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, s) => format!("{s}s"),
@@ -82,7 +82,7 @@ mod tests {
     use rpc_wire::instance::{Instance, InstanceState};
 
     #[test]
-    fn a_row_says_who_how_and_since_when() {
+    fn a_row_shows_address_state_heartbeats_and_age() {
         let record = InstanceRecord {
             instance: Instance::new("::1", 8089),
             age_ms: 1234,
@@ -94,14 +94,15 @@ mod tests {
         };
         assert_eq!(
             row(&record),
-            "[::1]:8089             up           beat 1.2s ago of 10s  beats 1604  since 2h13m"
+            "[::1]:8089             up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  \
+             registered 2h13m ago"
         );
     }
 
     #[test]
     fn times_are_shown_in_their_two_largest_units() {
         for (ms, shown) in [(999, "0s"), (61_000, "1m01s"), (90_000_000, "1d01h")] {
-            assert_eq!(humanly(ms), shown);
+            assert_eq!(two_units(ms), shown);
         }
     }
 }

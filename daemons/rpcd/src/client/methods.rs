@@ -1,4 +1,4 @@
-//! `rpcd methods`: what can be called.
+//! `rpcd methods`: lists methods.
 
 use rpc_client::{Client, ClientOptions, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
@@ -9,7 +9,7 @@ use crate::output;
 /// Lists the methods of `target`, of any of its instances where it is a registry.
 ///
 /// # Errors
-/// They cannot be had.
+/// The call failed.
 pub async fn methods(target: Target, options: ClientOptions, json: bool) -> Result<(), Failure> {
     let title = target.to_string();
     let client = Client::new(target, options)?;

@@ -53,7 +53,7 @@ impl ServePlan {
             Some(url) => target::registry_url(url)?,
             None => settings.registry.url(),
         };
-        // Who names a registry wants it, whatever the file says.
+        // A registry named on the command line overrides announce = false.
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
         let announce = wanted.then(|| AnnouncePlan {
             url,
@@ -84,7 +84,7 @@ fn listen_address(
 ) -> Result<SocketAddr, Failure> {
     let host = typed.map_or(configured, String::as_str);
     resolve_listen(host, port).map_err(|error| {
-        Failure::usage(format!("{host:?} is no address to listen at: {error}; see -l"))
+        Failure::usage(format!("cannot listen on {host:?}: {error}; check -l and [server] listen"))
     })
 }
 

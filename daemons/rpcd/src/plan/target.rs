@@ -1,4 +1,4 @@
-//! Whom a client command means: one address, or whatever a registry lists.
+//! The target of a client command: one address, or any instance a registry lists.
 
 use rpc_client::Target;
 use rpc_settings::Settings;
@@ -13,20 +13,19 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
     let registry_given = typed.through.registry.is_some();
     if address_given && typed.mode == Some(Via::Registry) {
         return Err(Failure::usage(
-            "-m registry takes no address; leave out -i and -p, or call one with -m server",
+            "-m registry takes no address; remove -i and -p, or use -m server",
         ));
     }
     if registry_given && (address_given || typed.mode == Some(Via::Server)) {
         return Err(Failure::usage(
-            "--registry is for calls through a registry; leave it out, or leave out -m server, -i \
-             and -p",
+            "--registry does not go with -m server, -i or -p; remove one of them",
         ));
     }
     if !address_given && typed.mode != Some(Via::Server) {
         return Ok(Target::Registry { url: registry(&typed.through, settings)? });
     }
     let Some(port) = typed.port else {
-        return Err(Failure::usage("an address needs a port; add -p PORT"));
+        return Err(Failure::usage("missing port; add -p PORT"));
     };
     let host = typed.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
     Ok(Target::Direct { host, port })
@@ -40,17 +39,18 @@ pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, F
     }
 }
 
-/// `http://HOST:PORT`, the scheme taken for granted.
+/// `http://HOST:PORT`; the scheme may be left out.
 pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
-    let wrong =
-        |why: &str| Failure::usage(format!("bad registry {text:?}: {why}; write http://HOST:PORT"));
+    let wrong = |why: &str| {
+        Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))
+    };
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
     if url.scheme() != "http" {
-        return Err(wrong("only http is spoken"));
+        return Err(wrong("only http is supported"));
     }
     if url.host().is_none() || url.port() == Some(0) {
-        return Err(wrong("it names no host or port"));
+        return Err(wrong("host or port missing"));
     }
     if !matches!(url.path(), "" | "/")
         || url.query().is_some()
@@ -58,7 +58,7 @@ pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
         || !url.username().is_empty()
         || url.password().is_some()
     {
-        return Err(wrong("it has more than a host and a port"));
+        return Err(wrong("only a host and a port are allowed"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

@@ -114,7 +114,7 @@ fn daemons_of_both_kinds_are_healthy() {
 }
 
 #[test]
-fn a_listener_that_is_none_of_ours_is_not_healthy() {
+fn a_listener_that_is_not_rpcd_is_unhealthy() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // It takes the connection and says nothing.
@@ -129,12 +129,12 @@ fn a_listener_that_is_none_of_ours_is_not_healthy() {
 }
 
 #[test]
-fn calls_go_through_the_registry_and_instances_are_listed_until_they_leave() {
+fn calls_go_through_the_registry_and_instances_are_listed_until_they_unregister() {
     let mut registry = Daemon::start("registry -p 0 -l 127.0.0.1");
     let url = format!("http://{}", registry.address());
     let empty = rpcd(&format!("instances --registry {url}"));
     assert_eq!((empty.code, empty.stdout.as_str()), (0, ""));
-    assert!(empty.stderr.contains("no instance"), "{}", empty.stderr);
+    assert!(empty.stderr.contains("no instances registered at "), "{}", empty.stderr);
     assert_eq!(rpcd(&format!("instances --json --registry {url}")).stdout, "[]\n");
 
     let (mut server, port) = Daemon::serve(&format!("--registry {url}"));

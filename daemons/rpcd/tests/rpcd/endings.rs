@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::process::{Daemon, command, read_all, rpcd};
 
 #[test]
-fn a_daemon_that_is_told_to_end_exits_0() {
+fn a_daemon_exits_0_on_a_signal() {
     for line in ["serve -p 0 -l 127.0.0.1 --no-registry", "registry -p 0 -l 127.0.0.1"] {
         for signal in [Signal::TERM, Signal::INT] {
             let mut daemon = Daemon::start(line);
@@ -19,10 +19,10 @@ fn a_daemon_that_is_told_to_end_exits_0() {
 }
 
 #[test]
-fn what_is_in_flight_is_answered_before_the_end() {
+fn calls_in_flight_finish_before_the_exit() {
     let (mut server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();
-    // Long enough to be seen under way, with a process for every look.
+    // Long enough to be seen in flight, although each check starts a process.
     let mut call = command(&["call", "-p", &port, "sleep", "4", "--json"])
         .stdout(Stdio::piped())
         .spawn()
@@ -52,7 +52,7 @@ fn a_second_signal_ends_it_at_once_with_130() {
 }
 
 #[test]
-fn a_daemon_others_can_reach_says_so_once() {
+fn a_daemon_others_can_reach_warns_once() {
     for (line, expected) in [
         ("serve -p 0 --no-registry", 1),
         ("serve -p 0 -l :: --no-registry", 1),
@@ -70,7 +70,7 @@ fn a_daemon_others_can_reach_says_so_once() {
 }
 
 #[test]
-fn a_log_in_files_is_whole_when_the_daemon_has_ended() {
+fn log_files_are_complete_after_the_exit() {
     let dir = tempfile::tempdir().unwrap();
     let flags = format!("--no-registry --log-format json --log-dir {}", dir.path().display());
     let mut server = Daemon::start(&format!("serve -p 0 -l 127.0.0.1 {flags}"));
@@ -86,7 +86,7 @@ fn a_log_in_files_is_whole_when_the_daemon_has_ended() {
     assert!(messages.iter().any(|message| message.starts_with("asked to stop")), "{messages:?}");
 }
 
-/// Waits until the server has a call under way besides ours.
+/// Waits until the server has a `sleep` call in flight.
 fn in_flight(port: &str) {
     for _ in 0..200 {
         let stats = rpcd(&format!("call -p {port} rpc.stats")).stdout;

@@ -1,4 +1,4 @@
-//! The help texts, kept so that a change of them is seen.
+//! The help texts, as a snapshot.
 
 use crate::process::rpcd;
 
@@ -23,7 +23,7 @@ fn the_short_flag_is_help_too_and_the_version_is_known() {
 }
 
 #[test]
-fn no_command_is_a_mistake_answered_with_the_help() {
+fn no_command_prints_the_help_and_exits_2() {
     let run = rpcd("");
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
     assert!(run.stderr.contains("Usage: rpcd <COMMAND>"), "{}", run.stderr);

@@ -1,4 +1,4 @@
-//! Wrong arguments, settings and addresses: exit 2 or 3, and one line.
+//! Wrong arguments, settings and addresses: exit 2 or 3, one line.
 
 use std::net::TcpListener;
 
@@ -63,7 +63,7 @@ fn an_address_that_cannot_be_bound_exits_3() {
 }
 
 #[test]
-fn nobody_at_the_address_exits_3() {
+fn an_unreachable_address_exits_3() {
     let port = DEAD_PORT;
     for line in [
         format!("call add 1 2 -p {port}"),
@@ -107,7 +107,7 @@ fn a_bad_variable_is_named() {
 }
 
 #[test]
-fn what_a_stranger_sends_cannot_steer_the_terminal() {
+fn control_characters_do_not_reach_the_terminal() {
     let run = rpcd_args(&["call", "add", "--registry", "http://\u{1b}[31m"]);
     assert_eq!(run.code, 2);
     assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);

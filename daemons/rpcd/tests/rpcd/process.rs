@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Long enough for a loaded machine, short enough for a person.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a run left behind.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -46,7 +46,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A daemon under way. Dropping it kills it.
+/// A running daemon. Dropping it kills it.
 pub(crate) struct Daemon {
     child: Child,
     lines: Receiver<String>,
@@ -106,12 +106,12 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().expect("an exit code, not a signal");
             }
-            assert!(Instant::now() < deadline, "still running; it said {:#?}", self.all_lines());
+            assert!(Instant::now() < deadline, "still running; it logged {:#?}", self.all_lines());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Everything it said, to be asked for after its end.
+    /// Everything it logged; call after its exit.
     pub(crate) fn all_lines(&mut self) -> &[String] {
         loop {
             match self.lines.recv_timeout(SOON) {
@@ -131,7 +131,7 @@ impl Drop for Daemon {
     }
 }
 
-/// A port of loopback on which nobody listens, and which the system gives nobody by itself.
+/// A loopback port on which nothing listens, and which the system never assigns.
 pub(crate) const DEAD_PORT: u16 = 1;
 
 /// Everything a child wrote to its standard output.

@@ -74,7 +74,7 @@ impl Form {
             .keys()
             .find(|name| self.fields.iter().all(|field| field.parameter.name != **name));
         if let Some(name) = unknown {
-            return Err(format!("{} has no parameter called {name}", self.signature.name));
+            return Err(format!("{} has no parameter {name}", self.signature.name));
         }
         for (at, field) in self.fields.iter_mut().enumerate() {
             match by_name.get(&field.parameter.name).or_else(|| by_place.get(at)) {
@@ -110,7 +110,7 @@ fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
             match exactly(raw.into())? {
                 list @ Value::Array(_) => (list, Value::Null),
                 names @ Value::Object(_) => (Value::Null, names),
-                _ => return Err("arguments are an object or a list".to_owned()),
+                _ => return Err("arguments must be an object or a list".to_owned()),
             }
         }
     };
@@ -167,7 +167,7 @@ mod tests {
         for (text, error) in [
             ("{", "not JSON: EOF"),
             ("5", "an object or a list"),
-            (r#"{"x": 1}"#, "no parameter called x"),
+            (r#"{"x": 1}"#, "no parameter x"),
             ("[1,2,3,4]", "takes 3"),
             (r#"{"a": 18446744073709551616}"#, "exactly"),
         ] {

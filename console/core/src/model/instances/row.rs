@@ -38,15 +38,15 @@ impl Aged {
 pub enum State {
     /// It beats as it should.
     Up,
-    /// Its heartbeat is overdue, its time has not run out.
+    /// Its heartbeat is overdue, but its TTL has not passed.
     Late,
-    /// Its time ran out, but the registry found it alive.
+    /// Its TTL passed, but the registry's probe reached it.
     Suspect,
-    /// It is being taken out of use.
+    /// It is shutting down.
     Draining,
     /// An operator keeps it out of use.
     Maintenance,
-    /// The registry is not reached: nobody knows.
+    /// The registry is unreachable.
     Unknown,
     /// It is not listed any more.
     Gone,
@@ -55,21 +55,21 @@ pub enum State {
 /// Why an instance is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// It took its leave.
+    /// It unregistered.
     Unregistered,
     /// Its heartbeats stopped.
     Expired,
-    /// The list came without it.
+    /// The list no longer has it.
     Unlisted,
 }
 
 /// What the console's own probe of an instance says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Probe {
-    /// Not yet asked.
+    /// Not probed yet.
     #[default]
     None,
-    /// It answered.
+    /// It replied.
     Answered(Duration),
     /// It did not, for this reason.
     Failed(String),
@@ -92,7 +92,7 @@ pub struct Row {
     pub key: InstanceKey,
     /// What it registered.
     pub instance: Instance,
-    /// Time since its last heartbeat; an older registry does not tell.
+    /// Time since its last heartbeat; unknown with an older registry.
     pub last_beat: Option<Aged>,
     /// Time since it registered.
     pub registered: Option<Aged>,
@@ -100,7 +100,7 @@ pub struct Row {
     pub ttl: Duration,
     /// Heartbeats counted by the registry.
     pub heartbeats: Option<u64>,
-    /// What the registry thinks of it.
+    /// Its state as the registry reports it.
     pub reported: InstanceState,
     /// When and why it went.
     pub gone: Option<(Instant, Gone)>,
@@ -120,7 +120,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// An instance just heard of.
+    /// A newly listed instance.
     pub fn new(instance: Instance, now: Instant) -> Self {
         let key = instance.key();
         Self {
@@ -142,7 +142,7 @@ impl Row {
         }
     }
 
-    /// Takes over what the registry told.
+    /// Applies a record of the registry.
     pub fn apply(&mut self, record: InstanceRecord, now: Instant) {
         self.beat(record.age_ms, record.heartbeats, now);
         self.registered = Some(Aged::new(record.registered_ms_ago, now));
@@ -151,7 +151,7 @@ impl Row {
         self.instance = record.instance;
     }
 
-    /// Takes over a heartbeat age.
+    /// Applies a heartbeat.
     pub fn beat(&mut self, age_ms: u64, heartbeats: u64, now: Instant) {
         let beat = Aged::new(age_ms, now);
         if let (Some(last), Some(count)) = (self.last_beat, self.heartbeats)
@@ -164,7 +164,7 @@ impl Row {
         self.heartbeats = Some(heartbeats);
     }
 
-    /// Takes over what a probe said.
+    /// Applies the result of a probe.
     pub fn probed(&mut self, answer: Result<Duration, String>) {
         self.probe = match answer {
             Ok(rtt) => {

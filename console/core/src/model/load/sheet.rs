@@ -1,4 +1,4 @@
-//! The plan of a load test while it is filled in: a knob per setting, checked when it starts.
+//! The plan of a load test: a knob per setting, checked at the start.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::model::load::LoadRequest;
 pub enum Knob {
     /// Open or closed loop.
     Mode,
-    /// Open loop: calls a second.
+    /// Open loop: calls per second.
     Rate,
-    /// Open loop: calls under way at most.
+    /// Open loop: maximum calls in flight.
     AtMost,
     /// Closed loop: callers.
     Callers,
@@ -38,10 +38,10 @@ impl Knob {
         match self {
             Self::Mode => "loop",
             Self::Rate => "rate",
-            Self::AtMost => "at most",
+            Self::AtMost => "max",
             Self::Callers => "callers",
             Self::Connections => "conns",
-            Self::Length => "for",
+            Self::Length => "length",
             Self::WarmUp => "warm-up",
         }
     }
@@ -50,11 +50,11 @@ impl Knob {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Mode => "",
-            Self::Rate => "a second",
-            Self::AtMost => "under way",
-            Self::Callers => "at a time",
-            Self::Connections => "a server",
-            Self::Length => "or 9 calls",
+            Self::Rate => "calls/s",
+            Self::AtMost => "in flight",
+            Self::Callers => "at once",
+            Self::Connections => "per server",
+            Self::Length => "or N calls",
             Self::WarmUp => "unmeasured",
         }
     }
@@ -194,12 +194,12 @@ impl Sheet {
 
     /// The knob that a plan's error is about.
     fn blame(&self, error: &PlanError) -> (Knob, String) {
-        let under_way = if self.open { Knob::AtMost } else { Knob::Callers };
+        let in_flight = if self.open { Knob::AtMost } else { Knob::Callers };
         match error {
             PlanError::Range { what, expected } => {
                 let knob = match *what {
                     "the rate" => Knob::Rate,
-                    "calls under way" => under_way,
+                    "calls in flight" => in_flight,
                     "connections" => Knob::Connections,
                     "the warm-up" => Knob::WarmUp,
                     _ => Knob::Length,
@@ -273,7 +273,7 @@ mod tests {
             (Knob::Rate, "fast", "number"),
             (Knob::Rate, "0", "0.001"),
             (Knob::AtMost, "0", "1 to 100,000"),
-            (Knob::Connections, "241", "no more than calls under way"),
+            (Knob::Connections, "241", "at most the calls in flight"),
             (Knob::Length, "0s", "above 0"),
             (Knob::WarmUp, "soon", "time"),
         ] {

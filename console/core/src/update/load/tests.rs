@@ -113,7 +113,7 @@ fn two_runs_stand_side_by_side_and_a_failed_one_is_not_remembered() {
     let (mut model, now) = fixture::load_plan();
     let request = start_load(&mut model, now);
     press(&mut model, Key::char('c'), now);
-    assert!(model.toast.as_ref().unwrap().text.contains("no earlier run"));
+    assert!(model.toast.as_ref().unwrap().text.contains("no previous run"));
     load_news(&mut model, Phase::Done, report(&request, 1), now);
     start_load(&mut model, now);
     let id = model.load.run.as_ref().unwrap().request.id;

@@ -70,12 +70,12 @@ fn report() -> Report {
 }
 
 #[test]
-fn a_report_says_everything_that_was_measured() {
+fn a_report_shows_everything_measured() {
     insta::assert_snapshot!(text::report(&report()));
 }
 
 #[test]
-fn nothing_that_is_not_is_said() {
+fn a_report_leaves_out_what_was_not_measured() {
     let report = Report {
         mode: Mode::ClosedLoop { concurrency: 1 },
         stopped: true,
@@ -102,7 +102,7 @@ fn the_exit_code_follows_from_the_part_that_failed() {
     assert_eq!(verdict(&report, 0.02), Ok(()));
     let failure = verdict(&report, 0.01).unwrap_err();
     assert_eq!(failure.exit, Exit::Failed);
-    assert_eq!(failure.message, "1.0 % of the calls failed, and --max-error-ratio allows 1.0 %");
+    assert_eq!(failure.message, "1.0 % of the calls failed; --max-error-ratio allows 1.0 %");
     let nobody = Report { failed: 2990, unreached: 2990, error_ratio: 1.0, ..report };
     assert_eq!(verdict(&nobody, 1.0).unwrap_err().exit, Exit::Unreachable);
 }

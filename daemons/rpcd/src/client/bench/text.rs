@@ -18,12 +18,12 @@ pub(super) fn report(report: &Report) -> String {
     let (calls, rate) = (grouped(report.calls), grouped(report.rate.round() as u64));
     let width = calls.len().max(10);
     let _ = writeln!(out, "{} at {}: {}", report.method, report.target, how(report));
-    let _ = writeln!(out, "\ncalls    {calls:>width$}   {rate} a second");
+    let _ = writeln!(out, "\ncalls     {calls:>width$}   {rate}/s");
     let failed = grouped(report.failed);
-    let _ = writeln!(out, "failed   {failed:>width$}   {}", percent(report.error_ratio));
-    for (name, count) in [("retries", report.retries), ("given up", report.abandoned)] {
+    let _ = writeln!(out, "failed    {failed:>width$}   {}", percent(report.error_ratio));
+    for (name, count) in [("retries", report.retries), ("abandoned", report.abandoned)] {
         if count > 0 {
-            let _ = writeln!(out, "{name:<8} {:>width$}", grouped(count));
+            let _ = writeln!(out, "{name:<9} {:>width$}", grouped(count));
         }
     }
     if let Some(behind) = &report.behind {
@@ -43,13 +43,13 @@ pub(super) fn report(report: &Report) -> String {
     out
 }
 
-/// One line on how it is getting on, short enough for a narrow terminal.
+/// Progress in one line, short enough for a narrow terminal.
 pub(super) fn status(progress: &Progress) -> String {
     let report = &progress.report;
     let phase = match &progress.phase {
         Phase::Connecting => return "connecting".to_owned(),
         Phase::WarmingUp => return "warming up".to_owned(),
-        Phase::Finishing => "waiting for the last calls".to_owned(),
+        Phase::Finishing => "waiting for calls in flight".to_owned(),
         _ => format!("{:3.0} %", progress.done * 100.0),
     };
     let last = report.series.last();
@@ -78,9 +78,9 @@ fn how(report: &Report) -> String {
     let connections = many(report.connections as u64, "connection");
     let mode = match report.mode {
         Mode::OpenLoop { rate, .. } if rate.fract() == 0.0 => {
-            format!("{} a second on {connections}", many(rate as u64, "call"))
+            format!("{} calls/s on {connections}", grouped(rate as u64))
         }
-        Mode::OpenLoop { rate, .. } => format!("{rate} calls a second on {connections}"),
+        Mode::OpenLoop { rate, .. } => format!("{rate} calls/s on {connections}"),
         Mode::ClosedLoop { concurrency } => {
             format!("{} at a time on {connections}", many(concurrency as u64, "call"))
         }
@@ -93,13 +93,15 @@ fn late(out: &mut String, behind: &Behind, width: usize) {
     if behind.late > 0 {
         let late = grouped(behind.late);
         let furthest = time(behind.furthest);
-        let _ = writeln!(out, "late     {late:>width$}   begun over 10 ms late, up to {furthest}");
+        let _ = writeln!(
+            out,
+            "late      {late:>width$}   started more than 10 ms late, up to {furthest}"
+        );
     }
     if behind.never_begun > 0 {
         let _ = writeln!(
             out,
-            "unbegun  {:>width$}   to begin and never did: the rate is too high; latencies do not \
-             know them",
+            "unstarted {:>width$}   never started: the rate is too high; not in the latencies",
             grouped(behind.never_begun)
         );
     }
@@ -113,7 +115,7 @@ fn latency(out: &mut String, report: &Report) {
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
     let _ = writeln!(out, "\n  up to       calls");
     for bar in &report.histogram {
-        // Few are still more than none.
+        // Round up, so that a few calls still show.
         let length = (bar.count as f64 / most as f64 * BAR as f64).ceil() as usize;
         let (up_to, count) = (time(bar.up_to), grouped(bar.count));
         let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
@@ -123,7 +125,7 @@ fn latency(out: &mut String, report: &Report) {
 
 /// Rate and 99th percentile, where there is more than one point.
 fn over_time(out: &mut String, series: &[Point]) {
-    // The last point may be too short to say anything.
+    // The last point may be too short to compare.
     let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
     let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
     if whole.len() < 2 {
@@ -134,7 +136,7 @@ fn over_time(out: &mut String, series: &[Point]) {
     let p99s: Vec<f64> = whole.iter().map(|point| point.p99.as_secs_f64()).collect();
     let seconds = |value| time(Duration::from_secs_f64(value));
     let _ = writeln!(out, "\nover time");
-    let _ = writeln!(out, "  a second {}  {}", sparkline(&rates), range(&rates, count));
+    let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&rates), range(&rates, count));
     let _ = writeln!(out, "  p99      {}  {}", sparkline(&p99s), range(&p99s, seconds));
 }
 
