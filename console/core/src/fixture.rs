@@ -1,7 +1,5 @@
 //! Known states for tests, built the way the real ones come about: from messages.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
-
 mod calls;
 mod load;
 mod logs;
