@@ -111,7 +111,7 @@ fn the_exit_code_follows_from_the_part_that_failed() {
 fn a_line_of_progress_fits_a_narrow_terminal() {
     let mut progress =
         Progress { phase: Phase::Measuring, done: 0.5, in_flight: 3, report: report() };
-    assert_eq!(text::status(&progress), " 50 %  2,990 calls  1,000/s  p99 900 µs  failed 30");
+    assert_eq!(text::status(&progress), " 50 %  2,990 calls  1,000/s  p99 900µs  failed 30");
     progress.phase = Phase::Finishing;
     progress.report.calls = 1_000_000_000;
     progress.report.failed = 1_000_000_000;
