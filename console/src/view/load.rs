@@ -38,40 +38,19 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let title = Line::from(" Load plan ");
     let Some(sheet) = &model.load.sheet else {
         let inner = screen.pane(model, area, Pane::LoadPlan, title, Line::default());
-        let lines = vec![
-            Line::from("no call chosen"),
-            Line::default(),
-            Line::from(Span::styled("press b on an instance,", theme.dim())),
-            Line::from(Span::styled("on a call's form (2),", theme.dim())),
-            Line::from(Span::styled("or in the history (3)", theme.dim())),
-        ];
-        return screen.centred(inner, lines);
+        return no_plan(screen, inner);
     };
     let running = model.load.is_running();
     let state = if running { " running " } else { "" };
     let right = Line::from(Span::styled(state, theme.warning()));
     let inner = screen.pane(model, area, Pane::LoadPlan, title, right);
-    let width = usize::from(inner.width);
-    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
-    let target = match &sheet.target {
-        Some(key) => cut(&key.to_string()),
-        None => cut(&format!("any of {}", model.link.address())),
-    };
-    let named = |name: &str, value: Span<'static>| {
-        Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
-    };
-    // A small pane shows the knobs rather than what is known anyway.
     let mut row = 0;
+    // A small pane shows the fields only.
     if inner.height >= 10 {
-        let call = format!("{} {}", sheet.method, short_args(sheet));
-        screen.line(inner, 0, named("call", Span::styled(cut(&call), theme.strong())));
-        screen.line(inner, 1, named("target", Span::raw(target)));
-        screen.line(
-            inner,
-            2,
-            named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
-        );
-        row = 3;
+        for line in call(model, screen, sheet, inner.width.into()) {
+            screen.line(inner, row, line);
+            row += 1;
+        }
     }
     let focused = model.focus() == Pane::LoadPlan && model.overlay.is_none() && !running;
     for (index, knob) in sheet.knobs().iter().enumerate() {
@@ -87,26 +66,62 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     };
     screen.line(inner, row, Line::from(vec![Span::raw(" "), Span::styled(button, style)]));
     row += 1;
-    let command = sheet.read(0, &model.link.url).map_err(|(knob, why)| {
-        // Said where it was typed, once it was tried; here as soon as it is wrong.
-        format!("{} {why}", knob.title())
-    });
-    let (text, style) = match command.and_then(|request| bench_command(&request)) {
+    let height = inner.height.saturating_sub(row);
+    command(model, screen, sheet, Rect { y: inner.y.saturating_add(row), height, ..inner });
+}
+
+fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let lines = vec![
+        Line::from("no call chosen"),
+        Line::default(),
+        Line::from(Span::styled("press b on an instance,", theme.dim())),
+        Line::from(Span::styled("on a call's form (2),", theme.dim())),
+        Line::from(Span::styled("or in the history (3)", theme.dim())),
+    ];
+    screen.centred(area, lines);
+}
+
+/// What is called, where, and for how long at most.
+fn call(model: &Model, screen: &Screen<'_, '_>, sheet: &Sheet, width: usize) -> [Line<'static>; 3] {
+    let theme = screen.theme;
+    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
+    let target = match &sheet.target {
+        Some(key) => cut(&key.to_string()),
+        None => cut(&format!("any of {}", model.link.address())),
+    };
+    let named = |name: &str, value: Span<'static>| {
+        Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
+    };
+    let call = format!("{} {}", sheet.method, short_args(sheet));
+    [
+        named("call", Span::styled(cut(&call), theme.strong())),
+        named("target", Span::raw(target)),
+        named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
+    ]
+}
+
+/// The `rpcd bench` command for the same load test, or why there is none.
+fn command(model: &Model, screen: &mut Screen<'_, '_>, sheet: &Sheet, area: Rect) {
+    let theme = screen.theme;
+    // The field itself shows its error only after Start was pressed.
+    let request =
+        sheet.read(0, &model.link.url).map_err(|(knob, why)| format!("{} {why}", knob.title()));
+    let (text, style) = match request.and_then(|request| bench_command(&request)) {
         Ok(command) => (command, theme.dim()),
         Err(why) => (format!("✗ {why}"), theme.bad()),
     };
-    let width = width.saturating_sub(2).max(1);
+    let width = usize::from(area.width).saturating_sub(2).max(1);
     let mut pieces = text::lines(&text::printable(&text), width);
-    let room = usize::from(inner.height.saturating_sub(row));
+    let room = usize::from(area.height);
     if pieces.len() > room {
         pieces.truncate(room);
         if let Some(last) = pieces.last_mut() {
             *last = text::cut(&format!("{last} …"), width).into_owned();
         }
     }
-    for piece in pieces {
-        screen.line(inner, row, Line::from(Span::styled(format!(" {piece}"), style)));
-        row = row.saturating_add(1);
+    for (row, piece) in (0..area.height).zip(pieces) {
+        screen.line(area, row, Line::from(Span::styled(format!(" {piece}"), style)));
     }
 }
 
