@@ -80,14 +80,14 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A ratio in percent: `0 %`, `0.012 %`, `1.2 %`, `50 %`. Only zero is shown as zero.
+/// A ratio in percent: `0%`, `0.012%`, `1.2%`, `50%`. Only zero is shown as zero.
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     match percent {
-        0.0 | 10.0.. => format!("{percent:.0} %"),
-        0.1.. => format!("{percent:.1} %"),
-        0.0005.. => format!("{percent:.3} %"),
-        _ => "<0.001 %".to_owned(),
+        0.0 | 10.0.. => format!("{percent:.0}%"),
+        0.1.. => format!("{percent:.1}%"),
+        0.0005.. => format!("{percent:.3}%"),
+        _ => "<0.001%".to_owned(),
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.5, 9.9, 1_000.4].map(rate), ["0.50", "9.9", "1,000"]);
         let ratios = [0.0, 0.000_001, 0.000_012, 0.000_12, 0.012, 0.5, 1.0];
-        let shown = ["0 %", "<0.001 %", "0.001 %", "0.012 %", "1.2 %", "50 %", "100 %"];
+        let shown = ["0%", "<0.001%", "0.001%", "0.012%", "1.2%", "50%", "100%"];
         assert_eq!(ratios.map(percent), shown);
         assert_eq!([58, 1_300, 3_500_000].map(bytes), ["58 B", "1.3 KiB", "3.3 MiB"]);
     }

@@ -51,7 +51,7 @@ pub(super) fn status(progress: &Progress) -> String {
         Phase::Connecting => return "connecting".to_owned(),
         Phase::WarmingUp => return "warming up".to_owned(),
         Phase::Finishing => "waiting for calls in flight".to_owned(),
-        _ => format!("{:3.0} %", progress.done * 100.0),
+        _ => format!("{:3.0}%", progress.done * 100.0),
     };
     let last = report.series.last();
     format!(
