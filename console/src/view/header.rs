@@ -1,4 +1,4 @@
-//! The first two rows: the registry and the counts, and the tab bar.
+//! The first two rows: registry and counts, then the tabs.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -11,9 +11,9 @@ use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::text;
 
-/// Below this width the row shows the most important only.
+/// Below this width only the most important parts are shown.
 const NARROW: u16 = 60;
-/// From this width on the row shows everything.
+/// From this width on everything is shown.
 const WIDE: u16 = 100;
 
 pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -25,7 +25,7 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.line_right(area, 0, right);
 }
 
-/// Which registry is watched, and the state of the connection to it.
+/// The registry, and the state of the connection to it.
 fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
@@ -41,13 +41,14 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
         (Some(_), _) => Some("demo"),
         (None, named) => named.map(|named| named.name.as_str()),
     };
-    if let Some(name) = name {
+    let address = text::printable(model.link.address()).into_owned();
+    // A registry given by its address has no other name.
+    if let Some(name) = name.filter(|name| *name != model.link.address()) {
         line.push_span(Span::styled(format!("@{} ", text::cut(name, 16)), theme.accent()));
     }
     if wide {
         line.push_span(Span::styled("registry ", theme.dim()));
     }
-    let address = text::printable(model.link.address()).into_owned();
     if narrow {
         // Glyph first: the end of the row is the first to be cut.
         let glyph: String = link.content.chars().take(1).collect();
@@ -60,7 +61,7 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     line
 }
 
-/// Whether live data is paused, the counts of instances, the 99th percentile, the time.
+/// Paused or not, counts of instances, the 99th percentile of latency, the time.
 fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
@@ -143,9 +144,11 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let mut x = area.x + u16::from(area.width >= NARROW);
     for (number, view) in View::ALL.iter().enumerate().map(|(at, view)| (at + 1, *view)) {
-        let title = if area.width >= NARROW { view.title() } else { text_short(view) };
-        let title = match load_word(model) {
-            Some(word) if view == View::Load && area.width >= NARROW => format!("{title} {word}"),
+        let title = if area.width >= NARROW { view.title() } else { short_title(view) };
+        let title = match load_progress(model) {
+            Some(progress) if view == View::Load && area.width >= NARROW => {
+                format!("{title} {progress}")
+            }
             _ => title.to_owned(),
         };
         let current = view == model.view;
@@ -175,7 +178,7 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-fn text_short(view: View) -> &'static str {
+fn short_title(view: View) -> &'static str {
     match view {
         View::Instances => "Inst",
         View::Methods => "Meth",
@@ -185,8 +188,8 @@ fn text_short(view: View) -> &'static str {
     }
 }
 
-/// How far a load test under way is, for whoever looks elsewhere.
-fn load_word(model: &Model) -> Option<String> {
+/// Progress of a running load test, shown in its tab.
+fn load_progress(model: &Model) -> Option<String> {
     let run = model.load.run.as_ref().filter(|run| !run.is_over())?;
     let done = run.progress.as_ref().map_or(0.0, |progress| progress.done);
     Some(format!("{:.0}%", done * 100.0))

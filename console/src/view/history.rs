@@ -1,4 +1,4 @@
-//! Every call made here, newest first.
+//! Every call sent from this console, newest first.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -16,7 +16,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::History, title, Line::default());
     let note = format!("{} of {}", visible.len(), model.calls.len());
     let inner = screen.filter_row(model, inner, Pane::History, &model.calls.filter, note);
-    screen.height(Pane::History, inner.height.saturating_sub(1));
+    screen.record_height(Pane::History, inner.height.saturating_sub(1));
     if visible.is_empty() {
         return empty(screen, inner);
     }
@@ -112,7 +112,7 @@ impl Columns {
         ])
     }
 
-    /// With the date where the call is not of today.
+    /// With the date, for a call of an earlier day.
     fn time(&self, wall_ms: u64) -> String {
         match (self.wide, text::day(wall_ms) == self.today) {
             (true, true) => text::hour_minute_second(wall_ms),
@@ -123,7 +123,7 @@ impl Columns {
     }
 }
 
-/// The text in exactly `width` cells. Cut first: it may be megabytes.
+/// The text in exactly `width` cells; cut before escaping, since it may be megabytes.
 fn printable(text: &str, width: usize) -> String {
     let start: String = text.chars().take(width + 1).collect();
     text::left(&text::printable(&start), width)

@@ -1,4 +1,4 @@
-//! Load: the plan of a load test, and who got which share of it; the results beside them.
+//! Load: the plan of a load test, the share of each instance, and the results.
 
 mod chart;
 mod results;
@@ -13,14 +13,16 @@ use rpc_console_core::model::load::{Knob, Sheet, bench_command};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
-/// Rows of the plan with its frame: with all of its command, and with the beginning of it.
-const PLAN_ROWS: (u16, u16) = (18, 14);
+/// Rows of the plan with its frame and the whole command.
+const TALL_PLAN: u16 = 18;
+/// Rows of the plan with its frame and the start of the command.
+const SHORT_PLAN: u16 = 14;
 
 pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let width = if area.width >= 100 { 40 } else { 31 };
     let [left, right] =
         Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area);
-    let rows = if area.height >= 28 { PLAN_ROWS.0 } else { PLAN_ROWS.1 };
+    let rows = if area.height >= 28 { TALL_PLAN } else { SHORT_PLAN };
     let shares = area.height >= rows + 5;
     if shares {
         let [top, bottom] =
@@ -73,7 +75,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let lines = vec![
-        Line::from("no call chosen"),
+        Line::from("no call selected"),
         Line::default(),
         Line::from(Span::styled("press b on an instance,", theme.dim())),
         Line::from(Span::styled("on a call's form (2),", theme.dim())),
@@ -82,7 +84,7 @@ fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
     screen.centred(area, lines);
 }
 
-/// What is called, where, and for how long at most.
+/// The call, its target and its timeout.
 fn call(model: &Model, screen: &Screen<'_, '_>, sheet: &Sheet, width: usize) -> [Line<'static>; 3] {
     let theme = screen.theme;
     let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
@@ -101,10 +103,10 @@ fn call(model: &Model, screen: &Screen<'_, '_>, sheet: &Sheet, width: usize) -> 
     ]
 }
 
-/// The `rpcd bench` command for the same load test, or why there is none.
+/// The `rpcd bench` command for the same load test, or the error of the plan.
 fn command(model: &Model, screen: &mut Screen<'_, '_>, sheet: &Sheet, area: Rect) {
     let theme = screen.theme;
-    // The field itself shows its error only after Start was pressed.
+    // Shown at once; the field shows its own error only after Start was pressed.
     let request =
         sheet.read(0, &model.link.url).map_err(|(knob, why)| format!("{} {why}", knob.title()));
     let (text, style) = match request.and_then(|request| bench_command(&request)) {
@@ -170,7 +172,7 @@ fn draw_knob(
     screen.line(note, row, Line::from(Span::styled(text, style)));
 }
 
-/// Who got which share, and what failed.
+/// The share of each instance, and the errors.
 fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.boxed(area, false, Line::from(" Instances, errors "), Line::default());
     let Some(report) = model.load.run.as_ref().and_then(|run| run.report()) else { return };
@@ -181,14 +183,14 @@ fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// What the latest run measured; with shares and errors where they have no box of their own.
+/// Results of the latest run; with shares and errors where these have no box of their own.
 pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_shares: bool) {
     let theme = screen.theme;
     let Some(run) = &model.load.run else {
         let inner =
             screen.pane(model, area, Pane::LoadRun, Line::from(" Results "), Line::default());
         let line = match &model.load.sheet {
-            Some(_) => "⏎ in the plan starts the load test",
+            Some(_) => "press ⏎ in the plan to start",
             None => "no results yet",
         };
         return screen.centred(inner, vec![Line::from(Span::styled(line, theme.dim()))]);
@@ -198,9 +200,9 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
         Span::raw(" Results "),
         Span::styled(format!("{method} "), theme.strong()),
     ]);
-    let right = Line::from(Span::styled(format!(" {} ", results::how(run)), theme.dim()));
+    let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
     let inner = screen.pane(model, area, Pane::LoadRun, title, right);
-    screen.height(Pane::LoadRun, inner.height);
+    screen.record_height(Pane::LoadRun, inner.height);
     let lines = results::lines(model, theme, run, (inner.width, inner.height), with_shares);
     let top = model.load.top.min(lines.len().saturating_sub(inner.height.into()));
     let below = lines.len().saturating_sub(top + usize::from(inner.height));

@@ -1,4 +1,4 @@
-//! Log lines of every source, the newest at the bottom.
+//! Log lines of all sources, the newest at the bottom.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -19,7 +19,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Logs, title(model, screen), dropped);
     let inner = sources(model, screen, inner);
     let inner = filter_and_search(model, screen, inner);
-    screen.height(Pane::Logs, inner.height);
+    screen.record_height(Pane::Logs, inner.height);
     if logs.counts().0 == 0 {
         return empty(model, screen, inner);
     }
@@ -48,7 +48,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// Whether new lines are followed, and which lines are shown.
+/// Following or stopped, level, source and count.
 fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
     let theme = screen.theme;
     let logs = &model.logs;
@@ -62,7 +62,7 @@ fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
     let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
     let (shown, all) = logs.counts();
     let (found, whole) = (text::grouped(shown as u64), text::grouped(all as u64));
-    // "+": filtering goes on.
+    // "+": not all lines are filtered yet.
     let more = if logs.unfiltered() > 0 { "+" } else { "" };
     let count = match shown == all {
         true => format!("{whole} lines"),
@@ -75,7 +75,7 @@ fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
     ])
 }
 
-/// The rows of the filter and of the search, each where there is one; returns the area below.
+/// The rows of filter and search, if any; returns the area below.
 fn filter_and_search(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
     let logs = &model.logs;
     let found = text::grouped(logs.counts().0 as u64);
@@ -84,14 +84,14 @@ fn filter_and_search(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> 
         _ => format!("{found}+ lines, filtering …"),
     };
     let typed = ("&", !logs.searching);
-    let area = screen.typed_row(model, area, Pane::Logs, typed, &logs.filter, note);
+    let area = screen.input_row(model, area, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
     let note = match logs.hit_counts() {
         (Some(at), count) => format!("{at} of {count}{more} matches"),
         (None, count) => format!("{count}{more} matches"),
     };
     let typed = ("/", logs.searching);
-    screen.typed_row(model, area, Pane::Logs, typed, &logs.search, note)
+    screen.input_row(model, area, Pane::Logs, typed, &logs.search, note)
 }
 
 fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -103,7 +103,7 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.centred(area, vec![Line::from(Span::styled(why, screen.theme.dim()))]);
 }
 
-/// One row with every source and its state, if there is room to spare.
+/// One row with every source and its state, if there is room.
 fn sources(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
     if area.height < 6 || model.logs.sources.is_empty() {
         return area;

@@ -1,4 +1,4 @@
-//! The palette: a line to type on, and what it could mean.
+//! The palette: an input line and the matching commands, methods and instances.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -36,7 +36,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     {
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
-            Entry::Call(..) => "⏎ sends".to_owned(),
+            Entry::Call(..) => "⏎ send".to_owned(),
             Entry::Method(..) | Entry::Instance(_) => String::new(),
         };
         let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);

@@ -1,4 +1,4 @@
-//! Everything known of the selected instance.
+//! The selected instance in detail.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::mark;
+use super::glyph_and_style;
 use crate::view::screen::Screen;
 use crate::view::theme::Theme;
 use rpc_console_core::model::Model;
@@ -62,10 +62,10 @@ impl Rows {
     }
 }
 
-/// Its state, and the heartbeats that it follows from.
+/// State and heartbeats.
 fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
-    let (glyph, style) = mark(screen, row.state(now, live));
+    let (glyph, style) = glyph_and_style(screen, row.state(now, live));
     let mut lines = vec![rows.styled("state", &format!("{glyph} {}", row.word(now, live)), style)];
     if let Some(age) = row.age(now) {
         let ttl = row.ttl.as_secs();
@@ -93,7 +93,7 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
 fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let theme = rows.theme;
     let (probe, style) = match &row.probe {
-        Probe::None => ("not yet".to_owned(), theme.dim()),
+        Probe::None => ("not probed yet".to_owned(), theme.dim()),
         Probe::Answered(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
@@ -104,7 +104,7 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     lines
 }
 
-/// Its dialect and methods, and how these differ from those of the other instances.
+/// Dialect and methods, and how these differ from other instances'.
 fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let dialect = if row.instance.speaks_extended() { "extended" } else { "classic or unknown" };
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
@@ -130,7 +130,7 @@ fn logs(model: &Model, row: &Row) -> String {
         Some(SourceState::Unsupported) => "no log stream".to_owned(),
         Some(SourceState::Lost(error)) => text::printable(error).into_owned(),
         Some(SourceState::Gone) => "gone".to_owned(),
-        None => "not yet".to_owned(),
+        None => "none yet".to_owned(),
     }
 }
 
@@ -146,12 +146,12 @@ fn parameters(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     lines
 }
 
-/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes, and the slowest of them.
+/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes and their maximum.
 fn round_trips(row: &Row) -> String {
     let values: Vec<f64> = row.round_trips.iter().copied().collect();
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let most = text::latency(Duration::from_secs_f64(most));
-    format!("{} ≤ {most}", text::sparkline(&values))
+    let max = values.iter().copied().fold(0.0, f64::max);
+    let max = text::latency(Duration::from_secs_f64(max));
+    format!("{} ≤ {max}", text::sparkline(&values))
 }
 
 /// `▂▂▂▇▂ 5.0s ±0.1`: the latest intervals, their mean and largest deviation.
@@ -160,6 +160,6 @@ fn interval(row: &Row) -> String {
     #[expect(clippy::cast_precision_loss, reason = "at most 16 values")]
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
-    let stray = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-    format!("{} {mean:.1}s ±{stray:.1}", text::sparkline(&values))
+    let deviation = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+    format!("{} {mean:.1}s ±{deviation:.1}", text::sparkline(&values))
 }

@@ -1,4 +1,4 @@
-//! The other tabs: the bytes, and where the time went.
+//! The Wire and Timing tabs.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);
     let room = usize::from(area.width).saturating_sub(24);
     let mut lines = Vec::new();
-    let mut begun = Duration::ZERO;
+    let mut elapsed = Duration::ZERO;
     for (name, time) in phases {
         let cells = |time: Duration| {
             let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -70,10 +70,10 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
             let cells = (room as f64 * share).round() as usize;
             cells.min(room)
         };
-        // Each part begins where the one before ended; the total is all of them.
-        let start = if name == "total" { 0 } else { cells(begun) };
+        // Each phase starts where the previous one ended; the total covers all of them.
+        let start = if name == "total" { 0 } else { cells(elapsed) };
         let bar = cells(time).max(usize::from(!time.is_zero())).min(room.saturating_sub(start));
-        begun += time;
+        elapsed += time;
         lines.push(Line::from(vec![
             Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
             Span::raw(format!("{}  ", text::right(&text::latency(time), 8))),
