@@ -56,10 +56,10 @@ async fn start(
         demo.report(DemoNews::Server(key(daemon.address), true)).await;
         demo.servers.push((spec, daemon));
     }
-    let (commands, waiting) = mpsc::channel(MAX_COMMANDS);
+    let (commands, queued) = mpsc::channel(MAX_COMMANDS);
     let (traffic, on) = watch::channel(true);
     tokio::spawn(traffic::generate(url.clone(), on));
-    tokio::spawn(demo.run(waiting, traffic));
+    tokio::spawn(demo.run(queued, traffic));
     Ok(DemoRuns { registry: url, commands })
 }
 

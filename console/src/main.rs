@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code)
         });
     }
-    terminal::give_back_on_panic();
+    terminal::restore_on_panic();
     match run(&options, clock) {
         Ok(Ended::Quit) => ExitCode::SUCCESS,
         Ok(Ended::TerminalLost) => ExitCode::FAILURE,
@@ -77,7 +77,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     for named in registries.all() {
         rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
     }
-    let with = runtime::Settings {
+    let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },
         keys,
         theme: theme(&settings),
@@ -99,7 +99,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    let ended = threads.block_on(runtime::run(with));
+    let ended = threads.block_on(runtime::run(console));
     threads.shutdown_background();
     ended.map_err(failed)
 }

@@ -40,7 +40,7 @@ impl Terminal {
     /// There is no terminal, or writing to it failed; it is restored.
     pub fn take(mouse: bool) -> io::Result<Self> {
         let terminal = Self(());
-        take(mouse).inspect_err(|_| give_back())?;
+        take(mouse).inspect_err(|_| restore())?;
         Ok(terminal)
     }
 
@@ -71,13 +71,13 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
 /// Restores the terminal, if it is taken. Every step is tried, even if a previous one failed. Also
 /// called from the panic hook and on a signal.
-pub fn give_back() {
+pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -92,10 +92,10 @@ pub fn give_back() {
 /// with code 101: without one of its tasks the console would show stale data.
 ///
 /// Call it before anything else installs a panic hook.
-pub fn give_back_on_panic() {
+pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        give_back();
+        restore();
         report(panic);
         std::process::exit(101);
     }));

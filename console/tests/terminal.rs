@@ -240,7 +240,7 @@ fn a_key_wakes_an_idle_console_at_once() {
 #[test]
 fn a_program_that_panics_while_it_draws() {
     if std::env::var_os("CONSOLE_TEST_PANICS").is_some() {
-        rpc_console::terminal::give_back_on_panic();
+        rpc_console::terminal::restore_on_panic();
         let _terminal = rpc_console::terminal::Terminal::take(true).unwrap();
         panic!("something impossible happened");
     }

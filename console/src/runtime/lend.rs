@@ -48,7 +48,7 @@ impl Console {
                 return Ok(None);
             }
         };
-        crate::terminal::give_back();
+        crate::terminal::restore();
         let status = match errand.start() {
             Err(error) => Err(error),
             Ok(mut child) => loop {
