@@ -98,7 +98,7 @@ fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
     };
     let elapsed = progress.report.elapsed.as_secs_f64();
     let of = match run.request.length {
-        Length::Time(time) => format!("{elapsed:.1} of {} s", time.as_secs_f64()),
+        Length::Time(time) => format!("{elapsed:.1}s of {}s", time.as_secs_f64()),
         Length::Calls(calls) => {
             format!("{} of {} calls", text::grouped(progress.report.calls), text::grouped(calls))
         }

@@ -75,7 +75,7 @@ fn how(report: &Report) -> String {
         }
     };
     let stopped = if report.stopped { ", stopped early" } else { "" };
-    format!("{mode}, measured for {:.2} s{stopped}", report.elapsed.as_secs_f64())
+    format!("{mode}, measured for {:.2}s{stopped}", report.elapsed.as_secs_f64())
 }
 
 fn late(out: &mut String, behind: &Behind, width: usize) {
