@@ -35,7 +35,7 @@ const MIN_SIZE: (u16, u16) = (30, 8);
 /// In a smaller terminal only the focused pane is shown.
 const MIN_SPLIT_SIZE: (u16, u16) = (60, 15);
 /// From this height on messages have a row of their own; below, they cover the hints.
-const TOAST_ROW_HEIGHT: u16 = 20;
+const MIN_HEIGHT_FOR_TOAST_ROW: u16 = 20;
 
 /// Draws everything. It is pure: the same model at the same `now` gives the same frame.
 pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> HitMap {
@@ -49,7 +49,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         screen.line(area, title, Line::from(notice));
         return screen.finish();
     }
-    let toast_row = u16::from(area.height >= TOAST_ROW_HEIGHT);
+    let toast_row = u16::from(area.height >= MIN_HEIGHT_FOR_TOAST_ROW);
     let [top, tabs, body, toast, hints] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),

@@ -18,7 +18,7 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let title = format!(" {} ", text::printable(&menu.title));
     let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
     let right = Line::from(Span::styled(" ⏎ choose · esc close ", theme.dim()));
-    let inner = screen.boxed(popup, true, Line::from(title), right);
+    let inner = screen.bordered(popup, true, Line::from(title), right);
     if menu.items.is_empty() {
         let line = Span::styled("   no actions", theme.dim());
         return screen.line(inner, 0, Line::from(line));
@@ -61,7 +61,7 @@ pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     let title = format!(" {} ", text::printable(&prompt.title));
     let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
     let right = Line::from(Span::styled(" esc cancel ", theme.dim()));
-    let inner = screen.boxed(popup, true, Line::from(title), right);
+    let inner = screen.bordered(popup, true, Line::from(title), right);
     screen.line(inner, 0, Line::from(Span::styled(" > ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };

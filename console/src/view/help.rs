@@ -28,7 +28,7 @@ pub(super) fn help(
     let close = model.keys.shown(Context::Help, Action::Close);
     let note = format!(" type to filter · {close} close ");
     let right = Line::from(Span::styled(note, theme.dim()));
-    let inner = screen.boxed(popup, true, title, right);
+    let inner = screen.bordered(popup, true, title, right);
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };

@@ -174,7 +174,7 @@ fn draw_knob(
 
 /// The share of each instance, and the errors.
 fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let inner = screen.boxed(area, false, Line::from(" Instances, errors "), Line::default());
+    let inner = screen.bordered(area, false, Line::from(" Instances, errors "), Line::default());
     let Some(report) = model.load.run.as_ref().and_then(|run| run.report()) else { return };
     let mut lines = results::shares(screen.theme, report, inner.width);
     lines.extend(results::errors(screen.theme, report, inner.width));

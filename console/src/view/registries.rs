@@ -15,7 +15,7 @@ pub(super) fn registries(model: &Model, at: usize, screen: &mut Screen<'_, '_>, 
     let height = wanted.min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
-    let inner = screen.boxed(popup, true, Line::from(" Switch registry "), Line::default());
+    let inner = screen.bordered(popup, true, Line::from(" Switch registry "), Line::default());
     let names = all.iter().map(|named| text::width(&named.name)).max().unwrap_or(0).min(24);
     let top = scroll::keep_visible(0, at, inner.height.into(), all.len());
     let rows = all.iter().enumerate().skip(top).take(inner.height.into());

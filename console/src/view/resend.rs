@@ -20,7 +20,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     screen.clear(popup);
     let method = call.map(|call| text::printable(&call.request.method).into_owned());
     let title = format!(" Resend {} to ", text::cut(&method.unwrap_or_default(), 24));
-    let inner = screen.boxed(popup, true, Line::from(title), Line::default());
+    let inner = screen.bordered(popup, true, Line::from(title), Line::default());
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };

@@ -100,13 +100,13 @@ impl<'a, 'b> Screen<'a, 'b> {
         right: Line<'_>,
     ) -> Rect {
         let focused = model.focus() == pane && model.overlay.is_none();
-        let inner = self.boxed(area, focused, title, right);
+        let inner = self.bordered(area, focused, title, right);
         self.hit(area, Hit::Pane(pane));
         inner
     }
 
     /// Draws a frame, thick with the focus, and returns the area inside.
-    pub(super) fn boxed(
+    pub(super) fn bordered(
         &mut self,
         area: Rect,
         focused: bool,

@@ -19,7 +19,7 @@ const LABEL: usize = 12;
 pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let Some(row) = model.instances.selected_row() else {
-        let inner = screen.boxed(area, false, Line::from(" Detail "), Line::default());
+        let inner = screen.bordered(area, false, Line::from(" Detail "), Line::default());
         let line = Line::from(Span::styled(" no instance selected", theme.dim()));
         return screen.line(inner, 0, line);
     };
@@ -27,7 +27,7 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
     let proto = text::printable(&row.key.protocol).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&address, 26)));
     let right = Line::from(Span::styled(format!(" {proto} "), theme.dim()));
-    let inner = screen.boxed(area, false, title, right);
+    let inner = screen.bordered(area, false, title, right);
     let lines = lines(model, screen, row, usize::from(inner.width));
     for (at, line) in (0..inner.height).zip(lines) {
         screen.line(inner, at, line);
