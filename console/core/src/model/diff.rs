@@ -1,9 +1,11 @@
 //! What is different between two results: by path, so that it reads without the documents.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::json::Document;
 
@@ -89,19 +91,17 @@ impl Found {
         }
     }
 
-    /// Equal elements belong together, so that an insertion shifts nothing; between two of them
-    /// elements pair up in their order.
+    /// Between elements that both lists have, the others pair up in their order: so an insertion
+    /// is one change and shifts nothing.
     fn compare_lists(&mut self, old: &[Json<'_>], new: &[Json<'_>], depth: usize) {
-        let (mut i, mut j) = (0, 0);
-        for (stays_at, stays_as) in stayed(old, new).into_iter().chain([(old.len(), new.len())]) {
-            while i < stays_at || j < stays_as {
-                let was = old.get(i).filter(|_| i < stays_at).copied();
-                let is = new.get(j).filter(|_| j < stays_as).copied();
-                let place = if is.is_some() { j } else { i };
-                self.at(&format!("[{place}]"), was, is, depth);
-                (i, j) = (i + usize::from(was.is_some()), j + usize::from(is.is_some()));
+        for (was, is) in differing(old, new) {
+            for n in 0..was.len().max(is.len()) {
+                let (i, j) = (was.start + n, is.start + n);
+                let before = was.contains(&i).then(|| old[i]);
+                let after = is.contains(&j).then(|| new[j]);
+                let place = if after.is_some() { j } else { i };
+                self.at(&format!("[{place}]"), before, after, depth);
             }
-            (i, j) = (i + 1, j + 1);
         }
     }
 
@@ -127,38 +127,16 @@ impl Found {
     }
 }
 
-/// The places of elements that are in both lists, in the same order: a longest common subsequence,
-/// or of long lists those that have kept their place.
-fn stayed(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(usize, usize)> {
+/// The ranges in which two lists differ. The core has no clock to stop a search that takes too
+/// long, so long lists are one range.
+fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
     if old.len().saturating_mul(new.len()) > MAX_ALIGNED {
-        let kept = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old == new);
-        return kept.map(|(place, _)| (place, place)).collect();
+        return vec![(0..old.len(), 0..new.len())];
     }
-    // For every i and j the length of that of old[i..] and new[j..].
-    let width = new.len() + 1;
-    let mut lengths = vec![0u32; (old.len() + 1) * width];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            let (below, right) = ((i + 1) * width + j, i * width + j + 1);
-            lengths[i * width + j] = if old[i] == new[j] {
-                lengths[below + 1] + 1
-            } else {
-                lengths[below].max(lengths[right])
-            };
-        }
-    }
-    let (mut i, mut j, mut found) = (0, 0, Vec::new());
-    while i < old.len() && j < new.len() {
-        if old[i] == new[j] {
-            found.push((i, j));
-            (i, j) = (i + 1, j + 1);
-        } else if lengths[(i + 1) * width + j] >= lengths[i * width + j + 1] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    found
+    let [old, new] = [old, new].map(|list| list.iter().map(|json| json.text()).collect::<Vec<_>>());
+    let steps = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let changes = steps.iter().filter(|step| step.tag() != DiffTag::Equal);
+    changes.map(|step| (step.old_range(), step.new_range())).collect()
 }
 
 /// `.name`, or `["two words"]` where that would not be plain.
