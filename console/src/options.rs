@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use rpc_settings::{Settings, parse};
 use rpc_wire::nearest;
 
-use rpc_console_core::model::registries::{Named, Registries};
+use rpc_console_core::model::registries::{NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
 ///
@@ -55,9 +55,9 @@ impl Options {
         let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
         let usual = if is_local && !taken("local") { "local" } else { "default" };
         let usual = if taken(usual) { "registry" } else { usual };
-        let mut list = vec![Named { name: usual.to_owned(), url: settings.registry.url() }];
+        let mut list = vec![NamedRegistry { name: usual.to_owned(), url: settings.registry.url() }];
         let named = settings.registries.iter();
-        list.extend(named.map(|(name, at)| Named { name: name.clone(), url: at.url() }));
+        list.extend(named.map(|(name, at)| NamedRegistry { name: name.clone(), url: at.url() }));
         let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
         if let Some(at) = list.iter().position(|named| named.name == *wanted) {
             return Ok(Registries::new(list, at));
@@ -76,7 +76,7 @@ impl Options {
         if let Some(at) = list.iter().position(|named| named.url == url) {
             return Ok(Registries::new(list, at));
         }
-        list.insert(0, Named { name: "given".to_owned(), url });
+        list.insert(0, NamedRegistry { name: "given".to_owned(), url });
         Ok(Registries::new(list, 0))
     }
 }

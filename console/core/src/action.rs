@@ -27,7 +27,7 @@ pub enum Action {
     ViewHistory,
     ViewLogs,
     ViewLoad,
-    LastView,
+    PreviousView,
     NextPane,
     PreviousPane,
     FullScreen,
@@ -44,22 +44,22 @@ pub enum Action {
     Top,
     Bottom,
     Filter,
-    Find,
-    NextHit,
-    PreviousHit,
+    Search,
+    NextMatch,
+    PreviousMatch,
     Copy,
     CopyAs,
     Save,
-    Page,
+    Pager,
     Edit,
     EditJson,
     Pick,
     Actions,
     OpenInstance,
-    LogsOf,
+    OpenLogs,
     SortLeft,
     SortRight,
-    SortInvert,
+    SortReverse,
     OpenMethod,
     Send,
     NextField,
@@ -77,8 +77,8 @@ pub enum Action {
     Older,
     Newer,
     OpenCall,
-    Replay,
-    ReplayElsewhere,
+    Resend,
+    ResendTo,
     Follow,
     Wrap,
     ShowTime,
@@ -86,7 +86,7 @@ pub enum Action {
     LevelUp,
     NextSource,
     Mark,
-    Bench,
+    LoadTest,
     StartLoad,
     StopLoad,
     LoadMode,
@@ -134,7 +134,7 @@ pub enum Context {
     /// A one-line prompt.
     Prompt,
     /// The list of instances to resend to.
-    Elsewhere,
+    Resend,
 }
 
 impl Context {
@@ -155,7 +155,7 @@ impl Context {
         Self::Registries,
         Self::Menu,
         Self::Prompt,
-        Self::Elsewhere,
+        Self::Resend,
         Self::Help,
         Self::Everywhere,
     ];
@@ -195,7 +195,7 @@ impl Context {
             Self::Registries => "Registries",
             Self::Menu => "Menu",
             Self::Prompt => "Prompt",
-            Self::Elsewhere => "Resend to…",
+            Self::Resend => "Resend to…",
         }
     }
 
@@ -209,13 +209,13 @@ impl Context {
                 | Self::Registries
                 | Self::Menu
                 | Self::Prompt
-                | Self::Elsewhere
+                | Self::Resend
         )
     }
 
     /// Whether characters are always text there, never keys.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Elsewhere)
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Resend)
     }
 }
 

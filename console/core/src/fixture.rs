@@ -22,7 +22,7 @@ use crate::key::{Code, Key};
 use crate::message::{DemoNews, Effect, InstanceNews, Msg, RegistryNews};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
-use crate::model::registries::{Named, Registries};
+use crate::model::registries::{NamedRegistry, Registries};
 use crate::model::{Demo, Model};
 use crate::update::update;
 
@@ -115,7 +115,8 @@ pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
 }
 
 pub fn registries() -> Registries {
-    let named = |name: &str, url: &str| Named { name: name.to_owned(), url: url.to_owned() };
+    let named =
+        |name: &str, url: &str| NamedRegistry { name: name.to_owned(), url: url.to_owned() };
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
         named("staging", "http://10.0.0.5:9999"),
@@ -210,7 +211,7 @@ pub fn lost() -> (Model, Now) {
 }
 
 /// The registry was never there.
-pub fn unreached() -> (Model, Now) {
+pub fn unreachable() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
     let error = "connection refused (os error 111)".to_owned();

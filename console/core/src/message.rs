@@ -11,9 +11,9 @@ use rpc_wire::signature::Signature;
 use crate::key::Key;
 use crate::model::Pane;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::content::{Content, Program, SaveError};
-use crate::model::json::{Document, Hits};
+use crate::model::json::{Document, Matches};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
@@ -47,21 +47,21 @@ pub enum Msg {
     /// The task that looks after an instance speaks.
     Instance(InstanceKey, InstanceNews),
     /// A call ended.
-    Called(CallId, Box<Outcome>),
+    CallEnded(CallId, Box<Outcome>),
     /// So much has arrived of an answer that is still on its way.
-    Arriving(CallId, usize),
+    Receiving(CallId, usize),
     /// A stream under way answered one more item.
     StreamItem(CallId, String, u64),
     /// A load test speaks.
     Load(RunId, LoadNews),
     /// Calls made before the console was started, oldest first.
-    History(Vec<Past>),
+    History(Vec<PastCall>),
     /// The demo speaks.
     Demo(DemoNews),
     /// A call was answered with so many bytes, which are being laid out.
-    Reading(CallId, usize),
+    Parsing(CallId, usize),
     /// A large result was searched for a text.
-    Found(CallId, String, Hits),
+    Found(CallId, String, Matches),
     /// A file was written with so many bytes, or not.
     Saved(String, Result<u64, SaveError>),
     /// The arguments of a method come back from the editor; `Err` says why not.
@@ -69,7 +69,7 @@ pub enum Msg {
     /// A copy or another background effect ended: tell the person.
     Notice(String),
     /// A background effect failed: tell the person.
-    Trouble(String),
+    Error(String),
 }
 
 /// How many rows of each pane were visible in the last frame.
@@ -91,7 +91,7 @@ pub enum Hit {
     /// A tab of the response.
     ResponseTab(crate::model::calls::Tab),
     /// A knob of the plan of a load test.
-    Knob(usize),
+    LoadField(usize),
 }
 
 /// News of the connection to the registry.
@@ -139,17 +139,17 @@ pub enum DemoNews {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Look after an instance: discover, probe, stream its logs.
-    Attach(Box<Instance>),
+    Monitor(Box<Instance>),
     /// Stop looking after it.
-    Detach(InstanceKey),
+    StopMonitor(InstanceKey),
     /// End everything that was begun for the registry so far, and watch this one.
-    Watch(String),
+    SwitchRegistry(String),
     /// Send a call.
     Call(Box<CallRequest>),
     /// Cancel a call under way.
     Cancel(CallId),
     /// Keep a call that ended over restarts, if that is wanted.
-    Remember(Box<Past>),
+    RecordCall(Box<PastCall>),
     /// Begin a load test; one under way is stopped.
     StartLoad(Box<LoadRequest>),
     /// Stop the load test under way; what it measured is kept.

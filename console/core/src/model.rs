@@ -32,9 +32,9 @@ pub use crate::pane::{Pane, View};
 pub use now::Now;
 
 /// How many feed messages wait while live data is paused; one more ends the pause.
-pub const MAX_HELD: usize = 2_000;
+pub const MAX_QUEUED: usize = 2_000;
 /// How long a short message stays in the hint bar.
-pub const TOAST: Duration = Duration::from_secs(4);
+pub const TOAST_TIME: Duration = Duration::from_secs(4);
 
 /// What lies over the view.
 #[derive(Debug)]
@@ -74,12 +74,12 @@ pub struct Toast {
     /// What it says.
     pub text: String,
     /// Whether it tells of a failure.
-    pub bad: bool,
+    pub is_error: bool,
     /// When it goes.
     pub until: Instant,
 }
 
-/// What is known of the embedded demo.
+/// What is found of the embedded demo.
 #[derive(Debug)]
 pub struct Demo {
     /// Whether live traffic is being made.
@@ -92,11 +92,11 @@ pub struct Demo {
 
 /// Live data held back by a pause.
 #[derive(Debug)]
-pub struct Held {
+pub struct Paused {
     /// When the pause began: ages stand still there.
     pub since: Now,
     /// What arrived meanwhile.
-    pub waiting: VecDeque<Msg>,
+    pub queued: VecDeque<Msg>,
 }
 
 /// Between two polls, unless the settings say otherwise.
@@ -110,7 +110,7 @@ pub struct Model {
     /// What fills the screen.
     pub view: View,
     /// What filled it before.
-    pub last_view: View,
+    pub previous_view: View,
     /// The pane with the focus, of each view.
     focus: [Pane; 5],
     /// Whether the focused pane fills the screen.
@@ -140,11 +140,11 @@ pub struct Model {
     /// Log lines.
     pub logs: logs::Logs,
     /// Load tests.
-    pub load: load::Loads,
+    pub load: load::LoadTests,
     /// The embedded demo, if this is one.
     pub demo: Option<Demo>,
     /// Live data held back.
-    pub held: Option<Held>,
+    pub paused: Option<Paused>,
     /// A short message.
     pub toast: Option<Toast>,
     /// Whether the terminal reports the mouse.
@@ -161,7 +161,7 @@ impl Model {
         Self {
             size: (80, 24),
             view: View::Instances,
-            last_view: View::Instances,
+            previous_view: View::Instances,
             focus: [Pane::Instances, Pane::Methods, Pane::History, Pane::Logs, Pane::LoadPlan],
             full_screen: false,
             overlay: None,
@@ -176,9 +176,9 @@ impl Model {
             forms: form::Forms::default(),
             calls: calls::Calls::default(),
             logs: logs::Logs::default(),
-            load: load::Loads::default(),
+            load: load::LoadTests::default(),
             demo: None,
-            held: None,
+            paused: None,
             toast: None,
             mouse: true,
             readonly: false,
@@ -188,7 +188,7 @@ impl Model {
 
     /// Forgets everything but what belongs to the person and the terminal, for another registry:
     /// what is not named here is as new, so that nothing of the one before can be seen.
-    pub fn start_over(&mut self, url: &str, now: Now) {
+    pub fn switch_registry(&mut self, url: &str, now: Now) {
         let mut fresh = Self::new(url, now);
         fresh.size = self.size;
         fresh.mouse = self.mouse;
@@ -220,8 +220,8 @@ impl Model {
 
     /// Rows of `pane` visible in the last frame; 10 before the first.
     pub fn height(&self, pane: Pane) -> usize {
-        let known = self.heights.iter().find(|(p, _)| *p == pane);
-        usize::from(known.map_or(10, |(_, height)| *height)).max(1)
+        let found = self.heights.iter().find(|(p, _)| *p == pane);
+        usize::from(found.map_or(10, |(_, height)| *height)).max(1)
     }
 
     /// Remembers what the last frame showed.
@@ -231,7 +231,7 @@ impl Model {
 
     /// The moment the screen shows: now, or when live data was paused.
     pub fn shown_at(&self, now: Now) -> Now {
-        self.held.as_ref().map_or(now, |held| held.since)
+        self.paused.as_ref().map_or(now, |paused| paused.since)
     }
 
     /// Whether the events pane can be seen at this size.
@@ -266,12 +266,12 @@ impl Model {
     }
 
     /// Says something in the hint bar for a while.
-    pub fn say(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), bad: false, until: now.at + TOAST });
+    pub fn notify(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), is_error: false, until: now.at + TOAST_TIME });
     }
 
     /// Says that something did not work.
-    pub fn complain(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), bad: true, until: now.at + TOAST });
+    pub fn notify_error(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), is_error: true, until: now.at + TOAST_TIME });
     }
 }

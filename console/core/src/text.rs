@@ -30,7 +30,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// The first `bytes` bytes of the text, or a little less: no character is cut in two.
-pub fn start(text: &str, bytes: usize) -> &str {
+pub fn prefix(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
@@ -62,7 +62,7 @@ pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
 
 /// The end of the text, at most `cells` cells, with `…` where something was cut: what tells
 /// addresses apart.
-pub fn end(text: &str, cells: usize) -> Cow<'_, str> {
+pub fn suffix(text: &str, cells: usize) -> Cow<'_, str> {
     if width(text) <= cells || cells == 0 {
         return cut(text, cells);
     }
@@ -91,7 +91,7 @@ pub fn right(text: &str, cells: usize) -> String {
 }
 
 /// The text broken into pieces of at most `cells` cells; at least one piece.
-pub fn pieces(text: &str, cells: usize) -> Vec<String> {
+pub fn wrap_anywhere(text: &str, cells: usize) -> Vec<String> {
     let mut out = vec![String::new()];
     let mut used = 0;
     for c in text.chars() {
@@ -109,7 +109,7 @@ pub fn pieces(text: &str, cells: usize) -> Vec<String> {
 }
 
 /// The text broken into lines of at most `cells` cells at its blanks, where it has some.
-pub fn lines(text: &str, cells: usize) -> Vec<String> {
+pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match out.last_mut() {
@@ -117,7 +117,7 @@ pub fn lines(text: &str, cells: usize) -> Vec<String> {
                 last.push(' ');
                 last.push_str(word);
             }
-            _ => out.extend(pieces(word, cells)),
+            _ => out.extend(wrap_anywhere(word, cells)),
         }
     }
     out
@@ -210,7 +210,7 @@ pub fn precise(latency: Duration) -> String {
 }
 
 /// A time as flags take it: `10s`, `1500ms`.
-pub fn exactly(time: Duration) -> String {
+pub fn flag_duration(time: Duration) -> String {
     if time.subsec_nanos() == 0 {
         format!("{}s", time.as_secs())
     } else {
@@ -331,9 +331,12 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(left("漢", 4), "漢  ");
         assert_eq!(cut("abc", 0), "");
-        assert_eq!([end("漢字漢字", 6), end("ab", 2), end("abc", 1)], ["…漢字", "ab", "…"]);
-        assert_eq!(pieces("漢字ab", 3), ["漢", "字a", "b"]);
-        assert_eq!(lines("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
+        assert_eq!(
+            [suffix("漢字漢字", 6), suffix("ab", 2), suffix("abc", 1)],
+            ["…漢字", "ab", "…"]
+        );
+        assert_eq!(wrap_anywhere("漢字ab", 3), ["漢", "字a", "b"]);
+        assert_eq!(wrap_words("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
     }
 
     #[test]

@@ -7,29 +7,29 @@ use crate::model::instances::{FLASH, LINGER};
 use crate::model::{Model, Overlay, View};
 
 /// How often the elapsed time of a running call is redrawn.
-const RUNNING: Duration = Duration::from_millis(100);
+const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
 /// How long after a key was pressed somebody is thought to look for what follows.
-const AT_WORK: Duration = Duration::from_secs(1);
+const ACTIVE_AFTER_INPUT: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The next moment at which something visible changes without any message; `None` is never.
 /// Ages change at whole-second edges, counted from `origin`, so that they all change together.
 pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
-    let mut next = Soonest(None, now.at);
-    next.consider(Some(minute_edge(now)));
+    let mut next = Earliest(None, now.at);
+    next.consider(Some(next_minute(now)));
     next.consider(model.toast.as_ref().map(|toast| toast.until));
-    let ticks = ticks(model);
-    if ticks {
-        next.consider(second_edge(now.at, origin));
+    let shows_seconds = shows_seconds(model);
+    if shows_seconds {
+        next.consider(next_second(now.at, origin));
     }
     if model.view == View::Methods && model.calls.running().is_some() {
-        next.consider(now.at.checked_add(RUNNING));
+        next.consider(now.at.checked_add(RUNNING_INTERVAL));
     }
-    if model.logs.is_sifting() {
+    if model.logs.has_pending_work() {
         next.consider(Some(now.at));
     }
     // Where seconds are shown, what falls between two of them is seen with the next.
-    if ticks || model.held.is_some() {
+    if shows_seconds || model.paused.is_some() {
         return next.0;
     }
     let in_view = shows_instances(model);
@@ -50,32 +50,32 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     next.0
 }
 
-/// When live data is next taken in, if nobody touched the console since `touched` and some was
-/// last taken in at `taken`: together with the seconds where those are shown, and elsewhere at
+/// When live data is next last_applied in, if nobody last_input the console since `last_input` and some was
+/// last last_applied in at `last_applied`: together with the seconds where those are shown, and elsewhere at
 /// most once a second. The end of an outage and log lines are not held up, nor is anything while a
 /// person is at work.
 pub fn live_due(
     model: &Model,
-    touched: Instant,
-    taken: Option<Instant>,
+    last_input: Instant,
+    last_applied: Option<Instant>,
     now: Instant,
     origin: Instant,
 ) -> Instant {
-    let at_work = now.saturating_duration_since(touched) < AT_WORK;
-    if at_work || !model.link.is_live() || model.view == View::Logs {
+    let active = now.saturating_duration_since(last_input) < ACTIVE_AFTER_INPUT;
+    if active || !model.link.is_live() || model.view == View::Logs {
         return now;
     }
-    let due = if ticks(model) {
-        second_edge(now, origin)
+    let due = if shows_seconds(model) {
+        next_second(now, origin)
     } else {
-        taken.and_then(|taken| taken.checked_add(SECOND))
+        last_applied.and_then(|last_applied| last_applied.checked_add(SECOND))
     };
     due.unwrap_or(now).max(now)
 }
 
 /// Whether something in view counts seconds: ages, or the time until the next try.
-fn ticks(model: &Model) -> bool {
-    let ages = model.held.is_none() && shows_instances(model);
+fn shows_seconds(model: &Model) -> bool {
+    let ages = model.paused.is_none() && shows_instances(model);
     !model.link.is_live() || ages && model.instances.all().any(|row| row.last_beat.is_some())
 }
 
@@ -83,22 +83,22 @@ fn shows_instances(model: &Model) -> bool {
     model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }))
 }
 
-/// The soonest moment that is not already over.
-struct Soonest(Option<Instant>, Instant);
+/// The earliest moment that is not already over.
+struct Earliest(Option<Instant>, Instant);
 
-impl Soonest {
+impl Earliest {
     fn consider(&mut self, at: Option<Instant>) {
         let Some(at) = at.map(|at| at.max(self.1)) else { return };
-        self.0 = Some(self.0.map_or(at, |soonest| soonest.min(at)));
+        self.0 = Some(self.0.map_or(at, |earliest| earliest.min(at)));
     }
 }
 
-fn second_edge(now: Instant, origin: Instant) -> Option<Instant> {
+fn next_second(now: Instant, origin: Instant) -> Option<Instant> {
     let whole = now.saturating_duration_since(origin).as_secs() + 1;
     origin.checked_add(Duration::from_secs(whole))
 }
 
-fn minute_edge(now: Now) -> Instant {
+fn next_minute(now: Now) -> Instant {
     now.at + Duration::from_millis(60_000 - now.wall_ms % 60_000)
 }
 

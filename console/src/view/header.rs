@@ -48,8 +48,8 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 
     let counts = model.instances.counts(model.shown_at(screen.now).at, model.link.is_live());
     let mut right = Line::default();
-    if let Some(held) = &model.held {
-        let text = format!(" PAUSED +{} ", held.waiting.len());
+    if let Some(held) = &model.paused {
+        let text = format!(" PAUSED +{} ", held.queued.len());
         right.push_span(Span::styled(text, theme.selected()));
         right.push_span("  ");
     }
@@ -69,8 +69,8 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
     // A narrow row has no room for both while it counts down to the next try.
     let room = !narrow || counts.unknown == 0;
-    if (wide && counts.unknown == 0) || (counts.down > 0 && room) {
-        count(counts.down, "gone", theme.bad());
+    if (wide && counts.unknown == 0) || (counts.gone > 0 && room) {
+        count(counts.gone, "gone", theme.bad());
     }
     if wide {
         right.push_span(" ");
@@ -98,7 +98,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
-            let every = text::exactly(model.refresh_interval);
+            let every = text::flag_duration(model.refresh_interval);
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),

@@ -92,7 +92,10 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             Span::raw(shown(&summary, result_width.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
-            Span::styled(format!("  {}", text::end(&text::printable(via), via_width)), theme.dim()),
+            Span::styled(
+                format!("  {}", text::suffix(&text::printable(via), via_width)),
+                theme.dim(),
+            ),
         ]);
         screen.line(rows, row, line);
         screen.hit_row(rows, row, Hit::Row(Pane::History, index));

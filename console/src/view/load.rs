@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::load::{Knob, Sheet, bench_command};
+use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -36,7 +36,7 @@ pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let title = Line::from(" Load plan ");
-    let Some(sheet) = &model.load.sheet else {
+    let Some(sheet) = &model.load.form else {
         let inner = screen.pane(model, area, Pane::LoadPlan, title, Line::default());
         let lines = vec![
             Line::from("no call chosen"),
@@ -69,14 +69,14 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.line(
             inner,
             2,
-            named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
+            named("timeout", Span::raw(format!("{} per call", text::flag_duration(sheet.timeout)))),
         );
         row = 3;
     }
     let focused = model.focus() == Pane::LoadPlan && model.overlay.is_none() && !running;
-    for (index, knob) in sheet.knobs().iter().enumerate() {
+    for (index, knob) in sheet.fields().iter().enumerate() {
         draw_knob(screen, sheet, *knob, inner, row, focused && index == sheet.focus);
-        screen.hit_row(inner, row, Hit::Knob(index));
+        screen.hit_row(inner, row, Hit::LoadField(index));
         row += 1;
     }
     row += u16::from(inner.height > row + 2);
@@ -87,7 +87,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     };
     screen.line(inner, row, Line::from(vec![Span::raw(" "), Span::styled(button, style)]));
     row += 1;
-    let command = sheet.read(0, &model.link.url).map_err(|(knob, why)| {
+    let command = sheet.to_request(0, &model.link.url).map_err(|(knob, why)| {
         // Said where it was typed, once it was tried; here as soon as it is wrong.
         format!("{} {why}", knob.title())
     });
@@ -96,7 +96,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Err(why) => (format!("✗ {why}"), theme.bad()),
     };
     let width = width.saturating_sub(2).max(1);
-    let mut pieces = text::lines(&text::printable(&text), width);
+    let mut pieces = text::wrap_words(&text::printable(&text), width);
     let room = usize::from(inner.height.saturating_sub(row));
     if pieces.len() > room {
         pieces.truncate(room);
@@ -110,7 +110,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-fn short_args(sheet: &Sheet) -> String {
+fn short_args(sheet: &LoadForm) -> String {
     let positional = sheet.args.positional().trim_start_matches('[').trim_end_matches(']');
     let keyword = sheet.args.keyword();
     if keyword == "{}" { positional.to_owned() } else { format!("{positional} {keyword}") }
@@ -118,8 +118,8 @@ fn short_args(sheet: &Sheet) -> String {
 
 fn draw_knob(
     screen: &mut Screen<'_, '_>,
-    sheet: &Sheet,
-    knob: Knob,
+    sheet: &LoadForm,
+    knob: LoadField,
     area: Rect,
     row: u16,
     here: bool,
@@ -130,7 +130,7 @@ fn draw_knob(
     screen.line(area, row, Line::from(name));
     let x = area.x + 10.min(area.width);
     let rest = Rect { x, width: area.right().saturating_sub(x), ..area };
-    if knob == Knob::Mode {
+    if knob == LoadField::Mode {
         let (word, what) =
             if sheet.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
         let line = Line::from(vec![
@@ -172,7 +172,7 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
     let Some(run) = &model.load.run else {
         let inner =
             screen.pane(model, area, Pane::LoadRun, Line::from(" Results "), Line::default());
-        let line = match &model.load.sheet {
+        let line = match &model.load.form {
             Some(_) => "⏎ in the plan starts the load test",
             None => "no results yet",
         };

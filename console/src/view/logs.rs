@@ -48,7 +48,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let typed = ("&", !logs.searching);
     let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
-    let note = match logs.hit_counts() {
+    let note = match logs.match_counts() {
         (Some(at), count) => format!("{at} of {count}{more} matches"),
         (None, count) => format!("{count}{more} matches"),
     };
@@ -68,7 +68,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let needle = Some(logs.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
     let mut bottom = inner.height;
     for line in logs.upwards() {
-        let here = logs.hit == Some(line.seq);
+        let here = logs.current_match == Some(line.seq);
         let found = needle.as_ref().filter(|needle| line.contains(needle));
         let lines = lines(model, screen, line, source_width, inner.width);
         for mut line in lines.into_iter().rev() {
@@ -149,7 +149,7 @@ fn lines(
         return vec![Line::from(spans)];
     }
     let mut lines = Vec::new();
-    for piece in text::pieces(&message, room.max(1)) {
+    for piece in text::wrap_anywhere(&message, room.max(1)) {
         if lines.is_empty() {
             let mut first = std::mem::take(&mut spans);
             first.push(Span::raw(piece));

@@ -36,10 +36,10 @@ fn where_the_time_of_a_call_went() {
 #[test]
 fn a_call_in_flight_and_a_large_answer_being_read() {
     golden("reading", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, ENTER, now);
         let id = model.calls.shown.unwrap();
-        feed(&mut model, Msg::Reading(id, 50 << 20), now);
+        feed(&mut model, Msg::Parsing(id, 50 << 20), now);
         (model, fixture::after(now, 1_200))
     });
 }
@@ -47,10 +47,10 @@ fn a_call_in_flight_and_a_large_answer_being_read() {
 #[test]
 fn a_large_answer_on_its_way() {
     golden("arriving", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, ENTER, now);
         let id = model.calls.shown.unwrap();
-        feed(&mut model, Msg::Arriving(id, 31 << 20), now);
+        feed(&mut model, Msg::Receiving(id, 31 << 20), now);
         model.set_focus(rpc_console_core::model::Pane::Response);
         (model, fixture::after(now, 1_200))
     });
@@ -204,16 +204,16 @@ fn a_million_log_lines_are_searched_and_filtered_a_slice_at_a_time() {
         slices += 1;
     }
     assert!(slices >= 40, "searched in {slices} more slices only");
-    assert_eq!(model.logs.hit_counts().1, 468_559, "numbers below a million with a 9 in them");
+    assert_eq!(model.logs.match_counts().1, 468_559, "numbers below a million with a 9 in them");
     press(&mut model, ENTER, now);
     timed("the next hit", &mut model, Key::char('N'));
     press(&mut model, Key::char('&'), now);
     timed("a letter of a filter", &mut model, Key::char('9'));
     let mut slices = 0;
-    while model.logs.is_sifting() {
+    while model.logs.has_pending_work() {
         feed(&mut model, Msg::Tick, now);
         slices += 1;
     }
     assert!(slices >= 60, "filtered and searched in {slices} more slices only");
-    assert_eq!((model.logs.counts().0, model.logs.hit_counts().1), (468_559, 468_559));
+    assert_eq!((model.logs.counts().0, model.logs.match_counts().1), (468_559, 468_559));
 }

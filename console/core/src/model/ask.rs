@@ -34,7 +34,7 @@ pub enum Choice {
     /// Copies this text, called so.
     Copy(&'static str, String),
     /// Does this.
-    Do(Action),
+    Run(Action),
     /// Puts this text into the field of that number.
     Fill(usize, String),
     /// Asks whether the registry shall forget this instance.
@@ -53,7 +53,7 @@ pub struct Prompt {
     /// What stands below: what will happen, or what went wrong.
     pub note: String,
     /// Whether the note tells of something wrong.
-    pub bad: bool,
+    pub is_error: bool,
 }
 
 /// What the answer to a prompt is for.

@@ -5,7 +5,7 @@ mod past;
 mod request;
 
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
-pub use past::{Ended, Past};
+pub use past::{Ended, PastCall};
 
 pub use request::CallRequest;
 
@@ -17,7 +17,7 @@ use rpc_wire::instance::InstanceKey;
 use tui_input::Input;
 
 use super::diff::Diff;
-use super::json::{Document, Folding, Hits};
+use super::json::{Document, Folding, Matches};
 use crate::text;
 
 /// How many calls the history holds unless the settings say otherwise.
@@ -26,7 +26,7 @@ pub const DEFAULT_CALLS: usize = 1_000;
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// How many of the last calls quantiles are taken from.
-const MEASURED: usize = 200;
+const QUANTILE_CALLS: usize = 200;
 /// How much of a result its summary tells.
 const SUMMARY_BYTES: usize = 1_000;
 
@@ -133,10 +133,10 @@ pub struct Call {
     pub tab: Tab,
     /// What is folded of the response, and the cursor in it.
     pub folding: Folding,
-    /// How much of a large answer has arrived while it is on its way.
-    pub arrived: Option<usize>,
+    /// How much of a large answer has received_bytes while it is on its way.
+    pub received_bytes: Option<usize>,
     /// How large the answer is, once it is here and being laid out.
-    pub reading: Option<usize>,
+    pub parsing_bytes: Option<usize>,
     /// What is different from the result before, once that was asked for.
     pub diff: Option<Diff>,
     /// First visible row of the differences.
@@ -172,7 +172,7 @@ impl Call {
         match &self.outcome {
             None => ("running".to_owned(), None),
             Some(Outcome { result: Ok(document), .. }) => {
-                (text::start(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
+                (text::prefix(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
             }
             Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
         }
@@ -238,7 +238,7 @@ pub struct Found {
     /// This text.
     pub needle: String,
     /// On these lines; `None` while a large result is being searched.
-    pub hits: Option<Hits>,
+    pub matches: Option<Matches>,
 }
 
 impl Default for Calls {
@@ -266,7 +266,7 @@ impl Calls {
     }
 
     /// A call begins, and its response is shown.
-    pub fn begin(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
+    pub fn start(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
         self.shown = Some(request.id);
         self.list.push_back(Call {
             request,
@@ -277,8 +277,8 @@ impl Calls {
             items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),
-            arrived: None,
-            reading: None,
+            received_bytes: None,
+            parsing_bytes: None,
             diff: None,
             diff_top: 0,
         });
@@ -287,7 +287,7 @@ impl Calls {
 
     /// Calls made before the console was started, oldest first: they come before all others, as
     /// far as there is room. `shift_ms` makes their time local.
-    pub fn restore(&mut self, past: Vec<Past>, now: Instant, shift_ms: i64) {
+    pub fn restore(&mut self, past: Vec<PastCall>, now: Instant, shift_ms: i64) {
         let room = self.limit.max(1).saturating_sub(self.list.len());
         for past in past.into_iter().rev().take(room) {
             let id = self.next_id();
@@ -296,7 +296,7 @@ impl Calls {
     }
 
     /// A call ended. Nothing if it is forgotten already.
-    pub fn end(&mut self, id: CallId, outcome: Outcome) {
+    pub fn finish(&mut self, id: CallId, outcome: Outcome) {
         let Some(call) = self.get_mut(id) else { return };
         if !call.is_running() {
             return;
@@ -308,7 +308,7 @@ impl Calls {
     }
 
     /// A stream answered one more item.
-    pub fn item(&mut self, id: CallId, item: String, dropped: u64) {
+    pub fn push_item(&mut self, id: CallId, item: String, dropped: u64) {
         if let Some(call) = self.get_mut(id) {
             call.items.push(item, dropped);
         }
@@ -354,7 +354,7 @@ impl Calls {
     }
 
     /// The result of the same method before call `id`, if one is kept.
-    pub fn before(&self, id: CallId) -> Option<&Call> {
+    pub fn previous_result(&self, id: CallId) -> Option<&Call> {
         let method = &self.get(id)?.request.method;
         self.list.iter().rev().find(|call| {
             call.request.id < id && call.request.method == *method && call.document().is_some()
@@ -362,9 +362,9 @@ impl Calls {
     }
 
     /// Where the search found something in the result on the screen.
-    pub fn hits(&self) -> Option<&Hits> {
+    pub fn matches(&self) -> Option<&Matches> {
         let found = self.found.as_ref().filter(|found| Some(found.id) == self.shown)?;
-        found.hits.as_ref()
+        found.matches.as_ref()
     }
 
     /// How many calls there are.
@@ -411,7 +411,7 @@ impl Calls {
             .filter_map(|call| call.outcome.as_ref())
             .filter(|outcome| outcome.result.is_ok())
             .map(|outcome| outcome.elapsed)
-            .take(MEASURED)
+            .take(QUANTILE_CALLS)
             .collect();
         sorted.sort();
         let at = |percent: usize| {

@@ -51,43 +51,43 @@ pub fn diff(old: &Document, new: &Document) -> Diff {
     }
     let raw = |document| serde_json::from_str::<&RawValue>(Document::text(document)).ok();
     let (Some(old), Some(new)) = (raw(old), raw(new)) else { return Diff::TooLarge };
-    let mut found = Found::default();
-    found.compare(Json::from(old), Json::from(new), 0);
-    match found.changes.is_empty() {
+    let mut collector = Collector::default();
+    collector.compare(Json::from(old), Json::from(new), 0);
+    match collector.changes.is_empty() {
         true => Diff::Same,
-        false => Diff::Changes(found.changes),
+        false => Diff::Changes(collector.changes),
     }
 }
 
-/// What was found so far, and where it is being looked for.
+/// What was collector so far, and where it is being looked for.
 #[derive(Default)]
-struct Found {
+struct Collector {
     changes: Vec<Change>,
     path: String,
 }
 
-impl Found {
+impl Collector {
     fn compare(&mut self, old: Json<'_>, new: Json<'_>, depth: usize) {
         if old == new {
             return;
         }
-        let parts = depth < MAX_DEPTH;
-        if let (true, Some(was), Some(is)) = (parts, old.entries(), new.entries()) {
+        let descend = depth < MAX_DEPTH;
+        if let (true, Some(was), Some(is)) = (descend, old.entries(), new.entries()) {
             let was: Vec<_> = was.collect();
             let mut gone: HashMap<&str, Json<'_>> =
                 was.iter().map(|(key, value)| (key.text(), *value)).collect();
             for (key, value) in is {
                 let before = gone.remove(key.text());
-                self.at(&step(key.text()), before, Some(value), depth);
+                self.compare_at(&path_step(key.text()), before, Some(value), depth);
             }
             // What is gone comes last: its old place may be gone, too.
             for (key, value) in was.iter().filter(|(key, _)| gone.contains_key(key.text())) {
-                self.at(&step(key.text()), Some(*value), None, depth);
+                self.compare_at(&path_step(key.text()), Some(*value), None, depth);
             }
-        } else if let (true, Some(was), Some(is)) = (parts, old.elements(), new.elements()) {
+        } else if let (true, Some(was), Some(is)) = (descend, old.elements(), new.elements()) {
             self.compare_lists(&was.collect::<Vec<_>>(), &is.collect::<Vec<_>>(), depth);
         } else {
-            self.add(Some(old), Some(new));
+            self.push(Some(old), Some(new));
         }
     }
 
@@ -100,26 +100,32 @@ impl Found {
                 let before = was.contains(&i).then(|| old[i]);
                 let after = is.contains(&j).then(|| new[j]);
                 let place = if after.is_some() { j } else { i };
-                self.at(&format!("[{place}]"), before, after, depth);
+                self.compare_at(&format!("[{place}]"), before, after, depth);
             }
         }
     }
 
-    fn at(&mut self, step: &str, old: Option<Json<'_>>, new: Option<Json<'_>>, depth: usize) {
+    fn compare_at(
+        &mut self,
+        step: &str,
+        old: Option<Json<'_>>,
+        new: Option<Json<'_>>,
+        depth: usize,
+    ) {
         let end = self.path.len();
         self.path.push_str(step);
         match (old, new) {
             (Some(old), Some(new)) => self.compare(old, new, depth + 1),
-            (old, new) => self.add(old, new),
+            (old, new) => self.push(old, new),
         }
         self.path.truncate(end);
     }
 
-    fn add(&mut self, old: Option<Json<'_>>, new: Option<Json<'_>>) {
+    fn push(&mut self, old: Option<Json<'_>>, new: Option<Json<'_>>) {
         if self.changes.len() < MAX_CHANGES {
             let text = |json: Json<'_>| json.compact().into_owned();
             let (old, new) = (old.map(text), new.map(text));
-            // White space between the parts is no difference.
+            // White space between the descend is no difference.
             if old != new {
                 self.changes.push(Change { path: self.path.clone(), old, new });
             }
@@ -140,7 +146,7 @@ fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usi
 }
 
 /// `.name`, or `["two words"]` where that would not be plain.
-fn step(key: &str) -> String {
+fn path_step(key: &str) -> String {
     let name = key.trim_matches('"');
     let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     if plain { format!(".{name}") } else { format!("[{key}]") }

@@ -51,9 +51,9 @@ impl Forms {
         let form = self
             .forms
             .entry(signature.name.clone())
-            .or_insert_with(|| Form::new(signature.clone()).within(self.default_timeout));
+            .or_insert_with(|| Form::new(signature.clone()).with_timeout(self.default_timeout));
         if form.signature != *signature {
-            *form = Form::new(signature.clone()).within(self.default_timeout);
+            *form = Form::new(signature.clone()).with_timeout(self.default_timeout);
         }
         form
     }
@@ -69,7 +69,7 @@ impl Forms {
     }
 
     /// An instance is gone: forms aimed at it go anywhere again.
-    pub fn forget(&mut self, key: &InstanceKey) {
+    pub fn clear_target(&mut self, key: &InstanceKey) {
         for form in self.forms.values_mut() {
             if form.target.as_ref() == Some(key) {
                 form.target = None;
@@ -116,13 +116,13 @@ pub struct Field {
 
 /// What would be sent for a field.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Sent {
+pub enum FieldValue {
     /// Nothing: the server takes its default.
     Omitted,
     /// This value.
     Value(Value),
     /// It cannot be sent like this.
-    Wrong(String),
+    Invalid(String),
 }
 
 impl Form {
@@ -148,7 +148,7 @@ impl Form {
     }
 
     /// The same with another timeout.
-    fn within(self, timeout: Duration) -> Self {
+    fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, default_timeout: timeout, ..self }
     }
 
@@ -186,7 +186,7 @@ impl Form {
     pub fn preview(&self) -> Args {
         let (mut positional, mut keyword) = (Vec::new(), Map::new());
         for field in &self.fields {
-            if let Sent::Value(value) = field.sent() {
+            if let FieldValue::Value(value) = field.value() {
                 if field.parameter.is_required() {
                     positional.push(value);
                 } else {
@@ -201,12 +201,12 @@ impl Form {
     pub fn arguments(&mut self) -> Option<Args> {
         let mut wrong = None;
         for (at, field) in self.fields.iter_mut().enumerate() {
-            field.error = match field.sent() {
-                Sent::Wrong(error) => {
+            field.error = match field.value() {
+                FieldValue::Invalid(error) => {
                     wrong.get_or_insert(at);
                     Some(error)
                 }
-                Sent::Omitted | Sent::Value(_) => None,
+                FieldValue::Omitted | FieldValue::Value(_) => None,
             };
         }
         if let Some(at) = wrong {
@@ -245,30 +245,32 @@ impl Form {
 
 impl Field {
     /// What would be sent.
-    pub fn sent(&self) -> Sent {
+    pub fn value(&self) -> FieldValue {
         let text = self.input.value();
         let empty = text.trim().is_empty();
         let takes_empty_text = self.kind == Kind::Text && self.touched;
         if empty && !takes_empty_text {
             return if self.parameter.is_required() {
-                Sent::Wrong("required".to_owned())
+                FieldValue::Invalid("required".to_owned())
             } else {
-                Sent::Omitted
+                FieldValue::Omitted
             };
         }
         match self.kind.parse(text) {
-            Ok(value) => Sent::Value(value),
-            Err(error) => Sent::Wrong(error),
+            Ok(value) => FieldValue::Value(value),
+            Err(error) => FieldValue::Invalid(error),
         }
     }
 
     /// Whether what is typed so far is worth a warning already: not while it is untouched.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn visible_error(&self) -> Option<String> {
         if let Some(error) = &self.error {
             return Some(error.clone());
         }
-        match self.sent() {
-            Sent::Wrong(error) if self.touched && !self.input.value().is_empty() => Some(error),
+        match self.value() {
+            FieldValue::Invalid(error) if self.touched && !self.input.value().is_empty() => {
+                Some(error)
+            }
             _ => None,
         }
     }
@@ -276,7 +278,7 @@ impl Field {
     /// Puts a value into the field, as if it had been typed.
     pub fn set(&mut self, value: &Value) {
         let text = match value {
-            Value::String(text) if self.kind.takes_bare_text(text) => text.clone(),
+            Value::String(text) if self.kind.takes_unquoted(text) => text.clone(),
             other => other.to_string(),
         };
         self.input = Input::new(text);
@@ -318,7 +320,7 @@ mod tests {
         let args = form.arguments().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[1,2]", r#"{"c":5}"#));
         type_into(&mut form, 2, "");
-        assert_eq!(form.fields[2].sent(), Sent::Omitted);
+        assert_eq!(form.fields[2].value(), FieldValue::Omitted);
     }
 
     #[test]
@@ -333,11 +335,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_required_field_is_no_complaint_before_sending() {
+    fn a_missing_required_field_is_no_error_before_sending() {
         let mut form = add();
-        assert_eq!(form.fields[0].complaint(), None);
+        assert_eq!(form.fields[0].visible_error(), None);
         form.arguments();
-        assert_eq!(form.fields[0].complaint().as_deref(), Some("required"));
+        assert_eq!(form.fields[0].visible_error().as_deref(), Some("required"));
     }
 
     #[test]

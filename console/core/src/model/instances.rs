@@ -70,11 +70,11 @@ pub struct Instances {
     pub selected: Option<InstanceKey>,
     /// Which column it is sorted by.
     pub sort: Column,
-    /// Whether the order is inverted.
-    pub inverted: bool,
+    /// Whether the order is reversed.
+    pub reversed: bool,
     /// What is typed as a filter of the rows.
     pub filter: Input,
-    sieve: Filter,
+    compiled: Filter,
     /// First visible row.
     pub top: usize,
     /// When the list was last known to be right.
@@ -89,9 +89,9 @@ impl Default for Instances {
             rows: HashMap::new(),
             selected: None,
             sort: Column::Address,
-            inverted: false,
+            reversed: false,
             filter: Input::default(),
-            sieve: Filter::default(),
+            compiled: Filter::default(),
             top: 0,
             known_at: None,
             max_probed: DEFAULT_PROBED,
@@ -102,18 +102,18 @@ impl Default for Instances {
 /// What a message changed in the table, for events and effects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// An instance appeared or came back.
-    Came(Box<Instance>),
+    /// An instance appeared or added back.
+    Added(Box<Instance>),
     /// Another life of an instance that was not yet known to be gone.
     Restarted(Box<Instance>),
     /// An instance went.
-    Went(InstanceKey, Gone, String),
+    Removed(InstanceKey, Gone, String),
     /// Its heartbeat is late; the age says by how much.
     Late(InstanceKey, Duration),
     /// It beats again after having been late, for that long.
     Recovered(InstanceKey),
     /// The registry gave it another state.
-    Became(InstanceKey, State),
+    StateChanged(InstanceKey, State),
 }
 
 impl Instances {
@@ -165,10 +165,10 @@ impl Instances {
         let listed: std::collections::HashSet<_> = instances.iter().map(Instance::key).collect();
         for instance in instances {
             let row = self.rows.entry(instance.key());
-            let mut came = true;
+            let mut added = true;
             let row = match row {
                 std::collections::hash_map::Entry::Occupied(old) => {
-                    came = old.get().gone.is_some();
+                    added = old.get().gone.is_some();
                     old.into_mut()
                 }
                 std::collections::hash_map::Entry::Vacant(new) => {
@@ -177,10 +177,10 @@ impl Instances {
             };
             row.instance = instance;
             row.forget_ages();
-            if came {
+            if added {
                 row.gone = None;
                 row.changed_at = Some(now);
-                changes.push(Change::Came(Box::new(row.instance.clone())));
+                changes.push(Change::Added(Box::new(row.instance.clone())));
             }
         }
         changes.extend(self.drop_unlisted(|key| listed.contains(key), now));
@@ -195,27 +195,27 @@ impl Instances {
             row.gone = Some((now, Gone::Expired));
             row
         });
-        let came = row.gone.is_some();
+        let added = row.gone.is_some();
         let before = row.reported;
         let (old, new) = (row.instance.incarnation(), record.instance.incarnation());
-        let restarted = !came && old.is_some() && new.is_some() && old != new;
-        if came || restarted {
+        let restarted = !added && old.is_some() && new.is_some() && old != new;
+        if added || restarted {
             row.intervals.clear();
             row.heartbeats = None;
         }
         row.apply(record, now);
         let mut changes = Vec::new();
-        if came {
+        if added {
             row.gone = None;
             row.changed_at = Some(now);
             row.was_late = false;
-            changes.push(Change::Came(Box::new(row.instance.clone())));
+            changes.push(Change::Added(Box::new(row.instance.clone())));
         } else if restarted {
             row.changed_at = Some(now);
             changes.push(Change::Restarted(Box::new(row.instance.clone())));
         } else if before != row.reported {
             row.changed_at = Some(now);
-            changes.push(Change::Became(key, row.state(now, true)));
+            changes.push(Change::StateChanged(key, row.state(now, true)));
         }
         changes
     }
@@ -230,14 +230,14 @@ impl Instances {
     }
 
     /// An instance went.
-    pub fn gone(&mut self, key: &InstanceKey, why: Gone, now: Instant) -> Option<Change> {
+    pub fn mark_gone(&mut self, key: &InstanceKey, why: Gone, now: Instant) -> Option<Change> {
         let row = self.rows.get_mut(key).filter(|row| row.gone.is_none())?;
         row.gone = Some((now, why));
         row.changed_at = Some(now);
         let last = row
             .age(now)
             .map_or_else(String::new, |age| format!("last beat {} ago", crate::text::age(age)));
-        Some(Change::Went(key.clone(), why, last))
+        Some(Change::Removed(key.clone(), why, last))
     }
 
     fn drop_unlisted(
@@ -247,18 +247,18 @@ impl Instances {
     ) -> Vec<Change> {
         let mut missing: Vec<_> = self.rows.keys().filter(|key| !listed(key)).cloned().collect();
         missing.sort();
-        missing.iter().filter_map(|key| self.gone(key, Gone::Unlisted, now)).collect()
+        missing.iter().filter_map(|key| self.mark_gone(key, Gone::Unlisted, now)).collect()
     }
 
     /// Lets time pass: who became late or recovered, and rows whose time is over go.
     /// `live` is whether the registry is reached; without it nothing is judged.
-    pub fn pass(&mut self, now: Instant, live: bool) -> Vec<Change> {
-        let over =
+    pub fn tick(&mut self, now: Instant, live: bool) -> Vec<Change> {
+        let has_lingered =
             |row: &Row| row.gone.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LINGER);
-        if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(over)) {
+        if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(has_lingered)) {
             self.select_neighbour(now, live);
         }
-        self.rows.retain(|_, row| !over(row));
+        self.rows.retain(|_, row| !has_lingered(row));
         let mut changes = Vec::new();
         if !live {
             return changes;
@@ -286,7 +286,8 @@ impl Instances {
 
     /// The rows that pass the filter, in the order of the table.
     pub fn visible(&self, now: Instant, live: bool) -> Vec<&Row> {
-        let mut rows = self.sieve.passing(self.rows.values(), |row| row.texts(now, live));
+        let mut rows =
+            self.compiled.matching(self.rows.values(), |row| row.filter_texts(now, live));
         let by = self.sort;
         rows.sort_by(|a, b| {
             let order = match by {
@@ -298,7 +299,7 @@ impl Instances {
                 Column::Since => a.registered(now).cmp(&b.registered(now)),
             };
             let order = order.then_with(|| a.address_order().cmp(b.address_order()));
-            if self.inverted { order.reverse() } else { order }
+            if self.reversed { order.reverse() } else { order }
         });
         rows
     }
@@ -322,17 +323,17 @@ impl Instances {
     }
 
     /// The filter as it is understood.
-    pub fn sieve(&self) -> &Filter {
-        &self.sieve
+    pub fn compiled_filter(&self) -> &Filter {
+        &self.compiled
     }
 
     /// Makes sure that something visible is selected, if anything is visible. To be called when
     /// the filter may have changed.
     pub fn keep_selection(&mut self, now: Instant, live: bool) {
-        self.sieve.follow(self.filter.value());
+        self.compiled.set(self.filter.value());
         // The usual case must not sort: it comes with every message, and rows may be many.
         let selected = self.selected_row().into_iter();
-        if !self.sieve.passing(selected, |row| row.texts(now, live)).is_empty() {
+        if !self.compiled.matching(selected, |row| row.filter_texts(now, live)).is_empty() {
             return;
         }
         let visible = self.visible(now, live);
@@ -358,7 +359,7 @@ impl Instances {
                     counts.late += 1;
                 }
                 State::Unknown => counts.unknown += 1,
-                State::Gone => counts.down += 1,
+                State::Gone => counts.gone += 1,
             }
         }
         counts
@@ -372,7 +373,7 @@ pub struct Counts {
     pub up: usize,
     pub late: usize,
     pub unknown: usize,
-    pub down: usize,
+    pub gone: usize,
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub struct Extent {
 
 /// Lines that contain a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hits {
+pub struct Matches {
     /// Their numbers, ascending.
     pub lines: Vec<usize>,
     /// Whether there are more than were counted.
@@ -181,10 +181,10 @@ impl Document {
     }
 
     /// The lines whose key or scalar contains `needle`, in any case; at most `limit`.
-    pub fn find(&self, needle: &str, limit: usize) -> Hits {
-        let mut hits = Hits::default();
+    pub fn find(&self, needle: &str, limit: usize) -> Matches {
+        let mut matches = Matches::default();
         if needle.is_empty() {
-            return hits;
+            return matches;
         }
         let needle = crate::text::Needle::new(needle);
         for (at, line) in self.lines(0) {
@@ -194,14 +194,14 @@ impl Document {
                 _ => false,
             };
             if key || scalar {
-                if hits.lines.len() == limit {
-                    hits.more = true;
+                if matches.lines.len() == limit {
+                    matches.more = true;
                     break;
                 }
-                hits.lines.push(at);
+                matches.lines.push(at);
             }
         }
-        hits
+        matches
     }
 
     /// Writes the document as people do: one scalar or bracket per line, indented by two.

@@ -28,7 +28,7 @@ pub enum LinkState {
         /// When the connection broke, or the console started.
         since: Instant,
         /// Failed tries since then.
-        tries: u32,
+        attempts: u32,
         /// When the next try begins.
         retry_at: Instant,
         /// One line for a person.

@@ -1,11 +1,11 @@
 //! Load tests: the plan being filled in, the run under way, and the one before it.
 
 mod command;
+mod form;
 mod request;
-mod sheet;
 
 pub use command::bench_command;
-pub use sheet::{Knob, Sheet};
+pub use form::{LoadField, LoadForm};
 
 pub use request::LoadRequest;
 
@@ -18,9 +18,9 @@ pub type RunId = u64;
 
 /// The load tests of this console. Two runs are kept, however many are made.
 #[derive(Debug, Default)]
-pub struct Loads {
+pub struct LoadTests {
     /// The plan being filled in, once something was chosen to be called.
-    pub sheet: Option<Sheet>,
+    pub form: Option<LoadForm>,
     /// The latest run.
     pub run: Option<Run>,
     /// The last run before it that measured something.
@@ -43,7 +43,7 @@ pub struct Run {
     pub failure: Option<String>,
 }
 
-impl Loads {
+impl LoadTests {
     /// The number for the next run.
     pub fn next_id(&mut self) -> RunId {
         self.next += 1;
@@ -51,7 +51,7 @@ impl Loads {
     }
 
     /// A run begins; the one before it is kept if it measured something.
-    pub fn begin(&mut self, request: LoadRequest) {
+    pub fn start(&mut self, request: LoadRequest) {
         let before = self.run.replace(Run { request, progress: None, failure: None });
         if let Some(before) = before.filter(|run| run.report().is_some_and(|r| r.calls > 0)) {
             self.previous = Some(before);
@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// A word or two on what it is doing.
-    pub fn word(&self) -> &'static str {
+    pub fn status(&self) -> &'static str {
         if self.failure.is_some() {
             return "failed";
         }

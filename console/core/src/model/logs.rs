@@ -1,9 +1,9 @@
 //! Log lines of every source in one bounded ring, which of them are shown, and where one looks.
 
-mod sift;
+mod search;
 mod source;
 
-pub use sift::NextHit;
+pub use search::SearchStep;
 
 pub use source::{Source, SourceState};
 
@@ -61,13 +61,13 @@ pub struct Logs {
     /// How many of the oldest lines are yet to be filtered: it goes on slice by slice.
     unfiltered: usize,
     /// Those of them that contain what is searched, ascending.
-    hits: VecDeque<u64>,
-    /// What `hits` contain.
+    matches: VecDeque<u64>,
+    /// What `matches` contain.
     searched: String,
     /// How many of the oldest lines shown are yet to be searched: so does this.
     unsearched: usize,
     /// Whether the first hit found shall be gone to.
-    seeking: bool,
+    jump_pending: bool,
     next_seq: u64,
     /// How many lines are kept; the oldest go first.
     pub limit: usize,
@@ -82,7 +82,7 @@ pub struct Logs {
     /// Whether the search is what is being typed, not the filter.
     pub searching: bool,
     /// The hit that was last gone to.
-    pub hit: Option<u64>,
+    pub current_match: Option<u64>,
     /// The state of each source.
     pub sources: BTreeMap<Source, SourceState>,
     /// The line at the bottom; `None` follows the newest.
@@ -103,10 +103,10 @@ impl Default for Logs {
             ring: VecDeque::new(),
             shown: VecDeque::new(),
             unfiltered: 0,
-            hits: VecDeque::new(),
+            matches: VecDeque::new(),
             searched: String::new(),
             unsearched: 0,
-            seeking: false,
+            jump_pending: false,
             next_seq: 0,
             limit: DEFAULT_LINES,
             level: Level::Info,
@@ -114,7 +114,7 @@ impl Default for Logs {
             filter: Input::default(),
             search: Input::default(),
             searching: false,
-            hit: None,
+            current_match: None,
             sources: BTreeMap::new(),
             bottom: None,
             wrap: false,
@@ -131,7 +131,7 @@ impl Logs {
     pub fn push(&mut self, source: &Source, lines: Vec<(LogLine, u64)>) {
         let first = lines.first().map(|(line, _)| self.local(line.at_ms));
         let newer = first.map_or_else(Vec::new, |first| self.take_newer(first));
-        let sorts = !newer.is_empty();
+        let must_sort = !newer.is_empty();
         let mut arrived = newer;
         for (line, dropped) in lines {
             let mut text = line.text();
@@ -149,11 +149,11 @@ impl Logs {
                 mark: false,
             });
         }
-        if sorts {
+        if must_sort {
             // Stable: lines of one source keep their order.
             arrived.sort_by_key(|line| line.wall_ms);
         }
-        let (filter, search) = (self.needle(), Needle::new(&self.searched));
+        let (filter, search) = (self.filter_needle(), Needle::new(&self.searched));
         for line in arrived {
             self.add(line, &filter, &search);
         }
@@ -173,7 +173,7 @@ impl Logs {
         let count = newer.take_while(|line| !line.mark && line.wall_ms > wall_ms).count();
         let taken = self.ring.split_off(self.ring.len() - count);
         self.next_seq -= u64::try_from(count).unwrap_or(0);
-        for list in [&mut self.shown, &mut self.hits] {
+        for list in [&mut self.shown, &mut self.matches] {
             list.truncate(list.partition_point(|seq| *seq < self.next_seq));
         }
         self.unfiltered = self.unfiltered.min(self.ring.len());
@@ -193,7 +193,7 @@ impl Logs {
             dropped: 0,
             mark: true,
         };
-        self.add(mark, &self.needle(), &Needle::new(""));
+        self.add(mark, &self.filter_needle(), &Needle::new(""));
     }
 
     fn add(&mut self, mut line: Line, filter: &Needle, search: &Needle) {
@@ -202,7 +202,7 @@ impl Logs {
         if self.passes(&line, filter) {
             self.shown.push_back(line.seq);
             if !self.searched.is_empty() && line.contains(search) {
-                self.hits.push_back(line.seq);
+                self.matches.push_back(line.seq);
             }
         }
         self.ring.push_back(Arc::new(line));
@@ -215,12 +215,12 @@ impl Logs {
             self.shown.pop_front();
             self.unsearched = self.unsearched.saturating_sub(1);
         }
-        while self.hits.front().is_some_and(|seq| *seq < oldest) {
-            self.hits.pop_front();
+        while self.matches.front().is_some_and(|seq| *seq < oldest) {
+            self.matches.pop_front();
         }
     }
 
-    fn needle(&self) -> Needle {
+    fn filter_needle(&self) -> Needle {
         Needle::new(self.filter.value())
     }
 

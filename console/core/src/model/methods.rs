@@ -1,4 +1,4 @@
-//! The methods of all instances in one list, and who lacks which or has another one.
+//! The methods of all instances in one list, and who is_missing which or has another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ pub struct Method {
     /// The instances that have it.
     pub on: BTreeSet<InstanceKey>,
     /// Those of them where it takes other arguments.
-    pub unlike: BTreeSet<InstanceKey>,
+    pub differing: BTreeSet<InstanceKey>,
 }
 
 /// The methods of all instances.
 #[derive(Debug, Default)]
 pub struct Methods {
-    catalogue: BTreeMap<InstanceKey, Vec<Signature>>,
+    by_instance: BTreeMap<InstanceKey, Vec<Signature>>,
     /// Why the methods of an instance are not known.
     pub errors: BTreeMap<InstanceKey, String>,
     union: BTreeMap<String, Method>,
@@ -40,34 +40,34 @@ pub struct Methods {
 
 impl Methods {
     /// An instance told its methods.
-    pub fn learn(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
+    pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
         self.errors.remove(&key);
-        self.catalogue.insert(key, signatures);
+        self.by_instance.insert(key, signatures);
         self.rebuild();
     }
 
     /// An instance did not tell its methods.
-    pub fn fail(&mut self, key: InstanceKey, error: String) {
+    pub fn set_error(&mut self, key: InstanceKey, error: String) {
         self.errors.insert(key, error);
     }
 
     /// An instance is gone.
-    pub fn forget(&mut self, key: &InstanceKey) {
+    pub fn remove(&mut self, key: &InstanceKey) {
         self.errors.remove(key);
         if self.scope.as_ref() == Some(key) {
             self.scope = None;
         }
-        if self.catalogue.remove(key).is_some() {
+        if self.by_instance.remove(key).is_some() {
             self.rebuild();
         }
     }
 
     fn rebuild(&mut self) {
         let mut kinds: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> = BTreeMap::new();
-        for (key, signatures) in &self.catalogue {
+        for (key, signatures) in &self.by_instance {
             for signature in signatures {
                 let kinds = kinds.entry(&signature.name).or_default();
-                let at = kinds.iter().position(|(kind, _)| agree(kind, signature));
+                let at = kinds.iter().position(|(kind, _)| are_compatible(kind, signature));
                 let at = at.unwrap_or_else(|| {
                     kinds.push((signature, BTreeSet::new()));
                     kinds.len() - 1
@@ -82,8 +82,8 @@ impl Methods {
             // Of those that as many have, the first: a form must not change by chance.
             let (usual, most) = kinds.iter().rev().max_by_key(|(_, on)| on.len())?;
             let on: BTreeSet<_> = kinds.iter().flat_map(|(_, on)| on).cloned().collect();
-            let unlike = on.difference(most).cloned().collect();
-            Some((usual.name.clone(), Method { signature: (*usual).clone(), on, unlike }))
+            let differing = on.difference(most).cloned().collect();
+            Some((usual.name.clone(), Method { signature: (*usual).clone(), on, differing }))
         };
         self.union = kinds.into_values().filter_map(method).collect();
     }
@@ -105,26 +105,26 @@ impl Methods {
 
     /// How many instances told their methods.
     pub fn known_instances(&self) -> usize {
-        self.catalogue.len()
+        self.by_instance.len()
     }
 
-    /// Methods that most instances have and `key` lacks: likely a forgotten update.
-    pub fn lacking(&self, key: &InstanceKey) -> Vec<&str> {
-        let all = self.catalogue.len();
-        if !self.catalogue.contains_key(key) || all < 2 {
+    /// Methods that most instances have and `key` is_missing: likely a forgotten update.
+    pub fn missing(&self, key: &InstanceKey) -> Vec<&str> {
+        let all = self.by_instance.len();
+        if !self.by_instance.contains_key(key) || all < 2 {
             return Vec::new();
         }
-        let lacks = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
-        self.union.values().filter(lacks).map(|m| m.signature.name.as_str()).collect()
+        let is_missing = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
+        self.union.values().filter(is_missing).map(|m| m.signature.name.as_str()).collect()
     }
 
     /// Methods of `key` that take other arguments than most instances' do, as `add(a, b, c=10)`.
-    pub fn unlike(&self, key: &InstanceKey) -> Vec<String> {
-        let own = self.catalogue.get(key).into_iter().flatten();
-        let is_unlike = |signature: &&Signature| {
-            self.get(&signature.name).is_some_and(|method| method.unlike.contains(key))
+    pub fn differing(&self, key: &InstanceKey) -> Vec<String> {
+        let own = self.by_instance.get(key).into_iter().flatten();
+        let is_differing = |signature: &&Signature| {
+            self.get(&signature.name).is_some_and(|method| method.differing.contains(key))
         };
-        own.filter(is_unlike).map(shape).collect()
+        own.filter(is_differing).map(call_shape).collect()
     }
 
     /// The methods that pass scope and filter: by name, or best match first.
@@ -173,7 +173,7 @@ impl Methods {
 }
 
 /// Whether a call of one is a call of the other, too. A type that is not known is any type.
-fn agree(one: &Signature, other: &Signature) -> bool {
+fn are_compatible(one: &Signature, other: &Signature) -> bool {
     let parameters = one.parameters.iter().zip(&other.parameters);
     one.stream == other.stream
         && one.parameters.len() == other.parameters.len()
@@ -189,7 +189,7 @@ fn known_types(signature: &Signature) -> usize {
     signature.parameters.iter().filter(|parameter| !parameter.schema.is_boolean()).count()
 }
 
-fn shape(signature: &Signature) -> String {
+fn call_shape(signature: &Signature) -> String {
     let parameters = signature.parameters.iter().map(|parameter| match &parameter.default {
         None => parameter.name.clone(),
         Some(default) => format!("{}={default}", parameter.name),
@@ -228,9 +228,9 @@ mod tests {
 
     fn three() -> Methods {
         let mut methods = Methods::default();
-        methods.learn(key(1), vec![signature("add"), signature("square")]);
-        methods.learn(key(2), vec![signature("add"), signature("square")]);
-        methods.learn(key(3), vec![signature("add"), signature("own")]);
+        methods.insert(key(1), vec![signature("add"), signature("square")]);
+        methods.insert(key(2), vec![signature("add"), signature("square")]);
+        methods.insert(key(3), vec![signature("add"), signature("own")]);
         methods
     }
 
@@ -238,8 +238,8 @@ mod tests {
     fn the_list_is_the_union_and_knows_who_lacks_what() {
         let methods = three();
         assert_eq!(methods.all().count(), 3);
-        assert_eq!(methods.lacking(&key(3)), ["square"]);
-        assert!(methods.lacking(&key(1)).is_empty(), "own is a speciality, not a gap");
+        assert_eq!(methods.missing(&key(3)), ["square"]);
+        assert!(methods.missing(&key(1)).is_empty(), "own is a speciality, not a gap");
     }
 
     #[test]
@@ -249,15 +249,19 @@ mod tests {
         let number = || Parameter::required("a", json!({"type": "number"}));
         let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
         let mut methods = Methods::default();
-        methods.learn(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
-        methods.learn(key(2), vec![add(vec![number()])]);
+        methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
+        methods.insert(key(2), vec![add(vec![number()])]);
         let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
-        methods.learn(key(3), vec![add(vec![number(), more])]);
-        let told: Vec<_> = (1..=3).map(|port| methods.unlike(&key(port))).collect();
+        methods.insert(key(3), vec![add(vec![number(), more])]);
+        let told: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
         assert_eq!(told, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
         assert_eq!(methods.get("add").unwrap().signature.parameters, [number()], "types are known");
-        methods.forget(&key(2));
-        assert_eq!(methods.unlike(&key(3)).len(), 1, "of two that differ the second is the other");
+        methods.remove(&key(2));
+        assert_eq!(
+            methods.differing(&key(3)).len(),
+            1,
+            "of two that differ the second is the other"
+        );
     }
 
     #[test]
@@ -265,7 +269,7 @@ mod tests {
         let mut methods = three();
         methods.scope = Some(key(3));
         assert_eq!(methods.visible().len(), 2);
-        methods.forget(&key(3));
+        methods.remove(&key(3));
         assert_eq!((methods.scope.clone(), methods.visible().len()), (None, 2));
     }
 

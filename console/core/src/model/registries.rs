@@ -2,7 +2,7 @@
 
 /// A registry by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedRegistry {
     /// What the settings call it.
     pub name: String,
     /// Its URL.
@@ -12,19 +12,19 @@ pub struct Named {
 /// The registries to choose from, and which one is watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries {
-    list: Vec<Named>,
+    list: Vec<NamedRegistry>,
     current: usize,
 }
 
 impl Registries {
     /// Those of the settings; `current` is watched first.
-    pub fn new(list: Vec<Named>, current: usize) -> Self {
+    pub fn new(list: Vec<NamedRegistry>, current: usize) -> Self {
         let current = current.min(list.len().saturating_sub(1));
         Self { list, current }
     }
 
     /// All of them, in the order of the settings.
-    pub fn all(&self) -> &[Named] {
+    pub fn all(&self) -> &[NamedRegistry] {
         &self.list
     }
 
@@ -34,12 +34,12 @@ impl Registries {
     }
 
     /// The one that is watched.
-    pub fn current(&self) -> Option<&Named> {
+    pub fn current(&self) -> Option<&NamedRegistry> {
         self.list.get(self.current)
     }
 
     /// Turns to another one and answers it; `None` when there is none there.
-    pub fn enter(&mut self, index: usize) -> Option<&Named> {
+    pub fn select(&mut self, index: usize) -> Option<&NamedRegistry> {
         self.list.get(index)?;
         self.current = index;
         self.current()

@@ -13,7 +13,7 @@ pub struct Snippet {
     /// Its arguments.
     pub args: Args,
     /// The one instance it must go to, or any.
-    pub on: Option<InstanceKey>,
+    pub target: Option<InstanceKey>,
     /// An instance that has the method.
     pub peer: Option<InstanceKey>,
     /// The registry's URL.
@@ -87,7 +87,7 @@ impl Snippet {
 
     fn rpcd(&self) -> Result<String, String> {
         let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
-        match &self.on {
+        match &self.target {
             Some(key) => {
                 words.extend(["-i".to_owned(), key.host.clone()]);
                 words.extend(["-p".to_owned(), key.port.to_string()]);
@@ -97,7 +97,7 @@ impl Snippet {
         if self.stream {
             words.push("--stream".to_owned());
         } else if self.timeout != DEFAULT_TIMEOUT {
-            words.extend(["--timeout".to_owned(), crate::text::exactly(self.timeout)]);
+            words.extend(["--timeout".to_owned(), crate::text::flag_duration(self.timeout)]);
         }
         // Whatever comes is an argument, even if it looks like an option.
         words.extend(["--".to_owned(), self.method.clone()]);
@@ -118,7 +118,7 @@ impl Snippet {
             0 => format!("from_secs({})", self.timeout.as_secs()),
             _ => format!("from_millis({})", self.timeout.as_millis()),
         };
-        let open = match &self.on {
+        let open = match &self.target {
             Some(key) => format!("direct({:?}, options)?", key.to_string()),
             None => format!("through_registry({:?}, options)?", self.registry),
         };
@@ -222,7 +222,7 @@ mod tests {
         Snippet {
             method: "add".to_owned(),
             args: Args::from_values(&[json!(1), json!("-x")], keyword.as_object().unwrap()),
-            on: None,
+            target: None,
             peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
             registry: "http://127.0.0.1:9999".to_owned(),
             timeout: DEFAULT_TIMEOUT,
@@ -262,7 +262,7 @@ mod tests {
             snippet.write(Format::Rpcd).unwrap(),
             r#"rpcd call --registry http://127.0.0.1:9999 -- add 1 '"-x"' 'c="it'\''s $HOME"'"#
         );
-        snippet.on.clone_from(&snippet.peer);
+        snippet.target.clone_from(&snippet.peer);
         snippet.timeout = Duration::from_secs(30);
         snippet.args = Args::none();
         let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
@@ -290,7 +290,7 @@ mod tests {
         let mut snippet = snippet();
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
         (snippet.stream, snippet.args) = (true, Args::none());
-        snippet.on.clone_from(&snippet.peer);
+        snippet.target.clone_from(&snippet.peer);
         "countdown".clone_into(&mut snippet.method);
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
     }

@@ -1,10 +1,10 @@
 //! Carries out each action.
 
-use super::leave::{accept, back, close, escape};
+use super::closing::{accept, back, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, load, outside, registries, resume, search, send};
+use super::{Effects, ask, copy, external, load, registries, resume, search, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -12,7 +12,7 @@ use crate::model::content::Program;
 use crate::model::palette::Palette;
 use crate::model::resend::Resend;
 use crate::model::scroll::Step;
-use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab};
+use crate::model::{Model, Overlay, Pane, Paused, View, calls::Tab};
 use crate::selectors::selected_call;
 
 /// Carries out an action. Every action belongs to one of the groups below.
@@ -26,22 +26,22 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             console(model, action, now, effects);
         }
         DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
-        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | LastView | NextPane
-        | PreviousPane => go_to(model, action),
+        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | PreviousView
+        | NextPane | PreviousPane => go_to(model, action),
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
-        Filter | Find | NextHit | PreviousHit => find(model, action, now),
-        Copy | CopyAs | Save | Page | Edit => export(model, action, now, effects),
-        OpenInstance | LogsOf | SortLeft | SortRight | SortInvert => instances(model, action),
+        Filter | Search | NextMatch | PreviousMatch => search_text(model, action, now),
+        Copy | CopyAs | Save | Pager | Edit => export(model, action, now, effects),
+        OpenInstance | OpenLogs | SortLeft | SortRight | SortReverse => instances(model, action),
         OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
         | NextTarget | NextTimeout => form(model, action, now, effects),
         Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
             response(model, action, now);
         }
-        OpenCall | Older | Newer | Replay | ReplayElsewhere => calls(model, action, now, effects),
+        OpenCall | Older | Newer | Resend | ResendTo => calls(model, action, now, effects),
         Follow | Wrap | ShowTime | LevelDown | LevelUp | NextSource | Mark => {
             logs(model, action, now);
         }
-        Bench | StartLoad | StopLoad | LoadMode | LoadTarget | Compare => {
+        LoadTest | StartLoad | StopLoad | LoadMode | LoadTarget | Compare => {
             load_test(model, action, now, effects);
         }
     }
@@ -76,13 +76,13 @@ fn console(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Repaint => effects.push(Effect::Repaint),
         Action::FullScreen => model.full_screen = !model.full_screen,
-        Action::Pause if model.held.is_some() => resume(model, now, effects),
-        Action::Pause => model.held = Some(Held { since: now, waiting: Default::default() }),
+        Action::Pause if model.paused.is_some() => resume(model, now, effects),
+        Action::Pause => model.paused = Some(Paused { since: now, queued: Default::default() }),
         Action::ToggleMouse => {
             model.mouse = !model.mouse;
             effects.push(Effect::Mouse(model.mouse));
             let word = if model.mouse { "on" } else { "off: the terminal can select text" };
-            model.say(format!("mouse {word}"), now);
+            model.notify(format!("mouse {word}"), now);
         }
         other => unhandled(other),
     }
@@ -102,7 +102,7 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     };
     match command {
         Some(command) => effects.push(Effect::Demo(command)),
-        None => model.complain("select a demo server first", now),
+        None => model.notify_error("select a demo server first", now),
     }
 }
 
@@ -114,7 +114,7 @@ fn go_to(model: &mut Model, action: Action) {
         Action::ViewHistory => show(model, View::History),
         Action::ViewLogs => show(model, View::Logs),
         Action::ViewLoad => show(model, View::Load),
-        Action::LastView => show(model, model.last_view),
+        Action::PreviousView => show(model, model.previous_view),
         Action::NextPane => next_pane(model, 1),
         Action::PreviousPane => next_pane(model, -1),
         other => unhandled(other),
@@ -137,18 +137,18 @@ fn scroll(model: &mut Model, action: Action, now: Now) {
 }
 
 /// Filtering and searching.
-fn find(model: &mut Model, action: Action, now: Now) {
+fn search_text(model: &mut Model, action: Action, now: Now) {
     match action {
-        Action::Filter | Action::Find => {
-            model.logs.searching = action == Action::Find;
+        Action::Filter | Action::Search => {
+            model.logs.searching = action == Action::Search;
             model.filtering = model.filter().is_some();
             let pane = model.focus();
             if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
                 call.tab = Tab::Body;
             }
         }
-        Action::NextHit => search::step(model, 1, now),
-        Action::PreviousHit => search::step(model, -1, now),
+        Action::NextMatch => search::step(model, 1, now),
+        Action::PreviousMatch => search::step(model, -1, now),
         other => unhandled(other),
     }
 }
@@ -157,11 +157,11 @@ fn find(model: &mut Model, action: Action, now: Now) {
 fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::Copy => copy::copy(model, now, effects),
-        Action::CopyAs => outside::copy_as(model, now),
+        Action::CopyAs => external::copy_as(model, now),
         Action::Save => ask::save(model, now),
-        Action::Page => outside::view(model, Program::Pager, now, effects),
-        Action::Edit if model.focus() == Pane::Form => outside::edit(model, effects),
-        Action::Edit => outside::view(model, Program::Editor, now, effects),
+        Action::Pager => external::view(model, Program::Pager, now, effects),
+        Action::Edit if model.focus() == Pane::Form => external::edit(model, effects),
+        Action::Edit => external::view(model, Program::Editor, now, effects),
         other => unhandled(other),
     }
 }
@@ -174,7 +174,7 @@ fn instances(model: &mut Model, action: Action) {
             show(model, View::Methods);
             model.set_focus(Pane::Methods);
         }
-        Action::LogsOf => {
+        Action::OpenLogs => {
             let key = model.instances.selected.clone();
             model.logs.source = key.map(crate::model::logs::Source::Server);
             model.logs.refilter();
@@ -183,7 +183,7 @@ fn instances(model: &mut Model, action: Action) {
         }
         Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
         Action::SortRight => model.instances.sort = model.instances.sort.step(1),
-        Action::SortInvert => model.instances.inverted = !model.instances.inverted,
+        Action::SortReverse => model.instances.reversed = !model.instances.reversed,
         other => unhandled(other),
     }
 }
@@ -195,7 +195,7 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Send => send::form(model, now, effects),
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),
-        Action::EditField if model.focus() == Pane::LoadPlan => load::edit_knob(model),
+        Action::EditField if model.focus() == Pane::LoadPlan => load::edit_field(model),
         Action::EditJson => edit_json(model, now),
         Action::Pick => {
             ask::pick(model);
@@ -219,7 +219,7 @@ fn edit_json(model: &mut Model, now: Now) {
     if form.json.is_none() {
         form.open_json(&form.to_json(), None);
     } else if !form.close_json() {
-        model.complain("fix the JSON first, or press d to reset it", now);
+        model.notify_error("fix the JSON first, or press d to reset it", now);
     }
 }
 
@@ -250,7 +250,7 @@ fn response(model: &mut Model, action: Action, now: Now) {
         Action::Unfold => call.folding.unfold(),
         Action::FoldAll => {
             if !call.folding.toggle_all(document) {
-                model.say("folded only a part: the result is too large", now);
+                model.notify("folded only a part: the result is too large", now);
             }
         }
         _ => call.folding.toggle(document),
@@ -266,20 +266,20 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Older | Action::Newer => {
             let by = if action == Action::Older { -1 } else { 1 };
             if !model.calls.step_shown(by) {
-                model.say("no more calls", now);
+                model.notify("no more calls", now);
             }
         }
-        Action::Replay => {
+        Action::Resend => {
             if let Some(id) = id {
                 send::resend(model, id, now, effects);
             }
         }
-        Action::ReplayElsewhere => {
+        Action::ResendTo => {
             let known = id.and_then(|id| model.calls.get(id));
             let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
             match id.filter(|_| known) {
                 Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
-                None => model.complain("no instance has this method", now),
+                None => model.notify_error("no instance has this method", now),
             }
         }
         other => unhandled(other),
@@ -303,10 +303,10 @@ fn logs(model: &mut Model, action: Action, now: Now) {
 
 fn load_test(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
-        Action::Bench => load::bench(model, now),
+        Action::LoadTest => load::plan(model, now),
         Action::StartLoad => load::start(model, now, effects),
         Action::StopLoad => load::stop(model, effects),
-        Action::LoadMode | Action::LoadTarget => load::turn(model, action),
+        Action::LoadMode | Action::LoadTarget => load::switch(model, action),
         Action::Compare => model.load.comparing = !model.load.comparing,
         other => unhandled(other),
     }

@@ -49,7 +49,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),
-            Err(why) => return model.complain(format!("not copied: {why}"), now),
+            Err(why) => return model.notify_error(format!("not copied: {why}"), now),
         },
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
@@ -59,7 +59,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
 fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
     match text {
         Some(text) => put(model, what, text, now, effects),
-        None => model.complain("nothing to copy", now),
+        None => model.notify_error("nothing to copy", now),
     }
 }
 
@@ -69,14 +69,17 @@ pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effec
         return too_large(model, what, copied.len(), now);
     }
     let shown = text::printable(&copied).into_owned();
-    model.say(format!("copied {what}: {}", text::cut(&shown, 50)), now);
+    model.notify(format!("copied {what}: {}", text::cut(&shown, 50)), now);
     effects.push(Effect::Copy(copied));
 }
 
 fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
     let (size, limit) = (text::bytes(size), text::bytes(MAX_COPIED_BYTES));
     let instead = if model.focus() == Pane::Response { "; press s to save it" } else { "" };
-    model.complain(format!("not copied: the {what} is {size}, the limit is {limit}{instead}"), now);
+    model.notify_error(
+        format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
+        now,
+    );
 }
 
 fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {

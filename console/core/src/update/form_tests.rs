@@ -3,7 +3,7 @@
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
-use crate::model::form::Sent;
+use crate::model::form::FieldValue;
 use crate::model::{Model, Overlay};
 
 const ENTER: Key = Key::plain(Code::Enter);
@@ -37,8 +37,8 @@ fn a_field_of_few_values_offers_them_and_a_boolean_toggles() {
     assert_eq!(values(&model)[2], "false");
     press(&mut model, TAB, now);
     types(&mut model, "null", now);
-    let sent = model.forms.get().unwrap().fields[3].sent();
-    assert_eq!(sent, Sent::Value(serde_json::Value::Null));
+    let sent = model.forms.get().unwrap().fields[3].value();
+    assert_eq!(sent, FieldValue::Value(serde_json::Value::Null));
     let effects = press(&mut model, ENTER, now);
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.args.positional(), r#"["large",2]"#);
@@ -107,7 +107,7 @@ fn the_editor_gets_the_arguments_and_what_comes_back_fills_the_form() {
     assert!(error(&model).contains("not JSON"), "nothing typed is lost");
     let failed = Msg::Edited("add".to_owned(), Err("the edited file is gone".to_owned()));
     feed(&mut model, failed, now);
-    assert!(model.toast.as_ref().unwrap().bad);
+    assert!(model.toast.as_ref().unwrap().is_error);
 }
 
 #[test]

@@ -20,12 +20,12 @@ pub(super) fn open_method(model: &mut Model) {
 }
 
 /// Compares the result on the screen with the one before, once that is asked for.
-pub(super) fn show_diff(model: &mut Model) {
+pub(super) fn compute_diff(model: &mut Model) {
     let Some(call) = model.calls.shown_call() else { return };
     if call.tab != Tab::Diff || call.diff.is_some() {
         return;
     }
-    let before = model.calls.before(call.request.id).and_then(|call| call.document());
+    let before = model.calls.previous_result(call.request.id).and_then(|call| call.document());
     let (Some(old), Some(new)) = (before, call.document()) else { return };
     let found = diff(old, new);
     if let Some(call) = model.calls.shown_call_mut() {
@@ -47,7 +47,7 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     model.set_focus(Pane::Response);
     if !known {
         let method = crate::text::printable(&request.method).into_owned();
-        model.complain(format!("no instance has {method}; no form"), now);
+        model.notify_error(format!("no instance has {method}; no form"), now);
     }
 }
 

@@ -11,17 +11,17 @@ pub(super) fn open(model: &mut Model) {
 }
 
 /// Switches to the registry at this index.
-pub(super) fn enter(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
+pub(super) fn switch(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
     model.overlay = None;
     if index == model.registries.current_index() {
         let name = model.registries.current().map_or("", |named| named.name.as_str());
-        model.say(format!("already connected to {name}"), now);
+        model.notify(format!("already connected to {name}"), now);
         return;
     }
-    let Some(named) = model.registries.enter(index).cloned() else { return };
-    model.start_over(&named.url, now);
-    model.say(format!("switched to {} at {}", named.name, model.link.address()), now);
-    effects.push(Effect::Watch(named.url));
+    let Some(named) = model.registries.select(index).cloned() else { return };
+    model.switch_registry(&named.url, now);
+    model.notify(format!("switched to {} at {}", named.name, model.link.address()), now);
+    effects.push(Effect::SwitchRegistry(named.url));
 }
 
 #[cfg(test)]
@@ -59,12 +59,12 @@ mod tests {
             press(&mut model, Key::char('@'), now);
             press(&mut model, Key::plain(Code::Down), now);
             let effects = press(&mut model, Key::plain(Code::Enter), now);
-            assert_eq!(effects, [Effect::Watch("http://10.0.0.5:9999".to_owned())]);
+            assert_eq!(effects, [Effect::SwitchRegistry("http://10.0.0.5:9999".to_owned())]);
 
             // Whatever the model has, it is as in a new one: only this is kept.
             let mut expected = Model::new("http://10.0.0.5:9999", now);
             expected.registries = fixture::registries();
-            expected.registries.enter(1);
+            expected.registries.select(1);
             expected.keys = model.keys.clone();
             (expected.size, expected.mouse) = ((100, 40), false);
             expected.logs.limit = 77;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn escape_and_the_same_registry_change_nothing() {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         model.registries = fixture::registries();
         model.set_focus(Pane::Methods);
         for key in [Key::plain(Code::Esc), Key::plain(Code::Enter)] {

@@ -10,12 +10,12 @@ use super::Effects;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::{Model, View};
 use crate::text;
 
 /// The form follows the selected method, unless one is being filled in.
-pub(super) fn show_form(model: &mut Model) {
+pub(super) fn sync_form(model: &mut Model) {
     if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
         return;
     }
@@ -31,12 +31,12 @@ pub(super) fn show_form(model: &mut Model) {
 /// Sends the call in the form.
 pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(form) = model.forms.get_mut() else {
-        model.complain("no method chosen", now);
+        model.notify_error("no method chosen", now);
         return;
     };
     let json = form.json.clone();
     if !form.close_json() {
-        model.complain("not sent: invalid arguments", now);
+        model.notify_error("not sent: invalid arguments", now);
         return;
     }
     let args = form.arguments();
@@ -53,7 +53,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         let wrong = form.fields.iter().filter(|field| field.error.is_some());
         let names: Vec<_> = wrong.map(|field| field.parameter.name.as_str()).collect();
         let names = text::printable(&names.join(", ")).into_owned();
-        model.complain(format!("not sent: fix {names}"), now);
+        model.notify_error(format!("not sent: fix {names}"), now);
         return;
     };
     let (method, target, timeout) =
@@ -76,14 +76,14 @@ pub(super) fn call(
         None => candidates(model, method, now),
     };
     if candidates.is_empty() {
-        model.complain(format!("not sent: no instance has {method}"), now);
+        model.notify_error(format!("not sent: no instance has {method}"), now);
         return;
     }
     let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
     let id = model.calls.next_id();
     let method = method.to_owned();
     let request = CallRequest { id, method, args, candidates, timeout, stream };
-    model.calls.begin(request.clone(), now.at, now.wall_ms);
+    model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }
 
@@ -111,7 +111,7 @@ pub(super) fn resend_to(
 }
 
 /// A call ended.
-pub(super) fn called(
+pub(super) fn ended(
     model: &mut Model,
     id: CallId,
     mut outcome: Outcome,
@@ -128,7 +128,7 @@ pub(super) fn called(
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
     let (text, bad) = match &outcome.result {
         Ok(document) => {
-            let body = text::printable(text::start(document.text(), 200));
+            let body = text::printable(text::prefix(document.text(), 200));
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {
@@ -136,7 +136,7 @@ pub(super) fn called(
             (format!("✗ {method}: {why}"), true)
         }
     };
-    effects.push(Effect::Remember(Box::new(Past::of(call, &outcome, model.logs.shift_ms))));
-    model.calls.end(id, outcome);
-    if bad { model.complain(text, now) } else { model.say(text, now) }
+    effects.push(Effect::RecordCall(Box::new(PastCall::of(call, &outcome, model.logs.shift_ms))));
+    model.calls.finish(id, outcome);
+    if bad { model.notify_error(text, now) } else { model.notify(text, now) }
 }

@@ -54,7 +54,7 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Methods => {
             model.methods.step(step, height);
-            send::show_form(model);
+            send::sync_form(model);
         }
         Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
@@ -105,7 +105,7 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
 
 pub(super) fn next_field(model: &mut Model, by: isize) {
     if model.focus() == Pane::LoadPlan {
-        return load::next_knob(model, by);
+        return load::next_field(model, by);
     }
     let Some(form) = model.forms.get_mut() else { return next_pane(model, by) };
     if form.json.is_some() {

@@ -60,7 +60,7 @@ fn escape_cancels_a_running_call_then_leaves_the_field_then_the_form_and_never_q
     let id = only_call(&press(&mut model, ENTER, now)).id;
     assert_eq!(press(&mut model, ESC, now), [Effect::Cancel(id)]);
     let failure = Failure { kind: "cancelled".to_owned(), text: String::new() };
-    fixture::feed(&mut model, Msg::Called(id, Box::new(fixture::outcome(Err(failure)))), now);
+    fixture::feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Err(failure)))), now);
     press(&mut model, ESC, now);
     assert!(model.forms.get().is_some_and(|form| !form.editing));
     press(&mut model, ESC, now);
@@ -83,7 +83,7 @@ fn in_a_text_field_every_printable_key_is_text() {
 
 #[test]
 fn q_goes_back_step_by_step_and_quits_at_the_top() {
-    let (mut model, now) = fixture::answered();
+    let (mut model, now) = fixture::replied();
     press(&mut model, ESC, now);
     for expected in [Pane::Methods, Pane::Instances] {
         assert!(press(&mut model, Key::char('q'), now).is_empty());
@@ -123,10 +123,10 @@ fn a_pause_holds_live_data_back_and_lets_it_in_afterwards() {
     press(&mut model, Key::char(' '), now);
     let later = fixture::after(now, 30_000);
     fixture::beat(&mut model, 100, later);
-    assert_eq!(model.held.as_ref().unwrap().waiting.len(), 1);
+    assert_eq!(model.paused.as_ref().unwrap().queued.len(), 1);
     assert_eq!(model.shown_at(later), now);
     press(&mut model, Key::char(' '), later);
-    assert!(model.held.is_none());
+    assert!(model.paused.is_none());
     let age = model.instances.get(&fixture::key(8089)).unwrap().age(later.at);
     assert_eq!(age, Some(Duration::from_millis(100)));
 }
@@ -135,17 +135,17 @@ fn a_pause_holds_live_data_back_and_lets_it_in_afterwards() {
 fn a_pause_that_holds_too_much_ends_by_itself() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char(' '), now);
-    for _ in 0..=crate::model::MAX_HELD {
+    for _ in 0..=crate::model::MAX_QUEUED {
         fixture::beat(&mut model, 100, now);
     }
-    assert!(model.held.is_none());
+    assert!(model.paused.is_none());
     assert!(model.toast.as_ref().unwrap().text.contains("resumed: too many updates were waiting"));
 }
 
 #[test]
 fn an_outage_keeps_the_list_and_its_end_is_an_event() {
     let (mut model, now) = fixture::lost();
-    assert!(matches!(model.link.state, LinkState::Lost { tries: 3, was_live: true, .. }));
+    assert!(matches!(model.link.state, LinkState::Lost { attempts: 3, was_live: true, .. }));
     assert_eq!(model.instances.counts(now.at, false).unknown, 3);
     let records = vec![fixture::record("127.0.0.1", 8089, 100, 7_990)];
     fixture::snapshot(&mut model, records, now);
@@ -178,10 +178,10 @@ fn an_instance_that_comes_is_attended_and_one_that_goes_is_not() {
     let key = record.instance.key();
     let came = rpc_wire::instance::WatchEvent::Registered(record);
     let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(came)), now);
-    assert!(matches!(&effects[..], [Effect::Attach(instance)] if instance.key() == key));
+    assert!(matches!(&effects[..], [Effect::Monitor(instance)] if instance.key() == key));
     let went = rpc_wire::instance::WatchEvent::Unregistered(key.clone());
     let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(went)), now);
-    assert_eq!(effects, [Effect::Detach(key)]);
+    assert_eq!(effects, [Effect::StopMonitor(key)]);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn another_life_of_an_instance_is_attended_anew() {
     let again = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_life(1))), now);
     assert!(again.is_empty());
     let anew = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_life(2))), now);
-    assert!(matches!(anew[..], [Effect::Attach(_)]));
+    assert!(matches!(anew[..], [Effect::Monitor(_)]));
 }
 
 #[test]
@@ -252,9 +252,9 @@ fn a_call_that_ended_is_remembered_without_its_result() {
     press(&mut model, TAB, now);
     types(&mut model, "2", now);
     let id = only_call(&press(&mut model, ENTER, now)).id;
-    let called = || Msg::Called(id, Box::new(fixture::outcome(Ok("\"secret\""))));
+    let called = || Msg::CallEnded(id, Box::new(fixture::outcome(Ok("\"secret\""))));
     let effects = fixture::feed(&mut model, called(), now);
-    let [Effect::Remember(past)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RecordCall(past)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!((past.method.as_str(), past.args.positional()), ("add", "[1,2]"));
     assert_eq!(past.at_ms, now.wall_ms - 3_600_000, "in UTC");
     assert!(!format!("{past:?}").contains("secret"));
@@ -299,24 +299,24 @@ fn earlier_calls_never_push_out_those_of_now() {
     let (other, _) = fixture::history_restored();
     let before = model.calls.shown;
     let call = other.calls.visible().pop().unwrap();
-    let past = crate::model::calls::Past::of(call, &fixture::outcome(Ok("1")), 0);
+    let past = crate::model::calls::PastCall::of(call, &fixture::outcome(Ok("1")), 0);
     fixture::feed(&mut model, Msg::History(vec![past.clone(), past]), now);
     assert_eq!((model.calls.len(), model.calls.shown), (4, before));
 }
 
 #[test]
 fn a_call_is_sent_again_to_an_instance_that_is_chosen() {
-    let (mut model, now) = fixture::elsewhere();
+    let (mut model, now) = fixture::resend();
     assert!(matches!(model.overlay, Some(Overlay::Resend(_))));
     types(&mut model, "8090", now);
     let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!(request.candidates, [fixture::key(8090)]);
     assert!(model.overlay.is_none());
-    let (mut model, now) = fixture::elsewhere();
+    let (mut model, now) = fixture::resend();
     press(&mut model, Key::plain(Code::Down), now);
     assert_eq!(only_call(&press(&mut model, ENTER, now)).candidates, [fixture::key(8089)]);
-    let (mut model, now) = fixture::elsewhere();
+    let (mut model, now) = fixture::resend();
     press(&mut model, ESC, now);
     assert!(model.overlay.is_none());
 }
@@ -368,7 +368,7 @@ fn help_and_palette_open_filter_and_close() {
 fn every_action_of_the_table_can_be_done_in_any_view_and_none_destroys_anything() {
     for view in View::ALL {
         for row in crate::action::BINDINGS {
-            let (mut model, now) = fixture::answered();
+            let (mut model, now) = fixture::replied();
             model.view = view;
             let mut effects = Effects::new();
             act::act(&mut model, row.action, now, &mut effects);

@@ -43,7 +43,7 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     };
     let mut lines = vec![Line::from(vec![
         label("state"),
-        Span::styled(format!("{glyph} {}", row.word(now, live)), style),
+        Span::styled(format!("{glyph} {}", row.state_text(now, live)), style),
     ])];
     if let Some(age) = row.age(now) {
         let of = row.ttl.as_secs();
@@ -67,7 +67,7 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     }
     let (probe, style) = match &row.probe {
         Probe::None => ("not yet".to_owned(), theme.dim()),
-        Probe::Answered(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
+        Probe::Replied(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
     let probe = text::cut(&probe, width.saturating_sub(LABEL + 1)).into_owned();
@@ -83,8 +83,8 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
         (None, None) => "unknown".to_owned(),
     };
     lines.push(plain("methods", methods));
-    let lacking = model.methods.lacking(&row.key).join(", ");
-    let unlike = model.methods.unlike(&row.key).join(", ");
+    let lacking = model.methods.missing(&row.key).join(", ");
+    let unlike = model.methods.differing(&row.key).join(", ");
     for (name, methods) in [("lacks", lacking), ("differs", unlike)] {
         if !methods.is_empty() {
             let text = format!("≠ {}", text::printable(&methods));

@@ -12,7 +12,7 @@ use crate::model::json::Folding;
 
 /// A call made before the console was started, or to be remembered by the next one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Past {
+pub struct PastCall {
     /// When it began: milliseconds since 1970, UTC.
     pub at_ms: u64,
     /// The method's name.
@@ -42,7 +42,7 @@ pub struct Ended {
     pub reply_bytes: usize,
 }
 
-impl Past {
+impl PastCall {
     /// What is remembered of a call that just ended; `shift_ms` was added to its time.
     pub fn of(call: &Call, outcome: &Outcome, shift_ms: i64) -> Self {
         Self {
@@ -80,8 +80,8 @@ impl Past {
             folding: Folding::default(),
             diff: None,
             diff_top: 0,
-            arrived: None,
-            reading: None,
+            received_bytes: None,
+            parsing_bytes: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Form, Sent};
+use super::{FieldValue, Form};
 use crate::model::area::Area;
 
 /// All arguments as one JSON text.
@@ -26,10 +26,10 @@ impl Form {
     pub fn to_json(&self) -> String {
         let mut lines = Vec::new();
         for field in &self.fields {
-            let value = match field.sent() {
-                Sent::Value(value) => value.to_string(),
-                Sent::Wrong(_) => as_typed(field.input.value()),
-                Sent::Omitted => continue,
+            let value = match field.value() {
+                FieldValue::Value(value) => value.to_string(),
+                FieldValue::Invalid(_) => as_typed(field.input.value()),
+                FieldValue::Omitted => continue,
             };
             lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
         }
@@ -101,9 +101,9 @@ fn as_typed(text: &str) -> String {
 /// Arguments by place and by name.
 fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
     let exactly = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
-    let or_nothing = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), exactly);
+    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), exactly);
     let (places, names) = match Message::parse(text.as_bytes()) {
-        Ok(Message::Call(call)) => (or_nothing(call.args)?, or_nothing(call.kwargs)?),
+        Ok(Message::Call(call)) => (or_null(call.args)?, or_null(call.kwargs)?),
         _ => {
             let raw: &RawValue =
                 serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;

@@ -31,59 +31,63 @@ pub enum Kind {
 impl Kind {
     /// What a schema asks for; what it does not say plainly is [`Kind::Auto`].
     pub fn of(schema: &Value) -> Self {
-        Self::within(schema, schema, MAX_STEPS)
+        Self::resolve(schema, schema, MAX_STEPS)
     }
 
     /// What `schema` asks for; `#/…` points into `root`, and is followed so many steps.
-    fn within(root: &Value, schema: &Value, steps: usize) -> Self {
+    fn resolve(root: &Value, schema: &Value, steps: usize) -> Self {
         let Some(left) = steps.checked_sub(1) else { return Self::Auto };
         if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
             let target = pointer.strip_prefix('#').and_then(|path| root.pointer(path));
-            return target.map_or(Self::Auto, |target| Self::within(root, target, left));
+            return target.map_or(Self::Auto, |target| Self::resolve(root, target, left));
         }
         if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
             let mut others = choices.clone();
             others.retain(|choice| !choice.is_null());
             let nullable = others.len() < choices.len();
-            return if nullable { Self::Choice(others).or_null() } else { Self::Choice(others) };
+            return if nullable {
+                Self::Choice(others).or_nullable()
+            } else {
+                Self::Choice(others)
+            };
         }
         if let Some(only) = schema.get("const") {
             return Self::Choice(vec![only.clone()]);
         }
         let list = |name: &str| schema.get(name).and_then(Value::as_array);
         if let Some([one]) = list("allOf").map(Vec::as_slice) {
-            return Self::within(root, one, left);
+            return Self::resolve(root, one, left);
         }
         if let Some(any) = list("anyOf").or_else(|| list("oneOf")) {
-            return Self::any(root, any, left);
+            return Self::any_of(root, any, left);
         }
         match schema.get("type") {
-            Some(Value::String(name)) => Self::named(name),
+            Some(Value::String(name)) => Self::from_type_name(name),
             Some(Value::Array(names)) => {
                 let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
                 let nullable = names.contains(&"null");
                 let others: Vec<&&str> = names.iter().filter(|name| **name != "null").collect();
                 let kind = match others[..] {
-                    [one] => Self::named(one),
+                    [one] => Self::from_type_name(one),
                     [a, b] if [*a, *b].iter().all(|n| ["integer", "number"].contains(n)) => {
                         Self::Number
                     }
                     _ => return Self::Auto,
                 };
-                if nullable { kind.or_null() } else { kind }
+                if nullable { kind.or_nullable() } else { kind }
             }
             _ => Self::Auto,
         }
     }
 
     /// What either of several schemas asks for.
-    fn any(root: &Value, schemas: &[Value], steps: usize) -> Self {
+    fn any_of(root: &Value, schemas: &[Value], steps: usize) -> Self {
         let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
         let nullable = schemas.iter().any(|schema| is_null(&schema));
         let mut kinds: Vec<Self> = schemas
             .iter()
             .filter(|schema| !is_null(schema))
-            .map(|schema| Self::within(root, schema, steps))
+            .map(|schema| Self::resolve(root, schema, steps))
             .collect();
         kinds.dedup();
         let all_choices = |kind: &Self| match kind {
@@ -100,10 +104,10 @@ impl Kind {
                 None => Self::Auto,
             },
         };
-        if nullable { kind.or_null() } else { kind }
+        if nullable { kind.or_nullable() } else { kind }
     }
 
-    fn or_null(self) -> Self {
+    fn or_nullable(self) -> Self {
         match self {
             // It takes null already.
             Self::Auto | Self::Nullable(_) => self,
@@ -130,7 +134,7 @@ impl Kind {
         *self == Self::Bool
     }
 
-    fn named(name: &str) -> Self {
+    fn from_type_name(name: &str) -> Self {
         match name {
             "integer" => Self::Integer,
             "number" => Self::Number,
@@ -143,7 +147,7 @@ impl Kind {
     }
 
     /// A word for the form.
-    pub fn word(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Integer => "int",
@@ -153,7 +157,7 @@ impl Kind {
             Self::List => "list",
             Self::Object => "object",
             Self::Choice(_) => "choice",
-            Self::Nullable(inner) => inner.word(),
+            Self::Nullable(inner) => inner.label(),
         }
     }
 
@@ -207,7 +211,7 @@ impl Kind {
     }
 
     /// Whether a text stands in the field without quotes and is still that text when parsed.
-    pub(super) fn takes_bare_text(&self, text: &str) -> bool {
+    pub(super) fn takes_unquoted(&self, text: &str) -> bool {
         self.parse(text).is_ok_and(|value| value.as_str() == Some(text))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
 /// How many beat intervals and round trips are remembered for their small graphs.
-const REMEMBERED: usize = 12;
+const GRAPH_POINTS: usize = 12;
 
 /// A duration that was so long at some moment, and has been growing since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum Probe {
     #[default]
     None,
     /// It replied.
-    Answered(Duration),
+    Replied(Duration),
     /// It did not, for this reason.
     Failed(String),
 }
@@ -79,7 +79,7 @@ impl Probe {
     /// The round trip, if it answered.
     pub fn rtt(&self) -> Option<Duration> {
         match self {
-            Self::Answered(rtt) => Some(*rtt),
+            Self::Replied(rtt) => Some(*rtt),
             Self::None | Self::Failed(_) => None,
         }
     }
@@ -158,18 +158,18 @@ impl Row {
             && heartbeats == count.wrapping_add(1)
         {
             let interval = last.now(now).saturating_sub(beat.now(now));
-            remember(&mut self.intervals, interval.as_secs_f64());
+            push_bounded(&mut self.intervals, interval.as_secs_f64());
         }
         self.last_beat = Some(beat);
         self.heartbeats = Some(heartbeats);
     }
 
     /// Applies the result of a probe.
-    pub fn probed(&mut self, answer: Result<Duration, String>) {
-        self.probe = match answer {
+    pub fn apply_probe(&mut self, result: Result<Duration, String>) {
+        self.probe = match result {
             Ok(rtt) => {
-                remember(&mut self.round_trips, rtt.as_secs_f64());
-                Probe::Answered(rtt)
+                push_bounded(&mut self.round_trips, rtt.as_secs_f64());
+                Probe::Replied(rtt)
             }
             Err(error) => Probe::Failed(error),
         };
@@ -216,7 +216,7 @@ impl Row {
     }
 
     /// The word for its state, as the table writes it.
-    pub fn word(&self, now: Instant, live: bool) -> &'static str {
+    pub fn state_text(&self, now: Instant, live: bool) -> &'static str {
         match self.state(now, live) {
             State::Up => "up",
             State::Late => "late",
@@ -235,16 +235,16 @@ impl Row {
     }
 
     /// What a filter looks at: address, state, and each parameter as `name: value`.
-    pub(super) fn texts(&self, now: Instant, live: bool) -> Vec<String> {
-        let mut texts = vec![self.key.to_string(), self.word(now, live).to_owned()];
+    pub(super) fn filter_texts(&self, now: Instant, live: bool) -> Vec<String> {
+        let mut texts = vec![self.key.to_string(), self.state_text(now, live).to_owned()];
         let parameters = self.instance.parameters.iter();
         texts.extend(parameters.map(|(name, value)| format!("{name}: {value}")));
         texts
     }
 }
 
-fn remember(values: &mut VecDeque<f64>, value: f64) {
-    if values.len() == REMEMBERED {
+fn push_bounded(values: &mut VecDeque<f64>, value: f64) {
+    if values.len() == GRAPH_POINTS {
         values.pop_front();
     }
     values.push_back(value);

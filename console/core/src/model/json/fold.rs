@@ -70,7 +70,7 @@ impl Folding {
 
     /// Folds what the cursor is on, or goes to what encloses it.
     pub fn fold(&mut self, document: &Document) {
-        if !self.is_folded(self.cursor) && self.close(document) {
+        if !self.is_folded(self.cursor) && self.fold_at_cursor(document) {
             return;
         }
         self.cursor = document.parent(self.cursor).unwrap_or(0);
@@ -79,7 +79,7 @@ impl Folding {
     /// Unfolds what the cursor is on.
     pub fn unfold(&mut self) {
         if self.folded.remove(&self.cursor).is_some() {
-            self.renew();
+            self.rebuild_hidden();
         }
     }
 
@@ -88,7 +88,7 @@ impl Folding {
         if self.is_folded(self.cursor) {
             self.unfold();
         } else {
-            self.close(document);
+            self.fold_at_cursor(document);
         }
     }
 
@@ -117,7 +117,7 @@ impl Folding {
         } else {
             self.folded.clear();
         }
-        self.renew();
+        self.rebuild_hidden();
         all
     }
 
@@ -133,19 +133,19 @@ impl Folding {
             self.folded.remove(start);
         }
         if !hiding.is_empty() {
-            self.renew();
+            self.rebuild_hidden();
         }
         self.cursor = line;
     }
 
-    fn close(&mut self, document: &Document) -> bool {
+    fn fold_at_cursor(&mut self, document: &Document) -> bool {
         let Some(extent) = document.extent(self.cursor) else { return false };
         self.folded.insert(self.cursor, extent.end);
-        self.renew();
+        self.rebuild_hidden();
         true
     }
 
-    fn renew(&mut self) {
+    fn rebuild_hidden(&mut self) {
         self.hidden.clear();
         let mut before = 0;
         for (&from, &to) in &self.folded {

@@ -66,9 +66,9 @@ fn a_scalar_alone_and_no_json_at_all_are_one_line() {
 #[test]
 fn a_search_finds_keys_and_scalars_in_any_case_and_opens_what_hides_them() {
     let document = Document::of_text(r#"{"Name":"x","list":[1,{"deep":["NAME"]}],"n":"a name"}"#);
-    let hits = document.find("name", 10);
-    assert_eq!(hits, Hits { lines: vec![1, 6, 10], more: false });
-    assert_eq!(document.find("name", 2), Hits { lines: vec![1, 6], more: true });
+    let matches = document.find("name", 10);
+    assert_eq!(matches, Matches { lines: vec![1, 6, 10], more: false });
+    assert_eq!(document.find("name", 2), Matches { lines: vec![1, 6], more: true });
     let mut folding = Folding::default();
     folding.toggle_all(&document);
     let folded = folding.rows(&document);

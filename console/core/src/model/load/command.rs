@@ -22,11 +22,11 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     }
     flag("--connections", request.connections.to_string());
     match request.length {
-        Length::Time(time) => flag("--duration", crate::text::exactly(time)),
+        Length::Time(time) => flag("--duration", crate::text::flag_duration(time)),
         Length::Calls(calls) => flag("--count", calls.to_string()),
     }
-    flag("--warmup", crate::text::exactly(request.warm_up));
-    flag("--timeout", crate::text::exactly(request.timeout));
+    flag("--warmup", crate::text::flag_duration(request.warm_up));
+    flag("--timeout", crate::text::flag_duration(request.timeout));
     match &request.target {
         Target::Registry { url } => flag("--registry", url.clone()),
         Target::Direct { host, port } => {

@@ -27,29 +27,33 @@ fn numbered(count: usize) -> Logs {
 
 fn search(logs: &mut Logs, text: &str) {
     logs.search = Input::new(text.to_owned());
-    logs.search_again();
+    logs.restart_search();
 }
 
 #[test]
 fn a_search_counts_its_hits_and_goes_from_one_to_the_next() {
     let mut logs = numbered(30);
     search(&mut logs, "1");
-    logs.newest_hit(5);
-    assert_eq!(logs.hit_counts(), (Some(12), 12), "1, 10 to 19, 21");
+    logs.newest_match(5);
+    assert_eq!(logs.match_counts(), (Some(12), 12), "1, 10 to 19, 21");
     search(&mut logs, "1x");
-    assert_eq!(logs.hit_counts().1, 0);
+    assert_eq!(logs.match_counts().1, 0);
     search(&mut logs, "15");
-    logs.newest_hit(5);
-    assert_eq!((logs.hit_counts(), bottom(&logs)), ((Some(1), 1), "17"), "in the middle");
+    logs.newest_match(5);
+    assert_eq!((logs.match_counts(), bottom(&logs)), ((Some(1), 1), "17"), "in the middle");
     logs.push(&Source::Registry, vec![line(Level::Info, "x15"), line(Level::Debug, "15")]);
-    assert_eq!(logs.hit_counts(), (Some(1), 2), "what comes is searched, what is hidden not");
-    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
-    assert_eq!(logs.get(logs.hit.unwrap()).unwrap().text, "x15");
-    assert_eq!((logs.next_hit(1, 5), logs.hit_counts().0), (NextHit::Shown, Some(1)), "around");
+    assert_eq!(logs.match_counts(), (Some(1), 2), "what comes is searched, what is hidden not");
+    assert_eq!(logs.next_match(1, 5), SearchStep::Found);
+    assert_eq!(logs.get(logs.current_match.unwrap()).unwrap().text, "x15");
+    assert_eq!(
+        (logs.next_match(1, 5), logs.match_counts().0),
+        (SearchStep::Found, Some(1)),
+        "around"
+    );
     logs.step_level(-1);
-    assert_eq!(logs.hit_counts().1, 3, "what is shown now is searched too");
+    assert_eq!(logs.match_counts().1, 3, "what is shown now is searched too");
     search(&mut logs, "");
-    assert_eq!((logs.next_hit(1, 5), logs.hit), (NextHit::None, None));
+    assert_eq!((logs.next_match(1, 5), logs.current_match), (SearchStep::NoMatch, None));
 }
 
 #[test]
@@ -140,19 +144,19 @@ fn a_filter_goes_on_slice_by_slice_while_lines_come_and_go_and_finds_what_it_wou
     logs.refilter();
     assert_eq!((logs.counts().0, logs.unfiltered()), (6_667, 30_000), "the newest first");
     assert!(logs.is_searching());
-    let found = logs.next_hit(1, 5);
-    assert_eq!(found, NextHit::NotYet, "older ones may be there");
+    let found = logs.next_match(1, 5);
+    assert_eq!(found, SearchStep::Pending, "older ones may be there");
     let mut next = 50_000;
-    while logs.is_sifting() {
+    while logs.has_pending_work() {
         add(&mut logs, next, 1_000);
         next += 1_000;
-        logs.pass(5);
+        logs.tick(5);
     }
     let expected: Vec<String> = (next - 50_000..next).map(text).collect();
     let expected: Vec<_> = expected.iter().filter(|text| text.contains("three")).collect();
     let lines = logs.lines();
     assert_eq!(lines.iter().map(|line| &line.text).collect::<Vec<_>>(), expected);
-    let hits = expected.iter().filter(|text| text.contains('7')).count();
-    assert_eq!(logs.hit_counts().1, hits);
-    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
+    let matches = expected.iter().filter(|text| text.contains('7')).count();
+    assert_eq!(logs.match_counts().1, matches);
+    assert_eq!(logs.next_match(1, 5), SearchStep::Found);
 }

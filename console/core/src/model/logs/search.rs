@@ -8,13 +8,13 @@ const SLICE: usize = 20_000;
 
 /// Where the next hit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextHit {
+pub enum SearchStep {
     /// It was gone to.
-    Shown,
+    Found,
     /// None so far; older lines are yet to be looked through.
-    NotYet,
+    Pending,
     /// There is none.
-    None,
+    NoMatch,
 }
 
 impl Logs {
@@ -23,26 +23,26 @@ impl Logs {
         self.shown.clear();
         self.unfiltered = self.ring.len();
         // What was searched is searched anew in what is shown now.
-        self.search_again();
-        self.filter_on();
+        self.restart_search();
+        self.filter_slice();
         if self.unfiltered == 0 {
-            self.search_on();
+            self.search_slice();
         }
     }
 
     /// To be called when what is searched changed.
-    pub fn search_again(&mut self) {
+    pub fn restart_search(&mut self) {
         self.searched = self.search.value().to_lowercase();
-        self.hits.clear();
-        self.hit = None;
-        self.seeking = false;
+        self.matches.clear();
+        self.current_match = None;
+        self.jump_pending = false;
         self.unsearched = if self.searched.is_empty() { 0 } else { self.shown.len() };
-        self.search_on();
+        self.search_slice();
     }
 
     /// Filters one more slice, from the newest lines to the oldest.
-    fn filter_on(&mut self) {
-        let filter = self.needle();
+    fn filter_slice(&mut self) {
+        let filter = self.filter_needle();
         let from = self.unfiltered.saturating_sub(SLICE);
         for line in self.ring.range(from..self.unfiltered).rev() {
             if self.passes(line, &filter) {
@@ -54,13 +54,13 @@ impl Logs {
     }
 
     /// Searches one more slice of the lines shown, from the newest to the oldest.
-    fn search_on(&mut self) {
+    fn search_slice(&mut self) {
         let needle = Needle::new(&self.searched);
         let from = self.unsearched.saturating_sub(SLICE);
         for at in (from..self.unsearched).rev() {
             let Some(seq) = self.shown.get(at).copied() else { continue };
             if self.get(seq).is_some_and(|line| line.contains(&needle)) {
-                self.hits.push_front(seq);
+                self.matches.push_front(seq);
             }
         }
         self.unsearched = from;
@@ -76,56 +76,59 @@ impl Logs {
         !self.searched.is_empty() && (self.unsearched > 0 || self.unfiltered > 0)
     }
 
-    /// Whether time alone brings more lines or hits.
-    pub fn is_sifting(&self) -> bool {
+    /// Whether time alone brings more lines or matches.
+    pub fn has_pending_work(&self) -> bool {
         self.unfiltered > 0 || self.unsearched > 0
     }
 
     /// Goes on with what is under way, and to the first hit if that is wanted.
-    pub fn pass(&mut self, height: usize) {
+    pub fn tick(&mut self, height: usize) {
         if self.unfiltered > 0 {
-            self.filter_on();
+            self.filter_slice();
         } else if self.unsearched > 0 {
-            self.search_on();
+            self.search_slice();
         }
-        if self.seeking {
-            self.newest_hit(height);
+        if self.jump_pending {
+            self.newest_match(height);
         }
     }
 
     /// How many lines contain what is searched, and which of them was gone to, from 1.
-    pub fn hit_counts(&self) -> (Option<usize>, usize) {
-        let at = self.hit.and_then(|hit| self.hits.binary_search(&hit).ok());
-        (at.map(|at| at + 1), self.hits.len())
+    pub fn match_counts(&self) -> (Option<usize>, usize) {
+        let at = self.current_match.and_then(|current| self.matches.binary_search(&current).ok());
+        (at.map(|at| at + 1), self.matches.len())
     }
 
     /// To the newest hit that is not below the bottom of the screen.
-    pub fn newest_hit(&mut self, height: usize) {
+    pub fn newest_match(&mut self, height: usize) {
         let bottom = self.bottom.unwrap_or(u64::MAX);
-        let at = self.hits.partition_point(|seq| *seq <= bottom);
-        let found = at.checked_sub(1).and_then(|at| self.hits.get(at)).or(self.hits.front());
-        self.seeking = found.is_none() && self.is_searching();
+        let at = self.matches.partition_point(|seq| *seq <= bottom);
+        let found = at.checked_sub(1).and_then(|at| self.matches.get(at)).or(self.matches.front());
+        self.jump_pending = found.is_none() && self.is_searching();
         if let Some(seq) = found.copied() {
             self.show(seq, height);
         }
     }
 
-    /// To the next hit below (`1`) or above (`-1`), around at the ends.
-    pub fn next_hit(&mut self, by: isize, height: usize) -> NextHit {
-        let from = self.hit.or(self.bottom).unwrap_or(u64::MAX);
-        let (next, around) = if by > 0 {
-            (self.hits.get(self.hits.partition_point(|seq| *seq <= from)), self.hits.front())
+    /// To the next hit below (`1`) or above (`-1`), wrapped at the ends.
+    pub fn next_match(&mut self, by: isize, height: usize) -> SearchStep {
+        let from = self.current_match.or(self.bottom).unwrap_or(u64::MAX);
+        let (next, wrapped) = if by > 0 {
+            (
+                self.matches.get(self.matches.partition_point(|seq| *seq <= from)),
+                self.matches.front(),
+            )
         } else {
-            let at = self.hits.partition_point(|seq| *seq < from);
-            (at.checked_sub(1).and_then(|at| self.hits.get(at)), self.hits.back())
+            let at = self.matches.partition_point(|seq| *seq < from);
+            (at.checked_sub(1).and_then(|at| self.matches.get(at)), self.matches.back())
         };
-        match next.or(around.filter(|_| !self.is_searching())).copied() {
+        match next.or(wrapped.filter(|_| !self.is_searching())).copied() {
             Some(seq) => {
                 self.show(seq, height);
-                NextHit::Shown
+                SearchStep::Found
             }
-            None if self.is_searching() => NextHit::NotYet,
-            None => NextHit::None,
+            None if self.is_searching() => SearchStep::Pending,
+            None => SearchStep::NoMatch,
         }
     }
 
@@ -134,7 +137,7 @@ impl Logs {
         let at = self.shown.partition_point(|shown| *shown < seq);
         let least = height.min(self.shown.len()).saturating_sub(1);
         let bottom = (at + height / 2).max(least).min(self.shown.len().saturating_sub(1));
-        self.hit = Some(seq);
+        self.current_match = Some(seq);
         self.bottom = self.shown.get(bottom).copied();
     }
 }

@@ -1,4 +1,4 @@
-//! The plan of a load test: a knob per setting, checked at the start.
+//! The plan of a load test: a field per setting, checked at the start.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::model::load::LoadRequest;
 
 /// One setting of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knob {
+pub enum LoadField {
     /// Open or closed loop.
     Mode,
     /// Open loop: calls per second.
     Rate,
     /// Open loop: maximum calls in flight.
-    AtMost,
+    MaxInFlight,
     /// Closed loop: callers.
     Callers,
     /// Connections to each server.
@@ -30,15 +30,15 @@ pub enum Knob {
     WarmUp,
 }
 
-const KNOBS: usize = 7;
+const FIELD_COUNT: usize = 7;
 
-impl Knob {
+impl LoadField {
     /// Its name on the screen.
     pub fn title(self) -> &'static str {
         match self {
             Self::Mode => "loop",
             Self::Rate => "rate",
-            Self::AtMost => "max",
+            Self::MaxInFlight => "max",
             Self::Callers => "callers",
             Self::Connections => "conns",
             Self::Length => "length",
@@ -51,7 +51,7 @@ impl Knob {
         match self {
             Self::Mode => "",
             Self::Rate => "calls/s",
-            Self::AtMost => "in flight",
+            Self::MaxInFlight => "in flight",
             Self::Callers => "at once",
             Self::Connections => "per server",
             Self::Length => "or N calls",
@@ -62,7 +62,7 @@ impl Knob {
 
 /// The plan of a load test, as typed so far.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct LoadForm {
     /// The method to be called.
     pub method: String,
     /// Its arguments, the same for every call.
@@ -73,16 +73,16 @@ pub struct Sheet {
     pub timeout: Duration,
     /// Calls begin at a fixed rate (open loop), not when the last one is done (closed loop).
     pub open: bool,
-    /// Which of [`knobs`](Self::knobs) has the focus.
+    /// Which of [`fields`](Self::fields) has the focus.
     pub focus: usize,
-    /// Whether keys go into the knob.
+    /// Whether keys go into the field.
     pub editing: bool,
     /// What the last attempt to start found wrong.
-    pub error: Option<(Knob, String)>,
-    values: [Input; KNOBS],
+    pub error: Option<(LoadField, String)>,
+    values: [Input; FIELD_COUNT],
 }
 
-impl Default for Sheet {
+impl Default for LoadForm {
     /// A gentle plan of nothing yet: an open loop, 100 calls a second, for 10 s.
     fn default() -> Self {
         let value = |text: &str| Input::new(text.to_owned());
@@ -108,36 +108,36 @@ impl Default for Sheet {
     }
 }
 
-impl Sheet {
-    /// The knobs that matter, from top to bottom.
-    pub fn knobs(&self) -> &'static [Knob] {
-        use Knob::{AtMost, Callers, Connections, Length, Mode, Rate, WarmUp};
+impl LoadForm {
+    /// The fields that matter, from top to bottom.
+    pub fn fields(&self) -> &'static [LoadField] {
+        use LoadField::{Callers, Connections, Length, MaxInFlight, Mode, Rate, WarmUp};
         if self.open {
-            &[Mode, Rate, AtMost, Connections, Length, WarmUp]
+            &[Mode, Rate, MaxInFlight, Connections, Length, WarmUp]
         } else {
             &[Mode, Callers, Connections, Length, WarmUp]
         }
     }
 
-    /// The knob with the focus.
-    pub fn focused(&self) -> Knob {
-        self.knobs().get(self.focus).copied().unwrap_or(Knob::Mode)
+    /// The field with the focus.
+    pub fn focused(&self) -> LoadField {
+        self.fields().get(self.focus).copied().unwrap_or(LoadField::Mode)
     }
 
-    /// What is typed for a knob.
-    pub fn value(&self, knob: Knob) -> &Input {
-        &self.values[knob as usize]
+    /// What is typed for a field.
+    pub fn value(&self, field: LoadField) -> &Input {
+        &self.values[field as usize]
     }
 
     /// The same, to be changed.
-    pub fn value_mut(&mut self, knob: Knob) -> &mut Input {
+    pub fn value_mut(&mut self, field: LoadField) -> &mut Input {
         self.error = None;
-        &mut self.values[knob as usize]
+        &mut self.values[field as usize]
     }
 
     /// The other loop. The focus stays where it is, as far as it can.
     pub fn toggle_mode(&mut self) {
-        let on_mode = self.focused() == Knob::Mode;
+        let on_mode = self.focused() == LoadField::Mode;
         self.open = !self.open;
         self.error = None;
         self.focus = if on_mode { 0 } else { 1 };
@@ -146,32 +146,32 @@ impl Sheet {
     /// What is to be done, as run `id`; without a target, with what the registry at `url` lists.
     ///
     /// # Errors
-    /// Which knob is wrong, and why; it has the focus now.
-    pub fn request(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
-        self.read(id, url).map_err(|(knob, why)| {
-            let at = self.knobs().iter().position(|one| *one == knob);
+    /// Which field is wrong, and why; it has the focus now.
+    pub fn submit(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
+        self.to_request(id, url).map_err(|(field, why)| {
+            let at = self.fields().iter().position(|one| *one == field);
             (self.focus, self.editing) = (at.unwrap_or(0), true);
-            self.error = Some((knob, why.clone()));
-            format!("not started: {} {why}", knob.title())
+            self.error = Some((field, why.clone()));
+            format!("not started: {} {why}", field.title())
         })
     }
 
     /// What would be done, without a change.
     ///
     /// # Errors
-    /// Which knob is wrong, and why.
-    pub fn read(&self, id: RunId, url: &str) -> Result<LoadRequest, (Knob, String)> {
-        let text = |knob: Knob| self.value(knob).value().trim();
-        let count = |knob: Knob| {
-            let whole = || (knob, "must be a whole number".to_owned());
-            text(knob).replace(',', "").parse::<usize>().map_err(|_| whole())
+    /// Which field is wrong, and why.
+    pub fn to_request(&self, id: RunId, url: &str) -> Result<LoadRequest, (LoadField, String)> {
+        let text = |field: LoadField| self.value(field).value().trim();
+        let count = |field: LoadField| {
+            let whole = || (field, "must be a whole number".to_owned());
+            text(field).replace(',', "").parse::<usize>().map_err(|_| whole())
         };
         let mode = if self.open {
-            let rate = text(Knob::Rate).replace(',', "").parse::<f64>();
-            let rate = rate.map_err(|_| (Knob::Rate, "must be a number".to_owned()))?;
-            Mode::OpenLoop { rate, max_in_flight: count(Knob::AtMost)? }
+            let rate = text(LoadField::Rate).replace(',', "").parse::<f64>();
+            let rate = rate.map_err(|_| (LoadField::Rate, "must be a number".to_owned()))?;
+            Mode::OpenLoop { rate, max_in_flight: count(LoadField::MaxInFlight)? }
         } else {
-            Mode::ClosedLoop { concurrency: count(Knob::Callers)? }
+            Mode::ClosedLoop { concurrency: count(LoadField::Callers)? }
         };
         let target = match &self.target {
             Some(key) => Target::Direct { host: key.host.clone(), port: key.port },
@@ -184,29 +184,29 @@ impl Sheet {
             target,
             timeout: self.timeout,
             mode,
-            connections: count(Knob::Connections)?,
-            length: length(text(Knob::Length)).map_err(|why| (Knob::Length, why))?,
-            warm_up: time(text(Knob::WarmUp)).map_err(|why| (Knob::WarmUp, why))?,
+            connections: count(LoadField::Connections)?,
+            length: length(text(LoadField::Length)).map_err(|why| (LoadField::Length, why))?,
+            warm_up: time(text(LoadField::WarmUp)).map_err(|why| (LoadField::WarmUp, why))?,
         };
-        request.plan().check().map_err(|error| self.blame(&error))?;
+        request.plan().check().map_err(|error| self.field_of(&error))?;
         Ok(request)
     }
 
-    /// The knob that a plan's error is about.
-    fn blame(&self, error: &PlanError) -> (Knob, String) {
-        let in_flight = if self.open { Knob::AtMost } else { Knob::Callers };
+    /// The field that a plan's error is about.
+    fn field_of(&self, error: &PlanError) -> (LoadField, String) {
+        let in_flight = if self.open { LoadField::MaxInFlight } else { LoadField::Callers };
         match error {
             PlanError::Range { what, expected } => {
-                let knob = match *what {
-                    "the rate" => Knob::Rate,
+                let field = match *what {
+                    "the rate" => LoadField::Rate,
                     "calls in flight" => in_flight,
-                    "connections" => Knob::Connections,
-                    "the warm-up" => Knob::WarmUp,
-                    _ => Knob::Length,
+                    "connections" => LoadField::Connections,
+                    "the warm-up" => LoadField::WarmUp,
+                    _ => LoadField::Length,
                 };
-                (knob, format!("must be {expected}"))
+                (field, format!("must be {expected}"))
             }
-            other => (Knob::Mode, other.to_string()),
+            other => (LoadField::Mode, other.to_string()),
         }
     }
 }
@@ -245,12 +245,12 @@ fn length(text: &str) -> Result<Length, String> {
 mod tests {
     use super::*;
 
-    fn sheet() -> Sheet {
-        Sheet { method: "add".to_owned(), ..Sheet::default() }
+    fn form() -> LoadForm {
+        LoadForm { method: "add".to_owned(), ..LoadForm::default() }
     }
 
-    fn set(sheet: &mut Sheet, knob: Knob, text: &str) {
-        *sheet.value_mut(knob) = Input::new(text.to_owned());
+    fn set(form: &mut LoadForm, field: LoadField, text: &str) {
+        *form.value_mut(field) = Input::new(text.to_owned());
     }
 
     #[test]
@@ -268,33 +268,33 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_knob_has_the_focus_and_says_why() {
-        for (knob, text, part) in [
-            (Knob::Rate, "fast", "number"),
-            (Knob::Rate, "0", "0.001"),
-            (Knob::AtMost, "0", "1 to 100,000"),
-            (Knob::Connections, "241", "at most the calls in flight"),
-            (Knob::Length, "0s", "above 0"),
-            (Knob::WarmUp, "soon", "time"),
+    fn a_wrong_field_has_the_focus_and_says_why() {
+        for (field, text, part) in [
+            (LoadField::Rate, "fast", "number"),
+            (LoadField::Rate, "0", "0.001"),
+            (LoadField::MaxInFlight, "0", "1 to 100,000"),
+            (LoadField::Connections, "241", "at most the calls in flight"),
+            (LoadField::Length, "0s", "above 0"),
+            (LoadField::WarmUp, "soon", "time"),
         ] {
-            let mut sheet = sheet();
-            set(&mut sheet, knob, text);
-            let why = sheet.request(1, "http://h:1").unwrap_err();
+            let mut form = form();
+            set(&mut form, field, text);
+            let why = form.submit(1, "http://h:1").unwrap_err();
             assert!(why.contains(part), "{why}");
-            assert_eq!(sheet.focused(), knob);
-            assert_eq!(sheet.error.as_ref().unwrap().0, knob);
+            assert_eq!(form.focused(), field);
+            assert_eq!(form.error.as_ref().unwrap().0, field);
         }
     }
 
     #[test]
     fn both_loops_keep_what_was_typed_for_them() {
-        let mut sheet = sheet();
-        set(&mut sheet, Knob::Rate, "1,000");
-        sheet.toggle_mode();
-        let closed = sheet.request(1, "http://h:1").unwrap();
+        let mut form = form();
+        set(&mut form, LoadField::Rate, "1,000");
+        form.toggle_mode();
+        let closed = form.submit(1, "http://h:1").unwrap();
         assert_eq!(closed.mode, Mode::ClosedLoop { concurrency: 4 });
-        sheet.toggle_mode();
-        let open = sheet.request(2, "http://h:1").unwrap();
+        form.toggle_mode();
+        let open = form.submit(2, "http://h:1").unwrap();
         assert_eq!(open.mode, Mode::OpenLoop { rate: 1000.0, max_in_flight: 240 });
         assert_eq!(open.target, Target::Registry { url: "http://h:1".to_owned() });
     }
