@@ -1,4 +1,4 @@
-//! Questions about the model that change nothing: the view and the updates ask the same ones.
+//! Read-only queries of the model, shared by view and updates.
 
 mod available;
 mod candidates;

@@ -1,12 +1,12 @@
-//! Text for a screen: strangers' characters made safe, cells counted, numbers made short.
+//! Formatting for the screen: untrusted text escaped, cells counted, numbers shortened.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text with everything that could steer a terminal or hide from the eye escaped: control
-/// characters, direction overrides, characters without width.
+/// The text with control characters, direction overrides and zero-width characters escaped: they
+/// could control the terminal or be invisible.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -29,17 +29,17 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The first `bytes` bytes of the text, or a little less: no character is cut in two.
+/// At most the first `bytes` bytes of the text, cut between characters.
 pub fn prefix(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// How many cells the text takes.
+/// Width of the text in cells.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// The text cut to at most `cells` cells, with `…` where something was cut.
+/// The text cut to at most `cells` cells; `…` marks a cut.
 pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
     if width(text) <= cells {
         return Cow::Borrowed(text);
@@ -60,8 +60,8 @@ pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The end of the text, at most `cells` cells, with `…` where something was cut: what tells
-/// addresses apart.
+/// The end of the text, at most `cells` cells; `…` marks a cut. For addresses, which differ at
+/// the end.
 pub fn suffix(text: &str, cells: usize) -> Cow<'_, str> {
     if width(text) <= cells || cells == 0 {
         return cut(text, cells);
@@ -76,21 +76,21 @@ pub fn suffix(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(format!("…{}", text.get(from..).unwrap_or_default()))
 }
 
-/// Cut or padded on the right to exactly `cells` cells.
+/// Left-aligned: cut or padded on the right to exactly `cells` cells.
 pub fn left(text: &str, cells: usize) -> String {
     let text = cut(text, cells);
     let pad = cells.saturating_sub(width(&text));
     format!("{text}{}", " ".repeat(pad))
 }
 
-/// Cut or padded on the left to exactly `cells` cells.
+/// Right-aligned: cut, or padded on the left, to exactly `cells` cells.
 pub fn right(text: &str, cells: usize) -> String {
     let text = cut(text, cells);
     let pad = cells.saturating_sub(width(&text));
     format!("{}{text}", " ".repeat(pad))
 }
 
-/// The text broken into pieces of at most `cells` cells; at least one piece.
+/// The text wrapped at any character, at most `cells` cells per line; at least one line.
 pub fn wrap_anywhere(text: &str, cells: usize) -> Vec<String> {
     let mut out = vec![String::new()];
     let mut used = 0;
@@ -108,7 +108,7 @@ pub fn wrap_anywhere(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
-/// The text broken into lines of at most `cells` cells at its blanks, where it has some.
+/// The text wrapped at spaces, at most `cells` cells per line; longer words at any character.
 pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -123,23 +123,23 @@ pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
-/// A text to look for, in any case.
+/// A text to search for, ignoring case.
 #[derive(Debug, Clone)]
 pub struct Needle {
     lower: String,
-    /// Both cases of its first byte, when it is ASCII throughout: most are, and are found faster.
+    /// Both cases of the first byte of an ASCII text: the fast path of most searches.
     first: Option<(u8, u8)>,
 }
 
 impl Needle {
-    /// To look for `text`.
+    /// Searches for `text`.
     pub fn new(text: &str) -> Self {
         let lower = text.to_lowercase();
         let first = lower.bytes().next().filter(|_| lower.is_ascii());
         Self { first: first.map(|byte| (byte, byte.to_ascii_uppercase())), lower }
     }
 
-    /// Whether `text` contains it; an empty one is everywhere.
+    /// Whether `text` contains it; always true when it is empty.
     pub fn is_in(&self, text: &str) -> bool {
         self.lower.is_empty()
             || match self.first {
@@ -148,7 +148,8 @@ impl Needle {
             }
     }
 
-    /// Where `text` contains it first. Other than ASCII texts are only found as they are written.
+    /// The first place in `text` that contains it. Non-ASCII texts match in lower case only: case
+    /// mapping may change their length.
     pub fn find(&self, text: &str) -> Option<std::ops::Range<usize>> {
         let Some((lower, upper)) = self.first else {
             let found = text.find(&self.lower).filter(|_| !self.lower.is_empty())?;
@@ -192,10 +193,10 @@ pub fn latency(latency: Duration) -> String {
     }
 }
 
-/// A latency to three digits: `18.3µs`, `402µs`, `1.25ms`, `12.0s`.
+/// A latency with three significant digits: `18.3µs`, `402µs`, `1.25ms`, `12.0s`.
 pub fn precise(latency: Duration) -> String {
     let us = latency.as_secs_f64() * 1e6;
-    // What rounds to 1000 of a unit is 1 of the next.
+    // A value that rounds to 1000 is shown as 1 of the next unit.
     let (value, unit) = match us {
         ..999.5 => (us, "µs"),
         ..999_500.0 => (us / 1e3, "ms"),
@@ -209,7 +210,7 @@ pub fn precise(latency: Duration) -> String {
     format!("{value:.digits$}{unit}")
 }
 
-/// A time as flags take it: `10s`, `1500ms`.
+/// A duration as command-line flags take it: `10s`, `1500ms`.
 pub fn flag_duration(time: Duration) -> String {
     if time.subsec_nanos() == 0 {
         format!("{}s", time.as_secs())
@@ -218,7 +219,7 @@ pub fn flag_duration(time: Duration) -> String {
     }
 }
 
-/// A count with its thousands apart: `1,234,567`.
+/// A count with thousands separators: `1,234,567`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
@@ -231,7 +232,7 @@ pub fn grouped(count: u64) -> String {
     out
 }
 
-/// Something per second: `0.50`, `9.9`, `1,000`.
+/// A rate per second: `0.50`, `9.9`, `1,000`.
 pub fn rate(per_second: f64) -> String {
     match per_second {
         ..0.995 => format!("{per_second:.2}"),
@@ -244,7 +245,7 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A part of a whole: `0 %`, `0.012 %`, `12 %`.
+/// A ratio as percent: `0 %`, `0.012 %`, `12 %`.
 pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     if percent == 0.0 || percent >= 10.0 {
@@ -280,13 +281,13 @@ pub fn sparkline(values: &[f64]) -> String {
     values.iter().map(bar).collect()
 }
 
-/// `14:02` of milliseconds since 1970, in whatever zone they were shifted to.
+/// `14:02`, from milliseconds since 1970 that are already in local time.
 pub fn hour_minute(wall_ms: u64) -> String {
     let minutes = wall_ms / 60_000;
     format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
-/// The number of the day.
+/// Days since 1970.
 pub fn day(wall_ms: u64) -> u64 {
     wall_ms / 86_400_000
 }
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_steer_the_terminal_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
             "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"

@@ -1,4 +1,4 @@
-//! A message changes the model and requests effects: no I/O, no clock, deterministic.
+//! Applies messages to the model and requests effects: no I/O, no clock, deterministic.
 
 mod act;
 mod ask;
@@ -24,10 +24,10 @@ use crate::model::{MAX_QUEUED, Model};
 /// The effects to carry out, in order.
 pub type Effects = Vec<Effect>;
 
-/// Applies one message to the model.
+/// Applies a message to the model.
 pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
-    // Between the reconnect and the new list, ages are from before the outage: settled nothing.
+    // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let settled = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
     apply(model, msg, now, &mut effects);
     if settled {
@@ -87,7 +87,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Applies the passing of time, and restores the model's invariants.
+/// Applies the passing of time and restores the model's invariants.
 fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.toast.as_ref().is_some_and(|toast| now.at >= toast.until) {
         model.toast = None;
@@ -110,7 +110,7 @@ fn is_live_data(msg: &Msg) -> bool {
     matches!(msg, Msg::Registry(_) | Msg::Logs(..) | Msg::LogSource(..) | Msg::Instance(..))
 }
 
-/// Applies all messages held back during the pause.
+/// Ends the pause and applies the queued updates.
 fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(paused) = model.paused.take() else { return };
     for msg in paused.queued {

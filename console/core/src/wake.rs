@@ -1,4 +1,4 @@
-//! When would the picture change by time alone, and when may live data change it?
+//! When the screen next changes by time alone, and when live data may change it.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use crate::model::Now;
 use crate::model::instances::{FLASH, LINGER};
 use crate::model::{Model, Overlay, View};
 
-/// How often the elapsed time of a running call is redrawn.
+/// Interval at which the elapsed time of a call in flight is redrawn.
 const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
-/// How long after a key was pressed somebody is thought to look for what follows.
+/// After an input, live data is applied at once for this long: the user is watching.
 const ACTIVE_AFTER_INPUT: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The next moment at which something visible changes without any message; `None` is never.
-/// Ages change at whole-second edges, counted from `origin`, so that they all change together.
+/// When something visible next changes without a message; `None`: never.
+/// Ages change at whole seconds since `origin`, all together: one redraw per second.
 pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     let mut next = Earliest(None, now.at);
     next.consider(Some(next_minute(now)));
@@ -28,7 +28,7 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     if model.logs.has_pending_work() {
         next.consider(Some(now.at));
     }
-    // Where seconds are shown, what falls between two of them is seen with the next.
+    // Where seconds are shown, changes between two of them wait for the next.
     if shows_seconds || model.paused.is_some() {
         return next.0;
     }
@@ -38,7 +38,7 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
         if let Some((at, _)) = row.gone {
             next.consider(at.checked_add(LINGER));
         } else if live && !row.was_late {
-            // The header counts the late ones in every view.
+            // The header counts late instances in every view.
             next.consider(row.last_beat.and_then(|beat| beat.reaches(row.late_after())));
         }
         if in_view {
@@ -50,10 +50,9 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     next.0
 }
 
-/// When live data is next last_applied in, if nobody last_input the console since `last_input` and some was
-/// last last_applied in at `last_applied`: together with the seconds where those are shown, and elsewhere at
-/// most once a second. The end of an outage and log lines are not held up, nor is anything while a
-/// person is at work.
+/// When live data is next applied, given the times of the last input and of the last live data:
+/// with the next whole second where seconds are shown, otherwise at most once a second. At once
+/// for log lines, for the end of an outage, and while the user is active.
 pub fn live_due(
     model: &Model,
     last_input: Instant,
@@ -73,7 +72,7 @@ pub fn live_due(
     due.unwrap_or(now).max(now)
 }
 
-/// Whether something in view counts seconds: ages, or the time until the next try.
+/// Whether the screen shows seconds: ages, or the time until the next attempt.
 fn shows_seconds(model: &Model) -> bool {
     let ages = model.paused.is_none() && shows_instances(model);
     !model.link.is_live() || ages && model.instances.all().any(|row| row.last_beat.is_some())
@@ -83,7 +82,7 @@ fn shows_instances(model: &Model) -> bool {
     model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }))
 }
 
-/// The earliest moment that is not already over.
+/// The earliest time; times in the past count as now.
 struct Earliest(Option<Instant>, Instant);
 
 impl Earliest {
@@ -154,18 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn live_data_comes_with_the_seconds_where_they_are_shown() {
+    fn live_data_waits_for_the_next_second_where_seconds_are_shown() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let model = live_model(now);
         let at = |ms| now.at + Duration::from_millis(ms);
         let due = |ms| live_due(&model, now.at, Some(at(3_004)), at(ms), now.at);
         assert_eq!(due(3_500), at(4_000));
-        assert_eq!(due(9_999), at(10_000), "however long nothing came");
-        assert_eq!(due(900), at(900), "a person was at work just now");
+        assert_eq!(due(9_999), at(10_000), "even after a long silence");
+        assert_eq!(due(900), at(900), "the user was active just now");
     }
 
     #[test]
-    fn elsewhere_live_data_comes_at_once_but_at_most_once_a_second() {
+    fn without_seconds_live_data_is_applied_at_most_once_a_second() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;
@@ -174,7 +173,7 @@ mod tests {
         assert_eq!(due(&model, 3_500), at(4_004));
         assert_eq!(due(&model, 9_500), at(9_500));
         model.view = View::Logs;
-        assert_eq!(due(&model, 3_500), at(3_500), "log lines are what one looks at");
+        assert_eq!(due(&model, 3_500), at(3_500), "log lines are not delayed");
         let lost = RegistryNews::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
         model.view = View::Methods;
         update(&mut model, Msg::Registry(lost), now);

@@ -1,4 +1,4 @@
-//! The table itself.
+//! The default keys of every action.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ const RIGHT: Key = Key::plain(Code::Right);
 const PAGE_UP: Key = Key::plain(Code::PageUp);
 const PAGE_DOWN: Key = Key::plain(Code::PageDown);
 
-/// All keys, innermost context first, in the order of hint bar and help.
+/// The default key table, in the order of hint bar and help.
 pub const BINDINGS: &[Binding] = &[
     row(Context::Instances, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
     row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
@@ -385,7 +385,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Everywhere, QuitNow, &[Key::ctrl('c')], "", "quit now"),
     row(Everywhere, Suspend, &[Key::ctrl('z')], "", "suspend; fg resumes"),
     row(Everywhere, Repaint, &[Key::ctrl('l')], "", "redraw"),
-    row(Everywhere, ViewInstances, &[Key::char('1')], "", "Instances: who is up, and events"),
+    row(
+        Everywhere,
+        ViewInstances,
+        &[Key::char('1')],
+        "",
+        "Instances: state of each instance, and events",
+    ),
     row(Everywhere, ViewMethods, &[Key::char('2')], "", "Methods: call a method"),
     row(Everywhere, ViewHistory, &[Key::char('3')], "", "History: calls sent from this console"),
     row(

@@ -1,4 +1,4 @@
-//! What is different between two results: by path, so that it reads without the documents.
+//! Differences between two results, listed by path.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,39 +9,39 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::json::Document;
 
-/// Results larger than this are only told apart.
+/// Larger results are only checked for equality.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// How many differences are listed.
+/// Maximum number of differences listed.
 pub const MAX_CHANGES: usize = 10_000;
 
-/// What is nested deeper is compared as a whole.
+/// Values nested deeper are compared as a whole.
 const MAX_DEPTH: usize = 64;
-/// Lists whose lengths multiply to more are compared place by place.
+/// Lists whose lengths multiply to more are compared index by index.
 const MAX_ALIGNED: usize = 1_000_000;
 
-/// What is different.
+/// The differences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Diff {
-    /// Nothing.
+    /// None.
     Same,
-    /// These places, in the order of the new result.
+    /// These, in the order of the new result.
     Changes(Vec<Change>),
-    /// Something, in results too large to list what.
+    /// Different, but too large to list.
     TooLarge,
 }
 
-/// One difference.
+/// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where: `.days[1].sky`.
+    /// The path: `.days[1].sky`.
     pub path: String,
-    /// What stood there.
+    /// The old value, if there was one.
     pub old: Option<String>,
-    /// What stands there.
+    /// The new value, if there is one.
     pub new: Option<String>,
 }
 
-/// Compares the new result with the old one.
+/// Compares two results.
 pub fn diff(old: &Document, new: &Document) -> Diff {
     if old.text() == new.text() {
         return Diff::Same;
@@ -59,7 +59,7 @@ pub fn diff(old: &Document, new: &Document) -> Diff {
     }
 }
 
-/// What was collector so far, and where it is being looked for.
+/// Collects the differences, at the current path.
 #[derive(Default)]
 struct Collector {
     changes: Vec<Change>,
@@ -80,7 +80,7 @@ impl Collector {
                 let before = gone.remove(key.text());
                 self.compare_at(&path_step(key.text()), before, Some(value), depth);
             }
-            // What is gone comes last: its old place may be gone, too.
+            // Removed keys come last: their old place may no longer exist.
             for (key, value) in was.iter().filter(|(key, _)| gone.contains_key(key.text())) {
                 self.compare_at(&path_step(key.text()), Some(*value), None, depth);
             }
@@ -91,8 +91,7 @@ impl Collector {
         }
     }
 
-    /// Between elements that both lists have, the others pair up in their order: so an insertion
-    /// is one change and shifts nothing.
+    /// Elements between those that both lists have pair up in order, so an insertion is one change.
     fn compare_lists(&mut self, old: &[Json<'_>], new: &[Json<'_>], depth: usize) {
         for (was, is) in differing(old, new) {
             for n in 0..was.len().max(is.len()) {
@@ -125,7 +124,7 @@ impl Collector {
         if self.changes.len() < MAX_CHANGES {
             let text = |json: Json<'_>| json.compact().into_owned();
             let (old, new) = (old.map(text), new.map(text));
-            // White space between the descend is no difference.
+            // White space is no difference.
             if old != new {
                 self.changes.push(Change { path: self.path.clone(), old, new });
             }
@@ -133,8 +132,8 @@ impl Collector {
     }
 }
 
-/// The ranges in which two lists differ. The core has no clock to stop a search that takes too
-/// long, so long lists are one range.
+/// The ranges in which two lists differ. Long lists are one range: there is no clock here to stop
+/// an alignment that takes too long.
 fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
     if old.len().saturating_mul(new.len()) > MAX_ALIGNED {
         return vec![(0..old.len(), 0..new.len())];
@@ -145,7 +144,7 @@ fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usi
     changes.map(|step| (step.old_range(), step.new_range())).collect()
 }
 
-/// `.name`, or `["two words"]` where that would not be plain.
+/// `.name`, or `["two words"]` if it is not a plain name.
 fn path_step(key: &str) -> String {
     let name = key.trim_matches('"');
     let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');

@@ -1,4 +1,4 @@
-//! The methods of all instances in one list, and who is_missing which or has another one.
+//! The methods of all instances in one list, and the instances that lack or differ in some.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use tui_input::Input;
 
 use super::scroll::Step;
 
-/// A method, and who has it.
+/// A method, and the instances that have it.
 #[derive(Debug, Clone)]
 pub struct Method {
-    /// What discovery lists of it, as most instances have it.
+    /// Its signature on most instances.
     pub signature: Signature,
     /// The instances that have it.
     pub on: BTreeSet<InstanceKey>,
-    /// Those of them where it takes other arguments.
+    /// Those of them where its signature differs.
     pub differing: BTreeSet<InstanceKey>,
 }
 
@@ -25,33 +25,33 @@ pub struct Method {
 #[derive(Debug, Default)]
 pub struct Methods {
     by_instance: BTreeMap<InstanceKey, Vec<Signature>>,
-    /// Why the methods of an instance are not known.
+    /// Why the methods of an instance are unknown.
     pub errors: BTreeMap<InstanceKey, String>,
     union: BTreeMap<String, Method>,
-    /// Only the methods of this instance are listed.
+    /// The instance whose methods are listed; `None`: all.
     pub scope: Option<InstanceKey>,
-    /// Which method is selected.
+    /// The name of the selected method.
     pub selected: Option<String>,
-    /// What names must contain, loosely.
+    /// The fuzzy filter of names.
     pub filter: Input,
-    /// First visible row.
+    /// The first visible row.
     pub top: usize,
 }
 
 impl Methods {
-    /// An instance told its methods.
+    /// Sets the methods of an instance.
     pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
         self.errors.remove(&key);
         self.by_instance.insert(key, signatures);
         self.rebuild();
     }
 
-    /// An instance did not tell its methods.
+    /// Sets why the methods of an instance are unknown.
     pub fn set_error(&mut self, key: InstanceKey, error: String) {
         self.errors.insert(key, error);
     }
 
-    /// An instance is gone.
+    /// Removes an instance.
     pub fn remove(&mut self, key: &InstanceKey) {
         self.errors.remove(key);
         if self.scope.as_ref() == Some(key) {
@@ -79,7 +79,7 @@ impl Methods {
             }
         }
         let method = |kinds: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
-            // Of those that as many have, the first: a form must not change by chance.
+            // The first of equally common ones, so that a form never changes by chance.
             let (usual, most) = kinds.iter().rev().max_by_key(|(_, on)| on.len())?;
             let on: BTreeSet<_> = kinds.iter().flat_map(|(_, on)| on).cloned().collect();
             let differing = on.difference(most).cloned().collect();
@@ -88,7 +88,7 @@ impl Methods {
         self.union = kinds.into_values().filter_map(method).collect();
     }
 
-    /// The method of that name.
+    /// The method with this name.
     pub fn get(&self, name: &str) -> Option<&Method> {
         self.union.get(name)
     }
@@ -98,17 +98,17 @@ impl Methods {
         self.union.values()
     }
 
-    /// Whether no method is known.
+    /// Whether no methods are known.
     pub fn is_empty(&self) -> bool {
         self.union.is_empty()
     }
 
-    /// How many instances told their methods.
+    /// Number of instances whose methods are known.
     pub fn known_instances(&self) -> usize {
         self.by_instance.len()
     }
 
-    /// Methods that most instances have and `key` is_missing: likely a forgotten update.
+    /// Methods that most instances have and `key` lacks: it may run an older version.
     pub fn missing(&self, key: &InstanceKey) -> Vec<&str> {
         let all = self.by_instance.len();
         if !self.by_instance.contains_key(key) || all < 2 {
@@ -118,7 +118,7 @@ impl Methods {
         self.union.values().filter(is_missing).map(|m| m.signature.name.as_str()).collect()
     }
 
-    /// Methods of `key` that take other arguments than most instances' do, as `add(a, b, c=10)`.
+    /// Methods of `key` whose signature differs from that of most instances, as `add(a, b, c=10)`.
     pub fn differing(&self, key: &InstanceKey) -> Vec<String> {
         let own = self.by_instance.get(key).into_iter().flatten();
         let is_differing = |signature: &&Signature| {
@@ -127,7 +127,7 @@ impl Methods {
         own.filter(is_differing).map(call_shape).collect()
     }
 
-    /// The methods that pass scope and filter: by name, or best match first.
+    /// The methods in scope that match the filter: by name, or best match first.
     pub fn visible(&self) -> Vec<&Method> {
         let in_scope =
             |method: &&Method| self.scope.as_ref().is_none_or(|key| method.on.contains(key));
@@ -141,7 +141,7 @@ impl Methods {
         ranked.into_iter().map(|(_, method)| method).collect()
     }
 
-    /// The selected method, if it is visible.
+    /// The selected method.
     pub fn selected_method(&self) -> Option<&Method> {
         self.union.get(self.selected.as_deref()?)
     }
@@ -157,13 +157,13 @@ impl Methods {
         (self.selected, self.top) = (selected, top);
     }
 
-    /// The place of the selection in `visible`.
+    /// The index of the selected method in `visible`.
     pub fn selected_index(&self, visible: &[&Method]) -> Option<usize> {
         let name = self.selected.as_deref()?;
         visible.iter().position(|method| method.signature.name == name)
     }
 
-    /// Makes sure that something visible is selected; `best` prefers the best match.
+    /// Selects the first visible method if the selected one is not visible, or always with `best`.
     pub fn keep_selection(&mut self, best: bool) {
         let visible = self.visible();
         if best || self.selected_index(&visible).is_none() {
@@ -172,7 +172,7 @@ impl Methods {
     }
 }
 
-/// Whether a call of one is a call of the other, too. A type that is not known is any type.
+/// Whether both accept the same calls. An unknown type agrees with any type.
 fn are_compatible(one: &Signature, other: &Signature) -> bool {
     let parameters = one.parameters.iter().zip(&other.parameters);
     one.stream == other.stream
@@ -197,7 +197,7 @@ fn call_shape(signature: &Signature) -> String {
     format!("{}({})", signature.name, parameters.collect::<Vec<_>>().join(", "))
 }
 
-/// Those of `items` that match `pattern` loosely, with a score: higher is better.
+/// The items that fuzzily match `pattern`, with a score: higher is better.
 pub fn fuzzy<'a, T: 'a>(
     pattern: &str,
     items: impl Iterator<Item = T>,

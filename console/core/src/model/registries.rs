@@ -1,15 +1,15 @@
-//! The registries there are to watch, by name: `[registry]` and every `[registry.NAME]`.
+//! The registries of the settings, by name: `[registry]` and every `[registry.NAME]`.
 
-/// A registry by name.
+/// A registry of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedRegistry {
-    /// What the settings call it.
+    /// The name.
     pub name: String,
-    /// Its URL.
+    /// The URL.
     pub url: String,
 }
 
-/// The registries to choose from, and which one is watched.
+/// The registries of the settings, and which one is current.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries {
     list: Vec<NamedRegistry>,
@@ -17,7 +17,7 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Those of the settings; `current` is watched first.
+    /// The registries, with the index of the current one.
     pub fn new(list: Vec<NamedRegistry>, current: usize) -> Self {
         let current = current.min(list.len().saturating_sub(1));
         Self { list, current }
@@ -28,17 +28,17 @@ impl Registries {
         &self.list
     }
 
-    /// The place of the one that is watched.
+    /// The index of the current one.
     pub fn current_index(&self) -> usize {
         self.current
     }
 
-    /// The one that is watched.
+    /// The current one.
     pub fn current(&self) -> Option<&NamedRegistry> {
         self.list.get(self.current)
     }
 
-    /// Turns to another one and answers it; `None` when there is none there.
+    /// Makes another one current and returns it; `None` if the index is out of range.
     pub fn select(&mut self, index: usize) -> Option<&NamedRegistry> {
         self.list.get(index)?;
         self.current = index;

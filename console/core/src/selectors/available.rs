@@ -1,4 +1,4 @@
-//! Which actions are unavailable now, and why.
+//! Which actions are unavailable, and why.
 
 use crate::action::Action;
 use crate::model::{Model, Pane};
@@ -71,7 +71,7 @@ fn searched(model: &Model) -> &str {
     }
 }
 
-/// The same for the actions of load tests.
+/// Why an action on load tests is unavailable.
 fn load_unavailable(model: &Model, action: Action) -> Option<&'static str> {
     let running = model.load.is_running();
     match action {
@@ -90,7 +90,7 @@ fn load_unavailable(model: &Model, action: Action) -> Option<&'static str> {
     }
 }
 
-/// Why the focused pane has nothing to save or open; `None`: it has.
+/// Why the focused pane has nothing to save or open; `None`: it has something.
 fn nothing_to_save(model: &Model) -> Option<&'static str> {
     match model.focus() {
         Pane::Logs if model.logs.unfiltered() > 0 => Some("still filtering older lines"),

@@ -3,7 +3,7 @@
 use crate::action::Context;
 use crate::model::{Model, Overlay, Pane};
 
-/// Whether keys that type something are text.
+/// Whether character keys type text.
 pub fn is_typing(model: &Model) -> bool {
     let in_form =
         || model.focus() == Pane::Form && model.forms.get().is_some_and(|form| form.is_typing());
@@ -13,14 +13,14 @@ pub fn is_typing(model: &Model) -> bool {
     }
 }
 
-/// Whether keys that type something go into a field. Not while a load test runs.
+/// Whether character keys edit a field of the load test form; not while a load test runs.
 pub(crate) fn is_typing_load_field(model: &Model) -> bool {
     model.focus() == Pane::LoadPlan
         && !model.load.is_running()
         && model.load.form.as_ref().is_some_and(|form| form.editing)
 }
 
-/// The context in which the next key will be read.
+/// The context of the next key.
 pub fn context(model: &Model) -> Context {
     match model.overlay {
         Some(Overlay::Help { .. }) => Context::Help,

@@ -47,12 +47,12 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
     }
 }
 
-/// An action that its group forgot; a test carries out every one of them.
+/// Called for an action without an arm in its group; a test carries out every action.
 fn unhandled(action: Action) {
     debug_assert!(false, "{action:?} has no arm in its group");
 }
 
-/// Opening and closing what lies over the view.
+/// Opens and closes overlays.
 fn overlay(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::Help => {
@@ -106,7 +106,7 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Which view and which pane.
+/// Switches views and panes.
 fn go_to(model: &mut Model, action: Action) {
     match action {
         Action::ViewInstances => show(model, View::Instances),
@@ -153,7 +153,7 @@ fn search_text(model: &mut Model, action: Action, now: Now) {
     }
 }
 
-/// To the clipboard, to a file, to another program.
+/// Copies, saves, or opens in another program.
 fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::Copy => copy::copy(model, now, effects),
@@ -188,7 +188,7 @@ fn instances(model: &mut Model, action: Action) {
     }
 }
 
-/// Filling in and sending a call; fields are also those of the plan of a load test.
+/// The call form; its field actions also work on the load test form.
 fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::OpenMethod => open_method(model),
@@ -213,7 +213,7 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Arguments as JSON, or back to the fields.
+/// Switches between fields and JSON.
 fn edit_json(model: &mut Model, now: Now) {
     let Some(form) = model.forms.get_mut() else { return };
     if form.json.is_none() {
@@ -223,7 +223,7 @@ fn edit_json(model: &mut Model, now: Now) {
     }
 }
 
-/// Any instance, then each one that has the method.
+/// Cycles through any instance and each one that has the method.
 fn next_target(model: &mut Model) {
     let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
     let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
@@ -257,7 +257,7 @@ fn response(model: &mut Model, action: Action, now: Now) {
     }
 }
 
-/// Calls made: which one is shown, and sending one again.
+/// The history: which call is shown, and resending.
 fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     let in_history = model.focus() == Pane::History;
     let id = if in_history { selected_call(model) } else { model.calls.shown };
@@ -286,7 +286,7 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Log lines; events wrap, too.
+/// The log view, and wrapping of events.
 fn logs(model: &mut Model, action: Action, now: Now) {
     match action {
         Action::Follow => model.logs.toggle_follow(),

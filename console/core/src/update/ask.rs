@@ -1,4 +1,4 @@
-//! Menus and prompts: their entries, and what a choice does.
+//! Menus and prompts.
 
 use crate::selectors;
 use tui_input::Input;
@@ -12,7 +12,7 @@ use crate::model::instances::State;
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// Opens the menu of available actions, with the reason where one is unavailable.
+/// Opens the menu of actions; unavailable ones show the reason.
 pub(super) fn actions(model: &mut Model, now: Now) {
     let context = selectors::context(model);
     let mut items: Vec<Item> = model
@@ -50,7 +50,7 @@ fn unregister(model: &Model, now: Now) -> Item {
     Item { label: String::new(), detail, choice }
 }
 
-/// Asks for the path of a file.
+/// Asks for the path to save to.
 pub(super) fn save(model: &mut Model, now: Now) {
     let Some((content, name)) = external::content(model, now) else { return };
     model.overlay = Some(Overlay::Prompt(Prompt {
@@ -62,7 +62,7 @@ pub(super) fn save(model: &mut Model, now: Now) {
     }));
 }
 
-/// Confirms the selected menu entry or the typed line.
+/// Confirms the selected entry or the typed text.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     match model.overlay.take() {
         Some(Overlay::Menu(menu)) => match menu.items.get(menu.selected).cloned() {
@@ -127,7 +127,7 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
     }
 }
 
-/// Shows whether a file was saved.
+/// Shows the result of saving a file.
 pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveError>, now: Now) {
     let shown = text::printable(&path).into_owned();
     match result {
@@ -158,7 +158,7 @@ pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveErr
     }
 }
 
-/// Opens the list of values of a field that has one.
+/// Opens the list of values of the focused field; returns whether it has one.
 pub(super) fn pick(model: &mut Model) -> bool {
     let Some(form) = model.forms.get() else { return false };
     let Some(field) = form.fields.get(form.focus) else { return false };

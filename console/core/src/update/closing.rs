@@ -1,4 +1,4 @@
-//! Leaving a view, a field, a filter or an overlay, with or without accepting.
+//! Leaving views, fields, filters and overlays, by confirming or cancelling.
 
 use super::act::act;
 use super::opening::{fill, open_method};
@@ -27,7 +27,7 @@ pub(super) fn back(model: &mut Model, effects: &mut Effects) {
         Pane::Form => model.set_focus(Pane::Methods),
         Pane::Response => model.set_focus(Pane::Form),
     }
-    // After going back `q` must be a command, not text.
+    // After going back, `q` must be a command again, not text.
     load::leave_field(model);
     if let Some(form) = model.forms.get_mut() {
         form.editing = false;
@@ -71,7 +71,7 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-/// Applies a filter, or runs the selected entry.
+/// Applies the filter, or runs the selected entry.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     let palette = match model.overlay.take() {
         Some(Overlay::Palette(palette)) => palette,
@@ -124,7 +124,7 @@ fn resend_to(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects
     }
 }
 
-/// Closes what is open over the view, or clears the filter.
+/// Closes the overlay, or clears the filter.
 pub(super) fn close(model: &mut Model) {
     if model.overlay.take().is_some() {
         return;

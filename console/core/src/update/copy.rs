@@ -1,4 +1,4 @@
-//! What is copied where, and a request as it goes over the wire.
+//! Copying to the clipboard.
 
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
@@ -34,7 +34,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
             if let Some(Ok(document)) = result
                 && document.text().len() > MAX_COPIED_BYTES
             {
-                // Too large even to copy in memory.
+                // Checked before copying: it may be very large.
                 return too_large(model, "result", document.text().len(), now);
             }
             let text = result.map(|result| match result {
@@ -63,7 +63,7 @@ fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effect
     }
 }
 
-/// Copies a text, unless it is too large for a terminal's clipboard.
+/// Copies a text, unless it is too large.
 pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effects: &mut Effects) {
     if copied.len() > MAX_COPIED_BYTES {
         return too_large(model, what, copied.len(), now);

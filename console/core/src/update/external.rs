@@ -1,4 +1,4 @@
-//! Output to other programs: files, pager, editor, and calls as commands or code.
+//! Files, pager, editor, and calls as commands or code.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// The content of the focused pane that is saved or opened, and its file name.
+/// What the focused pane saves or opens, and its file name.
 pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
     let time = text::hour_minute_second(now.wall_ms).replace(':', "");
     match model.focus() {
@@ -34,7 +34,7 @@ pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
     }
 }
 
-/// A method's name as the beginning of a file's.
+/// A method's name as the start of a file name.
 fn file_name(method: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "_-".contains(c) { c } else { '-' };
     let name: String = method.chars().take(40).map(plain).collect();
@@ -56,7 +56,7 @@ pub(super) fn edit(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// The arguments come back from the editor.
+/// Applies arguments edited in the editor.
 pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, String>, now: Now) {
     let text = match result {
         Ok(text) => text,
@@ -76,7 +76,7 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
         return model.notify("no changes", now);
     }
     if let Err(error) = form.read_json(&text) {
-        // Keep what was typed: the form shows it as JSON, with the error below.
+        // Invalid text is kept: the form shows it as JSON, with the error below.
         form.open_json(&text, Some(error));
         model.notify_error("not valid arguments; fix them here, or press e to edit again", now);
     } else {
@@ -84,7 +84,7 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
     }
 }
 
-/// Opens the menu of formats a call can be copied as.
+/// Opens the menu of formats to copy a call in.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
     let Some(snippet) = snippet(model) else {
         return model.notify_error("no call to copy", now);

@@ -1,4 +1,4 @@
-//! News from the registry, the instances and the demo.
+//! Changes of the registry, the instances and the demo.
 
 use rpc_wire::instance::{InstanceKey, WatchEvent};
 
@@ -53,7 +53,7 @@ pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects:
     }
 }
 
-/// The first list is one event, not one per instance.
+/// Reports the first list as one event, not one per instance.
 fn summarize_first(
     first: bool,
     model: &mut Model,
@@ -124,7 +124,7 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
 }
 
-/// Events and effects of what changed in the table.
+/// Turns changes of the table into events and effects.
 pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects: &mut Effects) {
     for change in changes {
         match change {

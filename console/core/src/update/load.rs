@@ -1,4 +1,4 @@
-//! Load tests: plan, start, stop, progress.
+//! Load tests: form, start, stop, progress.
 
 use super::show;
 use crate::editing::apply;
@@ -18,7 +18,7 @@ use crate::model::load::{LoadField, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
 
-/// Makes a plan for the current call; starts nothing.
+/// Opens the load test form for the current call; starts nothing.
 pub(super) fn plan(model: &mut Model, now: Now) {
     let call = match model.focus() {
         Pane::Response => model.calls.shown_call().map(|call| from_call(model, &call.request)),
@@ -38,7 +38,7 @@ pub(super) fn plan(model: &mut Model, now: Now) {
     if model.methods.get(&call.method).is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
-    // Settings are kept: the next run is usually like the last one.
+    // The settings are kept: the next run is usually like the previous one.
     let mut form = model.load.form.take().unwrap_or_default();
     (form.method, form.args) = (call.method, call.args);
     (form.target, form.timeout) = (call.target, call.timeout);
@@ -48,7 +48,7 @@ pub(super) fn plan(model: &mut Model, now: Now) {
     model.set_focus(Pane::LoadPlan);
 }
 
-/// A call to be load-tested.
+/// A call to load-test.
 struct PlannedCall {
     method: String,
     args: Args,
@@ -56,7 +56,7 @@ struct PlannedCall {
     timeout: std::time::Duration,
 }
 
-/// The call as it is filled in; errors show on their fields.
+/// The call in the form; errors are shown on its fields.
 fn from_form(model: &mut Model) -> Option<PlannedCall> {
     let form = model.forms.get_mut()?;
     let Some(args) = form.arguments() else {
@@ -84,7 +84,7 @@ fn from_call(model: &Model, request: &CallRequest) -> PlannedCall {
     }
 }
 
-/// The call in the form, else the latest call the selected instance has a method for, else a
+/// The call in the form, else the latest call of a method that the selected instance has, else a
 /// health check.
 fn from_instance(model: &Model) -> Option<PlannedCall> {
     let key = model.instances.selected.clone()?;
@@ -123,7 +123,7 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     match form.submit(id, &url) {
         Ok(request) => {
-            // Back in the plan, keys are commands until a field is edited.
+            // Back in the form, keys are commands until a field is edited.
             (form.error, form.editing) = (None, false);
             model.load.start(request.clone());
             model.set_focus(Pane::LoadRun);
@@ -142,7 +142,7 @@ pub(super) fn stop(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// Whether Escape meant the load test.
+/// Handles Escape; returns whether it concerned the load test.
 pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     if model.load.is_running() {
         effects.push(Effect::StopLoad);
@@ -156,7 +156,7 @@ pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     true
 }
 
-/// Applies progress of the current run; that of an earlier one is ignored.
+/// Applies the progress of the current run; that of an earlier one is ignored.
 pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
     let Some(run) = model.load.run.as_mut().filter(|run| run.request.id == id) else { return };
     match news {
@@ -186,7 +186,7 @@ pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
     }
 }
 
-/// The command line of the plan, or of what runs.
+/// The command line of the form, or of the current run.
 ///
 /// # Errors
 /// Why there is none.
@@ -222,7 +222,7 @@ pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {
     }
 }
 
-/// The other loop, or the next target.
+/// Switches to the other loop, or to the next target.
 pub(super) fn switch(model: &mut Model, action: Action) {
     let Some(form) = &mut model.load.form else { return };
     if action == Action::LoadMode {
@@ -230,7 +230,7 @@ pub(super) fn switch(model: &mut Model, action: Action) {
     }
     let on: Vec<InstanceKey> = match model.methods.get(&form.method) {
         Some(method) => method.on.iter().cloned().collect(),
-        // A method of the protocol: every instance has it.
+        // Every instance has the methods of the protocol.
         None => {
             let mut all: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
             all.sort();

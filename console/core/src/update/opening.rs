@@ -1,4 +1,4 @@
-//! Opening: a method's form, a call of the history, a comparison.
+//! Opening a method's form, a call of the history, a comparison.
 
 use super::show::show;
 use crate::model::Now;
@@ -19,7 +19,7 @@ pub(super) fn open_method(model: &mut Model) {
     model.set_focus(Pane::Form);
 }
 
-/// Compares the result on the screen with the one before, once that is asked for.
+/// Compares the result on screen with the previous one, if its tab is open.
 pub(super) fn compute_diff(model: &mut Model) {
     let Some(call) = model.calls.shown_call() else { return };
     if call.tab != Tab::Diff || call.diff.is_some() {
@@ -51,7 +51,7 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     }
 }
 
-/// Puts the arguments of a call into the form of its method; whether the method is known.
+/// Fills the form of a method with arguments; returns whether the method is known.
 pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) -> bool {
     let Some(method) = model.methods.get(method) else { return false };
     let signature = method.signature.clone();

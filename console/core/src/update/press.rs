@@ -1,4 +1,4 @@
-//! Keys, text, and the mouse.
+//! Keys, paste, and mouse.
 
 use super::{search, show};
 use crate::editing::{MAX_TYPED, apply, editing};
@@ -38,8 +38,8 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
     act::act(model, action, now, effects);
 }
 
-/// Keys of the form alone: those of the JSON text, and the space in a field with a list of values.
-/// Returns whether it was one of them.
+/// Handles keys of the form: JSON editing, and space in a field with a list of values. Returns
+/// whether it did.
 fn press_in_form(model: &mut Model, key: Key) -> bool {
     let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
     let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
@@ -112,7 +112,7 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         model.notify("form filled from the pasted JSON", now);
         return;
     }
-    // A line break pasted into one line is a space; other control characters are dropped.
+    // A pasted line break becomes a space in one-line fields; other control characters are dropped.
     let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
     let requests: Vec<_> = typed
         .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })

@@ -1,4 +1,4 @@
-//! Switching to another registry; nothing of the previous one is kept.
+//! Switching to another registry; no data of the previous one is kept.
 
 use super::Effects;
 use crate::message::Effect;
@@ -10,7 +10,7 @@ pub(super) fn open(model: &mut Model) {
     model.overlay = Some(Overlay::Registries { selected: model.registries.current_index() });
 }
 
-/// Switches to the registry at this index.
+/// Switches to the registry with this index.
 pub(super) fn switch(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
     model.overlay = None;
     if index == model.registries.current_index() {
@@ -54,14 +54,14 @@ mod tests {
             model.mouse = false;
             press(&mut model, Key::plain(Code::F(1)), now);
             press(&mut model, Key::plain(Code::Esc), now);
-            // Out of a field, if the focus is in one.
+            // Leave the field, if one is focused.
             press(&mut model, Key::plain(Code::Esc), now);
             press(&mut model, Key::char('@'), now);
             press(&mut model, Key::plain(Code::Down), now);
             let effects = press(&mut model, Key::plain(Code::Enter), now);
             assert_eq!(effects, [Effect::SwitchRegistry("http://10.0.0.5:9999".to_owned())]);
 
-            // Whatever the model has, it is as in a new one: only this is kept.
+            // Everything else is as in a new model.
             let mut expected = Model::new("http://10.0.0.5:9999", now);
             expected.registries = fixture::registries();
             expected.registries.select(1);

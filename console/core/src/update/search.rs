@@ -1,4 +1,4 @@
-//! Search in the shown result and in the log, and steps between matches.
+//! Search in the result on screen and in the log.
 
 use super::Effects;
 use crate::message::Effect;
@@ -10,12 +10,12 @@ use crate::model::scroll::keep_visible;
 use crate::model::{Model, Pane};
 use crate::text::Needle;
 
-/// Results larger than this are searched in the background, once the text is typed.
+/// Larger results are searched in the background, after the text was typed.
 const LARGE_BYTES: usize = 256 * 1024;
 /// Maximum matches counted.
 pub const MAX_MATCHES: usize = 100_000;
 
-/// Keeps the matches those of the text typed and of the result on the screen.
+/// Updates the matches when the searched text or the result on screen changed.
 pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
     let calls = &mut model.calls;
     let needle = calls.search.value();
@@ -48,7 +48,7 @@ pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
     }
 }
 
-/// A large result was searched.
+/// Applies the matches of a background search.
 pub(super) fn found(model: &mut Model, id: CallId, needle: String, matches: Matches) {
     let wanted = model.calls.found.as_mut().filter(|f| f.id == id && f.needle == needle);
     let Some(wanted) = wanted else { return };
@@ -56,7 +56,7 @@ pub(super) fn found(model: &mut Model, id: CallId, needle: String, matches: Matc
     select_nearest(model);
 }
 
-/// To the first hit at the cursor or below it, else to the very first.
+/// Selects the first match at or below the cursor, else the first of all.
 fn select_nearest(model: &mut Model) {
     let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
     let Some(matches) = model.calls.matches() else { return };
@@ -66,7 +66,7 @@ fn select_nearest(model: &mut Model) {
     }
 }
 
-/// To the next hit (`1`) or the one before (`-1`).
+/// Moves to the next (`1`) or previous (`-1`) match.
 pub(super) fn step(model: &mut Model, by: isize, now: Now) {
     if model.focus() == Pane::Logs {
         let height = model.height(Pane::Logs);
@@ -118,7 +118,7 @@ fn reveal(model: &mut Model, line: usize) {
     call.folding.top = keep_visible(call.folding.top, row, height, rows);
 }
 
-/// The filter of the focused pane changed.
+/// Applies a change of the focused pane's filter.
 pub(super) fn filter_changed(model: &mut Model) {
     match model.focus() {
         Pane::Methods => model.methods.keep_selection(true),

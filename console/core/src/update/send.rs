@@ -1,4 +1,4 @@
-//! Sending a call, and its end.
+//! Sending and finishing calls.
 
 use crate::selectors::candidates;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::{Model, View};
 use crate::text;
 
-/// The form follows the selected method, unless one is being filled in.
+/// Shows the form of the selected method, unless another one is being filled in.
 pub(super) fn sync_form(model: &mut Model) {
     if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
         return;
@@ -41,7 +41,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     let args = form.arguments();
     if let Some(json) = json {
-        // The form stays JSON; an error of a field shows below the text.
+        // The form stays JSON; the error of a field is shown below the text.
         let error = form
             .fields
             .iter()
@@ -87,14 +87,14 @@ pub(super) fn call(
     effects.push(Effect::Call(Box::new(request)));
 }
 
-/// Resends a call of the history.
+/// Resends a call, to the same instance if it was sent to one.
 pub(super) fn resend(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
     let Some(old) = model.calls.get(id) else { return };
     let target = old.target().filter(|key| model.instances.get(key).is_some()).cloned();
     resend_to(model, id, target, now, effects);
 }
 
-/// Resends a call of the history to `target`, or to any instance that has the method.
+/// Resends a call to `target`, or to any instance that has the method.
 pub(super) fn resend_to(
     model: &mut Model,
     id: CallId,
@@ -110,7 +110,7 @@ pub(super) fn resend_to(
     }
 }
 
-/// A call ended.
+/// Applies the outcome of a call.
 pub(super) fn ended(
     model: &mut Model,
     id: CallId,
@@ -120,7 +120,7 @@ pub(super) fn ended(
 ) {
     let Some(call) = model.calls.get(id).filter(|call| call.is_running()) else { return };
     if outcome.elapsed.is_zero() {
-        // Cancelled: not measured elsewhere.
+        // A cancelled call has no measured time.
         outcome.elapsed = now.at.saturating_duration_since(call.started);
     }
     let method = text::printable(&call.request.method).into_owned();

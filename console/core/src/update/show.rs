@@ -1,8 +1,8 @@
-//! Which view and which pane are shown.
+//! Switching views and panes.
 
 use crate::model::{Model, Pane, View};
 
-/// Shows a view; what lies over it goes.
+/// Shows a view and closes overlays.
 pub(super) fn show(model: &mut Model, view: View) {
     (model.overlay, model.filtering) = (None, false);
     if model.view != view {

@@ -1,4 +1,4 @@
-//! Moving: in a list, from field to field, from pane to pane.
+//! Moving in lists, between fields and between panes.
 
 use super::show::next_pane;
 use super::{load, send};
@@ -9,10 +9,10 @@ use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::{palette_entries, resend_targets};
 
-/// Rows of results there can be at most; what is drawn stops at the last one.
+/// Maximum rows of results; drawing stops at the last one.
 const MOST_RESULT_ROWS: usize = 200;
 
-/// Moves in what lies over the view, else in a pane.
+/// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
     if model.overlay.is_some() {
         step_overlay(model, step);

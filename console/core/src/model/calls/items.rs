@@ -1,30 +1,30 @@
-//! What a stream answered so far, and which item of it one looks at.
+//! The items of a stream received so far, and the selected one.
 
 use std::collections::VecDeque;
 
 use crate::model::scroll::Step;
 use crate::text::Needle;
 
-/// How many items of a stream are kept; the oldest go first.
+/// Maximum number of items kept; the oldest are dropped.
 pub const MAX_ITEMS: usize = 1_000;
-/// How many bytes they may take together; but the newest is kept in any case.
+/// Maximum bytes of all items; the newest is kept in any case.
 pub const MAX_ITEM_BYTES: usize = 16 * 1024 * 1024;
 
-/// The items of a stream, the newest last.
+/// The items of a stream, oldest first.
 #[derive(Debug, Default)]
 pub struct Items {
     list: VecDeque<String>,
     bytes: usize,
-    /// Items lost on the way or dropped here.
+    /// Items lost in transit or dropped here.
     pub dropped: u64,
-    /// How many went before the first of the list: items keep their numbers.
+    /// Number of items dropped from the front: items keep their numbers.
     removed: usize,
-    /// The number of the item looked at; `None` is_following the newest.
+    /// The number of the selected item; `None` follows the newest.
     selected: Option<usize>,
 }
 
 impl Items {
-    /// One more, and how many were lost before it.
+    /// Adds an item, and the number of items lost before it.
     pub fn push(&mut self, item: String, dropped: u64) {
         self.dropped += dropped;
         self.bytes += item.len();
@@ -36,38 +36,38 @@ impl Items {
         }
     }
 
-    /// How many are kept.
+    /// Number of items kept.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Oldest first.
+    /// The items, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &String> + DoubleEndedIterator {
         self.list.iter()
     }
 
-    /// Whether the newest is followed.
+    /// Whether the newest item is followed.
     pub fn is_following(&self) -> bool {
         self.selected.is_none()
     }
 
-    /// The index of the item looked at, or of the newest.
+    /// The index of the selected item, or of the newest.
     pub fn index(&self) -> usize {
         let newest = self.list.len().saturating_sub(1);
         self.selected.map_or(newest, |number| number.saturating_sub(self.removed).min(newest))
     }
 
-    /// The item looked at, or the newest.
+    /// The selected item, or the newest.
     pub fn current(&self) -> Option<&String> {
         self.list.get(self.index())
     }
 
-    /// Looks at another; at the last one it is_following again.
+    /// Moves the selection; the last item is followed.
     pub fn step(&mut self, step: Step) {
         let to = step.from(self.index(), self.list.len());
         self.select(to);
@@ -77,13 +77,13 @@ impl Items {
         self.selected = (index + 1 < self.list.len()).then_some(index + self.removed);
     }
 
-    /// How many items contain it, and which of them is looked at, from 1.
+    /// The position of the selected item among the matching ones, from 1, and their number.
     pub fn match_counts(&self, needle: &Needle) -> (Option<usize>, usize) {
         let matching = self.matching(needle);
         (matching.iter().position(|index| *index == self.index()).map(|at| at + 1), matching.len())
     }
 
-    /// Looks at the newest item that contains it, not below the one looked at if there is one.
+    /// Selects the nearest matching item at or above the selection, else the last one.
     pub fn select_match(&mut self, needle: &Needle) {
         let (matching, here) = (self.matching(needle), self.index());
         let above = matching.iter().rev().find(|index| **index <= here);
@@ -92,7 +92,8 @@ impl Items {
         }
     }
 
-    /// Looks at the next hit below (`1`) or above (`-1`), around at the ends. Whether there is one.
+    /// Selects the next matching item below (`1`) or above (`-1`), wrapping around; returns whether
+    /// there is one.
     pub fn select_next_match(&mut self, needle: &Needle, by: isize) -> bool {
         let (matching, here) = (self.matching(needle), self.index());
         let next = if by > 0 {

@@ -1,20 +1,20 @@
-//! What a field takes, from the JSON Schema of its parameter, and how text becomes that.
+//! The type of a form field, from the JSON Schema of its parameter, and the parsing of its text.
 
 use serde_json::Value;
 
-/// How many references and alternatives are followed into a schema: some refer to themselves.
+/// Maximum references and alternatives followed in a schema: some refer to themselves.
 const MAX_STEPS: usize = 16;
 
-/// What a field takes.
+/// The type of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// JSON where it parses as JSON, else a text: nothing is known of the type.
+    /// Unknown type: JSON if the text parses as JSON, else a string.
     Auto,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// A number.
     Number,
-    /// A text, exactly as typed.
+    /// A string, exactly as typed.
     Text,
     /// `true` or `false`.
     Bool,
@@ -24,17 +24,17 @@ pub enum Kind {
     Object,
     /// One of these values.
     Choice(Vec<Value>),
-    /// The same, or `null`.
+    /// Any of these, or `null`.
     Nullable(Box<Kind>),
 }
 
 impl Kind {
-    /// What a schema asks for; what it does not say plainly is [`Kind::Auto`].
+    /// The type that a schema describes; [`Kind::Auto`] if it is not a simple one.
     pub fn of(schema: &Value) -> Self {
         Self::resolve(schema, schema, MAX_STEPS)
     }
 
-    /// What `schema` asks for; `#/…` points into `root`, and is followed so many steps.
+    /// Resolves `schema`; `#/…` refers to `root`, and at most `steps` references are followed.
     fn resolve(root: &Value, schema: &Value, steps: usize) -> Self {
         let Some(left) = steps.checked_sub(1) else { return Self::Auto };
         if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
@@ -80,7 +80,7 @@ impl Kind {
         }
     }
 
-    /// What either of several schemas asks for.
+    /// The type that fits any of several schemas.
     fn any_of(root: &Value, schemas: &[Value], steps: usize) -> Self {
         let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
         let nullable = schemas.iter().any(|schema| is_null(&schema));
@@ -98,7 +98,7 @@ impl Kind {
             [one] => one.clone(),
             [Self::Integer, Self::Number] | [Self::Number, Self::Integer] => Self::Number,
             [] => Self::Auto,
-            // Documented variants of one enum: each is a constant of its own.
+            // Documented variants of an enum: each is a `const` of its own.
             several => match several.iter().map(all_choices).collect::<Option<Vec<_>>>() {
                 Some(choices) => Self::Choice(choices.concat()),
                 None => Self::Auto,
@@ -109,13 +109,13 @@ impl Kind {
 
     fn or_nullable(self) -> Self {
         match self {
-            // It takes null already.
+            // These accept null already.
             Self::Auto | Self::Nullable(_) => self,
             other => Self::Nullable(Box::new(other)),
         }
     }
 
-    /// The values to choose from, where there are only a few.
+    /// The values to choose from, if there are only a few.
     pub fn choices(&self) -> Option<Vec<Value>> {
         match self {
             Self::Choice(choices) => Some(choices.clone()),
@@ -129,7 +129,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is `true` or `false` and nothing else.
+    /// Whether it is a plain boolean.
     pub fn is_bool(&self) -> bool {
         *self == Self::Bool
     }
@@ -146,7 +146,7 @@ impl Kind {
         }
     }
 
-    /// A word for the form.
+    /// The label in the form.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -161,10 +161,10 @@ impl Kind {
         }
     }
 
-    /// The value that the text stands for.
+    /// Parses a text into a value.
     ///
     /// # Errors
-    /// What is wanted instead, in a few words.
+    /// What is expected instead, in a few words.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let json = || serde_json::from_str::<Value>(trimmed);
@@ -210,13 +210,13 @@ impl Kind {
         }
     }
 
-    /// Whether a text stands in the field without quotes and is still that text when parsed.
+    /// Whether the text needs no quotes: without them it still parses as this string.
     pub(super) fn takes_unquoted(&self, text: &str) -> bool {
         self.parse(text).is_ok_and(|value| value.as_str() == Some(text))
     }
 }
 
-/// Integers beyond 64 bits would silently become floats.
+/// Whether the number is exact: integers beyond 64 bits would silently become floats.
 fn is_exact(text: &str, value: &Value) -> bool {
     !value.is_f64() || text.contains(['.', 'e', 'E']) || text == "-0"
 }

@@ -1,4 +1,4 @@
-//! Which instances a filter lets through: `re`, `!re` or `~loosely`.
+//! The filter of the instances: `regex`, `!regex` or `~fuzzy`.
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -6,10 +6,10 @@ use regex::{Regex, RegexBuilder};
 
 use crate::text::Needle;
 
-/// A compiled expression may take so many bytes; a larger one is looked for as it is written.
+/// Maximum size of a compiled regex; a larger one is searched literally.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// What is typed as a filter, understood. Case never matters.
+/// A compiled filter. Case is ignored.
 #[derive(Debug, Default)]
 pub struct Filter {
     typed: String,
@@ -18,31 +18,31 @@ pub struct Filter {
 
 #[derive(Debug, Default)]
 enum Rule {
-    /// Nothing is typed.
+    /// No filter.
     #[default]
     All,
-    /// A regular expression, or the very text: an address has brackets and dots.
+    /// Matches the regex or the literal text: addresses have dots and brackets.
     Match(Needle, Option<Regex>),
-    /// Neither of the two.
+    /// Matches neither.
     Exclude(Needle, Option<Regex>),
-    /// The letters in this order, others between them.
+    /// Contains these letters in this order.
     Fuzzy(Pattern),
 }
 
 impl Filter {
-    /// Keeps up with what is typed.
+    /// Compiles the text if it changed.
     pub(super) fn set(&mut self, typed: &str) {
         if self.typed != typed {
             *self = Self { typed: typed.to_owned(), rule: Rule::new(typed.trim()) };
         }
     }
 
-    /// Whether what is typed looks like a regular expression and is none.
+    /// Whether the text is not a valid regex.
     pub fn is_invalid_regex(&self) -> bool {
         matches!(self.rule, Rule::Match(_, None) | Rule::Exclude(_, None))
     }
 
-    /// Those of `rows` of whose texts one passes.
+    /// The rows of which any text matches.
     pub(super) fn matching<'a, T>(
         &self,
         rows: impl Iterator<Item = &'a T>,

@@ -1,4 +1,4 @@
-//! A load test as the `rpcd bench` that does the same, quoted for a POSIX shell.
+//! A load test as an `rpcd bench` command.
 
 use rpc_load::{Length, Mode};
 use rpc_wire::target::Target;
@@ -6,10 +6,10 @@ use rpc_wire::target::Target;
 use crate::model::load::LoadRequest;
 use crate::model::snippet::command_line;
 
-/// The command line that makes the same load test.
+/// The `rpcd bench` command that makes the same load test, quoted for a POSIX shell.
 ///
 /// # Errors
-/// Says what no command line can express.
+/// Something that a command line cannot express.
 pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     let mut words = vec!["rpcd".to_owned(), "bench".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
@@ -43,7 +43,6 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     command_line(&words)
 }
 
-/// `10s`, or `1500ms` where it is no whole number of seconds.
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The plan of a load test: a field per setting, checked at the start.
+//! The form of a load test: a field per setting, validated at the start.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tui_input::Input;
 use super::RunId;
 use crate::model::load::LoadRequest;
 
-/// One setting of a plan.
+/// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadField {
     /// Open or closed loop.
@@ -22,18 +22,18 @@ pub enum LoadField {
     MaxInFlight,
     /// Closed loop: callers.
     Callers,
-    /// Connections to each server.
+    /// Connections to each instance.
     Connections,
-    /// How long, or how many calls.
+    /// Duration, or number of calls.
     Length,
-    /// How long calls are made before they are measured.
+    /// Duration of calls before the measurement starts.
     WarmUp,
 }
 
 const FIELD_COUNT: usize = 7;
 
 impl LoadField {
-    /// Its name on the screen.
+    /// The label.
     pub fn title(self) -> &'static str {
         match self {
             Self::Mode => "loop",
@@ -46,7 +46,7 @@ impl LoadField {
         }
     }
 
-    /// What its value means.
+    /// The unit of the value.
     pub fn unit(self) -> &'static str {
         match self {
             Self::Mode => "",
@@ -60,30 +60,30 @@ impl LoadField {
     }
 }
 
-/// The plan of a load test, as typed so far.
+/// The form of a load test.
 #[derive(Debug, Clone)]
 pub struct LoadForm {
-    /// The method to be called.
+    /// The method's name.
     pub method: String,
-    /// Its arguments, the same for every call.
+    /// The arguments, the same for every call.
     pub args: Args,
-    /// One instance, or whatever the registry lists.
+    /// One instance; `None`: all that the registry lists.
     pub target: Option<InstanceKey>,
-    /// How long each call may take.
+    /// Timeout of each call.
     pub timeout: Duration,
-    /// Calls begin at a fixed rate (open loop), not when the last one is done (closed loop).
+    /// Open loop: calls start at a fixed rate, not when the previous one ends (closed loop).
     pub open: bool,
-    /// Which of [`fields`](Self::fields) has the focus.
+    /// The index of the focused field in [`fields`](Self::fields).
     pub focus: usize,
-    /// Whether keys go into the field.
+    /// Whether keys edit the field.
     pub editing: bool,
-    /// What the last attempt to start found wrong.
+    /// The invalid field of the last attempt to start, and why.
     pub error: Option<(LoadField, String)>,
     values: [Input; FIELD_COUNT],
 }
 
 impl Default for LoadForm {
-    /// A gentle plan of nothing yet: an open loop, 100 calls a second, for 10 s.
+    /// An open loop of 100 calls per second for 10 s, without a method.
     fn default() -> Self {
         let value = |text: &str| Input::new(text.to_owned());
         Self {
@@ -109,7 +109,7 @@ impl Default for LoadForm {
 }
 
 impl LoadForm {
-    /// The fields that matter, from top to bottom.
+    /// The fields of the current loop, from top to bottom.
     pub fn fields(&self) -> &'static [LoadField] {
         use LoadField::{Callers, Connections, Length, MaxInFlight, Mode, Rate, WarmUp};
         if self.open {
@@ -119,23 +119,24 @@ impl LoadForm {
         }
     }
 
-    /// The field with the focus.
+    /// The focused field.
     pub fn focused(&self) -> LoadField {
         self.fields().get(self.focus).copied().unwrap_or(LoadField::Mode)
     }
 
-    /// What is typed for a field.
+    /// The text of a field.
     pub fn value(&self, field: LoadField) -> &Input {
         &self.values[field as usize]
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn value_mut(&mut self, field: LoadField) -> &mut Input {
         self.error = None;
         &mut self.values[field as usize]
     }
 
-    /// The other loop. The focus stays where it is, as far as it can.
+    /// Switches between open and closed loop. The focus stays on the loop field, or goes to the
+    /// first field after it.
     pub fn toggle_mode(&mut self) {
         let on_mode = self.focused() == LoadField::Mode;
         self.open = !self.open;
@@ -143,10 +144,10 @@ impl LoadForm {
         self.focus = if on_mode { 0 } else { 1 };
     }
 
-    /// What is to be done, as run `id`; without a target, with what the registry at `url` lists.
+    /// The request of run `id`; without a target, to all instances of the registry at `url`.
     ///
     /// # Errors
-    /// Which field is wrong, and why; it has the focus now.
+    /// The invalid field and why; it gets the focus.
     pub fn submit(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
         self.to_request(id, url).map_err(|(field, why)| {
             let at = self.fields().iter().position(|one| *one == field);
@@ -156,10 +157,10 @@ impl LoadForm {
         })
     }
 
-    /// What would be done, without a change.
+    /// The same, without moving the focus.
     ///
     /// # Errors
-    /// Which field is wrong, and why.
+    /// The invalid field and why.
     pub fn to_request(&self, id: RunId, url: &str) -> Result<LoadRequest, (LoadField, String)> {
         let text = |field: LoadField| self.value(field).value().trim();
         let count = |field: LoadField| {
@@ -192,7 +193,7 @@ impl LoadForm {
         Ok(request)
     }
 
-    /// The field that a plan's error is about.
+    /// The field that an error of the plan is about.
     fn field_of(&self, error: &PlanError) -> (LoadField, String) {
         let in_flight = if self.open { LoadField::MaxInFlight } else { LoadField::Callers };
         match error {
@@ -211,23 +212,23 @@ impl LoadForm {
     }
 }
 
-/// `10s`, `1.5s`, `500ms`, `2m`, `1h`, or seconds; to the millisecond.
+/// Parses `10s`, `1.5s`, `500ms`, `2m`, `1h`, or a number of seconds.
 fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || "must be a time: 500ms, 10s, 2m".to_owned();
+    let invalid = || "must be a time: 500ms, 10s, 2m".to_owned();
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let number: f64 = number.parse().map_err(|_| invalid())?;
     let seconds = match unit.trim() {
         "ms" => number / 1000.0,
         "s" | "" => number,
         "m" | "min" => number * 60.0,
         "h" => number * 3600.0,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).map_err(|_| wrong())
+    Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).map_err(|_| invalid())
 }
 
-/// A time, or `500 calls`.
+/// Parses a time, or `500 calls`.
 fn length(text: &str) -> Result<Length, String> {
     let calls = text.strip_suffix("calls").or_else(|| text.strip_suffix("call"));
     match calls {
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_numbers_of_calls_are_read_as_they_are_written() {
+    fn times_and_numbers_of_calls_are_parsed() {
         for (text, ms) in
             [("10s", 10_000), ("1.5s", 1_500), ("500ms", 500), ("2m", 120_000), ("3", 3_000)]
         {
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_has_the_focus_and_says_why() {
+    fn an_invalid_field_gets_the_focus_and_says_why() {
         for (field, text, part) in [
             (LoadField::Rate, "fast", "number"),
             (LoadField::Rate, "0", "0.001"),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn both_loops_keep_what_was_typed_for_them() {
+    fn both_loops_keep_their_values() {
         let mut form = form();
         set(&mut form, LoadField::Rate, "1,000");
         form.toggle_mode();

@@ -1,28 +1,28 @@
-//! Filtering and searching the lines, a slice at a time: a million of them must not stop the screen.
+//! Filters and searches log lines in slices: a million lines must not block the screen.
 
 use super::Logs;
 use crate::text::Needle;
 
-/// How many lines are looked through before the screen is looked at again.
+/// Lines filtered or searched per tick.
 const SLICE: usize = 20_000;
 
-/// Where the next hit is.
+/// The result of stepping to a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchStep {
-    /// It was gone to.
+    /// It is on screen.
     Found,
-    /// None so far; older lines are yet to be looked through.
+    /// None so far; older lines are not searched yet.
     Pending,
     /// There is none.
     NoMatch,
 }
 
 impl Logs {
-    /// To be called when level, source or filter changed.
+    /// Restarts filtering. Called when level, source or filter changed.
     pub fn refilter(&mut self) {
         self.shown.clear();
         self.unfiltered = self.ring.len();
-        // What was searched is searched anew in what is shown now.
+        // The lines shown change, so they are searched again.
         self.restart_search();
         self.filter_slice();
         if self.unfiltered == 0 {
@@ -30,7 +30,7 @@ impl Logs {
         }
     }
 
-    /// To be called when what is searched changed.
+    /// Restarts the search. Called when the searched text changed.
     pub fn restart_search(&mut self) {
         self.searched = self.search.value().to_lowercase();
         self.matches.clear();
@@ -40,7 +40,7 @@ impl Logs {
         self.search_slice();
     }
 
-    /// Filters one more slice, from the newest lines to the oldest.
+    /// Filters one slice, from the newest lines to the oldest.
     fn filter_slice(&mut self) {
         let filter = self.filter_needle();
         let from = self.unfiltered.saturating_sub(SLICE);
@@ -53,7 +53,7 @@ impl Logs {
         self.unfiltered = from;
     }
 
-    /// Searches one more slice of the lines shown, from the newest to the oldest.
+    /// Searches one slice of the shown lines, from the newest to the oldest.
     fn search_slice(&mut self) {
         let needle = Needle::new(&self.searched);
         let from = self.unsearched.saturating_sub(SLICE);
@@ -66,22 +66,22 @@ impl Logs {
         self.unsearched = from;
     }
 
-    /// How many lines are yet to be filtered.
+    /// Number of lines not yet filtered.
     pub fn unfiltered(&self) -> usize {
         self.unfiltered
     }
 
-    /// Whether lines are yet to be searched, or filtered first.
+    /// Whether some lines are not yet searched.
     pub fn is_searching(&self) -> bool {
         !self.searched.is_empty() && (self.unsearched > 0 || self.unfiltered > 0)
     }
 
-    /// Whether time alone brings more lines or matches.
+    /// Whether more ticks are needed to filter or search all lines.
     pub fn has_pending_work(&self) -> bool {
         self.unfiltered > 0 || self.unsearched > 0
     }
 
-    /// Goes on with what is under way, and to the first hit if that is wanted.
+    /// Filters or searches the next slice, and jumps to the first match if that is pending.
     pub fn tick(&mut self, height: usize) {
         if self.unfiltered > 0 {
             self.filter_slice();
@@ -93,13 +93,13 @@ impl Logs {
         }
     }
 
-    /// How many lines contain what is searched, and which of them was gone to, from 1.
+    /// The position of the current match, from 1, and the number of matches.
     pub fn match_counts(&self) -> (Option<usize>, usize) {
         let at = self.current_match.and_then(|current| self.matches.binary_search(&current).ok());
         (at.map(|at| at + 1), self.matches.len())
     }
 
-    /// To the newest hit that is not below the bottom of the screen.
+    /// Jumps to the newest match at or above the bottom of the screen.
     pub fn newest_match(&mut self, height: usize) {
         let bottom = self.bottom.unwrap_or(u64::MAX);
         let at = self.matches.partition_point(|seq| *seq <= bottom);
@@ -110,7 +110,7 @@ impl Logs {
         }
     }
 
-    /// To the next hit below (`1`) or above (`-1`), wrapped at the ends.
+    /// Jumps to the next match below (`1`) or above (`-1`), wrapping around.
     pub fn next_match(&mut self, by: isize, height: usize) -> SearchStep {
         let from = self.current_match.or(self.bottom).unwrap_or(u64::MAX);
         let (next, wrapped) = if by > 0 {
@@ -132,7 +132,7 @@ impl Logs {
         }
     }
 
-    /// Stops with that line in the middle of the screen.
+    /// Stops following, with this line in the middle of the screen.
     fn show(&mut self, seq: u64, height: usize) {
         let at = self.shown.partition_point(|shown| *shown < seq);
         let least = height.min(self.shown.len()).saturating_sub(1);
