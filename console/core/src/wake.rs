@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_view_only_the_clock_and_a_late_heartbeat_wake() {
+    fn outside_the_view_only_the_clock_and_a_late_heartbeat_wake() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;

@@ -113,7 +113,7 @@ fn logs_searched_and_filtered() {
     golden("logs_searched", || {
         let (mut model, now) = fixture::logs_stopped();
         press(&mut model, Key::char('/'), now);
-        types(&mut model, "middle", now);
+        types(&mut model, "during", now);
         press(&mut model, ENTER, now);
         press(&mut model, Key::char('N'), now);
         (model, now)

@@ -330,7 +330,7 @@ fn methods_found_loosely_and_calls_filtered() {
     golden("history_filtered", || {
         let (mut model, now) = fixture::history();
         press(&mut model, Key::char('/'), now);
-        types(&mut model, "no answer", now);
+        types(&mut model, "no reply", now);
         (model, now)
     });
 }

@@ -53,7 +53,7 @@ impl Keymap {
             };
             row.keys = Cow::Owned(
                 parse_keys(&line.keys, row.context)
-                    .map_err(|text| invalid(format!("bad keys for {}: {text}", line.action)))?,
+                    .map_err(|text| invalid(format!("invalid keys for {}: {text}", line.action)))?,
             );
         }
         for index in 0..lines.len() {

@@ -170,7 +170,7 @@ impl Call {
             };
         }
         match &self.outcome {
-            None => ("running".to_owned(), None),
+            None => ("in flight".to_owned(), None),
             Some(Outcome { result: Ok(document), .. }) => {
                 (text::prefix(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
             }

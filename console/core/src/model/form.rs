@@ -200,17 +200,17 @@ impl Form {
     /// The arguments; `None` if a field is invalid: errors are set and the first invalid field is
     /// focused.
     pub fn arguments(&mut self) -> Option<Args> {
-        let mut wrong = None;
+        let mut first_invalid = None;
         for (at, field) in self.fields.iter_mut().enumerate() {
             field.error = match field.value() {
                 FieldValue::Invalid(error) => {
-                    wrong.get_or_insert(at);
+                    first_invalid.get_or_insert(at);
                     Some(error)
                 }
                 FieldValue::Omitted | FieldValue::Value(_) => None,
             };
         }
-        if let Some(at) = wrong {
+        if let Some(at) = first_invalid {
             (self.focus, self.editing) = (at, true);
             return None;
         }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stands_on_its_own_field_and_takes_the_focus() {
+    fn an_invalid_field_has_its_own_error_and_gets_the_focus() {
         let mut form = add();
         type_into(&mut form, 0, "1");
         type_into(&mut form, 1, "two");
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_still_there_on_return() {
+    fn a_form_keeps_its_input() {
         let mut forms = Forms::default();
         let signature = add().signature;
         type_into(forms.open(&signature), 0, "7");

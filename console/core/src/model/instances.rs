@@ -232,9 +232,10 @@ impl Instances {
         let row = self.rows.get_mut(key).filter(|row| row.gone.is_none())?;
         row.gone = Some((now, why));
         row.changed_at = Some(now);
-        let last = row
-            .age(now)
-            .map_or_else(String::new, |age| format!("last beat {} ago", crate::text::age(age)));
+        let ttl = row.ttl.as_secs_f64();
+        let last = row.age(now).map_or_else(String::new, |age| {
+            format!("last beat {} ago (TTL {ttl:.0}s)", crate::text::age(age))
+        });
         Some(Change::Removed(key.clone(), why, last))
     }
 

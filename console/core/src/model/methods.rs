@@ -235,15 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_the_union_and_knows_who_lacks_what() {
+    fn the_list_is_the_union_and_missing_methods_are_found() {
         let methods = three();
         assert_eq!(methods.all().count(), 3);
         assert_eq!(methods.missing(&key(3)), ["square"]);
-        assert!(methods.missing(&key(1)).is_empty(), "own is a speciality, not a gap");
+        assert!(
+            methods.missing(&key(1)).is_empty(),
+            "a method of one instance only is not missing"
+        );
     }
 
     #[test]
-    fn a_method_that_takes_other_arguments_than_elsewhere_is_told_and_unknown_types_agree() {
+    fn differing_signatures_are_found_and_unknown_types_agree() {
         use rpc_wire::signature::Parameter;
         use serde_json::json;
         let number = || Parameter::required("a", json!({"type": "number"}));
@@ -253,19 +256,19 @@ mod tests {
         methods.insert(key(2), vec![add(vec![number()])]);
         let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
         methods.insert(key(3), vec![add(vec![number(), more])]);
-        let told: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
-        assert_eq!(told, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
+        let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
+        assert_eq!(found, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
         assert_eq!(methods.get("add").unwrap().signature.parameters, [number()], "types are known");
         methods.remove(&key(2));
         assert_eq!(
             methods.differing(&key(3)).len(),
             1,
-            "of two that differ the second is the other"
+            "of two equally common ones the first is the reference"
         );
     }
 
     #[test]
-    fn a_scope_shows_one_instance_and_ends_with_it() {
+    fn a_scope_is_cleared_when_its_instance_is_removed() {
         let mut methods = three();
         methods.scope = Some(key(3));
         assert_eq!(methods.visible().len(), 2);

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_json_where_they_parse_and_text_elsewhere() {
+    fn arguments_are_json_if_they_parse_else_text() {
         check("1 2 c=3", "[1,2]", r#"{"c":3}"#);
         check("-1.5 true null hello", r#"[-1.5,true,null,"hello"]"#, "{}");
         check(r#"[1, 2] {"a": "b c"}"#, r#"[[1, 2],{"a": "b c"}]"#, "{}");

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_selection_stays_visible_and_the_list_moves_no_more_than_it_must() {
+    fn the_selection_stays_visible_with_the_least_scrolling() {
         assert_eq!(keep_visible(0, 3, 5, 20), 0);
         assert_eq!(keep_visible(0, 5, 5, 20), 1);
         assert_eq!(keep_visible(9, 4, 5, 20), 4);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_hands_over_exactly_what_was_quoted() {
+    fn a_shell_passes_on_exactly_the_quoted_word() {
         for word in [
             "",
             "a b",
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_of_rpcd_names_registry_or_address_and_every_argument() {
+    fn an_rpcd_command_has_the_target_and_every_argument() {
         let mut snippet = snippet();
         assert_eq!(
             snippet.write(Format::Rpcd).unwrap(),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn nc_gets_the_bytes_of_the_wire() {
+    fn an_nc_command_sends_the_wire_format() {
         let snippet = snippet();
         let command = snippet.write(Format::Netcat).unwrap();
         let (printf, nc) = command.split_once(" | ").unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rust_of_a_call_and_of_a_stream_are_the_examples_that_are_compiled() {
+    fn rust_snippets_are_the_compiled_examples() {
         let mut snippet = snippet();
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
         (snippet.stream, snippet.args) = (true, Args::none());
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_and_python_carry_quotes_and_hashes() {
+    fn rust_and_python_escape_quotes_and_hashes() {
         let mut snippet = snippet();
         snippet.args = Args::from_values(&[json!("a\"# b")], &serde_json::Map::new());
         let rust = snippet.write(Format::Rust).unwrap();

@@ -24,7 +24,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::EditJson
             if model.forms.get().is_none() =>
         {
-            Some("no method chosen")
+            Some("no method selected")
         }
         Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll
             if model.calls.shown_call().and_then(|call| call.document()).is_none() =>
@@ -32,7 +32,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             Some("no result to fold")
         }
         Action::Edit if model.focus() == Pane::Form => {
-            model.forms.get().is_none().then_some("no method chosen")
+            model.forms.get().is_none().then_some("no method selected")
         }
         Action::Search if model.focus() == Pane::Logs => None,
         Action::Search => match model.calls.shown_call() {
@@ -79,13 +79,13 @@ fn load_unavailable(model: &Model, action: Action) -> Option<&'static str> {
             Pane::Instances if model.instances.selected.is_none() => Some("no instance selected"),
             Pane::Response if model.calls.shown_call().is_none() => Some("no calls yet"),
             Pane::History if model.calls.is_empty() => Some("no calls yet"),
-            Pane::Methods | Pane::Form if model.forms.get().is_none() => Some("no method chosen"),
+            Pane::Methods | Pane::Form if model.forms.get().is_none() => Some("no method selected"),
             _ if running => Some("a load test is running; stop it first"),
             _ => None,
         },
         Action::StopLoad => (!running).then_some("no load test running"),
         Action::Compare => model.load.previous.is_none().then_some("no previous run"),
-        _ if model.load.form.is_none() => Some("no call chosen to load-test"),
+        _ if model.load.form.is_none() => Some("no call to load-test"),
         _ => running.then_some("a load test is running; stop it first"),
     }
 }

@@ -27,7 +27,7 @@ pub fn resend_targets(model: &Model, choice: &Resend) -> Vec<InstanceKey> {
     let filter = choice.filter.value().trim().to_lowercase();
     let passes = |key: &&InstanceKey| key.to_string().to_lowercase().contains(&filter);
     let mut found: Vec<_> = method.on.iter().filter(passes).cloned().collect();
-    let answered = call.peer();
-    found.sort_by_key(|key| answered == Some(key.to_string().as_str()));
+    let replied = call.peer();
+    found.sort_by_key(|key| replied == Some(key.to_string().as_str()));
     found
 }

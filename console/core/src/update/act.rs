@@ -250,7 +250,7 @@ fn response(model: &mut Model, action: Action, now: Now) {
         Action::Unfold => call.folding.unfold(),
         Action::FoldAll => {
             if !call.folding.toggle_all(document) {
-                model.notify("folded only a part: the result is too large", now);
+                model.notify("partly folded: the result is too large", now);
             }
         }
         _ => call.folding.toggle(document),

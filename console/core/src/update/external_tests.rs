@@ -1,4 +1,4 @@
-//! Searching, comparing, saving, copying, and the menus that ask first.
+//! Search, comparison, saving, copying, and menus.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn reply(model: &mut Model, text: &str, now: crate::model::Now) -> u64 {
 }
 
 #[test]
-fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
+fn a_search_steps_through_matches_and_unfolds_them() {
     let (mut model, now) = fixture::folded();
     press(&mut model, Key::char('z'), now);
     press(&mut model, Key::char('z'), now);
@@ -50,7 +50,7 @@ fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
 }
 
 #[test]
-fn a_large_result_is_searched_elsewhere_and_only_when_the_text_is_typed() {
+fn a_large_result_is_searched_in_the_background_after_the_text_is_typed() {
     let (mut model, now) = fixture::folded();
     let long = format!("[{}1]", "\"x\",".repeat(100_000));
     let id = reply(&mut model, &long, now);
@@ -62,7 +62,7 @@ fn a_large_result_is_searched_elsewhere_and_only_when_the_text_is_typed() {
     );
     let matches = Matches { lines: vec![100_001], more: false };
     feed(&mut model, Msg::Found(id, "other".to_owned(), Matches::default()), now);
-    assert!(model.calls.matches().is_none(), "an answer to an older question");
+    assert!(model.calls.matches().is_none(), "a reply to an older search");
     feed(&mut model, Msg::Found(id, "1".to_owned(), matches), now);
     assert_eq!(model.calls.shown_call().unwrap().folding.cursor, 100_001);
 }
@@ -86,7 +86,7 @@ fn a_result_too_large_for_the_clipboard_is_not_copied_and_says_what_to_do() {
 }
 
 #[test]
-fn saving_asks_for_a_path_and_never_overwrites_unasked() {
+fn saving_asks_for_a_path_and_before_overwriting() {
     let (mut model, now) = fixture::folded();
     assert!(press(&mut model, Key::char('s'), now).is_empty());
     let effects = press(&mut model, ENTER, now);
@@ -152,13 +152,13 @@ fn log_lines_are_searched_while_stopped_paused_and_filtered() {
     assert_eq!(model.logs.match_counts().0, Some(count - 1));
     press(&mut model, ESC, now);
     assert_eq!(model.logs.match_counts(), (None, 0));
-    assert!(!model.logs.filter.value().is_empty(), "the filter stays for the next escape");
+    assert!(!model.logs.filter.value().is_empty(), "the next escape clears the filter");
     press(&mut model, ESC, now);
     assert!(model.logs.filter.value().is_empty());
 }
 
 #[test]
-fn the_menu_tells_what_is_possible_and_why_the_rest_is_not() {
+fn the_actions_menu_says_why_an_entry_is_unavailable() {
     let (mut model, now) = fixture::busy();
     model.view = View::Methods;
     model.set_focus(Pane::Response);
@@ -183,7 +183,7 @@ fn unregister_is_chosen(model: &mut Model, now: crate::model::Now) -> bool {
 }
 
 #[test]
-fn an_instance_is_unregistered_only_when_its_address_was_typed() {
+fn unregistering_needs_the_typed_address() {
     let (mut model, now) = fixture::busy();
     assert!(unregister_is_chosen(&mut model, now));
     assert!(press(&mut model, ENTER, now).is_empty(), "the default is to cancel");
@@ -196,7 +196,7 @@ fn an_instance_is_unregistered_only_when_its_address_was_typed() {
 }
 
 #[test]
-fn with_readonly_nobody_is_unregistered() {
+fn readonly_disables_unregistering() {
     let (mut model, now) = fixture::busy();
     model.readonly = true;
     assert!(!unregister_is_chosen(&mut model, now));

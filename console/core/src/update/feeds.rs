@@ -203,9 +203,9 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) 
             }
         }
         InstanceNews::Methods(Err(error)) => model.methods.set_error(key, error),
-        InstanceNews::Probe(answer) => {
+        InstanceNews::Probe(result) => {
             if let Some(row) = model.instances.get_mut(&key) {
-                row.apply_probe(answer);
+                row.apply_probe(result);
             }
         }
     }

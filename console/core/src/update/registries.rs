@@ -33,7 +33,7 @@ mod tests {
     use crate::model::{Model, Pane, View};
 
     #[test]
-    fn entering_another_registry_forgets_everything_of_the_first() {
+    fn switching_registry_keeps_no_data_of_the_first() {
         for build in [
             fixture::logs_stopped,
             fixture::history,
@@ -75,7 +75,7 @@ mod tests {
             assert_eq!(
                 model.keys.shown(crate::action::Context::Logs, Action::Wrap),
                 "Z",
-                "the keys stay"
+                "the keys are kept"
             );
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn sync_form(model: &mut Model) {
 /// Sends the call in the form.
 pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(form) = model.forms.get_mut() else {
-        model.notify_error("no method chosen", now);
+        model.notify_error("no method selected", now);
         return;
     };
     let json = form.json.clone();
@@ -50,8 +50,8 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         form.json = Some(crate::model::form::JsonText { before, error, ..json });
     }
     let Some(args) = args else {
-        let wrong = form.fields.iter().filter(|field| field.error.is_some());
-        let names: Vec<_> = wrong.map(|field| field.parameter.name.as_str()).collect();
+        let invalid = form.fields.iter().filter(|field| field.error.is_some());
+        let names: Vec<_> = invalid.map(|field| field.parameter.name.as_str()).collect();
         let names = text::printable(&names.join(", ")).into_owned();
         model.notify_error(format!("not sent: fix {names}"), now);
         return;

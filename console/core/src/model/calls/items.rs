@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_is_followed_until_another_is_looked_at_and_that_one_stays() {
+    fn the_newest_is_followed_until_another_is_selected() {
         let mut items = items(10);
         assert_eq!((current(&items), items.is_following()), ("item 9", true));
         items.step(Step::By(-2));
@@ -137,13 +137,13 @@ mod tests {
         items.push(String::new(), 3);
         assert_eq!(items.dropped, 9);
         (0..5).for_each(|_| items.push(String::new(), 0));
-        assert_eq!(current(&items), "item 11", "the oldest left, where it is removed");
+        assert_eq!(current(&items), "item 11", "the oldest one kept: the selected one was dropped");
         items.step(Step::Last);
         assert!(items.is_following());
     }
 
     #[test]
-    fn hits_are_counted_and_gone_through_around_the_ends() {
+    fn matches_are_counted_and_stepping_wraps_around() {
         let mut items = items(30);
         let needle = Needle::new("ITEM 1");
         items.select_match(&needle);

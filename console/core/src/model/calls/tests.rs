@@ -1,4 +1,4 @@
-//! The history is bounded, its outcomes count once, and its quantiles are right.
+//! Limits of the history, outcomes and quantiles.
 
 use super::*;
 use rpc_wire::call::{Args, IntoArgs};
@@ -45,7 +45,7 @@ fn the_history_is_bounded_in_calls_and_in_bytes() {
 }
 
 #[test]
-fn an_outcome_counts_once() {
+fn a_second_outcome_is_ignored() {
     let mut calls = Calls::default();
     let id = calls.next_id();
     calls.start(request(id, (1,).into_args().unwrap()), Instant::now(), 0);
@@ -56,7 +56,7 @@ fn an_outcome_counts_once() {
 }
 
 #[test]
-fn quantiles_are_of_one_method_or_of_all_and_of_two_calls_at_least() {
+fn quantiles_need_two_calls_of_the_method() {
     let mut calls = Calls::default();
     let one = |calls: &mut Calls, ms| {
         let id = calls.next_id();

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_what_would_be_sent_in_the_order_of_the_form() {
+    fn the_text_has_the_arguments_in_the_order_of_the_form() {
         let mut form = form();
         form.fields[1].input = Input::new("x".to_owned());
         assert_eq!(form.to_json(), "{\n  \"b\": null,\n  \"a\": \"x\"\n}");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_nothing_is_lost() {
+    fn an_invalid_text_keeps_its_input_and_has_an_error() {
         let mut form = form();
         for (text, error) in [
             ("{", "not JSON: EOF"),

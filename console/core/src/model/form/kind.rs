@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_takes_its_own_and_refuses_the_rest() {
+    fn each_type_refuses_values_of_other_types() {
         let typed = |name: &str| json!({"type": name});
         check(typed("integer"), "42", Some(json!(42)));
         check(typed("integer"), "1.5", None);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn references_and_alternatives_are_followed_but_not_for_ever() {
+    fn references_and_alternatives_are_followed_up_to_a_limit() {
         let root = |schema: Value| {
             let mut root = json!({"$defs": {
                 "Size": {"enum": ["S", "M"]},
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_is_json_where_it_parses_else_text() {
+    fn an_unknown_type_is_json_if_it_parses_else_text() {
         check(json!(true), "[1]", Some(json!([1])));
         check(json!(true), "hello", Some(json!("hello")));
         check(json!({"anyOf": []}), "5", Some(json!(5)));

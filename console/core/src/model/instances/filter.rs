@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_lets_through_what_it_matches_and_its_negation_the_rest() {
+    fn a_regex_matches_and_its_negation_excludes() {
         assert_eq!(passing(r"^1.*80[89]\d$"), ["127.0.0.1:8089", "10.0.0.7:8090"]);
         assert_eq!(passing(r"!^1.*80[89]\d$"), ["[::1]:8091", "Late"]);
         assert_eq!(passing("8089|late"), ["127.0.0.1:8089", "Late"]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_and_an_address_in_brackets_are_found_as_they_are_written() {
+    fn invalid_regexes_and_addresses_in_brackets_match_literally() {
         assert!(passing("[::1]:80").contains(&"[::1]:8091"));
         assert_eq!(passing("[::"), ["[::1]:8091"], "half typed");
         let mut filter = Filter::default();
@@ -124,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_in_their_order_are_enough_after_a_tilde() {
+    fn a_tilde_matches_fuzzily() {
         assert_eq!(passing("~1289"), ["127.0.0.1:8089"]);
         assert_eq!(passing("~lt"), ["Late"]);
     }
 
     #[test]
-    fn an_expression_that_would_grow_without_bound_is_a_text() {
+    fn a_regex_that_compiles_too_large_is_literal() {
         let mut filter = Filter::default();
         filter.set("((a{1000}){1000}){1000}");
         assert!(filter.is_invalid_regex());

@@ -1,4 +1,4 @@
-//! Which rows there are, in which order, and which one is selected.
+//! Rows, their states and order, and the selection.
 
 use super::*;
 use rpc_wire::instance::InstanceState;
@@ -29,7 +29,7 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
     assert_eq!(word(&table, after(6_900)), Some("up"));
     assert!(matches!(table.tick(after(7_000), true)[..], [Change::Late(..)]));
     assert_eq!(word(&table, after(7_000)), Some("late"));
-    assert!(table.tick(after(8_000), true).is_empty(), "late is told once");
+    assert!(table.tick(after(8_000), true).is_empty(), "late is reported once");
     assert!(matches!(
         table.mark_gone(&key, Gone::Expired, after(12_000)),
         Some(Change::Removed(..))
@@ -42,7 +42,7 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
 }
 
 #[test]
-fn without_a_registry_nobody_is_judged_and_the_last_word_is_kept() {
+fn without_a_registry_the_last_known_states_are_kept() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 0), record(2, 8_000)], now);
     table.tick(now, true);
@@ -54,7 +54,7 @@ fn without_a_registry_nobody_is_judged_and_the_last_word_is_kept() {
 }
 
 #[test]
-fn a_beat_after_a_late_one_is_a_recovery() {
+fn a_heartbeat_after_a_late_one_is_a_recovery() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 8_000)], now);
     table.tick(now, true);
@@ -104,7 +104,7 @@ fn addresses_are_ordered_as_numbers() {
 }
 
 #[test]
-fn an_older_registrys_list_has_no_ages_and_nobody_is_late() {
+fn without_ages_no_instance_is_late() {
     let (mut table, now) = (Instances::default(), Instant::now());
     let changes = table.list(vec![Instance::new("h", 1)], now);
     assert!(matches!(changes[..], [Change::Added(_)]));

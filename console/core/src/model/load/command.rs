@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_matters_is_on_the_command_line() {
+    fn every_setting_is_on_the_command_line() {
         let open = request(&json!([1, -2]), &json!({"c": 3}));
         assert_eq!(
             bench_command(&open).unwrap(),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_command_can_express_is_refused() {
+    fn arguments_that_no_command_can_express_are_refused() {
         let odd_name = request(&json!([]), &json!({"a b": 1}));
         assert!(bench_command(&odd_name).unwrap_err().contains("a b"));
         let evil = LoadRequest { method: "x\nreboot".into(), ..request(&json!([]), &json!({})) };

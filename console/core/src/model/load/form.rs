@@ -52,8 +52,8 @@ impl LoadField {
             Self::Mode => "",
             Self::Rate => "calls/s",
             Self::MaxInFlight => "in flight",
-            Self::Callers => "at once",
-            Self::Connections => "per server",
+            Self::Callers => "concurrent",
+            Self::Connections => "per instance",
             Self::Length => "or N calls",
             Self::WarmUp => "unmeasured",
         }

@@ -1,4 +1,4 @@
-//! Load tests as small stories: keys and news in, effects and figures out.
+//! Load tests: keys and messages in, effects and results out.
 
 use rpc_load::{Mode, Phase};
 use rpc_wire::paths::RPC_HEALTH;
@@ -15,7 +15,7 @@ const ESC: Key = Key::plain(Code::Esc);
 const SPACE: Key = Key::char(' ');
 
 #[test]
-fn from_a_form_to_a_running_load_test_it_is_two_keys() {
+fn two_keys_start_a_load_test_from_a_form() {
     let (mut model, now) = fixture::load_plan();
     assert_eq!((model.view, model.focus()), (View::Load, Pane::LoadPlan));
     assert_eq!(model.load.form.as_ref().unwrap().focused(), LoadField::Rate, "the first field");
@@ -27,7 +27,7 @@ fn from_a_form_to_a_running_load_test_it_is_two_keys() {
 }
 
 #[test]
-fn space_and_escape_stop_it_and_what_was_measured_stays() {
+fn space_and_escape_stop_a_run_and_keep_its_results() {
     for key in [SPACE, ESC] {
         let (mut model, now) = fixture::loading();
         assert_eq!(press(&mut model, key, now), [Effect::StopLoad]);
@@ -37,13 +37,13 @@ fn space_and_escape_stop_it_and_what_was_measured_stays() {
         load_news(&mut model, Phase::Done, kept, now);
         assert_eq!(model.load.run.as_ref().unwrap().status(), "stopped");
         assert!(model.toast.as_ref().unwrap().text.contains("stopped: 995 calls"));
-        assert!(press(&mut model, SPACE, now).is_empty(), "there is nothing to stop");
-        assert!(model.paused.is_none(), "and it is no pause");
+        assert!(press(&mut model, SPACE, now).is_empty(), "no run to stop");
+        assert!(model.paused.is_none(), "and no pause starts");
     }
 }
 
 #[test]
-fn while_it_runs_its_plan_takes_no_text_and_no_second_run_begins() {
+fn during_a_run_the_form_is_locked_and_no_second_run_starts() {
     let (mut model, now) = fixture::loading();
     press(&mut model, Key::plain(Code::Tab), now);
     assert_eq!(model.focus(), Pane::LoadPlan);
@@ -54,7 +54,7 @@ fn while_it_runs_its_plan_takes_no_text_and_no_second_run_begins() {
 }
 
 #[test]
-fn a_field_that_is_wrong_gets_the_focus_and_nothing_starts() {
+fn an_invalid_field_gets_the_focus_and_nothing_starts() {
     let (mut model, now) = fixture::load_plan();
     types(&mut model, "x", now);
     assert!(press(&mut model, ENTER, now).is_empty());
@@ -65,7 +65,7 @@ fn a_field_that_is_wrong_gets_the_focus_and_nothing_starts() {
 }
 
 #[test]
-fn the_loop_is_turned_in_its_field_and_by_a_key() {
+fn the_loop_is_switched_in_its_field_and_by_a_key() {
     let (mut model, now) = fixture::load_plan();
     press(&mut model, Key::plain(Code::Up), now);
     types(&mut model, " ", now);
@@ -84,7 +84,7 @@ fn a_target_is_one_instance_that_has_the_method_or_the_registry() {
 }
 
 #[test]
-fn an_instance_is_loaded_with_the_call_in_the_form_or_a_look_at_its_health() {
+fn an_instance_is_load_tested_with_the_call_in_the_form_or_a_health_check() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char('b'), now);
     let request = start_load(&mut model, now);
@@ -101,7 +101,7 @@ fn an_instance_is_loaded_with_the_call_in_the_form_or_a_look_at_its_health() {
 }
 
 #[test]
-fn a_form_that_is_not_filled_in_is_not_loaded() {
+fn an_incomplete_form_is_not_load_tested() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('b'), now);
     assert_eq!((model.view, model.focus()), (View::Methods, Pane::Form));
@@ -109,7 +109,7 @@ fn a_form_that_is_not_filled_in_is_not_loaded() {
 }
 
 #[test]
-fn two_runs_stand_side_by_side_and_a_failed_one_is_not_remembered() {
+fn runs_are_compared_and_a_failed_one_is_not_kept() {
     let (mut model, now) = fixture::load_plan();
     let request = start_load(&mut model, now);
     press(&mut model, Key::char('c'), now);
@@ -126,7 +126,7 @@ fn two_runs_stand_side_by_side_and_a_failed_one_is_not_remembered() {
 }
 
 #[test]
-fn an_earlier_run_that_still_speaks_changes_nothing() {
+fn messages_of_an_earlier_run_are_ignored() {
     let (mut model, now) = fixture::loading();
     let id = model.load.run.as_ref().unwrap().request.id;
     fixture::feed(&mut model, Msg::Load(id + 1, LoadNews::Failed("late".to_owned())), now);
@@ -134,7 +134,7 @@ fn an_earlier_run_that_still_speaks_changes_nothing() {
 }
 
 #[test]
-fn a_plan_and_a_run_are_copied_as_a_command() {
+fn the_form_and_a_run_are_copied_as_a_command() {
     let (mut model, now) = fixture::loading();
     let effects = press(&mut model, Key::char('y'), now);
     let expected = "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
