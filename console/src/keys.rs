@@ -134,7 +134,7 @@ mod tests {
         );
         assert_eq!(
             error("\nlogs.wrap = entre"),
-            r#"config.ini:3: bad keys for logs.wrap: unknown key "entre"; did you mean enter?"#
+            r#"config.ini:3: invalid keys for logs.wrap: unknown key "entre"; did you mean enter?"#
         );
         assert_eq!(
             error("logs.wrap = m"),

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use rpc_settings::{Settings, parse};
 use rpc_wire::nearest;
 
-use rpc_console_core::model::registries::{Named, Registries};
+use rpc_console_core::model::registries::{NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
 ///
@@ -55,9 +55,10 @@ impl Options {
         let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
         let default = if is_local && !is_taken("local") { "local" } else { "default" };
         let default = if is_taken(default) { "registry" } else { default };
-        let mut list = vec![Named { name: default.to_owned(), url: settings.registry.url() }];
+        let mut list =
+            vec![NamedRegistry { name: default.to_owned(), url: settings.registry.url() }];
         let named = settings.registries.iter();
-        list.extend(named.map(|(name, at)| Named { name: name.clone(), url: at.url() }));
+        list.extend(named.map(|(name, at)| NamedRegistry { name: name.clone(), url: at.url() }));
         let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
         if let Some(at) = list.iter().position(|named| named.name == *wanted) {
             return Ok(Registries::new(list, at));
@@ -78,7 +79,7 @@ impl Options {
         }
         // It has no name in the settings.
         let name = url.split_once("://").map_or(url.as_str(), |(_, address)| address).to_owned();
-        list.insert(0, Named { name, url });
+        list.insert(0, NamedRegistry { name, url });
         Ok(Registries::new(list, 0))
     }
 }

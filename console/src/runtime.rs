@@ -129,7 +129,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.forms.default_timeout = settings.client.timeout;
     model.refresh_interval = feed::poll_interval(&settings.client);
     if let Some(warning) = first_of(&settings.warnings) {
-        model.complain(warning, clock.now());
+        model.notify_error(warning, clock.now());
     }
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -307,7 +307,7 @@ impl Console {
             match effect {
                 Effect::Quit => return Some(Pressing::Quit),
                 Effect::Suspend => pressing = Some(Pressing::Suspend),
-                Effect::Watch(url) => return Some(Pressing::Watch(url)),
+                Effect::SwitchRegistry(url) => return Some(Pressing::Watch(url)),
                 Effect::Repaint => self.repaint(),
                 Effect::Mouse(on) => {
                     let _ = self.terminal.mouse(on);
@@ -331,7 +331,7 @@ impl Console {
             Some(sequence) => {
                 let _ = self.terminal.send(&sequence);
             }
-            None => self.model.complain("too large for the clipboard", now),
+            None => self.model.notify_error("too large for the clipboard", now),
         }
     }
 

@@ -34,7 +34,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
     let snippet = Snippet {
         method: "echo".to_owned(),
         args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
-        on: None,
+        target: None,
         peer: Some(peer),
         registry: format!("http://{registry}"),
         timeout: Duration::from_secs(30),
@@ -61,7 +61,7 @@ async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_
     let (_registry, _server, registry_at, server_at) = both().await;
     let (mut snippet, value) = snippet(registry_at, server_at);
     for on in [None, snippet.peer.clone()] {
-        snippet.on = on;
+        snippet.target = on;
         let printed = shell(&snippet.write(Format::Rpcd).unwrap());
         assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), value);
     }

@@ -1,14 +1,14 @@
-//! Text for a screen: strangers' characters made safe, cells counted, numbers made short.
+//! Formatting for the screen: untrusted text escaped, cells counted, numbers shortened.
 
 use std::borrow::Cow;
 
 pub use rpc_load::show::{
-    age, bytes, exactly, grouped, latency, percent, precise, rate, seconds, sparkline,
+    age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text with everything that could steer a terminal or hide from the eye escaped: control
-/// characters, direction overrides, characters without width.
+/// The text with control characters, direction overrides and zero-width characters escaped: they
+/// could control the terminal or be invisible.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -31,17 +31,17 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The first `bytes` bytes of the text, or a little less: no character is cut in two.
-pub fn start(text: &str, bytes: usize) -> &str {
+/// At most the first `bytes` bytes of the text, cut between characters.
+pub fn prefix(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// How many cells the text takes.
+/// Width of the text in cells.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// The text cut to at most `cells` cells, with `…` where something was cut.
+/// The text cut to at most `cells` cells; `…` marks a cut.
 pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
     if width(text) <= cells {
         return Cow::Borrowed(text);
@@ -62,9 +62,9 @@ pub fn cut(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The end of the text, at most `cells` cells, with `…` where something was cut: what tells
-/// addresses apart.
-pub fn end(text: &str, cells: usize) -> Cow<'_, str> {
+/// The end of the text, at most `cells` cells; `…` marks a cut. For addresses, which differ at
+/// the end.
+pub fn suffix(text: &str, cells: usize) -> Cow<'_, str> {
     if width(text) <= cells || cells == 0 {
         return cut(text, cells);
     }
@@ -78,22 +78,22 @@ pub fn end(text: &str, cells: usize) -> Cow<'_, str> {
     Cow::Owned(format!("…{}", text.get(from..).unwrap_or_default()))
 }
 
-/// Cut or padded on the right to exactly `cells` cells.
+/// Left-aligned: cut or padded on the right to exactly `cells` cells.
 pub fn left(text: &str, cells: usize) -> String {
     let text = cut(text, cells);
     let pad = cells.saturating_sub(width(&text));
     format!("{text}{}", " ".repeat(pad))
 }
 
-/// Cut or padded on the left to exactly `cells` cells.
+/// Right-aligned: cut, or padded on the left, to exactly `cells` cells.
 pub fn right(text: &str, cells: usize) -> String {
     let text = cut(text, cells);
     let pad = cells.saturating_sub(width(&text));
     format!("{}{text}", " ".repeat(pad))
 }
 
-/// The text broken into pieces of at most `cells` cells; at least one piece.
-pub fn pieces(text: &str, cells: usize) -> Vec<String> {
+/// The text wrapped at any character, at most `cells` cells per line; at least one line.
+pub fn wrap_anywhere(text: &str, cells: usize) -> Vec<String> {
     let mut out = vec![String::new()];
     let mut used = 0;
     for c in text.chars() {
@@ -110,8 +110,8 @@ pub fn pieces(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
-/// The text broken into lines of at most `cells` cells at its blanks, where it has some.
-pub fn lines(text: &str, cells: usize) -> Vec<String> {
+/// The text wrapped at spaces, at most `cells` cells per line; longer words at any character.
+pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match out.last_mut() {
@@ -119,29 +119,29 @@ pub fn lines(text: &str, cells: usize) -> Vec<String> {
                 last.push(' ');
                 last.push_str(word);
             }
-            _ => out.extend(pieces(word, cells)),
+            _ => out.extend(wrap_anywhere(word, cells)),
         }
     }
     out
 }
 
-/// A text to look for, in any case.
+/// A text to search for, ignoring case.
 #[derive(Debug, Clone)]
 pub struct Needle {
     lower: String,
-    /// Both cases of its first byte, when it is ASCII throughout: most are, and are found faster.
+    /// Both cases of the first byte of an ASCII text: the fast path of most searches.
     first: Option<(u8, u8)>,
 }
 
 impl Needle {
-    /// To look for `text`.
+    /// Searches for `text`.
     pub fn new(text: &str) -> Self {
         let lower = text.to_lowercase();
         let first = lower.bytes().next().filter(|_| lower.is_ascii());
         Self { first: first.map(|byte| (byte, byte.to_ascii_uppercase())), lower }
     }
 
-    /// Whether `text` contains it; an empty one is everywhere.
+    /// Whether `text` contains it; always true when it is empty.
     pub fn is_in(&self, text: &str) -> bool {
         self.lower.is_empty()
             || match self.first {
@@ -150,7 +150,8 @@ impl Needle {
             }
     }
 
-    /// Where `text` contains it first. Other than ASCII texts are only found as they are written.
+    /// The first place in `text` that contains it. Non-ASCII texts match in lower case only: case
+    /// mapping may change their length.
     pub fn find(&self, text: &str) -> Option<std::ops::Range<usize>> {
         let Some((lower, upper)) = self.first else {
             let found = text.find(&self.lower).filter(|_| !self.lower.is_empty())?;
@@ -166,13 +167,13 @@ impl Needle {
     }
 }
 
-/// `14:02` of milliseconds since 1970, in whatever zone they were shifted to.
+/// `14:02`, from milliseconds since 1970 that are already in local time.
 pub fn hour_minute(wall_ms: u64) -> String {
     let minutes = wall_ms / 60_000;
     format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
-/// The number of the day.
+/// Days since 1970.
 pub fn day(wall_ms: u64) -> u64 {
     wall_ms / 86_400_000
 }
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_steer_the_terminal_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
             "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"
@@ -217,9 +218,12 @@ mod tests {
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(left("漢", 4), "漢  ");
         assert_eq!(cut("abc", 0), "");
-        assert_eq!([end("漢字漢字", 6), end("ab", 2), end("abc", 1)], ["…漢字", "ab", "…"]);
-        assert_eq!(pieces("漢字ab", 3), ["漢", "字a", "b"]);
-        assert_eq!(lines("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
+        assert_eq!(
+            [suffix("漢字漢字", 6), suffix("ab", 2), suffix("abc", 1)],
+            ["…漢字", "ab", "…"]
+        );
+        assert_eq!(wrap_anywhere("漢字ab", 3), ["漢", "字a", "b"]);
+        assert_eq!(wrap_words("a bc 漢字漢 d", 4), ["a bc", "漢字", "漢 d"]);
     }
 
     #[test]

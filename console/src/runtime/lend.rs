@@ -44,7 +44,7 @@ impl Console {
         let errand = match prepared.map_err(io::Error::other).flatten() {
             Ok(errand) => errand,
             Err(error) => {
-                self.take(Msg::Trouble(format!("cannot create a temporary file: {error}")));
+                self.take(Msg::Error(format!("cannot create a temporary file: {error}")));
                 return Ok(None);
             }
         };

@@ -68,8 +68,8 @@ impl Works {
     /// Begins what an effect asks for; those of the terminal are not for here.
     pub(super) fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Attach(instance) => self.attach(*instance),
-            Effect::Detach(key) => self.detach(&key),
+            Effect::Monitor(instance) => self.attach(*instance),
+            Effect::StopMonitor(key) => self.detach(&key),
             Effect::Call(request) => {
                 let clients = request
                     .candidates
@@ -84,10 +84,10 @@ impl Works {
             Effect::Cancel(id) => {
                 if let Some(task) = self.calls.remove(&id) {
                     task.abort();
-                    self.report(Msg::Called(id, Box::new(calls::cancelled())));
+                    self.report(Msg::CallEnded(id, Box::new(calls::cancelled())));
                 }
             }
-            Effect::Remember(call) => {
+            Effect::RecordCall(call) => {
                 if let Some(history) = &self.history {
                     history.remember(*call);
                 }
@@ -109,7 +109,7 @@ impl Works {
             Effect::Search(id, document, needle) => {
                 let answers = self.answers.clone();
                 tokio::task::spawn_blocking(move || {
-                    let hits = document.find(&needle, rpc_console_core::update::MAX_HITS);
+                    let hits = document.find(&needle, rpc_console_core::update::MAX_MATCHES);
                     let _ = answers.blocking_send(Msg::Found(id, needle, hits));
                 });
             }
@@ -132,7 +132,7 @@ impl Works {
             | Effect::Edit(..)
             | Effect::Copy(_)
             | Effect::Mouse(_)
-            | Effect::Watch(_)
+            | Effect::SwitchRegistry(_)
             | Effect::Suspend
             | Effect::Repaint
             | Effect::Quit => {}

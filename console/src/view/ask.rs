@@ -66,7 +66,7 @@ pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, &prompt.input, true);
-    let style = if prompt.bad { theme.bad() } else { theme.dim() };
+    let style = if prompt.is_error { theme.bad() } else { theme.dim() };
     let note =
         text::cut(&text::printable(&prompt.note), usize::from(inner.width).saturating_sub(2))
             .into_owned();

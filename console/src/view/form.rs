@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::form::{Field, Form, JsonText, Sent};
+use rpc_console_core::model::form::{Field, FieldValue, Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::selectors::candidates;
 use rpc_console_core::text;
@@ -83,7 +83,7 @@ fn draw_fields(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
             Span::styled(format!(" {star} "), theme.warning()),
             Span::styled(text::left(&name, name_width), name_style),
             Span::raw("  "),
-            Span::styled(text::left(field.kind.word(), 7), theme.dim()),
+            Span::styled(text::left(field.kind.label(), 7), theme.dim()),
         ]);
         screen.line(area, row, line);
         screen.hit_row(area, row, Hit::Field(index));
@@ -131,11 +131,11 @@ fn draw_input(
 fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
     let theme = screen.theme;
     let width = usize::from(area.width);
-    let (text, style) = match (field.complaint(), field.sent()) {
+    let (text, style) = match (field.visible_error(), field.value()) {
         (Some(error), _) => (format!("✗ {error}"), theme.bad()),
-        (None, Sent::Value(value)) => (format!("→ {value}"), theme.good()),
-        (None, Sent::Omitted) => ("omitted".to_owned(), theme.dim()),
-        (None, Sent::Wrong(_)) => ("required".to_owned(), theme.dim()),
+        (None, FieldValue::Value(value)) => (format!("→ {value}"), theme.good()),
+        (None, FieldValue::Omitted) => ("omitted".to_owned(), theme.dim()),
+        (None, FieldValue::Invalid(_)) => ("required".to_owned(), theme.dim()),
     };
     let text = text::cut(&text::printable(&text), width).into_owned();
     screen.line(area, row, Line::from(Span::styled(text, style)));
@@ -194,7 +194,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         Span::styled("  to ", theme.dim()),
         Span::raw(target),
         Span::styled("  timeout ", theme.dim()),
-        Span::raw(text::exactly(form.timeout)),
+        Span::raw(text::flag_duration(form.timeout)),
     ]);
     let note = " (only one)";
     if only && line.width() + note.len() <= usize::from(area.width) {
@@ -205,7 +205,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
     let size = text::bytes(wire.len());
     let wire = format!("{size}  {}", text::printable(&wire));
     let width = usize::from(area.width).saturating_sub(2);
-    let mut pieces = text::pieces(&wire, width.max(1));
+    let mut pieces = text::wrap_anywhere(&wire, width.max(1));
     let rows = usize::from(area.height.saturating_sub(2)).min(4);
     if pieces.len() > rows && rows > 0 {
         pieces.truncate(rows);

@@ -66,8 +66,8 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
     let mut line = Line::default();
-    if let Some(held) = &model.held {
-        let text = format!(" PAUSED +{} ", held.waiting.len());
+    if let Some(held) = &model.paused {
+        let text = format!(" PAUSED +{} ", held.queued.len());
         line.push_span(Span::styled(text, theme.selected()));
         line.push_span("  ");
     }
@@ -102,8 +102,8 @@ fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'stati
     }
     // A narrow row has no room for it beside the countdown to the next attempt.
     let room = !narrow || counts.unknown == 0;
-    if (wide && counts.unknown == 0) || (counts.down > 0 && room) {
-        shown.push((counts.down, "gone", theme.bad()));
+    if (wide && counts.unknown == 0) || (counts.gone > 0 && room) {
+        shown.push((counts.gone, "gone", theme.bad()));
     }
     let mut spans = Vec::new();
     for (number, word, style) in shown {
@@ -123,7 +123,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
-            let every = text::exactly(model.refresh_interval);
+            let every = text::flag_duration(model.refresh_interval);
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),

@@ -71,7 +71,7 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Ve
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
             let room = usize::from(width).saturating_sub(KEYS + 5).max(1);
-            let help = text::lines(&format!("{}{why}", row.help), room).into_iter();
+            let help = text::wrap_words(&format!("{}{why}", row.help), room).into_iter();
             // Unavailable actions are dim.
             let style = if why.is_empty() { Style::new() } else { theme.dim() };
             let keys = [keys].into_iter().chain(std::iter::repeat(" ".repeat(KEYS + 4)));

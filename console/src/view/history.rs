@@ -108,7 +108,7 @@ impl Columns {
             Span::raw(printable(&summary, self.result.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
-            Span::styled(format!("  {}", text::end(&via, self.via)), theme.dim()),
+            Span::styled(format!("  {}", text::suffix(&via, self.via)), theme.dim()),
         ])
     }
 

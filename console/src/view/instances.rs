@@ -29,7 +29,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let ago = text::seconds(now.saturating_duration_since(known));
         title.push_str(&format!("· last known {ago} ago "));
     }
-    let arrow = if table.inverted { "▼" } else { "▲" };
+    let arrow = if table.reversed { "▼" } else { "▲" };
     let right = Line::from(vec![
         Span::styled(" sort ", theme.dim()),
         Span::raw(format!("{} {arrow} ", table.sort.title())),
@@ -37,7 +37,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Instances, Line::from(title), right);
     let note = match table.filter.value() {
         "" => "regex · !regex · ~fuzzy".to_owned(),
-        _ if table.sieve().is_no_expression() => {
+        _ if table.compiled_filter().is_invalid_regex() => {
             "not a valid regex; searching literally".to_owned()
         }
         _ => format!("{} of {}", visible.len(), table.len()),
@@ -90,8 +90,8 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     }
     let is_notable = |row: &&Row| {
         needs_attention(row.state(now, live))
-            || !model.methods.lacking(&row.key).is_empty()
-            || !model.methods.unlike(&row.key).is_empty()
+            || !model.methods.missing(&row.key).is_empty()
+            || !model.methods.differing(&row.key).is_empty()
     };
     let is_less_urgent = |row: &Row| !needs_attention(row.state(now, live));
     let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
@@ -99,15 +99,15 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     for row in rows.into_iter().take(MAX_NOTES) {
         let state = row.state(now, live);
         if needs_attention(state) {
-            let (glyph, word) = (glyph(state), row.word(now, live));
+            let (glyph, word) = (glyph(state), row.state_text(now, live));
             notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
         }
-        let lacking = model.methods.lacking(&row.key);
+        let lacking = model.methods.missing(&row.key);
         if row.gone.is_none() && !lacking.is_empty() {
             let names = text::printable(&lacking.join(", ")).into_owned();
             notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
         }
-        if let Some(method) = model.methods.unlike(&row.key).first() {
+        if let Some(method) = model.methods.differing(&row.key).first() {
             let (key, method) = (row.key.to_string(), text::printable(method));
             notes.push(format!("≠ {} has {method}", text::printable(&key)));
         }

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::load::{Knob, Sheet, bench_command};
+use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -38,7 +38,7 @@ pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let title = Line::from(" Load plan ");
-    let Some(sheet) = &model.load.sheet else {
+    let Some(form) = &model.load.form else {
         let inner = screen.pane(model, area, Pane::LoadPlan, title, Line::default());
         return no_plan(screen, inner);
     };
@@ -49,15 +49,15 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let mut row = 0;
     // A small pane shows the fields only.
     if inner.height >= 10 {
-        for line in call(model, screen, sheet, inner.width.into()) {
+        for line in call(model, screen, form, inner.width.into()) {
             screen.line(inner, row, line);
             row += 1;
         }
     }
     let focused = model.focus() == Pane::LoadPlan && model.overlay.is_none() && !running;
-    for (index, knob) in sheet.knobs().iter().enumerate() {
-        draw_knob(screen, sheet, *knob, inner, row, focused && index == sheet.focus);
-        screen.hit_row(inner, row, Hit::Knob(index));
+    for (index, field) in form.fields().iter().enumerate() {
+        draw_field(screen, form, *field, inner, row, focused && index == form.focus);
+        screen.hit_row(inner, row, Hit::LoadField(index));
         row += 1;
     }
     row += u16::from(inner.height > row + 2);
@@ -69,7 +69,7 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.line(inner, row, Line::from(vec![Span::raw(" "), Span::styled(button, style)]));
     row += 1;
     let height = inner.height.saturating_sub(row);
-    command(model, screen, sheet, Rect { y: inner.y.saturating_add(row), height, ..inner });
+    command(model, screen, form, Rect { y: inner.y.saturating_add(row), height, ..inner });
 }
 
 fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
@@ -85,36 +85,42 @@ fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
 }
 
 /// The call, its target and its timeout.
-fn call(model: &Model, screen: &Screen<'_, '_>, sheet: &Sheet, width: usize) -> [Line<'static>; 3] {
+fn call(
+    model: &Model,
+    screen: &Screen<'_, '_>,
+    form: &LoadForm,
+    width: usize,
+) -> [Line<'static>; 3] {
     let theme = screen.theme;
     let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
-    let target = match &sheet.target {
+    let target = match &form.target {
         Some(key) => cut(&key.to_string()),
         None => cut(&format!("any of {}", model.link.address())),
     };
     let named = |name: &str, value: Span<'static>| {
         Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
     };
-    let call = format!("{} {}", sheet.method, short_args(sheet));
+    let call = format!("{} {}", form.method, short_args(form));
     [
         named("call", Span::styled(cut(&call), theme.strong())),
         named("target", Span::raw(target)),
-        named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
+        named("timeout", Span::raw(format!("{} per call", text::flag_duration(form.timeout)))),
     ]
 }
 
 /// The `rpcd bench` command for the same load test, or the error of the plan.
-fn command(model: &Model, screen: &mut Screen<'_, '_>, sheet: &Sheet, area: Rect) {
+fn command(model: &Model, screen: &mut Screen<'_, '_>, form: &LoadForm, area: Rect) {
     let theme = screen.theme;
     // Shown at once; the field shows its own error only after Start was pressed.
-    let request =
-        sheet.read(0, &model.link.url).map_err(|(knob, why)| format!("{} {why}", knob.title()));
+    let request = form
+        .to_request(0, &model.link.url)
+        .map_err(|(field, why)| format!("{} {why}", field.title()));
     let (text, style) = match request.and_then(|request| bench_command(&request)) {
         Ok(command) => (command, theme.dim()),
         Err(why) => (format!("✗ {why}"), theme.bad()),
     };
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let mut pieces = text::lines(&text::printable(&text), width);
+    let mut pieces = text::wrap_words(&text::printable(&text), width);
     let room = usize::from(area.height);
     if pieces.len() > room {
         pieces.truncate(room);
@@ -127,46 +133,46 @@ fn command(model: &Model, screen: &mut Screen<'_, '_>, sheet: &Sheet, area: Rect
     }
 }
 
-fn short_args(sheet: &Sheet) -> String {
-    let positional = sheet.args.positional().trim_start_matches('[').trim_end_matches(']');
-    let keyword = sheet.args.keyword();
+fn short_args(form: &LoadForm) -> String {
+    let positional = form.args.positional().trim_start_matches('[').trim_end_matches(']');
+    let keyword = form.args.keyword();
     if keyword == "{}" { positional.to_owned() } else { format!("{positional} {keyword}") }
 }
 
-fn draw_knob(
+fn draw_field(
     screen: &mut Screen<'_, '_>,
-    sheet: &Sheet,
-    knob: Knob,
+    form: &LoadForm,
+    field: LoadField,
     area: Rect,
     row: u16,
     here: bool,
 ) {
     let theme = screen.theme;
     let name_style = if here { theme.strong() } else { theme.dim() };
-    let name = Span::styled(format!(" {:<8} ", knob.title()), name_style);
+    let name = Span::styled(format!(" {:<8} ", field.title()), name_style);
     screen.line(area, row, Line::from(name));
     let x = area.x + 10.min(area.width);
     let rest = Rect { x, width: area.right().saturating_sub(x), ..area };
-    if knob == Knob::Mode {
+    if field == LoadField::Mode {
         let (word, what) =
-            if sheet.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
+            if form.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
         let line = Line::from(vec![
             Span::styled(word, if here { theme.selected() } else { theme.accent() }),
             Span::styled(what, theme.dim()),
         ]);
         return screen.line(rest, row, line);
     }
-    let field = Rect { width: rest.width.min(8), ..rest };
-    screen.input(field, row, sheet.value(knob), here && sheet.editing);
+    let input = Rect { width: rest.width.min(8), ..rest };
+    screen.input(input, row, form.value(field), here && form.editing);
     if here {
-        let style = if sheet.editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
-        screen.style_row(field, row, ratatui::style::Style::new().add_modifier(style));
+        let style = if form.editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
+        screen.style_row(input, row, ratatui::style::Style::new().add_modifier(style));
     }
-    let x = field.right().saturating_add(1).min(rest.right());
+    let x = input.right().saturating_add(1).min(rest.right());
     let note = Rect { x, width: rest.right().saturating_sub(x), ..rest };
-    let (text, style) = match &sheet.error {
-        Some((wrong, why)) if *wrong == knob => (format!("✗ {why}"), theme.bad()),
-        _ => (knob.unit().to_owned(), theme.dim()),
+    let (text, style) = match &form.error {
+        Some((wrong, why)) if *wrong == field => (format!("✗ {why}"), theme.bad()),
+        _ => (field.unit().to_owned(), theme.dim()),
     };
     let text = text::cut(&text, usize::from(note.width)).into_owned();
     screen.line(note, row, Line::from(Span::styled(text, style)));
@@ -189,7 +195,7 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
     let Some(run) = &model.load.run else {
         let inner =
             screen.pane(model, area, Pane::LoadRun, Line::from(" Results "), Line::default());
-        let line = match &model.load.sheet {
+        let line = match &model.load.form {
             Some(_) => "press ⏎ in the plan to start",
             None => "no results yet",
         };

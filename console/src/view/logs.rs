@@ -28,7 +28,7 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let needle = Some(logs.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
     let mut bottom = inner.height;
     for line in logs.upwards() {
-        let here = logs.hit == Some(line.seq);
+        let here = logs.current_match == Some(line.seq);
         let found = needle.as_ref().filter(|needle| line.contains(needle));
         let lines = lines(model, screen, line, source_width, inner.width);
         for mut line in lines.into_iter().rev() {
@@ -86,7 +86,7 @@ fn filter_and_search(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> 
     let typed = ("&", !logs.searching);
     let area = screen.input_row(model, area, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
-    let note = match logs.hit_counts() {
+    let note = match logs.match_counts() {
         (Some(at), count) => format!("{at} of {count}{more} matches"),
         (None, count) => format!("{count}{more} matches"),
     };
@@ -164,7 +164,7 @@ fn lines(
         return vec![Line::from(spans)];
     }
     let mut lines = Vec::new();
-    for piece in text::pieces(&message, room.max(1)) {
+    for piece in text::wrap_anywhere(&message, room.max(1)) {
         if lines.is_empty() {
             let mut first = std::mem::take(&mut spans);
             first.push(Span::raw(piece));

@@ -43,9 +43,9 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         // How many instances have the method; ≠ where signatures differ.
         let have = method.on.len();
         let (count, style) = match &methods.scope {
-            Some(key) if method.unlike.contains(key) => ("≠".to_owned(), theme.warning()),
+            Some(key) if method.differing.contains(key) => ("≠".to_owned(), theme.warning()),
             Some(_) => (String::new(), theme.dim()),
-            None if !method.unlike.is_empty() => (format!("{have} ≠"), theme.warning()),
+            None if !method.differing.is_empty() => (format!("{have} ≠"), theme.warning()),
             None if have < all => (format!("{have}/{all}"), theme.warning()),
             None => (have.to_string(), theme.dim()),
         };

@@ -37,7 +37,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     for (row, (index, key)) in
         (0..).zip(found.iter().enumerate().skip(top).take(rows.height.into()))
     {
-        let state = model.instances.get(key).map(|row| row.word(screen.now.at, live));
+        let state = model.instances.get(key).map(|row| row.state_text(screen.now.at, live));
         let replied = call.and_then(|call| call.peer()) == Some(key.to_string().as_str());
         let note = if replied { "  replied" } else { "" };
         let note = format!("{}{note} ", state.unwrap_or("not registered"));

@@ -67,9 +67,9 @@ fn past_call(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &End
         None => (format!("✓ {} from {by} in {took}", text::bytes(past.reply_bytes)), theme.good()),
     };
     let note = "From an earlier session; results are not stored. r resends.";
-    let known = text::lines(&text::printable(&first), width);
+    let known = text::wrap_words(&text::printable(&first), width);
     let known = known.into_iter().map(|line| Span::styled(format!(" {line}"), style));
-    let note = text::lines(note, width);
+    let note = text::wrap_words(note, width);
     let note = note.into_iter().map(|line| Span::styled(format!(" {line}"), theme.dim()));
     for (row, span) in (0..inner.height).zip(known.chain([Span::raw("")]).chain(note)) {
         screen.line(inner, row, Line::from(span));

@@ -36,10 +36,10 @@ fn the_timing_of_a_call() {
 #[test]
 fn a_large_reply_being_parsed() {
     golden("reading", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, ENTER, now);
         let id = model.calls.shown.unwrap();
-        feed(&mut model, Msg::Reading(id, 50 << 20), now);
+        feed(&mut model, Msg::Parsing(id, 50 << 20), now);
         (model, fixture::after(now, 1_200))
     });
 }
@@ -47,10 +47,10 @@ fn a_large_reply_being_parsed() {
 #[test]
 fn a_large_reply_being_received() {
     golden("arriving", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, ENTER, now);
         let id = model.calls.shown.unwrap();
-        feed(&mut model, Msg::Arriving(id, 31 << 20), now);
+        feed(&mut model, Msg::Receiving(id, 31 << 20), now);
         model.set_focus(rpc_console_core::model::Pane::Response);
         (model, fixture::after(now, 1_200))
     });
@@ -113,7 +113,7 @@ fn logs_searched_and_filtered() {
     golden("logs_searched", || {
         let (mut model, now) = fixture::logs_stopped();
         press(&mut model, Key::char('/'), now);
-        types(&mut model, "middle", now);
+        types(&mut model, "during", now);
         press(&mut model, ENTER, now);
         press(&mut model, Key::char('N'), now);
         (model, now)
@@ -204,16 +204,16 @@ fn a_million_log_lines_are_searched_and_filtered_a_slice_at_a_time() {
         slices += 1;
     }
     assert!(slices >= 40, "searched in {slices} more slices only");
-    assert_eq!(model.logs.hit_counts().1, 468_559, "numbers below a million with a 9 in them");
+    assert_eq!(model.logs.match_counts().1, 468_559, "numbers below a million with a 9 in them");
     press(&mut model, ENTER, now);
     timed("the next match", &mut model, Key::char('N'));
     press(&mut model, Key::char('&'), now);
     timed("a key of a filter", &mut model, Key::char('9'));
     let mut slices = 0;
-    while model.logs.is_sifting() {
+    while model.logs.has_pending_work() {
         feed(&mut model, Msg::Tick, now);
         slices += 1;
     }
     assert!(slices >= 60, "filtered and searched in {slices} more slices only");
-    assert_eq!((model.logs.counts().0, model.logs.hit_counts().1), (468_559, 468_559));
+    assert_eq!((model.logs.counts().0, model.logs.match_counts().1), (468_559, 468_559));
 }

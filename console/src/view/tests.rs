@@ -107,7 +107,7 @@ fn every_column_sorts_both_ways() {
     let mut orders = String::new();
     for _ in Column::ALL {
         for _ in 0..2 {
-            let arrow = if model.instances.inverted { '▼' } else { '▲' };
+            let arrow = if model.instances.reversed { '▼' } else { '▲' };
             let rows = model.instances.visible(now.at, true);
             let ports: Vec<_> = rows.iter().map(|row| row.key.port.to_string()).collect();
             let _ =
@@ -172,7 +172,7 @@ fn a_lost_registry_keeps_the_list() {
 
 #[test]
 fn a_registry_unreachable_from_the_start() {
-    golden("unreachable", fixture::unreached);
+    golden("unreachable", fixture::unreachable);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn an_older_registry_without_ages() {
 
 #[test]
 fn a_form_filled_in_and_its_result() {
-    golden("methods", fixture::answered);
+    golden("methods", fixture::replied);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_call_of_an_earlier_day() {
 
 #[test]
 fn a_call_is_resent_to_another_instance() {
-    golden("resend", fixture::elsewhere);
+    golden("resend", fixture::resend);
 }
 
 #[test]
@@ -290,17 +290,17 @@ fn a_form_of_a_server_that_reports_no_types() {
 #[test]
 fn a_call_in_flight_and_then_cancelled() {
     golden("in_flight", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, Key::plain(Code::Enter), now);
         (model, fixture::after(now, 1_200))
     });
     golden("cancelled", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, Key::plain(Code::Enter), now);
         let id = model.calls.shown.unwrap();
         press(&mut model, Key::plain(Code::Esc), now);
         let ended = fixture::outcome(Err(fixture::cancelled()));
-        feed(&mut model, rpc_console_core::message::Msg::Called(id, Box::new(ended)), now);
+        feed(&mut model, rpc_console_core::message::Msg::CallEnded(id, Box::new(ended)), now);
         (model, now)
     });
 }
@@ -330,7 +330,7 @@ fn methods_matched_fuzzily_and_calls_filtered() {
     golden("history_filtered", || {
         let (mut model, now) = fixture::history();
         press(&mut model, Key::char('/'), now);
-        types(&mut model, "no answer", now);
+        types(&mut model, "no reply", now);
         (model, now)
     });
 }
@@ -338,7 +338,7 @@ fn methods_matched_fuzzily_and_calls_filtered() {
 #[test]
 fn the_help_of_the_form() {
     golden("help", || {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         press(&mut model, Key::plain(Code::F(1)), now);
         (model, now)
     });
@@ -378,7 +378,7 @@ fn a_pause_is_shown_in_the_header() {
 fn the_main_screens_have_these_styles() {
     for (name, build) in [
         ("instances", fixture::busy as fn() -> (Model, Now)),
-        ("methods", fixture::answered),
+        ("methods", fixture::replied),
         ("logs", fixture::logs),
         ("load_compared", fixture::compared),
     ] {
@@ -391,7 +391,7 @@ fn the_main_screens_have_these_styles() {
 #[test]
 fn without_colours_no_cell_has_one_and_the_selection_is_reversed() {
     let theme = Theme { mono: true, ..Theme::default() };
-    for build in [fixture::busy, fixture::answered, fixture::logs, fixture::lost, fixture::compared]
+    for build in [fixture::busy, fixture::replied, fixture::logs, fixture::lost, fixture::compared]
     {
         let (mut model, now) = build();
         let buffer = draw(&mut model, theme, now, (120, 35));
@@ -408,7 +408,7 @@ fn without_colours_no_cell_has_one_and_the_selection_is_reversed() {
 fn with_ascii_glyphs_everything_of_ours_is_ascii() {
     for build in [
         fixture::busy,
-        fixture::answered,
+        fixture::replied,
         fixture::logs,
         fixture::lost,
         fixture::history,
@@ -441,9 +441,9 @@ fn remote_escape_sequences_never_reach_the_screen() {
 fn any_size_is_drawn_without_a_panic() {
     for build in [
         fixture::busy,
-        fixture::answered,
+        fixture::replied,
         fixture::logs,
-        fixture::unreached,
+        fixture::unreachable,
         fixture::load_plan,
         fixture::compared,
     ] {

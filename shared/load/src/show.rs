@@ -49,7 +49,7 @@ pub fn precise(latency: Duration) -> String {
 }
 
 /// A duration as flags accept it: `10s`, `1500ms`.
-pub fn exactly(duration: Duration) -> String {
+pub fn flag_duration(duration: Duration) -> String {
     if duration.subsec_nanos() == 0 {
         format!("{}s", duration.as_secs())
     } else {
@@ -129,7 +129,7 @@ mod tests {
             [ms(0), ms(4), ms(120), ms(1240)].map(latency),
             ["0.00ms", "4.0ms", "120ms", "1.24s"]
         );
-        assert_eq!([ms(10_000), ms(1500)].map(exactly), ["10s", "1500ms"]);
+        assert_eq!([ms(10_000), ms(1500)].map(flag_duration), ["10s", "1500ms"]);
     }
 
     #[test]

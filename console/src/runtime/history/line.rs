@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use rpc_console_core::model::calls::{Ended, Failure, Past};
+use rpc_console_core::model::calls::{Ended, Failure, PastCall};
 
 /// What stands in the file; later versions may add to it. Arguments keep every digit.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ struct Failed {
 }
 
 /// The line of a call; `None` if its arguments are no JSON, which cannot be.
-pub(super) fn write(call: &Past) -> Option<String> {
+pub(super) fn write(call: &PastCall) -> Option<String> {
     let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let line = Line {
         at_ms: call.at_ms,
@@ -69,11 +69,11 @@ pub(super) fn write(call: &Past) -> Option<String> {
 }
 
 /// The call of a line, if it is one.
-pub(super) fn read(text: &str) -> Option<Past> {
+pub(super) fn read(text: &str) -> Option<PastCall> {
     let line: Line = serde_json::from_str(text).ok()?;
     let keyword: Vec<(&str, Box<RawValue>)> =
         line.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    Some(Past {
+    Some(PastCall {
         at_ms: line.at_ms,
         method: line.method,
         args: Args::from_raw(&line.args, &keyword),

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::*;
 use rpc_console_core::model::calls::{Ended, Failure};
 
-fn call(at_ms: u64) -> Past {
+fn call(at_ms: u64) -> PastCall {
     let keyword = json!({"c": 3});
-    Past {
+    PastCall {
         at_ms,
         method: "add".to_owned(),
         args: Args::from_values(
@@ -34,7 +34,7 @@ fn file(folder: &tempfile::TempDir, limit: usize) -> HistoryFile {
     HistoryFile { path: folder.path().join("rpc-console").join("h.history"), limit }
 }
 
-fn write(file: &HistoryFile, calls: &[Past]) {
+fn write(file: &HistoryFile, calls: &[PastCall]) {
     let lines: Vec<String> = calls.iter().map(|call| line::write(call).unwrap()).collect();
     append(file, &lines).unwrap();
 }

@@ -129,7 +129,7 @@ impl Columns {
         let state = row.state(now, live);
         let (glyph, style) = glyph_and_style(screen, state);
         let plain = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
-        let word = row.word(now, live);
+        let word = row.state_text(now, live);
         let age = row.age(now).map_or_else(
             || "-".to_owned(),
             |age| {
@@ -138,8 +138,8 @@ impl Columns {
         );
         let probe = match (&row.probe, live) {
             (Probe::None, _) => "-".to_owned(),
-            (Probe::Answered(rtt), true) => text::latency(*rtt),
-            (Probe::Answered(rtt), false) => format!("ok {}", text::latency(*rtt)),
+            (Probe::Replied(rtt), true) => text::latency(*rtt),
+            (Probe::Replied(rtt), false) => format!("ok {}", text::latency(*rtt)),
             (Probe::Failed(_), _) => "failed".to_owned(),
         };
         let probe_style = match row.probe {
@@ -149,7 +149,7 @@ impl Columns {
         let methods = row.methods.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let since = row.registered(now).map_or_else(|| "-".to_owned(), text::age);
         let address = text::printable(&row.key.to_string()).into_owned();
-        let address = text::end(&address, self.address);
+        let address = text::suffix(&address, self.address);
         let cells = [
             (self.state, Span::styled(text::left(&format!("{glyph} {word}"), self.state), style)),
             (self.address, Span::styled(text::left(&address, self.address), plain)),

@@ -66,7 +66,8 @@ impl Rows {
 fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
     let (glyph, style) = glyph_and_style(screen, row.state(now, live));
-    let mut lines = vec![rows.styled("state", &format!("{glyph} {}", row.word(now, live)), style)];
+    let mut lines =
+        vec![rows.styled("state", &format!("{glyph} {}", row.state_text(now, live)), style)];
     if let Some(age) = row.age(now) {
         let ttl = row.ttl.as_secs();
         // No heartbeats arrive while the registry is lost.
@@ -94,7 +95,7 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let theme = rows.theme;
     let (probe, style) = match &row.probe {
         Probe::None => ("not probed yet".to_owned(), theme.dim()),
-        Probe::Answered(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
+        Probe::Replied(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
     let mut lines = vec![rows.styled("probe", &probe, style)];
@@ -113,8 +114,8 @@ fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
         (None, None) => "unknown".to_owned(),
     };
     let mut lines = vec![rows.plain("dialect", dialect.to_owned()), rows.plain("methods", methods)];
-    let lacking = model.methods.lacking(&row.key).join(", ");
-    let unlike = model.methods.unlike(&row.key).join(", ");
+    let lacking = model.methods.missing(&row.key).join(", ");
+    let unlike = model.methods.differing(&row.key).join(", ");
     for (name, methods) in [("lacks", lacking), ("differs", unlike)] {
         if !methods.is_empty() {
             let text = format!("≠ {}", text::printable(&methods));

@@ -40,7 +40,7 @@ pub(super) fn lines(
     let mut lines = vec![progress(theme, run, width)];
     if let Some(why) = &run.failure {
         let pieces =
-            text::lines(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
+            text::wrap_words(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
         lines.extend(
             pieces
                 .into_iter()
@@ -80,7 +80,7 @@ pub(super) fn lines(
 }
 
 fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
-    let word = run.word();
+    let word = run.status();
     let style = match word {
         "failed" => theme.bad(),
         "done" => theme.good(),

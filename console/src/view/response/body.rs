@@ -17,7 +17,7 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
-            let text = match (call.reading, call.arrived) {
+            let text = match (call.parsing_bytes, call.received_bytes) {
                 (Some(bytes), _) => format!(" parsing {} …", text::bytes(bytes)),
                 (None, Some(bytes)) => format!(" {} received …", text::bytes(bytes)),
                 (None, None) => " waiting for the reply …".to_owned(),
@@ -66,7 +66,7 @@ fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Docum
 
 /// The search and its count of matches, on the first row; returns the area below.
 fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
-    let note = match model.calls.hits() {
+    let note = match model.calls.matches() {
         Some(hits) => {
             let cursor = model.calls.shown_call().map_or(0, |call| call.folding.cursor);
             let count = hits.lines.len();
@@ -110,7 +110,7 @@ fn spans(screen: &Screen<'_, '_>, doc: &Document, at: usize, folded: bool) -> Ve
     let theme = screen.theme;
     let Some(line) = doc.line(at) else { return Vec::new() };
     // Cut before escaping: a string may be megabytes, and the edge cuts it anyway.
-    let shown = |text: &str| text::printable(text::start(text, 4_000)).into_owned();
+    let shown = |text: &str| text::printable(text::prefix(text, 4_000)).into_owned();
     let mark = match (&line.part, folded) {
         (Part::Open(_), true) => "▸ ",
         (Part::Open(_), false) => "▾ ",
@@ -163,7 +163,7 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
     let kind = format!(" ✗ {}", text::printable(&failure.kind));
     screen.line(area, 0, Line::from(Span::styled(kind, theme.bad())));
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let pieces = text::pieces(&text::printable(&failure.text), width);
+    let pieces = text::wrap_anywhere(&text::printable(&failure.text), width);
     for (row, piece) in (2..area.height).zip(pieces) {
         screen.line(area, row, Line::from(format!(" {piece}")));
     }
@@ -182,19 +182,19 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let below =
         Rect { y: area.y + 1.min(area.height), height: area.height.saturating_sub(1), ..area };
     let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
-    let note = match needle.as_ref().map(|needle| items.hits(needle)) {
+    let note = match needle.as_ref().map(|needle| items.match_counts(needle)) {
         Some((Some(at), count)) => format!("{at} of {count} matches"),
         Some((None, count)) => format!("{count} matches"),
         None => String::new(),
     };
     let area = screen.filter_row(model, below, Pane::Response, &model.calls.search, note);
     screen.record_height(Pane::Response, area.height);
-    let (place, room) = (items.place(), usize::from(area.height));
-    let first = if items.follows() { items.len() } else { place + room / 2 + 1 };
+    let (place, room) = (items.index(), usize::from(area.height));
+    let first = if items.is_following() { items.len() } else { place + room / 2 + 1 };
     let first = first.min(items.len()).saturating_sub(room);
     for (row, (at, item)) in (0..area.height).zip(items.iter().enumerate().skip(first)) {
         // Cut before escaping: an item may be megabytes.
-        let start = text::printable(text::start(item, 4 * usize::from(area.width))).into_owned();
+        let start = text::printable(text::prefix(item, 4 * usize::from(area.width))).into_owned();
         let item = text::cut(&start, usize::from(area.width).saturating_sub(2)).into_owned();
         let span = Span::raw(format!(" {item}"));
         let line = match &needle {
@@ -202,7 +202,7 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
             None => Line::from(span),
         };
         screen.line(area, row, line);
-        if !items.follows() && at == place {
+        if !items.is_following() && at == place {
             screen.style_row(area, row, theme.selected());
         }
     }

@@ -12,7 +12,7 @@ use rpc_console_core::text;
 pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
     let method = text::printable(&call.request.method).into_owned();
-    let Some(previous) = model.calls.before(call.request.id) else {
+    let Some(previous) = model.calls.previous_result(call.request.id) else {
         let text = format!(" no previous result of {method}");
         return screen.line(area, 0, Line::from(Span::styled(text, theme.dim())));
     };
@@ -41,7 +41,7 @@ pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
 fn line(screen: &Screen<'_, '_>, change: &Change, room: usize) -> Line<'static> {
     let theme = screen.theme;
     let shown = |text: &str, room: usize| {
-        text::cut(&text::printable(text::start(text, 4_000)), room).into_owned()
+        text::cut(&text::printable(text::prefix(text, 4_000)), room).into_owned()
     };
     let path = if change.path.is_empty() { "(all)" } else { &change.path };
     let path = shown(path, room / 2);

@@ -22,8 +22,8 @@ pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     };
     let mut lines = vec![head(&format!("sent, {dialect} dialect"), outcome.sent.len())];
     let shown = |text: &str| {
-        let text = text::start(text, 8_000).trim_end();
-        text::pieces(&text::printable(text), width)
+        let text = text::prefix(text, 8_000).trim_end();
+        text::wrap_anywhere(&text::printable(text), width)
             .into_iter()
             .map(|piece| Line::from(format!(" {piece}")))
             .collect::<Vec<_>>()

@@ -38,7 +38,7 @@ proptest! {
             fixture::kinds,
             fixture::changed,
             fixture::history_restored,
-            fixture::elsewhere,
+            fixture::resend,
         ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);

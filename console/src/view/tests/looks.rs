@@ -9,7 +9,7 @@ type Build = fn() -> (Model, Now);
 /// The main screens: the table, a form with its result, folded JSON, log lines.
 const MAIN: [(&str, Build); 4] = [
     ("instances", fixture::busy),
-    ("methods", fixture::answered),
+    ("methods", fixture::replied),
     ("folded", fixture::folded),
     ("logs", fixture::logs),
 ];
