@@ -132,7 +132,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.forms.default_timeout = settings.client.timeout;
     model.refresh_interval = feed::poll_interval(&settings.client);
     if let Some(warning) = first_of(&settings.warnings) {
-        model.complain(warning, clock.now());
+        model.notify_error(warning, clock.now());
     }
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -318,7 +318,7 @@ impl Console {
         for effect in update(&mut self.model, msg, now) {
             match effect {
                 Effect::Quit => return Some(LoopControl::Quit),
-                Effect::Watch(url) => return Some(LoopControl::Watch(url)),
+                Effect::SwitchRegistry(url) => return Some(LoopControl::Watch(url)),
                 Effect::Suspend => control = Some(LoopControl::Suspend),
                 Effect::Edit(method, text) => {
                     let prepare = move || ExternalProgram::edit(method, &text);
@@ -333,11 +333,11 @@ impl Console {
                     let _ = self.terminal.mouse(on);
                 }
                 Effect::Copy(text) => self.copy(&text, now),
-                Effect::Attach(instance) => self.tasks.attach(*instance),
-                Effect::Detach(key) => self.tasks.detach(&key),
+                Effect::Monitor(instance) => self.tasks.attach(*instance),
+                Effect::StopMonitor(key) => self.tasks.detach(&key),
                 Effect::Call(request) => self.tasks.call(*request),
                 Effect::Cancel(id) => self.tasks.cancel(id),
-                Effect::Remember(call) => self.tasks.remember(*call),
+                Effect::RecordCall(call) => self.tasks.remember(*call),
                 Effect::StartLoad(request) => self.tasks.start_load(*request),
                 Effect::StopLoad => self.tasks.stop_load(),
                 Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
@@ -356,7 +356,7 @@ impl Console {
             Some(sequence) => {
                 let _ = self.terminal.send(&sequence);
             }
-            None => self.model.complain("too large for the clipboard", now),
+            None => self.model.notify_error("too large for the clipboard", now),
         }
     }
 
@@ -375,7 +375,7 @@ impl Console {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
-        crate::terminal::give_back();
+        crate::terminal::restore();
         signals::stop();
         self.retake()
     }

@@ -34,7 +34,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
     let snippet = Snippet {
         method: "echo".to_owned(),
         args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
-        on: None,
+        target: None,
         peer: Some(peer),
         registry: format!("http://{registry}"),
         timeout: Duration::from_secs(30),
@@ -61,7 +61,7 @@ async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_
     let (_registry, _server, registry_at, server_at) = both().await;
     let (mut snippet, value) = snippet(registry_at, server_at);
     for on in [None, snippet.peer.clone()] {
-        snippet.on = on;
+        snippet.target = on;
         let printed = shell(&snippet.write(Format::Rpcd).unwrap());
         assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), value);
     }
@@ -140,7 +140,7 @@ async fn a_load_test_copied_as_an_rpcd_command_is_that_load_test() {
     };
     let printed = shell(&bench_command(&open).unwrap());
     assert!(printed.contains("50 calls/s on 2 conn"), "{printed}");
-    assert!(printed.contains("measured for 0.40 s"), "{printed}");
+    assert!(printed.contains("measured for 0.40s"), "{printed}");
     let failed = printed.lines().find(|line| line.starts_with("failed")).unwrap();
     assert_eq!(failed.split_whitespace().nth(1), Some("0"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! Known states for tests, built the way the real ones come about: from messages.
+//! States for tests, built from messages as the real ones are.
 
 mod calls;
 mod load;
@@ -20,7 +20,7 @@ use crate::key::{Code, Key};
 use crate::message::{DemoNews, Effect, InstanceNews, Msg, RegistryNews};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
-use crate::model::registries::{Named, Registries};
+use crate::model::registries::{NamedRegistry, Registries};
 use crate::model::{Demo, Model};
 use crate::update::update;
 
@@ -82,7 +82,7 @@ pub fn methods() -> Vec<Signature> {
     vec![
         method(
             "add",
-            "The sum of two or three numbers.",
+            "Adds two or three numbers.",
             vec![
                 Parameter::required("a", number()),
                 Parameter::required("b", number()),
@@ -90,8 +90,16 @@ pub fn methods() -> Vec<Signature> {
             ],
         ),
         method("hello", "", vec![Parameter::required("name", json!({"type": "string"}))]),
-        method("echo", "The value it was given.", vec![Parameter::required("value", json!(true))]),
-        method("square", "A number times itself.", vec![Parameter::required("number", number())]),
+        method(
+            "echo",
+            "Returns its argument unchanged.",
+            vec![Parameter::required("value", json!(true))],
+        ),
+        method(
+            "square",
+            "Multiplies a number by itself.",
+            vec![Parameter::required("number", number())],
+        ),
         method("now", "", Vec::new()),
     ]
 }
@@ -113,7 +121,8 @@ pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
 }
 
 pub fn registries() -> Registries {
-    let named = |name: &str, url: &str| Named { name: name.to_owned(), url: url.to_owned() };
+    let named =
+        |name: &str, url: &str| NamedRegistry { name: name.to_owned(), url: url.to_owned() };
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
         named("staging", "http://10.0.0.5:9999"),
@@ -152,7 +161,7 @@ pub fn busy() -> (Model, Now) {
     (model, after(later, 1_100))
 }
 
-/// An instance in every state, one with a method that takes other arguments.
+/// An instance in every state, one with a differing method.
 pub fn states() -> (Model, Now) {
     let start = now();
     let mut model = Model::new("http://127.0.0.1:9999", start);
@@ -181,15 +190,15 @@ pub fn states() -> (Model, Now) {
             feed(&mut model, Msg::Instance(key(port), InstanceNews::Probe(Ok(rtt))), start);
         }
     }
-    let went = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
-    for event in went {
+    let removed = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
+    for event in removed {
         feed(&mut model, Msg::Registry(RegistryNews::Change(event)), start);
     }
     model.instances.selected = Some(key(8084));
     (model, after(start, 1_100))
 }
 
-/// The registry went 13 s ago, in the third try.
+/// The registry was lost 13 s ago, at the third attempt to reconnect.
 pub fn lost() -> (Model, Now) {
     let (mut model, now) = busy();
     let lost = |retry_s| {
@@ -207,8 +216,8 @@ pub fn lost() -> (Model, Now) {
     (model, now)
 }
 
-/// The registry was never there.
-pub fn unreached() -> (Model, Now) {
+/// The registry was never reachable.
+pub fn unreachable() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
     let error = "connection refused (os error 111)".to_owned();
@@ -217,7 +226,7 @@ pub fn unreached() -> (Model, Now) {
     (model, now)
 }
 
-/// A registry of the older system: a list without ages.
+/// An older registry: a list without ages.
 pub fn older() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
@@ -228,7 +237,7 @@ pub fn older() -> (Model, Now) {
     (model, after(now, 2_000))
 }
 
-/// Everything a stranger can name holds escape sequences.
+/// Every untrusted text has escape sequences.
 pub fn hostile() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999/\u{1b}[1m", now);

@@ -67,7 +67,7 @@ impl ExternalProgram {
         };
         match (self.method.clone(), failed) {
             (Some(method), None) => Some(Msg::Edited(method, read(&self.path))),
-            (_, Some(failed)) => Some(Msg::Trouble(failed)),
+            (_, Some(failed)) => Some(Msg::Error(failed)),
             (None, None) => None,
         }
     }

@@ -135,7 +135,7 @@ pub(super) async fn unregister(
             tracing::info!(instance = %key, registry = url, "unregistered from the console");
             Msg::Notice(format!("unregistered {key}; if it is alive, it registers again"))
         }
-        Err(error) => Msg::Trouble(format!("not unregistered: {}", reason(&error))),
+        Err(error) => Msg::Error(format!("not unregistered: {}", reason(&error))),
     };
     let _ = inbox.send(msg).await;
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use rpc_console_core::message::Msg;
-use rpc_console_core::model::calls::Past;
+use rpc_console_core::model::calls::PastCall;
 
 /// Calls queued for writing at most; further ones are not kept.
 const QUEUE: usize = 256;
@@ -65,7 +65,7 @@ pub(super) struct HistoryFile {
 }
 
 /// Queues calls for the writing thread, which exits when this is dropped.
-pub(super) struct Keeper(mpsc::Sender<Past>);
+pub(super) struct Keeper(mpsc::Sender<PastCall>);
 
 /// Resolves when everything is written.
 pub(super) struct Written(oneshot::Receiver<()>);
@@ -89,7 +89,7 @@ impl Keeper {
     }
 
     /// Queues a call to be written.
-    pub(super) fn remember(&self, call: Past) {
+    pub(super) fn remember(&self, call: PastCall) {
         if self.0.try_send(call).is_err() {
             tracing::warn!("call not saved to the history: too many are waiting");
         }
@@ -104,7 +104,7 @@ impl Written {
 }
 
 /// The body of the thread.
-fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<Past>, inbox: &mpsc::Sender<Msg>) {
+fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<PastCall>, inbox: &mpsc::Sender<Msg>) {
     match restore(file) {
         Ok(Restored { calls, set_aside }) => {
             if let Some(notice) = set_aside {
@@ -152,7 +152,7 @@ fn complain(file: &HistoryFile, error: &io::Error, what: &str, inbox: &mpsc::Sen
 }
 
 struct Restored {
-    calls: Vec<Past>,
+    calls: Vec<PastCall>,
     /// A notice about lines that could not be read.
     set_aside: Option<String>,
 }
@@ -177,7 +177,7 @@ fn restore(file: &HistoryFile) -> io::Result<Restored> {
 
 struct Found {
     lines: Vec<String>,
-    calls: Vec<Past>,
+    calls: Vec<PastCall>,
     damaged: bool,
 }
 

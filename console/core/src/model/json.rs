@@ -1,5 +1,5 @@
-//! A JSON text as lines that fold: in the order and with the digits it came with, and with an
-//! index that stays small however many lines there are.
+//! A JSON text as foldable lines, with keys and digits exactly as received, and an index that
+//! stays small for large documents.
 
 mod fold;
 mod scan;
@@ -12,15 +12,14 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-/// A place in the index every so many lines.
+/// Lines between two index entries.
 const STEP: usize = 128;
-/// Brackets further apart than this many lines are remembered, nearer ones are counted again.
+/// Brackets that span more lines have their extent stored; others are counted when needed.
 const LONG: usize = 2_048;
-/// How many such brackets are remembered; what is beyond is counted again, too.
+/// Maximum number of stored extents; the rest is counted when needed.
 const MAX_EXTENTS: usize = 100_000;
 
-/// A JSON document, laid out one scalar or bracket per line. Besides its text it takes a few
-/// hundredths of that.
+/// A JSON document with one scalar or bracket per line. Its index takes a few percent of the text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     text: Box<str>,
@@ -29,7 +28,7 @@ pub struct Document {
     len: usize,
 }
 
-/// Where a line begins.
+/// An index entry: where a line starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Place {
     line: usize,
@@ -37,31 +36,31 @@ struct Place {
     depth: usize,
 }
 
-/// How far an opening bracket reaches.
+/// The extent of an opening bracket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// The line of the closing bracket.
     pub end: usize,
-    /// Elements directly inside.
+    /// Number of direct elements.
     pub count: usize,
 }
 
-/// Lines that contain a text.
+/// The lines that match a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hits {
-    /// Their numbers, ascending.
+pub struct Matches {
+    /// Line numbers, ascending.
     pub lines: Vec<usize>,
-    /// Whether there are more than were counted.
+    /// Whether there are more than the limit.
     pub more: bool,
 }
 
 impl Document {
-    /// Lays out a value, without copying it.
+    /// A document of a value, without copying it.
     pub fn new(value: Box<RawValue>) -> Self {
         Self::lay_out(value.into())
     }
 
-    /// Lays out a text that may be JSON; anything else becomes one line.
+    /// A document of a text; a text that is not JSON becomes one string.
     pub fn of_text(text: &str) -> Self {
         match serde_json::from_str::<&RawValue>(text) {
             Ok(value) => Self::lay_out(value.get().into()),
@@ -103,17 +102,17 @@ impl Document {
         Self { places, extents, len, text }
     }
 
-    /// The whole text, compact or as it came.
+    /// The text as received.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// How many lines there are.
+    /// Number of lines.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no line at all.
+    /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -129,7 +128,7 @@ impl Document {
         lines
     }
 
-    /// The line of that number.
+    /// The line with this number.
     pub fn line(&self, at: usize) -> Option<Line> {
         self.lines(at).next().map(|(_, line)| line)
     }
@@ -139,7 +138,7 @@ impl Document {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// How far the bracket that opens on `line` reaches; `None` for any other line.
+    /// The extent of the bracket that opens on `line`; `None` for any other line.
     pub fn extent(&self, line: usize) -> Option<Extent> {
         if let Ok(at) = self.extents.binary_search_by_key(&line, |(start, _)| *start) {
             return self.extents.get(at).map(|(_, extent)| *extent);
@@ -159,11 +158,11 @@ impl Document {
             }
             last = at;
         }
-        // Real JSON closes every bracket; anything else is closed by its end.
+        // Only invalid JSON gets here: the end of the text closes every bracket.
         Some(Extent { end: last, count })
     }
 
-    /// The line that encloses `line`, if any.
+    /// The line of the enclosing bracket, if any.
     pub fn parent(&self, line: usize) -> Option<usize> {
         let depth = self.line(line)?.depth;
         let from = line.saturating_sub(LONG + 1);
@@ -180,11 +179,11 @@ impl Document {
         near.map(|(at, _)| at).or_else(far)
     }
 
-    /// The lines whose key or scalar contains `needle`, in any case; at most `limit`.
-    pub fn find(&self, needle: &str, limit: usize) -> Hits {
-        let mut hits = Hits::default();
+    /// The lines whose key or scalar contains `needle`, ignoring case; at most `limit`.
+    pub fn find(&self, needle: &str, limit: usize) -> Matches {
+        let mut matches = Matches::default();
         if needle.is_empty() {
-            return hits;
+            return matches;
         }
         let needle = crate::text::Needle::new(needle);
         for (at, line) in self.lines(0) {
@@ -194,20 +193,20 @@ impl Document {
                 _ => false,
             };
             if key || scalar {
-                if hits.lines.len() == limit {
-                    hits.more = true;
+                if matches.lines.len() == limit {
+                    matches.more = true;
                     break;
                 }
-                hits.lines.push(at);
+                matches.lines.push(at);
             }
         }
-        hits
+        matches
     }
 
-    /// Writes the document as people do: one scalar or bracket per line, indented by two.
+    /// Writes the document as indented JSON.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     pub fn write_pretty(&self, out: &mut impl io::Write) -> io::Result<()> {
         for (_, line) in self.lines(0) {
             for _ in 0..line.depth {

@@ -1,4 +1,4 @@
-//! Which rows there are, in which order, and which one is selected.
+//! Rows, their states and order, and the selection.
 
 use super::*;
 use rpc_wire::instance::InstanceState;
@@ -25,39 +25,42 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
     let after = |ms| start + Duration::from_millis(ms);
     table.snapshot(vec![record(1, 0)], start);
     let key = record(1, 0).instance.key();
-    let word = |table: &Instances, now| table.get(&key).map(|row| row.word(now, true));
+    let word = |table: &Instances, now| table.get(&key).map(|row| row.state_text(now, true));
     assert_eq!(word(&table, after(6_900)), Some("up"));
-    assert!(matches!(table.pass(after(7_000), true)[..], [Change::Late(..)]));
+    assert!(matches!(table.tick(after(7_000), true)[..], [Change::Late(..)]));
     assert_eq!(word(&table, after(7_000)), Some("late"));
-    assert!(table.pass(after(8_000), true).is_empty(), "late is told once");
-    assert!(matches!(table.gone(&key, Gone::Expired, after(12_000)), Some(Change::Went(..))));
-    assert_eq!(table.gone(&key, Gone::Expired, after(12_000)), None);
-    table.pass(after(17_900), true);
+    assert!(table.tick(after(8_000), true).is_empty(), "late is reported once");
+    assert!(matches!(
+        table.mark_gone(&key, Gone::Expired, after(12_000)),
+        Some(Change::Removed(..))
+    ));
+    assert_eq!(table.mark_gone(&key, Gone::Expired, after(12_000)), None);
+    table.tick(after(17_900), true);
     assert_eq!(word(&table, after(17_900)), Some("gone"));
-    table.pass(after(18_000), true);
+    table.tick(after(18_000), true);
     assert_eq!(word(&table, after(18_000)), None);
 }
 
 #[test]
-fn without_a_registry_nobody_is_judged_and_the_last_word_is_kept() {
+fn without_a_registry_the_last_known_states_are_kept() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 0), record(2, 8_000)], now);
-    table.pass(now, true);
+    table.tick(now, true);
     let later = now + Duration::from_secs(60);
-    assert!(table.pass(later, false).is_empty());
+    assert!(table.tick(later, false).is_empty());
     let words: Vec<_> =
-        table.visible(later, false).iter().map(|row| row.word(later, false)).collect();
+        table.visible(later, false).iter().map(|row| row.state_text(later, false)).collect();
     assert_eq!(words, ["was up", "was late"]);
 }
 
 #[test]
-fn a_beat_after_a_late_one_is_a_recovery() {
+fn a_heartbeat_after_a_late_one_is_a_recovery() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 8_000)], now);
-    table.pass(now, true);
+    table.tick(now, true);
     let key = record(1, 0).instance.key();
     table.beats(vec![Beat { key: key.clone(), age_ms: 10, heartbeats: 4 }], now);
-    assert_eq!(table.pass(now, true), [Change::Recovered(key.clone())]);
+    assert_eq!(table.tick(now, true), [Change::Recovered(key.clone())]);
     assert_eq!(table.get(&key).unwrap().intervals.len(), 1);
 }
 
@@ -82,8 +85,8 @@ fn when_the_selected_row_goes_its_neighbour_is_selected() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 0), record(2, 0), record(3, 0)], now);
     table.selected = Some(record(2, 0).instance.key());
-    table.gone(&record(2, 0).instance.key(), Gone::Unregistered, now);
-    table.pass(now + LINGER, true);
+    table.mark_gone(&record(2, 0).instance.key(), Gone::Unregistered, now);
+    table.tick(now + LINGER, true);
     assert_eq!(table.selected.as_ref().unwrap().port, 3);
 }
 
@@ -101,11 +104,11 @@ fn addresses_are_ordered_as_numbers() {
 }
 
 #[test]
-fn an_older_registrys_list_has_no_ages_and_nobody_is_late() {
+fn without_ages_no_instance_is_late() {
     let (mut table, now) = (Instances::default(), Instant::now());
     let changes = table.list(vec![Instance::new("h", 1)], now);
-    assert!(matches!(changes[..], [Change::Came(_)]));
+    assert!(matches!(changes[..], [Change::Added(_)]));
     let later = now + Duration::from_secs(100);
-    assert!(table.pass(later, true).is_empty());
-    assert!(matches!(table.list(Vec::new(), later)[..], [Change::Went(..)]));
+    assert!(table.tick(later, true).is_empty());
+    assert!(matches!(table.list(Vec::new(), later)[..], [Change::Removed(..)]));
 }
