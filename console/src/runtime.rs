@@ -1,28 +1,31 @@
-//! The only place with sockets, tasks and a clock: it runs the loop and does what effects ask.
+//! The only place with sockets, tasks and a clock: it runs the loop and carries out effects.
 //!
-//! - `outside`: files, and programs that get the terminal for a while; `lend`: that while.
-//! - `feed`: the registry's changes and log.
-//! - `attend`: what is done for each instance: discovery, probes, its log.
-//! - `calls`: a call is sent and its end reported.
-//! - `history`: calls are kept over restarts.
-//! - `load`: a load test is made on threads of its own, and its progress told.
-//! - `clock`: both clocks, the wall's shifted to local time.
-//! - `signals`: what the system and other processes want.
-//! - `works`: the tasks all of these are.
-//! - `inbox`: how they are heard: answers at once, live data once a second.
+//! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
+//! - `feed`: changes and log of the registry.
+//! - `monitor`: discovery, probes and log of each instance.
+//! - `calls`: sends a call and reports how it ended.
+//! - `history`: calls are kept in a file over restarts.
+//! - `load`: runs load tests on their own threads and reports progress.
+//! - `files`: saves results and logs.
+//! - `external_program`: the pager and the editor; `terminal_handover`: while one has the terminal.
+//! - `inbox`: the channels from tasks to the loop: replies at once, live data once a second.
+//! - `batch`: groups log lines.
+//! - `clock`: monotonic time, and wall time in the local time zone.
+//! - `signals`: signals from the system and other processes.
 
-mod attend;
 mod batch;
 mod calls;
 mod clock;
+mod external_program;
 mod feed;
+mod files;
 mod history;
 mod inbox;
-mod lend;
 mod load;
-mod outside;
+mod monitor;
 mod signals;
-mod works;
+mod tasks;
+mod terminal_handover;
 
 pub use clock::Clock;
 pub use history::HistoryFolder;
@@ -39,9 +42,8 @@ use tokio::sync::mpsc;
 
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::view::{HitMap, Theme, render};
+use external_program::ExternalProgram;
 use inbox::Inbox;
-use lend::Prepare;
-use outside::Errand;
 use rpc_console_core::action::Keymap;
 use rpc_console_core::message::{DemoCommand, Effect, Msg};
 use rpc_console_core::model::Model;
@@ -50,49 +52,50 @@ use rpc_console_core::model::registries::Registries;
 use rpc_console_core::update::update;
 use rpc_console_core::wake::next_wake;
 use signals::{Signal, Signals};
-use works::Works;
+use tasks::Tasks;
+use terminal_handover::Prepare;
 
-/// Messages taken in before the screen is looked at again.
+/// Messages applied between two frames at most.
 const MAX_PER_TURN: usize = 4_096;
-/// No two frames are closer than this.
+/// Shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// What the console is started with.
+/// What the console starts with.
 pub struct Settings {
-    /// The registries to choose from, the current one to be watched; none with a demo, whose
-    /// registry is not known before it runs.
+    /// The registries to choose from; the current one is watched. Empty with a demo, whose registry
+    /// is known only once it runs.
     pub registries: Registries,
-    /// The keys in force.
+    /// The key bindings.
     pub keys: Keymap,
-    /// How it looks.
+    /// Colours and symbols.
     pub theme: Theme,
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
-    /// Log lines kept.
+    /// Log lines kept in memory.
     pub max_log_lines: usize,
-    /// Events kept.
+    /// Events kept in memory.
     pub max_events: usize,
-    /// Calls kept.
+    /// Calls kept in memory.
     pub max_history: usize,
-    /// How calls are made, and the registry is asked.
+    /// Options of calls and of requests to the registry.
     pub client: ClientOptions,
-    /// What to tell first: what was ignored in the settings, a line each.
+    /// Warnings about the settings, a line each, shown first.
     pub warnings: Vec<String>,
-    /// Instances looked after; others are listed only.
+    /// Instances monitored at most; others are only listed.
     pub max_probed: usize,
-    /// Whether nothing of the system may be changed from here.
+    /// Whether actions that change the system are disabled; calls are still sent.
     pub readonly: bool,
-    /// Where calls are kept over restarts, if they are.
+    /// Where the history of calls is kept; `None` keeps none.
     pub histories: Option<HistoryFolder>,
-    /// Both clocks.
+    /// Monotonic and wall time.
     pub clock: Clock,
     /// The console's own log.
     pub log: LogRing,
-    /// Begins the demo, when one is wanted; called after the first frame.
+    /// Starts the embedded demo; called after the first frame.
     pub demo: Option<StartDemo>,
 }
 
-/// Begins the demo: reports to the sender, and takes commands.
+/// Starts the embedded demo, which reports to the sender.
 pub type StartDemo = Box<
     dyn FnOnce(
             mpsc::Sender<Msg>,
@@ -100,18 +103,18 @@ pub type StartDemo = Box<
         + Send,
 >;
 
-/// A demo that runs; dropping it ends it.
+/// A running demo; dropping it stops it.
 pub struct DemoRuns {
-    /// Its registry.
+    /// The URL of its registry.
     pub registry: String,
-    /// What it shall do.
+    /// Takes commands, such as stopping an instance.
     pub commands: mpsc::Sender<DemoCommand>,
 }
 
-/// Runs the console until it is told to end.
+/// Runs the console until a person or a signal ends it.
 ///
 /// # Errors
-/// The terminal cannot be used, or the demo cannot begin.
+/// The terminal cannot be used, or the demo cannot start.
 pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     let Settings { registries, keys, theme, mouse, clock, log, demo, .. } = settings;
     let terminal = Terminal::take(mouse)?;
@@ -139,8 +142,9 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         theme,
         clock,
         hits: HitMap::default(),
+        dirty: true,
         drawn_at: None,
-        works: Works::new(senders, settings.max_probed, settings.client.clone()),
+        tasks: Tasks::new(senders, settings.max_probed, settings.client.clone()),
         client: settings.client,
         log,
         histories: settings.histories,
@@ -152,12 +156,12 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     if let Some(start) = demo {
         console.start_demo(start).await?;
     } else if let Some(url) = &registry {
-        console.works.watch(url);
+        console.tasks.watch(url);
     }
     console.follow_own_log();
     console.keep_history(registry.as_deref());
     let (ended, written) = console.run(inbox).await;
-    // The terminal is given back by now; the last call shall be in the history all the same.
+    // The terminal is given back by now; the last call must still reach the history.
     if let Some(written) = written {
         written.wait().await;
     }
@@ -167,11 +171,11 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
 /// How the console ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The person asked for it.
+    /// By a key.
     Quit,
-    /// A signal asked for it; its number.
+    /// By the signal with this number.
     Signal(u8),
-    /// The terminal went away.
+    /// The terminal was closed.
     TerminalLost,
 }
 
@@ -182,48 +186,36 @@ struct Console {
     theme: Theme,
     clock: Clock,
     hits: HitMap,
+    /// Whether something changed since the last frame.
+    dirty: bool,
     drawn_at: Option<Instant>,
-    works: Works,
+    tasks: Tasks,
     client: ClientOptions,
     /// The console's own log.
     log: LogRing,
     histories: Option<HistoryFolder>,
-    /// Comes when all of the history is in its file.
+    /// Resolves when all of the history is written.
     written: Option<history::Written>,
 }
 
 impl Console {
-    /// Runs to the end; then the terminal is given back, and the history may still be written.
+    /// Runs to the end, which gives the terminal back; the history may still be written.
     async fn run(mut self, inbox: Inbox) -> (Result<Ended, io::Error>, Option<history::Written>) {
-        let ended = self.turn(inbox).await;
+        let ended = self.event_loop(inbox).await;
         (ended, self.written.take())
     }
 
-    async fn turn(&mut self, mut inbox: Inbox) -> Result<Ended, io::Error> {
+    async fn event_loop(&mut self, mut inbox: Inbox) -> Result<Ended, io::Error> {
         let mut input = EventStream::new();
         let mut signals = Signals::new()?;
         let origin = Instant::now();
-        // What changed is drawn at once, or when the last frame is old enough.
-        let mut dirty = true;
         loop {
             let now = self.clock.now();
-            if dirty && self.draw_due(now.at) <= now.at {
-                if self.draw().is_err() {
-                    return Ok(Ended::TerminalLost);
-                }
-                dirty = false;
+            if self.dirty && self.draw_due(now.at) <= now.at && self.draw().is_err() {
+                return Ok(Ended::TerminalLost);
             }
-            let due = dirty.then(|| self.draw_due(now.at));
-            let wake = next_wake(&self.model, now, origin);
-            let wake = [due, wake].into_iter().flatten().min();
             let live_due = inbox.live_due(&self.model, now.at, origin);
-            let sleep = async {
-                match wake {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let mut ended = None;
+            let mut control = None;
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
@@ -233,50 +225,70 @@ impl Console {
                 event = input.next() => match event {
                     Some(Ok(event)) => {
                         inbox.touched(now.at);
-                        ended = self.event(event);
+                        control = self.event(event);
                     }
                     Some(Err(_)) | None => return Ok(Ended::TerminalLost),
                 },
-                // After the keys: many messages must not keep a person waiting.
-                Some(msg) = inbox.next(live_due) => ended = self.take(msg),
-                () = sleep => ended = self.take(Msg::Tick),
+                // After the keys: many messages must not delay a person's input.
+                Some(msg) = inbox.next(live_due) => control = self.take(msg),
+                () = sleep_until(self.wake_at(now, origin)) => control = self.take(Msg::Tick),
             }
-            dirty = true;
-            // All that is at hand, or what a frame's time allows, then one frame.
-            let begun = Instant::now();
-            for _ in 0..MAX_PER_TURN {
-                if ended.is_some() || begun.elapsed() > FRAME {
-                    break;
-                }
-                if let Some(msg) = inbox.at_once(live_due) {
-                    ended = self.take(msg);
-                } else if let Some(Ok(event)) = at_once(&mut input).await {
-                    ended = self.event(event);
-                } else {
-                    break;
-                }
+            self.dirty = true;
+            if control.is_none() {
+                control = self.drain(&mut inbox, live_due, &mut input).await;
             }
-            match ended {
-                Some(Pressing::Quit) => return Ok(Ended::Quit),
-                Some(Pressing::Watch(url)) => inbox = self.watch(&url),
-                Some(Pressing::Run(prepare)) => {
-                    // The program's keys are its own.
-                    drop(input);
-                    let ended = self.hand_over(prepare, &mut inbox, &mut signals).await?;
-                    if let Some(ended) = ended {
-                        return Ok(ended);
-                    }
-                    input = EventStream::new();
-                }
-                Some(Pressing::Suspend) => {
-                    // The reader of keys must not compete with the shell for them.
+            match control {
+                None => {}
+                Some(LoopControl::Quit) => return Ok(Ended::Quit),
+                Some(LoopControl::Watch(url)) => inbox = self.watch(&url),
+                // Whoever gets the terminal reads the keys: this reader must not compete.
+                Some(LoopControl::Suspend) => {
                     drop(input);
                     self.suspend()?;
                     input = EventStream::new();
                 }
-                None => {}
+                Some(LoopControl::Run(prepare)) => {
+                    drop(input);
+                    if let Some(ended) = self.hand_over(prepare, &mut inbox, &mut signals).await? {
+                        return Ok(ended);
+                    }
+                    input = EventStream::new();
+                }
             }
         }
+    }
+
+    /// Applies what has arrived already, for at most a frame's time, so that it is drawn once.
+    async fn drain(
+        &mut self,
+        inbox: &mut Inbox,
+        live_due: Instant,
+        input: &mut EventStream,
+    ) -> Option<LoopControl> {
+        let started = Instant::now();
+        for _ in 0..MAX_PER_TURN {
+            if started.elapsed() > FRAME {
+                break;
+            }
+            let control = if let Some(msg) = inbox.at_once(live_due) {
+                self.take(msg)
+            } else if let Some(Ok(event)) = at_once(input).await {
+                self.event(event)
+            } else {
+                break;
+            };
+            if control.is_some() {
+                return control;
+            }
+        }
+        None
+    }
+
+    /// When the loop must run again although nothing arrives: for a frame that is due, or because
+    /// something on the screen changes with time.
+    fn wake_at(&self, now: Now, origin: Instant) -> Option<Instant> {
+        let frame = self.dirty.then(|| self.draw_due(now.at));
+        [frame, next_wake(&self.model, now, origin)].into_iter().flatten().min()
     }
 
     fn draw_due(&self, now: Instant) -> Instant {
@@ -288,42 +300,55 @@ impl Console {
         let mut hits = HitMap::default();
         self.screen.draw(|frame| hits = render(model, theme, now, frame))?;
         self.drawn_at = Some(now.at);
+        self.dirty = false;
         let heights = std::mem::take(&mut hits.heights);
         self.hits = hits;
         update(&mut self.model, Msg::Drawn(heights), now);
         Ok(())
     }
 
-    fn event(&mut self, event: crossterm::event::Event) -> Option<Pressing> {
+    fn event(&mut self, event: crossterm::event::Event) -> Option<LoopControl> {
         translate(event, &self.hits).and_then(|msg| self.take(msg))
     }
 
-    /// Takes a message in and does what follows from it; what must be done at once comes back.
-    fn take(&mut self, msg: Msg) -> Option<Pressing> {
+    /// Applies a message and carries out its effects; what the loop itself must do is returned.
+    fn take(&mut self, msg: Msg) -> Option<LoopControl> {
         let now = self.clock.now();
-        let effects = update(&mut self.model, msg, now);
-        let mut pressing = None;
-        for effect in effects {
+        let mut control = None;
+        for effect in update(&mut self.model, msg, now) {
             match effect {
-                Effect::Quit => return Some(Pressing::Quit),
-                Effect::Suspend => pressing = Some(Pressing::Suspend),
-                Effect::SwitchRegistry(url) => return Some(Pressing::Watch(url)),
+                Effect::Quit => return Some(LoopControl::Quit),
+                Effect::SwitchRegistry(url) => return Some(LoopControl::Watch(url)),
+                Effect::Suspend => control = Some(LoopControl::Suspend),
+                Effect::Edit(method, text) => {
+                    let prepare = move || ExternalProgram::edit(method, &text);
+                    control = Some(LoopControl::Run(Box::new(prepare)));
+                }
+                Effect::View { program, name, content } => {
+                    let prepare = move || ExternalProgram::view(program, &name, &content);
+                    control = Some(LoopControl::Run(Box::new(prepare)));
+                }
                 Effect::Repaint => self.repaint(),
                 Effect::Mouse(on) => {
                     let _ = self.terminal.mouse(on);
                 }
                 Effect::Copy(text) => self.copy(&text, now),
-                Effect::Edit(method, text) => {
-                    pressing = Some(Pressing::Run(Box::new(move || Errand::edit(method, &text))));
+                Effect::Monitor(instance) => self.tasks.attach(*instance),
+                Effect::StopMonitor(key) => self.tasks.detach(&key),
+                Effect::Call(request) => self.tasks.call(*request),
+                Effect::Cancel(id) => self.tasks.cancel(id),
+                Effect::RecordCall(call) => self.tasks.remember(*call),
+                Effect::StartLoad(request) => self.tasks.start_load(*request),
+                Effect::StopLoad => self.tasks.stop_load(),
+                Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
+                Effect::Save { path, content, overwrite } => {
+                    self.tasks.save(path, content, overwrite);
                 }
-                Effect::View { program, name, content } => {
-                    let prepare = move || Errand::view(program, &name, &content);
-                    pressing = Some(Pressing::Run(Box::new(prepare)));
-                }
-                other => self.works.apply(other),
+                Effect::Unregister(url, instance) => self.tasks.unregister(url, *instance),
+                Effect::Demo(command) => self.tasks.command_demo(command),
             }
         }
-        pressing
+        control
     }
 
     fn copy(&mut self, text: &str, now: Now) {
@@ -355,31 +380,30 @@ impl Console {
         self.retake()
     }
 
-    /// Turns to another registry. Its messages come through an inbox of their own: what tasks of
-    /// the one before still have to say is heard by nobody.
+    /// Watches another registry, with a new inbox: late messages about the previous one are dropped.
     fn watch(&mut self, url: &str) -> Inbox {
         let (senders, inbox) = Inbox::new(Instant::now());
         let max_probed = self.model.instances.max_probed;
-        self.works = Works::new(senders, max_probed, self.client.clone());
-        self.works.watch(url);
+        self.tasks = Tasks::new(senders, max_probed, self.client.clone());
+        self.tasks.watch(url);
         self.follow_own_log();
         self.keep_history(Some(url));
         inbox
     }
 
-    /// Keeps the calls made through the registry at `url`, or of the demo.
+    /// Keeps the history of calls made through the registry at `url`, or of the demo.
     fn keep_history(&mut self, url: Option<&str>) {
         let Some(folder) = &self.histories else { return };
-        let started = history::Keeper::start(folder.file(url), self.works.answers.clone());
-        (self.works.history, self.written) = started.unzip();
+        let started = history::Keeper::start(folder.file(url), self.tasks.replies.clone());
+        (self.tasks.history, self.written) = started.unzip();
     }
 
     fn follow_own_log(&mut self) {
-        self.works.follow_own_log(self.log.clone());
+        self.tasks.follow_own_log(self.log.clone());
     }
 
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
-        let runs = start(self.works.answers.clone()).await.map_err(io::Error::other)?;
+        let runs = start(self.tasks.replies.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
         self.model.link = rpc_console_core::model::link::Link::new(runs.registry.clone(), now);
         self.model.demo = Some(rpc_console_core::model::Demo {
@@ -387,8 +411,8 @@ impl Console {
             registry: true,
             servers: Vec::new(),
         });
-        self.works.watch(&runs.registry);
-        self.works.demo = Some(runs.commands);
+        self.tasks.watch(&runs.registry);
+        self.tasks.demo = Some(runs.commands);
         Ok(())
     }
 }
@@ -405,8 +429,8 @@ fn first_of(warnings: &[String]) -> Option<String> {
     })
 }
 
-/// What was pressed already. Polled as the task it is: the reader of keys remembers the first who
-/// asks, and one who asks in nobody's name (`now_or_never`) would never be woken.
+/// The next terminal event that has arrived already. Polled with the task's own waker: the event
+/// stream keeps the first waker it sees, and the empty one of `now_or_never` would wake nobody.
 async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event::Event>> {
     std::future::poll_fn(|context| {
         Poll::Ready(match input.poll_next_unpin(context) {
@@ -417,11 +441,21 @@ async fn at_once(input: &mut EventStream) -> Option<io::Result<crossterm::event:
     .await
 }
 
-/// What cannot wait for the next turn of the loop.
-enum Pressing {
+/// Sleeps until `at`, or for ever.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the loop itself must do, because it owns the input, the inbox and the signals.
+enum LoopControl {
     Quit,
+    /// Stop the process, as Ctrl-Z does.
     Suspend,
-    /// Another registry, by its URL.
+    /// Watch another registry, by its URL.
     Watch(String),
+    /// Run an external program in the terminal.
     Run(Prepare),
 }

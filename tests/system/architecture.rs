@@ -206,6 +206,7 @@ fn http_libraries_stay_where_they_belong() {
     let http =
         ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
     only("axum::", &CRATES, &http);
+    only("hyper::", &CRATES, &http);
     only("reqwest::", &CRATES, &["shared/client/src/registry.rs", "shared/client/src/registry"]);
 }
 

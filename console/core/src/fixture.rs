@@ -1,7 +1,5 @@
 //! States for tests, built from messages as the real ones are.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
-
 mod calls;
 mod load;
 mod logs;

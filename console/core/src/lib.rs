@@ -17,7 +17,7 @@
 pub mod action;
 mod editing;
 #[cfg(any(test, feature = "fixture"))]
-#[allow(missing_docs, clippy::unwrap_used, reason = "screens for tests")]
+#[allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "screens for tests")]
 pub mod fixture;
 pub mod key;
 pub mod message;

@@ -1,4 +1,4 @@
-//! Log lines in batches: however fast they come, the screen is woken a few times a second.
+//! Groups log lines, so that a fast log wakes the screen only a few times a second.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout_at};
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::logs::Source;
 
-/// How long the first line of a batch waits for others.
+/// How long the first line of a batch waits for further lines.
 const GATHER: Duration = Duration::from_millis(200);
-/// How many lines a batch holds.
+/// Lines in a batch at most.
 const MAX_BATCH: usize = 500;
 
-/// Forwards lines until there are no more, or until the first error.
+/// Forwards lines until their stream ends or fails.
 pub(super) async fn forward<E>(
     source: &Source,
     inbox: &mpsc::Sender<Msg>,
@@ -58,15 +58,15 @@ pub(super) async fn forward<E>(
     }
 }
 
-/// Which lines were seen already: after a reconnect the recent ones come again.
+/// The newest line seen: after a reconnect, recent lines are sent again.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     last: Option<(u64, u64)>,
 }
 
 impl Seen {
-    /// Whether the line was not seen before. A daemon that restarted counts from the beginning,
-    /// but later.
+    /// Whether the line is new. Time is compared first, because a restarted daemon numbers its
+    /// lines from zero.
     fn is_new(&mut self, line: &LogLine) -> bool {
         let this = (line.at_ms, line.seq);
         let new = self.last.is_none_or(|last| this > last);

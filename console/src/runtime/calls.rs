@@ -1,4 +1,4 @@
-//! A call is sent, and its end reported.
+//! Sends a call and reports its outcome.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use rpc_console_core::model::calls::CallRequest;
 use rpc_console_core::model::calls::{CallId, Failure, Outcome, Phases};
 use rpc_console_core::model::json::Document;
 
-/// How often is told how much has arrived of an answer on its way.
+/// Interval of reports on how much of a reply has arrived.
 const ARRIVALS: Duration = Duration::from_millis(200);
-/// Results longer than this are laid out on the blocking pool.
+/// Results longer than this, in bytes, are laid out on the blocking pool.
 const LARGE: usize = 64 * 1024;
 
-/// Sends a call to one of its candidates; to the next one where the last provably did nothing.
+/// Sends a call to a candidate, and to the next one where it was provably not executed.
 pub(super) async fn call(
     request: CallRequest,
     mut clients: Vec<(InstanceKey, Client)>,
@@ -34,20 +34,20 @@ pub(super) async fn call(
         attempts += 1;
         let left = request.timeout.saturating_sub(start.elapsed());
         match once(&request, &client, left, &inbox).await {
-            Ok(Answer::Value(response)) => {
-                let outcome = answered(id, *response, start.elapsed(), attempts, &inbox).await;
+            Ok(Reply::Value(response)) => {
+                let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
-            Ok(Answer::StreamEnded) => {
+            Ok(Reply::StreamEnded) => {
                 let outcome = stream_ended(&request, &key, start.elapsed());
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Err(error) => {
-                let again = error.is_not_executed();
+                let retry = error.is_not_executed();
                 last = Some((key, error));
-                if !again {
+                if !retry {
                     break;
                 }
             }
@@ -72,7 +72,7 @@ pub(super) async fn call(
     let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
 }
 
-/// The end of a call that the person cancelled.
+/// The outcome of a call that a person cancelled.
 pub(super) fn cancelled() -> Outcome {
     let text = "cancelled; the server may already have executed it".to_owned();
     Outcome {
@@ -87,7 +87,7 @@ pub(super) fn cancelled() -> Outcome {
     }
 }
 
-enum Answer {
+enum Reply {
     Value(Box<Response>),
     StreamEnded,
 }
@@ -97,19 +97,19 @@ async fn once(
     client: &Client,
     left: Duration,
     inbox: &mpsc::Sender<Msg>,
-) -> Result<Answer, CallError> {
+) -> Result<Reply, CallError> {
     let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
-    let mut wanted = Request::new(&request.method, request.args.clone()).map_err(bad)?;
+    let mut call = Request::new(&request.method, request.args.clone()).map_err(bad)?;
     if !request.stream {
-        wanted.timeout = Some(left);
+        call.timeout = Some(left);
         let response = tokio::select! {
             biased;
-            response = client.request(wanted) => response?,
-            never = tell_arrivals(request.id, client, inbox) => match never {},
+            response = client.request(call) => response?,
+            never = report_arrivals(request.id, client, inbox) => match never {},
         };
-        return Ok(Answer::Value(Box::new(response)));
+        return Ok(Reply::Value(Box::new(response)));
     }
-    let mut items = client.stream_request(wanted).await?;
+    let mut items = client.stream_request(call).await?;
     while let Some(item) = items.next().await {
         let item = item?;
         let text = item.value.get().to_owned();
@@ -117,26 +117,26 @@ async fn once(
             break;
         }
     }
-    Ok(Answer::StreamEnded)
+    Ok(Reply::StreamEnded)
 }
 
-/// Tells how much has arrived from the instance since the call began, once it is much. What the
-/// instance tells besides (its log, its health) is little beside that.
-async fn tell_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>) -> Infallible {
+/// Reports how many bytes have arrived from the instance since the call started, once they are many.
+/// They include its log and health replies, which are small beside a large result.
+async fn report_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>) -> Infallible {
     let before = client.stats().received_bytes;
-    let mut told = LARGE;
+    let mut reported = LARGE;
     loop {
         tokio::time::sleep(ARRIVALS).await;
         let arrived = client.stats().received_bytes.saturating_sub(before);
         let arrived = usize::try_from(arrived).unwrap_or(usize::MAX);
-        if arrived > told {
-            told = arrived;
+        if arrived > reported {
+            reported = arrived;
             let _ = inbox.send(Msg::Receiving(id, arrived)).await;
         }
     }
 }
 
-async fn answered(
+async fn replied(
     id: CallId,
     response: Response,
     elapsed: Duration,

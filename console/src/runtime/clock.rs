@@ -1,23 +1,24 @@
-//! Both clocks: one for durations, one for people.
+//! Monotonic time for durations, and wall time for people.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rpc_console_core::model::Now;
 
-/// Reads the clocks. The local time zone is asked for once, before there are threads.
+/// Reads both clocks. The time zone is read once, before there are threads: reading it later may race
+/// with changes of the environment.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     shift_ms: i64,
 }
 
 impl Clock {
-    /// Clocks in the local time zone, or UTC where that is not known.
+    /// A clock in the local time zone, or in UTC where that is unknown.
     pub fn local() -> Self {
         let offset = time::UtcOffset::current_local_offset().unwrap_or(time::UtcOffset::UTC);
         Self { shift_ms: i64::from(offset.whole_seconds()) * 1000 }
     }
 
-    /// Milliseconds to add to UTC.
+    /// Offset of the local time zone from UTC, in milliseconds.
     pub fn shift_ms(self) -> i64 {
         self.shift_ms
     }

@@ -1,4 +1,4 @@
-//! What the registry tells: changes and ages, or from an older one the bare list; and its log.
+//! Changes and log of the registry; an older registry is polled for its list.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use super::batch::{self, Seen};
 use rpc_console_core::message::{Msg, RegistryNews};
 use rpc_console_core::model::logs::{Source, SourceState};
 
-/// An older registry is not polled more often, whatever the settings say.
+/// Shortest interval of polls of an older registry, whatever the settings say.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
-/// After how many polls an older registry is asked whether it is still one.
+/// Polls after which a watch is tried again: the registry may have been upgraded.
 const POLLS_BEFORE_WATCH: u32 = 20;
-/// A watch silent for so long is doubted, and the registry asked whether it is still there.
+/// A watch silent for this long is checked with a request.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Lines of the past that are asked for.
+/// Recent log lines requested.
 const RECENT: usize = 200;
-/// How long before an older registry is asked again for a log it does not have.
+/// Interval of attempts to read the log of a registry that offers none.
 const NO_LOG: Duration = Duration::from_secs(60);
 
-/// Watches the registry at `url` for ever.
+/// Watches the registry at `url` until the task is aborted.
 pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Sender<Msg>) {
     let registry = match RegistryClient::new(&url, options.registry()) {
         Ok(registry) => registry,
@@ -52,7 +52,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         };
         failures = if reached { 1 } else { failures + 1 };
         let error = match error {
-            // An older registry may have become a newer one: watch again at once.
+            // The older registry may have been upgraded: try to watch at once.
             Ok(()) => continue,
             Err(RegistryError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
@@ -86,7 +86,7 @@ async fn watch(
             None => return Err(ended(registry)),
         };
         if !*reached {
-            // Its first word is the list; only then is it known to be there.
+            // A connection alone proves nothing; the snapshot is the first event of a registry.
             *reached = matches!(change, WatchEvent::Snapshot(_));
             send(inbox, RegistryNews::Live { ages: true }).await;
         }
@@ -94,12 +94,12 @@ async fn watch(
     }
 }
 
-/// Between two polls of an older registry.
+/// Interval of polls of an older registry.
 pub(super) fn poll_interval(options: &ClientOptions) -> Duration {
     options.refresh_interval.max(SHORTEST_POLL)
 }
 
-/// Asks an older registry for its list; returns to have it asked for more than that.
+/// Polls an older registry; returns `Ok` when it is time to try a watch again.
 async fn poll(
     registry: &RegistryClient,
     interval: Duration,
@@ -118,7 +118,7 @@ async fn poll(
     Ok(())
 }
 
-/// Has the registry forget an instance.
+/// Unregisters an instance.
 pub(super) async fn unregister(
     url: String,
     options: RegistryOptions,
@@ -141,7 +141,7 @@ pub(super) async fn unregister(
 }
 
 async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
-    // A closed inbox is a console that ends, and this task with it.
+    // The inbox is closed only when the console quits, which aborts this task.
     let _ = inbox.send(Msg::Registry(news)).await;
 }
 
@@ -152,7 +152,7 @@ fn ended(registry: &RegistryClient) -> RegistryError {
     }
 }
 
-/// The bare reason: the address stands beside it on the screen.
+/// The reason without the address, which the screen shows beside it.
 fn reason(error: &RegistryError) -> String {
     match error {
         RegistryError::Unreachable { reason, .. } => reason.clone(),
@@ -161,7 +161,7 @@ fn reason(error: &RegistryError) -> String {
     }
 }
 
-/// Streams the registry's log for ever.
+/// Streams the registry's log until the task is aborted.
 pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sender<Msg>) {
     let Ok(registry) = RegistryClient::new(&url, options) else { return };
     let backoff = Backoff::reconnect();

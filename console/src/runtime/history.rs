@@ -1,8 +1,8 @@
-//! The history over restarts: a file of one line per call, read and written on a thread of its own.
+//! Keeps the history over restarts: a file of one line per call, read and written on its own thread.
 //!
-//! It is written anew each time, beside the old one, and put in its place in one step, so that no
-//! crash leaves half of it. Consoles that run at the same time take turns and keep each other's
-//! calls. Lines that cannot be read are set aside in a file of their own before that.
+//! A new file is written beside the old one and renamed over it, so that a crash leaves either. Consoles
+//! that run at the same time lock the file in turn and keep each other's calls. A file with damaged
+//! lines is copied before it is replaced.
 
 mod line;
 
@@ -18,23 +18,23 @@ use tokio::sync::{mpsc, oneshot};
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::PastCall;
 
-/// Calls that may wait to be written; further ones are not kept.
-const WAITING: usize = 256;
-/// The file is never longer; the oldest calls go first.
+/// Calls queued for writing at most; further ones are not kept.
+const QUEUE: usize = 256;
+/// Largest file; the oldest calls are dropped first.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// A call with longer arguments is not kept.
+/// Longest line, in bytes; a call with longer arguments is not kept.
 const MAX_LINE: usize = 64 * 1024;
-/// How long another console may take for its turn.
-const TURN: Duration = Duration::from_secs(2);
-/// How long the end of the console waits for the last calls to be written.
-const LAST: Duration = Duration::from_secs(2);
+/// How long to wait for the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the console waits on exit for the last calls to be written.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where histories are, one file per registry, and how much of each is kept.
+/// The folder of histories, one file per registry.
 #[derive(Debug, Clone)]
 pub struct HistoryFolder {
-    /// The folder; it is made when something is first written.
+    /// The folder; created when a call is first written.
     pub path: PathBuf,
-    /// Calls kept of each.
+    /// Calls kept in each file.
     pub limit: usize,
 }
 
@@ -48,7 +48,7 @@ impl HistoryFolder {
         Some(Self { path: state.join("rpc-console"), limit })
     }
 
-    /// The history of calls through the registry at `url`; of the demo's, for `None`.
+    /// The history of calls through the registry at `url`; `None` stands for the demo.
     pub(super) fn file(&self, url: Option<&str>) -> HistoryFile {
         let name = url.map_or("demo", |url| url.strip_prefix("http://").unwrap_or(url));
         let safe = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
@@ -64,16 +64,16 @@ pub(super) struct HistoryFile {
     limit: usize,
 }
 
-/// Takes calls that are to be kept; the thread ends when it is dropped.
+/// Queues calls for the writing thread, which exits when this is dropped.
 pub(super) struct Keeper(mpsc::Sender<PastCall>);
 
-/// Comes when everything is written.
+/// Resolves when everything is written.
 pub(super) struct Written(oneshot::Receiver<()>);
 
 impl Keeper {
-    /// Reads what is there, tells the inbox, and writes what comes.
+    /// Starts the thread, which reports the calls of the file to `inbox` and writes new ones.
     pub(super) fn start(file: HistoryFile, inbox: mpsc::Sender<Msg>) -> Option<(Self, Written)> {
-        let (calls, waiting) = mpsc::channel(WAITING);
+        let (calls, waiting) = mpsc::channel(QUEUE);
         let (last, done) = oneshot::channel::<()>();
         let body = move || {
             keep(&file, waiting, &inbox);
@@ -88,7 +88,7 @@ impl Keeper {
         }
     }
 
-    /// Has a call written.
+    /// Queues a call to be written.
     pub(super) fn remember(&self, call: PastCall) {
         if self.0.try_send(call).is_err() {
             tracing::warn!("call not saved to the history: too many are waiting");
@@ -97,13 +97,13 @@ impl Keeper {
 }
 
 impl Written {
-    /// Waits for it, but not for long.
+    /// Waits until everything is written, for [`EXIT_TIMEOUT`] at most.
     pub(super) async fn wait(self) {
-        let _ = tokio::time::timeout(LAST, self.0).await;
+        let _ = tokio::time::timeout(EXIT_TIMEOUT, self.0).await;
     }
 }
 
-/// The thread's life.
+/// The body of the thread.
 fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<PastCall>, inbox: &mpsc::Sender<Msg>) {
     match restore(file) {
         Ok(Restored { calls, set_aside }) => {
@@ -133,8 +133,8 @@ fn keep(file: &HistoryFile, mut waiting: mpsc::Receiver<PastCall>, inbox: &mpsc:
         match append(file, &unwritten) {
             Ok(()) => unwritten.clear(),
             Err(error) => {
-                // Tried again with the next call; said once.
-                let surplus = unwritten.len().saturating_sub(WAITING);
+                // Retried with the next call; reported once.
+                let surplus = unwritten.len().saturating_sub(QUEUE);
                 unwritten.drain(..surplus);
                 if !std::mem::replace(&mut complained, true) {
                     complain(file, &error, "written", inbox);
@@ -153,7 +153,7 @@ fn complain(file: &HistoryFile, error: &io::Error, what: &str, inbox: &mpsc::Sen
 
 struct Restored {
     calls: Vec<PastCall>,
-    /// What a person should know of lines that could not be read.
+    /// A notice about lines that could not be read.
     set_aside: Option<String>,
 }
 
@@ -181,7 +181,7 @@ struct Found {
     damaged: bool,
 }
 
-/// What can be read of the file, at most its last [`MAX_BYTES`].
+/// The readable lines among the last [`MAX_BYTES`] of the file.
 fn read(path: &Path) -> io::Result<Found> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a file"));
@@ -213,13 +213,13 @@ fn append(file: &HistoryFile, fresh: &[String]) -> io::Result<()> {
     append_found(file, fresh).map(drop)
 }
 
-/// Adds lines to the file; where it was damaged, tells under which name all of it was kept.
+/// Adds lines to the file; returns the path of the copy when it was damaged.
 fn append_found(file: &HistoryFile, fresh: &[String]) -> io::Result<Option<PathBuf>> {
     let path = &file.path;
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let _turn = turn(path)?;
+    let _lock = lock(path)?;
     let mut lines = Vec::new();
     let mut kept = None;
     match read(path) {
@@ -244,11 +244,11 @@ fn append_found(file: &HistoryFile, fresh: &[String]) -> io::Result<Option<PathB
     Ok(kept)
 }
 
-/// Waits for the turn of this console; it lasts until the file is closed.
-fn turn(path: &Path) -> io::Result<File> {
+/// Locks the history, until the returned file is dropped.
+fn lock(path: &Path) -> io::Result<File> {
     let lock = path.with_extension("lock");
     let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(lock)?;
-    let end = Instant::now() + TURN;
+    let end = Instant::now() + LOCK_TIMEOUT;
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
@@ -256,13 +256,13 @@ fn turn(path: &Path) -> io::Result<File> {
             Err(fs::TryLockError::WouldBlock) if Instant::now() >= end => {
                 return Err(io::Error::other("locked by another console"));
             }
-            // A lock has no way to tell; the thread has nothing else to do.
+            // std has no lock with a timeout, and this thread has nothing else to do.
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }
 
-/// A copy of all there is, under a name nothing has yet.
+/// Copies the file to a name that is free.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let free = |number: &u32| {
         let copy = path.with_extension(format!("damaged-{number}"));
@@ -274,10 +274,10 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(copy)
 }
 
-/// Puts a file in the place of another in one step.
+/// Replaces the file in one step.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    // What a crash left there; whoever has the turn may remove it.
+    // Left by a crash; the lock makes it ours to remove.
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

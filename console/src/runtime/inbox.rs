@@ -1,8 +1,8 @@
-//! How tasks are heard: answers at once, live data at whole seconds.
+//! The channels from tasks to the loop: replies at once, live data at whole seconds.
 //!
-//! A registry and servers that are well say something all the time. Each word would wake the
-//! screen, so theirs come through a channel of their own, looked into when
-//! [`live_due`](rpc_console_core::wake::live_due) says.
+//! A healthy registry and its instances send something all the time. Each message would wake the
+//! screen, so live data has a channel of its own, which is read when
+//! [`live_due`](rpc_console_core::wake::live_due) says so.
 
 use std::time::Instant;
 
@@ -12,42 +12,42 @@ use rpc_console_core::message::Msg;
 use rpc_console_core::model::Model;
 use rpc_console_core::wake;
 
-/// Messages that may wait in either channel; a full one slows the tasks down, never the screen.
+/// Messages in either channel at most; a full one makes its tasks wait, never the screen.
 const CAPACITY: usize = 1_024;
 
-/// What tasks tell is sent here.
+/// The tasks' side of the channels.
 pub(super) struct Senders {
-    /// What somebody waits for.
-    pub(super) answers: mpsc::Sender<Msg>,
-    /// What comes by itself.
+    /// For replies that a person waits for.
+    pub(super) replies: mpsc::Sender<Msg>,
+    /// For what is streamed or polled.
     pub(super) live: mpsc::Sender<Msg>,
 }
 
-/// What tasks tell arrives here.
+/// The loop's side of the channels.
 pub(super) struct Inbox {
-    answers: mpsc::Receiver<Msg>,
+    replies: mpsc::Receiver<Msg>,
     live: mpsc::Receiver<Msg>,
-    /// When a person last did something, or all of it began.
+    /// When a person last pressed a key; at first, when the console started.
     touched: Instant,
-    /// When live data was last taken in.
+    /// When live data was last read.
     taken: Option<Instant>,
 }
 
 impl Inbox {
-    /// Nothing has arrived.
+    /// Both sides of two empty channels.
     pub(super) fn new(now: Instant) -> (Senders, Self) {
-        let (answers_in, answers) = mpsc::channel(CAPACITY);
+        let (replies_in, replies) = mpsc::channel(CAPACITY);
         let (live_in, live) = mpsc::channel(CAPACITY);
-        let senders = Senders { answers: answers_in, live: live_in };
-        (senders, Self { answers, live, touched: now, taken: None })
+        let senders = Senders { replies: replies_in, live: live_in };
+        (senders, Self { replies, live, touched: now, taken: None })
     }
 
-    /// A person did something.
+    /// A person pressed a key.
     pub(super) fn touched(&mut self, now: Instant) {
         self.touched = now;
     }
 
-    /// When live data may be taken in.
+    /// When live data may be read next.
     pub(super) fn live_due(&self, model: &Model, now: Instant, origin: Instant) -> Instant {
         if self.live.len() == CAPACITY {
             return now;
@@ -55,7 +55,7 @@ impl Inbox {
         wake::live_due(model, self.touched, self.taken, now, origin)
     }
 
-    /// The next message, live data not before `live_due`.
+    /// Waits for the next message; reads live data not before `live_due`.
     pub(super) async fn next(&mut self, live_due: Instant) -> Option<Msg> {
         let live = async {
             if live_due > Instant::now() {
@@ -65,7 +65,7 @@ impl Inbox {
         };
         tokio::select! {
             biased;
-            msg = self.answers.recv() => msg,
+            msg = self.replies.recv() => msg,
             msg = live => {
                 self.taken = Some(Instant::now());
                 msg
@@ -73,9 +73,9 @@ impl Inbox {
         }
     }
 
-    /// A message that is there already, live data not before `live_due`.
+    /// A message that has arrived already; live data not before `live_due`.
     pub(super) fn at_once(&mut self, live_due: Instant) -> Option<Msg> {
-        if let Ok(msg) = self.answers.try_recv() {
+        if let Ok(msg) = self.replies.try_recv() {
             return Some(msg);
         }
         let now = Instant::now();
@@ -86,7 +86,7 @@ impl Inbox {
         msg
     }
 
-    /// The next message of either kind.
+    /// Waits for the next message from either channel.
     pub(super) async fn any(&mut self) -> Option<Msg> {
         self.next(Instant::now()).await
     }

@@ -1,4 +1,4 @@
-//! A load test: made by the engine on threads of its own; its progress is told a few times a second.
+//! Runs a load test: the engine has its own threads and reports progress a few times a second.
 
 use rpc_client::ClientOptions;
 use rpc_load::Load;
@@ -8,28 +8,28 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use rpc_console_core::message::{LoadNews, Msg};
 use rpc_console_core::model::load::LoadRequest;
 
-/// A load test under way; dropping it stops it.
-pub(super) struct Runs {
+/// A running load test; dropping it stops it.
+pub(super) struct Running {
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
 
-impl Runs {
-    /// Has it end now; its last word still comes.
+impl Running {
+    /// Stops it now; its final progress is still reported.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 }
 
-/// Begins a load test and tells the inbox how it is getting on.
+/// Starts a load test that reports to `inbox`.
 pub(super) fn start(
     request: LoadRequest,
     options: ClientOptions,
     inbox: mpsc::Sender<Msg>,
-) -> Runs {
+) -> Running {
     let stop = CancellationToken::new();
     tokio::spawn(run(request, options, inbox, stop.clone()));
-    Runs { _stop_on_drop: stop.clone().drop_guard(), stop }
+    Running { _stop_on_drop: stop.clone().drop_guard(), stop }
 }
 
 async fn run(
@@ -39,12 +39,12 @@ async fn run(
     stop: CancellationToken,
 ) {
     let id = request.id;
-    // Threads are begun where a slow system holds nobody up.
-    let begun = tokio::task::spawn_blocking(move || {
+    // Starting threads may block.
+    let started = tokio::task::spawn_blocking(move || {
         Load::start(request.target.clone(), options, request.plan())
             .map_err(|error| error.to_string())
     });
-    let load = match begun.await.unwrap_or_else(|error| Err(error.to_string())) {
+    let load = match started.await.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(load) => load,
         Err(error) => return drop(inbox.send(Msg::Load(id, LoadNews::Failed(error))).await),
     };
@@ -55,7 +55,7 @@ async fn run(
             changed = progress.changed() => {
                 let now = progress.borrow_and_update().clone();
                 let over = now.phase.is_over();
-                // Its threads may be gone: then this was the last word.
+                // The engine may have exited: then this was its final progress.
                 if over || changed.is_ok() {
                     let news = Msg::Load(id, LoadNews::Progress(now));
                     if inbox.send(news).await.is_err() || over {

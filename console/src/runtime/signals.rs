@@ -1,4 +1,4 @@
-//! What the system and other processes want of us.
+//! Signals from the system and other processes.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use tokio::signal::unix::{self, SignalKind};
 /// A signal that concerns the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// End, because of this signal.
+    /// Quit, because of the signal with this number.
     End(u8),
-    /// The process was stopped and goes on: the terminal may be anybody's.
+    /// The process was stopped and continues: another one may have changed the terminal.
     Continued,
 }
 
-/// The signals that are listened to. While it lives, none of them ends the process by itself.
+/// Receives signals. While it lives, none of them ends the process by default.
 pub(super) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
@@ -41,8 +41,8 @@ impl Signals {
     }
 }
 
-/// Stops the whole job, as the terminal's own Ctrl-Z would (`cargo run` is a job of two). Without
-/// a shell that could continue it the kernel discards the signal, and we simply go on.
+/// Stops the process group, as the terminal's own Ctrl-Z does (`cargo run` has two processes).
+/// Without a shell that could continue it, the kernel discards the signal.
 pub(super) fn stop() {
     let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
 }

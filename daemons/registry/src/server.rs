@@ -45,7 +45,7 @@ impl Registry {
     }
 
     /// Serves until `shutdown` is ready, then closes the listener, event streams and idle
-    /// connections at once and everything else within [`RegistryOptions::drain`]. Dropping the
+    /// connections at once and everything else within [`RegistryOptions::drain_timeout`]. Dropping the
     /// future ends everything at once.
     ///
     /// Its tasks run in the span this is called in (see

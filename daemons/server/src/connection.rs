@@ -58,7 +58,7 @@ async fn serve_stream(
         }
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: not supported yet"),
         Protocol::Unknown => {
-            state.metrics.malformed.increment();
+            state.metrics.malformed.inc();
             let mut out = Vec::new();
             let fault = Fault::new(Code::NotJson, "request is not JSON: it must begin with { or [");
             reply::fault(&mut out, None, &fault);

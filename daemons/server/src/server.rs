@@ -274,11 +274,11 @@ impl Acceptor {
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.state.metrics;
         if self.connections.len() >= self.state.limits.max_connections {
-            metrics.connections_refused.increment();
+            metrics.connections_refused.inc();
             tracing::debug!(%peer, "connection refused: max_connections reached");
             return;
         }
-        metrics.connections_accepted.increment();
+        metrics.connections_accepted.inc();
         net::set_up(&stream);
         self.connections
             .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());

@@ -282,7 +282,7 @@ impl Session {
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "closing the connection after an error");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
-        self.state.metrics.malformed.increment();
+        self.state.metrics.malformed.inc();
         self.dispatcher.reply_finally(fault);
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use rpc_console_core::model::calls::{Ended, Failure, PastCall};
 
-/// What stands in the file; later versions may add to it. Arguments keep every digit.
+/// A line of the file; later versions may add fields. Arguments are raw, so that numbers keep every digit.
 #[derive(Serialize, Deserialize)]
 struct Line {
     at_ms: u64,
@@ -43,7 +43,7 @@ struct Failed {
     text: String,
 }
 
-/// The line of a call; `None` if its arguments are no JSON, which cannot be.
+/// The line of a call; `None` if its arguments are not JSON.
 pub(super) fn write(call: &PastCall) -> Option<String> {
     let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let line = Line {

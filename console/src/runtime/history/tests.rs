@@ -80,7 +80,7 @@ fn consoles_at_the_same_time_keep_each_others_calls() {
 }
 
 #[test]
-fn a_damaged_file_loses_nothing_and_is_spoken_of_once() {
+fn a_damaged_file_is_copied_and_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder, 10);
     write(&file, &[call(1)]);
@@ -98,7 +98,7 @@ fn a_damaged_file_loses_nothing_and_is_spoken_of_once() {
 }
 
 #[test]
-fn what_is_no_file_is_an_error_and_no_wait() {
+fn a_path_that_is_not_a_file_is_an_error_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder, 10);
     fs::create_dir_all(&file.path).unwrap();
@@ -107,7 +107,7 @@ fn what_is_no_file_is_an_error_and_no_wait() {
 }
 
 #[test]
-fn every_registry_has_a_file_of_its_own_in_the_folder_for_state() {
+fn every_registry_has_its_own_file_in_the_state_folder() {
     let home = |name: &str| (name == "HOME").then(|| "/home/ada".into());
     let folder = HistoryFolder::find(1, home).unwrap();
     let path = |url| folder.file(url).path.display().to_string();
@@ -125,9 +125,8 @@ fn every_registry_has_a_file_of_its_own_in_the_folder_for_state() {
 }
 
 #[test]
-fn any_text_is_a_call_that_can_be_written_again_or_nothing() {
+fn any_line_that_can_be_read_can_be_written_again() {
     rpc_fuzz::text("history", |text| {
-        // It is one line.
         if let Some(call) = line::read(&text.replace(['\n', '\r'], " ")) {
             assert_eq!(line::read(&line::write(&call).unwrap()).unwrap(), call);
         }

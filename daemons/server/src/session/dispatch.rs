@@ -113,7 +113,7 @@ impl Dispatcher {
             }
             Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
             Err(Rejected { id, fault, .. }) => {
-                self.state.metrics.malformed.increment();
+                self.state.metrics.malformed.inc();
                 if id.is_none() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
@@ -515,7 +515,7 @@ impl Dispatcher {
 
     fn note_failure(&self, method: usize) {
         if let Some(metrics) = self.state.metrics.method(method) {
-            metrics.errors.increment();
+            metrics.errors.inc();
         }
     }
 
@@ -523,7 +523,7 @@ impl Dispatcher {
         if size > OLD_CLIENT_READS
             && let Some(metrics) = self.state.metrics.method(method)
         {
-            metrics.unreadable_for_old_clients.increment();
+            metrics.unreadable_for_old_clients.inc();
         }
     }
 }

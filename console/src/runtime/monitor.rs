@@ -1,4 +1,4 @@
-//! What is done for each instance: its methods are learned, it is probed, its log streamed.
+//! Monitors one instance: discovers its methods, probes it, streams its log.
 
 use std::time::{Duration, Instant};
 
@@ -16,28 +16,30 @@ use super::batch::{self, Seen};
 use rpc_console_core::message::{InstanceNews, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
 
-/// How often an instance is probed.
+/// Interval of probes.
 const PROBE: Duration = Duration::from_secs(5);
-/// How often an older one is: each probe costs it a connection, which it serves with a thread.
+/// Interval of probes of an older server, which pays a connection and a thread for each.
 const PROBE_CLASSIC: Duration = Duration::from_secs(15);
-/// How long a probe may take.
+/// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between attempts to learn the methods.
+/// Interval of attempts to discover the methods, until one succeeds.
 const DISCOVER: Duration = Duration::from_secs(10);
-/// A log stream that lasted so long worked.
+/// A log stream that lasted this long resets the backoff.
 const STEADY: Duration = Duration::from_secs(5);
-/// Lines of the past that are asked for.
+/// Recent lines requested.
 const RECENT: u64 = 200;
 
-/// A client of one instance. Nothing is sent yet.
+/// A client for one instance; connects when it is first used.
 pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
     Client::direct(key.to_string(), options.clone())
-        .inspect_err(|error| tracing::warn!(instance = %key, %error, "not an address"))
+        .inspect_err(
+            |error| tracing::warn!(instance = %key, %error, "not monitored: invalid address"),
+        )
         .ok()
 }
 
-/// Looks after an instance for ever.
-pub(super) async fn attend(instance: Instance, client: Client, inbox: mpsc::Sender<Msg>) {
+/// Monitors an instance until the task is aborted.
+pub(super) async fn run(instance: Instance, client: Client, inbox: mpsc::Sender<Msg>) {
     let key = instance.key();
     let tell = async |news: InstanceNews| {
         let _ = inbox.send(Msg::Instance(key.clone(), news)).await;
@@ -76,7 +78,7 @@ async fn probe(instance: &Instance, client: &Client) -> Result<Duration, String>
     let mut request = Request::new(RPC_HEALTH, ()).map_err(|error| error.to_string())?;
     request.timeout = Some(PROBE_TIMEOUT);
     match client.request(request).await {
-        // A connection that had to be opened is no part of the round trip.
+        // The time to connect is not part of the round trip.
         Ok(response) => Ok(response.timing.server + response.timing.transfer),
         Err(CallError::Unreachable { reason, .. }) => Err(reason),
         Err(error) => Err(error.to_string()),
@@ -88,10 +90,10 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
     let backoff = Backoff::reconnect();
     let (mut failures, mut seen) = (0, Seen::default());
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         let ended = stream(&source, client, inbox, &mut seen).await;
-        // One that breaks as soon as it begins is no success: it would be tried without a pause.
-        failures = if begun.elapsed() > STEADY { 1 } else { failures + 1 };
+        // A stream that breaks at once must not reset the backoff: it would be retried without delay.
+        failures = if started.elapsed() > STEADY { 1 } else { failures + 1 };
         let state = match ended {
             Err(CallError::Unsupported { .. }) => SourceState::Unsupported,
             Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
@@ -118,7 +120,7 @@ async fn stream(
     let wanted = json!({"level": "trace", "contains": "", "recent": RECENT});
     let items = client.stream(RPC_LOGS, wanted).await?;
     let _ = inbox.send(Msg::LogSource(source.clone(), SourceState::Live)).await;
-    // A line of a later version that cannot be read is no reason to lose the others.
+    // A line of a later version that cannot be parsed is skipped; the others still count.
     let lines = items.try_filter_map(|item| {
         let line = serde_json::from_str::<LogLine>(item.value.get()).ok();
         std::future::ready(Ok(line.map(|line| (line, item.dropped))))

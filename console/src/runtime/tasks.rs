@@ -1,0 +1,188 @@
+//! The running tasks: started by effects, aborted when the console quits or watches another registry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rpc_client::{Client, ClientOptions};
+use rpc_host::logging::LogRing;
+use rpc_wire::instance::{Instance, InstanceKey};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::inbox::Senders;
+use super::{calls, feed, files, history, load, monitor};
+use rpc_console_core::message::{DemoCommand, Msg};
+use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
+use rpc_console_core::model::content::Content;
+use rpc_console_core::model::json::Document;
+use rpc_console_core::model::load::LoadRequest;
+
+/// The running tasks; dropping it aborts them.
+pub(super) struct Tasks {
+    /// For replies that a person waits for.
+    pub(super) replies: mpsc::Sender<Msg>,
+    /// For what is streamed or polled.
+    live: mpsc::Sender<Msg>,
+    feeds: Vec<AbortHandle>,
+    monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
+    /// Instances beyond `max_monitored`: listed, not probed.
+    waiting: BTreeMap<InstanceKey, Instance>,
+    max_monitored: usize,
+    options: ClientOptions,
+    calls: HashMap<CallId, AbortHandle>,
+    load: Option<load::Running>,
+    pub(super) history: Option<history::Keeper>,
+    pub(super) demo: Option<mpsc::Sender<DemoCommand>>,
+}
+
+impl Tasks {
+    /// No task runs yet. Tasks report to `senders`; at most `max_monitored` instances are monitored.
+    pub(super) fn new(senders: Senders, max_monitored: usize, options: ClientOptions) -> Self {
+        let Senders { replies, live } = senders;
+        Self {
+            replies,
+            live,
+            feeds: Vec::new(),
+            monitored: HashMap::new(),
+            waiting: BTreeMap::new(),
+            max_monitored,
+            options,
+            calls: HashMap::new(),
+            load: None,
+            history: None,
+            demo: None,
+        }
+    }
+
+    /// Follows the registry at `url`, and its log.
+    pub(super) fn watch(&mut self, url: &str) {
+        let changes =
+            tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.live.clone()));
+        let logs =
+            tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
+        self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
+    }
+
+    /// Follows the console's own log.
+    pub(super) fn follow_own_log(&mut self, ring: LogRing) {
+        let task = tokio::spawn(feed::own_log(ring, self.live.clone()));
+        self.feeds.push(task.abort_handle());
+    }
+
+    /// Sends a call.
+    pub(super) fn call(&mut self, request: CallRequest) {
+        let clients = request
+            .candidates
+            .iter()
+            .filter_map(|key| Some((key.clone(), self.client(key)?)))
+            .collect();
+        let id = request.id;
+        self.calls.retain(|_, task| !task.is_finished());
+        let task = tokio::spawn(calls::call(request, clients, self.replies.clone()));
+        self.calls.insert(id, task.abort_handle());
+    }
+
+    /// Cancels a call in flight. Dropping the call is what tells the server.
+    pub(super) fn cancel(&mut self, id: CallId) {
+        if let Some(task) = self.calls.remove(&id) {
+            task.abort();
+            let replies = self.replies.clone();
+            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled()));
+            tokio::spawn(async move { replies.send(cancelled).await });
+        }
+    }
+
+    /// Adds a finished call to the history file, where one is kept.
+    pub(super) fn remember(&self, call: PastCall) {
+        if let Some(history) = &self.history {
+            history.remember(call);
+        }
+    }
+
+    /// Starts a load test; a running one is stopped by its drop.
+    pub(super) fn start_load(&mut self, request: LoadRequest) {
+        self.load = Some(load::start(request, self.options.clone(), self.replies.clone()));
+    }
+
+    /// Stops the load test; its results are kept.
+    pub(super) fn stop_load(&self) {
+        if let Some(load) = &self.load {
+            load.stop();
+        }
+    }
+
+    /// Passes a command to the demo.
+    pub(super) fn command_demo(&self, command: DemoCommand) {
+        if let Some(demo) = &self.demo {
+            // A busy demo misses a key press; the person sees it and presses again.
+            let _ = demo.try_send(command);
+        }
+    }
+
+    /// Searches a result on a thread that may block: it can have megabytes.
+    pub(super) fn search(&self, id: CallId, document: Arc<Document>, needle: String) {
+        let replies = self.replies.clone();
+        tokio::task::spawn_blocking(move || {
+            let hits = document.find(&needle, rpc_console_core::update::MAX_MATCHES);
+            let _ = replies.blocking_send(Msg::Found(id, needle, hits));
+        });
+    }
+
+    /// Saves `content` to a file.
+    pub(super) fn save(&self, path: String, content: Content, overwrite: bool) {
+        let replies = self.replies.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = files::save(&path, &content, overwrite);
+            let _ = replies.blocking_send(Msg::Saved(path, result));
+        });
+    }
+
+    /// Unregisters an instance at the registry with this URL.
+    pub(super) fn unregister(&self, url: String, instance: Instance) {
+        let (options, replies) = (self.options.registry(), self.replies.clone());
+        tokio::spawn(feed::unregister(url, options, instance, replies));
+    }
+
+    /// Monitors an instance, now or when another one is detached.
+    pub(super) fn attach(&mut self, instance: Instance) {
+        let key = instance.key();
+        if self.monitored.len() >= self.max_monitored && !self.monitored.contains_key(&key) {
+            tracing::debug!(instance = %key, limit = self.max_monitored,
+                "listed, but not probed: max_probed reached");
+            self.waiting.insert(key, instance);
+            return;
+        }
+        self.waiting.remove(&key);
+        let Some(client) = monitor::client(&key, &self.options) else { return };
+        let task = tokio::spawn(monitor::run(instance, client.clone(), self.live.clone()));
+        if let Some((_, old)) = self.monitored.insert(key, (client, task.abort_handle())) {
+            old.abort();
+        }
+    }
+
+    /// Stops monitoring an instance; a waiting one takes its place.
+    pub(super) fn detach(&mut self, key: &InstanceKey) {
+        self.waiting.remove(key);
+        let Some((_, task)) = self.monitored.remove(key) else { return };
+        task.abort();
+        if let Some((_, next)) = self.waiting.pop_first() {
+            self.attach(next);
+        }
+    }
+
+    fn client(&self, key: &InstanceKey) -> Option<Client> {
+        self.monitored
+            .get(key)
+            .map(|(client, _)| client.clone())
+            .or_else(|| monitor::client(key, &self.options))
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        let monitored = self.monitored.values().map(|(_, task)| task);
+        for task in self.feeds.iter().chain(monitored).chain(self.calls.values()) {
+            task.abort();
+        }
+    }
+}
