@@ -7,7 +7,7 @@ use rpc_wire::instance::Instance;
 use serde_json::json;
 
 use super::*;
-use rpc_console_core::model::calls::{Ended, Failure};
+use rpc_console_core::model::calls::{Failure, PastOutcome};
 
 fn call(at_ms: u64) -> PastCall {
     let keyword = json!({"c": 3});
@@ -21,7 +21,7 @@ fn call(at_ms: u64) -> PastCall {
         target: Some(Instance::new("10.0.0.7", 8089).key()),
         timeout: Duration::from_secs(30),
         stream: false,
-        ended: Ended {
+        outcome: PastOutcome {
             failure: Some(Failure { kind: "timeout".to_owned(), text: "too\nlate".to_owned() }),
             peer: Some("10.0.0.7:8089".to_owned()),
             elapsed: Duration::from_micros(920),
