@@ -5,10 +5,10 @@ use tui_input::{Input, InputRequest};
 use crate::key::{Code, Key};
 
 /// Maximum length of a field; more input is ignored.
-pub(crate) const MAX_TYPED: usize = 64 * 1024;
+pub(crate) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
 /// The edit that a key makes in a text field, if it makes one.
-pub(crate) fn editing(key: Key) -> Option<InputRequest> {
+pub(crate) fn edit_request(key: Key) -> Option<InputRequest> {
     if let Some(c) = key.types() {
         return Some(InputRequest::InsertChar(c));
     }
@@ -30,14 +30,14 @@ pub(crate) fn editing(key: Key) -> Option<InputRequest> {
 
 /// Whether a key edits text.
 pub(crate) fn edits(key: Key) -> bool {
-    editing(key).is_some()
+    edit_request(key).is_some()
 }
 
 /// Applies edits to a field.
 pub(crate) fn apply(input: &mut Input, requests: &[InputRequest]) {
     for request in requests {
         let grows = matches!(request, InputRequest::InsertChar(_));
-        if !grows || input.value().len() < MAX_TYPED {
+        if !grows || input.value().len() < MAX_FIELD_BYTES {
             input.handle(*request);
         }
     }

@@ -28,9 +28,9 @@ pub type Effects = Vec<Effect>;
 pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
-    let settled = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
+    let list_is_current = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
     apply(model, msg, now, &mut effects);
-    if settled {
+    if list_is_current {
         tick(model, now, &mut effects);
     }
     effects

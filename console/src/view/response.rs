@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::calls::{Call, Ended, Tab};
+use rpc_console_core::model::calls::{Call, PastOutcome, Tab};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -51,7 +51,13 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 }
 
 /// A call of an earlier session, whose result was not stored.
-fn past_call(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &Ended, area: Rect) {
+fn past_call(
+    model: &Model,
+    screen: &mut Screen<'_, '_>,
+    call: &Call,
+    past: &PastOutcome,
+    area: Rect,
+) {
     let theme = screen.theme;
     let method = text::printable(&call.request.method).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&method, 30)));

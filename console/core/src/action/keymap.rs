@@ -51,10 +51,10 @@ impl Keymap {
             let Some(row) = found else {
                 return Err(invalid(unknown_action(&line.action)));
             };
-            row.keys = Cow::Owned(
-                parse_keys(&line.keys, row.context)
-                    .map_err(|text| invalid(format!("invalid keys for {}: {text}", line.action)))?,
-            );
+            row.keys =
+                Cow::Owned(parse_keys(&line.keys, row.context).map_err(|text| {
+                    invalid(format!("invalid keys for {}: {text}", line.action))
+                })?);
         }
         for index in 0..lines.len() {
             keymap.check(index, lines)?;

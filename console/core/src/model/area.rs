@@ -39,7 +39,7 @@ impl Area {
     }
 
     /// Moves the cursor, clamped to the text.
-    pub fn place(&mut self, row: usize, column: usize) {
+    pub fn move_to(&mut self, row: usize, column: usize) {
         self.row = row.min(self.lines.len().saturating_sub(1));
         self.column = column.min(self.width());
     }
@@ -83,10 +83,10 @@ impl Area {
             (false, Code::Delete) | (true, Code::Char('d')) => self.delete(),
             (false, Code::Left) => self.left(),
             (false, Code::Right) => self.right(),
-            (false, Code::Up) => self.place(self.row.saturating_sub(1), self.column),
-            (false, Code::Down) => self.place(self.row + 1, self.column),
-            (false, Code::PageUp) => self.place(self.row.saturating_sub(10), self.column),
-            (false, Code::PageDown) => self.place(self.row + 10, self.column),
+            (false, Code::Up) => self.move_to(self.row.saturating_sub(1), self.column),
+            (false, Code::Down) => self.move_to(self.row + 1, self.column),
+            (false, Code::PageUp) => self.move_to(self.row.saturating_sub(10), self.column),
+            (false, Code::PageDown) => self.move_to(self.row + 10, self.column),
             (false, Code::Home) | (true, Code::Char('a')) => self.column = 0,
             (false, Code::End) | (true, Code::Char('e')) => self.column = self.width(),
             (true, Code::Char('k')) => {

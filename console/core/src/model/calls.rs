@@ -5,7 +5,7 @@ mod past;
 mod request;
 
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
-pub use past::{Ended, PastCall};
+pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
 
@@ -126,7 +126,7 @@ pub struct Call {
     /// The outcome, once it ended.
     pub outcome: Option<Outcome>,
     /// The outcome of a call of an earlier session; its result is not stored.
-    pub past: Option<Ended>,
+    pub past: Option<PastOutcome>,
     /// The items of a stream so far.
     pub items: Items,
     /// The selected tab of the response.

@@ -72,20 +72,21 @@ impl Collector {
             return;
         }
         let descend = depth < MAX_DEPTH;
-        if let (true, Some(was), Some(is)) = (descend, old.entries(), new.entries()) {
-            let was: Vec<_> = was.collect();
-            let mut gone: HashMap<&str, Json<'_>> =
-                was.iter().map(|(key, value)| (key.text(), *value)).collect();
-            for (key, value) in is {
-                let before = gone.remove(key.text());
-                self.compare_at(&path_step(key.text()), before, Some(value), depth);
+        if let (true, Some(before), Some(after)) = (descend, old.entries(), new.entries()) {
+            let before: Vec<_> = before.collect();
+            let mut removed: HashMap<&str, Json<'_>> =
+                before.iter().map(|(key, value)| (key.text(), *value)).collect();
+            for (key, value) in after {
+                let old = removed.remove(key.text());
+                self.compare_at(&path_step(key.text()), old, Some(value), depth);
             }
             // Removed keys come last: their old place may no longer exist.
-            for (key, value) in was.iter().filter(|(key, _)| gone.contains_key(key.text())) {
+            for (key, value) in before.iter().filter(|(key, _)| removed.contains_key(key.text())) {
                 self.compare_at(&path_step(key.text()), Some(*value), None, depth);
             }
-        } else if let (true, Some(was), Some(is)) = (descend, old.elements(), new.elements()) {
-            self.compare_lists(&was.collect::<Vec<_>>(), &is.collect::<Vec<_>>(), depth);
+        } else if let (true, Some(before), Some(after)) = (descend, old.elements(), new.elements())
+        {
+            self.compare_lists(&before.collect::<Vec<_>>(), &after.collect::<Vec<_>>(), depth);
         } else {
             self.push(Some(old), Some(new));
         }
@@ -93,13 +94,13 @@ impl Collector {
 
     /// Elements between those that both lists have pair up in order, so an insertion is one change.
     fn compare_lists(&mut self, old: &[Json<'_>], new: &[Json<'_>], depth: usize) {
-        for (was, is) in differing(old, new) {
-            for n in 0..was.len().max(is.len()) {
-                let (i, j) = (was.start + n, is.start + n);
-                let before = was.contains(&i).then(|| old[i]);
-                let after = is.contains(&j).then(|| new[j]);
-                let place = if after.is_some() { j } else { i };
-                self.compare_at(&format!("[{place}]"), before, after, depth);
+        for (old_range, new_range) in differing(old, new) {
+            for n in 0..old_range.len().max(new_range.len()) {
+                let (i, j) = (old_range.start + n, new_range.start + n);
+                let before = old_range.contains(&i).then(|| old[i]);
+                let after = new_range.contains(&j).then(|| new[j]);
+                let index = if after.is_some() { j } else { i };
+                self.compare_at(&format!("[{index}]"), before, after, depth);
             }
         }
     }
@@ -139,9 +140,9 @@ fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usi
         return vec![(0..old.len(), 0..new.len())];
     }
     let [old, new] = [old, new].map(|list| list.iter().map(|json| json.text()).collect::<Vec<_>>());
-    let steps = capture_diff_slices(Algorithm::Myers, &old, &new);
-    let changes = steps.iter().filter(|step| step.tag() != DiffTag::Equal);
-    changes.map(|step| (step.old_range(), step.new_range())).collect()
+    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let changes = ops.iter().filter(|op| op.tag() != DiffTag::Equal);
+    changes.map(|op| (op.old_range(), op.new_range())).collect()
 }
 
 /// `.name`, or `["two words"]` if it is not a plain name.

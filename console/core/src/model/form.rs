@@ -221,7 +221,7 @@ impl Form {
     /// whole request. Returns whether any field was filled.
     pub fn fill(&mut self, text: &str) -> bool {
         let value = |json: Json<'_>| exact::value(json).ok();
-        let (by_place, by_name) = match Message::parse(text.trim().as_bytes()) {
+        let (by_position, by_name) = match Message::parse(text.trim().as_bytes()) {
             Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
             _ => match serde_json::from_str::<Value>(text) {
                 Ok(list @ Value::Array(_)) => (Some(list), None),
@@ -229,18 +229,18 @@ impl Form {
                 _ => return false,
             },
         };
-        let mut any = false;
+        let mut filled = false;
         for (at, field) in self.fields.iter_mut().enumerate() {
             let given = by_name
                 .as_ref()
                 .and_then(|names| names.get(&field.parameter.name))
-                .or_else(|| by_place.as_ref().and_then(|places| places.get(at)));
+                .or_else(|| by_position.as_ref().and_then(|values| values.get(at)));
             if let Some(given) = given {
                 field.set(given);
-                any = true;
+                filled = true;
             }
         }
-        any
+        filled
     }
 }
 
@@ -249,8 +249,8 @@ impl Field {
     pub fn value(&self) -> FieldValue {
         let text = self.input.value();
         let empty = text.trim().is_empty();
-        let takes_empty_text = self.kind == Kind::Text && self.touched;
-        if empty && !takes_empty_text {
+        let accepts_empty = self.kind == Kind::Text && self.touched;
+        if empty && !accepts_empty {
             return if self.parameter.is_required() {
                 FieldValue::Invalid("required".to_owned())
             } else {

@@ -13,9 +13,9 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 
 /// Lines between two index entries.
-const STEP: usize = 128;
+const LINES_PER_ENTRY: usize = 128;
 /// Brackets that span more lines have their extent stored; others are counted when needed.
-const LONG: usize = 2_048;
+const LONG_EXTENT: usize = 2_048;
 /// Maximum number of stored extents; the rest is counted when needed.
 const MAX_EXTENTS: usize = 100_000;
 
@@ -23,14 +23,14 @@ const MAX_EXTENTS: usize = 100_000;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     text: Box<str>,
-    places: Vec<Place>,
+    index: Vec<IndexEntry>,
     extents: Vec<(usize, Extent)>,
     len: usize,
 }
 
 /// An index entry: where a line starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Place {
+struct IndexEntry {
     line: usize,
     at: usize,
     depth: usize,
@@ -57,24 +57,24 @@ pub struct Matches {
 impl Document {
     /// A document of a value, without copying it.
     pub fn new(value: Box<RawValue>) -> Self {
-        Self::lay_out(value.into())
+        Self::from_json(value.into())
     }
 
     /// A document of a text; a text that is not JSON becomes one string.
     pub fn of_text(text: &str) -> Self {
         match serde_json::from_str::<&RawValue>(text) {
-            Ok(value) => Self::lay_out(value.get().into()),
-            Err(_) => Self::lay_out(serde_json::Value::from(text).to_string().into()),
+            Ok(value) => Self::from_json(value.get().into()),
+            Err(_) => Self::from_json(serde_json::Value::from(text).to_string().into()),
         }
     }
 
-    fn lay_out(text: Box<str>) -> Self {
-        let (mut places, mut extents, mut len) = (Vec::new(), Vec::new(), 0);
+    fn from_json(text: Box<str>) -> Self {
+        let (mut index, mut extents, mut len) = (Vec::new(), Vec::new(), 0);
         let mut open: Vec<(usize, usize)> = Vec::new();
         let mut lines = Lines::new(&text, 0, 0, 0);
         loop {
-            if len % STEP == 0 {
-                places.push(Place { line: len, at: lines.at(), depth: lines.depth() });
+            if len % LINES_PER_ENTRY == 0 {
+                index.push(IndexEntry { line: len, at: lines.at(), depth: lines.depth() });
             }
             let Some((at, line)) = lines.next() else { break };
             len = at + 1;
@@ -86,7 +86,7 @@ impl Document {
             match line.part {
                 Part::Open(_) => open.push((at, 0)),
                 Part::Close(_) => {
-                    let opened = open.pop().filter(|(start, _)| at - start > LONG);
+                    let opened = open.pop().filter(|(start, _)| at - start > LONG_EXTENT);
                     if let Some((start, count)) = opened
                         && extents.len() < MAX_EXTENTS
                     {
@@ -97,9 +97,9 @@ impl Document {
             }
         }
         extents.sort_unstable_by_key(|(start, _)| *start);
-        places.shrink_to_fit();
+        index.shrink_to_fit();
         extents.shrink_to_fit();
-        Self { places, extents, len, text }
+        Self { index, extents, len, text }
     }
 
     /// The text as received.
@@ -119,10 +119,11 @@ impl Document {
 
     /// The lines from number `from` on, with their numbers.
     pub fn lines(&self, from: usize) -> Lines<'_> {
-        let place = self.places.partition_point(|place| place.line <= from).saturating_sub(1);
-        let place = self.places.get(place).copied().unwrap_or(Place { line: 0, at: 0, depth: 0 });
-        let mut lines = Lines::new(&self.text, place.line, place.at, place.depth);
-        for _ in place.line..from {
+        let entry = self.index.partition_point(|entry| entry.line <= from).saturating_sub(1);
+        let entry =
+            self.index.get(entry).copied().unwrap_or(IndexEntry { line: 0, at: 0, depth: 0 });
+        let mut lines = Lines::new(&self.text, entry.line, entry.at, entry.depth);
+        for _ in entry.line..from {
             lines.next();
         }
         lines
@@ -165,7 +166,7 @@ impl Document {
     /// The line of the enclosing bracket, if any.
     pub fn parent(&self, line: usize) -> Option<usize> {
         let depth = self.line(line)?.depth;
-        let from = line.saturating_sub(LONG + 1);
+        let from = line.saturating_sub(LONG_EXTENT + 1);
         let near = self
             .lines(from)
             .take(line - from)

@@ -63,29 +63,34 @@ impl Methods {
     }
 
     fn rebuild(&mut self) {
-        let mut kinds: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> = BTreeMap::new();
+        let mut variants: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> =
+            BTreeMap::new();
         for (key, signatures) in &self.by_instance {
             for signature in signatures {
-                let kinds = kinds.entry(&signature.name).or_default();
-                let at = kinds.iter().position(|(kind, _)| are_compatible(kind, signature));
+                let variants = variants.entry(&signature.name).or_default();
+                let at =
+                    variants.iter().position(|(variant, _)| are_compatible(variant, signature));
                 let at = at.unwrap_or_else(|| {
-                    kinds.push((signature, BTreeSet::new()));
-                    kinds.len() - 1
+                    variants.push((signature, BTreeSet::new()));
+                    variants.len() - 1
                 });
-                if known_types(signature) > known_types(kinds[at].0) {
-                    kinds[at].0 = signature;
+                if known_types(signature) > known_types(variants[at].0) {
+                    variants[at].0 = signature;
                 }
-                kinds[at].1.insert(key.clone());
+                variants[at].1.insert(key.clone());
             }
         }
-        let method = |kinds: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
+        let method = |variants: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
             // The first of equally common ones, so that a form never changes by chance.
-            let (usual, most) = kinds.iter().rev().max_by_key(|(_, on)| on.len())?;
-            let on: BTreeSet<_> = kinds.iter().flat_map(|(_, on)| on).cloned().collect();
-            let differing = on.difference(most).cloned().collect();
-            Some((usual.name.clone(), Method { signature: (*usual).clone(), on, differing }))
+            let (reference, most_common) = variants.iter().rev().max_by_key(|(_, on)| on.len())?;
+            let on: BTreeSet<_> = variants.iter().flat_map(|(_, on)| on).cloned().collect();
+            let differing = on.difference(most_common).cloned().collect();
+            Some((
+                reference.name.clone(),
+                Method { signature: (*reference).clone(), on, differing },
+            ))
         };
-        self.union = kinds.into_values().filter_map(method).collect();
+        self.union = variants.into_values().filter_map(method).collect();
     }
 
     /// The method with this name.
@@ -163,10 +168,10 @@ impl Methods {
         visible.iter().position(|method| method.signature.name == name)
     }
 
-    /// Selects the first visible method if the selected one is not visible, or always with `best`.
-    pub fn keep_selection(&mut self, best: bool) {
+    /// Selects the first visible method if the selected one is not visible, or always with `prefer_first`.
+    pub fn keep_selection(&mut self, prefer_first: bool) {
         let visible = self.visible();
-        if best || self.selected_index(&visible).is_none() {
+        if prefer_first || self.selected_index(&visible).is_none() {
             self.selected = visible.first().map(|method| method.signature.name.clone());
         }
     }

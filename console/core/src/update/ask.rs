@@ -163,7 +163,7 @@ pub(super) fn pick(model: &mut Model) -> bool {
     let Some(form) = model.forms.get() else { return false };
     let Some(field) = form.fields.get(form.focus) else { return false };
     let Some(choices) = field.kind.choices() else { return false };
-    let now = field.input.value();
+    let current = field.input.value();
     let items: Vec<Item> = choices
         .iter()
         .map(|choice| {
@@ -175,7 +175,7 @@ pub(super) fn pick(model: &mut Model) -> bool {
         .collect();
     let selected = items
         .iter()
-        .position(|item| item.label == now)
+        .position(|item| item.label == current)
         .or_else(|| items.iter().position(|item| !item.detail.is_empty()))
         .unwrap_or(0);
     let title = format!("Choose {}", field.parameter.name);

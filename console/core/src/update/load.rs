@@ -173,14 +173,14 @@ pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
     }
     let (status, method) = (run.status(), text::printable(&run.request.method).into_owned());
     let failure = run.failure.clone();
-    let figures = run.report().map(|report| {
+    let results = run.report().map(|report| {
         let (calls, rate) = (text::grouped(report.calls), text::rate(report.rate));
         format!("{calls} calls, {rate}/s, p99 {}", text::precise(report.latency.p99))
     });
-    match (failure, figures) {
+    match (failure, results) {
         (Some(why), _) => model.notify_error(format!("✗ load test of {method}: {why}"), now),
-        (None, Some(figures)) => {
-            model.notify(format!("load test of {method} {status}: {figures}"), now)
+        (None, Some(results)) => {
+            model.notify(format!("load test of {method} {status}: {results}"), now)
         }
         (None, None) => {}
     }

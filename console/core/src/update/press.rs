@@ -1,7 +1,7 @@
 //! Keys, paste, and mouse.
 
 use super::{search, show};
-use crate::editing::{MAX_TYPED, apply, editing};
+use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
 use crate::selectors::{self, is_typing, is_typing_load_field};
 use tui_input::{Input, InputRequest};
 
@@ -21,11 +21,11 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         model.overlay = None;
         return;
     }
-    if press_in_form(model, key) {
+    if form_key(model, key) {
         return;
     }
     let typing = is_typing(model);
-    if typing && let Some(request) = editing(key) {
+    if typing && let Some(request) = edit_request(key) {
         edit(model, &[request]);
         return;
     }
@@ -40,7 +40,7 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
 
 /// Handles keys of the form: JSON editing, and space in a field with a list of values. Returns
 /// whether it did.
-fn press_in_form(model: &mut Model, key: Key) -> bool {
+fn form_key(model: &mut Model, key: Key) -> bool {
     let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
     let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
         return false;
@@ -113,7 +113,7 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         return;
     }
     // A pasted line break becomes a space in one-line fields; other control characters are dropped.
-    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
+    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_FIELD_BYTES);
     let requests: Vec<_> = typed
         .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
         .filter(|c| !c.is_control())
@@ -137,7 +137,7 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
         Hit::Pane(pane) => model.set_focus(pane),
         Hit::Row(pane, index) => {
             model.set_focus(pane);
-            row(model, pane, index, now, effects);
+            click_row(model, pane, index, now, effects);
         }
         Hit::Column(column) => {
             let table = &mut model.instances;
@@ -167,7 +167,7 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
 }
 
 /// A click selects a row; a click on the selected row opens it.
-fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
+fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
     let (shown, live) = (model.shown_at(now).at, model.link.is_live());
     match pane {
         Pane::Instances => {

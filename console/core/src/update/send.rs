@@ -126,7 +126,7 @@ pub(super) fn ended(
     let method = text::printable(&call.request.method).into_owned();
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
-    let (text, bad) = match &outcome.result {
+    let (text, failed) = match &outcome.result {
         Ok(document) => {
             let body = text::printable(text::prefix(document.text(), 200));
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
@@ -138,5 +138,5 @@ pub(super) fn ended(
     };
     effects.push(Effect::RecordCall(Box::new(PastCall::of(call, &outcome, model.logs.shift_ms))));
     model.calls.finish(id, outcome);
-    if bad { model.notify_error(text, now) } else { model.notify(text, now) }
+    if failed { model.notify_error(text, now) } else { model.notify(text, now) }
 }

@@ -10,7 +10,7 @@ use crate::model::{Model, Overlay, Pane};
 use crate::selectors::{palette_entries, resend_targets};
 
 /// Maximum rows of results; drawing stops at the last one.
-const MOST_RESULT_ROWS: usize = 200;
+const MAX_RESULT_ROWS: usize = 200;
 
 /// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
@@ -30,7 +30,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Resend(choice)) => resend_targets(model, choice).len(),
         Some(Overlay::Prompt(_)) | None => return,
     };
-    let place = match &mut model.overlay {
+    let position = match &mut model.overlay {
         Some(Overlay::Help { top, .. }) => top,
         Some(Overlay::Menu(menu)) => &mut menu.selected,
         Some(Overlay::Palette(palette)) => &mut palette.selected,
@@ -38,7 +38,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Resend(choice)) => &mut choice.selected,
         Some(Overlay::Prompt(_)) | None => return,
     };
-    *place = step.from(*place, len);
+    *position = step.from(*position, len);
 }
 
 fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
@@ -58,7 +58,7 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
-        Pane::LoadRun => model.load.top = step.from(model.load.top, MOST_RESULT_ROWS),
+        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_RESULT_ROWS),
         Pane::Response => step_response(model, step, height),
         Pane::History => step_history(model, step, height),
         Pane::Logs => model.logs.step(step, height),
@@ -69,7 +69,7 @@ fn step_json(model: &mut Model, step: Step) {
     let json = model.forms.get_mut().and_then(|form| form.json.as_mut());
     if let (Some(json), Step::By(rows)) = (json, step) {
         let (row, column) = json.area.cursor();
-        json.area.place(row.saturating_add_signed(rows), column);
+        json.area.move_to(row.saturating_add_signed(rows), column);
     }
 }
 

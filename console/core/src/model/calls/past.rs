@@ -26,12 +26,12 @@ pub struct PastCall {
     /// Whether it is a stream.
     pub stream: bool,
     /// The outcome.
-    pub ended: Ended,
+    pub outcome: PastOutcome,
 }
 
 /// The outcome of a call, without its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct PastOutcome {
     /// The error, if it failed.
     pub failure: Option<Failure>,
     /// The address of the instance that replied.
@@ -52,7 +52,7 @@ impl PastCall {
             target: call.target().cloned(),
             timeout: call.request.timeout,
             stream: call.request.stream,
-            ended: Ended {
+            outcome: PastOutcome {
                 failure: outcome.result.as_ref().err().cloned(),
                 peer: outcome.peer.clone(),
                 elapsed: outcome.elapsed,
@@ -74,7 +74,7 @@ impl PastCall {
             started: now,
             wall_ms: self.at_ms.saturating_add_signed(shift_ms),
             outcome: None,
-            past: Some(self.ended),
+            past: Some(self.outcome),
             items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),

@@ -65,8 +65,8 @@ impl Form {
     /// # Errors
     /// Why the text is invalid; the fields are unchanged.
     pub fn read_json(&mut self, text: &str) -> Result<(), String> {
-        let (by_place, by_name) = arguments(text.trim())?;
-        if by_place.len() > self.fields.len() {
+        let (by_position, by_name) = arguments(text.trim())?;
+        if by_position.len() > self.fields.len() {
             return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
         }
         let unknown = by_name
@@ -76,7 +76,7 @@ impl Form {
             return Err(format!("{} has no parameter {name}", self.signature.name));
         }
         for (at, field) in self.fields.iter_mut().enumerate() {
-            match by_name.get(&field.parameter.name).or_else(|| by_place.get(at)) {
+            match by_name.get(&field.parameter.name).or_else(|| by_position.get(at)) {
                 Some(value) => field.set(value),
                 None => {
                     field.input.reset();
@@ -99,23 +99,24 @@ fn as_typed(text: &str) -> String {
 
 /// The arguments by position and by name.
 fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
-    let exactly = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
-    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), exactly);
-    let (places, names) = match Message::parse(text.as_bytes()) {
+    let parse = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
+    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), parse);
+    let (positional, keyword) = match Message::parse(text.as_bytes()) {
         Ok(Message::Call(call)) => (or_null(call.args)?, or_null(call.kwargs)?),
         _ => {
             let raw: &RawValue =
                 serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-            match exactly(raw.into())? {
+            match parse(raw.into())? {
                 list @ Value::Array(_) => (list, Value::Null),
-                names @ Value::Object(_) => (Value::Null, names),
+                keyword @ Value::Object(_) => (Value::Null, keyword),
                 _ => return Err("arguments must be an object or a list".to_owned()),
             }
         }
     };
-    let places = if let Value::Array(places) = places { places } else { Vec::new() };
-    let names = if let Value::Object(names) = names { names } else { Map::new() };
-    Ok((places, names))
+    let positional =
+        if let Value::Array(positional) = positional { positional } else { Vec::new() };
+    let keyword = if let Value::Object(keyword) = keyword { keyword } else { Map::new() };
+    Ok((positional, keyword))
 }
 
 #[cfg(test)]

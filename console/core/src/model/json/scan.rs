@@ -100,11 +100,11 @@ impl<'a> Lines<'a> {
         start..self.at
     }
 
-    fn word(&mut self) -> Range<usize> {
+    fn literal(&mut self) -> Range<usize> {
         let start = self.at;
-        let is_word = |byte: &&u8| !b",:]}[{\" \t\r\n".contains(byte);
+        let is_literal = |byte: &&u8| !b",:]}[{\" \t\r\n".contains(byte);
         let rest = self.bytes.get(start..).unwrap_or_default();
-        self.at += rest.iter().take_while(is_word).count().max(1);
+        self.at += rest.iter().take_while(is_literal).count().max(1);
         start..self.at
     }
 
@@ -148,7 +148,7 @@ impl Iterator for Lines<'_> {
                         break (depth, Part::Scalar(range));
                     }
                 }
-                Some(_) => break (depth, Part::Scalar(self.word())),
+                Some(_) => break (depth, Part::Scalar(self.literal())),
             }
         };
         let comma = self.skip_blank() == Some(b',');
