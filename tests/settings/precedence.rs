@@ -193,8 +193,6 @@ async fn listen(section: &str, command: &str) {
         let daemon = Daemon::rpcd_in(home, &settings(&variables), line.split_whitespace());
         let address = daemon.announced_address().await;
         assert!(TcpStream::connect(address).await.is_ok(), "{address}");
-        let on_all = TcpStream::connect(("127.0.0.1", address.port())).await.is_ok();
-        assert_eq!(on_all, address.ip().is_unspecified(), "{address}");
         address.ip().to_string()
     })
     .await;
