@@ -22,13 +22,17 @@ type Proof = (&'static str, &'static str, fn());
 const PROOFS: &[Proof] = &[
     ("registry", "rpcd serve", registry_in_serve),
     ("registry", "rpcd call", registry_in_call),
+    ("registry", "rpcd bench", registry_in_bench),
     ("registry", "rpcd methods", registry_in_methods),
+    ("registry", "rpcd instances", registry_in_instances),
     ("registry", "rpc-console", registry_on_the_screen),
     ("registry", "rpc-console call", registry_in_the_consoles_call),
     ("registry", "rpc-console methods", registry_in_the_consoles_methods),
+    ("registry", "rpc-console ls", registry_in_the_consoles_ls),
     ("registry-server", "rpcd registry", registry_server_in_registry),
     ("server", "rpcd serve", server_in_serve),
     ("client", "rpcd call", client_in_call),
+    ("client", "rpcd bench", client_in_bench),
     ("client", "rpcd methods", client_in_methods),
     ("client", "rpc-console", client_on_the_screen),
     ("client", "rpc-console call", client_in_the_consoles_call),
@@ -40,21 +44,38 @@ const PROOFS: &[Proof] = &[
     ("console", "rpc-console", console_on_the_screen),
 ];
 
-/// Sections, and the programs that read them.
+/// Sections, and the programs that read them: those that end or have a screen, and the daemons.
 const READERS: &[(&str, &[&str])] = &[
-    ("registry", &["rpcd serve", CALL, METHODS, SCREEN, CONSOLE_CALL, CONSOLE_METHODS]),
+    (
+        "registry",
+        &[
+            "rpcd serve",
+            "rpcd call",
+            "rpcd bench",
+            "rpcd methods",
+            "rpcd instances",
+            "rpc-console",
+            "rpc-console call",
+            "rpc-console methods",
+            "rpc-console ls",
+        ],
+    ),
     ("registry-server", &["rpcd registry"]),
     ("server", &["rpcd serve"]),
-    ("client", &[CALL, METHODS, SCREEN, CONSOLE_CALL, CONSOLE_METHODS]),
-    ("log", &["rpcd serve", "rpcd registry", CALL, SCREEN]),
-    ("console", &[SCREEN]),
+    (
+        "client",
+        &[
+            "rpcd call",
+            "rpcd bench",
+            "rpcd methods",
+            "rpc-console",
+            "rpc-console call",
+            "rpc-console methods",
+        ],
+    ),
+    ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
+    ("console", &["rpc-console"]),
 ];
-
-const CALL: &str = "rpcd call";
-const METHODS: &str = "rpcd methods";
-const SCREEN: &str = "rpc-console";
-const CONSOLE_CALL: &str = "rpc-console call";
-const CONSOLE_METHODS: &str = "rpc-console methods";
 
 #[test]
 fn every_section_has_a_test_in_every_program_that_reads_it() {
@@ -161,6 +182,16 @@ async fn registry_in_call() {
 }
 
 #[tokio::test]
+async fn registry_in_bench() {
+    registry_in("rpcd", "bench tick --count 1").await;
+}
+
+#[tokio::test]
+async fn registry_in_instances() {
+    registry_in("rpcd", "instances").await;
+}
+
+#[tokio::test]
 async fn registry_in_methods() {
     registry_in("rpcd", "methods").await;
 }
@@ -173,6 +204,11 @@ async fn registry_in_the_consoles_call() {
 #[tokio::test]
 async fn registry_in_the_consoles_methods() {
     registry_in("rpc-console", "methods").await;
+}
+
+#[tokio::test]
+async fn registry_in_the_consoles_ls() {
+    registry_in("rpc-console", "ls").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,6 +278,11 @@ async fn client_in(program: &str, command: &str, method: &str) {
 #[tokio::test]
 async fn client_in_call() {
     client_in("rpcd", "call tick", "tick").await;
+}
+
+#[tokio::test]
+async fn client_in_bench() {
+    client_in("rpcd", "bench tick --count 1", "tick").await;
 }
 
 #[tokio::test]
