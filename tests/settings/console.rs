@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, result};
+use rpc_tests::home::Home;
 use rpc_tests::terminal::Tty;
 use vt100::MouseProtocolMode;
 
-use crate::programs::{call, console, looking_after};
+use crate::programs::{Settings, call, console, console_in, listing, looking_after};
 use crate::ticks::{extended, instance};
 
 /// A registry that nobody answers for.
@@ -83,20 +84,23 @@ pub(crate) async fn max_log_lines() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn max_events() {
-    let soon = ("CLIENT_REFRESH_INTERVAL", "100ms");
-    let events = async |settings: &[(&str, &str)]| {
-        let (tty, registry) = looking_after(&[], settings).await;
-        registry.was_asked("findAllInstances", 2).await;
-        registry.list(&[1, 2, 3, 4].map(|port| ([127, 0, 0, 1], port).into()));
-        tty.until(&["127.0.0.1:4 ", "4 up"]);
-        // Every one begins with its time.
-        let is_time = |word: &str| word.len() == 8 && word.matches(':').count() == 2;
-        let has_time = |line: &&str| line.split_whitespace().any(is_time);
-        tty.screen().lines().filter(has_time).count()
-    };
-    assert_eq!(events(&[soon, ("CONSOLE_MAX_EVENTS", "2")]).await, 2);
-    let default = events(&[soon]).await;
+    assert_eq!(events(Home::new(), &[("CONSOLE_MAX_EVENTS", "2")]).await, 2);
+    let default = events(Home::new(), &[]).await;
     assert!(default >= 5, "{default}");
+}
+
+/// How many events a console shows of a registry where four instances have come.
+pub(crate) async fn events(home: Home, settings: Settings<'_>) -> usize {
+    let registry = listing(&[]).await;
+    let settings = [settings, &[("CLIENT_REFRESH_INTERVAL", "100ms")]].concat();
+    let tty = console_in(home, &settings, &format!("--registry {}", registry.url()));
+    registry.was_asked("findAllInstances", 2).await;
+    registry.list(&[1, 2, 3, 4].map(|port| ([127, 0, 0, 1], port).into()));
+    tty.until(&["127.0.0.1:4 ", "4 up"]);
+    // Every one begins with its time.
+    let is_time = |word: &str| word.len() == 8 && word.matches(':').count() == 2;
+    let has_time = |line: &&str| line.split_whitespace().any(is_time);
+    tty.screen().lines().filter(has_time).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
-//! Every key and every program that reads it, with the test that shows its effect there. A key
-//! without such a test fails here.
+//! Every key of `[client]`, `[log]` and `[console]` and every program that reads it, with the test that
+//! shows its effect there. A key without such a test fails here. rpcd's own tests compare what the
+//! daemons get of the other sections.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console: one test for all of them,
 //! and what is different in each.
 
-mod program;
+pub(crate) mod program;
 
 use std::path::Path;
 use std::process::Command;

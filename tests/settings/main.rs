@@ -2,12 +2,16 @@
 //!
 //! In reading order:
 //!
-//! - [`effects`]: every key and program, and the test that shows the effect there.
+//! - [`effects`]: which test shows the effect of which key in which program.
 //! - [`client`]: `[client]` in `rpcd` and on the console's screen.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`console`]: `[console]` on the screen.
+//! - [`precedence`]: flag, environment, `./config.ini`, the user's file, default: which one wins, for
+//!   every section and program.
+//! - [`files`]: which `config.ini` is read, and which one is passed over, with or without a warning.
+//! - [`registries`]: registries that can be told apart by what a program gets from them.
 //! - [`ticks`]: servers whose one method counts its calls.
-//! - [`programs`]: `rpcd` to its end, and the console on a terminal.
+//! - [`programs`]: `rpcd` and the console's commands to their end, and the console on a terminal.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +25,9 @@
 mod client;
 mod console;
 mod effects;
+mod files;
 mod log;
+mod precedence;
 mod programs;
+mod registries;
 mod ticks;

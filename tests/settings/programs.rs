@@ -1,4 +1,4 @@
-//! `rpcd` to its end, and the console on a terminal.
+//! `rpcd` and the console's commands to their end, and the console on a terminal.
 
 use portable_pty::CommandBuilder;
 use rpc_tests::binaries::binary;
@@ -11,7 +11,7 @@ use rpc_tests::terminal::Tty;
 /// Settings as the names of their variables, without `RPCD_`, and values.
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
 
-/// What a run of `rpcd` left behind.
+/// What a program printed, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -26,9 +26,14 @@ pub(crate) async fn rpcd(settings: Settings<'_>, line: &str) -> Run {
 
 /// The same in a folder of the test's choice.
 pub(crate) async fn rpcd_in(home: Home, settings: Settings<'_>, line: &str) -> Run {
-    let mut rpcd = Daemon::rpcd_in(home, settings, line.split_whitespace());
-    let code = rpcd.exit_code().await;
-    Run { code, stdout: rpcd.stdout().text(), stderr: rpcd.stderr().text() }
+    run_in("rpcd", home, settings, line).await
+}
+
+/// The same for another program.
+pub(crate) async fn run_in(program: &str, home: Home, settings: Settings<'_>, line: &str) -> Run {
+    let mut run = Daemon::program_in(program, home, settings, line.split_whitespace());
+    let code = run.exit_code().await;
+    Run { code, stdout: run.stdout().text(), stderr: run.stderr().text() }
 }
 
 /// `COMMAND --port PORT`, to call a server directly.

@@ -53,15 +53,29 @@ impl Daemon {
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
+        Self::program_in("rpcd", home, settings, arguments)
+    }
+
+    /// The same for another program of this workspace.
+    pub fn program_in<I, S>(
+        program: &str,
+        home: Home,
+        settings: &[(&str, &str)],
+        arguments: I,
+    ) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
         let arguments: Vec<String> =
             arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        let mut command = Command::new(binary("rpcd"));
+        let mut command = Command::new(binary(program));
         command.args(&arguments);
         home.enter(command.as_std_mut());
         for (key, value) in settings {
             command.env(format!("RPCD_{key}"), value);
         }
-        Self::spawn(home, &format!("rpcd {}", arguments.join(" ")), command)
+        Self::spawn(home, &format!("{program} {}", arguments.join(" ")), command)
     }
 
     /// `rpcd serve` on a free port of 127.0.0.1, with further arguments; and the address it

@@ -9,6 +9,9 @@
 //!
 //! tries as many as you like. An input that breaks a parser is cut down, and told as a line for the
 //! corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+//!
+//! Hand-made and not bolero: in plain `cargo test` that replays a corpus and adds random bytes, but
+//! no inputs near the corpus; its coverage-guided engines need a separate tool (cargo-bolero).
 
 #![allow(
     clippy::unwrap_used,
