@@ -1,4 +1,4 @@
-//! The table against a clock that is passed in, and against a naive model.
+//! The table with an explicit clock, and against a naive model.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -98,7 +98,7 @@ fn a_check_that_comes_late_extends_every_deadline_by_as_much() {
 }
 
 #[test]
-fn a_late_check_gives_nobody_more_than_a_full_ttl() {
+fn a_late_check_extends_no_deadline_beyond_a_full_ttl() {
     let start = Instant::now();
     let mut table = table(start);
     let resumed = start + 1000 * SECOND;
@@ -109,7 +109,7 @@ fn a_late_check_gives_nobody_more_than_a_full_ttl() {
 }
 
 #[test]
-fn registering_again_in_other_words_is_a_heartbeat() {
+fn registering_again_with_other_bytes_is_a_heartbeat() {
     let start = Instant::now();
     let mut table = table(start);
     let (first, second) = (body(1, "{}"), body(1, "null"));
@@ -153,7 +153,7 @@ fn a_hundred_thousand_instances_leave_room_in_150_mb() {
 }
 
 #[test]
-fn unregistering_removes_once_and_the_same_bytes_register_anew() {
+fn unregistering_removes_once_and_the_same_bytes_register_again() {
     let start = Instant::now();
     let mut table = table(start);
     let body = body(1, "{}");
@@ -167,17 +167,17 @@ fn unregistering_removes_once_and_the_same_bytes_register_anew() {
 }
 
 #[test]
-fn whoever_left_lately_is_known_until_it_is_listed_again() {
+fn an_unregistered_instance_is_remembered_until_it_is_listed_again() {
     let start = Instant::now();
     let mut table = table(start);
-    table.note_leave(key(1), start);
-    assert!(table.left_lately(&key(1), start + 59 * SECOND));
-    assert!(!table.left_lately(&key(1), start + 60 * SECOND));
+    table.note_unregistered(key(1), start);
+    assert!(table.unregistered_recently(&key(1), start + 59 * SECOND));
+    assert!(!table.unregistered_recently(&key(1), start + 60 * SECOND));
     register(&mut table, &body(1, "{}"), start);
-    assert!(!table.left_lately(&key(1), start));
+    assert!(!table.unregistered_recently(&key(1), start));
     table.expire(start + 5 * SECOND);
     assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
-    assert!(!table.left_lately(&key(1), start + 10 * SECOND), "expiring is no leave");
+    assert!(!table.unregistered_recently(&key(1), start + 10 * SECOND), "expiring is no leave");
 }
 
 #[test]
@@ -241,17 +241,17 @@ fn a_body_too_long_to_keep_still_renews() {
     let start = Instant::now();
     let mut table = table(start);
     let mut body = body(1, "{}");
-    body.extend(std::iter::repeat_n(b' ', LONGEST_KEPT_BODY));
+    body.extend(std::iter::repeat_n(b' ', MAX_KEPT_BODY));
     register(&mut table, &body, start);
     assert!(table.renew(&body, start).is_none());
     assert_eq!(register(&mut table, &body, start + 5 * SECOND), None);
     assert_eq!(table.row(&key(1)).unwrap().beats, 2);
 }
 
-/// The same rules with no index, no cache and no slots.
+/// The same rules without index, cache or slots.
 #[derive(Debug, Default)]
 struct Model {
-    /// Weight and deadline by port, in order of registration by the first number.
+    /// Weight and deadline by port, in order of registration (the first number).
     instances: BTreeMap<u16, (u64, u64, Instant)>,
     serial: u64,
     revision: u64,

@@ -45,7 +45,7 @@ fn a_second_signal_ends_it_at_once_with_130() {
         .unwrap();
     in_flight(&port);
     server.signal(Signal::TERM);
-    server.line("asked to stop");
+    server.line("shutting down; a second signal");
     server.signal(Signal::INT);
     assert_eq!(server.exit_code(), 130);
     let _ = call.wait();
@@ -83,7 +83,7 @@ fn log_files_are_complete_after_the_exit() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert!(messages.contains(&"listening"), "{messages:?}");
-    assert!(messages.iter().any(|message| message.starts_with("asked to stop")), "{messages:?}");
+    assert!(messages.iter().any(|message| message.starts_with("shutting down; a second signal")), "{messages:?}");
 }
 
 /// Waits until the server has a `sleep` call in flight.
