@@ -95,7 +95,7 @@ async fn a_function_becomes_a_method_and_stays_a_function() {
 }
 
 #[tokio::test]
-async fn every_kind_of_body_answers() {
+async fn every_kind_of_body_returns_its_result() {
     let call = |method: Method, args: Value| {
         let name = method.signature().name.clone();
         let meta = json!({"stream": method.signature().stream});
