@@ -1,6 +1,6 @@
 //! Streams of real daemons: the registry's changes and log, a server's log.
 
-use rpc_client::registry::{RegistryClient, RegistryOptions, Watch};
+use rpc_client::registry::{RegistryClient, RegistryClientOptions, Watch};
 use rpc_client::{Client, ClientOptions};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::soon;
@@ -14,7 +14,7 @@ use serde_json::json;
 async fn a_watcher_is_told_every_change_once_and_in_order_and_resumes_where_it_was() {
     let settings = [("REGISTRY_SERVER_TTL", "3s"), ("REGISTRY_SERVER_CHECK_INTERVAL", "100ms")];
     let (_registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
-    let client = RegistryClient::new(&format!("http://{at}"), RegistryOptions::default()).unwrap();
+    let client = RegistryClient::new(&format!("http://{at}"), RegistryClientOptions::default()).unwrap();
     let mut watch = client.watch(PROTO_JSON, false, None).await.unwrap();
     let (first_id, event) = next(&mut watch).await;
     assert_eq!(event, WatchEvent::Snapshot(Vec::new()));
@@ -69,7 +69,7 @@ async fn heartbeat_ages_are_told_to_those_who_ask() {
     let beats = [("SERVER_HEARTBEAT_INTERVAL", "100ms")];
     let (_server, server) = Daemon::server_with(&beats, &["--registry", &url]).await;
     rpc_tests::asking::lists(at, &[server]).await;
-    let client = RegistryClient::new(&url, RegistryOptions::default()).unwrap();
+    let client = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
     let mut watch = client.watch(PROTO_JSON, true, None).await.unwrap();
     let (_, WatchEvent::Snapshot(records)) = next(&mut watch).await else { panic!("a snapshot") };
     assert_eq!(records.len(), 1);
@@ -110,7 +110,7 @@ async fn a_servers_log_is_streamed_recent_lines_first_then_live() {
 #[tokio::test]
 async fn a_log_stream_is_filtered_and_never_below_the_daemons_own_level() {
     let (_registry, at) = Daemon::registry(&["--log-level", "info"]).await;
-    let client = RegistryClient::new(&format!("http://{at}"), RegistryOptions::default()).unwrap();
+    let client = RegistryClient::new(&format!("http://{at}"), RegistryClientOptions::default()).unwrap();
     let mut lines = client.logs(Level::Trace, "1003", 0).await.unwrap();
     for port in [1001, 1003, 1002] {
         client.register(&Instance::new("127.0.0.1", port)).await.unwrap();

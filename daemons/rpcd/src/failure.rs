@@ -1,6 +1,6 @@
 //! Why a command failed, and its exit code.
 
-use rpc_client::registry::RegistryError;
+use rpc_client::registry::RegistryClientError;
 use rpc_client::{AddressError, ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::logging::LogError;
 use rpc_settings::SettingsError;
@@ -106,12 +106,12 @@ impl From<ArgsError> for Failure {
     }
 }
 
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
+impl From<RegistryClientError> for Failure {
+    fn from(error: RegistryClientError) -> Self {
         let exit = match &error {
-            RegistryError::BadUrl { .. } => Exit::Usage,
-            RegistryError::Unreachable { .. } => Exit::Unreachable,
-            RegistryError::Timeout { .. } => Exit::Timeout,
+            RegistryClientError::BadUrl { .. } => Exit::Usage,
+            RegistryClientError::Unreachable { .. } => Exit::Unreachable,
+            RegistryClientError::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -53,7 +53,7 @@ pub enum Task {
         /// The registry.
         url: String,
         /// How long to wait for it.
-        options: rpc_client::registry::RegistryOptions,
+        options: rpc_client::registry::RegistryClientOptions,
         /// As JSON.
         json: bool,
     },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::{INCARNATION_KEY, Instance, WIRE_KEY, ip_literal};
 use serde_json::{Map, Value};
@@ -35,10 +35,10 @@ impl Announce {
     ///
     /// # Errors
     /// It is not an `http` URL.
-    pub fn to(url: &str) -> Result<Self, RegistryError> {
+    pub fn to(url: &str) -> Result<Self, RegistryClientError> {
         // A heartbeat that takes longer than the interval is useless.
         let options =
-            RegistryOptions { timeout: Duration::from_secs(3), ..RegistryOptions::default() };
+            RegistryClientOptions { timeout: Duration::from_secs(3), ..RegistryClientOptions::default() };
         Ok(Self {
             registry: RegistryClient::new(url, options)?,
             advertise_host: None,
@@ -147,7 +147,7 @@ impl Task {
         self.known_as.map(|instance| (self.announce.registry, instance))
     }
 
-    async fn heartbeat(&mut self) -> Result<(), RegistryError> {
+    async fn heartbeat(&mut self) -> Result<(), RegistryClientError> {
         let instance = match &self.known_as {
             Some(instance) if self.registered => instance.clone(),
             // The address may have changed during an outage.
@@ -164,7 +164,7 @@ impl Task {
     }
 
     /// Logs one line per change of state, however long an outage lasts.
-    fn note_failure(&mut self, error: &RegistryError, failures_before: u32) {
+    fn note_failure(&mut self, error: &RegistryClientError, failures_before: u32) {
         self.registered = false;
         if failures_before == 0 {
             tracing::warn!(

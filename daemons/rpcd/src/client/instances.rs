@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_wire::instance::InstanceRecord;
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::output;
 ///
 /// # Errors
 /// It is unreachable or refuses.
-pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Result<(), Failure> {
+pub async fn instances(url: &str, options: RegistryClientOptions, json: bool) -> Result<(), Failure> {
     let registry = RegistryClient::new(url, options)?;
     let (rows, document) = match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
@@ -23,7 +23,7 @@ pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Resul
             (rows, json!(records))
         }
         // An older registry knows addresses only.
-        Err(RegistryError::Unsupported { .. }) => {
+        Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
             listed.sort_by_key(|instance| instance.key());
             let rows: Vec<String> = listed.iter().map(|it| it.key().to_string()).collect();

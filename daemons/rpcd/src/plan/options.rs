@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use rpc_client::ClientOptions;
-use rpc_client::registry::RegistryOptions as RegistryClientOptions;
+use rpc_client::registry::RegistryClientOptions;
 use rpc_host::net::resolve_listen;
 use rpc_registry::RegistryOptions;
 use rpc_server::Limits;

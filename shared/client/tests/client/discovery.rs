@@ -60,7 +60,7 @@ async fn weights_come_from_the_parameters() {
 }
 
 #[tokio::test]
-async fn an_instance_that_says_what_it_speaks_is_not_asked() {
+async fn an_instance_that_registers_its_dialect_is_not_probed() {
     let peer = adder().await;
     let registry = FakeRegistry::new_style().await;
     registry.list_json(&json!([
@@ -72,7 +72,7 @@ async fn an_instance_that_says_what_it_speaks_is_not_asked() {
 }
 
 #[tokio::test]
-async fn an_unchanged_list_is_asked_for_by_its_etag() {
+async fn an_unchanged_list_is_requested_by_its_etag() {
     let peer = adder().await;
     let registry = FakeRegistry::new_style().await;
     registry.list(&[peer.address]);
@@ -102,7 +102,7 @@ async fn changes_of_the_list_are_followed_and_connections_kept() {
 }
 
 #[tokio::test]
-async fn a_lost_registry_leaves_the_last_good_list_and_is_found_again() {
+async fn an_unreachable_registry_leaves_the_last_good_list_and_is_used_again() {
     let (one, two) = (adder().await, adder().await);
     let place = ReservedPort::new();
     let registry = FakeRegistry::start(&place.address().to_string(), true).await;
@@ -126,19 +126,19 @@ async fn a_lost_registry_leaves_the_last_good_list_and_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_registry_that_answers_nonsense_leaves_the_last_good_list() {
+async fn an_invalid_list_leaves_the_last_good_one() {
     let peer = adder().await;
     let registry = FakeRegistry::new_style().await;
     registry.list(&[peer.address]);
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     answering_peer(&client).await;
-    registry.answer("HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n");
+    registry.reply("HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n");
     eventually("the list is stale", || client.instances()[0].stale).await;
     assert_eq!(answering_peer(&client).await, peer.name());
 }
 
 #[tokio::test]
-async fn without_registry_or_instances_it_is_said_at_once() {
+async fn without_registry_or_instances_a_call_fails_at_once() {
     let nobody = ReservedPort::new();
     let url = nobody.url();
     let client = Client::through_registry(&url, options()).unwrap();
@@ -158,7 +158,7 @@ async fn without_registry_or_instances_it_is_said_at_once() {
 async fn an_instance_that_appears_is_found_by_the_call_that_needs_it() {
     let peer = adder().await;
     let registry = FakeRegistry::new_style().await;
-    // So rarely refreshed that only asking again can find it.
+    // So rarely refreshed that only the call's own refresh can find it.
     let options = ClientOptions { refresh_interval: Duration::from_secs(3600), ..options() };
     let client = Client::through_registry(&registry.url(), options).unwrap();
     client.call("add", (1, 2)).await.unwrap_err();
@@ -178,7 +178,7 @@ async fn an_instance_that_refuses_is_ejected_at_once_and_probed_back() {
         assert_eq!(answering_peer(&client).await, living.name());
     }
     assert_eq!(client.instances().iter().filter(|known| known.ejected).count(), 1);
-    assert_eq!(client.stats().retries, 1, "only the first to notice had to go elsewhere");
+    assert_eq!(client.stats().retries, 1, "only the first call was retried on another instance");
 
     let back =
         fakes::extended_on(&dead.address().to_string(), |request| Do::Write(result(request, "3")))
@@ -192,7 +192,7 @@ async fn an_instance_that_refuses_is_ejected_at_once_and_probed_back() {
 }
 
 #[tokio::test]
-async fn when_all_refuse_they_are_tried_nevertheless() {
+async fn when_all_are_ejected_they_are_still_tried() {
     let dead = ReservedPort::new();
     let registry = FakeRegistry::new_style().await;
     registry.list(&[dead.address()]);
@@ -208,7 +208,7 @@ async fn when_all_refuse_they_are_tried_nevertheless() {
 #[tokio::test]
 async fn the_less_busy_of_two_gets_the_call() {
     let quick = adder().await;
-    // So slow that the other one looks quick on any machine.
+    // So slow that the other one is faster on any machine.
     let slow =
         extended(|request| Do::WriteAfter(Duration::from_millis(400), result(request, "3"))).await;
     let registry = FakeRegistry::new_style().await;
