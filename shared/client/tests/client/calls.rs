@@ -121,11 +121,11 @@ fn replies_to_64_at_once() -> (SocketAddr, Receiver<()>) {
     let (sender, seen) = channel();
     std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let (mut answers, mut firsts) = (String::new(), 0);
+        let (mut replies, mut firsts) = (String::new(), 0);
         for line in BufReader::new(socket.try_clone().unwrap()).lines() {
             let Ok(line) = line else { break };
             let request: Value = serde_json::from_str(&line).unwrap();
-            answers.push_str(&result(&request, r#"{"status":"ok"}"#));
+            replies.push_str(&result(&request, r#"{"status":"ok"}"#));
             if request["method_name"] == "first" {
                 firsts += 1;
             }
@@ -133,7 +133,7 @@ fn replies_to_64_at_once() -> (SocketAddr, Receiver<()>) {
                 let _ = sender.send(());
             }
             if firsts % 64 == 0 {
-                socket.write_all(std::mem::take(&mut answers).as_bytes()).unwrap();
+                socket.write_all(std::mem::take(&mut replies).as_bytes()).unwrap();
             }
         }
     });
@@ -167,8 +167,8 @@ async fn replies_that_arrived_are_delivered_even_if_the_server_closed_at_once() 
         let mut next =
             || serde_json::from_str::<Value>(&requests.next().unwrap().unwrap()).unwrap();
         socket.write_all(result(&next(), r#"{"status":"ok"}"#).as_bytes()).unwrap();
-        let answers: String = (0..128).map(|_| result(&next(), "1")).collect();
-        socket.write_all(answers.as_bytes()).unwrap();
+        let replies: String = (0..128).map(|_| result(&next(), "1")).collect();
+        socket.write_all(replies.as_bytes()).unwrap();
     });
     let client = &direct(address);
     let calls = (0..128).map(|_| async move {
@@ -177,8 +177,8 @@ async fn replies_that_arrived_are_delivered_even_if_the_server_closed_at_once() 
         client.call("second", ()).await.unwrap_err();
         first
     });
-    let answers = futures_util::future::join_all(calls).await;
-    assert_eq!(answers, vec![Ok(json!(1)); 128]);
+    let replies = futures_util::future::join_all(calls).await;
+    assert_eq!(replies, vec![Ok(json!(1)); 128]);
 }
 
 #[tokio::test]

@@ -50,26 +50,26 @@ impl Fixture {
         peer: &mut BufReader<TcpStream>,
         reply: impl FnOnce(&Value) -> String,
     ) -> Result<Value, CallError> {
-        let answering = async {
+        let replying = async {
             let message = received(peer).await;
             send(peer, &reply(&message)).await;
         };
-        tokio::join!(self.client.call("m", ()), answering).0
+        tokio::join!(self.client.call("m", ()), replying).0
     }
 
     /// Replies to the probe of the next connection and to two calls: then it is open, nothing is in
     /// flight, and the last reader was a caller.
     async fn connected(&self) -> BufReader<TcpStream> {
         let calls = async {
-            for answer in [1, 2] {
-                assert_eq!(self.client.call("m", ()).await, Ok(json!(answer)));
+            for reply in [1, 2] {
+                assert_eq!(self.client.call("m", ()).await, Ok(json!(reply)));
             }
         };
         let peer = async {
             let mut peer = self.accepted().await;
-            for answer in ["0", "1", "2"] {
+            for reply in ["0", "1", "2"] {
                 let message = received(&mut peer).await;
-                send(&mut peer, &result(&message, answer)).await;
+                send(&mut peer, &result(&message, reply)).await;
             }
             peer
         };
@@ -180,9 +180,9 @@ async fn messages_after_the_probes_reply_are_handled_before_a_call_is_made() {
     let probe = received(&mut draining).await;
     send(&mut draining, &format!("{}{{\"draining\":true}}\n", result(&probe, "0"))).await;
     let mut next = fixture.accepted().await;
-    for answer in ["0", "1"] {
+    for reply in ["0", "1"] {
         let message = received(&mut next).await;
-        send(&mut next, &result(&message, answer)).await;
+        send(&mut next, &result(&message, reply)).await;
     }
     assert_eq!(timeout(TIMEOUT, call).await.unwrap().unwrap(), Ok(json!(1)));
     let mut rest = String::new();
@@ -248,16 +248,16 @@ async fn a_large_reply_is_read_by_caller_and_driver() {
     const LENGTH: usize = 32 << 20;
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await;
-    let answering = async {
+    let replying = async {
         let message = received(&mut peer).await;
         let mut socket = peer.into_inner().into_std().unwrap();
         socket.set_nonblocking(false).unwrap();
-        let answer = result(&message, &format!("\"{}\"", "x".repeat(LENGTH)));
+        let reply = result(&message, &format!("\"{}\"", "x".repeat(LENGTH)));
         // On its own thread, so that it is always ahead of the reader.
-        std::thread::spawn(move || socket.write_all(answer.as_bytes()))
+        std::thread::spawn(move || socket.write_all(reply.as_bytes()))
     };
-    let (answer, writing) = tokio::join!(fixture.client.call_as::<String>("m", ()), answering);
-    assert_eq!(answer.map(|text| text.len()), Ok(LENGTH));
+    let (reply, writing) = tokio::join!(fixture.client.call_as::<String>("m", ()), replying);
+    assert_eq!(reply.map(|text| text.len()), Ok(LENGTH));
     writing.join().unwrap().unwrap();
 }
 

@@ -113,11 +113,11 @@ async fn invalid_replies_are_typed_errors_in_one_line() {
             |e| matches!(e, RegistryClientError::Refused { status: 500, message, .. } if message == "disk [31mfull"),
         ),
     ];
-    for (answer, is_expected) in cases {
+    for (reply, is_expected) in cases {
         let registry = FakeRegistry::new_style().await;
-        registry.reply(answer.clone());
+        registry.reply(reply.clone());
         let error = client_of(&registry).find_all("json").await.unwrap_err();
-        assert!(is_expected(&error), "{answer}: {error:?}");
+        assert!(is_expected(&error), "{reply}: {error:?}");
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
 }

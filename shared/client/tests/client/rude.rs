@@ -139,15 +139,15 @@ async fn a_peer_that_closes_before_the_probes_reply_executed_nothing() {
 
 #[tokio::test]
 async fn a_peer_that_replies_to_the_probe_with_garbage_is_not_a_server() {
-    for answer in ["HTTP/1.1 400 Bad Request\r\n\r\n", "{\"id\":5,\"res\":1}", "220 smtp ready\r\n"]
+    for reply in ["HTTP/1.1 400 Bad Request\r\n\r\n", "{\"id\":5,\"res\":1}", "220 smtp ready\r\n"]
     {
         let peer = scripted(move |_, mut socket, _| async move {
-            let _ = socket.write_all(answer.as_bytes()).await;
+            let _ = socket.write_all(reply.as_bytes()).await;
             let _ = socket.read_to_end(&mut Vec::new()).await;
         })
         .await;
         let error = direct(peer.address).call("m", ()).await.unwrap_err();
-        assert!(matches!(error, CallError::BadReply { .. }), "{answer}: {error}");
+        assert!(matches!(error, CallError::BadReply { .. }), "{reply}: {error}");
     }
 }
 
