@@ -86,7 +86,7 @@ pub(crate) async fn max_events() {
     let soon = ("CLIENT_REFRESH_INTERVAL", "100ms");
     let events = async |settings: &[(&str, &str)]| {
         let (tty, registry) = looking_after(&[], settings).await;
-        registry.was_asked("findAllInstances", 2).await;
+        registry.has_received("findAllInstances", 2).await;
         registry.list(&[1, 2, 3, 4].map(|port| ([127, 0, 0, 1], port).into()));
         tty.until(&["127.0.0.1:4 ", "4 up"]);
         // Every one begins with its time.
@@ -138,7 +138,7 @@ pub(crate) async fn max_probed() {
         let (_tty, registry) = looking_after(&peers.each_ref(), settings).await;
         let count = || peers.iter().filter(|peer| peer.seen.accepted() > 0).count();
         eventually(&format!("{number} are probed"), async || count() >= number).await;
-        registry.was_asked("findAllInstances", 3).await;
+        registry.has_received("findAllInstances", 3).await;
         count()
     };
     assert_eq!(probed(&[soon, ("CONSOLE_MAX_PROBED", "1")], 1).await, 1);

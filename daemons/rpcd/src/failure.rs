@@ -5,14 +5,14 @@ use rpc_client::{AddressError, ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::logging::LogError;
 use rpc_settings::SettingsError;
 
-/// A command's failure: one line for a person, one number for a script.
+/// A command's failure: one line for people, an exit code for scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// The exit code.
     pub exit: Exit,
     /// What happened, to what, what to do next. Empty: print nothing.
     pub message: String,
-    /// The message is a help text, to be written as it is; for [`Exit::Done`] to standard output.
+    /// The message is a help text, printed as it is; for [`Exit::Done`] to standard output.
     pub is_help: bool,
 }
 

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rpc_tests::asking::http;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
+use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
 use tokio::io::AsyncReadExt;
@@ -130,7 +130,7 @@ pub(crate) async fn balance() {
 pub(crate) async fn refresh_interval() {
     let (tty, registry) = looking_after(&[], &[("CLIENT_REFRESH_INTERVAL", "110ms")]).await;
     // At the default interval that would take half a minute.
-    registry.was_asked("findAllInstances", 10).await;
+    registry.has_received("findAllInstances", 10).await;
     tty.until(&["110ms"]);
 }
 

@@ -105,7 +105,7 @@ pub(crate) async fn refresh_interval() {
     let line = format!("bench tick --rate 5 --duration 10m --registry {}", registry.url());
     let _rpcd = Daemon::rpcd_with(&[("CLIENT_REFRESH_INTERVAL", "50ms")], line.split(' '));
     // At the default interval that would take a minute.
-    registry.was_asked("findAllInstances", 20).await;
+    registry.has_received("findAllInstances", 20).await;
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_tests::asking::{http, stats};
 use rpc_tests::daemon::{Daemon, without_colours};
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, Peer, result};
 use rpc_tests::home::Home;
+use rpc_tests::queries::{http, stats};
 use rpc_tests::raw::Raw;
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::reserved_port::ReservedPort;

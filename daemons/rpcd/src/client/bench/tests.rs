@@ -1,4 +1,4 @@
-//! What a report looks like, and what it means to a script.
+//! The report of a load test, and its exit code.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn a_report_leaves_out_what_was_not_measured() {
 }
 
 #[test]
-fn the_exit_code_follows_from_the_part_that_failed() {
+fn the_exit_code_depends_on_the_failure_ratio() {
     let report = report();
     assert_eq!(verdict(&report, 0.02), Ok(()));
     let failure = verdict(&report, 0.01).unwrap_err();

@@ -123,9 +123,9 @@ fn latency(out: &mut String, report: &Report) {
     }
 }
 
-/// Rate and 99th percentile, where there is more than one point.
+/// Rate and 99th percentile over time, if there is more than one point.
 fn over_time(out: &mut String, series: &[Point]) {
-    // The last point may be too short to compare.
+    // The last point may be too short for a comparison.
     let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
     let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
     if whole.len() < 2 {
@@ -146,7 +146,7 @@ fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     format!("{} to {}", show(least), show(most))
 }
 
-/// Values from zero to the highest, at most 60 characters: of those that share one, the highest.
+/// Values from zero to the highest, at most 60 characters; values that share one show the highest.
 fn sparkline(values: &[f64]) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -189,7 +189,7 @@ fn errors(out: &mut String, report: &Report) {
 /// Three digits and a unit: `18.3 µs`, `402 µs`, `1.25 ms`, `12.0 s`.
 fn time(time: Duration) -> String {
     let nanos = time.as_nanos() as f64;
-    // What rounds to 1000 of a unit is 1 of the next.
+    // A value that rounds to 1000 of a unit is 1 of the next.
     let (value, unit) = match nanos {
         nanos if nanos < 999_500.0 => (nanos / 1e3, "µs"),
         nanos if nanos < 999_500_000.0 => (nanos / 1e6, "ms"),
