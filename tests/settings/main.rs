@@ -1,13 +1,13 @@
-//! Settings, by what they do in the programs that read them.
+//! Settings, by their effect in the programs that read them.
 //!
 //! In reading order:
 //!
-//! - [`effects`]: every key and program, and the test that shows the effect there.
-//! - [`client`]: `[client]` in `rpcd` and on the console's screen.
+//! - [`effects`]: every key and program, with the test of the effect there.
+//! - [`client`]: `[client]` in `rpcd` and in the console.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`console`]: `[console]` on the screen.
-//! - [`ticks`]: servers whose one method counts its calls.
-//! - [`programs`]: `rpcd` to its end, and the console on a terminal.
+//! - [`ticks`]: servers whose only method counts its calls.
+//! - [`programs`]: runs `rpcd`, and the console on a terminal.
 
 #![allow(
     clippy::unwrap_used,

@@ -84,5 +84,8 @@ async fn stopped(registry: &RecordingRegistry, server: SocketAddr) {
     let requests = registry.count("findAllInstances") + 1;
     let since = Instant::now();
     eventually("ten refreshes could have been", async || since.elapsed() > 10 * FAST).await;
-    assert!(registry.count("findAllInstances") <= requests, "it still sends requests to the registry");
+    assert!(
+        registry.count("findAllInstances") <= requests,
+        "it still sends requests to the registry"
+    );
 }
