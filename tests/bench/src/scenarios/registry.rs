@@ -65,7 +65,7 @@ fn measure(round: &mut Round<'_>, request: Ask, callers: usize, size: usize) -> 
             Ask::List => vec![registry.list()?],
             Ask::Unchanged => vec![registry.unchanged()?],
         };
-        let first = exchanges.first().context("something to request for")?;
+        let first = exchanges.first().context("something to request")?;
         let status = if request == Ask::Unchanged { 304 } else { 200 };
         let reply = registry.request(&first.request, status)?;
         let limit = Exchange::exact(first.request.clone(), reply);
