@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of 127.0.0.1 on which nothing listens yet. It is bound, so the system gives it to nobody
+/// A port of 127.0.0.1 on which nothing listens yet. It is bound, so the system gives it to no one
 /// else; it does not listen, so a program that is given the number can.
 pub struct ReservedPort {
     address: SocketAddr,

@@ -109,12 +109,12 @@ async fn an_older_server_that_sends_heartbeats_after_unregistering_is_not_listed
     lists(registry, &[address]).await;
     old.signal(Signal::TERM);
     old.line("it unregisters", |line| (line == "unregister 200").then_some(())).await;
-    let beats = || old.stderr().lines().iter().filter(|line| *line == "register 200").count();
-    let before = beats();
+    let heartbeats = || old.stderr().lines().iter().filter(|line| *line == "register 200").count();
+    let before = heartbeats();
     eventually("ten more heartbeats", async || {
         let addresses = find_all(registry).await;
         assert_eq!(addresses, [], "it is listed again although nothing listens");
-        beats() > before + 10
+        heartbeats() > before + 10
     })
     .await;
 }

@@ -121,8 +121,8 @@ async fn a_pause_of_the_registry_expires_nobody() {
     })
     .await;
     registry.signal(Signal::TERM);
-    let told = String::from_utf8_lossy(&watcher.rest().await).into_owned();
-    assert!(!told.contains("event: expired"), "{told}");
+    let events = String::from_utf8_lossy(&watcher.rest().await).into_owned();
+    assert!(!events.contains("event: expired"), "{events}");
 }
 
 #[tokio::test]

@@ -31,10 +31,10 @@ async fn a_watcher_gets_every_change_once_and_in_order_and_resumes_where_it_was(
     stays.parameters.insert("weight".to_owned(), json!(3));
     client.register(&stays).await.unwrap();
     // No heartbeats from here on.
-    let told = async |watch: &mut Watch| {
-        let mut told = Vec::new();
-        while told.last() != Some(&("expired", 1001)) {
-            told.push(match next(watch).await.1 {
+    let events = async |watch: &mut Watch| {
+        let mut events = Vec::new();
+        while events.last() != Some(&("expired", 1001)) {
+            events.push(match next(watch).await.1 {
                 WatchEvent::Registered(record) => ("registered", record.instance.port),
                 WatchEvent::Updated(record) => {
                     assert_eq!(record.instance.weight(), 3);
@@ -45,7 +45,7 @@ async fn a_watcher_gets_every_change_once_and_in_order_and_resumes_where_it_was(
                 other => panic!("{other:?}"),
             });
         }
-        told
+        events
     };
     let expected = [
         ("registered", 1001),
@@ -54,10 +54,10 @@ async fn a_watcher_gets_every_change_once_and_in_order_and_resumes_where_it_was(
         ("updated", 1001),
         ("expired", 1001),
     ];
-    assert_eq!(told(&mut watch).await, expected);
+    assert_eq!(events(&mut watch).await, expected);
 
     let mut resumed = client.watch(PROTO_JSON, false, first_id).await.unwrap();
-    assert_eq!(told(&mut resumed).await, expected);
+    assert_eq!(events(&mut resumed).await, expected);
     let unknown = Some("0123.7".to_owned());
     let mut fresh = client.watch(PROTO_JSON, false, unknown).await.unwrap();
     assert_eq!(next(&mut fresh).await.1, WatchEvent::Snapshot(Vec::new()));

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// Whoever configures it: choose another value.
+    /// The operator: choose another value.
     #[error("registry option {name} must be {expected}")]
     BadOption {
         /// The field of [`RegistryOptions`](crate::RegistryOptions).
@@ -15,7 +15,7 @@ pub enum RegistryError {
         /// The allowed values.
         expected: &'static str,
     },
-    /// Whoever starts it: the address is in use, not of this machine, or not permitted.
+    /// The operator: the address is in use, not of this machine, or not permitted.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
     Bind {
         /// The address.
@@ -23,7 +23,7 @@ pub enum RegistryError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Nobody: the listening socket failed while serving. Requests in flight were replied to.
+    /// No one: the listening socket failed while serving. Requests in flight were replied to.
     #[error("the registry stopped listening: {0}")]
     Listener(#[source] io::Error),
 }

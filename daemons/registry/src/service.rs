@@ -276,7 +276,7 @@ impl Service {
                 }
                 ChangeKind::Expired => {
                     self.metrics.expirations.inc();
-                    let elapsed = at.saturating_duration_since(row.beat);
+                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
                     warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within the TTL");
                 }
             }

@@ -57,8 +57,8 @@ struct Slot {
     /// The body of the last registration: a heartbeat has the same bytes.
     body: Option<Arc<[u8]>>,
     deadline: Instant,
-    beat: Instant,
-    beats: u64,
+    last_heartbeat: Instant,
+    heartbeats: u64,
 }
 
 /// A longer body is not kept, but parsed at every heartbeat.
@@ -209,7 +209,12 @@ impl Table {
 
     /// The instances whose last heartbeat was after `then`.
     pub(crate) fn with_heartbeat_since(&self, then: Instant) -> Vec<Row> {
-        self.slots.iter().flatten().filter(|slot| slot.beat > then).map(Slot::row).collect()
+        self.slots
+            .iter()
+            .flatten()
+            .filter(|slot| slot.last_heartbeat > then)
+            .map(Slot::row)
+            .collect()
     }
 
     /// Instances listed.
@@ -270,8 +275,8 @@ impl Table {
             entry: Arc::new(entry),
             body: None,
             deadline: now + self.ttl,
-            beat: now,
-            beats: 1,
+            last_heartbeat: now,
+            heartbeats: 1,
         });
         Ok(index)
     }
@@ -315,13 +320,17 @@ impl Table {
 
 impl Slot {
     fn renew(&mut self, now: Instant, ttl: Duration) {
-        self.beat = now;
+        self.last_heartbeat = now;
         self.deadline = now + ttl;
-        self.beats += 1;
+        self.heartbeats += 1;
     }
 
     fn row(&self) -> Row {
-        Row { entry: Arc::clone(&self.entry), beat: self.beat, beats: self.beats }
+        Row {
+            entry: Arc::clone(&self.entry),
+            last_heartbeat: self.last_heartbeat,
+            heartbeats: self.heartbeats,
+        }
     }
 }
 

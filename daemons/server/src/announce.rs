@@ -37,8 +37,10 @@ impl Announce {
     /// It is not an `http` URL.
     pub fn to(url: &str) -> Result<Self, RegistryClientError> {
         // A heartbeat that takes longer than the interval is useless.
-        let options =
-            RegistryClientOptions { timeout: Duration::from_secs(3), ..RegistryClientOptions::default() };
+        let options = RegistryClientOptions {
+            timeout: Duration::from_secs(3),
+            ..RegistryClientOptions::default()
+        };
         Ok(Self {
             registry: RegistryClient::new(url, options)?,
             advertise_host: None,

@@ -18,7 +18,7 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", way_out(source))]
     Bind {
-        /// The address asked for.
+        /// The address.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,

@@ -141,9 +141,9 @@ async fn outages_disturb_no_call_and_the_server_registers_again() {
     let _ = task.await;
     server.serves_calls().await;
     fake.failing.store(false, SeqCst);
-    let heard = fake.paths().len();
+    let count = fake.paths().len();
     let (_, _task) = fake.clone().start(registry).await;
-    fake.received(heard + 3).await;
+    fake.received(count + 3).await;
     server.end().await;
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER);
 }
@@ -156,9 +156,9 @@ async fn an_unreachable_registry_does_not_delay_shutdown() {
     fake.received(1).await;
     task.abort();
     let _ = task.await;
-    let begun = Instant::now();
+    let started = Instant::now();
     server.end().await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -168,11 +168,11 @@ async fn a_hanging_registry_does_not_delay_shutdown_or_calls() {
     let server = Running::start(registry).await;
     fake.received(2).await;
     fake.hanging.store(true, SeqCst);
-    let heard = fake.paths().len();
-    fake.received(heard + 1).await;
+    let count = fake.paths().len();
+    fake.received(count + 1).await;
     server.serves_calls().await;
-    let begun = Instant::now();
+    let started = Instant::now();
     server.end().await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it still tried to unregister");
 }

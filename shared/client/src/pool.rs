@@ -168,7 +168,7 @@ impl Peer {
                     Ok(Ok(Some(result))) => result.clone()?,
                     // The task that connects has ended, and so the client.
                     Ok(_) => return Err(CallError::Closed),
-                    // The attempt goes on, for later calls.
+                    // The attempt continues, for later calls.
                     Err(_) => return Err(self.no_connection(failover_after)),
                 }
             }

@@ -33,7 +33,7 @@ mod tests {
     #[tokio::test]
     async fn it_returns_panics_and_stops_as_if_it_were_not_a_task() {
         assert_eq!(on_a_worker(async { 1 }).await, 1);
-        let panics = tokio::spawn(on_a_worker(async { panic!("told") }));
+        let panics = tokio::spawn(on_a_worker(async { panic!("on purpose") }));
         assert!(panics.await.unwrap_err().is_panic());
         let (alive, mut ended) = tokio::sync::oneshot::channel::<()>();
         let forever = on_a_worker(async move {

@@ -26,11 +26,11 @@ impl Ages {
     fn build(rows: &[Row], now: Instant) -> Self {
         let mut by_protocol = BTreeMap::<String, Vec<Beat>>::new();
         for row in rows {
-            let beat = row.age(now);
-            by_protocol.entry(beat.key.protocol.clone()).or_default().push(beat);
+            let age = row.age(now);
+            by_protocol.entry(age.key.protocol.clone()).or_default().push(age);
         }
         let by_protocol: BTreeMap<_, _> =
-            by_protocol.into_iter().map(|(protocol, beats)| (protocol, frame(beats))).collect();
+            by_protocol.into_iter().map(|(protocol, ages)| (protocol, frame(ages))).collect();
         let all = match by_protocol.first_key_value() {
             Some((_, only)) if by_protocol.len() == 1 => only.clone(),
             _ => frame(rows.iter().map(|row| row.age(now)).collect()),
@@ -64,8 +64,8 @@ impl Service {
     }
 }
 
-fn frame(beats: Vec<Beat>) -> Bytes {
-    let event: WatchEvent = WatchEvent::Beats(beats);
+fn frame(ages: Vec<Beat>) -> Bytes {
+    let event: WatchEvent = WatchEvent::Beats(ages);
     // Values that came from JSON serialise.
     sse::event(event.name(), None, &event.data().unwrap_or_default())
 }

@@ -30,18 +30,18 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) beat: Instant,
-    pub(crate) beats: u64,
+    pub(crate) last_heartbeat: Instant,
+    pub(crate) heartbeats: u64,
 }
 
 impl Row {
     /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<Box<RawValue>> {
         InstanceRecord {
-            age_ms: millis(now, self.beat),
+            age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
-            heartbeats: self.beats,
+            heartbeats: self.heartbeats,
             state: InstanceState::Up,
             incarnation: self.entry.incarnation,
             instance: self.entry.instance.clone(),
@@ -52,8 +52,8 @@ impl Row {
     pub(crate) fn age(&self, now: Instant) -> Beat {
         Beat {
             key: self.entry.instance.key(),
-            age_ms: millis(now, self.beat),
-            heartbeats: self.beats,
+            age_ms: millis(now, self.last_heartbeat),
+            heartbeats: self.heartbeats,
         }
     }
 }

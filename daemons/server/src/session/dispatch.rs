@@ -336,7 +336,7 @@ impl Dispatcher {
         context.oneway = call.meta.oneway;
         context.is_stream = call.meta.stream && call.id.is_some();
         let deadline = self.deadline(&call.meta, received);
-        let begun = catch_unwind(AssertUnwindSafe(|| match body {
+        let started = catch_unwind(AssertUnwindSafe(|| match body {
             Started::Async(body) => {
                 self.calls.start(context, body(fit)?, deadline, Some(permit));
                 Ok(())
@@ -365,11 +365,11 @@ impl Dispatcher {
             }
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        match begun {
+        match started {
             Ok(()) => self.classic_is_running |= call.id.is_none(),
             Err(_) => self.note(position, received.elapsed(), true),
         }
-        begun
+        started
     }
 
     fn call_reserved(

@@ -152,7 +152,7 @@ impl<'a> Attempts<'a> {
         Ok(peer)
     }
 
-    /// `Ok` if another instance is to be tried, else the error.
+    /// `Ok` if the call is to be retried on another instance, else the error.
     fn check_retry(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         discovery.note_failure(peer, &error);

@@ -274,7 +274,7 @@ impl Drop for Driver {
     }
 }
 
-/// Whether somebody waited for it. What waits for room is kept.
+/// Whether a call waited for it. An event that waits for room is kept in `undelivered`.
 fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool {
     match delivery {
         Delivery::Delivered => true,

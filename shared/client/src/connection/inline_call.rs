@@ -16,7 +16,7 @@
 //! - a caller that no longer reads, because its call is over or its future is not polled, keeps the
 //!   state `Caller` for at most [`INLINE_READ_LEASE`]: the driver's timer is set to no later than the
 //!   lease's end, by a [`Command::Wake`] if it was set to later;
-//! - a caller that finds the lock taken waits for the driver: nobody else locks it meanwhile, and the
+//! - a caller that finds the lock taken waits for the driver: no other caller locks it meanwhile, and the
 //!   driver polls before it sleeps.
 //!
 //! `model` checks this in many schedules.

@@ -20,7 +20,7 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 /// written, is compacted: the move is amortised O(1).
 const KEPT: usize = 64 << 10;
 
-/// What is to be written, and the calls in flight.
+/// The bytes to write, and the calls in flight.
 #[derive(Debug)]
 pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
     /// `None` once the connection has ended.

@@ -286,8 +286,8 @@ mod tests {
             max_line: 300,
             max_event: 500,
         };
-        let told = SseByteStream::new(bounded).map(|event| format!("{event:?}"));
-        told.collect::<Vec<_>>().now_or_never().unwrap()
+        let events = SseByteStream::new(bounded).map(|event| format!("{event:?}"));
+        events.collect::<Vec<_>>().now_or_never().unwrap()
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
         rpc_fuzz::bytes("events", |bytes| {
             let at_once = events(bytes, bytes.len().max(1));
             assert!(at_once.iter().all(|event| event.len() < 4 * 500 + 200), "{at_once:?}");
-            // A chunk that breaks a limit is given up with the events that it holds.
+            // A chunk that exceeds a limit is dropped with the events in it.
             let gives_up = at_once.last().is_some_and(|event| event.starts_with("Err"));
             for piece in [1, 7] {
                 let in_pieces = events(bytes, piece);

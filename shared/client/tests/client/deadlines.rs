@@ -202,8 +202,8 @@ async fn an_address_that_never_accepts_times_out_while_connecting() {
 
 #[tokio::test]
 async fn a_refused_connection_fails_at_once() {
-    let nobody = ReservedPort::new();
-    let address = nobody.address().to_string();
+    let unused = ReservedPort::new();
+    let address = unused.address().to_string();
     let error = direct(&address).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().starts_with(&format!("cannot reach {address}: ")), "{error}");

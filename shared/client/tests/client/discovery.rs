@@ -139,8 +139,8 @@ async fn an_invalid_list_leaves_the_last_good_one() {
 
 #[tokio::test]
 async fn without_registry_or_instances_a_call_fails_at_once() {
-    let nobody = ReservedPort::new();
-    let url = nobody.url();
+    let unused = ReservedPort::new();
+    let url = unused.url();
     let client = Client::through_registry(&url, options()).unwrap();
     let error = client.call("add", (1, 2)).await.unwrap_err();
     assert!(matches!(error, CallError::NoInstance { .. }), "{error}");

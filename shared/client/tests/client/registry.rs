@@ -139,8 +139,8 @@ async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
     assert!(matches!(error, RegistryClientError::Timeout { .. }), "{error}");
     let error = client.watch("json", false, None).await.unwrap_err();
     assert!(matches!(error, RegistryClientError::Timeout { .. }), "{error}");
-    let nobody = ReservedPort::new();
-    let url = nobody.url();
+    let unused = ReservedPort::new();
+    let url = unused.url();
     let error = RegistryClient::new(&url, options).unwrap().find_all("json").await.unwrap_err();
     assert!(matches!(error, RegistryClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");

@@ -20,13 +20,13 @@ fn texts(ring: &LogRing) -> Vec<String> {
 #[test]
 fn every_daemon_has_its_own_lines() {
     let logging = logged(&quiet(), |_| {
-        tracing::info!("nobody's");
+        tracing::info!("unnamed's");
         daemon_span("registry").in_scope(|| {
             tracing::info!(n = 1, "the registry's");
             daemon_span("server:1").in_scope(|| tracing::info!("the inner one's"));
         });
     });
-    assert_eq!(texts(&logging.ring("")), ["nobody's"]);
+    assert_eq!(texts(&logging.ring("")), ["unnamed's"]);
     assert_eq!(texts(&logging.ring("registry")), ["the registry's n=1"]);
     assert_eq!(texts(&logging.ring("server:1")), ["the inner one's"]);
 }

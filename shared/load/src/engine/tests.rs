@@ -189,13 +189,13 @@ async fn a_run_that_is_stopped_keeps_what_it_measured() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_target_fails_the_run_at_its_first_call() {
-    let nobody = |_| {
+    let unreachable = |_| {
         let error = CallError::Unreachable { peer: "p".to_owned(), reason: "r".to_owned() };
         (MS, Some(error))
     };
     let mut plan = plan(Mode::ClosedLoop { concurrency: 4 }, Length::Time(SECOND));
     (plan.connections, plan.threads) = (4, Some(2));
-    let last = start(plan, Server::new(nobody)).last().await;
+    let last = start(plan, Server::new(unreachable)).last().await;
     assert!(matches!(last.phase, Phase::Failed(LoadError::Unreachable(_))), "{:?}", last.phase);
     assert_eq!(last.report.calls, 0);
 }
@@ -233,11 +233,11 @@ async fn progress_is_published_at_its_rate_and_goes_through_the_phases() {
     let server = Server::new(|at| (if at > 2900 * MS { 800 * MS } else { 100 * MS }, None));
     let mut running = start(plan, server);
     let mut phases = vec![running.progress.borrow().phase.clone()];
-    let mut told = 0;
+    let mut snapshots = 0;
     let mut last_done = 0.0;
     while running.progress.changed().await.is_ok() {
         let progress = running.progress.borrow_and_update().clone();
-        told += 1;
+        snapshots += 1;
         assert!(progress.done >= last_done && progress.done <= 1.0);
         last_done = progress.done;
         if phases.last() != Some(&progress.phase) {
@@ -247,7 +247,7 @@ async fn progress_is_published_at_its_rate_and_goes_through_the_phases() {
     use Phase::*;
     assert_eq!(phases, [Connecting, WarmingUp, Measuring, Finishing, Done]);
     // 3 s and the wait for the last call, at 5 snapshots a second.
-    assert!((16..=21).contains(&told), "{told}");
+    assert!((16..=21).contains(&snapshots), "{snapshots}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ pub fn each_once(
     in_flight: usize,
 ) -> anyhow::Result<()> {
     let mut connection = Connection::open(address, exchanges, 0)?;
-    one(&mut connection, in_flight, &mut Until::Calls { begun: 0, ended: 0, of: exchanges.len() })
+    one(&mut connection, in_flight, &mut Until::Calls { started: 0, ended: 0, of: exchanges.len() })
 }
 
 /// Sends `request` and returns the reply, whose length `length` returns once it can.
@@ -104,7 +104,7 @@ pub fn open(address: SocketAddr) -> anyhow::Result<TcpStream> {
 /// When the load on a connection ends, and where its calls are counted.
 enum Until<'a> {
     Closed(&'a mut Meter),
-    Calls { begun: usize, ended: usize, of: usize },
+    Calls { started: usize, ended: usize, of: usize },
 }
 
 impl Until<'_> {
@@ -122,9 +122,9 @@ impl Until<'_> {
     fn may_begin(&mut self, wanted: usize) -> usize {
         match self {
             Self::Closed(_) => wanted,
-            Self::Calls { begun, of, .. } => {
-                let granted = wanted.min(*of - *begun);
-                *begun += granted;
+            Self::Calls { started, of, .. } => {
+                let granted = wanted.min(*of - *started);
+                *started += granted;
                 granted
             }
         }

@@ -111,16 +111,16 @@ impl Filled {
             })
             .collect();
         let began = Instant::now();
-        bench.load(|| filled.beat())?;
+        bench.load(|| filled.send_heartbeats())?;
         if began.elapsed() > REST {
             // The first would expire before the end of the run.
-            bench.load(|| filled.beat())?;
+            bench.load(|| filled.send_heartbeats())?;
         }
         Ok(filled)
     }
 
     /// Sends one heartbeat per instance.
-    pub(super) fn beat(&self) -> anyhow::Result<()> {
+    pub(super) fn send_heartbeats(&self) -> anyhow::Result<()> {
         bare::each_once(self.server.address(), &self.heartbeats, FILLING)
     }
 

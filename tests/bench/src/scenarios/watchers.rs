@@ -47,7 +47,7 @@ fn fan_out(bench: &Bench) -> anyhow::Result<(Figures, Vec<u8>)> {
     bench.load(|| {
         let mut watchers = Watchers::open(address)?;
         // No instance may expire during the run, since that would be a change, too.
-        registry.beat()?;
+        registry.send_heartbeats()?;
         let mut control = bare::open(address)?;
         let mut meter = window.start()?;
         for number in 0..MAX_CHANGES {

@@ -103,8 +103,8 @@ fn the_exit_code_depends_on_the_failure_ratio() {
     let failure = verdict(&report, 0.01).unwrap_err();
     assert_eq!(failure.exit, Exit::Failed);
     assert_eq!(failure.message, "1.0 % of the calls failed; --max-error-ratio allows 1.0 %");
-    let nobody = Report { failed: 2990, unreached: 2990, error_ratio: 1.0, ..report };
-    assert_eq!(verdict(&nobody, 1.0).unwrap_err().exit, Exit::Unreachable);
+    let unreachable = Report { failed: 2990, unreached: 2990, error_ratio: 1.0, ..report };
+    assert_eq!(verdict(&unreachable, 1.0).unwrap_err().exit, Exit::Unreachable);
 }
 
 #[test]
