@@ -1,13 +1,13 @@
-//! The programs that log, started, asked for what they logged, and ended.
+//! The programs that log: starting them, reading their logs, stopping them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_tests::asking::{http, stats};
 use rpc_tests::daemon::{Daemon, without_colours};
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, Peer, result};
 use rpc_tests::home::Home;
+use rpc_tests::queries::{http, stats};
 use rpc_tests::raw::Raw;
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::reserved_port::ReservedPort;
@@ -28,7 +28,7 @@ pub(crate) enum Program {
     Console,
 }
 
-/// Such a program, and whom it has to do with.
+/// A running program, and its peers.
 pub(crate) enum Running {
     Daemon { program: Program, daemon: Daemon, address: SocketAddr, _port: ReservedPort },
     Call { rpcd: Daemon, _peer: Peer },
@@ -36,7 +36,7 @@ pub(crate) enum Running {
 }
 
 impl Program {
-    /// How the names of its files begin.
+    /// The prefix of its log files.
     pub(crate) fn file_prefix(self) -> &'static str {
         match self {
             Self::Serve => "rpcd-serve",
@@ -46,7 +46,7 @@ impl Program {
         }
     }
 
-    /// Starts it; it has logged what it has to say of its settings, and has spoken with somebody.
+    /// Starts it; then it has logged everything about its settings, and has exchanged messages.
     pub(crate) async fn start(self, home: Home, settings: Settings<'_>) -> Running {
         self.start_with(home, settings, "").await
     }
@@ -108,7 +108,7 @@ impl Running {
         }
     }
 
-    /// The lines of all files in a folder below its own.
+    /// The lines of all files in a directory below its home.
     pub(crate) fn saved(&self, dir: &str) -> Vec<String> {
         let Ok(files) = std::fs::read_dir(self.home().path().join(dir)) else { return Vec::new() };
         let text = |file: std::io::Result<std::fs::DirEntry>| {
@@ -120,22 +120,22 @@ impl Running {
             .collect()
     }
 
-    /// What it logged to standard error.
+    /// Its log on standard error.
     pub(crate) fn printed(&self) -> Vec<String> {
         match self {
             Self::Daemon { daemon, .. } => {
                 daemon.stderr().lines().iter().map(|line| without_colours(line)).collect()
             }
-            // Theirs are for a person.
+            // These lines are for people.
             Self::Call { .. } | Self::Console { .. } => Vec::new(),
         }
     }
 
-    /// How many of its recent lines, which it shows to somebody who comes later, hold `text`.
+    /// How many of its recent lines, as sent to a later reader, contain `text`.
     pub(crate) async fn recent_lines(&mut self, text: &str) -> usize {
         let (address, ask, prefix) = match self {
             Self::Console { tty, .. } => return lines_on_the_screen(tty, text),
-            Self::Call { .. } => panic!("it shows its lines to nobody"),
+            Self::Call { .. } => panic!("it serves no log"),
             Self::Daemon { program: Program::Serve, address, .. } => (
                 *address,
                 r#"{"id":1,"method_name":"rpc.logs","method_args":["trace","",1000],"meta":{"stream":true}}"#.to_owned(),
@@ -151,13 +151,13 @@ impl Running {
         raw.send(ask).await;
         let mut found = 0;
         loop {
-            let line = raw.line().await.expect("the stream goes on");
+            let line = raw.line().await.expect("the stream is open");
             let Some(Ok(line)) = line.strip_prefix(prefix).map(serde_json::from_str::<Value>)
             else {
                 continue;
             };
             let line = line.to_string();
-            // Said once it listens, after all that it has to say of its settings.
+            // Logged once it listens, after all lines about its settings.
             if line.contains("listening") {
                 return found;
             }
@@ -165,12 +165,12 @@ impl Running {
         }
     }
 
-    /// Ends it in good order.
+    /// Stops it gracefully.
     pub(crate) async fn end(mut self) {
         self.stop().await;
     }
 
-    /// The same, and the lines of all files in a folder below its own.
+    /// The same, and the lines of all files in a directory below its home.
     pub(crate) async fn saved_at_the_end(mut self, dir: &str) -> Vec<String> {
         self.stop().await;
         self.saved(dir)
@@ -191,11 +191,11 @@ impl Running {
     }
 }
 
-/// The console's own log holds its own lines.
+/// The lines of the console's own log on the screen.
 fn lines_on_the_screen(tty: &mut Tty, text: &str) -> usize {
     tty.press("4");
     tty.until(&["[4 Logs]", "EFFECT_0019"]);
-    // Not what it says at the bottom.
+    // Not the hint at the bottom.
     let of_the_log = |line: &&str| line.contains("WARN") && line.contains(text);
     tty.screen().lines().filter(of_the_log).count()
 }
