@@ -124,6 +124,9 @@ pub(crate) async fn save_history() {
         let (mut tty, _registry) = watching(&[&peer], settings).await;
         call(&mut tty);
         ticks.received(1).await;
+        // Only a call that has ended is saved.
+        tty.press("3");
+        tty.until(&["[3 History]", "✓ 1"]);
         tty.press("\x03");
         assert_eq!(tty.ends(), 0);
         let folder = tty.home().path().join("state/rpc-console");
