@@ -255,8 +255,7 @@ async fn the_registry_refuses_invalid_requests_with_json_and_goes_on() {
     ] {
         let (status, reply) = http(address, head, body).await;
         assert_eq!(status, expected, "{head}: {reply}");
-        let reply: Value =
-            serde_json::from_str(&reply).unwrap_or_else(|e| panic!("{reply}: {e}"));
+        let reply: Value = serde_json::from_str(&reply).unwrap_or_else(|e| panic!("{reply}: {e}"));
         assert!(reply["error"].is_string(), "{head}: {reply}");
     }
     assert_eq!(http(address, "GET /nowhere", b"").await.1, r#"{"error":"Not Found"}"#);
