@@ -1,4 +1,4 @@
-//! The console's program: read the command line, borrow the terminal, run, give it back.
+//! The console: reads command line and settings, then runs a command or the screen.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -13,28 +13,28 @@ use rpc_host::logging::{self, LogOptions};
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 
 fn main() -> ExitCode {
-    // Before any thread exists: the local time zone can be asked for safely only now.
+    // Before any thread starts: reading the local time zone is safe only then.
     let clock = Clock::local();
     let options = Options::parse();
     if let Some(command) = &options.command {
-        return script(&options, command, clock).unwrap_or_else(|failure| {
-            complain(&failure.text);
+        return run_command(&options, command, clock).unwrap_or_else(|failure| {
+            print_error(&failure.text);
             ExitCode::from(failure.code)
         });
     }
-    terminal::give_back_on_panic();
+    terminal::restore_on_panic();
     match run(&options, clock) {
         Ok(Ended::Quit) => ExitCode::SUCCESS,
         Ok(Ended::TerminalLost) => ExitCode::FAILURE,
         Ok(Ended::Signal(number)) => ExitCode::from(128 + number),
         Err(Failure { text, code }) => {
-            complain(&text);
+            print_error(&text);
             ExitCode::from(code)
         }
     }
 }
 
-/// Why it did not run, and the exit code that says so.
+/// Why the program failed, and its exit code.
 struct Failure {
     text: String,
     code: u8,
@@ -48,13 +48,13 @@ fn failed(text: impl std::fmt::Display) -> Failure {
     Failure { text: text.to_string(), code: 1 }
 }
 
-fn script(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode, Failure> {
+fn run_command(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode, Failure> {
     if options.demo {
         return Err(usage("--demo takes no command; remove one of the two"));
     }
     let settings = settings(options)?;
     for warning in &settings.warnings {
-        complain(&format!("warning: {warning}"));
+        print_error(&format!("warning: {warning}"));
     }
     let registries = options.registries(&settings).map_err(usage)?;
     let Some(registry) = registries.current() else { return Err(usage("no registry")) };
@@ -77,7 +77,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     for named in registries.all() {
         rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
     }
-    let started_with = runtime::Settings {
+    let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },
         keys,
         theme: theme(&settings),
@@ -99,7 +99,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    let ended = threads.block_on(runtime::run(started_with));
+    let ended = threads.block_on(runtime::run(console));
     threads.shutdown_background();
     ended.map_err(failed)
 }
@@ -114,7 +114,7 @@ fn histories(settings: &Settings) -> Option<HistoryFolder> {
     wanted.then(|| HistoryFolder::find(settings.console.max_history, environment)).flatten()
 }
 
-/// Logging as the settings say, but never to the terminal, which shows the screen.
+/// Logging of the settings, but never to the terminal, which shows the screen.
 fn log_options(options: &Options, settings: &Settings) -> LogOptions {
     let mut log = settings.log.clone();
     if let Some(level) = &options.log_level {
@@ -128,19 +128,19 @@ fn log_options(options: &Options, settings: &Settings) -> LogOptions {
 fn theme(settings: &Settings) -> Theme {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let says_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
+    let terminal_is_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
     Theme {
         mono: no_colour || dumb || settings.console.theme == Colours::Mono,
         light: match settings.console.theme {
             Colours::Light => true,
-            Colours::Auto => says_light(),
+            Colours::Auto => terminal_is_light(),
             Colours::Dark | Colours::Mono => false,
         },
         ascii: settings.console.glyphs == Glyphs::Ascii,
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one line a person reads when there is no screen")]
-fn complain(text: &str) {
+#[expect(clippy::print_stderr, reason = "there is no screen to show it on")]
+fn print_error(text: &str) {
     eprintln!("rpc-console: {text}");
 }

@@ -18,7 +18,7 @@ use rpc_console_core::model::registries::{NamedRegistry, Registries};
 #[command(name = "rpc-console", version, about, max_term_width = 100,
           disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Options {
-    /// None: the screen.
+    /// The screen, if none.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -46,16 +46,17 @@ pub struct Options {
 }
 
 impl Options {
-    /// The registries of the settings, and which one is used.
+    /// The registries of the settings and of `--registry`, and which of them is current.
     ///
     /// # Errors
-    /// `--registry` names none of them and is no URL.
+    /// `--registry` is neither the name of a registry nor a URL.
     pub fn registries(&self, settings: &Settings) -> Result<Registries, String> {
-        let taken = |name: &str| settings.registries.contains_key(name);
+        let is_taken = |name: &str| settings.registries.contains_key(name);
         let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
-        let usual = if is_local && !taken("local") { "local" } else { "default" };
-        let usual = if taken(usual) { "registry" } else { usual };
-        let mut list = vec![NamedRegistry { name: usual.to_owned(), url: settings.registry.url() }];
+        let default = if is_local && !is_taken("local") { "local" } else { "default" };
+        let default = if is_taken(default) { "registry" } else { default };
+        let mut list =
+            vec![NamedRegistry { name: default.to_owned(), url: settings.registry.url() }];
         let named = settings.registries.iter();
         list.extend(named.map(|(name, at)| NamedRegistry { name: name.clone(), url: at.url() }));
         let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
@@ -64,11 +65,11 @@ impl Options {
         }
         if !wanted.contains([':', '/']) {
             let names = list.iter().map(|named| named.name.as_str());
-            let meant = nearest(wanted, names).map(|near| format!("; did you mean {near}?"));
+            let suggestion = nearest(wanted, names).map(|near| format!("; did you mean {near}?"));
             return Err(format!(
                 "no registry named {wanted}{}; use http://HOST:PORT, or add [registry.{wanted}] to the \
                  settings",
-                meant.unwrap_or_default()
+                suggestion.unwrap_or_default()
             ));
         }
         let url = if wanted.contains("://") { wanted.clone() } else { format!("http://{wanted}") };
@@ -76,7 +77,9 @@ impl Options {
         if let Some(at) = list.iter().position(|named| named.url == url) {
             return Ok(Registries::new(list, at));
         }
-        list.insert(0, NamedRegistry { name: "given".to_owned(), url });
+        // It has no name in the settings.
+        let name = url.split_once("://").map_or(url.as_str(), |(_, address)| address).to_owned();
+        list.insert(0, NamedRegistry { name, url });
         Ok(Registries::new(list, 0))
     }
 }
@@ -116,7 +119,7 @@ pub struct Ls {
 /// List methods.
 #[derive(Debug, Clone, Args)]
 pub struct Methods {
-    /// Ask this instance
+    /// Query this instance
     #[arg(long, value_name = "HOST:PORT")]
     pub on: Option<String>,
     /// Total time: 500ms, 10s [default: timeout of [client]]
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_chosen_by_name_or_address_and_the_settings_have_the_first() {
+    fn a_registry_is_chosen_by_name_or_address_and_that_of_the_settings_is_the_default() {
         let two = "[registry]\nport = 1\n[registry.staging]\nhost = 10.0.0.5";
         let names = ["local", "staging"].map(str::to_owned).to_vec();
         let check = |line: &[&str], expected: (Vec<String>, &str)| {
@@ -195,8 +198,8 @@ mod tests {
         check(&[], (names.clone(), "http://127.0.0.1:1"));
         check(&["--registry", "staging"], (names.clone(), "http://10.0.0.5:9999"));
         check(&["--registry", "http://10.0.0.5:9999/"], (names, "http://10.0.0.5:9999"));
-        let given = ["given", "local", "staging"].map(str::to_owned).to_vec();
-        check(&["--registry", "h:7"], (given, "http://h:7"));
+        let by_address = ["h:7", "local", "staging"].map(str::to_owned).to_vec();
+        check(&["--registry", "h:7"], (by_address, "http://h:7"));
         let error = chosen(&["--registry", "stagign"], two).unwrap_err();
         assert!(error.contains("did you mean staging?"), "{error}");
         assert_eq!(chosen(&[], "[registry]\nhost = h").unwrap().0, ["default"]);
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn registry_and_settings_may_stand_before_or_behind_a_command() {
+    fn registry_and_settings_may_precede_or_follow_a_command() {
         for line in
             [["rpc-console", "--registry", "r", "ls"], ["rpc-console", "ls", "--registry", "r"]]
         {

@@ -375,7 +375,7 @@ impl Console {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
-        crate::terminal::give_back();
+        crate::terminal::restore();
         signals::stop();
         self.retake()
     }

@@ -1,7 +1,7 @@
-//! Without a terminal: `ls`, `methods`, `call` and `watch` for scripts, on the client library alone.
+//! Commands for scripts, which need no terminal: `ls`, `methods`, `call` and `watch`.
 //!
-//! - `output`: the only place that writes, and why a command failed.
-//! - `watch`: the registry's events, a line each.
+//! - `output`: writes results and errors.
+//! - `watch`: prints the registry's events, one per line.
 
 mod output;
 mod watch;
@@ -21,11 +21,11 @@ use serde_json::value::RawValue;
 pub use output::Failure;
 
 use crate::options::{self, Command};
-use output::{line, say};
+use output::{line, notice};
 use rpc_console_core::text;
 
 /// Runs a command against the registry at `registry`, and returns the exit code.
-/// `shift_ms` is what local time is ahead of UTC.
+/// `shift_ms` is the offset of local time from UTC.
 pub async fn run(
     command: &Command,
     registry: &str,
@@ -33,26 +33,26 @@ pub async fn run(
     shift_ms: i64,
 ) -> ExitCode {
     let done = match command {
-        Command::Ls(asked) => ls(asked, registry, settings).await,
-        Command::Methods(asked) => methods(asked, registry, settings).await,
-        Command::Call(asked) => call(asked, registry, settings).await,
-        Command::Watch(asked) => watch::watch(asked, registry, &settings.client, shift_ms).await,
+        Command::Ls(args) => ls(args, registry, settings).await,
+        Command::Methods(args) => methods(args, registry, settings).await,
+        Command::Call(args) => call(args, registry, settings).await,
+        Command::Watch(args) => watch::watch(args, registry, &settings.client, shift_ms).await,
     };
     output::finish(done)
 }
 
-async fn ls(asked: &options::Ls, registry: &str, settings: &Settings) -> Result<(), Failure> {
+async fn ls(args: &options::Ls, registry: &str, settings: &Settings) -> Result<(), Failure> {
     let options = settings.client.registry();
     let client = RegistryClient::new(registry, options)?;
     match client.instances(PROTO_JSON).await {
         Ok(mut records) => {
             records.sort_by_key(|record| record.instance.key());
-            list(asked.json, registry, &records, record_row)
+            list(args.json, registry, &records, record_row)
         }
         Err(RegistryError::Unsupported { .. }) => {
             let mut instances = client.find_all(PROTO_JSON).await?;
             instances.sort_by_key(Instance::key);
-            list(asked.json, registry, &instances, |instance| instance.key().to_string())
+            list(args.json, registry, &instances, |instance| instance.key().to_string())
         }
         Err(error) => Err(error.into()),
     }
@@ -68,7 +68,7 @@ fn list<T: serde::Serialize>(
         return line(&json!(items).to_string());
     }
     if items.is_empty() {
-        say(&format!("no instances registered at {registry}"));
+        notice(&format!("no instances registered at {registry}"));
     }
     items.iter().try_for_each(|item| line(&row(item)))
 }
@@ -86,21 +86,21 @@ fn record_row(record: &InstanceRecord) -> String {
 }
 
 async fn methods(
-    asked: &options::Methods,
+    args: &options::Methods,
     registry: &str,
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let client = client(registry, settings, asked.timeout)?;
-    let listed = match &asked.on {
+    let client = client(registry, settings, args.timeout)?;
+    let listed = match &args.on {
         Some(address) => client.methods_on(address).await,
         None => client.methods().await,
     };
     close(client).await;
     let methods = listed?;
-    if asked.json {
+    if args.json {
         return line(&to_openrpc(registry, env!("CARGO_PKG_VERSION"), &methods).to_string());
     }
-    let calls: Vec<String> = methods.iter().map(call_of).collect();
+    let calls: Vec<String> = methods.iter().map(usage_of).collect();
     let width = calls.iter().map(|call| text::width(call)).max().unwrap_or(0);
     methods.iter().zip(&calls).try_for_each(|(method, call)| {
         let doc = method.doc.lines().next().unwrap_or_default();
@@ -109,7 +109,7 @@ async fn methods(
 }
 
 /// `add(a, b, c=10)`.
-fn call_of(method: &Signature) -> String {
+fn usage_of(method: &Signature) -> String {
     let parameters = method.parameters.iter().map(|parameter| match &parameter.default {
         Some(default) => format!("{}={default}", parameter.name),
         None => parameter.name.clone(),
@@ -118,21 +118,21 @@ fn call_of(method: &Signature) -> String {
     format!("{}({}){stream}", method.name, parameters.collect::<Vec<_>>().join(", "))
 }
 
-async fn call(asked: &options::Call, registry: &str, settings: &Settings) -> Result<(), Failure> {
+async fn call(args: &options::Call, registry: &str, settings: &Settings) -> Result<(), Failure> {
     let request = Request {
-        method: asked.method.clone(),
-        args: Args::from_words(&asked.args)?,
-        // A stream has no end unless one is asked for.
-        timeout: asked.timeout,
+        method: args.method.clone(),
+        args: Args::from_words(&args.args)?,
+        // Without a timeout given, a stream may run forever.
+        timeout: args.timeout,
         idempotent: false,
-        on: asked.on.clone(),
+        on: args.on.clone(),
     };
-    let client = client(registry, settings, asked.timeout)?;
-    let done = if asked.stream {
-        follow(&client, request, asked.json).await
+    let client = client(registry, settings, args.timeout)?;
+    let done = if args.stream {
+        follow(&client, request, args.json).await
     } else {
         match client.request(request).await {
-            Ok(response) => line(&shown(&response.value, asked.json)),
+            Ok(response) => line(&printed(&response.value, args.json)),
             Err(error) => Err(error.into()),
         }
     };
@@ -145,15 +145,15 @@ async fn follow(client: &Client, request: Request, as_json: bool) -> Result<(), 
     while let Some(item) = items.next().await {
         let item = item?;
         if item.dropped > 0 {
-            say(&format!("{} items dropped here: the output was read too slowly", item.dropped));
+            notice(&format!("{} items dropped here: the output was read too slowly", item.dropped));
         }
-        line(&shown(&item.value, as_json))?;
+        line(&printed(&item.value, as_json))?;
     }
     Ok(())
 }
 
 /// A string without quotes, unless JSON is wanted; anything else as the JSON received.
-fn shown(value: &RawValue, as_json: bool) -> String {
+fn printed(value: &RawValue, as_json: bool) -> String {
     let text = if as_json { None } else { serde_json::from_str::<String>(value.get()).ok() };
     text.unwrap_or_else(|| value.get().to_owned())
 }
@@ -165,13 +165,13 @@ fn client(
 ) -> Result<Client, rpc_client::ClientError> {
     let options = settings.client.clone();
     let timeout = timeout.unwrap_or(options.timeout);
-    // A short timeout for the call holds for the registry too.
+    // A shorter timeout for the call limits requests to the registry too.
     let registry_timeout = options.registry_timeout.min(timeout);
     let options = ClientOptions { timeout, registry_timeout, ..options };
     Client::through_registry(registry, options)
 }
 
-/// Closes a client; a peer that does not close must not keep the script waiting.
+/// Closes a client, but does not wait long for a peer that does not close.
 async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
 }

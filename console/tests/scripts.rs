@@ -1,4 +1,4 @@
-//! The commands for scripts: output, exit codes, an older registry.
+//! Commands for scripts: output, exit codes, an older registry.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ fn countdown(from: i64) -> impl futures_util::Stream<Item = i64> {
     futures_util::stream::iter((1..=from).rev())
 }
 
-/// A registry and a server that it lists.
+/// A registry and a registered server.
 struct Site {
     url: String,
     server: String,
@@ -74,7 +74,7 @@ fn start_registry(runtime: &tokio::runtime::Runtime, port: &ReservedPort) {
     runtime.spawn(runtime.block_on(bound).unwrap().serve(std::future::pending()));
 }
 
-/// What a command did.
+/// The result of a command.
 struct Done {
     code: i32,
     out: String,
@@ -83,7 +83,7 @@ struct Done {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    // No settings of whoever runs the test.
+    // Ignore the settings of the user who runs the test.
     command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RPCD_")) {
@@ -106,7 +106,7 @@ fn json_of(done: &Done) -> Value {
     serde_json::from_str(&done.out).unwrap()
 }
 
-/// A watch under way; killed when dropped.
+/// A running watch; killed when dropped.
 struct Watching(Child, BufReader<ChildStdout>);
 
 impl Watching {
@@ -122,7 +122,7 @@ impl Watching {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
     }
 
-    /// Reads on until an event of that name.
+    /// Reads until an event of that name.
     fn until(&mut self, name: &str) -> Value {
         loop {
             let event = self.next();
@@ -159,7 +159,7 @@ fn ls_and_methods_print_text_or_one_json_document() {
 }
 
 #[test]
-fn call_prints_the_result_and_tells_a_script_how_it_ended() {
+fn call_prints_the_result_and_exits_with_a_code_for_scripts() {
     let site = Site::start();
     let done = site.run(&["call", "add", "1", "2", "c=-3"]);
     assert_eq!((done.code, done.out.as_str()), (0, "0\n"), "{}", done.error);
@@ -169,8 +169,8 @@ fn call_prints_the_result_and_tells_a_script_how_it_ended() {
     let done = site.run(&["call", "countdown", "3", "--stream", "--json"]);
     assert_eq!((done.code, done.out.as_str()), (0, "3\n2\n1\n"), "{}", done.error);
 
-    let nobody = ReservedPort::new();
-    let gone = nobody.url();
+    let unused = ReservedPort::new();
+    let unreachable = unused.url();
     let server = site.server.clone();
     for (code, arguments) in [
         (1, vec!["call", "no_such_method"]),
@@ -186,7 +186,7 @@ fn call_prints_the_result_and_tells_a_script_how_it_ended() {
         assert!(done.out.is_empty() && !done.error.is_empty(), "{arguments:?}");
     }
     for arguments in [vec!["call", "add", "1", "2"], vec!["ls"], vec!["methods"], vec!["watch"]] {
-        let done = run(&[arguments.as_slice(), &["--registry", &gone]].concat());
+        let done = run(&[arguments.as_slice(), &["--registry", &unreachable]].concat());
         assert_eq!(done.code, 3, "{arguments:?}: {} {}", done.out, done.error);
         assert_eq!(done.error.lines().count(), 1, "{}", done.error);
     }
@@ -204,7 +204,7 @@ fn a_silent_registry_is_a_timeout() {
 }
 
 #[test]
-fn a_registry_can_be_named_as_the_settings_name_it() {
+fn a_registry_can_be_given_by_its_name_in_the_settings() {
     let site = Site::start();
     let mut settings = tempfile::NamedTempFile::new().unwrap();
     write!(settings, "[registry]\nport = 1\n[registry.east]\nport = {}", site.port.number())
@@ -229,20 +229,20 @@ fn watch_prints_a_line_for_each_event_and_survives_a_lost_registry() {
     let client = rpc_client::registry::RegistryClient::new(&site.url, options).unwrap();
     let threads = runtime();
     threads.block_on(client.register(&instance)).unwrap();
-    let came = watching.until("registered");
-    assert_eq!(came["instance"]["host"], "10.9.8.7", "{came}");
+    let registered = watching.until("registered");
+    assert_eq!(registered["instance"]["host"], "10.9.8.7", "{registered}");
     threads.block_on(client.unregister(&instance)).unwrap();
     watching.until("unregistered");
 
     site.registry.take().unwrap().shutdown_timeout(Duration::from_secs(1));
     let lost = watching.until("lost");
     assert!(lost["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{lost}");
-    let again = runtime();
-    start_registry(&again, &site.port);
+    let restarted = runtime();
+    start_registry(&restarted, &site.port);
     watching.until("snapshot");
 }
 
-/// A registry as the older system has it: lists, and nothing else.
+/// A registry of the older system, which only lists.
 fn older_registry() -> (String, Arc<Mutex<Value>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -266,7 +266,7 @@ fn older_registry() -> (String, Arc<Mutex<Value>>) {
 }
 
 #[test]
-fn an_older_registry_is_watched_by_asking_again() {
+fn an_older_registry_is_polled() {
     let (url, list) = older_registry();
     let mut watching = Watching::start(&["watch", "--json", "--registry", &url]);
     assert_eq!(watching.next()["event"], "snapshot");
@@ -280,7 +280,7 @@ fn an_older_registry_is_watched_by_asking_again() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_a_watch_quietly() {
+fn a_closed_pipe_stops_a_watch_quietly() {
     let site = Site::start();
     let mut child = command(&["watch", "--beats", "--registry", &site.url])
         .stdout(Stdio::piped())

@@ -140,7 +140,7 @@ async fn a_load_test_copied_as_an_rpcd_command_is_that_load_test() {
     };
     let printed = shell(&bench_command(&open).unwrap());
     assert!(printed.contains("50 calls/s on 2 conn"), "{printed}");
-    assert!(printed.contains("measured for 0.40 s"), "{printed}");
+    assert!(printed.contains("measured for 0.40s"), "{printed}");
     let failed = printed.lines().find(|line| line.starts_with("failed")).unwrap();
     assert_eq!(failed.split_whitespace().nth(1), Some("0"), "{printed}");
 }

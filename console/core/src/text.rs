@@ -1,8 +1,10 @@
 //! Formatting for the screen: untrusted text escaped, cells counted, numbers shortened.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
+pub use rpc_load::show::{
+    age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
+};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The text with control characters, direction overrides and zero-width characters escaped: they
@@ -165,122 +167,6 @@ impl Needle {
     }
 }
 
-/// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds once above ten.
-pub fn age(age: Duration) -> String {
-    let s = age.as_secs();
-    match s {
-        0..=9 => format!("{s}.{}s", age.subsec_millis() / 100),
-        10..=119 => format!("{s}s"),
-        120..=3599 => format!("{}m", s / 60),
-        3600..=86_399 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
-        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
-    }
-}
-
-/// A duration in whole seconds below two minutes, then as [`age`]: for countdowns and outages.
-pub fn seconds(duration: Duration) -> String {
-    if duration.as_secs() < 10 { format!("{}s", duration.as_secs()) } else { age(duration) }
-}
-
-/// A latency: `0.42ms`, `4.1ms`, `120ms`, `1.24s`.
-pub fn latency(latency: Duration) -> String {
-    let ms = latency.as_secs_f64() * 1000.0;
-    match ms {
-        ..0.995 => format!("{ms:.2}ms"),
-        ..9.95 => format!("{ms:.1}ms"),
-        ..999.5 => format!("{ms:.0}ms"),
-        _ => format!("{:.2}s", ms / 1000.0),
-    }
-}
-
-/// A latency with three significant digits: `18.3µs`, `402µs`, `1.25ms`, `12.0s`.
-pub fn precise(latency: Duration) -> String {
-    let us = latency.as_secs_f64() * 1e6;
-    // A value that rounds to 1000 is shown as 1 of the next unit.
-    let (value, unit) = match us {
-        ..999.5 => (us, "µs"),
-        ..999_500.0 => (us / 1e3, "ms"),
-        _ => (us / 1e6, "s"),
-    };
-    let digits = match value {
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$}{unit}")
-}
-
-/// A duration as command-line flags take it: `10s`, `1500ms`.
-pub fn flag_duration(time: Duration) -> String {
-    if time.subsec_nanos() == 0 {
-        format!("{}s", time.as_secs())
-    } else {
-        format!("{}ms", time.as_millis())
-    }
-}
-
-/// A count with thousands separators: `1,234,567`.
-pub fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A rate per second: `0.50`, `9.9`, `1,000`.
-pub fn rate(per_second: f64) -> String {
-    match per_second {
-        ..0.995 => format!("{per_second:.2}"),
-        ..9.95 => format!("{per_second:.1}"),
-        _ => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above 9")]
-            let whole = per_second.round() as u64;
-            grouped(whole)
-        }
-    }
-}
-
-/// A ratio as percent: `0 %`, `0.012 %`, `12 %`.
-pub fn percent(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    if percent == 0.0 || percent >= 10.0 {
-        format!("{percent:.0} %")
-    } else if percent >= 0.1 {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.3} %")
-    }
-}
-
-/// A size: `58 B`, `1.2 KiB`, `3.4 MiB`.
-pub fn bytes(bytes: usize) -> String {
-    const KIB: f64 = 1024.0;
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let b = bytes as f64;
-    match bytes {
-        0..=1023 => format!("{bytes} B"),
-        1024..=1_048_575 => format!("{:.1} KiB", b / KIB),
-        _ => format!("{:.1} MiB", b / KIB / KIB),
-    }
-}
-
-/// Values as a row of small bars, scaled to the largest.
-pub fn sparkline(values: &[f64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let top = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let bar = |value: &f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7")]
-        let step = (value / top * 7.0).round().clamp(0.0, 7.0) as usize;
-        BARS.get(step).copied().unwrap_or('█')
-    };
-    values.iter().map(bar).collect()
-}
-
 /// `14:02`, from milliseconds since 1970 that are already in local time.
 pub fn hour_minute(wall_ms: u64) -> String {
     let minutes = wall_ms / 60_000;
@@ -341,25 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_sizes_are_short() {
-        let ms = Duration::from_millis;
-        assert_eq!(
-            [ms(1234), ms(45_000), ms(130_000), ms(7_980_000)].map(age),
-            ["1.2s", "45s", "2m", "2h13m"]
-        );
-        assert_eq!(
-            [ms(0), ms(4), ms(120), ms(1240)].map(latency),
-            ["0.00ms", "4.0ms", "120ms", "1.24s"]
-        );
-        let us = Duration::from_micros;
-        assert_eq!(
-            [us(18), us(402), us(1_250), us(999_600), us(12_000_000), us(0)].map(precise),
-            ["18.0µs", "402µs", "1.25ms", "1.00s", "12.0s", "0.00µs"]
-        );
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.5, 9.9, 1_000.4].map(rate), ["0.50", "9.9", "1,000"]);
-        assert_eq!([0.0, 0.000_12, 0.012, 0.5].map(percent), ["0 %", "0.012 %", "1.2 %", "50 %"]);
-        assert_eq!([58, 1_300, 3_500_000].map(bytes), ["58 B", "1.3 KiB", "3.3 MiB"]);
+    fn a_time_of_day_is_read_from_milliseconds() {
         assert_eq!(hour_minute_second(50_529_000), "14:02:09");
     }
 }

@@ -42,7 +42,7 @@ impl Console {
             }
             Step::Signal(number) => return Ok(Some(Ended::Signal(number))),
         };
-        crate::terminal::give_back();
+        crate::terminal::restore();
         let status = match self.exit_of(&program, inbox, signals).await {
             Step::Done(status) => status,
             Step::Signal(number) => return Ok(Some(Ended::Signal(number))),

@@ -1,4 +1,4 @@
-//! What a script reads: results on standard output, one line on standard error, an exit code.
+//! Output of commands: results on standard output, one line on standard error, an exit code.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -7,12 +7,12 @@ use rpc_client::registry::RegistryError;
 use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::logging::escape_controls;
 
-/// Why a command failed: one line for a person, one number for a script.
+/// Why a command failed, as a text and an exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The exit code.
     pub code: u8,
-    /// What happened, to what, what to do next; empty: print nothing.
+    /// The message; if empty, nothing is printed.
     pub text: String,
 }
 
@@ -67,11 +67,11 @@ impl From<ArgsError> for Failure {
     }
 }
 
-/// Writes one line of a result. What goes to a terminal has its control characters escaped (line
-/// breaks and tabs excepted), since a remote text may hold any.
+/// Writes one line of a result. On a terminal, control characters other than line breaks and tabs
+/// are escaped, since remote text may contain any.
 ///
 /// # Errors
-/// The reader closed the pipe (no message, code 0), or it cannot be written.
+/// The reader closed the pipe (no message, code 0), or writing failed.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let whole = if out.is_terminal() {
@@ -90,8 +90,8 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one line for the person, to standard error.
-pub(super) fn say(text: &str) {
+/// Writes one line to standard error.
+pub(super) fn notice(text: &str) {
     // A failure here cannot be reported anywhere.
     let _ = writeln!(io::stderr().lock(), "rpc-console: {}", escape_controls(text));
 }
@@ -100,7 +100,7 @@ pub(super) fn say(text: &str) {
 pub(super) fn finish(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if !failure.text.is_empty() {
-        say(&failure.text);
+        notice(&failure.text);
     }
     ExitCode::from(failure.code)
 }

@@ -1,4 +1,4 @@
-//! What happened, newest first.
+//! Events, newest first.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -16,7 +16,7 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         n => Line::from(Span::styled(format!(" ▲ {n} newer "), theme.warning())),
     };
     let inner = screen.pane(model, area, Pane::Events, Line::from(" Events "), right);
-    screen.height(Pane::Events, inner.height);
+    screen.record_height(Pane::Events, inner.height);
     if model.events.is_empty() {
         let quiet = Span::styled("no events yet", theme.dim());
         screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));

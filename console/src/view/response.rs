@@ -1,4 +1,4 @@
-//! The response of a call: its result with folding, its bytes, its time.
+//! The response of a call: result, wire format, timing, diff.
 
 pub(super) mod body;
 mod diff;
@@ -23,7 +23,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, vec![line]);
     };
     if let Some(past) = &call.past {
-        return earlier(model, screen, call, past, area);
+        return past_call(model, screen, call, past, area);
     }
     let tabs = tab_line(screen, call);
     let room = usize::from(area.width).saturating_sub(tabs.width() + 5);
@@ -37,7 +37,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         }
         _ => (inner, None),
     };
-    screen.height(Pane::Response, inner.height);
+    screen.record_height(Pane::Response, inner.height);
     match call.tab {
         Tab::Body => body::body(model, screen, call, inner),
         Tab::Wire => tabs::wire(screen, call, inner),
@@ -50,8 +50,8 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// A call made before the console was started: all that is known of how it ended.
-fn earlier(
+/// A call of an earlier session, whose result was not stored.
+fn past_call(
     model: &Model,
     screen: &mut Screen<'_, '_>,
     call: &Call,
@@ -62,10 +62,10 @@ fn earlier(
     let method = text::printable(&call.request.method).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&method, 30)));
     let inner = screen.pane(model, area, Pane::Response, title, Line::default());
-    screen.height(Pane::Response, inner.height);
+    screen.record_height(Pane::Response, inner.height);
     let width = usize::from(inner.width).saturating_sub(2).max(1);
     let took = text::latency(past.elapsed);
-    let by = past.peer.as_deref().unwrap_or("unknown instance");
+    let by = past.peer.as_deref().unwrap_or("an unknown instance");
     let (first, style) = match &past.failure {
         Some(failure) => {
             (format!("✗ {} after {took}: {}", failure.kind, failure.text), theme.bad())
@@ -102,7 +102,7 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
         ]);
     };
     let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
-    // The method stands in the form beside it, and the host is mostly the same: they go first.
+    // The form beside it names the method, and hosts are mostly equal: these are dropped first.
     let texts = [
         format!(" {method} · {took} · {peer} "),
         format!(" {took} · {peer} "),
@@ -144,7 +144,7 @@ fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, width: u16) {
     }
 }
 
-/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: earlier calls of the same method.
+/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: calls of the same method.
 fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
     let values = model.calls.latencies(&call.request.method, 200);
     if values.len() < 2 {

@@ -5,11 +5,12 @@
 //!
 //! - [`Plan`]: what to call, how, and for how long.
 //! - [`Report`]: what was measured; [`compare`] sets two side by side.
-//! - [`Progress`]: how a run is getting on; [`LoadError`]: why there is nothing to measure.
+//! - [`Progress`]: the state of a run; [`LoadError`]: why there is no result.
+//! - [`show`]: durations, counts, rates and sizes as text.
 //! - `Load`: a run in progress: progress to watch, a way to stop it, its report.
 //!
 //! `Load` needs the feature `engine` (on by default). Without it the crate is data only, for
-//! whoever plans or shows load tests and leaves making the calls to others: no runtime, no sockets.
+//! programs that plan or show load tests: no runtime, no sockets.
 
 mod compare;
 #[cfg(feature = "engine")]
@@ -18,6 +19,7 @@ mod error;
 mod plan;
 mod progress;
 mod report;
+pub mod show;
 
 pub use compare::{Change, Comparison, compare};
 #[cfg(feature = "engine")]

@@ -5,6 +5,7 @@ mod text;
 use std::sync::Arc;
 
 use rpc_host::shutdown;
+use rpc_load::show::percent;
 use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
@@ -72,8 +73,8 @@ fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
             Exit::Failed,
             format!(
                 "{} of the calls failed; --max-error-ratio allows {}",
-                text::percent(report.error_ratio),
-                text::percent(max_error_ratio)
+                percent(report.error_ratio),
+                percent(max_error_ratio)
             ),
         ));
     }

@@ -43,7 +43,7 @@ fn a_report_for_people_has_the_percentiles() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     let first = format!("add at 127.0.0.1:{port}: 4 calls at a time on 1 connection, measured for");
     assert!(run.stdout.starts_with(&first), "{}", run.stdout);
-    for part in ["calls            200   ", "failed             0   0 %", "p99.9", "█", "instance"]
+    for part in ["calls            200   ", "failed             0   0%", "p99.9", "█", "instance"]
     {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
@@ -97,7 +97,7 @@ fn the_exit_code_follows_from_the_part_that_failed() {
     let (run, report) = measured(&format!("nope -p {port} --count 50"));
     assert_eq!((run.code, number(&report, "/error_ratio")), (1, 1.0));
     assert_eq!(report["errors"][0]["kind"], "remote -32601");
-    let complaint = "rpcd: 100 % of the calls failed; --max-error-ratio allows 0 %\n";
+    let complaint = "rpcd: 100% of the calls failed; --max-error-ratio allows 0%\n";
     assert_eq!(run.stderr, complaint);
     assert_eq!(measured(&format!("nope -p {port} --count 50 --max-error-ratio 1")).0.code, 0);
     let slow = format!("sleep 60 -p {port} --count 4 --concurrency 4 --timeout 100ms");

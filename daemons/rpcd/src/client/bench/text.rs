@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use rpc_load::show::{grouped, percent, precise, sparkline};
 use rpc_load::{Behind, Mode, Phase, Point, Progress, Report};
 
 /// Characters of the longest bar.
@@ -50,28 +51,16 @@ pub(super) fn status(progress: &Progress) -> String {
         Phase::Connecting => return "connecting".to_owned(),
         Phase::WarmingUp => return "warming up".to_owned(),
         Phase::Finishing => "waiting for calls in flight".to_owned(),
-        _ => format!("{:3.0} %", progress.done * 100.0),
+        _ => format!("{:3.0}%", progress.done * 100.0),
     };
     let last = report.series.last();
     format!(
         "{phase}  {} calls  {}/s  p99 {}  failed {}",
         grouped(report.calls),
         grouped(last.map_or(0.0, |point| point.rate).round() as u64),
-        time(report.latency.p99),
+        precise(report.latency.p99),
         grouped(report.failed)
     )
-}
-
-/// `0 %`, `0.012 %`, `12 %`.
-pub(super) fn percent(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    if percent == 0.0 || percent >= 10.0 {
-        format!("{percent:.0} %")
-    } else if percent >= 0.1 {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.4} %")
-    }
 }
 
 fn how(report: &Report) -> String {
@@ -86,13 +75,13 @@ fn how(report: &Report) -> String {
         }
     };
     let stopped = if report.stopped { ", stopped early" } else { "" };
-    format!("{mode}, measured for {:.2} s{stopped}", report.elapsed.as_secs_f64())
+    format!("{mode}, measured for {:.2}s{stopped}", report.elapsed.as_secs_f64())
 }
 
 fn late(out: &mut String, behind: &Behind, width: usize) {
     if behind.late > 0 {
         let late = grouped(behind.late);
-        let furthest = time(behind.furthest);
+        let furthest = precise(behind.furthest);
         let _ = writeln!(
             out,
             "late      {late:>width$}   started more than 10 ms late, up to {furthest}"
@@ -110,14 +99,14 @@ fn late(out: &mut String, behind: &Behind, width: usize) {
 fn latency(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\nlatency");
     for (name, value) in report.latency.named() {
-        let _ = writeln!(out, "  {name:<8} {:>9}", time(value));
+        let _ = writeln!(out, "  {name:<8} {:>9}", precise(value));
     }
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
     let _ = writeln!(out, "\n  up to       calls");
     for bar in &report.histogram {
         // Round up, so that a few calls still show.
         let length = (bar.count as f64 / most as f64 * BAR as f64).ceil() as usize;
-        let (up_to, count) = (time(bar.up_to), grouped(bar.count));
+        let (up_to, count) = (precise(bar.up_to), grouped(bar.count));
         let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
         let _ = writeln!(out, "{}", line.trim_end());
     }
@@ -134,10 +123,10 @@ fn over_time(out: &mut String, series: &[Point]) {
     let count = |rate: f64| grouped(rate.round() as u64);
     let rates: Vec<f64> = whole.iter().map(|point| point.rate).collect();
     let p99s: Vec<f64> = whole.iter().map(|point| point.p99.as_secs_f64()).collect();
-    let seconds = |value| time(Duration::from_secs_f64(value));
+    let seconds = |value| precise(Duration::from_secs_f64(value));
     let _ = writeln!(out, "\nover time");
-    let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&rates), range(&rates, count));
-    let _ = writeln!(out, "  p99      {}  {}", sparkline(&p99s), range(&p99s, seconds));
+    let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&peaks(&rates)), range(&rates, count));
+    let _ = writeln!(out, "  p99      {}  {}", sparkline(&peaks(&p99s)), range(&p99s, seconds));
 }
 
 fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
@@ -146,16 +135,10 @@ fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     format!("{} to {}", show(least), show(most))
 }
 
-/// Values from zero to the highest, at most 60 characters: of those that share one, the highest.
-fn sparkline(values: &[f64]) -> String {
-    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let level = |group: &[f64]| {
-        let value = group.iter().copied().fold(0.0, f64::max);
-        let level = (value / most * 8.0).ceil() as usize;
-        LEVELS.get(level.saturating_sub(1)).copied().unwrap_or('█')
-    };
-    values.chunks(values.len().div_ceil(LINE).max(1)).map(level).collect()
+/// At most 60 values: the highest of each group of neighbours.
+fn peaks(values: &[f64]) -> Vec<f64> {
+    let highest = |group: &[f64]| group.iter().copied().fold(0.0, f64::max);
+    values.chunks(values.len().div_ceil(LINE).max(1)).map(highest).collect()
 }
 
 fn instances(out: &mut String, report: &Report) {
@@ -169,7 +152,7 @@ fn instances(out: &mut String, report: &Report) {
             grouped(share.calls),
             percent(share.calls as f64 / report.calls.max(1) as f64),
             grouped(share.failed),
-            time(share.mean)
+            precise(share.mean)
         );
     }
     if let Some(more) = report.instances.len().checked_sub(INSTANCES).filter(|more| *more > 0) {
@@ -186,36 +169,6 @@ fn errors(out: &mut String, report: &Report) {
     }
 }
 
-/// Three digits and a unit: `18.3 µs`, `402 µs`, `1.25 ms`, `12.0 s`.
-fn time(time: Duration) -> String {
-    let nanos = time.as_nanos() as f64;
-    // What rounds to 1000 of a unit is 1 of the next.
-    let (value, unit) = match nanos {
-        nanos if nanos < 999_500.0 => (nanos / 1e3, "µs"),
-        nanos if nanos < 999_500_000.0 => (nanos / 1e6, "ms"),
-        nanos => (nanos / 1e9, "s"),
-    };
-    let digits = match value {
-        value if value < 9.995 => 2,
-        value if value < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {unit}")
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
@@ -225,30 +178,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_three_digits_and_a_unit() {
-        for (nanos, shown) in [
-            (0, "0.00 µs"),
-            (18_340, "18.3 µs"),
-            (402_000, "402 µs"),
-            (999_600, "1.00 ms"),
-            (1_250_000, "1.25 ms"),
-            (99_960_000, "100 ms"),
-            (12_000_000_000, "12.0 s"),
-        ] {
-            assert_eq!(time(Duration::from_nanos(nanos)), shown);
-        }
-        assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
-        let shown = [0.0, 0.000_012, 0.012, 0.5, 1.0].map(percent);
-        assert_eq!(shown, ["0 %", "0.0012 %", "1.2 %", "50 %", "100 %"]);
-    }
-
-    #[test]
     fn a_line_over_time_is_short_and_keeps_its_peaks() {
-        assert_eq!(sparkline(&[1.0, 4.0, 8.0]), "▁▄█");
-        assert_eq!(sparkline(&[0.0, 0.0]), "▁▁");
         let mut values = vec![1.0; 240];
         values[99] = 8.0;
-        let line = sparkline(&values);
+        let line = sparkline(&peaks(&values));
         assert!(line.chars().count() <= LINE && line.contains('█'), "{line}");
     }
 }
