@@ -9,7 +9,7 @@ mod watch;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_client::{Args, Client, ClientOptions, Request};
 use rpc_settings::Settings;
 use rpc_wire::instance::{Instance, InstanceRecord};
@@ -49,7 +49,7 @@ async fn ls(args: &options::Ls, registry: &str, settings: &Settings) -> Result<(
             records.sort_by_key(|record| record.instance.key());
             list(args.json, registry, &records, record_row)
         }
-        Err(RegistryError::Unsupported { .. }) => {
+        Err(RegistryClientError::Unsupported { .. }) => {
             let mut instances = client.find_all(PROTO_JSON).await?;
             instances.sort_by_key(Instance::key);
             list(args.json, registry, &instances, |instance| instance.key().to_string())

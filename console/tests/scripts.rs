@@ -225,7 +225,7 @@ fn watch_prints_a_line_for_each_event_and_survives_a_lost_registry() {
     assert_eq!(first["instances"].as_array().unwrap().len(), 1);
 
     let instance = rpc_wire::instance::Instance::new("10.9.8.7", 1);
-    let options = rpc_client::registry::RegistryOptions::default();
+    let options = rpc_client::registry::RegistryClientOptions::default();
     let client = rpc_client::registry::RegistryClient::new(&site.url, options).unwrap();
     let threads = runtime();
     threads.block_on(client.register(&instance)).unwrap();

@@ -15,13 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
-async fn the_older_clients_bytes_get_the_older_servers_answers_in_one_read() {
+async fn the_older_clients_bytes_get_the_older_servers_replies_in_one_read() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     for connection in [transcript("calls.json"), transcript("sync.json")].concat() {
         let mut raw = Raw::connect(address).await;
         for exchange in connection {
             raw.send(&exchange.sent).await;
-            same_answer(&raw.recv_1024().await, &exchange);
+            same_value(&raw.recv_1024().await, &exchange);
         }
     }
 }
@@ -31,10 +31,10 @@ async fn a_connection_serves_one_older_request_after_the_other() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     let connection = transcript("one_connection.json").concat();
     let mut raw = Raw::connect(address).await;
-    // With an id it is the extended dialect, which the older server does not know.
+    // With an id it is the extended dialect, which the older server does not support.
     for exchange in connection.iter().filter(|exchange| request(exchange)["id"].is_null()) {
         raw.send(&exchange.sent).await;
-        same_answer(&raw.recv_1024().await, exchange);
+        same_value(&raw.recv_1024().await, exchange);
     }
 }
 
@@ -52,7 +52,7 @@ async fn bytes_that_are_not_json_get_the_older_failure_text_and_the_connection_c
 }
 
 #[tokio::test]
-async fn our_client_reads_every_answer_of_the_older_server() {
+async fn our_client_reads_every_reply_of_the_older_server() {
     let server = Replay::start(&["calls.json", "sync.json", "one_connection.json"]).await;
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for exchange in [transcript("calls.json"), transcript("sync.json")].concat().concat() {
@@ -102,7 +102,7 @@ async fn our_client_lists_the_methods_of_the_older_server() {
 }
 
 #[tokio::test]
-async fn what_json_cannot_hold_is_a_typed_error_and_a_long_answer_is_read_whole() {
+async fn nan_and_infinity_are_a_typed_error_and_a_long_reply_is_read_whole() {
     let server = Replay::start(&["beyond_json.json", "one_connection.json"]).await;
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for method in ["infinite", "huge"] {
@@ -156,8 +156,8 @@ async fn call(client: &Client, request: &Value) -> Result<Value, CallError> {
     client.call(request["method_name"].as_str().unwrap(), args).await
 }
 
-/// Ours is compact and ends with a newline; what it says is what the older server said.
-fn same_answer(ours: &[u8], exchange: &Exchange) {
+/// Our reply is compact and ends with a newline; its value must be that of the older server.
+fn same_value(ours: &[u8], exchange: &Exchange) {
     let shown = String::from_utf8_lossy(ours);
     let recorded = exchange.answer();
     if request(exchange)["method_name"] == "all_your_methods" {
@@ -221,9 +221,9 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
         let answer = match serde_json::from_str::<Value>(&text) {
             _ if length > 1024 => Err(format!("{length} bytes in one request")),
             Err(error) => Err(format!("not one message: {text}: {error}")),
-            Ok(asked) => known
+            Ok(received) => known
                 .iter()
-                .find(|exchange| same_call(&request(exchange), &asked))
+                .find(|exchange| same_call(&request(exchange), &received))
                 .ok_or(format!("never recorded: {text}")),
         };
         match answer {
@@ -242,10 +242,10 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
     }
 }
 
-fn same_call(recorded: &Value, asked: &Value) -> bool {
-    if asked["method_name"] == "rpc.health" || asked["method_name"] == "rpc.discover" {
+fn same_call(recorded: &Value, received: &Value) -> bool {
+    if received["method_name"] == "rpc.health" || received["method_name"] == "rpc.discover" {
         // Unknown to it whatever the arguments.
         return recorded["method_name"] == "rpc.health";
     }
-    ["method_name", "method_args", "method_kwargs"].iter().all(|key| recorded[key] == asked[key])
+    ["method_name", "method_args", "method_kwargs"].iter().all(|key| recorded[key] == received[key])
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
@@ -45,7 +45,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
     loop {
         let mut reached = false;
         let error = match watch(&registry, &inbox, &mut reached).await {
-            Err(RegistryError::Unsupported { .. }) => {
+            Err(RegistryClientError::Unsupported { .. }) => {
                 poll(&registry, poll_interval(&options), &inbox, &mut reached).await
             }
             other => other,
@@ -54,7 +54,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         let error = match error {
             // The older registry may have been upgraded: try to watch at once.
             Ok(()) => continue,
-            Err(RegistryError::Unreachable { .. }) if reached => "connection lost".to_owned(),
+            Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());
@@ -70,7 +70,7 @@ async fn watch(
     registry: &RegistryClient,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
-) -> Result<(), RegistryError> {
+) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
     loop {
@@ -105,7 +105,7 @@ async fn poll(
     interval: Duration,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
-) -> Result<(), RegistryError> {
+) -> Result<(), RegistryClientError> {
     for _ in 0..POLLS_BEFORE_WATCH {
         let list = registry.find_all(PROTO_JSON).await?;
         if !*reached {
@@ -121,7 +121,7 @@ async fn poll(
 /// Unregisters an instance.
 pub(super) async fn unregister(
     url: String,
-    options: RegistryOptions,
+    options: RegistryClientOptions,
     instance: Instance,
     inbox: mpsc::Sender<Msg>,
 ) {
@@ -145,24 +145,24 @@ async fn send(inbox: &mpsc::Sender<Msg>, update: RegistryUpdate) {
     let _ = inbox.send(Msg::Registry(update)).await;
 }
 
-fn ended(registry: &RegistryClient) -> RegistryError {
-    RegistryError::Unreachable {
+fn ended(registry: &RegistryClient) -> RegistryClientError {
+    RegistryClientError::Unreachable {
         url: registry.url().to_owned(),
         reason: "connection closed".to_owned(),
     }
 }
 
 /// The reason without the address, which the screen shows beside it.
-fn reason(error: &RegistryError) -> String {
+fn reason(error: &RegistryClientError) -> String {
     match error {
-        RegistryError::Unreachable { reason, .. } => reason.clone(),
-        RegistryError::Timeout { .. } => "no reply in time".to_owned(),
+        RegistryClientError::Unreachable { reason, .. } => reason.clone(),
+        RegistryClientError::Timeout { .. } => "no reply in time".to_owned(),
         other => other.to_string(),
     }
 }
 
 /// Streams the registry's log until the task is aborted.
-pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sender<Msg>) {
+pub(super) async fn logs(url: String, options: RegistryClientOptions, inbox: mpsc::Sender<Msg>) {
     let Ok(registry) = RegistryClient::new(&url, options) else { return };
     let backoff = Backoff::reconnect();
     let mut failures = 0;
@@ -181,7 +181,7 @@ pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sen
         };
         failures += 1;
         let (state, wait) = match ended {
-            Err(RegistryError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
+            Err(RegistryClientError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
             Err(error) => {
                 (SourceState::Lost(reason(&error)), backoff.delay(failures, &mut rand::rng()))
             }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use rpc_client::registry::RegistryError;
+use rpc_client::registry::RegistryClientError;
 use rpc_client::{ArgsError, CallError, ClientError, ErrorKind};
 use rpc_host::logging::escape_controls;
 
@@ -40,12 +40,12 @@ impl From<CallError> for Failure {
     }
 }
 
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
+impl From<RegistryClientError> for Failure {
+    fn from(error: RegistryClientError) -> Self {
         let code = match &error {
-            RegistryError::BadUrl { .. } => USAGE,
-            RegistryError::Unreachable { .. } => UNREACHABLE,
-            RegistryError::Timeout { .. } => TIMEOUT,
+            RegistryClientError::BadUrl { .. } => USAGE,
+            RegistryClientError::Unreachable { .. } => UNREACHABLE,
+            RegistryClientError::Timeout { .. } => TIMEOUT,
             _ => REMOTE,
         };
         Self::new(code, error)

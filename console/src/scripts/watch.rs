@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,7 @@ pub(super) async fn watch(
     loop {
         watcher.reached = false;
         let ended = match watcher.stream().await {
-            Err(Ended::Registry(RegistryError::Unsupported { .. })) => watcher.poll().await,
+            Err(Ended::Registry(RegistryClientError::Unsupported { .. })) => watcher.poll().await,
             other => other,
         };
         connected_once |= watcher.reached;
@@ -71,12 +71,12 @@ struct Watcher<'a> {
 }
 
 enum Ended {
-    Registry(RegistryError),
+    Registry(RegistryClientError),
     Output(Failure),
 }
 
-impl From<RegistryError> for Ended {
-    fn from(error: RegistryError) -> Self {
+impl From<RegistryClientError> for Ended {
+    fn from(error: RegistryClientError) -> Self {
         Self::Registry(error)
     }
 }
@@ -96,7 +96,7 @@ impl Watcher<'_> {
                 Ok(None) => {
                     let url = self.registry.url().to_owned();
                     let reason = "connection closed by the registry".to_owned();
-                    return Err(RegistryError::Unreachable { url, reason }.into());
+                    return Err(RegistryClientError::Unreachable { url, reason }.into());
                 }
                 Err(_silent) => {
                     self.registry.instances(PROTO_JSON).await?;

@@ -1,4 +1,4 @@
-//! The command line as typed, and the help; [`plan`](crate::plan) works out what it means.
+//! The command line as typed, and the help; [`plan`](crate::plan) resolves what it means.
 
 mod bench;
 mod call;
@@ -79,7 +79,7 @@ impl Typed {
     /// Reads a command line, the program's name first.
     ///
     /// # Errors
-    /// It cannot be understood, in one line; or help or version was asked for.
+    /// It is invalid, in one line; or help or version was requested.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
         let line: Vec<OsString> = line.into_iter().collect();
         Self::try_parse_from(&line).map_err(|error| {
@@ -94,7 +94,7 @@ impl Typed {
     }
 }
 
-/// clap prints a paragraph and the usage; logs and supervisors keep one line.
+/// clap prints a paragraph and the usage; one line suits logs and supervisors.
 fn in_one_line(paragraph: &str, command: Option<&OsString>) -> String {
     let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
     let what = what.split("\n\nUsage: ").next().unwrap_or(what);

@@ -8,7 +8,7 @@ use rpc_host::logging::escape_controls;
 use crate::failure::{Exit, Failure};
 
 /// Writes one line of a result. On a terminal control characters are escaped (except line breaks
-/// and tabs), since a remote text may hold any; elsewhere it is written unchanged.
+/// and tabs), since a remote text may contain any; otherwise it is written unchanged.
 ///
 /// # Errors
 /// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
@@ -32,18 +32,18 @@ pub fn line(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one line for the person at the terminal, to standard error.
+/// Writes one line for the user, to standard error.
 pub fn say(message: &str) {
     // A failure here cannot be reported anywhere.
     let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
 }
 
-/// Writes a warning for the person at the terminal, to standard error.
+/// Writes a warning for the user, to standard error.
 pub fn warn(message: &str) {
     say(&format!("warning: {message}"));
 }
 
-/// Shows a line on a terminal's standard error until the next one; elsewhere nothing.
+/// Shows a line on a terminal's standard error until the next one; does nothing without a terminal.
 pub fn status(text: &str) {
     let mut err = io::stderr().lock();
     if err.is_terminal() {

@@ -17,18 +17,18 @@ use crate::failure::Failure;
 pub use bench::BenchPlan;
 pub use options::{ServePlan, ServeRegistryPlan};
 
-/// Everything a run needs to know.
+/// Everything a run needs.
 #[derive(Debug)]
 pub struct Plan {
-    /// What is to be done.
+    /// What to do.
     pub task: Task,
-    /// How it is logged; `None`: not at all.
+    /// How to log; `None`: no log.
     pub log: Option<LogOptions>,
-    /// What was ignored in files and environment, a line each.
+    /// What was ignored in files and environment, one line each.
     pub warnings: Vec<String>,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug)]
 pub enum Task {
     /// Serve methods.
@@ -37,31 +37,31 @@ pub enum Task {
     Registry(Box<ServeRegistryPlan>),
     /// Call a method.
     Call(Box<CallPlan>),
-    /// Call a method many times and measure.
+    /// Load-test a method.
     Bench(Box<BenchPlan>),
     /// List methods.
     Methods {
-        /// Whom to ask.
+        /// The target.
         target: Target,
-        /// How.
+        /// The client's options.
         options: Box<ClientOptions>,
-        /// As a document.
+        /// Whether to print an OpenRPC document.
         json: bool,
     },
     /// List instances.
     Instances {
         /// The registry.
         url: String,
-        /// How long to wait for it.
-        options: rpc_client::registry::RegistryOptions,
-        /// As JSON.
+        /// The registry client's options.
+        options: rpc_client::registry::RegistryClientOptions,
+        /// Whether to print JSON.
         json: bool,
     },
     /// Check a daemon's health.
     Health {
         /// `host:port`.
         address: String,
-        /// How long to wait for it.
+        /// Its timeout.
         timeout: Duration,
     },
 }
@@ -69,23 +69,23 @@ pub enum Task {
 /// Calls to make.
 #[derive(Debug)]
 pub struct CallPlan {
-    /// Whom to call.
+    /// The target.
     pub target: Target,
-    /// How.
+    /// The client's options.
     pub options: ClientOptions,
-    /// What.
+    /// The method.
     pub method: String,
-    /// With what.
+    /// Its arguments.
     pub args: Args,
-    /// The time each call has; a stream has none unless it was given one.
+    /// The timeout of each call; a stream has none unless one is given.
     pub timeout: Option<Duration>,
-    /// How many times.
+    /// Number of calls.
     pub repeat: u64,
-    /// How many at once.
+    /// Calls in flight at once.
     pub concurrency: usize,
-    /// Texts as JSON too.
+    /// Whether to print JSON (strings quoted).
     pub json: bool,
-    /// Items of a stream.
+    /// Whether the method is a stream.
     pub stream: bool,
 }
 
@@ -93,7 +93,7 @@ impl Plan {
     /// What `typed` means with the settings of `sources`.
     ///
     /// # Errors
-    /// A setting is wrong or flags contradict each other: all of it exit code 2.
+    /// A setting is invalid or flags contradict each other: exit code 2.
     pub fn new(typed: Typed, sources: Sources) -> Result<Self, Failure> {
         let common = match &typed.command {
             Command::Serve(typed) => &typed.common,
@@ -107,7 +107,7 @@ impl Plan {
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
-        // A client prints one line on standard error, unless a log was asked for.
+        // A client command logs only on request: its errors go to standard error as one line.
         let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
         let file_prefix = match &typed.command {
             Command::Serve(_) => "rpcd-serve",
@@ -140,7 +140,7 @@ impl Plan {
     }
 
     fn health(typed: &cli::Health) -> Result<Self, Failure> {
-        // Read here so that a wrong address is a usage error and not an unreachable daemon.
+        // Parsed here so that an invalid address is a usage error and not an unreachable daemon.
         Target::direct(&typed.address)?;
         let task = Task::Health { address: typed.address.clone(), timeout: typed.timeout.0 };
         Ok(Self { task, log: None, warnings: Vec::new() })

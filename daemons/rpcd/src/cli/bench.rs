@@ -26,7 +26,7 @@ pub struct Bench {
     /// Arguments: 1 -2.5 true '[1, 2]' text key=value
     #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
-    /// Whom to call.
+    /// The target.
     #[command(flatten)]
     pub direct: Direct,
     /// Start N calls per second (open loop)

@@ -19,7 +19,7 @@ pub struct Call {
     /// Arguments: 1 -2.5 true '[1, 2]' text key=value
     #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
-    /// Whom to call.
+    /// The target.
     #[command(flatten)]
     pub direct: Direct,
     /// Total time per call: 500ms, 10s, or seconds [default: 10s]
@@ -49,7 +49,7 @@ pub struct Call {
 /// List methods.
 #[derive(Debug, Clone, Args)]
 pub struct Methods {
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub direct: Direct,
     /// Total time: 500ms, 10s, or seconds [default: 10s]
@@ -91,8 +91,8 @@ pub struct Health {
     pub timeout: CallTime,
 }
 
-/// Whom to call: one address, or any instance a registry lists. Without -m the address wins,
-/// where one is given.
+/// The target: one address, or any instance a registry lists. Without -m an address, if given,
+/// wins.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Direct {
     /// server: the one at -i and -p; registry: any instance it lists
@@ -119,11 +119,11 @@ pub struct Through {
     pub registry: Option<String>,
 }
 
-/// How a server is found.
+/// How an instance is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Via {
     /// One server, by its address.
     Server,
-    /// Any server that the registry lists.
+    /// Any instance that the registry lists.
     Registry,
 }

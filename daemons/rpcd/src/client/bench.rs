@@ -1,4 +1,4 @@
-//! `rpcd bench`: many calls, measured; the engine is rpc-load's.
+//! `rpcd bench`: a load test with the engine of rpc-load.
 
 mod text;
 
@@ -56,7 +56,7 @@ async fn show(mut progress: watch::Receiver<Arc<Progress>>) {
     }
 }
 
-/// What the figures mean to a script.
+/// The exit code that the results mean.
 fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
     if report.calls == 0 {
         return Err(Failure::new(

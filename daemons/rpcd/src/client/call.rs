@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
 
-/// How many failures are printed one by one.
+/// Failures printed individually.
 const FAILURES_SHOWN: u64 = 10;
 
 /// Makes the calls and prints the results, in the order of the calls.
@@ -47,7 +47,7 @@ async fn repeat(client: &Client, request: &Request, plan: &CallPlan) -> Result<(
             Err(error) => Failure::from(error),
         };
         failed += 1;
-        // A wrong request fails every time.
+        // A usage error would fail every call.
         if plan.repeat == 1 || failure.exit == Exit::Usage {
             return Err(failure);
         }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_prints_raw_unless_json_is_wanted_and_numbers_keep_their_form() {
+    fn a_string_prints_unquoted_unless_json_is_wanted_and_numbers_as_received() {
         let value = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         for (text, raw) in [(r#""a\nb""#, "a\nb"), ("3.0", "3.0"), ("[\"a\"]", "[\"a\"]")] {
             assert_eq!(shown(&value(text), false), raw);

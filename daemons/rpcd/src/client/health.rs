@@ -1,4 +1,4 @@
-//! `rpcd health`: servers and registries reply the same HTTP request.
+//! `rpcd health`: the same HTTP request for servers and registries.
 
 use std::io;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// A status line is far shorter.
+/// Maximum reply; a status line is far shorter.
 const MAX_REPLY: u64 = 4096;
 
-/// Asks the daemon at `address` (`host:port`) and prints `ok`.
+/// Checks the daemon at `address` (`host:port`) and prints `ok`.
 ///
 /// # Errors
 /// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.

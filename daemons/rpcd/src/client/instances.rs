@@ -1,8 +1,8 @@
-//! `rpcd instances`: what a registry lists.
+//! `rpcd instances`: lists the instances of a registry.
 
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_wire::instance::InstanceRecord;
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Value, json};
@@ -13,8 +13,12 @@ use crate::output;
 /// Lists the instances that the registry at `url` knows.
 ///
 /// # Errors
-/// It is unreachable or refuses.
-pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Result<(), Failure> {
+/// It is unreachable or refuses the request.
+pub async fn instances(
+    url: &str,
+    options: RegistryClientOptions,
+    json: bool,
+) -> Result<(), Failure> {
     let registry = RegistryClient::new(url, options)?;
     let (rows, document) = match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
@@ -22,8 +26,8 @@ pub async fn instances(url: &str, options: RegistryOptions, json: bool) -> Resul
             let rows = records.iter().map(row).collect();
             (rows, json!(records))
         }
-        // An older registry knows addresses only.
-        Err(RegistryError::Unsupported { .. }) => {
+        // An older registry lists addresses only.
+        Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
             listed.sort_by_key(|instance| instance.key());
             let rows: Vec<String> = listed.iter().map(|it| it.key().to_string()).collect();
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_in_their_two_largest_units() {
+    fn durations_have_their_two_largest_units() {
         for (ms, shown) in [(999, "0s"), (61_000, "1m01s"), (90_000_000, "1d01h")] {
             assert_eq!(two_units(ms), shown);
         }

@@ -6,7 +6,7 @@ use rpc_wire::signature::{Signature, to_openrpc};
 use crate::failure::Failure;
 use crate::output;
 
-/// Lists the methods of `target`, of any of its instances where it is a registry.
+/// Lists the methods of `target`; of any instance if it is a registry.
 ///
 /// # Errors
 /// The call failed.

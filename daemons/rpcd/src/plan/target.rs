@@ -7,7 +7,7 @@ use url::Url;
 use crate::cli::{Direct, Through, Via};
 use crate::failure::Failure;
 
-/// The address, where one is given, else the registry; `-m` insists on either.
+/// The address, if given, else the registry; `-m` requires one of them.
 pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure> {
     let address_given = typed.host.is_some() || typed.port.is_some();
     let registry_given = typed.through.registry.is_some();
@@ -31,7 +31,7 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
     Ok(Target::Direct { host, port })
 }
 
-/// The registry that is meant: the flag's, else the settings'.
+/// The registry: the flag's, else the settings'.
 pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, Failure> {
     match &typed.registry {
         Some(url) => registry_url(url),
@@ -39,7 +39,7 @@ pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, F
     }
 }
 
-/// `http://HOST:PORT`; the scheme may be left out.
+/// `http://HOST:PORT`; the scheme is optional.
 pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
     let wrong = |why: &str| {
         Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))

@@ -3,7 +3,7 @@
 use crate::process::rpcd;
 
 #[test]
-fn the_help_is_what_it_was() {
+fn the_help_matches_its_snapshot() {
     let mut all = String::new();
     for command in ["", "serve", "registry", "call", "bench", "methods", "instances", "health"] {
         let line = format!("{command} --help");
@@ -17,7 +17,7 @@ fn the_help_is_what_it_was() {
 }
 
 #[test]
-fn the_short_flag_is_help_too_and_the_version_is_known() {
+fn the_short_flag_prints_help_and_the_version_is_printed() {
     assert_eq!(rpcd("serve -h").code, 0);
     assert_eq!(rpcd("--version").stdout, format!("rpcd {}\n", env!("CARGO_PKG_VERSION")));
 }

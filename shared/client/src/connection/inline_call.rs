@@ -16,7 +16,7 @@
 //! - a caller that no longer reads, because its call is over or its future is not polled, keeps the
 //!   state `Caller` for at most [`INLINE_READ_LEASE`]: the driver's timer is set to no later than the
 //!   lease's end, by a [`Command::Wake`] if it was set to later;
-//! - a caller that finds the lock taken waits for the driver: nobody else locks it meanwhile, and the
+//! - a caller that finds the lock taken waits for the driver: no other caller locks it meanwhile, and the
 //!   driver polls before it sleeps.
 //!
 //! `model` checks this in many schedules.
@@ -51,8 +51,8 @@ const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 /// Reads by an inline caller for one reply; the driver reads the rest of a longer one.
 const MAX_INLINE_READS: usize = 8;
 
-/// What the driver and an inline caller share. The locks are held briefly; whoever needs both takes
-/// `reading` first.
+/// What the driver and an inline caller share. The locks are held briefly; code that needs both
+/// takes `reading` first.
 #[derive(Debug)]
 pub(super) struct Halves<R = OwnedReadHalf, W = Arc<OwnedWriteHalf>> {
     reading: Mutex<Reading<R>>,
@@ -88,7 +88,7 @@ enum Deferred {
 }
 
 /// Whether a call is inline.
-pub(super) enum Begun {
+pub(super) enum InlineStart {
     /// It is written, or the driver writes the rest; its caller is the reader.
     Inline,
     /// The connection is busy, has unread bytes or takes no calls; the driver gets it.
@@ -106,7 +106,7 @@ enum InlineRead {
     },
     /// The driver reads, and sends the reply.
     NotReader,
-    /// Likewise, once it is woken.
+    /// The same, once it is woken.
     Deferred,
 }
 
@@ -159,14 +159,14 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         &self,
         call: QueuedCall,
         commands: &mpsc::UnboundedSender<Command>,
-    ) -> Begun {
+    ) -> InlineStart {
         let id = call.id;
         let lent = poll_fn(|context| {
             let reading = self.reading.try_lock();
             Poll::Ready(reading.is_ok_and(|mut reading| reading.lend(context, id)))
         });
         if !lent.await {
-            return Begun::Refused(call);
+            return InlineStart::Refused(call);
         }
         let written = match self.outbound.try_lock() {
             Ok(mut outbound) if !self.is_retired() => outbound.write_inline(call),
@@ -175,9 +175,9 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         match written {
             InlineWrite::Written { wake: true } => wake_driver(commands),
             InlineWrite::Written { wake: false } => {}
-            InlineWrite::Refused(call) => return Begun::Refused(call),
+            InlineWrite::Refused(call) => return InlineStart::Refused(call),
         }
-        Begun::Inline
+        InlineStart::Inline
     }
 
     /// Waits for the end of call `id`. Its caller reads the reply as long as it is the reader; otherwise the

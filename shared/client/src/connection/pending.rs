@@ -99,7 +99,7 @@ pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
 /// What became of a message for a call.
 pub(super) enum Delivery {
     Delivered,
-    /// Nobody waits for it: it is late, cancelled or was never asked for.
+    /// No call waits for it: it is late, cancelled or was never sent for.
     NoReader,
     /// Its reader's channel is full.
     Full(Undelivered),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streams_deadline_is_its_readers_and_wakes_nobody_here() {
+    fn a_streams_deadline_is_its_readers_and_does_not_wake_the_driver() {
         let now = Instant::now();
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);

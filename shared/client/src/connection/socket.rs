@@ -27,7 +27,7 @@ pub(super) trait WriteHalf {
 impl ReadHalf for OwnedReadHalf {
     fn is_quiet(&self, context: &mut Context<'_>) -> bool {
         let socket: &TcpStream = self.as_ref();
-        // Without budget the socket is not asked, and would look quiet.
+        // Without budget the socket is not polled, and would look quiet.
         coop::has_budget_remaining() && socket.poll_read_ready(context).is_pending()
     }
 }

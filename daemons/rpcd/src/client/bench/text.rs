@@ -112,9 +112,9 @@ fn latency(out: &mut String, report: &Report) {
     }
 }
 
-/// Rate and 99th percentile, where there is more than one point.
+/// Rate and 99th percentile over time, if there is more than one point.
 fn over_time(out: &mut String, series: &[Point]) {
-    // The last point may be too short to compare.
+    // The last point may be too short for a comparison.
     let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
     let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
     if whole.len() < 2 {
