@@ -106,7 +106,7 @@ pub fn methods() -> Vec<Signature> {
 
 pub fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
     feed(model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
-    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Snapshot(records))), now);
+    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Snapshot(records), now.at)), now);
 }
 
 pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
@@ -117,7 +117,7 @@ pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: 
 
 pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
     let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
-    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]))), now);
+    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]), now.at)), now);
 }
 
 pub fn registries() -> Registries {
@@ -138,7 +138,7 @@ pub fn busy() -> (Model, Now) {
     let records = vec![
         record("127.0.0.1", 8089, 1_200, 7_980),
         record("127.0.0.1", 8090, 4_800, 7_980),
-        record("10.0.0.7", 8089, 3_900, 2_460),
+        record("10.0.0.7", 8089, 4_100, 2_460),
         record("10.0.0.8", 8089, 9_500, 40),
     ];
     snapshot(&mut model, records, start);
@@ -153,13 +153,17 @@ pub fn busy() -> (Model, Now) {
         let beat = Beat { key: key(port), age_ms: age, heartbeats: 1_605 };
         feed(
             &mut model,
-            Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]))),
+            Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]), later.at)),
             later,
         );
     }
     feed(&mut model, Msg::Tick, later);
     let gone = Instance::new("10.0.0.8", 8089).key();
-    feed(&mut model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Expired(gone))), later);
+    feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(WatchEvent::Expired(gone), later.at)),
+        later,
+    );
     press(&mut model, Key::char('g'), later);
     model.instances.selected = Some(key(8089));
     (model, after(later, 1_100))
@@ -196,7 +200,7 @@ pub fn states() -> (Model, Now) {
     }
     let removed = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
     for event in removed {
-        feed(&mut model, Msg::Registry(RegistryUpdate::Change(event)), start);
+        feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, start.at)), start);
     }
     model.instances.selected = Some(key(8084));
     (model, after(start, 1_100))

@@ -1,7 +1,7 @@
 //! Inputs of the core ([`Msg`]) and what it asks the runtime to do ([`Effect`]).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
@@ -109,8 +109,8 @@ pub enum RegistryUpdate {
         /// Time until the next attempt.
         retry_in: Duration,
     },
-    /// A change reported by `/v1/watch`.
-    Change(WatchEvent),
+    /// A change reported by `/v1/watch`, and when it arrived: its ages are those at that time.
+    Change(WatchEvent, Instant),
     /// The whole list of an older registry.
     List(Vec<Instance>),
 }

@@ -121,7 +121,7 @@ mod tests {
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);
-        update(&mut model, Msg::Registry(RegistryUpdate::Change(list)), now);
+        update(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
         model
     }
 
@@ -138,8 +138,8 @@ mod tests {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;
-        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(6_500)));
-        let later = Now { at: now.at + Duration::from_secs(7), wall_ms: 7_001 };
+        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(7_500)));
+        let later = Now { at: now.at + Duration::from_secs(8), wall_ms: 8_001 };
         update(&mut model, Msg::Tick, later);
         assert_eq!(next_wake(&model, later, now.at), Some(now.at + Duration::from_millis(59_999)));
     }

@@ -1,7 +1,7 @@
 //! Changes and log of the registry; an older registry is polled for its list.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
@@ -90,7 +90,7 @@ async fn watch(
             *reached = matches!(change, WatchEvent::Snapshot(_));
             send(inbox, RegistryUpdate::Live { ages: true }).await;
         }
-        send(inbox, RegistryUpdate::Change(change)).await;
+        send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }
 }
 

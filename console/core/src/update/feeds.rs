@@ -17,17 +17,18 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
     match update {
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
-        RegistryUpdate::Change(change) => {
+        // It may have waited before it was applied: ages count from its arrival.
+        RegistryUpdate::Change(change, arrived) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
                 WatchEvent::Snapshot(records) => {
-                    let changes = model.instances.snapshot(records, now.at);
+                    let changes = model.instances.snapshot(records, arrived, now.at);
                     summarize_first(first, model, changes, now, effects)
                 }
                 WatchEvent::Registered(record)
                 | WatchEvent::Updated(record)
-                | WatchEvent::Suspect(record) => model.instances.record(record, now.at),
+                | WatchEvent::Suspect(record) => model.instances.record(record, arrived, now.at),
                 WatchEvent::Unregistered(key) => model
                     .instances
                     .mark_gone(&key, Gone::Unregistered, now.at)
@@ -37,7 +38,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
                     model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
                 }
                 WatchEvent::Beats(beats) => {
-                    model.instances.beats(beats, now.at);
+                    model.instances.beats(beats, arrived);
                     Vec::new()
                 }
             };

@@ -165,7 +165,7 @@ fn after_a_reconnect_no_instance_is_late_before_the_new_list() {
         fixture::record(host, port.parse().unwrap(), 100, 7_990)
     });
     let list = rpc_wire::instance::WatchEvent::Snapshot(records.to_vec());
-    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(list)), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
     let words: Vec<_> = model.events.newest_first().map(|event| event.word).collect();
     let fresh = &words[..words.len() - before];
     assert!(!fresh.contains(&"late"), "{fresh:?}");
@@ -177,10 +177,12 @@ fn instances_are_monitored_until_they_unregister() {
     let record = fixture::record("10.0.0.9", 1, 0, 0);
     let key = record.instance.key();
     let registered = rpc_wire::instance::WatchEvent::Registered(record);
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(registered)), now);
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(registered, now.at)), now);
     assert!(matches!(&effects[..], [Effect::Monitor(instance)] if instance.key() == key));
     let event = rpc_wire::instance::WatchEvent::Unregistered(key.clone());
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event)), now);
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(effects, [Effect::StopMonitor(key)]);
 }
 
@@ -192,12 +194,22 @@ fn a_new_incarnation_restarts_monitoring() {
         record.instance.parameters.insert("incarnation".to_owned(), incarnation.into());
         rpc_wire::instance::WatchEvent::Updated(record)
     };
-    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(with_incarnation(1))), now);
-    let again =
-        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(with_incarnation(1))), now);
+    fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
+    let again = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
     assert!(again.is_empty());
-    let restarted =
-        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(with_incarnation(2))), now);
+    let restarted = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(2), now.at)),
+        now,
+    );
     assert!(matches!(restarted[..], [Effect::Monitor(_)]));
 }
 
@@ -347,7 +359,7 @@ fn targets_cycle_and_a_gone_target_is_cleared() {
     press(&mut model, Key::ctrl('t'), now);
     let gone = target(&model).unwrap();
     let event = rpc_wire::instance::WatchEvent::Expired(gone);
-    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event)), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(target(&model), None);
 }
 
