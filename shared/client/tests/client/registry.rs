@@ -97,13 +97,18 @@ fn sse(body: &str) -> String {
 #[tokio::test]
 async fn answers_that_are_none_are_typed_errors_in_one_line() {
     type Check = fn(&RegistryError) -> bool;
-    let cases: [(String, Check); 6] = [
+    let cases: [(String, Check); 7] = [
         (http("<html>"), |e| matches!(e, RegistryError::BadReply { .. })),
         (http(r#"{"a":1}"#), |e| matches!(e, RegistryError::BadReply { .. })),
         (http(&format!("[{}]", " ".repeat(2000))), |e| {
             matches!(e, RegistryError::TooLarge { limit: 1000, .. })
         }),
         ("not http at all\r\n\r\n".to_owned(), |e| matches!(e, RegistryError::Unreachable { .. })),
+        (
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"error\": \"Not Found\"}"
+                .to_owned(),
+            |e| matches!(e, RegistryError::NotARegistry { .. }),
+        ),
         (String::new(), |e| matches!(e, RegistryError::Unreachable { .. })),
         (
             "HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n{\"error\": \"disk \\u001b[31mfull\"}"
