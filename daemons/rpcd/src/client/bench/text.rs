@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rpc_load::{Behind, Mode, Phase, Point, Progress, Report};
 
+use crate::output::figures::{grouped, time};
+
 /// Characters of the longest bar.
 const BAR: usize = 40;
 /// Characters of a line over time.
@@ -109,7 +111,8 @@ fn late(out: &mut String, behind: &Behind, width: usize) {
 
 fn latency(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\nlatency");
-    for (name, value) in report.latency.named() {
+    let supported = |name: &str| report.calls >= calls_needed(name);
+    for (name, value) in report.latency.named().into_iter().filter(|(name, _)| supported(name)) {
         let _ = writeln!(out, "  {name:<8} {:>9}", time(value));
     }
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
@@ -120,6 +123,15 @@ fn latency(out: &mut String, report: &Report) {
         let (up_to, count) = (time(bar.up_to), grouped(bar.count));
         let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
         let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// With fewer calls a percentile is only the slowest call under another name.
+fn calls_needed(name: &str) -> u64 {
+    match name {
+        "p99.9" => 1000,
+        "p99.99" => 10_000,
+        _ => 0,
     }
 }
 
@@ -186,36 +198,6 @@ fn errors(out: &mut String, report: &Report) {
     }
 }
 
-/// Three digits and a unit: `18.3 µs`, `402 µs`, `1.25 ms`, `12.0 s`.
-fn time(time: Duration) -> String {
-    let nanos = time.as_nanos() as f64;
-    // What rounds to 1000 of a unit is 1 of the next.
-    let (value, unit) = match nanos {
-        nanos if nanos < 999_500.0 => (nanos / 1e3, "µs"),
-        nanos if nanos < 999_500_000.0 => (nanos / 1e6, "ms"),
-        nanos => (nanos / 1e9, "s"),
-    };
-    let digits = match value {
-        value if value < 9.995 => 2,
-        value if value < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {unit}")
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn many(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
@@ -225,19 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_three_digits_and_a_unit() {
-        for (nanos, shown) in [
-            (0, "0.00 µs"),
-            (18_340, "18.3 µs"),
-            (402_000, "402 µs"),
-            (999_600, "1.00 ms"),
-            (1_250_000, "1.25 ms"),
-            (99_960_000, "100 ms"),
-            (12_000_000_000, "12.0 s"),
-        ] {
-            assert_eq!(time(Duration::from_nanos(nanos)), shown);
-        }
-        assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
+    fn a_part_is_shown_in_percent() {
         let shown = [0.0, 0.000_012, 0.012, 0.5, 1.0].map(percent);
         assert_eq!(shown, ["0 %", "0.0012 %", "1.2 %", "50 %", "100 %"]);
     }

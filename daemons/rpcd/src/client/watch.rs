@@ -1,0 +1,181 @@
+//! `rpcd watch`: every event of the registry as a line, also of an older one, which is polled.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rpc_client::backoff::Backoff;
+use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
+use rpc_wire::paths::PROTO_JSON;
+use serde_json::{Map, Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::plan::AskRegistry;
+
+/// After this many polls an older registry is asked again for its event stream.
+const POLLS_BEFORE_WATCH: u32 = 20;
+/// After this much silence the registry is checked with a request.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Prints events until interrupted, or the reader closes the pipe.
+///
+/// # Errors
+/// The registry is unreachable at the start; later losses are retried without end.
+pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<(), Failure> {
+    let registry = RegistryClient::new(&ask.url, ask.options)?;
+    let json = ask.json;
+    let mut watcher = Watcher { registry, beats, json, interval, reached: false, listed: None };
+    let backoff = Backoff::reconnect();
+    let (mut failures, mut ever) = (0, false);
+    loop {
+        watcher.reached = false;
+        let ended = match watcher.follow().await {
+            Err(Ended::Registry(RegistryError::Unsupported { .. })) => watcher.poll().await,
+            other => other,
+        };
+        ever |= watcher.reached;
+        let error = match ended {
+            Ok(()) => continue,
+            Err(Ended::Output(failure)) => return Err(failure),
+            Err(Ended::Registry(error)) => error,
+        };
+        if !ever {
+            return Err(error.into());
+        }
+        failures = if watcher.reached { 1 } else { failures + 1 };
+        let wait = backoff.delay(failures, &mut rand::rng());
+        watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;
+        watcher.listed = None;
+        sleep(wait).await;
+    }
+}
+
+struct Watcher {
+    registry: RegistryClient,
+    /// Heartbeats too.
+    beats: bool,
+    json: bool,
+    /// Between two polls of an older registry.
+    interval: Duration,
+    /// Whether the registry replied since the last loss.
+    reached: bool,
+    /// What an older registry listed last.
+    listed: Option<BTreeMap<InstanceKey, Instance>>,
+}
+
+enum Ended {
+    Registry(RegistryError),
+    Output(Failure),
+}
+
+impl From<RegistryError> for Ended {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Output(failure)
+    }
+}
+
+impl Watcher {
+    async fn follow(&mut self) -> Result<(), Ended> {
+        let mut events = self.registry.watch(PROTO_JSON, self.beats, None).await?;
+        loop {
+            let event = match timeout(SILENCE, events.next()).await {
+                Ok(Some(event)) => event?.1,
+                Ok(None) => {
+                    let url = self.registry.url().to_owned();
+                    let reason = "connection closed by the registry".to_owned();
+                    return Err(RegistryError::Unreachable { url, reason }.into());
+                }
+                Err(_silent) => {
+                    self.registry.instances(PROTO_JSON).await?;
+                    continue;
+                }
+            };
+            self.reached = true;
+            self.event(&event)?;
+        }
+    }
+
+    fn event(&self, event: &WatchEvent) -> Result<(), Failure> {
+        let data = event.data().unwrap_or_default();
+        let data: Value = serde_json::from_str(&data).unwrap_or_default();
+        let (about, name) = match event {
+            WatchEvent::Snapshot(records) => (counted(records.len()), "instances"),
+            WatchEvent::Registered(record)
+            | WatchEvent::Updated(record)
+            | WatchEvent::Suspect(record) => (record.instance.key().to_string(), "instance"),
+            WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => {
+                (key.to_string(), "instance")
+            }
+            WatchEvent::Beats(beats) => {
+                let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
+                (who.join(" "), "beats")
+            }
+        };
+        self.print(event.name(), about, &json!({name: data}))
+    }
+
+    /// Polls an older registry and prints the differences; returns to try the event stream again.
+    async fn poll(&mut self) -> Result<(), Ended> {
+        for _ in 0..POLLS_BEFORE_WATCH {
+            let list = self.registry.find_all(PROTO_JSON).await?;
+            self.reached = true;
+            let now: BTreeMap<_, _> = list.into_iter().map(|it| (it.key(), it)).collect();
+            match self.listed.replace(now.clone()) {
+                None => {
+                    let all: Vec<_> = now.values().collect();
+                    self.print("snapshot", counted(all.len()), &json!({"instances": all}))?;
+                }
+                Some(before) => self.differences(&before, &now)?,
+            }
+            sleep(self.interval.max(Duration::from_millis(10))).await;
+        }
+        Ok(())
+    }
+
+    fn differences(
+        &self,
+        before: &BTreeMap<InstanceKey, Instance>,
+        now: &BTreeMap<InstanceKey, Instance>,
+    ) -> Result<(), Failure> {
+        for (key, instance) in now {
+            let name = match before.get(key) {
+                None => "registered",
+                Some(known) if known.parameters != instance.parameters => "updated",
+                Some(_) => continue,
+            };
+            self.print(name, key.to_string(), &json!({"instance": instance}))?;
+        }
+        for (key, instance) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
+            // The list does not say why.
+            self.print("gone", key.to_string(), &json!({"instance": instance}))?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, event: &str, about: String, data: &Value) -> Result<(), Failure> {
+        let at = SystemTime::now();
+        if !self.json {
+            let time = humantime::format_rfc3339_seconds(at);
+            return output::line(&format!("{time}  {event:<12}  {about}"));
+        }
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let mut object = Map::new();
+        object.insert("at_ms".to_owned(), json!(at_ms));
+        object.insert("event".to_owned(), json!(event));
+        object.extend(data.as_object().cloned().unwrap_or_default());
+        output::line(&Value::Object(object).to_string())
+    }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }
+}
