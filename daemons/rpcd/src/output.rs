@@ -92,8 +92,9 @@ fn write(text: &str) -> Result<(), Failure> {
 
 /// Writes one line for the person at the terminal, to standard error.
 pub fn say(message: &str) {
+    let line = format!("rpcd: {}\n", escape_controls(message));
     // A failure here cannot be reported anywhere.
-    let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Writes a warning for the person at the terminal, to standard error.

@@ -35,27 +35,29 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     if asked.is_empty() && !ask.json {
         output::say(&format!("no instances registered at {}", ask.target));
     }
+    if let Some(failure) = all_failed(&asked) {
+        return Err(failure);
+    }
     if ask.json {
-        output::line(&Value::Array(asked.iter().map(document).collect()).to_string())?;
-    } else if asked.iter().any(|(_, stats)| stats.is_ok()) {
+        return output::line(&Value::Array(asked.iter().map(document).collect()).to_string());
+    }
+    if !asked.is_empty() {
         output::table(&table(&asked))?;
     }
-    let mut failed = Vec::new();
-    let count = asked.len();
-    for (address, stats) in asked {
+    for (address, stats) in &asked {
         if let Err(error) = stats {
-            failed.push((address, Failure::from(error)));
+            output::warn(&format!("no statistics from {address}: {error}"));
         }
     }
-    if count == failed.len() && !failed.is_empty() {
-        let (address, mut failure) = failed.swap_remove(0);
-        failure.message = format!("no statistics from {address}: {}", failure.message);
-        return Err(if ask.json { failure.printed() } else { failure });
-    }
-    for (address, failure) in failed {
-        output::warn(&format!("no statistics from {address}: {}", failure.message));
-    }
     Ok(())
+}
+
+/// The first failure, if nobody replied.
+fn all_failed(asked: &[Asked]) -> Option<Failure> {
+    let (address, first) = asked.first()?;
+    let error = first.as_ref().err().filter(|_| asked.iter().all(|(_, stats)| stats.is_err()))?;
+    let failure = Failure::from(error.clone());
+    Some(Failure { message: format!("no statistics from {address}: {}", failure.message), ..failure })
 }
 
 /// `host:port` of every server to ask, in order.
