@@ -4,8 +4,8 @@
 #   docker run --rm -p 8089:8089 rpcd                       a server, no registry
 #   docker run --rm -it rpcd rpc-console --demo             the console
 #
-# Needs no BuildKit. `dist` is the profile for what is shipped: slower to build, smaller and faster
-# to run. For a quick try: --build-arg PROFILE=release.
+# Needs no BuildKit. `dist` is the profile of releases: slower to build, smaller and faster to run.
+# For a quick try: --build-arg PROFILE=release.
 
 FROM rust:1.95-slim-bookworm AS build
 ARG PROFILE=dist
@@ -19,16 +19,16 @@ RUN cargo build --locked --profile "$PROFILE" --package rpcd --package rpc-conso
 FROM debian:bookworm-slim
 RUN useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin --uid 10001 rpcd
 COPY --from=build /out/ /usr/local/bin/
-# The settings, each at its default; mount your own over it. Commands name it with --config: a file
-# that is mounted may belong to anybody, and one that nobody named is read only if it is trusted.
+# The settings, each at its default; mount your own over it. Commands name it with --config: a mounted
+# file may have any owner, and without --config it is read only if its owner is trusted.
 COPY config.ini /etc/rpcd/config.ini
 WORKDIR /etc/rpcd
 USER 10001
 EXPOSE 8089 9999
-# Which daemon of this container to ask; a container with another port sets another.
+# The daemon that the health check asks; set it for a container with another port.
 ENV HEALTH_ADDRESS=127.0.0.1:8089
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD rpcd health "$HEALTH_ADDRESS"
-# A server answers what is in flight for up to 8 s: docker's own 10 s between SIGTERM and SIGKILL
-# suffice.
+# A server finishes calls in flight for up to 8 s: docker's default of 10 s between SIGTERM and
+# SIGKILL suffices.
 STOPSIGNAL SIGTERM
 CMD ["rpcd", "serve", "--config", "/etc/rpcd/config.ini", "-p", "8089", "--no-registry"]

@@ -1,4 +1,4 @@
-//! A call as the console copies it for a Rust program: `Y`, then Rust.
+//! A call as the console copies it for a Rust program (`Y`, then Rust).
 #![expect(clippy::print_stdout, reason = "the output is what this program is for")]
 
 use std::time::Duration;

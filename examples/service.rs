@@ -1,4 +1,4 @@
-//! A service of one's own: methods, registry, heartbeat, graceful stop.
+//! An embedded service: methods, registry, heartbeat, graceful shutdown.
 //!
 //! `cargo run --example service`, then `cargo run -p rpcd -- call greet Ann -i 127.0.0.1 -p 8100`.
 

@@ -1,7 +1,7 @@
-//! The embedded demo: a registry and three servers on loopback, with a client that calls them.
+//! The embedded demo: a registry, three servers and a client that calls them, on loopback.
 //!
-//! The only file of the console that knows `rpc_registry` and `rpc_server`. Each daemon has a
-//! runtime of its own, so that it can crash (no unregister, no heartbeat) without the others.
+//! The only file of the console that uses `rpc_registry` and `rpc_server`. Each daemon has a
+//! runtime of its own, so that it can crash (no unregister, no more heartbeats) alone.
 
 mod traffic;
 
@@ -19,19 +19,19 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
 use crate::runtime::{DemoRuns, StartDemo};
-use rpc_console_core::message::{DemoCommand, DemoNews, Msg};
+use rpc_console_core::message::{DemoCommand, DemoUpdate, Msg};
 
-/// The default log level of the demo's daemons: enough lines to look at.
+/// The default log level of the demo's daemons, for enough lines in the Logs view.
 pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
 
-/// How many servers the demo has.
+/// Number of servers.
 const SERVERS: usize = 3;
-/// The method that the last server lacks, so that instances differ.
-const LACKING: &str = "square";
-/// Commands that may wait.
-const COMMANDS: usize = 8;
+/// The last server does not have this method, so that instances differ.
+const MISSING_METHOD: &str = "square";
+/// Commands queued at most.
+const MAX_COMMANDS: usize = 8;
 
-/// Gets the demo ready to start: its daemons log to rings of `logging`, never to the terminal.
+/// Prepares the demo: its daemons log to rings of `logging`, never to the terminal.
 pub fn starter(logging: &Logging) -> StartDemo {
     let names = (1..=SERVERS).map(|number| format!("demo server {number}"));
     let servers = names.map(|name| (logging.ring(&name), name)).collect();
@@ -49,20 +49,21 @@ async fn start(
     let url = format!("http://{}", registry.address);
     let mut demo = Demo { registry, ring, url: url.clone(), servers: Vec::new(), inbox };
     for (number, (ring, name)) in servers.into_iter().enumerate() {
-        let methods = if number + 1 == SERVERS { Lacking::Yes } else { Lacking::No };
-        let spec = ServerSpec { name, ring, lacking: methods };
+        let is_last = number + 1 == SERVERS;
+        let method_set = if is_last { MethodSet::WithoutOne } else { MethodSet::All };
+        let spec = ServerSpec { name, ring, method_set };
         let daemon = Daemon::server(any_port, &spec, &url).await?;
-        demo.tell(DemoNews::Server(key(daemon.address), true)).await;
+        demo.report(DemoUpdate::Server(key(daemon.address), true)).await;
         demo.servers.push((spec, daemon));
     }
-    let (commands, waiting) = mpsc::channel(COMMANDS);
+    let (commands, queued) = mpsc::channel(MAX_COMMANDS);
     let (traffic, on) = watch::channel(true);
-    tokio::spawn(traffic::make(url.clone(), on));
-    tokio::spawn(demo.direct(waiting, traffic));
+    tokio::spawn(traffic::generate(url.clone(), on));
+    tokio::spawn(demo.run(queued, traffic));
     Ok(DemoRuns { registry: url, commands })
 }
 
-/// The daemons, and where their news goes.
+/// The daemons, and where their changes are reported.
 struct Demo {
     registry: Daemon,
     ring: LogRing,
@@ -74,18 +75,18 @@ struct Demo {
 struct ServerSpec {
     name: String,
     ring: LogRing,
-    lacking: Lacking,
+    method_set: MethodSet,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Lacking {
-    Yes,
-    No,
+enum MethodSet {
+    All,
+    WithoutOne,
 }
 
 impl Demo {
     /// Carries out commands until their sender is dropped.
-    async fn direct(
+    async fn run(
         mut self,
         mut commands: mpsc::Receiver<DemoCommand>,
         traffic: watch::Sender<bool>,
@@ -94,7 +95,7 @@ impl Demo {
             match command {
                 DemoCommand::Traffic(on) => {
                     traffic.send_replace(on);
-                    self.tell(DemoNews::Traffic(on)).await;
+                    self.report(DemoUpdate::Traffic(on)).await;
                 }
                 DemoCommand::ToggleServer(key) => self.toggle_server(&key).await,
                 DemoCommand::ToggleRegistry => self.toggle_registry().await,
@@ -105,19 +106,19 @@ impl Demo {
     async fn toggle_server(&mut self, wanted: &InstanceKey) {
         let found = self.servers.iter_mut().find(|(_, daemon)| key(daemon.address) == *wanted);
         let Some((spec, daemon)) = found else { return };
-        let news = if daemon.is_running() {
+        let update = if daemon.is_running() {
             daemon.crash();
-            DemoNews::Server(wanted.clone(), false)
+            DemoUpdate::Server(wanted.clone(), false)
         } else {
             match Daemon::server(daemon.address, spec, &self.url).await {
                 Ok(running) => {
                     *daemon = running;
-                    DemoNews::Server(wanted.clone(), true)
+                    DemoUpdate::Server(wanted.clone(), true)
                 }
                 Err(error) => return self.notice(error).await,
             }
         };
-        self.tell(news).await;
+        self.report(update).await;
     }
 
     async fn toggle_registry(&mut self) {
@@ -129,11 +130,11 @@ impl Demo {
                 Err(error) => return self.notice(error).await,
             }
         }
-        self.tell(DemoNews::Registry(self.registry.is_running())).await;
+        self.report(DemoUpdate::Registry(self.registry.is_running())).await;
     }
 
-    async fn tell(&self, news: DemoNews) {
-        let _ = self.inbox.send(Msg::Demo(news)).await;
+    async fn report(&self, update: DemoUpdate) {
+        let _ = self.inbox.send(Msg::Demo(update)).await;
     }
 
     async fn notice(&self, text: String) {
@@ -156,7 +157,7 @@ impl Daemon {
                 match Registry::bind(address, options).await {
                     Ok(registry) => {
                         let _ = ready.send(Ok(registry.local_addr())).await;
-                        // Ends with its runtime.
+                        // Stops with its runtime.
                         let _ = registry.serve(std::future::pending()).await;
                     }
                     Err(error) => drop(ready.send(Err(error.to_string())).await),
@@ -172,7 +173,7 @@ impl Daemon {
         let span = daemon_span(&spec.name);
         let announce = Announce::to(url).map_err(|error| error.to_string())?;
         let builder = Server::builder()
-            .methods(methods(spec.lacking))
+            .methods(methods(spec.method_set))
             .log_ring(spec.ring.clone())
             .announce(announce.parameter("name", spec.name.clone()));
         Self::run(move |ready| {
@@ -219,7 +220,7 @@ impl Daemon {
         self.runtime.is_some()
     }
 
-    /// Ends it like a crash: no unregister, no drain.
+    /// Stops it without unregistering or draining.
     fn crash(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -238,16 +239,16 @@ fn key(address: SocketAddr) -> InstanceKey {
     Instance::new(address.ip().to_string(), address.port()).key()
 }
 
-fn methods(lacking: Lacking) -> Vec<Method> {
+fn methods(set: MethodSet) -> Vec<Method> {
     let mut methods = builtin::methods();
     methods.extend([order::method(), forecast::method(), countdown::method()]);
-    if lacking == Lacking::Yes {
-        methods.retain(|method| method.signature().name != LACKING);
+    if set == MethodSet::WithoutOne {
+        methods.retain(|method| method.signature().name != MISSING_METHOD);
     }
     methods
 }
 
-/// Places an order, and logs it.
+/// Places an order and logs it.
 #[rpc_method]
 fn order(item: String, #[default(1)] quantity: u32) -> Value {
     tracing::info!(item, quantity, "order taken");
@@ -257,7 +258,7 @@ fn order(item: String, #[default(1)] quantity: u32) -> Value {
     json!({"item": item, "quantity": quantity, "accepted": true})
 }
 
-/// Returns an invented forecast: a nested result to fold and unfold.
+/// Returns an invented weather forecast: a nested result to fold.
 #[rpc_method]
 fn forecast(city: String, #[default(3)] days: u8) -> Value {
     let day = |number: u8| {

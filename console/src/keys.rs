@@ -1,9 +1,9 @@
-//! The console's keys, with the changes of the settings.
+//! Key bindings: the defaults, changed by `[keys]` of the settings.
 
 use rpc_console_core::action::{KeyLine, Keymap};
 use rpc_settings::{Settings, SettingsError};
 
-/// The table of keys with those of `[keys]`.
+/// The default bindings with the changes of `[keys]`.
 ///
 /// # Errors
 /// An unknown action or key, or a key bound twice in one context.
@@ -30,7 +30,7 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
-    /// The table of the README: everything, one table for each context.
+    /// The tables of the README, one for each context.
     fn tables() -> String {
         let mut out = String::new();
         for context in [Context::Everywhere].into_iter().chain(Context::ALL) {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_moved_and_an_action_can_lose_its_keys() {
+    fn an_action_can_be_rebound_or_unbound() {
         let keymap = keymap("logs.wrap = Z F5\npause =\nhelp = ctrl-h").unwrap();
         let logs = |key| keymap.lookup(Context::Logs, false, key);
         assert_eq!(logs(Key::char('Z')), Some(Action::Wrap));
@@ -134,7 +134,7 @@ mod tests {
         );
         assert_eq!(
             error("\nlogs.wrap = entre"),
-            r#"config.ini:3: bad keys for logs.wrap: unknown key "entre"; did you mean enter?"#
+            r#"config.ini:3: invalid keys for logs.wrap: unknown key "entre"; did you mean enter?"#
         );
         assert_eq!(
             error("logs.wrap = m"),

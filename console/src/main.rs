@@ -1,40 +1,47 @@
-//! The console's program: read the command line, borrow the terminal, run, give it back.
+//! The console: reads command line and settings, then runs the screen.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rpc_console::options::{Command, Options};
+use rpc_console::options::{self, Options};
 use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
-use rpc_console::{demo, scripts, terminal};
+use rpc_console::{demo, terminal};
 use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 
 fn main() -> ExitCode {
-    // Before any thread exists: the local time zone can be asked for safely only now.
+    // Before any thread starts: reading the local time zone is safe only then.
     let clock = Clock::local();
-    let options = Options::parse();
-    if let Some(command) = &options.command {
-        return script(&options, command, clock).unwrap_or_else(|failure| {
-            complain(&failure.text);
-            ExitCode::from(failure.code)
-        });
+    let line: Vec<OsString> = std::env::args_os().collect();
+    if let Some(moved) = options::moved(&line) {
+        print_error(&moved);
+        return ExitCode::from(2);
     }
-    terminal::give_back_on_panic();
+    let options = match Options::try_parse_from(line) {
+        Ok(options) => options,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            print_error(&one_line(&error.render().to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    terminal::restore_on_panic();
     match run(&options, clock) {
         Ok(Ended::Quit) => ExitCode::SUCCESS,
         Ok(Ended::TerminalLost) => ExitCode::FAILURE,
         Ok(Ended::Signal(number)) => ExitCode::from(128 + number),
         Err(Failure { text, code }) => {
-            complain(&text);
+            print_error(&text);
             ExitCode::from(code)
         }
     }
 }
 
-/// Why it did not run, and the exit code that says so.
+/// Why the program failed, and its exit code.
 struct Failure {
     text: String,
     code: u8,
@@ -48,26 +55,10 @@ fn failed(text: impl std::fmt::Display) -> Failure {
     Failure { text: text.to_string(), code: 1 }
 }
 
-fn script(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode, Failure> {
-    if options.demo {
-        return Err(usage("--demo takes no command; remove one of the two"));
-    }
-    let settings = settings(options)?;
-    for warning in &settings.warnings {
-        complain(&format!("warning: {warning}"));
-    }
-    let registries = options.registries(&settings).map_err(usage)?;
-    let Some(registry) = registries.current() else { return Err(usage("no registry")) };
-    let thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = scripts::run(command, &registry.url, &settings, clock.shift_ms());
-    Ok(thread.map_err(failed)?.block_on(done))
-}
-
 fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(usage(
-            "standard input or output is not a terminal; in scripts use rpc-console ls, methods, call \
-             or watch, with --json",
+            "standard input or output is not a terminal; in scripts use rpcd: see rpcd --help",
         ));
     }
     let settings = settings(options)?;
@@ -77,12 +68,13 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     for named in registries.all() {
         rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
     }
-    let started_with = runtime::Settings {
+    let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },
         keys,
         theme: theme(&settings),
         mouse: settings.console.mouse,
         max_log_lines: settings.console.max_log_lines,
+        max_log_bytes: settings.console.max_log_bytes,
         max_events: settings.console.max_events,
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
@@ -99,7 +91,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         .enable_all()
         .build()
         .map_err(failed)?;
-    let ended = threads.block_on(runtime::run(started_with));
+    let ended = threads.block_on(runtime::run(console));
     threads.shutdown_background();
     ended.map_err(failed)
 }
@@ -114,7 +106,7 @@ fn histories(settings: &Settings) -> Option<HistoryFolder> {
     wanted.then(|| HistoryFolder::find(settings.console.max_history, environment)).flatten()
 }
 
-/// Logging as the settings say, but never to the terminal, which shows the screen.
+/// Logging of the settings, but never to the terminal, which shows the screen.
 fn log_options(options: &Options, settings: &Settings) -> LogOptions {
     let mut log = settings.log.clone();
     if let Some(level) = &options.log_level {
@@ -128,19 +120,29 @@ fn log_options(options: &Options, settings: &Settings) -> LogOptions {
 fn theme(settings: &Settings) -> Theme {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let says_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
+    let terminal_is_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
     Theme {
         mono: no_colour || dumb || settings.console.theme == Colours::Mono,
         light: match settings.console.theme {
             Colours::Light => true,
-            Colours::Auto => says_light(),
+            Colours::Auto => terminal_is_light(),
             Colours::Dark | Colours::Mono => false,
         },
         ascii: settings.console.glyphs == Glyphs::Ascii,
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one line a person reads when there is no screen")]
-fn complain(text: &str) {
-    eprintln!("rpc-console: {text}");
+/// clap prints a paragraph and the usage; this is its first sentence.
+fn one_line(paragraph: &str) -> String {
+    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
+    let what = what.split("\n\nFor more information").next().unwrap_or(what);
+    let words: Vec<&str> = what.split_whitespace().collect();
+    format!("{}; see rpc-console --help", words.join(" "))
+}
+
+#[expect(clippy::print_stderr, reason = "there is no screen to show it on")]
+fn print_error(text: &str) {
+    // File names, sections and values may hold escape sequences.
+    eprintln!("rpc-console: {}", logging::escape_controls(text));
 }

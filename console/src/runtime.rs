@@ -73,6 +73,8 @@ pub struct Settings {
     pub mouse: bool,
     /// Log lines kept in memory.
     pub max_log_lines: usize,
+    /// Bytes of log lines kept in memory.
+    pub max_log_bytes: usize,
     /// Events kept in memory.
     pub max_events: usize,
     /// Calls kept in memory.
@@ -126,13 +128,14 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.readonly = settings.readonly;
     model.logs.shift_ms = clock.shift_ms();
     model.logs.limit = settings.max_log_lines;
+    model.logs.max_bytes = settings.max_log_bytes;
     model.events.limit = settings.max_events;
     model.calls.limit = settings.max_history;
     model.instances.max_probed = settings.max_probed;
     model.forms.default_timeout = settings.client.timeout;
     model.refresh_interval = feed::poll_interval(&settings.client);
     if let Some(warning) = first_of(&settings.warnings) {
-        model.complain(warning, clock.now());
+        model.notify_error(warning, clock.now());
     }
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -318,7 +321,7 @@ impl Console {
         for effect in update(&mut self.model, msg, now) {
             match effect {
                 Effect::Quit => return Some(LoopControl::Quit),
-                Effect::Watch(url) => return Some(LoopControl::Watch(url)),
+                Effect::SwitchRegistry(url) => return Some(LoopControl::Watch(url)),
                 Effect::Suspend => control = Some(LoopControl::Suspend),
                 Effect::Edit(method, text) => {
                     let prepare = move || ExternalProgram::edit(method, &text);
@@ -333,11 +336,11 @@ impl Console {
                     let _ = self.terminal.mouse(on);
                 }
                 Effect::Copy(text) => self.copy(&text, now),
-                Effect::Attach(instance) => self.tasks.attach(*instance),
-                Effect::Detach(key) => self.tasks.detach(&key),
+                Effect::Monitor(instance) => self.tasks.attach(*instance),
+                Effect::StopMonitor(key) => self.tasks.detach(&key),
                 Effect::Call(request) => self.tasks.call(*request),
                 Effect::Cancel(id) => self.tasks.cancel(id),
-                Effect::Remember(call) => self.tasks.remember(*call),
+                Effect::RecordCall(call) => self.tasks.remember(*call),
                 Effect::StartLoad(request) => self.tasks.start_load(*request),
                 Effect::StopLoad => self.tasks.stop_load(),
                 Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
@@ -356,7 +359,7 @@ impl Console {
             Some(sequence) => {
                 let _ = self.terminal.send(&sequence);
             }
-            None => self.model.complain("too large for the clipboard", now),
+            None => self.model.notify_error("too large for the clipboard", now),
         }
     }
 
@@ -375,7 +378,7 @@ impl Console {
     }
 
     fn suspend(&mut self) -> io::Result<()> {
-        crate::terminal::give_back();
+        crate::terminal::restore();
         signals::stop();
         self.retake()
     }

@@ -1,4 +1,4 @@
-//! The terminal is borrowed: taken once, and given back whatever happens.
+//! Takes the terminal, and restores it whatever happens.
 
 mod backend;
 mod clipboard;
@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
-/// Whether the terminal is ours at the moment.
+/// Whether the terminal is taken at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 const ALTERNATE_SCREEN: &str = "\x1b[?1049h";
 const NORMAL_SCREEN: &str = "\x1b[?1049l";
 const PASTE_ON: &str = "\x1b[?2004h";
 const PASTE_OFF: &str = "\x1b[?2004l";
-// Clicks and wheel only: crossterm's own command also asks for every movement, and each one would
-// wake an idle console.
+// Clicks and wheel only: crossterm's own command also enables movements, and each would wake an idle
+// console.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
 const CURSOR_HIDE: &str = "\x1b[?25l";
@@ -29,41 +29,41 @@ const CURSOR_SHOW: &str = "\x1b[?25h";
 const SYNCHRONIZED_END: &str = "\x1b[?2026l";
 const STYLE_RESET: &str = "\x1b[0m";
 
-/// The terminal while it is ours; dropping it gives it back.
+/// The terminal while it is taken; dropping it restores it.
 #[derive(Debug)]
 pub struct Terminal(());
 
 impl Terminal {
-    /// Takes the terminal: raw mode, alternate screen, paste in brackets, the mouse if wanted.
+    /// Takes the terminal: raw mode, alternate screen, bracketed paste, and the mouse if `mouse`.
     ///
     /// # Errors
-    /// There is no terminal, or it does not listen; it is as before.
+    /// There is no terminal, or writing to it failed; it is restored.
     pub fn take(mouse: bool) -> io::Result<Self> {
         let terminal = Self(());
-        take(mouse).inspect_err(|_| give_back())?;
+        take(mouse).inspect_err(|_| restore())?;
         Ok(terminal)
     }
 
-    /// Takes it again after it was given back or somebody else changed it.
+    /// Takes it again after it was restored or another program changed it.
     ///
     /// # Errors
-    /// It does not listen.
+    /// Writing to it failed.
     pub fn retake(&self, mouse: bool) -> io::Result<()> {
         take(mouse)
     }
 
-    /// Has it report the mouse, or not.
+    /// Turns reports of the mouse on or off.
     ///
     /// # Errors
-    /// It does not listen.
+    /// Writing to it failed.
     pub fn mouse(&self, on: bool) -> io::Result<()> {
         write(if on { MOUSE_ON } else { MOUSE_OFF })
     }
 
-    /// Sends something that draws nothing, such as a text for the clipboard.
+    /// Sends a sequence that draws nothing, such as a text for the clipboard.
     ///
     /// # Errors
-    /// It does not listen.
+    /// Writing to it failed.
     pub fn send(&self, text: &str) -> io::Result<()> {
         write(text)
     }
@@ -71,31 +71,31 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-/// Gives the terminal back, if it is ours. Every step is tried, even if one before it failed.
-/// From a panic hook or a signal, too.
-pub fn give_back() {
+/// Restores the terminal, if it is taken. Every step is tried, even if a previous one failed. Also
+/// called from the panic hook and on a signal.
+pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
     for step in [SYNCHRONIZED_END, MOUSE_OFF, PASTE_OFF, STYLE_RESET, CURSOR_SHOW, NORMAL_SCREEN] {
-        // Nobody is left to tell: the terminal itself does not listen.
+        // A failure cannot be reported: the terminal is where it would be shown.
         let _ = write(step);
     }
     let _ = disable_raw_mode();
 }
 
-/// A panic anywhere gives the terminal back first, so that its text can be read, and ends the
-/// process with exit code 101: a console that lost a part of itself would lie.
+/// On a panic in any thread, restores the terminal first, so that the message can be read, and exits
+/// with code 101: without one of its tasks the console would show stale data.
 ///
-/// To be called before anything else installs a panic hook.
-pub fn give_back_on_panic() {
+/// Call it before anything else installs a panic hook.
+pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        give_back();
+        restore();
         report(panic);
         std::process::exit(101);
     }));

@@ -1,4 +1,4 @@
-//! The model becomes a frame; the frame says where a click would land and how much was visible.
+//! Draws the model as a frame, and returns a map of clickable areas and visible rows.
 
 mod ascii;
 mod ask;
@@ -30,23 +30,26 @@ use rpc_console_core::model::Now;
 use rpc_console_core::model::{Model, Overlay, Pane, View};
 use screen::Screen;
 
-/// Smaller than this, there is a notice instead of a view.
-const LEAST: (u16, u16) = (30, 8);
-/// Smaller than this, only the focused pane is shown.
-const ONE_PANE: (u16, u16) = (60, 15);
-/// From this height on, short messages have a row of their own.
-const TOAST_ROW: u16 = 20;
+/// In a smaller terminal a notice replaces the view.
+const MIN_SIZE: (u16, u16) = (30, 8);
+/// In a smaller terminal only the focused pane is shown.
+const MIN_SPLIT_SIZE: (u16, u16) = (60, 15);
+/// From this height on messages have a row of their own; below, they cover the hints.
+const MIN_HEIGHT_FOR_TOAST_ROW: u16 = 20;
 
-/// Draws everything. `now` is only read, so that the same model at the same time looks the same.
+/// Draws everything. It is pure: the same model at the same `now` gives the same frame.
 pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> HitMap {
     let area = frame.area();
     let mut screen = Screen::new(frame, theme, now);
-    if area.width < LEAST.0 || area.height < LEAST.1 {
-        let notice = format!("needs {}x{} (is {}x{})", LEAST.0, LEAST.1, area.width, area.height);
-        screen.line(area, 0, Line::from(notice));
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
+        let notice =
+            format!("needs {}x{} (is {}x{})", MIN_SIZE.0, MIN_SIZE.1, area.width, area.height);
+        let title = u16::from(area.height > 1);
+        screen.line(area, 0, Line::from("terminal too small"));
+        screen.line(area, title, Line::from(notice));
         return screen.finish();
     }
-    let toast_row = u16::from(area.height >= TOAST_ROW);
+    let toast_row = u16::from(area.height >= MIN_HEIGHT_FOR_TOAST_ROW);
     let [top, tabs, body, toast, hints] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
@@ -77,7 +80,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
 }
 
 fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let small = area.width < ONE_PANE.0 || area.height + 3 < ONE_PANE.1;
+    let small = area.width < MIN_SPLIT_SIZE.0 || area.height + 3 < MIN_SPLIT_SIZE.1;
     if model.full_screen || small {
         return pane(model, screen, area, model.focus());
     }
@@ -106,7 +109,7 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         View::Methods => {
             let [list, right] =
                 Layout::horizontal([Constraint::Length(22), Constraint::Fill(1)]).areas(area);
-            let wanted = form::rows(model).saturating_add(2).min(area.height * 3 / 5);
+            let wanted = form::rows_needed(model).saturating_add(2).min(area.height * 3 / 5);
             let [form, response] =
                 Layout::vertical([Constraint::Length(wanted), Constraint::Fill(1)]).areas(right);
             pane(model, screen, list, Pane::Methods);

@@ -1,4 +1,4 @@
-//! The real program in a pseudo-terminal: keys in, screen out.
+//! The program in a pseudo-terminal: keys in, screen out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -38,7 +38,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
 const DOWN: &str = "\x1b[B";
 const CTRL_Z: &str = "\x1a";
 
-/// A registry in this process; ends when dropped.
+/// A registry in this process; stops when dropped.
 struct Registry(Option<tokio::runtime::Runtime>);
 
 impl Registry {
@@ -81,7 +81,7 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
     tty.until(&["✓ add → 13 in"]);
 
     tty.press(ESC);
-    // A key right behind an escape would be a key with Alt.
+    // A key right after Esc would be read as Alt plus that key.
     tty.until(&[": commands"]);
     tty.press("3");
     tty.until(&["History 1", "1,2", "13"]);
@@ -109,13 +109,13 @@ fn a_crashed_demo_server_becomes_late_then_gone_and_comes_back() {
 }
 
 #[test]
-fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
+fn stream_items_are_shown_as_they_arrive_and_escape_cancels() {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["3 up"]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("countdown 100\r");
-    // As items: the form shows a number too, and so does every address.
+    // With the border: the form and addresses contain numbers too.
     tty.until(&["items, 0 dropped", "┃ 100 ", "┃ 99 "]);
     tty.press("/99");
     tty.until(&["1 of 1 matches"]);
@@ -128,7 +128,7 @@ fn a_stream_is_shown_as_it_comes_and_escape_ends_it() {
 }
 
 #[test]
-fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_when_it_goes() {
+fn it_connects_once_the_registry_is_up_and_keeps_the_list_when_it_is_lost() {
     let port = ReservedPort::new();
     let mut tty = Tty::start(&["--registry", &port.url()]);
     tty.until(&["unreachable", "retry in", "rpcd registry"]);
@@ -151,7 +151,7 @@ fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_whe
 
     drop(registry);
     tty.until(&["✗ lost", "retry in", "? was up", "1 unknown", &address, "ok "]);
-    // Calls go on all the same.
+    // Calls still work.
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("add 20 22 c=0\r");
@@ -164,9 +164,11 @@ fn without_a_registry_it_waits_and_finds_it_when_it_comes_and_keeps_the_list_whe
 }
 
 #[test]
-fn a_signal_ends_it_and_restores_the_terminal() {
+fn a_signal_stops_it_and_restores_the_terminal() {
     for (signal, code) in [
         (rustix::process::Signal::TERM, 143),
+        (rustix::process::Signal::QUIT, 131),
+        (rustix::process::Signal::USR1, 138),
         (rustix::process::Signal::INT, 130),
         (rustix::process::Signal::HUP, 129),
     ] {
@@ -192,7 +194,7 @@ fn ctrl_c_quits_even_while_typing() {
 }
 
 #[test]
-fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+fn ctrl_z_restores_the_terminal_and_fg_takes_it_again() {
     let mut command = CommandBuilder::new("sh");
     let script = format!(
         "{PROGRAM} --registry http://127.0.0.1:1; echo stopped with $?; read x; fg; echo end"
@@ -215,11 +217,11 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
 }
 
 #[test]
-fn a_key_is_heard_at_once_when_nothing_else_happens() {
+fn a_key_wakes_an_idle_console_at_once() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let mut tty = Tty::start(&["--registry", &port.url()]);
-    // An empty registry has nothing to tell, so nothing but keys wakes the console.
+    // An empty registry sends nothing, so only keys wake the console.
     tty.until(&["● live", "no instances registered"]);
     let mut took: Vec<Duration> = (0..5)
         .map(|_| {
@@ -232,15 +234,15 @@ fn a_key_is_heard_at_once_when_nothing_else_happens() {
         })
         .collect();
     took.sort();
-    // The promise is 16 ms; the machine may be busy, but not for seconds time and again.
+    // The target is 16 ms; the limit allows for a busy machine.
     assert!(took[2] < Duration::from_secs(4), "{took:?}");
 }
 
-/// Not a test by itself: what the next one runs on a terminal of its own.
+/// Run by the next test in a terminal of its own; does nothing otherwise.
 #[test]
 fn a_program_that_panics_while_it_draws() {
     if std::env::var_os("CONSOLE_TEST_PANICS").is_some() {
-        rpc_console::terminal::give_back_on_panic();
+        rpc_console::terminal::restore_on_panic();
         let _terminal = rpc_console::terminal::Terminal::take(true).unwrap();
         panic!("something impossible happened");
     }
@@ -279,11 +281,11 @@ fn no_color_means_no_colour_and_no_reset_that_wipes_reverse() {
 }
 
 #[test]
-fn a_small_terminal_and_one_that_grows_are_no_problem() {
+fn a_small_terminal_shows_a_notice_and_growing_shows_the_view() {
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--demo"]);
     let mut tty = Tty::run(command, (20, 5));
-    tty.until(&["needs 30x8"]);
+    tty.until(&["terminal too small", "needs 30x8"]);
     tty.resize((80, 24));
     tty.until(&["3 up", "ADDRESS", "? help"]);
     tty.press(DOWN);
@@ -308,7 +310,33 @@ fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_wrong_registry_url_is_a_usage_error_on_the_normal_screen() {
+fn a_command_that_moved_to_rpcd_says_where_it_went_and_exits_2() {
+    for (arguments, said) in [
+        (["ls", "--json"], "rpc-console: ls moved to: rpcd instances\n"),
+        (["call", "add"], "rpc-console: call moved to: rpcd call\n"),
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said);
+    }
+}
+
+#[test]
+fn a_usage_error_is_one_line_without_escape_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("\u{1b}[31m.ini");
+    std::fs::write(&config, "[\u{1b}[31mlog]\n").unwrap();
+    let config = config.to_str().unwrap();
+    for line in [&["--config", config][..], &["--\u{1b}[31m"], &["--registry"]] {
+        let output = Command::new(PROGRAM).args(line).stdin(Stdio::null()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+        assert!(error.starts_with("rpc-console: ") && !error.contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
+fn an_unknown_registry_is_a_usage_error_on_the_normal_screen() {
     let mut tty = Tty::start(&["--registry", "nonsense"]);
     tty.until(&["no registry named nonsense; use http://HOST:PORT"]);
     assert_eq!(tty.ends(), 2);

@@ -3,12 +3,12 @@
 Standard library only. Prints one JSON value per line: the `res` of each call.
 
     old_client.py --port P call METHOD [ARGS_JSON [KWARGS_JSON]]
-    old_client.py --port P calls FILE       each line of FILE is [METHOD, ARGS, KWARGS]
+    old_client.py --port P calls FILE       each line of FILE: [METHOD, ARGS, KWARGS]
     old_client.py --registry HOST:PORT sync     three calls in sequence
     old_client.py --registry HOST:PORT async    thirty at once
     old_client.py --registry HOST:PORT repeat   a call per line read from standard input
 
-A call that fails prints the failure on standard error and the program ends with 1.
+If a call fails, the error is printed to standard error and the exit code is 1.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Direct:
 
 
 class Registry:
-    """The list of instances, asked for again every three seconds; the last good one is kept."""
+    """The list of instances, refreshed every three seconds; the last good one is kept."""
 
     def __init__(self, address):
         self.address, self.instances = address, []
@@ -57,7 +57,7 @@ class Registry:
 
     def choose(self):
         if not self.instances:
-            raise OSError("no instance is registered")
+            raise OSError("no instances registered")
         instance = random.choice(self.instances)
         return instance["host"], instance["port"]
 

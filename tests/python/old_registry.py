@@ -1,7 +1,7 @@
-"""The older system's registry as measured: three routes over http.server, HTTP/1.0 answers.
+"""The older system's registry as observed: three routes over http.server, HTTP/1.0 replies.
 
-Standard library only. The first line printed is the port. No Content-Length in answers, none but
-Content-Length read in requests, no ETag, 404 as JSON for everything else.
+Standard library only. The first line printed is the port. Replies have no Content-Length and no
+ETag; request bodies must have a Content-Length; any other route is a 404 as JSON.
 """
 
 import argparse
@@ -23,7 +23,7 @@ class Table:
 
     def register(self, instance):
         with self.lock:
-            # What came first stays: changed parameters were never noticed.
+            # The first registration is kept: changed parameters were never noticed.
             kept, _ = self.entries.get(self.key(instance), (instance, 0))
             kept["status"] = True
             self.entries[self.key(instance)] = (kept, time.time())
@@ -46,7 +46,7 @@ class Table:
 
 
 class Handler(BaseHTTPRequestHandler):
-    def answer(self, code, content):
+    def reply(self, code, content):
         self.send_response(code)
         self.send_header("Content-type", "application/json")
         self.end_headers()
@@ -56,19 +56,19 @@ class Handler(BaseHTTPRequestHandler):
         url = urllib.parse.urlparse(self.path)
         if url.path == "/myRegistry/findAllInstances":
             protocol = urllib.parse.parse_qs(url.query).get("proto", [None])[0]
-            self.answer(200, self.server.table.find_all(protocol))
+            self.reply(200, self.server.table.find_all(protocol))
         else:
-            self.answer(404, {"error": "Not Found"})
+            self.reply(404, {"error": "Not Found"})
 
     def do_POST(self):
         path = urllib.parse.urlparse(self.path).path
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if path == "/myRegistry/register":
-            self.answer(200, self.server.table.register(json.loads(body)))
+            self.reply(200, self.server.table.register(json.loads(body)))
         elif path == "/myRegistry/unregister":
-            self.answer(200, self.server.table.unregister(json.loads(body)))
+            self.reply(200, self.server.table.unregister(json.loads(body)))
         else:
-            self.answer(404, {"error": "Not Found"})
+            self.reply(404, {"error": "Not Found"})
 
     def log_message(self, format, *args):
         print(format % args, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
-"""The older system's server as measured: JSON over TCP, one recv(1024) taken for one message.
+"""The older system's server as observed: JSON over TCP, one recv(1024) taken for one message.
 
-Standard library only. The first line printed is the port. With --registry it registers and beats;
-SIGTERM or SIGINT unregisters, and with --beat-on (as the original did) the beats go on regardless.
+Standard library only. The first line printed is the port. With --registry it registers and sends
+heartbeats; SIGTERM or SIGINT unregisters, and with --beat-on (as the original did) the heartbeats
+continue.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def hello(name):
 
 
 def infinite():
-    """Python's json writes what JSON does not know."""
+    """Python's json writes Infinity and NaN, which JSON does not have."""
     return [math.inf, math.nan]
 
 
@@ -75,7 +76,7 @@ METHODS = {
     for method in (add, subtract, multiply, divide, area_of_circle, square)
     + (to_uppercase, reverse_string, hi, hello)
 }
-# What the tests need beyond the ten, and discovery does not list.
+# Further methods for the tests, which discovery does not list.
 HIDDEN = {method.__name__: method for method in (infinite, huge, long_text)}
 
 
@@ -91,8 +92,8 @@ def all_your_methods():
     return described
 
 
-def answer(data):
-    """The value of `res`, failures being texts in it."""
+def reply_to(data):
+    """The value of `res`; errors are texts in it."""
     try:
         request = json.loads(data)
         name = request.get("method_name")
@@ -117,13 +118,13 @@ def serve_connection(connection):
     with connection:
         try:
             while data := connection.recv(1024):
-                connection.sendall(json.dumps({"res": answer(data)}).encode())
+                connection.sendall(json.dumps({"res": reply_to(data)}).encode())
         except OSError:
             pass
 
 
 class Announcer:
-    """Registers, then beats; an unreachable registry is tried again at the next beat."""
+    """Registers, then sends heartbeats; a failed one is retried at the next interval."""
 
     def __init__(self, registry, host, port, every, beat_on):
         self.registry, self.every, self.beat_on = registry, every, beat_on
@@ -140,12 +141,12 @@ class Announcer:
             response = connection.getresponse()
             response.read()
             connection.close()
-            self.say(f"{action} {response.status}")
+            self.log(f"{action} {response.status}")
         except (OSError, http.client.HTTPException) as error:
-            self.say(f"{action} {error}")
+            self.log(f"{action} {error}")
 
-    def say(self, line):
-        # In one piece: two threads say something, and a reader wants whole lines.
+    def log(self, line):
+        # One write per line, since two threads log.
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
@@ -166,7 +167,7 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--registry", help="HOST:PORT")
     parser.add_argument("--beat", type=float, default=5.0, help="seconds")
-    parser.add_argument("--beat-on", action="store_true", help="beat after unregistering too")
+    parser.add_argument("--beat-on", action="store_true", help="send heartbeats after unregistering too")
     options = parser.parse_args()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -184,7 +185,7 @@ def main():
             announcer = Announcer(
                 options.registry, options.host, port, options.beat, options.beat_on
             )
-            # Beating on for ever keeps the process too.
+            # With --beat-on the heartbeats keep the process running.
             threading.Thread(target=announcer.run, daemon=not options.beat_on).start()
         listener.settimeout(0.1)
         while not stopping.is_set():
@@ -196,7 +197,7 @@ def main():
             threading.Thread(target=serve_connection, args=(connection,)).start()
     if announcer:
         announcer.stop()
-    # The connection threads are joined here: an idle client keeps the process, as it did.
+    # The connection threads are joined here: an idle client keeps the process running, as it did.
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Records what the older client and server say to each other, byte for byte, into ../transcripts.
+"""Records the bytes between the older client and server into ../transcripts.
 
-Run by hand (`python3 record.py`) when the stand-ins change; the tests replay what it wrote. Each
+Run by hand (`python3 record.py`) when the stand-ins change; the tests replay the recordings. Each
 connection is a list of `["client"|"server", bytes as latin-1 text]`, one entry per recv.
 """
 
@@ -14,7 +14,7 @@ import threading
 
 HERE = pathlib.Path(__file__).parent
 
-# What the client asks, one connection each: every method, every failure text there is.
+# The client's calls, one connection each: every method, every error text.
 CALLS = [
     ["add", [1, 2], {"c": 5}],
     ["add", [1, 2], {}],
@@ -49,7 +49,7 @@ CALLS = [
     ["hello", ["x" * 900], {}],
 ]
 
-# What other programs may send the server, several on one connection, one recv each.
+# Requests of other programs, several on one connection, one recv each.
 RAW = [
     '{"method_kwargs": {}, "method_args": [1, 2], "method_name": "add"}',
     '{"method_name":"subtract","method_args":[5,3],"method_kwargs":{}}',
@@ -63,10 +63,10 @@ RAW = [
     '{"id":0,"method_name":"rpc.health"}',
 ]
 
-# Answered with a failure whose words are Python's own; only the first words are the contract.
+# These get an error with Python's own text; only its prefix is part of the protocol.
 JUNK = ["junk", "{oops", "[1, 2}", "'single'", "\u0000\u0001"]
 
-# For our client only: what Python's json says that JSON does not.
+# For our client only: values that Python's json writes and JSON does not have.
 FOR_CLIENTS = [
     ["infinite", [], {}],
     ["huge", [], {}],
@@ -75,7 +75,7 @@ FOR_CLIENTS = [
 
 
 class Tee:
-    """Between client and server; keeps what passes."""
+    """A proxy between client and server that records the bytes."""
 
     def __init__(self, server_port):
         self.server_port, self.connections = server_port, []

@@ -1,4 +1,4 @@
-//! `[client]`: how calls are made, and the registry is asked.
+//! `[client]`: how the programs call, and how they query the registry.
 
 pub(crate) mod console;
 pub(crate) mod rpcd;
@@ -14,22 +14,21 @@ use tokio::io::AsyncReadExt;
 
 /// Replies at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// Long enough that calls made at the same time are there together.
+/// Long enough for calls started at the same time to overlap.
 const TOGETHER: Duration = Duration::from_millis(150);
-/// The fault of a server that has too much to do: the call was not executed.
+/// The error of an overloaded server: the call was not executed.
 const OVERLOADED: i64 = -32002;
 
-/// A server that takes connections and says nothing.
+/// A server that accepts connections and sends nothing.
 async fn silent() -> Peer {
     scripted(|_, mut socket, _| async move {
-        // Until the client gives it up.
+        // Until the client closes it.
         while matches!(socket.read(&mut [0; 1024]).await, Ok(1..)) {}
     })
     .await
 }
 
-/// When servers were asked, each for the first time after its first connection, whether they serve
-/// again.
+/// When servers were probed, each for the first time after its first connection.
 #[derive(Default)]
 struct Probed(Mutex<Vec<Instant>>);
 
@@ -42,12 +41,12 @@ impl Probed {
     }
 }
 
-/// Three servers that close the first connection that somebody uses, and say nothing on the others.
-async fn at_once_closed() -> ([Peer; 3], Arc<Probed>) {
+/// Three servers that close the first connection that is used, and send nothing on the others.
+async fn closed_at_once() -> ([Peer; 3], Arc<Probed>) {
     let probed = Arc::new(Probed::default());
     let server = async || {
         let (probed, used) = (Arc::clone(&probed), Arc::new(AtomicUsize::new(0)));
-        // Behind others in lists that are sorted.
+        // They come after others in sorted lists.
         scripted_on("127.0.0.2:0", move |_, mut socket, _| {
             let (probed, used) = (Arc::clone(&probed), Arc::clone(&used));
             async move {
@@ -67,18 +66,18 @@ async fn at_once_closed() -> ([Peer; 3], Arc<Probed>) {
     ([server().await, server().await, server().await], probed)
 }
 
-/// The seconds until the system asks on a connection to `server` whether it is still there: what is
-/// left of a quarter of `tcp_user_timeout`. `None` where the system tells nobody.
+/// Seconds until the system's keepalive probe on a connection to `server`, which is due after a
+/// quarter of `tcp_user_timeout`. `None` if the system does not publish its timers.
 fn keepalive_seconds(server: SocketAddr) -> Option<u64> {
     let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else {
-        println!("skipped: without /proc/net/tcp nobody knows the timers of connections");
+        println!("skipped: timers of connections are read from /proc/net/tcp");
         return None;
     };
     let IpAddr::V4(ip) = server.ip() else { panic!("{server} is not in that table") };
     let remote = format!("{:08X}:{:04X}", u32::from(ip).swap_bytes(), server.port());
     let seconds = table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        // Timer 2 is that of a silent connection; it counts hundredths.
+        // Timer 2 is the keepalive timer; it counts hundredths of a second.
         let left = fields.get(5)?.strip_prefix("02:")?;
         (fields.get(2) == Some(&remote.as_str()))
             .then(|| u64::from_str_radix(left, 16).unwrap() / 100)

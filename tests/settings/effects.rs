@@ -1,5 +1,6 @@
-//! Every key and every program that reads it, with the test that shows its effect there. A key
-//! without such a test fails here.
+//! Every key of `[client]`, `[log]` and `[console]` and every program that reads it, with the test of its
+//! effect there. A key without such a test fails here. rpcd's own tests compare what the daemons get
+//! of the other sections.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use crate::client::{console as screen, rpcd};
 use crate::console;
 use crate::log::{call, console as own_log, registry, serve};
 
-/// Section, key, program, and the test, which is called as the key.
+/// Section, key, program, and the test, which has the name of the key.
 type Effect = (&'static str, &'static str, &'static str, fn());
 
 macro_rules! effects {
@@ -41,7 +42,7 @@ const EFFECTS: &[Effect] = effects! {
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "console" in "rpc-console", console:
-        theme glyphs mouse max_log_lines max_events max_history save_history max_probed;
+        theme glyphs mouse max_log_lines max_log_bytes max_events max_history save_history max_probed;
 };
 
 /// Sections, and the programs that read them.
@@ -51,11 +52,11 @@ const READERS: &[(&str, &[&str])] = &[
     ("console", &["rpc-console"]),
 ];
 
-/// Keys that mean nothing to a program which reads their section, and why.
+/// Keys without effect in a program that reads their section, and why.
 const MEANINGLESS: &[(&str, &str, &str)] = &[
     // It reads no event stream.
     ("client", "max_event_line_bytes", "rpcd"),
-    // Nobody can ask it for its log.
+    // It serves no log.
     ("log", "max_ring_lines", "rpcd call"),
     ("log", "max_ring_bytes", "rpcd call"),
 ];
@@ -73,5 +74,5 @@ fn every_key_has_a_test_of_its_effect_in_every_program_that_reads_it() {
     let missing: Vec<_> = wanted.difference(&tested).collect();
     let gone: Vec<_> = tested.difference(&wanted).collect();
     assert!(missing.is_empty(), "without a test: {missing:?}");
-    assert!(gone.is_empty(), "tests of what there is not: {gone:?}");
+    assert!(gone.is_empty(), "tests of unknown keys: {gone:?}");
 }

@@ -1,7 +1,7 @@
 //! `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console: one test for all of them,
-//! and what is different in each.
+//! and the differences of each.
 
-mod program;
+pub(crate) mod program;
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 
 use program::{Program, Running};
 
-/// The tests of one program, each called as its key.
+/// The tests of one program, each with the name of its key.
 macro_rules! tests {
     ($module:ident, $program:ident: $($key:ident)*) => {
         pub(crate) mod $module {
@@ -39,7 +39,7 @@ const SAVED: (&str, &str) = ("LOG_SAVE", "true");
 async fn level(program: Program) {
     let settings = [SAVED, ("LOG_LEVEL", "debug")];
     let mut running = program.start(Home::new(), &settings).await;
-    eventually("a line for debugging", async || {
+    eventually("a debug line", async || {
         running.saved("logs").iter().any(|line| line.contains("DEBUG"))
     })
     .await;
@@ -88,7 +88,7 @@ async fn max_files(program: Program) {
     }
     let _running = program.start(home, &[SAVED, ("LOG_MAX_FILES", "3")]).await;
     let kept = std::fs::read_dir(&logs).unwrap().count();
-    // Today's may come on top.
+    // Today's may be an additional one.
     assert!((3..=4).contains(&kept), "{kept}");
 }
 
@@ -107,23 +107,23 @@ async fn max_line_bytes(program: Program) {
     .await;
 }
 
-/// So many settings that there are not, each of which is a line of the log.
+/// That many unknown settings, each of which logs a line.
 fn unknown(number: usize) -> Vec<(String, String)> {
-    // Too long to be mistaken for one that there is.
+    // Too long to be similar to a known one.
     let name = |number: usize| format!("EFFECT_{number:04}_{}", "X".repeat(110));
     (0..number).map(|number| (name(number), "1".to_owned())).collect()
 }
 
 async fn max_ring_lines(program: Program) {
-    shown_of_the_past(program, ("LOG_MAX_RING_LINES", "5")).await;
+    shown_of_recent(program, ("LOG_MAX_RING_LINES", "5")).await;
 }
 
 async fn max_ring_bytes(program: Program) {
-    shown_of_the_past(program, ("LOG_MAX_RING_BYTES", "1500")).await;
+    shown_of_recent(program, ("LOG_MAX_RING_BYTES", "1500")).await;
 }
 
-/// By default all of twenty lines are shown to somebody who comes later, with `limit` a few.
-async fn shown_of_the_past(program: Program, limit: (&str, &str)) {
+/// By default all of twenty lines are shown to a later reader, with `limit` only a few.
+async fn shown_of_recent(program: Program, limit: (&str, &str)) {
     let lines = unknown(20);
     let lines: Vec<(&str, &str)> = lines.iter().map(|(name, is)| (&**name, &**is)).collect();
     let limited = [&[limit][..], &lines].concat();
@@ -137,7 +137,7 @@ async fn shown_of_the_past(program: Program, limit: (&str, &str)) {
 async fn max_queued_lines(program: Program) {
     const LINES: usize = 1000;
     let written = async |settings: &[(&str, &str)]| {
-        // A file that takes nothing for a while, beyond what the system holds of a pipe.
+        // A file that accepts nothing for a while, beyond the system's buffer of a pipe.
         let home = Home::new();
         let file = home.path().join(format!("{}.{}.log", program.file_prefix(), today()));
         let mut pipe = slow_file(&file);
@@ -163,7 +163,7 @@ fn slow_file(path: &Path) -> pipe::Receiver {
     pipe::OpenOptions::new().open_receiver(path).unwrap()
 }
 
-/// As it is in the name of a file.
+/// As in the name of a log file.
 fn today() -> String {
     let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().unwrap();
     String::from_utf8(date.stdout).unwrap().trim().to_owned()

@@ -1,13 +1,17 @@
-//! Settings, by what they do in the programs that read them.
+//! Settings, by their effect in the programs that read them.
 //!
 //! In reading order:
 //!
-//! - [`effects`]: every key and program, and the test that shows the effect there.
-//! - [`client`]: `[client]` in `rpcd` and on the console's screen.
+//! - [`effects`]: every key and program, with the test of the effect there.
+//! - [`client`]: `[client]` in `rpcd` and in the console.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`console`]: `[console]` on the screen.
-//! - [`ticks`]: servers whose one method counts its calls.
-//! - [`programs`]: `rpcd` to its end, and the console on a terminal.
+//! - [`precedence`]: flag, environment, `./config.ini`, the user's file, default: which one wins, for
+//!   every section and program.
+//! - [`files`]: which `config.ini` is read, and which one is passed over, with or without a warning.
+//! - [`registries`]: registries whose instances reply with the port of their registry.
+//! - [`ticks`]: servers whose only method counts its calls.
+//! - [`programs`]: runs `rpcd`, and the console on a terminal.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +25,9 @@
 mod client;
 mod console;
 mod effects;
+mod files;
 mod log;
+mod precedence;
 mod programs;
+mod registries;
 mod ticks;

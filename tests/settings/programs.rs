@@ -1,4 +1,4 @@
-//! `rpcd` to its end, and the console on a terminal.
+//! Runs `rpcd`, and the console on a terminal.
 
 use portable_pty::CommandBuilder;
 use rpc_tests::binaries::binary;
@@ -11,7 +11,7 @@ use rpc_tests::terminal::Tty;
 /// Settings as the names of their variables, without `RPCD_`, and values.
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
 
-/// What a run of `rpcd` left behind.
+/// The result of a run of `rpcd`.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -19,16 +19,21 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// Runs `rpcd` with the words of `line` to its end.
+/// Runs `rpcd` with the arguments in `line` until it exits.
 pub(crate) async fn rpcd(settings: Settings<'_>, line: &str) -> Run {
     rpcd_in(Home::new(), settings, line).await
 }
 
-/// The same in a folder of the test's choice.
+/// The same in a given directory.
 pub(crate) async fn rpcd_in(home: Home, settings: Settings<'_>, line: &str) -> Run {
-    let mut rpcd = Daemon::rpcd_in(home, settings, line.split_whitespace());
-    let code = rpcd.exit_code().await;
-    Run { code, stdout: rpcd.stdout().text(), stderr: rpcd.stderr().text() }
+    run_in("rpcd", home, settings, line).await
+}
+
+/// The same for another program.
+pub(crate) async fn run_in(program: &str, home: Home, settings: Settings<'_>, line: &str) -> Run {
+    let mut run = Daemon::program_in(program, home, settings, line.split_whitespace());
+    let code = run.exit_code().await;
+    Run { code, stdout: run.stdout().text(), stderr: run.stderr().text() }
 }
 
 /// `COMMAND --port PORT`, to call a server directly.
@@ -36,19 +41,19 @@ pub(crate) fn at(peer: &Peer, command: &str) -> String {
     format!("{command} -p {}", peer.address.port())
 }
 
-/// A registry of the older system that lists those.
+/// An older registry that lists these peers.
 pub(crate) async fn listing(peers: &[&Peer]) -> RecordingRegistry {
     let registry = RecordingRegistry::start().await;
     registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
     registry
 }
 
-/// The console with the words of `line`, on a terminal where long lines have room.
+/// The console with the arguments in `line`, on a terminal wide enough for long lines.
 pub(crate) fn console(settings: Settings<'_>, line: &str) -> Tty {
     console_in(Home::new(), settings, line)
 }
 
-/// The same in a folder of the test's choice.
+/// The same in a given directory.
 pub(crate) fn console_in(home: Home, settings: Settings<'_>, line: &str) -> Tty {
     let mut command = CommandBuilder::new(binary("rpc-console"));
     command.args(line.split_whitespace());
@@ -58,16 +63,13 @@ pub(crate) fn console_in(home: Home, settings: Settings<'_>, line: &str) -> Tty 
     Tty::run_in(home, command, (160, 40))
 }
 
-/// Whether the screen shows that word, as a number stands among others.
+/// Whether the screen shows that word by itself, such as a number among others.
 pub(crate) fn shows(tty: &Tty, word: &str) -> bool {
     tty.screen().split(|c: char| !c.is_alphanumeric()).any(|shown| shown == word)
 }
 
-/// A console that looks after those, which an older registry lists.
-pub(crate) async fn looking_after(
-    peers: &[&Peer],
-    settings: Settings<'_>,
-) -> (Tty, RecordingRegistry) {
+/// A console that watches these peers, listed by an older registry.
+pub(crate) async fn watching(peers: &[&Peer], settings: Settings<'_>) -> (Tty, RecordingRegistry) {
     let registry = listing(peers).await;
     let tty = console(settings, &format!("--registry {}", registry.url()));
     (tty, registry)

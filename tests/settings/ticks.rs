@@ -1,4 +1,4 @@
-//! Servers whose one method, `tick`, counts its calls.
+//! Servers whose only method, `tick`, counts its calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// What is counted of `tick`.
+/// The counts of `tick`.
 #[derive(Default)]
 pub(crate) struct Ticks {
     calls: AtomicUsize,
-    unanswered: AtomicUsize,
-    /// Calls that waited for their replies at once, at most.
+    in_flight: AtomicUsize,
+    /// Most calls in flight at once.
     most: AtomicUsize,
-    /// Connections that carried calls.
+    /// Connections that had calls.
     connections: AtomicUsize,
 }
 
@@ -37,19 +37,19 @@ impl Ticks {
     }
 
     /// Waits for that many calls.
-    pub(crate) async fn were_called(&self, number: usize) {
+    pub(crate) async fn received(&self, number: usize) {
         eventually(&format!("{number} calls"), async || self.calls() >= number).await;
     }
 
     fn began(&self, first_of_connection: bool) {
         self.calls.fetch_add(1, SeqCst);
-        self.most.fetch_max(self.unanswered.fetch_add(1, SeqCst) + 1, SeqCst);
+        self.most.fetch_max(self.in_flight.fetch_add(1, SeqCst) + 1, SeqCst);
         self.connections.fetch_add(usize::from(first_of_connection), SeqCst);
     }
 
-    /// Before its reply is written, or the next call might come first.
+    /// Counted before the reply is written, or the next call might arrive first.
     fn ended(&self) {
-        self.unanswered.fetch_sub(1, SeqCst);
+        self.in_flight.fetch_sub(1, SeqCst);
     }
 }
 
@@ -58,25 +58,25 @@ pub(crate) fn is_tick(message: &Value) -> bool {
     message["method_name"] == "tick"
 }
 
-/// An extended server that the console can look after, and what it does with `tick`.
+/// An extended server that the console can watch, and its handler of `tick`.
 pub(crate) async fn instance(tick: impl Fn(&Value) -> Do + Send + Sync + 'static) -> Peer {
     instance_on("127.0.0.1:0", tick).await
 }
 
-/// The same at an address of the test's choice.
+/// The same at a given address.
 pub(crate) async fn instance_on(
     address: &str,
     tick: impl Fn(&Value) -> Do + Send + Sync + 'static,
 ) -> Peer {
-    fakes::extended_on(address, move |message| answer(message, &tick)).await
+    fakes::extended_on(address, move |message| reply_to(message, &tick)).await
 }
 
-/// What such a server does with a message.
-pub(crate) fn answer(message: &Value, tick: impl Fn(&Value) -> Do) -> Do {
+/// The action of such a server on a message.
+pub(crate) fn reply_to(message: &Value, tick: impl Fn(&Value) -> Do) -> Do {
     if is_tick(message) { tick(message) } else { Do::Write(reserved(message)) }
 }
 
-/// The reply to what is no call of `tick`.
+/// The reply to anything but a call of `tick`.
 fn reserved(message: &Value) -> String {
     match message["method_name"].as_str() {
         Some("rpc.health") => result(message, r#"{"status":"ok"}"#),
@@ -85,7 +85,7 @@ fn reserved(message: &Value) -> String {
     }
 }
 
-/// An extended server that replies when no further call came for the time of `hold`.
+/// An extended server that replies once no further call has arrived for the time of `hold`.
 pub(crate) async fn extended(hold: Duration) -> (Peer, Arc<Ticks>) {
     let ticks = Arc::new(Ticks::default());
     let counted = Arc::clone(&ticks);
@@ -157,7 +157,7 @@ pub(crate) async fn classic(hold: Duration) -> (Peer, Arc<Ticks>) {
     (peer.await, ticks)
 }
 
-/// How often a server was asked what it speaks.
+/// How often a server's dialect was probed.
 pub(crate) fn probes(peer: &Peer) -> usize {
     let messages = peer.seen.messages();
     messages.iter().filter(|message| message["method_name"] == "rpc.health").count()

@@ -1,11 +1,11 @@
-//! Where the programs under test are: beside the test's own executable.
+//! Finds the programs under test, beside the test's own executable.
 
 use std::path::PathBuf;
 
 /// The path of a program of this workspace, built with the same profile as the test.
 ///
 /// # Panics
-/// It is not built; the message says how to.
+/// It is not built; the message has the command that builds it.
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own executable");
     // target/PROFILE/deps/system-HASH → target/PROFILE/NAME

@@ -1,4 +1,4 @@
-//! A running program: its output, its address, its end.
+//! A running program: its output, its address, its exit.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `rpcd` with those arguments, without settings.
+    /// Starts `rpcd` with these arguments and default settings.
     pub fn rpcd<I, S>(arguments: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -38,7 +38,7 @@ impl Daemon {
         Self::rpcd_with(&[], arguments)
     }
 
-    /// The same with settings, as `("SERVER_HEARTBEAT_INTERVAL", "100ms")` (`RPCD_` comes before).
+    /// The same with settings such as `("SERVER_HEARTBEAT_INTERVAL", "100ms")`, without `RPCD_`.
     pub fn rpcd_with<I, S>(settings: &[(&str, &str)], arguments: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -47,25 +47,38 @@ impl Daemon {
         Self::rpcd_in(Home::new(), settings, arguments)
     }
 
-    /// The same in a folder of the test's choice.
+    /// The same in a given directory.
     pub fn rpcd_in<I, S>(home: Home, settings: &[(&str, &str)], arguments: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        Self::program_in("rpcd", home, settings, arguments)
+    }
+
+    /// The same for another program of this workspace.
+    pub fn program_in<I, S>(
+        program: &str,
+        home: Home,
+        settings: &[(&str, &str)],
+        arguments: I,
+    ) -> Self
     where
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
         let arguments: Vec<String> =
             arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        let mut command = Command::new(binary("rpcd"));
+        let mut command = Command::new(binary(program));
         command.args(&arguments);
         home.enter(command.as_std_mut());
         for (key, value) in settings {
             command.env(format!("RPCD_{key}"), value);
         }
-        Self::spawn(home, &format!("rpcd {}", arguments.join(" ")), command)
+        Self::spawn(home, &format!("{program} {}", arguments.join(" ")), command)
     }
 
-    /// `rpcd serve` on a free port of 127.0.0.1, with further arguments; and the address it
-    /// announced.
+    /// `rpcd serve` on a free port of 127.0.0.1, with further arguments; and its address.
     pub async fn server(further: &[&str]) -> (Self, SocketAddr) {
         Self::server_with(&[], further).await
     }
@@ -78,13 +91,12 @@ impl Daemon {
         (daemon, address)
     }
 
-    /// `rpcd registry` on a free port of 127.0.0.1, with further arguments; and the address it
-    /// announced.
+    /// `rpcd registry` on a free port of 127.0.0.1, with further arguments; and its address.
     pub async fn registry(further: &[&str]) -> (Self, SocketAddr) {
         Self::registry_with(&[], 0, further).await
     }
 
-    /// The same with settings, on a port of the test's choice.
+    /// The same with settings, on a given port.
     pub async fn registry_with(
         settings: &[(&str, &str)],
         port: u16,
@@ -97,7 +109,7 @@ impl Daemon {
         (daemon, address)
     }
 
-    /// Starts any program, without settings; `name` is for messages.
+    /// Starts any program with default settings; `name` is for messages.
     ///
     /// # Panics
     /// It cannot be started.
@@ -121,7 +133,7 @@ impl Daemon {
         Self { name: name.to_owned(), child, pid, stdout, stderr, home }
     }
 
-    /// The folder it runs in.
+    /// Its working directory.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -131,17 +143,17 @@ impl Daemon {
         self.pid
     }
 
-    /// What it wrote to standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> &Output {
         &self.stdout
     }
 
-    /// What it wrote to standard error so far.
+    /// Its standard error so far.
     pub fn stderr(&self) -> &Output {
         &self.stderr
     }
 
-    /// Its standard input; once.
+    /// Its standard input; only once.
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("standard input is taken once")
     }
@@ -149,7 +161,7 @@ impl Daemon {
     /// The address in the first line that says it is listening.
     ///
     /// # Panics
-    /// It says something about a variable before: a setting that there is not would test nothing.
+    /// A log line before it mentions a variable: a misspelt setting would test nothing.
     pub async fn announced_address(&self) -> SocketAddr {
         let address = self
             .line("it announces its address", |line| {
@@ -160,39 +172,39 @@ impl Daemon {
         address
     }
 
-    /// What `find` makes of the first line, of either output, for which it finds something.
+    /// The result of `find` for the first line, of either output, for which there is one.
     ///
     /// # Panics
-    /// No such line came soon.
+    /// There is no such line in time.
     pub async fn line<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let found = async {
             tokio::select! {
                 Some(found) = self.stdout.find(&find) => found,
                 Some(found) = self.stderr.find(&find) => found,
-                else => panic!("{} ended before {what}:\n{}", self.name, self.transcript()),
+                else => panic!("{} exited before {what}:\n{}", self.name, self.transcript()),
             }
         };
         match tokio::time::timeout(SOON, found).await {
             Ok(found) => found,
-            Err(_) => panic!("after {SOON:?} still not: {what}\n{}", self.transcript()),
+            Err(_) => panic!("not within {SOON:?}: {what}\n{}", self.transcript()),
         }
     }
 
     /// Sends it a signal.
     ///
     /// # Panics
-    /// It has ended already.
+    /// It has exited.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid).unwrap()).unwrap();
         kill_process(pid, signal)
             .unwrap_or_else(|error| panic!("{}: {error}\n{}", self.name, self.transcript()));
     }
 
-    /// Waits for its end and for the end of its output.
+    /// Waits until it exits and its output is read.
     ///
     /// # Panics
-    /// It did not end within `limit`.
-    pub async fn ended_within(&mut self, limit: Duration) -> ExitStatus {
+    /// It did not exit within `limit`.
+    pub async fn exits_within(&mut self, limit: Duration) -> ExitStatus {
         let Ok(status) = tokio::time::timeout(limit, self.child.wait()).await else {
             panic!("{} still runs after {limit:?}\n{}", self.name, self.transcript());
         };
@@ -204,22 +216,22 @@ impl Daemon {
         status.unwrap()
     }
 
-    /// Its exit code, waiting for its end.
+    /// Waits until it exits; returns the exit code.
     ///
     /// # Panics
-    /// It did not end soon, or by a signal.
+    /// It did not exit in time, or was killed by a signal.
     pub async fn exit_code(&mut self) -> i32 {
         self.drop_stdin();
-        let status = self.ended_within(SOON).await;
+        let status = self.exits_within(SOON).await;
         status.code().unwrap_or_else(|| panic!("{}: {status}\n{}", self.name, self.transcript()))
     }
 
-    /// Whether it runs still.
+    /// Whether it is running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Both outputs, for the message of a failed expectation.
+    /// Both outputs, for the message of a failed assertion.
     pub fn transcript(&self) -> String {
         let mut text = format!("--- {} ---\n", self.name);
         for (name, output) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -235,7 +247,7 @@ impl Daemon {
     }
 }
 
-/// Runs `rpcd` to its end: exit code, standard output, standard error.
+/// Runs `rpcd` until it exits: exit code, standard output, standard error.
 pub async fn run_rpcd<I, S>(arguments: I) -> (i32, String, String)
 where
     I: IntoIterator<Item = S>,
@@ -246,7 +258,7 @@ where
     (code, rpcd.stdout.text(), rpcd.stderr.text())
 }
 
-/// The first `IP:PORT` in a line, ports from 1.
+/// The first `IP:PORT` in a line, with a port other than 0.
 pub fn address_in(line: &str) -> Option<SocketAddr> {
     without_colours(line)
         .split(|c: char| c.is_whitespace() || "=,\"'()/".contains(c))
@@ -254,7 +266,7 @@ pub fn address_in(line: &str) -> Option<SocketAddr> {
         .find(|address| address.port() != 0)
 }
 
-/// A line as it would be without a terminal's colours.
+/// A line without a terminal's colours.
 pub fn without_colours(line: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -269,10 +281,10 @@ pub fn without_colours(line: &str) -> String {
     text
 }
 
-/// The lines of one output of a process, read as they come.
+/// The lines of one output of a process, read as they are written.
 pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
-    /// How many lines there are; closed at the end of the output.
+    /// The number of lines; closed at the end of the output.
     count: watch::Receiver<usize>,
     reader: JoinHandle<()>,
 }
@@ -306,7 +318,7 @@ impl Output {
         self.lines().join("\n")
     }
 
-    /// What `find` makes of the first line it finds something for; `None` at the end.
+    /// The result of `find` for the first line for which there is one; `None` at the end.
     pub async fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         let mut count = self.count.clone();
         let mut seen = 0;
@@ -322,10 +334,10 @@ impl Output {
         }
     }
 
-    /// Waits until there are that many lines, and gives them all.
+    /// Waits until there are that many lines; returns all of them.
     ///
     /// # Panics
-    /// They did not come soon.
+    /// There are not in time.
     pub async fn at_least(&self, number: usize) -> Vec<String> {
         let mut count = self.count.clone();
         let reached = soon("lines of output", count.wait_for(|count| *count >= number)).await;

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take that should happen at once; generous, for a loaded machine.
+/// Timeout of anything that should happen at once; generous, for a loaded machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Between two looks at a condition.
-const GLANCE: Duration = Duration::from_millis(10);
+/// Interval between checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// It did not hold within `limit`; the message says `what` was waited for.
+/// It did not within `limit`; the message has `what`.
 pub async fn eventually_within(
     limit: Duration,
     what: &str,
@@ -19,12 +19,12 @@ pub async fn eventually_within(
 ) {
     let started = Instant::now();
     while !condition().await {
-        assert!(started.elapsed() < limit, "after {limit:?} still not: {what}");
-        tokio::time::sleep(GLANCE).await;
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Waits until `condition` holds, [`SOON`] at most.
+/// Waits until `condition` holds, at most [`SOON`].
 ///
 /// # Panics
 /// It did not.
@@ -32,13 +32,13 @@ pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
     eventually_within(SOON, what, condition).await;
 }
 
-/// The future's output, [`SOON`] at the latest.
+/// The future's output, waiting at most [`SOON`].
 ///
 /// # Panics
-/// It took longer; the message says `what` was waited for.
+/// It took longer; the message has `what`.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(SOON, future).await {
         Ok(output) => output,
-        Err(_) => panic!("after {SOON:?} still not: {what}"),
+        Err(_) => panic!("not within {SOON:?}: {what}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Peers that speak exact bytes: an extended one, an older one, and whatever a test scripts.
+//! Peers that send exact bytes: extended, older and scripted ones.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,28 +10,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// A peer on a port of its own; it is gone when dropped, and so are its connections.
+/// A peer on its own port; dropping it closes the port and its connections.
 pub struct Peer {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What it saw.
+    /// What it received.
     pub seen: Arc<Seen>,
     accepting: AbortHandle,
 }
 
-/// What a peer saw.
+/// What a peer received.
 #[derive(Default)]
 pub struct Seen {
     messages: Mutex<Vec<Value>>,
-    /// Bytes that were not one message where one was expected.
+    /// Reads that were not one whole message where one was expected.
     pub garbled: AtomicUsize,
     /// Connections accepted.
     pub accepted: AtomicUsize,
     /// Connections open now.
     pub open: AtomicUsize,
-    /// Connections open at once, at most.
+    /// Most connections open at once.
     pub most_open: AtomicUsize,
-    /// Reads that brought something.
+    /// Reads that returned bytes.
     pub reads: AtomicUsize,
     connections: Mutex<Vec<AbortHandle>>,
 }
@@ -39,11 +39,11 @@ pub struct Seen {
 /// What a peer does with a message.
 #[derive(Debug)]
 pub enum Do {
-    /// Writes these bytes as they are.
+    /// Writes these bytes.
     Write(String),
     /// The same, later; other messages are read meanwhile.
     WriteAfter(Duration, String),
-    /// Reads on.
+    /// Continues to read.
     Nothing,
     /// Closes the connection.
     Close,
@@ -57,10 +57,10 @@ impl Peer {
         self.address.to_string()
     }
 
-    /// Closes every connection, the listener stays.
+    /// Closes every connection; the listener stays open.
     ///
     /// # Panics
-    /// Never, apart from a test that panicked before, as in every method here.
+    /// Never, unless a test panicked before, as in every method here.
     pub fn close_connections(&self) {
         self.seen.connections.lock().unwrap().drain(..).for_each(|handle| handle.abort());
     }
@@ -73,9 +73,9 @@ impl Drop for Peer {
     }
 }
 
-#[expect(clippy::missing_panics_doc, reason = "only of a test that panicked before")]
+#[expect(clippy::missing_panics_doc, reason = "only after a test panicked")]
 impl Seen {
-    /// Calls received, probes and cancels left out.
+    /// Calls received, without probes and cancels.
     pub fn calls(&self) -> Vec<Value> {
         let is_call = |message: &&Value| {
             message["method_name"] != "rpc.health" && message.get("cancel").is_none()
@@ -83,7 +83,7 @@ impl Seen {
         self.messages.lock().unwrap().iter().filter(is_call).cloned().collect()
     }
 
-    /// Something was received.
+    /// Records a message.
     pub fn note(&self, message: &Value) {
         self.messages.lock().unwrap().push(message.clone());
     }
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-/// Counts a connection while it lives.
+/// Counts a connection while it is open.
 struct Open(Arc<Seen>);
 
 impl Open {
@@ -127,7 +127,7 @@ impl Drop for Open {
     }
 }
 
-/// Each connection is handled by `serve`, which is told how many came before it.
+/// Each connection is handled by `serve`, which gets its number, from 0.
 pub async fn scripted<F>(serve: impl Fn(usize, TcpStream, Arc<Seen>) -> F + Send + 'static) -> Peer
 where
     F: Future<Output = ()> + Send + 'static,
@@ -135,10 +135,10 @@ where
     scripted_on("127.0.0.1:0", serve).await
 }
 
-/// The same at an address of the test's choice.
+/// The same at a given address.
 ///
 /// # Panics
-/// It is taken.
+/// It is in use.
 pub async fn scripted_on<F>(
     address: &str,
     serve: impl Fn(usize, TcpStream, Arc<Seen>) -> F + Send + 'static,
@@ -169,12 +169,12 @@ where
 /// What a peer does with each message.
 pub type Handler = Arc<dyn Fn(&Value) -> Do + Send + Sync>;
 
-/// A peer of the extended dialect: one message a line; probes are answered.
+/// A peer of the extended dialect: one message a line; it replies to probes.
 pub async fn extended(handler: impl Fn(&Value) -> Do + Send + Sync + 'static) -> Peer {
     extended_on("127.0.0.1:0", handler).await
 }
 
-/// The same at an address of the test's choice.
+/// The same at a given address.
 pub async fn extended_on(
     address: &str,
     handler: impl Fn(&Value) -> Do + Send + Sync + 'static,
@@ -187,7 +187,7 @@ pub async fn extended_on(
 /// The extended dialect on one connection.
 ///
 /// # Panics
-/// What comes is no JSON.
+/// A message is not JSON.
 pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler) {
     let (mut reader, writer) = socket.into_split();
     let writer = Arc::new(tokio::sync::Mutex::new(writer));
@@ -231,12 +231,12 @@ pub async fn speak_extended(socket: TcpStream, seen: Arc<Seen>, handler: Handler
     }
 }
 
-/// An older peer: what one `recv(1024)` brings is one message.
+/// An older peer: each `recv(1024)` is one message.
 pub async fn classic(handler: impl Fn(&Value) -> Do + Send + Sync + 'static) -> Peer {
     classic_on("127.0.0.1:0", handler).await
 }
 
-/// The same at an address of the test's choice.
+/// The same at a given address.
 pub async fn classic_on(
     address: &str,
     handler: impl Fn(&Value) -> Do + Send + Sync + 'static,
@@ -249,7 +249,7 @@ pub async fn classic_on(
 /// The older dialect on one connection.
 ///
 /// # Panics
-/// Never, apart from a test that panicked before.
+/// Never, unless a test panicked before.
 pub async fn speak_classic(mut socket: TcpStream, seen: Arc<Seen>, handler: Handler) {
     let mut buffer = [0; 1024];
     loop {
@@ -289,7 +289,7 @@ pub fn result(request: &Value, value: &str) -> String {
     format!("{{\"id\":{},\"res\":{value}}}\n", request["id"])
 }
 
-/// The extended failure of `request`.
+/// The extended error reply to `request`.
 pub fn failure(request: &Value, code: i64) -> String {
     format!(
         "{{\"id\":{},\"res\":\"Error calling method: x\",\"error\":{{\"code\":{code},\
@@ -306,7 +306,7 @@ pub fn sum(request: &Value) -> i64 {
     request["method_args"].as_array().unwrap().iter().filter_map(Value::as_i64).sum()
 }
 
-/// One that adds the arguments of whatever is called.
+/// A peer that adds the arguments of every call.
 pub async fn adder() -> Peer {
     extended(|request| Do::Write(result(request, &sum(request).to_string()))).await
 }

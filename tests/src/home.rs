@@ -1,21 +1,20 @@
-//! The folder a program is started in, so that it reads no settings of whoever runs the tests.
+//! The directory a program is started in, so that it does not read the developer's settings.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What the names of our environment variables begin with.
+/// The prefix of our environment variables.
 const PREFIX: &str = "RPCD_";
 
-/// A working directory with nothing in it, and the folders of a user without settings. Removed when
-/// dropped.
+/// An empty working directory, and a user's directories without settings. Removed when dropped.
 pub struct Home(tempfile::TempDir);
 
 impl Home {
-    /// An empty one.
+    /// An empty home.
     ///
     /// # Panics
-    /// There is no room for temporary files, as in every method here.
-    #[expect(clippy::new_without_default, reason = "every one is another")]
+    /// Temporary files cannot be created, as in every method here.
+    #[expect(clippy::new_without_default, reason = "each call creates a directory")]
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -25,26 +24,26 @@ impl Home {
         self.0.path()
     }
 
-    /// Writes `./config.ini`; where it is.
+    /// Writes `./config.ini`; returns its path.
     pub fn local(&self, text: &str) -> PathBuf {
         write(self.path().join("config.ini"), text)
     }
 
-    /// Writes the user's own `config.ini`; where it is.
+    /// Writes the user's own `config.ini`; returns its path.
     pub fn user(&self, text: &str) -> PathBuf {
         write(self.path().join("user/rpcd/config.ini"), text)
     }
 
-    /// The variables that name the user's folders.
+    /// The variables that point to the user's directories.
     pub fn variables(&self) -> [(&'static str, PathBuf); 2] {
         [
             ("XDG_CONFIG_HOME", self.path().join("user")),
-            // Histories.
+            // For the console's history.
             ("XDG_STATE_HOME", self.path().join("state")),
         ]
     }
 
-    /// Has `command` run here. Its own variables are to be set afterwards.
+    /// Has `command` run here. Set its own variables afterwards.
     pub fn enter(&self, command: &mut std::process::Command) {
         for name in variables_of_runner() {
             command.env_remove(name);
@@ -53,7 +52,7 @@ impl Home {
     }
 }
 
-/// Variables of whoever runs the tests that our programs would read.
+/// Variables of the test runner that our programs would read.
 pub fn variables_of_runner() -> impl Iterator<Item = OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
     names.filter(|name| name.to_string_lossy().starts_with(PREFIX))

@@ -3,18 +3,18 @@
 //! In reading order:
 //!
 //! - [`eventually`]: waiting for a condition, with a deadline, instead of sleeping.
-//! - [`binaries`]: where the programs under test are.
-//! - [`home`]: the folder a program is started in, without settings of whoever runs the tests.
-//! - [`daemon`]: a running program: its output, its address, its end.
-//! - [`terminal`]: a program on a terminal of its own: keys in, screen out.
+//! - [`binaries`]: finds the programs under test.
+//! - [`home`]: the directory a program is started in, without the developer's settings.
+//! - [`daemon`]: a running program: its output, its address, its exit.
+//! - [`terminal`]: a program on its own terminal: keys in, screen out.
 //! - [`python`]: the older system's server, client and registry, as processes.
-//! - [`fakes`]: servers that speak exact bytes: an extended one, an older one, and whatever a test scripts.
-//! - [`recording_registry`]: a registry that remembers what it was asked, and can misbehave.
-//! - [`reserved_port`]: a port where nobody listens: for one who comes later, comes back, or never comes.
-//! - [`raw`]: a connection on which a test says every byte itself, politely or rudely.
-//! - [`slow`]: whether tests run that need a minute of wall clock.
-//! - [`asking`]: what tests often ask a daemon.
-//! - [`transcripts`]: what the older client and server were recorded to say.
+//! - [`fakes`]: servers that send exact bytes: extended, older and scripted ones.
+//! - [`recording_registry`]: a registry that records its requests, and can misbehave.
+//! - [`reserved_port`]: a port where nothing listens yet, reserved for a later listener.
+//! - [`raw`]: a connection on which a test sends every byte itself.
+//! - [`slow`]: whether slow tests run.
+//! - [`queries`]: common queries of tests.
+//! - [`transcripts`]: recorded bytes of the older client and server.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,13 +25,13 @@
     reason = "a fixture that cannot do its work is a failed test"
 )]
 
-pub mod asking;
 pub mod binaries;
 pub mod daemon;
 pub mod eventually;
 pub mod fakes;
 pub mod home;
 pub mod python;
+pub mod queries;
 pub mod raw;
 pub mod recording_registry;
 pub mod reserved_port;

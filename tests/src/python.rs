@@ -1,4 +1,4 @@
-//! The older system's server, client and registry, as processes of the machine's python3.
+//! The older system's server, client and registry, as processes of the system's python3.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use tokio::process::Command;
 use crate::daemon::Daemon;
 use crate::eventually::soon;
 
-/// Whether the tests with the older programs can run here. Without python3 they are skipped, and
-/// say so; where `CI=true` they fail instead, for there nobody reads what was skipped.
+/// Whether the tests with the older programs can run here. Without python3 they are skipped with a
+/// message; with `CI=true` they fail instead, since nobody reads the messages there.
 ///
 /// # Panics
-/// `CI=true` and there is no python3.
+/// `CI=true` and python3 is missing.
 pub fn has_python() -> bool {
     let found = std::process::Command::new("python3")
         .arg("--version")
@@ -21,7 +21,7 @@ pub fn has_python() -> bool {
     if !found {
         assert!(
             std::env::var("CI").as_deref() != Ok("true"),
-            "python3 is missing: install it (apt-get install python3), CI=true allows no skipping"
+            "python3 is missing: install it (apt-get install python3), CI=true forbids skipping"
         );
         eprintln!("skipped: python3 is not installed, so the older programs cannot run");
     }
@@ -61,13 +61,13 @@ pub fn old_client(arguments: &[&str]) -> Daemon {
     start("old_client.py", arguments)
 }
 
-/// What the older client printed, one result a line.
+/// The older client's output, one result a line.
 ///
 /// # Panics
 /// It failed.
 pub async fn old_client_results(arguments: &[&str]) -> Vec<serde_json::Value> {
     let mut client = old_client(arguments);
-    let code = soon("the older client's end", client.exit_code()).await;
+    let code = soon("the older client's exit", client.exit_code()).await;
     assert_eq!(code, 0, "{}", client.transcript());
     let parse = |line: &String| serde_json::from_str(line).unwrap();
     client.stdout().lines().iter().map(parse).collect()

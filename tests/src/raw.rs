@@ -1,4 +1,4 @@
-//! A connection on which a test says every byte itself, politely or rudely.
+//! A connection on which a test sends every byte itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::eventually::soon;
 /// A bare TCP connection.
 pub struct Raw {
     stream: TcpStream,
-    /// Received, but not yet asked for.
+    /// Received and not yet returned.
     buffer: Vec<u8>,
 }
 
@@ -20,22 +20,22 @@ impl Raw {
     /// Connects.
     ///
     /// # Panics
-    /// It cannot, as in every method here: the connection ends when the test does not expect it.
+    /// It cannot, as in every method here when the connection ends unexpectedly.
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }
     }
 
-    /// Sends those bytes.
+    /// Sends these bytes.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("the bytes are sent", self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// One read of at most 1,024 bytes, as older clients do.
+    /// One read of at most 1,024 bytes, as in older clients.
     pub async fn recv_1024(&mut self) -> Vec<u8> {
         let mut bytes = vec![0; 1024];
-        let length = soon("an answer", self.stream.read(&mut bytes)).await.unwrap();
+        let length = soon("a reply", self.stream.read(&mut bytes)).await.unwrap();
         bytes.truncate(length);
         bytes
     }
@@ -71,7 +71,7 @@ impl Raw {
         self.reply().await
     }
 
-    /// Everything up to the end of the stream (or its reset).
+    /// Everything up to the end of the stream (or a reset).
     pub async fn rest(&mut self) -> Vec<u8> {
         let read =
             async { while matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {} };
@@ -79,17 +79,17 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Says that nothing more comes, and goes on listening.
+    /// Closes the sending half.
     pub async fn half_close(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Ends the connection with a reset.
+    /// Closes the connection with a reset.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
-    /// Whether the peer closes within `limit`; anything it says before that is dropped.
+    /// Whether the peer closes within `limit`; bytes before that are dropped.
     pub async fn is_closed_within(&mut self, limit: Duration) -> bool {
         let read =
             async { while matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..)) {} };

@@ -1,4 +1,4 @@
-//! A registry that remembers what it was asked, and can misbehave: it answers as the older one
+//! A registry that records its requests, and can misbehave: it replies like the older one
 //! (HTTP/1.0, no Content-Length), with errors, or never.
 
 use std::net::SocketAddr;
@@ -12,23 +12,23 @@ use tokio::task::JoinSet;
 
 use crate::eventually::eventually;
 
-/// How it treats requests.
+/// How it handles requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// As it should.
+    /// Correctly.
     Polite,
-    /// 500 to everything.
+    /// 500 for every request.
     Failing,
-    /// Takes requests and never answers.
+    /// Reads requests and never replies.
     Hanging,
 }
 
-/// What it was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// `register`, `unregister`, `findAllInstances` or another last part of the path.
+pub struct RecordedRequest {
+    /// The last part of the path: `register`, `unregister`, `findAllInstances` or another.
     pub action: String,
-    /// The body, `null` without one.
+    /// The body; `null` if there is none.
     pub body: Value,
     /// When the request was complete.
     pub at: Instant,
@@ -43,7 +43,7 @@ pub struct RecordingRegistry {
 
 struct Shared {
     manner: Manner,
-    asked: Vec<Asked>,
+    requests: Vec<RecordedRequest>,
     instances: Vec<Value>,
 }
 
@@ -51,21 +51,21 @@ impl RecordingRegistry {
     /// On a free port.
     ///
     /// # Panics
-    /// There is none.
+    /// There is no free port.
     pub async fn start() -> Self {
         Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// On that port, which another has just left.
+    /// On a given port, which was in use just before.
     ///
     /// # Panics
-    /// It is taken.
+    /// It is in use.
     pub async fn start_on(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Mutex::new(Shared {
             manner: Manner::Polite,
-            asked: Vec::new(),
+            requests: Vec::new(),
             instances: Vec::new(),
         }));
         let mut tasks = JoinSet::new();
@@ -92,18 +92,18 @@ impl RecordingRegistry {
         format!("http://{}", self.address)
     }
 
-    /// From now on it treats requests so.
+    /// Handles requests in this manner from now on.
     ///
     /// # Panics
-    /// Never, apart from a test that panicked before.
+    /// Never, unless a test panicked before.
     pub fn behave(&self, manner: Manner) {
         self.shared.lock().unwrap().manner = manner;
     }
 
-    /// From now on it lists instances at these addresses, whoever registers.
+    /// Lists instances at these addresses from now on, whatever is registered.
     ///
     /// # Panics
-    /// Never, apart from a test that panicked before.
+    /// Never, unless a test panicked before.
     pub fn list(&self, addresses: &[SocketAddr]) {
         let instance = |address: &SocketAddr| {
             json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
@@ -112,24 +112,24 @@ impl RecordingRegistry {
         self.shared.lock().unwrap().instances = addresses.iter().map(instance).collect();
     }
 
-    /// What it was asked so far, in order.
+    /// The requests so far, in order.
     ///
     /// # Panics
-    /// Never, apart from a test that panicked before.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.shared.lock().unwrap().asked.clone()
+    /// Never, unless a test panicked before.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.lock().unwrap().requests.clone()
     }
 
-    /// How often it was asked for `action`.
+    /// Number of requests of `action`.
     pub fn count(&self, action: &str) -> usize {
-        self.asked().iter().filter(|asked| asked.action == action).count()
+        self.requests().iter().filter(|request| request.action == action).count()
     }
 
-    /// Waits until `action` was asked for `number` times.
+    /// Waits until there were `number` requests of `action`.
     ///
     /// # Panics
-    /// It was not, soon.
-    pub async fn was_asked(&self, action: &str, number: usize) {
+    /// There were not in time.
+    pub async fn has_received(&self, action: &str, number: usize) {
         let what = format!("{number} times {action}");
         eventually(&what, async || self.count(action) >= number).await;
     }
@@ -139,14 +139,18 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
     let mut stream = BufReader::new(stream);
     let Some((path, body)) = read_request(&mut stream).await else { return };
     let action = path.split('?').next().and_then(|p| p.rsplit('/').next()).unwrap_or("").to_owned();
-    let (manner, answer) = {
+    let (manner, reply) = {
         let mut shared = shared.lock().unwrap();
-        shared.asked.push(Asked { action: action.clone(), body: body.clone(), at: Instant::now() });
+        shared.requests.push(RecordedRequest {
+            action: action.clone(),
+            body: body.clone(),
+            at: Instant::now(),
+        });
         let key = |instance: &Value| (instance["host"].clone(), instance["port"].clone());
         if shared.manner == Manner::Polite && action.ends_with("register") {
             shared.instances.retain(|other| key(other) != key(&body));
         }
-        let answer = match action.as_str() {
+        let reply = match action.as_str() {
             "register" if shared.manner == Manner::Polite => {
                 shared.instances.push(body.clone());
                 Some(with_status(body, true))
@@ -155,16 +159,16 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
             "findAllInstances" => Some(Value::Array(shared.instances.clone())),
             _ => None,
         };
-        (shared.manner, answer)
+        (shared.manner, reply)
     };
-    let (status, answer) = match (manner, answer) {
+    let (status, reply) = match (manner, reply) {
         (Manner::Hanging, _) => return std::future::pending().await,
         (Manner::Failing, _) => ("500 Internal Server Error", json!({"error": "on purpose"})),
-        (Manner::Polite, Some(answer)) => ("200 OK", answer),
+        (Manner::Polite, Some(reply)) => ("200 OK", reply),
         (Manner::Polite, None) => ("404 Not Found", json!({"error": "Not Found"})),
     };
-    let answer = format!("HTTP/1.0 {status}\r\nContent-type: application/json\r\n\r\n{answer}");
-    let _ = stream.write_all(answer.as_bytes()).await;
+    let reply = format!("HTTP/1.0 {status}\r\nContent-type: application/json\r\n\r\n{reply}");
+    let _ = stream.write_all(reply.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
 
@@ -173,7 +177,7 @@ fn with_status(mut instance: Value, status: bool) -> Value {
     instance
 }
 
-/// Path and body; `None` when the peer went away.
+/// Path and body; `None` if the peer closed.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
     let mut head = Vec::new();
     loop {

@@ -1,22 +1,22 @@
-//! A port where nobody listens: for one who comes later, comes back, or never comes.
+//! A port where nothing listens yet, reserved for a later listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of 127.0.0.1 on which nobody listens yet. While this lives nobody else is given it by
-/// chance, for it is bound; who asks for it may listen there, for it does not listen itself.
+/// A port of 127.0.0.1 on which nothing listens yet. It is bound, so the system gives it to no one
+/// else; it does not listen, so a program that is given the number can.
 pub struct ReservedPort {
     address: SocketAddr,
     _socket: TcpSocket,
 }
 
 impl ReservedPort {
-    /// Any free one.
+    /// Any free port.
     ///
     /// # Panics
     /// There is none.
-    #[expect(clippy::new_without_default, reason = "every one is another")]
+    #[expect(clippy::new_without_default, reason = "each call reserves a port")]
     pub fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
@@ -24,7 +24,7 @@ impl ReservedPort {
         Self { address: socket.local_addr().unwrap(), _socket: socket }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,7 +1,7 @@
-//! Tests that need a minute of wall clock, or a machine with nothing else to do.
+//! Tests that need a minute of wall clock, or an otherwise idle machine.
 
-/// Whether slow tests run: `RPCD_SLOW_TESTS=1`, which `.ci/run` sets. Otherwise the caller returns,
-/// and this has printed what was skipped, and why.
+/// Whether slow tests run: `RPCD_SLOW_TESTS=1`, which `.ci/run` sets. Otherwise it prints which
+/// test is skipped and why, and the caller must return.
 ///
 /// ```
 /// # fn the_test() {

@@ -1,4 +1,4 @@
-//! A program on a terminal of its own: keys in, screen out.
+//! A program on its own terminal: keys in, screen out.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -10,19 +10,19 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use crate::binaries::binary;
 use crate::home::{Home, variables_of_runner};
 
-/// How long anything may take; generous: the machine may be busy with other tests.
+/// Timeout of everything; generous, since other tests run at the same time.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at the screen.
-const GLANCE: Duration = Duration::from_millis(20);
+/// Interval between checks of the screen.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The escape key.
 pub const ESC: &str = "\x1b";
 
-/// What begins and ends a frame: a terminal shows it when it is whole.
+/// Start and end of a frame: a terminal shows it when it is complete.
 pub const FRAME_BEGINS: &[u8] = b"\x1b[?2026h";
 const FRAME_ENDS: &[u8] = b"\x1b[?2026l";
 
-/// A program on a terminal of its own; killed when dropped.
+/// A program on its own terminal; killed when dropped.
 pub struct Tty {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
@@ -40,9 +40,9 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes bytes in and shows all, but for a frame that is not whole.
+    /// Adds bytes and shows them, except for an incomplete frame.
     fn take(&mut self, bytes: &[u8]) {
-        // The mark of a frame's begin may come in pieces, of which the first ones are shown.
+        // The mark of a frame's start may arrive in pieces; a partial mark is shown.
         let from = self.shown.saturating_sub(FRAME_BEGINS.len() - 1);
         self.bytes.extend_from_slice(bytes);
         let last = |mark: &[u8]| {
@@ -64,23 +64,23 @@ impl Seen {
     }
 }
 
-/// Keys, waits and looks fail the test when the program does not do its part in time.
-#[expect(clippy::missing_panics_doc, reason = "all of them do")]
+/// Keys and waits fail the test if the program does not react in time.
+#[expect(clippy::missing_panics_doc, reason = "all of them panic")]
 impl Tty {
-    /// The console with those arguments, in a terminal of usual size and without settings.
+    /// The console with these arguments, in a terminal of usual size and with default settings.
     pub fn start(arguments: &[&str]) -> Self {
         let mut command = CommandBuilder::new(binary("rpc-console"));
         command.args(arguments);
         Self::run(command, (120, 35))
     }
 
-    /// Any program in a terminal of so many columns and rows, without settings but those that the
-    /// command has variables for.
+    /// Any program in a terminal of the given size (columns, rows), with no settings except the
+    /// command's own variables.
     pub fn run(command: CommandBuilder, size: (u16, u16)) -> Self {
         Self::run_in(Home::new(), command, size)
     }
 
-    /// The same in a folder of the test's choice.
+    /// The same in a given directory.
     pub fn run_in(home: Home, mut command: CommandBuilder, (cols, rows): (u16, u16)) -> Self {
         let own: Vec<String> =
             command.iter_extra_env_as_str().map(|(name, _)| name.to_owned()).collect();
@@ -102,7 +102,7 @@ impl Tty {
         let pair = native_pty_system().openpty(size).unwrap();
         let before = format!("{:?}", pair.master.get_termios());
         let child = pair.slave.spawn_command(command).unwrap();
-        // Or the end of output never comes.
+        // Otherwise the end of the output never arrives.
         drop(pair.slave);
         let seen = Arc::new(Mutex::new(Seen {
             parser: vt100::Parser::new(cells(rows), cells(cols), 0),
@@ -124,7 +124,7 @@ impl Tty {
         Self { child, master: pair.master, keys, seen, before, home }
     }
 
-    /// The folder it runs in.
+    /// Its working directory.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -134,7 +134,7 @@ impl Tty {
         self.child.process_id().unwrap()
     }
 
-    /// Presses those keys.
+    /// Presses these keys.
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
@@ -145,33 +145,33 @@ impl Tty {
         self.look(vt100::Screen::contents)
     }
 
-    /// What `look` makes of the screen.
+    /// The result of `look` for the screen.
     pub fn look<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
         look(self.seen.lock().unwrap().parser.screen())
     }
 
-    /// Whether the program has a screen of its own, and not the shell's.
+    /// Whether the program uses its own (alternate) screen.
     pub fn is_ours(&self) -> bool {
         self.look(vt100::Screen::alternate_screen)
     }
 
-    /// Everything it sent to the terminal.
+    /// Everything it wrote to the terminal.
     pub fn output(&self) -> Vec<u8> {
         self.seen.lock().unwrap().bytes.clone()
     }
 
-    /// How much that is.
+    /// Number of bytes it wrote.
     pub fn bytes(&self) -> usize {
         self.seen.lock().unwrap().bytes.len()
     }
 
-    /// Whether these bytes were sent to the terminal, at whatever time.
+    /// Whether it ever wrote these bytes to the terminal.
     pub fn sent(&self, text: &str) -> bool {
         let seen = self.seen.lock().unwrap();
         seen.bytes.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub fn resize(&self, (cols, rows): (u16, u16)) {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         self.seen.lock().unwrap().parser.screen_mut().set_size(cells(rows), cells(cols));
@@ -186,33 +186,33 @@ impl Tty {
         });
     }
 
-    /// Waits until the screen shows `text` no more.
+    /// Waits until the screen no longer shows `text`.
     pub fn until_not(&self, text: &str) {
         self.until_so(&format!("no {text:?}"), |tty| !tty.screen().contains(text));
     }
 
-    /// Waits until it is so.
+    /// Waits until `is_so`; `what` is for the message.
     pub fn until_so(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let end = Instant::now() + DEADLINE;
         while !is_so(self) {
             assert!(Instant::now() < end, "never {what}:\n{}", self.screen());
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Waits for the end, and answers the exit code.
+    /// Waits until it exits; returns the exit code.
     pub fn ends(&mut self) -> u32 {
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(Instant::now() < end, "it does not end:\n{}", self.screen());
-            std::thread::sleep(GLANCE);
+            assert!(Instant::now() < end, "it does not exit:\n{}", self.screen());
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// The terminal must be as it was: screen, cursor, mouse, paste, line discipline.
+    /// Asserts that the terminal is restored: screen, cursor, mouse, paste, line discipline.
     pub fn is_restored(&self) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -227,9 +227,9 @@ impl Tty {
             if left && cursor && paste && mouse {
                 break;
             }
-            // The last bytes may still be on their way to us.
+            // The last bytes may still be on their way.
             assert!(Instant::now() < end, "screen {left} cursor {cursor} {paste} {mouse}");
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         assert_eq!(format!("{:?}", self.master.get_termios()), self.before);
     }

@@ -1,10 +1,10 @@
-//! What the older client and server were recorded to say, byte for byte (`python/record.py`).
+//! Recorded bytes of the older client and server (`python/record.py`).
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A message and the answer to it, each one `recv` long.
+/// A request and its reply, each one `recv` long.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The client's bytes.
@@ -14,11 +14,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The answer as JSON.
+    /// The reply as JSON.
     ///
     /// # Panics
-    /// It is not.
-    pub fn answer(&self) -> Value {
+    /// It is not JSON.
+    pub fn reply(&self) -> Value {
         serde_json::from_slice(&self.received).unwrap()
     }
 }

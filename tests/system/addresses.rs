@@ -1,9 +1,9 @@
-//! Where daemons listen, and what a server calls itself in the registry.
+//! The addresses that daemons listen on, and that servers register.
 
 use std::net::SocketAddr;
 
-use rpc_tests::asking::{find_all, lists};
 use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_tests::queries::{find_all, lists};
 use rpc_tests::raw::{Raw, classic};
 use rpc_tests::recording_registry::RecordingRegistry;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn a_server_that_listens_everywhere_registers_the_address_that_routes_to_t
 }
 
 #[tokio::test]
-async fn what_is_to_be_advertised_is_registered_as_an_ip_literal() {
+async fn an_advertised_name_is_registered_as_an_ip_literal() {
     for (advertise, host) in [
         ("10.1.2.3", "10.1.2.3"),
         ("[::1]:7", "::1"),
@@ -92,12 +92,12 @@ async fn a_log_in_json_is_one_object_per_line() {
     }
 }
 
-/// What a server started with those arguments tells its registry.
+/// The body with which a server started with these arguments registers.
 async fn registered_body(arguments: &[&str]) -> Value {
     let registry = RecordingRegistry::start().await;
     let url = registry.url();
     let line = [&["serve", "-p", "0", "--registry", &url], arguments].concat();
     let _server = Daemon::rpcd(line);
-    registry.was_asked("register", 1).await;
-    registry.asked()[0].body.clone()
+    registry.has_received("register", 1).await;
+    registry.requests()[0].body.clone()
 }

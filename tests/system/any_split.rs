@@ -24,7 +24,8 @@ proptest! {
         cuts.dedup();
         let pieces: Vec<&[u8]> =
             cuts.windows(2).map(|cut| &whole.as_bytes()[cut[0]..cut[1]]).collect();
-        // One thread carries server and client, so a yield lets the server take each piece alone.
+        // Server and client share one thread, so a yield lets the server read each piece
+        // separately.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (at_once, in_pieces) = runtime.block_on(async {
             let address = serve().await;
@@ -38,8 +39,8 @@ proptest! {
     }
 }
 
-/// One request that is answered with one reply, classic or extended, good or bad, with whatever
-/// may come between values.
+/// One request that gets one reply, classic or extended, valid or not, with any white space that
+/// may separate values.
 fn request() -> impl Strategy<Value = String> {
     let text = r#"[a-zA-Z0-9 {}\[\]:,äß😀]{0,12}"#;
     let value = prop_oneof![
@@ -88,7 +89,7 @@ async fn serve() -> SocketAddr {
     address
 }
 
-/// Classic replies in their order, then extended ones, whose order is free, sorted.
+/// Classic replies in order, then extended ones, whose order is free, sorted.
 async fn replies(
     address: SocketAddr,
     pieces: &[&[u8]],
@@ -104,7 +105,7 @@ async fn replies(
         lines.extend(rest.lines().map(str::to_owned));
     } else {
         while lines.len() < expected {
-            lines.push(raw.line().await.expect("a reply to every request"));
+            lines.push(raw.line().await.expect("one reply per request"));
         }
     }
     let (mut extended, mut classic): (Vec<_>, Vec<_>) =
@@ -114,7 +115,7 @@ async fn replies(
     classic
 }
 
-/// On a runtime of one thread the other side reads each piece before the next is sent.
+/// On a runtime of one thread the other side reads each piece before the next one is sent.
 async fn send_apart(raw: &mut Raw, pieces: &[&[u8]]) {
     for piece in pieces {
         raw.send(piece).await;
@@ -140,6 +141,6 @@ async fn pieces_are_read_one_by_one() {
     send_apart(&mut raw, &[b"{".as_slice(); 50]).await;
     drop(raw);
     let reads = reads.await.unwrap();
-    // The first few may wait for the accept.
+    // The first few may be read together, before the accept.
     assert!(reads >= 45, "{reads} reads of 50 pieces");
 }

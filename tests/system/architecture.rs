@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md promises and a machine can check: import arrows and who knows what.
+//! The rules of ARCHITECTURE.md that can be checked by a machine: imports and dependencies.
 
 #[path = "architecture/claims.rs"]
 mod claims;
@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use claims::{Claim, broken, claims_of};
+use claims::{Claim, claims_of, differences};
 use imports::{Crate, Graph, circles};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Crates of ours that a manifest's `[dependencies]` name.
+/// Our crates in a manifest's `[dependencies]`.
 fn arrows(folder: &str) -> BTreeSet<String> {
     let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
@@ -25,7 +25,7 @@ fn arrows(folder: &str) -> BTreeSet<String> {
     names.filter(|name| name.starts_with("rpc")).map(str::to_owned).collect()
 }
 
-/// Every Rust file below a folder, with its text.
+/// Every Rust file below a directory, with its text.
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -44,7 +44,7 @@ fn files(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// What is shipped of a folder: no comments, no test modules, be they in place or in files.
+/// The shipped sources of a directory: without comments and test modules (inline or in files).
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     const TESTS_ONLY: &str = "#[cfg(test)]\n";
     const FOR_TESTS: &str = "#[cfg(any(test, feature = \"fixture\"))]\n";
@@ -68,7 +68,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     shipped.collect()
 }
 
-/// Fails when a file that is not below one of `allowed` contains `word`.
+/// Fails if a file that is not below one of `allowed` contains `word`.
 fn only(word: &str, folders: &[&str], allowed: &[&str]) {
     for (path, code) in folders.iter().flat_map(|folder| sources(folder)) {
         let may = allowed.iter().any(|allowed| path.starts_with(allowed));
@@ -108,7 +108,7 @@ fn import_circles_are_few_and_small() {
     assert!(circles.len() <= 3 && large == 0, "{} circles: {circles:#?}", circles.len());
 }
 
-/// Every `a → b` of ARCHITECTURE.md and of a crate's map, with the crate it speaks of.
+/// Every `a → b` of ARCHITECTURE.md and of a crate's map, with its crate.
 fn all_claims() -> Vec<Claim> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut claims = claims_of("ARCHITECTURE.md", None, &text);
@@ -129,7 +129,7 @@ fn modules_import_each_other_as_the_maps_say() {
     assert!(claims.len() >= 3, "no claims found: {claims:?}");
     for claim in &claims {
         let graph = graphs.get(&claim.of).unwrap_or_else(|| panic!("no such crate: {claim:?}"));
-        assert_eq!(broken(claim, graph), Vec::<String>::new(), "{} says {claim:?}", claim.map);
+        assert_eq!(differences(claim, graph), Vec::<String>::new(), "{} says {claim:?}", claim.map);
     }
 }
 
@@ -147,24 +147,28 @@ fn a_planted_import_breaks_a_claim() {
         Crate::parse("src", files).graph()
     };
     let claim = &claims_of("map", Some("x"), "Inside: `high → low`.")[0];
-    assert_eq!(broken(claim, &sources("pub struct Thing;")), Vec::<String>::new());
+    assert_eq!(differences(claim, &sources("pub struct Thing;")), Vec::<String>::new());
     for planted in [
         "use crate::high::high;\npub struct Thing;",
-        // By way of a re-export, out of a function, and from a module in place.
+        // Through a re-export, inside a function, and from an inline module.
         "use crate::high;\npub struct Thing;",
         "pub struct Thing;\nfn f() { crate::high::high(Thing) }",
         "pub struct Thing;\nmod inner { use super::super::super::high::high; }",
     ] {
         let graph = sources(planted);
-        assert_eq!(broken(claim, &graph), ["src/low/part.rs imports src/high.rs"], "{planted}");
+        assert_eq!(
+            differences(claim, &graph),
+            ["src/low/part.rs imports src/high.rs"],
+            "{planted}"
+        );
         assert_eq!(circles(&graph).len(), 1, "{planted}");
     }
-    // An arrow that is not there is as false as one that must not be.
+    // A claimed import that does not exist is as wrong as a forbidden one.
     let graph = Crate::parse("src", [file("high.rs", ""), file("low.rs", "")]).graph();
-    assert_eq!(broken(claim, &graph), ["high imports nothing of low"]);
-    // What only tests import is no import.
+    assert_eq!(differences(claim, &graph), ["high imports nothing of low"]);
+    // Imports in tests do not count.
     let tests = "pub struct Thing;\n#[cfg(test)]\nmod tests { use crate::high::high; }";
-    assert_eq!(broken(claim, &sources(tests)), Vec::<String>::new());
+    assert_eq!(differences(claim, &sources(tests)), Vec::<String>::new());
 }
 
 #[test]
@@ -244,7 +248,7 @@ fn only_what_draws_and_reads_keys_knows_the_terminal() {
 }
 
 #[test]
-fn every_file_opens_with_a_sentence_on_itself() {
+fn every_file_starts_with_a_sentence_about_itself() {
     let others = ["shared/macros/src", "tests", "examples"];
     for folder in CRATES.iter().chain(&others) {
         for (path, text) in files(folder) {

@@ -1,4 +1,4 @@
-//! What CONTRIBUTING.md names exists.
+//! Every path in CONTRIBUTING.md exists.
 
 use std::path::Path;
 

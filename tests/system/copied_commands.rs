@@ -1,4 +1,4 @@
-//! What the console copies for shells and programs, run as it is pasted.
+//! Commands and programs as the console copies them, run as pasted.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,11 +9,11 @@ use rpc_console_core::model::load::LoadRequest;
 use rpc_console_core::model::load::bench_command;
 use rpc_console_core::model::snippet::{Format, Snippet};
 use rpc_load::{Length, Mode};
-use rpc_tests::asking::lists;
 use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::home::Home;
 use rpc_tests::python::has_python;
+use rpc_tests::queries::lists;
 use rpc_wire::call::Args;
 use rpc_wire::instance::Instance;
 use serde_json::{Value, json};
@@ -27,14 +27,14 @@ async fn both() -> (Daemon, Daemon, SocketAddr, SocketAddr) {
     (registry, server, registry_at, server_at)
 }
 
-/// A call of `echo` with everything that a shell or a language could take amiss.
+/// A call of `echo` with every character that a shell or a language could misread.
 fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
     let value = json!({"it's": ["$HOME `id`", "\\ \"q\" #", "ünï 漢", -1.5, null, "c=3", "-x"]});
     let peer = Instance::new(server.ip().to_string(), server.port()).key();
     let snippet = Snippet {
         method: "echo".to_owned(),
         args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
-        on: None,
+        target: None,
         peer: Some(peer),
         registry: format!("http://{registry}"),
         timeout: Duration::from_secs(30),
@@ -43,7 +43,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
     (snippet, value)
 }
 
-/// What a shell prints that is given `script`, with our programs on its path.
+/// The output of a shell that runs `script`, with our programs on its path.
 fn shell(script: &str) -> String {
     let folder = binary("rpcd").parent().unwrap().to_owned();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
@@ -61,11 +61,11 @@ async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_
     let (_registry, _server, registry_at, server_at) = both().await;
     let (mut snippet, value) = snippet(registry_at, server_at);
     for on in [None, snippet.peer.clone()] {
-        snippet.on = on;
+        snippet.target = on;
         let printed = shell(&snippet.write(Format::Rpcd).unwrap());
         assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), value);
     }
-    // A keyword argument, and a text that looks like one.
+    // A keyword argument, and a string that looks like one.
     let keyword = json!({"c": 3}).as_object().unwrap().clone();
     snippet.args = Args::from_values(&[json!(1), json!(2)], &keyword);
     "add".clone_into(&mut snippet.method);
@@ -73,13 +73,13 @@ async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_
 }
 
 #[tokio::test]
-async fn a_call_copied_for_nc_is_answered() {
+async fn a_call_copied_for_nc_gets_its_reply() {
     let has_nc = Command::new("nc").arg("-h").output().is_ok_and(|help| {
-        // Others know no -N, or close before the answer is there.
+        // Other versions have no -N, or close before the reply arrives.
         [help.stdout, help.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("-N"))
     });
     if !has_nc {
-        return println!("skipped: there is no nc that knows -N");
+        return println!("skipped: nc is missing or has no -N");
     }
     let (_registry, _server, registry_at, server_at) = both().await;
     let (snippet, value) = snippet(registry_at, server_at);
@@ -88,7 +88,7 @@ async fn a_call_copied_for_nc_is_answered() {
 }
 
 #[tokio::test]
-async fn a_call_copied_for_python_prints_the_answer() {
+async fn a_call_copied_for_python_prints_the_result() {
     if !has_python() {
         return;
     }
@@ -102,7 +102,7 @@ async fn a_call_copied_for_python_prints_the_answer() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    // As Python writes a text with an apostrophe and a quote.
+    // As Python writes a string with an apostrophe and a quote.
     assert_eq!(output(&snippet), "{'res': 'it\\'s ünï \\\\ \" 漢'}\n");
     snippet.args = Args::from_values(&[json!(1), json!(2)], &keyword);
     "add".clone_into(&mut snippet.method);
@@ -140,7 +140,7 @@ async fn a_load_test_copied_as_an_rpcd_command_is_that_load_test() {
     };
     let printed = shell(&bench_command(&open).unwrap());
     assert!(printed.contains("50 calls/s on 2 conn"), "{printed}");
-    assert!(printed.contains("measured for 0.40 s"), "{printed}");
+    assert!(printed.contains("measured for 0.40s"), "{printed}");
     let failed = printed.lines().find(|line| line.starts_with("failed")).unwrap();
     assert_eq!(failed.split_whitespace().nth(1), Some("0"), "{printed}");
 }

@@ -1,17 +1,17 @@
-//! A service of one's own: methods, registry, client and graceful stop in one program.
+//! An embedded service: methods, registry, client and graceful shutdown in one program.
 
 use std::time::Duration;
 
 use rpc_client::{CallError, Client, ClientOptions};
 use rpc_registry::{Registry, RegistryOptions};
 use rpc_server::{Announce, Method, Server, rpc_method};
-use rpc_tests::asking::{find_all, lists};
 use rpc_tests::eventually::soon;
+use rpc_tests::queries::{find_all, lists};
 use rpc_tests::raw::Raw;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// Greets somebody.
+/// Greets someone.
 ///
 /// More than once if wanted.
 #[rpc_method]
@@ -27,7 +27,7 @@ async fn later(value: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn a_service_of_ones_own_registers_serves_and_ends_well() {
+async fn an_embedded_service_registers_serves_and_shuts_down_gracefully() {
     let stop = CancellationToken::new();
     let registry = Registry::bind(([127, 0, 0, 1], 0).into(), RegistryOptions::default());
     let registry = registry.await.unwrap();
@@ -69,7 +69,7 @@ async fn a_service_of_ones_own_registers_serves_and_ends_well() {
 
     let methods = client.methods().await.unwrap();
     let greet = methods.iter().find(|method| method.name == "greet").unwrap();
-    assert_eq!(greet.doc.lines().next(), Some("Greets somebody."));
+    assert_eq!(greet.doc.lines().next(), Some("Greets someone."));
     assert_eq!(greet.parameters[0].schema["type"], "string");
     assert_eq!(greet.parameters[1].default, Some(json!(1)));
     client.close().await;
@@ -101,7 +101,7 @@ async fn a_panic_is_an_error_reply_with_the_right_id_and_the_connection_goes_on(
 }
 
 #[tokio::test]
-async fn a_stream_of_ones_own_arrives_in_order_and_ends_with_its_reader() {
+async fn an_embedded_stream_arrives_in_order_and_stops_with_its_reader() {
     let server = Server::builder()
         .method(
             Method::named("count")
@@ -124,7 +124,7 @@ async fn a_stream_of_ones_own_arrives_in_order_and_ends_with_its_reader() {
     let mut endless = client.stream("count", (u32::MAX,)).await.unwrap();
     endless.next().await.unwrap().unwrap();
     drop(endless);
-    rpc_tests::asking::has_in_flight(address, "count", 0).await;
+    rpc_tests::queries::has_in_flight(address, "count", 0).await;
 
     let error = client.call("count", (5,)).await.unwrap_err();
     let CallError::Remote(fault) = error else { panic!("{error}") };
@@ -144,7 +144,7 @@ async fn an_embedders_server_says_its_own_title_and_version_and_never_ours() {
         "{text}"
     );
     assert!(http_get(address, "/healthz", "").await.contains(r#""version":"3.1.4""#));
-    // Nor does it speak of settings that only our own programs have.
+    // Nor does it mention settings that only our own programs have.
     let refused = http_get(address, "/healthz", "Origin: http://evil\r\n").await;
     assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("[server]"), "{refused}");
     serving.abort();
@@ -159,7 +159,7 @@ async fn an_embedders_server_says_its_own_title_and_version_and_never_ours() {
     serving.abort();
 }
 
-/// The whole reply to a GET, with its head.
+/// The whole reply to a GET, including its head.
 async fn http_get(address: std::net::SocketAddr, path: &str, headers: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,67 +1,67 @@
-//! Ending well, as real processes: whatever the registry does, whoever ends it.
+//! Graceful shutdown of real processes, in every state of the registry.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rpc_tests::asking::{has_in_flight, lists};
 use rpc_tests::daemon::{Daemon, path, without_colours};
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::queries::{has_in_flight, lists};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// Beats come so fast that one after the unregister would be seen.
-const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "50ms");
+/// Heartbeats so frequent that one after the unregister would be noticed.
+const FAST_HEARTBEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "50ms");
 
-/// Longer than anybody waits here: what ends all the same did not end by them.
+/// Longer than this test waits: whatever ends in time did not end by these limits.
 const LONG_DRAIN: (&str, &str) = ("SERVER_DRAIN_TIMEOUT", "10m");
 const LONG_DEADLINE: (&str, &str) = ("SERVER_DEFAULT_DEADLINE", "10m");
 
 #[tokio::test]
-async fn sigterm_with_the_registry_up_unregisters_answers_and_exits_0() {
-    ends_well(Some(Manner::Polite), End::By(Signal::TERM)).await;
+async fn sigterm_with_the_registry_up_unregisters_replies_and_exits_0() {
+    shuts_down_gracefully(Some(Manner::Polite), End::By(Signal::TERM)).await;
 }
 
 #[tokio::test]
-async fn sigint_with_the_registry_up_unregisters_answers_and_exits_0() {
-    ends_well(Some(Manner::Polite), End::By(Signal::INT)).await;
+async fn sigint_with_the_registry_up_unregisters_replies_and_exits_0() {
+    shuts_down_gracefully(Some(Manner::Polite), End::By(Signal::INT)).await;
 }
 
 #[tokio::test]
-async fn sigterm_with_the_registry_down_answers_and_exits_0() {
-    ends_well(None, End::By(Signal::TERM)).await;
+async fn sigterm_with_the_registry_down_replies_and_exits_0() {
+    shuts_down_gracefully(None, End::By(Signal::TERM)).await;
 }
 
 #[tokio::test]
-async fn sigint_with_the_registry_down_answers_and_exits_0() {
-    ends_well(None, End::By(Signal::INT)).await;
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn failing_by_itself_with_the_registry_up_unregisters_answers_and_exits_1() {
-    ends_well(Some(Manner::Polite), End::Failing).await;
+async fn sigint_with_the_registry_down_replies_and_exits_0() {
+    shuts_down_gracefully(None, End::By(Signal::INT)).await;
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn failing_by_itself_with_the_registry_down_answers_and_exits_1() {
-    ends_well(None, End::Failing).await;
+async fn failing_with_the_registry_up_unregisters_replies_and_exits_1() {
+    shuts_down_gracefully(Some(Manner::Polite), End::Failing).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn failing_with_the_registry_down_replies_and_exits_1() {
+    shuts_down_gracefully(None, End::Failing).await;
 }
 
 #[tokio::test]
-async fn a_hanging_registry_costs_the_ending_one_second_at_most() {
-    ends_well(Some(Manner::Hanging), End::By(Signal::TERM)).await;
+async fn a_hanging_registry_delays_shutdown_by_one_second_at_most() {
+    shuts_down_gracefully(Some(Manner::Hanging), End::By(Signal::TERM)).await;
 }
 
 #[tokio::test]
-async fn a_registry_that_answers_500_does_not_disturb_the_ending() {
-    ends_well(Some(Manner::Failing), End::By(Signal::TERM)).await;
+async fn a_registry_that_replies_500_does_not_delay_shutdown() {
+    shuts_down_gracefully(Some(Manner::Failing), End::By(Signal::TERM)).await;
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once_with_130() {
+async fn a_second_signal_exits_at_once_with_130() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::INT)] {
         let settings = [LONG_DRAIN, LONG_DEADLINE];
         let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
@@ -76,7 +76,7 @@ async fn a_second_signal_ends_at_once_with_130() {
 }
 
 #[tokio::test]
-async fn the_drain_limit_bounds_the_ending() {
+async fn the_drain_timeout_limits_shutdown() {
     let settings = [("SERVER_DRAIN_TIMEOUT", "300ms"), LONG_DEADLINE];
     let (mut server, address) = Daemon::server_with(&settings, &["--no-registry"]).await;
     let mut busy = Raw::connect(address).await;
@@ -87,10 +87,10 @@ async fn the_drain_limit_bounds_the_ending() {
 }
 
 #[tokio::test]
-async fn a_call_that_comes_while_draining_is_refused_as_retryable() {
+async fn a_call_that_arrives_while_draining_is_refused_as_retryable() {
     let (mut server, address) = Daemon::server(&["--no-registry"]).await;
     let mut busy = Raw::connect(address).await;
-    // Under way while the next one is refused, on a busy machine too.
+    // In flight while the next one is refused, on a busy machine too.
     busy.send(extended(&json!(1), "sleep", &json!([4]))).await;
     has_in_flight(address, "sleep", 1).await;
     server.signal(Signal::TERM);
@@ -99,8 +99,8 @@ async fn a_call_that_comes_while_draining_is_refused_as_retryable() {
     assert_eq!(refused["id"], 2);
     assert_eq!(refused["error"]["code"], -32003, "{refused}");
     assert_eq!(refused["error"]["retryable"], true, "{refused}");
-    let answered = busy.reply().await;
-    assert_eq!((&answered["id"], &answered["error"]), (&json!(1), &Value::Null), "{answered}");
+    let late = busy.reply().await;
+    assert_eq!((&late["id"], &late["error"]), (&json!(1), &Value::Null), "{late}");
     assert_eq!(server.exit_code().await, 0);
 }
 
@@ -155,14 +155,14 @@ async fn the_registry_ends_its_event_streams_and_exits_0() {
             watcher.rest().await;
         }
         assert_eq!(registry.exit_code().await, 0, "{}", registry.transcript());
-        // Two seconds, and something for a loaded machine.
+        // Two seconds, and some more for a loaded machine.
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_registry_that_fails_by_itself_exits_1() {
+async fn a_registry_that_fails_exits_1() {
     let (mut registry, address) = Daemon::registry(&[]).await;
     break_listener(registry.pid());
     assert_eq!(registry.exit_code().await, 1, "{address}\n{}", registry.transcript());
@@ -170,14 +170,14 @@ async fn a_registry_that_fails_by_itself_exits_1() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_leaves_the_registry_at_once() {
+async fn a_stopped_server_is_unregistered_at_once() {
     let (_registry, registry) = Daemon::registry(&[]).await;
     let url = format!("http://{registry}");
     let (mut server, address) = Daemon::server(&["--registry", &url]).await;
     lists(registry, &[address]).await;
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code().await, 0);
-    assert_eq!(rpc_tests::asking::find_all(registry).await, []);
+    assert_eq!(rpc_tests::queries::find_all(registry).await, []);
 }
 
 enum End {
@@ -186,15 +186,15 @@ enum End {
     Failing,
 }
 
-/// One server, one idle client, a classic and an extended call in flight; then it must end.
-async fn ends_well(manner: Option<Manner>, end: End) {
+/// One server, one idle client, a classic and an extended call in flight; then it must shut down.
+async fn shuts_down_gracefully(manner: Option<Manner>, end: End) {
     let registry = RecordingRegistry::start().await;
     let url = registry.url();
     let registry = manner.map(|_| registry);
-    let settings = [FAST_BEATS, LONG_DRAIN];
+    let settings = [FAST_HEARTBEATS, LONG_DRAIN];
     let (mut server, address) = Daemon::server_with(&settings, &["--registry", &url]).await;
     if let (Some(registry), Some(manner)) = (&registry, manner) {
-        registry.was_asked("register", 3).await;
+        registry.has_received("register", 3).await;
         registry.behave(manner);
     }
     let mut idle = Raw::connect(address).await;
@@ -233,16 +233,20 @@ async fn ends_well(manner: Option<Manner>, end: End) {
     nobody_listens(address).await;
 
     if let Some(registry) = registry {
-        let asked = registry.asked();
-        let farewell = asked.iter().position(|asked| asked.action == "unregister");
-        let farewell = farewell.unwrap_or_else(|| panic!("never unregistered: {asked:?}"));
-        assert_eq!(asked[farewell].body["port"], address.port());
-        assert!(asked[farewell].at <= idle_closed, "it unregistered after it closed connections");
-        // 1 s for the farewell, the rest for a loaded machine.
-        let took = idle_closed - asked[farewell].at;
-        assert!(took < Duration::from_secs(4), "the farewell took {took:?}");
-        let after: Vec<_> = asked[farewell + 1..].iter().map(|asked| &asked.action).collect();
-        assert!(!after.contains(&&"register".to_owned()), "a beat after the farewell: {after:?}");
+        let requests = registry.requests();
+        let unregister = requests.iter().position(|request| request.action == "unregister");
+        let unregister = unregister.unwrap_or_else(|| panic!("never unregistered: {requests:?}"));
+        assert_eq!(requests[unregister].body["port"], address.port());
+        assert!(
+            requests[unregister].at <= idle_closed,
+            "it unregistered after it closed connections"
+        );
+        // 1 s for unregistering, the rest for a loaded machine.
+        let took = idle_closed - requests[unregister].at;
+        assert!(took < Duration::from_secs(4), "unregistering took {took:?}");
+        let after: Vec<_> =
+            requests[unregister + 1..].iter().map(|request| &request.action).collect();
+        assert!(!after.contains(&&"register".to_owned()), "registered again: {after:?}");
     }
 }
 
@@ -258,8 +262,8 @@ async fn nobody_listens(address: SocketAddr) {
     .await;
 }
 
-/// Shuts the listening socket of another process down, so that its `accept` fails for good: what a
-/// server can only answer by ending. The socket is reached as a debugger would.
+/// Shuts down the listening socket of another process, so that its `accept` fails for good, and the
+/// server can only stop. The socket is reached like a debugger would.
 #[cfg(target_os = "linux")]
 fn break_listener(pid: u32) {
     use rustix::net::{Shutdown, shutdown, sockopt::socket_acceptconn};

@@ -1,11 +1,11 @@
-//! The limits, as a user configures them, and what a peer is told at each.
+//! The limits as a user configures them, and the reply at each.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rpc_tests::asking::{has_in_flight, http, stats};
 use rpc_tests::daemon::{Daemon, path, run_rpcd};
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::queries::{has_in_flight, http, stats};
 use rpc_tests::raw::{Raw, classic, extended};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn a_request_over_the_limit_is_refused_in_both_dialects_and_the_connection
     let reply = raw.ask(classic("echo", &json!([text]))).await;
     assert!(reply["res"].as_str().unwrap().starts_with("Error calling method: "), "{reply}");
     assert!(raw.is_closed_within(SOON).await);
-    // The limit bites before the message ends.
+    // The limit applies before the message ends.
     let mut raw = Raw::connect(address).await;
     raw.send(format!(r#"{{"id":1,"method_name":"echo","method_args":["{text}"#)).await;
     let reply = raw.reply().await;
@@ -41,7 +41,7 @@ async fn a_request_of_4_mib_is_served_and_one_of_more_is_not() {
 async fn nesting_beyond_128_is_refused() {
     let (_server, address) = server(&[]).await;
     let mut raw = Raw::connect(address).await;
-    // The request's own object and array are two of the 128.
+    // The request's own object and array are two of the 128 levels.
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let request = |depth| {
         format!(r#"{{"method_name":"echo","method_args":[{}],"method_kwargs":{{}}}}"#, deep(depth))
@@ -51,7 +51,7 @@ async fn nesting_beyond_128_is_refused() {
     let reply = raw.ask(request(127)).await;
     assert!(reply["res"].as_str().unwrap().starts_with("Error calling method: "), "{reply}");
     assert!(raw.is_closed_within(SOON).await);
-    // A hundred thousand brackets cost nobody's stack.
+    // A hundred thousand brackets overflow no stack.
     let mut raw = Raw::connect(address).await;
     raw.send("[".repeat(100_000)).await;
     assert!(raw.is_closed_within(SOON).await);
@@ -70,7 +70,7 @@ async fn calls_over_the_limit_of_a_connection_are_refused_as_overloaded() {
     for _ in 0..2 {
         assert_eq!(raw.reply().await["error"], Value::Null);
     }
-    // The connection goes on.
+    // The connection stays open.
     assert_eq!(raw.ask(extended(&json!(4), "add", &json!([1, 2]))).await["res"], 13);
 }
 
@@ -81,7 +81,7 @@ async fn calls_over_the_limit_of_the_server_are_refused_as_overloaded() {
     let sleep = |id: u64| extended(&json!(id), "sleep", &json!([600]));
     let refused = raw.ask(sleep(1) + &sleep(2) + &sleep(3)).await;
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32002)));
-    // The two of the one connection leave no room to another.
+    // Its two calls leave no room for another connection.
     let mut other = Raw::connect(address).await;
     let refused = other.ask(sleep(4)).await;
     assert_eq!((&refused["id"], &refused["error"]["retryable"]), (&json!(4), &json!(true)));
@@ -90,7 +90,7 @@ async fn calls_over_the_limit_of_the_server_are_refused_as_overloaded() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_closed_without_a_byte_and_counted() {
+async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
     let (_server, address) = server(&[("SERVER_MAX_CONNECTIONS", "3")]).await;
     let mut inside = Vec::new();
     for _ in 0..3 {
@@ -103,7 +103,7 @@ async fn a_connection_too_many_is_closed_without_a_byte_and_counted() {
     let reply = inside[0].ask(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
     assert_eq!(reply["res"]["connections_refused"], 1, "{reply}");
     inside.pop();
-    eventually("there is room again", async || {
+    eventually("a connection is accepted again", async || {
         let mut raw = Raw::connect(address).await;
         raw.send(classic("add", &json!([1, 2]))).await;
         raw.line().await.is_some()
@@ -128,7 +128,7 @@ async fn an_idle_connection_is_closed_and_one_with_a_call_or_stream_is_not() {
 }
 
 #[tokio::test]
-async fn a_call_that_names_no_deadline_has_the_default_one() {
+async fn a_call_without_a_deadline_has_the_default_one() {
     let (_server, address) = server(&[("SERVER_DEFAULT_DEADLINE", "200ms")]).await;
     let mut raw = Raw::connect(address).await;
     let started = Instant::now();
@@ -141,7 +141,7 @@ async fn a_call_that_names_no_deadline_has_the_default_one() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_the_callers_own_is_kept_and_one_already_past_is_refused() {
+async fn a_callers_deadline_is_kept_and_one_already_past_is_refused() {
     let (_server, address) = server(&[]).await;
     let mut raw = Raw::connect(address).await;
     for (deadline, seconds) in [(100, 30), (0, 0)] {
@@ -180,7 +180,7 @@ async fn a_limit_comes_from_a_flag_before_the_environment_before_the_file() {
 }
 
 #[tokio::test]
-async fn bad_settings_and_arguments_exit_2_and_a_taken_port_exits_3_with_one_line() {
+async fn invalid_settings_and_arguments_exit_2_and_a_port_in_use_exits_3_with_one_line() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("own.ini");
     std::fs::write(&file, "[server]\n\nmax_reqest_bytes = 1KiB\n").unwrap();
@@ -206,7 +206,7 @@ async fn bad_settings_and_arguments_exit_2_and_a_taken_port_exits_3_with_one_lin
 }
 
 #[tokio::test]
-async fn the_command_lines_exit_codes_tell_who_must_act() {
+async fn the_exit_codes_of_the_command_line_tell_who_must_act() {
     let (_server, address) = server(&[]).await;
     let port = address.port().to_string();
     for (arguments, code, output) in [
@@ -228,7 +228,7 @@ async fn the_command_lines_exit_codes_tell_who_must_act() {
 }
 
 #[tokio::test]
-async fn the_registry_answers_what_it_cannot_take_with_json_and_goes_on() {
+async fn the_registry_refuses_invalid_requests_with_json_and_goes_on() {
     let (_registry, address) = Daemon::registry(&[]).await;
     let register = "POST /myRegistry/register?proto=json";
     let huge = vec![b' '; 10 << 20];
@@ -253,11 +253,10 @@ async fn the_registry_answers_what_it_cannot_take_with_json_and_goes_on() {
         ("GET /nowhere", b"", 404),
         ("DELETE /myRegistry/findAllInstances", b"", 404),
     ] {
-        let (status, answer) = http(address, head, body).await;
-        assert_eq!(status, expected, "{head}: {answer}");
-        let answer: Value =
-            serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{answer}: {e}"));
-        assert!(answer["error"].is_string(), "{head}: {answer}");
+        let (status, reply) = http(address, head, body).await;
+        assert_eq!(status, expected, "{head}: {reply}");
+        let reply: Value = serde_json::from_str(&reply).unwrap_or_else(|e| panic!("{reply}: {e}"));
+        assert!(reply["error"].is_string(), "{head}: {reply}");
     }
     assert_eq!(http(address, "GET /nowhere", b"").await.1, r#"{"error":"Not Found"}"#);
     assert_eq!(http(address, "GET /healthz", b"").await.0, 200);
@@ -267,7 +266,7 @@ async fn the_registry_answers_what_it_cannot_take_with_json_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_web_page_cannot_drive_a_daemon_on_localhost() {
+async fn a_web_page_cannot_use_a_daemon_on_localhost() {
     let (_server, server) = server(&[]).await;
     let (_registry, registry) = Daemon::registry(&[]).await;
     for (address, head) in [
@@ -279,11 +278,11 @@ async fn a_web_page_cannot_drive_a_daemon_on_localhost() {
         for (origin, expected) in [("Origin: http://evil.example\r\n", "403"), ("", "200")] {
             let mut raw = Raw::connect(address).await;
             raw.send(format!("{head}\r\nHost: x\r\n{origin}Connection: close\r\n\r\n")).await;
-            let answer = String::from_utf8(raw.rest().await).unwrap();
-            assert_eq!(answer.split(' ').nth(1), Some(expected), "{head} {origin}: {answer}");
+            let reply = String::from_utf8(raw.rest().await).unwrap();
+            assert_eq!(reply.split(' ').nth(1), Some(expected), "{head} {origin}: {reply}");
         }
     }
-    // A form of a page can POST, but not as application/json.
+    // A page's form can POST, but not as application/json.
     let mut raw = Raw::connect(registry).await;
     let body = r#"{"protocol":"json","host":"127.0.0.1","port":1}"#;
     raw.send(format!(
@@ -291,12 +290,12 @@ async fn a_web_page_cannot_drive_a_daemon_on_localhost() {
         body.len()
     ))
     .await;
-    let answer = String::from_utf8(raw.rest().await).unwrap();
-    assert_eq!(answer.split(' ').nth(1).map(|status| &status[..1]), Some("4"), "{answer}");
+    let reply = String::from_utf8(raw.rest().await).unwrap();
+    assert_eq!(reply.split(' ').nth(1).map(|status| &status[..1]), Some("4"), "{reply}");
 }
 
 #[tokio::test]
-async fn http_on_the_servers_port_tells_metrics_health_and_methods() {
+async fn http_on_the_servers_port_has_metrics_health_and_methods() {
     let (_server, address) = server(&[]).await;
     let (status, metrics) = http(address, "GET /metrics", b"").await;
     assert!(status == 200 && metrics.ends_with("# EOF\n"), "{metrics}");

@@ -1,7 +1,7 @@
-//! System tests: the daemons as their users run them, beside the programs of the older system.
+//! System tests: the daemons as their users run them, together with the older system's programs.
 //!
-//! Modules by theme; a test's name says what holds. `cargo test --workspace` builds the programs
-//! these tests start; `cargo test -p rpc-tests` alone does not rebuild them.
+//! One module per topic; a test's name is what it verifies. `cargo test --workspace` builds the
+//! programs that these tests start; `cargo test -p rpc-tests` alone does not.
 
 #![allow(
     clippy::unwrap_used,

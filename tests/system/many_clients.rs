@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rpc_client::{Client, ClientOptions};
-use rpc_tests::asking::stats;
 use rpc_tests::daemon::Daemon;
+use rpc_tests::queries::stats;
 use rpc_tests::raw::{Raw, classic};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
@@ -23,7 +23,7 @@ async fn thousands_of_clients_are_connected_and_served_at_once() {
         raw
     }))
     .await;
-    // All of them are connected now, and every one is served again.
+    // All of them are connected now, and each is served again.
     assert_eq!(stats(address).await["connections"], CLIENTS + 1);
     join_all(clients.iter_mut().enumerate().map(async |(number, raw)| {
         let squared = raw.ask(classic("square", &json!([number]))).await;
@@ -44,12 +44,12 @@ async fn a_thousand_clients_can_wait_at_once() {
         assert!(!slept["res"].to_string().contains("Error"), "{slept}");
     }))
     .await;
-    // One after the other they would take a quarter of an hour.
+    // In sequence they would take a quarter of an hour.
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_calls_of_one_client_are_each_answered_with_their_own_result() {
+async fn ten_thousand_calls_of_one_client_each_get_their_own_result() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
     let calls = (0..10_000_i64).map(|number| {
@@ -65,7 +65,7 @@ async fn ten_thousand_calls_of_one_client_are_each_answered_with_their_own_resul
     client.close().await;
 }
 
-/// Soft limit to the hard one, as the daemons do.
+/// Raises the soft limit to the hard one, as the daemons do.
 fn raise_open_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

@@ -1,12 +1,12 @@
-//! The older client, server and registry as processes, with ours in every combination.
+//! The older client, server and registry as processes, combined with ours in every way.
 
 use std::net::SocketAddr;
 
 use rpc_client::{Client, ClientOptions};
-use rpc_tests::asking::{find_all, lists};
 use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::python::{has_python, old_client, old_client_results, old_registry, old_server};
+use rpc_tests::queries::{find_all, lists};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -44,7 +44,7 @@ async fn our_command_line_calls_an_older_server() {
 }
 
 #[tokio::test]
-async fn an_older_server_can_end_while_our_client_is_idle() {
+async fn an_older_server_can_stop_while_our_client_is_idle() {
     if !has_python() {
         return;
     }
@@ -52,7 +52,7 @@ async fn an_older_server_can_end_while_our_client_is_idle() {
     let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
     assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
     server.signal(Signal::TERM);
-    assert!(server.ended_within(SOON).await.success());
+    assert!(server.exits_within(SOON).await.success());
     client.close().await;
 }
 
@@ -82,7 +82,7 @@ async fn an_older_client_finds_our_server_through_an_older_registry() {
 }
 
 #[tokio::test]
-async fn an_older_server_lives_in_our_registry_beside_ours() {
+async fn an_older_server_is_listed_in_our_registry_beside_ours() {
     if !has_python() {
         return;
     }
@@ -93,12 +93,12 @@ async fn an_older_server_lives_in_our_registry_beside_ours() {
     the_older_client_succeeds(&["--registry", &registry.to_string()]).await;
     our_command_line_succeeds(&["-m", "registry", "--registry", &url(registry)]).await;
     old.signal(Signal::TERM);
-    assert!(old.ended_within(SOON).await.success());
+    assert!(old.exits_within(SOON).await.success());
     lists(registry, &[our_address]).await;
 }
 
 #[tokio::test]
-async fn an_older_server_that_beats_on_after_its_end_is_not_listed() {
+async fn an_older_server_that_sends_heartbeats_after_unregistering_is_not_listed() {
     if !has_python() {
         return;
     }
@@ -109,12 +109,12 @@ async fn an_older_server_that_beats_on_after_its_end_is_not_listed() {
     lists(registry, &[address]).await;
     old.signal(Signal::TERM);
     old.line("it unregisters", |line| (line == "unregister 200").then_some(())).await;
-    let beats = || old.stderr().lines().iter().filter(|line| *line == "register 200").count();
-    let before = beats();
-    eventually("ten more beats", async || {
+    let heartbeats = || old.stderr().lines().iter().filter(|line| *line == "register 200").count();
+    let before = heartbeats();
+    eventually("ten more heartbeats", async || {
         let addresses = find_all(registry).await;
-        assert_eq!(addresses, [], "it is listed again though nobody listens");
-        beats() > before + 10
+        assert_eq!(addresses, [], "it is listed again although nothing listens");
+        heartbeats() > before + 10
     })
     .await;
 }
@@ -134,7 +134,7 @@ async fn our_client_finds_an_older_server_through_an_older_registry() {
 }
 
 #[tokio::test]
-async fn an_older_client_goes_on_when_one_of_two_servers_ends() {
+async fn an_older_client_goes_on_when_one_of_two_servers_stops() {
     if !has_python() {
         return;
     }
@@ -162,7 +162,7 @@ async fn the_older_client_succeeds(target: &[&str]) {
     assert_eq!(thirty, (0..30).map(|number| json!(number + 11)).collect::<Vec<_>>());
 }
 
-/// The same two with ours.
+/// The same two with our command line.
 async fn our_command_line_succeeds(target: &[&str]) {
     for (how, times) in
         [(vec!["--repeat", "3"], 3), (vec!["--repeat", "30", "--concurrency", "30"], 30)]

@@ -1,27 +1,27 @@
-//! The registry absent, lost, hanging, paused and found again; calls never notice.
+//! The registry missing, stopped, hanging, paused and restarted; calls are not affected.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions};
-use rpc_tests::asking::{find_all, lists};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
+use rpc_tests::queries::{find_all, lists};
 use rpc_tests::raw::{Raw, classic};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
 use serde_json::json;
 
-const FAST_BEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "200ms");
+const FAST_HEARTBEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "200ms");
 
 #[tokio::test]
-async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() {
+async fn after_a_restart_the_registry_has_all_instances_again() {
     let port = ReservedPort::new();
     let (mut registry, at) = Daemon::registry_with(&[], port.number(), &[]).await;
     let url = port.url();
-    let (_one, first) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
-    let (_two, second) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
+    let (_one, first) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    let (_two, second) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
     lists(at, &[first, second]).await;
     let options =
         ClientOptions { refresh_interval: Duration::from_millis(100), ..Default::default() };
@@ -29,8 +29,8 @@ async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() 
     assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
 
     registry.signal(Signal::KILL);
-    registry.ended_within(rpc_tests::eventually::SOON).await;
-    eventually("the client knows that its list is stale", async || {
+    registry.exits_within(rpc_tests::eventually::SOON).await;
+    eventually("the client's list is stale", async || {
         client.instances().iter().all(|known| known.stale)
     })
     .await;
@@ -50,27 +50,28 @@ async fn a_registry_that_is_killed_and_restarted_has_everyone_again_by_itself() 
 }
 
 #[tokio::test]
-async fn a_server_started_before_its_registry_registers_when_it_comes() {
+async fn a_server_started_before_its_registry_registers_when_it_starts() {
     let port = ReservedPort::new();
     let (server, address) = Daemon::server(&["--registry", &port.url()]).await;
     serves(address).await;
     let (_registry, at) = Daemon::registry_with(&[], port.number(), &[]).await;
     lists(at, &[address]).await;
-    // One line per change of state, not one per try.
+    // One line per change of state, not one per attempt.
     let complaints = server.stderr().lines().iter().filter(|line| line.contains("WARN")).count();
     assert!(complaints <= 3, "{}", server.transcript());
 }
 
 #[tokio::test]
-async fn a_registry_that_hangs_or_fails_never_disturbs_calls_and_is_found_again() {
+async fn a_registry_that_hangs_or_fails_never_disturbs_calls_and_is_used_again() {
     for manner in [Manner::Hanging, Manner::Failing] {
         let registry = RecordingRegistry::start().await;
         let url = registry.url();
-        let (_server, address) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
-        registry.was_asked("register", 2).await;
+        let (_server, address) =
+            Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+        registry.has_received("register", 2).await;
         registry.behave(manner);
         let before = registry.count("register");
-        registry.was_asked("register", before + 2).await;
+        registry.has_received("register", before + 2).await;
         for _ in 0..10 {
             let started = Instant::now();
             serves(address).await;
@@ -78,7 +79,7 @@ async fn a_registry_that_hangs_or_fails_never_disturbs_calls_and_is_found_again(
         }
         registry.behave(Manner::Polite);
         let before = registry.count("register");
-        registry.was_asked("register", before + 3).await;
+        registry.has_received("register", before + 3).await;
     }
 }
 
@@ -87,45 +88,45 @@ async fn a_server_that_is_killed_expires_and_one_that_lives_does_not() {
     let settings = [("REGISTRY_SERVER_TTL", "1s"), ("REGISTRY_SERVER_CHECK_INTERVAL", "200ms")];
     let (_registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
     let url = format!("http://{at}");
-    let (_stays, first) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
-    let (goes, second) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
+    let (_stays, first) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    let (goes, second) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
     lists(at, &[first, second]).await;
     goes.signal(Signal::KILL);
     lists(at, &[first]).await;
 }
 
 #[tokio::test]
-async fn a_pause_of_the_registry_is_nobodys_death() {
+async fn a_pause_of_the_registry_expires_nobody() {
     let settings = [("REGISTRY_SERVER_TTL", "2s"), ("REGISTRY_SERVER_CHECK_INTERVAL", "100ms")];
     let (registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
     let url = format!("http://{at}");
-    let (server, address) = Daemon::server_with(&[FAST_BEATS], &["--registry", &url]).await;
+    let (server, address) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
     lists(at, &[address]).await;
     let mut watcher = Raw::connect(at).await;
     watcher.send("GET /v1/watch?proto=json HTTP/1.1\r\nHost: x\r\n\r\n").await;
     watcher.line().await.unwrap();
-    // The server is paused too, so that no beat can come between the end of the pause and the
-    // registry's next check.
+    // The server is paused too, so that no heartbeat can arrive between the end of the pause and
+    // the registry's next check.
     server.signal(Signal::STOP);
     registry.signal(Signal::STOP);
     let paused = Instant::now();
     eventually("twice the TTL", async || paused.elapsed() > Duration::from_secs(4)).await;
     registry.signal(Signal::CONT);
-    assert_eq!(find_all(at).await, [address], "expired by a pause of the registry's own");
+    assert_eq!(find_all(at).await, [address], "expired by the registry's own pause");
     server.signal(Signal::CONT);
     let resumed = Instant::now();
     eventually("another TTL and more", async || {
-        assert_eq!(find_all(at).await, [address], "expired by a pause of the registry's own");
+        assert_eq!(find_all(at).await, [address], "expired by the registry's own pause");
         resumed.elapsed() > Duration::from_secs(3)
     })
     .await;
     registry.signal(Signal::TERM);
-    let told = String::from_utf8_lossy(&watcher.rest().await).into_owned();
-    assert!(!told.contains("event: expired"), "{told}");
+    let events = String::from_utf8_lossy(&watcher.rest().await).into_owned();
+    assert!(!events.contains("event: expired"), "{events}");
 }
 
 #[tokio::test]
-async fn a_client_started_before_its_registry_calls_when_it_comes() {
+async fn a_client_started_before_its_registry_calls_when_it_starts() {
     let port = ReservedPort::new();
     let url = port.url();
     let options =
@@ -141,7 +142,7 @@ async fn a_client_started_before_its_registry_calls_when_it_comes() {
 }
 
 #[tokio::test]
-async fn an_instance_that_dies_is_set_aside_and_no_call_fails() {
+async fn an_instance_that_dies_is_ejected_and_no_call_fails() {
     let (_registry, at) = Daemon::registry(&[]).await;
     let url = format!("http://{at}");
     let (_stays, first) = Daemon::server(&["--registry", &url]).await;
@@ -150,8 +151,8 @@ async fn an_instance_that_dies_is_set_aside_and_no_call_fails() {
     let client = Client::through_registry(&url, ClientOptions::default()).unwrap();
     eventually("the client knows both", async || client.instances().len() == 2).await;
     goes.signal(Signal::KILL);
-    goes.ended_within(rpc_tests::eventually::SOON).await;
-    // The registry lists it for another ten seconds.
+    goes.exits_within(rpc_tests::eventually::SOON).await;
+    // The registry still lists it for ten seconds.
     for _ in 0..50 {
         assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
     }
@@ -159,17 +160,17 @@ async fn an_instance_that_dies_is_set_aside_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn beats_come_every_five_seconds_by_default() {
+async fn heartbeats_are_sent_every_five_seconds_by_default() {
     let registry = RecordingRegistry::start().await;
     let (_server, _) = Daemon::server(&["--registry", &registry.url()]).await;
     let limit = Duration::from_secs(30);
-    eventually_within(limit, "three beats", async || registry.count("register") >= 3).await;
-    let asked = registry.asked();
-    for pair in asked.windows(2) {
+    eventually_within(limit, "three heartbeats", async || registry.count("register") >= 3).await;
+    let requests = registry.requests();
+    for pair in requests.windows(2) {
         let between = pair[1].at - pair[0].at;
-        assert!(between > Duration::from_secs(3), "{between:?} between beats");
-        assert!(between < Duration::from_secs(8), "{between:?} between beats");
-        assert_eq!(pair[0].body, pair[1].body, "beats are identical");
+        assert!(between > Duration::from_secs(3), "{between:?} between heartbeats");
+        assert!(between < Duration::from_secs(8), "{between:?} between heartbeats");
+        assert_eq!(pair[0].body, pair[1].body, "heartbeats are identical");
     }
 }
 

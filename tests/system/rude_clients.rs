@@ -1,28 +1,29 @@
-//! Clients that vanish, half-close, reset, trickle or never read cost only their own connection.
+//! Clients that disappear, half-close, reset, trickle or never read affect only their own
+//! connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_tests::asking::{has_in_flight, http, stats};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::queries::{has_in_flight, http, stats};
 use rpc_tests::raw::{Raw, classic, extended};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-/// How many of a kind come at once.
+/// Number of clients of each kind at once.
 const CROWD: u64 = 30;
 
-/// No call that sleeps for long ends by itself while anybody waits here.
+/// No long sleep call ends by its deadline within the time of these tests.
 const LONG_DEADLINE: (&str, &str) = ("SERVER_DEFAULT_DEADLINE", "10m");
 
 #[tokio::test]
-async fn clients_that_vanish_in_the_middle_of_a_call_leave_nothing_behind() {
+async fn clients_that_disappear_during_a_call_leave_nothing_behind() {
     let (server, mut polite) = with_a_polite_client(&[LONG_DEADLINE]).await;
     for request in [
-        // Stopped with its connection.
+        // Cancelled with its connection.
         extended(&json!(1), "sleep", &json!([600])),
-        // A vanished classic client looks like one that closed its sending half and waits.
+        // A classic client that disappeared looks like one that half-closed and waits.
         classic("sleep", &json!([1])),
         format!("{0}{0}{0}", classic("sleep", &json!([0.3]))),
     ] {
@@ -32,17 +33,17 @@ async fn clients_that_vanish_in_the_middle_of_a_call_leave_nothing_behind() {
             rude.send(&request).await;
             crowd.push(rude);
         }
-        eventually("the calls are under way", async || {
-            rpc_tests::asking::in_flight(server.address, "sleep").await > 0
+        eventually("the calls are in flight", async || {
+            rpc_tests::queries::in_flight(server.address, "sleep").await > 0
         })
         .await;
         drop(crowd);
-        server.is_itself_again(&mut polite).await;
+        server.is_as_before(&mut polite).await;
     }
 }
 
 #[tokio::test]
-async fn clients_that_reset_in_the_middle_of_a_call_or_request_are_forgotten() {
+async fn clients_that_reset_during_a_call_or_request_leave_nothing_behind() {
     let (server, mut polite) = with_a_polite_client(&[LONG_DEADLINE]).await;
     for (request, calls) in [
         (extended(&json!(1), "sleep", &json!([600])), CROWD),
@@ -57,18 +58,18 @@ async fn clients_that_reset_in_the_middle_of_a_call_or_request_are_forgotten() {
         }
         has_in_flight(server.address, "sleep", calls).await;
         crowd.into_iter().for_each(Raw::reset);
-        server.is_itself_again(&mut polite).await;
+        server.is_as_before(&mut polite).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_half_closes_still_gets_its_classic_answers_in_order() {
+async fn a_client_that_half_closes_still_gets_its_classic_replies_in_order() {
     let (server, mut polite) = with_a_polite_client(&[]).await;
     let mut rude = Raw::connect(server.address).await;
     rude.send(classic("sleep", &json!([0.2])) + &classic("add", &json!([1, 2]))).await;
     rude.half_close().await;
     assert_eq!(rude.rest().await, b"{\"res\":0.2}\n{\"res\":13}\n");
-    // Extended calls end with the sending half, and say so.
+    // Extended calls are cancelled by a half-close, and get a reply that says so.
     let mut rude = Raw::connect(server.address).await;
     rude.send(extended(&json!("x"), "sleep", &json!([9]))).await;
     has_in_flight(server.address, "sleep", 1).await;
@@ -76,11 +77,11 @@ async fn a_client_that_half_closes_still_gets_its_classic_answers_in_order() {
     let reply = rude.reply().await;
     assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!("x"), &json!(-32001)), "{reply}");
     assert_eq!(rude.rest().await, b"");
-    server.is_itself_again(&mut polite).await;
+    server.is_as_before(&mut polite).await;
 }
 
 #[tokio::test]
-async fn a_client_that_half_closes_inside_a_request_is_let_go() {
+async fn a_client_that_half_closes_inside_a_request_is_disconnected() {
     let (server, mut polite) = with_a_polite_client(&[]).await;
     for start in ["", "  ", "{", r#"{"method_name": "add""#, "GET", "GET /healthz HTTP/1.1\r\n"] {
         let mut rude = Raw::connect(server.address).await;
@@ -88,23 +89,23 @@ async fn a_client_that_half_closes_inside_a_request_is_let_go() {
         rude.half_close().await;
         assert!(rude.is_closed_within(SOON).await, "after {start:?}");
     }
-    server.is_itself_again(&mut polite).await;
+    server.is_as_before(&mut polite).await;
 }
 
 #[tokio::test]
-async fn a_request_that_trickles_in_byte_by_byte_is_answered() {
+async fn a_request_that_arrives_byte_by_byte_gets_its_reply() {
     let (server, mut polite) = with_a_polite_client(&[]).await;
     let mut rude = Raw::connect(server.address).await;
     for byte in classic("hello", &json!(["Wörld"])).bytes() {
         rude.send([byte]).await;
-        // A turn of the scheduler and a polite call between the bytes.
+        // Other tasks and a polite call run between the bytes.
         polite_call(&mut polite).await;
     }
     assert_eq!(rude.reply().await, json!({"res": "Hello, Wörld!"}));
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_given_up_and_others_are_not() {
+async fn an_unfinished_request_times_out_and_others_do_not() {
     let settings = [("SERVER_REQUEST_TIMEOUT", "300ms")];
     let (server, mut polite) = with_a_polite_client(&settings).await;
     for start in [r#"{"method_name": "add", "#, "[1", "GET /healthz HTTP/1.1\r\nHo", " {"] {
@@ -119,11 +120,11 @@ async fn a_request_that_never_ends_is_given_up_and_others_are_not() {
     // It trickles, but the limit is for the whole request.
     let mut rude = Raw::connect(server.address).await;
     rude.send("{").await;
-    eventually("a trickling client is given up", async || {
+    eventually("a trickling client is disconnected", async || {
         rude.stream().write_all(b" ").await.is_err() || rude.stream().try_read(&mut [0]).is_ok()
     })
     .await;
-    server.is_itself_again(&mut polite).await;
+    server.is_as_before(&mut polite).await;
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ async fn a_client_that_never_reads_is_not_read_from_either() {
     for request in [classic("echo", &json!([text])), extended(&json!(1), "echo", &json!([text]))] {
         let mut rude = Raw::connect(server.address).await;
         let mut sent = 0;
-        // Until the server takes nothing for half a second.
+        // Until the server reads nothing for half a second.
         while let Ok(result) = tokio::time::timeout(
             Duration::from_millis(500),
             rude.stream().write(&request.as_bytes()[sent % request.len()..]),
@@ -150,11 +151,11 @@ async fn a_client_that_never_reads_is_not_read_from_either() {
             assert!(resident < 200 << 20, "{resident} bytes resident");
         }
     }
-    server.is_itself_again(&mut polite).await;
+    server.is_as_before(&mut polite).await;
 }
 
 #[tokio::test]
-async fn first_bytes_of_no_dialect_are_answered_once_and_closed() {
+async fn first_bytes_of_no_dialect_get_one_error_and_a_close() {
     let (server, mut polite) = with_a_polite_client(&[]).await;
     for junk in ["hello\n", "\"text\"", "\u{0}\u{1}\u{2}", "GETTING {", "12"] {
         let mut rude = Raw::connect(server.address).await;
@@ -163,15 +164,15 @@ async fn first_bytes_of_no_dialect_are_answered_once_and_closed() {
         assert!(reply["res"].as_str().unwrap().starts_with("Error calling method: "), "{junk:?}");
         assert_eq!(rude.rest().await, b"", "{junk:?}");
     }
-    // The beginning of TLS, which is not spoken yet.
+    // The start of TLS, which is not supported yet.
     let mut rude = Raw::connect(server.address).await;
     rude.send([0x16, 0x03, 0x01, 0x02, 0x00]).await;
     assert!(rude.is_closed_within(SOON).await);
-    server.is_itself_again(&mut polite).await;
+    server.is_as_before(&mut polite).await;
 }
 
 #[tokio::test]
-async fn what_came_before_junk_is_answered_before_the_connection_closes() {
+async fn requests_before_junk_get_their_replies_before_the_connection_closes() {
     let (server, _polite) = with_a_polite_client(&[]).await;
     let mut rude = Raw::connect(server.address).await;
     let slow = extended(&json!(1), "sleep", &json!([0.3]));
@@ -186,7 +187,7 @@ async fn what_came_before_junk_is_answered_before_the_connection_closes() {
 }
 
 #[tokio::test]
-async fn a_rude_client_of_the_registry_costs_only_its_connection() {
+async fn a_rude_client_of_the_registry_loses_only_its_own_connection() {
     let (_registry, address) = Daemon::registry(&[]).await;
     for bytes in [
         "\u{0}\u{1}",
@@ -207,7 +208,7 @@ async fn a_rude_client_of_the_registry_costs_only_its_connection() {
     }
 }
 
-/// A server, and how it is when nobody is rude.
+/// A server, and its state without rude clients.
 struct Server {
     daemon: Daemon,
     address: SocketAddr,
@@ -225,10 +226,9 @@ async fn polite_call(polite: &mut Raw) {
 }
 
 impl Server {
-    async fn is_itself_again(&self, polite: &mut Raw) {
+    async fn is_as_before(&self, polite: &mut Raw) {
         polite_call(polite).await;
-        let what =
-            "only the polite client and this question are connected, nothing else is in flight";
+        let what = "only the polite client and this query are connected, nothing else is in flight";
         eventually(what, async || {
             let stats = stats(self.address).await;
             stats["connections"] == 2 && stats["in_flight"].as_u64().unwrap() <= 1
@@ -239,7 +239,7 @@ impl Server {
     }
 }
 
-/// As Linux tells.
+/// As reported by Linux.
 fn resident_bytes(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

@@ -15,13 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
-async fn the_older_clients_bytes_get_the_older_servers_answers_in_one_read() {
+async fn the_older_clients_bytes_get_the_older_servers_replies_in_one_read() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     for connection in [transcript("calls.json"), transcript("sync.json")].concat() {
         let mut raw = Raw::connect(address).await;
         for exchange in connection {
             raw.send(&exchange.sent).await;
-            same_answer(&raw.recv_1024().await, &exchange);
+            same_value(&raw.recv_1024().await, &exchange);
         }
     }
 }
@@ -31,10 +31,10 @@ async fn a_connection_serves_one_older_request_after_the_other() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     let connection = transcript("one_connection.json").concat();
     let mut raw = Raw::connect(address).await;
-    // With an id it is the extended dialect, which the older server does not know.
+    // With an id it is the extended dialect, which the older server does not support.
     for exchange in connection.iter().filter(|exchange| request(exchange)["id"].is_null()) {
         raw.send(&exchange.sent).await;
-        same_answer(&raw.recv_1024().await, exchange);
+        same_value(&raw.recv_1024().await, exchange);
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_connection_serves_one_older_request_after_the_other() {
 async fn bytes_that_are_not_json_get_the_older_failure_text_and_the_connection_closes() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     for exchange in transcript("junk.json").concat() {
-        let recorded = exchange.answer();
+        let recorded = exchange.reply();
         assert!(recorded["res"].as_str().unwrap().starts_with("Error calling method: "));
         let mut raw = Raw::connect(address).await;
         let ours = raw.ask(&exchange.sent).await;
@@ -52,11 +52,11 @@ async fn bytes_that_are_not_json_get_the_older_failure_text_and_the_connection_c
 }
 
 #[tokio::test]
-async fn our_client_reads_every_answer_of_the_older_server() {
+async fn our_client_reads_every_reply_of_the_older_server() {
     let server = Replay::start(&["calls.json", "sync.json", "one_connection.json"]).await;
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for exchange in [transcript("calls.json"), transcript("sync.json")].concat().concat() {
-        let recorded = exchange.answer()["res"].take();
+        let recorded = exchange.reply()["res"].take();
         let result = call(&client, &request(&exchange)).await;
         let failure = recorded.as_str().is_some_and(|text| {
             ["No service found for: ", "Argument error: ", "Error calling method: "]
@@ -102,7 +102,7 @@ async fn our_client_lists_the_methods_of_the_older_server() {
 }
 
 #[tokio::test]
-async fn what_json_cannot_hold_is_a_typed_error_and_a_long_answer_is_read_whole() {
+async fn nan_and_infinity_are_a_typed_error_and_a_long_reply_is_read_whole() {
     let server = Replay::start(&["beyond_json.json", "one_connection.json"]).await;
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for method in ["infinite", "huge"] {
@@ -156,10 +156,10 @@ async fn call(client: &Client, request: &Value) -> Result<Value, CallError> {
     client.call(request["method_name"].as_str().unwrap(), args).await
 }
 
-/// Ours is compact and ends with a newline; what it says is what the older server said.
-fn same_answer(ours: &[u8], exchange: &Exchange) {
+/// Our reply is compact and ends with a newline; its value must be that of the older server.
+fn same_value(ours: &[u8], exchange: &Exchange) {
     let shown = String::from_utf8_lossy(ours);
-    let recorded = exchange.answer();
+    let recorded = exchange.reply();
     if request(exchange)["method_name"] == "all_your_methods" {
         let ours: Value = serde_json::from_slice(ours).unwrap_or_else(|e| panic!("{shown}: {e}"));
         for method in recorded["res"].as_array().unwrap() {
@@ -218,15 +218,15 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
     let mut bytes = vec![0; 65_536];
     while let Ok(length @ 1..) = stream.read(&mut bytes).await {
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-        let answer = match serde_json::from_str::<Value>(&text) {
+        let reply = match serde_json::from_str::<Value>(&text) {
             _ if length > 1024 => Err(format!("{length} bytes in one request")),
             Err(error) => Err(format!("not one message: {text}: {error}")),
-            Ok(asked) => known
+            Ok(received) => known
                 .iter()
-                .find(|exchange| same_call(&request(exchange), &asked))
+                .find(|exchange| same_call(&request(exchange), &received))
                 .ok_or(format!("never recorded: {text}")),
         };
-        match answer {
+        match reply {
             Ok(exchange) => {
                 // Time for a client that would pipeline to do so.
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -242,10 +242,10 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
     }
 }
 
-fn same_call(recorded: &Value, asked: &Value) -> bool {
-    if asked["method_name"] == "rpc.health" || asked["method_name"] == "rpc.discover" {
+fn same_call(recorded: &Value, received: &Value) -> bool {
+    if received["method_name"] == "rpc.health" || received["method_name"] == "rpc.discover" {
         // Unknown to it whatever the arguments.
         return recorded["method_name"] == "rpc.health";
     }
-    ["method_name", "method_args", "method_kwargs"].iter().all(|key| recorded[key] == asked[key])
+    ["method_name", "method_args", "method_kwargs"].iter().all(|key| recorded[key] == received[key])
 }

@@ -1,4 +1,4 @@
-//! The one table of keys: dispatch, hint bar, help and palette all read it, so they cannot disagree.
+//! The table of keys: dispatch, hint bar, help and palette all read it, so they cannot disagree.
 
 mod keymap;
 mod table;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use crate::key::Key;
 use crate::pane::Pane;
 
-/// An action a key or the palette can start.
+/// What a key or a palette entry does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the help text of each action is in the table")]
 pub enum Action {
@@ -27,7 +27,7 @@ pub enum Action {
     ViewHistory,
     ViewLogs,
     ViewLoad,
-    LastView,
+    PreviousView,
     NextPane,
     PreviousPane,
     FullScreen,
@@ -44,22 +44,22 @@ pub enum Action {
     Top,
     Bottom,
     Filter,
-    Find,
-    NextHit,
-    PreviousHit,
+    Search,
+    NextMatch,
+    PreviousMatch,
     Copy,
     CopyAs,
     Save,
-    Page,
+    Pager,
     Edit,
     EditJson,
     Pick,
     Actions,
     OpenInstance,
-    LogsOf,
+    OpenLogs,
     SortLeft,
     SortRight,
-    SortInvert,
+    SortReverse,
     OpenMethod,
     Send,
     NextField,
@@ -77,8 +77,8 @@ pub enum Action {
     Older,
     Newer,
     OpenCall,
-    Replay,
-    ReplayElsewhere,
+    Resend,
+    ResendTo,
     Follow,
     Wrap,
     ShowTime,
@@ -86,7 +86,7 @@ pub enum Action {
     LevelUp,
     NextSource,
     Mark,
-    Bench,
+    LoadTest,
     StartLoad,
     StopLoad,
     LoadMode,
@@ -117,7 +117,7 @@ pub enum Context {
     History,
     /// The log lines.
     Logs,
-    /// The plan of a load test.
+    /// The form of a load test.
     LoadPlan,
     /// The results of a load test.
     LoadRun,
@@ -133,8 +133,8 @@ pub enum Context {
     Menu,
     /// A one-line prompt.
     Prompt,
-    /// The list of instances to resend to.
-    Elsewhere,
+    /// The list of instances a call can be resent to.
+    Resend,
 }
 
 impl Context {
@@ -155,7 +155,7 @@ impl Context {
         Self::Registries,
         Self::Menu,
         Self::Prompt,
-        Self::Elsewhere,
+        Self::Resend,
         Self::Help,
         Self::Everywhere,
     ];
@@ -175,7 +175,7 @@ impl Context {
         }
     }
 
-    /// Its heading in the help.
+    /// The heading in the help.
     pub fn title(self) -> &'static str {
         match self {
             Self::Everywhere => "Everywhere",
@@ -195,11 +195,11 @@ impl Context {
             Self::Registries => "Registries",
             Self::Menu => "Menu",
             Self::Prompt => "Prompt",
-            Self::Elsewhere => "Resend to…",
+            Self::Resend => "Resend to…",
         }
     }
 
-    /// Whether the keys of [`Context::Everywhere`] are off in it.
+    /// Whether the keys of [`Context::Everywhere`] are disabled in it.
     pub fn is_modal(self) -> bool {
         matches!(
             self,
@@ -209,33 +209,33 @@ impl Context {
                 | Self::Registries
                 | Self::Menu
                 | Self::Prompt
-                | Self::Elsewhere
+                | Self::Resend
         )
     }
 
-    /// Whether characters are always text there, never keys.
+    /// Whether character keys always type text in it.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Elsewhere)
+        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Resend)
     }
 }
 
-/// One row of the table.
+/// A row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Binding {
-    /// What it does.
+    /// The action.
     pub action: Action,
-    /// Where.
+    /// Where the keys are bound.
     pub context: Context,
     /// Any of these keys; the first is the one shown in the hint bar.
     pub keys: Cow<'static, [Key]>,
-    /// One or two words for the hint bar; empty: not shown there.
+    /// One or two words for the hint bar; empty: not in the hint bar.
     pub hint: &'static str,
     /// One line for the help and the palette.
     pub help: &'static str,
 }
 
 impl Binding {
-    /// Its name in `[keys]` of `config.ini`: `help`, or with its context `logs.wrap`.
+    /// The name in `[keys]` of `config.ini`: `help`, or with a context `logs.wrap`.
     pub fn name(&self) -> String {
         let action = snake_case(&format!("{:?}", self.action));
         match self.context {
@@ -244,7 +244,7 @@ impl Binding {
         }
     }
 
-    /// Whether the palette offers it; moving the cursor by name makes no sense.
+    /// Whether the palette and the actions menu offer it: cursor movement needs no name.
     pub fn is_command(&self) -> bool {
         !matches!(
             self.action,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_means_two_things_in_one_context() {
+    fn no_key_is_bound_twice_in_a_context() {
         let mut seen = HashSet::new();
         for row in BINDINGS {
             for key in row.keys.iter() {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_described_alike_wherever_its_context_is_the_same() {
+    fn an_action_has_one_row_per_context() {
         let mut seen = HashSet::new();
         for row in BINDINGS {
             assert!(seen.insert((row.context, row.action)), "two rows for {row:?}");

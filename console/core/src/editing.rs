@@ -1,14 +1,14 @@
-//! What keys do to a text that is being typed.
+//! Editing keys of one-line text fields.
 
 use tui_input::{Input, InputRequest};
 
 use crate::key::{Code, Key};
 
-/// How much text a field holds; more is not taken.
-pub(crate) const MAX_TYPED: usize = 64 * 1024;
+/// Maximum length of a field; more input is ignored.
+pub(crate) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
-/// What a key does to a text, if it does something only to texts.
-pub(crate) fn editing(key: Key) -> Option<InputRequest> {
+/// The edit that a key makes in a text field, if it makes one.
+pub(crate) fn edit_request(key: Key) -> Option<InputRequest> {
     if let Some(c) = key.types() {
         return Some(InputRequest::InsertChar(c));
     }
@@ -28,16 +28,16 @@ pub(crate) fn editing(key: Key) -> Option<InputRequest> {
     })
 }
 
-/// Whether a key does something to a text being typed.
+/// Whether a key edits text.
 pub(crate) fn edits(key: Key) -> bool {
-    editing(key).is_some()
+    edit_request(key).is_some()
 }
 
-/// Does to a text what keys asked for.
+/// Applies edits to a field.
 pub(crate) fn apply(input: &mut Input, requests: &[InputRequest]) {
     for request in requests {
         let grows = matches!(request, InputRequest::InsertChar(_));
-        if !grows || input.value().len() < MAX_TYPED {
+        if !grows || input.value().len() < MAX_FIELD_BYTES {
             input.handle(*request);
         }
     }

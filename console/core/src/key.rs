@@ -1,4 +1,4 @@
-//! A key press in our own words, so that the model and the key table know no terminal library.
+//! A key press, independent of the terminal library.
 
 use std::fmt;
 
@@ -66,7 +66,7 @@ impl Key {
         Self { code: Code::Char(c), ctrl: true, alt: false }
     }
 
-    /// The text it types, if it types any.
+    /// The character it types, if any.
     pub fn types(self) -> Option<char> {
         match self.code {
             Code::Char(c) if !self.ctrl && !self.alt => Some(c),
@@ -95,7 +95,7 @@ const NAMES: &[(&str, Code)] = &[
 ];
 
 impl Key {
-    /// As `config.ini` writes it: `q`, `enter`, `ctrl-p`, `F1`.
+    /// The name in `config.ini`: `q`, `enter`, `ctrl-p`, `F1`.
     pub fn name(self) -> String {
         let prefix = if self.ctrl { "ctrl-" } else { "" };
         let alt = if self.alt { "alt-" } else { "" };
@@ -108,10 +108,10 @@ impl Key {
         format!("{prefix}{alt}{code}")
     }
 
-    /// Reads such a name.
+    /// Parses a name of `config.ini`.
     ///
     /// # Errors
-    /// There is no such key; the text says what was probably meant.
+    /// No such key; the text suggests the nearest name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut chars = text.chars();
         if let (Some(c), None) = (chars.next(), chars.next()) {
@@ -122,7 +122,7 @@ impl Key {
             return Ok(Self::plain(*code));
         }
         if let Some(rest) = lower.strip_prefix("ctrl-").filter(|rest| !rest.is_empty()) {
-            // A terminal does not tell Ctrl-Shift from Ctrl.
+            // Lower-cased: terminals do not distinguish Ctrl-Shift from Ctrl.
             return Ok(Self { ctrl: true, ..Self::parse(rest).map_err(|_| unknown(text))? });
         }
         if lower.starts_with("alt-") && text.len() > 4 {
@@ -144,7 +144,7 @@ fn unknown(text: &str) -> String {
     }
 }
 
-/// As the hint bar and the help write it: `⏎`, `esc`, `^p`, `?`.
+/// The name in the hint bar and the help: `⏎`, `esc`, `^p`, `?`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ctrl {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_as_it_is_written() {
+    fn a_name_parses_to_the_key_it_came_from() {
         for text in [
             "q",
             "Q",
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_what_was_meant() {
+    fn an_unknown_key_is_refused_with_a_suggestion() {
         assert_eq!(Key::parse("spcae").unwrap_err(), r#"unknown key "spcae"; did you mean space?"#);
         for text in ["", "F0", "F13", "ctrl-", "alt-", "ctrl-foo", "xy", "\u{1b}"] {
             assert!(Key::parse(text).unwrap_err().contains("unknown key"), "{text}");

@@ -1,17 +1,18 @@
-//! What the console's screen is, pure: no terminal, no socket, no task, no clock.
+//! The pure core of the console: state and updates without terminal, socket, task or clock.
 //!
 //! In reading order:
 //!
-//! - [`key`]: a key press, in our own words; [`action`]: the one table of keys, actions and help.
-//! - [`pane`]: the views, and the panes that they are made of.
+//! - [`key`]: a key press, independent of the terminal library; [`action`]: the table of keys,
+//!   actions and help.
+//! - [`pane`]: the views and their panes.
 //! - [`model`]: everything the screen shows, as plain data.
-//! - [`selectors`]: questions about the model; view and updates ask the same ones.
-//! - [`message`]: what can happen ([`message::Msg`]) and what shall be done ([`message::Effect`]).
-//! - [`mod@update`]: a message changes the model and asks for effects.
-//! - [`wake`]: when the picture would change by time alone.
-//! - [`text`]: texts and figures as the screen writes them.
+//! - [`selectors`]: read-only queries of the model, shared by view and updates.
+//! - [`message`]: inputs ([`message::Msg`]) and outputs ([`message::Effect`]).
+//! - [`mod@update`]: applies a message to the model and returns effects.
+//! - [`wake`]: when the screen changes by time alone.
+//! - [`text`]: formatting of texts and numbers for the screen.
 //!
-//! Inside: `update → selectors → model → action → key, pane`.
+//! Dependencies inside: `update → selectors → model → action → key, pane`.
 
 pub mod action;
 mod editing;

@@ -1,7 +1,7 @@
-//! What can happen, and what shall be done about it.
+//! Inputs of the core ([`Msg`]) and what it asks the runtime to do ([`Effect`]).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
@@ -11,76 +11,76 @@ use rpc_wire::signature::Signature;
 use crate::key::Key;
 use crate::model::Pane;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::content::{Content, Program, SaveError};
-use crate::model::json::{Document, Hits};
+use crate::model::json::{Document, Matches};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
 
-/// More than this is not copied: terminals cut or ignore it.
+/// Maximum size of a copy to the clipboard: terminals truncate or ignore more.
 pub const MAX_COPIED_BYTES: usize = 74_000;
 
-/// Something happened.
+/// An input.
 #[derive(Debug)]
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
     /// Text was pasted.
     Paste(String),
-    /// The mouse was clicked on something.
+    /// A mouse click.
     Click(Hit),
-    /// The wheel was turned over a pane; positive is down.
+    /// The mouse wheel over a pane; positive is down.
     Wheel(Option<Pane>, i32),
-    /// The terminal has this many columns and rows.
+    /// The terminal's new columns and rows.
     Resize(u16, u16),
-    /// Time passed ([`crate::wake::next_wake`] asked for it).
+    /// A timer requested by [`crate::wake::next_wake`] fired.
     Tick,
-    /// The frame was drawn, and this many rows of each pane were visible.
+    /// A frame was drawn; the visible rows of each pane.
     Drawn(Heights),
-    /// The registry feed speaks.
-    Registry(RegistryNews),
-    /// Log lines of one source, and how many were lost before each.
+    /// From the registry.
+    Registry(RegistryUpdate),
+    /// Log lines of a source, each with the number of lines lost before it.
     Logs(Source, Vec<(LogLine, u64)>),
-    /// A log source changed its state.
+    /// The state of a log source changed.
     LogSource(Source, SourceState),
-    /// The task that looks after an instance speaks.
-    Instance(InstanceKey, InstanceNews),
+    /// From the task that monitors an instance.
+    Instance(InstanceKey, InstanceUpdate),
     /// A call ended.
-    Called(CallId, Box<Outcome>),
-    /// So much has arrived of an answer that is still on its way.
-    Arriving(CallId, usize),
-    /// A stream under way answered one more item.
+    CallEnded(CallId, Box<Outcome>),
+    /// Bytes received so far of a large reply.
+    Receiving(CallId, usize),
+    /// An item of a stream in flight, and the number of items lost before it.
     StreamItem(CallId, String, u64),
-    /// A load test speaks.
-    Load(RunId, LoadNews),
-    /// Calls made before the console was started, oldest first.
-    History(Vec<Past>),
-    /// The demo speaks.
-    Demo(DemoNews),
-    /// A call was answered with so many bytes, which are being laid out.
-    Reading(CallId, usize),
-    /// A large result was searched for a text.
-    Found(CallId, String, Hits),
-    /// A file was written with so many bytes, or not.
+    /// From a load test.
+    Load(RunId, LoadUpdate),
+    /// Calls of earlier sessions, oldest first.
+    History(Vec<PastCall>),
+    /// From the demo.
+    Demo(DemoUpdate),
+    /// A reply of this many bytes was received and is being parsed.
+    Parsing(CallId, usize),
+    /// A background search of a large result ended.
+    Found(CallId, String, Matches),
+    /// A file was saved (its size), or not.
     Saved(String, Result<u64, SaveError>),
-    /// The arguments of a method come back from the editor; `Err` says why not.
+    /// The arguments of a method, edited in the editor, or why not.
     Edited(String, Result<String, String>),
-    /// A copy or another background effect ended: tell the person.
+    /// The result of a background effect, to show.
     Notice(String),
-    /// A background effect failed: tell the person.
-    Trouble(String),
+    /// The error of a background effect, to show.
+    Error(String),
 }
 
-/// How many rows of each pane were visible in the last frame.
+/// Visible rows of each pane in the last frame.
 pub type Heights = Vec<(Pane, u16)>;
 
-/// What lies under a click.
+/// What was clicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hit {
     /// A tab of the tab bar.
     View(crate::model::View),
-    /// A pane, somewhere without a row.
+    /// A pane, outside its rows.
     Pane(Pane),
     /// A row of a pane.
     Row(Pane, usize),
@@ -90,124 +90,124 @@ pub enum Hit {
     Field(usize),
     /// A tab of the response.
     ResponseTab(crate::model::calls::Tab),
-    /// A knob of the plan of a load test.
-    Knob(usize),
+    /// A field of the load test form.
+    LoadField(usize),
 }
 
-/// News of the connection to the registry.
+/// A change of the registry or of the connection to it.
 #[derive(Debug)]
-pub enum RegistryNews {
-    /// It is reached. An older registry tells no ages.
+pub enum RegistryUpdate {
+    /// Connected.
     Live {
-        /// Whether it tells heartbeat ages and changes (`/v1/watch`).
+        /// Whether it reports heartbeat ages and changes (`/v1/watch`); older registries do not.
         ages: bool,
     },
-    /// It is not reached.
+    /// Unreachable.
     Lost {
-        /// One line for a person.
+        /// The reason, in one line.
         error: String,
-        /// How long until the next try.
+        /// Time until the next attempt.
         retry_in: Duration,
     },
-    /// A change, from `/v1/watch`.
-    Change(WatchEvent),
+    /// A change reported by `/v1/watch`, and when it arrived: its ages are those at that time.
+    Change(WatchEvent, Instant),
     /// The whole list of an older registry.
     List(Vec<Instance>),
 }
 
-/// News of one instance.
+/// What monitoring an instance found.
 #[derive(Debug)]
-pub enum InstanceNews {
-    /// Its methods, or why they are not known.
+pub enum InstanceUpdate {
+    /// Its methods, or why they are unknown.
     Methods(Result<Vec<Signature>, String>),
-    /// It answered a probe after this long, or why not.
+    /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),
 }
 
-/// News of the embedded demo.
+/// A change of the embedded demo.
 #[derive(Debug, Clone)]
-pub enum DemoNews {
-    /// Live traffic began or ended.
+pub enum DemoUpdate {
+    /// Live traffic started (`true`) or stopped.
     Traffic(bool),
-    /// A demo server runs (`true`) or not.
+    /// A demo server started (`true`) or stopped.
     Server(InstanceKey, bool),
-    /// The demo registry runs or not.
+    /// The demo registry started (`true`) or stopped.
     Registry(bool),
 }
 
-/// Something shall be done.
+/// Something for the runtime to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Look after an instance: discover, probe, stream its logs.
-    Attach(Box<Instance>),
-    /// Stop looking after it.
-    Detach(InstanceKey),
-    /// End everything that was begun for the registry so far, and watch this one.
-    Watch(String),
+    /// Monitor an instance: discover its methods, probe it, stream its log.
+    Monitor(Box<Instance>),
+    /// Stop monitoring an instance.
+    StopMonitor(InstanceKey),
+    /// Stop all tasks of the current registry and connect to this one.
+    SwitchRegistry(String),
     /// Send a call.
     Call(Box<CallRequest>),
-    /// Cancel a call under way.
+    /// Cancel a call in flight.
     Cancel(CallId),
-    /// Keep a call that ended over restarts, if that is wanted.
-    Remember(Box<Past>),
-    /// Begin a load test; one under way is stopped.
+    /// Record a finished call in the history file, if there is one.
+    RecordCall(Box<PastCall>),
+    /// Start a load test; a running one is stopped.
     StartLoad(Box<LoadRequest>),
-    /// Stop the load test under way; what it measured is kept.
+    /// Stop the running load test and keep its results.
     StopLoad,
-    /// Put a text on the clipboard.
+    /// Copy a text to the clipboard.
     Copy(String),
-    /// Look for a text in a large result.
+    /// Search a large result for a text.
     Search(CallId, Arc<Document>, String),
     /// Write a file; an existing one only with `overwrite`.
     Save {
-        /// Its path, as it was typed.
+        /// The path as typed.
         path: String,
-        /// What is written.
+        /// What to write.
         content: Content,
-        /// Whether an existing file may go.
+        /// Whether to overwrite an existing file.
         overwrite: bool,
     },
-    /// Show something in another program.
+    /// Open something in another program.
     View {
-        /// Which.
+        /// The program.
         program: Program,
-        /// What a file of it is called.
+        /// The name of the temporary file.
         name: String,
-        /// What is shown.
+        /// What to open.
         content: Content,
     },
-    /// Have arguments edited as JSON in `$EDITOR`: the method's name, and the text.
+    /// Edit arguments as JSON in `$EDITOR`: the method's name, and the text.
     Edit(String, String),
-    /// Have the registry at a URL forget an instance.
+    /// Unregister an instance at the registry with this URL.
     Unregister(String, Box<Instance>),
-    /// Have the terminal report the mouse, or not.
+    /// Turn mouse reports of the terminal on or off.
     Mouse(bool),
-    /// Do something with the demo.
+    /// Control the demo.
     Demo(DemoCommand),
     /// Suspend the process.
     Suspend,
-    /// Draw everything anew.
+    /// Redraw the screen.
     Repaint,
-    /// End.
+    /// Quit.
     Quit,
 }
 
-/// What the demo can do.
+/// A command to the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DemoCommand {
-    /// Traffic on or off.
+    /// Turn live traffic on or off.
     Traffic(bool),
-    /// Crash a running server (no farewell), or start it again.
+    /// Crash a running server (it does not unregister), or restart it.
     ToggleServer(InstanceKey),
-    /// Take the registry away, or bring it back.
+    /// Stop or restart the registry.
     ToggleRegistry,
 }
 
-/// News of a load test.
+/// A change of a load test.
 #[derive(Debug, Clone)]
-pub enum LoadNews {
-    /// How it is getting on.
+pub enum LoadUpdate {
+    /// Its progress.
     Progress(Arc<Progress>),
-    /// It could not begin.
+    /// It could not start.
     Failed(String),
 }

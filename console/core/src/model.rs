@@ -1,4 +1,4 @@
-//! Everything the screen shows, as plain data: no terminal, no socket, no clock in here.
+//! The state behind the screen, as plain data.
 
 pub mod area;
 pub mod ask;
@@ -31,38 +31,38 @@ use crate::message::Msg;
 pub use crate::pane::{Pane, View};
 pub use now::Now;
 
-/// How many feed messages wait while live data is paused; one more ends the pause.
-pub const MAX_HELD: usize = 2_000;
-/// How long a short message stays in the hint bar.
-pub const TOAST: Duration = Duration::from_secs(4);
+/// Maximum live updates queued during a pause; one more ends the pause.
+pub const MAX_QUEUED: usize = 2_000;
+/// How long a toast stays in the hint bar.
+pub const TOAST_TIME: Duration = Duration::from_secs(4);
 
-/// What lies over the view.
+/// What is open over the view.
 #[derive(Debug)]
 pub enum Overlay {
-    /// The help, filtered by what was typed, scrolled down by some lines.
+    /// The help.
     Help {
-        /// What was typed.
+        /// The filter.
         filter: Input,
-        /// Lines scrolled away at the top.
+        /// The first visible line.
         top: usize,
     },
     /// The palette.
     Palette(palette::Palette),
-    /// The registries to choose from.
+    /// The list of registries.
     Registries {
-        /// The place of the one that Enter means.
+        /// The index of the selected one.
         selected: usize,
     },
-    /// A list to choose from.
+    /// A menu.
     Menu(ask::Menu),
-    /// A question, answered by a line of text.
+    /// A prompt for one line of text.
     Prompt(ask::Prompt),
-    /// Another instance is chosen for a call to be sent again.
+    /// The choice of an instance to resend a call to.
     Resend(resend::Resend),
 }
 
 impl Overlay {
-    /// Whether a text is typed in it.
+    /// Whether it has a text field.
     pub fn is_text(&self) -> bool {
         matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_) | Self::Resend(_))
     }
@@ -71,35 +71,35 @@ impl Overlay {
 /// A short message in the hint bar.
 #[derive(Debug)]
 pub struct Toast {
-    /// What it says.
+    /// The message.
     pub text: String,
-    /// Whether it tells of a failure.
-    pub bad: bool,
-    /// When it goes.
+    /// Whether it is an error.
+    pub is_error: bool,
+    /// When it disappears.
     pub until: Instant,
 }
 
-/// What is known of the embedded demo.
+/// The state of the embedded demo.
 #[derive(Debug)]
 pub struct Demo {
-    /// Whether live traffic is being made.
+    /// Whether live traffic is on.
     pub traffic: bool,
-    /// Whether the registry runs.
+    /// Whether the registry is running.
     pub registry: bool,
-    /// The servers of the demo, and whether each runs.
+    /// The servers of the demo, and whether each is running.
     pub servers: Vec<(rpc_wire::instance::InstanceKey, bool)>,
 }
 
-/// Live data held back by a pause.
+/// A pause of live data.
 #[derive(Debug)]
-pub struct Held {
-    /// When the pause began: ages stand still there.
+pub struct Paused {
+    /// When it started: ages are shown as of then.
     pub since: Now,
-    /// What arrived meanwhile.
-    pub waiting: VecDeque<Msg>,
+    /// Live data received since, applied on resume.
+    pub queued: VecDeque<Msg>,
 }
 
-/// Between two polls, unless the settings say otherwise.
+/// Default interval between polls.
 const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The whole state of the console.
@@ -107,61 +107,61 @@ const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 pub struct Model {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
-    /// What fills the screen.
+    /// The current view.
     pub view: View,
-    /// What filled it before.
-    pub last_view: View,
-    /// The pane with the focus, of each view.
+    /// The view before it.
+    pub previous_view: View,
+    /// The focused pane of each view.
     focus: [Pane; 5],
     /// Whether the focused pane fills the screen.
     pub full_screen: bool,
-    /// What lies over the view.
+    /// What is open over the view.
     pub overlay: Option<Overlay>,
     /// Whether the focused pane's filter is being typed.
     pub filtering: bool,
-    /// The keys in force.
+    /// The key table.
     pub keys: Keymap,
-    /// The registries to choose from.
+    /// The registries of the settings.
     pub registries: registries::Registries,
     /// The registry and the connection to it.
     pub link: link::Link,
-    /// Between two polls of a registry that tells no changes.
+    /// Interval between polls of a registry without `/v1/watch`.
     pub refresh_interval: Duration,
     /// The instances.
     pub instances: instances::Instances,
-    /// What happened to them.
+    /// Events of instances and registry.
     pub events: events::Events,
-    /// The methods they have.
+    /// The methods of the instances.
     pub methods: methods::Methods,
-    /// The forms, one per method, with what was typed.
+    /// The call forms, one per method.
     pub forms: form::Forms,
-    /// Calls made.
+    /// Calls sent.
     pub calls: calls::Calls,
     /// Log lines.
     pub logs: logs::Logs,
     /// Load tests.
-    pub load: load::Loads,
+    pub load: load::LoadTests,
     /// The embedded demo, if this is one.
     pub demo: Option<Demo>,
-    /// Live data held back.
-    pub held: Option<Held>,
-    /// A short message.
+    /// The pause of live data, if it is paused.
+    pub paused: Option<Paused>,
+    /// The message in the hint bar.
     pub toast: Option<Toast>,
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
-    /// Whether nothing of the system may be changed from here.
+    /// Whether actions that change the registry are disabled.
     pub readonly: bool,
-    /// Rows visible per pane in the last frame.
+    /// Visible rows of each pane in the last frame.
     heights: Vec<(Pane, u16)>,
 }
 
 impl Model {
-    /// A console that knows nothing yet, for the registry at `url`.
+    /// An empty model for the registry at `url`.
     pub fn new(url: impl Into<String>, now: Now) -> Self {
         Self {
             size: (80, 24),
             view: View::Instances,
-            last_view: View::Instances,
+            previous_view: View::Instances,
             focus: [Pane::Instances, Pane::Methods, Pane::History, Pane::Logs, Pane::LoadPlan],
             full_screen: false,
             overlay: None,
@@ -176,9 +176,9 @@ impl Model {
             forms: form::Forms::default(),
             calls: calls::Calls::default(),
             logs: logs::Logs::default(),
-            load: load::Loads::default(),
+            load: load::LoadTests::default(),
             demo: None,
-            held: None,
+            paused: None,
             toast: None,
             mouse: true,
             readonly: false,
@@ -186,9 +186,9 @@ impl Model {
         }
     }
 
-    /// Forgets everything but what belongs to the person and the terminal, for another registry:
-    /// what is not named here is as new, so that nothing of the one before can be seen.
-    pub fn start_over(&mut self, url: &str, now: Now) {
+    /// Starts over with another registry. Only the user's and the terminal's settings, named here,
+    /// are kept, so no data of the previous registry can remain.
+    pub fn switch_registry(&mut self, url: &str, now: Now) {
         let mut fresh = Self::new(url, now);
         fresh.size = self.size;
         fresh.mouse = self.mouse;
@@ -206,40 +206,40 @@ impl Model {
         *self = fresh;
     }
 
-    /// The pane with the focus.
+    /// The focused pane.
     pub fn focus(&self) -> Pane {
         self.focus[self.view as usize]
     }
 
-    /// Gives the focus to a pane of the current view; others are ignored.
+    /// Focuses a pane of the current view; others are ignored.
     pub fn set_focus(&mut self, pane: Pane) {
         if self.view.panes().contains(&pane) {
             self.focus[self.view as usize] = pane;
         }
     }
 
-    /// Rows of `pane` visible in the last frame; 10 before the first.
+    /// Visible rows of `pane` in the last frame; 10 before the first.
     pub fn height(&self, pane: Pane) -> usize {
-        let known = self.heights.iter().find(|(p, _)| *p == pane);
-        usize::from(known.map_or(10, |(_, height)| *height)).max(1)
+        let found = self.heights.iter().find(|(p, _)| *p == pane);
+        usize::from(found.map_or(10, |(_, height)| *height)).max(1)
     }
 
-    /// Remembers what the last frame showed.
+    /// Sets the visible rows of the last frame.
     pub fn set_heights(&mut self, heights: Vec<(Pane, u16)>) {
         self.heights = heights;
     }
 
-    /// The moment the screen shows: now, or when live data was paused.
+    /// The time the screen shows: now, or the start of the pause.
     pub fn shown_at(&self, now: Now) -> Now {
-        self.held.as_ref().map_or(now, |held| held.since)
+        self.paused.as_ref().map_or(now, |paused| paused.since)
     }
 
-    /// Whether the events pane can be seen at this size.
+    /// Whether the terminal is large enough for the events pane.
     pub fn shows_events(&self) -> bool {
         self.size.0 >= 100 && self.size.1 >= 28
     }
 
-    /// The filter of the focused pane, where it has one.
+    /// The filter or search field of the focused pane, if it has one.
     pub fn filter(&self) -> Option<&Input> {
         match self.focus() {
             Pane::Instances => Some(&self.instances.filter),
@@ -252,7 +252,7 @@ impl Model {
         }
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn filter_mut(&mut self) -> Option<&mut Input> {
         match self.focus() {
             Pane::Instances => Some(&mut self.instances.filter),
@@ -265,13 +265,13 @@ impl Model {
         }
     }
 
-    /// Says something in the hint bar for a while.
-    pub fn say(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), bad: false, until: now.at + TOAST });
+    /// Shows a message in the hint bar for a while.
+    pub fn notify(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), is_error: false, until: now.at + TOAST_TIME });
     }
 
-    /// Says that something did not work.
-    pub fn complain(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), bad: true, until: now.at + TOAST });
+    /// Shows an error in the hint bar for a while.
+    pub fn notify_error(&mut self, text: impl Into<String>, now: Now) {
+        self.toast = Some(Toast { text: text.into(), is_error: true, until: now.at + TOAST_TIME });
     }
 }

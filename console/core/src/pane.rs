@@ -1,13 +1,13 @@
-//! The views, and the panes that they are made of.
+//! The views and their panes.
 
-/// What fills the screen.
+/// A screen of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum View {
-    /// Who is alive.
+    /// The instances of the registry, and events.
     Instances,
-    /// What they can do, a call, its response.
+    /// The methods, a call form, its response.
     Methods,
-    /// Every call made here.
+    /// Calls sent from this console.
     History,
     /// Log lines.
     Logs,
@@ -20,7 +20,7 @@ impl View {
     pub const ALL: [Self; 5] =
         [Self::Instances, Self::Methods, Self::History, Self::Logs, Self::Load];
 
-    /// Its name in the tab bar.
+    /// The name in the tab bar.
     pub fn title(self) -> &'static str {
         match self {
             Self::Instances => "Instances",
@@ -31,7 +31,7 @@ impl View {
         }
     }
 
-    /// Its panes, in the order of Tab.
+    /// The panes, in the order of Tab.
     pub fn panes(self) -> &'static [Pane] {
         match self {
             Self::Instances => &[Pane::Instances, Pane::Events],

@@ -1,4 +1,4 @@
-//! Questions about the model that change nothing: the view and the updates ask the same ones.
+//! Read-only queries of the model, shared by view and updates.
 
 mod available;
 mod candidates;
@@ -10,5 +10,5 @@ pub use available::unavailable;
 pub use candidates::{candidates, resend_targets};
 pub use palette::palette_entries;
 pub use selected::selected_call;
-pub(crate) use typing::is_typing_knob;
+pub(crate) use typing::is_typing_load_field;
 pub use typing::{context, is_typing};

@@ -1,13 +1,13 @@
-//! A message changes the model and requests effects: no I/O, no clock, deterministic.
+//! Applies messages to the model and requests effects: no I/O, no clock, deterministic.
 
 mod act;
 mod ask;
+mod closing;
 mod copy;
+mod external;
 mod feeds;
-mod leave;
 mod load;
 mod opening;
-mod outside;
 mod press;
 mod registries;
 mod search;
@@ -15,35 +15,35 @@ mod send;
 mod show;
 mod steps;
 
-pub use search::MAX_HITS;
+pub use search::MAX_MATCHES;
 
-use crate::message::{Effect, Msg, RegistryNews};
+use crate::message::{Effect, Msg, RegistryUpdate};
 use crate::model::Now;
-use crate::model::{MAX_HELD, Model};
+use crate::model::{MAX_QUEUED, Model};
 
 /// The effects to carry out, in order.
 pub type Effects = Vec<Effect>;
 
-/// Applies one message to the model.
+/// Applies a message to the model.
 pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
-    // Between the reconnect and the new list, ages are from before the outage: judge nothing.
-    let judge = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
-    take(model, msg, now, &mut effects);
-    if judge {
-        pass(model, now, &mut effects);
+    // Between the reconnect and the new list, ages are from before the outage: nothing is late.
+    let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
+    apply(model, msg, now, &mut effects);
+    if list_is_current {
+        tick(model, now, &mut effects);
     }
     effects
 }
 
-fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
+fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
     if is_live_data(&msg)
-        && let Some(held) = &mut model.held
+        && let Some(paused) = &mut model.paused
     {
-        held.waiting.push_back(msg);
-        if held.waiting.len() > MAX_HELD {
+        paused.queued.push_back(msg);
+        if paused.queued.len() > MAX_QUEUED {
             resume(model, now, effects);
-            model.say("resumed: too many updates were waiting", now);
+            model.notify("resumed: too many updates were waiting", now);
         }
         return;
     }
@@ -55,66 +55,66 @@ fn take(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Resize(columns, rows) => resize(model, (columns, rows)),
         Msg::Tick => {}
         Msg::Drawn(heights) => model.set_heights(heights),
-        Msg::Registry(news) => feeds::registry(model, news, now, effects),
+        Msg::Registry(update) => feeds::registry(model, update, now, effects),
         Msg::Logs(source, lines) => model.logs.push(&source, lines),
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
-        Msg::Instance(key, news) => feeds::instance(model, key, news),
-        Msg::Called(id, outcome) => send::called(model, id, *outcome, now, effects),
+        Msg::Instance(key, update) => feeds::instance(model, key, update),
+        Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
             model.calls.restore(past, now.at, shift_ms);
         }
-        Msg::StreamItem(id, item, dropped) => model.calls.item(id, item, dropped),
-        Msg::Load(id, news) => load::news(model, id, news, now),
-        Msg::Demo(news) => feeds::demo(model, news, now),
-        Msg::Arriving(id, bytes) => {
+        Msg::StreamItem(id, item, dropped) => model.calls.push_item(id, item, dropped),
+        Msg::Load(id, update) => load::apply_update(model, id, update, now),
+        Msg::Demo(update) => feeds::demo(model, update, now),
+        Msg::Receiving(id, bytes) => {
             if let Some(call) = model.calls.get_mut(id) {
-                call.arrived = Some(bytes);
+                call.received_bytes = Some(bytes);
             }
         }
-        Msg::Reading(id, bytes) => {
+        Msg::Parsing(id, bytes) => {
             if let Some(call) = model.calls.get_mut(id) {
-                call.reading = Some(bytes);
+                call.parsing_bytes = Some(bytes);
             }
         }
-        Msg::Found(id, needle, hits) => search::found(model, id, needle, hits),
+        Msg::Found(id, needle, matches) => search::found(model, id, needle, matches),
         Msg::Saved(path, result) => ask::saved(model, path, result, now),
-        Msg::Edited(method, result) => outside::edited(model, &method, result, now),
-        Msg::Notice(text) => model.say(text, now),
-        Msg::Trouble(text) => model.complain(text, now),
+        Msg::Edited(method, result) => external::edited(model, &method, result, now),
+        Msg::Notice(text) => model.notify(text, now),
+        Msg::Error(text) => model.notify_error(text, now),
     }
 }
 
-/// Applies the passing of time, and restores the model's invariants.
-fn pass(model: &mut Model, now: Now, effects: &mut Effects) {
+/// Applies the passing of time and restores the model's invariants.
+fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.toast.as_ref().is_some_and(|toast| now.at >= toast.until) {
         model.toast = None;
     }
     let live = model.link.is_live();
-    if model.held.is_none() {
-        let changes = model.instances.pass(now.at, live);
-        feeds::tell(model, changes, now, effects);
+    if model.paused.is_none() {
+        let changes = model.instances.tick(now.at, live);
+        feeds::report(model, changes, now, effects);
     }
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
-    send::show_form(model);
-    opening::show_diff(model);
-    search::keep(model, effects);
+    send::sync_form(model);
+    opening::compute_diff(model);
+    search::sync(model, effects);
     let height = model.height(crate::model::Pane::Logs);
-    model.logs.pass(height);
+    model.logs.tick(height);
 }
 
 fn is_live_data(msg: &Msg) -> bool {
     matches!(msg, Msg::Registry(_) | Msg::Logs(..) | Msg::LogSource(..) | Msg::Instance(..))
 }
 
-/// Applies all messages held back during the pause.
+/// Ends the pause and applies the queued updates.
 fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
-    let Some(held) = model.held.take() else { return };
-    for msg in held.waiting {
-        take(model, msg, now, effects);
+    let Some(paused) = model.paused.take() else { return };
+    for msg in paused.queued {
+        apply(model, msg, now, effects);
     }
 }
 
@@ -126,8 +126,8 @@ fn resize(model: &mut Model, size: (u16, u16)) {
 }
 
 #[cfg(test)]
-mod form_tests;
+mod external_tests;
 #[cfg(test)]
-mod outside_tests;
+mod form_tests;
 #[cfg(test)]
 mod tests;

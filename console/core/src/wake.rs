@@ -1,4 +1,4 @@
-//! When would the picture change by time alone, and when may live data change it?
+//! When the screen next changes by time alone, and when live data may change it.
 
 use std::time::{Duration, Instant};
 
@@ -6,30 +6,30 @@ use crate::model::Now;
 use crate::model::instances::{FLASH, LINGER};
 use crate::model::{Model, Overlay, View};
 
-/// How often the elapsed time of a running call is redrawn.
-const RUNNING: Duration = Duration::from_millis(100);
-/// How long after a key was pressed somebody is thought to look for what follows.
-const AT_WORK: Duration = Duration::from_secs(1);
+/// Interval at which the elapsed time of a call in flight is redrawn.
+const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
+/// After an input, live data is applied at once for this long: the user is watching.
+const ACTIVE_AFTER_INPUT: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The next moment at which something visible changes without any message; `None` is never.
-/// Ages change at whole-second edges, counted from `origin`, so that they all change together.
+/// When something visible next changes without a message; `None`: never.
+/// Ages change at whole seconds since `origin`, all together: one redraw per second.
 pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
-    let mut next = Soonest(None, now.at);
-    next.consider(Some(minute_edge(now)));
+    let mut next = Earliest(None, now.at);
+    next.consider(Some(next_minute(now)));
     next.consider(model.toast.as_ref().map(|toast| toast.until));
-    let ticks = ticks(model);
-    if ticks {
-        next.consider(second_edge(now.at, origin));
+    let shows_seconds = shows_seconds(model);
+    if shows_seconds {
+        next.consider(next_second(now.at, origin));
     }
     if model.view == View::Methods && model.calls.running().is_some() {
-        next.consider(now.at.checked_add(RUNNING));
+        next.consider(now.at.checked_add(RUNNING_INTERVAL));
     }
-    if model.logs.is_sifting() {
+    if model.logs.has_pending_work() {
         next.consider(Some(now.at));
     }
-    // Where seconds are shown, what falls between two of them is seen with the next.
-    if ticks || model.held.is_some() {
+    // Where seconds are shown, changes between two of them wait for the next.
+    if shows_seconds || model.paused.is_some() {
         return next.0;
     }
     let in_view = shows_instances(model);
@@ -38,7 +38,7 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
         if let Some((at, _)) = row.gone {
             next.consider(at.checked_add(LINGER));
         } else if live && !row.was_late {
-            // The header counts the late ones in every view.
+            // The header counts late instances in every view.
             next.consider(row.last_beat.and_then(|beat| beat.reaches(row.late_after())));
         }
         if in_view {
@@ -50,32 +50,31 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     next.0
 }
 
-/// When live data is next taken in, if nobody touched the console since `touched` and some was
-/// last taken in at `taken`: together with the seconds where those are shown, and elsewhere at
-/// most once a second. The end of an outage and log lines are not held up, nor is anything while a
-/// person is at work.
+/// When live data is next applied, given the times of the last input and of the last live data:
+/// with the next whole second where seconds are shown, otherwise at most once a second. At once
+/// for log lines, for the end of an outage, and while the user is active.
 pub fn live_due(
     model: &Model,
-    touched: Instant,
-    taken: Option<Instant>,
+    last_input: Instant,
+    last_applied: Option<Instant>,
     now: Instant,
     origin: Instant,
 ) -> Instant {
-    let at_work = now.saturating_duration_since(touched) < AT_WORK;
-    if at_work || !model.link.is_live() || model.view == View::Logs {
+    let active = now.saturating_duration_since(last_input) < ACTIVE_AFTER_INPUT;
+    if active || !model.link.is_live() || model.view == View::Logs {
         return now;
     }
-    let due = if ticks(model) {
-        second_edge(now, origin)
+    let due = if shows_seconds(model) {
+        next_second(now, origin)
     } else {
-        taken.and_then(|taken| taken.checked_add(SECOND))
+        last_applied.and_then(|last_applied| last_applied.checked_add(SECOND))
     };
     due.unwrap_or(now).max(now)
 }
 
-/// Whether something in view counts seconds: ages, or the time until the next try.
-fn ticks(model: &Model) -> bool {
-    let ages = model.held.is_none() && shows_instances(model);
+/// Whether the screen shows seconds: ages, or the time until the next attempt.
+fn shows_seconds(model: &Model) -> bool {
+    let ages = model.paused.is_none() && shows_instances(model);
     !model.link.is_live() || ages && model.instances.all().any(|row| row.last_beat.is_some())
 }
 
@@ -83,29 +82,29 @@ fn shows_instances(model: &Model) -> bool {
     model.view == View::Instances && !matches!(model.overlay, Some(Overlay::Help { .. }))
 }
 
-/// The soonest moment that is not already over.
-struct Soonest(Option<Instant>, Instant);
+/// The earliest time; times in the past count as now.
+struct Earliest(Option<Instant>, Instant);
 
-impl Soonest {
+impl Earliest {
     fn consider(&mut self, at: Option<Instant>) {
         let Some(at) = at.map(|at| at.max(self.1)) else { return };
-        self.0 = Some(self.0.map_or(at, |soonest| soonest.min(at)));
+        self.0 = Some(self.0.map_or(at, |earliest| earliest.min(at)));
     }
 }
 
-fn second_edge(now: Instant, origin: Instant) -> Option<Instant> {
+fn next_second(now: Instant, origin: Instant) -> Option<Instant> {
     let whole = now.saturating_duration_since(origin).as_secs() + 1;
     origin.checked_add(Duration::from_secs(whole))
 }
 
-fn minute_edge(now: Now) -> Instant {
+fn next_minute(now: Now) -> Instant {
     now.at + Duration::from_millis(60_000 - now.wall_ms % 60_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Msg, RegistryNews};
+    use crate::message::{Msg, RegistryUpdate};
     use crate::update::update;
     use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
 
@@ -120,9 +119,9 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
         };
-        update(&mut model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+        update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);
-        update(&mut model, Msg::Registry(RegistryNews::Change(list)), now);
+        update(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
         model
     }
 
@@ -135,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn out_of_view_only_the_clock_and_a_late_heartbeat_wake() {
+    fn outside_the_view_only_the_clock_and_a_late_heartbeat_wake() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;
-        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(6_500)));
-        let later = Now { at: now.at + Duration::from_secs(7), wall_ms: 7_001 };
+        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(7_500)));
+        let later = Now { at: now.at + Duration::from_secs(8), wall_ms: 8_001 };
         update(&mut model, Msg::Tick, later);
         assert_eq!(next_wake(&model, later, now.at), Some(now.at + Duration::from_millis(59_999)));
     }
@@ -154,18 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn live_data_comes_with_the_seconds_where_they_are_shown() {
+    fn live_data_waits_for_the_next_second_where_seconds_are_shown() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let model = live_model(now);
         let at = |ms| now.at + Duration::from_millis(ms);
         let due = |ms| live_due(&model, now.at, Some(at(3_004)), at(ms), now.at);
         assert_eq!(due(3_500), at(4_000));
-        assert_eq!(due(9_999), at(10_000), "however long nothing came");
-        assert_eq!(due(900), at(900), "a person was at work just now");
+        assert_eq!(due(9_999), at(10_000), "even after a long silence");
+        assert_eq!(due(900), at(900), "the user was active just now");
     }
 
     #[test]
-    fn elsewhere_live_data_comes_at_once_but_at_most_once_a_second() {
+    fn without_seconds_live_data_is_applied_at_most_once_a_second() {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;
@@ -174,8 +173,9 @@ mod tests {
         assert_eq!(due(&model, 3_500), at(4_004));
         assert_eq!(due(&model, 9_500), at(9_500));
         model.view = View::Logs;
-        assert_eq!(due(&model, 3_500), at(3_500), "log lines are what one looks at");
-        let lost = RegistryNews::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
+        assert_eq!(due(&model, 3_500), at(3_500), "log lines are not delayed");
+        let lost =
+            RegistryUpdate::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
         model.view = View::Methods;
         update(&mut model, Msg::Registry(lost), now);
         assert_eq!(due(&model, 3_500), at(3_500), "an outage ends at once");

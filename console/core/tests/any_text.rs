@@ -1,4 +1,4 @@
-//! Fuzz target: what holds of a text pasted into a form.
+//! Fuzz target: any text as JSON arguments of a form.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
 use rpc_console_core::model::form::Form;
@@ -18,7 +18,7 @@ fn form() -> Form {
 }
 
 #[test]
-fn any_text_fills_a_form_whose_own_text_fills_it_again_or_is_an_error() {
+fn any_text_is_an_error_or_fills_a_form_that_reads_its_own_json() {
     rpc_fuzz::text("arguments", |text| {
         let mut form = form();
         if form.read_json(text).is_ok() {

@@ -24,8 +24,9 @@ fn calls() -> [(&'static str, Value); 10] {
     ]
 }
 
-/// Makes calls through the registry at `url` while `on` says so; ends with its sender.
-pub(super) async fn make(url: String, mut on: watch::Receiver<bool>) {
+/// Calls random methods through the registry at `url` while `on` is true, until its sender is
+/// dropped.
+pub(super) async fn generate(url: String, mut on: watch::Receiver<bool>) {
     let Ok(client) = Client::through_registry(&url, ClientOptions::default()) else { return };
     let calls = calls();
     loop {

@@ -36,12 +36,12 @@ pub(super) async fn call(
         match once(&request, &client, left, &inbox).await {
             Ok(Reply::Value(response)) => {
                 let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
-                let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+                let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Ok(Reply::StreamEnded) => {
                 let outcome = stream_ended(&request, &key, start.elapsed());
-                let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+                let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Err(error) => {
@@ -69,7 +69,7 @@ pub(super) async fn call(
         attempts,
         classic: false,
     };
-    let _ = inbox.send(Msg::Called(id, Box::new(outcome))).await;
+    let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
 }
 
 /// The outcome of a call that a person cancelled.
@@ -131,7 +131,7 @@ async fn report_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>)
         let arrived = usize::try_from(arrived).unwrap_or(usize::MAX);
         if arrived > reported {
             reported = arrived;
-            let _ = inbox.send(Msg::Arriving(id, arrived)).await;
+            let _ = inbox.send(Msg::Receiving(id, arrived)).await;
         }
     }
 }
@@ -145,7 +145,7 @@ async fn replied(
 ) -> Outcome {
     let value = response.value;
     let document = if value.get().len() > LARGE {
-        let _ = inbox.send(Msg::Reading(id, value.get().len())).await;
+        let _ = inbox.send(Msg::Parsing(id, value.get().len())).await;
         tokio::task::spawn_blocking(move || Document::new(value)).await.unwrap_or_default()
     } else {
         Document::new(value)

@@ -1,12 +1,12 @@
 //! Changes and log of the registry; an older registry is polled for its list.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use rpc_console_core::message::{Msg, RegistryNews};
+use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::logs::{Source, SourceState};
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
@@ -35,7 +35,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         Ok(registry) => registry,
         Err(error) => {
             let retry_in = Duration::from_secs(3600);
-            let lost = RegistryNews::Lost { error: error.to_string(), retry_in };
+            let lost = RegistryUpdate::Lost { error: error.to_string(), retry_in };
             let _ = inbox.send(Msg::Registry(lost)).await;
             return;
         }
@@ -45,7 +45,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
     loop {
         let mut reached = false;
         let error = match watch(&registry, &inbox, &mut reached).await {
-            Err(RegistryError::Unsupported { .. }) => {
+            Err(RegistryClientError::Unsupported { .. }) => {
                 poll(&registry, poll_interval(&options), &inbox, &mut reached).await
             }
             other => other,
@@ -54,12 +54,12 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         let error = match error {
             // The older registry may have been upgraded: try to watch at once.
             Ok(()) => continue,
-            Err(RegistryError::Unreachable { .. }) if reached => "connection lost".to_owned(),
+            Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
-        if inbox.send(Msg::Registry(RegistryNews::Lost { error, retry_in })).await.is_err() {
+        if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
             return;
         }
         sleep(retry_in).await;
@@ -70,7 +70,7 @@ async fn watch(
     registry: &RegistryClient,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
-) -> Result<(), RegistryError> {
+) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
     loop {
@@ -88,9 +88,9 @@ async fn watch(
         if !*reached {
             // A connection alone proves nothing; the snapshot is the first event of a registry.
             *reached = matches!(change, WatchEvent::Snapshot(_));
-            send(inbox, RegistryNews::Live { ages: true }).await;
+            send(inbox, RegistryUpdate::Live { ages: true }).await;
         }
-        send(inbox, RegistryNews::Change(change)).await;
+        send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }
 }
 
@@ -105,14 +105,14 @@ async fn poll(
     interval: Duration,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
-) -> Result<(), RegistryError> {
+) -> Result<(), RegistryClientError> {
     for _ in 0..POLLS_BEFORE_WATCH {
         let list = registry.find_all(PROTO_JSON).await?;
         if !*reached {
             *reached = true;
-            send(inbox, RegistryNews::Live { ages: false }).await;
+            send(inbox, RegistryUpdate::Live { ages: false }).await;
         }
-        send(inbox, RegistryNews::List(list)).await;
+        send(inbox, RegistryUpdate::List(list)).await;
         sleep(interval).await;
     }
     Ok(())
@@ -121,7 +121,7 @@ async fn poll(
 /// Unregisters an instance.
 pub(super) async fn unregister(
     url: String,
-    options: RegistryOptions,
+    options: RegistryClientOptions,
     instance: Instance,
     inbox: mpsc::Sender<Msg>,
 ) {
@@ -135,34 +135,34 @@ pub(super) async fn unregister(
             tracing::info!(instance = %key, registry = url, "unregistered from the console");
             Msg::Notice(format!("unregistered {key}; if it is alive, it registers again"))
         }
-        Err(error) => Msg::Trouble(format!("not unregistered: {}", reason(&error))),
+        Err(error) => Msg::Error(format!("not unregistered: {}", reason(&error))),
     };
     let _ = inbox.send(msg).await;
 }
 
-async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
+async fn send(inbox: &mpsc::Sender<Msg>, update: RegistryUpdate) {
     // The inbox is closed only when the console quits, which aborts this task.
-    let _ = inbox.send(Msg::Registry(news)).await;
+    let _ = inbox.send(Msg::Registry(update)).await;
 }
 
-fn ended(registry: &RegistryClient) -> RegistryError {
-    RegistryError::Unreachable {
+fn ended(registry: &RegistryClient) -> RegistryClientError {
+    RegistryClientError::Unreachable {
         url: registry.url().to_owned(),
         reason: "connection closed".to_owned(),
     }
 }
 
 /// The reason without the address, which the screen shows beside it.
-fn reason(error: &RegistryError) -> String {
+fn reason(error: &RegistryClientError) -> String {
     match error {
-        RegistryError::Unreachable { reason, .. } => reason.clone(),
-        RegistryError::Timeout { .. } => "no reply in time".to_owned(),
+        RegistryClientError::Unreachable { reason, .. } => reason.clone(),
+        RegistryClientError::Timeout { .. } => "no reply in time".to_owned(),
         other => other.to_string(),
     }
 }
 
 /// Streams the registry's log until the task is aborted.
-pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sender<Msg>) {
+pub(super) async fn logs(url: String, options: RegistryClientOptions, inbox: mpsc::Sender<Msg>) {
     let Ok(registry) = RegistryClient::new(&url, options) else { return };
     let backoff = Backoff::reconnect();
     let mut failures = 0;
@@ -181,7 +181,7 @@ pub(super) async fn logs(url: String, options: RegistryOptions, inbox: mpsc::Sen
         };
         failures += 1;
         let (state, wait) = match ended {
-            Err(RegistryError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
+            Err(RegistryClientError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
             Err(error) => {
                 (SourceState::Lost(reason(&error)), backoff.delay(failures, &mut rand::rng()))
             }

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::inbox::Senders;
 use super::{calls, feed, files, history, load, monitor};
 use rpc_console_core::message::{DemoCommand, Msg};
-use rpc_console_core::model::calls::{CallId, CallRequest, Past};
+use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
 use rpc_console_core::model::json::Document;
 use rpc_console_core::model::load::LoadRequest;
@@ -87,13 +87,13 @@ impl Tasks {
         if let Some(task) = self.calls.remove(&id) {
             task.abort();
             let replies = self.replies.clone();
-            let cancelled = Msg::Called(id, Box::new(calls::cancelled()));
+            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled()));
             tokio::spawn(async move { replies.send(cancelled).await });
         }
     }
 
     /// Adds a finished call to the history file, where one is kept.
-    pub(super) fn remember(&self, call: Past) {
+    pub(super) fn remember(&self, call: PastCall) {
         if let Some(history) = &self.history {
             history.remember(call);
         }
@@ -123,7 +123,7 @@ impl Tasks {
     pub(super) fn search(&self, id: CallId, document: Arc<Document>, needle: String) {
         let replies = self.replies.clone();
         tokio::task::spawn_blocking(move || {
-            let hits = document.find(&needle, rpc_console_core::update::MAX_HITS);
+            let hits = document.find(&needle, rpc_console_core::update::MAX_MATCHES);
             let _ = replies.blocking_send(Msg::Found(id, needle, hits));
         });
     }

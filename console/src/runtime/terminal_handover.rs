@@ -37,12 +37,12 @@ impl Console {
         let program = match self.prepare(prepare, inbox, signals).await? {
             Step::Done(Ok(program)) => program,
             Step::Done(Err(error)) => {
-                self.take(Msg::Trouble(format!("cannot create a temporary file: {error}")));
+                self.take(Msg::Error(format!("cannot create a temporary file: {error}")));
                 return Ok(None);
             }
             Step::Signal(number) => return Ok(Some(Ended::Signal(number))),
         };
-        crate::terminal::give_back();
+        crate::terminal::restore();
         let status = match self.exit_of(&program, inbox, signals).await {
             Step::Done(status) => status,
             Step::Signal(number) => return Ok(Some(Ended::Signal(number))),

@@ -1,5 +1,5 @@
-//! Where ratatui draws: one write per frame inside a synchronized update, and none at all when
-//! nothing changed.
+//! The backend of ratatui: one write per frame inside a synchronized update, and none when nothing
+//! changed.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -12,26 +12,26 @@ use ratatui::layout::{Position, Size};
 const SYNCHRONIZED_BEGIN: &[u8] = b"\x1b[?2026h";
 const SYNCHRONIZED_END: &[u8] = b"\x1b[?2026l";
 
-/// Collects a frame and writes it in one piece to `W`.
+/// Buffers a frame and writes it to `W` at once.
 #[derive(Debug)]
 pub struct ScreenBackend<W: Write> {
-    inner: CrosstermBackend<Collected>,
-    collected: Collected,
+    inner: CrosstermBackend<FrameBuffer>,
+    buffer: FrameBuffer,
     out: W,
-    /// Where the cursor shall be; `None` hides it.
+    /// Where the cursor is wanted; `None` hides it.
     wanted: Option<Position>,
-    /// Where it is.
+    /// Where the terminal shows it.
     shown: Option<Position>,
     position: Position,
 }
 
 impl<W: Write> ScreenBackend<W> {
-    /// A screen that is written to `out`.
+    /// A backend that writes to `out`.
     pub fn new(out: W) -> Self {
-        let collected = Collected::default();
+        let buffer = FrameBuffer::default();
         Self {
-            inner: CrosstermBackend::new(collected.clone()),
-            collected,
+            inner: CrosstermBackend::new(buffer.clone()),
+            buffer,
             out,
             wanted: None,
             shown: None,
@@ -39,10 +39,10 @@ impl<W: Write> ScreenBackend<W> {
         }
     }
 
-    /// Forgets what the terminal shows, since somebody else wrote on it.
+    /// Forgets what the terminal shows, after another program wrote to it.
     pub fn forget(&mut self) {
         self.shown = None;
-        self.collected.0.borrow_mut().extend_from_slice(b"\x1b[?25l");
+        self.buffer.0.borrow_mut().extend_from_slice(b"\x1b[?25l");
     }
 }
 
@@ -68,7 +68,7 @@ impl<W: Write> Backend for ScreenBackend<W> {
         Ok(())
     }
 
-    /// Never asks the terminal: its answer would be swallowed by the reader of keys.
+    /// Does not query the terminal: the reader of keys would consume the reply.
     fn get_cursor_position(&mut self) -> io::Result<Position> {
         Ok(self.position)
     }
@@ -98,7 +98,7 @@ impl<W: Write> Backend for ScreenBackend<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut frame = std::mem::take(&mut *self.collected.0.borrow_mut());
+        let mut frame = std::mem::take(&mut *self.buffer.0.borrow_mut());
         if frame.is_empty() && self.wanted == self.shown {
             return Ok(());
         }
@@ -119,11 +119,11 @@ impl<W: Write> Backend for ScreenBackend<W> {
     }
 }
 
-/// Bytes that two owners on one thread can reach.
+/// A buffer with two owners on one thread: the inner backend writes it, the outer one flushes it.
 #[derive(Debug, Clone, Default)]
-struct Collected(Rc<RefCell<Vec<u8>>>);
+struct FrameBuffer(Rc<RefCell<Vec<u8>>>);
 
-impl Write for Collected {
+impl Write for FrameBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -140,14 +140,14 @@ mod tests {
     use ratatui::layout::Rect;
     use ratatui::{Terminal, TerminalOptions, Viewport};
 
-    fn terminal(out: Collected) -> Terminal<ScreenBackend<Collected>> {
+    fn terminal(out: FrameBuffer) -> Terminal<ScreenBackend<FrameBuffer>> {
         let viewport = Viewport::Fixed(Rect::new(0, 0, 20, 3));
         Terminal::with_options(ScreenBackend::new(out), TerminalOptions { viewport }).unwrap()
     }
 
     #[test]
     fn an_unchanged_frame_writes_nothing() {
-        let out = Collected::default();
+        let out = FrameBuffer::default();
         let mut terminal = terminal(out.clone());
         let mut draw = |text: &str, cursor: Option<u16>| {
             terminal

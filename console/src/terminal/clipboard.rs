@@ -1,11 +1,11 @@
-//! Copying over any connection: OSC 52, the terminal's own clipboard sequence.
+//! Copying with OSC 52, the terminal's clipboard sequence, which works over SSH too.
 
 use std::fmt::Write;
 
 use rpc_console_core::message::MAX_COPIED_BYTES;
 
-/// The sequence that puts `text` on the clipboard, wrapped for tmux where that stands between;
-/// `None` when it is too long.
+/// The sequence that puts `text` on the clipboard, wrapped for tmux if `in_tmux`; `None` if the text
+/// is too long.
 pub fn osc52(text: &str, in_tmux: bool) -> Option<String> {
     if text.len() > MAX_COPIED_BYTES {
         return None;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_sent_in_base64_and_doubled_for_tmux() {
+    fn a_text_is_sent_in_base64_and_wrapped_for_tmux() {
         let plain = osc52("13", false).unwrap();
         assert!(plain.starts_with("\x1b]52;c;MTM="), "{plain:?}");
         let wrapped = osc52("13", true).unwrap();

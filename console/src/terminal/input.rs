@@ -1,4 +1,4 @@
-//! What the terminal reports, in our own words.
+//! Terminal events as messages.
 
 use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
@@ -8,11 +8,10 @@ use crate::view::HitMap;
 use rpc_console_core::key::{Code, Key};
 use rpc_console_core::message::Msg;
 
-/// How many rows a notch of the wheel scrolls.
+/// Rows that one step of the wheel scrolls.
 const WHEEL_ROWS: i32 = 3;
 
-/// The message an event stands for, if it means anything to us. `hits` says what lies under the
-/// mouse.
+/// The message for an event, if there is one. `hits` maps the position of the mouse.
 pub fn translate(event: Event, hits: &HitMap) -> Option<Msg> {
     match event {
         Event::Key(event) => key(event).map(Msg::Key),
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_is_no_key_press() {
+    fn a_key_release_is_ignored() {
         let mut event = KeyEvent::new(KeyCode::Char('a'), KeyModifiers::NONE);
         assert_eq!(key(event), Some(Key::char('a')));
         event.kind = KeyEventKind::Release;
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn shift_tab_is_one_key_however_it_is_reported() {
+    fn both_reports_of_shift_tab_are_one_key() {
         for event in [
             KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT),
             KeyEvent::new(KeyCode::Tab, KeyModifiers::SHIFT),

@@ -1,8 +1,8 @@
-//! `glyphs = ascii`: every mark we draw ourselves becomes an ASCII one, in the finished picture.
+//! `glyphs = ascii`: replaces every symbol of ours in the finished frame.
 
 use ratatui::buffer::Buffer;
 
-/// Ours → ASCII. What strangers wrote is left alone.
+/// Symbol → ASCII. Remote text with other symbols is unchanged.
 const TABLE: &[(&str, &str)] = &[
     ("─", "-"),
     ("━", "="),
@@ -59,10 +59,10 @@ const TABLE: &[(&str, &str)] = &[
     ("µ", "u"),
 ];
 
-/// Replaces our marks in the whole picture.
+/// Replaces the symbols in the whole frame.
 pub(super) fn replace(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
-        if let Some((_, ascii)) = TABLE.iter().find(|(ours, _)| *ours == cell.symbol()) {
+        if let Some((_, ascii)) = TABLE.iter().find(|(symbol, _)| *symbol == cell.symbol()) {
             cell.set_symbol(ascii);
         }
     }

@@ -1,4 +1,4 @@
-//! Menus and prompts, over the view.
+//! Menus and prompts, drawn over the view.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -17,8 +17,8 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.clear(popup);
     let title = format!(" {} ", text::printable(&menu.title));
     let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
-    let right = Line::from(Span::styled(" ⏎ chooses · esc closes ", theme.dim()));
-    let inner = screen.boxed(popup, true, Line::from(title), right);
+    let right = Line::from(Span::styled(" ⏎ choose · esc close ", theme.dim()));
+    let inner = screen.bordered(popup, true, Line::from(title), right);
     if menu.items.is_empty() {
         let line = Span::styled("   no actions", theme.dim());
         return screen.line(inner, 0, Line::from(line));
@@ -39,8 +39,8 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
                 line.push_span(Span::raw(format!("  {detail}")));
             }
             Err(why) => {
-                let both = format!("{} ({why})", item.detail);
-                let detail = text::cut(&text::printable(both.trim_start()), room).into_owned();
+                let reason = format!("{} ({why})", item.detail);
+                let detail = text::cut(&text::printable(reason.trim_start()), room).into_owned();
                 line.push_span(Span::styled(format!("{label}  {detail}"), theme.dim()));
             }
         }
@@ -60,13 +60,13 @@ pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.clear(popup);
     let title = format!(" {} ", text::printable(&prompt.title));
     let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
-    let right = Line::from(Span::styled(" esc cancels ", theme.dim()));
-    let inner = screen.boxed(popup, true, Line::from(title), right);
+    let right = Line::from(Span::styled(" esc cancel ", theme.dim()));
+    let inner = screen.bordered(popup, true, Line::from(title), right);
     screen.line(inner, 0, Line::from(Span::styled(" > ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, &prompt.input, true);
-    let style = if prompt.bad { theme.bad() } else { theme.dim() };
+    let style = if prompt.is_error { theme.bad() } else { theme.dim() };
     let note =
         text::cut(&text::printable(&prompt.note), usize::from(inner.width).saturating_sub(2))
             .into_owned();

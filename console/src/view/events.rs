@@ -1,4 +1,4 @@
-//! What happened, newest first.
+//! Events, newest first.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -16,7 +16,7 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         n => Line::from(Span::styled(format!(" ▲ {n} newer "), theme.warning())),
     };
     let inner = screen.pane(model, area, Pane::Events, Line::from(" Events "), right);
-    screen.height(Pane::Events, inner.height);
+    screen.record_height(Pane::Events, inner.height);
     if model.events.is_empty() {
         let quiet = Span::styled("no events yet", theme.dim());
         screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));
@@ -35,12 +35,12 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let mut line = Line::from(vec![
             Span::styled(format!(" {}  ", text::hour_minute_second(event.wall_ms)), theme.dim()),
             Span::styled(format!("{glyph} {}", text::left(event.word, 10)), style),
-            Span::raw(format!("{} ", text::left(&text::end(&event.subject, 22), 22))),
+            Span::raw(format!("{} ", text::left(&text::suffix(&event.subject, 22), 22))),
         ]);
         let used = line.width();
         let room = usize::from(inner.width).saturating_sub(used).max(1);
         let mut pieces = match model.events.wrap {
-            true => text::lines(&event.text, room),
+            true => text::wrap_words(&event.text, room),
             false => vec![text::cut(&event.text, room).into_owned()],
         }
         .into_iter();

@@ -1,4 +1,4 @@
-//! The form of a call: a row per parameter, what would be sent, and where to.
+//! The form of a call: a row per parameter, the request, and its target.
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -6,13 +6,13 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::form::{Field, Form, JsonText, Sent};
+use rpc_console_core::model::form::{Field, FieldValue, Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::selectors::candidates;
 use rpc_console_core::text;
 
-/// Rows the form of the current method would like to have.
-pub(super) fn rows(model: &Model) -> u16 {
+/// Rows that the form of the current method needs.
+pub(super) fn rows_needed(model: &Model) -> u16 {
     let fields = model.forms.get().map_or(0, |form| match &form.json {
         Some(json) => json.area.lines().len().max(form.fields.len()),
         None => form.fields.len(),
@@ -24,7 +24,7 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let Some(form) = model.forms.get() else {
         let inner = screen.pane(model, area, Pane::Form, Line::from(" Call "), Line::default());
-        let line = Line::from(Span::styled("choose a method", theme.dim()));
+        let line = Line::from(Span::styled("no method selected", theme.dim()));
         return screen.centred(inner, vec![line]);
     };
     let name = text::printable(&form.signature.name).into_owned();
@@ -83,7 +83,7 @@ fn draw_fields(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
             Span::styled(format!(" {star} "), theme.warning()),
             Span::styled(text::left(&name, name_width), name_style),
             Span::raw("  "),
-            Span::styled(text::left(field.kind.word(), 7), theme.dim()),
+            Span::styled(text::left(field.kind.label(), 7), theme.dim()),
         ]);
         screen.line(area, row, line);
         screen.hit_row(area, row, Hit::Field(index));
@@ -108,20 +108,21 @@ fn draw_input(
     let theme = screen.theme;
     if field.input.value().is_empty() {
         let default = field.parameter.default.as_ref().map(|default| format!("default {default}"));
-        let few = match field.kind.choices() {
+        let values = match field.kind.choices() {
             Some(_) if !here => None,
             Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
             Some(_) => Some("space: list".to_owned()),
             None => None,
         };
-        let ghosts = [default, few].into_iter().flatten();
-        let ghost = ghosts.collect::<Vec<_>>().join(" · ");
-        let ghost = text::cut(&text::printable(&ghost), usize::from(area.width)).into_owned();
-        screen.line(area, row, Line::from(Span::styled(ghost, theme.dim())));
+        let placeholders = [default, values].into_iter().flatten();
+        let placeholder = placeholders.collect::<Vec<_>>().join(" · ");
+        let placeholder = text::printable(&placeholder);
+        let placeholder = text::cut(&placeholder, usize::from(area.width)).into_owned();
+        screen.line(area, row, Line::from(Span::styled(placeholder, theme.dim())));
     }
     screen.input(area, row, &field.input, here && editing);
     if here {
-        // The field stands out whether or not the terminal draws a cursor in it.
+        // Some terminals draw no cursor, so the style marks the field too.
         let style = if editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
         screen.style_row(area, row, ratatui::style::Style::new().add_modifier(style));
     }
@@ -130,17 +131,17 @@ fn draw_input(
 fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
     let theme = screen.theme;
     let width = usize::from(area.width);
-    let (text, style) = match (field.complaint(), field.sent()) {
+    let (text, style) = match (field.visible_error(), field.value()) {
         (Some(error), _) => (format!("✗ {error}"), theme.bad()),
-        (None, Sent::Value(value)) => (format!("→ {value}"), theme.good()),
-        (None, Sent::Omitted) => ("omitted".to_owned(), theme.dim()),
-        (None, Sent::Wrong(_)) => ("required".to_owned(), theme.dim()),
+        (None, FieldValue::Value(value)) => (format!("→ {value}"), theme.good()),
+        (None, FieldValue::Omitted) => ("omitted".to_owned(), theme.dim()),
+        (None, FieldValue::Invalid(_)) => ("required".to_owned(), theme.dim()),
     };
     let text = text::cut(&text::printable(&text), width).into_owned();
     screen.line(area, row, Line::from(Span::styled(text, style)));
 }
 
-/// The arguments as JSON: the text, what is wrong with it, and where it goes.
+/// The arguments as JSON: the text, its error, and the target.
 fn draw_json(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, json: &JsonText, area: Rect) {
     let theme = screen.theme;
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
@@ -193,7 +194,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         Span::styled("  to ", theme.dim()),
         Span::raw(target),
         Span::styled("  timeout ", theme.dim()),
-        Span::raw(text::exactly(form.timeout)),
+        Span::raw(text::flag_duration(form.timeout)),
     ]);
     let note = " (only one)";
     if only && line.width() + note.len() <= usize::from(area.width) {
@@ -204,7 +205,7 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
     let size = text::bytes(wire.len());
     let wire = format!("{size}  {}", text::printable(&wire));
     let width = usize::from(area.width).saturating_sub(2);
-    let mut pieces = text::pieces(&wire, width.max(1));
+    let mut pieces = text::wrap_anywhere(&wire, width.max(1));
     let rows = usize::from(area.height.saturating_sub(2)).min(4);
     if pieces.len() > rows && rows > 0 {
         pieces.truncate(rows);

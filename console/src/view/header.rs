@@ -1,4 +1,4 @@
-//! The first two rows: the registry and the counts, and the tab bar.
+//! The first two rows: registry and counts, then the tabs.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -11,85 +11,110 @@ use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::text;
 
+/// Below this width only the most important parts are shown.
+const NARROW: u16 = 60;
+/// From this width on everything is shown.
+const WIDE: u16 = 100;
+
 pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let theme = screen.theme;
-    let wide = area.width >= 100;
-    let narrow = area.width < 60;
-    let mut left = Line::default();
-    if wide {
-        left.push_span(Span::styled(" rpc-console  ", theme.strong()));
-    } else {
-        left.push_span(" ");
-    }
-    let name = match (&model.demo, model.registries.current()) {
-        (Some(_), _) => Some("demo"),
-        (None, named) => named.map(|named| named.name.as_str()),
-    };
-    if let Some(name) = name {
-        left.push_span(Span::styled(format!("@{} ", text::cut(name, 16)), theme.accent()));
-    }
-    if wide {
-        left.push_span(Span::styled("registry ", theme.dim()));
-    }
-    let address = text::printable(model.link.address()).into_owned();
-    let link = link(model, screen, wide);
-    if narrow && !model.link.is_live() {
-        // What happens next is worth more than which registry it is.
-        left = Line::from(vec![Span::raw(" "), link]);
-    } else if narrow {
-        // Glyph first: the end of the row is the first to be cut.
-        let glyph: String = link.content.chars().take(1).collect();
-        left.push_span(Span::styled(glyph, link.style));
-        left.push_span(format!(" {address} "));
-    } else {
-        left.push_span(format!("{address} "));
-        left.push_span(link);
-    }
-
-    let counts = model.instances.counts(model.shown_at(screen.now).at, model.link.is_live());
-    let mut right = Line::default();
-    if let Some(held) = &model.held {
-        let text = format!(" PAUSED +{} ", held.waiting.len());
-        right.push_span(Span::styled(text, theme.selected()));
-        right.push_span("  ");
-    }
-    let mut count = |number: usize, word: &str, style: Style| {
-        if narrow && number == 0 {
-            return;
-        }
-        let style = if number == 0 { theme.dim() } else { style };
-        right.push_span(Span::styled(format!("{number} {word}"), style));
-        right.push_span("  ");
-    };
-    if counts.unknown > 0 {
-        count(counts.unknown, "unknown", theme.unknown());
-    } else {
-        count(counts.up, "up", theme.good());
-        count(counts.late, "late", theme.warning());
-    }
-    // A narrow row has no room for both while it counts down to the next try.
-    let room = !narrow || counts.unknown == 0;
-    if (wide && counts.unknown == 0) || (counts.down > 0 && room) {
-        count(counts.down, "gone", theme.bad());
-    }
-    if wide {
-        right.push_span(" ");
-        if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
-            right.push_span(Span::styled("p99 ", theme.dim()));
-            right.push_span(format!("{}   ", text::latency(p99)));
-        } else {
-            right.push_span(" ");
-        }
-    }
-    if !narrow {
-        right.push_span(Span::styled(text::hour_minute(screen.now.wall_ms), theme.strong()));
-        right.push_span(" ");
-    }
-
+    let left = registry(model, screen, area.width);
+    let right = summary(model, screen, area.width);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_area = Rect { width: area.width.saturating_sub(right_width + 1), ..area };
     screen.line(left_area, 0, left);
     screen.line_right(area, 0, right);
+}
+
+/// The registry, and the state of the connection to it.
+fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
+    let theme = screen.theme;
+    let (wide, narrow) = (width >= WIDE, width < NARROW);
+    let link = link(model, screen, wide);
+    if narrow && !model.link.is_live() {
+        // The next step matters more than the address.
+        return Line::from(vec![Span::raw(" "), link]);
+    }
+    let title = if wide { " rpc-console  " } else { " " };
+    let mut line =
+        Line::from(Span::styled(title, if wide { theme.strong() } else { Style::new() }));
+    let name = match (&model.demo, model.registries.current()) {
+        (Some(_), _) => Some("demo"),
+        (None, named) => named.map(|named| named.name.as_str()),
+    };
+    let address = text::printable(model.link.address()).into_owned();
+    // A registry given by its address has no other name.
+    if let Some(name) = name.filter(|name| *name != model.link.address()) {
+        line.push_span(Span::styled(format!("@{} ", text::cut(name, 16)), theme.accent()));
+    }
+    if wide {
+        line.push_span(Span::styled("registry ", theme.dim()));
+    }
+    if narrow {
+        // Glyph first: the end of the row is the first to be cut.
+        let glyph: String = link.content.chars().take(1).collect();
+        line.push_span(Span::styled(glyph, link.style));
+        line.push_span(format!(" {address} "));
+    } else {
+        line.push_span(format!("{address} "));
+        line.push_span(link);
+    }
+    line
+}
+
+/// Paused or not, counts of instances, the 99th percentile of latency, the time.
+fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
+    let theme = screen.theme;
+    let (wide, narrow) = (width >= WIDE, width < NARROW);
+    let mut line = Line::default();
+    if let Some(held) = &model.paused {
+        let text = format!(" PAUSED +{} ", held.queued.len());
+        line.push_span(Span::styled(text, theme.selected()));
+        line.push_span("  ");
+    }
+    line.extend(counts(model, screen, width));
+    if wide {
+        line.push_span(" ");
+        if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
+            line.push_span(Span::styled("p99 ", theme.dim()));
+            line.push_span(format!("{}   ", text::latency(p99)));
+        } else {
+            line.push_span(" ");
+        }
+    }
+    if !narrow {
+        line.push_span(Span::styled(text::hour_minute(screen.now.wall_ms), theme.strong()));
+        line.push_span(" ");
+    }
+    line
+}
+
+/// `3 up  1 late  0 gone`.
+fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'static>> {
+    let theme = screen.theme;
+    let (wide, narrow) = (width >= WIDE, width < NARROW);
+    let counts = model.instances.counts(model.shown_at(screen.now).at, model.link.is_live());
+    let mut shown = Vec::new();
+    if counts.unknown > 0 {
+        shown.push((counts.unknown, "unknown", theme.unknown()));
+    } else {
+        shown.push((counts.up, "up", theme.good()));
+        shown.push((counts.late, "late", theme.warning()));
+    }
+    // A narrow row has no room for it beside the countdown to the next attempt.
+    let room = !narrow || counts.unknown == 0;
+    if (wide && counts.unknown == 0) || (counts.gone > 0 && room) {
+        shown.push((counts.gone, "gone", theme.bad()));
+    }
+    let mut spans = Vec::new();
+    for (number, word, style) in shown {
+        if narrow && number == 0 {
+            continue;
+        }
+        let style = if number == 0 { theme.dim() } else { style };
+        spans.push(Span::styled(format!("{number} {word}"), style));
+        spans.push(Span::raw("  "));
+    }
+    spans
 }
 
 fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
@@ -98,7 +123,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
-            let every = text::exactly(model.refresh_interval);
+            let every = text::flag_duration(model.refresh_interval);
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),
@@ -117,11 +142,13 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
 
 pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
-    let mut x = area.x + u16::from(area.width >= 60);
+    let mut x = area.x + u16::from(area.width >= NARROW);
     for (number, view) in View::ALL.iter().enumerate().map(|(at, view)| (at + 1, *view)) {
-        let title = if area.width >= 60 { view.title() } else { text_short(view) };
-        let title = match load_word(model) {
-            Some(word) if view == View::Load && area.width >= 60 => format!("{title} {word}"),
+        let title = if area.width >= NARROW { view.title() } else { short_title(view) };
+        let title = match load_progress(model) {
+            Some(progress) if view == View::Load && area.width >= NARROW => {
+                format!("{title} {progress}")
+            }
             _ => title.to_owned(),
         };
         let current = view == model.view;
@@ -151,7 +178,7 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-fn text_short(view: View) -> &'static str {
+fn short_title(view: View) -> &'static str {
     match view {
         View::Instances => "Inst",
         View::Methods => "Meth",
@@ -161,8 +188,8 @@ fn text_short(view: View) -> &'static str {
     }
 }
 
-/// How far a load test under way is, for whoever looks elsewhere.
-fn load_word(model: &Model) -> Option<String> {
+/// Progress of a running load test, shown in its tab.
+fn load_progress(model: &Model) -> Option<String> {
     let run = model.load.run.as_ref().filter(|run| !run.is_over())?;
     let done = run.progress.as_ref().map_or(0.0, |progress| progress.done);
     Some(format!("{:.0}%", done * 100.0))

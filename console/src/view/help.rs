@@ -1,4 +1,4 @@
-//! The help, from the key table: the focused pane first.
+//! Help, from the key table: the focused pane first.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -10,7 +10,7 @@ use rpc_console_core::action::{Action, Binding, Context};
 use rpc_console_core::model::Model;
 use rpc_console_core::text;
 
-/// Cells for the keys of a row.
+/// Width of the keys of a row.
 const KEYS: usize = 13;
 
 pub(super) fn help(
@@ -26,9 +26,9 @@ pub(super) fn help(
     screen.clear(popup);
     let title = Line::from(" Help ");
     let close = model.keys.shown(Context::Help, Action::Close);
-    let note = format!(" type to filter · {close} closes ");
+    let note = format!(" type to filter · {close} close ");
     let right = Line::from(Span::styled(note, theme.dim()));
-    let inner = screen.boxed(popup, true, title, right);
+    let inner = screen.bordered(popup, true, title, right);
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
@@ -71,8 +71,8 @@ fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Ve
             let why = why.map_or_else(String::new, |why| format!(" ({why})"));
             let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
             let room = usize::from(width).saturating_sub(KEYS + 5).max(1);
-            let help = text::lines(&format!("{}{why}", row.help), room).into_iter();
-            // Only what can be done stands out.
+            let help = text::wrap_words(&format!("{}{why}", row.help), room).into_iter();
+            // Unavailable actions are dim.
             let style = if why.is_empty() { Style::new() } else { theme.dim() };
             let keys = [keys].into_iter().chain(std::iter::repeat(" ".repeat(KEYS + 4)));
             lines.extend(keys.zip(help).map(|(keys, help)| {

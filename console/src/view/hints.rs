@@ -1,4 +1,4 @@
-//! The last rows: what the keys do here, from the key table, and short messages.
+//! The last rows: the keys of the focused pane, from the key table, and messages.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -15,13 +15,14 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let typing = rpc_console_core::selectors::is_typing(model);
     let all = model.keys.rows();
     let rows = all.iter().filter(|row| {
-        let near = row.context == context;
-        let far = row.context == Context::Everywhere && !context.is_modal();
-        (near || far)
+        let is_local = row.context == context;
+        let is_global = row.context == Context::Everywhere && !context.is_modal();
+        (is_local || is_global)
             && !row.hint.is_empty()
             && !all.iter().any(|other| {
-                // What a nearer context does with the same key hides the farther meaning.
-                far && other.context == context
+                // A local binding of the same key takes precedence.
+                is_global
+                    && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
             })
             && rpc_console_core::selectors::unavailable(model, row.action).is_none()
@@ -34,12 +35,13 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         }
     }
     let width = |(_, key, hint): &(Action, String, &str)| text::width(key) + hint.len() + 3;
-    let is_last = |action: Action| matches!(action, Action::Help | Action::Palette);
-    let kept: usize = hints.iter().filter(|hint| is_last(hint.0)).map(width).sum();
+    let is_kept = |action: Action| matches!(action, Action::Help | Action::Palette);
+    // Help and palette always fit: the other keys can be found with them.
+    let kept: usize = hints.iter().filter(|hint| is_kept(hint.0)).map(width).sum();
     let mut room = usize::from(area.width).saturating_sub(kept + 1);
     let mut line = Line::from(" ");
     for hint in &hints {
-        if !is_last(hint.0) {
+        if !is_kept(hint.0) {
             if width(hint) > room {
                 continue;
             }
@@ -53,7 +55,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 
 pub(super) fn toast(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let Some(toast) = &model.toast else { return };
-    let style = if toast.bad { screen.theme.bad() } else { screen.theme.good() };
+    let style = if toast.is_error { screen.theme.bad() } else { screen.theme.good() };
     let text = text::left(&format!(" {}", text::printable(&toast.text)), usize::from(area.width));
     screen.line(area, 0, Line::from(Span::styled(text, style)));
 }

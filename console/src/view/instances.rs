@@ -1,4 +1,4 @@
-//! The table of instances, and the detail of the selected one.
+//! The table of instances and the detail of the selected one.
 
 mod columns;
 mod detail;
@@ -29,7 +29,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let ago = text::seconds(now.saturating_duration_since(known));
         title.push_str(&format!("· last known {ago} ago "));
     }
-    let arrow = if table.inverted { "▼" } else { "▲" };
+    let arrow = if table.reversed { "▼" } else { "▲" };
     let right = Line::from(vec![
         Span::styled(" sort ", theme.dim()),
         Span::raw(format!("{} {arrow} ", table.sort.title())),
@@ -37,7 +37,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Instances, Line::from(title), right);
     let note = match table.filter.value() {
         "" => "regex · !regex · ~fuzzy".to_owned(),
-        _ if table.sieve().is_no_expression() => {
+        _ if table.compiled_filter().is_invalid_regex() => {
             "not a valid regex; searching literally".to_owned()
         }
         _ => format!("{} of {}", visible.len(), table.len()),
@@ -53,7 +53,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let note_rows = u16::from(!notes.is_empty() && inner.height > 4);
     let height = inner.height.saturating_sub(1 + note_rows);
     let rows = Rect { y: inner.y + 1.min(inner.height), height, ..inner };
-    screen.height(Pane::Instances, height);
+    screen.record_height(Pane::Instances, height);
     let selected = table.selected_index(&visible);
     let top = scroll::keep_visible(table.top, selected.unwrap_or(0), height.into(), visible.len());
     let focused = model.focus() == Pane::Instances;
@@ -77,37 +77,37 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// More notes do not fit on any screen.
+/// No screen has room for more.
 const MAX_NOTES: usize = 20;
 
-/// What deserves a look, in words.
+/// Texts on instances that need attention, and on those that are not probed.
 fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
-    let here = model.instances.all().filter(|row| row.gone.is_none()).count();
+    let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
     let probed = model.instances.max_probed;
-    if here > probed {
-        notes.push(format!("probing {probed} of {here} ([console] max_probed)"));
+    if listed > probed {
+        notes.push(format!("probing {probed} of {listed} ([console] max_probed)"));
     }
     let is_notable = |row: &&Row| {
-        is_doubtful(row.state(now, live))
-            || !model.methods.lacking(&row.key).is_empty()
-            || !model.methods.unlike(&row.key).is_empty()
+        needs_attention(row.state(now, live))
+            || !model.methods.missing(&row.key).is_empty()
+            || !model.methods.differing(&row.key).is_empty()
     };
-    let can_wait = |row: &Row| !is_doubtful(row.state(now, live));
+    let is_less_urgent = |row: &Row| !needs_attention(row.state(now, live));
     let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
-    rows.sort_by(|a, b| (can_wait(a), &a.key).cmp(&(can_wait(b), &b.key)));
+    rows.sort_by(|a, b| (is_less_urgent(a), &a.key).cmp(&(is_less_urgent(b), &b.key)));
     for row in rows.into_iter().take(MAX_NOTES) {
         let state = row.state(now, live);
-        if is_doubtful(state) {
-            let (glyph, word) = (glyph(state), row.word(now, live));
+        if needs_attention(state) {
+            let (glyph, word) = (glyph(state), row.state_text(now, live));
             notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
         }
-        let lacking = model.methods.lacking(&row.key);
+        let lacking = model.methods.missing(&row.key);
         if row.gone.is_none() && !lacking.is_empty() {
             let names = text::printable(&lacking.join(", ")).into_owned();
             notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
         }
-        if let Some(method) = model.methods.unlike(&row.key).first() {
+        if let Some(method) = model.methods.differing(&row.key).first() {
             let (key, method) = (row.key.to_string(), text::printable(method));
             notes.push(format!("≠ {} has {method}", text::printable(&key)));
         }
@@ -154,12 +154,12 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.centred(area, lines);
 }
 
-fn is_doubtful(state: State) -> bool {
+fn needs_attention(state: State) -> bool {
     matches!(state, State::Late | State::Suspect | State::Draining | State::Maintenance)
 }
 
 /// Glyph and style of a state.
-pub(super) fn mark(screen: &Screen<'_, '_>, state: State) -> (&'static str, Style) {
+pub(super) fn glyph_and_style(screen: &Screen<'_, '_>, state: State) -> (&'static str, Style) {
     let theme = screen.theme;
     let style = match state {
         State::Up => theme.good(),

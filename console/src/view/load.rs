@@ -1,4 +1,4 @@
-//! Load: the plan of a load test, and who got which share of it; the results beside them.
+//! Load: the plan of a load test, the share of each instance, and the results.
 
 mod chart;
 mod results;
@@ -9,18 +9,20 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::load::{Knob, Sheet, bench_command};
+use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
-/// Rows of the plan with its frame: with all of its command, and with the beginning of it.
-const PLAN_ROWS: (u16, u16) = (18, 14);
+/// Rows of the plan with its frame and the whole command.
+const TALL_PLAN: u16 = 18;
+/// Rows of the plan with its frame and the start of the command.
+const SHORT_PLAN: u16 = 14;
 
 pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let width = if area.width >= 100 { 40 } else { 31 };
     let [left, right] =
         Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area);
-    let rows = if area.height >= 28 { PLAN_ROWS.0 } else { PLAN_ROWS.1 };
+    let rows = if area.height >= 28 { TALL_PLAN } else { SHORT_PLAN };
     let shares = area.height >= rows + 5;
     if shares {
         let [top, bottom] =
@@ -36,47 +38,26 @@ pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let title = Line::from(" Load plan ");
-    let Some(sheet) = &model.load.sheet else {
+    let Some(form) = &model.load.form else {
         let inner = screen.pane(model, area, Pane::LoadPlan, title, Line::default());
-        let lines = vec![
-            Line::from("no call chosen"),
-            Line::default(),
-            Line::from(Span::styled("press b on an instance,", theme.dim())),
-            Line::from(Span::styled("on a call's form (2),", theme.dim())),
-            Line::from(Span::styled("or in the history (3)", theme.dim())),
-        ];
-        return screen.centred(inner, lines);
+        return no_plan(screen, inner);
     };
     let running = model.load.is_running();
     let state = if running { " running " } else { "" };
     let right = Line::from(Span::styled(state, theme.warning()));
     let inner = screen.pane(model, area, Pane::LoadPlan, title, right);
-    let width = usize::from(inner.width);
-    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
-    let target = match &sheet.target {
-        Some(key) => cut(&key.to_string()),
-        None => cut(&format!("any of {}", model.link.address())),
-    };
-    let named = |name: &str, value: Span<'static>| {
-        Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
-    };
-    // A small pane shows the knobs rather than what is known anyway.
     let mut row = 0;
+    // A small pane shows the fields only.
     if inner.height >= 10 {
-        let call = format!("{} {}", sheet.method, short_args(sheet));
-        screen.line(inner, 0, named("call", Span::styled(cut(&call), theme.strong())));
-        screen.line(inner, 1, named("target", Span::raw(target)));
-        screen.line(
-            inner,
-            2,
-            named("timeout", Span::raw(format!("{} per call", text::exactly(sheet.timeout)))),
-        );
-        row = 3;
+        for line in call(model, screen, form, inner.width.into()) {
+            screen.line(inner, row, line);
+            row += 1;
+        }
     }
     let focused = model.focus() == Pane::LoadPlan && model.overlay.is_none() && !running;
-    for (index, knob) in sheet.knobs().iter().enumerate() {
-        draw_knob(screen, sheet, *knob, inner, row, focused && index == sheet.focus);
-        screen.hit_row(inner, row, Hit::Knob(index));
+    for (index, field) in form.fields().iter().enumerate() {
+        draw_field(screen, form, *field, inner, row, focused && index == form.focus);
+        screen.hit_row(inner, row, Hit::LoadField(index));
         row += 1;
     }
     row += u16::from(inner.height > row + 2);
@@ -87,77 +68,119 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     };
     screen.line(inner, row, Line::from(vec![Span::raw(" "), Span::styled(button, style)]));
     row += 1;
-    let command = sheet.read(0, &model.link.url).map_err(|(knob, why)| {
-        // Said where it was typed, once it was tried; here as soon as it is wrong.
-        format!("{} {why}", knob.title())
-    });
-    let (text, style) = match command.and_then(|request| bench_command(&request)) {
+    let height = inner.height.saturating_sub(row);
+    command(model, screen, form, Rect { y: inner.y.saturating_add(row), height, ..inner });
+}
+
+fn no_plan(screen: &mut Screen<'_, '_>, area: Rect) {
+    let theme = screen.theme;
+    let lines = vec![
+        Line::from("no call selected"),
+        Line::default(),
+        Line::from(Span::styled("press b on an instance,", theme.dim())),
+        Line::from(Span::styled("on a call's form (2),", theme.dim())),
+        Line::from(Span::styled("or in the history (3)", theme.dim())),
+    ];
+    screen.centred(area, lines);
+}
+
+/// The call, its target and its timeout.
+fn call(
+    model: &Model,
+    screen: &Screen<'_, '_>,
+    form: &LoadForm,
+    width: usize,
+) -> [Line<'static>; 3] {
+    let theme = screen.theme;
+    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
+    let target = match &form.target {
+        Some(key) => cut(&key.to_string()),
+        None => cut(&format!("any of {}", model.link.address())),
+    };
+    let named = |name: &str, value: Span<'static>| {
+        Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
+    };
+    let call = format!("{} {}", form.method, short_args(form));
+    [
+        named("call", Span::styled(cut(&call), theme.strong())),
+        named("target", Span::raw(target)),
+        named("timeout", Span::raw(format!("{} per call", text::flag_duration(form.timeout)))),
+    ]
+}
+
+/// The `rpcd bench` command for the same load test, or the error of the plan.
+fn command(model: &Model, screen: &mut Screen<'_, '_>, form: &LoadForm, area: Rect) {
+    let theme = screen.theme;
+    // Shown at once; the field shows its own error only after Start was pressed.
+    let request = form
+        .to_request(0, &model.link.url)
+        .map_err(|(field, why)| format!("{} {why}", field.title()));
+    let (text, style) = match request.and_then(|request| bench_command(&request)) {
         Ok(command) => (command, theme.dim()),
         Err(why) => (format!("✗ {why}"), theme.bad()),
     };
-    let width = width.saturating_sub(2).max(1);
-    let mut pieces = text::lines(&text::printable(&text), width);
-    let room = usize::from(inner.height.saturating_sub(row));
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let mut pieces = text::wrap_words(&text::printable(&text), width);
+    let room = usize::from(area.height);
     if pieces.len() > room {
         pieces.truncate(room);
         if let Some(last) = pieces.last_mut() {
             *last = text::cut(&format!("{last} …"), width).into_owned();
         }
     }
-    for piece in pieces {
-        screen.line(inner, row, Line::from(Span::styled(format!(" {piece}"), style)));
-        row = row.saturating_add(1);
+    for (row, piece) in (0..area.height).zip(pieces) {
+        screen.line(area, row, Line::from(Span::styled(format!(" {piece}"), style)));
     }
 }
 
-fn short_args(sheet: &Sheet) -> String {
-    let positional = sheet.args.positional().trim_start_matches('[').trim_end_matches(']');
-    let keyword = sheet.args.keyword();
+fn short_args(form: &LoadForm) -> String {
+    let positional = form.args.positional().trim_start_matches('[').trim_end_matches(']');
+    let keyword = form.args.keyword();
     if keyword == "{}" { positional.to_owned() } else { format!("{positional} {keyword}") }
 }
 
-fn draw_knob(
+fn draw_field(
     screen: &mut Screen<'_, '_>,
-    sheet: &Sheet,
-    knob: Knob,
+    form: &LoadForm,
+    field: LoadField,
     area: Rect,
     row: u16,
     here: bool,
 ) {
     let theme = screen.theme;
     let name_style = if here { theme.strong() } else { theme.dim() };
-    let name = Span::styled(format!(" {:<8} ", knob.title()), name_style);
+    let name = Span::styled(format!(" {:<8} ", field.title()), name_style);
     screen.line(area, row, Line::from(name));
     let x = area.x + 10.min(area.width);
     let rest = Rect { x, width: area.right().saturating_sub(x), ..area };
-    if knob == Knob::Mode {
+    if field == LoadField::Mode {
         let (word, what) =
-            if sheet.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
+            if form.open { ("‹open›", " fixed rate") } else { ("‹closed›", " callers") };
         let line = Line::from(vec![
             Span::styled(word, if here { theme.selected() } else { theme.accent() }),
             Span::styled(what, theme.dim()),
         ]);
         return screen.line(rest, row, line);
     }
-    let field = Rect { width: rest.width.min(8), ..rest };
-    screen.input(field, row, sheet.value(knob), here && sheet.editing);
+    let input = Rect { width: rest.width.min(8), ..rest };
+    screen.input(input, row, form.value(field), here && form.editing);
     if here {
-        let style = if sheet.editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
-        screen.style_row(field, row, ratatui::style::Style::new().add_modifier(style));
+        let style = if form.editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
+        screen.style_row(input, row, ratatui::style::Style::new().add_modifier(style));
     }
-    let x = field.right().saturating_add(1).min(rest.right());
+    let x = input.right().saturating_add(1).min(rest.right());
     let note = Rect { x, width: rest.right().saturating_sub(x), ..rest };
-    let (text, style) = match &sheet.error {
-        Some((wrong, why)) if *wrong == knob => (format!("✗ {why}"), theme.bad()),
-        _ => (knob.unit().to_owned(), theme.dim()),
+    let (text, style) = match &form.error {
+        Some((wrong, why)) if *wrong == field => (format!("✗ {why}"), theme.bad()),
+        _ => (field.unit().to_owned(), theme.dim()),
     };
     let text = text::cut(&text, usize::from(note.width)).into_owned();
     screen.line(note, row, Line::from(Span::styled(text, style)));
 }
 
-/// Who got which share, and what failed.
+/// The share of each instance, and the errors.
 fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let inner = screen.boxed(area, false, Line::from(" Instances, errors "), Line::default());
+    let inner = screen.bordered(area, false, Line::from(" Instances, errors "), Line::default());
     let Some(report) = model.load.run.as_ref().and_then(|run| run.report()) else { return };
     let mut lines = results::shares(screen.theme, report, inner.width);
     lines.extend(results::errors(screen.theme, report, inner.width));
@@ -166,14 +189,14 @@ fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// What the latest run measured; with shares and errors where they have no box of their own.
+/// Results of the latest run; with shares and errors where these have no box of their own.
 pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_shares: bool) {
     let theme = screen.theme;
     let Some(run) = &model.load.run else {
         let inner =
             screen.pane(model, area, Pane::LoadRun, Line::from(" Results "), Line::default());
-        let line = match &model.load.sheet {
-            Some(_) => "⏎ in the plan starts the load test",
+        let line = match &model.load.form {
+            Some(_) => "press ⏎ in the plan to start",
             None => "no results yet",
         };
         return screen.centred(inner, vec![Line::from(Span::styled(line, theme.dim()))]);
@@ -183,9 +206,9 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
         Span::raw(" Results "),
         Span::styled(format!("{method} "), theme.strong()),
     ]);
-    let right = Line::from(Span::styled(format!(" {} ", results::how(run)), theme.dim()));
+    let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
     let inner = screen.pane(model, area, Pane::LoadRun, title, right);
-    screen.height(Pane::LoadRun, inner.height);
+    screen.record_height(Pane::LoadRun, inner.height);
     let lines = results::lines(model, theme, run, (inner.width, inner.height), with_shares);
     let top = model.load.top.min(lines.len().saturating_sub(inner.height.into()));
     let below = lines.len().saturating_sub(top + usize::from(inner.height));

@@ -1,4 +1,4 @@
-//! Log lines of every source, the newest at the bottom.
+//! Log lines of all sources, the newest at the bottom.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -13,62 +13,22 @@ use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text::{self, Needle};
 
 pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let theme = screen.theme;
     let logs = &model.logs;
-    let (shown, all) = logs.counts();
-    let follow = match logs.bottom {
-        None => Span::styled(" FOLLOW ", theme.good()),
-        Some(_) if logs.below() > 0 => {
-            Span::styled(format!(" STOPPED ▼ {} new ", logs.below()), theme.warning())
-        }
-        Some(_) => Span::styled(" STOPPED ", theme.warning()),
-    };
-    let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
-    let (found, whole) = (text::grouped(shown as u64), text::grouped(all as u64));
-    // What was found so far, and that it goes on.
-    let more = if logs.unfiltered() > 0 { "+" } else { "" };
-    let count = match shown == all {
-        true => format!("{whole} lines"),
-        false => format!("{found}{more} of {whole} lines"),
-    };
-    let title = Line::from(vec![
-        Span::raw(" Logs "),
-        follow,
-        Span::raw(format!(" level ≥ {} · {source} · {count} ", logs.level)),
-    ]);
-    let mut right = Line::default();
-    let style = if logs.dropped > 0 { theme.bad() } else { theme.dim() };
-    right.push_span(Span::styled(format!(" dropped {} ", logs.dropped), style));
-    let inner = screen.pane(model, area, Pane::Logs, title, right);
+    let style = if logs.dropped > 0 { screen.theme.bad() } else { screen.theme.dim() };
+    let dropped = Line::from(Span::styled(format!(" dropped {} ", logs.dropped), style));
+    let inner = screen.pane(model, area, Pane::Logs, title(model, screen), dropped);
     let inner = sources(model, screen, inner);
-    let note = match logs.unfiltered() {
-        0 => format!("{found} lines"),
-        _ => format!("{found}+ lines, filtering …"),
-    };
-    let typed = ("&", !logs.searching);
-    let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.filter, note);
-    let more = if logs.is_searching() { "+" } else { "" };
-    let note = match logs.hit_counts() {
-        (Some(at), count) => format!("{at} of {count}{more} matches"),
-        (None, count) => format!("{count}{more} matches"),
-    };
-    let typed = ("/", logs.searching);
-    let inner = screen.typed_row(model, inner, Pane::Logs, typed, &logs.search, note);
-    screen.height(Pane::Logs, inner.height);
-    if shown == 0 {
-        let why = match logs.unfiltered() {
-            0 if all == 0 => "no lines yet".to_owned(),
-            0 => "no lines match; < shows more levels".to_owned(),
-            more => format!("filtering {} older lines …", text::grouped(more as u64)),
-        };
-        return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
+    let inner = filter_and_search(model, screen, inner);
+    screen.record_height(Pane::Logs, inner.height);
+    if logs.counts().0 == 0 {
+        return empty(model, screen, inner);
     }
     let longest = logs.sources.keys().map(|source| text::width(&source.name())).max();
     let source_width = longest.unwrap_or(8).clamp(8, 22);
     let needle = Some(logs.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
     let mut bottom = inner.height;
     for line in logs.upwards() {
-        let here = logs.hit == Some(line.seq);
+        let here = logs.current_match == Some(line.seq);
         let found = needle.as_ref().filter(|needle| line.contains(needle));
         let lines = lines(model, screen, line, source_width, inner.width);
         for mut line in lines.into_iter().rev() {
@@ -82,13 +42,68 @@ pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             }
             screen.line(inner, bottom, line);
             if here {
-                screen.style_row(inner, bottom, theme.selected());
+                screen.style_row(inner, bottom, screen.theme.selected());
             }
         }
     }
 }
 
-/// One row with every source and its state, if there is room to spare.
+/// Following or stopped, level, source and count.
+fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
+    let theme = screen.theme;
+    let logs = &model.logs;
+    let follow = match logs.bottom {
+        None => Span::styled(" FOLLOW ", theme.good()),
+        Some(_) if logs.below() > 0 => {
+            Span::styled(format!(" STOPPED ▼ {} new ", logs.below()), theme.warning())
+        }
+        Some(_) => Span::styled(" STOPPED ", theme.warning()),
+    };
+    let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
+    let (shown, all) = logs.counts();
+    let (found, whole) = (text::grouped(shown as u64), text::grouped(all as u64));
+    // "+": not all lines are filtered yet.
+    let more = if logs.unfiltered() > 0 { "+" } else { "" };
+    let count = match shown == all {
+        true => format!("{whole} lines"),
+        false => format!("{found}{more} of {whole} lines"),
+    };
+    Line::from(vec![
+        Span::raw(" Logs "),
+        follow,
+        Span::raw(format!(" level ≥ {} · {source} · {count} ", logs.level)),
+    ])
+}
+
+/// The rows of filter and search, if any; returns the area below.
+fn filter_and_search(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    let logs = &model.logs;
+    let found = text::grouped(logs.counts().0 as u64);
+    let note = match logs.unfiltered() {
+        0 => format!("{found} lines"),
+        _ => format!("{found}+ lines, filtering …"),
+    };
+    let typed = ("&", !logs.searching);
+    let area = screen.input_row(model, area, Pane::Logs, typed, &logs.filter, note);
+    let more = if logs.is_searching() { "+" } else { "" };
+    let note = match logs.match_counts() {
+        (Some(at), count) => format!("{at} of {count}{more} matches"),
+        (None, count) => format!("{count}{more} matches"),
+    };
+    let typed = ("/", logs.searching);
+    screen.input_row(model, area, Pane::Logs, typed, &logs.search, note)
+}
+
+fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let why = match model.logs.unfiltered() {
+        0 if model.logs.counts().1 == 0 => "no lines yet".to_owned(),
+        0 => "no lines match; < shows more levels".to_owned(),
+        more => format!("filtering {} older lines …", text::grouped(more as u64)),
+    };
+    screen.centred(area, vec![Line::from(Span::styled(why, screen.theme.dim()))]);
+}
+
+/// One row with every source and its state, if there is room.
 fn sources(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
     if area.height < 6 || model.logs.sources.is_empty() {
         return area;
@@ -149,7 +164,7 @@ fn lines(
         return vec![Line::from(spans)];
     }
     let mut lines = Vec::new();
-    for piece in text::pieces(&message, room.max(1)) {
+    for piece in text::wrap_anywhere(&message, room.max(1)) {
         if lines.is_empty() {
             let mut first = std::mem::take(&mut spans);
             first.push(Span::raw(piece));

@@ -23,7 +23,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Methods, Line::from(title), right);
     let note = visible.len().to_string();
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
-    screen.height(Pane::Methods, inner.height);
+    screen.record_height(Pane::Methods, inner.height);
     if visible.is_empty() {
         let why = if methods.is_empty() { "no methods yet" } else { "no match · esc" };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
@@ -40,12 +40,12 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     for (row, (index, method)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
     {
-        // How many of the instances have it, and whether all of them have the same one.
+        // How many instances have the method; ≠ where signatures differ.
         let have = method.on.len();
         let (count, style) = match &methods.scope {
-            Some(key) if method.unlike.contains(key) => ("≠".to_owned(), theme.warning()),
+            Some(key) if method.differing.contains(key) => ("≠".to_owned(), theme.warning()),
             Some(_) => (String::new(), theme.dim()),
-            None if !method.unlike.is_empty() => (format!("{have} ≠"), theme.warning()),
+            None if !method.differing.is_empty() => (format!("{have} ≠"), theme.warning()),
             None if have < all => (format!("{have}/{all}"), theme.warning()),
             None => (have.to_string(), theme.dim()),
         };

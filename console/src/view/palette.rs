@@ -1,4 +1,4 @@
-//! The palette: a line to type on, and what it could mean.
+//! The palette: an input line and the matching commands, methods and instances.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -18,7 +18,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
     let right = Line::from(Span::styled(" add 1 2 c=3 sends a call ", theme.dim()));
-    let inner = screen.boxed(popup, true, Line::from(" Commands, methods, instances "), right);
+    let inner = screen.bordered(popup, true, Line::from(" Commands, methods, instances "), right);
     screen.line(inner, 0, Line::from(Span::styled(" : ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
@@ -36,7 +36,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     {
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
-            Entry::Call(..) => "⏎ sends".to_owned(),
+            Entry::Call(..) => "⏎ send".to_owned(),
             Entry::Method(..) | Entry::Instance(_) => String::new(),
         };
         let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);

@@ -1,4 +1,4 @@
-//! The choice of an instance for a call that is sent again.
+//! The list of instances to resend a call to.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -20,7 +20,7 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     screen.clear(popup);
     let method = call.map(|call| text::printable(&call.request.method).into_owned());
     let title = format!(" Resend {} to ", text::cut(&method.unwrap_or_default(), 24));
-    let inner = screen.boxed(popup, true, Line::from(title), Line::default());
+    let inner = screen.bordered(popup, true, Line::from(title), Line::default());
     screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
@@ -37,10 +37,10 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     for (row, (index, key)) in
         (0..).zip(found.iter().enumerate().skip(top).take(rows.height.into()))
     {
-        let state = model.instances.get(key).map(|row| row.word(screen.now.at, live));
-        let before = call.and_then(|call| call.peer()) == Some(key.to_string().as_str());
-        let note = if before { "  replied" } else { "" };
-        let note = format!("{}{note} ", state.unwrap_or("not listed"));
+        let state = model.instances.get(key).map(|row| row.state_text(screen.now.at, live));
+        let replied = call.and_then(|call| call.peer()) == Some(key.to_string().as_str());
+        let note = if replied { "  replied" } else { "" };
+        let note = format!("{}{note} ", state.unwrap_or("not registered"));
         let room = usize::from(rows.width).saturating_sub(note.len() + 4);
         let mark = if index == selected { " ▸ " } else { "   " };
         let address = text::left(&text::printable(&key.to_string()), room);

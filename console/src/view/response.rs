@@ -1,4 +1,4 @@
-//! The response of a call: its result with folding, its bytes, its time.
+//! The response of a call: result, wire format, timing, diff.
 
 pub(super) mod body;
 mod diff;
@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::calls::{Call, Ended, Tab};
+use rpc_console_core::model::calls::{Call, PastOutcome, Tab};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -23,7 +23,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, vec![line]);
     };
     if let Some(past) = &call.past {
-        return earlier(model, screen, call, past, area);
+        return past_call(model, screen, call, past, area);
     }
     let tabs = tab_line(screen, call);
     let room = usize::from(area.width).saturating_sub(tabs.width() + 5);
@@ -37,7 +37,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         }
         _ => (inner, None),
     };
-    screen.height(Pane::Response, inner.height);
+    screen.record_height(Pane::Response, inner.height);
     match call.tab {
         Tab::Body => body::body(model, screen, call, inner),
         Tab::Wire => tabs::wire(screen, call, inner),
@@ -50,16 +50,22 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     }
 }
 
-/// A call made before the console was started: all that is known of how it ended.
-fn earlier(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &Ended, area: Rect) {
+/// A call of an earlier session, whose result was not stored.
+fn past_call(
+    model: &Model,
+    screen: &mut Screen<'_, '_>,
+    call: &Call,
+    past: &PastOutcome,
+    area: Rect,
+) {
     let theme = screen.theme;
     let method = text::printable(&call.request.method).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&method, 30)));
     let inner = screen.pane(model, area, Pane::Response, title, Line::default());
-    screen.height(Pane::Response, inner.height);
+    screen.record_height(Pane::Response, inner.height);
     let width = usize::from(inner.width).saturating_sub(2).max(1);
     let took = text::latency(past.elapsed);
-    let by = past.peer.as_deref().unwrap_or("unknown instance");
+    let by = past.peer.as_deref().unwrap_or("an unknown instance");
     let (first, style) = match &past.failure {
         Some(failure) => {
             (format!("✗ {} after {took}: {}", failure.kind, failure.text), theme.bad())
@@ -67,9 +73,9 @@ fn earlier(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, past: &Ended
         None => (format!("✓ {} from {by} in {took}", text::bytes(past.reply_bytes)), theme.good()),
     };
     let note = "From an earlier session; results are not stored. r resends.";
-    let known = text::lines(&text::printable(&first), width);
+    let known = text::wrap_words(&text::printable(&first), width);
     let known = known.into_iter().map(|line| Span::styled(format!(" {line}"), style));
-    let note = text::lines(note, width);
+    let note = text::wrap_words(note, width);
     let note = note.into_iter().map(|line| Span::styled(format!(" {line}"), theme.dim()));
     for (row, span) in (0..inner.height).zip(known.chain([Span::raw("")]).chain(note)) {
         screen.line(inner, row, Line::from(span));
@@ -96,7 +102,7 @@ fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
         ]);
     };
     let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
-    // The method stands in the form beside it, and the host is mostly the same: they go first.
+    // The form beside it names the method, and hosts are mostly equal: these are dropped first.
     let texts = [
         format!(" {method} · {took} · {peer} "),
         format!(" {took} · {peer} "),
@@ -138,7 +144,7 @@ fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, width: u16) {
     }
 }
 
-/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: earlier calls of the same method.
+/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: calls of the same method.
 fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
     let values = model.calls.latencies(&call.request.method, 200);
     if values.len() < 2 {

@@ -1,4 +1,4 @@
-//! What the panes draw on: a frame, the look, the clock, and a map of what lies where.
+//! What panes draw on: a frame with theme, clock and the map of clickable areas.
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -14,7 +14,7 @@ use rpc_console_core::model::Now;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
-/// Where a click would land, and how many rows of each pane were visible.
+/// The clickable areas of a frame, and how many rows of each pane were visible.
 #[derive(Debug, Default)]
 pub struct HitMap {
     hits: Vec<(Rect, Hit)>,
@@ -23,7 +23,7 @@ pub struct HitMap {
 }
 
 impl HitMap {
-    /// What lies at that cell; the topmost, if several do.
+    /// What a click on that cell hits; the topmost, if areas overlap.
     pub fn at(&self, column: u16, row: u16) -> Option<&Hit> {
         let position = Position::new(column, row);
         self.hits.iter().rev().find(|(area, _)| area.contains(position)).map(|(_, hit)| hit)
@@ -61,12 +61,12 @@ impl<'a, 'b> Screen<'a, 'b> {
         self.hits
     }
 
-    /// A key as it is shown: a sign, or its name where there are no signs.
+    /// A key as shown: a symbol, or its name in ASCII.
     pub(super) fn key(&self, key: Key) -> String {
         if self.theme.ascii { key.name() } else { key.to_string() }
     }
 
-    /// Draws a line on row `row` of `area`, cut at its edge; rows outside are not drawn.
+    /// Draws a line on row `row` of `area`, cut at its edge; does nothing for a row outside.
     pub(super) fn line(&mut self, area: Rect, row: u16, line: Line<'_>) {
         if row < area.height && area.width > 0 {
             let area = Rect { y: area.y + row, height: 1, ..area };
@@ -74,14 +74,14 @@ impl<'a, 'b> Screen<'a, 'b> {
         }
     }
 
-    /// The same, at the right edge.
+    /// As `line`, aligned right.
     pub(super) fn line_right(&mut self, area: Rect, row: u16, line: Line<'_>) {
         let width = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
         let area = Rect { x: area.right() - width, width, ..area };
         self.line(area, row, line);
     }
 
-    /// Styles a whole row on top of what is there.
+    /// Adds a style to a whole row.
     pub(super) fn style_row(&mut self, area: Rect, row: u16, style: Style) {
         if row < area.height {
             let row = Rect { y: area.y + row, height: 1, ..area };
@@ -90,7 +90,7 @@ impl<'a, 'b> Screen<'a, 'b> {
         }
     }
 
-    /// Draws the frame of a pane and gives what is inside. A pane with the focus is thick.
+    /// Draws the frame of a pane, thick with the focus, and returns the area inside.
     pub(super) fn pane(
         &mut self,
         model: &Model,
@@ -100,13 +100,13 @@ impl<'a, 'b> Screen<'a, 'b> {
         right: Line<'_>,
     ) -> Rect {
         let focused = model.focus() == pane && model.overlay.is_none();
-        let inner = self.boxed(area, focused, title, right);
+        let inner = self.bordered(area, focused, title, right);
         self.hit(area, Hit::Pane(pane));
         inner
     }
 
-    /// Draws a frame and gives what is inside.
-    pub(super) fn boxed(
+    /// Draws a frame, thick with the focus, and returns the area inside.
+    pub(super) fn bordered(
         &mut self,
         area: Rect,
         focused: bool,
@@ -128,31 +128,31 @@ impl<'a, 'b> Screen<'a, 'b> {
         inner
     }
 
-    /// Empties an area for something drawn on top.
+    /// Clears an area for a popup.
     pub(super) fn clear(&mut self, area: Rect) {
         Clear.render(area, self.frame.buffer_mut());
     }
 
-    /// Remembers what a click there means.
+    /// Records what a click on this area hits.
     pub(super) fn hit(&mut self, area: Rect, hit: Hit) {
         self.hits.hits.push((area, hit));
     }
 
-    /// Remembers what a click on a row means.
+    /// Records what a click on a row hits.
     pub(super) fn hit_row(&mut self, area: Rect, row: u16, hit: Hit) {
         if row < area.height {
             self.hit(Rect { y: area.y + row, height: 1, ..area }, hit);
         }
     }
 
-    /// Remembers how many rows of a pane are visible.
-    pub(super) fn height(&mut self, pane: Pane, rows: u16) {
+    /// Records how many rows of a pane are visible.
+    pub(super) fn record_height(&mut self, pane: Pane, rows: u16) {
         self.hits.heights.retain(|(other, _)| *other != pane);
         self.hits.heights.push((pane, rows));
     }
 
-    /// A text being typed, scrolled so that the cursor is visible, in `area`'s row `row`.
-    /// With `cursor`, the terminal's cursor stands in it.
+    /// Draws an input line on row `row` of `area`. With `cursor` it is scrolled to the cursor, and
+    /// the terminal's cursor is placed there.
     pub(super) fn input(&mut self, area: Rect, row: u16, input: &Input, cursor: bool) {
         if row >= area.height || area.width == 0 {
             return;
@@ -169,7 +169,8 @@ impl<'a, 'b> Screen<'a, 'b> {
         }
     }
 
-    /// The filter of a pane on its first row, if it has one or gets one; what is left below.
+    /// Draws the filter of a pane on its first row, if it has one or one is typed; returns the area
+    /// below.
     pub(super) fn filter_row(
         &mut self,
         model: &Model,
@@ -178,17 +179,17 @@ impl<'a, 'b> Screen<'a, 'b> {
         filter: &Input,
         note: String,
     ) -> Rect {
-        self.typed_row(model, area, pane, ("/", true), filter, note)
+        self.input_row(model, area, pane, ("/", true), filter, note)
     }
 
-    /// The same with a mark of its own. `(mark, typed)`: only one of a pane's texts is typed at a
-    /// time.
-    pub(super) fn typed_row(
+    /// As `filter_row` with another prompt. `(prompt, typed)`: of several inputs of a pane only one
+    /// is typed at a time.
+    pub(super) fn input_row(
         &mut self,
         model: &Model,
         area: Rect,
         pane: Pane,
-        (mark, typed): (&str, bool),
+        (prompt, typed): (&str, bool),
         filter: &Input,
         note: String,
     ) -> Rect {
@@ -203,7 +204,7 @@ impl<'a, 'b> Screen<'a, 'b> {
             width: area.width.saturating_sub(3 + note_width),
             ..area
         };
-        self.line(area, 0, Line::from(Span::styled(format!(" {mark} "), self.theme.accent())));
+        self.line(area, 0, Line::from(Span::styled(format!(" {prompt} "), self.theme.accent())));
         self.input(field, 0, filter, typing);
         if area.width > 20 {
             self.line_right(area, 0, note);
@@ -211,7 +212,7 @@ impl<'a, 'b> Screen<'a, 'b> {
         Rect { y: area.y + 1, height: area.height - 1, ..area }
     }
 
-    /// A few lines in the middle of an empty pane.
+    /// Draws a few lines centred in an empty pane.
     pub(super) fn centred(&mut self, area: Rect, lines: Vec<Line<'_>>) {
         let count = u16::try_from(lines.len()).unwrap_or(0);
         let first = area.height.saturating_sub(count) / 3;

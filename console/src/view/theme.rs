@@ -1,15 +1,15 @@
-//! Colours and marks: the terminal's own sixteen colours, or none at all.
+//! Colours: the terminal's own sixteen, or none.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// How things look. State is never told by colour alone: there is always a glyph and a word.
+/// Colours and glyphs. State is never shown by colour alone: a glyph and a word go with it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Theme {
-    /// No colour whatever, not even a default one: bold, dim and reverse have to do.
+    /// No colours, not even the default ones: only bold, dim and reverse.
     pub mono: bool,
-    /// For a light background: cyan and yellow on white are hard to read.
+    /// For a light background, where cyan and yellow are hard to read.
     pub light: bool,
-    /// Only ASCII characters for lines and marks.
+    /// Only ASCII characters for lines and glyphs.
     pub ascii: bool,
 }
 
@@ -24,22 +24,22 @@ impl Theme {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// What stands out.
+    /// Emphasis.
     pub fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// Keys, the focus.
+    /// Keys and the focus.
     pub fn accent(self) -> Style {
         self.colour(Color::Cyan)
     }
 
-    /// All is well.
+    /// Healthy.
     pub fn good(self) -> Style {
         self.colour(Color::Green)
     }
 
-    /// Worth a look.
+    /// Needs attention.
     pub fn warning(self) -> Style {
         self.colour(Color::Yellow)
     }
@@ -49,12 +49,12 @@ impl Theme {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// Nobody knows.
+    /// Unknown state.
     pub fn unknown(self) -> Style {
         self.colour(Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
-    /// The selected row of the focused pane: one bar, not one of patches in many colours.
+    /// The selected row of the focused pane. Colours are reset, so that the row is one bar.
     pub fn selected(self) -> Style {
         let style = Style::new().remove_modifier(Modifier::DIM).add_modifier(Modifier::REVERSED);
         if self.mono { style } else { style.fg(Color::Reset) }
@@ -65,7 +65,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What was searched.
+    /// A match of a search.
     pub fn found(self) -> Style {
         self.colour(Color::Yellow).add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
@@ -109,8 +109,8 @@ fn on_light(colour: Color) -> Color {
     }
 }
 
-/// Whether the terminal says that its background is light, as some do in `COLORFGBG`
-/// (`foreground;background`, numbers of the sixteen colours).
+/// Whether `COLORFGBG` (`foreground;background`, colour numbers), which some terminals set, names a
+/// light background.
 pub fn is_light(colorfgbg: &str) -> bool {
     matches!(colorfgbg.rsplit(';').next(), Some("7" | "15"))
 }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_that_names_a_light_background_is_believed() {
+    fn a_light_background_is_detected() {
         for (text, light) in [
             ("0;15", true),
             ("0;7", true),

@@ -1,4 +1,4 @@
-//! Several registries, and keys of one's own, in the real program.
+//! Several registries, and rebound keys.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ fn west_only(n: i64) -> i64 {
     n
 }
 
-/// A registry with one server, which has a method of its own.
+/// A registry with one server, which has a method that no other has.
 struct Site {
     _registry: Registry,
     _servers: tokio::runtime::Runtime,
@@ -53,7 +53,7 @@ fn with_settings(settings: &str) -> (Tty, tempfile::NamedTempFile) {
 }
 
 #[test]
-fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
+fn switching_to_another_registry_keeps_nothing_of_the_first() {
     let (east, west) = (Site::start(east_only::method()), Site::start(west_only::method()));
     let (mut tty, _file) = with_settings(&format!(
         "[registry]\nport = {}\n[registry.west]\nport = {}\n",
@@ -74,21 +74,21 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
     tty.until(&["@west", "● live", "1 up", &west.server]);
     tty.press("2");
     tty.until(&["west_only"]);
-    let old = |tty: &Tty| {
+    let nothing_of_east = |tty: &Tty| {
         let screen = tty.screen();
         let found =
             ["east_only".to_owned(), east.server.clone(), format!(":{}", east.port.number())];
         assert!(!found.iter().any(|text| screen.contains(text)), "{screen}");
     };
-    old(&tty);
+    nothing_of_east(&tty);
     tty.press("3");
     tty.until(&["[3 History]", "History 0"]);
-    old(&tty);
+    nothing_of_east(&tty);
     tty.press("4");
     tty.until(&["[4 Logs]", "FOLLOW"]);
-    old(&tty);
+    nothing_of_east(&tty);
 
-    // And back again, as if for the first time: with what was kept of its own history.
+    // And back: as at a start, with its saved history.
     tty.press("@k\r");
     tty.until(&["@local", "● live", "1 up", &east.server]);
     tty.press("3");
@@ -99,7 +99,7 @@ fn another_registry_is_watched_and_nothing_of_the_first_is_left() {
 }
 
 #[test]
-fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
+fn rebound_keys_work_and_hints_and_help_show_them() {
     let (mut tty, _file) = with_settings(
         "[registry]\nport = 1\n[keys]\nview_logs = F4\nhelp = H\nquit_now = ctrl-c F10\n",
     );
@@ -108,7 +108,7 @@ fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
     tty.press("\x1bOS");
     tty.until(&["[4 Logs]"]);
     tty.press("H");
-    tty.until(&["type to filter", "esc closes"]);
+    tty.until(&["type to filter", "esc close"]);
     tty.press("the servers and this");
     tty.until(&["F4"]);
     tty.press("\x1b[21~");
@@ -117,7 +117,7 @@ fn keys_of_the_settings_work_and_are_what_hints_and_help_show() {
 }
 
 #[test]
-fn a_mistake_in_the_settings_is_one_line_on_a_terminal_that_was_never_touched() {
+fn an_error_in_the_settings_is_one_line_and_leaves_the_terminal_alone() {
     let (mut tty, _file) = with_settings("[keys]\nvew_logs = F4\n");
     assert_eq!(tty.ends(), 2);
     tty.until(&[":2: unknown action \"vew_logs\" in [keys]; did you mean \"view_logs\"?"]);

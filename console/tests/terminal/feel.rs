@@ -1,8 +1,8 @@
-//! How it feels, in figures, printed with `--nocapture`.
+//! Latency, idle cost and memory, printed with `--nocapture`.
 //!
 //! `RPCD_SLOW_TESTS=1 RPC_CONSOLE=target/release/rpc-console cargo test -p rpc-console --test terminal feel --
 //! --nocapture --test-threads 1` measures that program instead of the unoptimised one. The limits
-//! asserted here are far above the promises, since other tests run beside these.
+//! asserted here are far above the targets, since other tests run at the same time.
 
 use std::net::TcpListener;
 
@@ -10,31 +10,31 @@ use rpc_tests::terminal::FRAME_BEGINS;
 
 use super::*;
 
-fn start(arguments: &[&str]) -> Tty {
+fn launch(arguments: &[&str]) -> Tty {
     let program = std::env::var("RPC_CONSOLE").unwrap_or_else(|_| PROGRAM.to_owned());
     let mut command = CommandBuilder::new(std::fs::canonicalize(program).unwrap());
     command.args(arguments);
     Tty::run(command, (120, 35))
 }
 
-/// What is measured of a program on a terminal.
+/// Measurements of a program on a terminal.
 #[cfg(target_os = "linux")]
-trait Feel {
+trait Measure {
     fn frames(&self) -> usize;
 
     /// A number of `/proc/PID/FILE`.
     fn proc(&self, file: &str, name: &str) -> u64;
 
-    /// How often the thread that draws was woken.
+    /// How often the drawing thread was woken.
     fn wakes(&self) -> u64;
 
-    /// The least bytes, frames and wake-ups of several windows: the clock shows minutes, and a
-    /// message goes after a while. Time is the subject here.
+    /// The minimum of bytes, frames and wake-ups over several windows, since the clock shows minutes
+    /// and messages disappear after a while. Sleeps are the point here.
     fn idle(&self, what: &str) -> (usize, usize, u64);
 }
 
 #[cfg(target_os = "linux")]
-impl Feel for Tty {
+impl Measure for Tty {
     fn frames(&self) -> usize {
         let output = self.output();
         output.windows(FRAME_BEGINS.len()).filter(|bytes| *bytes == FRAME_BEGINS).count()
@@ -54,41 +54,41 @@ impl Feel for Tty {
 
     fn idle(&self, what: &str) -> (usize, usize, u64) {
         const WINDOW: Duration = Duration::from_secs(5);
-        let mut least = (usize::MAX, usize::MAX, u64::MAX);
+        let mut min = (usize::MAX, usize::MAX, u64::MAX);
         for _ in 0..3 {
-            let begin = Instant::now();
+            let start = Instant::now();
             let before = (self.bytes(), self.frames(), self.wakes());
             std::thread::sleep(WINDOW);
             let now = (self.bytes() - before.0, self.frames() - before.1, self.wakes() - before.2);
-            // A busy machine may oversleep: the frames of those seconds are not of this window.
-            let overslept = (begin.elapsed() - WINDOW).as_secs();
+            // A busy machine may oversleep: do not count the frames of those seconds.
+            let overslept = (start.elapsed() - WINDOW).as_secs();
             let frames = now.1.saturating_sub(overslept as usize);
             let wakes = now.2.saturating_sub(overslept);
-            least = (least.0.min(now.0), least.1.min(frames), least.2.min(wakes));
+            min = (min.0.min(now.0), min.1.min(frames), min.2.min(wakes));
         }
-        let (bytes, frames, wakes) = least;
+        let (bytes, frames, wakes) = min;
         println!("{what}: {bytes} bytes, {frames} frames, {wakes} wake-ups in {WINDOW:?}");
-        least
+        min
     }
 }
 
 #[test]
-fn the_first_frame_comes_before_anything_is_reached() {
+fn the_first_frame_is_drawn_before_any_connection() {
     let mut took: Vec<Duration> = (0..5)
         .map(|_| {
-            let begin = Instant::now();
-            let tty = start(&["--registry", "http://127.0.0.1:1"]);
+            let start = Instant::now();
+            let tty = launch(&["--registry", "http://127.0.0.1:1"]);
             while !tty.screen().contains("rpc-console") {
-                assert!(begin.elapsed() < DEADLINE);
+                assert!(start.elapsed() < DEADLINE);
                 std::thread::sleep(Duration::from_millis(1));
             }
-            begin.elapsed()
+            start.elapsed()
         })
         .collect();
     took.sort();
     println!("first frame with the registry unreachable: {:?} (median of 5: {took:?})", took[2]);
 
-    // One that takes the connection and says nothing, for longer than anybody waits here.
+    // A registry that accepts the connection and never replies.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--registry", &format!("http://{}", silent.local_addr().unwrap())]);
@@ -101,22 +101,22 @@ fn the_first_frame_comes_before_anything_is_reached() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is() {
+fn idle_costs_nothing_without_ages_and_a_frame_per_second_with_them() {
     if !rpc_tests::slow::enabled("it watches four idle screens for 15 s each") {
         return;
     }
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
-    let mut tty = start(&["--registry", &url]);
+    let mut tty = launch(&["--registry", &url]);
     tty.until(&["● live", "no instances registered"]);
     tty.press("2");
     tty.until(&["[2 Methods]"]);
-    let (bytes, frames, wakes) = tty.idle("Methods, nobody registered");
+    let (bytes, frames, wakes) = tty.idle("Methods, no instance");
     assert_eq!((bytes, frames, wakes), (0, 0, 0));
     tty.press("?");
     tty.until(&["type to filter"]);
-    let (bytes, frames, wakes) = tty.idle("Help, nobody registered");
+    let (bytes, frames, wakes) = tty.idle("Help, no instance");
     assert_eq!((bytes, frames, wakes), (0, 0, 0));
     tty.press(ESC);
     tty.until(&[": commands"]);
@@ -136,19 +136,19 @@ fn idle_costs_nothing_where_no_age_is_in_view_and_a_frame_a_second_where_one_is(
     assert!(frames <= 6, "{frames} frames in 5 s");
     tty.press("2");
     tty.until(&["[2 Methods]", "subtract"]);
-    let (bytes, _, wakes) = tty.idle("Methods, one server that beats");
+    let (bytes, _, wakes) = tty.idle("Methods, one server with heartbeats");
     assert_eq!(bytes, 0);
     assert!(wakes <= 6, "{wakes} wake-ups in 5 s");
     servers.shutdown_background();
 }
 
 #[test]
-fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
+fn a_key_is_drawn_soon_with_ten_thousand_instances() {
     const INSTANCES: u16 = 10_000;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let minutes = Duration::from_secs(600);
-    let options = rpc_registry::RegistryOptions { ttl: minutes, ..Default::default() };
+    let ttl = Duration::from_secs(600);
+    let options = rpc_registry::RegistryOptions { ttl, ..Default::default() };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let registry = runtime.block_on(rpc_registry::Registry::bind(any, options)).unwrap();
     let url = format!("http://{}", registry.local_addr());
@@ -158,7 +158,7 @@ fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
         use futures_util::StreamExt;
         let register = |n: u16| {
             let client = client.clone();
-            // Nobody is there: what is measured is the list, not those in it.
+            // No server listens there: only the list is measured.
             async move {
                 let host = format!("127.1.{}.{}", n / 250, n % 250 + 1);
                 client.register(&rpc_wire::instance::Instance::new(host, 9)).await.unwrap()
@@ -167,26 +167,26 @@ fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
         let all = futures_util::stream::iter(0..INSTANCES).map(register).buffer_unordered(32);
         assert_eq!(all.count().await, usize::from(INSTANCES));
     });
-    let mut tty = start(&["--registry", &url]);
+    let mut tty = launch(&["--registry", &url]);
     tty.until(&["10000 up", "probing 200"]);
     let selected = |tty: &Tty| -> Option<String> {
         let screen = tty.screen();
         screen.lines().find(|line| line.contains("▸ ")).map(str::to_owned)
     };
-    // A key that follows a frame at once waits for the next one; nobody types like that. Time is
-    // the subject here.
-    for (pause, typed) in [(20, "fifty keys a second"), (0, "each as soon as its last is seen")] {
+    // A key right after a frame waits for the next frame, so both paces are measured. Sleeps are the
+    // point here.
+    for (pause, typed) in [(20, "50 keys per second"), (0, "each after the previous frame")] {
         let mut took = Vec::new();
         for _ in 0..40 {
             std::thread::sleep(Duration::from_millis(pause));
             let before = selected(&tty).unwrap().split("127.1.").nth(1).unwrap()[..8].to_owned();
-            let begin = Instant::now();
+            let start = Instant::now();
             tty.press("j");
             while selected(&tty).is_none_or(|line| line.contains(&before)) {
-                assert!(begin.elapsed() < DEADLINE);
+                assert!(start.elapsed() < DEADLINE);
                 std::thread::sleep(Duration::from_micros(300));
             }
-            took.push(begin.elapsed());
+            took.push(start.elapsed());
         }
         took.sort();
         println!(
@@ -200,7 +200,7 @@ fn a_key_is_followed_by_its_frame_with_ten_thousand_instances() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_idle_demo_is_small() {
-    let mut tty = start(&["--demo"]);
+    let mut tty = launch(&["--demo"]);
     tty.until(&["3 up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);

@@ -1,4 +1,4 @@
-//! The history over a restart: kept, restored, private, turned off, damaged.
+//! The history over a restart: saved, restored, private, turned off, damaged.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,20 +18,20 @@ fn demo(folder: &Path) -> Tty {
     tty
 }
 
-fn calls(tty: &mut Tty, call: &str, answer: &str) {
+fn call(tty: &mut Tty, call: &str, result: &str) {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press(call);
     tty.press("\r");
-    tty.until(&[answer]);
+    tty.until(&[result]);
 }
 
 #[test]
-fn calls_are_in_the_history_after_a_restart_and_can_be_sent_again() {
+fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     let state = tempfile::tempdir().unwrap();
     let mut first = demo(state.path());
-    calls(&mut first, "add 20 22 c=0", "✓ add → 42 in");
-    calls(&mut first, "reverse_string abcdef", "✓ reverse_string →");
+    call(&mut first, "add 20 22 c=0", "✓ add → 42 in");
+    call(&mut first, "reverse_string abcdef", "✓ reverse_string →");
     first.press("\x03");
     assert_eq!(first.ends(), 0);
 
@@ -44,7 +44,7 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_sent_again() {
     let mut second = demo(state.path());
     second.press("3");
     second.until(&["History 2", "add", "20,22", "reverse_stri", "result not stored"]);
-    // The older one: its form has every field again.
+    // The older one: its form is filled in.
     second.press("j\r");
     second.until(&["Call add", "→ 20", "→ 22", "→ 0", "From an earlier session; results are not"]);
     second.press("r");
@@ -59,10 +59,10 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_sent_again() {
 }
 
 #[test]
-fn a_damaged_history_is_set_aside_and_what_can_be_read_is_there() {
+fn a_damaged_history_is_copied_and_its_readable_lines_are_kept() {
     let state = tempfile::tempdir().unwrap();
     let mut first = demo(state.path());
-    calls(&mut first, "add 20 22 c=0", "✓ add → 42 in");
+    call(&mut first, "add 20 22 c=0", "✓ add → 42 in");
     first.press("\x03");
     assert_eq!(first.ends(), 0);
     let folder = state.path().join("rpc-console");
@@ -74,14 +74,14 @@ fn a_damaged_history_is_set_aside_and_what_can_be_read_is_there() {
     command.args(["--demo"]);
     command.env("XDG_STATE_HOME", state.path());
     let mut second = Tty::run(command, (120, 35));
-    second.until(&["history damaged: unreadable lines skipped", "damaged-1"]);
+    second.until(&["history damaged or over 8 MiB: unreadable", "damaged-1"]);
     second.press("3");
     second.until(&["History 1", "20,22"]);
     assert_eq!(fs::read(folder.join("demo.damaged-1")).unwrap(), bytes);
 }
 
 #[test]
-fn a_history_that_is_not_wanted_is_not_written() {
+fn a_history_that_is_turned_off_is_not_written() {
     let state = tempfile::tempdir().unwrap();
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--demo"]);
@@ -89,7 +89,7 @@ fn a_history_that_is_not_wanted_is_not_written() {
     command.env("RPCD_CONSOLE_SAVE_HISTORY", "false");
     let mut tty = Tty::run(command, (120, 35));
     tty.until(&["3 up"]);
-    calls(&mut tty, "add 20 22 c=0", "✓ add → 42 in");
+    call(&mut tty, "add 20 22 c=0", "✓ add → 42 in");
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);

@@ -1,4 +1,4 @@
-//! The table of instances: every state, filters, orders, and what leads away from it.
+//! The table of instances: states, filters, sorting, and actions on an instance.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,12 +7,12 @@ use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
 
 use super::*;
 
-/// A registry that tells of an instance in every state, and nothing more. Its URL.
+/// A registry that sends a snapshot with every state and one `unregistered`; returns its URL.
 fn every_state() -> String {
     let record = |port: u16, age_s: u64, state| InstanceRecord {
         instance: Instance::new("127.1.2.3", port),
         age_ms: age_s * 1_000,
-        // Long enough that no state changes while a busy machine takes its time.
+        // Long enough that no state changes, even on a busy machine.
         ttl_ms: 600_000,
         registered_ms_ago: u64::from(port) * 1_000_000,
         heartbeats: 9,
@@ -27,7 +27,7 @@ fn every_state() -> String {
         record(15, 3, InstanceState::Maintenance),
         record(16, 4, InstanceState::Up),
     ];
-    let left = records[5].instance.key();
+    let unregistered = records[5].instance.key();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -41,15 +41,15 @@ fn every_state() -> String {
                 let _ = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
                 continue;
             }
-            tell(&mut socket, &WatchEvent::Snapshot(records.clone()));
-            tell(&mut socket, &WatchEvent::Unregistered(left.clone()));
+            send(&mut socket, &WatchEvent::Snapshot(records.clone()));
+            send(&mut socket, &WatchEvent::Unregistered(unregistered.clone()));
             open.push(socket);
         }
     });
     url
 }
 
-fn tell(socket: &mut TcpStream, event: &WatchEvent) {
+fn send(socket: &mut TcpStream, event: &WatchEvent) {
     if let WatchEvent::Snapshot(_) = event {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         socket.write_all(head.as_bytes()).unwrap();
@@ -61,7 +61,7 @@ fn tell(socket: &mut TcpStream, event: &WatchEvent) {
 }
 
 #[test]
-fn every_state_has_a_glyph_and_a_word_and_filters_and_orders_are_typed() {
+fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     let mut tty = Tty::start(&["--registry", &every_state()]);
     tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ left"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
@@ -78,14 +78,14 @@ fn every_state_has_a_glyph_and_a_word_and_filters_and_orders_are_typed() {
 
     tty.press("/");
     tty.until(&["regex · !regex · ~fuzzy"]);
-    for (typed, left) in [
+    for (typed, note) in [
         (":1[13]$", "2 of 5"),
         ("!late|suspect", "3 of 5"),
         ("~drning", "1 of 5"),
         ("(", "not a valid regex; searching literally"),
     ] {
         tty.press(&format!("\x15{typed}"));
-        tty.until(&[left]);
+        tty.until(&[note]);
     }
     tty.press("\x15maint\r");
     tty.until(&["Instances 1", "▸ ○ maint."]);
@@ -131,8 +131,8 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press(" ");
     tty.until_not("PAUSED +");
 
-    // A click on a row, on a heading; the wheel; and the mouse given back to the terminal. The first
-    // one seen is selected, whichever row that is by now; a click on it would open it.
+    // A click on a row and on a heading, the wheel, and the mouse turned off. The instance selected at
+    // the start may be in any row by now, and a click on the selected one would open it.
     tty.press("g");
     tty.until_so("the first row is selected", |tty| {
         tty.screen().lines().nth(4).is_some_and(|line| line.contains('▸'))
@@ -151,7 +151,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.until(&["mouse off"]);
     tty.press("M");
 
-    // Whatever another program wrote on the screen is gone after Ctrl-L.
+    // Ctrl-L redraws everything, in case another program wrote on the screen.
     let before = tty.bytes();
     tty.press("\x0c");
     tty.until_so("everything is redrawn", |tty| tty.bytes() > before + 3_000);
@@ -198,11 +198,11 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
     };
     assert!(is_cyan(&with("RPCD_CONSOLE_THEME", "dark")));
     assert!(!is_cyan(&with("RPCD_CONSOLE_THEME", "light")));
-    // The terminal says so itself.
+    // Detected from the terminal's own variable.
     assert!(!is_cyan(&with("COLORFGBG", "0;15")));
 }
 
-mod usual {
+mod older {
     #[rpc_server::rpc_method]
     pub(super) fn scale(n: i64) -> i64 {
         n
@@ -217,7 +217,7 @@ mod newer {
 }
 
 #[test]
-fn a_method_that_takes_other_arguments_on_one_instance_is_marked() {
+fn a_method_with_another_signature_on_one_instance_is_marked() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
@@ -231,8 +231,8 @@ fn a_method_that_takes_other_arguments_on_one_instance_is_marked() {
         servers.spawn(bound.serve(std::future::pending()));
         address
     };
-    serve(usual::scale::method());
-    serve(usual::scale::method());
+    serve(older::scale::method());
+    serve(older::scale::method());
     let other = serve(newer::scale::method());
     let mut tty = Tty::start(&["--registry", &url]);
     tty.until(&["3 up", &format!("≠ {other} has scale(n, by=2)")]);
@@ -249,29 +249,29 @@ fn third(n: i64) -> i64 {
 }
 
 #[test]
-fn as_many_instances_are_probed_as_may_be_and_the_next_takes_the_place_of_one_that_goes() {
+fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregisters() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
     let servers =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    // Dropping the sender ends the server, and it takes its leave.
+    // Dropping the sender stops the server, which unregisters.
     let serve = |method: rpc_server::Method| {
         let announce = rpc_server::Announce::to(&url).unwrap();
         let builder = rpc_server::Server::builder().method(method).announce(announce);
         let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let (ends, ended) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         servers.spawn(bound.serve(async {
-            let _ = ended.await;
+            let _ = stopped.await;
         }));
-        ends
+        stop
     };
     let mut command = CommandBuilder::new(PROGRAM);
     command.args(["--registry", &url]);
     command.env("RPCD_CONSOLE_MAX_PROBED", "2");
     let mut tty = Tty::run(command, (120, 35));
-    let first = serve(usual::scale::method());
-    let _second = serve(usual::scale::method());
+    let first = serve(older::scale::method());
+    let _second = serve(older::scale::method());
     tty.until(&["2 up"]);
     let _third = serve(third::method());
     tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);

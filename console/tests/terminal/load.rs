@@ -1,4 +1,4 @@
-//! A load test in the demo: planned, started, looked at, stopped, compared.
+//! A load test in the demo: planned, started, stopped, compared.
 
 use super::{ESC, Tty};
 
@@ -15,7 +15,7 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
 
     tty.press("b");
     tty.until(&["[5 Load]", "Load plan", "‹open›", "--rate 100", "⏎ Start"]);
-    // From the rate to the time: down three fields.
+    // Three fields down, from the rate to the length.
     tty.press("\t\t\t\x152s\t\x150s");
     tty.until(&["length   2s", "warm-up  0s"]);
     tty.press("\r");
@@ -31,7 +31,7 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     tty.press("y");
     tty.until(&["copied command: rpcd bench --rate 100"]);
 
-    // Closed loop, through one instance; escape stops it too.
+    // Closed loop; Esc stops it too.
     tty.press(ESC);
     tty.until(&["⏎ start"]);
     tty.press("o");

@@ -1,11 +1,11 @@
-//! Servers and a registry of the older system, which tell neither types nor ages.
+//! Servers and a registry of the older system, which report neither types nor ages.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
 
 use super::*;
 
-/// One of the older programs, and the port it prints. Ends when dropped.
+/// One of the older programs, and the port it prints; killed when dropped.
 struct Older(Child, u16);
 
 impl Older {
@@ -28,7 +28,7 @@ impl Drop for Older {
 }
 
 #[test]
-fn a_python_server_gets_a_form_whose_types_are_found_by_themselves() {
+fn a_python_server_gets_a_form_with_automatic_types() {
     if Command::new("python3").arg("--version").output().is_err() {
         return println!("skipped: python3 is not installed");
     }

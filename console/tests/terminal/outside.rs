@@ -1,4 +1,4 @@
-//! Programs that get the terminal for a while, files, and answers of fifty megabytes.
+//! External programs on the terminal, files, and a reply of fifty megabytes.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     let edit =
         "echo editing \"$2\"; read c; printf '{\"a\": 20, \"b\": 22, \"c\": %s}' $c > \"$2\"";
     let editor = script(folder.path(), "editor", edit);
-    // Every run says which it is: what earlier ones said is still on the terminal's own screen.
+    // Every run prints its number: output of earlier ones is still on the normal screen.
     let page = "echo run >> \"$0\".runs; echo paging $(wc -l < \"$0\".runs); cat \"$1\"; \
                 read ends; exit $ends";
     let pager = script(folder.path(), "pager", page);
@@ -45,7 +45,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.press("\x07");
     tty.until(&["editing", "arguments.json"]);
     assert!(!tty.is_ours());
-    // Not a key of ours: the line goes to the program.
+    // The line goes to the program, not to the console.
     tty.press("0\n");
     tty.until(&["→ 20", "→ 22", "→ 0", "filled from the editor"]);
     assert!(tty.is_ours());
@@ -63,7 +63,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.until(&["v view"]);
     assert!(tty.is_ours());
 
-    // A failure is shown, and Ctrl-C is the program's, not ours.
+    // A failure is shown, and Ctrl-C reaches the program only.
     tty.press("v");
     tty.until(&["paging 2"]);
     tty.press("3\n");
@@ -90,13 +90,13 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.is_restored();
 }
 
-/// So many megabytes, in lines of a hundred characters.
+/// Returns `megabytes` megabytes, in lines of a hundred characters.
 #[rpc_method]
 fn big(megabytes: usize) -> Vec<String> {
     (0..megabytes * 10_000).map(|line| format!("{line:097}")).collect()
 }
 
-/// Kilobytes of memory, now and at most, as Linux counts them.
+/// Resident memory in kilobytes, now and its peak; on Linux only.
 fn memory(tty: &Tty) -> Option<(usize, usize)> {
     if !cfg!(target_os = "linux") {
         return None;
@@ -111,7 +111,7 @@ fn memory(tty: &Tty) -> Option<(usize, usize)> {
 }
 
 #[test]
-fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
+fn a_reply_of_fifty_megabytes_neither_blocks_keys_nor_fills_the_memory() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
@@ -128,12 +128,12 @@ fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
     tty.until(&["[2 Methods]", "big"]);
     tty.press("\r");
     tty.until(&["Call big"]);
-    // A small one first, so that only the reply is measured.
+    // A small reply first, so that only the large one is measured.
     tty.press("1\r");
     tty.until(&["✓ big"]);
     tty.press("\x15");
     let before = memory(&tty);
-    // Sixty seconds: nothing here is optimised.
+    // A timeout of 60 s: this build is not optimised.
     tty.press("50\x0f\x0f");
     tty.until(&["60s"]);
     tty.press("\r");
@@ -154,11 +154,11 @@ fn an_answer_of_fifty_megabytes_neither_freezes_nor_fills_the_memory() {
         tty.press(ESC);
         tty.until(&["F1 help"]);
     }
-    println!("an answer of 50 MB: two keys to two frames meanwhile {slowest:?}");
+    println!("a reply of 50 MB: two keys to two frames meanwhile {slowest:?}");
     if let (Some((before, _)), Some((after, most))) = (before, memory(&tty)) {
         let size = 50_000_000 / 1024;
         let share = |kilobytes: usize| (kilobytes.saturating_sub(before)) as f64 / size as f64;
-        println!("{:.2} times its size at most, {:.2} times afterwards", share(most), share(after));
+        println!("peak {:.2} times its size, {:.2} times afterwards", share(most), share(after));
         assert!(share(most) < 2.2, "{before} → {most}, then {after}");
     }
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");

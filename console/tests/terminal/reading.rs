@@ -1,8 +1,8 @@
-//! Reading: forms, results and log lines, with every key that turns them over.
+//! Forms, results and log lines, with every key that acts on them.
 
 use super::*;
 
-/// The demo with its traffic off, so that nothing moves unasked.
+/// The demo with its traffic off, so that nothing else changes.
 fn quiet_demo() -> Tty {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["3 up", "lacks square"]);
@@ -12,7 +12,7 @@ fn quiet_demo() -> Tty {
 }
 
 #[test]
-fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() {
+fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     let mut tty = quiet_demo();
     tty.press("2");
     tty.until(&["[2 Methods]", "forecast", "2/3"]);
@@ -22,7 +22,7 @@ fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() 
     tty.until(&["✗ required"]);
     tty.press("tea");
     tty.until(&["→ \"tea\""]);
-    // As JSON, wrong, right, and back.
+    // As JSON: an error, corrected, and back.
     tty.press("\x0a");
     tty.until(&["\"item\": \"tea\"", "^j form"]);
     tty.press("x");
@@ -49,7 +49,7 @@ fn a_form_tells_what_is_wrong_becomes_json_and_chooses_an_instance_and_a_time() 
 }
 
 #[test]
-fn a_result_is_folded_searched_turned_over_compared_and_copied() {
+fn a_result_is_folded_searched_compared_and_copied() {
     let mut tty = quiet_demo();
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
@@ -73,7 +73,7 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
         ("}", vec!["[Wire]", "method_name"]),
         ("}", vec!["[Timing]", "transfer", "attempts"]),
         ("r", vec!["2 calls  p50"]),
-        ("{", vec!["[Diff]", "same as at"]),
+        ("{", vec!["[Diff]", "no differences from"]),
         ("}", vec!["[Body]", "p95"]),
     ] {
         tty.press(keys);
@@ -112,7 +112,7 @@ fn a_result_is_folded_searched_turned_over_compared_and_copied() {
 }
 
 #[test]
-fn log_lines_are_narrowed_searched_marked_wrapped_stopped_and_saved() {
+fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     let mut tty = quiet_demo();
     tty.press("4");
     tty.until(&["FOLLOW", "level ≥ info", "● registry", "listening", "methods=15"]);

@@ -1,6 +1,6 @@
-//! Routes to the service: the three of the older system first, then what was added.
+//! Routes of the service: the three of the older system first, then the new ones.
 //!
-//! On hyper alone: a router's dispatch and boxed body would cost every heartbeat.
+//! On hyper alone: a router's dispatch and boxed bodies would slow down every heartbeat.
 
 mod body;
 mod connection;
@@ -34,23 +34,23 @@ pub(crate) use connection::serve_connection;
 use crate::error::Refusal;
 use crate::service::Service;
 
-/// The registry as HTTP, shared by all connections.
+/// The registry's HTTP interface, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Http {
     context: Arc<Context>,
 }
 
-/// What the routes work with.
+/// What the routes need.
 #[derive(Debug)]
 struct Context {
     service: Arc<Service>,
-    /// A permit per open event stream.
+    /// One permit per open event stream.
     streams: Arc<Semaphore>,
-    /// Cancelled when the registry ends: streams end, long-polls get their replies.
+    /// Cancelled at shutdown: streams end, long-polls get their replies.
     ending: CancellationToken,
 }
 
-/// Whole bytes, or a stream of pieces.
+/// A whole body, or a stream of chunks.
 type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -116,7 +116,7 @@ impl Http {
         }
     }
 
-    /// A browser names the page a request comes from: only configured ones may use a registry.
+    /// A browser sends the origin of its page: only configured origins may use a registry.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let allowed = &self.context.service.options.allowed_origins;
         let is_allowed = |origin: &HeaderValue| allowed.iter().any(|known| origin == known);
@@ -125,9 +125,8 @@ impl Http {
     }
 }
 
-/// What is posted must not be something a web page's form can send. Older programs need not say
-/// what they send (http.client does not), so no content type at all is taken for JSON, except from
-/// a browser.
+/// Refuses content types that a web page's form can send. Older programs send no content type
+/// (http.client does not), so a missing one counts as JSON, except from a browser.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_json = match headers.get(header::CONTENT_TYPE) {
         None => !headers.contains_key(header::ORIGIN),
@@ -150,7 +149,7 @@ fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Repl
     reply
 }
 
-/// A body in pieces, each asked for when those before it are written.
+/// A streamed body; each chunk is requested when the previous ones are written.
 fn in_pieces(
     content_type: HeaderValue,
     pieces: impl Stream<Item = Bytes> + Send + 'static,

@@ -1,10 +1,10 @@
-//! Who is alive: an instance registry over HTTP.
+//! The registry: a list of live instances, kept by heartbeats, over HTTP.
 //!
 //! In reading order:
 //!
 //! - [`RegistryOptions`]: every limit and time, with its default.
-//! - [`Registry`]: bind an address, serve until told to end.
-//! - [`RegistryError`]: why there is no registry.
+//! - [`Registry`]: bind an address, serve until shut down.
+//! - [`RegistryError`]: why a registry could not start, or stopped by itself.
 //!
 //! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared replies; the
 //! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),

@@ -1,4 +1,4 @@
-//! What the registry counts about itself.
+//! The registry's metrics.
 
 use std::time::Duration;
 
@@ -31,17 +31,17 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// A request was answered with this status of 400 or above.
+    /// Counts a request refused with this status (400 or above).
     pub(crate) fn refuse(&self, status: u16) {
         self.refused.get_or_create(&[("status", status.to_string())]).inc();
     }
 
-    /// Expiry was looked for that much too late.
+    /// Counts a pause of the process: the expiry check was this late.
     pub(crate) fn pause(&self, late: Duration) {
         self.paused.inc_by(late.as_secs_f64());
     }
 
-    /// All of it in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     pub(crate) fn render(&self, instances: usize) -> String {
         self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
         let mut text = String::new();
@@ -50,19 +50,19 @@ impl Metrics {
         text
     }
 
-    /// Metrics are shared handles, so a registry is made when one is asked for.
+    /// Metrics are shared handles, so a registry can be built for each request.
     fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("rpc_registry");
         let counters = [
             ("heartbeats", "Registrations that found their instance unchanged", &self.heartbeats),
-            ("registrations", "Instances newly listed", &self.registrations),
+            ("registrations", "New instances", &self.registrations),
             ("updates", "Instances whose parameters changed", &self.updates),
-            ("unregistrations", "Instances that took their leave", &self.unregistrations),
-            ("expirations", "Instances whose heartbeats stopped", &self.expirations),
-            ("held_back", "Registrations of instances that left and are gone", &self.held_back),
-            ("lists", "Lists asked for by the older route", &self.lists),
-            ("lists_built", "Lists put together after a change", &self.lists_built),
-            ("lists_unchanged", "Lists answered with 304", &self.lists_unchanged),
+            ("unregistrations", "Instances that unregistered", &self.unregistrations),
+            ("expirations", "Instances that expired", &self.expirations),
+            ("held_back", "Rejoins of instances that accept no connection", &self.held_back),
+            ("lists", "Lists requested by the older route", &self.lists),
+            ("lists_built", "Lists built after a change", &self.lists_built),
+            ("lists_unchanged", "Lists replied to with 304", &self.lists_unchanged),
             ("snapshots", "Snapshots sent to watchers", &self.snapshots),
             ("connections_accepted", "Connections accepted", &self.connections_accepted),
             ("connections_refused", "Connections closed at the limit", &self.connections_refused),
@@ -73,7 +73,7 @@ impl Metrics {
         registry.register("refused", "Requests refused, by status", self.refused.clone());
         registry.register_with_unit(
             "paused",
-            "How late expiry was looked for, in all",
+            "Total delay of expiry checks",
             Unit::Seconds,
             self.paused.clone(),
         );

@@ -6,17 +6,18 @@ use rpc_host::logging::LogRing;
 
 use crate::error::RegistryError;
 
-/// What a registry allows and how long it waits. [`Default`] is what is documented here.
+/// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
-    /// From the last heartbeat to expiry: 10 s.
+    /// An instance expires this long after its last heartbeat: 10 s.
     pub ttl: Duration,
-    /// How often expiry is looked for: 5 s.
+    /// Interval between expiry checks: 5 s.
     pub check_interval: Duration,
 
-    /// Instances in all: 200,000. One more gets 503.
+    /// Instances in total: 200,000. A further one gets 503.
     pub max_instances: usize,
-    /// Instances registered from one peer address beyond loopback: 1,000. One more gets 429.
+    /// Instances registered from one peer address other than loopback: 1,000. A further one gets
+    /// 429.
     pub max_instances_per_peer: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
     pub max_body_bytes: usize,
@@ -25,45 +26,45 @@ pub struct RegistryOptions {
     /// Bytes of an instance's parameters as compact JSON: 4 KiB.
     pub max_parameters_bytes: usize,
 
-    /// Connections: 10,000. One more is closed without a byte, and counted.
+    /// Connections: 10,000. A further one is closed unread, and counted.
     pub max_connections: usize,
-    /// Connections that may wait to be accepted: 1,024.
+    /// Connections waiting to be accepted: 1,024.
     pub backlog: u32,
-    /// Event streams, of changes and of log lines together: 2,000. One more gets 503.
+    /// Event streams, of changes and of log lines together: 2,000. A further one gets 503.
     pub max_watchers: usize,
-    /// How long an event stream may be silent: 5 s, then a comment shows that it is alive, and that
-    /// its reader is: one that left gives its place back with the second comment at the latest.
+    /// Longest silence of an event stream: 5 s, then a comment is sent. It shows the reader that
+    /// the stream is alive, and finds a reader that is gone with the second comment at the latest.
     pub keep_alive: Duration,
-    /// Changes remembered for watchers that come back or fall behind: 4,096. Whoever missed more
-    /// gets a fresh snapshot.
+    /// Changes kept for watchers that reconnect or fall behind: 4,096. A watcher that missed more
+    /// gets a new snapshot.
     pub max_history: usize,
 
-    /// For a request's line and headers, and for the next request on a kept connection: 10 s, then
-    /// the connection is closed.
+    /// Timeout for a request's line and headers, and for the next request on a kept connection: 10
+    /// s, then the connection is closed.
     pub header_timeout: Duration,
-    /// For a request's body: 10 s, then 408.
+    /// Timeout for a request's body: 10 s, then 408.
     pub body_timeout: Duration,
-    /// How long a peer may take nothing of a reply: 30 s, then the connection is closed.
+    /// A peer that reads nothing of a reply for this long is disconnected: 30 s.
     pub write_timeout: Duration,
-    /// The longest long-poll (`wait=`); a longer wish is cut to it: 60 s.
+    /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
 
-    /// How long an unregistered instance without incarnation must prove by an accepted TCP connect
-    /// that it is back, before it is listed again: 60 s. Zero: never.
+    /// How long an unregistered instance without incarnation must accept a TCP connection before it
+    /// is listed again: 60 s. Zero: never.
     pub rejoin_window: Duration,
-    /// Unregistered instances remembered for that: 10,000, the oldest are forgotten first.
+    /// Unregistered instances remembered for that: 10,000; the oldest are forgotten first.
     pub max_rejoins: usize,
-    /// For one such connect, the wait for its turn included: 500 ms.
+    /// Timeout of such a connection, including the wait for its turn: 500 ms.
     pub probe_timeout: Duration,
-    /// Such connects at a time: 64.
+    /// Such connections at a time: 64.
     pub max_probes: usize,
 
-    /// For requests in flight when the registry ends: 1.5 s, then their connections are closed.
+    /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
-    /// Values of `Origin` that may use the registry: none. Any other gets 403, so that a
+    /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
-    /// What `/v1/logs` streams: nothing (404).
+    /// The log that `/v1/logs` streams: none (404).
     pub log_ring: Option<LogRing>,
 }
 
@@ -98,7 +99,7 @@ impl Default for RegistryOptions {
 }
 
 impl RegistryOptions {
-    /// Refuses values with which a registry cannot work.
+    /// Refuses values that a registry cannot work with.
     pub(crate) fn check(&self) -> Result<(), RegistryError> {
         let a_year = Duration::from_secs(365 * 24 * 3600);
         let times = [

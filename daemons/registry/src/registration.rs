@@ -1,4 +1,4 @@
-//! What a body that registers or unregisters says, and why it is refused.
+//! The body of a registration or unregistration, and why it is refused.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::RegistryOptions;
 use crate::error::Refusal;
 
-/// An instance whose parameters are only passed on: as text they take a fraction of the memory.
+/// An instance whose parameters are only passed on: text takes a fraction of the memory.
 pub(crate) type Instance = instance::Instance<Box<RawValue>>;
 
-/// An instance as it came, checked, with the replies to it.
+/// A checked registration, with the reply to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
-    /// Its status is `true`.
+    /// With status `true`.
     pub(crate) instance: Instance,
-    /// Which life of its address it is, if it says so.
+    /// The instance's incarnation, if given.
     pub(crate) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each of its heartbeats, and its element in a list.
     pub(crate) reply: Bytes,
@@ -27,12 +27,12 @@ pub(crate) struct Registration {
 
 impl Registration {
     /// Reads a body. Unknown keys and `status` are ignored, missing or null `parameters` are `{}`,
-    /// of a duplicate key the last counts.
+    /// of duplicate keys the last counts.
     ///
     /// # Errors
-    /// Says which key is wrong and how.
+    /// Says which key is wrong, and why.
     pub(crate) fn parse(body: &[u8], limits: &RegistryOptions) -> Result<Self, Refusal> {
-        // Not into a struct: that would read an array, and refuse a duplicate key.
+        // Not into a struct: it would accept an array, and refuse duplicate keys.
         let fields: Fields<'_> = serde_json::from_slice(body)
             .map_err(|error| bad("body", format!("not a JSON object: {error}")))?;
         let instance = instance::Instance {
@@ -49,7 +49,7 @@ impl Registration {
         Ok(Self { instance, incarnation, reply })
     }
 
-    /// The reply that says that the instance is not listed.
+    /// The reply to an instance that is not listed.
     ///
     /// # Errors
     /// Never in practice; the signature is serde's.
@@ -133,7 +133,7 @@ fn typed<'a, T: Deserialize<'a>>(
 
 fn to_json(value: &impl serde::Serialize) -> Result<Bytes, Refusal> {
     let json = serde_json::to_vec(value).map_err(|error| bad("body", error.to_string()))?;
-    // Kept as long as the instance: without room to grow.
+    // Kept as long as the instance, so without spare capacity.
     Ok(json.into_boxed_slice().into())
 }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_servers_body_is_answered_in_the_older_shape() {
+    fn an_older_servers_body_gets_a_reply_in_the_older_shape() {
         let answer =
             r#"{"protocol":"json","host":"127.0.0.1","port":8089,"status":true,"parameters":{}}"#;
         for body in [
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn a_body_that_is_not_an_object_is_refused() {
         for body in ["", "{", "[]", r#"["json","h",1,true,{}]"#, "7", "\"x\"", "{} {}", "\u{0}"] {
             refused(body, "body: not a JSON object");
         }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_an_instance_that_answers_for_itself_or_an_error() {
+    fn any_bytes_are_an_instance_whose_reply_reads_back_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
             let Ok(Registration { instance, incarnation, reply }) =

@@ -1,4 +1,4 @@
-//! A registry on a socket: accept, limit, serve, end.
+//! A registry on a socket: accept, limit, serve, shut down.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ impl Registry {
     /// Listens on `address`; port 0 takes any free one, see [`local_addr`](Self::local_addr).
     ///
     /// # Errors
-    /// An option makes no sense, or the address cannot be listened on.
+    /// An option is invalid, or the address cannot be listened on.
     pub async fn bind(
         address: SocketAddr,
         options: RegistryOptions,
@@ -39,20 +39,20 @@ impl Registry {
         Ok(Self { listener, address, options })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until `shutdown` is ready, then closes the listener, event streams and idle
-    /// connections at once and everything else within [`RegistryOptions::drain_timeout`]. Dropping the
-    /// future ends everything at once.
+    /// connections at once and everything else within [`RegistryOptions::drain_timeout`]. Dropping
+    /// the future stops everything at once.
     ///
     /// Its tasks run in the span this is called in (see
     /// [`daemon_span`](rpc_host::logging::daemon_span)).
     ///
     /// # Errors
-    /// The listening socket itself failed; the registry ended well all the same.
+    /// The listening socket failed; the registry was shut down gracefully.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -67,54 +67,54 @@ impl Registry {
         let Self { listener, address, options } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         let drain = options.drain_timeout;
-        let doors = Doors::open(options);
-        let outcome = doors.accept(&listener, shutdown).await;
+        let acceptor = Acceptor::open(options);
+        let outcome = acceptor.accept(&listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
         }
         drop(listener);
-        doors.close(drain).await;
+        acceptor.close(drain).await;
         info!(%address, "stopped");
         outcome.map_err(RegistryError::Listener)
     }
 }
 
-/// The connections and timers of a registry that serves. Dropped, it ends them at once.
-struct Doors {
+/// The connections and timers of a serving registry. Dropping it stops them at once.
+struct Acceptor {
     http: Arc<Http>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
-    /// Cancelled first: no more requests than those in flight.
+    /// Cancelled first: no new requests are taken.
     ending: CancellationToken,
-    /// Cancelled last: not even those.
-    ended: CancellationToken,
+    /// Cancelled last: the requests in flight are dropped.
+    aborted: CancellationToken,
     span: Span,
 }
 
-/// What a failed accept waits for: other connections to end and give their sockets back.
+/// Pause after a failed accept, for other connections to end and free their sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-impl Doors {
+impl Acceptor {
     fn open(options: RegistryOptions) -> Self {
         let ending = CancellationToken::new();
         let permits = options.max_connections.min(Semaphore::MAX_PERMITS);
         let service = Arc::new(Service::new(options));
-        let doors = Self {
+        let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             permits: Arc::new(Semaphore::new(permits)),
             tasks: TaskTracker::new(),
             ending,
-            ended: CancellationToken::new(),
+            aborted: CancellationToken::new(),
             span: Span::current(),
         };
-        let ending = doors.ending.clone();
-        doors.spawn(async move {
-            ending.run_until_cancelled_owned(service.keep_time()).await;
+        let ending = acceptor.ending.clone();
+        acceptor.spawn(async move {
+            ending.run_until_cancelled_owned(service.run_timers()).await;
         });
-        doors
+        acceptor
     }
 
-    /// Takes connections until `shutdown` is ready, or the listening socket itself fails.
+    /// Accepts connections until `shutdown` is ready or the listening socket fails.
     async fn accept(
         &self,
         listener: &TcpListener,
@@ -148,7 +148,7 @@ impl Doors {
         }
     }
 
-    /// Serves a connection, or closes it without a byte when there are too many.
+    /// Serves a connection, or closes it unread at the limit.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.http.service().metrics;
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
@@ -170,28 +170,28 @@ impl Doors {
         self.ending.cancel();
         self.tasks.close();
         if tokio::time::timeout(drain, self.tasks.wait()).await.is_err() {
-            self.ended.cancel();
+            self.aborted.cancel();
             self.tasks.wait().await;
         }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let ended = self.ended.clone();
+        let aborted = self.aborted.clone();
         let task = async move {
-            ended.run_until_cancelled_owned(task).await;
+            aborted.run_until_cancelled_owned(task).await;
         };
         self.tasks.spawn(task.instrument(self.span.clone()));
     }
 }
 
-impl Drop for Doors {
+impl Drop for Acceptor {
     fn drop(&mut self) {
         self.ending.cancel();
-        self.ended.cancel();
+        self.aborted.cancel();
     }
 }
 
-/// The peer was gone before it was accepted.
+/// The peer had gone before it was accepted.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! The table, shared: one lock held briefly, a timer, a feed of changes, probes.
+//! The table, shared: one lock held briefly, a timer, a change feed, probes.
 
 mod ages;
 mod history;
@@ -28,24 +28,24 @@ use crate::metrics::Metrics;
 use crate::registration::Registration;
 use crate::table::{Change, ChangeKind, List, Row, Table};
 
-/// What every connection and every timer of a registry shares.
+/// What every connection and timer of a registry shares.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) options: RegistryOptions,
     pub(crate) metrics: Metrics,
-    /// Random, so that revisions of two lives are never taken for each other.
+    /// Random, so that revisions before and after a restart are never confused.
     epoch: String,
     state: Mutex<State>,
-    /// Held while a list is put together, so that readers of a burst wait for one building.
+    /// Held while a list is built, so that concurrent readers wait for one build.
     building: Mutex<()>,
     snapshots: Snapshots,
     prober: Prober,
-    /// Marked after each change of the table.
+    /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
 }
 
-/// Changes of the table and their history go together.
+/// The table and the history of its changes, under one lock.
 #[derive(Debug)]
 struct State {
     table: Table,
@@ -71,16 +71,16 @@ impl Service {
         }
     }
 
-    /// A heartbeat if the body is known, else a registration: the reply in either case.
+    /// Handles a heartbeat if the body is known, else a registration; returns the reply.
     ///
     /// # Errors
-    /// The body is wrong, or a limit is reached.
+    /// The body is invalid, or a limit is reached.
     pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
         if let Some(reply) = self.renew(body) {
             return Ok(reply);
         }
         let registration = Registration::parse(body, &self.options)?;
-        if !self.is_welcome(&registration, peer).await {
+        if !self.may_be_listed(&registration, peer).await {
             return registration.reply_unlisted();
         }
         let reply = registration.reply.clone();
@@ -98,10 +98,10 @@ impl Service {
         Ok(reply)
     }
 
-    /// Removes the instance of the body, whether or not it is listed: the reply.
+    /// Removes the instance of the body, listed or not; returns the reply.
     ///
     /// # Errors
-    /// The body is wrong.
+    /// The body is invalid.
     pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
         let key = registration.instance.key();
@@ -111,7 +111,7 @@ impl Service {
             let change = state.table.unregister(&key, now);
             state.history.extend(change.clone());
             if registration.incarnation.is_none() {
-                state.table.note_leave(key, now);
+                state.table.note_unregistered(key, now);
             }
             change
         };
@@ -129,7 +129,7 @@ impl Service {
         let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         let (revision, elements) = {
             let state = self.lock();
-            // Whoever had the turn before may have built it.
+            // The previous holder of the lock may have built it.
             if let Some(list) = state.table.prepared(protocol) {
                 return list;
             }
@@ -141,26 +141,26 @@ impl Service {
         list
     }
 
-    /// The name of a revision: `<epoch>.<revision>`.
+    /// A revision as text: `<epoch>.<revision>`.
     pub(crate) fn name_of(&self, revision: u64) -> String {
         format!("{}.{revision}", self.epoch)
     }
 
-    /// Becomes ready after each change that happens from now on.
+    /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The instances of a protocol, or all, as a person wants to see them: a JSON array in pieces,
-    /// each put together when it is asked for, so that many instances neither keep a thread busy
-    /// nor fill the memory for a reader who is slow.
+    /// The instances of a protocol, or all, with ages: a JSON array in chunks, each built when it
+    /// is requested, so that many instances neither keep a thread busy nor fill the memory for a
+    /// slow reader.
     pub(crate) fn records(&self, protocol: Option<&str>) -> impl Iterator<Item = Bytes> + use<> {
         const PIECE: usize = 256;
         let (rows, now, ttl) = (self.lock().table.rows(protocol), now(), self.options.ttl);
         let total = rows.len();
         (0..total.max(1)).step_by(PIECE).map(move |start| {
             let end = total.min(start + PIECE);
-            // What came from JSON goes back into JSON.
+            // Values that came from JSON serialise.
             let mut array = serde_json::to_vec(&records(&rows[start..end], ttl, now));
             if let Ok(array) = &mut array {
                 if start > 0 {
@@ -179,8 +179,8 @@ impl Service {
         self.lock().table.len()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never ends by itself.
-    pub(crate) async fn keep_time(&self) {
+    /// Expires instances and publishes heartbeat ages. Never returns.
+    pub(crate) async fn run_timers(&self) {
         tokio::join!(self.expire(), self.publish_ages());
     }
 
@@ -206,7 +206,7 @@ impl Service {
     fn renew(&self, body: &[u8]) -> Option<Bytes> {
         let reply = {
             let mut state = self.lock();
-            // Read under the lock, so that the table's time never goes back.
+            // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
             state.table.renew(body, now)?
         };
@@ -219,19 +219,19 @@ impl Service {
     }
 
     /// An older server that was stopped unregisters but keeps sending heartbeats, so a recently
-    /// unregistered instance must accept a connection before it is listed again. One that may not
-    /// be probed (see [`probe::target`]) is listed: waiting for the window would only delay a
-    /// returning server, and list a stopped one all the same after it.
-    async fn is_welcome(&self, registration: &Registration, peer: IpAddr) -> bool {
+    /// unregistered instance must accept a connection before it is listed again. An instance that
+    /// must not be probed (see [`probe::target`]) is listed: waiting for the window would only
+    /// delay a returning server, and a stopped one would still be listed after it.
+    async fn may_be_listed(&self, registration: &Registration, peer: IpAddr) -> bool {
         if registration.incarnation.is_some() {
             return true;
         }
         let key = registration.instance.key();
-        if !self.lock().table.left_lately(&key, now()) {
+        if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
         let Some(target) = probe::target(&key, peer) else { return true };
-        if self.prober.answers(target).await {
+        if self.prober.is_up(target).await {
             return true;
         }
         self.hold_back(key, peer);
@@ -242,7 +242,7 @@ impl Service {
         self.metrics.held_back.inc();
         let instance = key.to_string();
         let first = self.lock().table.hold_back(key, now());
-        let what = "unregistered, beats on and accepts no connection: not listed";
+        let what = "unregistered, still sends heartbeats but accepts no connection; not listed";
         if first {
             warn!(%instance, %peer, "{what}");
         } else {
@@ -250,12 +250,12 @@ impl Service {
         }
     }
 
-    /// Counts and logs what happened, and wakes whoever waits for changes.
+    /// Counts and logs changes, and notifies watchers.
     fn announce(&self, changes: &[Change], peer: Option<IpAddr>) {
         if changes.is_empty() {
             return;
         }
-        // First of all: a watcher must not wait for the log.
+        // Notified first: a watcher must not wait for the log.
         self.changed.send_replace(());
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
@@ -276,7 +276,7 @@ impl Service {
                 }
                 ChangeKind::Expired => {
                     self.metrics.expirations.inc();
-                    let elapsed = at.saturating_duration_since(row.beat);
+                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
                     warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within the TTL");
                 }
             }
@@ -284,7 +284,7 @@ impl Service {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way through a change, so a poisoned state is whole.
+        // No code in here panics halfway through a change, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -293,7 +293,7 @@ fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<Box<
     rows.iter().map(|row| row.record(ttl, now)).collect()
 }
 
-/// Monotonic, and what a test with paused time moves.
+/// A monotonic clock, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

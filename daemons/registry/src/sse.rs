@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-/// An event; `data` may be several lines.
+/// An event; `data` may have several lines.
 pub(crate) fn event(name: &str, id: Option<&str>, data: &str) -> Bytes {
     let mut event = format!("event: {name}\n");
     if let Some(id) = id {
@@ -15,7 +15,7 @@ pub(crate) fn event(name: &str, id: Option<&str>, data: &str) -> Bytes {
     event.into()
 }
 
-/// What says nothing, to everybody.
+/// An empty comment.
 pub(crate) fn comment() -> Bytes {
     Bytes::from_static(b":\n\n")
 }

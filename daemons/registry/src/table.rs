@@ -1,7 +1,7 @@
-//! The live instances as data: instances, their deadlines, and the prepared replies about them.
+//! The live instances as data: instances, their deadlines, and prepared replies.
 //!
 //! No I/O and no clock: `now` is an argument, from one monotonic clock, and never goes back.
-//! What an instance is found by:
+//! An instance is found by:
 //!
 //! - the raw bytes of its last registration, for a heartbeat (no parsing),
 //! - its key (protocol, host, port), for everything else,
@@ -28,7 +28,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::registration::Registration;
 
-/// The instances that are alive, and who left lately.
+/// The live instances, and those that unregistered recently.
 #[derive(Debug)]
 pub(crate) struct Table {
     ttl: Duration,
@@ -42,7 +42,7 @@ pub(crate) struct Table {
     /// Instances ever registered.
     serial: u64,
     slots: Vec<Option<Slot>>,
-    /// Slots to be used again. Not `slab`: expiry walks the slots by index, which ours makes plain.
+    /// Free slots. Not `slab`: expiry walks the slots by index, which is plain with our own.
     free: Vec<usize>,
     by_body: HashMap<Arc<[u8]>, usize>,
     by_key: HashMap<InstanceKey, usize>,
@@ -54,22 +54,22 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Slot {
     entry: Arc<Entry>,
-    /// The last registration as it came: a heartbeat is the same bytes again.
+    /// The body of the last registration: a heartbeat has the same bytes.
     body: Option<Arc<[u8]>>,
     deadline: Instant,
-    beat: Instant,
-    beats: u64,
+    last_heartbeat: Instant,
+    heartbeats: u64,
 }
 
-/// A longer body is parsed at every heartbeat rather than kept.
-const LONGEST_KEPT_BODY: usize = 8 * 1024;
+/// A longer body is not kept, but parsed at every heartbeat.
+const MAX_KEPT_BODY: usize = 8 * 1024;
 
-/// What a look at the deadlines found.
+/// The result of an expiry check.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// Removed, because their time was over.
+    /// Instances removed because their deadlines have passed.
     pub(crate) expired: Vec<Change>,
-    /// How late the look came: every deadline was extended by that.
+    /// How late the check was: every deadline was extended by that.
     pub(crate) late: Duration,
 }
 
@@ -93,7 +93,8 @@ impl Table {
         }
     }
 
-    /// A heartbeat, if the body is that of a listed instance's last registration: its reply.
+    /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
+    /// the reply.
     pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
         let slot = *self.by_body.get(body)?;
         let slot = self.slots.get_mut(slot)?.as_mut()?;
@@ -101,11 +102,11 @@ impl Table {
         Some(slot.entry.reply.clone())
     }
 
-    /// Lists the instance, or renews it; other parameters than before replace those. The change,
-    /// if it is more than a heartbeat.
+    /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
+    /// unless it is only a heartbeat.
     ///
     /// # Errors
-    /// A limit of the number of instances is reached; nothing changed.
+    /// A limit of the number of instances is reached; nothing is changed.
     pub(crate) fn register(
         &mut self,
         registration: Registration,
@@ -127,34 +128,33 @@ impl Table {
         Ok(kind.map(|kind| self.changed(kind, row, now)))
     }
 
-    /// Removes the instance. The change, if it was listed.
+    /// Removes the instance. Returns the change, if it was listed.
     pub(crate) fn unregister(&mut self, key: &InstanceKey, now: Instant) -> Option<Change> {
         let index = *self.by_key.get(key)?;
         self.remove(index, ChangeKind::Unregistered, now)
     }
 
-    /// Remembers that this instance took its leave: see [`left_lately`](Self::left_lately).
-    pub(crate) fn note_leave(&mut self, key: InstanceKey, now: Instant) {
+    /// Remembers that this instance unregistered: see [`unregistered_recently`](Self::unregistered_recently).
+    pub(crate) fn note_unregistered(&mut self, key: InstanceKey, now: Instant) {
         self.rejoin.note(key, now);
     }
 
-    /// Remembers that an instance that left lately was seen gone. Whether for the first time.
+    /// Remembers that an unregistered instance accepted no connection; `true` for the first time.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
         self.rejoin.defer_rejoin(key, now)
     }
 
-    /// Whether an instance that is not listed took its leave within
-    /// [`RegistryOptions::rejoin_window`].
-    pub(crate) fn left_lately(&self, key: &InstanceKey, now: Instant) -> bool {
+    /// Whether an unlisted instance unregistered within [`RegistryOptions::rejoin_window`].
+    pub(crate) fn unregistered_recently(&self, key: &InstanceKey, now: Instant) -> bool {
         !self.by_key.contains_key(key) && self.rejoin.contains(key, now)
     }
 
-    /// When [`expire`](Self::expire) is due.
+    /// When the next [`expire`](Self::expire) is due.
     pub(crate) fn next_check(&self) -> Instant {
         self.next_check
     }
 
-    /// Removes the instances whose time is over.
+    /// Removes the instances whose deadlines have passed.
     ///
     /// A late check means that this process was paused, and heartbeats may be waiting unread: every
     /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
@@ -176,12 +176,12 @@ impl Table {
         Checked { expired: over.into_iter().filter_map(remove).collect(), late }
     }
 
-    /// The prepared list of a protocol, unless it changed since.
+    /// The prepared list of a protocol, if it is current.
     pub(crate) fn prepared(&self, protocol: &str) -> Option<List> {
         self.lists.prepared(protocol)
     }
 
-    /// What a list of that protocol is made of: its revision, and its elements as JSON.
+    /// The content of a protocol's list: its revision, and its elements as JSON.
     pub(crate) fn elements(&self, protocol: &str) -> (u64, Vec<Bytes>) {
         let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
         let elements = self.lists.members(protocol).filter_map(reply).collect();
@@ -207,9 +207,14 @@ impl Table {
         Some(self.slots.get(*self.by_key.get(key)?)?.as_ref()?.row())
     }
 
-    /// The instances whose last heartbeat came after `then`.
-    pub(crate) fn beaten_since(&self, then: Instant) -> Vec<Row> {
-        self.slots.iter().flatten().filter(|slot| slot.beat > then).map(Slot::row).collect()
+    /// The instances whose last heartbeat was after `then`.
+    pub(crate) fn with_heartbeat_since(&self, then: Instant) -> Vec<Row> {
+        self.slots
+            .iter()
+            .flatten()
+            .filter(|slot| slot.last_heartbeat > then)
+            .map(Slot::row)
+            .collect()
     }
 
     /// Instances listed.
@@ -270,8 +275,8 @@ impl Table {
             entry: Arc::new(entry),
             body: None,
             deadline: now + self.ttl,
-            beat: now,
-            beats: 1,
+            last_heartbeat: now,
+            heartbeats: 1,
         });
         Ok(index)
     }
@@ -299,7 +304,7 @@ impl Table {
         if let Some(old) = slot.body.take() {
             self.by_body.remove(&old);
         }
-        if body.len() <= LONGEST_KEPT_BODY {
+        if body.len() <= MAX_KEPT_BODY {
             let body: Arc<[u8]> = body.into();
             self.by_body.insert(Arc::clone(&body), index);
             slot.body = Some(body);
@@ -315,13 +320,17 @@ impl Table {
 
 impl Slot {
     fn renew(&mut self, now: Instant, ttl: Duration) {
-        self.beat = now;
+        self.last_heartbeat = now;
         self.deadline = now + ttl;
-        self.beats += 1;
+        self.heartbeats += 1;
     }
 
     fn row(&self) -> Row {
-        Row { entry: Arc::clone(&self.entry), beat: self.beat, beats: self.beats }
+        Row {
+            entry: Arc::clone(&self.entry),
+            last_heartbeat: self.last_heartbeat,
+            heartbeats: self.heartbeats,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line as typed, and the help; [`plan`](crate::plan) works out what it means.
+//! The command line as typed, and the help; [`plan`](crate::plan) resolves what it means.
 
 mod ask;
 mod bench;
@@ -103,7 +103,7 @@ impl Typed {
     /// Reads a command line, the program's name first.
     ///
     /// # Errors
-    /// It cannot be understood, in one line; or help or version was asked for.
+    /// It is invalid, in one line; or help or version was requested.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
         let line: Vec<OsString> = line.into_iter().collect();
         Self::try_parse_from(&line).map_err(|error| mistake::failure(&error, line.get(1)))

@@ -30,7 +30,7 @@ pub use methods::methods;
 pub use stats::stats;
 pub use watch::watch;
 
-/// Closes a client; a peer that does not close must not keep the command waiting.
+/// Closes a client; a peer that does not close must not delay the command's exit.
 async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
 }

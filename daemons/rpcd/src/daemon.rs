@@ -34,7 +34,7 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         builder = builder.announce(announce);
     }
     let server = builder.bind(plan.address).await?;
-    warn_of_strangers(
+    warn_if_public(
         server.local_addr(),
         "open to other machines without authentication; use -l 127.0.0.1 for local only",
     );
@@ -51,7 +51,7 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     let mut options = plan.options;
     options.log_ring = ring(logging);
     let registry = Registry::bind(plan.address, options).await?;
-    warn_of_strangers(
+    warn_if_public(
         registry.local_addr(),
         "open to other machines without authentication; use -l 127.0.0.1 for local only",
     );
@@ -68,12 +68,12 @@ fn prepare() -> Result<CancellationToken, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
 }
 
-/// The process runs one daemon, so every log line belongs to it.
+/// The process runs one daemon, so all its log lines go to one ring.
 fn ring(logging: Option<&Logging>) -> Option<LogRing> {
     logging.map(|logging| logging.ring(""))
 }
 
-fn warn_of_strangers(address: SocketAddr, what: &'static str) {
+fn warn_if_public(address: SocketAddr, what: &'static str) {
     if !address.ip().to_canonical().is_loopback() {
         tracing::warn!(port = address.port(), "{what}");
     }

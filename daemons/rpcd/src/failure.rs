@@ -1,19 +1,19 @@
 //! Why a command failed, and its exit code.
 
-use rpc_client::registry::RegistryError;
+use rpc_client::registry::RegistryClientError;
 use rpc_client::{AddressError, ArgsError, CallError, ClientError, Code, ErrorKind, Fault};
 use rpc_host::logging::LogError;
 use rpc_settings::SettingsError;
 use serde_json::{Value, json};
 
-/// A command's failure: one line for a person, one number for a script.
+/// A command's failure: one line for people, an exit code for scripts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind.
+    /// The exit code.
     pub exit: Exit,
     /// What happened, to what, what to do next. Empty: print nothing.
     pub message: String,
-    /// The message is a help text, to be written as it is; for [`Exit::Done`] to standard output.
+    /// The message is a help text, printed as it is; for [`Exit::Done`] to standard output.
     pub is_help: bool,
     /// What the peer sent, where it sent an error.
     pub peer: Option<Box<PeerError>>,
@@ -167,12 +167,12 @@ impl From<ArgsError> for Failure {
     }
 }
 
-impl From<RegistryError> for Failure {
-    fn from(error: RegistryError) -> Self {
+impl From<RegistryClientError> for Failure {
+    fn from(error: RegistryClientError) -> Self {
         let exit = match &error {
-            RegistryError::BadUrl { .. } => Exit::Usage,
-            RegistryError::Unreachable { .. } => Exit::Unreachable,
-            RegistryError::Timeout { .. } => Exit::Timeout,
+            RegistryClientError::BadUrl { .. } => Exit::Usage,
+            RegistryClientError::Unreachable { .. } => Exit::Unreachable,
+            RegistryClientError::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

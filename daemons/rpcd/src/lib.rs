@@ -1,11 +1,11 @@
 //! The daemon and command line: `rpcd serve`, `registry`, and the client's commands.
 //!
-//! In reading order, the way a command line travels:
+//! In reading order, the path of a command line:
 //!
 //! - [`cli`]: what was typed ([`Typed`]), and the help.
 //! - [`plan`]: what it means ([`Plan`]): flag > environment > files > default.
 //! - [`arguments`]: how the words of a call are read.
-//! - [`run`]: carries the plan out.
+//! - [`run`]: executes the plan.
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
 //! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
 //! - [`output`]: the only place that writes to standard output and standard error.

@@ -1,10 +1,8 @@
 //! The only place that writes to standard output and standard error (besides the log).
 //!
-//! - [`figures`]: numbers and times for people.
 //! - [`pretty`]: JSON for people.
 //! - [`table`]: columns for people.
 
-pub mod figures;
 pub mod pretty;
 pub mod table;
 
@@ -17,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use table::Table;
 
 /// Writes one line of a result. On a terminal control characters are escaped (except line breaks
-/// and tabs), since a remote text may hold any; elsewhere it is written unchanged.
+/// and tabs), since a remote text may contain any; otherwise it is written unchanged.
 ///
 /// # Errors
 /// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
@@ -90,19 +88,19 @@ fn write(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one line for the person at the terminal, to standard error.
+/// Writes one line for the user, to standard error.
 pub fn say(message: &str) {
     let line = format!("rpcd: {}\n", escape_controls(message));
     // A failure here cannot be reported anywhere.
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Writes a warning for the person at the terminal, to standard error.
+/// Writes a warning for the user, to standard error.
 pub fn warn(message: &str) {
     say(&format!("warning: {message}"));
 }
 
-/// Shows a line on a terminal's standard error until the next one; elsewhere nothing.
+/// Shows a line on a terminal's standard error until the next one; does nothing without a terminal.
 pub fn status(text: &str) {
     let mut err = io::stderr().lock();
     if err.is_terminal() {

@@ -1,4 +1,4 @@
-//! Carries out a plan: start the log, run to the end, flush the log.
+//! Executes a plan: start the log, run the task, flush the log.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::failure::{Exit, Failure};
 use crate::plan::{Plan, Task};
 use crate::{client, daemon, output};
 
-/// Carries out `plan`.
+/// Executes `plan`.
 ///
 /// # Errors
-/// It was not done; the failure says why and carries the exit code.
+/// It failed; the failure has the reason and the exit code.
 pub fn run(plan: Plan) -> Result<(), Failure> {
     let logging = plan.log.as_ref().map(logging::init).transpose()?;
     let terminal = plan.log.as_ref().is_some_and(|log| log.terminal);
@@ -28,13 +28,13 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
     .enable_all()
     .build()
     .map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let done = runtime.block_on(carry_out(plan.task, logging.as_ref()));
+    let done = runtime.block_on(execute(plan.task, logging.as_ref()));
     // A blocking method or name lookup must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(100));
     done
 }
 
-async fn carry_out(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
+async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
     match task {
         Task::Serve(plan) => daemon::serve(*plan, logging).await,
         Task::Registry(plan) => daemon::registry(*plan, logging).await,

@@ -1,11 +1,11 @@
-//! Tells a registry that this server is there: register, heartbeat, unregister.
+//! Registers this server with a registry: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rand::RngExt;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::{INCARNATION_KEY, Instance, WIRE_KEY, ip_literal};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// Where to announce a server, and as what.
+/// The registry to register with, and how.
 #[derive(Debug, Clone)]
 pub struct Announce {
     registry: RegistryClient,
@@ -27,18 +27,20 @@ pub struct Announce {
 
 /// Random part of each interval, so that servers do not send their heartbeats in step.
 const JITTER: f64 = 0.1;
-/// How long a heartbeat in flight is waited for at shutdown.
+/// How long shutdown waits for a heartbeat in flight.
 const LAST_HEARTBEAT: Duration = Duration::from_millis(400);
 
 impl Announce {
-    /// Announces to the registry at `url` (`http://127.0.0.1:9999`), every 5 s.
+    /// Registers with the registry at `url` (`http://127.0.0.1:9999`), with a heartbeat every 5 s.
     ///
     /// # Errors
     /// It is not an `http` URL.
-    pub fn to(url: &str) -> Result<Self, RegistryError> {
-        // A heartbeat that takes longer than the interval is of no use.
-        let options =
-            RegistryOptions { timeout: Duration::from_secs(3), ..RegistryOptions::default() };
+    pub fn to(url: &str) -> Result<Self, RegistryClientError> {
+        // A heartbeat that takes longer than the interval is useless.
+        let options = RegistryClientOptions {
+            timeout: Duration::from_secs(3),
+            ..RegistryClientOptions::default()
+        };
         Ok(Self {
             registry: RegistryClient::new(url, options)?,
             advertise_host: None,
@@ -48,8 +50,9 @@ impl Announce {
         })
     }
 
-    /// The address others reach this server at, where it is not the one it listens on: a host (a
-    /// name is resolved, since older clients need an IP literal) and maybe another port.
+    /// The address to register, if clients reach the server at another one than it listens on: a
+    /// host (a name is resolved, since older clients need an IP literal) and optionally another
+    /// port.
     #[must_use]
     pub fn advertise(mut self, host: impl Into<String>, port: Option<u16>) -> Self {
         self.advertise_host = Some(host.into());
@@ -57,21 +60,21 @@ impl Announce {
         self
     }
 
-    /// The time between heartbeats. Default 5 s; a registry expires a server after 10 s.
+    /// Interval between heartbeats. Default 5 s; a registry expires an instance after 10 s.
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self
     }
 
-    /// A fact about this server for those who look it up, for example `weight`.
+    /// A parameter of the instance, for example `weight`.
     #[must_use]
     pub fn parameter(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.parameters.insert(key.into(), value.into());
         self
     }
 
-    /// Announces what listens on `listening` until stopped.
+    /// Registers what listens on `listening` until stopped.
     pub(crate) fn start(mut self, listening: SocketAddr) -> Announcer {
         self.parameters.insert(WIRE_KEY.to_owned(), WIRE_VERSION.into());
         self.parameters.insert(INCARNATION_KEY.to_owned(), incarnation().into());
@@ -81,14 +84,14 @@ impl Announce {
     }
 }
 
-/// A running announcement.
+/// A running registration.
 pub(crate) struct Announcer {
     task: JoinHandle<Option<(RegistryClient, Instance)>>,
     stop: CancellationToken,
 }
 
 impl Announcer {
-    /// Stops the heartbeats, then unregisters; within `limit`, whatever the registry does.
+    /// Stops the heartbeats, then unregisters; within `limit`, even if the registry does not reply.
     pub(crate) async fn stop(self, limit: Duration) {
         let deadline = tokio::time::Instant::now() + limit;
         self.stop.cancel();
@@ -112,12 +115,12 @@ struct Task {
     listening: SocketAddr,
     /// The last heartbeat succeeded.
     registered: bool,
-    /// What the registry may have registered, even if its reply never came.
+    /// The instance that may be registered, even if the registry never replied.
     known_as: Option<Instance>,
 }
 
 impl Task {
-    /// Returns what is to be unregistered.
+    /// Returns the instance to unregister.
     async fn run(mut self, stop: CancellationToken) -> Option<(RegistryClient, Instance)> {
         let mut failures = 0;
         while !stop.is_cancelled() {
@@ -146,7 +149,7 @@ impl Task {
         self.known_as.map(|instance| (self.announce.registry, instance))
     }
 
-    async fn heartbeat(&mut self) -> Result<(), RegistryError> {
+    async fn heartbeat(&mut self) -> Result<(), RegistryClientError> {
         let instance = match &self.known_as {
             Some(instance) if self.registered => instance.clone(),
             // The address may have changed during an outage.
@@ -162,8 +165,8 @@ impl Task {
         Ok(())
     }
 
-    /// One line per change of state, however long an outage lasts.
-    fn note_failure(&mut self, error: &RegistryError, failures_before: u32) {
+    /// Logs one line per change of state, however long an outage lasts.
+    fn note_failure(&mut self, error: &RegistryClientError, failures_before: u32) {
         self.registered = false;
         if failures_before == 0 {
             tracing::warn!(
@@ -199,7 +202,7 @@ impl Task {
         instance
     }
 
-    /// Our address on the way to the registry, as the system would choose it.
+    /// This machine's address on the route to the registry.
     async fn address_towards_registry(&self) -> IpAddr {
         let found = async {
             let url = url::Url::parse(self.announce.registry.url()).ok()?;
@@ -210,7 +213,7 @@ impl Task {
                 SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
                 SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
-            // Connecting a UDP socket sends nothing; it only asks for the route.
+            // Connecting a UDP socket sends nothing; it only selects the route.
             let socket = UdpSocket::bind((any, 0)).await.ok()?;
             socket.connect(registry).await.ok()?;
             Some(socket.local_addr().ok()?.ip())
@@ -220,7 +223,7 @@ impl Task {
     }
 }
 
-/// The host as older clients can use it: an IP literal.
+/// The host in a form that older clients can use: an IP literal.
 async fn literal_of(host: &str) -> String {
     let bare = host.trim_matches(['[', ']']);
     if let Ok(address) = bare.parse::<IpAddr>() {
@@ -241,8 +244,8 @@ async fn literal_of(host: &str) -> String {
     }
 }
 
-/// Grows with each start of the server and differs between two started at once; below 2^53, which
-/// every JSON reader holds exactly.
+/// Increases with each start of the server and differs between two started at once; below 2^53,
+/// which every JSON reader represents exactly.
 fn incarnation() -> u64 {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seconds = since_1970.map_or(0, |time| time.as_secs());

@@ -1,4 +1,4 @@
-//! Fits positional and keyword values to declared parameters, and says in Python's words why not.
+//! Binds positional and keyword values to declared parameters, with Python's error texts.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use rpc_wire::json::Json;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// The arguments of a call as they came.
+/// The arguments of a call as received.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Arguments<'a> {
-    /// A JSON array, or anything else a stranger sent.
+    /// A JSON array, or anything else a peer sent.
     pub(crate) positional: Option<Json<'a>>,
-    /// A JSON object, or anything else a stranger sent.
+    /// A JSON object, or anything else a peer sent.
     pub(crate) keyword: Option<Json<'a>>,
 }
 
@@ -35,7 +35,7 @@ impl Parameters {
         Self { method, names, defaults }
     }
 
-    /// The texts name the method, so they follow it to another name.
+    /// The error texts name the method, so they must be renamed with it.
     pub(crate) fn rename(&mut self, method: String) {
         self.method = method;
     }
@@ -43,7 +43,7 @@ impl Parameters {
     /// One value for each of the `N` parameters, without allocating.
     ///
     /// # Errors
-    /// The texts of the older system, and in its order: a wrong keyword, too many, too few.
+    /// The texts of the older system, in its order: an unexpected keyword, too many, too few.
     pub(crate) fn bind<'a, const N: usize>(
         &'a self,
         given: Arguments<'a>,
@@ -85,7 +85,7 @@ impl Parameters {
     /// Reads a bound value as the parameter's type.
     ///
     /// # Errors
-    /// It does not fit, or an integer of it would be rounded.
+    /// It does not fit, or one of its integers would be rounded.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         index: usize,
@@ -147,7 +147,7 @@ impl Parameters {
     }
 }
 
-/// serde's text without positions, which mean nothing to the caller, and not longer than a line.
+/// serde's message without positions, which mean nothing to the caller, at most a line long.
 fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     shorten(text.split(" at line ").next().unwrap_or(&text)).into_owned()
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_fit_or_are_refused_in_pythons_words() {
+    fn arguments_bind_or_fail_with_pythons_error_texts() {
         let add = parameters("add", &[("a", None), ("b", None), ("c", Some("10"))]);
         check::<3>(&add, "[1, 2]", "{}", "1 2 10");
         check::<3>(&add, "[1]", r#"{"b":2,"c":5}"#, "1 2 5");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn plurals_are_pythons() {
+    fn plurals_match_python() {
         let square = parameters("square", &[("number", None)]);
         let text = "Argument error: square() takes 1 positional argument but 2 were given";
         check::<1>(&square, "[1,2]", "{}", text);

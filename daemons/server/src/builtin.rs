@@ -97,7 +97,7 @@ fn hello(name: Value) -> String {
     format!("Hello, {}!", spoken(&name))
 }
 
-/// Answers after that many seconds, unless the deadline or a cancel comes first.
+/// Returns after that many seconds, unless the deadline or a cancel comes first.
 #[rpc_method(crate)]
 async fn sleep(seconds: f64) -> Result<f64, Failure> {
     let time = Duration::try_from_secs_f64(seconds)
@@ -111,12 +111,12 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
 fn echo(value: AsWritten) -> AsWritten {
     match Json::from(&value.0).compact() {
         Cow::Borrowed(_) => value,
-        // A reply is compact. What was valid still is.
+        // A reply is compact. Valid JSON stays valid.
         Cow::Owned(compact) => RawValue::from_string(compact).map_or(value, AsWritten),
     }
 }
 
-/// Any JSON value, never taken apart.
+/// Any JSON value, as written.
 #[derive(Debug, Serialize, Deserialize)]
 struct AsWritten(Box<RawValue>);
 
@@ -134,7 +134,7 @@ impl JsonSchema for AsWritten {
     }
 }
 
-/// What a division comes to.
+/// The result of a division.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Quotient {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reversing_never_breaks_what_a_reader_sees_as_one_letter() {
+    fn reversing_keeps_grapheme_clusters() {
         assert_eq!(reverse_string("abc".to_owned()), "cba");
         assert_eq!(reverse_string("e\u{301}x👨‍👩‍👧".to_owned()), "👨‍👩‍👧xe\u{301}");
     }

@@ -1,4 +1,4 @@
-//! One accepted socket: its first bytes tell who takes it from there.
+//! One accepted socket: its first bytes select the protocol.
 
 use std::io::{self, Cursor};
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
 
 /// How long, and how much, is read and discarded after the final error to a peer that is still
-/// sending: closing at once would reset the connection, and the peer would lose that error.
+/// sending: closing at once would reset the connection, and the peer would lose the error.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
-/// Serves one connection to its end.
+/// Serves one connection until it closes.
 pub(crate) async fn serve(state: Arc<ServerState>, mut stream: TcpStream, peer: SocketAddr) {
     state.metrics.connections.up();
-    let _counted = scopeguard(&state);
+    let _counted = count_connection(&state);
     if let Err(error) = serve_stream(&state, &mut stream, peer).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
@@ -50,7 +50,7 @@ async fn serve_stream(
                 linger(stream).await;
             }
         }
-        // Boxed, so that a JSON connection's task has no room for hyper's.
+        // Boxed, so that the task of a JSON connection has no room for hyper's state.
         Protocol::Http => {
             let (reader, writer) = stream.split();
             let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
@@ -69,7 +69,7 @@ async fn serve_stream(
     Ok(())
 }
 
-/// Reads until the protocol is known; `None` when the peer goes or the time is up.
+/// Reads until the protocol is known; `None` if the peer closes or the time is up.
 async fn first_bytes(
     state: &ServerState,
     draining: &CancellationToken,
@@ -93,15 +93,15 @@ async fn first_bytes(
         if let Some(protocol) = sniff(first) {
             return Ok(Some(protocol));
         }
-        // Only white space and the beginning of an HTTP method may be undecided.
+        // Only white space or the start of an HTTP method is undecided.
         let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         first.advance(space);
     }
 }
 
 async fn linger(stream: &mut TcpStream) {
-    let thrown_away = async {
-        // On the heap: what lives across an await is part of every connection's task.
+    let discarded = async {
+        // On the heap: whatever lives across an await is part of every connection's task.
         let mut rest = vec![0; 16 * 1024];
         let mut left = LINGER_BYTES;
         while let Ok(read @ 1..) = stream.read(&mut rest).await {
@@ -112,11 +112,11 @@ async fn linger(stream: &mut TcpStream) {
         }
     };
     // A peer that keeps sending for longer may lose the final error.
-    let _ = timeout(LINGER, thrown_away).await;
+    let _ = timeout(LINGER, discarded).await;
 }
 
-/// Counts the connection down however its task ends.
-fn scopeguard(state: &Arc<ServerState>) -> impl Drop + use<> {
+/// Decrements the count of connections, however the connection's task ends.
+fn count_connection(state: &Arc<ServerState>) -> impl Drop + use<> {
     struct Counted(Arc<ServerState>);
     impl Drop for Counted {
         fn drop(&mut self) {

@@ -3,22 +3,22 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// What can go wrong with a server as a whole. A failed call is a reply, never one of these.
+/// Why a server as a whole failed. A failed call is a reply, never one of these.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The program that embeds the server gave it methods it cannot serve.
+    /// A method of the embedding program cannot be served.
     #[error("method {method:?} cannot be served: {problem}")]
     Method {
         /// The method's name.
         method: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and how to fix it.
         problem: String,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", way_out(source))]
     Bind {
-        /// The address asked for.
+        /// The address.
         address: SocketAddr,
         /// The system's reason.
         source: io::Error,
@@ -27,7 +27,7 @@ pub enum ServerError {
     #[error("the server stopped listening: {0}")]
     Listener(#[source] io::Error),
     /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls in flight were replied to.
-    #[error("the server ended by itself: {0}")]
+    #[error("the server failed: {0}")]
     Failed(String),
 }
 

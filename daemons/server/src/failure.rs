@@ -1,28 +1,28 @@
-//! How a method says that it failed.
+//! How a method reports that it failed.
 
 use std::error::Error;
 
 use rpc_wire::fault::{Code, Fault};
 use serde_json::Value;
 
-/// A method's failure: what the caller reads, under which code.
+/// A method's error: its text for the caller, and its code.
 ///
 /// Every [`Error`] converts into one with `?` and travels as -32603 with its text, causes included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure(Fault);
 
 impl Failure {
-    /// A failure under -32603.
+    /// An error with the code -32603.
     pub fn new(message: impl Into<String>) -> Self {
         Self(Fault::method_failed(message))
     }
 
-    /// The arguments make no sense together: -32602.
+    /// Arguments that make no sense together: -32602.
     pub fn bad_arguments(message: impl Into<String>) -> Self {
         Self(Fault::bad_arguments(message))
     }
 
-    /// The same under a code of your own (JSON-RPC leaves you all above -32000).
+    /// The same with a code of your own (JSON-RPC leaves you all above -32000).
     #[must_use]
     pub fn with_code(mut self, code: i64) -> Self {
         self.0.code = Code::from_number(code);
@@ -37,7 +37,7 @@ impl Failure {
     }
 }
 
-// `Failure` itself is no `Error`: otherwise this conversion could not be written.
+// `Failure` itself is not an `Error`: otherwise this conversion could not be written.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();

@@ -1,4 +1,4 @@
-//! Refuses floats that JSON cannot carry: serde_json would write `null` for them.
+//! Refuses floats that JSON cannot represent: serde_json would write `null` for them.
 
 use std::fmt::{self, Display};
 
@@ -30,11 +30,11 @@ impl ser::Error for NotFinite {
     }
 }
 
-/// A serializer that looks at floats and passes over everything else.
+/// A serializer that checks floats and ignores everything else.
 #[derive(Clone, Copy)]
 struct FloatCheck;
 
-macro_rules! pass_over {
+macro_rules! ignore_types {
     ($($method:ident: $type:ty),*) => {
         $(fn $method(self, _: $type) -> Result<(), NotFinite> { Ok(()) })*
     };
@@ -51,7 +51,7 @@ impl Serializer for FloatCheck {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    pass_over!(serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
+    ignore_types!(serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
         serialize_i64: i64, serialize_i128: i128, serialize_u8: u8, serialize_u16: u16,
         serialize_u32: u32, serialize_u64: u64, serialize_u128: u128, serialize_char: char,
         serialize_str: &str, serialize_bytes: &[u8], serialize_unit_struct: &'static str);
@@ -148,7 +148,7 @@ impl Serializer for FloatCheck {
     }
 }
 
-macro_rules! look_inside {
+macro_rules! check_elements {
     ($($trait:ident, $method:ident;)*) => {
         $(impl ser::$trait for FloatCheck {
             type Ok = ();
@@ -161,14 +161,14 @@ macro_rules! look_inside {
     };
 }
 
-look_inside! {
+check_elements! {
     SerializeSeq, serialize_element;
     SerializeTuple, serialize_element;
     SerializeTupleStruct, serialize_field;
     SerializeTupleVariant, serialize_field;
 }
 
-macro_rules! look_inside_fields {
+macro_rules! check_fields {
     ($($trait:ident),*) => {
         $(impl ser::$trait for FloatCheck {
             type Ok = ();
@@ -185,7 +185,7 @@ macro_rules! look_inside_fields {
     };
 }
 
-look_inside_fields!(SerializeStruct, SerializeStructVariant);
+check_fields!(SerializeStruct, SerializeStructVariant);
 
 impl ser::SerializeMap for FloatCheck {
     type Ok = ();
@@ -210,7 +210,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn a_float_json_cannot_carry_is_found_wherever_it_hides() {
+    fn a_float_that_json_cannot_represent_is_found_at_any_depth() {
         #[derive(serde::Serialize)]
         enum Deep {
             Inside { list: Vec<(Option<f64>,)> },

@@ -28,7 +28,7 @@ use crate::state::ServerState;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Serves one HTTP/1 connection to its end.
+/// Serves one HTTP/1 connection until it closes.
 pub(crate) async fn serve(state: &Arc<ServerState>, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let service = TowerToHyperService::new(router(state.clone()));
     let connection = http1::Builder::new()
@@ -65,7 +65,7 @@ fn router(state: Arc<ServerState>) -> Router {
         .with_state(state)
 }
 
-/// A web page must not drive a daemon on localhost.
+/// A web page must not use a daemon on localhost.
 async fn refuse_foreign_pages(
     State(state): State<Arc<ServerState>>,
     request: Request,
@@ -125,7 +125,7 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
     };
     let uptime = Gauge::<f64, AtomicU64>::default();
     uptime.set(stats.uptime_ms as f64 / 1e3);
-    registry.register_with_unit("uptime", "Time since it began to listen", Unit::Seconds, uptime);
+    registry.register_with_unit("uptime", "Time since start", Unit::Seconds, uptime);
     registry.register("connections", "Connections open now", gauge(stats.connections));
     registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
     let counts = [
@@ -153,8 +153,8 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
             latency.get_or_create(&labels).set(micros as f64 / 1e6);
         }
     }
-    registry.register("calls", "Calls begun", calls);
-    registry.register("errors", "Calls that ended in a fault", errors);
+    registry.register("calls", "Calls started", calls);
+    registry.register("errors", "Calls that ended in an error", errors);
     let help = "Classic replies over 1,024 bytes, which older clients cannot read";
     registry.register("unreadable_for_old_clients", help, unreadable);
     registry.register_with_unit("latency", "Latency of finished calls", Unit::Seconds, latency);

@@ -14,7 +14,7 @@ pub(crate) struct Latencies {
     buckets: Box<[AtomicU64]>,
 }
 
-/// What was read of a histogram at one moment.
+/// The counts of a histogram at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LatencySnapshot {
     counts: Vec<u64>,
@@ -53,12 +53,12 @@ impl Sum for LatencySnapshot {
 }
 
 impl LatencySnapshot {
-    /// How many latencies there are.
+    /// Number of latencies recorded.
     pub(crate) fn count(&self) -> u64 {
         self.total
     }
 
-    /// The latency in microseconds that a share `q` (0 to 1) of the calls did not exceed; 0 when
+    /// The latency in microseconds that a share `q` (0 to 1) of the calls did not exceed; 0 if
     /// there were none.
     pub(crate) fn quantile_us(&self, q: f64) -> u64 {
         if self.total == 0 {

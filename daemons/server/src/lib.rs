@@ -1,4 +1,4 @@
-//! An embeddable RPC server: give it methods, an address and a reason to stop.
+//! An embeddable RPC server: give it methods and an address, and stop it when you like.
 //!
 //! ```no_run
 //! use rpc_server::{Server, rpc_method};
@@ -18,15 +18,15 @@
 //!
 //! In reading order, the way a call travels:
 //!
-//! - [`server`]: accepts connections within limits, ends well.
-//! - `connection`: one accepted socket; `sniff` tells its protocol by the first bytes.
-//! - `session`: frames become calls, calls become replies; `calls` are those still running;
+//! - [`server`]: accepts connections within limits, and shuts down gracefully.
+//! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
+//! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
-//! - [`method`](mod@method): name → body; `arguments` fit positional and keyword values to parameters.
-//! - `reserved`: `all_your_methods` and `rpc.*`, what any server can be asked.
+//! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
+//! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
-//! - [`announce`]: registers with a registry and heartbeats.
+//! - [`announce`]: registers with a registry and sends heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
 //! Inside: `server → connection → session → dispatch → calls → method`, `connection → http`.

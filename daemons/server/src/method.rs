@@ -34,7 +34,7 @@ pub struct Method {
     signature: Signature,
     parameters: Parameters,
     body: Body,
-    /// Why it cannot be served after all; reported when the server binds.
+    /// Why it cannot be served; reported when the server binds.
     problem: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Method {
 }
 
 impl Method {
-    /// Starts a method written by hand.
+    /// Starts building a method by hand.
     pub fn named(name: impl Into<String>) -> MethodBuilder<0> {
         let signature = Signature { name: name.into(), ..Signature::default() };
         MethodBuilder { signature, names: [], defaults: Vec::new() }
@@ -59,7 +59,7 @@ impl Method {
         self
     }
 
-    /// What discovery says of it.
+    /// How discovery describes it.
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -75,9 +75,9 @@ impl Method {
 
 /// A method under construction, with `N` parameters. The last call gives it its body, a closure or
 /// function of as many arguments: [`sync`](Self::sync) for short work,
-/// [`blocking`](Self::blocking) for what waits or computes long,
-/// [`asynchronous`](Self::asynchronous) for what awaits, [`stream`](Self::stream) for many results;
-/// the `try_` forms take bodies that answer a `Result`.
+/// [`blocking`](Self::blocking) for work that blocks or computes long,
+/// [`asynchronous`](Self::asynchronous) for work that awaits, [`stream`](Self::stream) for many
+/// results; the `try_` forms take bodies that return a `Result`.
 #[derive(Debug)]
 #[must_use = "a method needs a body"]
 pub struct MethodBuilder<const N: usize> {
@@ -100,13 +100,13 @@ impl<const N: usize> MethodBuilder<N> {
         self
     }
 
-    /// What a parameter is when it is omitted. Parameters with a default come last.
+    /// The value of a parameter when it is omitted. Parameters with a default come last.
     pub fn default(mut self, name: &'static str, value: impl Serialize) -> Self {
         self.defaults.push((name, to_raw_value(&value)));
         self
     }
 
-    /// Puts names, types and defaults together; what does not fit is reported at bind.
+    /// Combines names, types and defaults; mismatches are reported at bind.
     fn finish<P: Types<N>>(self, result: Value, stream: bool, body: Body) -> Method {
         let Self { mut signature, names, defaults: given } = self;
         signature.stream = stream;
@@ -143,14 +143,14 @@ impl<const N: usize> MethodBuilder<N> {
 pub(crate) struct Methods {
     /// In order of registration, as discovery lists them.
     methods: Vec<Method>,
-    /// Positions in order of name, short names first. Not a `HashMap`: a few comparisons, mostly of
+    /// Positions ordered by name, short names first. Not a `HashMap`: a few comparisons, mostly of
     /// lengths, cost less than a hash.
     by_name: Vec<usize>,
 }
 
 impl Methods {
     /// # Errors
-    /// Names that are empty, reserved or taken; methods that were put together wrongly.
+    /// A name is empty, reserved or taken, or a method was built incorrectly.
     pub(crate) fn new(methods: Vec<Method>) -> Result<Self, ServerError> {
         let mut names = HashSet::new();
         for method in &methods {
@@ -173,8 +173,8 @@ impl Methods {
         Ok(Self { methods, by_name })
     }
 
-    /// The method of that name, and its position. `likely` is looked at first: who calls a method
-    /// often calls it again.
+    /// The method of that name, and its position. `likely` is checked first: callers tend to repeat
+    /// a method.
     pub(crate) fn find(&self, name: &str, likely: usize) -> Option<(usize, &Method)> {
         if let Some(method) = self.methods.get(likely)
             && method.signature.name == name
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_served_are_told_at_once() {
+    fn names_that_cannot_be_served_are_reported_at_bind() {
         assert!(problem(vec![half("")]).contains("needs a name"));
         assert!(problem(vec![half("rpc.mine")]).contains("reserved"));
         assert!(problem(vec![half("all_your_methods")]).contains("reserved"));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_does_not_fit_is_told_at_once() {
+    fn a_default_that_does_not_fit_is_reported_at_bind() {
         let wrong = |name, value: &str| {
             let value = value.to_owned();
             problem(vec![

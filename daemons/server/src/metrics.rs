@@ -9,10 +9,10 @@ use rpc_wire::report::{MethodStats, ServerStats};
 
 use crate::latency::{Latencies, LatencySnapshot};
 
-/// More parts than this gain little, and each costs 2 KiB per method.
-const MOST_SHARDS: usize = 8;
+/// More shards than this gain little, and each costs 2 KiB per method.
+const MAX_SHARDS: usize = 8;
 
-/// What one server counts.
+/// The metrics of one server.
 pub(crate) struct Metrics {
     started: Instant,
     pub(crate) connections: Gauge,
@@ -25,24 +25,24 @@ pub(crate) struct Metrics {
     next_shard: AtomicUsize,
 }
 
-/// What is counted of one method.
+/// The metrics of one method.
 pub(crate) struct MethodMetrics {
     name: String,
     pub(crate) errors: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) unreadable_for_old_clients: Counter,
-    /// Of every call that is done, in as many parts as there are processors: connections that are
-    /// served by different ones seldom write the same memory.
+    /// Latencies of finished calls, sharded by processor, so that connections on different
+    /// processors seldom write the same memory.
     latencies: Box<[Latencies]>,
 }
 
-/// The part of the latencies that a connection writes.
+/// The shard of the latencies that a connection writes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shard(usize);
 
 impl Metrics {
     pub(crate) fn new(method_names: impl Iterator<Item = String>, started: Instant) -> Self {
-        let shards = available_parallelism().map_or(1, |n| n.get().min(MOST_SHARDS));
+        let shards = available_parallelism().map_or(1, |n| n.get().min(MAX_SHARDS));
         let methods = method_names
             .map(|name| MethodMetrics {
                 name,
@@ -65,7 +65,7 @@ impl Metrics {
         }
     }
 
-    /// The shard of another connection.
+    /// The shard for a new connection.
     pub(crate) fn shard(&self) -> Shard {
         Shard(self.next_shard.fetch_add(1, Relaxed) % self.shards)
     }
@@ -132,7 +132,7 @@ impl Gauge {
         self.0.fetch_sub(1, Relaxed);
     }
 
-    /// One up, unless it is at `most` already.
+    /// Increments it, unless it has reached `most`.
     pub(crate) fn up_to(&self, most: usize) -> bool {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         self.0.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()

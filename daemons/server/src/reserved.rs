@@ -1,4 +1,4 @@
-//! What any server can be asked: `all_your_methods` and the `rpc.*` methods.
+//! The methods every server has: `all_your_methods` and `rpc.*`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,13 +17,13 @@ use crate::state::ServerState;
 /// A reserved method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reserved {
-    /// Has one result, made at once.
+    /// Has one result, available at once.
     Report(Report),
     /// Is a stream.
     Logs,
 }
 
-/// What a server says of itself.
+/// A report of a server about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     AllYourMethods,
@@ -32,7 +32,7 @@ pub(crate) enum Report {
     Health,
 }
 
-/// Recent lines sent when a caller does not say how many.
+/// Default number of recent lines.
 const RECENT_LINES: u64 = 200;
 
 impl Reserved {
@@ -60,8 +60,8 @@ pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u
     json.unwrap_or_else(|_| b"null".to_vec())
 }
 
-/// `rpc.logs(level="info", contains="", recent=200)`: recent lines, then live ones. Never below the
-/// level the daemon itself is configured for, since such lines are not kept.
+/// `rpc.logs(level="info", contains="", recent=200)`: recent lines, then live ones. Lines below the
+/// level the daemon is configured for are not kept, and so never sent.
 pub(crate) fn logs(state: &Arc<ServerState>, given: Arguments<'_>) -> Result<ItemStream, Fault> {
     let ring = state
         .log_ring

@@ -1,4 +1,4 @@
-//! Accepts connections within limits, and ends well.
+//! Accepts connections within limits, and shuts down gracefully.
 
 use std::fmt;
 use std::io;
@@ -23,9 +23,9 @@ use crate::{InMemory, Limits, Method, ServerError};
 
 /// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
-/// A pause after an accept that failed for want of files or memory.
+/// Pause after an accept that failed for lack of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often such failures are logged at most.
+/// Minimum interval between log lines about such failures.
 const ACCEPT_LOG: Duration = Duration::from_secs(5);
 
 /// A server that listens and is not serving yet.
@@ -37,7 +37,7 @@ pub struct Server {
     handle: ServerHandle,
 }
 
-/// What a server is made of. Everything but the methods has a default.
+/// The parts of a server. Everything but the methods has a default.
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
     identity: Identity,
@@ -48,7 +48,7 @@ pub struct ServerBuilder {
     allowed_origins: Vec<String>,
 }
 
-/// Ends a server from elsewhere in the program.
+/// Stops a server from anywhere in the program.
 #[derive(Debug, Clone, Default)]
 pub struct ServerHandle {
     ending: CancellationToken,
@@ -64,14 +64,14 @@ impl ServerHandle {
     /// Shuts the server down because it can no longer do its work; [`Server::serve`] then returns
     /// [`ServerError::Failed`] with this reason.
     pub fn fail(&self, reason: impl Into<String>) {
-        // The first reason counts.
+        // The first reason is kept.
         let _ = self.failure.set(reason.into());
         self.ending.cancel();
     }
 }
 
 impl ServerBuilder {
-    /// What the OpenRPC document calls the service. Default `RPC server`.
+    /// The service's title in the OpenRPC document. Default `RPC server`.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.identity.title = title.into();
@@ -100,7 +100,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Other limits than the default ones.
+    /// Limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -128,7 +128,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens; port 0 takes any free one. Must run inside a Tokio runtime.
+    /// Listens; port 0 takes any free port. Must run inside a Tokio runtime.
     ///
     /// # Errors
     /// [`ServerError::Method`] for methods that cannot be served, [`ServerError::Bind`] for an
@@ -145,7 +145,7 @@ impl ServerBuilder {
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. It is not
-    /// registered, and as there is no slow reader, [`Limits::max_unwritten_bytes`] does not hold.
+    /// registered, and [`Limits::max_unwritten_bytes`] does not apply, as there is no slow reader.
     ///
     /// # Errors
     /// [`ServerError::Method`] for methods that cannot be served.
@@ -173,27 +173,27 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server.
+    /// Starts building a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it from elsewhere.
+    /// A handle to stop it with.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Serves until `shutdown` is done or a [`ServerHandle`] says so. Then it unregisters, stops
+    /// Serves until `shutdown` is ready or a [`ServerHandle`] stops it. Then it unregisters, stops
     /// accepting, replies to the calls in flight, and closes.
     ///
     /// # Errors
-    /// The listening socket failed, or [`ServerHandle::fail`] was called. Calls in flight were
-    /// replied to all the same.
+    /// The listening socket failed, or [`ServerHandle::fail`] was called. Calls in flight still got
+    /// their replies.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -225,7 +225,7 @@ impl Server {
             tracing::info!(%address, connections = state.metrics.connections.get(), "draining");
         }
         if let Some(announcer) = announcer {
-            // Calls are accepted until clients can know that this instance unregistered.
+            // Calls are accepted until clients can know that this instance has unregistered.
             tokio::select! {
                 () = announcer.stop(limits.unregister_timeout) => {}
                 _ = acceptor.accept(), if outcome.is_ok() => {}
@@ -237,7 +237,7 @@ impl Server {
             let left = state.metrics.in_flight.get();
             tracing::warn!(calls = left, "drain timeout reached; aborting the calls in flight");
             state.aborted.cancel();
-            // Tasks that do not end now end with the runtime.
+            // Tasks that are still running stop with the runtime.
             let _ = timeout(ABORT_GRACE, connections.wait()).await;
         }
         tracing::info!(%address, "stopped");
@@ -245,7 +245,7 @@ impl Server {
     }
 }
 
-/// The listening socket and the connections that came through it.
+/// The listening socket, and the connections accepted from it.
 struct Acceptor {
     state: Arc<ServerState>,
     listener: TcpListener,
@@ -253,7 +253,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the listening socket itself fails.
+    /// Accepts connections until the listening socket fails.
     async fn accept(&self) -> io::Error {
         let mut logged: Option<Instant> = None;
         loop {
@@ -284,7 +284,7 @@ impl Acceptor {
             .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());
     }
 
-    /// Accepts what waits in the backlog, so that it gets a refusal, and closes.
+    /// Accepts the connections in the backlog, so that they get a refusal, and closes.
     fn close(self) -> TaskTracker {
         while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
             self.admit(stream, peer);

@@ -1,7 +1,7 @@
-//! A connection of JSON messages: reads, hands frames to the dispatcher, writes its replies.
+//! A connection of JSON messages: reads, passes frames to the dispatcher, writes its replies.
 //!
-//! Everything happens on the connection's own task: a read is followed by as many calls as it
-//! brought, and replies leave together, a few at a time.
+//! Everything runs on the connection's own task: after each read all calls in it run, and their
+//! replies are written together, a few at a time.
 
 mod calls;
 mod dispatch;
@@ -28,29 +28,29 @@ use crate::state::ServerState;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
 
-/// Room for one read of a quiet connection; one that fills it gets more.
+/// Size of a read on a quiet connection; one that fills it gets more.
 const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
-/// A larger buffer of input is not kept on a quiet connection.
+/// A larger input buffer is freed on a quiet connection.
 const LARGE_INPUT: usize = 16 * 1024;
-/// A connection that is quiet for this long frees its large buffers; not before, since one large
+/// A connection that is quiet for this long frees its large buffers; not earlier, since one large
 /// message is often followed by another.
 const QUIET: Duration = Duration::from_secs(1);
-/// Finished calls collected before the next write.
+/// Finished calls handled before the next write.
 const FINISH_AT_ONCE: usize = 64;
 /// Compact the write buffer once 64 KiB and at least half of it are written: the move is amortised
 /// O(1).
 const COMPACT_FROM: usize = 64 * 1024;
-/// Replies of one read that leave in one write. A client with many calls in flight works on the
-/// first replies while the next calls run; with all in one write, client and server would wait for
-/// each other in turn (64 in flight: 0.8 of an echo's rate). A read brings 58 calls at most; 32 per
-/// write gain little, 16 cost more processor time than they gain.
+/// Replies of one read per write. A client with many calls in flight processes the first replies
+/// while the next calls run; with one write for all, client and server would wait for each other in
+/// turn (64 in flight: 0.8 of an echo's rate). A read has at most 58 calls; 32 per write gain
+/// little, 16 cost more processor time than they gain.
 const REPLIES_PER_WRITE: usize = 20;
 
-/// Takes as many bytes as it can at once.
+/// Writes as many bytes as it can at once.
 trait Writer {
     /// # Errors
-    /// `WouldBlock` when it can take none now.
+    /// `WouldBlock` if it cannot write any now.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
@@ -72,20 +72,20 @@ pub(crate) struct Session {
     input_state: InputState,
     phase: Phase,
     read_size: ReadSize,
-    /// Whole messages may be left in the input, for there was no room for their replies.
+    /// The input may have unhandled messages, because there was no room for their replies.
     behind: bool,
     last_activity: Instant,
     timers: Timers,
 }
 
-/// Whether more is read from the peer.
+/// Whether the connection is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InputState {
     /// Requests are read.
     Open,
-    /// The peer closed its half, or is taken to be gone: what was asked is still replied to.
+    /// The peer closed its half, or counts as gone: calls received before still get their replies.
     Ended,
-    /// Nothing more is read, for it could not be trusted: a final error goes out, then the
+    /// Nothing more is read, since it could not be trusted: a final error is sent, then the
     /// connection is closed.
     Refused {
         /// The peer may still be sending (see `linger`).
@@ -93,39 +93,39 @@ enum InputState {
     },
 }
 
-/// Whether the server still takes calls.
+/// Whether the server takes calls.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// It does.
     Serving {
-        /// A message came.
+        /// A message was received.
         has_received: bool,
     },
-    /// It drains: what has arrived is refused, what is in flight is replied to.
+    /// It drains: messages that have arrived are refused, calls in flight get their replies.
     Draining {
         since: Instant,
-        /// A message came: nothing more is waited for.
+        /// A message was received: no first request is waited for.
         has_received: bool,
     },
 }
 
-/// How much is read at once.
+/// The size of the next read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadSize {
-    /// The last read left room.
+    /// The last read did not fill its room.
     Small,
-    /// It filled all the room there was.
+    /// It did.
     Large,
 }
 
-/// What time alone changes, besides idleness and the drain.
+/// Timers of a session, besides idleness and the drain.
 #[derive(Debug, Default)]
 struct Timers {
-    /// A request began then and is not whole.
+    /// When the unfinished request started.
     incomplete_since: Option<Instant>,
-    /// Large buffers are given back when the connection is quiet.
+    /// Large buffers are freed once the connection is quiet.
     watches_buffers: bool,
-    /// The timer is armed before the next wait.
+    /// The timer must be set again before the next wait.
     is_stale: bool,
 }
 
@@ -151,8 +151,8 @@ impl Session {
         }
     }
 
-    /// Serves to the end, which comes when `draining` says so at the latest; answers whether the
-    /// peer may still be sending (see `linger`).
+    /// Serves until the connection closes, or at the latest until `draining` says so; returns
+    /// whether the peer may still be sending (see `linger`).
     pub(crate) async fn run(
         mut self,
         stream: &mut TcpStream,
@@ -225,7 +225,7 @@ impl Session {
         Ok(self.input_state == InputState::Refused { is_sending: true })
     }
 
-    /// Hands every whole message to the dispatcher.
+    /// Passes every whole message to the dispatcher.
     fn take_frames(&mut self, writer: &impl Writer) {
         self.last_activity = Instant::now();
         self.dispatcher.begin_turn(self.last_activity);
@@ -259,7 +259,7 @@ impl Session {
             }
             if until_write == 0 {
                 until_write = REPLIES_PER_WRITE;
-                // An error shows at the next write, too; the calls that were read are made all the same.
+                // The next write reports the error, too; the calls that were read still run.
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
             let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
@@ -278,16 +278,16 @@ impl Session {
         }
     }
 
-    /// The final error: after everything received before it, and nothing after.
+    /// The final error: sent after everything received before it; nothing follows it.
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "closing the connection after an error");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
         self.state.metrics.malformed.inc();
-        self.dispatcher.reply_finally(fault);
+        self.dispatcher.set_final_error(fault);
     }
 
-    /// No more requests. Extended calls go with their connection; classic ones get their replies, for
-    /// whoever closes only the sending half.
+    /// The peer sends no more requests. Extended calls are cancelled; classic ones get their
+    /// replies, for a peer that half-closed.
     fn peer_ended(&mut self) {
         self.input_state = InputState::Ended;
         self.dispatcher.cancel_extended();
@@ -296,7 +296,7 @@ impl Session {
     fn begin_drain(&mut self, reader: &mut ReadHalf<'_>, writer: &impl Writer) -> io::Result<()> {
         self.phase = self.phase.drained_from(Instant::now());
         self.dispatcher.begin_drain();
-        // What has arrived already gets a reply, even if it is a refusal.
+        // Messages that have arrived get a reply, even if it is a refusal.
         while self.wants_input() {
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
@@ -315,7 +315,7 @@ impl Session {
             self.timers.watches_buffers = self.has_large_buffers();
         }
         if self.timers.incomplete_since.is_some() && !self.wants_input() {
-            // The rest may be there: it is this side that does not read.
+            // The rest may have arrived: it is this side that does not read.
             self.timers.incomplete_since = Some(now);
         }
         let is_late = |since| now >= since + self.state.limits.request_timeout;
@@ -352,7 +352,7 @@ impl Session {
         }
     }
 
-    /// When time alone may change something.
+    /// When the next timer is due.
     fn next_check(&self) -> Instant {
         let mut next = self.last_activity + self.state.limits.idle_timeout;
         if next <= Instant::now() {
@@ -385,7 +385,7 @@ impl Session {
         let finished = self.dispatcher.is_idle() && self.unwritten() == 0;
         let leaving = match self.input_state {
             InputState::Ended | InputState::Refused { .. } => true,
-            InputState::Open => self.phase.expects_nothing() && !self.framer.is_inside(),
+            InputState::Open => self.phase.expects_no_request() && !self.framer.is_inside(),
         };
         finished && leaving
     }
@@ -411,7 +411,7 @@ impl Session {
     }
 
     fn make_room(&mut self) {
-        // A long request is read in long pieces, however the last of them came.
+        // A long request is read in large reads, even if its last read was small.
         let large = self.read_size == ReadSize::Large || self.input.len() >= READ_SMALL;
         self.input.reserve(if large { READ_LARGE } else { READ_SMALL });
     }
@@ -422,7 +422,7 @@ impl Session {
 }
 
 impl Phase {
-    /// A message came.
+    /// A message was received.
     fn receive(&mut self) {
         let (Self::Serving { has_received } | Self::Draining { has_received, .. }) = self;
         *has_received = true;
@@ -433,8 +433,8 @@ impl Phase {
         Self::Draining { since, has_received }
     }
 
-    /// Whether the server drains and no first request is waited for any more.
-    fn expects_nothing(self) -> bool {
+    /// Whether the server drains and no longer waits for a first request.
+    fn expects_no_request(self) -> bool {
         match self {
             Self::Serving { .. } => false,
             Self::Draining { since, has_received } => {
@@ -444,7 +444,7 @@ impl Phase {
     }
 }
 
-/// Writes what the socket takes of the dispatcher's output, of which some may be `written`.
+/// Writes as much of the dispatcher's output as the socket takes; `written` bytes of it are out.
 fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer) -> io::Result<()> {
     dispatcher.end_turn();
     while *written < dispatcher.output().len() {
@@ -459,7 +459,7 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
         dispatcher.discard_output();
         *written = 0;
     } else if *written >= COMPACT_FROM.max(unwritten) {
-        // A peer that reads slowly but never stops must not make this side keep all it has read.
+        // A peer that reads slowly but never stops must not keep the buffer from shrinking.
         dispatcher.compact_output(*written);
         *written = 0;
     }
@@ -468,9 +468,7 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
 
 fn frame_fault(error: FrameError) -> Fault {
     match error {
-        FrameError::NotJson => {
-            Fault::new(Code::NotJson, "request is not JSON: a byte stands where none can")
-        }
+        FrameError::NotJson => Fault::new(Code::NotJson, "request is not JSON: unexpected byte"),
         FrameError::TooLarge(limit) => {
             Fault::new(Code::TooLarge, format!("request is larger than {limit} bytes"))
         }

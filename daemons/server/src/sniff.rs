@@ -1,6 +1,6 @@
-//! Which protocol is this connection? The first bytes tell.
+//! Detects the protocol of a connection by its first bytes.
 
-/// What the first bytes of a connection say.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// JSON messages: a [`session`](crate::session).
@@ -9,7 +9,7 @@ pub(crate) enum Protocol {
     Http,
     /// A TLS handshake: refused until a later version.
     Tls,
-    /// Nothing we speak.
+    /// None of these.
     Unknown,
 }
 
@@ -17,7 +17,7 @@ const HTTP_METHODS: [&str; 9] =
     ["GET ", "PUT ", "POST ", "HEAD ", "PATCH ", "TRACE ", "DELETE ", "OPTIONS ", "CONNECT "];
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// The protocol, or `None` when more bytes are needed to tell.
+/// The protocol, or `None` if more bytes are needed.
 pub(crate) fn sniff(bytes: &[u8]) -> Option<Protocol> {
     let bytes = bytes.trim_ascii_start();
     match bytes.first()? {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell_the_protocol() {
+    fn the_first_bytes_select_the_protocol() {
         let cases: [(&[u8], Option<Protocol>); 13] = [
             (b"", None),
             (b" \r\n", None),

@@ -12,7 +12,7 @@ use crate::Limits;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
-/// What discovery and health call the server.
+/// The server's name and version, for discovery and health.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) title: String,
@@ -25,22 +25,22 @@ impl Default for Identity {
     }
 }
 
-/// The server as its sessions see it.
+/// What all sessions of a server share.
 pub(crate) struct ServerState {
     pub(crate) identity: Identity,
     pub(crate) methods: Methods,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
-    /// Web pages that may drive this server; none by default.
+    /// Web origins that may use this server; none by default.
     pub(crate) allowed_origins: Vec<String>,
     /// The reply to `all_your_methods`, prepared.
     pub(crate) listing: Vec<u8>,
     /// The OpenRPC document, prepared.
     pub(crate) openrpc: Vec<u8>,
-    /// The server is ending: calls in flight get their replies, new ones refused.
+    /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
-    /// The drain took too long: everything ends now.
+    /// The drain took too long: everything stops now.
     pub(crate) aborted: CancellationToken,
 }
 

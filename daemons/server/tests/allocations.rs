@@ -11,7 +11,7 @@ const CLASSIC: &str = r#"{"method_name":"add","method_args":[1,2],"method_kwargs
 const SPACED: &str =
     r#"{"method_name": "add", "method_args": [1], "method_kwargs": {"b": 2, "c": 10}}"#;
 const EXTENDED: &str = r#"{"id":7,"method_name":"add","method_args":[1,2],"method_kwargs":{},"meta":{"deadline_ms":2500}}"#;
-/// White space that clients do not write: the one-pass reader leaves it to framer and serde_json.
+/// White space that clients do not write: read by the framer and serde_json, not in one pass.
 const GENERAL: &str =
     "{\n\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{}}";
 const TYPED: &str =
@@ -48,7 +48,7 @@ fn a_call_allocates_nothing_from_its_bytes_to_those_of_its_reply() {
 
 #[test]
 fn over_a_socket_more_calls_take_no_more_allocations() {
-    // One thread has both sides, and only its own allocations are counted.
+    // Both sides run on one thread, and only its allocations are counted.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut stream = runtime.block_on(async {
         let server = Server::builder().methods(builtin::methods()).bind(([127, 0, 0, 1], 0));
@@ -80,5 +80,5 @@ fn the_counter_counts() {
     let mut server = Server::builder().methods(builtin::methods()).in_memory().unwrap();
     let request = CLASSIC.replace("add", "subtract").replace("[1,2]", "[1]");
     let count = measure(|| assert!(server.answer(request.as_bytes()).now_or_never().is_some()));
-    assert!(count.count_total > 0, "a refusal is written with allocations");
+    assert!(count.count_total > 0, "an error reply allocates");
 }

@@ -1,4 +1,4 @@
-//! A server and its registry: register, heartbeat, outages, farewell.
+//! A server and its registry: register, heartbeat, outages, unregister.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,13 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// A registry that writes down what it is told.
+/// A registry that records its requests.
 #[derive(Clone, Default)]
 struct Fake {
-    told: Arc<Mutex<Vec<(String, Instance)>>>,
+    requests: Arc<Mutex<Vec<(String, Instance)>>>,
     failing: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
 }
@@ -38,18 +38,18 @@ impl Fake {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new()
-            .route(paths::REGISTER, post(Self::answer))
-            .route(paths::UNREGISTER, post(Self::answer))
+            .route(paths::REGISTER, post(Self::reply))
+            .route(paths::UNREGISTER, post(Self::reply))
             .with_state(self);
         (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
     }
 
-    async fn answer(
+    async fn reply(
         State(fake): State<Self>,
         uri: Uri,
         Json(instance): Json<Instance>,
     ) -> (StatusCode, Json<Instance>) {
-        fake.told.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
+        fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -59,13 +59,13 @@ impl Fake {
     }
 
     fn paths(&self) -> Vec<String> {
-        self.told.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
+        self.requests.lock().unwrap().iter().map(|(path, _)| path.clone()).collect()
     }
 
-    async fn hears(&self, count: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.told.lock().unwrap().len() < count {
-            assert!(Instant::now() < deadline, "heard {:?} only", self.paths());
+    async fn received(&self, count: usize) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.requests.lock().unwrap().len() < count {
+            assert!(Instant::now() < deadline, "received only {:?}", self.paths());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -90,17 +90,17 @@ impl Running {
         Self { address, handle, task: tokio::spawn(server.serve(std::future::pending())) }
     }
 
-    async fn answers(&self) {
+    async fn serves_calls(&self) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(br#"{"id":1,"method_name":"square","method_args":[3]}"#).await.unwrap();
         let mut reply = [0; 17];
-        timeout(PATIENCE, stream.read_exact(&mut reply)).await.unwrap().unwrap();
+        timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
         assert_eq!(&reply, b"{\"id\":1,\"res\":9}\n");
     }
 
     async fn end(self) {
         self.handle.stop();
-        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        timeout(TIMEOUT, self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
@@ -109,70 +109,70 @@ fn any_port() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_server_registers_beats_and_says_goodbye_last() {
+async fn a_server_registers_sends_heartbeats_and_unregisters_last() {
     let fake = Fake::default();
     let (registry, _task) = fake.clone().start(any_port()).await;
     let server = Running::start(registry).await;
-    fake.hears(4).await;
+    fake.received(4).await;
     let port = server.address.port();
     server.end().await;
     let paths = fake.paths();
-    let (last, beats) = paths.split_last().unwrap();
+    let (last, heartbeats) = paths.split_last().unwrap();
     assert_eq!(last, paths::UNREGISTER);
-    assert!(beats.iter().all(|path| path == paths::REGISTER), "{paths:?}");
-    let told = fake.told.lock().unwrap();
-    let instance = &told[0].1;
-    // What listens everywhere is advertised as the address that routes to the registry.
+    assert!(heartbeats.iter().all(|path| path == paths::REGISTER), "{paths:?}");
+    let requests = fake.requests.lock().unwrap();
+    let instance = &requests[0].1;
+    // A server that listens everywhere registers the address that routes to the registry.
     assert_eq!((instance.host.as_str(), instance.port), ("127.0.0.1", port));
     assert!(instance.speaks_extended() && instance.incarnation().is_some());
     assert_eq!(instance.weight(), 3);
-    assert!(told.iter().all(|(_, beat)| beat == instance), "beats are identical");
+    assert!(requests.iter().all(|(_, sent)| sent == instance), "heartbeats are identical");
 }
 
 #[tokio::test]
-async fn outages_disturb_no_call_and_registration_comes_back_by_itself() {
+async fn outages_disturb_no_call_and_the_server_registers_again() {
     let fake = Fake::default();
     fake.failing.store(true, SeqCst);
     let (registry, task) = fake.clone().start(any_port()).await;
     let server = Running::start(registry).await;
-    fake.hears(1).await;
-    server.answers().await;
+    fake.received(1).await;
+    server.serves_calls().await;
     task.abort();
     let _ = task.await;
-    server.answers().await;
+    server.serves_calls().await;
     fake.failing.store(false, SeqCst);
-    let heard = fake.paths().len();
+    let count = fake.paths().len();
     let (_, _task) = fake.clone().start(registry).await;
-    fake.hears(heard + 3).await;
+    fake.received(count + 3).await;
     server.end().await;
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER);
 }
 
 #[tokio::test]
-async fn a_registry_that_is_gone_does_not_hold_up_the_end() {
+async fn an_unreachable_registry_does_not_delay_shutdown() {
     let fake = Fake::default();
     let (registry, task) = fake.clone().start(any_port()).await;
     let server = Running::start(registry).await;
-    fake.hears(1).await;
+    fake.received(1).await;
     task.abort();
     let _ = task.await;
-    let begun = Instant::now();
+    let started = Instant::now();
     server.end().await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_registry_that_hangs_does_not_hold_up_the_end_and_calls_go_on() {
+async fn a_hanging_registry_does_not_delay_shutdown_or_calls() {
     let fake = Fake::default();
     let (registry, _task) = fake.clone().start(any_port()).await;
     let server = Running::start(registry).await;
-    fake.hears(2).await;
+    fake.received(2).await;
     fake.hanging.store(true, SeqCst);
-    let heard = fake.paths().len();
-    fake.hears(heard + 1).await;
-    server.answers().await;
-    let begun = Instant::now();
+    let count = fake.paths().len();
+    fake.received(count + 1).await;
+    server.serves_calls().await;
+    let started = Instant::now();
     server.end().await;
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it was tried all the same");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it still tried to unregister");
 }

@@ -1,11 +1,11 @@
-//! Fuzz target: what a server answers, whatever bytes come.
+//! Fuzz target: a server's replies to any bytes.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
 use futures_util::FutureExt;
 use rpc_server::{Limits, Server, builtin};
 use serde_json::Value;
 
-/// All replies to `bytes` that come in such pieces.
+/// All replies to `bytes` sent in pieces of this size.
 fn replies(bytes: &[u8], piece: usize) -> String {
     // All but sleep(), which would have to be waited for.
     let methods = builtin::methods().into_iter().filter(|m| m.signature().name != "sleep");
@@ -19,7 +19,7 @@ fn replies(bytes: &[u8], piece: usize) -> String {
 }
 
 #[test]
-fn any_bytes_are_answered_with_lines_of_json_that_are_the_same_however_they_are_split() {
+fn any_bytes_get_the_same_json_lines_however_they_are_split() {
     rpc_fuzz::bytes("call", |bytes| {
         let at_once = replies(bytes, bytes.len().max(1));
         for line in at_once.lines() {

@@ -26,7 +26,7 @@ struct Point {
 
 /// Moves a point.
 ///
-/// By one, unless told otherwise.
+/// By one, unless given.
 #[rpc_method]
 fn shift(
     point: Point,
@@ -95,7 +95,7 @@ async fn a_function_becomes_a_method_and_stays_a_function() {
 }
 
 #[tokio::test]
-async fn every_kind_of_body_answers() {
+async fn every_kind_of_body_returns_its_result() {
     let call = |method: Method, args: Value| {
         let name = method.signature().name.clone();
         let meta = json!({"stream": method.signature().stream});
@@ -117,7 +117,7 @@ async fn every_kind_of_body_answers() {
 fn discovery_sees_names_types_defaults_and_docs() {
     let method = shift::method();
     let signature = method.signature();
-    assert_eq!(signature.doc, "Moves a point.\n\nBy one, unless told otherwise.");
+    assert_eq!(signature.doc, "Moves a point.\n\nBy one, unless given.");
     let names: Vec<_> = signature.parameters.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["point", "by", "where"]);
     assert_eq!(signature.parameters[0].schema["properties"]["x"]["type"], "integer");

@@ -1,4 +1,4 @@
-//! A server over real sockets: what goes in, what comes out, byte for byte.
+//! A server over real sockets: bytes in, bytes out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Running {
     address: SocketAddr,
@@ -68,14 +68,14 @@ impl Peer {
                 let line: Vec<u8> = self.seen.drain(..=end).collect();
                 return String::from_utf8(line).unwrap().trim_end().to_owned();
             }
-            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.seen)).await.unwrap();
-            assert_ne!(read.unwrap(), 0, "the connection ended instead of answering");
+            let read = timeout(TIMEOUT, self.stream.read_buf(&mut self.seen)).await.unwrap();
+            assert_ne!(read.unwrap(), 0, "the connection ended instead of a reply");
         }
     }
 
     async fn rest(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.seen);
-        timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
+        timeout(TIMEOUT, self.stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
         String::from_utf8(bytes).unwrap()
     }
 }
@@ -89,7 +89,7 @@ fn with_limits(limits: Limits) -> ServerBuilder {
 }
 
 #[tokio::test]
-async fn an_older_clients_calls_are_answered_as_the_older_server_did() {
+async fn an_older_clients_calls_get_the_older_servers_replies() {
     let server = Running::start(builtins()).await;
     let cases = [
         (r#""add", "method_args": [1, 2], "method_kwargs": {}"#, "13"),
@@ -221,7 +221,7 @@ async fn a_failure_on_the_extended_dialect_has_a_code() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_answered_after_everything_before_it_and_ends_the_connection() {
+async fn invalid_json_gets_an_error_after_all_earlier_replies_and_closes_the_connection() {
     let server = Running::start(builtins()).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"sleep","method_args":[0.1]} oops {"id":2}"#).await;
@@ -237,7 +237,7 @@ async fn what_is_not_json_is_answered_after_everything_before_it_and_ends_the_co
 }
 
 #[tokio::test]
-async fn a_cancel_stops_every_call_with_its_id_and_each_answers_once() {
+async fn a_cancel_stops_every_call_with_its_id_and_each_gets_one_reply() {
     let server = Running::start(builtins()).await;
     let mut peer = server.connect().await;
     peer.send(
@@ -262,7 +262,7 @@ async fn closing_the_connection_stops_its_calls() {
         .await;
     let in_flight = async |count: u64| {
         let mut watcher = server.connect().await;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             watcher.send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
             if watcher.line().await.contains(&format!("\"in_flight\":{count},\"malformed\"")) {
@@ -299,7 +299,7 @@ async fn a_panic_is_an_error_reply_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_method_may_fail_in_its_own_words() {
+async fn a_method_may_fail_with_its_own_code_and_text() {
     let method = Method::named("m").parameters(["n"]).try_asynchronous(async |n: i32| {
         if n > 0 { Ok(n) } else { Err(Failure::new("too small").with_code(5)) }
     });
@@ -333,7 +333,7 @@ async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
     let server = Running::start(with_limits(limits).method(endless)).await;
     let mut lazy = server.connect().await;
     lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
-    // The server goes on for others, although this stream would fill any memory.
+    // The server serves others, although this stream could fill any memory.
     let reply = server.exchange(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
     assert_eq!(reply, "{\"id\":1,\"res\":9}\n");
     lazy.send(r#"{"cancel":1}"#).await;
@@ -341,7 +341,7 @@ async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
 }
 
 #[tokio::test]
-async fn calls_whose_answers_find_no_room_are_answered_once_there_is() {
+async fn calls_wait_until_there_is_room_for_their_replies() {
     // More than the sockets' buffers hold, so that the server must stop in the middle of a read.
     let large = Method::named("large").parameters([]).sync(|| "x".repeat(1_000_000));
     let limits = Limits { max_unwritten_bytes: 1000, ..Limits::default() };
@@ -355,7 +355,7 @@ async fn calls_whose_answers_find_no_room_are_answered_once_there_is() {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_is_left_and_the_rest_of_its_calls_is_not_made() {
+async fn a_peer_that_reads_nothing_is_disconnected_and_its_other_calls_do_not_run() {
     let made = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&made);
     let large = Method::named("large").parameters([]).sync(move || {
@@ -367,24 +367,24 @@ async fn a_peer_that_reads_nothing_is_left_and_the_rest_of_its_calls_is_not_made
     let server = Running::start(with_limits(limits).method(large)).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"large","method_args":[]}"#.repeat(80)).await;
-    // What is sent from now on is not read; that it cannot be sent tells that nobody is there.
+    // Bytes sent from now on are not read; a failed write shows that the connection is gone.
     let left = async {
         while peer.stream.write_all(b" ").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, left).await.unwrap();
+    timeout(TIMEOUT, left).await.unwrap();
     assert!((1..80).contains(&made.load(Ordering::SeqCst)), "{made:?} calls made");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn first_answers_are_on_their_way_before_the_last_calls_of_a_read_are_made() {
+async fn first_replies_are_sent_before_the_last_calls_of_a_read_run() {
     let (answered, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);
-    // It holds the server's only thread until the first answer has come.
+    // It blocks the server's only thread until the first reply has arrived.
     let last = Method::named("last")
         .parameters([])
-        .sync(move || wait.lock().unwrap().recv_timeout(PATIENCE).is_ok());
+        .sync(move || wait.lock().unwrap().recv_timeout(TIMEOUT).is_ok());
     let server = Running::start(builtins().method(last)).await;
     let address = server.address;
     let client = std::thread::spawn(move || {
@@ -403,7 +403,7 @@ async fn first_answers_are_on_their_way_before_the_last_calls_of_a_read_are_made
 }
 
 #[tokio::test]
-async fn oneway_calls_answer_nothing_not_even_errors() {
+async fn oneway_calls_get_no_reply_not_even_errors() {
     let server = Running::start(builtins()).await;
     let requests = r#"{"id":1,"method_name":"square","method_args":[3],"meta":{"oneway":true}}
         {"id":2,"method_name":"nope","meta":{"oneway":true}}
@@ -413,7 +413,7 @@ async fn oneway_calls_answer_nothing_not_even_errors() {
 }
 
 #[tokio::test]
-async fn requests_over_a_limit_are_told_so() {
+async fn requests_over_a_limit_get_an_error() {
     let limits = Limits { max_request_bytes: 200, max_nesting: 4, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let long = format!(r#"{{"id":1,"method_name":"echo","method_args":["{}"#, "x".repeat(100_000));
@@ -423,7 +423,7 @@ async fn requests_over_a_limit_are_told_so() {
 }
 
 #[tokio::test]
-async fn one_call_more_than_the_limit_is_refused_and_may_be_tried_elsewhere() {
+async fn a_call_over_the_limit_is_refused_as_retryable() {
     let limits = Limits { max_calls_per_connection: 2, max_calls: 3, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let sleep = |id| format!("{{\"id\":{id},\"method_name\":\"sleep\",\"method_args\":[30]}}");
@@ -439,7 +439,7 @@ async fn one_call_more_than_the_limit_is_refused_and_may_be_tried_elsewhere() {
 }
 
 #[tokio::test]
-async fn behind_a_full_queue_of_classic_calls_nothing_is_lost() {
+async fn after_a_full_queue_of_classic_calls_nothing_is_lost() {
     let limits = Limits { max_calls_per_connection: 2, ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let requests: String = (0..10)
@@ -453,7 +453,7 @@ async fn behind_a_full_queue_of_classic_calls_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn an_incomplete_request_is_not_waited_for_for_ever() {
+async fn an_incomplete_request_times_out() {
     let limits = Limits { request_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
@@ -477,7 +477,7 @@ async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
+async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
     let server =
         Running::start(with_limits(Limits { max_connections: 1, ..Limits::default() })).await;
     let mut first = server.connect().await;
@@ -485,16 +485,16 @@ async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
     first.line().await;
     let mut second = server.connect().await;
     let mut bytes = Vec::new();
-    // The close may reach us as an end or as a reset; either way no byte came before it.
-    let _ = timeout(PATIENCE, second.stream.read_to_end(&mut bytes)).await.unwrap();
+    // The close may arrive as an end or as a reset; either way no byte came before it.
+    let _ = timeout(TIMEOUT, second.stream.read_to_end(&mut bytes)).await.unwrap();
     assert!(bytes.is_empty());
     first.send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
     assert!(first.line().await.contains("\"connections_refused\":1"));
 }
 
 #[tokio::test]
-async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
-    // Its calls are in flight until the test lets them go.
+async fn draining_replies_to_calls_in_flight_and_refuses_the_rest() {
+    // Its calls are in flight until the test releases them.
     let (let_go, going) = watch::channel(false);
     let method = Method::named("wait").parameters([]).asynchronous(move || {
         let mut going = going.clone();
@@ -517,12 +517,12 @@ async fn ending_answers_what_is_under_way_and_refuses_the_rest() {
     assert_eq!(busy.rest().await, "{\"id\":1,\"res\":true}\n");
     assert_eq!(old.rest().await, "{\"res\":true}\n");
     assert_eq!(idle.rest().await, "{\"draining\":true}\n");
-    timeout(PATIENCE, server.task).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, server.task).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
-async fn the_drain_has_a_limit_and_whoever_waits_is_told() {
+async fn the_drain_has_a_limit_and_calls_in_flight_get_an_error() {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
@@ -534,7 +534,7 @@ async fn the_drain_has_a_limit_and_whoever_waits_is_told() {
     server.handle.fail("lost the database");
     let replies = peer.rest().await;
     assert!(replies.contains("the server shut down before the call finished"), "{replies}");
-    let outcome = timeout(PATIENCE, server.task).await.unwrap().unwrap();
+    let outcome = timeout(TIMEOUT, server.task).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(ServerError::Failed(why)) if why == "lost the database"));
 }
 

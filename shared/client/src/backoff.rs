@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_spin_shrink_or_make_no_sense_are_refused() {
+    fn invalid_values_are_refused() {
         let second = Duration::from_secs(1);
         assert_eq!(Backoff::new(Duration::ZERO, second, 0.0), Err(BackoffError::Zero));
         assert_eq!(Backoff::new(second, second / 2, 0.0), Err(BackoffError::CapBelowFirst));

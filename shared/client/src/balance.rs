@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_choice_is_always_one_of_those_there(
+        fn a_choice_is_always_an_existing_instance(
             weights in prop::collection::vec(any::<u16>(), 0..20),
             turn in any::<usize>(), seed in any::<u64>(), policy in 0usize..4,
         ) {

@@ -70,7 +70,7 @@ impl Client {
         let ended = end.clone().cancelled_owned();
         let thread = std::thread::Builder::new().name("rpc-client".to_owned()).spawn(move || {
             runtime.block_on(ended);
-            // Does not wait for a name look-up on the blocking pool.
+            // Does not wait for a name lookup on the blocking pool.
             runtime.shutdown_background();
         });
         let thread = Mutex::new(Some(thread.map_err(failed)?));

@@ -42,7 +42,7 @@ pub struct Client {
 pub struct ClientStats {
     /// Calls retried on another instance.
     pub retries: u64,
-    /// Replies nobody waited for: late, cancelled, or never asked for. They are dropped.
+    /// Replies without a waiting call: late, cancelled, or never sent for. They are dropped.
     pub unmatched_replies: u64,
     /// Bytes received of replies and streams, unfinished ones included.
     pub received_bytes: u64,

@@ -5,8 +5,8 @@
 //! - `shared`: what callers and the driver both have; `command`: what callers send the driver.
 //! - `driver`: the task that owns the socket. `inbound` and `outbound` are its halves, `inbox` cuts
 //!   bytes into messages, `pending` holds the calls in flight.
-//! - `inline_call`: a caller who is alone does the driver's work by itself.
-//! - `places`: how many calls there may be; `cancel_on_drop`: a caller that goes early.
+//! - `inline_call`: a lone caller does the driver's work itself.
+//! - `slots`: the limit of calls; `cancel_on_drop`: a caller that drops its call early.
 //! - `subscription`: the reader's end of a stream.
 
 mod cancel_on_drop;
@@ -17,8 +17,8 @@ mod inbox;
 mod inline_call;
 mod outbound;
 mod pending;
-mod places;
 mod shared;
+mod slots;
 mod socket;
 mod subscription;
 mod sync;
@@ -40,11 +40,11 @@ use command::Command;
 use driver::Driver;
 use inbound::Inbound;
 pub(crate) use inbox::{Frame, Inbox};
-use inline_call::{Begun, Halves};
+use inline_call::{Halves, InlineStart};
 use outbound::Outbound;
 use pending::{QueuedCall, ReplyTo};
-use places::Places;
 use shared::{Handle, Shared};
+use slots::Slots;
 pub(crate) use subscription::Subscription;
 
 /// Calls that may wait at the driver, beside those in flight.
@@ -78,7 +78,7 @@ impl Connection {
             context: Arc::clone(context),
             // 0 was the probe's.
             next_id: AtomicU64::new(1),
-            places: Places::new(in_flight.saturating_add(QUEUE)),
+            slots: Slots::new(in_flight.saturating_add(QUEUE)),
             halves: Halves::new(
                 Inbound::new(reader, inbox),
                 Outbound::new(Arc::clone(&writer), idle_end),
@@ -125,26 +125,27 @@ impl Connection {
         Ok(Subscription { events, guard })
     }
 
-    /// Sends a call; its id, and whether it is inline. From then on the caller holds its place.
+    /// Sends a call; returns its id, and whether it is inline. From then on the caller holds its
+    /// slot.
     async fn submit(
         &self,
         request: &Arc<Outgoing>,
         deadline: Option<Instant>,
         reply: ReplyTo,
     ) -> Result<(u64, bool), CallError> {
-        let others = self.handle.shared.places.take(|| !self.is_open()).await;
+        let others = self.handle.shared.slots.take(|| !self.is_open()).await;
         let others = others.ok_or_else(|| self.handle.shared.retired())?;
         let id = self.handle.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut call = QueuedCall { id, request: Arc::clone(request), deadline, reply };
         // A stream's reader may be slow; only the driver reads for it.
         if others == 0 && matches!(call.reply, ReplyTo::Call(_)) {
             match self.handle.shared.halves.begin(call, &self.handle.commands).await {
-                Begun::Inline => return Ok((id, true)),
-                Begun::Refused(returned) => call = returned,
+                InlineStart::Inline => return Ok((id, true)),
+                InlineStart::Refused(returned) => call = returned,
             }
         }
         self.handle.commands.send(Command::Send(call)).map_err(|_| {
-            self.handle.shared.places.release();
+            self.handle.shared.slots.release();
             self.handle.shared.retired()
         })?;
         Ok((id, false))

@@ -23,7 +23,7 @@ pub(crate) struct Context {
     tasks: TaskTracker,
     /// To abort them: watching `end` would take its lock at every poll of a task.
     running: Mutex<Vec<AbortHandle>>,
-    /// Replies nobody waited for: late, cancelled, or never asked for.
+    /// Replies without a waiting call: late, cancelled, or never sent for.
     pub(crate) unmatched_replies: Count,
     /// Calls retried on another instance.
     pub(crate) retries: Count,
@@ -56,7 +56,7 @@ impl Context {
         }
         if running.len() == running.capacity() {
             running.retain(|task| !task.is_finished());
-            // Amortised O(1): the next time is as far away as this takes work.
+            // Amortised O(1): the next cleanup is as many tasks away as this one visits.
             let as_many = running.len();
             running.shrink_to(2 * as_many + 1);
             running.reserve(as_many + 1);
@@ -88,8 +88,8 @@ impl Context {
     }
 }
 
-/// A number that only grows. Not prometheus-client's counter: the client exports no metrics, and ten
-/// lines are less than a dependency of every embedder.
+/// A number that only increases. Not prometheus-client's counter: the client exports no metrics, and
+/// ten lines are less than a dependency of every embedder.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 

@@ -23,13 +23,13 @@ impl From<CallError> for Failed {
     }
 }
 
-/// `duration` after `moment`; a duration that is meant as "for ever" does not overflow.
+/// `duration` after `moment`; a duration that means "for ever" does not overflow.
 pub(crate) fn after(moment: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     moment + duration.min(FAR)
 }
 
-/// Waits for `future` until `deadline`. What is ready at once costs no timer.
+/// Waits for `future` until `deadline`. A future that is ready at once needs no timer.
 pub(crate) async fn until<T>(
     deadline: Instant,
     future: impl Future<Output = Result<T, CallError>>,

@@ -236,7 +236,7 @@ pub enum ClientError {
     BadAddress(#[from] AddressError),
     /// The registry's URL is not valid, or there is no HTTP client.
     #[error(transparent)]
-    Registry(#[from] crate::registry::RegistryError),
+    Registry(#[from] crate::registry::RegistryClientError),
     /// The client was created outside a tokio runtime.
     #[error("a client needs a tokio runtime; create it inside one, or use rpc_client::blocking")]
     NoRuntime,

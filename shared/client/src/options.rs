@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::registry::RegistryOptions;
+use crate::registry::RegistryClientOptions;
 
 /// Limits and times of a [`Client`](crate::Client). Each field says its default.
 #[derive(Debug, Clone)]
@@ -56,12 +56,12 @@ pub struct ClientOptions {
 
 impl ClientOptions {
     /// The options of a client of the registry that go with these.
-    pub fn registry(&self) -> RegistryOptions {
-        RegistryOptions {
+    pub fn registry(&self) -> RegistryClientOptions {
+        RegistryClientOptions {
             timeout: self.registry_timeout,
             max_list_bytes: self.max_list_bytes,
             max_event_line_bytes: self.max_event_line_bytes,
-            ..RegistryOptions::default()
+            ..RegistryClientOptions::default()
         }
     }
 }

@@ -47,7 +47,7 @@ type Outcome = Option<Result<Arc<Link>, CallError>>;
 
 #[derive(Debug)]
 enum State {
-    /// Nobody is connecting.
+    /// No attempt is in progress.
     Settled,
     /// Calls made meanwhile wait for this one attempt.
     Connecting(watch::Receiver<Outcome>),
@@ -63,7 +63,7 @@ enum Link {
 /// Whether a call has a link now.
 enum LinkState {
     Ready(Arc<Link>),
-    /// An attempt is in progress; its outcome comes here.
+    /// An attempt is in progress; its outcome is sent here.
     Connecting(watch::Receiver<Outcome>),
 }
 
@@ -168,7 +168,7 @@ impl Peer {
                     Ok(Ok(Some(result))) => result.clone()?,
                     // The task that connects has ended, and so the client.
                     Ok(_) => return Err(CallError::Closed),
-                    // The attempt goes on, for later calls.
+                    // The attempt continues, for later calls.
                     Err(_) => return Err(self.no_connection(failover_after)),
                 }
             }

@@ -11,20 +11,20 @@ use rpc_wire::paths;
 use serde_json::value::RawValue;
 use url::Url;
 
-pub use error::RegistryError;
+pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
-pub use options::RegistryOptions;
+pub use options::RegistryClientOptions;
 
 /// Talks to one registry. Cheap to clone; clones share the connections.
 ///
-/// The older registry answers HTTP/1.0 without `Content-Length` and knows only
+/// The older registry replies with HTTP/1.0 without `Content-Length` and knows only
 /// [`register`](Self::register), [`unregister`](Self::unregister) and
-/// [`find_all`](Self::find_all); the others fail with [`RegistryError::Unsupported`].
+/// [`find_all`](Self::find_all); the others fail with [`RegistryClientError::Unsupported`].
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     http: reqwest::Client,
     base: Url,
-    options: RegistryOptions,
+    options: RegistryClientOptions,
 }
 
 /// A list, or that it has not changed.
@@ -46,11 +46,11 @@ impl RegistryClient {
     ///
     /// # Errors
     /// It is not an `http` URL.
-    pub fn new(url: &str, options: RegistryOptions) -> Result<Self, RegistryError> {
-        let bad = |why: String| RegistryError::BadUrl { url: url.to_owned(), why };
+    pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
+        let bad = |why: String| RegistryClientError::BadUrl { url: url.to_owned(), why };
         let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if base.scheme() != "http" || base.host().is_none() {
-            return Err(bad("it must begin with http:// and a host".to_owned()));
+            return Err(bad("it must start with http:// and a host".to_owned()));
         }
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
         let http = reqwest::Client::builder()
@@ -75,24 +75,24 @@ impl RegistryClient {
     /// `true`.
     ///
     /// # Errors
-    /// See [`RegistryError`].
-    pub async fn register(&self, instance: &Instance) -> Result<Instance, RegistryError> {
+    /// See [`RegistryClientError`].
+    pub async fn register(&self, instance: &Instance) -> Result<Instance, RegistryClientError> {
         self.post_instance(paths::REGISTER, instance).await
     }
 
     /// Unregisters an instance, registered or not.
     ///
     /// # Errors
-    /// See [`RegistryError`].
-    pub async fn unregister(&self, instance: &Instance) -> Result<Instance, RegistryError> {
+    /// See [`RegistryClientError`].
+    pub async fn unregister(&self, instance: &Instance) -> Result<Instance, RegistryClientError> {
         self.post_instance(paths::UNREGISTER, instance).await
     }
 
     /// Every live instance that speaks `proto` (normally `json`).
     ///
     /// # Errors
-    /// See [`RegistryError`].
-    pub async fn find_all(&self, proto: &str) -> Result<Vec<Instance>, RegistryError> {
+    /// See [`RegistryClientError`].
+    pub async fn find_all(&self, proto: &str) -> Result<Vec<Instance>, RegistryClientError> {
         match self.find_all_if_changed(proto, None).await? {
             List::Changed { instances, .. } => Ok(instances),
             List::NotModified => Ok(Vec::new()),
@@ -102,12 +102,12 @@ impl RegistryClient {
     /// Every live instance that speaks `proto`, unless the list still has that `etag`.
     ///
     /// # Errors
-    /// See [`RegistryError`].
+    /// See [`RegistryClientError`].
     pub async fn find_all_if_changed(
         &self,
         proto: &str,
         etag: Option<&str>,
-    ) -> Result<List, RegistryError> {
+    ) -> Result<List, RegistryClientError> {
         let mut request = self.request(Method::GET, paths::FIND_ALL, &[(paths::PROTO, proto)]);
         if let Some(etag) = etag {
             request = request.header(header::IF_NONE_MATCH, etag);
@@ -127,14 +127,15 @@ impl RegistryClient {
     /// Every instance that speaks `proto`, with ages and states.
     ///
     /// # Errors
-    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
-    pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryError> {
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
+    pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryClientError> {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
         self.json(response).await
     }
 
-    /// One entry of a list. An invalid one is skipped: whoever registered it must not break the rest.
+    /// One entry of a list. An invalid one is skipped: an invalid registration must not hide the
+    /// rest.
     fn instance(&self, entry: &RawValue) -> Option<Instance> {
         serde_json::from_str(entry.get())
             .inspect_err(|error| {
@@ -147,7 +148,7 @@ impl RegistryClient {
         &self,
         path: &'static str,
         instance: &Instance,
-    ) -> Result<Instance, RegistryError> {
+    ) -> Result<Instance, RegistryClientError> {
         let body = serde_json::to_vec(instance).map_err(|error| self.bad_reply(error))?;
         let request = self
             .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
@@ -181,7 +182,7 @@ impl RegistryClient {
     async fn send(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<reqwest::Response, RegistryError> {
+    ) -> Result<reqwest::Response, RegistryClientError> {
         request.send().await.map_err(|error| self.failed(&error))
     }
 }

@@ -1,4 +1,4 @@
-//! A call with all its options, and what comes back.
+//! A call with all its options, and its response.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

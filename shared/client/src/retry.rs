@@ -68,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_executed_may_be_retried_whatever_it_is() {
+    fn a_call_that_was_not_executed_may_be_retried() {
         for error in [lost(false), remote(Code::Draining), remote(Code::Overloaded)] {
             assert!(may_retry(&error, false), "{error}");
         }
     }
 
     #[test]
-    fn what_may_have_been_executed_is_retried_only_if_idempotent() {
+    fn a_call_that_may_have_been_executed_is_retried_only_if_idempotent() {
         assert!(!may_retry(&lost(true), false));
         assert!(may_retry(&lost(true), true));
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_come_out_of_a_bucket_that_calls_fill() {
+    fn retries_withdraw_from_a_bucket_that_calls_fill() {
         let budget = RetryBudget::new(&RetryOptions { attempts: 3, ratio: 0.5, burst: 2 });
         assert_eq!([budget.withdraw(), budget.withdraw(), budget.withdraw()], [true, true, false]);
         budget.deposit();

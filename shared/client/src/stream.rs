@@ -1,4 +1,4 @@
-//! The items of a stream method, as they come.
+//! The items of a stream method, as they arrive.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

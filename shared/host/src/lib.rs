@@ -1,4 +1,4 @@
-//! What a process needs from its machine: logging, sockets, tasks, shutdown.
+//! What a process needs from the system: logging, sockets, tasks, shutdown.
 //!
 //! In reading order:
 //!
@@ -6,9 +6,9 @@
 //!   streams read.
 //! - [`net`]: listening sockets and the limit of open files.
 //! - [`task`]: where a daemon's main loop runs.
-//! - [`shutdown`]: SIGINT and SIGTERM, once to end well, twice to end at once.
+//! - [`shutdown`]: SIGINT and SIGTERM: the first shuts down gracefully, the second exits at once.
 //!
-//! No settings are read here: options come in as values.
+//! It reads no settings: options are passed in as values.
 
 pub mod logging;
 pub mod net;

@@ -1,8 +1,8 @@
 //! Logging through `tracing`: to the terminal, to rolling files, and to bounded rings, one per
-//! daemon of the process, that `rpc.logs` and `/v1/logs` stream.
+//! daemon in the process, that `rpc.logs` and `/v1/logs` stream.
 //!
-//! Writers never hold up the program: a line that finds their queue full is dropped and counted.
-//! Text from strangers is shown with its control characters escaped; the rings keep it raw.
+//! Writers never block the program: a line is dropped and counted if their queue is full. Untrusted
+//! text is written with its control characters escaped; the rings keep it raw.
 
 mod format;
 mod layer;
@@ -28,30 +28,31 @@ pub use ring::{DEFAULT_RING_BYTES, Followed, LogFollower, LogRing};
 use ring::{Lost, RingOptions};
 pub use show::escape_controls;
 
-/// What is logged and where to.
+/// What is logged and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// A level (`info`) or levels by target (`info,rpc_server=debug`). Default `info`.
+    /// A level (`info`) or levels per target (`info,rpc_server=debug`). Default `info`.
     pub level: String,
-    /// How lines look on the terminal and in files. Default text.
+    /// Format of lines on the terminal and in files. Default text.
     pub format: LogFormat,
-    /// Whether lines go to the terminal (stderr). Default true; never for a program that draws.
+    /// Whether lines go to the terminal (stderr). Default true; false for a program that draws
+    /// there.
     pub terminal: bool,
     /// Whether daily files are written. Default false.
     pub save: bool,
-    /// Their folder. Default `logs`.
+    /// Their directory. Default `logs`.
     pub dir: PathBuf,
-    /// How file names begin: `PREFIX.2026-11-22.log`. Default `rpcd`.
+    /// Prefix of file names: `PREFIX.2026-11-22.log`. Default `rpcd`.
     pub file_prefix: String,
     /// Daily files kept. Default 7.
     pub max_files: usize,
-    /// Lines each daemon's ring holds. Default 10,000.
+    /// Lines kept in each daemon's ring. Default 10,000.
     pub max_ring_lines: usize,
-    /// Bytes each daemon's ring holds, measured roughly. Default 16 MiB.
+    /// Approximate bytes kept in each daemon's ring. Default 16 MiB.
     pub max_ring_bytes: usize,
-    /// Lines that may wait for the terminal or the file before more are dropped. Default 16,384.
+    /// Lines waiting for the terminal or the file; further ones are dropped. Default 16,384.
     pub max_queued_lines: usize,
-    /// Bytes of one line's message and fields; the rest is cut off. Default 16 KiB.
+    /// Maximum bytes of one line's message and fields; the rest is cut off. Default 16 KiB.
     pub max_line_bytes: usize,
 }
 
@@ -73,26 +74,26 @@ impl Default for LogOptions {
     }
 }
 
-/// Logging cannot begin.
+/// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level is not one.
+    /// The level is invalid.
     #[error(transparent)]
     Level(#[from] BadLevel),
-    /// The folder for log files cannot be used.
+    /// The directory for log files cannot be used.
     #[error("cannot write log files in {}: {reason}; choose another directory", dir.display())]
     Files {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
-    /// This process logs already.
+    /// Logging is already set up in this process.
     #[error("logging was set up already in this process")]
     AlreadySetUp,
 }
 
-/// Begins to log, for the whole process.
+/// Starts logging for the whole process.
 ///
 /// # Errors
 /// See [`LogError`].
@@ -102,8 +103,8 @@ pub fn init(options: &LogOptions) -> Result<Logging, LogError> {
     Ok(logging)
 }
 
-/// Logging under way. Keep it to the end of main: dropping it writes out what waits (for at most
-/// a second or so) and ends the followers of its rings.
+/// Running logging. Keep it until the end of main: dropping it writes the queued lines (for about a
+/// second at most) and ends the followers of its rings.
 #[derive(Debug)]
 pub struct Logging {
     rings: Arc<Rings>,
@@ -112,7 +113,7 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Logging and the dispatcher that feeds it, not installed: for tests, with
+    /// Logging and its dispatcher, not installed: for tests, with
     /// [`tracing::dispatcher::with_default`].
     ///
     /// # Errors
@@ -135,7 +136,7 @@ impl Logging {
         };
         if options.terminal {
             let (writer, guard) = queue(options, "log-terminal", std::io::stderr());
-            queued(writer, guard, show::terminal_takes_colour());
+            queued(writer, guard, show::wants_colour());
         }
         if let Some((writer, guard)) = files(options)? {
             queued(writer, guard, false);
@@ -145,12 +146,12 @@ impl Logging {
         Ok((Self { rings, lost, _writers: writers }, dispatch))
     }
 
-    /// The ring of the daemon of that name, as in [`daemon_span`]; made if there is none yet.
+    /// The ring of the daemon with that name, as in [`daemon_span`]; created on first use.
     pub fn ring(&self, daemon: &str) -> LogRing {
         self.rings.of(daemon)
     }
 
-    /// Lines that the terminal and the files could not take.
+    /// Lines that the terminal and the files lost.
     pub fn dropped(&self) -> u64 {
         self.lost.total()
     }
@@ -162,16 +163,16 @@ impl Drop for Logging {
     }
 }
 
-/// A span that names a daemon: events inside it (in the nearest such span) go to the ring of that
-/// name, all others to the ring named `""`.
+/// A span that names a daemon: events inside it (inside the innermost such span) go to the ring of
+/// that name, all others to the ring named `""`.
 ///
-/// Give it to every task of the daemon (`tracing::Instrument`); a spawned task does not inherit.
+/// Attach it to every task of the daemon (`tracing::Instrument`); a spawned task does not inherit.
 pub fn daemon_span(daemon: &str) -> Span {
     // At the highest level, so that no filter separates a daemon from its ring.
     tracing::error_span!(target: layer::DAEMON_TARGET, layer::DAEMON_SPAN, daemon)
 }
 
-/// The level of a `tracing` event as it travels.
+/// The level of a `tracing` event in the wire format.
 pub(crate) fn wire_level(level: tracing::Level) -> Level {
     match level {
         tracing::Level::TRACE => Level::Trace,
@@ -205,7 +206,7 @@ fn files(options: &LogOptions) -> Result<Option<(NonBlocking, WorkerGuard)>, Log
         .rotation(Rotation::DAILY)
         .filename_prefix(&options.file_prefix)
         .filename_suffix("log")
-        // It deletes one too many when today's file is there already.
+        // The appender deletes one file too many when today's exists already.
         .max_log_files(options.max_files.max(1) + 1)
         .build(dir)
         .map_err(|error| cannot(error.to_string()))?;

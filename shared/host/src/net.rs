@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// Listens at `address` (port 0: any free one), with room for `backlog` connections that wait to
-/// be accepted. The address can be bound again while connections of an earlier process linger.
-/// `[::]` takes IPv4 clients as well.
+/// Listens at `address` (port 0: any free port), with room for `backlog` connections waiting to be
+/// accepted. The address can be bound while connections of a previous process linger. `[::]`
+/// accepts IPv4 clients as well.
 ///
 /// # Errors
-/// The address is not of this machine, is taken, or may not be used.
+/// The address is not of this machine, is in use, or is not permitted.
 ///
 /// # Panics
 /// Outside a tokio runtime with I/O enabled.
@@ -27,20 +27,19 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.listen(backlog)
 }
 
-/// Gives an accepted connection its options: what is written leaves at once, for it is written
-/// whole; and a peer that vanished without a word is found out, even when nothing is sent to it.
-/// On Linux it has them from [`listen`]'s socket already.
+/// Sets the options of an accepted connection: no delay, since messages are written whole; and
+/// keepalive, so that a peer that disappeared is noticed even if nothing is sent to it. On Linux it
+/// has inherited them from [`listen`]'s socket.
 pub fn set_up(stream: &TcpStream) {
     if cfg!(not(target_os = "linux")) {
-        // A connection that takes no options will say why when it is read.
+        // A connection that refuses options reports its error when it is read.
         let _ = stream.set_nodelay(true);
         let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
     }
 }
 
-/// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, of which
-/// the first address counts. A name is looked up with the system's resolver, which may block:
-/// call this at start.
+/// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, whose first
+/// address is used. A name is resolved by the system, which may block: call this at start.
 ///
 /// # Errors
 /// The name has no address.
@@ -54,11 +53,10 @@ pub fn resolve_listen(host: &str, port: u16) -> io::Result<SocketAddr> {
     })
 }
 
-/// Raises the soft limit of open files to the hard one and returns the number in force
-/// ([`u64::MAX`] for none).
+/// Raises the soft limit of open files to the hard limit and returns it ([`u64::MAX`] for none).
 ///
 /// # Errors
-/// The system refuses; the limit is what it was.
+/// The system refuses; the limit is unchanged.
 pub fn raise_open_files_limit() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -67,8 +65,8 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
-/// Whether a failed accept means that no later one can succeed: the socket is gone, or listens no
-/// more. Everything else concerns one connection, or passes when files or memory come free.
+/// Whether a failed accept means that no later one can succeed: the socket is closed or no longer
+/// listens. All other errors concern one connection, or pass when files or memory become free.
 pub fn is_listener_gone(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_connection_sends_at_once_and_finds_out_who_vanished() {
+    async fn an_accepted_connection_has_nodelay_and_keepalive() {
         let listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

@@ -1,17 +1,17 @@
-//! SIGINT and SIGTERM: the first asks the process to end well, the second ends it at once.
+//! SIGINT and SIGTERM: the first shuts the process down gracefully, the second exits at once.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a process that was told twice to end, as a shell reports an interrupt.
+/// The exit code after a second signal, the same that a shell reports for an interrupt.
 pub const EXIT_AT_ONCE: u8 = 130;
 
-/// A token that the first SIGINT or SIGTERM cancels. The second ends the process at once with
-/// [`EXIT_AT_ONCE`], whatever it is doing.
+/// A token that the first SIGINT or SIGTERM cancels. The second exits the process at once with
+/// [`EXIT_AT_ONCE`].
 ///
-/// From this call on the signals' default action (to die) is gone for the rest of the process.
+/// The signals' default action (to kill the process) is disabled from this call on.
 ///
 /// # Errors
 /// The handlers cannot be installed.
@@ -27,7 +27,7 @@ pub fn on_signals() -> io::Result<CancellationToken> {
     let asked = token.clone();
     tokio::spawn(async move {
         let name = signals.next().await;
-        tracing::info!(signal = name, "asked to stop; again to stop at once");
+        tracing::info!(signal = name, "shutting down; a second signal exits at once");
         asked.cancel();
         signals.next().await;
         std::process::exit(EXIT_AT_ONCE.into());

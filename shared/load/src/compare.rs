@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::report::Report;
 
-/// How one run differs from an earlier one.
+/// How one run differs from a previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Whether both made the same calls in the same way; else the rest says little.
+    /// Whether both runs used the same method, mode and connections; otherwise do not compare them.
     pub comparable: bool,
     /// Calls per second.
     pub rate: Change,
@@ -30,11 +30,11 @@ pub struct Comparison {
 /// One figure, before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Change {
-    /// In the earlier run.
+    /// In the previous run.
     pub before: f64,
     /// In the later run.
     pub after: f64,
-    /// `after / before`; `None` where there was nothing before.
+    /// `after / before`; `None` if `before` is zero.
     pub ratio: Option<f64>,
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_in_ratios_and_nothing_before_has_none() {
+    fn a_change_has_a_ratio_unless_it_was_zero_before() {
         let mode = Mode::ClosedLoop { concurrency: 4 };
         let change = compare(&report(mode, 1000.0, 400), &report(mode, 1500.0, 100));
         assert!(change.comparable);

@@ -1,9 +1,9 @@
-//! The load engine: a run in progress, on threads of its own.
+//! The load engine: a run in progress on its own threads.
 //!
-//! `supervise` conducts a [`run`] and collects what `shard`s measure; each shard is a thread of
-//! its own with its own connections (`caller`), so that nothing is shared while calls are made and
-//! no other work of the program (drawing, say) disturbs the figures. `schedule`, `tally`, `errors`,
-//! `series`, `bars` and `summary` are pure.
+//! `supervise` drives a [`run`] and collects what the `shard`s measure. Each shard is a thread with
+//! connections of its own (`caller`): nothing is shared during calls, and the program's other work
+//! (drawing, say) does not distort the figures. `schedule`, `tally`, `errors`, `series`, `bars` and
+//! `summary` are pure.
 
 mod bars;
 mod caller;
@@ -34,7 +34,7 @@ use crate::plan::Plan;
 use crate::progress::{Phase, Progress};
 use crate::report::Report;
 
-/// A run in progress, on threads of its own. Dropping it stops it.
+/// A run in progress on its own threads. Dropping it stops it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,8 +58,8 @@ impl Load {
     /// Starts calling `target`. Needs no runtime, and does not block.
     ///
     /// # Errors
-    /// The plan makes no sense, or there is no thread to be had. That the target cannot be
-    /// reached comes later, as [`Phase::Failed`].
+    /// The plan is invalid, or no thread can be started. An unreachable target is reported later,
+    /// as [`Phase::Failed`].
     pub fn start(target: Target, options: ClientOptions, plan: Plan) -> Result<Self, LoadError> {
         plan.check()?;
         let stop = CancellationToken::new();
@@ -75,10 +75,10 @@ impl Load {
             let (run, ready) = (Arc::clone(&run), ready.clone());
             let (target, options) = (target.clone(), options.clone());
             thread(format!("load-{index}"), move || async move {
-                match caller::lines(&run, index, &target, &options) {
-                    Ok(lines) => {
-                        shard::run(&shard, &run, lines.clone(), ready).await;
-                        caller::close(lines).await;
+                match caller::clients(&run, index, &target, &options) {
+                    Ok(clients) => {
+                        shard::run(&shard, &run, clients.clone(), ready).await;
+                        caller::close(clients).await;
                     }
                     Err(error) => drop(ready.send(Err(no_client(error))).await),
                 }
@@ -90,24 +90,24 @@ impl Load {
         Ok(load)
     }
 
-    /// What happens, at most [`Plan::snapshots_per_second`] times a second; the last value stays.
+    /// Snapshots, at most [`Plan::snapshots_per_second`] times a second; the last one stays.
     pub fn progress(&self) -> watch::Receiver<Arc<Progress>> {
         self.progress.clone()
     }
 
-    /// Ends the run now; what was measured is kept. Calls in flight are given up and counted as
+    /// Stops the run now and keeps the results. Calls in flight are cancelled and counted as
     /// [`Report::abandoned`].
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits for the end.
+    /// Waits until the run is over.
     ///
     /// # Errors
     /// Nothing could be measured.
     pub async fn finished(&self) -> Result<Report, LoadError> {
         let mut progress = self.progress.clone();
-        // An error means that the threads are gone: their last word is still there.
+        // An error means that the threads are gone: their last snapshot is still there.
         let over = |progress: &Arc<Progress>| progress.phase.is_over();
         let last = match progress.wait_for(over).await {
             Ok(last) => Arc::clone(&last),
@@ -116,7 +116,7 @@ impl Load {
         match &last.phase {
             Phase::Done => Ok(last.report.clone()),
             Phase::Failed(error) => Err(error.clone()),
-            _ => Err(LoadError::Thread("it ended by itself".to_owned())),
+            _ => Err(LoadError::Thread("it stopped unexpectedly".to_owned())),
         }
     }
 }
@@ -127,7 +127,7 @@ impl Drop for Load {
     }
 }
 
-/// Why a thread has no connections.
+/// Why a thread could not create its client.
 fn no_client(error: ClientError) -> LoadError {
     match error {
         ClientError::BadAddress(_) | ClientError::Registry(_) => {
@@ -137,7 +137,7 @@ fn no_client(error: ClientError) -> LoadError {
     }
 }
 
-/// Runs a future on a thread and a runtime of its own.
+/// Runs a future on its own thread and runtime.
 fn thread<F: Future<Output = ()>>(
     name: String,
     task: impl FnOnce() -> F + Send + 'static,
@@ -147,7 +147,7 @@ fn thread<F: Future<Output = ()>>(
     let runtime = runtime.map_err(failed)?;
     let body = move || {
         runtime.block_on(task());
-        // A name look-up that still blocks must not keep the thread.
+        // A name lookup that still blocks must not keep the thread alive.
         runtime.shutdown_background();
     };
     std::thread::Builder::new().name(name).spawn(body).map_err(failed)?;

@@ -1,18 +1,18 @@
-//! Why there is nothing to measure, told by who must act.
+//! Why a load test could not run, by who must act.
 
 use crate::plan::PlanError;
 
-/// Why there is nothing to measure.
+/// Why a load test could not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The plan makes no sense.
+    /// The plan is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The target is not an address or the URL of a registry.
     #[error("{0}")]
     Target(String),
-    /// No first call reached anybody.
+    /// No first call reached a server.
     #[error("{0}")]
     Unreachable(String),
     /// The call cannot be sent: its arguments, or more than the server can take.

@@ -1,15 +1,16 @@
-//! Load tests: calls at a fixed rate or from a fixed number of callers, measured so that a slow
-//! server cannot hide. Used by `rpcd bench` and the console's Load view.
+//! Load tests: calls at a fixed rate or from a fixed number of callers, with latency corrected for
+//! coordinated omission. Used by `rpcd bench` and the console's Load view.
 //!
 //! In reading order:
 //!
 //! - [`Plan`]: what to call, how, and for how long.
-//! - [`Report`]: what was measured; [`compare`] sets two side by side.
-//! - [`Progress`]: how a run is getting on; [`LoadError`]: why there is nothing to measure.
-//! - `Load`: a run in progress: progress to watch, a way to stop it, its report.
+//! - [`Report`]: the results; [`compare`] puts two side by side.
+//! - [`Progress`]: the state of a run; [`LoadError`]: why it could not run.
+//! - [`show`]: durations, counts, rates and sizes as text.
+//! - `Load`: a run in progress: watch its progress, stop it, get its report.
 //!
 //! `Load` needs the feature `engine` (on by default). Without it the crate is data only, for
-//! whoever plans or shows load tests and leaves making the calls to others: no runtime, no sockets.
+//! programs that plan or show load tests and do not make the calls: no runtime, no sockets.
 
 mod compare;
 #[cfg(feature = "engine")]
@@ -18,6 +19,7 @@ mod error;
 mod plan;
 mod progress;
 mod report;
+pub mod show;
 
 pub use compare::{Change, Comparison, compare};
 #[cfg(feature = "engine")]

@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! What a run does.
 
 use std::time::Duration;
 
@@ -12,42 +12,42 @@ pub struct Plan {
     pub method: String,
     /// Its arguments, the same for every call.
     pub args: Args,
-    /// Call this address (`host:port`) and no other; `None`: as the target and its policy say.
+    /// Call only this address (`host:port`); `None`: as the target and its policy say.
     pub on: Option<String>,
-    /// When calls begin; one caller after another by default.
+    /// When calls start; one caller after another by default.
     pub mode: Mode,
-    /// Connections to each server, 1 to 10,000; 1. Calls are spread over them. Through a registry
-    /// each is a client of its own that looks at the list by itself.
+    /// Connections to each server, 1 to 10,000; 1. Calls are spread over them. With a registry each
+    /// is a client of its own that refreshes its own list.
     pub connections: usize,
-    /// Threads that make the calls, never more than connections; `None`: half the cores.
+    /// Threads that make the calls, at most one per connection; `None`: half the cores.
     pub threads: Option<usize>,
     /// When it ends; after 10 s.
     pub length: Length,
-    /// How long calls are made before they are measured; 1 s.
+    /// How long calls are made before measuring starts; 1 s.
     pub warm_up: Duration,
-    /// The time of each call; `None`: the timeout of the client's options.
+    /// Timeout of each call; `None`: the timeout of the client's options.
     pub timeout: Option<Duration>,
-    /// How often progress is told, 1 to 60 times a second; 4.
+    /// Snapshots of the progress per second, 1 to 60; 4.
     pub snapshots_per_second: u32,
 }
 
-/// When calls begin.
+/// When calls start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Mode {
-    /// At a fixed rate, whatever the server does. Latency counts from the moment a call was to
-    /// begin, also when it began late because too many were under way: a server that stalls
+    /// At a fixed rate, whatever the server does (open loop). Latency counts from the scheduled
+    /// start, even if the call started late because too many were in flight: a server that stalls
     /// cannot hide it by slowing its callers down (no coordinated omission).
     OpenLoop {
-        /// Calls per second, all together; up to 10,000,000.
+        /// Calls per second in total; up to 10,000,000.
         rate: f64,
-        /// Calls under way at most, 1 to 100,000; further ones begin late.
+        /// Maximum calls in flight, 1 to 100,000; further ones start late.
         max_in_flight: usize,
     },
-    /// Each of so many callers begins its next call when its last one is done: what a system can
-    /// do at most, and how fast it is to polite callers.
+    /// Each of N callers starts its next call when its previous one is done (closed loop): the
+    /// highest throughput, and the latency that callers see who wait for each reply.
     ClosedLoop {
-        /// Calls under way, 1 to 100,000.
+        /// Calls in flight, 1 to 100,000.
         concurrency: usize,
     },
 }
@@ -56,7 +56,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
-    /// After this time of measuring, at most a week. Calls in flight then are still waited for.
+    /// After measuring for this time, at most a week. Calls then in flight are still waited for.
     Time(Duration),
     /// After this number of measured calls.
     Calls(u64),
@@ -66,21 +66,21 @@ pub enum Length {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// A value that makes no sense.
+    /// A value out of range.
     #[error("{what} must be {expected}")]
     Range {
         /// Which one.
         what: &'static str,
-        /// What it may be.
+        /// The allowed values.
         expected: &'static str,
     },
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-const MOST_RATE: f64 = 10_000_000.0;
-const MOST_IN_FLIGHT: usize = 100_000;
-const MOST_CONNECTIONS: usize = 10_000;
-const MOST_CALLS: u64 = 1_000_000_000_000;
+const MAX_RATE: f64 = 10_000_000.0;
+const MAX_IN_FLIGHT: usize = 100_000;
+const MAX_CONNECTIONS: usize = 10_000;
+const MAX_CALLS: u64 = 1_000_000_000_000;
 
 impl Plan {
     /// Calls `method` for 10 s, one call after another.
@@ -102,10 +102,10 @@ impl Plan {
         })
     }
 
-    /// Whether it can be carried out.
+    /// Checks that every value is in range.
     ///
     /// # Errors
-    /// Says what cannot.
+    /// Names the value that is not.
     pub fn check(&self) -> Result<(), PlanError> {
         let in_flight = self.mode.in_flight();
         let rate = match self.mode {
@@ -114,16 +114,12 @@ impl Plan {
         };
         let length = match self.length {
             Length::Time(time) => !time.is_zero() && time <= WEEK,
-            Length::Calls(calls) => (1..=MOST_CALLS).contains(&calls),
+            Length::Calls(calls) => (1..=MAX_CALLS).contains(&calls),
         };
         let rules = [
-            (
-                (0.001..=MOST_RATE).contains(&rate),
-                "the rate",
-                "from 0.001 to 10,000,000 per second",
-            ),
-            ((1..=MOST_IN_FLIGHT).contains(&in_flight), "calls in flight", "from 1 to 100,000"),
-            ((1..=MOST_CONNECTIONS).contains(&self.connections), "connections", "1 to 10,000"),
+            ((0.001..=MAX_RATE).contains(&rate), "the rate", "from 0.001 to 10,000,000 per second"),
+            ((1..=MAX_IN_FLIGHT).contains(&in_flight), "calls in flight", "from 1 to 100,000"),
+            ((1..=MAX_CONNECTIONS).contains(&self.connections), "connections", "1 to 10,000"),
             (self.connections <= in_flight, "connections", "at most the calls in flight"),
             (self.threads != Some(0), "threads", "at least 1"),
             (length, "the length", "above 0, at most a week or 1,000,000,000,000 calls"),

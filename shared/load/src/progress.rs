@@ -1,18 +1,18 @@
-//! How a run is getting on.
+//! The progress of a run.
 
 use crate::error::LoadError;
 use crate::report::Report;
 
-/// How a run is getting on.
+/// The progress of a run.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// What it is doing.
+    /// What the run is doing.
     pub phase: Phase,
     /// How much of the measuring is done, 0 to 1.
     pub done: f64,
     /// Calls in flight now.
     pub in_flight: usize,
-    /// What was measured so far.
+    /// The results so far.
     pub report: Report,
 }
 
@@ -21,15 +21,15 @@ pub struct Progress {
 pub enum Phase {
     /// Every connection makes its first call, which is not measured.
     Connecting,
-    /// Calls are made and not yet measured.
+    /// Calls are made but not measured yet.
     WarmingUp,
     /// Calls are measured.
     Measuring,
-    /// No more calls are begun; the last ones are waited for.
+    /// No more calls are started; the last ones are waited for.
     Finishing,
     /// It is over and the report is complete.
     Done,
-    /// Not one connection could make its first call; nothing was measured.
+    /// No connection could make its first call; nothing was measured.
     Failed(LoadError),
 }
 

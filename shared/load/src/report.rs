@@ -1,4 +1,4 @@
-//! What was measured.
+//! The results of a run.
 
 use std::time::Duration;
 
@@ -6,27 +6,28 @@ use serde::{Serialize, Serializer};
 
 use crate::plan::Mode;
 
-/// What was measured. As JSON, times are numbers, and the names say in what: `_us` or `_s`.
+/// The results of a run. In JSON, times are numbers in the unit that their name ends with: `_us` or
+/// `_s`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The method that was called.
     pub method: String,
-    /// Whom: an address, or a registry's URL.
+    /// The target: an address, or a registry's URL.
     pub target: String,
-    /// How.
+    /// When calls started.
     pub mode: Mode,
     /// Connections to each server.
     pub connections: usize,
-    /// The time that was measured: not the warm-up, and not the wait for the last calls.
+    /// How long was measured, without the warm-up and the wait for the last calls.
     #[serde(rename = "elapsed_s", serialize_with = "as_seconds")]
     pub elapsed: Duration,
-    /// Whether it was stopped before its time.
+    /// Whether it was stopped early.
     pub stopped: bool,
-    /// Measured calls that are done.
+    /// Measured calls that have finished.
     pub calls: u64,
     /// Those that failed.
     pub failed: u64,
-    /// Those that failed without having reached anybody.
+    /// Those that failed without reaching a server.
     pub unreached: u64,
     /// Failed calls per call, 0 to 1; 0 without calls.
     pub error_ratio: f64,
@@ -34,27 +35,27 @@ pub struct Report {
     pub rate: f64,
     /// Attempts beyond the first, made on another instance.
     pub retries: u64,
-    /// Calls that were under way when it was stopped: nothing is known of them.
+    /// Calls in flight when it was stopped; their outcome is not known.
     pub abandoned: u64,
-    /// How long calls took, in an open loop from when they were to begin. Of the calls that
-    /// succeeded, and of those that ran out of time with the time they had.
+    /// Latency of calls that succeeded, and of calls that timed out; in an open loop from the
+    /// scheduled start.
     pub latency: Latency,
-    /// The same as at most 16 bars.
+    /// The latency distribution as at most 16 bars.
     pub histogram: Vec<Bar>,
     /// Failed calls by kind, the most frequent first; at most 33.
     pub errors: Vec<ErrorCount>,
-    /// Calls by instance, the busiest first; at most 1,001. A failure that a server answered is
-    /// missing here when there was more than one it could have come from.
+    /// Calls by instance, busiest first; at most 1,001. A failure that a server reported is missing
+    /// if more than one server could have sent it.
     pub instances: Vec<Share>,
-    /// What happened when; at most 240 points.
+    /// Rate and latency over time; at most 240 points.
     pub series: Vec<Point>,
     /// How well the rate was kept; open loop only.
     pub behind: Option<Behind>,
 }
 
-/// How long calls took, right to three digits; all zero when there were none.
+/// Latencies with three significant digits; all zero if there were no calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[expect(missing_docs, reason = "names of quantiles say all there is to say")]
+#[expect(missing_docs, reason = "quantiles are named by what they are")]
 pub struct Latency {
     #[serde(rename = "min_us", serialize_with = "as_micros")]
     pub min: Duration,
@@ -82,8 +83,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// What people ask for, by the name they ask for it with, from the fastest to the slowest; the
-    /// mean last.
+    /// Every figure with its usual name, from the fastest to the slowest; the mean last.
     pub fn named(&self) -> [(&'static str, Duration); 10] {
         [
             ("fastest", self.min),
@@ -100,13 +100,13 @@ impl Latency {
     }
 }
 
-/// A part of the distribution.
+/// A bar of the distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bar {
-    /// Its calls took no longer, and longer than the bar before says.
+    /// Upper bound of its latencies; the lower one is the previous bar's.
     #[serde(rename = "up_to_us", serialize_with = "as_micros")]
     pub up_to: Duration,
-    /// How many they were.
+    /// Number of calls.
     pub count: u64,
 }
 
@@ -115,45 +115,45 @@ pub struct Bar {
 pub struct ErrorCount {
     /// `timeout`, `unreachable`, `connection lost`, `remote -32601`, …
     pub kind: String,
-    /// How many.
+    /// Number of calls.
     pub count: u64,
-    /// What the first of them said; from a stranger, cut off after 300 characters.
+    /// The message of the first one; untrusted text, cut off after 300 characters.
     pub example: String,
 }
 
-/// One instance's part of the calls.
+/// One instance's share of the calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Share {
     /// `host:port`, or `others`.
     pub address: String,
-    /// Calls it was asked for.
+    /// Calls made to it.
     pub calls: u64,
     /// Those that failed.
     pub failed: u64,
-    /// How long they took on average.
+    /// Their mean latency.
     #[serde(rename = "mean_us", serialize_with = "as_micros")]
     pub mean: Duration,
 }
 
-/// A stretch of time. Calls belong to the time when they were done.
+/// A period. A call belongs to the period in which it finished.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Point {
-    /// When it began, from the beginning of the measuring.
+    /// When it started, since the start of measuring.
     #[serde(rename = "at_s", serialize_with = "as_seconds")]
     pub at: Duration,
-    /// How long it was: 1 s, or a power of two of them; the last one may be shorter.
+    /// Its length: 1 s, or a power of two of them; the last one may be shorter.
     #[serde(rename = "span_s", serialize_with = "as_seconds")]
     pub span: Duration,
-    /// Calls done.
+    /// Calls finished.
     pub calls: u64,
     /// Those that failed.
     pub failed: u64,
-    /// Calls done per second.
+    /// Calls finished per second.
     pub rate: f64,
-    /// Half of them were faster; right to two digits.
+    /// Half of them were faster; two significant digits.
     #[serde(rename = "p50_us", serialize_with = "as_micros")]
     pub p50: Duration,
-    /// 99 of 100 were faster; right to two digits.
+    /// 99 of 100 were faster; two significant digits.
     #[serde(rename = "p99_us", serialize_with = "as_micros")]
     pub p99: Duration,
 }
@@ -161,14 +161,14 @@ pub struct Point {
 /// How well an open loop kept its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Behind {
-    /// Measured calls that began more than 10 ms late. Their latency counts from when they were
-    /// to begin.
+    /// Measured calls that started more than 10 ms late. Their latency counts from the scheduled
+    /// start.
     pub late: u64,
-    /// How late the latest of them began.
+    /// How late the latest of them started.
     #[serde(rename = "furthest_us", serialize_with = "as_micros")]
     pub furthest: Duration,
-    /// Calls that were to begin and never did: too many were under way until the end. The
-    /// latencies know nothing of them and would be worse with them.
+    /// Calls that were due and never started, because too many were in flight until the end. The
+    /// latencies do not include them and would be worse with them.
     pub never_begun: u64,
 }
 

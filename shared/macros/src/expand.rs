@@ -1,4 +1,4 @@
-//! From the function's tokens to the tokens of its method.
+//! Turns the function's tokens into the tokens of its method.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -9,14 +9,14 @@ use syn::{
     Token, Type,
 };
 
-/// What stands in the attribute's parentheses.
+/// The options in the attribute's parentheses.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// The method's name, where it is not the function's.
+    /// The method's name, if it is not the function's.
     name: Option<LitStr>,
     /// It runs on the blocking pool.
     blocking: bool,
-    /// It answers a stream.
+    /// It returns a stream.
     stream: bool,
     /// It is defined inside the server crate itself.
     inside: bool,
@@ -94,9 +94,9 @@ struct Parameter {
     default: Option<Expr>,
 }
 
-/// Reads the parameters and takes their `#[default(…)]` off the function.
+/// Reads the parameters and removes their `#[default(…)]` from the function.
 fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
-    const MOST: usize = 8;
+    const MAX_PARAMETERS: usize = 8;
     let mut parameters: Vec<Parameter> = Vec::new();
     for argument in &mut function.sig.inputs {
         let FnArg::Typed(argument) = argument else {
@@ -126,20 +126,20 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
         }
         parameters.push(Parameter { name, default });
     }
-    if parameters.len() > MOST {
+    if parameters.len() > MAX_PARAMETERS {
         let text = "a method takes at most eight parameters; use a struct for more";
         return Err(Error::new(function.sig.inputs.span(), text));
     }
     Ok(parameters)
 }
 
-/// The builder's method that takes this kind of body.
+/// The builder's method for this kind of body.
 fn body(options: &Options, function: &ItemFn) -> Result<&'static str> {
     let signature = &function.sig;
     if !signature.generics.params.is_empty() {
         return Err(Error::new(signature.generics.span(), "a method cannot be generic"));
     }
-    let can_fail = answers_result(&signature.output);
+    let can_fail = returns_result(&signature.output);
     match (signature.asyncness.is_some(), options.blocking, options.stream) {
         (false, false, true) => Ok("stream"),
         (true, false, false) => Ok(if can_fail { "try_asynchronous" } else { "asynchronous" }),
@@ -152,7 +152,7 @@ fn body(options: &Options, function: &ItemFn) -> Result<&'static str> {
     }
 }
 
-fn answers_result(output: &ReturnType) -> bool {
+fn returns_result(output: &ReturnType) -> bool {
     match output {
         ReturnType::Type(_, answer) => match &**answer {
             Type::Path(path) => path.path.segments.last().is_some_and(|s| s.ident == "Result"),
@@ -162,7 +162,7 @@ fn answers_result(output: &ReturnType) -> bool {
     }
 }
 
-/// The doc comment, as it was written.
+/// The doc comment as written.
 fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

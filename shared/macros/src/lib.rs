@@ -1,14 +1,14 @@
 //! `#[rpc_method]`: a plain `fn` becomes a method with names, types, defaults and docs.
 //!
-//! The function stays as it is and can be called as before; beside it stands a type of the same
-//! name whose `method()` makes the method: `Server::builder().method(add::method())`.
+//! The function stays as it is and can still be called; beside it is a type of the same name whose
+//! `method()` makes the method: `Server::builder().method(add::method())`.
 
 mod expand;
 
 use proc_macro::TokenStream;
 use syn::{ItemFn, parse_macro_input};
 
-/// Makes a method of a function.
+/// Makes a method from a function.
 ///
 /// ```text
 /// /// Adds. (The doc comment is what discovery shows.)
@@ -25,7 +25,7 @@ use syn::{ItemFn, parse_macro_input};
 /// fn every_second(count: u32) -> impl Stream<Item = u32> { … }
 /// ```
 ///
-/// Parameters are of types that serde reads and schemars describes, at most eight; those with
+/// Parameter types must be readable by serde and described by schemars, at most eight; those with
 /// `#[default(…)]` come last. A result type written as `Result<…>` can fail.
 #[proc_macro_attribute]
 pub fn rpc_method(attribute: TokenStream, item: TokenStream) -> TokenStream {

@@ -1,4 +1,4 @@
-//! The documented `config.ini`, written from the table of keys.
+//! The documented `config.ini`, generated from the table of keys.
 
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ const NAMED: &str = "
 # port = 9999
 ";
 
-/// Where the keys of the console begin, which its own table writes below [`document`].
+/// The head of the console's keys; the console's own table follows it, below [`document`].
 pub const KEYS_HEAD: &str = "
 # Keys of rpc-console: an action and its keys, separated by blanks; leave empty to unbind.
 # A key is a character, or space enter esc tab shift-tab backspace delete up down left right home
@@ -46,8 +46,8 @@ pub const KEYS_HEAD: &str = "
 [keys]
 ";
 
-/// The text of the documented `config.ini`: every key, what it does, and its default. The
-/// console's keys ([`KEYS_HEAD`]) come after it.
+/// The text of the documented `config.ini`: every key, its description and its default. The
+/// console's keys ([`KEYS_HEAD`]) follow it.
 pub fn document() -> String {
     let mut out = HEAD.to_owned();
     for (section, doc) in SECTIONS {

@@ -1,8 +1,8 @@
-//! Errors in settings, each with its place.
+//! Errors in settings, each with its location.
 
 use std::path::Path;
 
-/// A setting that cannot be used. One line, for the person who wrote it.
+/// An invalid setting. One line, for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
@@ -10,7 +10,7 @@ pub enum SettingsError {
     Unreadable {
         /// Its path.
         file: String,
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
     /// A line of the file.

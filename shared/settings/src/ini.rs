@@ -1,4 +1,4 @@
-//! The file's lines: `[section]`, `key = value`, and comments that take a whole line.
+//! The file's lines: `[section]`, `key = value`, and comments on lines of their own.
 
 /// A section's head (`pair` is `None`) or a key in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +44,14 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, (usi
         };
         let Some(section) = section else {
             let key = key.trim();
-            return Some(Err((number, format!("{key:?} stands before the first [section]"))));
+            return Some(Err((number, format!("{key:?} is before the first [section]"))));
         };
         let pair = Pair { key: key.trim(), value: value.trim(), line: number };
         Some(Ok(Entry { section, pair: Some(pair) }))
     })
 }
 
-/// The names of the sections in `text`, whatever else it holds.
+/// The names of the sections in `text`, valid or not.
 pub(super) fn section_names(text: &str) -> impl Iterator<Item = &str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().filter_map(|line| Some(line.trim().strip_prefix('[')?.strip_suffix(']')?.trim()))

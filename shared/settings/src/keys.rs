@@ -1,4 +1,4 @@
-//! The one table of keys: what each is called, what it does, and which option it sets.
+//! The table of keys: the name of each, its description, and the option it sets.
 
 use rpc_wire::nearest;
 
@@ -13,13 +13,13 @@ use super::value::{
 pub struct Key {
     /// The section, without brackets.
     pub section: &'static str,
-    /// The name in it.
+    /// The name in the section.
     pub name: &'static str,
-    /// One sentence: what it does.
+    /// One sentence: its description.
     pub doc: &'static str,
-    /// Sets it from text, or says what was expected.
+    /// Sets it from text, or returns what was expected.
     pub(super) read: fn(&mut Settings, &str) -> Result<(), String>,
-    /// The text that would set it to what it is.
+    /// The text of its current value.
     pub(super) show: fn(&Settings) -> String,
 }
 
@@ -30,18 +30,18 @@ impl Key {
         format!("{}{section}_{}", super::ENVIRONMENT_PREFIX, self.name.to_uppercase())
     }
 
-    /// Its value in `settings`, as it is written in the file.
+    /// Its value in `settings`, as written in the file.
     pub fn value(&self, settings: &Settings) -> String {
         (self.show)(settings)
     }
 
-    /// Its default, as it is written in the file.
+    /// Its default, as written in the file.
     pub fn default_value(&self) -> String {
         self.value(&Settings::default())
     }
 }
 
-/// `kind, where the value is kept, "doc"` for every key of a section.
+/// `kind, option, "doc"` for every key of a section.
 macro_rules! keys {
     ($($section:literal { $($name:ident: $kind:ident, $($place:ident).+, $doc:literal;)* })*) => {
         &[$($(Key {
@@ -145,6 +145,7 @@ pub const KEYS: &[Key] = keys! {
         glyphs: choice, console.glyphs, "unicode or ascii.";
         mouse: switch, console.mouse, "Whether the console uses the mouse.";
         max_log_lines: count, console.max_log_lines, "Log lines kept.";
+        max_log_bytes: bytes, console.max_log_bytes, "Memory for log lines; the oldest are dropped.";
         max_events: count, console.max_events, "Events kept.";
         max_history: count, console.max_history, "Calls kept.";
         save_history: switch, console.save_history, "Whether calls are saved between sessions: method, arguments, target, outcome, time.";
@@ -155,7 +156,7 @@ pub const KEYS: &[Key] = keys! {
 /// The section of the console's keys.
 const CONSOLE_KEYS: &str = "keys";
 
-/// A section that exists.
+/// A known section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section<'a> {
     Plain(&'a str),
@@ -196,7 +197,7 @@ pub(super) fn known_key(section: Section<'_>, name: &str) -> Result<&'static Key
     })
 }
 
-/// Sets a key of `[registry]` in another address.
+/// Sets a key of `[registry]` in an address.
 pub(super) fn read_address(
     address: &mut RegistryAddress,
     key: &Key,

@@ -1,4 +1,5 @@
-//! One source over another: a file over the defaults, a nearer file over it, variables over both.
+//! Applies one source over another: files over the defaults, a nearer file over the user's,
+//! variables over both.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +7,10 @@ use super::keys::{self, KEYS, Key};
 use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, ini};
 
 impl Settings {
-    /// The settings in `text`, then those of the variables over them. `file` is what errors call
-    /// the text.
+    /// The settings in `text`, overridden by the variables. `file` is the name of `text` in errors.
     ///
     /// # Errors
-    /// A key or value is wrong.
+    /// A key or value is invalid.
     pub fn parse(
         text: &str,
         file: &str,
@@ -22,7 +22,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Sets what `text` sets; the rest stays as it is.
+    /// Sets what `text` sets; everything else is unchanged.
     pub(super) fn read_file(&mut self, text: &str, file: &str) -> Result<(), SettingsError> {
         let at = |line: usize, message: String| SettingsError::Line {
             file: file.to_owned(),
@@ -79,7 +79,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets what the variables set; one of ours that is no key is ignored with a warning.
+    /// Applies the variables; an unknown one with our prefix is ignored with a warning.
     pub(super) fn read_variables(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,

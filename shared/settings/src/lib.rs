@@ -3,14 +3,14 @@
 //!
 //! In reading order:
 //!
-//! - [`Settings`]: every section. A section is the option type of the library it is for, so a
-//!   default has one place, and what a program passes on is what was read.
-//! - [`KEYS`]: the one table of keys. The reader, the environment and the documented `config.ini`
-//!   ([`document`]) come from it.
-//! - [`Sources`]: the files and variables to read; which file is passed over, and why.
-//! - [`parse`]: flags are read as the values of keys are.
+//! - [`Settings`]: every section. A section is the option type of the library it configures, so a
+//!   default has one place, and programs pass options on as they were read.
+//! - [`KEYS`]: the table of keys. The parser, the environment and the documented `config.ini`
+//!   ([`document`]) are derived from it.
+//! - [`Sources`]: the files and variables to read; which file is ignored, and why.
+//! - [`parse`]: flags are read like the values of keys.
 //!
-//! Inside: `ini` reads lines, `value` has the kinds of values, `layers` puts one source over
+//! Inside: `ini` reads lines, `value` has the types of values, `layers` applies one source over
 //! another.
 
 mod document;
@@ -33,5 +33,5 @@ pub use sections::{Console, KeyLine, RegistryAddress, RegistryServer, Server, Se
 pub use sources::Sources;
 pub use value::{Advertised, Glyphs, Theme};
 
-/// What the names of our environment variables begin with.
+/// The prefix of our environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "RPCD_";

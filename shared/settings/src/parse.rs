@@ -1,4 +1,4 @@
-//! Flags are read as the values of keys are.
+//! Reads flags like the values of keys.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::value;
 /// An IP literal (IPv6 bare or in brackets) or a name, returned without brackets.
 ///
 /// # Errors
-/// Says what was expected.
+/// Names what was expected.
 pub fn host(text: &str) -> Result<String, String> {
     value::host::read(text)
 }
 
-/// A time with its unit, longer than zero and at most a year.
+/// A duration with its unit, longer than zero and at most a year.
 ///
 /// # Errors
-/// Says what was expected.
+/// Names what was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
     value::duration::read(text)
 }
@@ -26,7 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A balancing policy by its name.
 ///
 /// # Errors
-/// Says which there are.
+/// Lists the names.
 pub fn balance(text: &str) -> Result<Balance, String> {
     value::choice::read(text)
 }
@@ -34,7 +34,7 @@ pub fn balance(text: &str) -> Result<Balance, String> {
 /// A log format by its name.
 ///
 /// # Errors
-/// Says which there are.
+/// Lists the names.
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
     value::choice::read(text)
 }
@@ -42,7 +42,7 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
 /// A log level, or levels by target.
 ///
 /// # Errors
-/// Says what was expected, and what was probably meant.
+/// Names what was expected, and what was probably meant.
 pub fn log_level(text: &str) -> Result<String, String> {
     value::level::read(text)
 }

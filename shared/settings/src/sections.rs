@@ -1,4 +1,4 @@
-//! The settings as values: each section holds the options of the library that it is for.
+//! The settings as values: each section holds the options of the library it configures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use rpc_server::Limits;
 use super::SettingsError;
 use super::value::{Advertised, Glyphs, Theme};
 
-/// All settings. What each does and its default stand in [`KEYS`](super::KEYS) and so in
-/// `config.ini`; the defaults are those of the libraries.
+/// All settings. [`KEYS`](super::KEYS), and so `config.ini`, describe each and its default; the
+/// defaults are those of the libraries.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// `[registry]`: the address of the registry.
@@ -31,7 +31,7 @@ pub struct Settings {
     pub console: Console,
     /// `[keys]`: keys of the console's actions, as written.
     pub keys: Vec<KeyLine>,
-    /// What was ignored, a line each, for the program to show.
+    /// What was ignored, one line each, for the program to show.
     pub warnings: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct Server {
     pub announce: bool,
     /// The address it registers; `None`, the default: the one that routes to the registry.
     pub advertise: Option<Advertised>,
-    /// Between heartbeats. Default 5 s.
+    /// Interval between heartbeats. Default 5 s.
     pub heartbeat_interval: Duration,
     /// Web origins that may send HTTP requests. Default none.
     pub allowed_origins: Vec<String>,
@@ -91,6 +91,8 @@ pub struct Console {
     pub mouse: bool,
     /// Log lines kept. Default 100,000.
     pub max_log_lines: usize,
+    /// Bytes of log lines kept. Default 256 MiB.
+    pub max_log_bytes: usize,
     /// Events kept. Default 1,000.
     pub max_events: usize,
     /// Calls kept. Default 1,000.
@@ -108,6 +110,7 @@ impl Default for Console {
             glyphs: Glyphs::Unicode,
             mouse: true,
             max_log_lines: 100_000,
+            max_log_bytes: 256 << 20,
             max_events: 1000,
             max_history: 1000,
             save_history: true,
@@ -116,17 +119,17 @@ impl Default for Console {
     }
 }
 
-/// The older system's default, which ours keeps.
+/// The older system's default, kept here.
 const ALL_INTERFACES: &str = "0.0.0.0";
 
-/// A line of `[keys]`. Which actions and keys exist is the console's business.
+/// A line of `[keys]`. The console knows the valid actions and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyLine {
     /// The action.
     pub action: String,
     /// Its keys, separated by blanks.
     pub keys: String,
-    /// The file it stands in.
+    /// The file that has the line.
     pub file: String,
     /// The line, from 1.
     pub line: usize,

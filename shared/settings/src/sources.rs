@@ -1,4 +1,4 @@
-//! Where settings come from: which files are read, and which are passed over and why.
+//! Where settings come from: which files are read, and which are ignored and why.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,26 +12,26 @@ const FILE_NAME: &str = "config.ini";
 /// The user's directory for it, below `$XDG_CONFIG_HOME`.
 const USER_DIR: &str = "rpcd";
 
-/// A file of settings is not read beyond this size.
+/// Maximum size of a settings file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Group and owner may write a file that is read unasked; anybody else may not.
+/// A file that is read by default may be writable by its owner and group, but not by others.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
-/// Files and variables that settings are read from.
+/// The files and variables to read settings from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// The user's own file, read when it exists; everything else wins over it.
+    /// The user's own file, read if it exists; everything else wins over it.
     pub user: Option<PathBuf>,
-    /// The file of the working directory, read when it exists.
+    /// The file in the working directory, read if it exists.
     pub local: Option<PathBuf>,
     /// Variables, which win over both.
     pub variables: Vec<(String, String)>,
 }
 
 impl Sources {
-    /// `$XDG_CONFIG_HOME/rpcd/config.ini` (`~/.config` where that is not set), `./config.ini`, and
-    /// the variables of this process that begin with [`ENVIRONMENT_PREFIX`].
+    /// `$XDG_CONFIG_HOME/rpcd/config.ini` (`~/.config` if that is not set), `./config.ini`, and the
+    /// variables of this process with the prefix [`ENVIRONMENT_PREFIX`].
     pub fn of_process() -> Self {
         let absolute = |name: &str| {
             std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
@@ -54,12 +54,12 @@ impl Sources {
 }
 
 impl Settings {
-    /// The settings of `sources`. A file that was `named` is the only one read, whoever owns it;
-    /// one that was not is passed over when it has no section of ours, and passed over with a
-    /// warning when others could have written it.
+    /// The settings of `sources`. A `named` file is the only one read, whoever owns it. A default
+    /// file is ignored if it has none of our sections, and ignored with a warning if others could
+    /// have written it.
     ///
     /// # Errors
-    /// A file cannot be read, or a key or value is wrong; the text says where.
+    /// A file cannot be read, or a key or value is invalid; the text says where.
     pub fn load(named: Option<&Path>, sources: Sources) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
         if let Some(path) = named {
@@ -68,21 +68,21 @@ impl Settings {
             settings.read_bytes(bytes, path)?;
         } else {
             for path in [sources.user, sources.local].into_iter().flatten() {
-                settings.read_unasked(&path)?;
+                settings.read_default(&path)?;
             }
         }
         settings.read_variables(sources.variables)?;
         Ok(settings)
     }
 
-    /// Reads a file that nobody named, if it is there, is ours, and can be trusted.
-    fn read_unasked(&mut self, path: &Path) -> Result<(), SettingsError> {
+    /// Reads a default file, if it exists, is ours, and can be trusted.
+    fn read_default(&mut self, path: &Path) -> Result<(), SettingsError> {
         let unreadable = |error: io::Error| SettingsError::unreadable(path, &error);
-        let file = match open_unasked(path).map_err(unreadable)? {
+        let file = match open_default(path).map_err(unreadable)? {
             Opened::Trusted(file) => file,
             Opened::Missing => return Ok(()),
             Opened::Untrusted(reason) => {
-                self.pass_over(path, &format!("{reason}; name it with --config to use it"));
+                self.ignore(path, &format!("{reason}; name it with --config to use it"));
                 return Ok(());
             }
         };
@@ -91,13 +91,13 @@ impl Settings {
             Whose::Ours => self.read_bytes(bytes, path),
             Whose::Others => Ok(()),
             Whose::Perhaps(meant) => {
-                self.pass_over(path, &format!("it has no section of ours; {meant}"));
+                self.ignore(path, &format!("it has none of our sections; {meant}"));
                 Ok(())
             }
         }
     }
 
-    fn pass_over(&mut self, path: &Path, why: &str) {
+    fn ignore(&mut self, path: &Path, why: &str) {
         self.warnings.push(format!("{} is not read: {why}", path.display()));
     }
 
@@ -112,15 +112,15 @@ impl Settings {
     }
 }
 
-/// A file that nobody named.
+/// An opened default file.
 enum Opened {
     Missing,
     Trusted(File),
-    /// And why not.
+    /// With the reason.
     Untrusted(String),
 }
 
-fn open_unasked(path: &Path) -> io::Result<Opened> {
+fn open_default(path: &Path) -> io::Result<Opened> {
     // A pipe without a writer would block the open for ever.
     let flags = rustix::fs::OFlags::NONBLOCK.bits();
     let flags = i32::try_from(flags).unwrap_or_default();
@@ -129,15 +129,15 @@ fn open_unasked(path: &Path) -> io::Result<Opened> {
         Err(error) if is_missing(&error) => return Ok(Opened::Missing),
         Err(error) => return Err(error),
     };
-    // Of the open file: the name may mean another one by now.
+    // Of the open file: the name may refer to another one by now.
     let metadata = file.metadata()?;
     let own = rustix::process::geteuid().as_raw();
     let distrust = distrust(metadata.is_file(), metadata.uid(), metadata.mode(), own);
     Ok(distrust.map_or(Opened::Trusted(file), Opened::Untrusted))
 }
 
-/// Why a file that nobody named is not read by user `own`; `None`: nobody but that user, root and
-/// a group of theirs can have written it.
+/// Why a default file is not trusted by user `own`; `None` if only that user, root or a group of
+/// theirs can have written it.
 fn distrust(is_file: bool, owner: u32, mode: u32, own: u32) -> Option<String> {
     if !is_file {
         return Some("it is not a regular file".to_owned());
@@ -145,29 +145,29 @@ fn distrust(is_file: bool, owner: u32, mode: u32, own: u32) -> Option<String> {
     if owner != own && owner != 0 {
         return Some(format!("it belongs to user {owner}, neither to you nor to root"));
     }
-    (mode & WRITABLE_BY_OTHERS != 0).then(|| "anybody may write it (chmod o-w)".to_owned())
+    (mode & WRITABLE_BY_OTHERS != 0).then(|| "it is writable by others (chmod o-w)".to_owned())
 }
 
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// At most one byte more than a file may have.
+/// At most one byte more than the limit.
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Whose file a `config.ini` is, told by its sections.
+/// Whose file a `config.ini` is, judged by its sections.
 enum Whose {
     Ours,
     Others,
-    /// None of ours, but nearly one: what was probably meant.
+    /// None of ours, but one is similar: what was probably meant.
     Perhaps(String),
 }
 
-/// Many programs call their file `config.ini`; one section that is ours makes it ours.
+/// Many programs name their file `config.ini`; one of our sections makes it ours.
 fn whose(text: &str) -> Whose {
     let mut perhaps = None;
     for name in ini::section_names(text) {
@@ -185,7 +185,7 @@ mod tests {
     use super::distrust;
 
     #[test]
-    fn a_file_is_trusted_that_only_its_user_root_and_their_group_can_write() {
+    fn a_file_is_trusted_if_only_its_user_root_and_their_group_can_write_it() {
         for (owner, mode) in [(1000, 0o644), (1000, 0o664), (0, 0o100_600)] {
             assert_eq!(distrust(true, owner, mode, 1000), None);
         }
@@ -194,7 +194,7 @@ mod tests {
             reason(true, 1001, 0o600),
             "it belongs to user 1001, neither to you nor to root"
         );
-        assert_eq!(reason(true, 1000, 0o646), "anybody may write it (chmod o-w)");
+        assert_eq!(reason(true, 1000, 0o646), "it is writable by others (chmod o-w)");
         assert_eq!(reason(false, 1000, 0o600), "it is not a regular file");
         // Root trusts its own files only.
         assert!(distrust(true, 1000, 0o600, 0).is_some());

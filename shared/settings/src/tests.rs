@@ -12,7 +12,7 @@ fn parse(text: &str) -> Result<Settings, SettingsError> {
     Settings::parse(text, "config.ini", [])
 }
 
-/// Every key with its value: what two settings are compared by.
+/// Every key with its value, to compare settings.
 fn values(settings: &Settings) -> Vec<(&'static str, &'static str, String)> {
     KEYS.iter().map(|key| (key.section, key.name, key.value(settings))).collect()
 }
@@ -25,12 +25,12 @@ fn with_environment(name: &str, value: &str) -> Result<Settings, SettingsError> 
     Settings::parse("[registry]\nhost = 10.0.0.1", "config.ini", [(name.into(), value.into())])
 }
 
-/// `RPCD_UPDATE=1 cargo test -p rpc-settings` writes the file anew.
+/// `RPCD_UPDATE=1 cargo test -p rpc-settings` regenerates the file.
 #[test]
 fn the_file_in_the_repository_is_the_table_of_keys() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.ini");
     let text = std::fs::read_to_string(&path).unwrap();
-    // What follows is the console's, and compared there.
+    // The rest is the console's, and compared there.
     let keys = &text[text.find(KEYS_HEAD).unwrap_or(text.len())..];
     if std::env::var_os("RPCD_UPDATE").is_some() {
         std::fs::write(&path, document() + keys).unwrap();
@@ -135,7 +135,7 @@ fn a_bad_value_is_an_error_with_its_line_and_what_was_expected() {
 }
 
 #[test]
-fn what_is_no_entry_and_what_is_set_twice_are_errors() {
+fn invalid_lines_and_duplicate_keys_are_errors() {
     assert!(error("[server").contains("config.ini:1: a section is written [name]"));
     assert!(error("[server]\nhello").contains("config.ini:2: expected key = value"));
     assert!(error("port = 1").contains("before the first [section]"));
@@ -155,7 +155,7 @@ fn further_registries_have_names() {
 }
 
 #[test]
-fn the_consoles_keys_are_kept_as_they_are_written_with_their_lines() {
+fn the_consoles_keys_are_kept_as_written_with_their_lines() {
     let config = parse("[keys]\nquit = q =\n\nlogs.wrap =").unwrap();
     let lines: Vec<_> = config
         .keys
@@ -185,7 +185,7 @@ fn a_bad_value_in_the_environment_names_its_variable() {
 }
 
 #[test]
-fn an_unknown_variable_of_ours_is_ignored_with_a_warning() {
+fn an_unknown_variable_with_our_prefix_is_ignored_with_a_warning() {
     let config = with_environment("RPCD_REGISTRY_PROT", "x").unwrap();
     assert_eq!(
         config.warnings,
@@ -194,7 +194,7 @@ fn an_unknown_variable_of_ours_is_ignored_with_a_warning() {
     assert!(with_environment("PATH", "x").unwrap().warnings.is_empty());
 }
 
-/// A folder with the user's file and the working directory's, as they are given.
+/// A directory with the user's file and the working directory's.
 struct Files {
     folder: tempfile::TempDir,
 }
@@ -249,7 +249,7 @@ fn a_named_file_is_the_only_one_read_and_must_exist() {
 }
 
 #[test]
-fn a_file_without_a_section_of_ours_is_another_programs() {
+fn a_file_without_any_of_our_sections_is_ignored() {
     for foreign in ["", "key = 1\n[database]\nurl = x", "{\"json\": true}", "[[toml]]\n", "\u{0}"] {
         let settings = Files::new(None, Some(foreign)).load(None).unwrap();
         assert_eq!(values(&settings), values(&Settings::default()), "{foreign}");
@@ -257,23 +257,23 @@ fn a_file_without_a_section_of_ours_is_another_programs() {
     }
     let large = "x".repeat(3 << 20);
     assert!(Files::new(None, Some(&large)).load(None).is_ok());
-    // With one of ours every line counts.
+    // One of our sections makes every line count.
     let files = Files::new(None, Some("[database]\nurl = x\n[registry]\nport = 1"));
     let error = files.load(None).unwrap_err().to_string();
     assert!(error.ends_with("config.ini:1: unknown section [database]"), "{error}");
-    // Named, it is meant.
+    // If it is named, it is meant.
     let files = Files::new(None, Some("[database]\nurl = x"));
     assert!(files.load(Some(&files.local())).is_err());
 }
 
 #[test]
-fn a_file_whose_only_section_is_nearly_ours_is_passed_over_and_named() {
+fn a_file_whose_only_section_is_a_typo_is_ignored_with_a_warning() {
     let files = Files::new(None, Some("[regisrty]\nport = 1"));
     let settings = files.load(None).unwrap();
     assert_eq!(
         settings.warnings,
         [format!(
-            "{} is not read: it has no section of ours; unknown section [regisrty]; did you mean \
+            "{} is not read: it has none of our sections; unknown section [regisrty]; did you mean \
              \"registry\"?",
             files.local().display()
         )]
@@ -281,7 +281,7 @@ fn a_file_whose_only_section_is_nearly_ours_is_passed_over_and_named() {
 }
 
 #[test]
-fn a_file_that_anybody_may_write_is_passed_over_and_named_unless_it_was_asked_for() {
+fn a_file_writable_by_others_is_ignored_with_a_warning_unless_named() {
     let files = Files::new(Some("[registry]\nport = 1"), Some("[registry]\nhost = evil"));
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(files.local(), mode(0o646)).unwrap();
@@ -290,7 +290,7 @@ fn a_file_that_anybody_may_write_is_passed_over_and_named_unless_it_was_asked_fo
     assert_eq!(
         settings.warnings,
         [format!(
-            "{} is not read: anybody may write it (chmod o-w); name it with --config to use it",
+            "{} is not read: it is writable by others (chmod o-w); name it with --config to use it",
             files.local().display()
         )]
     );
@@ -300,7 +300,7 @@ fn a_file_that_anybody_may_write_is_passed_over_and_named_unless_it_was_asked_fo
 }
 
 #[test]
-fn what_is_no_file_neither_blocks_nor_breaks_a_command_that_did_not_ask_for_it() {
+fn a_default_path_that_is_not_a_file_neither_blocks_nor_fails() {
     let files = Files::new(None, None);
     std::fs::create_dir(files.local()).unwrap();
     rustix::fs::mknodat(

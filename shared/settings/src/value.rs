@@ -1,4 +1,4 @@
-//! The kinds of values: how each is read from text and shown as text.
+//! The types of values: how each is read from text and written as text.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -53,7 +53,7 @@ choice! {
 }
 
 choice! {
-    /// The console's signs.
+    /// The console's symbols.
     Glyphs {
         /// Lines, blocks and bullets.
         #[default]
@@ -127,7 +127,7 @@ pub(crate) mod host {
     }
 }
 
-/// The address a server registers, where it is not the one it listens on. Displays as `HOST` or
+/// The address a server registers, if it is not the one it listens on. Displays as `HOST` or
 /// `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advertised {
@@ -173,12 +173,12 @@ pub(crate) mod advertised {
     }
 }
 
-/// A whole number of things; zero would switch something off by accident.
+/// A count; zero would switch something off by accident.
 pub(crate) mod count {
-    const MOST: usize = 100_000_000;
+    const MAX: usize = 100_000_000;
 
     pub(crate) fn read(text: &str) -> Result<usize, String> {
-        within(text, MOST)
+        within(text, MAX)
     }
 
     pub(crate) fn within(text: &str, most: usize) -> Result<usize, String> {
@@ -223,19 +223,19 @@ pub(crate) mod attempts {
     pub(crate) use super::depth::show;
 }
 
-/// Retries at once: none switches them off on purpose.
+/// Retries at once: 0 switches them off on purpose.
 pub(crate) mod burst {
-    const MOST: u32 = 1_000_000;
+    const MAX: u32 = 1_000_000;
 
     pub(crate) fn read(text: &str) -> Result<u32, String> {
-        let number = text.parse().ok().filter(|number| *number <= MOST);
-        number.ok_or_else(|| format!("expected a whole number from 0 to {MOST}"))
+        let number = text.parse().ok().filter(|number| *number <= MAX);
+        number.ok_or_else(|| format!("expected a whole number from 0 to {MAX}"))
     }
 
     pub(crate) use super::depth::show;
 }
 
-/// A part of the whole: `0`, `0.2`, `1`.
+/// A fraction: `0`, `0.2`, `1`.
 pub(crate) mod ratio {
     pub(crate) fn read(text: &str) -> Result<f64, String> {
         let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
@@ -251,14 +251,14 @@ pub(crate) mod ratio {
 pub(crate) mod bytes {
     const UNITS: [(&str, usize); 4] =
         [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-    const MOST: usize = 16 << 30;
+    const MAX: usize = 16 << 30;
 
     pub(crate) fn read(text: &str) -> Result<usize, String> {
         let wrong = || "expected a size from 1 to 16GiB, such as 65536, 64KiB or 4MiB".to_owned();
         let unit = UNITS.iter().find_map(|(name, factor)| Some((text.strip_suffix(name)?, factor)));
         let (digits, factor) = unit.unwrap_or((text, &1));
         let number: usize = digits.trim().parse().map_err(|_| wrong())?;
-        let size = number.checked_mul(*factor).filter(|size| (1..=MOST).contains(size));
+        let size = number.checked_mul(*factor).filter(|size| (1..=MAX).contains(size));
         size.ok_or_else(wrong)
     }
 
@@ -271,7 +271,7 @@ pub(crate) mod bytes {
     }
 }
 
-/// A time: `500ms`, `10s`, `1m 30s`; more than none.
+/// A duration: `500ms`, `10s`, `1m 30s`; not zero.
 pub(crate) mod duration {
     use super::{Duration, LONGEST};
 
@@ -288,7 +288,7 @@ pub(crate) mod duration {
     }
 }
 
-/// A time that may be none.
+/// A duration that may be zero.
 pub(crate) mod pause {
     use super::{Duration, LONGEST};
 
@@ -303,7 +303,7 @@ pub(crate) mod pause {
     pub(crate) use super::duration::show;
 }
 
-/// Things between commas; nothing is none of them.
+/// A comma-separated list; empty text is an empty list.
 pub(crate) mod list {
     pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
         if text.is_empty() {
@@ -333,13 +333,13 @@ pub(crate) mod level {
     }
 }
 
-/// A folder.
+/// A directory.
 pub(crate) mod folder {
     use std::path::{Path, PathBuf};
 
     pub(crate) fn read(text: &str) -> Result<PathBuf, String> {
         if text.is_empty() || text.contains('\0') {
-            return Err("expected a folder".to_owned());
+            return Err("expected a directory".to_owned());
         }
         Ok(PathBuf::from(text))
     }

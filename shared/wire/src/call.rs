@@ -1,7 +1,7 @@
-//! A frame becomes a message, a call becomes bytes, and the replies likewise.
+//! Frames to messages, and calls and replies to bytes.
 //!
-//! [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of an
-//! answer; both borrow from the frame. [`request`] and [`reply`] append to a buffer.
+//! [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of a reply;
+//! both borrow from the frame. [`request`] and [`reply`] append to a buffer.
 
 mod args;
 mod canonical;

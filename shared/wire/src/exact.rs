@@ -1,21 +1,21 @@
-//! JSON values without rounded integers: what cannot be held exactly is an error.
+//! JSON values without rounded integers: a number that cannot be represented exactly is an error.
 
 use serde_json::Value;
 
 use crate::json::{Json, end_of_string};
 
-/// A number that a [`Value`] cannot hold as it was written.
+/// A number that a [`Value`] cannot represent exactly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the number {0} cannot be held exactly (integers go from -2^63 to 2^64-1)")]
 pub struct Inexact(
-    /// The number as it was written, shortened when it is very long.
+    /// The number as written, shortened if it is very long.
     pub String,
 );
 
-/// So many digits, even with a sign among them, always fit.
+/// This many digits always fit, even if one of them is a sign.
 const ALWAYS_EXACT: usize = 18;
 
-/// The value, or the first number in it that would have been rounded.
+/// The value, or the first number in it that would be rounded.
 ///
 /// # Errors
 /// An integer beyond the i64 and u64 ranges, or a float beyond f64's.
@@ -31,7 +31,7 @@ pub fn value<'a>(json: impl Into<Json<'a>>) -> Result<Value, Inexact> {
 /// Whether every integer of the value is in the i64 or u64 range.
 ///
 /// # Errors
-/// Names the first that is not.
+/// Names the first number that is not.
 #[inline]
 pub fn check<'a>(json: impl Into<Json<'a>>) -> Result<(), Inexact> {
     let text = json.into().text();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_inside_strings_are_no_numbers() {
+    fn digits_inside_strings_are_not_numbers() {
         let text = r#"{"18446744073709551616\"":"99999999999999999999"}"#;
         assert!(parse(text).is_ok());
     }

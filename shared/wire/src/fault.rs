@@ -1,4 +1,4 @@
-//! Why a call failed: one table of codes, and the only place that renders the legacy texts.
+//! Why a call failed: the table of codes, and the only place that writes the classic texts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The kinds of failure a server answers with. The numbers are JSON-RPC 2.0's and ours
-/// (-32000 and below); a code that is not in the table travels as [`Code::Other`].
+/// The kinds of error a server replies with. The numbers are JSON-RPC 2.0's and our own (-32000 and
+/// below); a code that is not in the table is [`Code::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// -32700: the bytes are not JSON; the connection closes after the answer.
+    /// -32700: the bytes are not JSON; the connection closes after the reply.
     NotJson,
     /// -32600: JSON of the wrong shape.
     Malformed,
@@ -24,11 +24,11 @@ pub enum Code {
     DeadlineExceeded,
     /// -32001: the caller cancelled.
     Cancelled,
-    /// -32002: a limit of the server is reached; another instance may have room.
+    /// -32002: a limit of the server is reached; another instance may accept the call.
     Overloaded,
-    /// -32003: the server is ending; another instance will serve.
+    /// -32003: the server is draining; call another instance.
     Draining,
-    /// -32004: the caller may not do this.
+    /// -32004: the caller is not allowed to do this.
     Unauthorised,
     /// -32005: the request or the reply is over a limit.
     TooLarge,
@@ -36,7 +36,7 @@ pub enum Code {
     Other(i64),
 }
 
-/// Code, number, and what an older client reads before the message.
+/// Code, number, and the classic prefix of the message.
 const TABLE: [(Code, i64, &str); 11] = [
     (Code::NotJson, -32700, CALL_FAILED),
     (Code::Malformed, -32600, CALL_FAILED),
@@ -69,7 +69,7 @@ impl Code {
         TABLE.iter().find(|row| row.1 == number).map_or(Self::Other(number), |row| row.0)
     }
 
-    /// Whether the call provably was not executed, so that another instance may be asked.
+    /// Whether the call was certainly not executed, so that it can be retried on another instance.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Overloaded | Self::Draining)
     }
@@ -79,16 +79,16 @@ impl Code {
     }
 }
 
-/// A failed call, as a server answers it and a client receives it.
+/// A failed call, as a server reports it and a client receives it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{}", self.classic_text())]
 pub struct Fault {
-    /// What kind of failure.
+    /// The kind of error.
     pub code: Code,
-    /// What happened, without the classic text's first words; for
-    /// [`Code::MethodNotFound`] the name of the method.
+    /// What happened, without the classic prefix; for [`Code::MethodNotFound`] the name of the
+    /// method.
     pub message: String,
-    /// Whatever else a method wants to tell.
+    /// Further data from the method.
     pub data: Option<Value>,
 }
 
@@ -108,12 +108,12 @@ impl Fault {
         Self::new(Code::BadArguments, message)
     }
 
-    /// What should be positional arguments is no JSON array.
+    /// `method_args` is not a JSON array.
     pub fn positional_is_no_list() -> Self {
         Self::bad_arguments("method_args must be a list")
     }
 
-    /// What should be keyword arguments is no JSON object.
+    /// `method_kwargs` is not a JSON object.
     pub fn keyword_is_no_object() -> Self {
         Self::bad_arguments("method_kwargs must be an object")
     }
@@ -123,19 +123,19 @@ impl Fault {
         Self::new(Code::MethodFailed, message)
     }
 
-    /// The same with data.
+    /// The same error with data.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
         self.data = Some(data);
         self
     }
 
-    /// The text an older client finds in `res`: it begins with one of three fixed phrases.
+    /// The text an older client finds in `res`; it starts with one of three fixed prefixes.
     pub fn classic_text(&self) -> String {
         format!("{}{}", self.code.classic_prefix(), self.message)
     }
 
-    /// The fault a classic `res` text stands for; `None` when it is an ordinary result.
+    /// The error that a classic `res` text means; `None` if it is an ordinary result.
     pub fn from_classic_text(text: &str) -> Option<Self> {
         [
             (NO_SERVICE, Code::MethodNotFound),
@@ -174,7 +174,7 @@ impl Fault {
     }
 }
 
-/// The `error` object: code, a message that stands by itself, retryability, data.
+/// The `error` object: code, a complete message, retryability, data.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WireError<'a> {
     code: i64,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classic_text_is_told_from_a_result() {
+    fn a_classic_error_text_is_distinguished_from_a_result() {
         let fault = Fault::from_classic_text("Argument error: add() is missing").unwrap();
         assert_eq!(fault, Fault::bad_arguments("add() is missing"));
         assert_eq!(Fault::from_classic_text("Division by zero error!"), None);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_survives_the_trip() {
+    fn faults_round_trip() {
         for fault in [
             Fault::method_not_found("nope"),
             Fault::bad_arguments("x").with_data(serde_json::json!({"argument": "a"})),

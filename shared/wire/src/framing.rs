@@ -1,19 +1,20 @@
-//! Where one JSON value ends in a growing buffer: resumable, linear, and never fooled by a split.
+//! Where one JSON value ends in a growing buffer: resumable, linear, and independent of how the
+//! bytes are split.
 
 use std::ops::Range;
 
-/// Finds message after message in a buffer that grows at its end.
+/// Finds one message after another in a growing buffer.
 ///
-/// It keeps its state between calls and looks at no byte twice. It does not validate: it finds
-/// the end of an object or array (strings and brackets understood, brackets matched), and whoever
-/// parses the frame learns whether it is JSON. Positions are relative to the buffer's start; after
-/// dropping bytes from the front, say so with [`Framer::consumed`].
+/// It keeps its state between calls and scans no byte twice. It does not validate: it finds the end
+/// of an object or array (strings and brackets understood, brackets matched); parsing the frame
+/// tells whether it is JSON. Positions are relative to the buffer's start; after removing bytes
+/// from the front, call [`Framer::consumed`].
 #[derive(Debug, Clone)]
 pub struct Framer {
     limits: FrameLimits,
-    /// The first byte not looked at.
+    /// The first byte not scanned yet.
     position: usize,
-    /// Where the frame under way begins; meaningful while `depth > 0`.
+    /// Start of the unfinished frame; meaningful while `depth > 0`.
     start: usize,
     depth: u32,
     /// One bit per open bracket, the innermost lowest: 1 for `[`, 0 for `{`.
@@ -21,7 +22,7 @@ pub struct Framer {
     string: StringState,
 }
 
-/// What a frame may be at most.
+/// Limits of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameLimits {
     /// Bytes of one message.
@@ -31,14 +32,14 @@ pub struct FrameLimits {
 }
 
 impl FrameLimits {
-    /// The deepest nesting that can be allowed (serde_json's own limit).
+    /// The deepest nesting that can be configured (serde_json's own limit).
     pub const DEEPEST: u32 = 128;
 }
 
-/// Why the bytes cannot be a message. Nothing after this point can be read.
+/// Why the bytes cannot be a message. Nothing after them can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// A byte that no JSON message can have in this place.
+    /// A byte that no JSON message can have at this position.
     #[error("not JSON")]
     NotJson,
     /// The message is longer than allowed.
@@ -73,24 +74,24 @@ impl Framer {
     /// The next whole message of `buffer`, or `None` when more bytes are needed.
     ///
     /// # Errors
-    /// The bytes cannot be a message; every later call would say the same.
+    /// The bytes cannot be a message; every later call returns the same error.
     pub fn next(&mut self, buffer: &[u8]) -> Result<Option<Range<usize>>, FrameError> {
-        // A copy of the position, so that the compiler may keep it in a register.
+        // A copy of the position, which the compiler can keep in a register.
         let mut at = self.position;
         let found = self.scan(buffer, &mut at);
         self.position = at;
-        // First of all: what is too large and no JSON either is the former, however it is split.
+        // Checked first, so that the error does not depend on how the bytes are split.
         if (self.is_inside() || found == Ok(true))
             && let Err(error) = self.check_size()
         {
-            // Even if it is whole: it stays the message under way, and too large.
+            // Even if it is whole: it stays the current message, and too large.
             self.depth = self.depth.max(1);
             return Err(error);
         }
         Ok(found?.then_some(self.start..at))
     }
 
-    /// Goes on to the end of the message under way, or of the buffer: whether it is whole.
+    /// Scans to the end of the current message or of the buffer; `true` if the message is whole.
     #[inline]
     fn scan(&mut self, buffer: &[u8], position: &mut usize) -> Result<bool, FrameError> {
         let mut at = *position;
@@ -129,7 +130,7 @@ impl Framer {
         Ok(false)
     }
 
-    /// Where the next message begins, if none is under way and the buffer goes that far.
+    /// Where the next message starts, if none is unfinished and the buffer reaches that far.
     pub(crate) fn at_boundary(&mut self, buffer: &[u8]) -> Option<usize> {
         if self.is_inside() {
             return None;
@@ -140,7 +141,7 @@ impl Framer {
         (self.position < buffer.len()).then_some(self.position)
     }
 
-    /// Takes a whole message of one inner level of brackets as read, unless it is over a limit.
+    /// Skips a whole message of at most two levels of brackets, unless it is over a limit.
     pub(crate) fn skip(&mut self, message: Range<usize>) -> bool {
         const DEPTH: u32 = 2;
         if message.len() > self.limits.max_bytes || self.limits.max_depth < DEPTH {
@@ -150,18 +151,18 @@ impl Framer {
         true
     }
 
-    /// Whether a message has begun and not ended.
+    /// Whether a message has started and not ended.
     pub fn is_inside(&self) -> bool {
         self.depth > 0
     }
 
-    /// The first byte that belongs to no finished message: all before it may be dropped
-    /// (white space between messages included).
+    /// The first byte that belongs to no finished message: all bytes before it, including white
+    /// space between messages, may be removed.
     pub fn unfinished_from(&self) -> usize {
         if self.is_inside() { self.start } else { self.position }
     }
 
-    /// `count` bytes were dropped from the front of the buffer; at most
+    /// `count` bytes were removed from the front of the buffer; at most
     /// [`unfinished_from`](Self::unfinished_from).
     pub fn consumed(&mut self, count: usize) {
         debug_assert!(count <= self.unfinished_from());
@@ -169,7 +170,7 @@ impl Framer {
         self.start = self.start.saturating_sub(count);
     }
 
-    /// The position after what there is of the string.
+    /// The position after the part of the string that is in the buffer.
     fn skip_string(&mut self, buffer: &[u8], mut at: usize) -> usize {
         if self.string == StringState::AfterBackslash {
             at += 1;
@@ -187,7 +188,7 @@ impl Framer {
         }
     }
 
-    /// Answers that the message goes on.
+    /// Returns `false`: the message goes on.
     fn open(&mut self, bracket: u128, at: usize) -> Result<bool, FrameError> {
         if self.depth == 0 {
             self.start = at;
@@ -200,7 +201,7 @@ impl Framer {
         Ok(false)
     }
 
-    /// Answers whether the message is whole.
+    /// Whether the message is whole.
     fn close(&mut self, bracket: u128) -> Result<bool, FrameError> {
         if self.depth == 0 || self.brackets & 1 != bracket {
             return Err(FrameError::NotJson);
@@ -224,7 +225,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// White space, punctuation, numbers, `true`, `false`, `null`, and the `NaN` and `Infinity` that
-/// older Python servers answer (which the parser then refuses, with a clear error).
+/// older Python servers write (the parser then refuses them with a clear error).
 const FILLER: [bool; 256] = {
     let allowed = b" \t\r\n,:0123456789-+.EtruefalsnNaInfinity";
     let mut table = [false; 256];
@@ -243,7 +244,7 @@ mod tests {
 
     const LIMITS: FrameLimits = FrameLimits { max_bytes: 64, max_depth: 4 };
 
-    /// Feeds `pieces` one after another, dropping finished bytes in between, as a session does.
+    /// Feeds `pieces` one after another, removing finished bytes in between, as a session does.
     fn frames(pieces: &[&[u8]], limits: FrameLimits) -> (Vec<Vec<u8>>, Option<FrameError>) {
         let (mut framer, mut buffer, mut found) = (Framer::new(limits), Vec::new(), Vec::new());
         for piece in pieces {
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_json_is_said_at_once() {
+    fn invalid_json_is_reported_at_once() {
         check("{} x", &["{}"], Some(FrameError::NotJson));
         check("{oops", &[], Some(FrameError::NotJson));
         check("[}", &[], Some(FrameError::NotJson));
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_message_is_known_to_be_one() {
+    fn an_unfinished_message_is_inside() {
         let mut framer = Framer::new(LIMITS);
         assert_eq!(framer.next(b" {} {\"a"), Ok(Some(1..3)));
         assert_eq!(framer.next(b" {} {\"a"), Ok(None));
@@ -326,10 +327,10 @@ mod tests {
             prop_assert_eq!(frames(&pieces, limits), frames(&[&whole], limits));
         }
 
-        /// So work is linear in bytes however they are split: what was looked at once may be
+        /// So work is linear in bytes however they are split: bytes that were scanned may be
         /// overwritten with anything.
         #[test]
-        fn no_byte_is_looked_at_twice(
+        fn no_byte_is_scanned_twice(
             messages in prop::collection::vec(r#"\{"[a-c\\\\"{}\[\]]{0,6}":\[[0-9]{0,3}\]\}|\{\}|[ {"\\\\}\]]"#, 0..12),
             cuts in prop::collection::vec(0usize..100, 0..20),
             overwritten: u8,

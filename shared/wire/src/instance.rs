@@ -1,4 +1,4 @@
-//! What a registry knows about a server: identity, parameters, liveness and changes.
+//! What a registry knows about an instance: identity, parameters, liveness and changes.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
 
-/// An instance as it travels between servers, registries and clients: the five keys of the
-/// original system. Its identity is (protocol, host, port); see [`InstanceKey`].
+/// An instance as servers, registries and clients exchange it: the five keys of the original
+/// system. Its identity is (protocol, host, port); see [`InstanceKey`].
 ///
-/// Whoever only passes parameters on keeps them as their JSON text
-/// ([`RawValue`](serde_json::value::RawValue)) rather than as [`Parameters`].
+/// Code that only passes parameters on keeps them as JSON text
+/// ([`RawValue`](serde_json::value::RawValue)) instead of [`Parameters`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de> + Default"))]
 pub struct Instance<P = Parameters> {
@@ -23,7 +23,7 @@ pub struct Instance<P = Parameters> {
     pub host: String,
     /// The TCP port, never 0.
     pub port: u16,
-    /// `true` in answers to a registration; ignored on input, whatever its type.
+    /// `true` in the reply to a registration; ignored on input, whatever its type.
     #[serde(default, deserialize_with = "status_of_any_type")]
     pub status: bool,
     /// Free-form facts; missing or `null` means none.
@@ -46,7 +46,7 @@ impl Instance {
         }
     }
 
-    /// Whether it says that it speaks the extended dialect (`parameters.wire`).
+    /// Whether its parameters say that it speaks the extended dialect (`parameters.wire`).
     pub fn speaks_extended(&self) -> bool {
         self.parameters.get(WIRE_KEY).and_then(Value::as_u64).is_some_and(|v| v >= WIRE_VERSION)
     }
@@ -57,7 +57,7 @@ impl Instance {
         given.and_then(|weight| u16::try_from(weight).ok()).unwrap_or(1)
     }
 
-    /// `parameters.incarnation`: which life of this address it is, if it says so.
+    /// `parameters.incarnation`: tells restarts at the same address apart; `None` if not given.
     pub fn incarnation(&self) -> Option<u64> {
         self.parameters.get(INCARNATION_KEY).and_then(Value::as_u64)
     }
@@ -69,7 +69,7 @@ impl<P> Instance<P> {
         InstanceKey { protocol: self.protocol.clone(), host: self.host.clone(), port: self.port }
     }
 
-    /// The same with other parameters, or with the same in another form.
+    /// The same with other parameters, or with the same in another type.
     #[must_use]
     pub fn with_parameters<Q>(self, parameters: Q) -> Instance<Q> {
         let Self { protocol, host, port, status, .. } = self;
@@ -81,7 +81,7 @@ impl<P> Instance<P> {
 pub const WIRE_KEY: &str = "wire";
 /// Key in `parameters`: the weight for weighted balancing.
 pub const WEIGHT_KEY: &str = "weight";
-/// Key in `parameters`: which life of this address it is (at most 2^53).
+/// Key in `parameters`: tells restarts at the same address apart (at most 2^53).
 pub const INCARNATION_KEY: &str = "incarnation";
 
 /// The identity of an instance. Displays as `host:port`, IPv6 in brackets.
@@ -106,21 +106,21 @@ pub fn host_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// How an address is written where older clients read it: IPv6 bare, v4-mapped as v4
-/// (they take a host with a dot for IPv4, any other for IPv6).
+/// An address as older clients read it: IPv6 without brackets, v4-mapped as IPv4 (they take a host
+/// with a dot for IPv4, any other for IPv6).
 pub fn ip_literal(address: IpAddr) -> String {
     address.to_canonical().to_string()
 }
 
-/// What a registry thinks of an instance. It displays and travels in lower case.
+/// The registry's judgement of an instance. Written in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
-    /// It beats as it should.
+    /// Its heartbeats arrive in time.
     Up,
-    /// Its TTL ran out, but it still answers (a later version of the registry probes).
+    /// Its TTL has passed, but it still replies (a later version of the registry probes).
     Suspect,
-    /// An operator or the instance itself takes it out of use.
+    /// An operator or the instance itself is taking it out of use.
     Draining,
     /// An operator keeps it out of use.
     Maintenance,
@@ -137,12 +137,12 @@ impl fmt::Display for InstanceState {
     }
 }
 
-/// One entry of [`INSTANCES`](crate::paths::INSTANCES): an instance with what a person wants to
-/// see. Times are relative, so that nobody's clock matters.
+/// One entry of [`INSTANCES`](crate::paths::INSTANCES): an instance with what people want to see.
+/// Times are relative, so that no clocks need to agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de> + Default"))]
 pub struct InstanceRecord<P = Parameters> {
-    /// The instance itself, its keys beside the others.
+    /// The instance itself; its keys are in the same object as the others.
     #[serde(flatten)]
     pub instance: Instance<P>,
     /// Milliseconds since the last heartbeat.
@@ -153,17 +153,17 @@ pub struct InstanceRecord<P = Parameters> {
     pub registered_ms_ago: u64,
     /// Heartbeats counted, the registration included.
     pub heartbeats: u64,
-    /// What the registry thinks of it.
+    /// The registry's judgement of it.
     pub state: InstanceState,
-    /// `parameters.incarnation`, where it has one.
+    /// `parameters.incarnation`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
 }
 
-/// A heartbeat age, sent to those who watch with `beats=1`.
+/// A heartbeat age, sent to watchers with `beats=1`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
-    /// Whose.
+    /// The instance.
     #[serde(flatten)]
     pub key: InstanceKey,
     /// Milliseconds since the last heartbeat.
@@ -172,21 +172,21 @@ pub struct Beat {
     pub heartbeats: u64,
 }
 
-/// What [`WATCH`](crate::paths::WATCH) tells. The SSE `event:` is [`WatchEvent::name`], the
+/// An event of [`WATCH`](crate::paths::WATCH). The SSE `event:` is [`WatchEvent::name`], the
 /// `data:` the JSON of the variant's content, the `id:` `<epoch>.<revision>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEvent<P = Parameters> {
-    /// Everything there is: first of all, and again when the watcher fell behind.
+    /// All instances: the first event, and sent again when the watcher fell behind.
     Snapshot(Vec<InstanceRecord<P>>),
     /// A new instance.
     Registered(InstanceRecord<P>),
     /// Its parameters changed.
     Updated(InstanceRecord<P>),
-    /// It took its leave.
+    /// It unregistered.
     Unregistered(InstanceKey),
-    /// Its heartbeats stopped.
+    /// It expired: no heartbeat within its TTL.
     Expired(InstanceKey),
-    /// Its TTL ran out, but it still answers.
+    /// Its TTL has passed, but it still replies.
     Suspect(InstanceRecord<P>),
     /// Heartbeat ages; changes no revision.
     Beats(Vec<Beat>),
@@ -206,8 +206,8 @@ impl<P: Serialize> WatchEvent<P> {
         }
     }
 
-    /// The SSE `data:` field: JSON with each element of a list on a line of its own (several
-    /// `data:` lines), so that no line grows with the number of instances.
+    /// The SSE `data:` field: JSON with each element of a list on its own line (several `data:`
+    /// lines), so that no line grows with the number of instances.
     ///
     /// # Errors
     /// Never for values that came from JSON; the signature is serde's.
@@ -227,7 +227,7 @@ impl WatchEvent {
     /// The event that `event:` and `data:` describe; `None` for an event of a later version.
     ///
     /// # Errors
-    /// `data` is not what that event carries.
+    /// `data` is not valid for that event.
     pub fn parse(event: &str, data: &str) -> serde_json::Result<Option<Self>> {
         Ok(Some(match event {
             "snapshot" => Self::Snapshot(serde_json::from_str(data)?),
@@ -242,7 +242,7 @@ impl WatchEvent {
     }
 }
 
-/// A JSON array, a line for each element.
+/// A JSON array with one line per element.
 fn lines<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
     let elements: Vec<String> =
         elements.iter().map(serde_json::to_string).collect::<serde_json::Result<_>>()?;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn every_watch_event_survives_the_trip() {
+    fn watch_events_round_trip() {
         let record = InstanceRecord {
             instance: Instance::new("::1", 1),
             age_ms: 1,

@@ -1,4 +1,4 @@
-//! One JSON value as text: known to be valid, borrowed, and taken apart without another parse.
+//! One JSON value as text: known to be valid, borrowed, and split into parts without parsing again.
 
 mod read;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// The text of one valid JSON value, without white space around it.
 ///
-/// It comes from a parser of this crate, so taking it apart needs no second validation.
+/// It comes from a parser of this crate, so splitting it needs no second validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<'a>(&'a str);
 
@@ -63,8 +63,8 @@ impl<'a> Json<'a> {
         T::deserialize(read::Reader(self.0))
     }
 
-    /// The string it is, borrowed where it has no escapes; `None` when it is none, or one that no
-    /// Rust string can hold (half of a surrogate pair).
+    /// The string, borrowed if it has no escapes; `None` if it is not a string, or one that no Rust
+    /// string can represent (half of a surrogate pair).
     pub fn as_string(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
@@ -79,7 +79,7 @@ impl<'a> Json<'a> {
         self.0.starts_with('[').then_some(Elements(Parts { text: self.0, at: 1 }))
     }
 
-    /// The keys and values in their order, if it is an object. A key may come twice.
+    /// The keys and values in order, if it is an object. A key may occur twice.
     pub fn entries(self) -> Option<Entries<'a>> {
         self.0.starts_with('{').then_some(Entries(Parts { text: self.0, at: 1 }))
     }
@@ -110,7 +110,7 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// The entries of an object, keys as they were written (in quotes).
+/// The entries of an object, keys as written (in quotes).
 #[derive(Debug, Clone)]
 pub struct Entries<'a>(Parts<'a>);
 
@@ -153,7 +153,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The position after the list or object that begins at `start`.
+/// The position after the list or object that starts at `start`.
 fn end_of_container(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     let mut depth = 0_u32;
@@ -170,9 +170,9 @@ fn end_of_container(bytes: &[u8], start: usize) -> usize {
     at
 }
 
-/// What stands between values: commas, colons and white space.
+/// Bytes between values: commas, colons and white space.
 const BETWEEN: [bool; 256] = table(b",: \t\r\n");
-/// What a number or a word ends at.
+/// Bytes that end a number or a literal.
 const AFTER_SCALAR: [bool; 256] = table(b",: \t\r\n]}");
 
 const fn table(bytes: &[u8]) -> [bool; 256] {
@@ -222,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn taken_apart_and_read_piece_by_piece_it_is_the_same(value in any_value(), pretty: bool) {
+        fn a_value_read_in_parts_is_the_same(value in any_value(), pretty: bool) {
             let text = if pretty {
                 serde_json::to_string_pretty(&value).unwrap()
             } else {

@@ -1,18 +1,18 @@
-//! What the bytes mean: data and bytes only, no I/O, no clock, no runtime.
+//! The wire format: data and bytes only, no I/O, no clock, no runtime.
 //!
 //! In reading order:
 //!
 //! - [`framing`]: where one JSON value ends in a growing buffer.
-//! - [`call`]: a frame becomes a message; calls, replies and control messages become bytes.
+//! - [`call`]: frames to messages; calls, replies and control messages to bytes.
 //! - [`fault`]: why a call failed: codes, retryability, and the texts older clients read.
-//! - [`json`]: one value as text, taken apart without another parse.
+//! - [`json`]: one value as text, split into parts without parsing again.
 //! - [`exact`]: JSON values without rounded integers.
 //! - [`signature`]: what discovery lists, in the classic form and as an OpenRPC document.
-//! - [`instance`]: what a registry knows about a server.
-//! - [`target`]: whom a client calls: one address, or whatever a registry lists.
-//! - [`report`]: what a daemon says about itself: health, statistics, log lines.
+//! - [`instance`]: what a registry knows about an instance.
+//! - [`target`]: what a client calls: one address, or the instances that a registry lists.
+//! - [`report`]: what a daemon reports about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
-//! - [`nearest`]: the known name that somebody probably meant.
+//! - [`nearest`]: the known name that was probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
 

@@ -1,4 +1,4 @@
-//! The known name that somebody probably meant: for "did you mean" in every program.
+//! The known name that was probably meant, for "did you mean" in every program.
 
 /// The most similar of `known`, if any is similar enough: at most a third of the letters differ.
 ///
@@ -7,7 +7,7 @@
 /// assert_eq!(rpc_wire::nearest("quit", ["add", "hello"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A comparison costs the product of the lengths; nobody means a name that long.
+    // A comparison costs the product of the lengths; no real name is that long.
     if name.len() > 100 {
         return None;
     }

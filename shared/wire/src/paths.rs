@@ -1,4 +1,4 @@
-//! Names both sides must spell alike: HTTP paths, query names and reserved methods.
+//! Names that both sides must spell alike: HTTP paths, query parameters and reserved methods.
 
 /// `POST`: register an instance, or renew it (registering again is the heartbeat).
 pub const REGISTER: &str = "/myRegistry/register";
@@ -12,26 +12,26 @@ pub const INSTANCES: &str = "/v1/instances";
 pub const WATCH: &str = "/v1/watch";
 /// `GET`: the registry's own log as Server-Sent Events of [`LogLine`](crate::report::LogLine)s.
 pub const LOGS: &str = "/v1/logs";
-/// `GET`: is the process alive?
+/// `GET`: whether the process is alive.
 pub const HEALTHZ: &str = "/healthz";
-/// `GET`: is the process ready to be used?
+/// `GET`: whether the process is ready to be used.
 pub const READYZ: &str = "/readyz";
 /// `GET`: OpenMetrics.
 pub const METRICS: &str = "/metrics";
 /// `GET` on a server: the OpenRPC document of its methods.
 pub const OPENRPC: &str = "/openrpc.json";
 
-/// Query name of the protocol an instance speaks.
+/// Query parameter: the protocol an instance speaks.
 pub const PROTO: &str = "proto";
-/// The only protocol this product speaks, as older programs name it.
+/// The only protocol this product speaks, by its name in older programs.
 pub const PROTO_JSON: &str = "json";
-/// Query name of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
+/// Query parameter of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
 pub const BEATS: &str = "beats";
-/// Query name of [`LOGS`]: the lowest level wanted.
+/// Query parameter of [`LOGS`]: the minimum level.
 pub const LEVEL: &str = "level";
-/// Query name of [`LOGS`]: a substring that lines must contain.
+/// Query parameter of [`LOGS`]: a substring that lines must contain.
 pub const CONTAINS: &str = "contains";
-/// Query name of [`LOGS`]: how many recent lines come first.
+/// Query parameter of [`LOGS`]: how many recent lines come first.
 pub const RECENT: &str = "recent";
 
 /// Classic discovery: a list of names and defaults.
@@ -44,5 +44,5 @@ pub const RPC_STATS: &str = "rpc.stats";
 pub const RPC_LOGS: &str = "rpc.logs";
 /// Health and dialect, as [`Health`](crate::report::Health).
 pub const RPC_HEALTH: &str = "rpc.health";
-/// No method of a user may have a name that begins so.
+/// Names with this prefix are reserved; no user's method may have one.
 pub const RESERVED_PREFIX: &str = "rpc.";

@@ -1,65 +1,65 @@
-//! What a daemon says about itself: health, statistics and log lines.
+//! What a daemon reports about itself: health, statistics and log lines.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The answer to `rpc.health`. A client learns from it that a peer speaks the extended dialect.
+/// The reply to `rpc.health`. A client learns from it that a peer speaks the extended dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`, or `draining` while the server ends.
+    /// `ok`, or `draining` while the server shuts down.
     pub status: HealthStatus,
     /// The version of the extended dialect, [`WIRE_VERSION`](crate::WIRE_VERSION).
     pub wire: u64,
     /// The version of the program.
     pub version: String,
-    /// Milliseconds since the server began to listen.
+    /// Milliseconds since the server started to listen.
     pub uptime_ms: u64,
 }
 
-/// Whether new calls are welcome.
+/// Whether the server takes new calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// They are.
+    /// It does.
     Ok,
-    /// The server is ending: calls under way are answered, new ones refused.
+    /// The server is shutting down: calls in flight get their replies, new ones are refused.
     Draining,
 }
 
-/// The answer to `rpc.stats`. Counts are since the server began to listen.
+/// The reply to `rpc.stats`. Counts are since the server started to listen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerStats {
-    /// Milliseconds since the server began to listen.
+    /// Milliseconds since the server started to listen.
     pub uptime_ms: u64,
     /// Connections open now.
     pub connections: u64,
     /// Connections accepted.
     pub connections_accepted: u64,
-    /// Connections closed unheard because the limit was reached.
+    /// Connections closed unread because the limit was reached.
     pub connections_refused: u64,
-    /// Calls under way now.
+    /// Calls in flight now.
     pub in_flight: u64,
     /// Bytes that were not a message, and messages of the wrong shape.
     pub malformed: u64,
     /// Log lines lost because a writer could not keep up.
     pub log_lines_dropped: u64,
-    /// Per method, in order of name; a call of an unknown method is counted under none.
+    /// Per method, by name; a call of an unknown method is counted under none.
     pub methods: Vec<MethodStats>,
 }
 
-/// One method's share of [`ServerStats`]. Latencies are those of finished calls, in microseconds, from
-/// the read that brought a call to its reply; replies that leave in one write count alike.
+/// One method's share of [`ServerStats`]. Latencies are those of finished calls, in microseconds,
+/// from the read that received the call to its reply; replies sent in one write count alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MethodStats {
     /// Its name.
     pub name: String,
-    /// Calls begun.
+    /// Calls started.
     pub calls: u64,
-    /// Calls that ended in a fault.
+    /// Calls that ended in an error.
     pub errors: u64,
-    /// Calls under way now.
+    /// Calls in flight now.
     pub in_flight: u64,
     /// Replies too large for an older client's single read of 1,024 bytes.
     pub unreadable_for_old_clients: u64,
@@ -71,17 +71,17 @@ pub struct MethodStats {
     pub p99_us: u64,
 }
 
-/// Severity of a log line, in ascending order. Displays and travels in lower case.
+/// Severity of a log line, in ascending order. Written in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Every step.
     Trace,
-    /// What a developer looks for.
+    /// Details for developers.
     Debug,
-    /// What an operator wants to know.
+    /// Normal operation.
     Info,
-    /// Something is off; the daemon goes on.
+    /// Something is wrong; the daemon continues.
     Warn,
     /// Something failed.
     Error,
@@ -117,15 +117,15 @@ impl fmt::Display for Level {
 /// One line of a daemon's log, as `rpc.logs` and `/v1/logs` stream it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Counts up by one per line of this daemon, so that a reader can see what it missed.
+    /// Increases by one per line of this daemon, so that a reader can see what it missed.
     pub seq: u64,
     /// Wall-clock time, milliseconds since 1970: for people, never for ordering.
     pub at_ms: u64,
     /// Severity.
     pub level: Level,
-    /// The part of the program that speaks.
+    /// The part of the program that logged it.
     pub target: String,
-    /// The text, without control characters escaped: whoever shows it escapes it.
+    /// The text, with control characters unescaped: whoever displays it escapes them.
     pub message: String,
     /// What the text is about (`peer`, `method`, `instance`, `elapsed`).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -148,7 +148,7 @@ impl LogLine {
         text
     }
 
-    /// Whether it is at least as severe as `level` and contains `contains` (in any letter case).
+    /// Whether it is at least as severe as `level` and contains `contains` (ignoring case).
     pub fn matches(&self, level: Level, contains: &str) -> bool {
         self.level >= level
             && (contains.is_empty()

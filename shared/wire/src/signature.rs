@@ -18,7 +18,7 @@ pub struct Signature {
     pub parameters: Vec<Parameter>,
     /// The JSON Schema of the result; `None` when unknown.
     pub result: Option<Value>,
-    /// Whether it answers a stream of results.
+    /// Whether it returns a stream.
     pub stream: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct Parameter {
     pub name: String,
     /// Its JSON Schema; `true` (anything) when unknown.
     pub schema: Value,
-    /// What it is when omitted; `None` makes it required.
+    /// Its value when omitted; `None` makes it required.
     pub default: Option<Value>,
 }
 
@@ -44,18 +44,18 @@ impl Parameter {
         Self { name: name.into(), schema, default: Some(default) }
     }
 
-    /// Whether it must be given.
+    /// Whether it is required.
     pub fn is_required(&self) -> bool {
         self.default.is_none()
     }
 }
 
-/// A discovery document that is not one.
+/// A discovery document that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the peer's method list cannot be read: {0}")]
 pub struct NotAMethodList(pub String);
 
-/// The answer to `all_your_methods` as JSON text: keys and parameters in the older system's order.
+/// The reply to `all_your_methods` as JSON text: keys and parameters in the older system's order.
 pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
     let entries: Vec<ClassicEntry> = signatures
         .into_iter()
@@ -74,7 +74,7 @@ pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> St
     serde_json::to_string(&entries).unwrap_or_else(|_| "[]".to_owned())
 }
 
-/// Reads the answer to `all_your_methods`. Types are unknown, so every schema is `true`.
+/// Reads the reply to `all_your_methods`. Types are unknown, so every schema is `true`.
 ///
 /// # Errors
 /// It is not a list of methods.
@@ -104,7 +104,7 @@ struct ClassicEntry {
     method_kwargs: Ordered,
 }
 
-/// A JSON object whose order counts: that of optional parameters is their place in a call.
+/// A JSON object that keeps its order: for optional parameters it is their position in a call.
 #[derive(Default)]
 struct Ordered(Vec<(String, Value)>);
 
@@ -136,8 +136,8 @@ impl<'de> Deserialize<'de> for Ordered {
     }
 }
 
-/// The OpenRPC document: the answer to `rpc.discover` and to `GET /openrpc.json`. A method that
-/// answers a stream carries `"x-stream": true`.
+/// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
+/// returns a stream has `"x-stream": true`.
 pub fn to_openrpc<'a>(
     title: &str,
     version: &str,
@@ -184,7 +184,7 @@ pub fn to_openrpc<'a>(
 /// Reads an OpenRPC document.
 ///
 /// # Errors
-/// It has no list of methods, or an entry is not one.
+/// It has no list of methods, or an entry is invalid.
 pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     #[derive(Deserialize)]
     struct Document {
@@ -223,7 +223,7 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     let parameter = |param: Param| {
         let mut schema = param.schema;
         let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
-        // A document may leave an optional parameter without a default: omitted means null.
+        // A document may omit the default of an optional parameter, which then is null.
         let default = if param.required { None } else { Some(default.unwrap_or_default()) };
         if schema == json!({}) {
             schema = anything();

@@ -1,8 +1,8 @@
-//! Whom a client calls: one address, or whatever a registry lists.
+//! What a client calls: one address, or the instances that a registry lists.
 
 use crate::instance::host_port;
 
-/// Whom a client calls.
+/// What a client calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// One server.
@@ -12,7 +12,7 @@ pub enum Target {
         /// Its TCP port, never 0.
         port: u16,
     },
-    /// The servers a registry lists.
+    /// The instances that a registry lists.
     Registry {
         /// For example `http://127.0.0.1:9999`.
         url: String,
@@ -23,7 +23,7 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{address}` is not an address: {why}; write host:port, for example 127.0.0.1:8000")]
 pub struct AddressError {
-    /// What was given.
+    /// The text.
     pub address: String,
     /// What is wrong with it.
     pub why: &'static str,

@@ -8,12 +8,12 @@ use rpc_wire::json::Json;
 
 const CLASSIC: &[u8] = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
 const EXTENDED: &[u8] = br#"{"id":7,"method_name":"add","method_args":[1,2],"method_kwargs":{"c":3},"meta":{"deadline_ms":2500}}"#;
-/// White space that clients do not write: the one-pass reader leaves it to framer and serde_json.
+/// White space that clients do not write: read by the framer and serde_json, not in one pass.
 const GENERAL: &[u8] =
     b"{\n\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{}}";
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 20, max_depth: 128 };
 
-/// Allocations of `work`, done 100 times after it was done once.
+/// Allocations of 100 runs of `work`, after one run to warm up.
 fn allocations(mut work: impl FnMut()) -> u64 {
     work();
     measure(|| (0..100).for_each(|_| work())).count_total

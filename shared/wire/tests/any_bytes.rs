@@ -1,4 +1,4 @@
-//! Fuzz targets: what holds of calls, replies and lists, whatever bytes come.
+//! Fuzz targets: properties of calls, replies and lists, for any bytes.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
 use std::fmt::Debug;
@@ -10,27 +10,27 @@ use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
 use serde_json::Value;
 
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 16, max_depth: 64 };
-/// So that many a message is too large.
+/// Small, so that many messages are too large.
 const NARROW: FrameLimits = FrameLimits { max_bytes: 40, max_depth: 3 };
 
-/// What is found in bytes, as a person would write it down, and the error that ends it.
+/// The messages found in some bytes, as text, and the error after them.
 type Found = (Vec<String>, Option<FrameError>);
 
 fn messages(bytes: &[u8], piece: usize, limits: FrameLimits) -> Found {
     all(bytes, piece, limits, |framer, buffer| {
         let received = Messages::new(framer, buffer).next()?;
-        Ok(received.map(|(message, frame)| told(&message, frame)))
+        Ok(received.map(|(message, frame)| describe(&message, frame)))
     })
 }
 
 fn replies(bytes: &[u8], piece: usize, limits: FrameLimits) -> Found {
     all(bytes, piece, limits, |framer, buffer| {
         let received = Reply::next(framer, buffer)?;
-        Ok(received.map(|(reply, range)| told(&reply, &buffer[range])))
+        Ok(received.map(|(reply, range)| describe(&reply, &buffer[range])))
     })
 }
 
-/// `find` finds in any pieces what framer and serde_json alone find in the whole.
+/// `find` must find in any pieces what the framer and serde_json alone find in the whole.
 fn same_as_in_general(
     bytes: &[u8],
     find: impl Fn(&[u8], usize, FrameLimits) -> Found,
@@ -47,7 +47,7 @@ fn same_as_in_general(
     }
 }
 
-/// All that `next` finds when the bytes come in such pieces.
+/// Everything that `next` finds when the bytes arrive in such pieces.
 fn all(
     bytes: &[u8],
     piece: usize,
@@ -59,10 +59,10 @@ fn all(
         let buffer = &bytes[forgotten..end];
         loop {
             match next(&mut framer, buffer) {
-                Ok(Some(told)) => found.push(told),
+                Ok(Some(describe)) => found.push(describe),
                 Ok(None) => break,
                 Err(error) => {
-                    assert_eq!(next(&mut framer, buffer), Err(error), "it is not forgotten");
+                    assert_eq!(next(&mut framer, buffer), Err(error), "the error stays");
                     return (found, Some(error));
                 }
             }
@@ -74,21 +74,21 @@ fn all(
     (found, None)
 }
 
-fn told(message: &impl Debug, frame: &[u8]) -> String {
+fn describe(message: &impl Debug, frame: &[u8]) -> String {
     format!("{message:?} of {:?}", String::from_utf8_lossy(frame))
 }
 
 #[test]
 fn any_bytes_are_the_same_calls_in_one_pass_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("call", |bytes| {
-        same_as_in_general(bytes, messages, |frame| told(&Message::parse(frame), frame));
+        same_as_in_general(bytes, messages, |frame| describe(&Message::parse(frame), frame));
     });
 }
 
 #[test]
 fn any_bytes_are_the_same_replies_as_short_lines_or_in_general_and_in_any_pieces() {
     rpc_fuzz::bytes("reply", |bytes| {
-        same_as_in_general(bytes, replies, |frame| told(&Reply::parse(frame), frame));
+        same_as_in_general(bytes, replies, |frame| describe(&Reply::parse(frame), frame));
     });
 }
 
@@ -116,7 +116,7 @@ fn any_text_of_words_makes_arguments_that_are_json() {
 #[test]
 fn any_text_is_a_method_list_or_an_error() {
     rpc_fuzz::text("method_list", |text| {
-        // What was understood is written so that it is understood again.
+        // What was read can be written and read again.
         if let Ok(signatures) = from_classic(text) {
             assert_eq!(from_classic(&to_classic(&signatures)).unwrap(), signatures);
         }

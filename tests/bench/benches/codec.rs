@@ -1,4 +1,5 @@
-//! The codec and whole calls in memory, beside a copy of the same bytes: `cargo bench -p rpc-bench`.
+//! The codec and whole calls in memory, compared with copying the same bytes: `cargo bench -p
+//! rpc-bench`.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -20,13 +21,13 @@ use serde_json::{Value, json};
 
 /// Bytes of large arguments.
 const LARGE: usize = 1_000_000;
-/// One read of a server.
+/// The size of a server's read.
 const READ: usize = 64 * 1024;
-/// Calls in flight of a client that pipelines.
+/// Calls in flight of a pipelining client.
 const PIPELINED: usize = 64;
-/// What a server allows by default.
+/// A server's default limits.
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
-/// The row others of its group are compared to.
+/// The row that the others of its group are compared with.
 const LIMIT: &str = "limit";
 
 type Any = Box<dyn std::error::Error>;
@@ -46,14 +47,14 @@ fn main() -> Result<(), Any> {
     large(&mut criterion, &mut sizes, "request, 1 MB of text", &text)?;
     let numbers = vec![1234.5; LARGE / "1234.5,".len()];
     large(&mut criterion, &mut sizes, "request, 1 MB of numbers", &numbers)?;
-    answers(&mut criterion, &mut sizes)?;
+    replies(&mut criterion, &mut sizes)?;
     whole_calls(&mut criterion, &mut sizes)?;
     pipelined_calls(&mut criterion, &mut sizes)?;
     criterion.final_summary();
     report(&folder, &sizes, began)
 }
 
-/// What one iteration of a group is given.
+/// The input of one iteration of a group.
 struct Size {
     group: &'static str,
     bytes: usize,
@@ -71,7 +72,7 @@ fn group<'a>(
     Ok(group)
 }
 
-/// The limit of work on bytes: to copy them.
+/// The limit of any work on bytes: copying them.
 fn copy(group: &mut Group<'_>, bytes: &[u8]) {
     let mut copied = Vec::with_capacity(bytes.len());
     group.bench_function(LIMIT, |bencher| {
@@ -143,10 +144,10 @@ fn large(
     Ok(())
 }
 
-fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
+fn replies(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let bytes = b"{\"id\":7,\"res\":13}";
     if !matches!(Reply::parse(bytes), Ok(Reply::Done { id: Some(7), outcome: Ok(_) })) {
-        return Err("an answer is not understood".into());
+        return Err("a reply is not read".into());
     }
     let mut group =
         group(criterion, sizes, Size { group: "answer", bytes: bytes.len(), calls: 1 })?;
@@ -177,7 +178,7 @@ fn answers(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     Ok(())
 }
 
-/// Calls of `add(1, 2)`: read, dispatched and answered by a server without a socket.
+/// Calls of `add(1, 2)`: read, dispatched and replied to by a server without a socket.
 fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> {
     let (classic, extended) = (Exchange::add_classic()?, Exchange::add_extended()?);
     let size = Size { group: "whole call", bytes: extended.request.len(), calls: 1 };
@@ -190,8 +191,8 @@ fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), A
         for (name, request) in
             [(name.to_owned(), exchange.request), (format!("{name}, the general way"), general)]
         {
-            if server.answer(&request).now_or_never() != Some(exchange.answer.as_exact()) {
-                return Err("a wrong answer, or none".into());
+            if server.answer(&request).now_or_never() != Some(exchange.reply.as_exact()) {
+                return Err("a wrong reply, or none".into());
             }
             group.bench_function(name, |bencher| {
                 bencher.iter(|| server.answer(black_box(&request)).now_or_never().map(<[u8]>::len));
@@ -202,7 +203,7 @@ fn whole_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), A
     Ok(())
 }
 
-/// Whether one message is read, in the way a session reads it.
+/// Whether one message is read, as a session does it.
 fn read(bytes: &[u8]) -> bool {
     let mut framer = Framer::new(LIMITS);
     matches!(Messages::new(&mut framer, bytes).next(), Ok(Some((Ok(_), _))))
@@ -219,9 +220,9 @@ fn pipelined_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(
         [("classic", Exchange::add_classic()?), ("extended", Exchange::add_extended()?)]
     {
         let requests = exchange.request.repeat(PIPELINED);
-        let replies = exchange.answer.as_exact().repeat(PIPELINED);
+        let replies = exchange.reply.as_exact().repeat(PIPELINED);
         if server.answer(&requests).now_or_never() != Some(&*replies) {
-            return Err("a wrong answer, or none".into());
+            return Err("a wrong reply, or none".into());
         }
         group.bench_function(name, |bencher| {
             bencher.iter(|| server.answer(black_box(&requests)).now_or_never().map(<[u8]>::len));
@@ -231,7 +232,7 @@ fn pipelined_calls(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(
     Ok(())
 }
 
-/// How many messages there are in `bytes` when they come in pieces of `piece`.
+/// Number of messages in `bytes` when they arrive in pieces of `piece`.
 fn frames(bytes: &[u8], piece: usize) -> usize {
     let mut framer = Framer::new(LIMITS);
     let (mut end, mut found) = (0, 0);
@@ -244,18 +245,18 @@ fn frames(bytes: &[u8], piece: usize) -> usize {
     found
 }
 
-/// What is measured must work.
+/// Checks that the measured work succeeds.
 fn is_one_call(bytes: &[u8]) -> Result<(), Any> {
     let framed = [1, READ, bytes.len()].map(|piece| frames(bytes, piece));
     let parsed = matches!(Message::parse(bytes), Ok(Message::Call(_)));
     if framed == [1; 3] && parsed && read(bytes) {
         Ok(())
     } else {
-        Err("a call is not understood".into())
+        Err("a call is not read".into())
     }
 }
 
-/// Prints what criterion wrote in this run as a table, and writes it as JSON.
+/// Prints criterion's results of this run as a table, and writes them as JSON.
 #[expect(clippy::print_stdout, reason = "the table is the product")]
 fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
     let mut rows = Vec::new();
@@ -273,7 +274,7 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
         }
     }
     if rows.is_empty() {
-        // Only tested or listed, or a filter that fits nothing.
+        // Only tested or listed, or a filter without a match.
         return Ok(());
     }
     if let Some(warning) = unoptimised() {
@@ -305,7 +306,7 @@ fn report(folder: &Path, sizes: &[Size], began: SystemTime) -> Result<(), Any> {
     Ok(())
 }
 
-/// Name and median, in nanoseconds per iteration, of what was measured since `began`; the limit
+/// Name and median, in nanoseconds per iteration, of the benchmarks run since `began`; the limit
 /// first, the others by name.
 fn measured(folder: &Path, began: SystemTime) -> Vec<(String, f64)> {
     let read =
@@ -325,7 +326,7 @@ fn measured(folder: &Path, began: SystemTime) -> Vec<(String, f64)> {
     found
 }
 
-/// What criterion makes of a group's name: these characters cannot stand in a file's name.
+/// A group's name as criterion writes it: these characters are invalid in a file's name.
 fn folder_name(group: &str) -> String {
     group.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_")
 }

@@ -1,4 +1,4 @@
-//! Clients under one kind of load: [`bare`] sockets, and the [`library`].
+//! Clients for one kind of load: [`bare`] sockets, and the [`library`].
 
 pub mod bare;
 pub mod library;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::measure::Meter;
 
-/// How long any one answer may take before the run fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of one reply; after it the run fails.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How calls follow each other.
+/// The shape of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Connections.
@@ -36,19 +36,19 @@ impl Shape {
     pub const RECONNECT: Self = Self { connections: 1, in_flight: 1, reconnect: true };
 }
 
-/// When to measure, and whom.
+/// When to measure, and which server.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// The server's process.
     pub server: u32,
-    /// Load before it opens.
+    /// Load before the window.
     pub warm_up: Duration,
-    /// How long it is open.
+    /// Length of the window.
     pub length: Duration,
 }
 
 impl Window {
-    /// Begins the warm-up.
+    /// Starts the warm-up.
     ///
     /// # Errors
     /// Those of [`Meter::start`].

@@ -1,32 +1,31 @@
-//! What bare sockets send, and how every byte of an answer is checked without keeping it.
+//! The requests of bare sockets, and a check of every byte of a reply that does not keep it.
 
 use anyhow::{Context, ensure};
 use rpc_wire::call::{IntoArgs, request};
 
-/// One request and what must come back.
+/// One request and its expected reply.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// All its bytes.
     pub request: Vec<u8>,
-    /// All the answer's bytes.
-    pub answer: Answer,
+    /// All the reply's bytes.
+    pub reply: Reply,
 }
 
-/// The bytes of an answer, in the order in which they come. All answers to a request are of
-/// the same length.
+/// The bytes of a reply, in order. All replies to a request have the same length.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Reply {
     start: Vec<u8>,
-    /// Bytes after `start` that may be anything: an HTTP head names the time.
+    /// Bytes after `start` that may have any value: an HTTP head has the time.
     unchecked: usize,
     rest: Vec<u8>,
 }
 
 impl Exchange {
-    /// A request whose answer never differs.
-    pub fn exact(request: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Self {
-        let answer = Answer { start: answer.into(), unchecked: 0, rest: Vec::new() };
-        Self { request: request.into(), answer }
+    /// A request whose reply is always the same.
+    pub fn exact(request: impl Into<Vec<u8>>, reply: impl Into<Vec<u8>>) -> Self {
+        let reply = Reply { start: reply.into(), unchecked: 0, rest: Vec::new() };
+        Self { request: request.into(), reply }
     }
 
     /// A call of a server without a protocol: the same bytes come back.
@@ -35,7 +34,7 @@ impl Exchange {
         Self::exact(request.clone(), request)
     }
 
-    /// `add(1, 2)` as an older client says it, compact.
+    /// `add(1, 2)` as an older client sends it, compact.
     ///
     /// # Errors
     /// Never; the signature is that of [`IntoArgs`].
@@ -66,71 +65,71 @@ impl Exchange {
     }
 }
 
-impl Answer {
-    /// The answers like this HTTP answer: status and body are checked, the rest of the head is
-    /// not, but is always as long.
+impl Reply {
+    /// Replies like this HTTP reply: status and body are checked, the rest of the head only by its
+    /// length.
     ///
     /// # Errors
     /// It has no head.
-    pub fn http(answer: &[u8]) -> anyhow::Result<Self> {
+    pub fn http(reply: &[u8]) -> anyhow::Result<Self> {
         const STATUS: usize = "HTTP/1.1 200".len();
-        let head = http_head(answer).context("an answer without a head")?;
-        ensure!(head > STATUS, "an answer without a status");
+        let head = http_head(reply).context("a reply without a head")?;
+        ensure!(head > STATUS, "a reply without a status");
         Ok(Self {
-            start: answer[..STATUS].to_vec(),
+            start: reply[..STATUS].to_vec(),
             unchecked: head - STATUS,
-            rest: answer[head..].to_vec(),
+            rest: reply[head..].to_vec(),
         })
     }
 
-    /// Answers like this one with another body of the same length.
+    /// Replies like this one with another body of the same length.
     #[must_use]
     pub fn with_body(&self, body: &[u8]) -> Self {
         Self { rest: body.to_vec(), ..self.clone() }
     }
 
-    /// Its bytes, if none of them may differ; else those before the first that may.
+    /// All bytes if none may differ; else those before the first that may.
     pub fn as_exact(&self) -> &[u8] {
         &self.start
     }
 
-    /// How long it is.
+    /// Its length in bytes.
     pub fn length(&self) -> usize {
         self.start.len() + self.unchecked + self.rest.len()
     }
 
-    /// Whether the answer may hold `bytes` from `at` on.
+    /// Whether the reply may have `bytes` at `at`.
     pub fn agrees(&self, at: usize, bytes: &[u8]) -> bool {
         let rest_at = self.start.len() + self.unchecked;
         agree(&self.start, 0, at, bytes) && agree(&self.rest, rest_at, at, bytes)
     }
 }
 
-/// Compares what `expected` (which begins at `expected_at`) and `bytes` (at `at`) both cover.
+/// Compares the overlap of `expected` (which starts at `expected_at`) and `bytes` (at `at`).
 fn agree(expected: &[u8], expected_at: usize, at: usize, bytes: &[u8]) -> bool {
     let from = expected_at.max(at);
     let to = (expected_at + expected.len()).min(at + bytes.len());
     from >= to || expected[from - expected_at..to - expected_at] == bytes[from - at..to - at]
 }
 
-/// The length of an HTTP head, its empty line included.
-pub fn http_head(answer: &[u8]) -> Option<usize> {
-    Some(memchr::memmem::find(answer, b"\r\n\r\n")? + 4)
+/// The length of an HTTP head, including its empty line.
+pub fn http_head(reply: &[u8]) -> Option<usize> {
+    Some(memchr::memmem::find(reply, b"\r\n\r\n")? + 4)
 }
 
-/// The length of a whole HTTP answer; `None` as long as its head is incomplete.
+/// The length of a whole HTTP reply; `None` while its head is incomplete.
 ///
 /// # Errors
-/// It has another status, or does not say how long it is.
-pub fn http_length(answer: &[u8], status: u16) -> anyhow::Result<Option<usize>> {
-    let Some(length) = http_head(answer) else { return Ok(None) };
-    let head = String::from_utf8_lossy(&answer[..length]).to_ascii_lowercase();
-    ensure!(head.starts_with(&format!("http/1.1 {status}")), "unexpected answer: {head}");
+/// It has another status, or no length.
+pub fn http_length(reply: &[u8], status: u16) -> anyhow::Result<Option<usize>> {
+    let Some(length) = http_head(reply) else { return Ok(None) };
+    let head = String::from_utf8_lossy(&reply[..length]).to_ascii_lowercase();
+    ensure!(head.starts_with(&format!("http/1.1 {status}")), "unexpected reply: {head}");
     if status == 304 {
         return Ok(Some(length));
     }
     let body = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let body: usize = body.context("an answer without content-length")?.trim().parse()?;
+    let body: usize = body.context("a reply without content-length")?.trim().parse()?;
     Ok(Some(length + body))
 }
 
@@ -141,31 +140,31 @@ mod tests {
     const HTTP: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\ndate: x\r\n\r\nbody";
 
     #[test]
-    fn an_answer_agrees_however_it_is_split() {
+    fn a_reply_agrees_however_it_is_split() {
         let other_date = HTTP.to_ascii_lowercase();
-        let answer = Answer::http(HTTP).unwrap();
-        assert_eq!(answer.length(), HTTP.len());
+        let reply = Reply::http(HTTP).unwrap();
+        assert_eq!(reply.length(), HTTP.len());
         for cut in 0..=HTTP.len() {
-            assert!(answer.agrees(0, &HTTP[..cut]) && answer.agrees(cut, &HTTP[cut..]), "{cut}");
+            assert!(reply.agrees(0, &HTTP[..cut]) && reply.agrees(cut, &HTTP[cut..]), "{cut}");
         }
-        assert!(!answer.agrees(0, &other_date), "its status is written differently");
-        assert!(answer.agrees(12, &other_date[12..]), "its head may differ");
+        assert!(!reply.agrees(0, &other_date), "its status is written differently");
+        assert!(reply.agrees(12, &other_date[12..]), "its head may differ");
     }
 
     #[test]
-    fn a_wrong_byte_in_status_or_body_is_seen() {
-        let answer = Answer::http(HTTP).unwrap();
+    fn a_wrong_byte_in_status_or_body_is_detected() {
+        let reply = Reply::http(HTTP).unwrap();
         for wrong in [9, HTTP.len() - 1] {
             let mut bytes = HTTP.to_vec();
             bytes[wrong] ^= 1;
-            assert!(!answer.agrees(0, &bytes), "{wrong}");
-            assert!(!answer.agrees(wrong, &bytes[wrong..]), "{wrong}");
+            assert!(!reply.agrees(0, &bytes), "{wrong}");
+            assert!(!reply.agrees(wrong, &bytes[wrong..]), "{wrong}");
         }
-        assert!(!answer.with_body(b"else").agrees(0, HTTP));
+        assert!(!reply.with_body(b"else").agrees(0, HTTP));
     }
 
     #[test]
-    fn an_http_answer_says_how_long_it_is() {
+    fn an_http_reply_has_a_length() {
         assert_eq!(http_length(HTTP, 200).unwrap(), Some(HTTP.len()));
         assert_eq!(http_length(&HTTP[..30], 200).unwrap(), None);
         assert_eq!(http_length(b"HTTP/1.1 304 Not Modified\r\n\r\n", 304).unwrap(), Some(29));

@@ -1,17 +1,17 @@
-//! Benchmarks of the programs as shipped, every figure beside that of a bare limit.
+//! Benchmarks of the programs as shipped, each figure compared with that of a bare limit.
 //!
 //! In reading order:
 //!
-//! - [`plan`]: what was typed; what every scenario may ask for.
-//! - [`round`]: scenarios run one after another, again and again.
+//! - [`plan`]: the command line; what every scenario needs.
+//! - [`round`]: runs scenarios one after another, in several rounds.
 //! - [`scenarios`]: what is measured.
 //! - [`clients`]: bare sockets, and our own client library, under one kind of load.
-//! - [`exchange`]: what bare sockets send, and how every answer is checked.
+//! - [`exchange`]: the requests of bare sockets, and the check of every reply.
 //! - [`measure`]: the window, latencies, processor time and memory of one run.
 //! - [`process`]: servers as child processes; [`raw`] is the limit, a server without a protocol.
-//! - [`pin`]: which processor server and load may use.
-//! - [`procfs`]: what the kernel knows of a process.
-//! - [`table`]: medians, ratios, Markdown and JSON; [`place`] is where the JSON goes.
+//! - [`pin`]: which processors server and load may use.
+//! - [`procfs`]: the kernel's figures of a process.
+//! - [`table`]: medians, ratios, Markdown and JSON; [`place`] is the directory of the JSON.
 
 pub mod clients;
 pub mod exchange;

@@ -11,7 +11,7 @@ use rpc_bench::{raw, round, scenarios};
 const RPC_WINDOW: Duration = Duration::from_secs(2);
 const REGISTRY_WINDOW: Duration = Duration::from_secs(1);
 
-#[expect(clippy::print_stderr, reason = "a command's last word on what went wrong")]
+#[expect(clippy::print_stderr, reason = "a command prints its error")]
 fn main() -> ExitCode {
     let done = match Typed::parse().group {
         Group::Rpc(options) => round::run("rpc", &scenarios::rpc(), RPC_WINDOW, options),

@@ -1,4 +1,4 @@
-//! One run: a window of time, the calls that end in it, and what the server used meanwhile.
+//! One run: a window of time, the calls that end in it, and the server's use of resources.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::procfs;
 
-/// One run ends at the latest after so many calls.
-const MOST_CALLS: u64 = 100_000_000;
+/// Maximum calls of one run.
+const MAX_CALLS: u64 = 100_000_000;
 
-/// What one run of one row came to. What does not apply is `None`.
+/// The results of one run of one row. `None` where a figure does not apply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Calls counted.
@@ -28,15 +28,15 @@ pub struct Figures {
     pub client_cpu: Option<f64>,
     /// Resident memory of the server at the end, in MiB.
     pub resident_mib: Option<f64>,
-    /// Most resident memory of the server so far, in MiB.
+    /// Peak resident memory of the server so far, in MiB.
     pub peak_mib: Option<f64>,
-    /// Processor seconds that neither server nor load used during the window.
+    /// Processor seconds used by neither server nor load during the window.
     pub foreign_cpu: f64,
 }
 
 /// Decides which calls count. The window opens with the first call that ends after the warm-up and
-/// closes with the first that ends after its time, so that calls, time and processor time belong
-/// together exactly.
+/// closes with the first that ends after its time, so that calls, time and processor time match
+/// exactly.
 pub struct Meter {
     server: u32,
     opens: Instant,
@@ -61,7 +61,7 @@ struct Sample {
 }
 
 impl Meter {
-    /// A meter whose warm-up begins now; `server` is the process to watch.
+    /// A meter whose warm-up starts now; `server` is the process to watch.
     ///
     /// # Errors
     /// Never with these bounds.
@@ -72,7 +72,7 @@ impl Meter {
         Ok(Self { server, opens, length, phase: Phase::WarmUp, latencies })
     }
 
-    /// A call ended; answers whether the window is closed.
+    /// Records the end of a call; returns whether the window is closed.
     ///
     /// # Errors
     /// The server is gone.
@@ -80,11 +80,11 @@ impl Meter {
         match self.phase {
             Phase::WarmUp if ended < self.opens => return Ok(false),
             Phase::WarmUp => self.phase = Phase::Open(self.sample(ended)?),
-            // Replies that came in the same read as the first one were waited for before.
+            // Replies in the same read as the first one belong to calls before the window.
             Phase::Open(from) if ended <= from.at => {}
             Phase::Open(from) => {
                 self.record(ended.saturating_duration_since(began));
-                if ended >= from.at + self.length || self.latencies.len() >= MOST_CALLS {
+                if ended >= from.at + self.length || self.latencies.len() >= MAX_CALLS {
                     self.phase = Phase::Closed(from, self.sample(ended)?);
                 }
             }
@@ -96,17 +96,17 @@ impl Meter {
         Ok(self.is_closed())
     }
 
-    /// Whether no further call counts.
+    /// Whether further calls do not count.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed(..))
     }
 
-    /// What it came to.
+    /// The results.
     ///
     /// # Errors
     /// The window did not close; the server is gone.
     pub fn finish(self) -> anyhow::Result<Figures> {
-        let Phase::Closed(from, to) = self.phase else { bail!("the load ended before its time") };
+        let Phase::Closed(from, to) = self.phase else { bail!("the load stopped too early") };
         let calls = self.latencies.len();
         ensure!(calls > 0, "no call was counted");
         let micros = |quantile| Some(number(self.latencies.value_at_quantile(quantile)) / 1e3);
@@ -157,13 +157,13 @@ mod tests {
             let ended = opens + Duration::from_millis(milliseconds);
             meter.done(ended - Duration::from_millis(2), ended).unwrap()
         };
-        // The first opens the window and a second one came with it; two are inside; the last
-        // closes it and another comes with that.
+        // The first opens the window, and a second one has the same end; two are inside; the last
+        // closes it, and another has the same end.
         assert_eq!(
             [0, 0, 10, 500, 1000, 1000].map(&mut done),
             [false, false, false, false, true, true]
         );
-        assert!(done(1001), "what comes later does not count");
+        assert!(done(1001), "a later call does not count");
         let figures = meter.finish().unwrap();
         assert_eq!(figures.calls, 4);
         assert!((figures.calls_per_second.unwrap() - 4.0).abs() < 1e-9);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_ends_early_is_no_measurement() {
+    fn a_load_that_stops_early_is_an_error() {
         let meter = Meter::start(std::process::id(), SECOND, SECOND).unwrap();
         assert!(meter.finish().is_err());
     }

@@ -1,4 +1,4 @@
-//! Which processor server and load may use.
+//! Which processors server and load may use.
 
 use std::thread;
 
@@ -11,15 +11,15 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pin {
-    /// A processor each: the most repeatable.
+    /// One processor each: the most repeatable.
     Split,
-    /// Both on one: nothing wakes a sleeping core, which shows the software path alone.
+    /// Both on the same one: no sleeping core is woken, so only the software is measured.
     Same,
-    /// Wherever the kernel puts them.
+    /// Any, as the kernel chooses.
     Free,
 }
 
-/// The processor of the server and that of the load; `None` is any.
+/// The processors of the server and of the load; `None` is any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// Where servers run.
@@ -32,7 +32,7 @@ impl Pin {
     /// Chooses among the processors this process may use.
     ///
     /// # Errors
-    /// There are not enough of them.
+    /// There are too few of them.
     pub fn placement(self) -> anyhow::Result<Placement> {
         let allowed = sched_getaffinity(None).context("asking for the allowed processors")?;
         let mut cpus = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
@@ -48,11 +48,11 @@ impl Pin {
     }
 }
 
-/// Does `work` on a thread of its own that may use `cpu` only, as may the threads and processes
-/// it starts.
+/// Runs `work` on its own thread that may use only `cpu`, as may the threads and processes it
+/// starts.
 ///
 /// # Errors
-/// Those of `work`; the processor cannot be had.
+/// `work` fails, or the processor cannot be used.
 pub fn on_cpu<T: Send>(
     cpu: Option<usize>,
     work: impl FnOnce() -> anyhow::Result<T> + Send,

@@ -1,4 +1,4 @@
-//! Where things are: the programs beside this one, and the folder for the JSON.
+//! Paths: the programs beside this one, and the directory for the JSON.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 /// The `rpcd` to measure: `RPCD`, else the one beside this program.
 ///
 /// # Errors
-/// It is not there; says what to run.
+/// It is missing; the message has the command that builds it.
 pub fn rpcd() -> anyhow::Result<PathBuf> {
     let given = std::env::var_os("RPCD").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = match given {
@@ -28,21 +28,21 @@ pub fn rpcd() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// `target/bench`, made if it is not there.
+/// `target/bench`, created if it is missing.
 ///
 /// # Errors
-/// It cannot be made.
+/// It cannot be created.
 pub fn results() -> anyhow::Result<PathBuf> {
     let profile = profile()?;
-    let folder = profile.parent().context("no folder for results")?.join("bench");
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let folder = profile.parent().context("no directory for results")?.join("bench");
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     Ok(folder)
 }
 
 /// `target/PROFILE`, also for a benchmark in `target/PROFILE/deps`.
 fn profile() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("asking for this program's path")?;
-    let folder = own.parent().context("this program lies in no folder")?;
+    let folder = own.parent().context("this program has no directory")?;
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(folder.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What was typed, and what every scenario may ask for.
+//! The command line, and what every scenario needs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub enum Group {
     Rpc(Options),
     /// Heartbeats, lists, unchanged lists, watchers
     Registry(Options),
-    /// Be the limit: echo, or answer fixed bytes (used by the others)
+    /// Run the limit: an echo, or fixed replies (used by the others)
     #[command(hide = true)]
     Raw(RawOptions),
 }
@@ -33,40 +33,40 @@ pub struct Options {
     /// Only these scenarios or rows, as KEY or KEY:TEXT (B, C:library, H64, L1@1000)
     #[arg(long, value_delimiter = ',', value_name = "KEY[:TEXT]")]
     pub only: Vec<String>,
-    /// Where server and load run: a processor each, the same one, or wherever the kernel likes
+    /// Processors of server and load: one each, the same one, or as the kernel chooses
     #[arg(long, value_enum, default_value_t = Pin::Split)]
     pub pin: Pin,
-    /// Rounds; every round runs every row once, the table shows medians
+    /// Rounds; each runs every row once, the table shows medians
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub runs: u32,
-    /// The measuring window of a row, at most 0.8s where every call opens a connection [default:
+    /// Measuring window of a row, at most 0.8s if every call opens a connection [default:
     /// 2s for rpc, 1s for registry]
     #[arg(long, value_parser = seconds)]
     pub measure: Option<Duration>,
-    /// Load before the window opens
+    /// Warm-up time before measuring
     #[arg(long, default_value = "0.5s", value_parser = seconds)]
     pub warm_up: Duration,
     /// Connections of scenario I
     #[arg(long, default_value_t = 10_000, value_name = "NUMBER")]
     pub idle: usize,
-    /// Where the JSON goes [default: target/bench/GROUP-PIN.json]
+    /// File of the JSON [default: target/bench/GROUP-PIN.json]
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
-/// What the limit answers.
+/// What the limit replies.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct RawOptions {
-    /// Instead of echoing, answer every so many bytes with what standard input held
+    /// Instead of echoing, reply to every N bytes with the bytes of standard input
     #[arg(long)]
     pub request_bytes: Option<usize>,
-    /// Answer on all connections
+    /// Reply on all connections
     #[arg(long, requires = "request_bytes")]
     pub to_all: bool,
 }
 
 impl Options {
-    /// Whether any row of a scenario is wanted. `H64` stands for `H64@1`, `H64@1000` and so on.
+    /// Whether any row of a scenario is wanted. `H64` means `H64@1`, `H64@1000` and so on.
     pub fn wants_scenario(&self, key: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| is_key(only, key))
     }

@@ -1,4 +1,4 @@
-//! A server as a child process: started where it belongs, found by its address, killed when dropped.
+//! A server as a child process: started on its processor, found by its log, killed when dropped.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -12,9 +12,9 @@ use anyhow::{Context, anyhow};
 
 use crate::pin::on_cpu;
 
-/// How long a server may take to say where it listens.
+/// Timeout until a server logs its address.
 const START: Duration = Duration::from_secs(15);
-/// Lines of a server's output kept for the message when it does not start.
+/// Lines of a server's output kept for the message if it does not start.
 const LINES_KEPT: usize = 20;
 
 /// A running server.
@@ -22,16 +22,17 @@ const LINES_KEPT: usize = 20;
 pub struct Server {
     child: Child,
     address: SocketAddr,
-    // Removed with the server: its working folder, where no config.ini lies by accident.
+    // Removed with the server: an empty working directory, so that no config.ini is read by
+    // accident.
     _home: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts `program`, without settings of this shell, and waits until it says where it listens.
-    /// It gets `input` as its standard input.
+    /// Starts `program`, without settings of this shell, and waits until it logs its address. Its
+    /// standard input is `input`.
     ///
     /// # Errors
-    /// It does not start; the message holds its first lines.
+    /// It does not start; the message has its first lines.
     pub fn start<S: AsRef<OsStr> + Sync>(
         program: impl AsRef<OsStr> + Sync,
         arguments: &[S],
@@ -39,7 +40,7 @@ impl Server {
         cpu: Option<usize>,
     ) -> anyhow::Result<Self> {
         let name = program.as_ref().to_string_lossy().into_owned();
-        let home = tempfile::tempdir().context("making a working folder")?;
+        let home = tempfile::tempdir().context("creating a working directory")?;
         // A child may use the processors of the thread that starts it.
         let mut child = on_cpu(cpu, || {
             let mut command = Command::new(&program);
@@ -73,7 +74,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -81,14 +82,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // If it has ended by itself there is nothing left to do.
+        // If it has exited, nothing is left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The address in the first line that says so. The output is read to its end, so that the server
-/// never waits for us.
+/// The address in the first line that has one. The output is read to its end, so that the server
+/// never blocks on it.
 fn announced(stderr: ChildStderr) -> anyhow::Result<SocketAddr> {
     let (sender, receiver) = mpsc::sync_channel(1);
     thread::spawn(move || {
@@ -99,7 +100,7 @@ fn announced(stderr: ChildStderr) -> anyhow::Result<SocketAddr> {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                 if let Some(address) = address_in(&text) {
                     found = true;
-                    // Nobody may be waiting any more.
+                    // The receiver may be gone.
                     let _ = sender.try_send(Ok(address));
                 } else if kept.len() < LINES_KEPT {
                     kept.push(text);
@@ -107,10 +108,10 @@ fn announced(stderr: ChildStderr) -> anyhow::Result<SocketAddr> {
             }
             line.clear();
         }
-        let _ = sender.try_send(Err(anyhow!("it ended: {}", kept.join("; "))));
+        let _ = sender.try_send(Err(anyhow!("it exited: {}", kept.join("; "))));
     });
-    let answer = receiver.recv_timeout(START);
-    answer.unwrap_or_else(|_| Err(anyhow!("after {START:?} it does not say where it listens")))
+    let reply = receiver.recv_timeout(START);
+    reply.unwrap_or_else(|_| Err(anyhow!("it logged no address within {START:?}")))
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_stands_in_the_line_that_says_it_listens() {
+    fn the_address_is_in_the_line_that_starts_with_listening() {
         let line =
             "2026-01-01T00:00:00Z  INFO rpc_server: listening address=127.0.0.1:80 methods=2";
         assert_eq!(address_in(line), Some(([127, 0, 0, 1], 80).into()));
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_ends_at_once_is_an_error_with_its_words() {
+    fn a_program_that_exits_at_once_is_an_error_with_its_output() {
         let error = Server::start("sh", &["-c", "echo no such port >&2"], b"", None).unwrap_err();
         assert!(format!("{error:#}").contains("no such port"), "{error:#}");
     }

@@ -1,21 +1,22 @@
-//! What the kernel knows of a process: processor time and memory.
+//! The kernel's figures of a process: processor time and memory.
 
 use std::fs;
 
 use anyhow::Context;
 
-/// Processor seconds (user and system) a process has used so far, ended threads included.
+/// Processor seconds (user and system) used by a process, including its ended threads.
 ///
 /// # Errors
 /// There is no such process.
 pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let ticks = cpu_ticks(&stat).with_context(|| format!("{path} has another form: {stat}"))?;
+    let ticks =
+        cpu_ticks(&stat).with_context(|| format!("{path} has an unknown format: {stat}"))?;
     Ok(in_seconds(ticks))
 }
 
-/// Processor seconds all processes, the kernel and a hypervisor have used so far; 0 if unknown.
+/// Processor seconds used by all processes, the kernel and a hypervisor; 0 if unknown.
 pub fn busy_seconds() -> f64 {
     in_seconds(busy_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default()))
 }
@@ -25,7 +26,7 @@ pub fn busy_seconds() -> f64 {
 pub struct Memory {
     /// Now, in KiB.
     pub resident: u64,
-    /// The most there was so far, in KiB.
+    /// The peak so far, in KiB.
     pub peak: u64,
 }
 
@@ -61,14 +62,14 @@ fn in_seconds(ticks: u64) -> f64 {
 }
 
 fn cpu_ticks(stat: &str) -> Option<u64> {
-    // A program's name may hold blanks and brackets: fields count from behind the last bracket,
+    // A program's name may contain blanks and brackets: fields are counted after the last bracket,
     // where user and system time are the 12th and 13th.
     let fields = stat.get(stat.rfind(')')? + 1..)?;
     let mut times = fields.split_ascii_whitespace().skip(11);
     Some(times.next()?.parse::<u64>().ok()? + times.next()?.parse::<u64>().ok()?)
 }
 
-/// user, nice, system, idle, iowait, irq, softirq, steal: all but the two that are no work.
+/// user, nice, system, idle, iowait, irq, softirq, steal: all but idle and iowait.
 fn busy_ticks(stat: &str) -> u64 {
     let times = stat.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1).take(8);
     let times = times.map(|time| time.parse::<u64>().unwrap_or(0)).enumerate();
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_time_is_no_work() {
+    fn idle_time_is_not_busy() {
         let stat = "cpu  10 2 30 4000 500 6 7 8 99 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
         assert_eq!(busy_ticks(stat), 10 + 2 + 30 + 6 + 7 + 8);
         assert_eq!(busy_ticks(""), 0);

@@ -1,4 +1,4 @@
-//! The limit: a bare tokio server that echoes, or answers fixed bytes, without any protocol.
+//! The limit: a bare tokio server that echoes, or replies with fixed bytes, without any protocol.
 
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
@@ -10,58 +10,58 @@ use tokio::sync::watch;
 
 use crate::plan::RawOptions;
 
-/// One read.
+/// Size of a read.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves on a free port of 127.0.0.1, which it names on standard error, until it is killed.
+/// Serves on a free port of 127.0.0.1, printed to standard error, until it is killed.
 ///
 /// # Errors
 /// It cannot listen.
 pub fn serve(options: RawOptions) -> anyhow::Result<()> {
-    let answer = match options.request_bytes {
+    let reply = match options.request_bytes {
         Some(request_bytes) => {
             let mut reply = Vec::new();
             io::stdin().lock().read_to_end(&mut reply)?;
             let (request_bytes, reply) = (request_bytes.max(1), Arc::from(reply));
             match options.to_all {
-                true => Answer::ToAll(request_bytes, reply, watch::channel(())),
-                false => Answer::Canned(request_bytes, reply),
+                true => Reply::ToAll(request_bytes, reply, watch::channel(())),
+                false => Reply::Canned(request_bytes, reply),
             }
         }
-        None => Answer::Echo,
+        None => Reply::Echo,
     };
-    // The runtime rpcd has by default.
+    // The runtime rpcd uses by default.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // As a task, the accept loop runs on a worker, beside the driver of its socket.
-    runtime.block_on(async { tokio::spawn(accept(answer)).await? })
+    // As a task, the accept loop runs on a worker, next to the driver of its socket.
+    runtime.block_on(async { tokio::spawn(accept(reply)).await? })
 }
 
-/// What is answered to so many bytes.
+/// The reply to a request of a given number of bytes.
 #[derive(Clone)]
-enum Answer {
+enum Reply {
     /// The same bytes.
     Echo,
-    /// Others.
+    /// Fixed bytes.
     Canned(usize, Arc<[u8]>),
-    /// Others, to every connection there is. A receiver is cloned for each, so that none misses
-    /// what came before its task ran.
+    /// Fixed bytes to every connection. A receiver is cloned for each at its accept, so that none
+    /// misses what is sent before its task runs.
     ToAll(usize, Arc<[u8]>, (watch::Sender<()>, watch::Receiver<()>)),
 }
 
 #[expect(clippy::print_stderr, reason = "the address is what the parent process waits for")]
-async fn accept(answer: Answer) -> anyhow::Result<()> {
+async fn accept(reply: Reply) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     eprintln!("listening address={}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
-        let answer = answer.clone();
+        let reply = reply.clone();
         tokio::spawn(async move {
-            // A peer that leaves ends its own connection only.
-            let _ = match answer {
-                Answer::Echo => echo(stream).await,
-                Answer::Canned(request_bytes, reply) => canned(stream, request_bytes, &reply).await,
-                Answer::ToAll(request_bytes, reply, asked) => {
-                    to_all(stream, request_bytes, &reply, asked).await
+            // A peer that disconnects ends only its own connection.
+            let _ = match reply {
+                Reply::Echo => echo(stream).await,
+                Reply::Canned(request_bytes, reply) => canned(stream, request_bytes, &reply).await,
+                Reply::ToAll(request_bytes, reply, requested) => {
+                    to_all(stream, request_bytes, &reply, requested).await
                 }
             };
         });
@@ -70,7 +70,7 @@ async fn accept(answer: Answer) -> anyhow::Result<()> {
 
 async fn echo(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // Small while nothing large comes, as a server with many connections would have it.
+    // Small as long as no large request arrives, as in a server with many connections.
     let mut buffer = vec![0; 4 * 1024];
     loop {
         let length = stream.read(&mut buffer).await?;
@@ -105,7 +105,7 @@ async fn to_all(
     mut stream: TcpStream,
     request_bytes: usize,
     reply: &[u8],
-    (asked, mut answer_now): (watch::Sender<()>, watch::Receiver<()>),
+    (requested, mut reply_now): (watch::Sender<()>, watch::Receiver<()>),
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 4 * 1024];
@@ -113,7 +113,7 @@ async fn to_all(
     loop {
         tokio::select! {
             biased;
-            Ok(()) = answer_now.changed() => stream.write_all(reply).await?,
+            Ok(()) = reply_now.changed() => stream.write_all(reply).await?,
             length = stream.read(&mut buffer) => {
                 let length = length?;
                 if length == 0 {
@@ -122,7 +122,7 @@ async fn to_all(
                 unanswered += length;
                 while unanswered >= request_bytes {
                     unanswered -= request_bytes;
-                    asked.send_replace(());
+                    requested.send_replace(());
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Scenarios run one after another, round after round, so that what changes on the machine meets
-//! all of them.
+//! Scenarios run one after another, round after round, so that changes on the machine affect all of
+//! them.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::process::Server;
 use crate::table::{Head, Table};
 use crate::{place, procfs};
 
-/// A scenario: rows that belong together, the first of them the one that others are compared to.
+/// A scenario: rows that belong together; the others are compared with the first.
 pub struct Scenario {
     /// Its short name, for `--only`.
     pub key: String,
-    /// What happens in it.
+    /// Its description.
     pub title: String,
     /// Measures every row once.
     pub measure: Box<Measure>,
@@ -34,7 +34,7 @@ pub struct Round<'a> {
     rows: Vec<(&'static str, Row)>,
 }
 
-/// What became of a row.
+/// The outcome of a row.
 #[derive(Debug)]
 pub enum Row {
     /// It was measured.
@@ -55,10 +55,10 @@ pub struct Bench {
 }
 
 /// Measures `scenarios`, prints the table and writes it as JSON; a row's window is `usual_window`
-/// long unless something else was typed. Answers whether all succeeded.
+/// long unless an option sets it. Returns whether all succeeded.
 ///
 /// # Errors
-/// Nothing could be measured at all.
+/// Nothing could be measured.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
 pub fn run(
     group: &str,
@@ -118,7 +118,7 @@ impl<'a> Round<'a> {
         self.bench
     }
 
-    /// The row others are compared to: always measured.
+    /// The row that others are compared with; always measured.
     ///
     /// # Errors
     /// Those of `measure`.
@@ -132,7 +132,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// A row, measured if it is wanted.
+    /// A row, measured if it is selected.
     ///
     /// # Errors
     /// Those of `measure`.
@@ -154,7 +154,7 @@ impl<'a> Round<'a> {
 }
 
 impl Bench {
-    /// rpcd with those arguments, on a free port of 127.0.0.1, otherwise with default settings.
+    /// rpcd with these arguments, on a free port of 127.0.0.1, otherwise with default settings.
     ///
     /// # Errors
     /// It does not start.
@@ -164,7 +164,7 @@ impl Bench {
         Server::start(&self.rpcd, &arguments, b"", self.placement.server)
     }
 
-    /// A server that registers nowhere.
+    /// A server that does not register.
     ///
     /// # Errors
     /// It does not start.
@@ -180,26 +180,27 @@ impl Bench {
         Server::start(&self.own, &["raw"], b"", self.placement.server)
     }
 
-    /// The limit of requests and answers of different lengths: a socket that answers every
-    /// `request_bytes` with `answer`.
+    /// The limit of requests and replies of different lengths: a socket that replies to every
+    /// `request_bytes` with `reply`.
     ///
     /// # Errors
     /// It does not start.
-    pub fn canned(&self, request_bytes: usize, answer: &[u8]) -> anyhow::Result<Server> {
+    pub fn canned(&self, request_bytes: usize, reply: &[u8]) -> anyhow::Result<Server> {
         let arguments = ["raw", "--request-bytes", &request_bytes.to_string()];
-        Server::start(&self.own, &arguments, answer, self.placement.server)
+        Server::start(&self.own, &arguments, reply, self.placement.server)
     }
 
-    /// The limit of telling many: as [`canned`](Self::canned), but every connection gets the answer.
+    /// The limit of notifying many: as [`canned`](Self::canned), but every connection gets the
+    /// reply.
     ///
     /// # Errors
     /// It does not start.
-    pub fn canned_to_all(&self, request_bytes: usize, answer: &[u8]) -> anyhow::Result<Server> {
+    pub fn canned_to_all(&self, request_bytes: usize, reply: &[u8]) -> anyhow::Result<Server> {
         let arguments = ["raw", "--to-all", "--request-bytes", &request_bytes.to_string()];
-        Server::start(&self.own, &arguments, answer, self.placement.server)
+        Server::start(&self.own, &arguments, reply, self.placement.server)
     }
 
-    /// Puts a load where loads run.
+    /// Runs a load on its processor.
     ///
     /// # Errors
     /// Those of the load.
@@ -215,13 +216,13 @@ impl Bench {
         Window { server: server.pid(), warm_up: self.options.warm_up, length: self.window }
     }
 
-    /// The window of a run that leaves a port in TIME_WAIT with every call: short, and not before
-    /// there are ports enough, or else the search for a free one is what is measured.
+    /// The window of a run in which every call leaves a port in TIME_WAIT: short, and only once
+    /// enough ports are free, since otherwise the search for a free one would be measured.
     pub fn window_of_reconnecting(&self, server: &Server) -> Window {
         const LONGEST: Duration = Duration::from_millis(800);
         const WARM_UP: Duration = Duration::from_millis(200);
         const WAITING: u64 = 50_000;
-        /// TIME_WAIT lasts so long.
+        /// Duration of TIME_WAIT.
         const MINUTE: Duration = Duration::from_secs(60);
         let began = Instant::now();
         while procfs::time_wait_sockets() > WAITING && began.elapsed() < MINUTE {
@@ -235,13 +236,13 @@ impl Bench {
         }
     }
 
-    /// How many files a process may open.
+    /// The limit of open files.
     pub fn open_files(&self) -> u64 {
         self.open_files
     }
 }
 
-/// Sets the soft limit to the hard one, for this process and the servers it starts.
+/// Raises the soft limit to the hard one, for this process and the servers it starts.
 fn raise_open_files() -> anyhow::Result<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,5 +1,5 @@
-//! What is measured: [`calls`] and what surrounds them, the [`mod@registry`], [`sustained`] load of
-//! it, and its [`watchers`].
+//! The scenarios: [`calls`] and related ones, the [`mod@registry`], [`sustained`] load on it, and
+//! its [`watchers`].
 
 pub mod calls;
 pub mod idle;

@@ -1,4 +1,4 @@
-//! Medians of the rounds, ratios to the first row of the same round, as Markdown and as JSON.
+//! Medians of the rounds and ratios to the first row of the same round, as Markdown and as JSON.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::plan::Options;
 use crate::procfs;
 use crate::round::{Row, Scenario};
 
-/// A run during which others used more processor seconds than this was disturbed.
+/// A run was disturbed if other processes used more processor seconds than this.
 const DISTURBED: f64 = 0.15;
 
-/// What was measured when, where and how.
+/// What was measured, when, where and how.
 #[derive(Debug, Clone, Serialize)]
 pub struct Head {
     group: String,
@@ -27,12 +27,12 @@ pub struct Head {
     warm_up_ms: u128,
     optimised: bool,
     rpcd: String,
-    /// When that file was made.
+    /// When that file was built.
     rpcd_built: String,
 }
 
 impl Head {
-    /// Of a measurement that begins now.
+    /// The head of a measurement that starts now.
     pub fn new(group: &str, pin: &str, options: &Options, window: Duration, rpcd: &Path) -> Self {
         let built = std::fs::metadata(rpcd).and_then(|data| data.modified());
         let time = |time| humantime::format_rfc3339_seconds(time).to_string();
@@ -51,7 +51,7 @@ impl Head {
     }
 }
 
-/// Everything measured so far.
+/// All measurements so far.
 #[derive(Debug)]
 pub struct Table {
     head: Head,
@@ -63,7 +63,7 @@ struct Measured {
     key: String,
     title: String,
     rows: Vec<Runs>,
-    /// Rows left out, and rounds that failed.
+    /// Rows that were skipped, and rounds that failed.
     skipped: Vec<String>,
     failures: Vec<String>,
 }
@@ -76,7 +76,7 @@ struct Runs {
     runs: Vec<(u32, Figures)>,
 }
 
-/// A column: its title, its decimals, its figure, and whether it is compared to the first row's.
+/// A column: its title, its decimals, its figure, and whether it is compared with the first row's.
 struct Column {
     title: &'static str,
     key: &'static str,
@@ -138,19 +138,19 @@ const COLUMNS: [Column; 7] = [
 ];
 
 impl Table {
-    /// An empty one.
+    /// An empty table.
     pub fn new(head: Head) -> Self {
         Self { head, scenarios: Vec::new() }
     }
 
-    /// Adds what one round measured in a scenario.
+    /// Adds one round of a scenario.
     pub fn add(&mut self, scenario: &Scenario, rows: Vec<(&'static str, Row)>, round: u32) {
         let measured = self.scenario(scenario);
         for (name, row) in rows {
             match row {
                 Row::Measured(figures) => measured.add(name, round, figures),
                 Row::Skipped(why) => {
-                    let line = format!("{name} left out: {why}");
+                    let line = format!("{name} skipped: {why}");
                     if !measured.skipped.contains(&line) {
                         measured.skipped.push(line);
                     }
@@ -159,7 +159,7 @@ impl Table {
         }
     }
 
-    /// Adds that a round of a scenario failed.
+    /// Adds a failed round of a scenario.
     pub fn fail(&mut self, scenario: &Scenario, error: &str) {
         self.scenario(scenario).failures.push(error.to_owned());
     }
@@ -169,7 +169,7 @@ impl Table {
         self.scenarios.iter().any(|scenario| !scenario.failures.is_empty())
     }
 
-    /// For people.
+    /// The table for people.
     pub fn markdown(&self) -> String {
         let Head { group, date, machine, pin, runs, measure_ms, rpcd, rpcd_built, .. } = &self.head;
         let mut text = format!(
@@ -194,7 +194,7 @@ impl Table {
         text
     }
 
-    /// For machines: head, and per row medians, ratios and every run.
+    /// The table for machines: head, and per row medians, ratios and every run.
     ///
     /// # Errors
     /// Never for these types.
@@ -296,12 +296,12 @@ impl Runs {
     }
 }
 
-/// What to say of figures of a development build.
+/// A warning for figures of a development build.
 pub fn unoptimised() -> Option<&'static str> {
     cfg!(debug_assertions).then_some("**Not optimised: these figures mean nothing.**")
 }
 
-/// The middle value, or the mean of the two middle ones; `None` of nothing.
+/// The middle value, or the mean of the two middle ones; `None` if there are none.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_told_apart() {
+    fn thousands_are_separated() {
         assert_eq!(thousands(1234567.0, 0), "1,234,567");
         assert_eq!(thousands(1999.96, 1), "2,000.0");
         assert_eq!(thousands(0.0417, 3), "0.042");
@@ -387,14 +387,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn skipped_rows_and_failures_are_listed() {
         let (mut table, scenario) = table();
         table.add(&scenario, vec![("rpcd", Row::Skipped("no room".to_owned()))], 1);
         table.add(&scenario, vec![("rpcd", Row::Skipped("no room".to_owned()))], 2);
         assert!(!table.has_failures());
-        table.fail(&scenario, "a wrong answer");
+        table.fail(&scenario, "a wrong reply");
         let text = table.markdown();
-        assert_eq!(text.matches("rpcd left out: no room").count(), 1, "{text}");
-        assert!(text.contains("Failed: a wrong answer") && table.has_failures(), "{text}");
+        assert_eq!(text.matches("rpcd skipped: no room").count(), 1, "{text}");
+        assert!(text.contains("Failed: a wrong reply") && table.has_failures(), "{text}");
     }
 }

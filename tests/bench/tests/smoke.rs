@@ -1,4 +1,4 @@
-//! The table of calls, for a blink, against the rpcd beside this test.
+//! The table of calls, in a very short run, with the rpcd beside this test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
 
@@ -41,6 +41,6 @@ fn the_table_of_calls_is_printed_and_written() {
             assert!(run["peak_mib"].as_f64().unwrap() > 0.0, "{row}");
         }
     }
-    // Latency is not known of idle connections alone.
+    // Idle connections alone have no latency.
     assert!(scenarios[0]["rows"][0]["medians"]["p50_us"].as_f64().unwrap() > 0.0);
 }

@@ -1,9 +1,9 @@
-//! An input that breaks a parser, cut down to what breaks it.
+//! Minimises an input that breaks a parser.
 
-/// `input` without what it fails without: leaving out any one byte more makes it pass.
+/// A part of `input` that still fails, and passes without any one of its bytes.
 ///
-/// proptest shrinks how an input was made, which may leave a long one; what is wanted is a short
-/// line for the corpus.
+/// proptest shrinks the way an input was generated, which may leave a long one; the corpus needs a
+/// short line.
 pub(crate) fn down(mut input: Vec<u8>, fails: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut length = input.len();
     while length > 0 {
@@ -18,7 +18,7 @@ pub(crate) fn down(mut input: Vec<u8>, fails: impl Fn(&[u8]) -> bool) -> Vec<u8>
                 at += length;
             }
         }
-        // A byte that was needed may not be any more once one behind it is gone.
+        // A byte that was needed may no longer be, once a later one is removed.
         if length > 1 || input.len() == before {
             length /= 2;
         }
@@ -32,14 +32,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_does_not_matter_goes() {
+    fn irrelevant_bytes_are_removed() {
         let input = b"{\"id\": 1, \"args\": [[[[1, 2]]]]}".to_vec();
         assert_eq!(down(input, |input| input.contains(&b'[')), b"[");
     }
 
     #[test]
-    fn a_byte_that_was_needed_for_a_later_one_goes_with_it() {
-        // As many a as b: neither goes alone.
+    fn a_byte_needed_only_with_a_later_one_is_removed_with_it() {
+        // As many a as b: neither can be removed alone.
         let fails = |input: &[u8]| {
             let count = |byte| input.iter().filter(|&&b| b == byte).count();
             count(b'a') >= count(b'b') && count(b'b') >= 1
@@ -48,13 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_always_is_empty_in_the_end() {
+    fn an_input_that_always_fails_becomes_empty() {
         assert_eq!(down(vec![7; 1000], |_| true), b"");
     }
 
     proptest! {
         #[test]
-        fn it_still_fails_and_not_without_any_of_its_bytes(input in any::<Vec<u8>>(), limit in 1u32..2000) {
+        fn the_result_fails_and_passes_without_any_one_of_its_bytes(input in any::<Vec<u8>>(), limit in 1u32..2000) {
             let fails = |input: &[u8]| input.iter().map(|&byte| u32::from(byte)).sum::<u32>() >= limit;
             prop_assume!(fails(&input));
             let cut = down(input, fails);

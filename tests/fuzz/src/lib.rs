@@ -1,14 +1,17 @@
-//! Inputs that parsers must survive: a committed corpus, and any number of others near it.
+//! Inputs that parsers must survive: a committed corpus, and generated inputs similar to it.
 //!
-//! A fuzz target is a test beside its parser, named `any_bytes_…` or `any_text_…`, that says what
-//! must hold of every input. `cargo test` replays the corpus and tries a few hundred inputs more;
+//! A fuzz target is a test beside its parser, named `any_bytes_…` or `any_text_…`, that asserts
+//! what must hold for every input. `cargo test` runs the corpus and a few hundred generated inputs;
 //!
 //! ```sh
 //! PROPTEST_CASES=1000000 cargo test --workspace any_
 //! ```
 //!
-//! tries as many as you like. An input that breaks a parser is cut down, and told as a line for the
-//! corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+//! runs as many as you like. An input that breaks a parser is minimised and printed as a line for
+//! the corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+//!
+//! Hand-made and not bolero: in plain `cargo test` that replays a corpus and adds random bytes, but
+//! no inputs near the corpus; its coverage-guided engines need a separate tool (cargo-bolero).
 
 #![allow(
     clippy::unwrap_used,
@@ -27,18 +30,18 @@ use std::path::Path;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestError, TestRunner};
 
-/// Has `check` look at every input of `corpus/NAME.txt`, and at many near them or of no kind at
-/// all. It panics where something does not hold.
+/// Runs `check` on every input of `corpus/NAME.txt`, and on many similar and random ones. It panics
+/// if a property does not hold.
 ///
 /// # Panics
-/// `check` did; the message ends with the input as a line of the corpus.
+/// `check` did; the message ends with the input as a line for the corpus.
 pub fn bytes(name: &str, check: impl Fn(&[u8])) {
     let corpus = corpus(name);
     for input in &corpus {
         let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
         assert!(outcome.is_ok(), "{name}: {}", written::write(input));
     }
-    // A failure is kept in the corpus, by whoever mends it, and cut down here.
+    // Whoever fixes a failure adds it to the corpus; here it is only minimised.
     let config = Config { failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let inputs = near::inputs(corpus).prop_map(Input);
     let outcome = TestRunner::new(config).run(&inputs, |input| {
@@ -56,7 +59,7 @@ pub fn bytes(name: &str, check: impl Fn(&[u8])) {
     }
 }
 
-/// [`bytes`] for a parser of text: what is no UTF-8 is made so.
+/// [`bytes`] for a parser of text: invalid UTF-8 is replaced.
 ///
 /// # Panics
 /// As [`bytes`].
@@ -64,7 +67,7 @@ pub fn text(name: &str, check: impl Fn(&str)) {
     bytes(name, |input| check(&String::from_utf8_lossy(input)));
 }
 
-/// An input, shown as a line of the corpus.
+/// An input, displayed as a line of the corpus.
 struct Input(Vec<u8>);
 
 impl std::fmt::Debug for Input {
@@ -88,7 +91,7 @@ mod tests {
     use std::cell::Cell;
 
     #[test]
-    fn the_corpus_and_many_more_are_looked_at() {
+    fn the_corpus_and_many_more_are_checked() {
         let looked_at = Cell::new(0);
         bytes("call", |_| looked_at.set(looked_at.get() + 1));
         let cases = Config::default().cases;
@@ -96,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_breaks_a_parser_is_told_as_a_line_of_the_corpus() {
+    fn an_input_that_breaks_a_parser_is_printed_as_a_line_of_the_corpus() {
         let broken = catch_unwind(|| bytes("call", |input| assert!(!input.contains(&0xff))));
         let said = broken.unwrap_err().downcast::<String>().unwrap();
         let (_, line) = said.split_once("corpus/call.txt:\n").unwrap();

@@ -1,10 +1,10 @@
-//! Inputs near those of a corpus, and some of no kind at all.
+//! Inputs similar to those of a corpus, and random ones.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// What breaks parsers: beginnings, ends, limits, and text that is none.
+/// Tokens that break parsers: starts, ends, limits, and invalid text.
 const TOKENS: [&[u8]; 28] = [
     b"{",
     b"}",
@@ -42,8 +42,8 @@ enum Edit {
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
     Replace(Index, u8),
-    /// From there on it goes on as another input does.
-    GoOnAs(Index, Index, Index),
+    /// Continues as another input from there on.
+    ContinueAs(Index, Index, Index),
     Repeat(Index, usize, usize),
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn inputs(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
         4 => (any::<Index>(), token).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
         3 => (any::<Index>(), 1usize..12).prop_map(|(at, length)| Edit::Remove(at, length)),
         3 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
-        2 => any::<(Index, Index, Index)>().prop_map(|(at, other, from)| Edit::GoOnAs(at, other, from)),
+        2 => any::<(Index, Index, Index)>().prop_map(|(at, other, from)| Edit::ContinueAs(at, other, from)),
         1 => (any::<Index>(), 1usize..12, 2usize..200)
             .prop_map(|(at, length, times)| Edit::Repeat(at, length, times)),
     ];
@@ -82,7 +82,7 @@ fn apply(input: &mut Vec<u8>, edit: Edit, corpus: &[Vec<u8>]) {
             let at = place(at, input);
             input.splice(at..(at + 1).min(input.len()), [byte]);
         }
-        Edit::GoOnAs(at, other, from) => {
+        Edit::ContinueAs(at, other, from) => {
             let other = other.get(corpus);
             input.truncate(place(at, input));
             input.extend_from_slice(&other[place(from, other)..]);

@@ -42,7 +42,7 @@ pub(crate) fn read(line: &str) -> Vec<u8> {
     while let Some(part) = parts.next() {
         let hex = part.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let (byte, rest) = match (part.chars().next(), hex) {
-            // Two backslashes: what follows them is as it stands.
+            // Two backslashes: the text after them is literal.
             (None, _) => (b'\\', parts.next().unwrap_or_default()),
             (Some('n'), _) => (b'\n', &part[1..]),
             (Some('r'), _) => (b'\r', &part[1..]),
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_come_back_from_their_line(input: Vec<u8>) {
+        fn any_bytes_round_trip(input: Vec<u8>) {
             let line = write(&input);
             prop_assert!(!line.contains(['\n', '\r']));
             prop_assert_eq!(read(&line), input);

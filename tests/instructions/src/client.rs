@@ -1,4 +1,4 @@
-//! Calls of a client over a socket: a process of its own, which is what is counted.
+//! Calls of a client over a socket: the client is a separate process, and only it is counted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,19 +8,19 @@ use anyhow::{Context, ensure};
 use futures_util::future::join_all;
 use rpc_client::{Client, ClientOptions};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::valgrind;
 
-/// Calls `add(1, 2)` at `address` so many times, `at_once` together.
+/// Calls `add(1, 2)` at `address` that many times, `at_once` of them together.
 pub(crate) fn call(address: &str, calls: usize, at_once: usize) -> anyhow::Result<()> {
-    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::default() };
+    let options = ClientOptions { timeout: TIMEOUT, ..ClientOptions::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = Client::direct(address, options)?;
         for _ in 0..calls / at_once {
             let together = (0..at_once).map(|_| client.call_as::<i64>("add", (1, 2)));
             for answer in join_all(together).await {
-                ensure!(answer? == 13, "a wrong answer");
+                ensure!(answer? == 13, "a wrong result");
             }
         }
         client.close().await;
@@ -28,7 +28,7 @@ pub(crate) fn call(address: &str, calls: usize, at_once: usize) -> anyhow::Resul
     })
 }
 
-/// The instructions of a client that makes so many calls, `at_once` of them answered together.
+/// The instructions of a client that makes that many calls, `at_once` of them with one reply write.
 pub(crate) fn calls(calls: usize, at_once: usize) -> anyhow::Result<u64> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?.to_string();
@@ -42,7 +42,7 @@ pub(crate) fn calls(calls: usize, at_once: usize) -> anyhow::Result<u64> {
     valgrind::instructions(&errors)
 }
 
-/// Answers the probe, and then so many calls in one write each time, until the client closes.
+/// Replies to the probe, and then to `at_once` calls in each write, until the client closes.
 fn answer(stream: &TcpStream, at_once: usize) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut writer = stream;
@@ -56,7 +56,7 @@ fn answer(stream: &TcpStream, at_once: usize) -> anyhow::Result<()> {
             replies.push_str(&format!("{{\"id\":{id},\"res\":13}}\n"));
             id += 1;
         }
-        writer.write_all(replies.as_bytes()).context("answering")?;
+        writer.write_all(replies.as_bytes()).context("replying")?;
     }
     Ok(())
 }

@@ -1,14 +1,14 @@
-//! Instructions per call, compared with those on record: `cargo run --profile instructions -p
-//! rpc-instructions`. They do not depend on what else the machine does; `RPCD_UPDATE=1` records them
-//! anew.
+//! Instructions per call, compared with the recorded ones: `cargo run --profile instructions -p
+//! rpc-instructions`. They do not depend on the load of the machine; `RPCD_UPDATE=1` records new
+//! ones.
 //!
-//! Every count is the difference between a short run and a longer one, so that the start of a
-//! program cancels out. In reading order:
+//! Every count is the difference between a short run and a longer one, so that the program's start
+//! cancels out. In reading order:
 //!
-//! - `work`: what is counted in a process that does nothing else.
+//! - `work`: work counted in a process that does nothing else.
 //! - `server`, `client`: calls of a whole server, and of a client, over a socket.
-//! - `valgrind`: the counting itself.
-//! - `record`: the counts on record, and what is told of a difference.
+//! - `valgrind`: counts the instructions.
+//! - `record`: the recorded counts, and the report of a difference.
 
 mod client;
 mod record;
@@ -23,12 +23,12 @@ use anyhow::{Context, bail};
 
 use record::Record;
 
-/// How often work is done in the short run.
+/// Repetitions in the short run.
 const FEW: usize = 128;
-/// How often more in the longer one: many, so that what is done now and then is shared fairly.
+/// Further repetitions in the longer run: many, so that occasional work is averaged.
 const MORE: usize = 1024;
-/// How long an answer may take, under valgrind and on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a reply, under valgrind and on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<ExitCode> {
         [] => compare(),
         ["work", name, times] => {
             let found = work::ALL.iter().find(|(known, _)| *known == name);
-            let (_, work) = found.with_context(|| format!("no work is called {name:?}"))?;
+            let (_, work) = found.with_context(|| format!("unknown work {name:?}"))?;
             work(times.parse()?)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ["serve"] => server::serve().map(|()| ExitCode::SUCCESS),
-        _ => bail!("no arguments are expected (set RPCD_UPDATE=1 to record the counts anew)"),
+        _ => bail!("no arguments are expected (set RPCD_UPDATE=1 to record new counts)"),
     }
 }
 
@@ -72,15 +72,15 @@ fn compare() -> anyhow::Result<ExitCode> {
     }
     let (text, agrees) = Record::read()?.compare(&counted);
     println!("{text}");
-    // Another processor has other instructions.
+    // Other processors have other instructions.
     let comparable = cfg!(target_arch = "x86_64");
     if !comparable {
-        println!("Not compared: the counts on record are of x86-64.");
+        println!("Not compared: the recorded counts are of x86-64.");
     }
     Ok(if agrees || !comparable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What one time costs.
+/// The instructions of one repetition.
 fn per_time(count: impl Fn(usize) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
     let more = count(FEW + MORE)?.saturating_sub(count(FEW)?);
     let times = u64::try_from(MORE)?;

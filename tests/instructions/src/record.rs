@@ -1,4 +1,4 @@
-//! The counts on record, a committed file, and what is told of a difference.
+//! The recorded counts, a committed file, and the report of a difference.
 
 use std::fmt;
 use std::fmt::Write;
@@ -6,15 +6,15 @@ use std::process::Command;
 
 use anyhow::Context;
 
-/// Where they are on record.
+/// The file of the recorded counts.
 pub(crate) const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
-/// A difference that nobody has to look into, as a share of the count on record.
+/// A difference that is ignored, as a fraction of the recorded count.
 const TOLERANCE: f64 = 0.03;
-/// The same in instructions, for what is short: where in memory a program's constants happen to lie
-/// makes such a difference.
+/// The same in instructions, for short work: the position of a program's constants in memory causes
+/// such differences.
 const SLACK: f64 = 16.0;
 
-/// Counts by name, and the compiler they are of.
+/// Counts by name, and the compiler of the program.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Record {
     compiler: String,
@@ -28,7 +28,7 @@ impl Record {
 
     pub(crate) fn read() -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(PATH).with_context(|| format!("reading {PATH}"))?;
-        Self::parse(&text).with_context(|| format!("{PATH} is not understood"))
+        Self::parse(&text).with_context(|| format!("{PATH} is invalid"))
     }
 
     pub(crate) fn write(&mut self) -> anyhow::Result<()> {
@@ -46,10 +46,10 @@ impl Record {
         Some(Self { compiler, counts: lines.map(count).collect::<Option<_>>()? })
     }
 
-    /// What is different in `now`, and whether all of it is within the tolerance. Fewer instructions
-    /// are a difference too: unrecorded, they could be lost again and nobody would know.
+    /// The differences of `now`, and whether all are within the tolerance. Fewer instructions are a
+    /// difference too: if they are not recorded, they could be lost again unnoticed.
     pub(crate) fn compare(&self, now: &Self) -> (String, bool) {
-        let mut text = format!("{:28} {:>12} {:>12}\n", "instructions", "on record", "now");
+        let mut text = format!("{:28} {:>12} {:>12}\n", "instructions", "recorded", "now");
         let mut beyond = 0;
         for (name, count) in &now.counts {
             let known = self.counts.iter().find(|(known, _)| known == name).map(|known| known.1);
@@ -72,20 +72,20 @@ impl Record {
         if beyond > 0 {
             let _ = write!(
                 text,
-                "\n{beyond} of them moved by more than {} % and {SLACK}. If that is meant, record the new counts:\n\n    \
+                "\n{beyond} of them moved by more than {} % and {SLACK}. If intended, record the new counts:\n\n    \
                  RPCD_UPDATE=1 cargo run --profile instructions -p rpc-instructions\n",
                 TOLERANCE * 100.0
             );
             let compiler = compiler();
             if compiler != self.compiler {
-                let _ = write!(text, "\nOn record: {}; this is {compiler}.\n", self.compiler);
+                let _ = write!(text, "\nRecorded with {}; this is {compiler}.\n", self.compiler);
             }
         }
         (text, beyond == 0)
     }
 }
 
-/// As in the file.
+/// The format of the file.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# {}", self.compiler)?;
@@ -93,7 +93,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// The compiler that cargo used for this, if its name is still known.
+/// The compiler that cargo used for this program, if its name is known.
 fn compiler() -> String {
     let version = Command::new("rustc").arg("--version").output();
     version.map_or_else(
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn records_round_trip() {
         let written = record(&[("read", 1200), ("call", 3500)]);
         assert_eq!(Record::parse(&written.to_string()), Some(written));
         assert_eq!(Record::parse("read 5"), None);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_no_news() {
+    fn a_small_difference_is_ignored() {
         for (known, now) in [(1000, 1030), (1000, 970), (100, 116)] {
             let (text, agrees) = record(&[("read", known)]).compare(&record(&[("read", now)]));
             assert!(agrees && !text.contains("RPCD_UPDATE"), "{text}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn more_and_fewer_instructions_are_told_with_both_counts_and_what_to_do() {
+    fn more_and_fewer_instructions_are_reported_with_both_counts_and_a_hint() {
         for now in [969, 1031] {
             let (text, agrees) = record(&[("read", 1000)]).compare(&record(&[("read", now)]));
             assert!(!agrees && text.contains("1000") && text.contains(&now.to_string()), "{text}");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_or_gone_must_be_recorded() {
+    fn new_and_missing_counts_must_be_recorded() {
         assert!(!record(&[]).compare(&record(&[("read", 1)])).1);
         assert!(!record(&[("read", 1)]).compare(&record(&[])).1);
         assert!(Record::read().is_ok());

@@ -1,4 +1,4 @@
-//! Calls of a whole server over a socket: a process of its own, which is what is counted.
+//! Calls of a server over a socket: the server is a separate process, and only it is counted.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,11 +8,11 @@ use anyhow::{Context, ensure};
 use rpc_host::logging::{self, LogOptions};
 use rpc_server::{Server, builtin};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::valgrind;
 use crate::work::{EXTENDED, REPLY};
 
-/// Serves as `rpcd serve` does on one processor, until standard input ends.
+/// Serves like `rpcd serve` on one processor, until standard input ends.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let logging = logging::init(&LogOptions::default())?;
     let runtime =
@@ -22,7 +22,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
         let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let handle = server.handle();
         std::thread::spawn(move || {
-            // Nothing is sent: it ends with the parent's interest.
+            // Nothing is sent: standard input ends when the parent closes it.
             let _ = std::io::stdin().read(&mut [0]);
             handle.stop();
         });
@@ -30,7 +30,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     })
 }
 
-/// The instructions of a server that answers so many calls, `at_once` of them written together.
+/// The instructions of a server for that many calls, `at_once` of them in one write.
 pub(crate) fn calls(calls: usize, at_once: usize) -> anyhow::Result<u64> {
     let mut command = valgrind::command(std::env::current_exe()?);
     let mut server = command.arg("serve").stdin(Stdio::piped()).spawn()?;
@@ -45,18 +45,18 @@ pub(crate) fn calls(calls: usize, at_once: usize) -> anyhow::Result<u64> {
     };
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let (requests, replies) = (EXTENDED.repeat(at_once), REPLY.repeat(at_once));
     let mut input = vec![0; replies.len()];
     for _ in 0..calls / at_once {
         stream.write_all(&requests)?;
         stream.read_exact(&mut input).context("waiting for replies")?;
-        ensure!(input == replies, "a wrong answer");
+        ensure!(input == replies, "a wrong reply");
     }
     drop(stream);
     drop(server.stdin.take());
     output.read_to_string(&mut written)?;
-    ensure!(server.wait()?.success(), "it did not end well:\n{written}");
+    ensure!(server.wait()?.success(), "it failed:\n{written}");
     valgrind::instructions(&written)
 }
 

@@ -1,11 +1,11 @@
-//! Programs under valgrind, which counts the instructions they execute.
+//! Runs programs under valgrind, which counts the instructions they execute.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-/// A command that runs a program under valgrind, away from this shell's settings.
+/// A command that runs a program under valgrind, without the settings of this shell.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("valgrind");
     command
@@ -19,20 +19,20 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Whether it is there.
+/// Checks that valgrind is installed.
 ///
 /// # Errors
-/// It is not; says what to do.
+/// It is not; the message says how to install it.
 pub(crate) fn check() -> anyhow::Result<()> {
     let version = Command::new("valgrind").arg("--version").output();
     version.context("valgrind is missing: install it (apt-get install valgrind)")?;
     Ok(())
 }
 
-/// The instructions that a program executed, by what valgrind wrote when it ended.
+/// The number of executed instructions, from valgrind's output.
 ///
 /// # Errors
-/// It does not say; the message is what was written instead.
+/// The output has none; the message contains it.
 pub(crate) fn instructions(stderr: &str) -> anyhow::Result<u64> {
     // `==PID== I   refs:      1,234`; newer versions use fewer spaces.
     let count = stderr.lines().find_map(|line| {
@@ -43,6 +43,6 @@ pub(crate) fn instructions(stderr: &str) -> anyhow::Result<u64> {
     });
     match count {
         Some(count) => Ok(count),
-        None => bail!("valgrind counted nothing:\n{stderr}"),
+        None => bail!("no count in valgrind's output:\n{stderr}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted in this process, each piece of work any number of times.
+//! Work that is counted in this process, each piece any number of times.
 
 use std::hint::black_box;
 
@@ -10,28 +10,28 @@ use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use serde_json::value::RawValue;
 
-/// `add(1, 2)` as an older client says it, compact.
+/// `add(1, 2)` as an older client sends it, compact.
 const CLASSIC: &[u8] = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
 /// The same with an id.
 pub(crate) const EXTENDED: &[u8] =
     b"{\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{}}\n";
-/// As our own client says it, which always has a deadline.
+/// As our own client sends it, always with a deadline.
 const WITH_DEADLINE: &[u8] = b"{\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{},\"meta\":{\"deadline_ms\":10000}}\n";
-/// White space that clients do not write: the one-pass reader leaves it to framer and serde_json.
+/// White space that clients do not write: read by the framer and serde_json, not in one pass.
 const GENERAL: &[u8] =
     b"{\n\"id\":7,\"method_name\":\"add\",\"method_args\":[1,2],\"method_kwargs\":{}}\n";
 const CLASSIC_REPLY: &[u8] = b"{\"res\":13}\n";
-/// What is answered to an extended call.
+/// The reply to an extended call.
 pub(crate) const REPLY: &[u8] = b"{\"id\":7,\"res\":13}\n";
-/// Calls that come in one read.
+/// Calls in one read.
 pub(crate) const PIPELINED: usize = 64;
-/// What a server allows by default.
+/// A server's default limits.
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 4 << 20, max_depth: 128 };
 
-/// Does a piece of work so many times.
+/// Does a piece of work that many times.
 type Work = fn(usize) -> anyhow::Result<()>;
 
-/// Every piece of work, by the name under which it is on record.
+/// Every piece of work, by its name in the record.
 pub(crate) const ALL: [(&str, Work); 15] = [
     ("read_classic", |times| read(times, CLASSIC)),
     ("read_extended", |times| read(times, EXTENDED)),
@@ -52,13 +52,13 @@ pub(crate) const ALL: [(&str, Work); 15] = [
     }),
 ];
 
-/// One call, in the way a session reads it.
+/// Reads one call, as a session does.
 fn read(times: usize, bytes: &[u8]) -> anyhow::Result<()> {
     let bytes = &*Paged::new(bytes);
     for _ in 0..times {
         let mut framer = Framer::new(LIMITS);
         let read = Messages::new(&mut framer, black_box(bytes)).next();
-        ensure!(matches!(read, Ok(Some((Ok(Message::Call(_)), _)))), "a call is not understood");
+        ensure!(matches!(read, Ok(Some((Ok(Message::Call(_)), _)))), "a call is not read");
     }
     Ok(())
 }
@@ -105,18 +105,18 @@ fn write_reply(times: usize) -> anyhow::Result<()> {
 }
 
 fn read_reply(times: usize) -> anyhow::Result<()> {
-    // As the framer finds it: the newline is no part of it.
+    // As the framer finds it, without its newline.
     let bytes = &*Paged::new(REPLY.trim_ascii_end());
     for _ in 0..times {
         match Reply::parse(black_box(bytes)) {
             Ok(Reply::Done { id: Some(7), outcome: Ok(_) }) => {}
-            other => bail!("a reply is not understood: {other:?}"),
+            other => bail!("a reply is not read: {other:?}"),
         }
     }
     Ok(())
 }
 
-/// A reply in what was read, in the way a connection looks for it.
+/// Finds a reply in the bytes of a read, as a connection does.
 fn next_reply(times: usize) -> anyhow::Result<()> {
     let bytes = &*Paged::new(REPLY);
     for _ in 0..times {
@@ -127,18 +127,18 @@ fn next_reply(times: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a server makes of calls, from their bytes to those of the replies.
+/// A server's work for calls, from their bytes to those of the replies.
 fn call(times: usize, requests: &[u8], replies: &[u8]) -> anyhow::Result<()> {
     let requests = &*Paged::new(requests);
     let mut server = Server::builder().methods(builtin::methods()).in_memory()?;
     for _ in 0..times {
         let answered = server.answer(black_box(requests)).now_or_never();
-        ensure!(answered == Some(replies), "a wrong answer");
+        ensure!(answered == Some(replies), "a wrong reply");
     }
     Ok(())
 }
 
-/// Bytes that begin with a page: how libc compares and copies depends on where pages end.
+/// Bytes that start at a page boundary: libc compares and copies differently near page ends.
 struct Paged {
     memory: Vec<u8>,
     begin: usize,

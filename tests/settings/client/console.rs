@@ -1,30 +1,30 @@
-//! `[client]` on the console's screen: its instances, its call form, its load tests.
+//! `[client]` in the console: its instances, its call form, its load tests.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rpc_tests::asking::http;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
+use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
 use tokio::io::AsyncReadExt;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, silent};
-use crate::programs::{Settings, call, console, looking_after, shows};
-use crate::ticks::{answer, classic, extended, instance, is_tick, probes};
+use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
+use crate::programs::{Settings, call, console, shows, watching};
+use crate::ticks::{classic, extended, instance, is_tick, probes, reply_to};
 
-/// How a load test calls.
+/// The kind of a load test.
 enum Loop {
-    /// So many calls a second.
+    /// N calls per second.
     Open(u32),
-    /// So many callers.
+    /// N callers.
     Closed(u32),
 }
 
-/// Has the console make so many calls of `tick`, and the one before that opens the connection.
+/// Starts a load test of that many calls of `tick`, plus the one that opens the connection.
 fn load(tty: &mut Tty, how: &Loop, calls: usize) {
     tty.press("2");
     tty.until(&["[2 Methods]", "tick"]);
@@ -39,7 +39,7 @@ fn load(tty: &mut Tty, how: &Loop, calls: usize) {
     tty.press("\r");
 }
 
-/// The same to its end.
+/// The same, until it has finished.
 fn loaded(tty: &mut Tty, how: &Loop, calls: usize) {
     load(tty, how, calls);
     tty.until(&["✓ done"]);
@@ -48,7 +48,7 @@ fn loaded(tty: &mut Tty, how: &Loop, calls: usize) {
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn timeout() {
     let peer = instance(|tick| Do::Write(result(tick, "1"))).await;
-    let (mut tty, _registry) = looking_after(&[&peer], &[("CLIENT_TIMEOUT", "77s")]).await;
+    let (mut tty, _registry) = watching(&[&peer], &[("CLIENT_TIMEOUT", "77s")]).await;
     call(&mut tty);
     tty.until(&["77s"]);
     let tick = || peer.seen.messages().into_iter().find(is_tick);
@@ -66,14 +66,14 @@ pub(crate) async fn connect_timeout() {
         async move {
             if !quiet {
                 let tick = |tick: &_| Do::Write(result(tick, "1"));
-                return speak_extended(socket, seen, Arc::new(move |it| answer(it, tick))).await;
+                return speak_extended(socket, seen, Arc::new(move |it| reply_to(it, tick))).await;
             }
             while matches!(socket.read(&mut [0; 1024]).await, Ok(1..)) {}
         }
     })
     .await;
     let settings = [("CLIENT_CONNECT_TIMEOUT", "123ms")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
     tty.press("2");
     tty.until(&["tick"]);
     quiet.store(true, SeqCst);
@@ -92,7 +92,7 @@ pub(crate) async fn failover_after() {
         ("CLIENT_FAILOVER_AFTER", "100ms"),
         ("CLIENT_BALANCE", "round_robin"),
     ];
-    let (mut tty, _registry) = looking_after(&[&silent, &good], &settings).await;
+    let (mut tty, _registry) = watching(&[&silent, &good], &settings).await;
     loaded(&mut tty, &Loop::Closed(1), 4);
     assert_eq!(ticks.calls(), 5);
 }
@@ -101,7 +101,7 @@ pub(crate) async fn failover_after() {
 pub(crate) async fn tcp_user_timeout() {
     let peer = instance(|_| Do::Nothing).await;
     let settings = [("CLIENT_TCP_USER_TIMEOUT", "4h")];
-    let (_tty, _registry) = looking_after(&[&peer], &settings).await;
+    let (_tty, _registry) = watching(&[&peer], &settings).await;
     eventually("the system's timer of the connection", async || {
         keepalive_seconds(peer.address).is_none_or(|seconds| seconds > 3000)
     })
@@ -120,7 +120,7 @@ pub(crate) async fn balance() {
     };
     let (a, b) = (named('a').await, named('b').await);
     let settings = [("CLIENT_BALANCE", "round_robin")];
-    let (mut tty, _registry) = looking_after(&[&a, &b], &settings).await;
+    let (mut tty, _registry) = watching(&[&a, &b], &settings).await;
     loaded(&mut tty, &Loop::Closed(1), 19);
     let order = order.lock().unwrap().clone();
     assert!(["ab", "ba"].map(|two| two.repeat(10)).contains(&order), "{order}");
@@ -128,9 +128,9 @@ pub(crate) async fn balance() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn refresh_interval() {
-    let (tty, registry) = looking_after(&[], &[("CLIENT_REFRESH_INTERVAL", "110ms")]).await;
-    // At the default interval that would take half a minute.
-    registry.was_asked("findAllInstances", 10).await;
+    let (tty, registry) = watching(&[], &[("CLIENT_REFRESH_INTERVAL", "110ms")]).await;
+    // At the default interval this would take half a minute.
+    registry.has_received("findAllInstances", 10).await;
     tty.until(&["110ms"]);
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn registry_timeout() {
 pub(crate) async fn max_reply_bytes() {
     let peer = instance(|tick| Do::Write(result(tick, &format!("{:?}", "x".repeat(5000))))).await;
     let settings = [("CLIENT_MAX_REPLY_BYTES", "1234")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
     call(&mut tty);
     tty.until_so("the limit", |tty| shows(tty, "1234"));
 }
@@ -156,7 +156,7 @@ pub(crate) async fn max_reply_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn max_list_bytes() {
     let (peer, _) = extended(AT_ONCE).await;
-    let (tty, _registry) = looking_after(&[&peer], &[("CLIENT_MAX_LIST_BYTES", "77")]).await;
+    let (tty, _registry) = watching(&[&peer], &[("CLIENT_MAX_LIST_BYTES", "77")]).await;
     tty.until_so("the limit", |tty| shows(tty, "77"));
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn max_event_line_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn max_in_flight() {
     let (peer, ticks) = extended(TOGETHER).await;
-    let (mut tty, _registry) = looking_after(&[&peer], &[("CLIENT_MAX_IN_FLIGHT", "2")]).await;
+    let (mut tty, _registry) = watching(&[&peer], &[("CLIENT_MAX_IN_FLIGHT", "2")]).await;
     loaded(&mut tty, &Loop::Closed(6), 12);
     assert_eq!((ticks.calls(), ticks.most()), (13, 2));
 }
@@ -182,7 +182,7 @@ pub(crate) async fn max_in_flight() {
 pub(crate) async fn max_classic_connections() {
     let (peer, ticks) = classic(TOGETHER).await;
     let settings = [("CLIENT_MAX_CLASSIC_CONNECTIONS", "2")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
     loaded(&mut tty, &Loop::Closed(6), 12);
     assert_eq!((ticks.calls(), ticks.most()), (13, 2));
 }
@@ -191,33 +191,33 @@ pub(crate) async fn max_classic_connections() {
 pub(crate) async fn max_classic_queue() {
     let (peer, ticks) = classic(TOGETHER).await;
     let settings = [("CLIENT_MAX_CLASSIC_CONNECTIONS", "1"), ("CLIENT_MAX_CLASSIC_QUEUE", "1")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
     loaded(&mut tty, &Loop::Closed(4), 8);
     // Some of the nine were refused.
     assert!(ticks.calls() < 9, "{}", ticks.calls());
 }
 
-/// A call every third of a second, which is longer than what these tests set.
-const SELDOM: (Loop, usize) = (Loop::Open(3), 4);
+/// A call every third of a second, which is longer than the times these tests set.
+const SLOW_RATE: (Loop, usize) = (Loop::Open(3), 4);
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn classic_idle_timeout() {
     let (peer, ticks) = classic(AT_ONCE).await;
     let settings = [("CLIENT_CLASSIC_IDLE_TIMEOUT", "30ms")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
-    load(&mut tty, &SELDOM.0, SELDOM.1);
-    ticks.were_called(5).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
+    load(&mut tty, &SLOW_RATE.0, SLOW_RATE.1);
+    ticks.received(5).await;
     assert!(ticks.connections() >= 4, "{}", ticks.connections());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn dialect_ttl() {
     let (peer, ticks) = classic(AT_ONCE).await;
-    // In use it stays what it is.
+    // While in use it stays what it is.
     let settings = [("CLIENT_CLASSIC_IDLE_TIMEOUT", "30ms"), ("CLIENT_DIALECT_TTL", "60ms")];
-    let (mut tty, _registry) = looking_after(&[&peer], &settings).await;
-    load(&mut tty, &SELDOM.0, SELDOM.1);
-    ticks.were_called(5).await;
+    let (mut tty, _registry) = watching(&[&peer], &settings).await;
+    load(&mut tty, &SLOW_RATE.0, SLOW_RATE.1);
+    ticks.received(5).await;
     // One for the console itself, and by default one for the load test.
     assert!(probes(&peer) >= 5, "{}", probes(&peer));
 }
@@ -225,27 +225,27 @@ pub(crate) async fn dialect_ttl() {
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn idle_timeout() {
     let peer = instance(|tick| Do::Write(result(tick, "1"))).await;
-    let (_tty, _registry) = looking_after(&[&peer], &[("CLIENT_IDLE_TIMEOUT", "100ms")]).await;
+    let (_tty, _registry) = watching(&[&peer], &[("CLIENT_IDLE_TIMEOUT", "100ms")]).await;
     eventually("its methods are known", async || !peer.seen.calls().is_empty()).await;
-    // By default that would take a minute.
+    // By default this would take a minute.
     eventually("no connection is open", async || peer.seen.open() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn max_probes() {
     let (good, _) = extended(AT_ONCE).await;
-    let (bad, probed) = at_once_closed().await;
+    let (bad, probed) = closed_at_once().await;
     let settings = [
         ("CLIENT_MAX_PROBES", "1"),
         ("CLIENT_RETRY_ATTEMPTS", "4"),
         ("CLIENT_BALANCE", "round_robin"),
-        // What the console itself asks of the bad ones is not counted.
+        // The console's own requests to the bad servers are not counted.
         ("CONSOLE_MAX_PROBED", "1"),
     ];
     let peers = [&good, &bad[0], &bad[1], &bad[2]];
-    let (mut tty, _registry) = looking_after(&peers, &settings).await;
+    let (mut tty, _registry) = watching(&peers, &settings).await;
     load(&mut tty, &Loop::Open(20), 10_000);
-    // One that says nothing is given up after two seconds.
+    // A probe without a reply times out after two seconds.
     let gap = probed.gap_of_the_first_two().await;
     assert!(gap >= Duration::from_millis(1900), "{gap:?}");
 }
@@ -254,7 +254,7 @@ pub(crate) async fn max_probes() {
 async fn attempts(settings: Settings<'_>) -> usize {
     let overloaded = || instance(|tick| Do::Write(failure(tick, OVERLOADED)));
     let (a, b) = (overloaded().await, overloaded().await);
-    let (mut tty, _registry) = looking_after(&[&a, &b], settings).await;
+    let (mut tty, _registry) = watching(&[&a, &b], settings).await;
     loaded(&mut tty, &Loop::Closed(1), 10);
     let ticks = |peer: &Peer| peer.seen.messages().iter().filter(|it| is_tick(it)).count();
     ticks(&a) + ticks(&b)

@@ -9,7 +9,7 @@ use rpc_tests::fakes::{Do, failure, result};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use tokio::join;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, at_once_closed, keepalive_seconds, silent};
+use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
 use crate::programs::{at, listing, rpcd};
 use crate::ticks::{classic, extended, instance, probes};
 
@@ -69,7 +69,7 @@ pub(crate) async fn tcp_user_timeout() {
     let peer = instance(|_| Do::Nothing).await;
     let line = at(&peer, "call tick");
     let _rpcd = Daemon::rpcd_with(&[("CLIENT_TCP_USER_TIMEOUT", "4h")], line.split(' '));
-    // The system asks after a quarter of the time whether the other side is still there.
+    // The system's keepalive probe is due after a quarter of the time.
     eventually("the system's timer of the connection", async || {
         keepalive_seconds(peer.address).is_none_or(|seconds| seconds > 3000)
     })
@@ -92,7 +92,7 @@ pub(crate) async fn balance() {
         let line = format!("{command} --registry {}", registry.url());
         let done = rpcd(&[("CLIENT_BALANCE", "round_robin")], &line).await;
         assert_eq!(done.code, DONE, "{done:?}");
-        // By chance it would be so once in half a million times.
+        // At random this would happen once in half a million runs.
         let order = std::mem::take(&mut *order.lock().unwrap());
         assert!(["ab", "ba"].map(|two| two.repeat(10)).contains(&order), "{command}: {order}");
     }
@@ -104,8 +104,8 @@ pub(crate) async fn refresh_interval() {
     let registry = listing(&[&peer]).await;
     let line = format!("bench tick --rate 5 --duration 10m --registry {}", registry.url());
     let _rpcd = Daemon::rpcd_with(&[("CLIENT_REFRESH_INTERVAL", "50ms")], line.split(' '));
-    // At the default interval that would take a minute.
-    registry.was_asked("findAllInstances", 20).await;
+    // At the default interval this would take a minute.
+    registry.has_received("findAllInstances", 20).await;
 }
 
 #[tokio::test]
@@ -179,15 +179,15 @@ pub(crate) async fn max_classic_queue() {
     assert_eq!((default.code, all.calls()), (DONE, 4), "{default:?}");
 }
 
-/// A call every 300 ms, which is longer than what these tests set.
-const SELDOM: &str = "bench tick --rate 3.3 --count 4";
+/// A call every 300 ms, which is longer than the times these tests set.
+const SLOW_RATE: &str = "bench tick --rate 3.3 --count 4";
 
 #[tokio::test]
 pub(crate) async fn classic_idle_timeout() {
     let ((shortly, set), (long, default)) = join!(classic(AT_ONCE), classic(AT_ONCE));
-    let lines = (at(&shortly, SELDOM), at(&long, SELDOM));
+    let lines = (at(&shortly, SLOW_RATE), at(&long, SLOW_RATE));
     join!(rpcd(&[("CLIENT_CLASSIC_IDLE_TIMEOUT", "30ms")], &lines.0), rpcd(&[], &lines.1));
-    // The first one before the clock began.
+    // The first call started before the clock.
     assert_eq!((set.calls(), default.calls()), (5, 5));
     assert!(set.connections() >= 4, "{}", set.connections());
     assert!(default.connections() < 4, "{}", default.connections());
@@ -196,8 +196,8 @@ pub(crate) async fn classic_idle_timeout() {
 #[tokio::test]
 pub(crate) async fn dialect_ttl() {
     let ((shortly, set), (long, default)) = join!(classic(AT_ONCE), classic(AT_ONCE));
-    let lines = (at(&shortly, SELDOM), at(&long, SELDOM));
-    // In use it stays what it is.
+    let lines = (at(&shortly, SLOW_RATE), at(&long, SLOW_RATE));
+    // While in use it stays what it is.
     let idle = ("CLIENT_CLASSIC_IDLE_TIMEOUT", "30ms");
     let (both, idle) = (&[idle, ("CLIENT_DIALECT_TTL", "60ms")], &[idle]);
     join!(rpcd(both, &lines.0), rpcd(idle, &lines.1));
@@ -209,7 +209,7 @@ pub(crate) async fn dialect_ttl() {
 #[tokio::test]
 pub(crate) async fn idle_timeout() {
     let ((shortly, set), (long, default)) = join!(extended(AT_ONCE), extended(AT_ONCE));
-    let lines = (at(&shortly, SELDOM), at(&long, SELDOM));
+    let lines = (at(&shortly, SLOW_RATE), at(&long, SLOW_RATE));
     join!(rpcd(&[("CLIENT_IDLE_TIMEOUT", "30ms")], &lines.0), rpcd(&[], &lines.1));
     assert_eq!((set.calls(), default.calls()), (5, 5));
     assert!(set.connections() >= 4, "{}", set.connections());
@@ -220,7 +220,7 @@ pub(crate) async fn idle_timeout() {
 pub(crate) async fn max_probes() {
     let one_at_a_time = async |settings: &[(&str, &str)]| {
         let (good, _) = extended(AT_ONCE).await;
-        let (bad, probed) = at_once_closed().await;
+        let (bad, probed) = closed_at_once().await;
         let registry = listing(&[&bad[0], &bad[1], &bad[2], &good]).await;
         let line = format!(
             "bench tick --rate 20 --duration 10m --balance round_robin --registry {}",
@@ -230,13 +230,13 @@ pub(crate) async fn max_probes() {
         let _rpcd = Daemon::rpcd_with(&settings, line.split(' '));
         probed.gap_of_the_first_two().await
     };
-    // One that says nothing is given up after two seconds.
+    // A probe without a reply times out after two seconds.
     let (set, default) = join!(one_at_a_time(&[("CLIENT_MAX_PROBES", "1")]), one_at_a_time(&[]));
     assert!(set >= Duration::from_millis(1900), "{set:?}");
     assert!(default < Duration::from_millis(1900), "{default:?}");
 }
 
-/// How often two or three servers are called that are overloaded, by as many calls as `line` makes.
+/// How often two or more overloaded servers are called by the calls of `line`.
 async fn attempts(settings: &[(&str, &str)], line: &str, servers: usize) -> usize {
     let mut peers = Vec::new();
     for _ in 0..servers {
@@ -258,7 +258,7 @@ pub(crate) async fn retry_attempts() {
 #[tokio::test]
 pub(crate) async fn retry_ratio() {
     let of = async |settings: &[(&str, &str)]| attempts(settings, "call tick --repeat 20", 2).await;
-    // Ten at once, and no more; or one for every call.
+    // Ten retries at once, and no more; or one for every call.
     let (none, all) = (&[("CLIENT_RETRY_RATIO", "0")], &[("CLIENT_RETRY_RATIO", "1")]);
     let (none, default, all) = join!(of(none), of(&[]), of(all));
     assert_eq!((none, all), (30, 40));

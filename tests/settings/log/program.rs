@@ -1,13 +1,13 @@
-//! The programs that log, started, asked for what they logged, and ended.
+//! The programs that log: starting them, reading their logs, stopping them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_tests::asking::{http, stats};
 use rpc_tests::daemon::{Daemon, without_colours};
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, Peer, result};
 use rpc_tests::home::Home;
+use rpc_tests::queries::{http, stats};
 use rpc_tests::raw::Raw;
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::reserved_port::ReservedPort;
@@ -21,23 +21,23 @@ use crate::ticks::{instance, is_tick};
 
 /// A program that logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Program {
+pub(crate) enum Program {
     Serve,
     Registry,
     Call,
     Console,
 }
 
-/// Such a program, and whom it has to do with.
-pub(super) enum Running {
+/// A running program, and its peers.
+pub(crate) enum Running {
     Daemon { program: Program, daemon: Daemon, address: SocketAddr, _port: ReservedPort },
     Call { rpcd: Daemon, _peer: Peer },
     Console { tty: Tty, _registry: RecordingRegistry, _peer: Peer },
 }
 
 impl Program {
-    /// How the names of its files begin.
-    pub(super) fn file_prefix(self) -> &'static str {
+    /// The prefix of its log files.
+    pub(crate) fn file_prefix(self) -> &'static str {
         match self {
             Self::Serve => "rpcd-serve",
             Self::Registry => "rpcd-registry",
@@ -46,16 +46,28 @@ impl Program {
         }
     }
 
-    /// Starts it; it has logged what it has to say of its settings, and has spoken with somebody.
-    pub(super) async fn start(self, home: Home, settings: Settings<'_>) -> Running {
+    /// Starts it; then it has logged everything about its settings, and has exchanged messages.
+    pub(crate) async fn start(self, home: Home, settings: Settings<'_>) -> Running {
+        self.start_with(home, settings, "").await
+    }
+
+    /// The same with further flags.
+    pub(crate) async fn start_with(
+        self,
+        home: Home,
+        settings: Settings<'_>,
+        flags: &str,
+    ) -> Running {
         match self {
-            Self::Serve => self.daemon(home, settings, "serve --no-registry").await,
-            Self::Registry => self.daemon(home, settings, "registry").await,
+            Self::Serve => {
+                self.daemon(home, settings, &format!("serve --no-registry {flags}")).await
+            }
+            Self::Registry => self.daemon(home, settings, &format!("registry {flags}")).await,
             Self::Call => {
                 let soon = Duration::from_millis(100);
                 let peer = instance(move |tick| Do::WriteAfter(soon, result(tick, "1"))).await;
-                let port = peer.address.port().to_string();
-                let rpcd = Daemon::rpcd_in(home, settings, ["call", "tick", "-p", &port]);
+                let line = format!("call tick -p {} {flags}", peer.address.port());
+                let rpcd = Daemon::rpcd_in(home, settings, line.split_whitespace());
                 let called = async || peer.seen.messages().iter().any(is_tick);
                 eventually("a call", called).await;
                 Running::Call { rpcd, _peer: peer }
@@ -64,7 +76,8 @@ impl Program {
                 let peer = instance(|_| Do::Nothing).await;
                 let registry = RecordingRegistry::start().await;
                 registry.list(&[peer.address]);
-                let tty = console_in(home, settings, &format!("--registry {}", registry.url()));
+                let line = format!("--registry {} {flags}", registry.url());
+                let tty = console_in(home, settings, &line);
                 tty.until(&["1 up"]);
                 Running::Console { tty, _registry: registry, _peer: peer }
             }
@@ -75,7 +88,7 @@ impl Program {
         let port = ReservedPort::new();
         let address = port.address();
         let line = format!("{command} -l 127.0.0.1 -p {}", address.port());
-        let daemon = Daemon::rpcd_in(home, settings, line.split(' '));
+        let daemon = Daemon::rpcd_in(home, settings, line.split_whitespace());
         eventually("it listens", async || TcpStream::connect(address).await.is_ok()).await;
         if self == Self::Serve {
             stats(address).await;
@@ -87,7 +100,7 @@ impl Program {
 }
 
 impl Running {
-    pub(super) fn home(&self) -> &Home {
+    pub(crate) fn home(&self) -> &Home {
         match self {
             Self::Daemon { daemon, .. } => daemon.home(),
             Self::Call { rpcd, .. } => rpcd.home(),
@@ -95,8 +108,8 @@ impl Running {
         }
     }
 
-    /// The lines of all files in a folder below its own.
-    pub(super) fn saved(&self, dir: &str) -> Vec<String> {
+    /// The lines of all files in a directory below its home.
+    pub(crate) fn saved(&self, dir: &str) -> Vec<String> {
         let Ok(files) = std::fs::read_dir(self.home().path().join(dir)) else { return Vec::new() };
         let text = |file: std::io::Result<std::fs::DirEntry>| {
             std::fs::read_to_string(file.unwrap().path()).unwrap()
@@ -107,22 +120,22 @@ impl Running {
             .collect()
     }
 
-    /// What it logged to standard error.
-    pub(super) fn printed(&self) -> Vec<String> {
+    /// Its log on standard error.
+    pub(crate) fn printed(&self) -> Vec<String> {
         match self {
             Self::Daemon { daemon, .. } => {
                 daemon.stderr().lines().iter().map(|line| without_colours(line)).collect()
             }
-            // Theirs are for a person.
+            // These lines are for people.
             Self::Call { .. } | Self::Console { .. } => Vec::new(),
         }
     }
 
-    /// How many of its recent lines, which it shows to somebody who comes later, hold `text`.
-    pub(super) async fn recent_lines(&mut self, text: &str) -> usize {
+    /// How many of its recent lines, as sent to a later reader, contain `text`.
+    pub(crate) async fn recent_lines(&mut self, text: &str) -> usize {
         let (address, ask, prefix) = match self {
             Self::Console { tty, .. } => return lines_on_the_screen(tty, text),
-            Self::Call { .. } => panic!("it shows its lines to nobody"),
+            Self::Call { .. } => panic!("it serves no log"),
             Self::Daemon { program: Program::Serve, address, .. } => (
                 *address,
                 r#"{"id":1,"method_name":"rpc.logs","method_args":["trace","",1000],"meta":{"stream":true}}"#.to_owned(),
@@ -138,13 +151,13 @@ impl Running {
         raw.send(ask).await;
         let mut found = 0;
         loop {
-            let line = raw.line().await.expect("the stream goes on");
+            let line = raw.line().await.expect("the stream is open");
             let Some(Ok(line)) = line.strip_prefix(prefix).map(serde_json::from_str::<Value>)
             else {
                 continue;
             };
             let line = line.to_string();
-            // Said once it listens, after all that it has to say of its settings.
+            // Logged once it listens, after all lines about its settings.
             if line.contains("listening") {
                 return found;
             }
@@ -152,15 +165,25 @@ impl Running {
         }
     }
 
-    /// Ends it in good order.
-    pub(super) async fn end(self) {
+    /// Stops it gracefully.
+    pub(crate) async fn end(mut self) {
+        self.stop().await;
+    }
+
+    /// The same, and the lines of all files in a directory below its home.
+    pub(crate) async fn saved_at_the_end(mut self, dir: &str) -> Vec<String> {
+        self.stop().await;
+        self.saved(dir)
+    }
+
+    async fn stop(&mut self) {
         match self {
-            Self::Daemon { mut daemon, .. } => {
+            Self::Daemon { daemon, .. } => {
                 daemon.signal(Signal::TERM);
                 assert_eq!(daemon.exit_code().await, 0);
             }
-            Self::Call { mut rpcd, .. } => assert_eq!(rpcd.exit_code().await, 0),
-            Self::Console { mut tty, .. } => {
+            Self::Call { rpcd, .. } => assert_eq!(rpcd.exit_code().await, 0),
+            Self::Console { tty, .. } => {
                 tty.press("\x03");
                 assert_eq!(tty.ends(), 0);
             }
@@ -168,11 +191,11 @@ impl Running {
     }
 }
 
-/// The console's own log holds its own lines.
+/// The lines of the console's own log on the screen.
 fn lines_on_the_screen(tty: &mut Tty, text: &str) -> usize {
     tty.press("4");
     tty.until(&["[4 Logs]", "EFFECT_0019"]);
-    // Not what it says at the bottom.
+    // Not the hint at the bottom.
     let of_the_log = |line: &&str| line.contains("WARN") && line.contains(text);
     tty.screen().lines().filter(of_the_log).count()
 }

@@ -1,5 +1,5 @@
-//! What maps say of imports: `a → b → c` means that `a` imports `b`, `b` imports `c`, and nobody
-//! imports one who stands before.
+//! Claims of maps about imports: `a → b → c` means that `a` imports `b`, `b` imports `c`, and none
+//! imports one to its left.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,15 +9,15 @@ use super::imports::Graph;
 /// One chain of a map.
 #[derive(Debug)]
 pub(super) struct Claim {
-    /// Where it stands, for messages.
+    /// The map's name, for messages.
     pub(super) map: String,
-    /// The crate it speaks of.
+    /// The crate it describes.
     pub(super) of: String,
-    /// Each link with the modules it names.
+    /// The links of the chain, each with its modules.
     chain: Vec<Vec<String>>,
 }
 
-/// The chains in `text`: in backticks, of `crate`; or on a line that names its crate first, as
+/// The chains in `text`: in backticks, about `of`; or on a line that names its crate first, such as
 /// `rpc-server: session → dispatch`.
 pub(super) fn claims_of(map: &str, of: Option<&str>, text: &str) -> Vec<Claim> {
     let mut claims = Vec::new();
@@ -46,9 +46,9 @@ pub(super) fn claims_of(map: &str, of: Option<&str>, text: &str) -> Vec<Claim> {
     claims
 }
 
-/// What is not as the claim says.
-pub(super) fn broken(claim: &Claim, graph: &Graph) -> Vec<String> {
-    let mut broken = Vec::new();
+/// The differences between a claim and the graph.
+pub(super) fn differences(claim: &Claim, graph: &Graph) -> Vec<String> {
+    let mut differences = Vec::new();
     let mut found = BTreeSet::new();
     for (file, imports) in graph {
         let Some(from) = link_of(claim, file) else { continue };
@@ -56,7 +56,7 @@ pub(super) fn broken(claim: &Claim, graph: &Graph) -> Vec<String> {
             let Some(to) = link_of(claim, imported) else { continue };
             found.insert((from, to));
             if to.0 < from.0 {
-                broken.push(format!("{} imports {}", file.display(), imported.display()));
+                differences.push(format!("{} imports {}", file.display(), imported.display()));
             }
         }
     }
@@ -64,19 +64,19 @@ pub(super) fn broken(claim: &Claim, graph: &Graph) -> Vec<String> {
         for (a, from) in pair[0].iter().enumerate() {
             for (b, to) in pair[1].iter().enumerate() {
                 if !found.contains(&((at, a), (at + 1, b))) {
-                    broken.push(format!("{from} imports nothing of {to}"));
+                    differences.push(format!("{from} imports nothing of {to}"));
                 }
             }
         }
     }
-    broken
+    differences
 }
 
-/// The link of the chain that a file belongs to: the innermost module that the chain names.
+/// The link that a file belongs to: that of its innermost module in the chain.
 fn link_of(claim: &Claim, file: &Path) -> Option<(usize, usize)> {
     let file = file.with_extension("");
     let parts = file.iter().filter_map(|part| part.to_str());
-    // A crate's folder may be called as one of its modules.
+    // A crate's directory may have the name of one of its modules.
     let parts: Vec<&str> = parts.skip_while(|part| *part != "src").collect();
     parts.iter().rev().find_map(|part| {
         claim.chain.iter().enumerate().find_map(|(at, link)| {

@@ -1,7 +1,7 @@
-//! Which file of a crate imports which other, read from its sources.
+//! Imports between the files of a crate, read from its sources.
 //!
 //! An import is a path from `crate`, `self`, `super` or a child module, in a `use` or in code; it
-//! leads to the file that defines the name, through re-exports. Test code is left out.
+//! refers to the file that defines the name, through re-exports. Test code is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ pub(super) struct Crate {
 #[derive(Debug, Default)]
 struct File {
     path: PathBuf,
-    /// Names that a `use` makes part of this module: name → path from here.
+    /// Names that a `use` brings into this module: name → path.
     reexports: BTreeMap<String, Vec<String>>,
-    /// Paths in `use` and in code.
+    /// Paths in `use` items and in code.
     paths: BTreeSet<Vec<String>>,
 }
 
-/// Who imports whom: file → files.
+/// Imports: file → files.
 pub(super) type Graph = BTreeMap<PathBuf, BTreeSet<PathBuf>>;
 
 impl Crate {
-    /// Reads the sources below `src`; paths are told relative to `root`.
+    /// Reads the sources below `src`; paths are relative to `root`.
     pub(super) fn read(root: &Path, src: &str) -> Self {
         let mut files = Vec::new();
         collect(&root.join(src), &mut files);
@@ -39,14 +39,14 @@ impl Crate {
         Self::parse(src, texts)
     }
 
-    /// The same of texts, each with its path, which begins with `src`.
+    /// The same from texts, each with its path, which starts with `src`.
     pub(super) fn parse(src: &str, texts: impl IntoIterator<Item = (PathBuf, String)>) -> Self {
         let parsed = texts.into_iter().map(|(path, text)| {
             let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
             (path, file)
         });
         let parsed: Vec<_> = parsed.collect();
-        // Modules in files of their own that only tests have.
+        // Modules in files of their own that are compiled for tests only.
         let mut tests = BTreeSet::new();
         for (path, file) in &parsed {
             let module = module_path(src, path);
@@ -73,7 +73,7 @@ impl Crate {
         found
     }
 
-    /// Who imports whom.
+    /// The imports.
     pub(super) fn graph(&self) -> Graph {
         let mut graph = Graph::new();
         for (module, file) in &self.files {
@@ -89,14 +89,14 @@ impl Crate {
         graph
     }
 
-    /// The module of the file that a path leads to; `None`: out of the crate.
+    /// The module of the file that a path refers to; `None` if it is outside the crate.
     fn resolve<'a>(
         &'a self,
         from: &[String],
         path: &[String],
         depth: usize,
     ) -> Option<&'a [String]> {
-        // A re-export of a re-export, and so on; a circle of them does not compile.
+        // Follows chains of re-exports; a circle of them does not compile.
         if depth > 16 {
             return None;
         }
@@ -118,7 +118,8 @@ impl Crate {
                 (module, rest, is_local) = (child, others, true);
                 continue;
             }
-            // Without a prefix a name that is no child is another crate's, or was imported.
+            // Without a prefix, a name that is not a child belongs to another crate or was
+            // imported.
             if !is_local {
                 return None;
             }
@@ -134,9 +135,9 @@ impl Crate {
     }
 }
 
-/// The circles of a graph: sets of files that import each other, the largest first. A file and
-/// those in the folder of its name are one place, whose parts may use what it defines: what a file
-/// imports from its own parents is no part of a circle.
+/// The circles of a graph: sets of files that import each other, largest first. A file and the
+/// directory of its name are one module, whose parts may use what it defines: imports from a file's
+/// own parents do not count.
 pub(super) fn circles(graph: &Graph) -> Vec<BTreeSet<PathBuf>> {
     let is_parent = |file: &Path, of: &Path| {
         let is_root = file.file_stem().is_some_and(|stem| stem == "lib");
@@ -189,7 +190,7 @@ fn module_path(src: &str, path: &Path) -> Vec<String> {
     let parts: Vec<String> = inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
     match &parts[..] {
         [one] if one == "lib" => Vec::new(),
-        // A program of its own beside the library: nothing in the crate can import it.
+        // A binary beside the library: nothing in the crate can import it.
         _ => parts,
     }
 }
@@ -206,7 +207,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
 struct Reader {
     reexports: BTreeMap<String, Vec<String>>,
     paths: BTreeSet<Vec<String>>,
-    /// How many modules in place it is in.
+    /// Nesting depth of inline modules.
     inside: usize,
 }
 
@@ -229,7 +230,7 @@ impl Reader {
         }
     }
 
-    /// A name is part of this module from now on, for its children at least.
+    /// Adds a name to this module, for its children.
     fn bring(&mut self, name: Option<&String>, path: Vec<String>) {
         if let Some(name) = name
             && self.inside == 0
@@ -239,7 +240,7 @@ impl Reader {
         self.add(path);
     }
 
-    /// A path as it is written, of which modules in place take their `super`.
+    /// Adds a path as written; inline modules consume its `super`s.
     fn add(&mut self, path: Vec<String>) {
         let supers = path.iter().take_while(|part| *part == "super").count();
         self.paths.insert(path[supers.min(self.inside)..].to_vec());
@@ -260,7 +261,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    /// A module in place is part of its file.
+    /// An inline module belongs to its file.
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         self.inside += 1;
         syn::visit::visit_item_mod(self, module);

@@ -1,4 +1,4 @@
-//! The table with the keys of the settings, and the section of `config.ini` that lists them.
+//! The key table with the user's `[keys]`, and the text of that section for `config.ini`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,27 +8,27 @@ use rpc_wire::nearest;
 use super::{Action, BINDINGS, Binding, Context};
 use crate::key::Key;
 
-/// A line of settings that gives an action other keys.
+/// A line of `[keys]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyLine {
-    /// The action, by its name: `help`, or with its context `logs.wrap`.
+    /// The name of the action: `help`, or with a context `logs.wrap`.
     pub action: String,
-    /// Its keys, separated by spaces; empty: unbound.
+    /// The keys, separated by spaces; empty: unbound.
     pub keys: String,
-    /// Its line number, for messages.
+    /// The line number, for error messages.
     pub line: usize,
 }
 
-/// What is wrong with a line.
+/// An invalid line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyError {
-    /// Which of the lines that were given.
+    /// Its index in the given lines.
     pub index: usize,
-    /// What is wrong, with a suggestion.
+    /// The reason, with a suggestion.
     pub message: String,
 }
 
-/// The whole table, with the keys in force.
+/// The key table in effect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Keymap(Vec<Binding>);
 
@@ -39,22 +39,22 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// The table with the keys of `[keys]`.
+    /// The default table, changed by the lines of `[keys]`.
     ///
     /// # Errors
     /// An unknown action or key, or a key bound twice in one context.
     pub fn new(lines: &[KeyLine]) -> Result<Self, KeyError> {
         let mut keymap = Self::default();
         for (index, line) in lines.iter().enumerate() {
-            let wrong = |message| KeyError { index, message };
+            let invalid = |message| KeyError { index, message };
             let found = keymap.0.iter_mut().find(|row| row.name() == line.action);
             let Some(row) = found else {
-                return Err(wrong(unknown_action(&line.action)));
+                return Err(invalid(unknown_action(&line.action)));
             };
-            row.keys = Cow::Owned(
-                read(&line.keys, row.context)
-                    .map_err(|text| wrong(format!("bad keys for {}: {text}", line.action)))?,
-            );
+            row.keys =
+                Cow::Owned(parse_keys(&line.keys, row.context).map_err(|text| {
+                    invalid(format!("invalid keys for {}: {text}", line.action))
+                })?);
         }
         for index in 0..lines.len() {
             keymap.check(index, lines)?;
@@ -62,26 +62,27 @@ impl Keymap {
         Ok(keymap)
     }
 
-    /// Every row, nearest context first, in the order of hint bar and help.
+    /// Every row, in the order of hint bar and help.
     pub fn rows(&self) -> &[Binding] {
         &self.0
     }
 
-    /// The action of `key` in `context`. While text is typed (`typing`), character keys are text.
+    /// The action of `key` in `context`; `None` for a character key while text is typed (`typing`).
     pub fn lookup(&self, context: Context, typing: bool, key: Key) -> Option<Action> {
         if typing && key.types().is_some() {
             return None;
         }
-        let within = |context: Context| {
+        let bound_in = |context: Context| {
             self.0.iter().find(|row| row.context == context && row.keys.contains(&key))
         };
-        let far = || {
-            within(Context::Everywhere).filter(|row| !context.is_modal() || is_always(row.action))
+        let everywhere = || {
+            let row = bound_in(Context::Everywhere);
+            row.filter(|row| !context.is_modal() || works_in_modal(row.action))
         };
-        within(context).or_else(far).map(|row| row.action)
+        bound_in(context).or_else(everywhere).map(|row| row.action)
     }
 
-    /// The key to show for an action: its first.
+    /// The key shown for an action: its first.
     pub fn shown(&self, context: Context, action: Action) -> String {
         let row = self.0.iter().find(|row| row.context == context && row.action == action);
         match row.and_then(|row| row.keys.first()) {
@@ -90,7 +91,7 @@ impl Keymap {
         }
     }
 
-    /// Checks that no key of this line is bound to another action of its context.
+    /// Checks that no key of this line is bound to another action in the same context.
     fn check(&self, index: usize, lines: &[KeyLine]) -> Result<(), KeyError> {
         let Some(line) = lines.get(index) else { return Ok(()) };
         let Some(row) = self.0.iter().find(|row| row.name() == line.action) else { return Ok(()) };
@@ -113,12 +114,12 @@ impl Keymap {
     }
 }
 
-/// Works in modal contexts too: quit, suspend and repaint.
-fn is_always(action: Action) -> bool {
+/// Whether the action works in modal contexts too.
+fn works_in_modal(action: Action) -> bool {
     matches!(action, Action::QuitNow | Action::Suspend | Action::Repaint)
 }
 
-fn read(text: &str, context: Context) -> Result<Vec<Key>, String> {
+fn parse_keys(text: &str, context: Context) -> Result<Vec<Key>, String> {
     let mut keys = Vec::new();
     for word in text.split_whitespace() {
         let key = Key::parse(word)?;
@@ -141,7 +142,7 @@ fn unknown_action(name: &str) -> String {
     }
 }
 
-/// The end of the documented `config.ini`, below its `[keys]`: every action, what it does, and its keys.
+/// The lines below `[keys]` in the documented `config.ini`: every action, its help and its keys.
 pub fn document() -> String {
     let mut out = String::new();
     for row in BINDINGS {

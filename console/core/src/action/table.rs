@@ -1,4 +1,4 @@
-//! The table itself.
+//! The default keys of every action.
 
 use std::borrow::Cow;
 
@@ -28,13 +28,13 @@ const RIGHT: Key = Key::plain(Code::Right);
 const PAGE_UP: Key = Key::plain(Code::PageUp);
 const PAGE_DOWN: Key = Key::plain(Code::PageDown);
 
-/// All keys, innermost context first, in the order of hint bar and help.
+/// The default key table, in the order of hint bar and help.
 pub const BINDINGS: &[Binding] = &[
     row(Context::Instances, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
-    row(Context::Instances, LogsOf, &[Key::char('L')], "logs", "show the logs of this instance"),
+    row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
     row(
         Context::Instances,
-        Bench,
+        LoadTest,
         &[Key::char('b')],
         "load test",
         "load-test the current call on this instance",
@@ -48,7 +48,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::Instances, SortRight, &[Key::char('>')], "sort", "sort by the next column"),
     row(Context::Instances, SortLeft, &[Key::char('<')], "", "sort by the previous column"),
-    row(Context::Instances, SortInvert, &[Key::char('I')], "reverse", "reverse the order"),
+    row(Context::Instances, SortReverse, &[Key::char('I')], "reverse", "reverse the order"),
     row(
         Context::Instances,
         DemoServer,
@@ -73,7 +73,7 @@ pub const BINDINGS: &[Binding] = &[
         "filter",
         "filter: type parts of the method's name",
     ),
-    row(Context::Methods, Bench, &[Key::char('b')], "", "load-test this call"),
+    row(Context::Methods, LoadTest, &[Key::char('b')], "", "load-test this call"),
     row(Context::Methods, Action::Copy, &[Key::char('y')], "", "copy the method's name"),
     row(Context::Form, Send, &[ENTER, Key::ctrl('s')], "send", "send the call"),
     row(
@@ -114,7 +114,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(
         Context::Form,
-        Bench,
+        LoadTest,
         &[Key::ctrl('b'), Key::char('b')],
         "load test",
         "load-test this call",
@@ -196,26 +196,20 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, FoldAll, &[Key::char('z')], "all", "fold or unfold everything"),
     row(
         Context::Response,
-        Find,
+        Search,
         &[Key::char('/')],
         "search",
         "search the result, folded parts too",
     ),
-    row(Context::Response, NextHit, &[Key::char('n')], "", "next match"),
-    row(Context::Response, PreviousHit, &[Key::char('N')], "", "previous match"),
+    row(Context::Response, NextMatch, &[Key::char('n')], "", "next match"),
+    row(Context::Response, PreviousMatch, &[Key::char('N')], "", "previous match"),
     row(Context::Response, NextTab, &[Key::char('}')], "tab", "next tab: Body, Wire, Timing, Diff"),
     row(Context::Response, PreviousTab, &[Key::char('{')], "", "previous tab"),
     row(Context::Response, Older, &[Key::char('[')], "prev", "previous call"),
     row(Context::Response, Newer, &[Key::char(']')], "", "next call"),
-    row(Context::Response, Replay, &[Key::char('r')], "resend", "resend this call"),
-    row(
-        Context::Response,
-        ReplayElsewhere,
-        &[Key::char('R')],
-        "",
-        "resend this call to another instance",
-    ),
-    row(Context::Response, Bench, &[Key::char('b')], "load test", "load-test this call"),
+    row(Context::Response, Resend, &[Key::char('r')], "resend", "resend this call"),
+    row(Context::Response, ResendTo, &[Key::char('R')], "", "resend this call to another instance"),
+    row(Context::Response, LoadTest, &[Key::char('b')], "load test", "load-test this call"),
     row(Context::Response, Action::Copy, &[Key::char('y')], "copy", "copy the result"),
     row(
         Context::Response,
@@ -225,18 +219,18 @@ pub const BINDINGS: &[Binding] = &[
         "copy the call as a command or a program",
     ),
     row(Context::Response, Save, &[Key::char('s')], "save", "save the result to a file"),
-    row(Context::Response, Page, &[Key::char('v')], "view", "open the result in $PAGER"),
+    row(Context::Response, Pager, &[Key::char('v')], "view", "open the result in $PAGER"),
     row(Context::Response, Edit, &[Key::char('e')], "", "open a copy of the result in $EDITOR"),
     row(Context::History, OpenCall, &[ENTER], "open", "show the call's response and form"),
-    row(Context::History, Replay, &[Key::char('r')], "resend", "resend this call"),
+    row(Context::History, Resend, &[Key::char('r')], "resend", "resend this call"),
     row(
         Context::History,
-        ReplayElsewhere,
+        ResendTo,
         &[Key::char('R')],
         "resend to…",
         "resend this call to another instance",
     ),
-    row(Context::History, Bench, &[Key::char('b')], "load test", "load-test this call"),
+    row(Context::History, LoadTest, &[Key::char('b')], "load test", "load-test this call"),
     row(
         Context::History,
         Filter,
@@ -268,9 +262,9 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Logs, LevelDown, &[Key::char('<')], "more", "show one level less severe"),
     row(Context::Logs, LevelUp, &[Key::char('>')], "fewer", "show one level more severe"),
     row(Context::Logs, NextSource, &[Key::char('S')], "source", "show one source, or all"),
-    row(Context::Logs, Find, &[Key::char('/')], "search", "search, and jump to a match"),
-    row(Context::Logs, NextHit, &[Key::char('n')], "", "next match"),
-    row(Context::Logs, PreviousHit, &[Key::char('N')], "", "previous match"),
+    row(Context::Logs, Search, &[Key::char('/')], "search", "search, and jump to a match"),
+    row(Context::Logs, NextMatch, &[Key::char('n')], "", "next match"),
+    row(Context::Logs, PreviousMatch, &[Key::char('N')], "", "previous match"),
     row(
         Context::Logs,
         Filter,
@@ -282,7 +276,7 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Logs, ShowTime, &[Key::char('T')], "", "show or hide the time"),
     row(Context::Logs, Mark, &[Key::char('m')], "mark", "insert a marker"),
     row(Context::Logs, Save, &[Key::char('s')], "save", "save the lines shown to a file"),
-    row(Context::Logs, Page, &[Key::char('v')], "view", "open the lines shown in $PAGER"),
+    row(Context::Logs, Pager, &[Key::char('v')], "view", "open the lines shown in $PAGER"),
     row(Context::Logs, Action::Copy, &[Key::char('y')], "", "copy the bottom line"),
     row(Context::LoadPlan, StartLoad, &[ENTER], "start", "start the load test"),
     row(Context::LoadPlan, StopLoad, &[Key::char(' ')], "stop", "stop and keep the results"),
@@ -353,10 +347,10 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Palette, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next entry"),
     row(Context::Palette, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous entry"),
     row(Context::Palette, Close, &[ESC], "close", "close the palette"),
-    row(Context::Elsewhere, Accept, &[ENTER], "send", "send the call to this instance"),
-    row(Context::Elsewhere, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next instance"),
-    row(Context::Elsewhere, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous instance"),
-    row(Context::Elsewhere, Close, &[ESC], "close", "close without sending"),
+    row(Context::Resend, Accept, &[ENTER], "send", "send the call to this instance"),
+    row(Context::Resend, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next instance"),
+    row(Context::Resend, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous instance"),
+    row(Context::Resend, Close, &[ESC], "close", "close without sending"),
     row(Context::Registries, Accept, &[ENTER], "switch", "switch to this registry"),
     row(Context::Registries, Down, &[DOWN, Key::char('j'), TAB], "next", "next registry"),
     row(Context::Registries, Up, &[UP, Key::char('k'), BACK_TAB], "", "previous registry"),
@@ -391,7 +385,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Everywhere, QuitNow, &[Key::ctrl('c')], "", "quit now"),
     row(Everywhere, Suspend, &[Key::ctrl('z')], "", "suspend; fg resumes"),
     row(Everywhere, Repaint, &[Key::ctrl('l')], "", "redraw"),
-    row(Everywhere, ViewInstances, &[Key::char('1')], "", "Instances: who is up, and events"),
+    row(
+        Everywhere,
+        ViewInstances,
+        &[Key::char('1')],
+        "",
+        "Instances: state of each instance, and events",
+    ),
     row(Everywhere, ViewMethods, &[Key::char('2')], "", "Methods: call a method"),
     row(Everywhere, ViewHistory, &[Key::char('3')], "", "History: calls sent from this console"),
     row(
@@ -402,7 +402,7 @@ pub const BINDINGS: &[Binding] = &[
         "Logs: of the registry, the servers and this console",
     ),
     row(Everywhere, ViewLoad, &[Key::char('5')], "", "Load: load-test a call"),
-    row(Everywhere, LastView, &[Key::char('-')], "", "previous view"),
+    row(Everywhere, PreviousView, &[Key::char('-')], "", "previous view"),
     row(Everywhere, FullScreen, &[Key::char('f')], "", "toggle full screen"),
     row(
         Everywhere,

@@ -1,11 +1,11 @@
-//! A text of several lines being typed.
+//! A text area: an editable text of several lines.
 
 use crate::key::{Code, Key};
 
-/// How much text it holds; more is not taken.
+/// Maximum size; more input is ignored.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// A text of several lines, and the cursor in it.
+/// A text of several lines with a cursor.
 #[derive(Debug, Clone, Default)]
 pub struct Area {
     lines: Vec<String>,
@@ -15,7 +15,7 @@ pub struct Area {
 }
 
 impl Area {
-    /// With the cursor at the beginning.
+    /// A text with the cursor at its start.
     pub fn new(text: &str) -> Self {
         let mut area = Self { lines: vec![String::new()], row: 0, column: 0 };
         area.insert(text.trim_end());
@@ -28,26 +28,26 @@ impl Area {
         self.lines.join("\n")
     }
 
-    /// Its lines.
+    /// The lines.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// The line of the cursor, and how many characters stand before it there.
+    /// Row and column of the cursor; columns count characters.
     pub fn cursor(&self) -> (usize, usize) {
         (self.row, self.column)
     }
 
-    /// Puts the cursor there, as near as possible.
-    pub fn place(&mut self, row: usize, column: usize) {
+    /// Moves the cursor, clamped to the text.
+    pub fn move_to(&mut self, row: usize, column: usize) {
         self.row = row.min(self.lines.len().saturating_sub(1));
         self.column = column.min(self.width());
     }
 
-    /// Types a text.
+    /// Inserts a text at the cursor.
     pub fn insert(&mut self, text: &str) {
-        let held: usize = self.lines.iter().map(|line| line.len() + 1).sum();
-        if held + text.len() > MAX_BYTES {
+        let size: usize = self.lines.iter().map(|line| line.len() + 1).sum();
+        if size + text.len() > MAX_BYTES {
             return;
         }
         for c in text.chars() {
@@ -71,7 +71,7 @@ impl Area {
         }
     }
 
-    /// Does what the key does to a text; whether it does anything.
+    /// Applies an editing key; returns whether it was one.
     pub fn key(&mut self, key: Key) -> bool {
         if let Some(c) = key.types() {
             self.insert(c.encode_utf8(&mut [0; 4]));
@@ -83,10 +83,10 @@ impl Area {
             (false, Code::Delete) | (true, Code::Char('d')) => self.delete(),
             (false, Code::Left) => self.left(),
             (false, Code::Right) => self.right(),
-            (false, Code::Up) => self.place(self.row.saturating_sub(1), self.column),
-            (false, Code::Down) => self.place(self.row + 1, self.column),
-            (false, Code::PageUp) => self.place(self.row.saturating_sub(10), self.column),
-            (false, Code::PageDown) => self.place(self.row + 10, self.column),
+            (false, Code::Up) => self.move_to(self.row.saturating_sub(1), self.column),
+            (false, Code::Down) => self.move_to(self.row + 1, self.column),
+            (false, Code::PageUp) => self.move_to(self.row.saturating_sub(10), self.column),
+            (false, Code::PageDown) => self.move_to(self.row + 10, self.column),
             (false, Code::Home) | (true, Code::Char('a')) => self.column = 0,
             (false, Code::End) | (true, Code::Char('e')) => self.column = self.width(),
             (true, Code::Char('k')) => {
@@ -98,7 +98,7 @@ impl Area {
         true
     }
 
-    /// A new line, indented like this one.
+    /// Starts a new line with the indentation of this one.
     fn new_line(&mut self) {
         let indent = self.line().chars().take_while(|c| *c == ' ').count().min(self.column);
         self.insert("\n");
@@ -139,7 +139,7 @@ impl Area {
         }
     }
 
-    /// The line of the cursor; there is always one.
+    /// The line of the cursor; creates one if there is none.
     fn line(&mut self) -> &mut String {
         if self.lines.is_empty() {
             self.lines.push(String::new());
@@ -148,10 +148,12 @@ impl Area {
         &mut self.lines[self.row]
     }
 
+    /// Characters in the line of the cursor.
     fn width(&self) -> usize {
         self.lines.get(self.row).map_or(0, |line| line.chars().count())
     }
 
+    /// The byte of the cursor in its line.
     fn byte(&self) -> usize {
         let line = self.lines.get(self.row).map_or("", String::as_str);
         line.char_indices().nth(self.column).map_or(line.len(), |(at, _)| at)

@@ -1,4 +1,4 @@
-//! What lies over a view to ask for something: a list to choose from, a line to type.
+//! Menus and prompts.
 
 use rpc_wire::instance::Instance;
 use tui_input::Input;
@@ -6,66 +6,66 @@ use tui_input::Input;
 use crate::action::Action;
 use crate::model::content::Content;
 
-/// A list to choose from.
+/// A menu.
 #[derive(Debug)]
 pub struct Menu {
-    /// What it is about.
+    /// The title.
     pub title: String,
-    /// What can be chosen.
+    /// The entries.
     pub items: Vec<Item>,
-    /// The selected one.
+    /// The index of the selected entry.
     pub selected: usize,
 }
 
-/// Something in a menu.
+/// An entry of a menu.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// Its key or its name, short.
+    /// Its key or short name.
     pub label: String,
-    /// What it is, in a line.
+    /// A description in one line.
     pub detail: String,
-    /// What choosing it does, or why it cannot be chosen.
+    /// What it does, or why it is unavailable.
     pub choice: Result<Choice, String>,
 }
 
-/// What choosing an item of a menu does.
+/// What an entry of a menu does.
 #[derive(Debug, Clone)]
 pub enum Choice {
-    /// Copies this text, called so.
+    /// Copies a text: its name for the toast, and the text.
     Copy(&'static str, String),
-    /// Does this.
-    Do(Action),
-    /// Puts this text into the field of that number.
+    /// Carries out an action.
+    Run(Action),
+    /// Fills the form field of this index with a text.
     Fill(usize, String),
-    /// Asks whether the registry shall forget this instance.
+    /// Asks to confirm unregistering an instance.
     Unregister(Box<Instance>),
 }
 
-/// A question, answered by a line of text.
+/// A prompt for one line of text.
 #[derive(Debug)]
 pub struct Prompt {
-    /// What is asked.
+    /// The title.
     pub title: String,
-    /// What was typed.
+    /// The text field.
     pub input: Input,
-    /// What the answer is for.
+    /// What the text is for.
     pub purpose: Purpose,
-    /// What stands below: what will happen, or what went wrong.
+    /// The line below: what will happen, or an error.
     pub note: String,
-    /// Whether the note tells of something wrong.
-    pub bad: bool,
+    /// Whether the note is an error.
+    pub is_error: bool,
 }
 
-/// What the answer to a prompt is for.
+/// What the text of a prompt is for.
 #[derive(Debug)]
 pub enum Purpose {
-    /// The path of a file to be written with this.
+    /// The path of a file to save.
     Save {
-        /// What is written.
+        /// What to save.
         content: Content,
-        /// The path of a file that exists already: typed again, it is overwritten.
+        /// A path that exists: confirming it again overwrites the file.
         exists: Option<String>,
     },
-    /// The address of an instance, typed to confirm that the registry shall forget it.
+    /// The address of an instance, typed to confirm unregistering it.
     Unregister(Box<Instance>),
 }

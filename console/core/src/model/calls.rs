@@ -1,11 +1,11 @@
-//! Calls made: under way, answered, failed; the history and the response on the screen.
+//! The calls sent from this console: the history, and the response on screen.
 
 mod items;
 mod past;
 mod request;
 
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
-pub use past::{Ended, Past};
+pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
 
@@ -17,20 +17,20 @@ use rpc_wire::instance::InstanceKey;
 use tui_input::Input;
 
 use super::diff::Diff;
-use super::json::{Document, Folding, Hits};
+use super::json::{Document, Folding, Matches};
 use crate::text;
 
-/// How many calls the history holds unless the settings say otherwise.
+/// Default number of calls in the history.
 pub const DEFAULT_CALLS: usize = 1_000;
-/// How many bytes of responses the history holds; the oldest calls go first.
+/// Maximum bytes of results in the history; the oldest calls are dropped.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many of the last calls quantiles are taken from.
-const MEASURED: usize = 200;
-/// How much of a result its summary tells.
+/// Number of latest calls that quantiles are computed from.
+const QUANTILE_CALLS: usize = 200;
+/// Length of a result in a summary.
 const SUMMARY_BYTES: usize = 1_000;
 
-/// The number of a call, its identity.
+/// Identifies a call.
 pub type CallId = u64;
 
 /// A tab of the response.
@@ -39,11 +39,11 @@ pub enum Tab {
     /// The result.
     #[default]
     Body,
-    /// The bytes that went and came.
+    /// The request and the reply on the wire.
     Wire,
-    /// Where the time went.
+    /// The time of each phase.
     Timing,
-    /// What is different from the result before.
+    /// Differences from the previous result of this method.
     Diff,
 }
 
@@ -51,7 +51,7 @@ impl Tab {
     /// Every tab, from left to right.
     pub const ALL: [Self; 4] = [Self::Body, Self::Wire, Self::Timing, Self::Diff];
 
-    /// Its name.
+    /// The label.
     pub fn title(self) -> &'static str {
         match self {
             Self::Body => "Body",
@@ -62,28 +62,28 @@ impl Tab {
     }
 }
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// The result, laid out; or what went wrong.
+    /// The parsed result, or the error.
     pub result: Result<Arc<Document>, Failure>,
-    /// Who answered, `host:port`.
+    /// The address of the instance that replied.
     pub peer: Option<String>,
-    /// The request as it was sent.
+    /// The request as sent.
     pub sent: String,
-    /// How many bytes came back.
+    /// Size of the reply.
     pub reply_bytes: usize,
-    /// Where the time went.
+    /// The time of each phase.
     pub timing: Option<Phases>,
-    /// The whole time, as the caller felt it.
+    /// Total time.
     pub elapsed: Duration,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// Whether the peer spoke the classic dialect.
+    /// Whether the instance uses the classic dialect.
     pub classic: bool,
 }
 
-/// Where the time of a call went.
+/// The time of each phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phases {
     /// Waiting for a free connection.
@@ -96,7 +96,7 @@ pub struct Phases {
     pub transfer: Duration,
 }
 
-/// How long calls took: half of them less than the first, 99 of 100 less than the last.
+/// Latency quantiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "names of quantiles say all there is to say")]
 pub struct Quantiles {
@@ -105,46 +105,46 @@ pub struct Quantiles {
     pub p99: Duration,
 }
 
-/// Why a call failed.
+/// The error of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A word or two: `remote error -32602`, `timeout`.
+    /// The kind, in a word or two: `remote error -32602`, `timeout`.
     pub kind: String,
-    /// One line.
+    /// The message, in one line.
     pub text: String,
 }
 
-/// One call.
+/// A call of the history.
 #[derive(Debug)]
 pub struct Call {
-    /// What was asked.
+    /// The request.
     pub request: CallRequest,
-    /// When it began.
+    /// When it started.
     pub started: Instant,
-    /// When it began, for people: local wall milliseconds.
+    /// When it started, for display: milliseconds in local time.
     pub wall_ms: u64,
-    /// How it ended, once it has.
+    /// The outcome, once it ended.
     pub outcome: Option<Outcome>,
-    /// How it ended, if that was before the console was started: without its result.
-    pub past: Option<Ended>,
-    /// Items of a stream so far.
+    /// The outcome of a call of an earlier session; its result is not stored.
+    pub past: Option<PastOutcome>,
+    /// The items of a stream so far.
     pub items: Items,
-    /// The tab of the response.
+    /// The selected tab of the response.
     pub tab: Tab,
-    /// What is folded of the response, and the cursor in it.
+    /// Folded lines and the cursor of the result.
     pub folding: Folding,
-    /// How much of a large answer has arrived while it is on its way.
-    pub arrived: Option<usize>,
-    /// How large the answer is, once it is here and being laid out.
-    pub reading: Option<usize>,
-    /// What is different from the result before, once that was asked for.
+    /// Bytes received so far of a large reply.
+    pub received_bytes: Option<usize>,
+    /// Size of a received reply that is being parsed.
+    pub parsing_bytes: Option<usize>,
+    /// Differences from the previous result, once requested.
     pub diff: Option<Diff>,
-    /// First visible row of the differences.
+    /// The first visible row of the differences.
     pub diff_top: usize,
 }
 
 impl Call {
-    /// The arguments on one line, as the palette takes them.
+    /// The arguments in one line, as typed in the palette.
     pub fn arguments(&self) -> String {
         let inner = |text: &str| text[1..text.len().saturating_sub(1)].to_owned();
         let positional = inner(self.request.args.positional());
@@ -156,12 +156,12 @@ impl Call {
         }
     }
 
-    /// The result, laid out, once there is one.
+    /// The result, if it succeeded.
     pub fn document(&self) -> Option<&Arc<Document>> {
         self.outcome.as_ref()?.result.as_ref().ok()
     }
 
-    /// A short word on how it went, and whether well.
+    /// The outcome in a few words, and whether it succeeded; `None`: in flight.
     pub fn summary(&self) -> (String, Option<bool>) {
         if let Some(past) = &self.past {
             return match &past.failure {
@@ -170,15 +170,15 @@ impl Call {
             };
         }
         match &self.outcome {
-            None => ("running".to_owned(), None),
+            None => ("in flight".to_owned(), None),
             Some(Outcome { result: Ok(document), .. }) => {
-                (text::start(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
+                (text::prefix(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
             }
             Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
         }
     }
 
-    /// The one instance it was for, if it was for one.
+    /// The instance it was sent to, if it was only one.
     pub fn target(&self) -> Option<&InstanceKey> {
         match &self.request.candidates[..] {
             [one] => Some(one),
@@ -192,13 +192,13 @@ impl Call {
         self.outcome.as_ref().map(|outcome| outcome.elapsed).or(past)
     }
 
-    /// Who answered, `host:port`.
+    /// The address of the instance that replied.
     pub fn peer(&self) -> Option<&str> {
         let past = self.past.as_ref().and_then(|past| past.peer.as_deref());
         self.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref()).or(past)
     }
 
-    /// Whether it is under way.
+    /// Whether it is in flight.
     pub fn is_running(&self) -> bool {
         self.outcome.is_none() && self.past.is_none()
     }
@@ -208,37 +208,37 @@ impl Call {
     }
 }
 
-/// Calls made, oldest first.
+/// The calls, oldest first.
 #[derive(Debug)]
 pub struct Calls {
     list: VecDeque<Call>,
-    /// How many calls are kept; the oldest go first.
+    /// Maximum number of calls kept; the oldest are dropped.
     pub limit: usize,
     next: CallId,
     body_bytes: usize,
-    /// The call whose response is on the screen.
+    /// The call whose response is on screen.
     pub shown: Option<CallId>,
-    /// The call selected in the history.
+    /// The selected call of the history.
     pub selected: Option<CallId>,
-    /// What calls must contain.
+    /// The filter of the history.
     pub filter: Input,
-    /// First visible row of the history.
+    /// The first visible row of the history.
     pub top: usize,
-    /// What is looked for in the response on the screen.
+    /// The text searched in the response.
     pub search: Input,
-    /// Where it was found.
+    /// The matches of that search.
     pub found: Option<Found>,
 }
 
-/// Where a text was found in a result.
+/// The matches of a search in a result.
 #[derive(Debug)]
 pub struct Found {
-    /// In the result of this call.
+    /// The call.
     pub id: CallId,
-    /// This text.
+    /// The text searched for.
     pub needle: String,
-    /// On these lines; `None` while a large result is being searched.
-    pub hits: Option<Hits>,
+    /// The matching lines; `None` while a large result is being searched.
+    pub matches: Option<Matches>,
 }
 
 impl Default for Calls {
@@ -259,14 +259,14 @@ impl Default for Calls {
 }
 
 impl Calls {
-    /// The number for the next call.
+    /// The id of the next call.
     pub fn next_id(&mut self) -> CallId {
         self.next += 1;
         self.next
     }
 
-    /// A call begins, and its response is shown.
-    pub fn begin(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
+    /// Adds a started call and shows its response.
+    pub fn start(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
         self.shown = Some(request.id);
         self.list.push_back(Call {
             request,
@@ -277,17 +277,17 @@ impl Calls {
             items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),
-            arrived: None,
-            reading: None,
+            received_bytes: None,
+            parsing_bytes: None,
             diff: None,
             diff_top: 0,
         });
         self.trim();
     }
 
-    /// Calls made before the console was started, oldest first: they come before all others, as
-    /// far as there is room. `shift_ms` makes their time local.
-    pub fn restore(&mut self, past: Vec<Past>, now: Instant, shift_ms: i64) {
+    /// Adds calls of earlier sessions, oldest first, before all others, as far as the limit allows.
+    /// `shift_ms` makes their time local.
+    pub fn restore(&mut self, past: Vec<PastCall>, now: Instant, shift_ms: i64) {
         let room = self.limit.max(1).saturating_sub(self.list.len());
         for past in past.into_iter().rev().take(room) {
             let id = self.next_id();
@@ -295,8 +295,8 @@ impl Calls {
         }
     }
 
-    /// A call ended. Nothing if it is forgotten already.
-    pub fn end(&mut self, id: CallId, outcome: Outcome) {
+    /// Sets the outcome of a call; does nothing if the call was dropped or has one.
+    pub fn finish(&mut self, id: CallId, outcome: Outcome) {
         let Some(call) = self.get_mut(id) else { return };
         if !call.is_running() {
             return;
@@ -307,8 +307,8 @@ impl Calls {
         self.trim();
     }
 
-    /// A stream answered one more item.
-    pub fn item(&mut self, id: CallId, item: String, dropped: u64) {
+    /// Adds an item of a stream.
+    pub fn push_item(&mut self, id: CallId, item: String, dropped: u64) {
         if let Some(call) = self.get_mut(id) {
             call.items.push(item, dropped);
         }
@@ -328,56 +328,56 @@ impl Calls {
         }
     }
 
-    /// The call of that number.
+    /// The call with this id.
     pub fn get(&self, id: CallId) -> Option<&Call> {
         self.list.iter().rev().find(|call| call.request.id == id)
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         self.list.iter_mut().rev().find(|call| call.request.id == id)
     }
 
-    /// The call whose response is on the screen.
+    /// The call whose response is on screen.
     pub fn shown_call(&self) -> Option<&Call> {
         self.get(self.shown?)
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn shown_call_mut(&mut self) -> Option<&mut Call> {
         self.get_mut(self.shown?)
     }
 
-    /// Whether the call on the screen is under way.
+    /// The call on screen, if it is in flight.
     pub fn running(&self) -> Option<&Call> {
         self.shown_call().filter(|call| call.is_running())
     }
 
-    /// The result of the same method before call `id`, if one is kept.
-    pub fn before(&self, id: CallId) -> Option<&Call> {
+    /// The previous call of the same method that has a result.
+    pub fn previous_result(&self, id: CallId) -> Option<&Call> {
         let method = &self.get(id)?.request.method;
         self.list.iter().rev().find(|call| {
             call.request.id < id && call.request.method == *method && call.document().is_some()
         })
     }
 
-    /// Where the search found something in the result on the screen.
-    pub fn hits(&self) -> Option<&Hits> {
+    /// The matches of the search in the result on screen.
+    pub fn matches(&self) -> Option<&Matches> {
         let found = self.found.as_ref().filter(|found| Some(found.id) == self.shown)?;
-        found.hits.as_ref()
+        found.matches.as_ref()
     }
 
-    /// How many calls there are.
+    /// Number of calls.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no calls.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Newest first, those that pass the filter.
+    /// The calls that match the filter, newest first.
     pub fn visible(&self) -> Vec<&Call> {
         let filter = self.filter.value().trim().to_lowercase();
         let passes = |call: &&Call| {
@@ -389,7 +389,7 @@ impl Calls {
         self.list.iter().rev().filter(passes).collect()
     }
 
-    /// Shows the call before (`-1`) or after (`1`) the one on the screen.
+    /// Shows the call before (`-1`) or after (`1`) the one on screen.
     pub fn step_shown(&mut self, by: isize) -> bool {
         let at = self.list.iter().position(|call| Some(call.request.id) == self.shown);
         let to = match at {
@@ -401,7 +401,7 @@ impl Calls {
         found.is_some()
     }
 
-    /// How long answered calls took, of `method` or of all: the last 200; `None` below two.
+    /// Latency quantiles of the last 200 successful calls, of `method` or of all; `None` below two.
     pub fn quantiles(&self, method: Option<&str>) -> Option<Quantiles> {
         let mut sorted: Vec<Duration> = self
             .list
@@ -411,7 +411,7 @@ impl Calls {
             .filter_map(|call| call.outcome.as_ref())
             .filter(|outcome| outcome.result.is_ok())
             .map(|outcome| outcome.elapsed)
-            .take(MEASURED)
+            .take(QUANTILE_CALLS)
             .collect();
         sorted.sort();
         let at = |percent: usize| {
@@ -421,7 +421,7 @@ impl Calls {
         (sorted.len() > 1).then(|| Quantiles { p50: at(50), p95: at(95), p99: at(99) })
     }
 
-    /// Milliseconds of the answered calls of `method`, oldest first, at most the last `count`.
+    /// Latencies in ms of the last `count` successful calls of `method`, oldest first.
     pub fn latencies(&self, method: &str, count: usize) -> Vec<f64> {
         let mut found: Vec<f64> = self
             .list

@@ -1,22 +1,22 @@
-//! What leaves the console for files and other programs.
+//! Content for files and other programs.
 
 use std::sync::Arc;
 
 use crate::model::json::Document;
 use crate::model::logs;
 
-/// Something to be written to a file or read in a pager. Cheap to clone, however large.
+/// What is written to a file or opened in a pager. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A text.
     Text(Arc<str>),
-    /// A result, written one scalar or bracket per line.
+    /// A result, written as indented JSON.
     Document(Arc<Document>),
     /// Lines of the log, oldest first.
     Lines(Vec<Arc<logs::Line>>),
 }
 
-/// A program that gets the terminal for a while.
+/// An external program that takes over the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// `$PAGER`, else `less`.
@@ -28,8 +28,8 @@ pub enum Program {
 /// Why a file was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaveError {
-    /// There is one already, and nobody said that it may go.
+    /// The file exists and overwriting was not confirmed.
     Exists,
-    /// For this reason.
+    /// Any other reason.
     Other(String),
 }

@@ -1,45 +1,47 @@
-//! What is different between two results: by path, so that it reads without the documents.
+//! Differences between two results, listed by path.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use super::json::Document;
 
-/// Results larger than this are only told apart.
+/// Larger results are only checked for equality.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// How many differences are listed.
+/// Maximum number of differences listed.
 pub const MAX_CHANGES: usize = 10_000;
 
-/// What is nested deeper is compared as a whole.
+/// Values nested deeper are compared as a whole.
 const MAX_DEPTH: usize = 64;
-/// Lists whose lengths multiply to more are compared place by place.
+/// Lists whose lengths multiply to more are compared index by index.
 const MAX_ALIGNED: usize = 1_000_000;
 
-/// What is different.
+/// The differences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Diff {
-    /// Nothing.
+    /// None.
     Same,
-    /// These places, in the order of the new result.
+    /// These, in the order of the new result.
     Changes(Vec<Change>),
-    /// Something, in results too large to list what.
+    /// Different, but too large to list.
     TooLarge,
 }
 
-/// One difference.
+/// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where: `.days[1].sky`.
+    /// The path: `.days[1].sky`.
     pub path: String,
-    /// What stood there.
+    /// The old value, if there was one.
     pub old: Option<String>,
-    /// What stands there.
+    /// The new value, if there is one.
     pub new: Option<String>,
 }
 
-/// Compares the new result with the old one.
+/// Compares two results.
 pub fn diff(old: &Document, new: &Document) -> Diff {
     if old.text() == new.text() {
         return Diff::Same;
@@ -49,77 +51,81 @@ pub fn diff(old: &Document, new: &Document) -> Diff {
     }
     let raw = |document| serde_json::from_str::<&RawValue>(Document::text(document)).ok();
     let (Some(old), Some(new)) = (raw(old), raw(new)) else { return Diff::TooLarge };
-    let mut found = Found::default();
-    found.compare(Json::from(old), Json::from(new), 0);
-    match found.changes.is_empty() {
+    let mut collector = Collector::default();
+    collector.compare(Json::from(old), Json::from(new), 0);
+    match collector.changes.is_empty() {
         true => Diff::Same,
-        false => Diff::Changes(found.changes),
+        false => Diff::Changes(collector.changes),
     }
 }
 
-/// What was found so far, and where it is being looked for.
+/// Collects the differences, at the current path.
 #[derive(Default)]
-struct Found {
+struct Collector {
     changes: Vec<Change>,
     path: String,
 }
 
-impl Found {
+impl Collector {
     fn compare(&mut self, old: Json<'_>, new: Json<'_>, depth: usize) {
         if old == new {
             return;
         }
-        let parts = depth < MAX_DEPTH;
-        if let (true, Some(was), Some(is)) = (parts, old.entries(), new.entries()) {
-            let was: Vec<_> = was.collect();
-            let mut gone: HashMap<&str, Json<'_>> =
-                was.iter().map(|(key, value)| (key.text(), *value)).collect();
-            for (key, value) in is {
-                let before = gone.remove(key.text());
-                self.at(&step(key.text()), before, Some(value), depth);
+        let descend = depth < MAX_DEPTH;
+        if let (true, Some(before), Some(after)) = (descend, old.entries(), new.entries()) {
+            let before: Vec<_> = before.collect();
+            let mut removed: HashMap<&str, Json<'_>> =
+                before.iter().map(|(key, value)| (key.text(), *value)).collect();
+            for (key, value) in after {
+                let old = removed.remove(key.text());
+                self.compare_at(&path_step(key.text()), old, Some(value), depth);
             }
-            // What is gone comes last: its old place may be gone, too.
-            for (key, value) in was.iter().filter(|(key, _)| gone.contains_key(key.text())) {
-                self.at(&step(key.text()), Some(*value), None, depth);
+            // Removed keys come last: their old place may no longer exist.
+            for (key, value) in before.iter().filter(|(key, _)| removed.contains_key(key.text())) {
+                self.compare_at(&path_step(key.text()), Some(*value), None, depth);
             }
-        } else if let (true, Some(was), Some(is)) = (parts, old.elements(), new.elements()) {
-            self.compare_lists(&was.collect::<Vec<_>>(), &is.collect::<Vec<_>>(), depth);
+        } else if let (true, Some(before), Some(after)) = (descend, old.elements(), new.elements())
+        {
+            self.compare_lists(&before.collect::<Vec<_>>(), &after.collect::<Vec<_>>(), depth);
         } else {
-            self.add(Some(old), Some(new));
+            self.push(Some(old), Some(new));
         }
     }
 
-    /// Equal elements belong together, so that an insertion shifts nothing; between two of them
-    /// elements pair up in their order.
+    /// Elements between those that both lists have pair up in order, so an insertion is one change.
     fn compare_lists(&mut self, old: &[Json<'_>], new: &[Json<'_>], depth: usize) {
-        let (mut i, mut j) = (0, 0);
-        for (stays_at, stays_as) in stayed(old, new).into_iter().chain([(old.len(), new.len())]) {
-            while i < stays_at || j < stays_as {
-                let was = old.get(i).filter(|_| i < stays_at).copied();
-                let is = new.get(j).filter(|_| j < stays_as).copied();
-                let place = if is.is_some() { j } else { i };
-                self.at(&format!("[{place}]"), was, is, depth);
-                (i, j) = (i + usize::from(was.is_some()), j + usize::from(is.is_some()));
+        for (old_range, new_range) in differing(old, new) {
+            for n in 0..old_range.len().max(new_range.len()) {
+                let (i, j) = (old_range.start + n, new_range.start + n);
+                let before = old_range.contains(&i).then(|| old[i]);
+                let after = new_range.contains(&j).then(|| new[j]);
+                let index = if after.is_some() { j } else { i };
+                self.compare_at(&format!("[{index}]"), before, after, depth);
             }
-            (i, j) = (i + 1, j + 1);
         }
     }
 
-    fn at(&mut self, step: &str, old: Option<Json<'_>>, new: Option<Json<'_>>, depth: usize) {
+    fn compare_at(
+        &mut self,
+        step: &str,
+        old: Option<Json<'_>>,
+        new: Option<Json<'_>>,
+        depth: usize,
+    ) {
         let end = self.path.len();
         self.path.push_str(step);
         match (old, new) {
             (Some(old), Some(new)) => self.compare(old, new, depth + 1),
-            (old, new) => self.add(old, new),
+            (old, new) => self.push(old, new),
         }
         self.path.truncate(end);
     }
 
-    fn add(&mut self, old: Option<Json<'_>>, new: Option<Json<'_>>) {
+    fn push(&mut self, old: Option<Json<'_>>, new: Option<Json<'_>>) {
         if self.changes.len() < MAX_CHANGES {
             let text = |json: Json<'_>| json.compact().into_owned();
             let (old, new) = (old.map(text), new.map(text));
-            // White space between the parts is no difference.
+            // White space is no difference.
             if old != new {
                 self.changes.push(Change { path: self.path.clone(), old, new });
             }
@@ -127,42 +133,20 @@ impl Found {
     }
 }
 
-/// The places of elements that are in both lists, in the same order: a longest common subsequence,
-/// or of long lists those that have kept their place.
-fn stayed(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(usize, usize)> {
+/// The ranges in which two lists differ. Long lists are one range: there is no clock here to stop
+/// an alignment that takes too long.
+fn differing(old: &[Json<'_>], new: &[Json<'_>]) -> Vec<(Range<usize>, Range<usize>)> {
     if old.len().saturating_mul(new.len()) > MAX_ALIGNED {
-        let kept = old.iter().zip(new).enumerate().filter(|(_, (old, new))| old == new);
-        return kept.map(|(place, _)| (place, place)).collect();
+        return vec![(0..old.len(), 0..new.len())];
     }
-    // For every i and j the length of that of old[i..] and new[j..].
-    let width = new.len() + 1;
-    let mut lengths = vec![0u32; (old.len() + 1) * width];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            let (below, right) = ((i + 1) * width + j, i * width + j + 1);
-            lengths[i * width + j] = if old[i] == new[j] {
-                lengths[below + 1] + 1
-            } else {
-                lengths[below].max(lengths[right])
-            };
-        }
-    }
-    let (mut i, mut j, mut found) = (0, 0, Vec::new());
-    while i < old.len() && j < new.len() {
-        if old[i] == new[j] {
-            found.push((i, j));
-            (i, j) = (i + 1, j + 1);
-        } else if lengths[(i + 1) * width + j] >= lengths[i * width + j + 1] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    found
+    let [old, new] = [old, new].map(|list| list.iter().map(|json| json.text()).collect::<Vec<_>>());
+    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let changes = ops.iter().filter(|op| op.tag() != DiffTag::Equal);
+    changes.map(|op| (op.old_range(), op.new_range())).collect()
 }
 
-/// `.name`, or `["two words"]` where that would not be plain.
-fn step(key: &str) -> String {
+/// `.name`, or `["two words"]` if it is not a plain name.
+fn path_step(key: &str) -> String {
     let name = key.trim_matches('"');
     let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     if plain { format!(".{name}") } else { format!("[{key}]") }
@@ -184,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_by_path_with_every_digit() {
+    fn changes_are_listed_by_path_with_exact_digits() {
         assert_eq!(
             changes(
                 r#"{"a":1.50,"days":[{"sky":"rain"},{"sky":"sun"}],"x y":[],"gone":{"b":[1]}}"#,
@@ -203,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_insertion_into_a_list_shifts_nothing_and_neighbours_pair_up() {
+    fn an_insertion_into_a_list_is_one_change() {
         assert_eq!(changes("[1,2,3]", "[0,1,2,3]"), ["[0] - 0"]);
         assert_eq!(changes("[1,2,3,4]", "[1,3,4]"), ["[1] 2 -"]);
         assert_eq!(
@@ -216,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_very_deep_is_compared_as_a_whole() {
+    fn very_deep_values_are_compared_as_a_whole() {
         let deep = |leaf: &str| format!("{}{leaf}{}", "[".repeat(200_000), "]".repeat(200_000));
         assert_eq!(changes(&deep("1"), &deep("2")).len(), 1);
     }
@@ -227,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn large_results_are_only_told_apart() {
+    fn large_results_are_only_checked_for_equality() {
         let large = format!("\"{}\"", "x".repeat(MAX_BYTES));
         assert_eq!(changes(&large, "1"), ["TooLarge"]);
         assert_eq!(changes(&large, &large), ["Same"]);

@@ -1,20 +1,20 @@
-//! What happened to instances and registry: a bounded list, newest first on the screen.
+//! Events of instances and registry: a bounded list.
 
 use std::collections::VecDeque;
 
-/// How many events are kept unless the settings say otherwise.
+/// Default number of events kept.
 pub const DEFAULT_EVENTS: usize = 1_000;
 
-/// What kind of event, which decides glyph and colour.
+/// Severity of an event; sets glyph and colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// Something got better, or came.
+    /// Something registered or recovered.
     Good,
-    /// Something is doubtful.
+    /// Something may be failing.
     Warning,
-    /// Something was lost.
+    /// Something failed.
     Bad,
-    /// Neither.
+    /// None of these.
     Neutral,
 }
 
@@ -23,11 +23,11 @@ pub enum EventKind {
 pub struct Event {
     /// Local wall time, milliseconds.
     pub wall_ms: u64,
-    /// What kind.
+    /// The severity.
     pub kind: EventKind,
-    /// One word.
+    /// The kind of event, in one word.
     pub word: &'static str,
-    /// Whom it concerns.
+    /// The address of the instance or registry.
     pub subject: String,
     /// What happened.
     pub text: String,
@@ -37,11 +37,11 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Events {
     list: VecDeque<Event>,
-    /// How many are kept; the oldest go first.
+    /// Maximum number kept; the oldest are dropped.
     pub limit: usize,
-    /// Rows scrolled away at the top (the newest).
+    /// The first visible row, counted from the newest.
     pub top: usize,
-    /// Whether long ones are wrapped.
+    /// Whether long events are wrapped.
     pub wrap: bool,
 }
 
@@ -52,24 +52,24 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Adds one; the oldest goes when there are too many.
+    /// Adds an event and drops the oldest above the limit.
     pub fn push(&mut self, event: Event) {
         if self.list.len() >= self.limit.max(1) {
             self.list.pop_front();
         }
         self.list.push_back(event);
         if self.top > 0 {
-            // A reader who scrolled away stays where they are.
+            // The rows on screen stay the same while scrolled.
             self.top = (self.top + 1).min(self.list.len().saturating_sub(1));
         }
     }
 
-    /// Newest first.
+    /// The events, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Event> {
         self.list.iter().rev()
     }
 
-    /// How many there are.
+    /// Number of events.
     pub fn len(&self) -> usize {
         self.list.len()
     }

@@ -1,4 +1,4 @@
-//! A call being filled in: a typed field per parameter, built from what discovery says of it.
+//! The form of a call: a typed field per parameter, built from the method's signature.
 
 mod json;
 mod kind;
@@ -17,7 +17,7 @@ use rpc_wire::signature::{Parameter, Signature};
 use serde_json::{Map, Value};
 use tui_input::Input;
 
-/// The timeouts offered beside the one of the settings.
+/// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
@@ -25,16 +25,16 @@ const TIMEOUTS: [Duration; 5] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
-/// The timeout of a call, unless the settings say another.
+/// Default timeout of a call.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One form per method, so that what was typed is still there on return.
+/// One form per method, so that input survives switching between methods.
 #[derive(Debug)]
 pub struct Forms {
     forms: BTreeMap<String, Form>,
-    /// The timeout of a form that is opened for the first time.
+    /// The timeout of a new form.
     pub default_timeout: Duration,
-    /// The method whose form is on the screen.
+    /// The method whose form is on screen.
     pub current: Option<String>,
 }
 
@@ -45,31 +45,31 @@ impl Default for Forms {
 }
 
 impl Forms {
-    /// Opens the form of a method, as it was left.
+    /// Opens the form of a method, with its previous input.
     pub fn open(&mut self, signature: &Signature) -> &mut Form {
         self.current = Some(signature.name.clone());
         let form = self
             .forms
             .entry(signature.name.clone())
-            .or_insert_with(|| Form::new(signature.clone()).within(self.default_timeout));
+            .or_insert_with(|| Form::new(signature.clone()).with_timeout(self.default_timeout));
         if form.signature != *signature {
-            *form = Form::new(signature.clone()).within(self.default_timeout);
+            *form = Form::new(signature.clone()).with_timeout(self.default_timeout);
         }
         form
     }
 
-    /// The form on the screen.
+    /// The form on screen.
     pub fn get(&self) -> Option<&Form> {
         self.forms.get(self.current.as_deref()?)
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn get_mut(&mut self) -> Option<&mut Form> {
         self.forms.get_mut(self.current.as_deref()?)
     }
 
-    /// An instance is gone: forms aimed at it go anywhere again.
-    pub fn forget(&mut self, key: &InstanceKey) {
+    /// Clears the target of forms for an instance that is gone.
+    pub fn clear_target(&mut self, key: &InstanceKey) {
         for form in self.forms.values_mut() {
             if form.target.as_ref() == Some(key) {
                 form.target = None;
@@ -78,55 +78,55 @@ impl Forms {
     }
 }
 
-/// A call being filled in.
+/// The form of a call.
 #[derive(Debug, Clone)]
 pub struct Form {
-    /// The method.
+    /// The method's signature.
     pub signature: Signature,
-    /// One per parameter.
+    /// One field per parameter.
     pub fields: Vec<Field>,
-    /// Which field has the focus.
+    /// The index of the focused field.
     pub focus: usize,
-    /// Whether keys go into the field.
+    /// Whether keys edit the field.
     pub editing: bool,
-    /// All arguments as one JSON text, while they are edited like that.
+    /// The arguments as JSON, while they are edited as such.
     pub json: Option<JsonText>,
-    /// One instance, or any that has the method.
+    /// One instance; `None`: any that has the method.
     pub target: Option<InstanceKey>,
-    /// How long to wait.
+    /// The timeout.
     pub timeout: Duration,
-    /// The one it was opened with.
+    /// The timeout it was opened with.
     default_timeout: Duration,
 }
 
-/// One parameter being filled in.
+/// A field: one parameter.
 #[derive(Debug, Clone)]
 pub struct Field {
-    /// What it is for.
+    /// The parameter.
     pub parameter: Parameter,
-    /// What it takes.
+    /// The type of value it takes.
     pub kind: Kind,
-    /// What was typed.
+    /// The text.
     pub input: Input,
-    /// Whether anything was ever typed.
+    /// Whether it was ever edited.
     pub touched: bool,
-    /// What the last attempt to send found wrong.
+    /// The error of the last attempt to send.
     pub error: Option<String>,
 }
 
-/// What would be sent for a field.
+/// The value of a field, as it would be sent.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Sent {
-    /// Nothing: the server takes its default.
+pub enum FieldValue {
+    /// None: the server uses its default.
     Omitted,
     /// This value.
     Value(Value),
-    /// It cannot be sent like this.
-    Wrong(String),
+    /// Not a valid value, for this reason.
+    Invalid(String),
 }
 
 impl Form {
-    /// An untouched form.
+    /// An empty form.
     pub fn new(signature: Signature) -> Self {
         let field = |parameter: &Parameter| Field {
             kind: Kind::of(&parameter.schema),
@@ -147,22 +147,22 @@ impl Form {
         }
     }
 
-    /// The same with another timeout.
-    fn within(self, timeout: Duration) -> Self {
+    /// Sets the timeout and its default.
+    fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, default_timeout: timeout, ..self }
     }
 
-    /// The field with the focus.
+    /// The focused field.
     pub fn focused(&mut self) -> Option<&mut Field> {
         self.fields.get_mut(self.focus)
     }
 
-    /// Whether keys go into a field.
+    /// Whether keys edit a field.
     pub fn is_typing(&self) -> bool {
         self.editing && (self.json.is_some() || !self.fields.is_empty())
     }
 
-    /// Every field back to its default.
+    /// Resets every field to its default.
     pub fn reset(&mut self) {
         for field in &mut self.fields {
             field.input.reset();
@@ -174,19 +174,19 @@ impl Form {
         }
     }
 
-    /// The next timeout on offer.
+    /// Selects the next longer timeout, after the longest the shortest.
     pub fn next_timeout(&mut self) {
         let offered = || TIMEOUTS.into_iter().chain([self.default_timeout]);
         let longer = offered().filter(|timeout| *timeout > self.timeout).min();
         self.timeout = longer.or_else(|| offered().min()).unwrap_or(self.timeout);
     }
 
-    /// The arguments as they would be sent: required ones by place, others by name. A field in
-    /// error is left out.
+    /// The arguments as they would be sent: required ones by position, others by name. Invalid
+    /// fields are left out.
     pub fn preview(&self) -> Args {
         let (mut positional, mut keyword) = (Vec::new(), Map::new());
         for field in &self.fields {
-            if let Sent::Value(value) = field.sent() {
+            if let FieldValue::Value(value) = field.value() {
                 if field.parameter.is_required() {
                     positional.push(value);
                 } else {
@@ -197,30 +197,31 @@ impl Form {
         Args::from_values(&positional, &keyword)
     }
 
-    /// The arguments, or errors on their fields; the first wrong field gets the focus.
+    /// The arguments; `None` if a field is invalid: errors are set and the first invalid field is
+    /// focused.
     pub fn arguments(&mut self) -> Option<Args> {
-        let mut wrong = None;
+        let mut first_invalid = None;
         for (at, field) in self.fields.iter_mut().enumerate() {
-            field.error = match field.sent() {
-                Sent::Wrong(error) => {
-                    wrong.get_or_insert(at);
+            field.error = match field.value() {
+                FieldValue::Invalid(error) => {
+                    first_invalid.get_or_insert(at);
                     Some(error)
                 }
-                Sent::Omitted | Sent::Value(_) => None,
+                FieldValue::Omitted | FieldValue::Value(_) => None,
             };
         }
-        if let Some(at) = wrong {
+        if let Some(at) = first_invalid {
             (self.focus, self.editing) = (at, true);
             return None;
         }
         Some(self.preview())
     }
 
-    /// Fills fields from pasted JSON: an object of arguments by name, an array by place, or a
-    /// whole request. Whether it was understood.
+    /// Fills fields from pasted JSON: an object of arguments by name, an array by position, or a
+    /// whole request. Returns whether any field was filled.
     pub fn fill(&mut self, text: &str) -> bool {
         let value = |json: Json<'_>| exact::value(json).ok();
-        let (by_place, by_name) = match Message::parse(text.trim().as_bytes()) {
+        let (by_position, by_name) = match Message::parse(text.trim().as_bytes()) {
             Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
             _ => match serde_json::from_str::<Value>(text) {
                 Ok(list @ Value::Array(_)) => (Some(list), None),
@@ -228,55 +229,57 @@ impl Form {
                 _ => return false,
             },
         };
-        let mut any = false;
+        let mut filled = false;
         for (at, field) in self.fields.iter_mut().enumerate() {
             let given = by_name
                 .as_ref()
                 .and_then(|names| names.get(&field.parameter.name))
-                .or_else(|| by_place.as_ref().and_then(|places| places.get(at)));
+                .or_else(|| by_position.as_ref().and_then(|values| values.get(at)));
             if let Some(given) = given {
                 field.set(given);
-                any = true;
+                filled = true;
             }
         }
-        any
+        filled
     }
 }
 
 impl Field {
-    /// What would be sent.
-    pub fn sent(&self) -> Sent {
+    /// The value as it would be sent.
+    pub fn value(&self) -> FieldValue {
         let text = self.input.value();
         let empty = text.trim().is_empty();
-        let takes_empty_text = self.kind == Kind::Text && self.touched;
-        if empty && !takes_empty_text {
+        let accepts_empty = self.kind == Kind::Text && self.touched;
+        if empty && !accepts_empty {
             return if self.parameter.is_required() {
-                Sent::Wrong("required".to_owned())
+                FieldValue::Invalid("required".to_owned())
             } else {
-                Sent::Omitted
+                FieldValue::Omitted
             };
         }
         match self.kind.parse(text) {
-            Ok(value) => Sent::Value(value),
-            Err(error) => Sent::Wrong(error),
+            Ok(value) => FieldValue::Value(value),
+            Err(error) => FieldValue::Invalid(error),
         }
     }
 
-    /// Whether what is typed so far is worth a warning already: not while it is untouched.
-    pub fn complaint(&self) -> Option<String> {
+    /// The error to show: not for a field that was not edited or is empty, until sent.
+    pub fn visible_error(&self) -> Option<String> {
         if let Some(error) = &self.error {
             return Some(error.clone());
         }
-        match self.sent() {
-            Sent::Wrong(error) if self.touched && !self.input.value().is_empty() => Some(error),
+        match self.value() {
+            FieldValue::Invalid(error) if self.touched && !self.input.value().is_empty() => {
+                Some(error)
+            }
             _ => None,
         }
     }
 
-    /// Puts a value into the field, as if it had been typed.
+    /// Sets the value, as if it had been typed.
     pub fn set(&mut self, value: &Value) {
         let text = match value {
-            Value::String(text) if self.kind.takes_bare_text(text) => text.clone(),
+            Value::String(text) if self.kind.takes_unquoted(text) => text.clone(),
             other => other.to_string(),
         };
         self.input = Input::new(text);
@@ -318,11 +321,11 @@ mod tests {
         let args = form.arguments().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[1,2]", r#"{"c":5}"#));
         type_into(&mut form, 2, "");
-        assert_eq!(form.fields[2].sent(), Sent::Omitted);
+        assert_eq!(form.fields[2].value(), FieldValue::Omitted);
     }
 
     #[test]
-    fn an_error_stands_on_its_own_field_and_takes_the_focus() {
+    fn an_invalid_field_has_its_own_error_and_gets_the_focus() {
         let mut form = add();
         type_into(&mut form, 0, "1");
         type_into(&mut form, 1, "two");
@@ -333,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_required_field_is_no_complaint_before_sending() {
+    fn a_missing_required_field_is_no_error_before_sending() {
         let mut form = add();
-        assert_eq!(form.fields[0].complaint(), None);
+        assert_eq!(form.fields[0].visible_error(), None);
         form.arguments();
-        assert_eq!(form.fields[0].complaint().as_deref(), Some("required"));
+        assert_eq!(form.fields[0].visible_error().as_deref(), Some("required"));
     }
 
     #[test]
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_still_there_on_return() {
+    fn a_form_keeps_its_input() {
         let mut forms = Forms::default();
         let signature = add().signature;
         type_into(forms.open(&signature), 0, "7");

@@ -1,4 +1,4 @@
-//! The instances: what the registry said, how old it is, and what that makes of each.
+//! The table of instances: what the registry reported, and the states that follow from it.
 
 mod filter;
 mod row;
@@ -14,13 +14,11 @@ use tui_input::Input;
 
 use super::scroll::Step;
 
-/// How long a row stays after its instance is gone.
+/// How long the row of a gone instance stays.
 pub const LINGER: Duration = Duration::from_secs(6);
-/// How long a changed row is marked.
-/// How long a changed row is marked.
+/// How long a changed row is highlighted.
 pub const FLASH: Duration = Duration::from_millis(900);
-/// How many instances are looked after (methods, probes, log) at most unless the settings say
-/// otherwise; others are listed only.
+/// Default maximum of monitored instances (methods, probes, log); others are only listed.
 pub const DEFAULT_PROBED: usize = 200;
 
 /// A column of the table.
@@ -40,7 +38,7 @@ impl Column {
     pub const ALL: [Self; 6] =
         [Self::State, Self::Address, Self::Beat, Self::Rtt, Self::Methods, Self::Since];
 
-    /// Its heading.
+    /// The heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::State => "STATE",
@@ -52,7 +50,7 @@ impl Column {
         }
     }
 
-    /// The column `by` places further, around the end.
+    /// The column `by` places to the right, wrapping around.
     #[must_use]
     pub fn step(self, by: isize) -> Self {
         let at = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
@@ -62,24 +60,24 @@ impl Column {
     }
 }
 
-/// The table.
+/// The table of instances.
 #[derive(Debug)]
 pub struct Instances {
     rows: HashMap<InstanceKey, Row>,
-    /// Which row is selected; it stays so through sort, filter and refresh.
+    /// The selected row; it survives sorting, filtering and refreshes.
     pub selected: Option<InstanceKey>,
-    /// Which column it is sorted by.
+    /// The column to sort by.
     pub sort: Column,
-    /// Whether the order is inverted.
-    pub inverted: bool,
-    /// What is typed as a filter of the rows.
+    /// Whether the order is reversed.
+    pub reversed: bool,
+    /// The filter as typed.
     pub filter: Input,
-    sieve: Filter,
-    /// First visible row.
+    compiled: Filter,
+    /// The first visible row.
     pub top: usize,
-    /// When the list was last known to be right.
+    /// When the list was last received.
     pub known_at: Option<Instant>,
-    /// How many instances are looked after at most.
+    /// Maximum number of monitored instances.
     pub max_probed: usize,
 }
 
@@ -89,9 +87,9 @@ impl Default for Instances {
             rows: HashMap::new(),
             selected: None,
             sort: Column::Address,
-            inverted: false,
+            reversed: false,
             filter: Input::default(),
-            sieve: Filter::default(),
+            compiled: Filter::default(),
             top: 0,
             known_at: None,
             max_probed: DEFAULT_PROBED,
@@ -99,45 +97,45 @@ impl Default for Instances {
     }
 }
 
-/// What a message changed in the table, for events and effects.
+/// A change of the table, to be reported as events and effects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// An instance appeared or came back.
-    Came(Box<Instance>),
-    /// Another life of an instance that was not yet known to be gone.
+    /// An instance was added, or is back.
+    Added(Box<Instance>),
+    /// A new incarnation of an instance that was not gone.
     Restarted(Box<Instance>),
-    /// An instance went.
-    Went(InstanceKey, Gone, String),
-    /// Its heartbeat is late; the age says by how much.
+    /// An instance is gone: why, and when its last heartbeat was.
+    Removed(InstanceKey, Gone, String),
+    /// Its heartbeat is late: the age of the last one.
     Late(InstanceKey, Duration),
-    /// It beats again after having been late, for that long.
+    /// Its heartbeat is no longer late.
     Recovered(InstanceKey),
-    /// The registry gave it another state.
-    Became(InstanceKey, State),
+    /// The registry reports another state.
+    StateChanged(InstanceKey, State),
 }
 
 impl Instances {
-    /// How many rows there are, gone ones included.
+    /// Number of rows, gone ones included.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Every row, in no order.
+    /// Every row, unordered.
     pub fn all(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()
     }
 
-    /// One row.
+    /// The row of an instance.
     pub fn get(&self, key: &InstanceKey) -> Option<&Row> {
         self.rows.get(key)
     }
 
-    /// One row, to be changed.
+    /// The same, mutable.
     pub fn get_mut(&mut self, key: &InstanceKey) -> Option<&mut Row> {
         self.rows.get_mut(key)
     }
@@ -147,28 +145,33 @@ impl Instances {
         self.selected.as_ref().and_then(|key| self.rows.get(key))
     }
 
-    /// The whole list, with ages. Who is not in it is gone.
-    pub fn snapshot(&mut self, records: Vec<InstanceRecord>, now: Instant) -> Vec<Change> {
+    /// Applies the full list, with ages; instances not in it are gone.
+    pub fn snapshot(
+        &mut self,
+        records: Vec<InstanceRecord>,
+        arrived: Instant,
+        now: Instant,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         let listed: std::collections::HashSet<_> =
             records.iter().map(|record| record.instance.key()).collect();
         for record in records {
-            changes.extend(self.record(record, now));
+            changes.extend(self.record(record, arrived, now));
         }
         changes.extend(self.drop_unlisted(|key| listed.contains(key), now));
         changes
     }
 
-    /// The whole list of an older registry, without ages.
+    /// Applies the full list of an older registry, without ages.
     pub fn list(&mut self, instances: Vec<Instance>, now: Instant) -> Vec<Change> {
         let mut changes = Vec::new();
         let listed: std::collections::HashSet<_> = instances.iter().map(Instance::key).collect();
         for instance in instances {
             let row = self.rows.entry(instance.key());
-            let mut came = true;
+            let mut added = true;
             let row = match row {
                 std::collections::hash_map::Entry::Occupied(old) => {
-                    came = old.get().gone.is_some();
+                    added = old.get().gone.is_some();
                     old.into_mut()
                 }
                 std::collections::hash_map::Entry::Vacant(new) => {
@@ -177,67 +180,73 @@ impl Instances {
             };
             row.instance = instance;
             row.forget_ages();
-            if came {
+            if added {
                 row.gone = None;
                 row.changed_at = Some(now);
-                changes.push(Change::Came(Box::new(row.instance.clone())));
+                changes.push(Change::Added(Box::new(row.instance.clone())));
             }
         }
         changes.extend(self.drop_unlisted(|key| listed.contains(key), now));
         changes
     }
 
-    /// One instance with its ages: new, updated, or as it was.
-    pub fn record(&mut self, record: InstanceRecord, now: Instant) -> Vec<Change> {
+    /// Applies the record of an instance, whose ages are those at `arrived`.
+    pub fn record(
+        &mut self,
+        record: InstanceRecord,
+        arrived: Instant,
+        now: Instant,
+    ) -> Vec<Change> {
         let key = record.instance.key();
         let row = self.rows.entry(key.clone()).or_insert_with(|| {
             let mut row = Row::new(record.instance.clone(), now);
             row.gone = Some((now, Gone::Expired));
             row
         });
-        let came = row.gone.is_some();
+        let added = row.gone.is_some();
         let before = row.reported;
         let (old, new) = (row.instance.incarnation(), record.instance.incarnation());
-        let restarted = !came && old.is_some() && new.is_some() && old != new;
-        if came || restarted {
+        let restarted = !added && old.is_some() && new.is_some() && old != new;
+        if added || restarted {
             row.intervals.clear();
             row.heartbeats = None;
         }
-        row.apply(record, now);
+        row.apply(record, arrived);
         let mut changes = Vec::new();
-        if came {
+        if added {
             row.gone = None;
             row.changed_at = Some(now);
             row.was_late = false;
-            changes.push(Change::Came(Box::new(row.instance.clone())));
+            changes.push(Change::Added(Box::new(row.instance.clone())));
         } else if restarted {
             row.changed_at = Some(now);
             changes.push(Change::Restarted(Box::new(row.instance.clone())));
         } else if before != row.reported {
             row.changed_at = Some(now);
-            changes.push(Change::Became(key, row.state(now, true)));
+            changes.push(Change::StateChanged(key, row.state(now, true)));
         }
         changes
     }
 
-    /// Heartbeat ages.
-    pub fn beats(&mut self, beats: Vec<Beat>, now: Instant) {
+    /// Applies heartbeats, whose ages are those at `arrived`.
+    pub fn beats(&mut self, beats: Vec<Beat>, arrived: Instant) {
         for beat in beats {
             if let Some(row) = self.rows.get_mut(&beat.key) {
-                row.beat(beat.age_ms, beat.heartbeats, now);
+                row.beat(beat.age_ms, beat.heartbeats, arrived);
             }
         }
     }
 
-    /// An instance went.
-    pub fn gone(&mut self, key: &InstanceKey, why: Gone, now: Instant) -> Option<Change> {
+    /// Marks an instance as gone.
+    pub fn mark_gone(&mut self, key: &InstanceKey, why: Gone, now: Instant) -> Option<Change> {
         let row = self.rows.get_mut(key).filter(|row| row.gone.is_none())?;
         row.gone = Some((now, why));
         row.changed_at = Some(now);
-        let last = row
-            .age(now)
-            .map_or_else(String::new, |age| format!("last beat {} ago", crate::text::age(age)));
-        Some(Change::Went(key.clone(), why, last))
+        let ttl = row.ttl.as_secs_f64();
+        let last = row.age(now).map_or_else(String::new, |age| {
+            format!("last beat {} ago (TTL {ttl:.0}s)", crate::text::age(age))
+        });
+        Some(Change::Removed(key.clone(), why, last))
     }
 
     fn drop_unlisted(
@@ -247,18 +256,18 @@ impl Instances {
     ) -> Vec<Change> {
         let mut missing: Vec<_> = self.rows.keys().filter(|key| !listed(key)).cloned().collect();
         missing.sort();
-        missing.iter().filter_map(|key| self.gone(key, Gone::Unlisted, now)).collect()
+        missing.iter().filter_map(|key| self.mark_gone(key, Gone::Unlisted, now)).collect()
     }
 
-    /// Lets time pass: who became late or recovered, and rows whose time is over go.
-    /// `live` is whether the registry is reached; without it nothing is judged.
-    pub fn pass(&mut self, now: Instant, live: bool) -> Vec<Change> {
-        let over =
+    /// Applies the passing of time: late and recovered heartbeats, and rows whose time is over.
+    /// Nothing is judged unless the registry is connected (`live`).
+    pub fn tick(&mut self, now: Instant, live: bool) -> Vec<Change> {
+        let has_lingered =
             |row: &Row| row.gone.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LINGER);
-        if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(over)) {
+        if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(has_lingered)) {
             self.select_neighbour(now, live);
         }
-        self.rows.retain(|_, row| !over(row));
+        self.rows.retain(|_, row| !has_lingered(row));
         let mut changes = Vec::new();
         if !live {
             return changes;
@@ -284,9 +293,10 @@ impl Instances {
         changes
     }
 
-    /// The rows that pass the filter, in the order of the table.
+    /// The rows that match the filter, sorted.
     pub fn visible(&self, now: Instant, live: bool) -> Vec<&Row> {
-        let mut rows = self.sieve.passing(self.rows.values(), |row| row.texts(now, live));
+        let mut rows =
+            self.compiled.matching(self.rows.values(), |row| row.filter_texts(now, live));
         let by = self.sort;
         rows.sort_by(|a, b| {
             let order = match by {
@@ -298,12 +308,12 @@ impl Instances {
                 Column::Since => a.registered(now).cmp(&b.registered(now)),
             };
             let order = order.then_with(|| a.address_order().cmp(b.address_order()));
-            if self.inverted { order.reverse() } else { order }
+            if self.reversed { order.reverse() } else { order }
         });
         rows
     }
 
-    /// The place of the selection in `visible`.
+    /// The index of the selected row in `visible`.
     pub fn selected_index(&self, visible: &[&Row]) -> Option<usize> {
         let key = self.selected.as_ref()?;
         visible.iter().position(|row| row.key == *key)
@@ -321,18 +331,18 @@ impl Instances {
         (self.selected, self.top) = (selected, top);
     }
 
-    /// The filter as it is understood.
-    pub fn sieve(&self) -> &Filter {
-        &self.sieve
+    /// The compiled filter.
+    pub fn compiled_filter(&self) -> &Filter {
+        &self.compiled
     }
 
-    /// Makes sure that something visible is selected, if anything is visible. To be called when
-    /// the filter may have changed.
+    /// Selects the first visible row if the selected one is not visible. Called whenever the filter
+    /// may have changed.
     pub fn keep_selection(&mut self, now: Instant, live: bool) {
-        self.sieve.follow(self.filter.value());
-        // The usual case must not sort: it comes with every message, and rows may be many.
+        self.compiled.set(self.filter.value());
+        // No sorting while the selection is visible: this runs for every message, on many rows.
         let selected = self.selected_row().into_iter();
-        if !self.sieve.passing(selected, |row| row.texts(now, live)).is_empty() {
+        if !self.compiled.matching(selected, |row| row.filter_texts(now, live)).is_empty() {
             return;
         }
         let visible = self.visible(now, live);
@@ -348,7 +358,7 @@ impl Instances {
         self.selected = next.map(|row| row.key.clone());
     }
 
-    /// How many are up, late (or otherwise doubtful), and down (gone, lingering).
+    /// Number of instances per state.
     pub fn counts(&self, now: Instant, live: bool) -> Counts {
         let mut counts = Counts::default();
         for row in self.rows.values() {
@@ -358,21 +368,21 @@ impl Instances {
                     counts.late += 1;
                 }
                 State::Unknown => counts.unknown += 1,
-                State::Gone => counts.down += 1,
+                State::Gone => counts.gone += 1,
             }
         }
         counts
     }
 }
 
-/// How many instances are in which state.
+/// Number of instances per state; `late` includes suspect, draining and maintenance.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named after the states")]
 pub struct Counts {
     pub up: usize,
     pub late: usize,
     pub unknown: usize,
-    pub down: usize,
+    pub gone: usize,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A JSON text as lines that fold: in the order and with the digits it came with, and with an
-//! index that stays small however many lines there are.
+//! A JSON text as foldable lines, with keys and digits exactly as received, and an index that
+//! stays small for large documents.
 
 mod fold;
 mod scan;
@@ -12,70 +12,69 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-/// A place in the index every so many lines.
-const STEP: usize = 128;
-/// Brackets further apart than this many lines are remembered, nearer ones are counted again.
-const LONG: usize = 2_048;
-/// How many such brackets are remembered; what is beyond is counted again, too.
+/// Lines between two index entries.
+const LINES_PER_ENTRY: usize = 128;
+/// Brackets that span more lines have their extent stored; others are counted when needed.
+const LONG_EXTENT: usize = 2_048;
+/// Maximum number of stored extents; the rest is counted when needed.
 const MAX_EXTENTS: usize = 100_000;
 
-/// A JSON document, laid out one scalar or bracket per line. Besides its text it takes a few
-/// hundredths of that.
+/// A JSON document with one scalar or bracket per line. Its index takes a few percent of the text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     text: Box<str>,
-    places: Vec<Place>,
+    index: Vec<IndexEntry>,
     extents: Vec<(usize, Extent)>,
     len: usize,
 }
 
-/// Where a line begins.
+/// An index entry: where a line starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Place {
+struct IndexEntry {
     line: usize,
     at: usize,
     depth: usize,
 }
 
-/// How far an opening bracket reaches.
+/// The extent of an opening bracket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// The line of the closing bracket.
     pub end: usize,
-    /// Elements directly inside.
+    /// Number of direct elements.
     pub count: usize,
 }
 
-/// Lines that contain a text.
+/// The lines that match a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hits {
-    /// Their numbers, ascending.
+pub struct Matches {
+    /// Line numbers, ascending.
     pub lines: Vec<usize>,
-    /// Whether there are more than were counted.
+    /// Whether there are more than the limit.
     pub more: bool,
 }
 
 impl Document {
-    /// Lays out a value, without copying it.
+    /// A document of a value, without copying it.
     pub fn new(value: Box<RawValue>) -> Self {
-        Self::lay_out(value.into())
+        Self::from_json(value.into())
     }
 
-    /// Lays out a text that may be JSON; anything else becomes one line.
+    /// A document of a text; a text that is not JSON becomes one string.
     pub fn of_text(text: &str) -> Self {
         match serde_json::from_str::<&RawValue>(text) {
-            Ok(value) => Self::lay_out(value.get().into()),
-            Err(_) => Self::lay_out(serde_json::Value::from(text).to_string().into()),
+            Ok(value) => Self::from_json(value.get().into()),
+            Err(_) => Self::from_json(serde_json::Value::from(text).to_string().into()),
         }
     }
 
-    fn lay_out(text: Box<str>) -> Self {
-        let (mut places, mut extents, mut len) = (Vec::new(), Vec::new(), 0);
+    fn from_json(text: Box<str>) -> Self {
+        let (mut index, mut extents, mut len) = (Vec::new(), Vec::new(), 0);
         let mut open: Vec<(usize, usize)> = Vec::new();
         let mut lines = Lines::new(&text, 0, 0, 0);
         loop {
-            if len % STEP == 0 {
-                places.push(Place { line: len, at: lines.at(), depth: lines.depth() });
+            if len % LINES_PER_ENTRY == 0 {
+                index.push(IndexEntry { line: len, at: lines.at(), depth: lines.depth() });
             }
             let Some((at, line)) = lines.next() else { break };
             len = at + 1;
@@ -87,7 +86,7 @@ impl Document {
             match line.part {
                 Part::Open(_) => open.push((at, 0)),
                 Part::Close(_) => {
-                    let opened = open.pop().filter(|(start, _)| at - start > LONG);
+                    let opened = open.pop().filter(|(start, _)| at - start > LONG_EXTENT);
                     if let Some((start, count)) = opened
                         && extents.len() < MAX_EXTENTS
                     {
@@ -98,38 +97,39 @@ impl Document {
             }
         }
         extents.sort_unstable_by_key(|(start, _)| *start);
-        places.shrink_to_fit();
+        index.shrink_to_fit();
         extents.shrink_to_fit();
-        Self { places, extents, len, text }
+        Self { index, extents, len, text }
     }
 
-    /// The whole text, compact or as it came.
+    /// The text as received.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// How many lines there are.
+    /// Number of lines.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no line at all.
+    /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The lines from number `from` on, with their numbers.
     pub fn lines(&self, from: usize) -> Lines<'_> {
-        let place = self.places.partition_point(|place| place.line <= from).saturating_sub(1);
-        let place = self.places.get(place).copied().unwrap_or(Place { line: 0, at: 0, depth: 0 });
-        let mut lines = Lines::new(&self.text, place.line, place.at, place.depth);
-        for _ in place.line..from {
+        let entry = self.index.partition_point(|entry| entry.line <= from).saturating_sub(1);
+        let entry =
+            self.index.get(entry).copied().unwrap_or(IndexEntry { line: 0, at: 0, depth: 0 });
+        let mut lines = Lines::new(&self.text, entry.line, entry.at, entry.depth);
+        for _ in entry.line..from {
             lines.next();
         }
         lines
     }
 
-    /// The line of that number.
+    /// The line with this number.
     pub fn line(&self, at: usize) -> Option<Line> {
         self.lines(at).next().map(|(_, line)| line)
     }
@@ -139,7 +139,7 @@ impl Document {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// How far the bracket that opens on `line` reaches; `None` for any other line.
+    /// The extent of the bracket that opens on `line`; `None` for any other line.
     pub fn extent(&self, line: usize) -> Option<Extent> {
         if let Ok(at) = self.extents.binary_search_by_key(&line, |(start, _)| *start) {
             return self.extents.get(at).map(|(_, extent)| *extent);
@@ -159,14 +159,14 @@ impl Document {
             }
             last = at;
         }
-        // Real JSON closes every bracket; anything else is closed by its end.
+        // Only invalid JSON gets here: the end of the text closes every bracket.
         Some(Extent { end: last, count })
     }
 
-    /// The line that encloses `line`, if any.
+    /// The line of the enclosing bracket, if any.
     pub fn parent(&self, line: usize) -> Option<usize> {
         let depth = self.line(line)?.depth;
-        let from = line.saturating_sub(LONG + 1);
+        let from = line.saturating_sub(LONG_EXTENT + 1);
         let near = self
             .lines(from)
             .take(line - from)
@@ -180,11 +180,11 @@ impl Document {
         near.map(|(at, _)| at).or_else(far)
     }
 
-    /// The lines whose key or scalar contains `needle`, in any case; at most `limit`.
-    pub fn find(&self, needle: &str, limit: usize) -> Hits {
-        let mut hits = Hits::default();
+    /// The lines whose key or scalar contains `needle`, ignoring case; at most `limit`.
+    pub fn find(&self, needle: &str, limit: usize) -> Matches {
+        let mut matches = Matches::default();
         if needle.is_empty() {
-            return hits;
+            return matches;
         }
         let needle = crate::text::Needle::new(needle);
         for (at, line) in self.lines(0) {
@@ -194,20 +194,20 @@ impl Document {
                 _ => false,
             };
             if key || scalar {
-                if hits.lines.len() == limit {
-                    hits.more = true;
+                if matches.lines.len() == limit {
+                    matches.more = true;
                     break;
                 }
-                hits.lines.push(at);
+                matches.lines.push(at);
             }
         }
-        hits
+        matches
     }
 
-    /// Writes the document as people do: one scalar or bracket per line, indented by two.
+    /// Writes the document as indented JSON.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     pub fn write_pretty(&self, out: &mut impl io::Write) -> io::Result<()> {
         for (_, line) in self.lines(0) {
             for _ in 0..line.depth {

@@ -1,45 +1,45 @@
-//! The registry and the connection to it.
+//! The connection to the registry.
 
 use std::time::Instant;
 
 use crate::model::Now;
 
-/// Which registry, and how the connection to it stands.
+/// The registry and the connection to it.
 #[derive(Debug)]
 pub struct Link {
-    /// Its URL, as given.
+    /// The registry's URL as given.
     pub url: String,
-    /// How the connection stands.
+    /// State of the connection.
     pub state: LinkState,
 }
 
-/// How the connection stands.
+/// State of the connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LinkState {
-    /// The first try is under way.
+    /// The first attempt is in progress.
     Connecting,
-    /// It is reached.
+    /// Connected.
     Live {
-        /// Whether it tells heartbeat ages; an older registry does not.
+        /// Whether the registry reports heartbeat ages; older ones do not.
         ages: bool,
     },
-    /// It is not reached; what is known of the instances is kept.
+    /// Unreachable; the list of instances is kept.
     Lost {
-        /// When the connection broke, or the console started.
+        /// When the connection was lost, or the console started.
         since: Instant,
-        /// Failed tries since then.
-        tries: u32,
-        /// When the next try begins.
+        /// Failed attempts since then.
+        attempts: u32,
+        /// When the next attempt starts.
         retry_at: Instant,
-        /// One line for a person.
+        /// The reason, in one line.
         error: String,
-        /// Whether it was reached before.
+        /// Whether it was connected before.
         was_live: bool,
     },
 }
 
 impl Link {
-    /// A registry not yet asked.
+    /// A registry not yet contacted.
     pub fn new(url: impl Into<String>, _now: Now) -> Self {
         Self { url: url.into(), state: LinkState::Connecting }
     }
@@ -49,7 +49,7 @@ impl Link {
         self.url.strip_prefix("http://").unwrap_or(&self.url).trim_end_matches('/')
     }
 
-    /// Whether it is reached.
+    /// Whether it is connected.
     pub fn is_live(&self) -> bool {
         matches!(self.state, LinkState::Live { .. })
     }

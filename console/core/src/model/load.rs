@@ -1,11 +1,11 @@
-//! Load tests: the plan being filled in, the run under way, and the one before it.
+//! Load tests: the form, the latest run and the previous one.
 
 mod command;
+mod form;
 mod request;
-mod sheet;
 
 pub use command::bench_command;
-pub use sheet::{Knob, Sheet};
+pub use form::{LoadField, LoadForm};
 
 pub use request::LoadRequest;
 
@@ -13,21 +13,21 @@ use std::sync::Arc;
 
 use rpc_load::{Phase, Progress, Report};
 
-/// The number of a run, its identity.
+/// Identifies a run.
 pub type RunId = u64;
 
-/// The load tests of this console. Two runs are kept, however many are made.
+/// The load tests of this console. Only the two latest runs are kept.
 #[derive(Debug, Default)]
-pub struct Loads {
-    /// The plan being filled in, once something was chosen to be called.
-    pub sheet: Option<Sheet>,
+pub struct LoadTests {
+    /// The form, once a call was chosen to load-test.
+    pub form: Option<LoadForm>,
     /// The latest run.
     pub run: Option<Run>,
-    /// The last run before it that measured something.
+    /// The last run before it that has results.
     pub previous: Option<Run>,
-    /// Whether the previous run stands beside the latest.
+    /// Whether the previous run is shown beside the latest.
     pub comparing: bool,
-    /// Rows of the results scrolled away at the top.
+    /// The first visible row of the results.
     pub top: usize,
     next: RunId,
 }
@@ -35,23 +35,23 @@ pub struct Loads {
 /// One load test.
 #[derive(Debug)]
 pub struct Run {
-    /// What was asked for.
+    /// The request.
     pub request: LoadRequest,
-    /// The latest word on it; `None` until its threads run.
+    /// The latest progress; `None` until its threads run.
     pub progress: Option<Arc<Progress>>,
-    /// Why it could not begin or measured nothing.
+    /// Why it could not start or has no results.
     pub failure: Option<String>,
 }
 
-impl Loads {
-    /// The number for the next run.
+impl LoadTests {
+    /// The id of the next run.
     pub fn next_id(&mut self) -> RunId {
         self.next += 1;
         self.next
     }
 
-    /// A run begins; the one before it is kept if it measured something.
-    pub fn begin(&mut self, request: LoadRequest) {
+    /// Starts a run; the one before it is kept if it has results.
+    pub fn start(&mut self, request: LoadRequest) {
         let before = self.run.replace(Run { request, progress: None, failure: None });
         if let Some(before) = before.filter(|run| run.report().is_some_and(|r| r.calls > 0)) {
             self.previous = Some(before);
@@ -59,25 +59,25 @@ impl Loads {
         self.top = 0;
     }
 
-    /// Whether a run is under way.
+    /// Whether a run is in progress.
     pub fn is_running(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.is_over())
     }
 }
 
 impl Run {
-    /// Whether nothing more will happen.
+    /// Whether the run ended.
     pub fn is_over(&self) -> bool {
         self.failure.is_some() || self.progress.as_ref().is_some_and(|now| now.phase.is_over())
     }
 
-    /// What was measured so far.
+    /// The results so far.
     pub fn report(&self) -> Option<&Report> {
         self.progress.as_ref().map(|progress| &progress.report)
     }
 
-    /// A word or two on what it is doing.
-    pub fn word(&self) -> &'static str {
+    /// What it is doing, in a word or two.
+    pub fn status(&self) -> &'static str {
         if self.failure.is_some() {
             return "failed";
         }

@@ -1,9 +1,9 @@
-//! Log lines of every source in one bounded ring, which of them are shown, and where one looks.
+//! Log lines of every source in one bounded ring, the filters, and the scroll position.
 
-mod sift;
+mod search;
 mod source;
 
-pub use sift::NextHit;
+pub use search::SearchStep;
 
 pub use source::{Source, SourceState};
 
@@ -16,84 +16,111 @@ use tui_input::Input;
 use super::scroll::Step;
 use crate::text::Needle;
 
-/// How many lines are kept unless the settings say otherwise.
+/// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
-/// How long a line may be; the rest is cut.
+/// Default size of the lines kept, in bytes.
+pub const DEFAULT_BYTES: usize = 256 << 20;
+/// Maximum length of a line; the rest is cut.
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
+/// Maximum length of a line's target; the rest is cut.
+const MAX_TARGET_BYTES: usize = 256;
 
-/// How many lines are sorted by time again when older ones arrive late.
+/// Maximum number of lines sorted again by time when older ones arrive late.
 const MAX_SORTED: usize = 5_000;
 
-/// One line.
+/// A line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Counts every line ever seen; its identity.
+    /// The sequence number, which identifies it.
     pub seq: u64,
-    /// Whose.
+    /// The source.
     pub source: Source,
-    /// Local wall time, milliseconds.
+    /// Local time in milliseconds.
     pub wall_ms: u64,
     /// Severity.
     pub level: Level,
-    /// The part of the program that speaks.
+    /// The module that logged it.
     pub target: String,
-    /// Message and fields, as they came.
+    /// Message and fields.
     pub text: String,
-    /// Lines of this source lost just before.
+    /// Lines of this source lost just before it.
     pub dropped: u64,
-    /// A mark made by the person, not a line of a log.
+    /// Whether it is a marker inserted by the user.
     pub mark: bool,
 }
 
 impl Line {
-    /// Whether it contains the text searched.
+    /// Whether it matches a search.
     pub fn contains(&self, needle: &Needle) -> bool {
         !self.mark && (needle.is_in(&self.text) || needle.is_in(&self.target))
     }
+
+    /// Its size in memory, nearly.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.target.len()
+    }
 }
 
-/// The log view.
+/// A received line, cut to [`MAX_LINE_BYTES`]: a peer may send any length, and lines are queued.
+pub fn bounded(line: LogLine) -> LogLine {
+    let text = line.text();
+    if text.len() <= MAX_LINE_BYTES && line.target.len() <= MAX_TARGET_BYTES {
+        return line;
+    }
+    LogLine {
+        message: shortened(text, MAX_LINE_BYTES),
+        fields: Default::default(),
+        target: shortened(line.target, MAX_TARGET_BYTES),
+        ..line
+    }
+}
+
+/// The state of the log view.
 #[derive(Debug)]
 pub struct Logs {
     ring: VecDeque<Arc<Line>>,
     /// Sequence numbers of the lines that pass the filters, ascending.
     shown: VecDeque<u64>,
-    /// How many of the oldest lines are yet to be filtered: it goes on slice by slice.
+    /// Number of oldest lines not yet filtered: filtering runs in slices.
     unfiltered: usize,
-    /// Those of them that contain what is searched, ascending.
-    hits: VecDeque<u64>,
-    /// What `hits` contain.
+    /// The lines in `shown` that match the search, ascending.
+    matches: VecDeque<u64>,
+    /// The text that `matches` are for.
     searched: String,
-    /// How many of the oldest lines shown are yet to be searched: so does this.
+    /// Number of oldest shown lines not yet searched: searching runs in slices.
     unsearched: usize,
-    /// Whether the first hit found shall be gone to.
-    seeking: bool,
+    /// Whether to jump to the first match once it is found.
+    jump_pending: bool,
     next_seq: u64,
-    /// How many lines are kept; the oldest go first.
+    /// Maximum number of lines kept; the oldest are dropped.
     pub limit: usize,
-    /// The least severe level shown.
+    /// Maximum size of the lines kept, in bytes of text; the oldest are dropped.
+    pub max_bytes: usize,
+    /// The size of the lines kept.
+    bytes: usize,
+    /// The minimum level shown.
     pub level: Level,
-    /// The only source shown, or all of them.
+    /// The only source shown; `None`: all.
     pub source: Option<Source>,
-    /// What lines must contain.
+    /// Text that lines must contain.
     pub filter: Input,
-    /// What is searched in the lines shown.
+    /// Text searched in the lines shown.
     pub search: Input,
-    /// Whether the search is what is being typed, not the filter.
+    /// Whether the search is being typed, not the filter.
     pub searching: bool,
-    /// The hit that was last gone to.
-    pub hit: Option<u64>,
+    /// The match that was last jumped to.
+    pub current_match: Option<u64>,
     /// The state of each source.
     pub sources: BTreeMap<Source, SourceState>,
-    /// The line at the bottom; `None` follows the newest.
+    /// The line at the bottom of the screen; `None` follows the newest.
     pub bottom: Option<u64>,
     /// Whether long lines are wrapped.
     pub wrap: bool,
-    /// Whether the time is shown.
+    /// Whether times are shown.
     pub time: bool,
-    /// Lines lost before they reached us, of all sources.
+    /// Lines of all sources lost before they arrived.
     pub dropped: u64,
-    /// Milliseconds to add to a line's time to get local time.
+    /// Milliseconds added to the time of lines to get local time.
     pub shift_ms: i64,
 }
 
@@ -103,18 +130,20 @@ impl Default for Logs {
             ring: VecDeque::new(),
             shown: VecDeque::new(),
             unfiltered: 0,
-            hits: VecDeque::new(),
+            matches: VecDeque::new(),
             searched: String::new(),
             unsearched: 0,
-            seeking: false,
+            jump_pending: false,
             next_seq: 0,
             limit: DEFAULT_LINES,
+            max_bytes: DEFAULT_BYTES,
+            bytes: 0,
             level: Level::Info,
             source: None,
             filter: Input::default(),
             search: Input::default(),
             searching: false,
-            hit: None,
+            current_match: None,
             sources: BTreeMap::new(),
             bottom: None,
             wrap: false,
@@ -126,16 +155,16 @@ impl Default for Logs {
 }
 
 impl Logs {
-    /// Adds lines of `source`. While the newest line is followed, older lines of another source
-    /// that arrive late (the first ones do) are put where their time says.
+    /// Adds lines of `source`. While the newest line is followed, lines that arrive late are sorted
+    /// in by time: the first lines of a source usually do.
     pub fn push(&mut self, source: &Source, lines: Vec<(LogLine, u64)>) {
         let first = lines.first().map(|(line, _)| self.local(line.at_ms));
         let newer = first.map_or_else(Vec::new, |first| self.take_newer(first));
-        let sorts = !newer.is_empty();
+        let must_sort = !newer.is_empty();
         let mut arrived = newer;
         for (line, dropped) in lines {
-            let mut text = line.text();
-            cut(&mut text);
+            let line = bounded(line);
+            let text = line.text();
             let wall_ms = self.local(line.at_ms);
             self.dropped += dropped;
             arrived.push(Line {
@@ -149,11 +178,11 @@ impl Logs {
                 mark: false,
             });
         }
-        if sorts {
-            // Stable: lines of one source keep their order.
+        if must_sort {
+            // A stable sort keeps the order of each source.
             arrived.sort_by_key(|line| line.wall_ms);
         }
-        let (filter, search) = (self.needle(), Needle::new(&self.searched));
+        let (filter, search) = (self.filter_needle(), Needle::new(&self.searched));
         for line in arrived {
             self.add(line, &filter, &search);
         }
@@ -163,8 +192,8 @@ impl Logs {
         at_ms.saturating_add_signed(self.shift_ms)
     }
 
-    /// Takes the lines newer than `wall_ms` off the end again: a few, no mark, and only while
-    /// nobody looks at one of them.
+    /// Removes the lines newer than `wall_ms` from the end: at most a few, down to a marker, and
+    /// only while the newest line is followed.
     fn take_newer(&mut self, wall_ms: u64) -> Vec<Line> {
         if self.bottom.is_some() {
             return Vec::new();
@@ -172,8 +201,9 @@ impl Logs {
         let newer = self.ring.iter().rev().take(MAX_SORTED);
         let count = newer.take_while(|line| !line.mark && line.wall_ms > wall_ms).count();
         let taken = self.ring.split_off(self.ring.len() - count);
+        self.bytes -= taken.iter().map(|line| line.bytes()).sum::<usize>();
         self.next_seq -= u64::try_from(count).unwrap_or(0);
-        for list in [&mut self.shown, &mut self.hits] {
+        for list in [&mut self.shown, &mut self.matches] {
             list.truncate(list.partition_point(|seq| *seq < self.next_seq));
         }
         self.unfiltered = self.unfiltered.min(self.ring.len());
@@ -181,7 +211,7 @@ impl Logs {
         taken.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 
-    /// Draws a line under what is there.
+    /// Inserts a marker after the last line.
     pub fn mark(&mut self, wall_ms: u64) {
         let mark = Line {
             seq: 0,
@@ -193,7 +223,7 @@ impl Logs {
             dropped: 0,
             mark: true,
         };
-        self.add(mark, &self.needle(), &Needle::new(""));
+        self.add(mark, &self.filter_needle(), &Needle::new(""));
     }
 
     fn add(&mut self, mut line: Line, filter: &Needle, search: &Needle) {
@@ -202,12 +232,14 @@ impl Logs {
         if self.passes(&line, filter) {
             self.shown.push_back(line.seq);
             if !self.searched.is_empty() && line.contains(search) {
-                self.hits.push_back(line.seq);
+                self.matches.push_back(line.seq);
             }
         }
+        self.bytes += line.bytes();
         self.ring.push_back(Arc::new(line));
-        if self.ring.len() > self.limit.max(1) {
-            self.ring.pop_front();
+        while self.ring.len() > 1 && (self.ring.len() > self.limit || self.bytes > self.max_bytes) {
+            let oldest = self.ring.pop_front();
+            self.bytes -= oldest.map_or(0, |line| line.bytes());
             self.unfiltered = self.unfiltered.saturating_sub(1);
         }
         let oldest = self.ring.front().map_or(self.next_seq, |line| line.seq);
@@ -215,12 +247,12 @@ impl Logs {
             self.shown.pop_front();
             self.unsearched = self.unsearched.saturating_sub(1);
         }
-        while self.hits.front().is_some_and(|seq| *seq < oldest) {
-            self.hits.pop_front();
+        while self.matches.front().is_some_and(|seq| *seq < oldest) {
+            self.matches.pop_front();
         }
     }
 
-    fn needle(&self) -> Needle {
+    fn filter_needle(&self) -> Needle {
         Needle::new(self.filter.value())
     }
 
@@ -236,7 +268,7 @@ impl Logs {
         self.shown.iter().filter_map(|seq| self.at(*seq)).cloned().collect()
     }
 
-    /// The line of that number.
+    /// The line with this sequence number.
     pub fn get(&self, seq: u64) -> Option<&Line> {
         self.at(seq).map(Arc::as_ref)
     }
@@ -246,13 +278,13 @@ impl Logs {
         self.ring.get(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 
-    /// Lines that pass the filters, from the bottom of the screen upwards.
+    /// Lines that pass the filters, from the bottom of the screen up.
     pub fn upwards(&self) -> impl Iterator<Item = &Line> {
         let end = self.end();
         self.shown.range(..end).rev().filter_map(|seq| self.get(*seq))
     }
 
-    /// One past the place in `shown` of the line at the bottom.
+    /// The index in `shown` after the line at the bottom of the screen.
     fn end(&self) -> usize {
         match self.bottom {
             None => self.shown.len(),
@@ -260,17 +292,17 @@ impl Logs {
         }
     }
 
-    /// How many lines pass the filters, and how many there are.
+    /// Number of lines that pass the filters, and of all lines.
     pub fn counts(&self) -> (usize, usize) {
         (self.shown.len(), self.ring.len())
     }
 
-    /// How many lines that pass came below the bottom of the screen.
+    /// Number of lines below the bottom of the screen.
     pub fn below(&self) -> usize {
         self.shown.len() - self.end()
     }
 
-    /// Scrolls; at the very bottom it follows again. `height` rows are visible.
+    /// Scrolls; the last line is followed. `height` rows are visible.
     pub fn step(&mut self, step: Step, height: usize) {
         let len = self.shown.len();
         if len == 0 {
@@ -287,7 +319,7 @@ impl Logs {
         self.bottom = if follows { None } else { self.shown.get(to).copied() };
     }
 
-    /// Follows the newest line, or stops at the one now at the bottom.
+    /// Follows the newest line, or stops at the current one.
     pub fn toggle_follow(&mut self) {
         self.bottom = match self.bottom {
             Some(_) => None,
@@ -295,7 +327,7 @@ impl Logs {
         };
     }
 
-    /// The next less (`-1`) or more (`1`) severe level.
+    /// Shows one level less severe (`-1`) or more severe (`1`).
     pub fn step_level(&mut self, by: isize) {
         let at = Level::ALL.iter().position(|level| *level == self.level).unwrap_or(2);
         let to = at.saturating_add_signed(by).min(Level::ALL.len() - 1);
@@ -303,7 +335,7 @@ impl Logs {
         self.refilter();
     }
 
-    /// The next source, and after the last all of them again.
+    /// Shows the next source only; after the last one all.
     pub fn next_source(&mut self) {
         let sources: Vec<_> = self.sources.keys().cloned().collect();
         self.source = match &self.source {
@@ -316,14 +348,11 @@ impl Logs {
     }
 }
 
-fn cut(text: &mut String) {
-    if text.len() > MAX_LINE_BYTES {
-        let mut end = MAX_LINE_BYTES;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
+/// Cuts a text to `limit` bytes, in memory of its own: `truncate` would keep all of the old one's.
+fn shortened(text: String, limit: usize) -> String {
+    match text.len() > limit {
+        true => format!("{}…", &text[..text.floor_char_boundary(limit)]),
+        false => text,
     }
 }
 

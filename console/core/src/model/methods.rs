@@ -1,4 +1,4 @@
-//! The methods of all instances in one list, and who lacks which or has another one.
+//! The methods of all instances in one list, and the instances that lack or differ in some.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,85 +10,90 @@ use tui_input::Input;
 
 use super::scroll::Step;
 
-/// A method, and who has it.
+/// A method, and the instances that have it.
 #[derive(Debug, Clone)]
 pub struct Method {
-    /// What discovery lists of it, as most instances have it.
+    /// Its signature on most instances.
     pub signature: Signature,
     /// The instances that have it.
     pub on: BTreeSet<InstanceKey>,
-    /// Those of them where it takes other arguments.
-    pub unlike: BTreeSet<InstanceKey>,
+    /// Those of them where its signature differs.
+    pub differing: BTreeSet<InstanceKey>,
 }
 
 /// The methods of all instances.
 #[derive(Debug, Default)]
 pub struct Methods {
-    catalogue: BTreeMap<InstanceKey, Vec<Signature>>,
-    /// Why the methods of an instance are not known.
+    by_instance: BTreeMap<InstanceKey, Vec<Signature>>,
+    /// Why the methods of an instance are unknown.
     pub errors: BTreeMap<InstanceKey, String>,
     union: BTreeMap<String, Method>,
-    /// Only the methods of this instance are listed.
+    /// The instance whose methods are listed; `None`: all.
     pub scope: Option<InstanceKey>,
-    /// Which method is selected.
+    /// The name of the selected method.
     pub selected: Option<String>,
-    /// What names must contain, loosely.
+    /// The fuzzy filter of names.
     pub filter: Input,
-    /// First visible row.
+    /// The first visible row.
     pub top: usize,
 }
 
 impl Methods {
-    /// An instance told its methods.
-    pub fn learn(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
+    /// Sets the methods of an instance.
+    pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
         self.errors.remove(&key);
-        self.catalogue.insert(key, signatures);
+        self.by_instance.insert(key, signatures);
         self.rebuild();
     }
 
-    /// An instance did not tell its methods.
-    pub fn fail(&mut self, key: InstanceKey, error: String) {
+    /// Sets why the methods of an instance are unknown.
+    pub fn set_error(&mut self, key: InstanceKey, error: String) {
         self.errors.insert(key, error);
     }
 
-    /// An instance is gone.
-    pub fn forget(&mut self, key: &InstanceKey) {
+    /// Removes an instance.
+    pub fn remove(&mut self, key: &InstanceKey) {
         self.errors.remove(key);
         if self.scope.as_ref() == Some(key) {
             self.scope = None;
         }
-        if self.catalogue.remove(key).is_some() {
+        if self.by_instance.remove(key).is_some() {
             self.rebuild();
         }
     }
 
     fn rebuild(&mut self) {
-        let mut kinds: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> = BTreeMap::new();
-        for (key, signatures) in &self.catalogue {
+        let mut variants: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> =
+            BTreeMap::new();
+        for (key, signatures) in &self.by_instance {
             for signature in signatures {
-                let kinds = kinds.entry(&signature.name).or_default();
-                let at = kinds.iter().position(|(kind, _)| agree(kind, signature));
+                let variants = variants.entry(&signature.name).or_default();
+                let at =
+                    variants.iter().position(|(variant, _)| are_compatible(variant, signature));
                 let at = at.unwrap_or_else(|| {
-                    kinds.push((signature, BTreeSet::new()));
-                    kinds.len() - 1
+                    variants.push((signature, BTreeSet::new()));
+                    variants.len() - 1
                 });
-                if known_types(signature) > known_types(kinds[at].0) {
-                    kinds[at].0 = signature;
+                if known_types(signature) > known_types(variants[at].0) {
+                    variants[at].0 = signature;
                 }
-                kinds[at].1.insert(key.clone());
+                variants[at].1.insert(key.clone());
             }
         }
-        let method = |kinds: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
-            // Of those that as many have, the first: a form must not change by chance.
-            let (usual, most) = kinds.iter().rev().max_by_key(|(_, on)| on.len())?;
-            let on: BTreeSet<_> = kinds.iter().flat_map(|(_, on)| on).cloned().collect();
-            let unlike = on.difference(most).cloned().collect();
-            Some((usual.name.clone(), Method { signature: (*usual).clone(), on, unlike }))
+        let method = |variants: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
+            // The first of equally common ones, so that a form never changes by chance.
+            let (reference, most_common) = variants.iter().rev().max_by_key(|(_, on)| on.len())?;
+            let on: BTreeSet<_> = variants.iter().flat_map(|(_, on)| on).cloned().collect();
+            let differing = on.difference(most_common).cloned().collect();
+            Some((
+                reference.name.clone(),
+                Method { signature: (*reference).clone(), on, differing },
+            ))
         };
-        self.union = kinds.into_values().filter_map(method).collect();
+        self.union = variants.into_values().filter_map(method).collect();
     }
 
-    /// The method of that name.
+    /// The method with this name.
     pub fn get(&self, name: &str) -> Option<&Method> {
         self.union.get(name)
     }
@@ -98,36 +103,36 @@ impl Methods {
         self.union.values()
     }
 
-    /// Whether no method is known.
+    /// Whether no methods are known.
     pub fn is_empty(&self) -> bool {
         self.union.is_empty()
     }
 
-    /// How many instances told their methods.
+    /// Number of instances whose methods are known.
     pub fn known_instances(&self) -> usize {
-        self.catalogue.len()
+        self.by_instance.len()
     }
 
-    /// Methods that most instances have and `key` lacks: likely a forgotten update.
-    pub fn lacking(&self, key: &InstanceKey) -> Vec<&str> {
-        let all = self.catalogue.len();
-        if !self.catalogue.contains_key(key) || all < 2 {
+    /// Methods that most instances have and `key` lacks: it may run an older version.
+    pub fn missing(&self, key: &InstanceKey) -> Vec<&str> {
+        let all = self.by_instance.len();
+        if !self.by_instance.contains_key(key) || all < 2 {
             return Vec::new();
         }
-        let lacks = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
-        self.union.values().filter(lacks).map(|m| m.signature.name.as_str()).collect()
+        let is_missing = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
+        self.union.values().filter(is_missing).map(|m| m.signature.name.as_str()).collect()
     }
 
-    /// Methods of `key` that take other arguments than most instances' do, as `add(a, b, c=10)`.
-    pub fn unlike(&self, key: &InstanceKey) -> Vec<String> {
-        let own = self.catalogue.get(key).into_iter().flatten();
-        let is_unlike = |signature: &&Signature| {
-            self.get(&signature.name).is_some_and(|method| method.unlike.contains(key))
+    /// Methods of `key` whose signature differs from that of most instances, as `add(a, b, c=10)`.
+    pub fn differing(&self, key: &InstanceKey) -> Vec<String> {
+        let own = self.by_instance.get(key).into_iter().flatten();
+        let is_differing = |signature: &&Signature| {
+            self.get(&signature.name).is_some_and(|method| method.differing.contains(key))
         };
-        own.filter(is_unlike).map(shape).collect()
+        own.filter(is_differing).map(call_shape).collect()
     }
 
-    /// The methods that pass scope and filter: by name, or best match first.
+    /// The methods in scope that match the filter: by name, or best match first.
     pub fn visible(&self) -> Vec<&Method> {
         let in_scope =
             |method: &&Method| self.scope.as_ref().is_none_or(|key| method.on.contains(key));
@@ -141,7 +146,7 @@ impl Methods {
         ranked.into_iter().map(|(_, method)| method).collect()
     }
 
-    /// The selected method, if it is visible.
+    /// The selected method.
     pub fn selected_method(&self) -> Option<&Method> {
         self.union.get(self.selected.as_deref()?)
     }
@@ -157,23 +162,23 @@ impl Methods {
         (self.selected, self.top) = (selected, top);
     }
 
-    /// The place of the selection in `visible`.
+    /// The index of the selected method in `visible`.
     pub fn selected_index(&self, visible: &[&Method]) -> Option<usize> {
         let name = self.selected.as_deref()?;
         visible.iter().position(|method| method.signature.name == name)
     }
 
-    /// Makes sure that something visible is selected; `best` prefers the best match.
-    pub fn keep_selection(&mut self, best: bool) {
+    /// Selects the first visible method if the selected one is not visible, or always with `prefer_first`.
+    pub fn keep_selection(&mut self, prefer_first: bool) {
         let visible = self.visible();
-        if best || self.selected_index(&visible).is_none() {
+        if prefer_first || self.selected_index(&visible).is_none() {
             self.selected = visible.first().map(|method| method.signature.name.clone());
         }
     }
 }
 
-/// Whether a call of one is a call of the other, too. A type that is not known is any type.
-fn agree(one: &Signature, other: &Signature) -> bool {
+/// Whether both accept the same calls. An unknown type agrees with any type.
+fn are_compatible(one: &Signature, other: &Signature) -> bool {
     let parameters = one.parameters.iter().zip(&other.parameters);
     one.stream == other.stream
         && one.parameters.len() == other.parameters.len()
@@ -189,7 +194,7 @@ fn known_types(signature: &Signature) -> usize {
     signature.parameters.iter().filter(|parameter| !parameter.schema.is_boolean()).count()
 }
 
-fn shape(signature: &Signature) -> String {
+fn call_shape(signature: &Signature) -> String {
     let parameters = signature.parameters.iter().map(|parameter| match &parameter.default {
         None => parameter.name.clone(),
         Some(default) => format!("{}={default}", parameter.name),
@@ -197,7 +202,7 @@ fn shape(signature: &Signature) -> String {
     format!("{}({})", signature.name, parameters.collect::<Vec<_>>().join(", "))
 }
 
-/// Those of `items` that match `pattern` loosely, with a score: higher is better.
+/// The items that fuzzily match `pattern`, with a score: higher is better.
 pub fn fuzzy<'a, T: 'a>(
     pattern: &str,
     items: impl Iterator<Item = T>,
@@ -228,44 +233,51 @@ mod tests {
 
     fn three() -> Methods {
         let mut methods = Methods::default();
-        methods.learn(key(1), vec![signature("add"), signature("square")]);
-        methods.learn(key(2), vec![signature("add"), signature("square")]);
-        methods.learn(key(3), vec![signature("add"), signature("own")]);
+        methods.insert(key(1), vec![signature("add"), signature("square")]);
+        methods.insert(key(2), vec![signature("add"), signature("square")]);
+        methods.insert(key(3), vec![signature("add"), signature("own")]);
         methods
     }
 
     #[test]
-    fn the_list_is_the_union_and_knows_who_lacks_what() {
+    fn the_list_is_the_union_and_missing_methods_are_found() {
         let methods = three();
         assert_eq!(methods.all().count(), 3);
-        assert_eq!(methods.lacking(&key(3)), ["square"]);
-        assert!(methods.lacking(&key(1)).is_empty(), "own is a speciality, not a gap");
+        assert_eq!(methods.missing(&key(3)), ["square"]);
+        assert!(
+            methods.missing(&key(1)).is_empty(),
+            "a method of one instance only is not missing"
+        );
     }
 
     #[test]
-    fn a_method_that_takes_other_arguments_than_elsewhere_is_told_and_unknown_types_agree() {
+    fn differing_signatures_are_found_and_unknown_types_agree() {
         use rpc_wire::signature::Parameter;
         use serde_json::json;
         let number = || Parameter::required("a", json!({"type": "number"}));
         let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
         let mut methods = Methods::default();
-        methods.learn(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
-        methods.learn(key(2), vec![add(vec![number()])]);
+        methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
+        methods.insert(key(2), vec![add(vec![number()])]);
         let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
-        methods.learn(key(3), vec![add(vec![number(), more])]);
-        let told: Vec<_> = (1..=3).map(|port| methods.unlike(&key(port))).collect();
-        assert_eq!(told, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
+        methods.insert(key(3), vec![add(vec![number(), more])]);
+        let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
+        assert_eq!(found, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
         assert_eq!(methods.get("add").unwrap().signature.parameters, [number()], "types are known");
-        methods.forget(&key(2));
-        assert_eq!(methods.unlike(&key(3)).len(), 1, "of two that differ the second is the other");
+        methods.remove(&key(2));
+        assert_eq!(
+            methods.differing(&key(3)).len(),
+            1,
+            "of two equally common ones the first is the reference"
+        );
     }
 
     #[test]
-    fn a_scope_shows_one_instance_and_ends_with_it() {
+    fn a_scope_is_cleared_when_its_instance_is_removed() {
         let mut methods = three();
         methods.scope = Some(key(3));
         assert_eq!(methods.visible().len(), 2);
-        methods.forget(&key(3));
+        methods.remove(&key(3));
         assert_eq!((methods.scope.clone(), methods.visible().len()), (None, 2));
     }
 

@@ -1,4 +1,4 @@
-//! The palette: every command, method and instance by name; or a call, typed as on a shell.
+//! The command palette: every command, method and instance by name, or a call as typed on a shell.
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
@@ -6,30 +6,30 @@ use tui_input::Input;
 
 use crate::action::Action;
 
-/// What is typed, and which entry is selected.
+/// The palette.
 #[derive(Debug, Default)]
 pub struct Palette {
-    /// What is typed.
+    /// The text field.
     pub input: Input,
-    /// The selected entry.
+    /// The index of the selected entry.
     pub selected: usize,
 }
 
-/// Something the palette offers.
+/// An entry of the palette.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// Send this call, unless its arguments cannot be understood.
+    /// Sends a call, unless its arguments are invalid.
     Call(String, Result<Args, String>),
-    /// Open the form of a method.
+    /// Opens the form of a method: its name and documentation.
     Method(String, String),
-    /// Select an instance.
+    /// Selects an instance.
     Instance(InstanceKey),
-    /// Do this: key and help from the table.
+    /// Carries out an action: its keys and help.
     Action(Action, String, &'static str),
 }
 
 impl Entry {
-    /// What it is called.
+    /// The text that is shown and matched.
     pub fn label(&self) -> String {
         match self {
             Self::Call(method, Err(why)) => format!("call {method}: {why}"),
@@ -45,16 +45,16 @@ impl Entry {
     }
 }
 
-/// Arguments as on a shell.
+/// Parses arguments as typed on a shell.
 ///
 /// # Errors
-/// A keyword is given twice.
+/// A keyword argument is given twice.
 pub fn arguments(text: &str) -> Result<Args, String> {
     Args::from_words(&words(text)).map_err(|error| error.to_string())
 }
 
-/// Splits at blanks, except inside JSON strings and brackets. Double quotes stay, since they are
-/// JSON; single quotes go, as on a shell.
+/// Splits at spaces, except inside JSON strings and brackets. Double quotes are kept, as JSON needs
+/// them; single quotes are removed, as on a shell.
 fn words(text: &str) -> Vec<String> {
     let (mut words, mut word) = (Vec::new(), String::new());
     let (mut depth, mut quote, mut escaped, mut any) = (0usize, None, false, false);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_json_where_they_parse_and_text_elsewhere() {
+    fn arguments_are_json_if_they_parse_else_text() {
         check("1 2 c=3", "[1,2]", r#"{"c":3}"#);
         check("-1.5 true null hello", r#"[-1.5,true,null,"hello"]"#, "{}");
         check(r#"[1, 2] {"a": "b c"}"#, r#"[[1, 2],{"a": "b c"}]"#, "{}");

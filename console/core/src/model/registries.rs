@@ -1,45 +1,45 @@
-//! The registries there are to watch, by name: `[registry]` and every `[registry.NAME]`.
+//! The registries of the settings, by name: `[registry]` and every `[registry.NAME]`.
 
-/// A registry by name.
+/// A registry of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// What the settings call it.
+pub struct NamedRegistry {
+    /// The name.
     pub name: String,
-    /// Its URL.
+    /// The URL.
     pub url: String,
 }
 
-/// The registries to choose from, and which one is watched.
+/// The registries of the settings, and which one is current.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registries {
-    list: Vec<Named>,
+    list: Vec<NamedRegistry>,
     current: usize,
 }
 
 impl Registries {
-    /// Those of the settings; `current` is watched first.
-    pub fn new(list: Vec<Named>, current: usize) -> Self {
+    /// The registries, with the index of the current one.
+    pub fn new(list: Vec<NamedRegistry>, current: usize) -> Self {
         let current = current.min(list.len().saturating_sub(1));
         Self { list, current }
     }
 
     /// All of them, in the order of the settings.
-    pub fn all(&self) -> &[Named] {
+    pub fn all(&self) -> &[NamedRegistry] {
         &self.list
     }
 
-    /// The place of the one that is watched.
+    /// The index of the current one.
     pub fn current_index(&self) -> usize {
         self.current
     }
 
-    /// The one that is watched.
-    pub fn current(&self) -> Option<&Named> {
+    /// The current one.
+    pub fn current(&self) -> Option<&NamedRegistry> {
         self.list.get(self.current)
     }
 
-    /// Turns to another one and answers it; `None` when there is none there.
-    pub fn enter(&mut self, index: usize) -> Option<&Named> {
+    /// Makes another one current and returns it; `None` if the index is out of range.
+    pub fn select(&mut self, index: usize) -> Option<&NamedRegistry> {
         self.list.get(index)?;
         self.current = index;
         self.current()

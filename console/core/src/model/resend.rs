@@ -1,22 +1,22 @@
-//! Where else a call of the history could be sent: the instances that have its method.
+//! The choice of an instance to resend a call to.
 
 use tui_input::Input;
 
 use super::calls::CallId;
 
-/// The choice of an instance for a call to be sent again.
+/// The choice of an instance to resend a call to.
 #[derive(Debug)]
 pub struct Resend {
-    /// The call.
+    /// The call to resend.
     pub call: CallId,
-    /// What addresses must contain.
+    /// Text that addresses must contain.
     pub filter: Input,
-    /// The selected instance.
+    /// The index of the selected instance.
     pub selected: usize,
 }
 
 impl Resend {
-    /// A choice for that call, with nothing typed.
+    /// A choice for this call, without a filter.
     pub fn new(call: CallId) -> Self {
         Self { call, filter: Input::default(), selected: 0 }
     }

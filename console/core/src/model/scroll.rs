@@ -1,7 +1,7 @@
-//! Which part of a long list is on the screen.
+//! Scrolling and moving in lists.
 
-/// The first visible row, such that `selected` is visible among `height` rows of `len`, moving as
-/// little as possible from `top`.
+/// The first visible row that keeps `selected` visible in `height` rows of `len`, as near to
+/// `top` as possible.
 pub fn keep_visible(top: usize, selected: usize, height: usize, len: usize) -> usize {
     let height = height.max(1);
     let top = top.min(len.saturating_sub(height));
@@ -17,16 +17,16 @@ pub fn keep_visible(top: usize, selected: usize, height: usize, len: usize) -> u
 /// A step through a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// By so many rows, negative is up.
+    /// By this many rows; negative is up.
     By(isize),
-    /// To the first.
+    /// To the first row.
     First,
-    /// To the last.
+    /// To the last row.
     Last,
 }
 
 impl Step {
-    /// Where the step leads from `at` in a list of `len`; 0 when it is empty.
+    /// The row after this step from `at` in a list of `len`; 0 when it is empty.
     pub fn from(self, at: usize, len: usize) -> usize {
         let last = len.saturating_sub(1);
         match self {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_selection_stays_visible_and_the_list_moves_no_more_than_it_must() {
+    fn the_selection_stays_visible_with_the_least_scrolling() {
         assert_eq!(keep_visible(0, 3, 5, 20), 0);
         assert_eq!(keep_visible(0, 5, 5, 20), 1);
         assert_eq!(keep_visible(9, 4, 5, 20), 4);

@@ -1,52 +1,52 @@
-//! A call written for other programs: to be pasted into a shell, a script, a program.
+//! A call as text for a shell, a script or a program.
 
 use std::time::Duration;
 
 use rpc_wire::call::{Args, request};
 use rpc_wire::instance::InstanceKey;
 
-/// A call to be written down.
+/// A call to format.
 #[derive(Debug, Clone)]
 pub struct Snippet {
-    /// The method.
+    /// The method's name.
     pub method: String,
-    /// Its arguments.
+    /// The arguments.
     pub args: Args,
-    /// The one instance it must go to, or any.
-    pub on: Option<InstanceKey>,
-    /// An instance that has the method.
+    /// The instance to call; `None`: any.
+    pub target: Option<InstanceKey>,
+    /// An instance that has the method, for formats without a registry.
     pub peer: Option<InstanceKey>,
     /// The registry's URL.
     pub registry: String,
-    /// The time it has.
+    /// The timeout.
     pub timeout: Duration,
-    /// Whether it answers a stream.
+    /// Whether it is a stream.
     pub stream: bool,
 }
 
-/// For whom it is written.
+/// The format of a snippet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A shell, with `rpcd`.
+    /// A shell command with `rpcd`.
     Rpcd,
-    /// The bytes themselves.
+    /// The request as sent on the wire.
     Wire,
-    /// A Rust program with `rpc_client`.
+    /// A Rust program using `rpc_client`.
     Rust,
-    /// A Python program, with nothing installed.
+    /// A Python program without dependencies.
     Python,
-    /// A shell, with `nc`.
+    /// A shell command with `nc`.
     Netcat,
 }
 
-/// What `rpcd call` waits for unless told otherwise.
+/// Default timeout of `rpcd call`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Format {
-    /// All of them, in the order of the menu.
+    /// Every format, in the order of the menu.
     pub const ALL: [Self; 5] = [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat];
 
-    /// What it is called.
+    /// The name in the menu.
     pub fn title(self) -> &'static str {
         match self {
             Self::Rpcd => "rpcd command",
@@ -59,10 +59,10 @@ impl Format {
 }
 
 impl Snippet {
-    /// The call, for `format`.
+    /// The call in this format.
     ///
     /// # Errors
-    /// Why it cannot be written like that.
+    /// Why the format cannot express it.
     pub fn write(&self, format: Format) -> Result<String, String> {
         let plain =
             || if self.stream { Err("streams need rpcd or Rust".to_owned()) } else { Ok(()) };
@@ -87,7 +87,7 @@ impl Snippet {
 
     fn rpcd(&self) -> Result<String, String> {
         let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
-        match &self.on {
+        match &self.target {
             Some(key) => {
                 words.extend(["-i".to_owned(), key.host.clone()]);
                 words.extend(["-p".to_owned(), key.port.to_string()]);
@@ -97,9 +97,9 @@ impl Snippet {
         if self.stream {
             words.push("--stream".to_owned());
         } else if self.timeout != DEFAULT_TIMEOUT {
-            words.extend(["--timeout".to_owned(), crate::text::exactly(self.timeout)]);
+            words.extend(["--timeout".to_owned(), crate::text::flag_duration(self.timeout)]);
         }
-        // Whatever comes is an argument, even if it looks like an option.
+        // Arguments may look like options.
         words.extend(["--".to_owned(), self.method.clone()]);
         words.extend(self.args.to_words().map_err(|error| error.to_string())?);
         command_line(&words)
@@ -111,14 +111,14 @@ impl Snippet {
         Ok(format!("printf %s {wire} | nc -N {host} {}", peer.port))
     }
 
-    /// A whole program: `examples/copied_call.rs` is one, so that it is known to compile.
+    /// A whole program; tests compare it with `examples/copied_call.rs`, which is compiled.
     fn rust(&self) -> Result<String, String> {
         let method = &self.method;
         let timeout = match self.timeout.subsec_nanos() {
             0 => format!("from_secs({})", self.timeout.as_secs()),
             _ => format!("from_millis({})", self.timeout.as_millis()),
         };
-        let open = match &self.on {
+        let open = match &self.target {
             Some(key) => format!("direct({:?}, options)?", key.to_string()),
             None => format!("through_registry({:?}, options)?", self.registry),
         };
@@ -156,7 +156,7 @@ impl Snippet {
 
     fn python(&self) -> Result<String, String> {
         let peer = self.peer()?;
-        // A JSON string is a Python string.
+        // A JSON string is a valid Python string.
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let (request, host) = (text(&self.wire()), text(&peer.host));
         let (port, timeout) = (peer.port, self.timeout.as_secs_f64());
@@ -172,10 +172,10 @@ impl Snippet {
     }
 }
 
-/// The words as a line for a POSIX shell.
+/// Joins words into a command for a POSIX shell.
 ///
 /// # Errors
-/// A control character could end the line, or steer the terminal it is pasted into.
+/// A control character: it could end the command or control the terminal it is pasted into.
 pub fn command_line(words: &[String]) -> Result<String, String> {
     if words.iter().any(|word| word.chars().any(char::is_control)) {
         return Err("control characters cannot be part of a command".to_owned());
@@ -183,17 +183,18 @@ pub fn command_line(words: &[String]) -> Result<String, String> {
     Ok(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
 }
 
-/// The word as a POSIX shell takes it for itself.
+/// Quotes a word for a POSIX shell. Not with `shlex`: it quotes every `=` and `,`, so that each
+/// keyword argument would be quoted.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
-    // Some shells take a word that begins with = for the path of a command.
+    // zsh expands a leading `=` to the path of a command.
     if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The text as a literal of Rust, raw where that is easier to read.
+/// A Rust string literal, raw if that is easier to read.
 fn literal(text: &str) -> String {
     if !text.contains(['"', '\\']) || text.contains(char::is_control) {
         return format!("{text:?}");
@@ -205,7 +206,7 @@ fn literal(text: &str) -> String {
     format!("r{hashes}\"{text}\"{hashes}")
 }
 
-/// A request as the classic dialect writes it.
+/// The request in the classic dialect.
 pub fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
     let mut out = Vec::new();
     rpc_wire::call::request::classic(&mut out, method, args);
@@ -222,7 +223,7 @@ mod tests {
         Snippet {
             method: "add".to_owned(),
             args: Args::from_values(&[json!(1), json!("-x")], keyword.as_object().unwrap()),
-            on: None,
+            target: None,
             peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
             registry: "http://127.0.0.1:9999".to_owned(),
             timeout: DEFAULT_TIMEOUT,
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_hands_over_exactly_what_was_quoted() {
+    fn a_shell_passes_on_exactly_the_quoted_word() {
         for word in [
             "",
             "a b",
@@ -256,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn the_command_of_rpcd_names_registry_or_address_and_every_argument() {
+    fn an_rpcd_command_has_the_target_and_every_argument() {
         let mut snippet = snippet();
         assert_eq!(
             snippet.write(Format::Rpcd).unwrap(),
             r#"rpcd call --registry http://127.0.0.1:9999 -- add 1 '"-x"' 'c="it'\''s $HOME"'"#
         );
-        snippet.on.clone_from(&snippet.peer);
+        snippet.target.clone_from(&snippet.peer);
         snippet.timeout = Duration::from_secs(30);
         snippet.args = Args::none();
         let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn nc_gets_the_bytes_of_the_wire() {
+    fn an_nc_command_sends_the_wire_format() {
         let snippet = snippet();
         let command = snippet.write(Format::Netcat).unwrap();
         let (printf, nc) = command.split_once(" | ").unwrap();
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(nc, "nc -N 127.0.0.1 8089");
     }
 
-    /// What is below the head of a file of `examples`, which is compiled with all others.
+    /// The code of an example, without its header.
     fn example(name: &str) -> String {
         let path = format!("{}/../../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
@@ -286,17 +287,17 @@ mod tests {
     }
 
     #[test]
-    fn the_rust_of_a_call_and_of_a_stream_are_the_examples_that_are_compiled() {
+    fn rust_snippets_are_the_compiled_examples() {
         let mut snippet = snippet();
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
         (snippet.stream, snippet.args) = (true, Args::none());
-        snippet.on.clone_from(&snippet.peer);
+        snippet.target.clone_from(&snippet.peer);
         "countdown".clone_into(&mut snippet.method);
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
     }
 
     #[test]
-    fn rust_and_python_carry_quotes_and_hashes() {
+    fn rust_and_python_escape_quotes_and_hashes() {
         let mut snippet = snippet();
         snippet.args = Args::from_values(&[json!("a\"# b")], &serde_json::Map::new());
         let rust = snippet.write(Format::Rust).unwrap();

@@ -1,4 +1,4 @@
-//! Which actions are unavailable now, and why.
+//! Which actions are unavailable, and why.
 
 use crate::action::Action;
 use crate::model::{Model, Pane};
@@ -11,7 +11,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::SwitchRegistry if model.registries.all().len() < 2 => {
             Some("no other registry in config.ini")
         }
-        Action::OpenInstance | Action::LogsOf if model.instances.selected.is_none() => {
+        Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
         }
         Action::OpenMethod if model.methods.selected_method().is_none() => {
@@ -24,7 +24,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::EditJson
             if model.forms.get().is_none() =>
         {
-            Some("no method chosen")
+            Some("no method selected")
         }
         Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll
             if model.calls.shown_call().and_then(|call| call.document()).is_none() =>
@@ -32,28 +32,28 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             Some("no result to fold")
         }
         Action::Edit if model.focus() == Pane::Form => {
-            model.forms.get().is_none().then_some("no method chosen")
+            model.forms.get().is_none().then_some("no method selected")
         }
-        Action::Find if model.focus() == Pane::Logs => None,
-        Action::Find => match model.calls.shown_call() {
+        Action::Search if model.focus() == Pane::Logs => None,
+        Action::Search => match model.calls.shown_call() {
             Some(call) if call.request.stream => call.items.is_empty().then_some("no items yet"),
             Some(call) if call.document().is_some() => None,
             _ => Some("no result"),
         },
-        Action::NextHit | Action::PreviousHit if searched(model).is_empty() => {
+        Action::NextMatch | Action::PreviousMatch if searched(model).is_empty() => {
             Some("no search; press /")
         }
-        Action::Save | Action::Page | Action::Edit => nothing_to_save(model),
+        Action::Save | Action::Pager | Action::Edit => nothing_to_save(model),
         Action::Pick => {
             let form = model.forms.get();
             let field = form.and_then(|form| form.fields.get(form.focus));
             let few = field.is_some_and(|field| field.kind.choices().is_some());
             (!few).then_some("this field has no list of values")
         }
-        Action::OpenCall | Action::Replay | Action::ReplayElsewhere if model.calls.is_empty() => {
+        Action::OpenCall | Action::Resend | Action::ResendTo if model.calls.is_empty() => {
             Some("no calls yet")
         }
-        Action::Bench
+        Action::LoadTest
         | Action::StartLoad
         | Action::StopLoad
         | Action::LoadMode
@@ -71,26 +71,26 @@ fn searched(model: &Model) -> &str {
     }
 }
 
-/// The same for the actions of load tests.
+/// Why an action on load tests is unavailable.
 fn load_unavailable(model: &Model, action: Action) -> Option<&'static str> {
     let running = model.load.is_running();
     match action {
-        Action::Bench => match model.focus() {
+        Action::LoadTest => match model.focus() {
             Pane::Instances if model.instances.selected.is_none() => Some("no instance selected"),
             Pane::Response if model.calls.shown_call().is_none() => Some("no calls yet"),
             Pane::History if model.calls.is_empty() => Some("no calls yet"),
-            Pane::Methods | Pane::Form if model.forms.get().is_none() => Some("no method chosen"),
+            Pane::Methods | Pane::Form if model.forms.get().is_none() => Some("no method selected"),
             _ if running => Some("a load test is running; stop it first"),
             _ => None,
         },
         Action::StopLoad => (!running).then_some("no load test running"),
         Action::Compare => model.load.previous.is_none().then_some("no previous run"),
-        _ if model.load.sheet.is_none() => Some("no call chosen to load-test"),
+        _ if model.load.form.is_none() => Some("no call to load-test"),
         _ => running.then_some("a load test is running; stop it first"),
     }
 }
 
-/// Why the focused pane has nothing to save or open; `None`: it has.
+/// Why the focused pane has nothing to save or open; `None`: it has something.
 fn nothing_to_save(model: &Model) -> Option<&'static str> {
     match model.focus() {
         Pane::Logs if model.logs.unfiltered() > 0 => Some("still filtering older lines"),

@@ -6,7 +6,7 @@ use crate::model::instances::State;
 use crate::model::resend::Resend;
 use crate::model::{Model, Now};
 
-/// Instances that have the method: those that are up, else all that are not gone.
+/// Instances that have the method: those that are up; if none is, all that are not gone.
 pub fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
     let Some(method) = model.methods.get(method) else { return Vec::new() };
     let live = model.link.is_live();
@@ -20,14 +20,14 @@ pub fn candidates(model: &Model, method: &str, now: Now) -> Vec<InstanceKey> {
     if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
 }
 
-/// Instances that have the call's method and match the filter; the one that replied last.
+/// Instances that have the call's method and match the filter; the one that replied comes last.
 pub fn resend_targets(model: &Model, choice: &Resend) -> Vec<InstanceKey> {
     let Some(call) = model.calls.get(choice.call) else { return Vec::new() };
     let Some(method) = model.methods.get(&call.request.method) else { return Vec::new() };
     let filter = choice.filter.value().trim().to_lowercase();
     let passes = |key: &&InstanceKey| key.to_string().to_lowercase().contains(&filter);
     let mut found: Vec<_> = method.on.iter().filter(passes).cloned().collect();
-    let answered = call.peer();
-    found.sort_by_key(|key| answered == Some(key.to_string().as_str()));
+    let replied = call.peer();
+    found.sort_by_key(|key| replied == Some(key.to_string().as_str()));
     found
 }

@@ -1,4 +1,4 @@
-//! What the palette offers.
+//! The entries of the palette.
 
 use super::unavailable;
 use crate::action::Context;
@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::model::methods::fuzzy;
 use crate::model::palette::{Entry, Palette, arguments};
 
-/// What the palette offers for what is typed, best first.
+/// The entries that match the typed text, best first.
 pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     let typed = palette.input.value().trim_start();
     let mut entries = Vec::new();

@@ -1,10 +1,10 @@
 //! Carries out each action.
 
-use super::leave::{accept, back, close, escape};
+use super::closing::{accept, back, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, load, outside, registries, resume, search, send};
+use super::{Effects, ask, copy, external, load, registries, resume, search, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -12,186 +12,79 @@ use crate::model::content::Program;
 use crate::model::palette::Palette;
 use crate::model::resend::Resend;
 use crate::model::scroll::Step;
-use crate::model::{Held, Model, Overlay, Pane, View, calls::Tab};
+use crate::model::{Model, Overlay, Pane, Paused, View, calls::Tab};
 use crate::selectors::selected_call;
 
+/// Carries out an action. Every action belongs to one of the groups below.
 pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
-    let pane = model.focus();
-    let page = isize::try_from(model.height(pane)).unwrap_or(10);
+    use Action::*;
+    match action {
+        Help | Palette | Actions | SwitchRegistry | Accept | Close | Back | Escape => {
+            overlay(model, action, now, effects);
+        }
+        QuitNow | Suspend | Repaint | FullScreen | Pause | ToggleMouse => {
+            console(model, action, now, effects);
+        }
+        DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
+        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | PreviousView
+        | NextPane | PreviousPane => go_to(model, action),
+        Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
+        Filter | Search | NextMatch | PreviousMatch => search_text(model, action, now),
+        Copy | CopyAs | Save | Pager | Edit => export(model, action, now, effects),
+        OpenInstance | OpenLogs | SortLeft | SortRight | SortReverse => instances(model, action),
+        OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
+        | NextTarget | NextTimeout => form(model, action, now, effects),
+        Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
+            response(model, action, now);
+        }
+        OpenCall | Older | Newer | Resend | ResendTo => calls(model, action, now, effects),
+        Follow | Wrap | ShowTime | LevelDown | LevelUp | NextSource | Mark => {
+            logs(model, action, now);
+        }
+        LoadTest | StartLoad | StopLoad | LoadMode | LoadTarget | Compare => {
+            load_test(model, action, now, effects);
+        }
+    }
+}
+
+/// Called for an action without an arm in its group; a test carries out every action.
+fn unhandled(action: Action) {
+    debug_assert!(false, "{action:?} has no arm in its group");
+}
+
+/// Opens and closes overlays.
+fn overlay(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::Help => {
             model.overlay = Some(Overlay::Help { filter: tui_input::Input::default(), top: 0 });
         }
         Action::Palette => model.overlay = Some(Overlay::Palette(Palette::default())),
+        Action::Actions => ask::actions(model, now),
+        Action::SwitchRegistry => registries::open(model),
+        Action::Accept => accept(model, now, effects),
+        Action::Close => close(model),
         Action::Back => back(model, effects),
         Action::Escape => escape(model, now, effects),
+        other => unhandled(other),
+    }
+}
+
+/// The process, the terminal and live data.
+fn console(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    match action {
         Action::QuitNow => effects.push(Effect::Quit),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Repaint => effects.push(Effect::Repaint),
-        Action::ViewInstances => show(model, View::Instances),
-        Action::ViewMethods => show(model, View::Methods),
-        Action::ViewHistory => show(model, View::History),
-        Action::ViewLogs => show(model, View::Logs),
-        Action::ViewLoad => show(model, View::Load),
-        Action::LastView => show(model, model.last_view),
-        Action::NextPane => next_pane(model, 1),
-        Action::PreviousPane => next_pane(model, -1),
         Action::FullScreen => model.full_screen = !model.full_screen,
-        Action::Pause if model.held.is_some() => resume(model, now, effects),
-        Action::Pause => model.held = Some(Held { since: now, waiting: Default::default() }),
+        Action::Pause if model.paused.is_some() => resume(model, now, effects),
+        Action::Pause => model.paused = Some(Paused { since: now, queued: Default::default() }),
         Action::ToggleMouse => {
             model.mouse = !model.mouse;
             effects.push(Effect::Mouse(model.mouse));
             let word = if model.mouse { "on" } else { "off: the terminal can select text" };
-            model.say(format!("mouse {word}"), now);
+            model.notify(format!("mouse {word}"), now);
         }
-        Action::SwitchRegistry => registries::open(model),
-        Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => {
-            demo(model, action, now, effects);
-        }
-        Action::Up => step(model, pane, Step::By(-1), now),
-        Action::Down => step(model, pane, Step::By(1), now),
-        Action::PageUp => step(model, pane, Step::By(-page), now),
-        Action::PageDown => step(model, pane, Step::By(page), now),
-        Action::Top => step(model, pane, Step::First, now),
-        Action::Bottom => step(model, pane, Step::Last, now),
-        Action::Filter | Action::Find => {
-            model.logs.searching = action == Action::Find;
-            model.filtering = model.filter().is_some();
-            if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
-                call.tab = Tab::Body;
-            }
-        }
-        Action::NextHit => search::step(model, 1, now),
-        Action::PreviousHit => search::step(model, -1, now),
-        Action::Copy => copy::copy(model, now, effects),
-        Action::CopyAs => outside::copy_as(model, now),
-        Action::Save => ask::save(model, now),
-        Action::Page => outside::view(model, Program::Pager, now, effects),
-        Action::Edit if pane == Pane::Form => outside::edit(model, effects),
-        Action::Edit => outside::view(model, Program::Editor, now, effects),
-        Action::EditJson => edit_json(model, now),
-        Action::Pick => {
-            ask::pick(model);
-        }
-        Action::Actions => ask::actions(model, now),
-        Action::OpenInstance => {
-            model.methods.scope.clone_from(&model.instances.selected);
-            model.methods.keep_selection(false);
-            show(model, View::Methods);
-            model.set_focus(Pane::Methods);
-        }
-        Action::LogsOf => {
-            let key = model.instances.selected.clone();
-            model.logs.source = key.map(crate::model::logs::Source::Server);
-            model.logs.refilter();
-            model.logs.bottom = None;
-            show(model, View::Logs);
-        }
-        Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
-        Action::SortRight => model.instances.sort = model.instances.sort.step(1),
-        Action::SortInvert => model.instances.inverted = !model.instances.inverted,
-        Action::OpenMethod => open_method(model),
-        Action::Send => send::form(model, now, effects),
-        Action::NextField => next_field(model, 1),
-        Action::PreviousField => next_field(model, -1),
-        Action::EditField if pane == Pane::LoadPlan => load::edit_knob(model),
-        Action::EditField | Action::ResetForm | Action::NextTarget | Action::NextTimeout => {
-            form(model, action);
-        }
-        Action::Fold
-        | Action::Unfold
-        | Action::ToggleFold
-        | Action::FoldAll
-        | Action::PreviousTab
-        | Action::NextTab => response(model, action, now),
-        Action::Older | Action::Newer => {
-            let by = if action == Action::Older { -1 } else { 1 };
-            if !model.calls.step_shown(by) {
-                model.say("no more calls", now);
-            }
-        }
-        Action::OpenCall => open_call(model, now),
-        Action::Replay => {
-            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
-            if let Some(id) = id {
-                send::resend(model, id, now, effects);
-            }
-        }
-        Action::ReplayElsewhere => {
-            let id = if pane == Pane::History { selected_call(model) } else { model.calls.shown };
-            let known = id.and_then(|id| model.calls.get(id));
-            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
-            match id.filter(|_| known) {
-                Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
-                None => model.complain("no instance has this method", now),
-            }
-        }
-        Action::Follow => model.logs.toggle_follow(),
-        Action::Wrap if pane == Pane::Events => model.events.wrap = !model.events.wrap,
-        Action::Wrap => model.logs.wrap = !model.logs.wrap,
-        Action::ShowTime => model.logs.time = !model.logs.time,
-        Action::LevelDown => model.logs.step_level(-1),
-        Action::LevelUp => model.logs.step_level(1),
-        Action::NextSource => model.logs.next_source(),
-        Action::Mark => model.logs.mark(now.wall_ms),
-        Action::Bench => load::bench(model, now),
-        Action::StartLoad => load::start(model, now, effects),
-        Action::StopLoad => load::stop(model, effects),
-        Action::LoadMode | Action::LoadTarget => load::turn(model, action),
-        Action::Compare => model.load.comparing = !model.load.comparing,
-        Action::Accept => accept(model, now, effects),
-        Action::Close => close(model),
-    }
-}
-
-/// Arguments as JSON, or back to the fields.
-fn edit_json(model: &mut Model, now: Now) {
-    let Some(form) = model.forms.get_mut() else { return };
-    if form.json.is_none() {
-        form.open_json(&form.to_json(), None);
-    } else if !form.close_json() {
-        model.complain("fix the JSON first, or press d to reset it", now);
-    }
-}
-
-fn form(model: &mut Model, action: Action) {
-    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
-    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
-    let Some(form) = model.forms.get_mut() else { return };
-    match action {
-        Action::EditField => form.editing = true,
-        Action::ResetForm => form.reset(),
-        Action::NextTimeout => form.next_timeout(),
-        _ => {
-            let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
-            form.target = match (&form.target, at) {
-                (None, _) => on.first().cloned(),
-                (Some(_), Some(at)) => on.get(at + 1).cloned(),
-                (Some(_), None) => None,
-            };
-        }
-    }
-}
-
-fn response(model: &mut Model, action: Action, now: Now) {
-    let Some(call) = model.calls.shown_call_mut() else { return };
-    if let Action::NextTab | Action::PreviousTab = action {
-        let at = Tab::ALL.iter().position(|tab| *tab == call.tab).unwrap_or(0);
-        let by = if action == Action::NextTab { 1 } else { Tab::ALL.len() - 1 };
-        call.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
-        return;
-    }
-    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
-    match action {
-        Action::Fold => call.folding.fold(document),
-        Action::Unfold => call.folding.unfold(),
-        Action::FoldAll => {
-            if !call.folding.toggle_all(document) {
-                model.say("folded only a part: the result is too large", now);
-            }
-        }
-        _ => call.folding.toggle(document),
+        other => unhandled(other),
     }
 }
 
@@ -209,6 +102,212 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     };
     match command {
         Some(command) => effects.push(Effect::Demo(command)),
-        None => model.complain("select a demo server first", now),
+        None => model.notify_error("select a demo server first", now),
+    }
+}
+
+/// Switches views and panes.
+fn go_to(model: &mut Model, action: Action) {
+    match action {
+        Action::ViewInstances => show(model, View::Instances),
+        Action::ViewMethods => show(model, View::Methods),
+        Action::ViewHistory => show(model, View::History),
+        Action::ViewLogs => show(model, View::Logs),
+        Action::ViewLoad => show(model, View::Load),
+        Action::PreviousView => show(model, model.previous_view),
+        Action::NextPane => next_pane(model, 1),
+        Action::PreviousPane => next_pane(model, -1),
+        other => unhandled(other),
+    }
+}
+
+fn scroll(model: &mut Model, action: Action, now: Now) {
+    let pane = model.focus();
+    let page = isize::try_from(model.height(pane)).unwrap_or(10);
+    let by = match action {
+        Action::Up => Step::By(-1),
+        Action::Down => Step::By(1),
+        Action::PageUp => Step::By(-page),
+        Action::PageDown => Step::By(page),
+        Action::Top => Step::First,
+        Action::Bottom => Step::Last,
+        other => return unhandled(other),
+    };
+    step(model, pane, by, now);
+}
+
+/// Filtering and searching.
+fn search_text(model: &mut Model, action: Action, now: Now) {
+    match action {
+        Action::Filter | Action::Search => {
+            model.logs.searching = action == Action::Search;
+            model.filtering = model.filter().is_some();
+            let pane = model.focus();
+            if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
+                call.tab = Tab::Body;
+            }
+        }
+        Action::NextMatch => search::step(model, 1, now),
+        Action::PreviousMatch => search::step(model, -1, now),
+        other => unhandled(other),
+    }
+}
+
+/// Copies, saves, or opens in another program.
+fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    match action {
+        Action::Copy => copy::copy(model, now, effects),
+        Action::CopyAs => external::copy_as(model, now),
+        Action::Save => ask::save(model, now),
+        Action::Pager => external::view(model, Program::Pager, now, effects),
+        Action::Edit if model.focus() == Pane::Form => external::edit(model, effects),
+        Action::Edit => external::view(model, Program::Editor, now, effects),
+        other => unhandled(other),
+    }
+}
+
+fn instances(model: &mut Model, action: Action) {
+    match action {
+        Action::OpenInstance => {
+            model.methods.scope.clone_from(&model.instances.selected);
+            model.methods.keep_selection(false);
+            show(model, View::Methods);
+            model.set_focus(Pane::Methods);
+        }
+        Action::OpenLogs => {
+            let key = model.instances.selected.clone();
+            model.logs.source = key.map(crate::model::logs::Source::Server);
+            model.logs.refilter();
+            model.logs.bottom = None;
+            show(model, View::Logs);
+        }
+        Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
+        Action::SortRight => model.instances.sort = model.instances.sort.step(1),
+        Action::SortReverse => model.instances.reversed = !model.instances.reversed,
+        other => unhandled(other),
+    }
+}
+
+/// The call form; its field actions also work on the load test form.
+fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    match action {
+        Action::OpenMethod => open_method(model),
+        Action::Send => send::form(model, now, effects),
+        Action::NextField => next_field(model, 1),
+        Action::PreviousField => next_field(model, -1),
+        Action::EditField if model.focus() == Pane::LoadPlan => load::edit_field(model),
+        Action::EditJson => edit_json(model, now),
+        Action::Pick => {
+            ask::pick(model);
+        }
+        Action::NextTarget => next_target(model),
+        Action::EditField | Action::ResetForm | Action::NextTimeout => {
+            let Some(form) = model.forms.get_mut() else { return };
+            match action {
+                Action::EditField => form.editing = true,
+                Action::ResetForm => form.reset(),
+                _ => form.next_timeout(),
+            }
+        }
+        other => unhandled(other),
+    }
+}
+
+/// Switches between fields and JSON.
+fn edit_json(model: &mut Model, now: Now) {
+    let Some(form) = model.forms.get_mut() else { return };
+    if form.json.is_none() {
+        form.open_json(&form.to_json(), None);
+    } else if !form.close_json() {
+        model.notify_error("fix the JSON first, or press d to reset it", now);
+    }
+}
+
+/// Cycles through any instance and each one that has the method.
+fn next_target(model: &mut Model) {
+    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
+    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
+    let Some(form) = model.forms.get_mut() else { return };
+    let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
+    form.target = match (&form.target, at) {
+        (None, _) => on.first().cloned(),
+        (Some(_), Some(at)) => on.get(at + 1).cloned(),
+        (Some(_), None) => None,
+    };
+}
+
+fn response(model: &mut Model, action: Action, now: Now) {
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    if let Action::NextTab | Action::PreviousTab = action {
+        let at = Tab::ALL.iter().position(|tab| *tab == call.tab).unwrap_or(0);
+        let by = if action == Action::NextTab { 1 } else { Tab::ALL.len() - 1 };
+        call.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
+        return;
+    }
+    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    match action {
+        Action::Fold => call.folding.fold(document),
+        Action::Unfold => call.folding.unfold(),
+        Action::FoldAll => {
+            if !call.folding.toggle_all(document) {
+                model.notify("partly folded: the result is too large", now);
+            }
+        }
+        _ => call.folding.toggle(document),
+    }
+}
+
+/// The history: which call is shown, and resending.
+fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    let in_history = model.focus() == Pane::History;
+    let id = if in_history { selected_call(model) } else { model.calls.shown };
+    match action {
+        Action::OpenCall => open_call(model, now),
+        Action::Older | Action::Newer => {
+            let by = if action == Action::Older { -1 } else { 1 };
+            if !model.calls.step_shown(by) {
+                model.notify("no more calls", now);
+            }
+        }
+        Action::Resend => {
+            if let Some(id) = id {
+                send::resend(model, id, now, effects);
+            }
+        }
+        Action::ResendTo => {
+            let known = id.and_then(|id| model.calls.get(id));
+            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
+            match id.filter(|_| known) {
+                Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
+                None => model.notify_error("no instance has this method", now),
+            }
+        }
+        other => unhandled(other),
+    }
+}
+
+/// The log view, and wrapping of events.
+fn logs(model: &mut Model, action: Action, now: Now) {
+    match action {
+        Action::Follow => model.logs.toggle_follow(),
+        Action::Wrap if model.focus() == Pane::Events => model.events.wrap = !model.events.wrap,
+        Action::Wrap => model.logs.wrap = !model.logs.wrap,
+        Action::ShowTime => model.logs.time = !model.logs.time,
+        Action::LevelDown => model.logs.step_level(-1),
+        Action::LevelUp => model.logs.step_level(1),
+        Action::NextSource => model.logs.next_source(),
+        Action::Mark => model.logs.mark(now.wall_ms),
+        other => unhandled(other),
+    }
+}
+
+fn load_test(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
+    match action {
+        Action::LoadTest => load::plan(model, now),
+        Action::StartLoad => load::start(model, now, effects),
+        Action::StopLoad => load::stop(model, effects),
+        Action::LoadMode | Action::LoadTarget => load::switch(model, action),
+        Action::Compare => model.load.comparing = !model.load.comparing,
+        other => unhandled(other),
     }
 }

@@ -1,9 +1,9 @@
-//! Menus and prompts: their entries, and what a choice does.
+//! Menus and prompts.
 
 use crate::selectors;
 use tui_input::Input;
 
-use super::{Effects, act, outside};
+use super::{Effects, act, external};
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
@@ -12,7 +12,7 @@ use crate::model::instances::State;
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// Opens the menu of available actions, with the reason where one is unavailable.
+/// Opens the menu of actions; unavailable ones show the reason.
 pub(super) fn actions(model: &mut Model, now: Now) {
     let context = selectors::context(model);
     let mut items: Vec<Item> = model
@@ -24,7 +24,7 @@ pub(super) fn actions(model: &mut Model, now: Now) {
             label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
             detail: row.help.to_owned(),
             choice: match crate::selectors::unavailable(model, row.action) {
-                None => Ok(Choice::Do(row.action)),
+                None => Ok(Choice::Run(row.action)),
                 Some(why) => Err(why.to_owned()),
             },
         })
@@ -50,30 +50,30 @@ fn unregister(model: &Model, now: Now) -> Item {
     Item { label: String::new(), detail, choice }
 }
 
-/// Asks for the path of a file.
+/// Asks for the path to save to.
 pub(super) fn save(model: &mut Model, now: Now) {
-    let Some((content, name)) = outside::content(model, now) else { return };
+    let Some((content, name)) = external::content(model, now) else { return };
     model.overlay = Some(Overlay::Prompt(Prompt {
         title: "Save as".to_owned(),
         input: Input::new(name),
         purpose: Purpose::Save { content, exists: None },
         note: "⏎ saves; asks before overwriting".to_owned(),
-        bad: false,
+        is_error: false,
     }));
 }
 
-/// Confirms the selected menu entry or the typed line.
+/// Confirms the selected entry or the typed text.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     match model.overlay.take() {
         Some(Overlay::Menu(menu)) => match menu.items.get(menu.selected).cloned() {
             Some(Item { choice: Ok(choice), .. }) => choose(model, choice, now, effects),
             Some(Item { choice: Err(why), .. }) => {
-                model.complain(why, now);
+                model.notify_error(why, now);
                 model.overlay = Some(Overlay::Menu(menu));
             }
             None => {}
         },
-        Some(Overlay::Prompt(prompt)) => answer(model, prompt, now, effects),
+        Some(Overlay::Prompt(prompt)) => submit(model, prompt, now, effects),
         other => model.overlay = other,
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
 fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
     match choice {
         Choice::Copy(what, text) => super::copy::put(model, what, text, now, effects),
-        Choice::Do(action) => act::act(model, action, now, effects),
+        Choice::Run(action) => act::act(model, action, now, effects),
         Choice::Fill(index, text) => {
             let form = model.forms.get_mut();
             if let Some(field) = form.and_then(|form| form.fields.get_mut(index)) {
@@ -96,22 +96,22 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
                 input: Input::default(),
                 note: format!("type {key} and ⏎ to confirm; esc cancels"),
                 purpose: Purpose::Unregister(instance),
-                bad: false,
+                is_error: false,
             }));
         }
     }
 }
 
-fn answer(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects) {
+fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects) {
     let typed = prompt.input.value().trim().to_owned();
     match &prompt.purpose {
         Purpose::Save { content, exists } => {
             if typed.is_empty() {
-                (prompt.note, prompt.bad) = ("enter a path; esc cancels".to_owned(), true);
+                (prompt.note, prompt.is_error) = ("enter a path; esc cancels".to_owned(), true);
             } else {
                 let (content, overwrite) = (content.clone(), exists.as_ref() == Some(&typed));
                 effects.push(Effect::Save { path: typed, content, overwrite });
-                (prompt.note, prompt.bad) = ("saving …".to_owned(), false);
+                (prompt.note, prompt.is_error) = ("saving …".to_owned(), false);
             }
             model.overlay = Some(Overlay::Prompt(prompt));
         }
@@ -119,15 +119,15 @@ fn answer(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
             if typed == instance.key().to_string() {
                 let url = model.link.url.clone();
                 effects.push(Effect::Unregister(url, instance.clone()));
-                model.say(format!("unregistering {typed}"), now);
+                model.notify(format!("unregistering {typed}"), now);
             } else {
-                model.say("cancelled: nothing unregistered", now);
+                model.notify("cancelled: nothing unregistered", now);
             }
         }
     }
 }
 
-/// Shows whether a file was saved.
+/// Shows the result of saving a file.
 pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveError>, now: Now) {
     let shown = text::printable(&path).into_owned();
     match result {
@@ -138,7 +138,7 @@ pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveErr
                 model.overlay = None;
             }
             let size = text::bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
-            model.say(format!("saved {size} to {shown}"), now);
+            model.notify(format!("saved {size} to {shown}"), now);
         }
         Err(error) => {
             let note = match &error {
@@ -149,21 +149,21 @@ pub(super) fn saved(model: &mut Model, path: String, result: Result<u64, SaveErr
                 Some(Overlay::Prompt(prompt)) => {
                     if let Purpose::Save { exists, .. } = &mut prompt.purpose {
                         *exists = (error == SaveError::Exists).then_some(path);
-                        (prompt.note, prompt.bad) = (note, true);
+                        (prompt.note, prompt.is_error) = (note, true);
                     }
                 }
-                _ => model.complain(format!("not saved: {note}"), now),
+                _ => model.notify_error(format!("not saved: {note}"), now),
             }
         }
     }
 }
 
-/// Opens the list of values of a field that has one.
+/// Opens the list of values of the focused field; returns whether it has one.
 pub(super) fn pick(model: &mut Model) -> bool {
     let Some(form) = model.forms.get() else { return false };
     let Some(field) = form.fields.get(form.focus) else { return false };
     let Some(choices) = field.kind.choices() else { return false };
-    let now = field.input.value();
+    let current = field.input.value();
     let items: Vec<Item> = choices
         .iter()
         .map(|choice| {
@@ -175,7 +175,7 @@ pub(super) fn pick(model: &mut Model) -> bool {
         .collect();
     let selected = items
         .iter()
-        .position(|item| item.label == now)
+        .position(|item| item.label == current)
         .or_else(|| items.iter().position(|item| !item.detail.is_empty()))
         .unwrap_or(0);
     let title = format!("Choose {}", field.parameter.name);

@@ -1,4 +1,4 @@
-//! What is copied where, and a request as it goes over the wire.
+//! Copying to the clipboard.
 
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
@@ -34,7 +34,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
             if let Some(Ok(document)) = result
                 && document.text().len() > MAX_COPIED_BYTES
             {
-                // Too large even to copy in memory.
+                // Checked before copying: it may be very large.
                 return too_large(model, "result", document.text().len(), now);
             }
             let text = result.map(|result| match result {
@@ -49,7 +49,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),
-            Err(why) => return model.complain(format!("not copied: {why}"), now),
+            Err(why) => return model.notify_error(format!("not copied: {why}"), now),
         },
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
@@ -59,24 +59,27 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
 fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
     match text {
         Some(text) => put(model, what, text, now, effects),
-        None => model.complain("nothing to copy", now),
+        None => model.notify_error("nothing to copy", now),
     }
 }
 
-/// Copies a text, unless it is too large for a terminal's clipboard.
+/// Copies a text, unless it is too large.
 pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effects: &mut Effects) {
     if copied.len() > MAX_COPIED_BYTES {
         return too_large(model, what, copied.len(), now);
     }
     let shown = text::printable(&copied).into_owned();
-    model.say(format!("copied {what}: {}", text::cut(&shown, 50)), now);
+    model.notify(format!("copied {what}: {}", text::cut(&shown, 50)), now);
     effects.push(Effect::Copy(copied));
 }
 
 fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
     let (size, limit) = (text::bytes(size), text::bytes(MAX_COPIED_BYTES));
     let instead = if model.focus() == Pane::Response { "; press s to save it" } else { "" };
-    model.complain(format!("not copied: the {what} is {size}, the limit is {limit}{instead}"), now);
+    model.notify_error(
+        format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
+        now,
+    );
 }
 
 fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {

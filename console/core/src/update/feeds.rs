@@ -1,10 +1,10 @@
-//! News from the registry, the instances and the demo.
+//! Changes of the registry, the instances and the demo.
 
 use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoNews, Effect, InstanceNews, RegistryNews};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
@@ -13,46 +13,49 @@ use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::text;
 
-pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects: &mut Effects) {
-    match news {
-        RegistryNews::Live { ages } => live(model, ages, now),
-        RegistryNews::Lost { error, retry_in } => lost(model, error, retry_in, now),
-        RegistryNews::Change(change) => {
+pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
+    match update {
+        RegistryUpdate::Live { ages } => live(model, ages, now),
+        RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        // It may have waited before it was applied: ages count from its arrival.
+        RegistryUpdate::Change(change, arrived) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
                 WatchEvent::Snapshot(records) => {
-                    let changes = model.instances.snapshot(records, now.at);
-                    quietly_if(first, model, changes, now, effects)
+                    let changes = model.instances.snapshot(records, arrived, now.at);
+                    summarize_first(first, model, changes, now, effects)
                 }
                 WatchEvent::Registered(record)
                 | WatchEvent::Updated(record)
-                | WatchEvent::Suspect(record) => model.instances.record(record, now.at),
-                WatchEvent::Unregistered(key) => {
-                    model.instances.gone(&key, Gone::Unregistered, now.at).into_iter().collect()
-                }
+                | WatchEvent::Suspect(record) => model.instances.record(record, arrived, now.at),
+                WatchEvent::Unregistered(key) => model
+                    .instances
+                    .mark_gone(&key, Gone::Unregistered, now.at)
+                    .into_iter()
+                    .collect(),
                 WatchEvent::Expired(key) => {
-                    model.instances.gone(&key, Gone::Expired, now.at).into_iter().collect()
+                    model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
                 }
                 WatchEvent::Beats(beats) => {
-                    model.instances.beats(beats, now.at);
+                    model.instances.beats(beats, arrived);
                     Vec::new()
                 }
             };
-            tell(model, changes, now, effects);
+            report(model, changes, now, effects);
         }
-        RegistryNews::List(instances) => {
+        RegistryUpdate::List(instances) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = model.instances.list(instances, now.at);
-            let changes = quietly_if(first, model, changes, now, effects);
-            tell(model, changes, now, effects);
+            let changes = summarize_first(first, model, changes, now, effects);
+            report(model, changes, now, effects);
         }
     }
 }
 
-/// The first list is one event, not one per instance.
-fn quietly_if(
+/// Reports the first list as one event, not one per instance.
+fn summarize_first(
     first: bool,
     model: &mut Model,
     changes: Vec<Change>,
@@ -64,8 +67,8 @@ fn quietly_if(
     }
     let count = changes.len();
     for change in changes {
-        if let Change::Came(instance) = change {
-            effects.push(Effect::Attach(instance));
+        if let Change::Added(instance) = change {
+            effects.push(Effect::Monitor(instance));
         }
     }
     let text = match count {
@@ -74,7 +77,7 @@ fn quietly_if(
         n => format!("snapshot: {n} instances"),
     };
     let subject = model.link.address().to_owned();
-    push(model, EventKind::Good, "list", subject, text, now);
+    push_event(model, EventKind::Good, "list", subject, text, now);
     Vec::new()
 }
 
@@ -83,24 +86,29 @@ fn live(model: &mut Model, ages: bool, now: Now) {
     let text = match &model.link.state {
         LinkState::Live { ages: before } if *before == ages => return,
         LinkState::Live { .. } | LinkState::Connecting => format!("connected{older}"),
-        LinkState::Lost { since, tries, was_live, .. } => {
+        LinkState::Lost { since, attempts, was_live, .. } => {
             let outage = now.at.saturating_duration_since(*since).as_secs_f64();
-            let tries =
-                if *tries == 1 { "1 attempt".to_owned() } else { format!("{tries} attempts") };
+            let attempts = if *attempts == 1 {
+                "1 attempt".to_owned()
+            } else {
+                format!("{attempts} attempts")
+            };
             let (word, kept) =
                 if *was_live { ("reconnected", " — list kept") } else { ("connected", "") };
-            format!("{word} after {outage:.1} s ({tries}){kept}{older}")
+            format!("{word} after {outage:.1} s ({attempts}){kept}{older}")
         }
     };
     model.link.state = LinkState::Live { ages };
     model.logs.sources.entry(Source::Registry).or_insert(SourceState::Live);
     let subject = model.link.address().to_owned();
-    push(model, EventKind::Good, "registry", subject, text, now);
+    push_event(model, EventKind::Good, "registry", subject, text, now);
 }
 
 fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: Now) {
-    let (since, tries, was_live, first) = match &model.link.state {
-        LinkState::Lost { since, tries, was_live, .. } => (*since, tries + 1, *was_live, false),
+    let (since, attempts, was_live, first) = match &model.link.state {
+        LinkState::Lost { since, attempts, was_live, .. } => {
+            (*since, attempts + 1, *was_live, false)
+        }
         LinkState::Live { .. } => (now.at, 1, true, true),
         LinkState::Connecting => (now.at, 1, false, true),
     };
@@ -111,43 +119,50 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
             format!("unreachable: {error}")
         };
         let subject = model.link.address().to_owned();
-        push(model, EventKind::Bad, "registry", subject, text, now);
+        push_event(model, EventKind::Bad, "registry", subject, text, now);
     }
     let retry_at = now.at + retry_in;
-    model.link.state = LinkState::Lost { since, tries, retry_at, error, was_live };
+    model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
 }
 
-/// Events and effects of what changed in the table.
-pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &mut Effects) {
+/// Turns changes of the table into events and effects.
+pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects: &mut Effects) {
     for change in changes {
         match change {
-            Change::Came(instance) => {
+            Change::Added(instance) => {
                 let subject = instance.key().to_string();
-                push(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
-                effects.push(Effect::Attach(instance));
+                push_event(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
+                effects.push(Effect::Monitor(instance));
             }
             Change::Restarted(instance) => {
                 let subject = instance.key().to_string();
-                push(model, EventKind::Warning, "restart", subject, "restarted".to_owned(), now);
-                effects.push(Effect::Attach(instance));
+                push_event(
+                    model,
+                    EventKind::Warning,
+                    "restart",
+                    subject,
+                    "restarted".to_owned(),
+                    now,
+                );
+                effects.push(Effect::Monitor(instance));
             }
-            Change::Went(key, why, last_beat) => {
+            Change::Removed(key, why, last_beat) => {
                 let (kind, text) = match why {
                     Gone::Unregistered => (EventKind::Neutral, "unregistered".to_owned()),
                     Gone::Expired => (EventKind::Bad, format!("expired: {last_beat}")),
                     Gone::Unlisted => (EventKind::Bad, "no longer listed".to_owned()),
                 };
-                push(model, kind, "gone", key.to_string(), text, now);
-                went(model, &key);
-                effects.push(Effect::Detach(key));
+                push_event(model, kind, "gone", key.to_string(), text, now);
+                instance_gone(model, &key);
+                effects.push(Effect::StopMonitor(key));
             }
             Change::Late(key, age) => {
                 let ttl = model.instances.get(&key).map_or(10.0, |row| row.ttl.as_secs_f64());
                 let text = format!("no heartbeat for {:.1}s (TTL {ttl:.0}s)", age.as_secs_f64());
-                push(model, EventKind::Warning, "late", key.to_string(), text, now);
+                push_event(model, EventKind::Warning, "late", key.to_string(), text, now);
             }
             Change::Recovered(key) => {
-                push(
+                push_event(
                     model,
                     EventKind::Good,
                     "up",
@@ -156,7 +171,7 @@ pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &
                     now,
                 );
             }
-            Change::Became(key, state) => {
+            Change::StateChanged(key, state) => {
                 let (kind, text) = match state {
                     State::Suspect => {
                         (EventKind::Warning, "suspect: TTL passed, but it still replies")
@@ -165,47 +180,47 @@ pub(super) fn tell(model: &mut Model, changes: Vec<Change>, now: Now, effects: &
                     State::Maintenance => (EventKind::Warning, "in maintenance"),
                     _ => (EventKind::Good, "up"),
                 };
-                push(model, kind, "state", key.to_string(), text.to_owned(), now);
+                push_event(model, kind, "state", key.to_string(), text.to_owned(), now);
             }
         }
     }
 }
 
-fn went(model: &mut Model, key: &InstanceKey) {
-    model.methods.forget(key);
-    model.forms.forget(key);
+fn instance_gone(model: &mut Model, key: &InstanceKey) {
+    model.methods.remove(key);
+    model.forms.clear_target(key);
     let source = Source::Server(key.clone());
     if let Some(state) = model.logs.sources.get_mut(&source) {
         *state = SourceState::Gone;
     }
 }
 
-pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) {
-    match news {
-        InstanceNews::Methods(Ok(signatures)) => {
+pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate) {
+    match update {
+        InstanceUpdate::Methods(Ok(signatures)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
                 row.methods = Some(signatures.len());
-                model.methods.learn(key, signatures);
+                model.methods.insert(key, signatures);
             }
         }
-        InstanceNews::Methods(Err(error)) => model.methods.fail(key, error),
-        InstanceNews::Probe(answer) => {
+        InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
+        InstanceUpdate::Probe(result) => {
             if let Some(row) = model.instances.get_mut(&key) {
-                row.probed(answer);
+                row.apply_probe(result);
             }
         }
     }
 }
 
-pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
+pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     let Some(demo) = &mut model.demo else { return };
     let mut first = false;
-    let text = match news {
-        DemoNews::Traffic(on) => {
+    let text = match update {
+        DemoUpdate::Traffic(on) => {
             demo.traffic = on;
             format!("demo traffic {}", if on { "on" } else { "off" })
         }
-        DemoNews::Server(key, runs) => {
+        DemoUpdate::Server(key, runs) => {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
@@ -220,7 +235,7 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
             }
             text
         }
-        DemoNews::Registry(runs) => {
+        DemoUpdate::Registry(runs) => {
             demo.registry = runs;
             let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
             let text =
@@ -229,11 +244,11 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
         }
     };
     if !first {
-        model.say(text, now);
+        model.notify(text, now);
     }
 }
 
-fn push(
+fn push_event(
     model: &mut Model,
     kind: EventKind,
     word: &'static str,

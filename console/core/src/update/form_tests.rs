@@ -1,9 +1,9 @@
-//! Filling in a call: pickers, toggles, JSON, the editor, and what is wrong where.
+//! The call form: pickers, toggles, JSON, the editor, and errors.
 
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
-use crate::model::form::Sent;
+use crate::model::form::FieldValue;
 use crate::model::{Model, Overlay};
 
 const ENTER: Key = Key::plain(Code::Enter);
@@ -21,7 +21,7 @@ fn error(model: &Model) -> &str {
 }
 
 #[test]
-fn a_field_of_few_values_offers_them_and_a_boolean_toggles() {
+fn choices_open_a_list_and_a_boolean_toggles() {
     let (mut model, now) = fixture::kinds();
     press(&mut model, SPACE, now);
     assert!(matches!(&model.overlay, Some(Overlay::Menu(menu)) if menu.items.len() == 2));
@@ -37,8 +37,8 @@ fn a_field_of_few_values_offers_them_and_a_boolean_toggles() {
     assert_eq!(values(&model)[2], "false");
     press(&mut model, TAB, now);
     types(&mut model, "null", now);
-    let sent = model.forms.get().unwrap().fields[3].sent();
-    assert_eq!(sent, Sent::Value(serde_json::Value::Null));
+    let sent = model.forms.get().unwrap().fields[3].value();
+    assert_eq!(sent, FieldValue::Value(serde_json::Value::Null));
     let effects = press(&mut model, ENTER, now);
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.args.positional(), r#"["large",2]"#);
@@ -46,7 +46,7 @@ fn a_field_of_few_values_offers_them_and_a_boolean_toggles() {
 }
 
 #[test]
-fn fields_become_json_and_json_fields() {
+fn fields_convert_to_json_and_back() {
     let (mut model, now) = fixture::form();
     types(&mut model, "1", now);
     press(&mut model, Key::ctrl('j'), now);
@@ -67,7 +67,7 @@ fn fields_become_json_and_json_fields() {
 }
 
 #[test]
-fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
+fn json_is_sent_or_has_an_error() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('j'), now);
     let type_all = |model: &mut Model, text: &str| {
@@ -76,7 +76,7 @@ fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
         model.forms.get_mut().unwrap().open_json("", None);
         types(model, text, now);
     };
-    for (text, wrong) in [
+    for (text, reason) in [
         ("{", "not JSON"),
         (r#"{"a": 1, "x": 2}"#, "no parameter x"),
         (r#"{"a": "one", "b": 2}"#, "a: must be a number"),
@@ -84,7 +84,7 @@ fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
     ] {
         type_all(&mut model, text);
         assert!(press(&mut model, Key::ctrl('s'), now).is_empty(), "{text}");
-        assert!(error(&model).contains(wrong), "{text}: {}", error(&model));
+        assert!(error(&model).contains(reason), "{text}: {}", error(&model));
     }
     type_all(&mut model, r#"{"a": 1, "b": 2}"#);
     let effects = press(&mut model, Key::ctrl('s'), now);
@@ -94,7 +94,7 @@ fn json_is_sent_as_it_stands_or_says_what_is_wrong_with_it() {
 }
 
 #[test]
-fn the_editor_gets_the_arguments_and_what_comes_back_fills_the_form() {
+fn the_editor_gets_the_arguments_and_its_text_fills_the_form() {
     let (mut model, now) = fixture::form();
     types(&mut model, "1", now);
     let effects = press(&mut model, Key::ctrl('g'), now);
@@ -104,14 +104,14 @@ fn the_editor_gets_the_arguments_and_what_comes_back_fills_the_form() {
     feed(&mut model, back(r#"{"a": 5, "b": 6}"#), now);
     assert_eq!(values(&model), ["5", "6", ""]);
     feed(&mut model, back(r#"{"a": 5, "b": "#), now);
-    assert!(error(&model).contains("not JSON"), "nothing typed is lost");
+    assert!(error(&model).contains("not JSON"), "the text is kept");
     let failed = Msg::Edited("add".to_owned(), Err("the edited file is gone".to_owned()));
     feed(&mut model, failed, now);
-    assert!(model.toast.as_ref().unwrap().bad);
+    assert!(model.toast.as_ref().unwrap().is_error);
 }
 
 #[test]
-fn reset_brings_every_default_back_also_as_json() {
+fn reset_restores_every_default_also_as_json() {
     let (mut model, now) = fixture::form();
     types(&mut model, "1", now);
     press(&mut model, Key::ctrl('r'), now);
@@ -124,7 +124,7 @@ fn reset_brings_every_default_back_also_as_json() {
 }
 
 #[test]
-fn escape_cancels_what_is_in_flight_also_from_json() {
+fn escape_cancels_the_call_in_flight_also_from_json() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('j'), now);
     model.forms.get_mut().unwrap().open_json("[1,2]", None);

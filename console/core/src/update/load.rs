@@ -1,8 +1,8 @@
-//! Load tests: plan, start, stop, progress.
+//! Load tests: form, start, stop, progress.
 
 use super::show;
 use crate::editing::apply;
-use crate::selectors::{is_typing_knob, selected_call};
+use crate::selectors::{is_typing_load_field, selected_call};
 use rpc_load::Phase;
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
@@ -11,59 +11,59 @@ use tui_input::InputRequest;
 
 use super::Effects;
 use crate::action::Action;
-use crate::message::{Effect, LoadNews};
+use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::calls::CallRequest;
-use crate::model::load::{Knob, RunId, bench_command};
+use crate::model::load::{LoadField, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
 
-/// Makes a plan for the current call; starts nothing.
-pub(super) fn bench(model: &mut Model, now: Now) {
-    let found = match model.focus() {
-        Pane::Response => model.calls.shown_call().map(|call| of_call(model, &call.request)),
+/// Opens the load test form for the current call; starts nothing.
+pub(super) fn plan(model: &mut Model, now: Now) {
+    let call = match model.focus() {
+        Pane::Response => model.calls.shown_call().map(|call| from_call(model, &call.request)),
         Pane::History => selected_call(model)
             .and_then(|id| model.calls.get(id))
-            .map(|call| of_call(model, &call.request)),
-        Pane::Instances => of_instance(model),
-        _ => of_form(model),
+            .map(|call| from_call(model, &call.request)),
+        Pane::Instances => from_instance(model),
+        _ => from_form(model),
     };
-    let Some(found) = found else {
+    let Some(call) = call else {
         let why = match model.focus() {
             Pane::Instances => "no call to load-test; fill one in first (2)",
             _ => "fill in the call first",
         };
-        return model.complain(why, now);
+        return model.notify_error(why, now);
     };
-    if model.methods.get(&found.method).is_some_and(|method| method.signature.stream) {
-        return model.complain("streaming methods cannot be load-tested", now);
+    if model.methods.get(&call.method).is_some_and(|method| method.signature.stream) {
+        return model.notify_error("streaming methods cannot be load-tested", now);
     }
-    // Settings are kept: the next run is usually like the last one.
-    let mut sheet = model.load.sheet.take().unwrap_or_default();
-    (sheet.method, sheet.args) = (found.method, found.args);
-    (sheet.target, sheet.timeout) = (found.target, found.timeout);
-    (sheet.focus, sheet.editing, sheet.error) = (1, true, None);
-    model.load.sheet = Some(sheet);
+    // The settings are kept: the next run is usually like the previous one.
+    let mut form = model.load.form.take().unwrap_or_default();
+    (form.method, form.args) = (call.method, call.args);
+    (form.target, form.timeout) = (call.target, call.timeout);
+    (form.focus, form.editing, form.error) = (1, true, None);
+    model.load.form = Some(form);
     show::show(model, View::Load);
     model.set_focus(Pane::LoadPlan);
 }
 
-/// A call to be load-tested.
-struct Found {
+/// A call to load-test.
+struct PlannedCall {
     method: String,
     args: Args,
     target: Option<InstanceKey>,
     timeout: std::time::Duration,
 }
 
-/// The call as it is filled in; errors show on their fields.
-fn of_form(model: &mut Model) -> Option<Found> {
+/// The call in the form; errors are shown on its fields.
+fn from_form(model: &mut Model) -> Option<PlannedCall> {
     let form = model.forms.get_mut()?;
     let Some(args) = form.arguments() else {
         model.set_focus(Pane::Form);
         return None;
     };
-    Some(Found {
+    Some(PlannedCall {
         method: form.signature.name.clone(),
         args,
         target: form.target.clone(),
@@ -71,12 +71,12 @@ fn of_form(model: &mut Model) -> Option<Found> {
     })
 }
 
-fn of_call(model: &Model, request: &CallRequest) -> Found {
+fn from_call(model: &Model, request: &CallRequest) -> PlannedCall {
     let target = match &request.candidates[..] {
         [one] if model.instances.get(one).is_some() => Some(one.clone()),
         _ => None,
     };
-    Found {
+    PlannedCall {
         method: request.method.clone(),
         args: request.args.clone(),
         target,
@@ -84,52 +84,54 @@ fn of_call(model: &Model, request: &CallRequest) -> Found {
     }
 }
 
-/// The call in the form, else the latest call the selected instance has a method for, else a
+/// The call in the form, else the latest call of a method that the selected instance has, else a
 /// health check.
-fn of_instance(model: &Model) -> Option<Found> {
+fn from_instance(model: &Model) -> Option<PlannedCall> {
     let key = model.instances.selected.clone()?;
-    let knows =
+    let has_method =
         |method: &str| model.methods.get(method).is_some_and(|method| method.on.contains(&key));
-    let form = model.forms.get().filter(|form| knows(&form.signature.name)).cloned();
+    let form = model.forms.get().filter(|form| has_method(&form.signature.name)).cloned();
     let filled = form.and_then(|mut form| {
         let args = form.arguments()?;
-        Some(Found { method: form.signature.name, args, target: None, timeout: form.timeout })
+        Some(PlannedCall { method: form.signature.name, args, target: None, timeout: form.timeout })
     });
-    let made = || {
+    let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        calls.find(|call| knows(&call.request.method)).map(|call| of_call(model, &call.request))
+        calls
+            .find(|call| has_method(&call.request.method))
+            .map(|call| from_call(model, &call.request))
     };
     let health = || {
         let row = model.instances.get(&key)?;
-        row.instance.speaks_extended().then(|| Found {
+        row.instance.speaks_extended().then(|| PlannedCall {
             method: RPC_HEALTH.to_owned(),
             args: Args::none(),
             target: None,
             timeout: model.forms.default_timeout,
         })
     };
-    let found = filled.or_else(made).or_else(health)?;
-    Some(Found { target: Some(key), ..found })
+    let call = filled.or_else(latest).or_else(health)?;
+    Some(PlannedCall { target: Some(key), ..call })
 }
 
 pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
     let (id, url) = (model.load.next_id(), model.link.url.clone());
     let live = model.link.is_live();
-    let Some(sheet) = &mut model.load.sheet else { return };
-    if sheet.target.is_none() && !live {
-        return model.complain("registry unreachable; choose an instance (^t)", now);
+    let Some(form) = &mut model.load.form else { return };
+    if form.target.is_none() && !live {
+        return model.notify_error("registry unreachable; choose an instance (^t)", now);
     }
-    match sheet.request(id, &url) {
+    match form.submit(id, &url) {
         Ok(request) => {
-            // Back in the plan, keys are commands until a field is edited.
-            (sheet.error, sheet.editing) = (None, false);
-            model.load.begin(request.clone());
+            // Back in the form, keys are commands until a field is edited.
+            (form.error, form.editing) = (None, false);
+            model.load.start(request.clone());
             model.set_focus(Pane::LoadRun);
             effects.push(Effect::StartLoad(Box::new(request)));
         }
         Err(why) => {
             model.set_focus(Pane::LoadPlan);
-            model.complain(why, now);
+            model.notify_error(why, now);
         }
     }
 }
@@ -140,12 +142,12 @@ pub(super) fn stop(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// Whether Escape meant the load test.
+/// Handles Escape; returns whether it concerned the load test.
 pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     if model.load.is_running() {
         effects.push(Effect::StopLoad);
-    } else if is_typing_knob(model) {
-        leave_knob(model);
+    } else if is_typing_load_field(model) {
+        leave_field(model);
     } else if model.focus() == Pane::LoadRun && !model.full_screen {
         model.set_focus(Pane::LoadPlan);
     } else {
@@ -154,35 +156,37 @@ pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
     true
 }
 
-/// Applies progress of the current run; that of an earlier one is ignored.
-pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
+/// Applies the progress of the current run; that of an earlier one is ignored.
+pub(super) fn apply_update(model: &mut Model, id: RunId, update: LoadUpdate, now: Now) {
     let Some(run) = model.load.run.as_mut().filter(|run| run.request.id == id) else { return };
-    match news {
-        LoadNews::Progress(progress) => {
+    match update {
+        LoadUpdate::Progress(progress) => {
             if let Phase::Failed(error) = &progress.phase {
                 run.failure = Some(error.to_string());
             }
             run.progress = Some(progress);
         }
-        LoadNews::Failed(error) => run.failure = Some(error),
+        LoadUpdate::Failed(error) => run.failure = Some(error),
     }
     if !run.is_over() {
         return;
     }
-    let (word, method) = (run.word(), text::printable(&run.request.method).into_owned());
+    let (status, method) = (run.status(), text::printable(&run.request.method).into_owned());
     let failure = run.failure.clone();
-    let figures = run.report().map(|report| {
+    let results = run.report().map(|report| {
         let (calls, rate) = (text::grouped(report.calls), text::rate(report.rate));
         format!("{calls} calls, {rate}/s, p99 {}", text::precise(report.latency.p99))
     });
-    match (failure, figures) {
-        (Some(why), _) => model.complain(format!("✗ load test of {method}: {why}"), now),
-        (None, Some(figures)) => model.say(format!("load test of {method} {word}: {figures}"), now),
+    match (failure, results) {
+        (Some(why), _) => model.notify_error(format!("✗ load test of {method}: {why}"), now),
+        (None, Some(results)) => {
+            model.notify(format!("load test of {method} {status}: {results}"), now)
+        }
         (None, None) => {}
     }
 }
 
-/// The command line of the plan, or of what runs.
+/// The command line of the form, or of the current run.
 ///
 /// # Errors
 /// Why there is none.
@@ -192,17 +196,17 @@ pub(super) fn command(model: &Model) -> Result<Option<String>, String> {
     {
         return bench_command(&run.request).map(Some);
     }
-    let Some(sheet) = &model.load.sheet else { return Ok(None) };
-    let request = sheet.read(0, &model.link.url);
-    let request = request.map_err(|(knob, why)| format!("{} {why}", knob.title()))?;
+    let Some(form) = &model.load.form else { return Ok(None) };
+    let request = form.to_request(0, &model.link.url);
+    let request = request.map_err(|(field, why)| format!("{} {why}", field.title()))?;
     bench_command(&request).map(Some)
 }
 
 pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {
-    let Some(sheet) = &mut model.load.sheet else { return };
-    match sheet.focused() {
-        Knob::Mode => {
-            let turns = |request: &&InputRequest| {
+    let Some(form) = &mut model.load.form else { return };
+    match form.focused() {
+        LoadField::Mode => {
+            let switches = |request: &&InputRequest| {
                 matches!(
                     request,
                     InputRequest::InsertChar(' ')
@@ -210,62 +214,62 @@ pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {
                         | InputRequest::GoToNextChar
                 )
             };
-            if requests.iter().any(|request| turns(&request)) {
-                sheet.toggle_mode();
+            if requests.iter().any(|request| switches(&request)) {
+                form.toggle_mode();
             }
         }
-        knob => apply(sheet.value_mut(knob), requests),
+        field => apply(form.value_mut(field), requests),
     }
 }
 
-/// The other loop, or the next target.
-pub(super) fn turn(model: &mut Model, action: Action) {
-    let Some(sheet) = &mut model.load.sheet else { return };
+/// Switches to the other loop, or to the next target.
+pub(super) fn switch(model: &mut Model, action: Action) {
+    let Some(form) = &mut model.load.form else { return };
     if action == Action::LoadMode {
-        return sheet.toggle_mode();
+        return form.toggle_mode();
     }
-    let on: Vec<InstanceKey> = match model.methods.get(&sheet.method) {
+    let on: Vec<InstanceKey> = match model.methods.get(&form.method) {
         Some(method) => method.on.iter().cloned().collect(),
-        // A method of the protocol: every instance has it.
+        // Every instance has the methods of the protocol.
         None => {
             let mut all: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
             all.sort();
             all
         }
     };
-    let at = sheet.target.as_ref().map(|key| on.iter().position(|on| on == key));
-    sheet.target = match at {
+    let at = form.target.as_ref().map(|key| on.iter().position(|on| on == key));
+    form.target = match at {
         None => on.first().cloned(),
         Some(Some(at)) => on.get(at + 1).cloned(),
         Some(None) => None,
     };
 }
 
-pub(super) fn next_knob(model: &mut Model, by: isize) {
+pub(super) fn next_field(model: &mut Model, by: isize) {
     let running = model.load.is_running();
-    let Some(sheet) = &mut model.load.sheet else { return show::next_pane(model, by) };
-    let to = sheet.focus.checked_add_signed(by).filter(|to| *to < sheet.knobs().len());
+    let Some(form) = &mut model.load.form else { return show::next_pane(model, by) };
+    let to = form.focus.checked_add_signed(by).filter(|to| *to < form.fields().len());
     match to.filter(|_| !running) {
-        Some(to) => (sheet.focus, sheet.editing) = (to, true),
+        Some(to) => (form.focus, form.editing) = (to, true),
         None => show::next_pane(model, by),
     }
 }
 
-pub(super) fn focus_knob(model: &mut Model, index: usize) {
-    if let Some(sheet) = model.load.sheet.as_mut().filter(|sheet| index < sheet.knobs().len()) {
-        (sheet.focus, sheet.editing) = (index, true);
+pub(super) fn focus_field(model: &mut Model, index: usize) {
+    if let Some(form) = model.load.form.as_mut().filter(|form| index < form.fields().len()) {
+        (form.focus, form.editing) = (index, true);
     }
 }
 
-pub(super) fn edit_knob(model: &mut Model) {
-    if let Some(sheet) = &mut model.load.sheet {
-        sheet.editing = true;
+pub(super) fn edit_field(model: &mut Model) {
+    if let Some(form) = &mut model.load.form {
+        form.editing = true;
     }
 }
 
-pub(super) fn leave_knob(model: &mut Model) {
-    if let Some(sheet) = &mut model.load.sheet {
-        sheet.editing = false;
+pub(super) fn leave_field(model: &mut Model) {
+    if let Some(form) = &mut model.load.form {
+        form.editing = false;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening: a method's form, a call of the history, a comparison.
+//! Opening a method's form, a call of the history, a comparison.
 
 use super::show::show;
 use crate::model::Now;
@@ -19,13 +19,13 @@ pub(super) fn open_method(model: &mut Model) {
     model.set_focus(Pane::Form);
 }
 
-/// Compares the result on the screen with the one before, once that is asked for.
-pub(super) fn show_diff(model: &mut Model) {
+/// Compares the result on screen with the previous one, if its tab is open.
+pub(super) fn compute_diff(model: &mut Model) {
     let Some(call) = model.calls.shown_call() else { return };
     if call.tab != Tab::Diff || call.diff.is_some() {
         return;
     }
-    let before = model.calls.before(call.request.id).and_then(|call| call.document());
+    let before = model.calls.previous_result(call.request.id).and_then(|call| call.document());
     let (Some(old), Some(new)) = (before, call.document()) else { return };
     let found = diff(old, new);
     if let Some(call) = model.calls.shown_call_mut() {
@@ -47,11 +47,11 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     model.set_focus(Pane::Response);
     if !known {
         let method = crate::text::printable(&request.method).into_owned();
-        model.complain(format!("no instance has {method}; no form"), now);
+        model.notify_error(format!("no instance has {method}; no form"), now);
     }
 }
 
-/// Puts the arguments of a call into the form of its method; whether the method is known.
+/// Fills the form of a method with arguments; returns whether the method is known.
 pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) -> bool {
     let Some(method) = model.methods.get(method) else { return false };
     let signature = method.signature.clone();

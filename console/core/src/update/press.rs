@@ -1,8 +1,8 @@
-//! Keys, text, and the mouse.
+//! Keys, paste, and mouse.
 
 use super::{search, show};
-use crate::editing::{MAX_TYPED, apply, editing};
-use crate::selectors::{self, is_typing, is_typing_knob};
+use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
+use crate::selectors::{self, is_typing, is_typing_load_field};
 use tui_input::{Input, InputRequest};
 
 use super::{Effects, act, ask, load, send, steps};
@@ -21,26 +21,26 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         model.overlay = None;
         return;
     }
-    if press_in_form(model, key) {
+    if form_key(model, key) {
         return;
     }
     let typing = is_typing(model);
-    if typing && let Some(request) = editing(key) {
+    if typing && let Some(request) = edit_request(key) {
         edit(model, &[request]);
         return;
     }
     let found = model.keys.lookup(selectors::context(model), typing, key);
     let Some(action) = found else { return };
     if let Some(reason) = crate::selectors::unavailable(model, action) {
-        model.complain(reason, now);
+        model.notify_error(reason, now);
         return;
     }
     act::act(model, action, now, effects);
 }
 
-/// Keys of the form alone: those of the JSON text, and the space in a field with a list of values.
-/// Returns whether it was one of them.
-fn press_in_form(model: &mut Model, key: Key) -> bool {
+/// Handles keys of the form: JSON editing, and space in a field with a list of values. Returns
+/// whether it did.
+fn form_key(model: &mut Model, key: Key) -> bool {
     let in_form = model.overlay.is_none() && !model.filtering && model.focus() == Pane::Form;
     let Some(form) = model.forms.get_mut().filter(|form| in_form && form.is_typing()) else {
         return false;
@@ -63,7 +63,7 @@ fn press_in_form(model: &mut Model, key: Key) -> bool {
 }
 
 fn edit(model: &mut Model, requests: &[InputRequest]) {
-    if is_typing_knob(model) && model.overlay.is_none() {
+    if is_typing_load_field(model) && model.overlay.is_none() {
         return load::edit(model, requests);
     }
     match &mut model.overlay {
@@ -86,7 +86,7 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);
             }
-            search::filtered(model);
+            search::filter_changed(model);
         }
         None => {
             let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
@@ -109,11 +109,11 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         return;
     }
     if in_form && model.forms.get_mut().is_some_and(|form| is_object(text) && form.fill(text)) {
-        model.say("form filled from the pasted JSON", now);
+        model.notify("form filled from the pasted JSON", now);
         return;
     }
-    // A line break pasted into one line is a space; other control characters are dropped.
-    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_TYPED);
+    // A pasted line break becomes a space in one-line fields; other control characters are dropped.
+    let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_FIELD_BYTES);
     let requests: Vec<_> = typed
         .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
         .filter(|c| !c.is_control())
@@ -137,14 +137,14 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
         Hit::Pane(pane) => model.set_focus(pane),
         Hit::Row(pane, index) => {
             model.set_focus(pane);
-            row(model, pane, index, now, effects);
+            click_row(model, pane, index, now, effects);
         }
         Hit::Column(column) => {
             let table = &mut model.instances;
             if table.sort == column {
-                table.inverted = !table.inverted;
+                table.reversed = !table.reversed;
             } else {
-                (table.sort, table.inverted) = (column, false);
+                (table.sort, table.reversed) = (column, false);
             }
         }
         Hit::Field(index) => {
@@ -153,9 +153,9 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
                 (form.focus, form.editing) = (index, true);
             }
         }
-        Hit::Knob(index) => {
+        Hit::LoadField(index) => {
             model.set_focus(Pane::LoadPlan);
-            load::focus_knob(model, index);
+            load::focus_field(model, index);
         }
         Hit::ResponseTab(tab) => {
             model.set_focus(Pane::Response);
@@ -167,7 +167,7 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
 }
 
 /// A click selects a row; a click on the selected row opens it.
-fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
+fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effects) {
     let (shown, live) = (model.shown_at(now).at, model.link.is_live());
     match pane {
         Pane::Instances => {
@@ -185,7 +185,7 @@ fn row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mut Effe
                 act::act(model, Action::OpenMethod, now, effects);
             } else if name.is_some() {
                 model.methods.selected = name;
-                send::show_form(model);
+                send::sync_form(model);
             }
         }
         Pane::History => {

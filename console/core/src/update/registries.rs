@@ -1,4 +1,4 @@
-//! Switching to another registry; nothing of the previous one is kept.
+//! Switching to another registry; no data of the previous one is kept.
 
 use super::Effects;
 use crate::message::Effect;
@@ -10,18 +10,18 @@ pub(super) fn open(model: &mut Model) {
     model.overlay = Some(Overlay::Registries { selected: model.registries.current_index() });
 }
 
-/// Switches to the registry at this index.
-pub(super) fn enter(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
+/// Switches to the registry with this index.
+pub(super) fn switch(model: &mut Model, index: usize, now: Now, effects: &mut Effects) {
     model.overlay = None;
     if index == model.registries.current_index() {
         let name = model.registries.current().map_or("", |named| named.name.as_str());
-        model.say(format!("already connected to {name}"), now);
+        model.notify(format!("already connected to {name}"), now);
         return;
     }
-    let Some(named) = model.registries.enter(index).cloned() else { return };
-    model.start_over(&named.url, now);
-    model.say(format!("switched to {} at {}", named.name, model.link.address()), now);
-    effects.push(Effect::Watch(named.url));
+    let Some(named) = model.registries.select(index).cloned() else { return };
+    model.switch_registry(&named.url, now);
+    model.notify(format!("switched to {} at {}", named.name, model.link.address()), now);
+    effects.push(Effect::SwitchRegistry(named.url));
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     use crate::model::{Model, Pane, View};
 
     #[test]
-    fn entering_another_registry_forgets_everything_of_the_first() {
+    fn switching_registry_keeps_no_data_of_the_first() {
         for build in [
             fixture::logs_stopped,
             fixture::history,
@@ -54,17 +54,17 @@ mod tests {
             model.mouse = false;
             press(&mut model, Key::plain(Code::F(1)), now);
             press(&mut model, Key::plain(Code::Esc), now);
-            // Out of a field, if the focus is in one.
+            // Leave the field, if one is focused.
             press(&mut model, Key::plain(Code::Esc), now);
             press(&mut model, Key::char('@'), now);
             press(&mut model, Key::plain(Code::Down), now);
             let effects = press(&mut model, Key::plain(Code::Enter), now);
-            assert_eq!(effects, [Effect::Watch("http://10.0.0.5:9999".to_owned())]);
+            assert_eq!(effects, [Effect::SwitchRegistry("http://10.0.0.5:9999".to_owned())]);
 
-            // Whatever the model has, it is as in a new one: only this is kept.
+            // Everything else is as in a new model.
             let mut expected = Model::new("http://10.0.0.5:9999", now);
             expected.registries = fixture::registries();
-            expected.registries.enter(1);
+            expected.registries.select(1);
             expected.keys = model.keys.clone();
             (expected.size, expected.mouse) = ((100, 40), false);
             expected.logs.limit = 77;
@@ -75,14 +75,14 @@ mod tests {
             assert_eq!(
                 model.keys.shown(crate::action::Context::Logs, Action::Wrap),
                 "Z",
-                "the keys stay"
+                "the keys are kept"
             );
         }
     }
 
     #[test]
     fn escape_and_the_same_registry_change_nothing() {
-        let (mut model, now) = fixture::answered();
+        let (mut model, now) = fixture::replied();
         model.registries = fixture::registries();
         model.set_focus(Pane::Methods);
         for key in [Key::plain(Code::Esc), Key::plain(Code::Enter)] {

@@ -1,22 +1,22 @@
-//! Search in the shown result and in the log, and steps between matches.
+//! Search in the result on screen and in the log.
 
 use super::Effects;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::{CallId, Found, Tab};
-use crate::model::json::Hits;
-use crate::model::logs::NextHit;
+use crate::model::json::Matches;
+use crate::model::logs::SearchStep;
 use crate::model::scroll::keep_visible;
 use crate::model::{Model, Pane};
 use crate::text::Needle;
 
-/// Results larger than this are searched in the background, once the text is typed.
-const LARGE: usize = 256 * 1024;
+/// Larger results are searched in the background, after the text was typed.
+const LARGE_BYTES: usize = 256 * 1024;
 /// Maximum matches counted.
-pub const MAX_HITS: usize = 100_000;
+pub const MAX_MATCHES: usize = 100_000;
 
-/// Keeps the hits those of the text typed and of the result on the screen.
-pub(super) fn keep(model: &mut Model, effects: &mut Effects) {
+/// Updates the matches when the searched text or the result on screen changed.
+pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
     let calls = &mut model.calls;
     let needle = calls.search.value();
     if needle.is_empty() {
@@ -33,78 +33,78 @@ pub(super) fn keep(model: &mut Model, effects: &mut Effects) {
     }
     let needle = needle.to_owned();
     let typing = model.filtering && model.view == crate::model::View::Methods;
-    if document.text().len() > LARGE {
+    if document.text().len() > LARGE_BYTES {
         if typing {
             return;
         }
         effects.push(Effect::Search(id, document.clone(), needle.clone()));
-        calls.found = Some(Found { id, needle, hits: None });
+        calls.found = Some(Found { id, needle, matches: None });
         return;
     }
-    let hits = Some(document.find(&needle, MAX_HITS));
-    calls.found = Some(Found { id, needle, hits });
+    let matches = Some(document.find(&needle, MAX_MATCHES));
+    calls.found = Some(Found { id, needle, matches });
     if typing {
-        to_nearest(model);
+        select_nearest(model);
     }
 }
 
-/// A large result was searched.
-pub(super) fn found(model: &mut Model, id: CallId, needle: String, hits: Hits) {
+/// Applies the matches of a background search.
+pub(super) fn found(model: &mut Model, id: CallId, needle: String, matches: Matches) {
     let wanted = model.calls.found.as_mut().filter(|f| f.id == id && f.needle == needle);
     let Some(wanted) = wanted else { return };
-    wanted.hits = Some(hits);
-    to_nearest(model);
+    wanted.matches = Some(matches);
+    select_nearest(model);
 }
 
-/// To the first hit at the cursor or below it, else to the very first.
-fn to_nearest(model: &mut Model) {
+/// Selects the first match at or below the cursor, else the first of all.
+fn select_nearest(model: &mut Model) {
     let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
-    let Some(hits) = model.calls.hits() else { return };
-    let at = hits.lines.partition_point(|line| *line < cursor);
-    if let Some(line) = hits.lines.get(at).or(hits.lines.first()).copied() {
+    let Some(matches) = model.calls.matches() else { return };
+    let at = matches.lines.partition_point(|line| *line < cursor);
+    if let Some(line) = matches.lines.get(at).or(matches.lines.first()).copied() {
         reveal(model, line);
     }
 }
 
-/// To the next hit (`1`) or the one before (`-1`).
+/// Moves to the next (`1`) or previous (`-1`) match.
 pub(super) fn step(model: &mut Model, by: isize, now: Now) {
     if model.focus() == Pane::Logs {
         let height = model.height(Pane::Logs);
-        return match model.logs.next_hit(by, height) {
-            NextHit::Shown => {}
-            NextHit::NotYet => model.say("still searching", now),
-            NextHit::None => model.complain("no match", now),
+        return match model.logs.next_match(by, height) {
+            SearchStep::Found => {}
+            SearchStep::Pending => model.notify("still searching", now),
+            SearchStep::NoMatch => model.notify_error("no match", now),
         };
     }
     let needle = Needle::new(model.calls.search.value());
     let shown = model.calls.shown_call_mut();
     if let Some(call) = shown.filter(|call| call.request.stream) {
-        if !call.items.find_next(&needle, by) {
-            model.complain("no match", now);
+        if !call.items.select_next_match(&needle, by) {
+            model.notify_error("no match", now);
         }
         return;
     }
     let Some(cursor) = model.calls.shown_call().map(|call| call.folding.cursor) else { return };
-    let Some(hits) = model.calls.hits() else {
-        return model.say("still searching", now);
+    let Some(matches) = model.calls.matches() else {
+        return model.notify("still searching", now);
     };
-    let (next, around) = if by > 0 {
-        let at = hits.lines.partition_point(|line| *line <= cursor);
-        (hits.lines.get(at), hits.lines.first())
+    let (next, wrapped) = if by > 0 {
+        let at = matches.lines.partition_point(|line| *line <= cursor);
+        (matches.lines.get(at), matches.lines.first())
     } else {
-        let at = hits.lines.partition_point(|line| *line < cursor);
-        (at.checked_sub(1).and_then(|at| hits.lines.get(at)), hits.lines.last())
+        let at = matches.lines.partition_point(|line| *line < cursor);
+        (at.checked_sub(1).and_then(|at| matches.lines.get(at)), matches.lines.last())
     };
-    match (next.copied(), around.copied()) {
+    match (next.copied(), wrapped.copied()) {
         (Some(line), _) => reveal(model, line),
         (None, Some(line)) => {
             reveal(model, line);
-            model.say(
+            model.notify(
                 if by > 0 { "continued from the top" } else { "continued from the bottom" },
                 now,
             );
         }
-        (None, None) => model.complain("no match", now),
+        (None, None) => model.notify_error("no match", now),
     }
 }
 
@@ -118,14 +118,14 @@ fn reveal(model: &mut Model, line: usize) {
     call.folding.top = keep_visible(call.folding.top, row, height, rows);
 }
 
-/// The filter of the focused pane changed.
-pub(super) fn filtered(model: &mut Model) {
+/// Applies a change of the focused pane's filter.
+pub(super) fn filter_changed(model: &mut Model) {
     match model.focus() {
         Pane::Methods => model.methods.keep_selection(true),
         Pane::Logs if model.logs.searching => {
-            model.logs.search_again();
+            model.logs.restart_search();
             let height = model.height(Pane::Logs);
-            model.logs.newest_hit(height);
+            model.logs.newest_match(height);
         }
         Pane::Logs => {
             model.logs.refilter();
@@ -135,7 +135,7 @@ pub(super) fn filtered(model: &mut Model) {
             let needle = Needle::new(model.calls.search.value());
             let shown = model.calls.shown_call_mut();
             if let Some(call) = shown.filter(|call| call.request.stream) {
-                call.items.find(&needle);
+                call.items.select_match(&needle);
             }
         }
         _ => {}

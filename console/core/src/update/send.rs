@@ -1,4 +1,4 @@
-//! Sending a call, and its end.
+//! Sending and finishing calls.
 
 use crate::selectors::candidates;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::Effects;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, Past};
+use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::{Model, View};
 use crate::text;
 
-/// The form follows the selected method, unless one is being filled in.
-pub(super) fn show_form(model: &mut Model) {
+/// Shows the form of the selected method, unless another one is being filled in.
+pub(super) fn sync_form(model: &mut Model) {
     if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
         return;
     }
@@ -31,17 +31,17 @@ pub(super) fn show_form(model: &mut Model) {
 /// Sends the call in the form.
 pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(form) = model.forms.get_mut() else {
-        model.complain("no method chosen", now);
+        model.notify_error("no method selected", now);
         return;
     };
     let json = form.json.clone();
     if !form.close_json() {
-        model.complain("not sent: invalid arguments", now);
+        model.notify_error("not sent: invalid arguments", now);
         return;
     }
     let args = form.arguments();
     if let Some(json) = json {
-        // The form stays JSON; an error of a field shows below the text.
+        // The form stays JSON; the error of a field is shown below the text.
         let error = form
             .fields
             .iter()
@@ -50,10 +50,10 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         form.json = Some(crate::model::form::JsonText { before, error, ..json });
     }
     let Some(args) = args else {
-        let wrong = form.fields.iter().filter(|field| field.error.is_some());
-        let names: Vec<_> = wrong.map(|field| field.parameter.name.as_str()).collect();
+        let invalid = form.fields.iter().filter(|field| field.error.is_some());
+        let names: Vec<_> = invalid.map(|field| field.parameter.name.as_str()).collect();
         let names = text::printable(&names.join(", ")).into_owned();
-        model.complain(format!("not sent: fix {names}"), now);
+        model.notify_error(format!("not sent: fix {names}"), now);
         return;
     };
     let (method, target, timeout) =
@@ -76,25 +76,25 @@ pub(super) fn call(
         None => candidates(model, method, now),
     };
     if candidates.is_empty() {
-        model.complain(format!("not sent: no instance has {method}"), now);
+        model.notify_error(format!("not sent: no instance has {method}"), now);
         return;
     }
     let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
     let id = model.calls.next_id();
     let method = method.to_owned();
     let request = CallRequest { id, method, args, candidates, timeout, stream };
-    model.calls.begin(request.clone(), now.at, now.wall_ms);
+    model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }
 
-/// Resends a call of the history.
+/// Resends a call, to the same instance if it was sent to one.
 pub(super) fn resend(model: &mut Model, id: CallId, now: Now, effects: &mut Effects) {
     let Some(old) = model.calls.get(id) else { return };
     let target = old.target().filter(|key| model.instances.get(key).is_some()).cloned();
     resend_to(model, id, target, now, effects);
 }
 
-/// Resends a call of the history to `target`, or to any instance that has the method.
+/// Resends a call to `target`, or to any instance that has the method.
 pub(super) fn resend_to(
     model: &mut Model,
     id: CallId,
@@ -110,8 +110,8 @@ pub(super) fn resend_to(
     }
 }
 
-/// A call ended.
-pub(super) fn called(
+/// Applies the outcome of a call.
+pub(super) fn ended(
     model: &mut Model,
     id: CallId,
     mut outcome: Outcome,
@@ -120,15 +120,15 @@ pub(super) fn called(
 ) {
     let Some(call) = model.calls.get(id).filter(|call| call.is_running()) else { return };
     if outcome.elapsed.is_zero() {
-        // Cancelled: not measured elsewhere.
+        // A cancelled call has no measured time.
         outcome.elapsed = now.at.saturating_duration_since(call.started);
     }
     let method = text::printable(&call.request.method).into_owned();
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
-    let (text, bad) = match &outcome.result {
+    let (text, failed) = match &outcome.result {
         Ok(document) => {
-            let body = text::printable(text::start(document.text(), 200));
+            let body = text::printable(text::prefix(document.text(), 200));
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {
@@ -136,7 +136,7 @@ pub(super) fn called(
             (format!("✗ {method}: {why}"), true)
         }
     };
-    effects.push(Effect::Remember(Box::new(Past::of(call, &outcome, model.logs.shift_ms))));
-    model.calls.end(id, outcome);
-    if bad { model.complain(text, now) } else { model.say(text, now) }
+    effects.push(Effect::RecordCall(Box::new(PastCall::of(call, &outcome, model.logs.shift_ms))));
+    model.calls.finish(id, outcome);
+    if failed { model.notify_error(text, now) } else { model.notify(text, now) }
 }

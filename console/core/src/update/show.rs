@@ -1,12 +1,12 @@
-//! Which view and which pane are shown.
+//! Switching views and panes.
 
 use crate::model::{Model, Pane, View};
 
-/// Shows a view; what lies over it goes.
+/// Shows a view and closes overlays.
 pub(super) fn show(model: &mut Model, view: View) {
     (model.overlay, model.filtering) = (None, false);
     if model.view != view {
-        model.last_view = std::mem::replace(&mut model.view, view);
+        model.previous_view = std::mem::replace(&mut model.view, view);
         model.full_screen = false;
     }
 }
@@ -24,10 +24,10 @@ pub(super) fn next_pane(model: &mut Model, by: isize) {
     let Some(pane) = panes.get(to).copied() else { return };
     model.set_focus(pane);
     if pane == Pane::LoadPlan
-        && let Some(sheet) = &mut model.load.sheet
+        && let Some(form) = &mut model.load.form
     {
-        sheet.editing = true;
-        sheet.focus = if by > 0 { 0 } else { sheet.knobs().len().saturating_sub(1) };
+        form.editing = true;
+        form.focus = if by > 0 { 0 } else { form.fields().len().saturating_sub(1) };
     }
     if pane == Pane::Form
         && let Some(form) = model.forms.get_mut()

@@ -1,4 +1,4 @@
-//! Moving: in a list, from field to field, from pane to pane.
+//! Moving in lists, between fields and between panes.
 
 use super::show::next_pane;
 use super::{load, send};
@@ -9,41 +9,39 @@ use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::{palette_entries, resend_targets};
 
-/// Rows of results there can be at most; what is drawn stops at the last one.
-const MOST_RESULT_ROWS: usize = 200;
+/// Maximum rows of results; drawing stops at the last one.
+const MAX_RESULT_ROWS: usize = 200;
 
-/// Moves in a pane.
+/// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
-    if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
-        *top = step.from(*top, usize::MAX);
-        return;
+    if model.overlay.is_some() {
+        step_overlay(model, step);
+    } else {
+        step_pane(model, pane, step, now);
     }
-    match &mut model.overlay {
-        Some(Overlay::Menu(menu)) => {
-            menu.selected = step.from(menu.selected, menu.items.len());
-            return;
-        }
-        Some(Overlay::Prompt(_)) => return,
-        _ => {}
-    }
-    if let Some(Overlay::Palette(palette)) = &model.overlay {
-        let to = step.from(palette.selected, palette_entries(model, palette).len());
-        if let Some(Overlay::Palette(palette)) = &mut model.overlay {
-            palette.selected = to;
-        }
-        return;
-    }
-    if let Some(Overlay::Registries { selected }) = &mut model.overlay {
-        *selected = step.from(*selected, model.registries.all().len());
-        return;
-    }
-    if let Some(Overlay::Resend(choice)) = &model.overlay {
-        let to = step.from(choice.selected, resend_targets(model, choice).len());
-        if let Some(Overlay::Resend(choice)) = &mut model.overlay {
-            choice.selected = to;
-        }
-        return;
-    }
+}
+
+fn step_overlay(model: &mut Model, step: Step) {
+    let len = match &model.overlay {
+        Some(Overlay::Help { .. }) => usize::MAX,
+        Some(Overlay::Menu(menu)) => menu.items.len(),
+        Some(Overlay::Palette(palette)) => palette_entries(model, palette).len(),
+        Some(Overlay::Registries { .. }) => model.registries.all().len(),
+        Some(Overlay::Resend(choice)) => resend_targets(model, choice).len(),
+        Some(Overlay::Prompt(_)) | None => return,
+    };
+    let position = match &mut model.overlay {
+        Some(Overlay::Help { top, .. }) => top,
+        Some(Overlay::Menu(menu)) => &mut menu.selected,
+        Some(Overlay::Palette(palette)) => &mut palette.selected,
+        Some(Overlay::Registries { selected }) => selected,
+        Some(Overlay::Resend(choice)) => &mut choice.selected,
+        Some(Overlay::Prompt(_)) | None => return,
+    };
+    *position = step.from(*position, len);
+}
+
+fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
     let height = model.height(pane);
     match pane {
         Pane::Instances => {
@@ -56,31 +54,33 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Methods => {
             model.methods.step(step, height);
-            send::show_form(model);
+            send::sync_form(model);
         }
-        Pane::Form => {
-            let json = model.forms.get_mut().and_then(|form| form.json.as_mut());
-            if let (Some(json), Step::By(rows)) = (json, step) {
-                let (row, column) = json.area.cursor();
-                json.area.place(row.saturating_add_signed(rows), column);
-            }
-        }
+        Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
-        Pane::LoadRun => model.load.top = step.from(model.load.top, MOST_RESULT_ROWS),
+        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_RESULT_ROWS),
         Pane::Response => step_response(model, step, height),
-        Pane::History => {
-            let visible = model.calls.visible();
-            let is_selected =
-                |call: &&&crate::model::calls::Call| Some(call.request.id) == model.calls.selected;
-            let at = visible.iter().position(|call| is_selected(&call)).unwrap_or(0);
-            let to = step.from(at, visible.len());
-            let top =
-                crate::model::scroll::keep_visible(model.calls.top, to, height, visible.len());
-            let selected = visible.get(to).map(|call| call.request.id);
-            (model.calls.selected, model.calls.top) = (selected, top);
-        }
+        Pane::History => step_history(model, step, height),
         Pane::Logs => model.logs.step(step, height),
     }
+}
+
+fn step_json(model: &mut Model, step: Step) {
+    let json = model.forms.get_mut().and_then(|form| form.json.as_mut());
+    if let (Some(json), Step::By(rows)) = (json, step) {
+        let (row, column) = json.area.cursor();
+        json.area.move_to(row.saturating_add_signed(rows), column);
+    }
+}
+
+fn step_history(model: &mut Model, step: Step, height: usize) {
+    let visible = model.calls.visible();
+    let selected = model.calls.selected;
+    let at = visible.iter().position(|call| Some(call.request.id) == selected).unwrap_or(0);
+    let to = step.from(at, visible.len());
+    let top = crate::model::scroll::keep_visible(model.calls.top, to, height, visible.len());
+    let selected = visible.get(to).map(|call| call.request.id);
+    (model.calls.selected, model.calls.top) = (selected, top);
 }
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
@@ -105,7 +105,7 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
 
 pub(super) fn next_field(model: &mut Model, by: isize) {
     if model.focus() == Pane::LoadPlan {
-        return load::next_knob(model, by);
+        return load::next_field(model, by);
     }
     let Some(form) = model.forms.get_mut() else { return next_pane(model, by) };
     if form.json.is_some() {

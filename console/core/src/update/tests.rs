@@ -1,4 +1,4 @@
-//! What keys and messages do, as a table of small stories.
+//! What keys and messages do to the model.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::action::Action;
 use crate::fixture::{self, press, types};
 use crate::key::{Code, Key};
-use crate::message::{DemoCommand, RegistryNews};
+use crate::message::{DemoCommand, RegistryUpdate};
 use crate::model::calls::Failure;
 use crate::model::link::LinkState;
 use crate::model::{Overlay, Pane, View};
@@ -36,12 +36,12 @@ fn enter_drills_in_from_instance_to_methods_to_form_to_send() {
     let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!((request.method.as_str(), request.args.positional()), ("add", "[1,2]"));
-    assert_eq!(request.candidates, [fixture::key(8089)], "the instance it was drilled from");
+    assert_eq!(request.candidates, [fixture::key(8089)], "the instance it was opened from");
     assert_eq!(model.focus(), Pane::Form, "ready for the next call");
 }
 
 #[test]
-fn a_call_to_anybody_goes_to_those_that_are_up_and_have_the_method() {
+fn a_call_without_a_target_goes_to_instances_that_are_up_and_have_the_method() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char(':'), now);
     types(&mut model, "add 1 2 c=3", now);
@@ -60,7 +60,7 @@ fn escape_cancels_a_running_call_then_leaves_the_field_then_the_form_and_never_q
     let id = only_call(&press(&mut model, ENTER, now)).id;
     assert_eq!(press(&mut model, ESC, now), [Effect::Cancel(id)]);
     let failure = Failure { kind: "cancelled".to_owned(), text: String::new() };
-    fixture::feed(&mut model, Msg::Called(id, Box::new(fixture::outcome(Err(failure)))), now);
+    fixture::feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Err(failure)))), now);
     press(&mut model, ESC, now);
     assert!(model.forms.get().is_some_and(|form| !form.editing));
     press(&mut model, ESC, now);
@@ -83,7 +83,7 @@ fn in_a_text_field_every_printable_key_is_text() {
 
 #[test]
 fn q_goes_back_step_by_step_and_quits_at_the_top() {
-    let (mut model, now) = fixture::answered();
+    let (mut model, now) = fixture::replied();
     press(&mut model, ESC, now);
     for expected in [Pane::Methods, Pane::Instances] {
         assert!(press(&mut model, Key::char('q'), now).is_empty());
@@ -93,7 +93,7 @@ fn q_goes_back_step_by_step_and_quits_at_the_top() {
 }
 
 #[test]
-fn tab_leaves_the_form_at_its_last_field_and_comes_back_to_its_first() {
+fn tab_leaves_the_form_after_its_last_field_and_returns_to_its_first() {
     let (mut model, now) = fixture::form();
     for _ in 0..3 {
         press(&mut model, TAB, now);
@@ -106,7 +106,7 @@ fn tab_leaves_the_form_at_its_last_field_and_comes_back_to_its_first() {
 }
 
 #[test]
-fn a_filter_is_kept_by_enter_and_cleared_by_escape() {
+fn enter_applies_a_filter_and_escape_clears_it() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char('/'), now);
     types(&mut model, "10.0.0.7", now);
@@ -118,89 +118,103 @@ fn a_filter_is_kept_by_enter_and_cleared_by_escape() {
 }
 
 #[test]
-fn a_pause_holds_live_data_back_and_lets_it_in_afterwards() {
+fn a_pause_queues_live_data_and_applies_it_on_resume() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char(' '), now);
     let later = fixture::after(now, 30_000);
     fixture::beat(&mut model, 100, later);
-    assert_eq!(model.held.as_ref().unwrap().waiting.len(), 1);
+    assert_eq!(model.paused.as_ref().unwrap().queued.len(), 1);
     assert_eq!(model.shown_at(later), now);
     press(&mut model, Key::char(' '), later);
-    assert!(model.held.is_none());
+    assert!(model.paused.is_none());
     let age = model.instances.get(&fixture::key(8089)).unwrap().age(later.at);
     assert_eq!(age, Some(Duration::from_millis(100)));
 }
 
 #[test]
-fn a_pause_that_holds_too_much_ends_by_itself() {
+fn a_pause_ends_when_too_many_updates_are_queued() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char(' '), now);
-    for _ in 0..=crate::model::MAX_HELD {
+    for _ in 0..=crate::model::MAX_QUEUED {
         fixture::beat(&mut model, 100, now);
     }
-    assert!(model.held.is_none());
+    assert!(model.paused.is_none());
     assert!(model.toast.as_ref().unwrap().text.contains("resumed: too many updates were waiting"));
 }
 
 #[test]
 fn an_outage_keeps_the_list_and_its_end_is_an_event() {
     let (mut model, now) = fixture::lost();
-    assert!(matches!(model.link.state, LinkState::Lost { tries: 3, was_live: true, .. }));
+    assert!(matches!(model.link.state, LinkState::Lost { attempts: 3, was_live: true, .. }));
     assert_eq!(model.instances.counts(now.at, false).unknown, 3);
     let records = vec![fixture::record("127.0.0.1", 8089, 100, 7_990)];
     fixture::snapshot(&mut model, records, now);
-    let told: Vec<_> =
+    let texts: Vec<_> =
         model.events.newest_first().take(3).map(|event| event.text.as_str()).collect();
-    assert_eq!(told[..2], ["no longer listed"; 2]);
-    assert!(told[2].starts_with("reconnected after 13.0 s (3 attempts)"), "{told:?}");
+    assert_eq!(texts[..2], ["no longer listed"; 2]);
+    assert!(texts[2].starts_with("reconnected after 13.0 s (3 attempts)"), "{texts:?}");
 }
 
 #[test]
-fn between_the_return_of_the_registry_and_its_list_nobody_is_called_late() {
+fn after_a_reconnect_no_instance_is_late_before_the_new_list() {
     let (mut model, now) = fixture::lost();
     let before = model.events.len();
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
     let records = ["127.0.0.1:8089", "127.0.0.1:8090", "10.0.0.7:8089"].map(|address| {
         let (host, port) = address.split_once(':').unwrap();
         fixture::record(host, port.parse().unwrap(), 100, 7_990)
     });
     let list = rpc_wire::instance::WatchEvent::Snapshot(records.to_vec());
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(list)), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
     let words: Vec<_> = model.events.newest_first().map(|event| event.word).collect();
     let fresh = &words[..words.len() - before];
     assert!(!fresh.contains(&"late"), "{fresh:?}");
 }
 
 #[test]
-fn an_instance_that_comes_is_attended_and_one_that_goes_is_not() {
+fn instances_are_monitored_until_they_unregister() {
     let (mut model, now) = fixture::busy();
     let record = fixture::record("10.0.0.9", 1, 0, 0);
     let key = record.instance.key();
-    let came = rpc_wire::instance::WatchEvent::Registered(record);
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(came)), now);
-    assert!(matches!(&effects[..], [Effect::Attach(instance)] if instance.key() == key));
-    let went = rpc_wire::instance::WatchEvent::Unregistered(key.clone());
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(went)), now);
-    assert_eq!(effects, [Effect::Detach(key)]);
+    let registered = rpc_wire::instance::WatchEvent::Registered(record);
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(registered, now.at)), now);
+    assert!(matches!(&effects[..], [Effect::Monitor(instance)] if instance.key() == key));
+    let event = rpc_wire::instance::WatchEvent::Unregistered(key.clone());
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
+    assert_eq!(effects, [Effect::StopMonitor(key)]);
 }
 
 #[test]
-fn another_life_of_an_instance_is_attended_anew() {
+fn a_new_incarnation_restarts_monitoring() {
     let (mut model, now) = fixture::busy();
-    let with_life = |life: u64| {
+    let with_incarnation = |incarnation: u64| {
         let mut record = fixture::record("10.0.0.9", 1, 0, 0);
-        record.instance.parameters.insert("incarnation".to_owned(), life.into());
+        record.instance.parameters.insert("incarnation".to_owned(), incarnation.into());
         rpc_wire::instance::WatchEvent::Updated(record)
     };
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_life(1))), now);
-    let again = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_life(1))), now);
+    fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
+    let again = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
     assert!(again.is_empty());
-    let anew = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_life(2))), now);
-    assert!(matches!(anew[..], [Effect::Attach(_)]));
+    let restarted = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(2), now.at)),
+        now,
+    );
+    assert!(matches!(restarted[..], [Effect::Monitor(_)]));
 }
 
 #[test]
-fn the_logs_of_an_instance_are_one_key_away() {
+fn a_key_opens_the_logs_of_an_instance() {
     let (mut model, now) = fixture::logs();
     press(&mut model, Key::char('1'), now);
     press(&mut model, Key::char('L'), now);
@@ -223,20 +237,20 @@ fn a_disabled_key_says_why() {
 }
 
 #[test]
-fn the_demo_is_steered_by_keys() {
+fn keys_control_the_demo() {
     let (mut model, now) = fixture::demo();
     let traffic = Effect::Demo(DemoCommand::Traffic(false));
     assert_eq!(press(&mut model, Key::char('D'), now), [traffic]);
     let crash = Effect::Demo(DemoCommand::ToggleServer(fixture::key(8089)));
     assert_eq!(press(&mut model, Key::char('K'), now), std::slice::from_ref(&crash));
-    let crashed = crate::message::DemoNews::Server(fixture::key(8089), false);
+    let crashed = crate::message::DemoUpdate::Server(fixture::key(8089), false);
     fixture::feed(&mut model, Msg::Demo(crashed), now);
     model.instances.selected = Some(fixture::key(8090));
-    assert_eq!(press(&mut model, Key::char('K'), now), [crash], "first the crashed one comes back");
+    assert_eq!(press(&mut model, Key::char('K'), now), [crash], "the crashed one restarts first");
 }
 
 #[test]
-fn a_replay_sends_the_same_call_again() {
+fn a_resend_sends_the_same_call() {
     let (mut model, now) = fixture::history();
     let effects = press(&mut model, Key::char('r'), now);
     let request = only_call(&effects);
@@ -245,16 +259,16 @@ fn a_replay_sends_the_same_call_again() {
 }
 
 #[test]
-fn a_call_that_ended_is_remembered_without_its_result() {
+fn a_finished_call_is_recorded_without_its_result() {
     let (mut model, now) = fixture::form();
     model.logs.shift_ms = 3_600_000;
     types(&mut model, "1", now);
     press(&mut model, TAB, now);
     types(&mut model, "2", now);
     let id = only_call(&press(&mut model, ENTER, now)).id;
-    let called = || Msg::Called(id, Box::new(fixture::outcome(Ok("\"secret\""))));
+    let called = || Msg::CallEnded(id, Box::new(fixture::outcome(Ok("\"secret\""))));
     let effects = fixture::feed(&mut model, called(), now);
-    let [Effect::Remember(past)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::RecordCall(past)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!((past.method.as_str(), past.args.positional()), ("add", "[1,2]"));
     assert_eq!(past.at_ms, now.wall_ms - 3_600_000, "in UTC");
     assert!(!format!("{past:?}").contains("secret"));
@@ -262,7 +276,7 @@ fn a_call_that_ended_is_remembered_without_its_result() {
 }
 
 #[test]
-fn a_call_of_an_earlier_day_restores_every_field_and_is_sent_again() {
+fn a_call_of_an_earlier_session_fills_the_form_and_is_resent() {
     let (mut model, now) = fixture::history_restored();
     assert_eq!(model.calls.len(), 6);
     press(&mut model, Key::char('g'), now);
@@ -274,7 +288,7 @@ fn a_call_of_an_earlier_day_restores_every_field_and_is_sent_again() {
     let values: Vec<_> = form.fields.iter().map(|field| field.input.value()).collect();
     assert_eq!(values, ["3", "4", ""]);
     assert_eq!((form.target.clone(), form.timeout.as_secs()), (Some(fixture::key(8090)), 30));
-    assert!(model.calls.running().is_none(), "it is over");
+    assert!(model.calls.running().is_none(), "it is not in flight");
     let effects = press(&mut model, Key::char('r'), now);
     let request = only_call(&effects);
     assert_eq!(request.args.positional(), "[3,4]");
@@ -282,7 +296,7 @@ fn a_call_of_an_earlier_day_restores_every_field_and_is_sent_again() {
 }
 
 #[test]
-fn a_call_whose_method_is_not_known_any_more_says_so() {
+fn a_call_of_an_unknown_method_says_so() {
     let (mut model, now) = fixture::history_restored();
     press(&mut model, Key::char('G'), now);
     press(&mut model, ENTER, now);
@@ -293,30 +307,30 @@ fn a_call_whose_method_is_not_known_any_more_says_so() {
 }
 
 #[test]
-fn earlier_calls_never_push_out_those_of_now() {
+fn earlier_calls_never_evict_current_ones() {
     let (mut model, now) = fixture::history();
     model.calls.limit = 4;
     let (other, _) = fixture::history_restored();
     let before = model.calls.shown;
     let call = other.calls.visible().pop().unwrap();
-    let past = crate::model::calls::Past::of(call, &fixture::outcome(Ok("1")), 0);
+    let past = crate::model::calls::PastCall::of(call, &fixture::outcome(Ok("1")), 0);
     fixture::feed(&mut model, Msg::History(vec![past.clone(), past]), now);
     assert_eq!((model.calls.len(), model.calls.shown), (4, before));
 }
 
 #[test]
-fn a_call_is_sent_again_to_an_instance_that_is_chosen() {
-    let (mut model, now) = fixture::elsewhere();
+fn a_call_is_resent_to_a_chosen_instance() {
+    let (mut model, now) = fixture::resend();
     assert!(matches!(model.overlay, Some(Overlay::Resend(_))));
     types(&mut model, "8090", now);
     let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!(request.candidates, [fixture::key(8090)]);
     assert!(model.overlay.is_none());
-    let (mut model, now) = fixture::elsewhere();
+    let (mut model, now) = fixture::resend();
     press(&mut model, Key::plain(Code::Down), now);
     assert_eq!(only_call(&press(&mut model, ENTER, now)).candidates, [fixture::key(8089)]);
-    let (mut model, now) = fixture::elsewhere();
+    let (mut model, now) = fixture::resend();
     press(&mut model, ESC, now);
     assert!(model.overlay.is_none());
 }
@@ -331,7 +345,7 @@ fn a_call_of_the_history_fills_the_form_again() {
 }
 
 #[test]
-fn the_target_goes_round_and_a_gone_target_is_forgotten() {
+fn targets_cycle_and_a_gone_target_is_cleared() {
     let (mut model, now) = fixture::form();
     let target = |model: &Model| model.forms.get().unwrap().target.clone();
     let mut seen = Vec::new();
@@ -344,8 +358,8 @@ fn the_target_goes_round_and_a_gone_target_is_forgotten() {
     assert_eq!(seen[3], None);
     press(&mut model, Key::ctrl('t'), now);
     let gone = target(&model).unwrap();
-    let went = rpc_wire::instance::WatchEvent::Expired(gone);
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(went)), now);
+    let event = rpc_wire::instance::WatchEvent::Expired(gone);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(target(&model), None);
 }
 
@@ -365,10 +379,10 @@ fn help_and_palette_open_filter_and_close() {
 }
 
 #[test]
-fn every_action_of_the_table_can_be_done_in_any_view_and_none_destroys_anything() {
+fn every_action_works_in_every_view_and_none_is_destructive() {
     for view in View::ALL {
         for row in crate::action::BINDINGS {
-            let (mut model, now) = fixture::answered();
+            let (mut model, now) = fixture::replied();
             model.view = view;
             let mut effects = Effects::new();
             act::act(&mut model, row.action, now, &mut effects);

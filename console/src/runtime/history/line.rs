@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use rpc_console_core::model::calls::{Ended, Failure, Past};
+use rpc_console_core::model::calls::{Failure, PastCall, PastOutcome};
 
 /// A line of the file; later versions may add fields. Arguments are raw, so that numbers keep every digit.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ struct Failed {
 }
 
 /// The line of a call; `None` if its arguments are not JSON.
-pub(super) fn write(call: &Past) -> Option<String> {
+pub(super) fn write(call: &PastCall) -> Option<String> {
     let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let line = Line {
         at_ms: call.at_ms,
@@ -55,13 +55,13 @@ pub(super) fn write(call: &Past) -> Option<String> {
         timeout_ms: number(call.timeout.as_millis()),
         stream: call.stream,
         failure: call
-            .ended
+            .outcome
             .failure
             .as_ref()
             .map(|failure| Failed { kind: failure.kind.clone(), text: failure.text.clone() }),
-        peer: call.ended.peer.clone(),
-        took_us: number(call.ended.elapsed.as_micros()),
-        reply_bytes: call.ended.reply_bytes,
+        peer: call.outcome.peer.clone(),
+        took_us: number(call.outcome.elapsed.as_micros()),
+        reply_bytes: call.outcome.reply_bytes,
     };
     // A value may bring line breaks between its parts; a line may not.
     let text = serde_json::to_string(&line).ok()?;
@@ -69,18 +69,18 @@ pub(super) fn write(call: &Past) -> Option<String> {
 }
 
 /// The call of a line, if it is one.
-pub(super) fn read(text: &str) -> Option<Past> {
+pub(super) fn read(text: &str) -> Option<PastCall> {
     let line: Line = serde_json::from_str(text).ok()?;
     let keyword: Vec<(&str, Box<RawValue>)> =
         line.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    Some(Past {
+    Some(PastCall {
         at_ms: line.at_ms,
         method: line.method,
         args: Args::from_raw(&line.args, &keyword),
         target: line.target.map(|at| Instance::new(at.host, at.port).key()),
         timeout: Duration::from_millis(line.timeout_ms),
         stream: line.stream,
-        ended: Ended {
+        outcome: PastOutcome {
             failure: line.failure.map(|failed| Failure { kind: failed.kind, text: failed.text }),
             peer: line.peer,
             elapsed: Duration::from_micros(line.took_us),

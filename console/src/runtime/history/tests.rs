@@ -7,11 +7,11 @@ use rpc_wire::instance::Instance;
 use serde_json::json;
 
 use super::*;
-use rpc_console_core::model::calls::{Ended, Failure};
+use rpc_console_core::model::calls::{Failure, PastOutcome};
 
-fn call(at_ms: u64) -> Past {
+fn call(at_ms: u64) -> PastCall {
     let keyword = json!({"c": 3});
-    Past {
+    PastCall {
         at_ms,
         method: "add".to_owned(),
         args: Args::from_values(
@@ -21,7 +21,7 @@ fn call(at_ms: u64) -> Past {
         target: Some(Instance::new("10.0.0.7", 8089).key()),
         timeout: Duration::from_secs(30),
         stream: false,
-        ended: Ended {
+        outcome: PastOutcome {
             failure: Some(Failure { kind: "timeout".to_owned(), text: "too\nlate".to_owned() }),
             peer: Some("10.0.0.7:8089".to_owned()),
             elapsed: Duration::from_micros(920),
@@ -34,7 +34,7 @@ fn file(folder: &tempfile::TempDir, limit: usize) -> HistoryFile {
     HistoryFile { path: folder.path().join("rpc-console").join("h.history"), limit }
 }
 
-fn write(file: &HistoryFile, calls: &[Past]) {
+fn write(file: &HistoryFile, calls: &[PastCall]) {
     let lines: Vec<String> = calls.iter().map(|call| line::write(call).unwrap()).collect();
     append(file, &lines).unwrap();
 }
@@ -104,6 +104,12 @@ fn a_path_that_is_not_a_file_is_an_error_at_once() {
     fs::create_dir_all(&file.path).unwrap();
     assert!(restore(&file).is_err());
     assert!(append(&file, &[]).is_err());
+    fs::remove_dir(&file.path).unwrap();
+    let lock = file.path.with_extension("lock");
+    let _ = fs::remove_file(&lock);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(append(&file, &[]).is_err(), "a pipe as lock");
 }
 
 #[test]

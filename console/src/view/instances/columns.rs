@@ -1,17 +1,17 @@
-//! Which columns there is room for, and what stands in them.
+//! Columns of the table of instances: which of them fit, and their cells.
 
 use std::time::Instant;
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::mark;
+use super::glyph_and_style;
 use crate::view::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::{Column, Probe, Row, State};
 use rpc_console_core::text;
 
-/// The widths of the columns; 0 leaves one out.
+/// The widths of the columns; 0 omits one.
 pub(super) struct Columns {
     state: usize,
     address: usize,
@@ -26,8 +26,8 @@ pub(super) struct Columns {
 
 const MARKER: usize = 3;
 const GAP: usize = 2;
-const LONGEST_BAR: usize = 20;
-const SHORTEST_BAR: usize = 8;
+const MAX_BAR: usize = 20;
+const MIN_BAR: usize = 8;
 
 impl Columns {
     pub(super) fn for_width(visible: &[&Row], width: u16, live: bool) -> Self {
@@ -42,16 +42,16 @@ impl Columns {
             state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
             beat: if ages { 6 } else { 0 },
-            bar: if ages && live { LONGEST_BAR } else { 0 },
+            bar: if ages && live { MAX_BAR } else { 0 },
             rtt: if live { 7 } else { 10 },
             methods: 3,
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
         };
-        // With a blank at the edge, where there is room for it.
+        // The extra cell is a blank at the right edge.
         let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
-        columns.bar = shrink(columns.bar, over(&columns), SHORTEST_BAR);
+        columns.bar = shrink(columns.bar, over(&columns), MIN_BAR);
         for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
             if over(&columns) > 0 {
                 drop(&mut columns);
@@ -127,9 +127,9 @@ impl Columns {
     ) -> Line<'static> {
         let theme = screen.theme;
         let state = row.state(now, live);
-        let (glyph, style) = mark(screen, state);
-        let quiet = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
-        let word = row.word(now, live);
+        let (glyph, style) = glyph_and_style(screen, state);
+        let plain = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
+        let word = row.state_text(now, live);
         let age = row.age(now).map_or_else(
             || "-".to_owned(),
             |age| {
@@ -138,26 +138,26 @@ impl Columns {
         );
         let probe = match (&row.probe, live) {
             (Probe::None, _) => "-".to_owned(),
-            (Probe::Answered(rtt), true) => text::latency(*rtt),
-            (Probe::Answered(rtt), false) => format!("ok {}", text::latency(*rtt)),
+            (Probe::Replied(rtt), true) => text::latency(*rtt),
+            (Probe::Replied(rtt), false) => format!("ok {}", text::latency(*rtt)),
             (Probe::Failed(_), _) => "failed".to_owned(),
         };
         let probe_style = match row.probe {
             Probe::Failed(_) => theme.bad(),
-            _ => quiet,
+            _ => plain,
         };
         let methods = row.methods.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let since = row.registered(now).map_or_else(|| "-".to_owned(), text::age);
         let address = text::printable(&row.key.to_string()).into_owned();
-        let address = text::end(&address, self.address);
+        let address = text::suffix(&address, self.address);
         let cells = [
             (self.state, Span::styled(text::left(&format!("{glyph} {word}"), self.state), style)),
-            (self.address, Span::styled(text::left(&address, self.address), quiet)),
-            (self.beat, Span::styled(text::right(&age, self.beat), quiet)),
-            (self.bar, Span::styled(self.bar_of(row, now), style)),
+            (self.address, Span::styled(text::left(&address, self.address), plain)),
+            (self.beat, Span::styled(text::right(&age, self.beat), plain)),
+            (self.bar, Span::styled(self.age_bar(row, now), style)),
             (self.rtt, Span::styled(text::right(&probe, self.rtt), probe_style)),
-            (self.methods, Span::styled(text::right(&methods, self.methods), quiet)),
-            (self.since, Span::styled(text::right(&since, self.since), quiet)),
+            (self.methods, Span::styled(text::right(&methods, self.methods), plain)),
+            (self.since, Span::styled(text::right(&since, self.since), plain)),
         ];
         let mut line = Line::from(if selected { " ▸ " } else { "   " });
         for (_, cell) in cells.into_iter().filter(|(width, _)| *width > 0) {
@@ -167,8 +167,8 @@ impl Columns {
         line
     }
 
-    /// How much of its time to expiry is used up.
-    fn bar_of(&self, row: &Row, now: Instant) -> String {
+    /// The age of its heartbeat as a part of its TTL.
+    fn age_bar(&self, row: &Row, now: Instant) -> String {
         let Some(age) = row.age(now).filter(|_| row.gone.is_none()) else {
             return " ".repeat(self.bar);
         };
@@ -184,8 +184,8 @@ impl Columns {
     }
 }
 
-fn shrink(width: usize, by: usize, least: usize) -> usize {
-    if width == 0 { 0 } else { width.saturating_sub(by).max(least.min(width)) }
+fn shrink(width: usize, by: usize, min: usize) -> usize {
+    if width == 0 { 0 } else { width.saturating_sub(by).max(min.min(width)) }
 }
 
 fn centre(text: &str, width: usize) -> String {

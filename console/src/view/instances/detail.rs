@@ -1,12 +1,14 @@
-//! Everything known of the selected instance.
+//! The selected instance in detail.
 
 use std::time::Duration;
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::mark;
+use super::glyph_and_style;
 use crate::view::screen::Screen;
+use crate::view::theme::Theme;
 use rpc_console_core::model::Model;
 use rpc_console_core::model::instances::{Probe, Row};
 use rpc_console_core::model::logs::{Source, SourceState};
@@ -17,7 +19,7 @@ const LABEL: usize = 12;
 pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let Some(row) = model.instances.selected_row() else {
-        let inner = screen.boxed(area, false, Line::from(" Detail "), Line::default());
+        let inner = screen.bordered(area, false, Line::from(" Detail "), Line::default());
         let line = Line::from(Span::styled(" no instance selected", theme.dim()));
         return screen.line(inner, 0, line);
     };
@@ -25,7 +27,7 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
     let proto = text::printable(&row.key.protocol).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&address, 26)));
     let right = Line::from(Span::styled(format!(" {proto} "), theme.dim()));
-    let inner = screen.boxed(area, false, title, right);
+    let inner = screen.bordered(area, false, title, right);
     let lines = lines(model, screen, row, usize::from(inner.width));
     for (at, line) in (0..inner.height).zip(lines) {
         screen.line(inner, at, line);
@@ -33,92 +35,124 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
 }
 
 fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec<Line<'static>> {
-    let theme = screen.theme;
+    let rows = Rows { theme: screen.theme, width };
+    let mut lines = liveness(model, screen, row, &rows);
+    lines.extend(probes(row, &rows));
+    lines.extend(methods(model, row, &rows));
+    lines.push(rows.plain("logs", logs(model, row)));
+    lines.extend(parameters(row, &rows));
+    lines
+}
+
+/// Rows of a label and a value, cut at `width`.
+struct Rows {
+    theme: Theme,
+    width: usize,
+}
+
+impl Rows {
+    fn plain(&self, name: &str, value: String) -> Line<'static> {
+        self.styled(name, &value, Style::new())
+    }
+
+    fn styled(&self, name: &str, value: &str, style: Style) -> Line<'static> {
+        let label = Span::styled(format!(" {}", text::left(name, LABEL)), self.theme.dim());
+        let value = text::cut(value, self.width.saturating_sub(LABEL + 1)).into_owned();
+        Line::from(vec![label, Span::styled(value, style)])
+    }
+}
+
+/// State and heartbeats.
+fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
-    let (glyph, style) = mark(screen, row.state(now, live));
-    let label = |name: &str| Span::styled(format!(" {}", text::left(name, LABEL)), theme.dim());
-    let plain = |name: &str, value: String| {
-        let value = text::cut(&value, width.saturating_sub(LABEL + 1)).into_owned();
-        Line::from(vec![label(name), Span::raw(value)])
-    };
-    let mut lines = vec![Line::from(vec![
-        label("state"),
-        Span::styled(format!("{glyph} {}", row.word(now, live)), style),
-    ])];
+    let (glyph, style) = glyph_and_style(screen, row.state(now, live));
+    let mut lines =
+        vec![rows.styled("state", &format!("{glyph} {}", row.state_text(now, live)), style)];
     if let Some(age) = row.age(now) {
-        let of = row.ttl.as_secs();
+        let ttl = row.ttl.as_secs();
         // No heartbeats arrive while the registry is lost.
         let age = match live {
-            true => format!("{} ago (TTL {of}s)", text::age(age)),
-            false => format!(">{} ago (TTL {of}s)", text::seconds(age)),
+            true => format!("{} ago (TTL {ttl}s)", text::age(age)),
+            false => format!(">{} ago (TTL {ttl}s)", text::seconds(age)),
         };
-        lines.push(plain("last beat", age));
+        lines.push(rows.plain("last beat", age));
     }
     if let Some(beats) = row.heartbeats {
-        lines.push(plain("heartbeats", beats.to_string()));
+        lines.push(rows.plain("heartbeats", beats.to_string()));
     }
     if !row.intervals.is_empty() {
-        lines.push(plain("interval", interval(row)));
+        lines.push(rows.plain("interval", interval(row)));
     }
     if let Some(age) = row.registered(now) {
         let at = screen.now.wall_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(0));
         let since = format!("{} ({} ago)", text::hour_minute_second(at), text::age(age));
-        lines.push(plain("registered", since));
+        lines.push(rows.plain("registered", since));
     }
+    lines
+}
+
+fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+    let theme = rows.theme;
     let (probe, style) = match &row.probe {
-        Probe::None => ("not yet".to_owned(), theme.dim()),
-        Probe::Answered(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
+        Probe::None => ("not probed yet".to_owned(), theme.dim()),
+        Probe::Replied(rtt) => (format!("ok {}", text::latency(*rtt)), theme.good()),
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
-    let probe = text::cut(&probe, width.saturating_sub(LABEL + 1)).into_owned();
-    lines.push(Line::from(vec![label("probe"), Span::styled(probe, style)]));
+    let mut lines = vec![rows.styled("probe", &probe, style)];
     if row.round_trips.len() > 1 {
-        lines.push(plain("round trips", round_trips(row)));
+        lines.push(rows.plain("round trips", round_trips(row)));
     }
+    lines
+}
+
+/// Dialect and methods, and how these differ from other instances'.
+fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let dialect = if row.instance.speaks_extended() { "extended" } else { "classic or unknown" };
-    lines.push(plain("dialect", dialect.to_owned()));
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),
         (None, Some(error)) => text::printable(error).into_owned(),
         (None, None) => "unknown".to_owned(),
     };
-    lines.push(plain("methods", methods));
-    let lacking = model.methods.lacking(&row.key).join(", ");
-    let unlike = model.methods.unlike(&row.key).join(", ");
+    let mut lines = vec![rows.plain("dialect", dialect.to_owned()), rows.plain("methods", methods)];
+    let lacking = model.methods.missing(&row.key).join(", ");
+    let unlike = model.methods.differing(&row.key).join(", ");
     for (name, methods) in [("lacks", lacking), ("differs", unlike)] {
         if !methods.is_empty() {
             let text = format!("≠ {}", text::printable(&methods));
-            let text = text::cut(&text, width.saturating_sub(LABEL + 1)).into_owned();
-            lines.push(Line::from(vec![label(name), Span::styled(text, theme.warning())]));
-        }
-    }
-    let logs = match model.logs.sources.get(&Source::Server(row.key.clone())) {
-        Some(SourceState::Live) => "streaming".to_owned(),
-        Some(SourceState::Unsupported) => "no log stream".to_owned(),
-        Some(SourceState::Lost(error)) => text::printable(error).into_owned(),
-        Some(SourceState::Gone) => "gone".to_owned(),
-        None => "not yet".to_owned(),
-    };
-    lines.push(plain("logs", logs));
-    if row.instance.parameters.is_empty() {
-        lines.push(plain("parameters", "none".to_owned()));
-    } else {
-        lines.push(plain("parameters", String::new()));
-        for (name, value) in &row.instance.parameters {
-            let text = format!("{name}: {value}");
-            let text = text::cut(&text::printable(&text), width.saturating_sub(3)).into_owned();
-            lines.push(Line::from(format!("   {text}")));
+            lines.push(rows.styled(name, &text, rows.theme.warning()));
         }
     }
     lines
 }
 
-/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes, and the slowest of them.
+fn logs(model: &Model, row: &Row) -> String {
+    match model.logs.sources.get(&Source::Server(row.key.clone())) {
+        Some(SourceState::Live) => "streaming".to_owned(),
+        Some(SourceState::Unsupported) => "no log stream".to_owned(),
+        Some(SourceState::Lost(error)) => text::printable(error).into_owned(),
+        Some(SourceState::Gone) => "gone".to_owned(),
+        None => "none yet".to_owned(),
+    }
+}
+
+fn parameters(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+    let parameters = &row.instance.parameters;
+    let head = if parameters.is_empty() { "none" } else { "" };
+    let mut lines = vec![rows.plain("parameters", head.to_owned())];
+    for (name, value) in parameters {
+        let text = format!("{name}: {value}");
+        let text = text::cut(&text::printable(&text), rows.width.saturating_sub(3)).into_owned();
+        lines.push(Line::from(format!("   {text}")));
+    }
+    lines
+}
+
+/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes and their maximum.
 fn round_trips(row: &Row) -> String {
     let values: Vec<f64> = row.round_trips.iter().copied().collect();
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let most = text::latency(Duration::from_secs_f64(most));
-    format!("{} ≤ {most}", text::sparkline(&values))
+    let max = values.iter().copied().fold(0.0, f64::max);
+    let max = text::latency(Duration::from_secs_f64(max));
+    format!("{} ≤ {max}", text::sparkline(&values))
 }
 
 /// `▂▂▂▇▂ 5.0s ±0.1`: the latest intervals, their mean and largest deviation.
@@ -127,6 +161,6 @@ fn interval(row: &Row) -> String {
     #[expect(clippy::cast_precision_loss, reason = "at most 16 values")]
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
-    let stray = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
-    format!("{} {mean:.1}s ±{stray:.1}", text::sparkline(&values))
+    let deviation = values.iter().map(|value| (value - mean).abs()).fold(0.0, f64::max);
+    format!("{} {mean:.1}s ±{deviation:.1}", text::sparkline(&values))
 }

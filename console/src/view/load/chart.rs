@@ -1,4 +1,4 @@
-//! Values over time as columns of small bars, as wide as there is room and time.
+//! Values over time as columns of small bars.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use rpc_load::{Point, Report};
 
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The points that were measured for long enough to say something.
-pub(super) fn whole(report: &Report) -> Vec<&Point> {
+/// The points without short ones, such as the last, which are not comparable.
+pub(super) fn full_points(report: &Report) -> Vec<&Point> {
     let longest = report.series.iter().map(|point| point.span).max().unwrap_or_default();
     report.series.iter().filter(|point| point.span * 2 >= longest).collect()
 }
 
-/// One value per cell of a chart that is `cells` wide and `total` long: the point that was
-/// measured there, nothing where none was.
-pub(super) fn spread(
+/// One value per cell of a chart of `cells` cells that covers `total`: that of the point measured
+/// then, `None` where nothing was measured yet.
+pub(super) fn resample(
     points: &[&Point],
     value: impl Fn(&Point) -> f64,
     total: Duration,
@@ -24,7 +24,7 @@ pub(super) fn spread(
     let total = total.max(end).as_secs_f64();
     let at = |cell: usize| {
         let time = (cell as f64 + 0.5) / cells.max(1) as f64 * total;
-        // Points are looked at a little late, so there may be a gap between them.
+        // Points are taken a little late, so there may be gaps between them.
         let index = points.partition_point(|point| point.at.as_secs_f64() <= time);
         let point = points.get(index.saturating_sub(1))?;
         let over = index >= points.len() && time > (point.at + point.span).as_secs_f64();
@@ -33,10 +33,10 @@ pub(super) fn spread(
     (0..cells).map(at).collect()
 }
 
-/// The values as bars `rows` high, from zero to the highest; the top row first. A value above
-/// zero is seen.
+/// The values as bars of at most `rows` rows, scaled to the maximum, the top row first. Only zero
+/// has no bar.
 pub(super) fn bars(values: &[Option<f64>], rows: usize) -> Vec<String> {
-    let most = values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let max = values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     let eighths = rows * 8;
     let height = |value: &Option<f64>| {
         // A float-to-integer cast saturates.
@@ -45,7 +45,7 @@ pub(super) fn bars(values: &[Option<f64>], rows: usize) -> Vec<String> {
             clippy::cast_sign_loss,
             reason = "0 to rows * 8"
         )]
-        let height = value.map_or(0, |value| (value / most * eighths as f64).ceil() as usize);
+        let height = value.map_or(0, |value| (value / max * eighths as f64).ceil() as usize);
         height.min(eighths)
     };
     let row = |row: usize| {
@@ -71,15 +71,15 @@ mod tests {
         let points = [point(0, 1.0), point(1, 4.0)];
         let points: Vec<_> = points.iter().collect();
         let ten = Duration::from_secs(10);
-        let spread = spread(&points, |point| point.rate, ten, 10);
-        assert_eq!(spread[..3], [Some(1.0), Some(4.0), None]);
-        assert_eq!(bars(&spread[..3], 2), [" █ ", "▄█ "]);
+        let values = resample(&points, |point| point.rate, ten, 10);
+        assert_eq!(values[..3], [Some(1.0), Some(4.0), None]);
+        assert_eq!(bars(&values[..3], 2), [" █ ", "▄█ "]);
     }
 
     #[test]
-    fn little_is_still_more_than_nothing_and_nothing_is_no_panic() {
+    fn a_small_value_still_has_a_bar_and_no_values_do_not_panic() {
         assert_eq!(bars(&[Some(0.001), Some(100.0), Some(0.0), None], 1), ["▁█  "]);
-        assert_eq!(spread(&[], |point| point.rate, Duration::ZERO, 2), [None, None]);
+        assert_eq!(resample(&[], |point| point.rate, Duration::ZERO, 2), [None, None]);
         assert_eq!(bars(&[], 1), [""]);
     }
 }

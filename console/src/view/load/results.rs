@@ -1,4 +1,4 @@
-//! What a load test measured, line by line: figures, latencies beside their histogram, time, shares.
+//! Results of a load test as lines: totals, latencies beside their histogram, values over time, shares.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use rpc_console_core::model::Model;
 use rpc_console_core::model::load::Run;
 use rpc_console_core::text;
 
-/// From this height on every bar of the histogram and charts of several rows are shown.
+/// From this height on the histogram has all its bars, and charts have several rows.
 const TALL: u16 = 27;
-/// Up to this height the main figures come first; the rest is to be scrolled to.
+/// Up to this height the main figures come first, the rest below.
 const SMALL: u16 = 12;
-/// A change smaller than this is none: runs differ by chance.
+/// Smaller changes are shown as none: equal runs differ this much.
 const NOISE: f64 = 0.03;
 
-/// `open 100/s`, `4 callers`.
-pub(super) fn how(run: &Run) -> String {
+/// `open loop, 100/s`, `closed loop, 4 callers`.
+pub(super) fn mode(run: &Run) -> String {
     match run.request.mode {
         Mode::OpenLoop { rate, .. } => format!("open loop, {}/s", text::rate(rate)),
         Mode::ClosedLoop { concurrency: 1 } => "closed loop, 1 caller".to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn how(run: &Run) -> String {
     }
 }
 
-/// Everything, as many lines as it takes.
+/// Everything; the caller scrolls.
 pub(super) fn lines(
     model: &Model,
     theme: Theme,
@@ -40,7 +40,7 @@ pub(super) fn lines(
     let mut lines = vec![progress(theme, run, width)];
     if let Some(why) = &run.failure {
         let pieces =
-            text::lines(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
+            text::wrap_words(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
         lines.extend(
             pieces
                 .into_iter()
@@ -48,11 +48,11 @@ pub(super) fn lines(
         );
     }
     let Some(report) = run.report() else { return lines };
-    let before = model.load.previous.as_ref().and_then(Run::report);
-    let before = before.filter(|_| model.load.comparing);
+    let previous = model.load.previous.as_ref().and_then(Run::report);
+    let previous = previous.filter(|_| model.load.comparing);
     lines.extend(figures(theme, report, width));
-    if let Some(before) = before {
-        lines.extend(comparison(theme, before, report, width));
+    if let Some(previous) = previous {
+        lines.extend(comparison(theme, previous, report, width));
     }
     if small && report.latency != Latency::default() {
         lines.extend(main_quantiles(theme, report, width));
@@ -61,9 +61,9 @@ pub(super) fn lines(
     if report.latency != Latency::default() {
         let tall = height >= TALL;
         lines.push(Line::default());
-        let (table, below) = latency(theme, report, before, width, tall);
+        let (table, below) = latency(theme, report, previous, width, tall);
         lines.extend(table);
-        if tall && before.is_none() {
+        if tall && previous.is_none() {
             lines.push(Line::default());
         }
         if !small {
@@ -80,7 +80,7 @@ pub(super) fn lines(
 }
 
 fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
-    let word = run.word();
+    let word = run.status();
     let style = match word {
         "failed" => theme.bad(),
         "done" => theme.good(),
@@ -98,7 +98,7 @@ fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
     };
     let elapsed = progress.report.elapsed.as_secs_f64();
     let of = match run.request.length {
-        Length::Time(time) => format!("{elapsed:.1} of {} s", time.as_secs_f64()),
+        Length::Time(time) => format!("{elapsed:.1}s of {}s", time.as_secs_f64()),
         Length::Calls(calls) => {
             format!("{} of {} calls", text::grouped(progress.report.calls), text::grouped(calls))
         }
@@ -111,7 +111,7 @@ fn progress(theme: Theme, run: &Run, width: u16) -> Line<'static> {
     let used = text::width(word) + of.len() + in_flight.len() + 12;
     let cells = usize::from(width).saturating_sub(used);
     let cells = cells.min(30);
-    // A run that was stopped is over, but not all of it was done.
+    // A stopped run has finished, but not reached 100 %.
     let done = match run.request.length {
         Length::Time(time) if progress.report.stopped => elapsed / time.as_secs_f64(),
         Length::Calls(calls) if progress.report.stopped => {
@@ -158,14 +158,14 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
         )]);
     }
     if report.abandoned > 0 {
-        let given_up = format!("{} abandoned", text::grouped(report.abandoned));
-        all.push(vec![Span::styled(given_up, theme.warning())]);
+        let abandoned = format!("{} abandoned", text::grouped(report.abandoned));
+        all.push(vec![Span::styled(abandoned, theme.warning())]);
     }
     if let Some(first) = report.errors.first() {
         let kind = text::printable(&first.kind).into_owned();
         all.push(vec![Span::styled(format!("mostly {kind}"), theme.bad())]);
     }
-    let mut lines = flow(all, width);
+    let mut lines = wrap(all, width);
     if let Some(behind) = &report.behind {
         if behind.late > 0 {
             let late = format!(
@@ -176,16 +176,16 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
             lines.push(Line::from(Span::styled(late, theme.warning())));
         }
         if behind.never_begun > 0 {
-            let unbegun = text::grouped(behind.never_begun);
-            let line = format!(" {unbegun} never started: the rate is too high");
+            let count = text::grouped(behind.never_begun);
+            let line = format!(" {count} never started: the rate is too high");
             lines.push(Line::from(Span::styled(line, theme.bad())));
         }
     }
     lines
 }
 
-/// Groups of spans one after another, on as many lines as they take.
-fn flow(groups: Vec<Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
+/// Groups of spans one after another, wrapped between groups.
+fn wrap(groups: Vec<Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = Vec::new();
     for group in groups {
         let group = Line::from(group);
@@ -204,36 +204,36 @@ fn flow(groups: Vec<Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
     lines
 }
 
-/// What differs from the previous run, besides the latencies.
-fn comparison(theme: Theme, before: &Report, after: &Report, width: u16) -> Vec<Line<'static>> {
-    let change = compare(before, after);
+/// Changes from the previous run, other than the latencies.
+fn comparison(theme: Theme, previous: &Report, now: &Report, width: u16) -> Vec<Line<'static>> {
+    let change = compare(previous, now);
     if !change.comparable {
         let other = vec![Span::styled("the previous run used other settings;", theme.warning())];
         let why = vec![Span::styled("not comparable", theme.warning())];
-        return flow(vec![other, why], width);
+        return wrap(vec![other, why], width);
     }
-    let (word, style) = changed(theme, change.rate.ratio, Better::More);
+    let (word, style) = change_label(theme, change.rate.ratio, Better::Higher);
     let figures =
-        format!("{}/s, {} failed", text::rate(before.rate), text::percent(before.error_ratio));
-    let before = vec![Span::styled("previous: ", theme.dim()), Span::raw(figures)];
-    flow(vec![before, vec![Span::styled(format!("rate {word}"), style)]], width)
+        format!("{}/s, {} failed", text::rate(previous.rate), text::percent(previous.error_ratio));
+    let previous = vec![Span::styled("previous: ", theme.dim()), Span::raw(figures)];
+    wrap(vec![previous, vec![Span::styled(format!("rate {word}"), style)]], width)
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Better {
-    More,
-    Less,
+    Higher,
+    Lower,
 }
 
-/// `▲ +27%`, `▼ -12%`, `= same`; green where it is better, yellow where it is worse.
-fn changed(theme: Theme, ratio: Option<f64>, better: Better) -> (String, Style) {
+/// `▲ +27%`, `▼ -12%`, `= same`: green when better, yellow when worse.
+fn change_label(theme: Theme, ratio: Option<f64>, better: Better) -> (String, Style) {
     let Some(ratio) = ratio else { return ("new".to_owned(), theme.dim()) };
     let percent = (ratio - 1.0) * 100.0;
     if (ratio - 1.0).abs() < NOISE {
         return ("= same".to_owned(), theme.dim());
     }
     let up = ratio > 1.0;
-    let style = if up == (better == Better::More) { theme.good() } else { theme.warning() };
+    let style = if up == (better == Better::Higher) { theme.good() } else { theme.warning() };
     let text = if ratio >= 10.0 {
         format!("▲ x{ratio:.0}")
     } else {
@@ -242,7 +242,7 @@ fn changed(theme: Theme, ratio: Option<f64>, better: Better) -> (String, Style) 
     (text, style)
 }
 
-/// The quantiles people ask for first, in as few lines as they take.
+/// The most common quantiles, in a few lines.
 fn main_quantiles(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     let wanted = report.latency.named().into_iter();
     let wanted = wanted.filter(|(name, _)| ["p50", "p95", "p99", "slowest"].contains(name));
@@ -252,28 +252,28 @@ fn main_quantiles(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static
             Span::styled(text::precise(value), theme.strong()),
         ]
     };
-    flow(wanted.map(group).collect(), width)
+    wrap(wanted.map(group).collect(), width)
 }
 
-/// Quantiles, those of the run before beside them if wanted, and the histogram beside them too; or
-/// by itself, to stand below, where there is no room for it.
+/// The quantiles, beside those of the previous run if compared, and the histogram: beside them, or
+/// returned as lines to draw below where it does not fit.
 fn latency(
     theme: Theme,
     report: &Report,
-    before: Option<&Report>,
+    previous: Option<&Report>,
     width: u16,
     tall: bool,
 ) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
-    let table_width = if before.is_some() { 40 } else { 20 };
+    let table_width = if previous.is_some() { 40 } else { 20 };
     let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(40);
     let mut table = Vec::new();
-    let heading = if before.is_some() {
+    let heading = if previous.is_some() {
         format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "previous", "now", "change")
     } else {
         format!(" {:<8}{:>10} ", "latency", "")
     };
     table.push(vec![Span::styled(heading, theme.dim())]);
-    let old = before.map(|before| before.latency.named());
+    let old = previous.map(|previous| previous.latency.named());
     for (at, (name, value)) in report.latency.named().into_iter().enumerate() {
         let main = matches!(name, "p50" | "p95" | "p99");
         let style = if main { theme.strong() } else { Style::new() };
@@ -283,7 +283,7 @@ fn latency(
         match old.as_ref().and_then(|old| old.get(at)) {
             Some((_, then)) => {
                 let ratio = (!then.is_zero()).then(|| value.as_secs_f64() / then.as_secs_f64());
-                let (word, change) = changed(theme, ratio, Better::Less);
+                let (word, change) = change_label(theme, ratio, Better::Lower);
                 row.push(Span::styled(format!("{:>10}", text::precise(*then)), theme.dim()));
                 row.push(now);
                 row.push(Span::styled(format!("  {}", text::left(&word, 9)), change));
@@ -319,12 +319,12 @@ fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'s
             Some(Bar { up_to: last.up_to, count: chunk.iter().map(|bar| bar.count).sum() })
         })
         .collect();
-    let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
+    let max = bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
     let heading = Line::from(Span::styled(format!("{:>8}{:>8}", "up to", "calls"), theme.dim()));
     let row = |bar: &Bar| {
-        // Few are still more than none.
+        // Rounded up, so that only zero has no bar.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to room")]
-        let length = (bar.count as f64 / most as f64 * room as f64).ceil() as usize;
+        let length = (bar.count as f64 / max as f64 * room as f64).ceil() as usize;
         Line::from(vec![
             Span::styled(format!("{:>8}", text::precise(bar.up_to)), theme.dim()),
             Span::raw(format!("{:>8} ", text::grouped(bar.count))),
@@ -334,7 +334,7 @@ fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'s
     std::iter::once(heading).chain(bars.iter().map(row)).collect()
 }
 
-/// Rate and 99th percentile over time.
+/// Rate and 99th percentile over time, as charts.
 fn over_time(
     theme: Theme,
     run: &Run,
@@ -342,7 +342,7 @@ fn over_time(
     width: u16,
     rows: usize,
 ) -> Vec<Line<'static>> {
-    let points = chart::whole(report);
+    let points = chart::full_points(report);
     if points.is_empty() {
         return Vec::new();
     }
@@ -351,17 +351,17 @@ fn over_time(
         _ => report.elapsed,
     };
     let range = |values: &[f64], show: &dyn Fn(f64) -> String| {
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(0.0, f64::max);
-        format!("{}–{}", show(least), show(most))
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(0.0, f64::max);
+        format!("{}–{}", show(min), show(max))
     };
     let rates: Vec<f64> = points.iter().map(|point| point.rate).collect();
     let p99s: Vec<f64> = points.iter().map(|point| point.p99.as_secs_f64()).collect();
     let rate_range = format!("{}/s", range(&rates, &text::rate));
     let p99_range = range(&p99s, &|s| text::precise(Duration::from_secs_f64(s)));
     let cells = usize::from(width).saturating_sub(2);
-    let rate = |cells| chart::spread(&points, |point| point.rate, total, cells);
-    let p99 = |cells| chart::spread(&points, |point| point.p99.as_secs_f64(), total, cells);
+    let rate = |cells| chart::resample(&points, |point| point.rate, total, cells);
+    let p99 = |cells| chart::resample(&points, |point| point.p99.as_secs_f64(), total, cells);
     let mut lines = Vec::new();
     for (name, range, style) in
         [("rate", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
@@ -387,13 +387,13 @@ fn over_time(
     lines
 }
 
-/// Calls by instance, the busiest first.
+/// Calls per instance, most calls first.
 pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     if report.instances.is_empty() {
         return Vec::new();
     }
     let failed = report.instances.iter().any(|share| share.failed > 0);
-    // Failures are worth more than means where there is no room for both.
+    // Without room for both, failures matter more than means.
     let mean = !failed || width >= 36;
     let columns = 9 + if failed { 8 } else { 0 } + if mean { 8 } else { 0 };
     let name_width = usize::from(width).saturating_sub(columns).clamp(8, 24);
@@ -405,7 +405,7 @@ pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
     let mut lines = vec![Line::from(Span::styled(heading.concat(), theme.dim()))];
     for share in &report.instances {
         let part = share.calls as f64 / report.calls.max(1) as f64;
-        // The end of an address tells instances apart.
+        // The end of an address, which distinguishes instances.
         let address = text::printable(&share.address).into_owned();
         let skip = text::width(&address).saturating_sub(name_width);
         let address: String = address.chars().skip(skip).collect();
@@ -423,7 +423,7 @@ pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
     lines
 }
 
-/// What failed, the most frequent kind first.
+/// Errors, the most frequent kind first.
 pub(super) fn errors(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for error in &report.errors {

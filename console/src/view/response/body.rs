@@ -1,4 +1,4 @@
-//! The result itself: JSON that folds, an error in words, or a stream as it comes.
+//! The Body tab: a result as JSON with folding, an error, or the items of a stream.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -17,7 +17,7 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
-            let text = match (call.reading, call.arrived) {
+            let text = match (call.parsing_bytes, call.received_bytes) {
                 (Some(bytes), _) => format!(" parsing {} …", text::bytes(bytes)),
                 (None, Some(bytes)) => format!(" {} received …", text::bytes(bytes)),
                 (None, None) => " waiting for the reply …".to_owned(),
@@ -34,7 +34,7 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
 fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Document, area: Rect) {
     let theme = screen.theme;
     let area = search_row(model, screen, area);
-    screen.height(Pane::Response, area.height);
+    screen.record_height(Pane::Response, area.height);
     let rows = call.folding.rows(doc);
     let cursor = call.folding.row_of(call.folding.cursor);
     let top = scroll::keep_visible(call.folding.top, cursor, area.height.into(), rows);
@@ -50,8 +50,9 @@ fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Docum
         let spans = spans(screen, doc, at, call.folding.is_folded(at));
         match &needle {
             Some(needle) => {
-                let lit = spans.into_iter().flat_map(|span| highlight(screen, span, needle));
-                line.spans.extend(lit);
+                let highlighted =
+                    spans.into_iter().flat_map(|span| highlight(screen, span, needle));
+                line.spans.extend(highlighted);
             }
             None => line.spans.extend(spans),
         }
@@ -63,9 +64,9 @@ fn document(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, doc: &Docum
     }
 }
 
-/// What is searched and how often it was found, on the first row.
+/// The search and its count of matches, on the first row; returns the area below.
 fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
-    let note = match model.calls.hits() {
+    let note = match model.calls.matches() {
         Some(hits) => {
             let cursor = model.calls.shown_call().map_or(0, |call| call.folding.cursor);
             let count = hits.lines.len();
@@ -75,13 +76,13 @@ fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
                 Err(_) => format!("{count}{more} matches"),
             }
         }
-        None if model.filtering => "⏎ searches".to_owned(),
+        None if model.filtering => "⏎ search".to_owned(),
         None => "searching …".to_owned(),
     };
     screen.filter_row(model, area, Pane::Response, &model.calls.search, note)
 }
 
-/// The span, with what is searched standing out.
+/// The span with matches highlighted.
 pub(in crate::view) fn highlight(
     screen: &Screen<'_, '_>,
     span: Span<'static>,
@@ -108,8 +109,8 @@ pub(in crate::view) fn highlight(
 fn spans(screen: &Screen<'_, '_>, doc: &Document, at: usize, folded: bool) -> Vec<Span<'static>> {
     let theme = screen.theme;
     let Some(line) = doc.line(at) else { return Vec::new() };
-    // Longer lines are cut at the edge anyway; a megabyte of one string need not be looked at.
-    let shown = |text: &str| text::printable(text::start(text, 4_000)).into_owned();
+    // Cut before escaping: a string may be megabytes, and the edge cuts it anyway.
+    let shown = |text: &str| text::printable(text::prefix(text, 4_000)).into_owned();
     let mark = match (&line.part, folded) {
         (Part::Open(_), true) => "▸ ",
         (Part::Open(_), false) => "▾ ",
@@ -162,7 +163,7 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
     let kind = format!(" ✗ {}", text::printable(&failure.kind));
     screen.line(area, 0, Line::from(Span::styled(kind, theme.bad())));
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let pieces = text::pieces(&text::printable(&failure.text), width);
+    let pieces = text::wrap_anywhere(&text::printable(&failure.text), width);
     for (row, piece) in (2..area.height).zip(pieces) {
         screen.line(area, row, Line::from(format!(" {piece}")));
     }
@@ -173,7 +174,7 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let items = &call.items;
     let state = match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => "streaming, esc stops",
-        Some(Ok(_)) => "ended",
+        Some(Ok(_)) => "complete",
         Some(Err(failure)) => failure.kind.as_str(),
     };
     let head = format!(" {} items, {} dropped · {state}", items.len(), items.dropped);
@@ -181,19 +182,19 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let below =
         Rect { y: area.y + 1.min(area.height), height: area.height.saturating_sub(1), ..area };
     let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
-    let note = match needle.as_ref().map(|needle| items.hits(needle)) {
+    let note = match needle.as_ref().map(|needle| items.match_counts(needle)) {
         Some((Some(at), count)) => format!("{at} of {count} matches"),
         Some((None, count)) => format!("{count} matches"),
         None => String::new(),
     };
     let area = screen.filter_row(model, below, Pane::Response, &model.calls.search, note);
-    screen.height(Pane::Response, area.height);
-    let (place, room) = (items.place(), usize::from(area.height));
-    let first = if items.follows() { items.len() } else { place + room / 2 + 1 };
+    screen.record_height(Pane::Response, area.height);
+    let (place, room) = (items.index(), usize::from(area.height));
+    let first = if items.is_following() { items.len() } else { place + room / 2 + 1 };
     let first = first.min(items.len()).saturating_sub(room);
     for (row, (at, item)) in (0..area.height).zip(items.iter().enumerate().skip(first)) {
-        // Longer ones are cut at the edge; a megabyte need not be looked at.
-        let start = text::printable(text::start(item, 4 * usize::from(area.width))).into_owned();
+        // Cut before escaping: an item may be megabytes.
+        let start = text::printable(text::prefix(item, 4 * usize::from(area.width))).into_owned();
         let item = text::cut(&start, usize::from(area.width).saturating_sub(2)).into_owned();
         let span = Span::raw(format!(" {item}"));
         let line = match &needle {
@@ -201,7 +202,7 @@ fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
             None => Line::from(span),
         };
         screen.line(area, row, line);
-        if !items.follows() && at == place {
+        if !items.is_following() && at == place {
             screen.style_row(area, row, theme.selected());
         }
     }

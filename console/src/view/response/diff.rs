@@ -1,4 +1,4 @@
-//! The Diff tab: what is different from the result before.
+//! The Diff tab: differences from the previous result.
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -12,21 +12,21 @@ use rpc_console_core::text;
 pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;
     let method = text::printable(&call.request.method).into_owned();
-    let Some(before) = model.calls.before(call.request.id) else {
+    let Some(previous) = model.calls.previous_result(call.request.id) else {
         let text = format!(" no previous result of {method}");
         return screen.line(area, 0, Line::from(Span::styled(text, theme.dim())));
     };
-    let since = text::hour_minute_second(before.wall_ms);
+    let since = text::hour_minute_second(previous.wall_ms);
     let head = match &call.diff {
         None => " no result to compare".to_owned(),
-        Some(Diff::Same) => format!(" same as at {since}"),
+        Some(Diff::Same) => format!(" no differences from {since}"),
         Some(Diff::Changes(changes)) => {
             let more = if changes.len() == MAX_CHANGES { "at least " } else { "" };
             let what = if changes.len() == 1 { "difference" } else { "differences" };
             format!(" {more}{} {what} from {since}", changes.len())
         }
         Some(Diff::TooLarge) => {
-            format!(" differs from {since}; too large to compare here, s saves it")
+            format!(" differs from {since}; too large to compare, s saves it")
         }
     };
     screen.line(area, 0, Line::from(Span::styled(head, theme.dim())));
@@ -41,7 +41,7 @@ pub(super) fn diff(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
 fn line(screen: &Screen<'_, '_>, change: &Change, room: usize) -> Line<'static> {
     let theme = screen.theme;
     let shown = |text: &str, room: usize| {
-        text::cut(&text::printable(text::start(text, 4_000)), room).into_owned()
+        text::cut(&text::printable(text::prefix(text, 4_000)), room).into_owned()
     };
     let path = if change.path.is_empty() { "(all)" } else { &change.path };
     let path = shown(path, room / 2);

@@ -1,12 +1,13 @@
-//! The other tabs: the bytes, and where the time went.
+//! The Wire and Timing tabs.
 
 use std::time::Duration;
 
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::view::Theme;
 use crate::view::screen::Screen;
-use rpc_console_core::model::calls::Call;
+use rpc_console_core::model::calls::{Call, Outcome};
 use rpc_console_core::text;
 
 pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
@@ -21,8 +22,8 @@ pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     };
     let mut lines = vec![head(&format!("sent, {dialect} dialect"), outcome.sent.len())];
     let shown = |text: &str| {
-        let text = text::start(text, 8_000).trim_end();
-        text::pieces(&text::printable(text), width)
+        let text = text::prefix(text, 8_000).trim_end();
+        text::wrap_anywhere(&text::printable(text), width)
             .into_iter()
             .map(|piece| Line::from(format!(" {piece}")))
             .collect::<Vec<_>>()
@@ -44,46 +45,7 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let Some(outcome) = &call.outcome else {
         return screen.line(area, 0, Line::from(Span::styled(" no data yet", theme.dim())));
     };
-    let mut phases = Vec::new();
-    if let Some(timing) = outcome.timing {
-        phases = vec![
-            ("queue", timing.queue),
-            ("connect", timing.connect),
-            ("server", timing.server),
-            ("transfer", timing.transfer),
-        ];
-    }
-    phases.push(("total", outcome.elapsed));
-    let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);
-    let room = usize::from(area.width).saturating_sub(24);
-    let mut lines = Vec::new();
-    let mut begun = Duration::ZERO;
-    for (name, time) in phases {
-        let cells = |time: Duration| {
-            let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss,
-                reason = "a share of a few cells"
-            )]
-            let cells = (room as f64 * share).round() as usize;
-            cells.min(room)
-        };
-        // Each part begins where the one before ended; the total is all of them.
-        let start = if name == "total" { 0 } else { cells(begun) };
-        let bar = cells(time).max(usize::from(!time.is_zero())).min(room.saturating_sub(start));
-        begun += time;
-        lines.push(Line::from(vec![
-            Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
-            Span::raw(format!("{}  ", text::right(&text::latency(time), 8))),
-            Span::raw(" ".repeat(start)),
-            Span::styled(
-                "█".repeat(bar),
-                if name == "total" { theme.dim() } else { theme.accent() },
-            ),
-        ]));
-    }
+    let mut lines = phases(theme, outcome, usize::from(area.width).saturating_sub(24));
     lines.push(Line::default());
     let more = [
         ("attempts", outcome.attempts.to_string()),
@@ -99,4 +61,46 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     for (row, line) in (0..area.height).zip(lines) {
         screen.line(area, row, line);
     }
+}
+
+/// The phases of the call and their total as bars of at most `room` cells.
+fn phases(theme: Theme, outcome: &Outcome, room: usize) -> Vec<Line<'static>> {
+    let mut phases = Vec::new();
+    if let Some(timing) = outcome.timing {
+        phases = vec![
+            ("queue", timing.queue),
+            ("connect", timing.connect),
+            ("server", timing.server),
+            ("transfer", timing.transfer),
+        ];
+    }
+    phases.push(("total", outcome.elapsed));
+    let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);
+    let cells = |time: Duration| {
+        let share = time.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a few cells"
+        )]
+        let cells = (room as f64 * share).round() as usize;
+        cells.min(room)
+    };
+    let mut elapsed = Duration::ZERO;
+    let mut lines = Vec::new();
+    for (name, time) in phases {
+        // Each phase starts where the previous one ended; the total covers all of them.
+        let is_total = name == "total";
+        let start = if is_total { 0 } else { cells(elapsed) };
+        let bar = cells(time).max(usize::from(!time.is_zero())).min(room.saturating_sub(start));
+        elapsed += time;
+        lines.push(Line::from(vec![
+            Span::styled(format!(" {}", text::left(name, 10)), theme.dim()),
+            Span::raw(format!("{}  ", text::right(&text::latency(time), 8))),
+            Span::raw(" ".repeat(start)),
+            Span::styled("█".repeat(bar), if is_total { theme.dim() } else { theme.accent() }),
+        ]));
+    }
+    lines
 }

@@ -1,4 +1,4 @@
-//! Whatever is pressed at whatever size, the screen can be drawn.
+//! Property test: any keys at any size draw without a panic and keep selections valid.
 
 use proptest::prelude::*;
 use ratatui::Terminal;
@@ -38,7 +38,7 @@ proptest! {
             fixture::kinds,
             fixture::changed,
             fixture::history_restored,
-            fixture::elsewhere,
+            fixture::resend,
         ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);

@@ -1,4 +1,4 @@
-//! Golden screens of what settings change: themes, glyphs, keys, registries.
+//! Golden screens of settings: themes, glyphs, keys, registries.
 
 use rpc_settings::Settings;
 
@@ -6,10 +6,10 @@ use super::*;
 
 type Build = fn() -> (Model, Now);
 
-/// The main screens: the table, a form with its answer, folded JSON, log lines.
+/// The main screens: the table, a form with its result, folded JSON, log lines.
 const MAIN: [(&str, Build); 4] = [
     ("instances", fixture::busy),
-    ("methods", fixture::answered),
+    ("methods", fixture::replied),
     ("folded", fixture::folded),
     ("logs", fixture::logs),
 ];
@@ -85,7 +85,7 @@ fn without_colour_every_state_still_has_a_word_and_a_glyph_of_its_own() {
 }
 
 #[test]
-fn the_registries_to_choose_from() {
+fn the_list_of_registries() {
     golden("registries", || {
         let (mut model, now) = fixture::busy();
         model.registries = fixture::registries();
@@ -96,7 +96,7 @@ fn the_registries_to_choose_from() {
 }
 
 #[test]
-fn hints_and_help_show_the_keys_in_force() {
+fn hints_and_help_show_rebound_keys() {
     let build = || {
         let settings = "[keys]\nhelp = F9\npause = P\nlogs.wrap =\nhelp.close = F9 esc\n\
                         instances.sort_right = alt-s";
@@ -114,13 +114,13 @@ fn hints_and_help_show_the_keys_in_force() {
 }
 
 #[test]
-fn a_crowd_is_said_to_be_probed_in_part_only() {
-    for (count, said) in [(200, false), (201, true)] {
+fn a_note_says_when_not_all_instances_are_probed() {
+    for (count, noted) in [(200, false), (201, true)] {
         let (mut model, now) = fixture::crowd(count);
-        // Those of the fixture that the list no longer holds are gone by then.
+        // By then the fixture's own instances, which the list does not hold, are removed.
         let later = Now { at: now.at + Duration::from_secs(10), ..now };
         fixture::feed(&mut model, rpc_console_core::message::Msg::Tick, later);
         let text = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
-        assert_eq!(text.contains("probing 200 of 201"), said, "{text}");
+        assert_eq!(text.contains("probing 200 of 201"), noted, "{text}");
     }
 }

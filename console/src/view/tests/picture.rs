@@ -1,6 +1,6 @@
-//! The pictures of the README: frames of the demo as SVG, from the program's own buffer.
+//! The screenshots of the README: frames of the demo as SVG, drawn from ratatui's buffer.
 //!
-//! `RPCD_UPDATE=1 cargo test -p rpc-console --lib picture` draws them anew.
+//! `RPCD_UPDATE=1 cargo test -p rpc-console --lib picture` rewrites them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::*;
 
 /// A cell, in pixels: 14 px of a monospaced font are 8.4 px wide.
 const CELL: (f64, f64) = (8.4, 18.0);
-/// Around the screen; above it the bar of the window.
+/// Padding at the sides, and above, where the title bar is.
 const PAD: (f64, f64) = (16.0, 46.0);
 const BACKGROUND: &str = "#15181e";
 const PLAIN: &str = "#d6dae3";
 const FAINT: &str = "#838b9b";
 
 #[test]
-fn the_pictures_in_docs_are_what_the_program_draws() {
+fn the_screenshots_in_docs_are_up_to_date() {
     check("console.svg", "rpc-console --demo", fixture::pictured);
     check("console-call.svg", "rpc-console --demo — a call", fixture::pictured_call);
 }
@@ -32,7 +32,7 @@ fn check(name: &str, title: &str, build: fn() -> (Model, Now)) {
         std::fs::write(&path, &svg).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == svg, "docs/{name} is not what the program draws; see the file's comment");
+    assert!(stored == svg, "docs/{name} is outdated; see the head of this file");
 }
 
 fn svg(buffer: &Buffer, title: &str) -> String {
@@ -60,13 +60,13 @@ fn svg(buffer: &Buffer, title: &str) -> String {
     out
 }
 
-/// One row: backgrounds, then lines and bars as shapes, then words.
+/// One row: backgrounds, then lines and bars as shapes, then text.
 fn row(out: &mut String, cells: &[Cell], y: f64) {
     let x_of = |column: usize| PAD.0 + column as f64 * CELL.0;
-    for (start, run) in runs(cells, |cell| ink(cell, true)) {
+    for (start, run) in runs(cells, |cell| colour(cell, true)) {
         if run[0].modifier.contains(Modifier::REVERSED) {
             let (x, width) = (x_of(start), run.len() as f64 * CELL.0);
-            let colour = ink(&run[0], true);
+            let colour = colour(&run[0], true);
             let _ = writeln!(
                 out,
                 "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" \
@@ -75,16 +75,16 @@ fn row(out: &mut String, cells: &[Cell], y: f64) {
             );
         }
     }
-    for (start, run) in runs(cells, |cell| (cell.symbol().to_owned(), ink(cell, false))) {
+    for (start, run) in runs(cells, |cell| (cell.symbol().to_owned(), colour(cell, false))) {
         if let Some(shape) = shape(run[0].symbol(), x_of(start), y, run.len() as f64) {
-            let _ = writeln!(out, "<path d=\"{shape}\" fill=\"{}\"/>", ink(&run[0], false));
+            let _ = writeln!(out, "<path d=\"{shape}\" fill=\"{}\"/>", colour(&run[0], false));
         }
     }
     let is_word = |cell: &Cell| {
         let symbol = cell.symbol();
         symbol != " " && symbol.is_ascii() || symbol.chars().all(char::is_alphanumeric)
     };
-    let style = |cell: &Cell| (is_word(cell), ink(cell, false), is_bold(cell));
+    let style = |cell: &Cell| (is_word(cell), colour(cell, false), is_bold(cell));
     for (start, run) in runs(cells, style) {
         if is_word(&run[0]) {
             let text: String = run.iter().map(Cell::symbol).collect();
@@ -94,7 +94,7 @@ fn row(out: &mut String, cells: &[Cell], y: f64) {
             for (at, cell) in run.iter().enumerate().filter(|(_, cell)| cell.symbol() != " ") {
                 let x = x_of(start + at);
                 if shape(cell.symbol(), x, y, 1.0).is_none() {
-                    // A sign may come from another font: it stands in the middle of its cell.
+                    // A symbol may come from another font: centre it in its cell.
                     word(out, cell, x + CELL.0 / 2.0, y, "class=\"m\"", cell.symbol());
                 }
             }
@@ -102,7 +102,7 @@ fn row(out: &mut String, cells: &[Cell], y: f64) {
     }
 }
 
-/// Neighbours that are alike, with the column of the first.
+/// Adjacent cells with the same key, and the column of the first.
 fn runs<K: PartialEq>(cells: &[Cell], key: impl Fn(&Cell) -> K) -> Vec<(usize, &[Cell])> {
     let mut start = 0;
     let chunks = cells.chunk_by(|a, b| key(a) == key(b));
@@ -121,7 +121,7 @@ fn word(out: &mut String, cell: &Cell, x: f64, y: f64, attributes: &str, text: &
         (true, other) => format!("class=\"b\" {other}"),
         (false, other) => other.to_owned(),
     };
-    let (y, colour) = (y + 13.5, ink(cell, false));
+    let (y, colour) = (y + 13.5, colour(cell, false));
     let _ = writeln!(
         out,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes} fill=\"{colour}\">{text}</text>"
@@ -132,9 +132,9 @@ fn is_bold(cell: &Cell) -> bool {
     cell.modifier.contains(Modifier::BOLD)
 }
 
-/// The colour of a cell's ink, or of its paper.
-fn ink(cell: &Cell, paper: bool) -> &'static str {
-    if cell.modifier.contains(Modifier::REVERSED) != paper {
+/// The foreground colour of a cell, or its background.
+fn colour(cell: &Cell, background: bool) -> &'static str {
+    if cell.modifier.contains(Modifier::REVERSED) != background {
         return BACKGROUND;
     }
     match cell.fg {
@@ -149,7 +149,7 @@ fn ink(cell: &Cell, paper: bool) -> &'static str {
     }
 }
 
-/// Lines and bars as paths, so that they meet whatever the font is; `count` of them side by side.
+/// `count` lines or bars side by side as a path, so that they join in any font.
 fn shape(symbol: &str, x: f64, y: f64, count: f64) -> Option<String> {
     let (width, height) = CELL;
     let rect = |x: f64, y: f64, w: f64, h: f64| format!("M{x:.1} {y:.1}h{w:.1}v{h:.1}h{:.1}z", -w);
@@ -165,7 +165,7 @@ fn shape(symbol: &str, x: f64, y: f64, count: f64) -> Option<String> {
         "▇" => return Some(eighths(7.0)),
         _ => {}
     }
-    // Which arms the line has: left, right, up, down; and whether it is heavy.
+    // Its arms: left, right, up, down; and whether it is heavy.
     let (arms, heavy) = match symbol {
         "─" => ([true, true, false, false], false),
         "━" => ([true, true, false, false], true),

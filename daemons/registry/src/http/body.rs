@@ -1,4 +1,4 @@
-//! Request bodies: read within limits, or got out of the way.
+//! Request bodies: read within limits, or discarded.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -9,14 +9,14 @@ use hyper::http::request::Parts;
 use crate::RegistryOptions;
 use crate::error::Refusal;
 
-/// A body that nobody reads is taken in up to this size, so that its sender, who may not look for
-/// a reply before everything is sent, gets one rather than a reset connection.
-const MOST_DISCARDED: usize = 32 * 1024 * 1024;
+/// An unread body is read and discarded up to this size, so that a sender that reads no reply
+/// before it has sent everything gets the reply instead of a reset connection.
+const MAX_DISCARDED: usize = 32 * 1024 * 1024;
 
 /// The whole body.
 ///
 /// # Errors
-/// It is too large, too slow, or ends early.
+/// It is too large, too slow, or incomplete.
 pub(super) async fn read(body: &mut Incoming, options: &RegistryOptions) -> Result<Bytes, Refusal> {
     let limit = options.max_body_bytes;
     let too_large = Refusal::BodyTooLarge(limit);
@@ -32,7 +32,7 @@ pub(super) async fn read(body: &mut Incoming, options: &RegistryOptions) -> Resu
     }
 }
 
-/// Takes in what is left of a body, unless its sender waits to be asked for it.
+/// Reads and discards the rest of a body, unless its sender waits for `100 Continue`.
 pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &RegistryOptions) {
     if body.is_end_stream() || head.headers.contains_key(header::EXPECT) {
         return;
@@ -41,7 +41,7 @@ pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &Registr
         let mut taken = 0;
         while let Some(Ok(frame)) = body.frame().await {
             taken += frame.data_ref().map_or(0, Bytes::len);
-            if taken > MOST_DISCARDED {
+            if taken > MAX_DISCARDED {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1 with time limits, ended gracefully.
+//! One connection: HTTP/1 with timeouts and graceful shutdown.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,11 +13,10 @@ use tracing::debug;
 use super::Http;
 use super::write_timeout::WriteTimeout;
 
-/// What a request's line and headers may take, and how much is read ahead of a body.
+/// Maximum size of a request's line and headers, and of the read-ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection until it ends. Once the registry is ending, the request in flight is the
-/// last.
+/// Serves a connection until it ends. At shutdown the request in flight is the last.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
     rpc_host::net::set_up(&stream);
@@ -29,7 +28,7 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Whoever says that it will send no more may still read: streams find out by writing.
+        // A peer that half-closed may still read; streams notice its end when they write.
         .half_close(true)
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER_BYTES)

@@ -1,4 +1,4 @@
-//! Alive, ready, and counted.
+//! Liveness, readiness and metrics.
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
@@ -14,7 +14,7 @@ pub(super) fn live() -> Reply {
     status(StatusCode::OK, "ok")
 }
 
-/// 503 once the registry is ending.
+/// 503 once the registry is shutting down.
 pub(super) fn ready(context: &Context) -> Reply {
     match context.ending.is_cancelled() {
         false => status(StatusCode::OK, "ready"),
@@ -22,7 +22,7 @@ pub(super) fn ready(context: &Context) -> Reply {
     }
 }
 
-/// Counters in the OpenMetrics text format.
+/// All metrics in the OpenMetrics text format.
 pub(super) fn metrics(context: &Context) -> Reply {
     let service = &context.service;
     let text = service.metrics.render(service.len());

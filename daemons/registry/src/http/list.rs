@@ -1,4 +1,4 @@
-//! The list of a protocol: prepared bytes, 304 for who has them, and long-polling.
+//! The list of a protocol: prepared bytes, 304 if unchanged, and long-polling.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use super::{Context, JSON, Reply};
 use crate::error::Refusal;
 use crate::table::List;
 
-/// Query name: how long to wait for a list other than the one in `If-None-Match`.
+/// Query parameter: how long to wait for a list other than the one in `If-None-Match`.
 const WAIT: &str = "wait";
 
-/// `[]` for none, or no `proto`. With `If-None-Match` an unchanged list gets 304, with
-/// `wait` besides only after that time.
+/// `[]` if there are no instances, or no `proto`. With `If-None-Match` an unchanged list gets 304;
+/// with `wait` also, only after that time.
 pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let service = &context.service;
     let query = head.uri.query().unwrap_or_default();
@@ -29,7 +29,7 @@ pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, R
         None => Duration::ZERO,
     };
     service.metrics.lists.inc();
-    // Subscribed before looking, so that no change slips through in between.
+    // Subscribed before reading, so that no change in between is missed.
     let mut changes = service.changes();
     let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
     let mut waits = !wait.is_zero();

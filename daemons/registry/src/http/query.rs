@@ -1,21 +1,21 @@
-//! What a query string says.
+//! Parameters of a query string.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::Refusal;
 
-/// The first value of that name, if there is one that is not empty.
+/// The first non-empty value of that name.
 pub(super) fn first<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, value)| key == name && !value.is_empty())
         .map(|(_, value)| value)
 }
 
-/// A time written as `30s` or `500ms`.
+/// A duration written as `30s` or `500ms`.
 ///
 /// # Errors
-/// It is written otherwise.
+/// It is not one.
 pub(super) fn duration(name: &str, text: &str) -> Result<Duration, Refusal> {
     let parsed = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => number.parse().map(Duration::from_millis),

@@ -1,4 +1,4 @@
-//! What was added for people: records with ages, changes and log lines as event streams.
+//! The new routes, for people: records with ages, changes and log lines as event streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub(super) fn instances(context: &Context, head: &Parts) -> Reply {
     in_pieces(JSON, stream::iter(context.service.records(protocol.as_deref())))
 }
 
-/// The changes of `proto`, or all: a snapshot or what was missed since `Last-Event-ID`, then each.
+/// The changes of `proto`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
+/// one.
 pub(super) fn watch(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
     let protocol = query::first(query, paths::PROTO).map(Into::into);
@@ -78,9 +79,9 @@ async fn next_line(follower: &mut LogFollower, keep_alive: Duration) -> Option<B
     }
 }
 
-/// The line, with `dropped` where lines before it were lost.
+/// The line, with `dropped` if lines before it were lost.
 fn line(Followed { line, dropped }: &Followed) -> Bytes {
-    // What came from JSON or the log layer goes into JSON.
+    // Both come from JSON or from the log layer, which serialise.
     let mut value = serde_json::to_value(line).unwrap_or_default();
     if let Some(object) = value.as_object_mut().filter(|_| *dropped > 0) {
         object.insert("dropped".to_owned(), (*dropped).into());
@@ -88,7 +89,7 @@ fn line(Followed { line, dropped }: &Followed) -> Bytes {
     sse::event("line", None, &value.to_string())
 }
 
-/// Room for one event stream, given back when it ends.
+/// A place among the event streams, released when the stream ends.
 struct OpenStream {
     ending: CancellationToken,
     open: Gauge,
@@ -112,8 +113,8 @@ impl Drop for OpenStream {
     }
 }
 
-/// Frames as they come, until the peer leaves or the registry ends. A frame is asked for only when
-/// those before it are written: a slow reader holds nothing but its place.
+/// Frames until the peer closes or the registry shuts down. A frame is requested only when the
+/// previous ones are written, so a slow reader costs no memory.
 fn event_stream(open: OpenStream, frames: impl Stream<Item = Bytes> + Send + 'static) -> Reply {
     let ended = open.ending.clone().cancelled_owned();
     let frames = frames.take_until(ended).map(move |frame| {

@@ -1,4 +1,4 @@
-//! A stream whose peer must take what is written to it: a reader that stopped gets an error.
+//! A stream with a write timeout: a peer that stops reading gets disconnected.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct WriteTimeout<S> {
     stream: S,
     timeout: Duration,
-    /// Runs while a write waits.
+    /// Runs while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_ends_the_write() {
+    async fn a_peer_that_reads_nothing_fails_the_write() {
         let (near, mut far) = duplex(8);
         let mut near = WriteTimeout::new(near, Duration::from_secs(30));
         near.write_all(b"12345678").await.unwrap();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_peer_that_takes_something_is_waited_for() {
+    async fn a_slow_peer_that_reads_something_is_not_disconnected() {
         let (near, mut far) = duplex(8);
         let mut near = WriteTimeout::new(near, Duration::from_secs(30));
         let reading = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The last changes, for watchers: each takes what came after the revision it has.
+//! The latest changes, for watchers: each takes those after the revision it has.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::sse;
 use crate::table::{Change, ChangeKind, Row};
 
-/// A change, and its Server-Sent Event, which is put together once for all watchers.
+/// A change, and its Server-Sent Event, which is built once for all watchers.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) change: Change,
@@ -19,13 +19,13 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// As it was when it happened.
+    /// With the ages at the time of the change.
     pub(super) fn frame(&self, epoch: &str, ttl: Duration) -> Bytes {
         let build = || self.frame_of(&self.change.row, self.change.at, epoch, ttl);
         self.frame.get_or_init(build).clone()
     }
 
-    /// The same change with the ages of `row` as of `now`.
+    /// The same change with the ages of `row` at `now`.
     pub(super) fn frame_of(&self, row: &Row, now: Instant, epoch: &str, ttl: Duration) -> Bytes {
         let event = match self.change.kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
@@ -41,19 +41,19 @@ impl Event {
     }
 }
 
-/// The event under the id `<epoch>.<revision>`.
+/// The event with the id `<epoch>.<revision>`.
 pub(super) fn frame(event: &WatchEvent<impl Serialize>, epoch: &str, revision: u64) -> Bytes {
-    // What came from JSON goes back into JSON.
+    // Values that came from JSON serialise.
     let data = event.data().unwrap_or_default();
     sse::event(event.name(), Some(&format!("{epoch}.{revision}")), &data)
 }
 
-/// A bounded run of changes without gaps.
+/// A bounded sequence of changes without gaps.
 #[derive(Debug)]
 pub(super) struct History {
     capacity: usize,
     events: VecDeque<Arc<Event>>,
-    /// The revision of the last change, also when it is forgotten.
+    /// The revision of the last change, even if it is no longer kept.
     last: u64,
 }
 
@@ -62,7 +62,7 @@ impl History {
         Self { capacity, events: VecDeque::new(), last: 0 }
     }
 
-    /// Appends changes, which follow the last one without a gap.
+    /// Appends changes, which must follow the last one without a gap.
     pub(super) fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.last = change.revision;
@@ -73,7 +73,7 @@ impl History {
         }
     }
 
-    /// What came after `revision`; `None` when not all of it is remembered, or it never was.
+    /// The changes after `revision`; `None` if not all of them are kept, or it never existed.
     pub(super) fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
         let missing = usize::try_from(self.last.checked_sub(revision)?).ok()?;
         let first = self.events.len().checked_sub(missing)?;
@@ -89,7 +89,7 @@ mod tests {
     use crate::table::Table;
 
     #[test]
-    fn it_knows_exactly_what_came_after_a_revision_it_remembers() {
+    fn it_returns_exactly_the_changes_after_a_revision_it_keeps() {
         let options = RegistryOptions::default();
         let now = Instant::now();
         let mut table = Table::new(&options, now);

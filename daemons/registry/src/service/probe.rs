@@ -1,4 +1,4 @@
-//! Does an instance accept connections? Asked only where its registration came from.
+//! Probes whether an instance accepts connections, only at the address it registered from.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rpc_wire::instance::InstanceKey;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// Connects to instances, a bounded number at a time, for a bounded time.
+/// Probes instances, a bounded number at a time, each with a timeout.
 #[derive(Debug)]
 pub(super) struct Prober {
     turns: Semaphore,
@@ -19,8 +19,8 @@ impl Prober {
         Self { turns: Semaphore::new(max_probes.min(Semaphore::MAX_PERMITS)), timeout }
     }
 
-    /// Whether a TCP connect succeeds in time, the wait for a turn included.
-    pub(super) async fn answers(&self, address: SocketAddr) -> bool {
+    /// Whether a TCP connection succeeds in time, including the wait for a turn.
+    pub(super) async fn is_up(&self, address: SocketAddr) -> bool {
         let connect = async {
             let _turn = self.turns.acquire().await.ok()?;
             TcpStream::connect(address).await.ok()
@@ -29,8 +29,8 @@ impl Prober {
     }
 }
 
-/// Where the instance may be asked: only at the address it was registered from, or on loopback for
-/// whoever is on loopback. A name is never resolved: a registry is no port scanner.
+/// The address to probe: only the one the registration came from, or loopback for a peer on
+/// loopback. A name is never resolved: a registry must not become a port scanner.
 pub(super) fn target(instance: &InstanceKey, peer: IpAddr) -> Option<SocketAddr> {
     let host = instance.host.parse::<IpAddr>().ok()?.to_canonical();
     let peer = peer.to_canonical();
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_address_the_registration_came_from_is_asked() {
+    fn only_the_address_the_registration_came_from_is_probed() {
         for (host, peer, expected) in [
             ("10.0.0.1", "10.0.0.1", Some("10.0.0.1:80")),
             ("10.0.0.1", "::ffff:10.0.0.1", Some("10.0.0.1:80")),
@@ -62,19 +62,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_instance_answers_when_it_accepts_connections() {
+    async fn an_instance_is_up_when_it_accepts_connections() {
         let prober = Prober::new(1, Duration::from_secs(5));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert!(prober.answers(address).await);
+        assert!(prober.is_up(address).await);
         drop(listener);
-        assert!(!prober.answers(address).await);
+        assert!(!prober.is_up(address).await);
     }
 
     #[tokio::test]
-    async fn whoever_gets_no_turn_in_time_did_not_answer() {
+    async fn a_probe_that_gets_no_turn_in_time_fails() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let prober = Prober::new(0, Duration::from_millis(1));
-        assert!(!prober.answers(listener.local_addr().unwrap()).await);
+        assert!(!prober.is_up(listener.local_addr().unwrap()).await);
     }
 }

@@ -1,4 +1,4 @@
-//! Snapshots, shared by the watchers that need one at about the same time.
+//! Snapshots, shared by watchers that need one at about the same time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use rpc_wire::instance::WatchEvent;
 use super::history;
 use super::{Service, now, records};
 
-/// How long one may be shared: its ages are off by at most that.
+/// How long a snapshot may be shared: its ages are off by at most that.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Snapshots by protocol (`None`: all). Only what has instances is in here.
+/// Snapshots by protocol (`None`: all). Only protocols with instances have one.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots(Mutex<HashMap<Option<String>, Snapshot>>);
 
-/// Everything there was at a revision, as a Server-Sent Event.
+/// All instances at a revision, as a Server-Sent Event.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) revision: u64,
@@ -26,7 +26,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshots {
-    /// Drops those that nobody may have any more.
+    /// Drops snapshots that are too old to be shared.
     pub(super) fn forget_old(&self, now: Instant) {
         self.lock().retain(|_, snapshot| snapshot.is_fresh(now));
     }
@@ -43,9 +43,9 @@ impl Snapshot {
 }
 
 impl Service {
-    /// A snapshot from which the history leads on. A newcomer's is never older than the last
-    /// acknowledged change; that of a watcher which fell behind may be, by [`FRESH`], or a thousand
-    /// laggards would have a thousand made.
+    /// A snapshot whose revision the history still reaches. A new watcher's is never older than the
+    /// last acknowledged change; a watcher that fell behind may get one up to [`FRESH`] old, or a
+    /// thousand slow watchers would cause a thousand builds.
     pub(super) fn snapshot(&self, protocol: Option<&str>, fell_behind: bool) -> Snapshot {
         self.metrics.snapshots.inc();
         let key = protocol.map(str::to_owned);

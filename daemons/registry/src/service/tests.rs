@@ -1,4 +1,4 @@
-//! The service with time that a test moves, and without a socket except where one is probed.
+//! The service on a paused clock, and without a socket except where one is probed.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn service(options: RegistryOptions) -> Arc<Service> {
     let service = Arc::new(Service::new(options));
     let timer = Arc::clone(&service);
-    tokio::spawn(async move { timer.keep_time().await });
+    tokio::spawn(async move { timer.run_timers().await });
     service
 }
 
@@ -46,7 +46,7 @@ async fn next(watcher: &mut Watcher) -> (WatchEvent, Option<String>) {
 }
 
 /// The next event as `name port,port…`.
-async fn told(watcher: &mut Watcher) -> String {
+async fn next_text(watcher: &mut Watcher) -> String {
     let (event, _) = next(watcher).await;
     let ports: Vec<_> = match &event {
         WatchEvent::Snapshot(records) => records.iter().map(|r| r.instance.port).collect(),
@@ -61,7 +61,7 @@ async fn told(watcher: &mut Watcher) -> String {
 }
 
 async fn is_silent(watcher: &mut Watcher) -> bool {
-    tokio::time::timeout(Duration::from_millis(10), told(watcher)).await.is_err()
+    tokio::time::timeout(Duration::from_millis(10), next_text(watcher)).await.is_err()
 }
 
 async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
@@ -69,54 +69,54 @@ async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_is_told_everything_once_and_in_order() {
+async fn a_watcher_gets_every_change_once_and_in_order() {
     let service = service(RegistryOptions::default());
     register(&service, &body("json", 1, 0)).await;
     let mut watcher = watch(&service, None, None);
-    assert_eq!(told(&mut watcher).await, "snapshot 1");
+    assert_eq!(next_text(&mut watcher).await, "snapshot 1");
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 1, 7)).await;
     service.unregister(&body("json", 2, 0), PEER).unwrap();
     service.unregister(&body("json", 2, 0), PEER).unwrap();
     for expected in ["registered 2", "updated 1", "unregistered 2"] {
-        assert_eq!(told(&mut watcher).await, expected);
+        assert_eq!(next_text(&mut watcher).await, expected);
     }
     assert!(is_silent(&mut watcher).await);
-    let expired = within(Duration::from_secs(16), told(&mut watcher)).await;
+    let expired = within(Duration::from_secs(16), next_text(&mut watcher)).await;
     assert_eq!(expired, "expired 1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_of_one_protocol_is_not_told_of_others() {
+async fn a_watcher_of_one_protocol_gets_no_others() {
     let service = service(RegistryOptions::default());
     register(&service, &body("other", 1, 0)).await;
     let mut watcher = watch(&service, Some("json"), None);
-    assert_eq!(told(&mut watcher).await, "snapshot ");
+    assert_eq!(next_text(&mut watcher).await, "snapshot ");
     register(&service, &body("other", 2, 0)).await;
     register(&service, &body("json", 3, 0)).await;
-    assert_eq!(told(&mut watcher).await, "registered 3");
+    assert_eq!(next_text(&mut watcher).await, "registered 3");
     assert!(is_silent(&mut watcher).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_resumes_after_the_event_it_has_and_only_in_the_same_life() {
+async fn a_watcher_resumes_after_its_last_event_unless_the_registry_restarted() {
     let service = service(RegistryOptions::default());
     register(&service, &body("json", 1, 0)).await;
     let mut first = watch(&service, None, None);
     let (_, id) = next(&mut first).await;
     register(&service, &body("json", 2, 0)).await;
     let mut resumed = watch(&service, None, id.as_deref());
-    assert_eq!(told(&mut resumed).await, "registered 2");
+    assert_eq!(next_text(&mut resumed).await, "registered 2");
     assert!(is_silent(&mut resumed).await);
     for unknown in ["0123456789abcdef.1", "", "nonsense", &service.name_of(99)] {
         let mut watcher = watch(&service, None, Some(unknown));
-        assert_eq!(told(&mut watcher).await, "snapshot 1,2", "{unknown}");
+        assert_eq!(next_text(&mut watcher).await, "snapshot 1,2", "{unknown}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_late_has_the_ages_of_now() {
+async fn a_late_event_has_current_ages() {
     let service = service(RegistryOptions::default());
     let (_, id) = next(&mut watch(&service, None, None)).await;
     let body = body("json", 1, 0);
@@ -135,38 +135,38 @@ async fn what_is_told_late_has_the_ages_of_now() {
 async fn a_watcher_that_falls_behind_gets_a_fresh_snapshot() {
     let service = service(RegistryOptions { max_history: 4, ..Default::default() });
     let mut watcher = watch(&service, None, None);
-    assert_eq!(told(&mut watcher).await, "snapshot ");
+    assert_eq!(next_text(&mut watcher).await, "snapshot ");
     for port in 1..=4 {
         register(&service, &body("json", port, 0)).await;
     }
-    assert_eq!(told(&mut watcher).await, "registered 1");
+    assert_eq!(next_text(&mut watcher).await, "registered 1");
     for port in 5..=9 {
         register(&service, &body("json", port, 0)).await;
     }
-    // What it had already taken from the history comes first.
+    // The events it had already taken from the history come first.
     for expected in ["registered 2", "registered 3", "registered 4"] {
-        assert_eq!(told(&mut watcher).await, expected);
+        assert_eq!(next_text(&mut watcher).await, expected);
     }
-    assert_eq!(told(&mut watcher).await, "snapshot 1,2,3,4,5,6,7,8,9");
+    assert_eq!(next_text(&mut watcher).await, "snapshot 1,2,3,4,5,6,7,8,9");
     register(&service, &body("json", 10, 0)).await;
-    assert_eq!(told(&mut watcher).await, "registered 10");
+    assert_eq!(next_text(&mut watcher).await, "registered 10");
 }
 
 #[tokio::test(start_paused = true)]
-async fn laggards_share_a_snapshot_and_newcomers_get_the_latest() {
+async fn slow_watchers_share_a_snapshot_and_new_ones_get_the_latest() {
     let service = service(RegistryOptions { max_history: 4, ..Default::default() });
     let ids: Vec<_> = (0..2).map(|_| service.name_of(0)).collect();
     for port in 1..=6 {
         register(&service, &body("json", port, 0)).await;
     }
     let mut first = watch(&service, None, Some(&ids[0]));
-    assert_eq!(told(&mut first).await, "snapshot 1,2,3,4,5,6");
+    assert_eq!(next_text(&mut first).await, "snapshot 1,2,3,4,5,6");
     register(&service, &body("json", 7, 0)).await;
     let mut second = watch(&service, None, Some(&ids[1]));
-    assert_eq!(told(&mut second).await, "snapshot 1,2,3,4,5,6");
-    assert_eq!(told(&mut second).await, "registered 7");
+    assert_eq!(next_text(&mut second).await, "snapshot 1,2,3,4,5,6");
+    assert_eq!(next_text(&mut second).await, "registered 7");
     let mut newcomer = watch(&service, None, None);
-    assert_eq!(told(&mut newcomer).await, "snapshot 1,2,3,4,5,6,7");
+    assert_eq!(next_text(&mut newcomer).await, "snapshot 1,2,3,4,5,6,7");
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
         register(&service, &body("json", port, 0)).await;
     }
     let mut watcher = Watcher::new(Arc::clone(&service), Some("json".to_owned()), None, true);
-    assert_eq!(told(&mut watcher).await, "snapshot 1,2,3");
+    assert_eq!(next_text(&mut watcher).await, "snapshot 1,2,3");
     tokio::time::sleep(Duration::from_millis(2500)).await;
     while !is_silent(&mut watcher).await {}
     let beating = tokio::spawn({
@@ -192,7 +192,7 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
     });
     let start = now();
     for _ in 0..3 {
-        assert_eq!(told(&mut watcher).await, "beats 1,2");
+        assert_eq!(next_text(&mut watcher).await, "beats 1,2");
     }
     let elapsed = now() - start;
     assert!((2000..=3000).contains(&elapsed.as_millis()), "{elapsed:?}");
@@ -200,12 +200,12 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_ours_is_not_their_death() {
+async fn a_pause_of_the_process_expires_nobody() {
     let service = service(RegistryOptions::default());
     let body = body("json", 1, 0);
     register(&service, &body).await;
     tokio::task::yield_now().await;
-    // Every timer comes late by this, as after SIGSTOP.
+    // Every timer is late by this, as after SIGSTOP.
     tokio::time::advance(Duration::from_secs(1000)).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(service.len(), 1);
@@ -230,7 +230,7 @@ async fn a_list_is_built_once_per_burst_of_changes() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_that_beats_on_is_not_listed() {
+async fn a_stopped_server_that_sends_heartbeats_is_not_listed() {
     let service = service(RegistryOptions::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -249,7 +249,7 @@ async fn a_stopped_server_that_beats_on_is_not_listed() {
 }
 
 #[tokio::test]
-async fn who_says_which_life_it_is_or_cannot_be_asked_is_listed_at_once() {
+async fn an_instance_with_an_incarnation_or_one_that_cannot_be_probed_is_listed_at_once() {
     let service = service(RegistryOptions::default());
     for body in [
         r#"{"protocol":"json","host":"127.0.0.1","port":1,"parameters":{"incarnation":5}}"#,

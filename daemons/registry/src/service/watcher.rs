@@ -1,4 +1,4 @@
-//! One watcher: a snapshot or the changes it missed, then every change, as Server-Sent Events.
+//! One watcher: a snapshot or the changes it missed, then every new change, as Server-Sent Events.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::{Service, now};
 use crate::sse;
 use crate::table::{ChangeKind, Row};
 
-/// Where a watcher is in the changes. It holds no queue of its own: it takes from the shared
-/// history what came after its revision, and a fresh snapshot when it fell too far behind.
+/// A watcher's position in the changes. It has no queue of its own: it takes the changes after its
+/// revision from the shared history, and a new snapshot if it fell too far behind.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     service: Arc<Service>,
@@ -30,12 +30,12 @@ pub(crate) struct Watcher {
 /// Changes taken from the history at a time.
 const BATCH: usize = 64;
 
-/// A change that is sent later than this after it happened is sent with the ages of now.
+/// A change sent later than this after it happened is sent with current ages.
 const STALE: Duration = Duration::from_secs(1);
 
 impl Watcher {
-    /// Watches a protocol (`None`: all), from after the event with the id `last` if it is known,
-    /// with heartbeat ages if wanted.
+    /// Watches a protocol (`None`: all), starting after the event with the id `last` if it is
+    /// known, with heartbeat ages if wanted.
     pub(crate) fn new(
         service: Arc<Service>,
         protocol: Option<String>,
@@ -49,14 +49,14 @@ impl Watcher {
         Self { service, protocol, revision, ready, changed, ages }
     }
 
-    /// What to send next; waits for it.
+    /// Waits for the next event to send.
     pub(crate) async fn next(&mut self) -> Bytes {
         let keep_alive = self.service.options.keep_alive;
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return frame;
             }
-            // Seen before looking, so that nothing slips through in between.
+            // Marked as seen before reading, so that no change in between is missed.
             self.changed.mark_unchanged();
             if self.catch_up() {
                 continue;
@@ -69,7 +69,7 @@ impl Watcher {
         }
     }
 
-    /// Takes what is there. Whether there was anything, be it for others.
+    /// Takes the next changes; `true` if there were any, also of other protocols.
     fn catch_up(&mut self) -> bool {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
             let snapshot = self.service.snapshot(self.protocol.as_deref(), self.revision.is_some());
@@ -87,20 +87,20 @@ impl Watcher {
     }
 }
 
-/// A change on its way to a watcher.
+/// A change that a watcher has not been sent.
 struct Missed {
     event: Arc<Event>,
-    /// How the instance is now, where the change is old and it is still listed.
+    /// The instance's current state, if the change is old and it is still listed.
     current: Option<Row>,
 }
 
 impl Service {
-    /// The revision named by an event id of this life of the registry.
+    /// The revision in an event id of this run of the registry.
     fn revision_of(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.epoch)?.strip_prefix('.')?.parse().ok()
     }
 
-    /// The next changes after `revision`; `None` when they are no longer all known.
+    /// The next changes after `revision`; `None` if not all of them are kept.
     fn missed(&self, revision: u64) -> Option<Vec<Missed>> {
         let state = self.lock();
         let now = now();
@@ -122,7 +122,7 @@ impl Service {
     }
 }
 
-/// The next round of ages that has some for this watcher; never, when none are wanted.
+/// Waits for the next round of ages for this watcher; for ever if none are wanted.
 async fn next_ages(ages: &mut Option<watch::Receiver<Arc<Ages>>>, protocol: Option<&str>) -> Bytes {
     if let Some(ages) = ages {
         while ages.changed().await.is_ok() {

@@ -1,4 +1,4 @@
-//! One instance in the table: what it said, when it beat, and what changed.
+//! One instance in the table: its registration, its heartbeats and its changes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,55 +10,55 @@ use serde_json::value::RawValue;
 
 use crate::registration::Instance;
 
-/// What an instance said, and what follows from it. Never changes; new parameters make a new one.
+/// A registration and what follows from it. Immutable; new parameters make a new entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) instance: Instance,
-    /// Which life of its address it is, if it says so.
+    /// The instance's incarnation, if given.
     pub(super) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
-    /// Where it was registered from first.
+    /// The peer that first registered it.
     pub(super) peer: IpAddr,
-    /// When it was registered first.
+    /// When it was first registered.
     pub(super) registered: Instant,
-    /// Counts registrations, so that a list keeps their order.
+    /// Numbers the registrations, so that a list keeps their order.
     pub(super) serial: u64,
 }
 
-/// An instance with its heartbeats at some moment.
+/// An instance and its heartbeats at some time.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) beat: Instant,
-    pub(crate) beats: u64,
+    pub(crate) last_heartbeat: Instant,
+    pub(crate) heartbeats: u64,
 }
 
 impl Row {
-    /// What a person wants to see, as of `now`.
+    /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<Box<RawValue>> {
         InstanceRecord {
-            age_ms: millis(now, self.beat),
+            age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
-            heartbeats: self.beats,
+            heartbeats: self.heartbeats,
             state: InstanceState::Up,
             incarnation: self.entry.incarnation,
             instance: self.entry.instance.clone(),
         }
     }
 
-    /// Its heartbeat age as of `now`.
+    /// Its heartbeat age at `now`.
     pub(crate) fn age(&self, now: Instant) -> Beat {
         Beat {
             key: self.entry.instance.key(),
-            age_ms: millis(now, self.beat),
-            heartbeats: self.beats,
+            age_ms: millis(now, self.last_heartbeat),
+            heartbeats: self.heartbeats,
         }
     }
 }
 
-/// What happened to an instance. Each has its own revision, in order.
+/// A change of an instance. Each has its own revision, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) revision: u64,

@@ -33,7 +33,7 @@ impl List {
     }
 }
 
-/// Protocols that have instances.
+/// The protocols that have instances.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     protocols: HashMap<String, Protocol>,
@@ -52,7 +52,7 @@ impl Lists {
         self.protocols.entry(protocol.to_owned()).or_default().members.insert(serial, slot);
     }
 
-    /// A protocol without instances is forgotten: strangers choose the names.
+    /// Forgets a protocol without instances: clients choose the names, so they must not pile up.
     pub(super) fn remove(&mut self, protocol: &str, serial: u64) {
         let Some(known) = self.protocols.get_mut(protocol) else { return };
         known.members.remove(&serial);

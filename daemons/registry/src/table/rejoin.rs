@@ -5,60 +5,60 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::InstanceKey;
 
-/// Instances that took their leave within a window of time.
+/// Instances that unregistered within a window of time.
 #[derive(Debug)]
 pub(super) struct Rejoin {
     window: Duration,
     capacity: usize,
-    left: HashMap<InstanceKey, Leave>,
-    /// The same by number, so in order of time. Not `hashlink`: one ordered map is all it would replace.
+    recent: HashMap<InstanceKey, Unregistration>,
+    /// The keys by number, and so in order of time. Not `hashlink`: it would replace only this map.
     order: BTreeMap<u64, InstanceKey>,
-    leaves: u64,
+    count: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Leave {
-    /// When it left, or was last seen gone.
+struct Unregistration {
+    /// When it unregistered, or last failed to accept a connection.
     at: Instant,
     number: u64,
-    /// Whether it was held back since.
+    /// Whether a registration was held back since.
     held: bool,
 }
 
 impl Rejoin {
-    /// Remembers at most `capacity` instances; the one that left first is forgotten first.
+    /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first.
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
-        Self { window, capacity, left: HashMap::new(), order: BTreeMap::new(), leaves: 0 }
+        Self { window, capacity, recent: HashMap::new(), order: BTreeMap::new(), count: 0 }
     }
 
-    /// It unregistered now.
+    /// Remembers an instance that unregisters now.
     pub(super) fn note(&mut self, key: InstanceKey, now: Instant) {
         self.insert(key, false, now);
     }
 
-    /// Restarts the window of an unverified rejoin. Returns whether it is the first one.
+    /// Restarts the window of an unverified rejoin; `true` for the first one.
     pub(super) fn defer_rejoin(&mut self, key: InstanceKey, now: Instant) -> bool {
-        let first = self.left.get(&key).is_none_or(|leave| !leave.held);
+        let first = self.recent.get(&key).is_none_or(|entry| !entry.held);
         self.insert(key, true, now);
         first
     }
 
     /// Whether it unregistered within the window.
     pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
-        self.left.get(key).is_some_and(|leave| now.duration_since(leave.at) < self.window)
+        self.recent.get(key).is_some_and(|entry| now.duration_since(entry.at) < self.window)
     }
 
-    /// It is back.
+    /// Forgets an instance that is listed again.
     pub(super) fn remove(&mut self, key: &InstanceKey) {
-        if let Some(leave) = self.left.remove(key) {
-            self.order.remove(&leave.number);
+        if let Some(entry) = self.recent.remove(key) {
+            self.order.remove(&entry.number);
         }
     }
 
-    /// Drops what is over the capacity or older than the window.
+    /// Drops instances over the capacity or older than the window.
     pub(super) fn forget_old(&mut self, now: Instant) {
         while let Some((_, key)) = self.order.first_key_value() {
-            if self.left.len() <= self.capacity && self.contains(key, now) {
+            if self.recent.len() <= self.capacity && self.contains(key, now) {
                 return;
             }
             let key = key.clone();
@@ -68,9 +68,9 @@ impl Rejoin {
 
     fn insert(&mut self, key: InstanceKey, held: bool, now: Instant) {
         self.remove(&key);
-        self.leaves += 1;
-        self.order.insert(self.leaves, key.clone());
-        self.left.insert(key, Leave { at: now, number: self.leaves, held });
+        self.count += 1;
+        self.order.insert(self.count, key.clone());
+        self.recent.insert(key, Unregistration { at: now, number: self.count, held });
         self.forget_old(now);
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leave_is_remembered_for_the_window_since_the_last_one() {
+    fn an_unregistration_is_remembered_for_the_window_since_the_last_one() {
         let start = Instant::now();
         let mut rejoin = Rejoin::new(60 * SECOND, 10);
         rejoin.note(key(1), start);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_held_back_counts_as_leaving_anew() {
+    fn holding_back_restarts_the_window() {
         let start = Instant::now();
         let mut rejoin = Rejoin::new(60 * SECOND, 10);
         rejoin.note(key(1), start);
@@ -118,8 +118,8 @@ mod tests {
         let known: Vec<_> = (1..=5).filter(|port| rejoin.contains(&key(*port), start)).collect();
         assert_eq!(known, [3, 4, 5]);
         (0..100).for_each(|_| rejoin.note(key(1), start));
-        assert_eq!((rejoin.left.len(), rejoin.order.len()), (3, 3));
+        assert_eq!((rejoin.recent.len(), rejoin.order.len()), (3, 3));
         rejoin.forget_old(start + 60 * SECOND);
-        assert!(rejoin.left.is_empty() && rejoin.order.is_empty());
+        assert!(rejoin.recent.is_empty() && rejoin.order.is_empty());
     }
 }

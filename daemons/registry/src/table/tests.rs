@@ -1,4 +1,4 @@
-//! The table against a clock that is passed in, and against a naive model.
+//! The table with an explicit clock, and against a naive model.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
-const NOBODY: [u16; 0] = [];
+const NONE_EXPIRED: [u16; 0] = [];
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn table(start: Instant) -> Table {
@@ -58,7 +58,7 @@ fn an_instance_expires_at_the_first_check_that_finds_its_ttl_over() {
     let mut table = table(start);
     register(&mut table, &body(1, "{}"), start);
     register(&mut table, &body(2, "{}"), start + MILLISECOND);
-    assert_eq!(expired(&mut table, start + 5 * SECOND), NOBODY);
+    assert_eq!(expired(&mut table, start + 5 * SECOND), NONE_EXPIRED);
     assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
     assert_eq!(expired(&mut table, start + 15 * SECOND), [2]);
     assert_eq!((table.len(), table.slots.iter().flatten().count()), (0, 0));
@@ -71,13 +71,13 @@ fn heartbeats_keep_an_instance_and_change_no_revision() {
     let mut table = table(start);
     let body = body(1, "{}");
     register(&mut table, &body, start);
-    for beat in 1..=20 {
-        let now = start + beat * 5 * SECOND;
+    for last_heartbeat in 1..=20 {
+        let now = start + last_heartbeat * 5 * SECOND;
         assert!(table.renew(&body, now).is_some());
-        assert_eq!(expired(&mut table, now), NOBODY);
+        assert_eq!(expired(&mut table, now), NONE_EXPIRED);
     }
     let row = table.row(&key(1)).unwrap();
-    assert_eq!((row.beats, table.revision()), (21, 1));
+    assert_eq!((row.heartbeats, table.revision()), (21, 1));
     let record = row.record(10 * SECOND, start + 103 * SECOND);
     assert_eq!((record.age_ms, record.registered_ms_ago, record.ttl_ms), (3000, 103_000, 10_000));
 }
@@ -98,18 +98,18 @@ fn a_check_that_comes_late_extends_every_deadline_by_as_much() {
 }
 
 #[test]
-fn a_late_check_gives_nobody_more_than_a_full_ttl() {
+fn a_late_check_extends_no_deadline_beyond_a_full_ttl() {
     let start = Instant::now();
     let mut table = table(start);
     let resumed = start + 1000 * SECOND;
     register(&mut table, &body(1, "{}"), resumed);
     table.expire(resumed);
-    assert_eq!(expired(&mut table, resumed + 5 * SECOND), NOBODY);
+    assert_eq!(expired(&mut table, resumed + 5 * SECOND), NONE_EXPIRED);
     assert_eq!(expired(&mut table, resumed + 10 * SECOND), [1]);
 }
 
 #[test]
-fn registering_again_in_other_words_is_a_heartbeat() {
+fn registering_again_with_other_bytes_is_a_heartbeat() {
     let start = Instant::now();
     let mut table = table(start);
     let (first, second) = (body(1, "{}"), body(1, "null"));
@@ -117,7 +117,7 @@ fn registering_again_in_other_words_is_a_heartbeat() {
     assert_eq!(register(&mut table, &second, start + SECOND), None);
     assert!(table.renew(&second, start + 2 * SECOND).is_some());
     assert!(table.renew(&first, start + 2 * SECOND).is_none(), "one body is kept per instance");
-    assert_eq!(table.row(&key(1)).unwrap().beats, 3);
+    assert_eq!(table.row(&key(1)).unwrap().heartbeats, 3);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_hundred_thousand_instances_leave_room_in_150_mb() {
 }
 
 #[test]
-fn unregistering_removes_once_and_the_same_bytes_register_anew() {
+fn unregistering_removes_once_and_the_same_bytes_register_again() {
     let start = Instant::now();
     let mut table = table(start);
     let body = body(1, "{}");
@@ -163,21 +163,21 @@ fn unregistering_removes_once_and_the_same_bytes_register_anew() {
     assert!(table.renew(&body, start).is_none());
     assert_eq!(list(&table, "json"), "[]");
     assert_eq!(register(&mut table, &body, start + SECOND), Some(ChangeKind::Registered));
-    assert_eq!(table.row(&key(1)).unwrap().beats, 1);
+    assert_eq!(table.row(&key(1)).unwrap().heartbeats, 1);
 }
 
 #[test]
-fn whoever_left_lately_is_known_until_it_is_listed_again() {
+fn an_unregistered_instance_is_remembered_until_it_is_listed_again() {
     let start = Instant::now();
     let mut table = table(start);
-    table.note_leave(key(1), start);
-    assert!(table.left_lately(&key(1), start + 59 * SECOND));
-    assert!(!table.left_lately(&key(1), start + 60 * SECOND));
+    table.note_unregistered(key(1), start);
+    assert!(table.unregistered_recently(&key(1), start + 59 * SECOND));
+    assert!(!table.unregistered_recently(&key(1), start + 60 * SECOND));
     register(&mut table, &body(1, "{}"), start);
-    assert!(!table.left_lately(&key(1), start));
+    assert!(!table.unregistered_recently(&key(1), start));
     table.expire(start + 5 * SECOND);
     assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
-    assert!(!table.left_lately(&key(1), start + 10 * SECOND), "expiring is no leave");
+    assert!(!table.unregistered_recently(&key(1), start + 10 * SECOND), "expiring is no leave");
 }
 
 #[test]
@@ -220,15 +220,15 @@ fn the_number_of_instances_is_limited_in_all_and_per_peer() {
     let options =
         RegistryOptions { max_instances: 4, max_instances_per_peer: 2, ..Default::default() };
     let mut table = Table::new(&options, start);
-    let stranger = IpAddr::from([192, 0, 2, 1]);
+    let remote = IpAddr::from([192, 0, 2, 1]);
     for port in [1, 2] {
-        register_from(&mut table, &body(port, "{}"), stranger, start).unwrap();
+        register_from(&mut table, &body(port, "{}"), remote, start).unwrap();
     }
-    let refused = register_from(&mut table, &body(3, "{}"), stranger, start);
+    let refused = register_from(&mut table, &body(3, "{}"), remote, start);
     assert_eq!(refused, Err(Refusal::PeerFull(2)));
-    assert_eq!(register_from(&mut table, &body(1, "null"), stranger, start), Ok(None));
+    assert_eq!(register_from(&mut table, &body(1, "null"), remote, start), Ok(None));
     table.unregister(&key(1), start);
-    register_from(&mut table, &body(3, "{}"), stranger, start).unwrap();
+    register_from(&mut table, &body(3, "{}"), remote, start).unwrap();
     for port in [4, 5] {
         register(&mut table, &body(port, "{}"), start);
     }
@@ -241,17 +241,17 @@ fn a_body_too_long_to_keep_still_renews() {
     let start = Instant::now();
     let mut table = table(start);
     let mut body = body(1, "{}");
-    body.extend(std::iter::repeat_n(b' ', LONGEST_KEPT_BODY));
+    body.extend(std::iter::repeat_n(b' ', MAX_KEPT_BODY));
     register(&mut table, &body, start);
     assert!(table.renew(&body, start).is_none());
     assert_eq!(register(&mut table, &body, start + 5 * SECOND), None);
-    assert_eq!(table.row(&key(1)).unwrap().beats, 2);
+    assert_eq!(table.row(&key(1)).unwrap().heartbeats, 2);
 }
 
-/// The same rules with no index, no cache and no slots.
+/// The same rules without index, cache or slots.
 #[derive(Debug, Default)]
 struct Model {
-    /// Weight and deadline by port, in order of registration by the first number.
+    /// Weight and deadline by port, in order of registration (the first number).
     instances: BTreeMap<u16, (u64, u64, Instant)>,
     serial: u64,
     revision: u64,

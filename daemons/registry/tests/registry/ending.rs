@@ -1,4 +1,4 @@
-//! The end: streams closed, polls answered, at most two seconds.
+//! Shutdown: streams closed, long-polls get replies, two seconds at most.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Events, Running, get, instance, post, within};
 
-/// So long that nothing here ends by it.
+/// Long enough that nothing in these tests ends by it.
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn open_streams_long_polls_and_idle_connections_end_at_once() {
+async fn shutdown_ends_streams_long_polls_and_idle_connections_at_once() {
     let log_ring = Some(LogRing::new(10));
     let options = RegistryOptions { log_ring, drain_timeout: HOUR, ..Default::default() };
     let registry = Running::start(options).await;
@@ -21,10 +21,10 @@ async fn open_streams_long_polls_and_idle_connections_end_at_once() {
     let mut logs = Events::open(&registry, "/v1/logs", "").await;
     let mut idle = registry.peer().await;
     idle.send(&post("/myRegistry/register", "", &instance(1))).await;
-    idle.answer().await;
+    idle.reply().await;
     let mut poll = registry.peer().await;
     poll.send(&get("/myRegistry/findAllInstances?wait=60s", "If-None-Match: *\r\n")).await;
-    // Another request on another connection shows that the poll has begun.
+    // Another request on another connection proves that the long-poll has started.
     within(async {
         while registry.metric("rpc_registry_lists_total").await < 1.0 {
             tokio::task::yield_now().await;
@@ -34,15 +34,15 @@ async fn open_streams_long_polls_and_idle_connections_end_at_once() {
 
     let address = registry.address;
     registry.end().await;
-    assert_eq!(poll.answer().await.status, 304);
+    assert_eq!(poll.reply().await.status, 304);
     assert_eq!(idle.rest().await, "");
     assert_eq!(watch.next().await.unwrap().name, "registered");
     assert!(watch.next().await.is_none() && logs.next().await.is_none());
-    assert!(TcpStream::connect(address).await.is_err(), "it still listens");
+    assert!(TcpStream::connect(address).await.is_err(), "the port is still open");
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_does_not_keep_the_registry() {
+async fn an_unfinished_request_does_not_delay_shutdown() {
     let options =
         RegistryOptions { header_timeout: HOUR, body_timeout: HOUR, ..Default::default() };
     assert!(options.drain_timeout < Duration::from_secs(2));
@@ -52,7 +52,7 @@ async fn a_request_that_never_ends_does_not_keep_the_registry() {
     slow.send(&request[..request.len() - 1]).await;
     let mut slower = registry.peer().await;
     slower.send("GET / HT").await;
-    // Both are accepted before this one is answered.
+    // Both are accepted before this one gets its reply.
     assert_eq!(registry.get("/healthz").await.status, 200);
     registry.end().await;
     slow.rest().await;
@@ -79,7 +79,7 @@ async fn dropping_a_serving_registry_ends_its_connections() {
 }
 
 #[tokio::test]
-async fn a_taken_address_and_a_senseless_option_are_errors() {
+async fn an_address_in_use_and_an_invalid_option_are_errors() {
     let first = Running::default().await;
     let taken = Registry::bind(first.address, RegistryOptions::default()).await.unwrap_err();
     assert!(matches!(taken, RegistryError::Bind { .. }));

@@ -1,4 +1,4 @@
-//! A registry to talk to, and a peer that says exactly the bytes it is told to.
+//! A registry under test, and a peer that sends exactly the given bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
-/// Nothing in these tests takes longer unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of everything in these tests, for a loaded machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it hangs")
+    tokio::time::timeout(TIMEOUT, what).await.expect("timed out")
 }
 
-/// A registry that serves on a free port.
+/// A registry serving on a free port.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -46,7 +46,7 @@ impl Running {
         Self::start(RegistryOptions::default()).await
     }
 
-    /// Ends it, soon.
+    /// Shuts it down.
     pub(crate) async fn end(self) {
         self.stop.send(()).unwrap();
         within(self.task).await.unwrap().unwrap();
@@ -56,22 +56,22 @@ impl Running {
         Peer::connect(self.address).await
     }
 
-    /// One request on a connection of its own, as the older clients do.
-    pub(crate) async fn ask(&self, request: &str) -> Answer {
+    /// One request on its own connection, as older clients do.
+    pub(crate) async fn ask(&self, request: &str) -> Reply {
         let mut peer = self.peer().await;
         peer.send(request).await;
-        peer.answer().await
+        peer.reply().await
     }
 
-    pub(crate) async fn get(&self, target: &str) -> Answer {
+    pub(crate) async fn get(&self, target: &str) -> Reply {
         self.ask(&get(target, "")).await
     }
 
-    pub(crate) async fn post(&self, target: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, target: &str, body: &str) -> Reply {
         self.ask(&post(target, "", body)).await
     }
 
-    pub(crate) async fn register(&self, port: u16) -> Answer {
+    pub(crate) async fn register(&self, port: u16) -> Reply {
         self.post("/myRegistry/register?proto=json", &instance(port)).await
     }
 
@@ -124,15 +124,15 @@ impl Peer {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Reads a whole answer: with a Content-Length, in chunks, or without a body.
-    pub(crate) async fn answer(&mut self) -> Answer {
+    /// Reads a whole reply: with a Content-Length, in chunks, or without a body.
+    pub(crate) async fn reply(&mut self) -> Reply {
         let head = self.head().await;
         let body = match head.header("content-length") {
             Some(length) => self.exactly(length.parse().unwrap()).await,
             None if head.header("transfer-encoding") == Some("chunked") => self.chunks().await,
             None => String::new(),
         };
-        Answer { body, ..head }
+        Reply { body, ..head }
     }
 
     async fn chunks(&mut self) -> String {
@@ -154,16 +154,16 @@ impl Peer {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Reads the head of an answer.
-    pub(crate) async fn head(&mut self) -> Answer {
-        let status = self.line().await.expect("no answer");
+    /// Reads the head of a reply.
+    pub(crate) async fn head(&mut self) -> Reply {
+        let status = self.line().await.expect("no reply");
         let status = status.split(' ').nth(1).expect("a status line").parse().unwrap();
         let mut headers = Vec::new();
         while let Some(line) = self.line().await.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(": ").expect("a header");
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        Answer { status, headers, body: String::new() }
+        Reply { status, headers, body: String::new() }
     }
 
     /// The next line without its end; `None` at the end of the connection.
@@ -183,13 +183,13 @@ impl Peer {
     }
 }
 
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|header| header.0 == name);
         found.map(|header| header.1.as_str())
@@ -199,7 +199,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.body))
     }
 
-    /// It is JSON with nothing but an `error` that contains `what`.
+    /// It is a JSON object with only an `error` that contains `what`.
     pub(crate) fn refuses(&self, status: u16, what: &str) {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.header("content-type"), Some("application/json"));
@@ -210,7 +210,7 @@ impl Answer {
     }
 }
 
-/// A stream of events, read over HTTP/1.0 so that no chunks are in between.
+/// An event stream, read over HTTP/1.0 so that it has no chunks.
 pub(crate) struct Events {
     pub(crate) peer: Peer,
 }

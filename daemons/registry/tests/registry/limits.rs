@@ -1,4 +1,4 @@
-//! Slow, silent and too many peers.
+//! Slow peers, silent peers, and too many of them.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use tokio::net::TcpSocket;
 
 use crate::harness::{Peer, Running, instance, post, within};
 
-/// Short for a test, long for what a polite peer does on a busy machine.
+/// Short for a test, and longer than a polite peer needs on a busy machine.
 const SHORT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn headers_that_trickle_in_end_their_connection() {
+async fn slow_headers_close_their_connection() {
     let registry =
         Running::start(RegistryOptions { header_timeout: SHORT, ..Default::default() }).await;
     let mut silent = registry.peer().await;
@@ -30,36 +30,36 @@ async fn a_kept_connection_that_is_idle_is_closed() {
         Running::start(RegistryOptions { header_timeout: SHORT, ..Default::default() }).await;
     let mut peer = registry.peer().await;
     peer.send(&post("/myRegistry/register", "", &instance(1))).await;
-    assert_eq!(peer.answer().await.status, 200);
+    assert_eq!(peer.reply().await.status, 200);
     assert_eq!(peer.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_answered_408() {
+async fn a_body_that_does_not_arrive_gets_408() {
     let registry =
         Running::start(RegistryOptions { body_timeout: SHORT, ..Default::default() }).await;
     let mut peer = registry.peer().await;
     let request = post("/myRegistry/register", "", &instance(1));
     peer.send(&request[..request.len() - 1]).await;
-    peer.answer().await.refuses(408, "body: did not arrive in time");
+    peer.reply().await.refuses(408, "body: did not arrive in time");
     assert_eq!(registry.metric("rpc_registry_instances").await, 0.0);
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
+async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
     let registry =
         Running::start(RegistryOptions { max_connections: 2, ..Default::default() }).await;
     let mut kept = Vec::new();
     for _ in 0..2 {
         let mut peer = registry.peer().await;
         peer.send(&post("/myRegistry/register", "", &instance(1))).await;
-        assert_eq!(peer.answer().await.status, 200);
+        assert_eq!(peer.reply().await.status, 200);
         kept.push(peer);
     }
     assert_eq!(registry.peer().await.rest().await, "");
     let asking = kept.last_mut().unwrap();
     asking.send(&crate::harness::get("/metrics", "")).await;
-    let metrics = asking.answer().await.body;
+    let metrics = asking.reply().await.body;
     assert!(metrics.contains("\nrpc_registry_connections_refused_total 1\n"), "{metrics}");
     drop(kept);
     within(async {
@@ -76,7 +76,7 @@ async fn one_connection_too_many_is_closed_without_a_byte_and_counted() {
 
 /// Fills the socket buffers of a watcher that reads nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_that_reads_nothing_holds_up_nobody_and_loses_its_place() {
+async fn a_watcher_that_reads_nothing_delays_nobody_and_is_disconnected() {
     let registry =
         Running::start(RegistryOptions { write_timeout: SHORT, ..Default::default() }).await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -94,7 +94,7 @@ async fn a_watcher_that_reads_nothing_holds_up_nobody_and_loses_its_place() {
                 r#"{{"protocol":"json","host":"h","port":1,"parameters":{{"x":"{long}"}}}}"#
             );
             peer.send(&post("/myRegistry/register", "", &body)).await;
-            assert_eq!(peer.answer().await.status, 200);
+            assert_eq!(peer.reply().await.status, 200);
             if n % 100 == 0 && registry.metric("rpc_registry_streams").await == 0.0 {
                 break;
             }

@@ -4,33 +4,33 @@ use std::time::{Duration, Instant};
 
 use rpc_registry::RegistryOptions;
 
-use crate::harness::{Answer, Running, get, instance, within};
+use crate::harness::{Reply, Running, get, instance, within};
 
 const FIND_ALL: &str = "/myRegistry/findAllInstances?proto=json";
 
-async fn find(registry: &Running, known: &str, wait: &str) -> Answer {
+async fn find(registry: &Running, known: &str, wait: &str) -> Reply {
     let target = format!("{FIND_ALL}{wait}");
     registry.ask(&get(&target, &format!("If-None-Match: {known}\r\n"))).await
 }
 
-fn tag(answer: &Answer) -> String {
-    answer.header("etag").expect("an ETag").to_owned()
+fn tag(reply: &Reply) -> String {
+    reply.header("etag").expect("an ETag").to_owned()
 }
 
 #[tokio::test]
-async fn an_unchanged_list_is_answered_304_and_a_changed_one_in_full() {
+async fn an_unchanged_list_gets_304_and_a_changed_one_is_sent() {
     let registry = Running::default().await;
     let empty = tag(&registry.get(FIND_ALL).await);
     assert!(empty.starts_with('"') && empty.ends_with(".0\""), "{empty}");
     registry.register(1).await;
-    let answer = find(&registry, &empty, "").await;
-    let one = tag(&answer);
-    assert_eq!((answer.status, answer.json().as_array().unwrap().len()), (200, 1));
+    let reply = find(&registry, &empty, "").await;
+    let one = tag(&reply);
+    assert_eq!((reply.status, reply.json().as_array().unwrap().len()), (200, 1));
 
     registry.register(1).await;
     for known in [one.clone(), format!("W/{one}"), format!("\"x\", {one}"), "*".to_owned()] {
-        let answer = find(&registry, &known, "").await;
-        assert_eq!((answer.status, tag(&answer)), (304, one.clone()), "{known}");
+        let reply = find(&registry, &known, "").await;
+        assert_eq!((reply.status, tag(&reply)), (304, one.clone()), "{known}");
     }
     for port in [1, 2] {
         registry.post("/myRegistry/unregister", &instance(port)).await;
@@ -55,7 +55,7 @@ async fn two_registries_never_share_a_tag() {
 }
 
 #[tokio::test]
-async fn a_long_poll_is_answered_as_soon_as_its_list_changes() {
+async fn a_long_poll_gets_its_reply_as_soon_as_its_list_changes() {
     let registry = Running::default().await;
     let known = tag(&registry.get(FIND_ALL).await);
     let mut poll = registry.peer().await;
@@ -64,8 +64,8 @@ async fn a_long_poll_is_answered_as_soon_as_its_list_changes() {
     let start = Instant::now();
     registry.post("/myRegistry/register", r#"{"protocol":"x","host":"h","port":1}"#).await;
     registry.register(8089).await;
-    let answer = poll.answer().await;
-    assert_eq!((answer.status, answer.json()[0]["port"].as_u64()), (200, Some(8089)));
+    let reply = poll.reply().await;
+    assert_eq!((reply.status, reply.json()[0]["port"].as_u64()), (200, Some(8089)));
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
@@ -82,25 +82,25 @@ async fn a_long_poll_ends_with_304_after_its_time_or_the_longest_allowed() {
 }
 
 #[tokio::test]
-async fn a_poll_that_knows_no_list_does_not_wait() {
+async fn a_poll_without_an_etag_does_not_wait() {
     let registry = Running::default().await;
     let target = format!("{FIND_ALL}&wait=30s");
-    let answer = tokio::time::timeout(Duration::from_secs(5), registry.get(&target)).await;
-    assert_eq!(answer.expect("it waits").status, 200);
+    let reply = tokio::time::timeout(Duration::from_secs(5), registry.get(&target)).await;
+    assert_eq!(reply.expect("the reply is late").status, 200);
 }
 
 #[tokio::test]
-async fn a_list_of_a_thousand_reaches_many_readers_built_once() {
+async fn a_list_of_a_thousand_is_built_once_for_many_readers() {
     let registry = Running::default().await;
     let mut peer = registry.peer().await;
     for port in 1..=1000 {
         let body = instance(port);
         peer.send(&crate::harness::post("/myRegistry/register", "", &body)).await;
-        assert_eq!(peer.answer().await.status, 200);
+        assert_eq!(peer.reply().await.status, 200);
     }
     let reads = (0..50).map(|_| registry.get(FIND_ALL));
-    for answer in within(futures_util::future::join_all(reads)).await {
-        assert_eq!(answer.json().as_array().unwrap().len(), 1000);
+    for reply in within(futures_util::future::join_all(reads)).await {
+        assert_eq!(reply.json().as_array().unwrap().len(), 1000);
     }
     assert_eq!(registry.metric("rpc_registry_lists_built_total").await, 1.0);
 }

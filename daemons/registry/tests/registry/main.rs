@@ -1,4 +1,4 @@
-//! A registry on a real socket, and whoever may come: older programs, browsers, watchers, rude peers.
+//! A registry on a real socket, and its clients: older programs, browsers, watchers, rude peers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

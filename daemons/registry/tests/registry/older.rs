@@ -9,34 +9,34 @@ const UNREGISTER: &str = "/myRegistry/unregister?proto=json";
 const FIND_ALL: &str = "/myRegistry/findAllInstances?proto=json";
 
 #[tokio::test]
-async fn an_older_server_registers_beats_and_unregisters_and_clients_find_it() {
+async fn an_older_server_registers_renews_and_unregisters_and_clients_find_it() {
     let registry = Running::default().await;
     let listed =
         r#"{"protocol":"json","host":"127.0.0.1","port":8089,"status":true,"parameters":{}}"#;
     for _ in 0..3 {
-        let answer = registry.post(REGISTER, &instance(8089)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (200, listed));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.header("transfer-encoding"), None);
+        let reply = registry.post(REGISTER, &instance(8089)).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, listed));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("transfer-encoding"), None);
     }
     let found = registry.get(FIND_ALL).await;
     assert_eq!((found.status, found.body.clone()), (200, format!("[{listed}]")));
     assert_eq!(found.header("content-type"), Some("application/json"));
     for _ in 0..2 {
-        let answer = registry.post(UNREGISTER, &instance(8089)).await;
-        assert_eq!((answer.status, answer.json()["status"].clone()), (200, json!(false)));
+        let reply = registry.post(UNREGISTER, &instance(8089)).await;
+        assert_eq!((reply.status, reply.json()["status"].clone()), (200, json!(false)));
     }
     assert_eq!(registry.get(FIND_ALL).await.body, "[]");
 }
 
 #[tokio::test]
-async fn the_bytes_of_a_whole_answer_are_these() {
+async fn a_whole_reply_byte_for_byte() {
     let registry = Running::default().await;
     let mut peer = registry.peer().await;
     let body = instance(8089);
     peer.send(&post(REGISTER, "Connection: close\r\n", &body)).await;
-    let answer = peer.rest().await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let reply = peer.rest().await;
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<_> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
     lines.sort_unstable();
     let length = format!("content-length: {}", body.len());
@@ -47,7 +47,7 @@ async fn the_bytes_of_a_whole_answer_are_these() {
 }
 
 #[tokio::test]
-async fn the_protocol_of_the_body_counts_and_not_that_of_the_query() {
+async fn the_bodys_protocol_counts_not_the_querys() {
     let registry = Running::default().await;
     let body = r#"{"protocol":"other","host":"h","port":1}"#;
     registry.post("/myRegistry/register?proto=json", body).await;
@@ -57,7 +57,7 @@ async fn the_protocol_of_the_body_counts_and_not_that_of_the_query() {
 }
 
 #[tokio::test]
-async fn no_instances_no_protocol_and_any_other_query_are_an_empty_list() {
+async fn no_instances_no_protocol_or_another_query_give_an_empty_list() {
     let registry = Running::default().await;
     registry.register(8089).await;
     for query in ["", "?", "?proto=", "?proto=none", "?proto=%00", "?x=json", "?Proto=json"] {
@@ -75,9 +75,9 @@ async fn extra_keys_are_ignored_and_status_may_be_anything() {
         let body = format!(
             r#"{{"status":{status},"protocol":"json","zone":[1],"host":"h","port":1,"parameters":null}}"#
         );
-        let answer = registry.post(REGISTER, &body).await;
+        let reply = registry.post(REGISTER, &body).await;
         assert_eq!(
-            answer.body,
+            reply.body,
             r#"{"protocol":"json","host":"h","port":1,"status":true,"parameters":{}}"#
         );
     }
@@ -115,9 +115,9 @@ async fn everything_else_is_not_found_in_json() {
         get(FIND_ALL, "").replace("GET", "BREW"),
         get("/healthz", "").replace("GET", "PUT"),
     ] {
-        let answer = registry.ask(&request).await;
-        assert_eq!((answer.status, answer.body.as_str()), (404, r#"{"error":"Not Found"}"#));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let reply = registry.ask(&request).await;
+        assert_eq!((reply.status, reply.body.as_str()), (404, r#"{"error":"Not Found"}"#));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
     }
 }
 
@@ -128,43 +128,43 @@ async fn http_1_0_clients_get_a_length_and_a_closed_connection() {
     let body = instance(8089);
     let length = body.len();
     peer.send(&format!("POST {REGISTER} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}")).await;
-    let answer = peer.answer().await;
-    assert_eq!(answer.json()["status"], true);
+    let reply = peer.reply().await;
+    assert_eq!(reply.json()["status"], true);
     assert_eq!(peer.rest().await, "");
 }
 
 #[tokio::test]
-async fn one_connection_may_carry_many_requests_even_at_once() {
+async fn one_connection_may_carry_many_requests_even_pipelined() {
     let registry = Running::default().await;
     let mut peer = registry.peer().await;
     for port in 1..=3 {
         peer.send(&post(REGISTER, "", &instance(port))).await;
-        assert_eq!(peer.answer().await.json()["port"], port);
+        assert_eq!(peer.reply().await.json()["port"], port);
     }
     peer.send(&get(FIND_ALL, "").repeat(3)).await;
     for _ in 0..3 {
-        assert_eq!(peer.answer().await.json().as_array().unwrap().len(), 3);
+        assert_eq!(peer.reply().await.json().as_array().unwrap().len(), 3);
     }
 }
 
 #[tokio::test]
-async fn a_client_that_half_closes_after_its_request_is_answered() {
+async fn a_client_that_half_closes_after_its_request_gets_its_reply() {
     let registry = Running::default().await;
     let mut peer = registry.peer().await;
     peer.send(&post(REGISTER, "", &instance(8089))).await;
     peer.half_close().await;
-    assert_eq!(peer.answer().await.json()["port"], 8089);
+    assert_eq!(peer.reply().await.json()["port"], 8089);
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_read_and_the_answer_is_not_in_chunks() {
+async fn a_chunked_body_is_read_and_the_reply_is_not_chunked() {
     let registry = Running::default().await;
     let body = instance(8089);
     let (first, second) = body.split_at(40);
     let chunks =
         format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
     let head = format!("POST {REGISTER} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let answer = registry.ask(&format!("{head}{chunks}")).await;
-    assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None));
-    assert_eq!(answer.json()["port"], 8089);
+    let reply = registry.ask(&format!("{head}{chunks}")).await;
+    assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None));
+    assert_eq!(reply.json()["port"], 8089);
 }

@@ -1,4 +1,4 @@
-//! What is refused, how it is said, and that the registry goes on.
+//! Refused requests: status, text, and that the registry goes on.
 
 use rpc_registry::RegistryOptions;
 
@@ -8,7 +8,7 @@ const REGISTER: &str = "/myRegistry/register?proto=json";
 const UNREGISTER: &str = "/myRegistry/unregister?proto=json";
 
 #[tokio::test]
-async fn a_bad_body_is_answered_400_with_what_and_where() {
+async fn a_bad_body_gets_400_with_what_and_where() {
     let registry = Running::default().await;
     let host = |host: &str| format!(r#"{{"protocol":"json","host":{host},"port":1}}"#);
     let port = |port: &str| format!(r#"{{"protocol":"json","host":"h","port":{port}}}"#);
@@ -41,7 +41,7 @@ async fn a_bad_body_is_answered_400_with_what_and_where() {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_answered_413_to_a_client_that_first_sends_it_all() {
+async fn a_body_over_the_limit_gets_413_even_if_it_is_sent_whole_first() {
     let registry = Running::default().await;
     let huge = "x".repeat(10 * 1024 * 1024);
     let chunked = format!(
@@ -68,7 +68,7 @@ async fn a_body_of_exactly_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn a_web_page_cannot_drive_the_registry() {
+async fn a_web_page_cannot_use_the_registry() {
     let allowed_origins = vec!["http://console.example".to_owned()];
     let registry = Running::start(RegistryOptions { allowed_origins, ..Default::default() }).await;
     let evil = "Origin: http://evil.example\r\n";
@@ -89,7 +89,7 @@ async fn a_web_page_cannot_drive_the_registry() {
 }
 
 #[tokio::test]
-async fn what_is_posted_as_something_else_than_json_is_refused() {
+async fn a_content_type_other_than_json_is_refused() {
     let registry = Running::default().await;
     for (content_type, status) in [
         ("application/json", 200),
@@ -100,16 +100,16 @@ async fn what_is_posted_as_something_else_than_json_is_refused() {
         ("", 415),
     ] {
         let header = format!("Content-Type: {content_type}\r\n");
-        let answer = registry.ask(&post(REGISTER, &header, &instance(1))).await;
-        assert_eq!(answer.status, status, "{content_type}");
+        let reply = registry.ask(&post(REGISTER, &header, &instance(1))).await;
+        assert_eq!(reply.status, status, "{content_type}");
         if status == 415 {
-            answer.refuses(415, "content-type: must be application/json");
+            reply.refuses(415, "content-type: must be application/json");
         }
     }
 }
 
 #[tokio::test]
-async fn a_full_registry_says_so_and_still_takes_heartbeats() {
+async fn a_full_registry_refuses_registrations_and_accepts_heartbeats() {
     let registry = Running::start(RegistryOptions { max_instances: 2, ..Default::default() }).await;
     for port in [1, 2] {
         assert_eq!(registry.register(port).await.status, 200);
@@ -133,7 +133,7 @@ async fn bad_query_values_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_costs_only_its_own_connection() {
+async fn bytes_that_are_not_http_close_only_their_own_connection() {
     let registry = Running::default().await;
     for junk in
         ["\0\0\0\0\r\n\r\n", "{\"method_name\": \"add\"}\r\n\r\n", "GET\r\n\r\n", "\r\n\r\n"]

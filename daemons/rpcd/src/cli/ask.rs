@@ -44,7 +44,7 @@ Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed ou
 pub struct Methods {
     /// Only methods with this text in their names
     pub filter: Option<String>,
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub asking: Asking,
 }
@@ -54,7 +54,7 @@ pub struct Methods {
 pub struct Describe {
     /// Name of the method
     pub method: String,
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub asking: Asking,
 }
@@ -62,7 +62,7 @@ pub struct Describe {
 /// List instances.
 #[derive(Debug, Clone, Args)]
 pub struct Instances {
-    /// Which registry.
+    /// The registry.
     #[command(flatten)]
     pub asking: AskingRegistry,
 }
@@ -73,7 +73,7 @@ pub struct Stats {
     /// HOST:PORT, as instances lists it [default: every instance]
     #[arg(value_name = "INSTANCE")]
     pub instances: Vec<String>,
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub asking: Asking,
 }
@@ -84,7 +84,7 @@ pub struct Health {
     /// HOST:PORT; an IPv6 address in brackets
     #[arg(conflicts_with_all = ["mode", "host", "port", "registry"])]
     pub address: Option<String>,
-    /// Whom to check.
+    /// The target.
     #[command(flatten)]
     pub direct: Direct,
     /// Total time: 500ms, 2s, or seconds

@@ -55,7 +55,7 @@ pub struct Bench {
     /// Allowed failure ratio, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]
     pub max_error_ratio: f64,
-    /// Whom to call; the timeout is that of each call.
+    /// The target; the timeout is that of each call.
     #[command(flatten)]
     pub asking: Asking,
 }

@@ -44,7 +44,7 @@ pub struct Call {
     /// Print to standard error who replied, the attempts, and what the time was spent on
     #[arg(short, long)]
     pub verbose: bool,
-    /// Whom to call.
+    /// The target.
     #[command(flatten)]
     pub asking: Asking,
 }

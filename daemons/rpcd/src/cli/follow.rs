@@ -28,7 +28,7 @@ pub struct Watch {
     /// Include heartbeats
     #[arg(long)]
     pub beats: bool,
-    /// Which registry.
+    /// The registry.
     #[command(flatten)]
     pub asking: AskingRegistry,
 }
@@ -51,7 +51,7 @@ pub struct Logs {
     /// Exit after the recent lines
     #[arg(long)]
     pub no_follow: bool,
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub asking: Asking,
 }

@@ -31,7 +31,7 @@ fn said(error: &Error) -> Option<String> {
     };
     let argument = text(ContextKind::InvalidArg);
     let meant = |kind| match text(kind) {
-        Some(near) if !near.is_empty() => format!("; did you mean {near}?"),
+        Some(near) if !near.is_empty() => format!(" (did you mean {near}?)"),
         _ => String::new(),
     };
     Some(match error.kind() {
@@ -76,7 +76,7 @@ fn said(error: &Error) -> Option<String> {
     })
 }
 
-/// clap prints a paragraph and the usage; logs and supervisors keep one line.
+/// clap prints a paragraph and the usage; one line suits logs and supervisors.
 fn squeezed(paragraph: &str) -> String {
     let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
     let what = what.split("\n\nUsage: ").next().unwrap_or(what);

@@ -7,13 +7,13 @@ use rpc_settings::parse;
 
 use super::CallTime;
 
-/// Whom to ask, for how long, and how to print it.
+/// The target, the timeout and the output.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Asking {
-    /// Whom to ask.
+    /// The target.
     #[command(flatten)]
     pub direct: Direct,
-    /// Total time: 500ms, 10s, or seconds [default: 10s]
+    /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
     /// Print JSON, errors included
@@ -30,7 +30,7 @@ pub struct AskingRegistry {
     /// The registry.
     #[command(flatten)]
     pub through: Through,
-    /// Total time: 500ms, 10s, or seconds [default: 10s]
+    /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
     /// Print JSON, errors included
@@ -51,7 +51,7 @@ pub struct Common {
     #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
           value_parser = parse::log_level)]
     pub log_level: Option<String>,
-    /// Also write daily log files to this folder
+    /// Also write daily log files to this directory
     #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
     pub log_dir: Option<PathBuf>,
     /// text or json (one object per line)
@@ -60,7 +60,7 @@ pub struct Common {
     pub log_format: Option<rpc_host::logging::LogFormat>,
 }
 
-/// One address, or any instance a registry lists. Without -m the address wins, where one is given.
+/// The target: one address, or any instance a registry lists. Without -m an address, if given, wins.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Direct {
     /// server: the one at -i and -p; registry: any instance it lists
@@ -79,6 +79,16 @@ pub struct Direct {
     pub through: Through,
 }
 
+impl Direct {
+    /// The flags as they were typed, for commands that are shown.
+    pub fn as_typed(&self) -> String {
+        let host = self.host.as_ref().map(|host| format!("-i {host}"));
+        let port = self.port.map(|port| format!("-p {port}"));
+        let registry = self.through.registry.as_ref().map(|url| format!("--registry {url}"));
+        [host, port, registry].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Which registry.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Through {
@@ -87,11 +97,11 @@ pub struct Through {
     pub registry: Option<String>,
 }
 
-/// How a server is found.
+/// How an instance is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Via {
     /// One server, by its address.
     Server,
-    /// Any server that the registry lists.
+    /// Any instance that the registry lists.
     Registry,
 }

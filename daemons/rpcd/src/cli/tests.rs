@@ -17,7 +17,7 @@ fn call(line: &str) -> Call {
     }
 }
 
-fn mistake(line: &str) -> String {
+fn usage_error(line: &str) -> String {
     let failure = typed(line).unwrap_err();
     assert_eq!(failure.exit.code(), 2, "{line}");
     assert_eq!(failure.message.lines().count(), 1, "{}", failure.message);
@@ -25,13 +25,13 @@ fn mistake(line: &str) -> String {
 }
 
 #[test]
-fn the_definition_of_the_flags_is_sound() {
+fn the_flags_are_defined_consistently() {
     use clap::CommandFactory as _;
     Typed::command().debug_assert();
 }
 
 #[test]
-fn negative_numbers_are_arguments_and_flags_may_stand_anywhere() {
+fn negative_numbers_are_arguments_and_flags_may_be_anywhere() {
     let call = call("call subtract 1 -5 --json -2.5e3 c=-1 -p 8089");
     assert_eq!(call.given.method, "subtract");
     assert_eq!(call.given.args, ["1", "-5", "-2.5e3", "c=-1"]);
@@ -46,7 +46,7 @@ fn after_two_dashes_everything_is_an_argument() {
 }
 
 #[test]
-fn a_time_has_a_unit_or_is_in_seconds() {
+fn a_duration_has_a_unit_or_is_in_seconds() {
     for (text, milliseconds) in [("2", 2000), ("0.25", 250), ("500ms", 500), ("1m", 60_000)] {
         let timeout = call(&format!("call m --timeout {text}")).asking.timeout;
         assert_eq!(timeout, Some(CallTime(Duration::from_millis(milliseconds))), "{text}");
@@ -57,7 +57,7 @@ fn a_time_has_a_unit_or_is_in_seconds() {
 }
 
 #[test]
-fn h_is_help_and_l_is_where_to_listen() {
+fn h_is_help_and_l_is_the_address_to_listen_on() {
     let Command::Serve(serve) = typed("serve -p 0 -l [::1]").unwrap().command else {
         panic!("serve");
     };
@@ -67,7 +67,7 @@ fn h_is_help_and_l_is_where_to_listen() {
 }
 
 #[test]
-fn a_mistake_is_one_line_that_names_it_and_where_the_help_is() {
+fn a_usage_error_is_one_line_that_names_it_and_points_to_the_help() {
     for (line, what) in [
         ("serve", "missing --port <PORT>; see rpcd serve --help"),
         ("serve -p", "missing value of --port <PORT>; see rpcd serve --help"),
@@ -87,19 +87,19 @@ fn a_mistake_is_one_line_that_names_it_and_where_the_help_is() {
         ("call m --stream --repeat 2", "--stream cannot be used with --repeat <N>"),
         ("call m 1 -d [1]", "cannot be used with"),
         ("call m -m nowhere", "for --mode <MODE>: expected one of server, registry"),
-        ("call m --jsn", "unknown option --jsn; did you mean --json?; see rpcd call --help"),
-        ("clal m", "unknown command clal; did you mean call?; see rpcd --help"),
+        ("call m --jsn", "unknown option --jsn (did you mean --json?); see rpcd call --help"),
+        ("clal m", "unknown command clal (did you mean call?); see rpcd --help"),
         ("instances x", "unexpected argument x; see rpcd instances --help"),
         ("logs --level loud", "expected one of trace, debug, info, warn, error"),
         ("health a:1 -p 1", "cannot be used with"),
     ] {
-        let mistake = mistake(line);
-        assert!(mistake.contains(what), "{line}: {mistake}");
+        let message = usage_error(line);
+        assert!(message.contains(what), "{line}: {message}");
     }
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_a_mistake() {
+fn text_that_is_not_utf_8_is_a_usage_error() {
     use std::os::unix::ffi::OsStringExt as _;
     let line = [OsString::from("rpcd"), "call".into(), OsString::from_vec(vec![0xff])];
     assert_eq!(Typed::parse(line).unwrap_err().exit.code(), 2);

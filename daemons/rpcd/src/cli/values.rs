@@ -1,21 +1,21 @@
-//! How the values of flags are read.
+//! How the values of flags are parsed.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use rpc_settings::parse;
 
-/// A part of the whole.
+/// A fraction.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     ratio.ok_or_else(|| "expected a number from 0 to 1, such as 0.01".to_owned())
 }
 
-/// The time a call has: with a unit, or seconds.
+/// The timeout of a call: with a unit, or in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTime(pub Duration);
 
-/// The same, or none.
+/// The same, or zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause(pub Duration);
 

@@ -1,4 +1,4 @@
-//! `rpcd bench`: many calls, measured; the engine is rpc-load's.
+//! `rpcd bench`: a load test with the engine of rpc-load.
 
 mod text;
 
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rpc_client::{Args, Client, ClientOptions, Target};
 use rpc_host::shutdown;
+use rpc_load::show::percent;
 use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
@@ -79,7 +80,7 @@ async fn show(mut progress: watch::Receiver<Arc<Progress>>) {
     }
 }
 
-/// What the figures mean to a script.
+/// The exit code that the results mean.
 fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
     if report.calls == 0 {
         return Err(Failure::new(
@@ -96,8 +97,8 @@ fn verdict(report: &Report, max_error_ratio: f64) -> Result<(), Failure> {
             Exit::Failed,
             format!(
                 "{} of the calls failed; --max-error-ratio allows {}",
-                text::percent(report.error_ratio),
-                text::percent(max_error_ratio)
+                percent(report.error_ratio),
+                percent(max_error_ratio)
             ),
         ));
     }

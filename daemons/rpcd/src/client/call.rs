@@ -1,15 +1,18 @@
 //! `rpcd call`: one call, many, or a stream.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use rpc_client::{CallError, Client, Code, Request, Response};
+use rpc_load::show::precise;
 use rpc_wire::nearest;
 
 use super::discovery::Discovery;
 use crate::failure::{Exit, Failure};
-use crate::output::{self, figures::time};
+use crate::output;
 use crate::plan::CallPlan;
 
-/// How many failures are printed one by one.
+/// Failures printed individually.
 const FAILURES_SHOWN: u64 = 10;
 
 /// Makes the calls and prints the results, in the order of the calls.
@@ -75,7 +78,7 @@ impl Calls<'_> {
             return self.follow(request).await;
         }
         if self.plan.verbose {
-            output::say(&format!("failed after {}", time(self.discovery.elapsed())));
+            output::say(&format!("failed after {}", precise(self.discovery.elapsed())));
         }
         Err(self.explained(error).await)
     }
@@ -93,7 +96,7 @@ impl Calls<'_> {
                 failure.message.push_str(&format!("; did you mean {near}?"));
             }
         } else if may_be_stream && !self.plan.stream {
-            failure.message.push_str("; add --stream");
+            failure.message = format!("{} is a stream; add --stream", self.plan.method);
         }
         failure
     }
@@ -113,7 +116,7 @@ impl Calls<'_> {
                 Err(error) => Failure::from(error),
             };
             failed += 1;
-            // A wrong request fails every time.
+            // A usage error would fail every call.
             if failure.exit == Exit::Usage {
                 return Err(failure);
             }
@@ -156,7 +159,7 @@ impl Calls<'_> {
             output::value(item.value.get(), self.plan.json)?;
         }
         if self.plan.verbose {
-            output::say(&format!("{count} items in {}", time(self.discovery.elapsed())));
+            output::say(&format!("{count} items in {}", precise(self.discovery.elapsed())));
         }
         Ok(())
     }
@@ -182,7 +185,8 @@ impl Calls<'_> {
     fn story(&self, response: &Response) -> String {
         let spent = &response.timing;
         let call = spent.queue + spent.connect + spent.server + spent.transfer;
-        let discovery = self.discovery.took();
+        // Many calls have one discovery.
+        let discovery = if self.plan.repeat == 1 { self.discovery.took() } else { Duration::ZERO };
         let parts = [
             ("discovery", discovery),
             ("queue", spent.queue),
@@ -194,7 +198,7 @@ impl Calls<'_> {
         let shown: Vec<String> = parts
             .iter()
             .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
-            .map(|(name, spent)| format!("{name} {}", time(*spent)))
+            .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();
         let attempts = match response.attempts {
             1 => "1 attempt".to_owned(),

@@ -1,6 +1,5 @@
 //! `rpcd describe`: everything about one method.
 
-use rpc_client::Target;
 use rpc_wire::nearest;
 use rpc_wire::signature::{Parameter, Signature, to_openrpc};
 use serde_json::{Value, json};
@@ -30,11 +29,11 @@ pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
         let document = to_openrpc("", "", [method]);
         return output::value(&document["methods"][0].to_string(), true);
     }
-    text(method, &ask.target).iter().try_for_each(|line| output::line(line))
+    text(method, &ask.typed).iter().try_for_each(|line| output::line(line))
 }
 
 /// The description, line by line.
-fn text(method: &Signature, target: &Target) -> Vec<String> {
+fn text(method: &Signature, typed: &str) -> Vec<String> {
     let mut lines = vec![signature::of(method)];
     if !method.doc.is_empty() {
         lines.push(String::new());
@@ -63,7 +62,7 @@ fn text(method: &Signature, target: &Target) -> Vec<String> {
         lines.extend(schema(result));
     }
     lines.extend([String::new(), "Call it".to_owned()]);
-    lines.extend(examples(method, target).into_iter().map(|example| format!("  {example}")));
+    lines.extend(examples(method, typed).into_iter().map(|example| format!("  {example}")));
     lines
 }
 
@@ -84,16 +83,12 @@ fn schema(schema: &Value) -> Vec<String> {
     text.lines().map(|line| format!("  {line}")).collect()
 }
 
-/// Commands that call it: required arguments by position, all by name, and as one document.
-fn examples(method: &Signature, target: &Target) -> Vec<String> {
-    let whom = match target {
-        Target::Direct { host, port } if host == "127.0.0.1" => format!(" -p {port}"),
-        Target::Direct { host, port } => format!(" -i {host} -p {port}"),
-        Target::Registry { url } if url == "http://127.0.0.1:9999" => String::new(),
-        Target::Registry { url } => format!(" --registry {url}"),
-    };
+/// Commands that call it, with the target as it was typed: required arguments by position, all by
+/// name, and as one document.
+fn examples(method: &Signature, typed: &str) -> Vec<String> {
     let call = |arguments: &str| {
-        format!("rpcd call {}{whom} {arguments}", method.name).trim_end().to_owned()
+        let words = ["rpcd call", &method.name, arguments, typed];
+        words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
     };
     let required = method.parameters.iter().filter(|parameter| parameter.is_required());
     let words: Vec<String> = required.map(|it| word(&sample(it))).collect();
@@ -184,7 +179,6 @@ mod tests {
             result: Some(json!({"type": "string"})),
             stream: false,
         };
-        let target = Target::Direct { host: "127.0.0.1".to_owned(), port: 7 };
         let expected = "\
 order(what: object, note: string, c: number = 10) -> string
 
@@ -209,10 +203,10 @@ Result
   string
 
 Call it
-  rpcd call order -p 7 '{\"id\":1}' text
-  rpcd call order -p 7 what='{\"id\":1}' note=text c=10
-  rpcd call order -p 7 -d '{\"c\":10,\"note\":\"text\",\"what\":{\"id\":1}}'";
-        assert_eq!(text(&method, &target).join("\n"), expected);
+  rpcd call order '{\"id\":1}' text -p 7
+  rpcd call order what='{\"id\":1}' note=text c=10 -p 7
+  rpcd call order -d '{\"c\":10,\"note\":\"text\",\"what\":{\"id\":1}}' -p 7";
+        assert_eq!(text(&method, "-p 7").join("\n"), expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `rpcd health`: servers and registries reply the same HTTP request.
+//! `rpcd health`: the same HTTP request for servers and registries.
 
 use std::io;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// A reply is far shorter.
+/// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
 
-/// Asks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
+/// Checks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
 ///
 /// # Errors
 /// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.

@@ -1,20 +1,20 @@
-//! `rpcd instances`: what a registry lists.
+//! `rpcd instances`: lists the instances of a registry.
 
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{self, figures::two_units, table::Table};
+use crate::output::{self, table::Table};
 use crate::plan::AskRegistry;
 
 /// Lists the instances that the registry knows.
 ///
 /// # Errors
-/// It is unreachable or refuses.
+/// It is unreachable or refuses the request.
 pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     let registry = RegistryClient::new(&ask.url, ask.options)?;
     match registry.instances(PROTO_JSON).await {
@@ -28,8 +28,8 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             }
             print(&ask.url, records.iter().map(row).collect())
         }
-        // An older registry knows addresses only.
-        Err(RegistryError::Unsupported { .. }) => {
+        // An older registry lists addresses only.
+        Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
             listed.sort_by_key(Instance::key);
             if ask.json {
@@ -86,6 +86,17 @@ fn age(ms: u64) -> String {
     }
 }
 
+/// The two largest units.
+fn two_units(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, h, _, _) => format!("{d}d{h:02}h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +118,12 @@ mod tests {
             "[::1]:8089             up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  \
              registered 2h13m ago"
         );
+    }
+
+    #[test]
+    fn durations_have_their_two_largest_units() {
+        for (ms, shown) in [(999, "0s"), (61_000, "1m01s"), (90_000_000, "1d01h")] {
+            assert_eq!(two_units(ms), shown);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::Ask;
 /// A longer signature has a line of its own, so that it does not push the others' docs away.
 const WIDEST: usize = 56;
 
-/// Lists the methods of the target, of any of its instances where it is a registry.
+/// Lists the methods of the target; of any instance if it is a registry.
 ///
 /// # Errors
 /// The call failed.

@@ -4,12 +4,13 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use rpc_client::registry::RegistryClient;
 use rpc_client::{Args, CallError, Client, Request, Target};
+use rpc_load::show::{grouped, precise};
 use rpc_wire::paths::{PROTO_JSON, RPC_STATS};
 use rpc_wire::report::{MethodStats, ServerStats};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::output::{self, figures, table::Table};
+use crate::output::{self, table::Table};
 use crate::plan::Ask;
 
 /// Servers that are asked at once.
@@ -57,7 +58,10 @@ fn all_failed(asked: &[Asked]) -> Option<Failure> {
     let (address, first) = asked.first()?;
     let error = first.as_ref().err().filter(|_| asked.iter().all(|(_, stats)| stats.is_err()))?;
     let failure = Failure::from(error.clone());
-    Some(Failure { message: format!("no statistics from {address}: {}", failure.message), ..failure })
+    Some(Failure {
+        message: format!("no statistics from {address}: {}", failure.message),
+        ..failure
+    })
 }
 
 /// `host:port` of every server to ask, in order.
@@ -132,15 +136,15 @@ fn table(asked: &[Asked]) -> Table {
 fn row(address: &str, method: &MethodStats) -> Vec<String> {
     let has_finished = method.calls > method.in_flight;
     let time = |us: u64| match has_finished {
-        true => figures::time(std::time::Duration::from_micros(us)),
+        true => precise(std::time::Duration::from_micros(us)),
         false => "-".to_owned(),
     };
     vec![
         address.to_owned(),
         method.name.clone(),
-        figures::grouped(method.calls),
-        figures::grouped(method.errors),
-        figures::grouped(method.in_flight),
+        grouped(method.calls),
+        grouped(method.errors),
+        grouped(method.in_flight),
         time(method.p50_us),
         time(method.p95_us),
         time(method.p99_us),
@@ -182,10 +186,10 @@ mod tests {
         assert_eq!(
             table(&asked).lines(),
             [
-                "INSTANCE  METHOD  CALLS  ERRORS  IN FLIGHT     P50      P95     P99",
-                "a:1       add     1,234       1          0  120 µs  1.50 ms  12.0 s",
-                "a:1       sleep       1       1          1       -        -       -",
-                "b:2       -           0       0          0       -        -       -",
+                "INSTANCE  METHOD  CALLS  ERRORS  IN FLIGHT    P50     P95    P99",
+                "a:1       add     1,234       1          0  120µs  1.50ms  12.0s",
+                "a:1       sleep       1       1          1      -       -      -",
+                "b:2       -           0       0          0      -       -      -",
             ]
         );
         assert_eq!(document(&asked[2])["error"]["kind"], "usage");

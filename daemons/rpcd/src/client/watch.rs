@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<
     loop {
         watcher.reached = false;
         let ended = match watcher.follow().await {
-            Err(Ended::Registry(RegistryError::Unsupported { .. })) => watcher.poll().await,
+            Err(Ended::Registry(RegistryClientError::Unsupported { .. })) => watcher.poll().await,
             other => other,
         };
         ever |= watcher.reached;
@@ -66,12 +66,12 @@ struct Watcher {
 }
 
 enum Ended {
-    Registry(RegistryError),
+    Registry(RegistryClientError),
     Output(Failure),
 }
 
-impl From<RegistryError> for Ended {
-    fn from(error: RegistryError) -> Self {
+impl From<RegistryClientError> for Ended {
+    fn from(error: RegistryClientError) -> Self {
         Self::Registry(error)
     }
 }
@@ -91,7 +91,7 @@ impl Watcher {
                 Ok(None) => {
                     let url = self.registry.url().to_owned();
                     let reason = "connection closed by the registry".to_owned();
-                    return Err(RegistryError::Unreachable { url, reason }.into());
+                    return Err(RegistryClientError::Unreachable { url, reason }.into());
                 }
                 Err(_silent) => {
                     self.registry.instances(PROTO_JSON).await?;

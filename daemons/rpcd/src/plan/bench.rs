@@ -1,4 +1,4 @@
-//! What `rpcd bench` is to do.
+//! What `rpcd bench` does.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::arguments::Arguments;
 use crate::cli;
 use crate::failure::Failure;
 
-/// Calls to make and measure.
+/// A load test.
 #[derive(Debug)]
 pub struct BenchPlan {
-    /// Whom to call.
+    /// The target.
     pub target: Target,
-    /// How.
+    /// The client's options.
     pub options: ClientOptions,
-    /// What, how often, for how long; the arguments are read later.
+    /// The calls, their rate and their number; the arguments are read later.
     pub load: Plan,
-    /// With what.
+    /// Their arguments.
     pub arguments: Arguments,
-    /// The part of the calls that may fail.
+    /// The allowed failure ratio.
     pub max_error_ratio: f64,
-    /// The report as JSON.
+    /// Whether to print the report as JSON.
     pub json: bool,
 }
 
@@ -36,7 +36,7 @@ impl BenchPlan {
             options.balance = balance;
         }
         let number = |typed: u32| usize::try_from(typed).unwrap_or(usize::MAX);
-        // More would wait inside the client, where there is nothing to measure.
+        // Further calls would wait inside the client, where nothing is measured.
         let per_connection = options.max_in_flight.max(1);
         let concurrency = typed.concurrency.map(number);
         let connections = typed

@@ -1,9 +1,9 @@
-//! Flags over the options that the settings hold.
+//! Flags applied over the options of the settings.
 
 use std::net::SocketAddr;
 
 use rpc_client::ClientOptions;
-use rpc_client::registry::RegistryOptions as RegistryClientOptions;
+use rpc_client::registry::RegistryClientOptions;
 use rpc_host::net::resolve_listen;
 use rpc_registry::RegistryOptions;
 use rpc_server::Limits;
@@ -13,16 +13,16 @@ use super::target;
 use crate::cli::{CallTime, Registry, Serve};
 use crate::failure::Failure;
 
-/// What `rpcd serve` is to do.
+/// What `rpcd serve` does.
 #[derive(Debug)]
 pub struct ServePlan {
-    /// Where it listens.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// What it allows.
+    /// The server's limits.
     pub limits: Limits,
     /// Web origins that may send HTTP requests.
     pub allowed_origins: Vec<String>,
-    /// With whom it registers; `None`: with nobody.
+    /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
 }
 
@@ -33,16 +33,16 @@ pub struct AnnouncePlan {
     pub url: String,
     /// The address to register; `None`: the one that routes to the registry.
     pub advertise: Option<Advertised>,
-    /// Between heartbeats.
+    /// Interval between heartbeats.
     pub heartbeat_interval: std::time::Duration,
 }
 
-/// What `rpcd registry` is to do.
+/// What `rpcd registry` does.
 #[derive(Debug)]
 pub struct ServeRegistryPlan {
-    /// Where it listens.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// What it allows.
+    /// The registry's options.
     pub options: RegistryOptions,
 }
 

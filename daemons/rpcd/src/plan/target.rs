@@ -9,7 +9,7 @@ use url::Url;
 use crate::cli::{Direct, Through, Via};
 use crate::failure::Failure;
 
-/// The address, where one is given, else the registry; `-m` insists on either.
+/// The address, if given, else the registry; `-m` requires one of them.
 pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure> {
     let address_given = typed.host.is_some() || typed.port.is_some();
     let registry_given = typed.through.registry.is_some();
@@ -33,7 +33,7 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
     Ok(Target::Direct { host, port })
 }
 
-/// The registry that is meant: the flag's, else the settings'.
+/// The registry: the flag's, else the settings'.
 pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, Failure> {
     match &typed.registry {
         Some(text) => named_or_url(text, settings),
@@ -66,7 +66,7 @@ pub(super) fn address(target: &Target) -> String {
     }
 }
 
-/// `http://HOST:PORT`; the scheme may be left out.
+/// `http://HOST:PORT`; the scheme is optional.
 pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
     let wrong = |why: &str| {
         Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))

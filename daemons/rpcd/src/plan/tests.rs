@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::failure::Exit;
-use rpc_client::Balance;
+use rpc_client::{Balance, ClientOptions};
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -29,7 +29,7 @@ fn serve(line: &str, environment: &[(&str, &str)]) -> ServePlan {
 }
 
 #[test]
-fn an_address_means_that_server_and_none_means_the_registry() {
+fn an_address_selects_that_server_and_none_the_registry() {
     for (flags, target) in [
         ("", "http://127.0.0.1:9999"),
         ("-m registry", "http://127.0.0.1:9999"),
@@ -87,7 +87,7 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
-fn a_bench_measures_with_defaults_that_fit_together() {
+fn the_defaults_of_a_load_test_are_consistent() {
     use rpc_load::{Length, Mode};
     let bench = |flags: &str| match plan(&format!("bench m {flags}")).unwrap().task {
         Task::Bench(bench) => bench.load,
@@ -151,7 +151,7 @@ fn concurrency_alone_is_that_many_calls() {
 }
 
 #[test]
-fn a_server_listens_everywhere_and_registers_unless_told_otherwise() {
+fn a_server_listens_on_all_addresses_and_registers_by_default() {
     let plan = serve("serve -p 8089", &[]);
     assert_eq!(plan.address.to_string(), "0.0.0.0:8089");
     assert_eq!(plan.announce.unwrap().url, "http://127.0.0.1:9999");

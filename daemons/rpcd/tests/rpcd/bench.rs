@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::process::{Daemon, Run, command, read_all, rpcd};
 
-/// Measures and reads the report.
+/// Runs a load test and reads its report.
 fn measured(line: &str) -> (Run, Value) {
     let run = rpcd(&format!("bench {line} --json"));
     let report = serde_json::from_str(&run.stdout).unwrap_or_else(|error| {
@@ -22,7 +22,7 @@ fn number(report: &Value, path: &str) -> f64 {
 }
 
 #[test]
-fn a_number_of_calls_is_measured_to_the_call() {
+fn exactly_the_number_of_calls_is_measured() {
     let (_server, port) = Daemon::serve("--no-registry");
     for flags in ["", "--concurrency 8", "--concurrency 9 --connections 3 --threads 2"] {
         let (run, report) = measured(&format!("add 1 2 -p {port} --count 300 {flags}"));
@@ -46,7 +46,7 @@ fn a_report_for_people_has_the_percentiles() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     let first = format!("add at 127.0.0.1:{port}: 4 calls at a time on 1 connection, measured for");
     assert!(run.stdout.starts_with(&first), "{}", run.stdout);
-    for part in ["calls          1,000   ", "failed             0   0 %", "p99.9", "█", "instance"]
+    for part in ["calls          1,000   ", "failed             0   0%", "p99.9", "█", "instance"]
     {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
@@ -54,7 +54,7 @@ fn a_report_for_people_has_the_percentiles() {
 }
 
 #[test]
-fn a_rate_is_kept_and_a_stall_counts_for_every_call_that_was_to_begin() {
+fn a_rate_is_kept_and_a_stall_counts_for_every_call_that_was_due() {
     if !rpc_tests::slow::enabled("it measures percentiles in real time around a stalled server") {
         return;
     }
@@ -71,7 +71,7 @@ fn a_rate_is_kept_and_a_stall_counts_for_every_call_that_was_to_begin() {
     assert_eq!(bench.wait().unwrap().code(), Some(0), "{report}");
     let (calls, never) = (number(&report, "/calls"), number(&report, "/behind/never_begun"));
     assert!(calls + never == 800.0 && never < 10.0, "4 s of 200 a second: {report}");
-    // 120 of them, 15 of 100, were to begin meanwhile, and waited up to 600 ms.
+    // 120 calls, 15 % of all, were due during the stall and waited up to 600 ms.
     assert!(number(&report, "/latency/p90_us") >= 100_000.0, "{report}");
     assert!(number(&report, "/latency/p99_us") >= 450_000.0, "{report}");
 }
@@ -96,13 +96,13 @@ fn calls_are_shared_among_the_instances_of_a_registry() {
 }
 
 #[test]
-fn the_exit_code_follows_from_the_part_that_failed() {
+fn the_exit_code_depends_on_the_failure_ratio() {
     let (_server, port) = Daemon::serve("--no-registry");
     let (run, report) = measured(&format!("nope -p {port} --count 50"));
     assert_eq!((run.code, number(&report, "/error_ratio")), (1, 1.0));
     assert_eq!(report["errors"][0]["kind"], "remote -32601");
-    let complaint = "rpcd: 100 % of the calls failed; --max-error-ratio allows 0 %\n";
-    assert_eq!(run.stderr, complaint);
+    let error_line = "rpcd: 100% of the calls failed; --max-error-ratio allows 0%\n";
+    assert_eq!(run.stderr, error_line);
     assert_eq!(measured(&format!("nope -p {port} --count 50 --max-error-ratio 1")).0.code, 0);
     let slow = format!("sleep 60 -p {port} --count 4 --concurrency 4 --timeout 100ms");
     let (run, report) = measured(&slow);
@@ -110,7 +110,7 @@ fn the_exit_code_follows_from_the_part_that_failed() {
 }
 
 #[test]
-fn when_the_server_dies_the_run_goes_on_and_says_so() {
+fn a_run_continues_when_the_server_dies_and_reports_it() {
     let (server, port) = Daemon::serve("--no-registry");
     let line = format!("bench add 1 2 -p {port} --duration 4s --warmup 0 --json");
     let words: Vec<_> = line.split_whitespace().collect();
@@ -120,12 +120,12 @@ fn when_the_server_dies_the_run_goes_on_and_says_so() {
     let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
     assert_eq!(bench.wait().unwrap().code(), Some(1), "{report}");
     assert!(report["errors"].as_array().unwrap().iter().any(|e| e["kind"] == "unreachable"));
-    // Callers of nobody are slowed down, to a hundred calls a second.
+    // Callers that reach no server are slowed down, to a hundred calls a second.
     assert!(number(&report, "/unreached") <= 400.0, "{report}");
 }
 
 #[test]
-fn a_signal_ends_it_and_what_was_measured_is_reported() {
+fn a_signal_stops_the_run_and_the_results_are_reported() {
     let (_server, port) = Daemon::serve("--no-registry");
     let line = "bench add 1 2 --duration 1h --warmup 0 --connections 1 --concurrency 4 --json";
     let line = format!("{line} -p {port}");
@@ -136,8 +136,8 @@ fn a_signal_ends_it_and_what_was_measured_is_reported() {
     let report: Value = serde_json::from_str(&read_all(&mut bench)).unwrap();
     assert_eq!(bench.wait().unwrap().code(), Some(0), "{report}");
     assert!(report["stopped"] == true && report["failed"] == 0, "{report}");
-    // Whatever the server did was the call that opened the connection, or is in the report, or was
-    // under way at the end: then it is counted as given up, whether the server did it or not.
+    // Every call the server executed opened the connection, is in the report, or was in flight at
+    // the end: then it counts as abandoned, whether the server executed it or not.
     let (calls, given_up) = (count(&report["calls"]), count(&report["abandoned"]));
     let done = calls_of_add(port) - 1;
     assert!(given_up <= 4 && calls <= done && done <= calls + given_up, "{done} done: {report}");
@@ -147,15 +147,15 @@ fn count(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
 
-/// Waits until the server has done so many calls of `add`.
+/// Waits until the server has executed that many calls of `add`.
 fn until_calls(port: u16, calls: u64) {
     let end = Instant::now() + Duration::from_secs(60);
     while calls_of_add(port) < calls {
-        assert!(Instant::now() < end, "there were never {calls} calls");
+        assert!(Instant::now() < end, "the server did not reach {calls} calls");
     }
 }
 
-/// How many calls of `add` the server has done.
+/// Number of `add` calls the server has executed.
 fn calls_of_add(port: u16) -> u64 {
     let stats = rpcd(&format!("call -p {port} rpc.stats")).stdout;
     let stats: Value = serde_json::from_str(&stats).unwrap();

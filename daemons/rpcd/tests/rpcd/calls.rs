@@ -32,7 +32,7 @@ fn results_are_on_standard_output_and_exit_is_0() {
 }
 
 #[test]
-fn an_error_of_the_other_side_exits_1_with_its_text() {
+fn an_error_from_the_server_exits_1_with_its_text() {
     let (_server, port) = Daemon::serve("--no-registry");
     let run = rpcd(&format!("call -p {port} nope"));
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));
@@ -43,7 +43,7 @@ fn an_error_of_the_other_side_exits_1_with_its_text() {
 }
 
 #[test]
-fn a_call_that_takes_too_long_exits_4_in_time() {
+fn a_call_that_times_out_exits_4_in_time() {
     let (_server, port) = Daemon::serve("--no-registry");
     let start = Instant::now();
     let run = rpcd(&format!("call -p {port} sleep 60 --timeout 300ms"));
@@ -52,21 +52,21 @@ fn a_call_that_takes_too_long_exits_4_in_time() {
 }
 
 #[test]
-fn many_calls_print_as_many_results_and_overlap_when_told_to() {
+fn many_calls_print_as_many_results_and_overlap_with_concurrency() {
     let (_server, port) = Daemon::serve("--no-registry");
     let run = rpcd(&format!("call -p {port} add 1 2 --repeat 3"));
     assert_eq!((run.code, run.stdout.as_str()), (0, "13\n13\n13\n"));
     let start = Instant::now();
     let run = rpcd(&format!("call -p {port} sleep 0.5 --concurrency 30"));
     assert_eq!((run.code, run.stdout.lines().count()), (0, 30), "{}", run.stderr);
-    assert!(start.elapsed() < Duration::from_secs(10), "one after the other: 15 s");
+    assert!(start.elapsed() < Duration::from_secs(10), "in sequence they would take 15 s");
     let run = rpcd(&format!("call -p {port} nope --repeat 20"));
     assert_eq!((run.code, run.stderr.lines().count()), (1, 11), "{}", run.stderr);
     assert!(run.stderr.ends_with("20 of 20 calls failed\n"), "{}", run.stderr);
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_calls_quietly() {
+fn a_closed_output_pipe_stops_the_calls_quietly() {
     let (_server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();
     let mut child = command(&["call", "-p", &port, "add", "1", "2", "--repeat", "1000000000"])
@@ -80,7 +80,7 @@ fn a_reader_that_goes_away_ends_the_calls_quietly() {
 }
 
 #[test]
-fn a_stream_prints_its_items_as_they_come() {
+fn a_stream_prints_its_items_as_they_arrive() {
     let (_server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();
     let line =
@@ -88,7 +88,7 @@ fn a_stream_prints_its_items_as_they_come() {
     let mut child = command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let text = read_all(&mut child);
     assert!(text.lines().next().unwrap().contains("listening"), "{text}");
-    assert_eq!(child.wait().unwrap().code(), Some(4), "a time for the whole stream");
+    assert_eq!(child.wait().unwrap().code(), Some(4), "the timeout covers the whole stream");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn daemons_of_both_kinds_are_healthy() {
 fn a_listener_that_is_not_rpcd_is_unhealthy() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // It takes the connection and says nothing.
+    // It accepts the connection and sends nothing.
     assert_eq!(rpcd(&format!("health {address} --timeout 200ms")).code, 4);
     let closing = std::thread::spawn(move || {
         listener.accept().unwrap();

@@ -1,4 +1,4 @@
-//! How daemons end.
+//! How daemons shut down.
 
 use std::process::Stdio;
 
@@ -35,7 +35,7 @@ fn calls_in_flight_finish_before_the_exit() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_with_130() {
+fn a_second_signal_exits_at_once_with_130() {
     let (mut server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();
     let mut call = command(&["call", "-p", &port, "sleep", "60", "--timeout", "1m"])
@@ -45,14 +45,14 @@ fn a_second_signal_ends_it_at_once_with_130() {
         .unwrap();
     in_flight(&port);
     server.signal(Signal::TERM);
-    server.line("asked to stop");
+    server.line("shutting down; a second signal");
     server.signal(Signal::INT);
     assert_eq!(server.exit_code(), 130);
     let _ = call.wait();
 }
 
 #[test]
-fn a_daemon_others_can_reach_warns_once() {
+fn a_daemon_reachable_from_other_machines_warns_once() {
     for (line, expected) in [
         ("serve -p 0 --no-registry", 1),
         ("serve -p 0 -l :: --no-registry", 1),
@@ -83,7 +83,10 @@ fn log_files_are_complete_after_the_exit() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert!(messages.contains(&"listening"), "{messages:?}");
-    assert!(messages.iter().any(|message| message.starts_with("asked to stop")), "{messages:?}");
+    assert!(
+        messages.iter().any(|message| message.starts_with("shutting down; a second signal")),
+        "{messages:?}"
+    );
 }
 
 /// Waits until the server has a `sleep` call in flight.
@@ -97,5 +100,5 @@ fn in_flight(port: &str) {
             return;
         }
     }
-    panic!("the call never began");
+    panic!("the call did not start");
 }

@@ -1,9 +1,10 @@
 //! Errors as JSON, what was probably meant, and what a call was spent on.
 
+use rpc_tests::fakes::{self, Do};
 use serde_json::{Value, json};
 
 use crate::process::{DEAD_PORT, Daemon, Run, rpcd};
-use crate::site::Site;
+use crate::site::{Site, runtime};
 
 /// The one line of a failed run.
 fn error(run: &Run, code: i32) -> Value {
@@ -80,10 +81,13 @@ fn verbose_says_who_replied_and_what_the_time_was_spent_on() {
 
 #[test]
 fn a_time_in_an_error_is_rounded() {
-    let (_server, port) = Daemon::serve("--no-registry");
-    let run = rpcd(&format!("call -p {port} sleep 60 --timeout 1"));
+    let threads = runtime();
+    let peer = threads.block_on(fakes::extended(|_| Do::Nothing));
+    let port = peer.address.port();
+    let run = rpcd(&format!("call -p {port} echo x --timeout 1"));
     assert_eq!(run.code, 4);
-    assert!(run.stderr.contains(" within 1s "), "{}", run.stderr);
+    let said = format!("rpcd: no reply from 127.0.0.1:{port} within 1s (waiting for the reply); ");
+    assert!(run.stderr.starts_with(&said), "{}", run.stderr);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::process::rpcd;
 
 #[test]
-fn the_help_is_what_it_was() {
+fn the_help_matches_its_snapshot() {
     let mut all = String::new();
     let commands = [
         "",
@@ -31,7 +31,7 @@ fn the_help_is_what_it_was() {
 }
 
 #[test]
-fn the_short_flag_is_help_too_and_the_version_is_known() {
+fn the_short_flag_prints_help_and_the_version_is_printed() {
     assert_eq!(rpcd("serve -h").code, 0);
     assert_eq!(rpcd("help serve").stdout, rpcd("serve --help").stdout);
     assert_eq!(rpcd("help").stdout, rpcd("--help").stdout);

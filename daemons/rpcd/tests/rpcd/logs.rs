@@ -46,7 +46,8 @@ struct Following(Child, BufReader<ChildStdout>);
 impl Following {
     fn start(line: &str) -> Self {
         let words: Vec<_> = line.split_whitespace().collect();
-        let mut child = command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self(child, out)
     }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::process::{DEAD_PORT, command, rpcd, rpcd_args};
 
 /// Exit code and the whole of standard error, which must be one line.
-fn complaint(line: &str) -> (i32, String) {
+fn error_line(line: &str) -> (i32, String) {
     let run = rpcd(line);
     assert_eq!(run.stdout, "", "{line}");
     assert_eq!(run.stderr.lines().count(), 1, "{line}: {}", run.stderr);
@@ -48,7 +48,7 @@ fn wrong_arguments_and_addresses_exit_2_with_one_line() {
         "health 8089",
         "nonsense",
     ] {
-        let (code, message) = complaint(line);
+        let (code, message) = error_line(line);
         assert_eq!(code, 2, "{line}: {message}");
     }
 }
@@ -64,7 +64,7 @@ fn an_address_that_cannot_be_bound_exits_3() {
         "serve -p 0 -l 192.0.2.1 --no-registry --log-level off".to_owned(),
         "registry -p 0 -l 192.0.2.1 --log-level off".to_owned(),
     ] {
-        let (code, message) = complaint(&line);
+        let (code, message) = error_line(&line);
         assert_eq!(code, 3, "{message}");
         assert!(message.contains("cannot listen on "), "{message}");
     }
@@ -88,7 +88,7 @@ fn an_unreachable_address_exits_3() {
         format!("logs -p {port}"),
         format!("call add 1 2 --registry http://127.0.0.1:{port} --timeout 1s"),
     ] {
-        let (code, message) = complaint(&line);
+        let (code, message) = error_line(&line);
         assert_eq!(code, 3, "{line}: {message}");
         assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
     }
@@ -104,7 +104,7 @@ fn a_wrong_file_is_named_with_its_line() {
         String::from_utf8(output.stderr).unwrap(),
         "rpcd: config.ini:2: unknown key \"prot\" in [registry]; did you mean \"port\"?\n"
     );
-    // A health check depends on nothing but its address.
+    // A health check depends only on its address.
     let health = command(&["health", &format!("127.0.0.1:{DEAD_PORT}")])
         .current_dir(dir.path())
         .output()

@@ -1,4 +1,4 @@
-//! Running the binary.
+//! Runs the binary.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// Runs `rpcd` with the words of `line` to its end.
+/// Runs `rpcd` with the arguments in `line` until it exits.
 pub(crate) fn rpcd(line: &str) -> Run {
     rpcd_args(&line.split_whitespace().collect::<Vec<_>>())
 }
@@ -36,7 +36,7 @@ pub(crate) fn rpcd_args(arguments: &[&str]) -> Run {
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rpcd"));
     command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).env_remove("COLUMNS");
-    // No settings of whoever runs the test.
+    // Without the settings of the user who runs the test.
     command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RPCD_") {
@@ -89,7 +89,7 @@ impl Daemon {
             }
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
-                Err(error) => panic!("no {text:?}: {error}; there was {:#?}", self.seen),
+                Err(error) => panic!("no {text:?}: {error}; got {:#?}", self.seen),
             }
         }
     }
@@ -99,7 +99,7 @@ impl Daemon {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Its exit code, waiting for its end.
+    /// Waits until it exits; returns the exit code.
     pub(crate) fn exit_code(&mut self) -> i32 {
         let deadline = Instant::now() + SOON;
         loop {

@@ -16,7 +16,8 @@ struct Watching(Child, BufReader<ChildStdout>);
 
 impl Watching {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self(child, out)
     }
@@ -55,7 +56,7 @@ fn watch_prints_a_line_for_each_event_and_survives_a_lost_registry() {
     assert_eq!(first["instances"].as_array().unwrap().len(), 1);
 
     let instance = rpc_wire::instance::Instance::new("10.9.8.7", 1);
-    let options = rpc_client::registry::RegistryOptions::default();
+    let options = rpc_client::registry::RegistryClientOptions::default();
     let client = rpc_client::registry::RegistryClient::new(&site.url, options).unwrap();
     let threads = runtime();
     threads.block_on(client.register(&instance)).unwrap();

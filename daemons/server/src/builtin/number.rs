@@ -1,4 +1,4 @@
-//! A number that stays an integer while it can, and is never rounded in silence.
+//! A number that stays an integer while it can, and is never rounded silently.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl Number {
     /// The sum.
     ///
     /// # Errors
-    /// It cannot be held exactly.
+    /// It cannot be represented exactly.
     pub fn plus(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_add, |a, b| a + b)
     }
@@ -29,7 +29,7 @@ impl Number {
     /// The difference.
     ///
     /// # Errors
-    /// It cannot be held exactly.
+    /// It cannot be represented exactly.
     pub fn minus(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_sub, |a, b| a - b)
     }
@@ -37,7 +37,7 @@ impl Number {
     /// The product.
     ///
     /// # Errors
-    /// It cannot be held exactly.
+    /// It cannot be represented exactly.
     pub fn times(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_mul, |a, b| a * b)
     }
@@ -71,7 +71,7 @@ impl Number {
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         match *self {
-            // Held values fit one of the two; JSON has no other use for the width.
+            // Values in range fit one of the two; JSON does not care about the width.
             Self::Integer(integer) => match i64::try_from(integer) {
                 Ok(integer) => output.serialize_i64(integer),
                 Err(_) => output.serialize_i128(integer),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_held_is_an_error() {
+    fn an_inexact_result_is_an_error() {
         let exact = "the result cannot be held exactly (from -2^63 to 2^64-1)";
         check(number("18446744073709551615").plus(number("1")), exact);
         check(number("18446744073709551615").times(number("18446744073709551615")), exact);

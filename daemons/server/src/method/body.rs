@@ -1,4 +1,4 @@
-//! What runs when a method is called, and how its result becomes JSON.
+//! How a method runs when it is called, and how its result becomes JSON.
 
 use std::pin::Pin;
 
@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::arguments::{Arguments, Parameters};
 use crate::finite;
 
-/// What a method can return: anything serde writes and schemars describes.
+/// A type that a method can return: serde serialises it and schemars describes it.
 pub trait Answer: Serialize + JsonSchema + 'static {}
 impl<T: Serialize + JsonSchema + 'static> Answer for T {}
 
@@ -21,11 +21,11 @@ impl<T: Serialize + JsonSchema + 'static> Answer for T {}
 pub trait Stream<T>: futures_util::Stream<Item = T> + Send + 'static {}
 impl<T, S: futures_util::Stream<Item = T> + Send + 'static> Stream<T> for S {}
 
-/// What was declared, and what was given.
+/// The declared parameters, and the given arguments.
 pub(crate) type Fit<'a> = (&'a Parameters, Arguments<'a>);
-/// A result as JSON text, still to come.
+/// A result as JSON text, when it is ready.
 pub(crate) type Unary = Pin<Box<dyn Future<Output = Result<Vec<u8>, Fault>> + Send>>;
-/// Results as JSON text, each with the number of those lost before it.
+/// Results as JSON text, each with the number of those dropped before it.
 pub(crate) type ItemStream =
     Pin<Box<dyn futures_util::Stream<Item = Result<(Vec<u8>, u64), Fault>> + Send>>;
 type Work = Box<dyn FnOnce() -> Result<Vec<u8>, Fault> + Send>;
@@ -41,18 +41,18 @@ pub(crate) enum Body {
     Started(Started),
 }
 
-/// A body that takes its time.
+/// A body that does not finish at once.
 pub(crate) enum Started {
     /// Runs on the blocking pool.
     Blocking(Run<Work>),
     /// Awaits on the connection's own task.
     Async(Run<Unary>),
-    /// Answers many results.
+    /// Returns many results.
     Stream(Run<ItemStream>),
 }
 
 impl<const N: usize> MethodBuilder<N> {
-    /// A short body that neither waits nor computes long: it runs where the bytes were read.
+    /// A short body that neither blocks nor computes long: it runs where the bytes were read.
     pub fn sync<P, T>(self, function: impl Function<P, Output = T>) -> Method
     where
         P: Types<N>,
@@ -78,8 +78,8 @@ impl<const N: usize> MethodBuilder<N> {
         self.finish::<P>(schema_of::<T>(), false, Body::Sync(Box::new(body)))
     }
 
-    /// A body that blocks or computes long: it runs on the blocking pool. It goes on to its end
-    /// even when its caller has given up.
+    /// A body that blocks or computes long: it runs on the blocking pool, and to its end even if
+    /// its caller has gone.
     pub fn blocking<P, T>(self, function: impl Function<P, Output = T>) -> Method
     where
         P: Types<N>,
@@ -104,8 +104,8 @@ impl<const N: usize> MethodBuilder<N> {
         self.finish::<P>(schema_of::<T>(), false, Body::Started(Started::Blocking(Box::new(body))))
     }
 
-    /// A body that awaits. It is dropped where it stands when its caller cancels or its deadline
-    /// passes.
+    /// A body that awaits. It is dropped at its current await when its caller cancels or its
+    /// deadline passes.
     pub fn asynchronous<P, T, F>(self, function: impl Function<P, Output = F>) -> Method
     where
         P: Types<N>,
@@ -134,7 +134,7 @@ impl<const N: usize> MethodBuilder<N> {
         self.finish::<P>(schema_of::<T>(), false, Body::Started(Started::Async(Box::new(body))))
     }
 
-    /// A body that answers many results. It is polled only as fast as the caller reads.
+    /// A body that returns many results. It is polled only as fast as the caller reads.
     pub fn stream<P, T, S>(self, function: impl Function<P, Output = S>) -> Method
     where
         P: Types<N>,
@@ -149,7 +149,7 @@ impl<const N: usize> MethodBuilder<N> {
     }
 }
 
-/// Appends a result; after a fault the caller cuts `out` back.
+/// Appends a result; after an error the caller truncates `out`.
 fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), Fault> {
     let unwritable = |error: &dyn std::fmt::Display| Fault::method_failed(error.to_string());
     finite::check(value).map_err(|error| unwritable(&error))?;
@@ -166,7 +166,7 @@ fn fault(error: impl Into<Failure>) -> Fault {
     error.into().into_fault()
 }
 
-/// A function that cannot fail, seen as one that can.
+/// An infallible function as a fallible one.
 fn infallible<P: 'static, T: 'static>(
     function: impl Function<P, Output = T>,
 ) -> impl Function<P, Output = Result<T, std::convert::Infallible>> {

@@ -1,4 +1,4 @@
-//! Functions of several arguments and the types they take, seen as one.
+//! Functions of several arguments, and the types of these, as one trait each.
 
 use rpc_wire::fault::Fault;
 use rpc_wire::json::Json;
@@ -11,7 +11,7 @@ use crate::arguments::Parameters;
 
 /// A function or closure of up to eight arguments, given as a tuple `P`.
 pub trait Function<P>: Send + Sync + 'static {
-    /// What it answers.
+    /// Its return type.
     type Output;
     /// Calls it.
     fn apply(&self, arguments: P) -> Self::Output;

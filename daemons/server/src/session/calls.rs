@@ -1,4 +1,4 @@
-//! The calls of one connection that are still running: results, deadlines, cancellation.
+//! The calls in flight on one connection: results, deadlines, cancellation.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) struct Calls {
     next_serial: u64,
 }
 
-/// A call that is running: its id, method, start, and the kind of reply it gets.
+/// A call in flight: its id, method, start, and the kind of reply it gets.
 pub(crate) struct CallContext {
     serial: u64,
     /// `None` for a classic call.
@@ -32,21 +32,21 @@ pub(crate) struct CallContext {
     pub(crate) method: usize,
     pub(crate) started: Instant,
     pub(crate) oneway: bool,
-    /// The caller reads a stream; a unary result is sent as its one item.
+    /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
 }
 
-/// Something a running call came to.
+/// A step of a call in flight.
 pub(crate) enum Progress {
-    /// The result, or why there is none.
+    /// The result or the error.
     Done(CallContext, Result<Vec<u8>, Fault>),
-    /// One item; the stream goes on when [`Calls::resume`] is given the rest.
+    /// One item; the stream continues when [`Calls::resume`] is given the rest.
     Item(CallContext, Vec<u8>, u64, Rest),
-    /// The stream is over.
+    /// The stream has ended.
     End(CallContext),
 }
 
-/// What is left of a stream.
+/// The rest of a stream.
 pub(crate) struct Rest {
     items: stream::Abortable<ItemStream>,
     deadline: Option<Instant>,
@@ -60,14 +60,14 @@ struct Handle {
     is_stream: bool,
 }
 
-/// One of the server's calls in flight, counted until dropped.
+/// Counts one of the server's calls in flight until dropped.
 pub(crate) struct Permit {
     state: Arc<ServerState>,
     method: usize,
 }
 
 impl Permit {
-    /// `None` when the server has as many as it may.
+    /// `None` if the server has reached its limit.
     pub(crate) fn acquire(state: &Arc<ServerState>, method: usize) -> Option<Self> {
         if !state.metrics.in_flight.up_to(state.limits.max_calls) {
             return None;
@@ -117,7 +117,8 @@ impl Calls {
         }));
     }
 
-    /// Runs a stream item by item; each next one only when the last was handed on.
+    /// Runs a stream item by item; the next item is polled only after the previous one was passed
+    /// on.
     pub(crate) fn start_stream(
         &mut self,
         mut context: CallContext,
@@ -131,7 +132,7 @@ impl Calls {
         self.resume(context, Rest { items, deadline, _permit: permit });
     }
 
-    /// Goes on with a stream after an item.
+    /// Continues a stream after an item.
     pub(crate) fn resume(&mut self, context: CallContext, mut rest: Rest) {
         self.running.push(Box::pin(async move {
             let next = AssertUnwindSafe(rest.items.next()).catch_unwind();
@@ -153,7 +154,7 @@ impl Calls {
         }));
     }
 
-    /// The next progress of any call; `None` when there is none running.
+    /// The next progress of any call; `None` if none is in flight.
     pub(crate) async fn next(&mut self) -> Option<Progress> {
         let progress = self.running.next().await?;
         if let Progress::Done(context, _) | Progress::End(context) = &progress {
@@ -162,7 +163,7 @@ impl Calls {
         Some(progress)
     }
 
-    /// Stops every call with this id; each then answers that it was cancelled.
+    /// Cancels every call with this id; each then gets a reply that it was cancelled.
     pub(crate) fn cancel(&self, id: Json<'_>) {
         self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.text()));
     }
@@ -175,7 +176,7 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// The ids of all calls in flight, which are dropped where they stand.
+    /// Drops all calls in flight; returns their ids.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Box<RawValue>>> {
         self.running = FuturesUnordered::new();
         std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
@@ -198,7 +199,7 @@ impl Calls {
 }
 
 impl CallContext {
-    /// The id to answer under.
+    /// The id to reply with.
     pub(crate) fn id(&self) -> Option<Json<'_>> {
         self.id.as_deref().map(Json::from)
     }
@@ -219,7 +220,7 @@ pub(crate) fn deadline_exceeded(after: Duration) -> Fault {
     Fault::new(Code::DeadlineExceeded, text)
 }
 
-/// The message of a panic; the rest is in the log.
+/// A panic as an error; only its message, since the rest is in the log.
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     let text = panic
         .downcast_ref::<&str>()

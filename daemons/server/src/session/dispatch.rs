@@ -1,4 +1,4 @@
-//! Frame → call → reply, without a socket: output is bytes, time is handed in.
+//! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,9 +18,9 @@ use crate::metrics::Shard;
 use crate::reserved::{self, Reserved};
 use crate::state::ServerState;
 
-/// A reply up to this size can be read by an older client, which reads once.
+/// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
-/// A larger output buffer is not kept on a quiet connection.
+/// A larger output buffer is freed on a quiet connection.
 const LARGE_OUTPUT: usize = 64 * 1024;
 
 /// The calls and replies of one connection.
@@ -30,24 +30,24 @@ pub(crate) struct Dispatcher {
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
-    /// A classic call is running: the next ones wait for it.
+    /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
     classic_waiting: VecDeque<Waiting>,
     /// The peer understands control messages.
     is_extended: bool,
     draining: bool,
-    /// Written once every call before it has its reply.
+    /// Written once every previous call has its reply.
     final_error: Option<Fault>,
-    /// When the messages at hand were read.
+    /// When the current messages were read.
     read_at: Instant,
-    /// Calls of synchronous methods whose replies have not been written yet: the method's position,
-    /// and how many. They leave together, so one look at the clock tells how long they took.
-    answered: Vec<(usize, u64)>,
+    /// Calls of synchronous methods whose replies are not written yet: the method's position, and
+    /// their number. They are written together, so one reading of the clock serves all.
+    unwritten_calls: Vec<(usize, u64)>,
     /// The position of the method called last.
     last_method: usize,
 }
 
-/// A classic message in its turn.
+/// A classic message that waits for the one before it.
 enum Waiting {
     Call(Box<[u8]>, Instant),
     Refused(Fault),
@@ -67,7 +67,7 @@ impl Dispatcher {
             draining: false,
             final_error: None,
             read_at: Instant::now(),
-            answered: Vec::new(),
+            unwritten_calls: Vec::new(),
             last_method: 0,
         }
     }
@@ -77,21 +77,21 @@ impl Dispatcher {
         self.read_at = now;
     }
 
-    /// Records the calls replied to, before the output is written.
+    /// Records the latencies of finished calls, before the output is written.
     pub(crate) fn end_turn(&mut self) {
-        if self.answered.is_empty() {
+        if self.unwritten_calls.is_empty() {
             return;
         }
         let elapsed = self.read_at.elapsed();
-        for (method, calls) in self.answered.drain(..) {
+        for (method, calls) in self.unwritten_calls.drain(..) {
             if let Some(metrics) = self.state.metrics.method(method) {
                 metrics.done(self.shard, elapsed, calls);
             }
         }
     }
 
-    /// Takes one message and the frame it came in, as it was received. `state` is the one it was
-    /// made with: lent, because a count of its users per call is one that all connections share.
+    /// Handles one message and its frame. `state` is the dispatcher's own, passed as a reference:
+    /// cloning the `Arc` for every call would contend on a counter that all connections share.
     ///
     /// # Errors
     /// It is not JSON: nothing after it can be trusted.
@@ -124,8 +124,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Waits for the next progress of a running call and puts it into the output.
-    /// `false` when none is running.
+    /// Waits for the next progress of a call in flight and appends it to the output; `false` if
+    /// none is in flight.
     pub(crate) async fn finish_next(&mut self) -> bool {
         match self.calls.next().await {
             None => return false,
@@ -148,7 +148,7 @@ impl Dispatcher {
         true
     }
 
-    /// Whether another message may be taken: behind a full queue of classic calls nothing is.
+    /// Whether another message may be handled: not behind a full queue of classic calls.
     pub(crate) fn accepts(&self) -> bool {
         self.classic_waiting.is_empty()
             || self.in_flight() < self.state.limits.max_calls_per_connection
@@ -158,7 +158,7 @@ impl Dispatcher {
         self.calls.len() > 0
     }
 
-    /// Whether nothing is running, waiting or left to say.
+    /// Whether nothing is in flight, waiting or still to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight() == 0 && self.final_error.is_none()
     }
@@ -171,7 +171,7 @@ impl Dispatcher {
         self.output.clear();
     }
 
-    /// Forgets the first `count` bytes of the output.
+    /// Removes the first `count` bytes of the output.
     pub(crate) fn compact_output(&mut self, count: usize) {
         self.output.drain(..count);
     }
@@ -185,8 +185,8 @@ impl Dispatcher {
         self.output = Vec::new();
     }
 
-    /// Replies with this once every call before it has its reply. Streams, which may never end, stop.
-    pub(crate) fn reply_finally(&mut self, fault: Fault) {
+    /// Sends this error once every previous call has its reply. Streams, which may never end, stop.
+    pub(crate) fn set_final_error(&mut self, fault: Fault) {
         self.calls.cancel_streams();
         self.final_error = Some(fault);
         self.flush_final_error();
@@ -252,7 +252,7 @@ impl Dispatcher {
         if let Some(reserved) = Reserved::find(&call.method) {
             return self.call_reserved(reserved, call, given, received);
         }
-        // An older server knows no service when a classic request lacks its argument keys.
+        // Like the older server, which finds no method without both argument keys.
         if call.id.is_none() && !call.has_arguments {
             return Err(no_such_method(&call.method));
         }
@@ -271,7 +271,7 @@ impl Dispatcher {
         }
     }
 
-    /// Runs a synchronous method here and now.
+    /// Runs a synchronous method at once.
     fn run_now(
         &mut self,
         call: &Call<'_>,
@@ -312,13 +312,13 @@ impl Dispatcher {
         if failed {
             self.note_failure(position);
         }
-        match self.answered.last_mut() {
+        match self.unwritten_calls.last_mut() {
             Some((method, calls)) if *method == position => *calls += 1,
-            _ => self.answered.push((position, 1)),
+            _ => self.unwritten_calls.push((position, 1)),
         }
     }
 
-    /// Starts a method that takes its time.
+    /// Starts a method that does not finish at once.
     fn start(
         &mut self,
         call: &Call<'_>,
@@ -336,7 +336,7 @@ impl Dispatcher {
         context.oneway = call.meta.oneway;
         context.is_stream = call.meta.stream && call.id.is_some();
         let deadline = self.deadline(&call.meta, received);
-        let begun = catch_unwind(AssertUnwindSafe(|| match body {
+        let started = catch_unwind(AssertUnwindSafe(|| match body {
             Started::Async(body) => {
                 self.calls.start(context, body(fit)?, deadline, Some(permit));
                 Ok(())
@@ -344,7 +344,7 @@ impl Dispatcher {
             Started::Blocking(body) => {
                 let work = body(fit)?;
                 let span = tracing::Span::current();
-                // The permit goes with the work: a thread that is still busy is still counted.
+                // The permit moves to the thread: one that is still busy still counts.
                 let thread = tokio::task::spawn_blocking(move || {
                     let _permit = permit;
                     span.in_scope(work)
@@ -365,11 +365,11 @@ impl Dispatcher {
             }
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        match begun {
+        match started {
             Ok(()) => self.classic_is_running |= call.id.is_none(),
             Err(_) => self.note(position, received.elapsed(), true),
         }
-        begun
+        started
     }
 
     fn call_reserved(
@@ -392,7 +392,7 @@ impl Dispatcher {
                 Ok(())
             }
             Reserved::Report(report) => {
-                // What is told of this connection's calls includes those just replied to.
+                // The statistics include this connection's calls that have just finished.
                 self.end_turn();
                 let result = reserved::report(&self.state, report, received);
                 if !call.meta.oneway {
@@ -408,7 +408,7 @@ impl Dispatcher {
         let id = context.id();
         let start = self.output.len();
         match outcome {
-            // Nobody waits for it.
+            // No reply is wanted.
             _ if context.oneway => {}
             Ok(result) => self.write_result(id, context.is_stream, &result),
             Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
@@ -425,7 +425,7 @@ impl Dispatcher {
         }
     }
 
-    /// Runs waiting classic calls until one of them is started and does not finish at once.
+    /// Runs waiting classic calls until one of them is in flight.
     fn next_classic(&mut self) {
         let state = self.state.clone();
         while !self.classic_is_running
@@ -434,7 +434,7 @@ impl Dispatcher {
             match waiting {
                 Waiting::Refused(fault) => reply::fault(&mut self.output, None, &fault),
                 Waiting::Call(frame, received) => {
-                    // It was read once already; it reads the same again.
+                    // It was parsed once already, so it parses again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
                         self.begin(&state, &call, received);
                     }
@@ -470,7 +470,7 @@ impl Dispatcher {
     }
 
     fn deadline(&self, meta: &Meta, received: Instant) -> Instant {
-        // A century is "never", and still an instant that exists.
+        // A century means no limit, and is still a valid instant.
         const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         let left = meta.deadline_ms.map_or(self.state.limits.default_deadline, |ms| {
             Duration::from_millis(ms).min(LONGEST)
@@ -478,7 +478,7 @@ impl Dispatcher {
         received + left
     }
 
-    /// Writes a result; to the reader of a stream, as its one item.
+    /// Writes a result; to the reader of a stream, as its only item.
     fn write_result(&mut self, id: Option<Json<'_>>, as_stream: bool, result: &[u8]) {
         if as_stream {
             return self.write_single_item(id, result);

@@ -10,8 +10,9 @@ use bytes::BytesMut;
 use super::{Session, Writer};
 use crate::state::ServerState;
 
-/// Answers requests given as bytes, exactly as a connection would: for tests of methods, and to
-/// measure what a call costs. Made by [`ServerBuilder::in_memory`](crate::ServerBuilder::in_memory).
+/// Replies to requests given as bytes, exactly as a connection would: for tests of methods, and to
+/// measure the cost of a call. Made by
+/// [`ServerBuilder::in_memory`](crate::ServerBuilder::in_memory).
 ///
 /// ```
 /// use rpc_server::{Server, rpc_method};
@@ -40,10 +41,10 @@ impl fmt::Debug for InMemory {
     }
 }
 
-/// Replies stay where they are, to be looked at there.
-struct Kept;
+/// Keeps the replies in the output, to be read there.
+struct Buffered;
 
-impl Writer for Kept {
+impl Writer for Buffered {
     fn try_write(&self, _: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
@@ -51,24 +52,24 @@ impl Writer for Kept {
 
 impl InMemory {
     pub(crate) fn new(state: Arc<ServerState>) -> Self {
-        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { session: Session::new(state, nobody, BytesMut::new()) }
+        let no_peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self { session: Session::new(state, no_peer, BytesMut::new()) }
     }
 
-    /// Takes bytes as a connection would bring them (one request, many, or a part of one, whose
-    /// rest comes with the next call) and waits until nothing is in flight: the replies, each with
-    /// its newline, in the order in which they were done.
+    /// Takes bytes as a connection would receive them (one request, many, or a part of one, whose
+    /// rest follows in the next call) and waits until nothing is in flight. Returns the replies,
+    /// each with its newline, in the order in which they finished.
     ///
-    /// Synchronous methods get their replies without waiting; others need a Tokio runtime with time
-    /// enabled. A stream without an end is waited for without an end. After bytes that are not
-    /// JSON the last reply says so, and nothing more is answered.
+    /// Synchronous methods reply without waiting; others need a Tokio runtime with time enabled. An
+    /// endless stream is waited for endlessly. After bytes that are not JSON the last reply is an
+    /// error, and there are no further replies.
     pub async fn answer(&mut self, requests: &[u8]) -> &[u8] {
         let session = &mut self.session;
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
-        session.take_frames(&Kept);
+        session.take_frames(&Buffered);
         while session.may_finish() && session.dispatcher.finish_next().await {
-            session.take_frames(&Kept);
+            session.take_frames(&Buffered);
         }
         session.dispatcher.end_turn();
         session.dispatcher.output()
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_is_answered_when_its_last_part_has_come() {
+    async fn a_request_in_parts_gets_its_reply_after_the_last_one() {
         let mut server = server();
         for cut in 0..ADD.len() {
             let (first, rest) = ADD.split_at(cut);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_that_take_their_time_are_waited_for() {
+    async fn asynchronous_calls_are_waited_for() {
         let mut server = server();
         let replies = server.answer(&[SLEEP, ADD].concat()).await.to_vec();
         let replies = String::from_utf8(replies).unwrap();
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(server.answer(&ADD.repeat(100)).await, b"{\"res\":13}\n".repeat(100));
     }
 
-    /// Takes so many bytes, and no more.
+    /// Takes a given number of bytes, and no more.
     struct Slow(Cell<usize>);
 
     impl Writer for Slow {
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_reader_has_read_is_forgotten_although_there_is_always_more() {
+    fn output_that_a_slow_reader_has_read_is_freed() {
         let mut session = server().session;
         let mut written = 0;
         for round in 0..1000 {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_what_is_not_json_nothing_more_is_answered() {
+    async fn after_invalid_json_there_are_no_more_replies() {
         let mut server = server();
         let replies = server.answer(&[ADD, b"oops", ADD].concat()).await.to_vec();
         let replies = String::from_utf8(replies).unwrap();

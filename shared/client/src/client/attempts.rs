@@ -81,7 +81,7 @@ impl<'a> Attempts<'a> {
         self.inner.budget.deposit();
         loop {
             let peer = until(deadline, self.pick()).await?;
-            // Only through a registry a call waits before it has a peer.
+            // Only with a registry does a call wait before it has a peer.
             let started = match &self.inner.source {
                 Source::Direct(_) => self.began,
                 Source::Registry(_) => Instant::now(),
@@ -91,7 +91,7 @@ impl<'a> Attempts<'a> {
             drop(in_flight);
             match result {
                 Ok(reply) => {
-                    // Waiting before it was sent says nothing about the server.
+                    // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);
                     peer.load.record(latency, reply.done);
                     return Ok(reply);
@@ -152,7 +152,7 @@ impl<'a> Attempts<'a> {
         Ok(peer)
     }
 
-    /// `Ok` if another instance is to be tried, else the error.
+    /// `Ok` if the call is to be retried on another instance, else the error.
     fn check_retry(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         discovery.note_failure(peer, &error);

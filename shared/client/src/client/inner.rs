@@ -1,4 +1,4 @@
-//! What a client is made of: whom it calls, the peers it knows, its retry budget.
+//! The parts of a client: its target, the peers it knows, its retry budget.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::pool::Peer;
 use crate::retry::RetryBudget;
 use crate::{CallError, Target};
 
-/// What a client is made of; every clone shares it.
+/// The parts of a client, shared by all clones.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) context: Arc<Context>,
     pub(super) target: Target,
     pub(super) source: Source,
-    /// Addresses called by name.
+    /// Unlisted addresses that were called by name.
     pub(super) unlisted: UnlistedPeers,
     pub(super) budget: RetryBudget,
 }

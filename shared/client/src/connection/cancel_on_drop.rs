@@ -1,11 +1,11 @@
-//! What ends with a call's future: its place on the connection and, early, the call itself.
+//! Releases a call's slot and, unless it has finished, cancels the call.
 
 use std::borrow::Borrow;
 
 use super::command::Command;
 use super::shared::Handle;
 
-/// Holds a call's place, and cancels the call unless it has finished.
+/// Holds a call's slot, and cancels the call unless it has finished.
 #[derive(Debug)]
 pub(super) struct CancelOnDrop<C: Borrow<Handle>> {
     handle: C,
@@ -34,6 +34,6 @@ impl<C: Borrow<Handle>> Drop for CancelOnDrop<C> {
             // An error means that the driver has ended, and with it the call.
             let _ = handle.commands.send(Command::Cancel(self.id));
         }
-        handle.shared.places.release();
+        handle.shared.slots.release();
     }
 }

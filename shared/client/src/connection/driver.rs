@@ -194,12 +194,12 @@ impl Driver {
         let idle_end = after(since, self.shared.context.options.idle_timeout);
         outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
         if !busy && idle_end <= now {
-            // With the lock held, so that no caller begins an inline call before.
+            // With the lock held, so that no caller starts an inline call before.
             self.shared.halves.retire(&outbound);
         }
     }
 
-    /// Applies a command, and all that come behind it: calls share one write.
+    /// Applies a command, and all that are queued: calls share one write.
     async fn handle_command(&mut self, command: Command) {
         let others = {
             let mut outbound = self.shared.halves.outbound();
@@ -234,7 +234,7 @@ impl Driver {
         outbound.fail_waiting(|| self.shared.lost(reason, false));
         drop(outbound);
         self.drain_commands();
-        self.shared.places.wake_all();
+        self.shared.slots.wake_all();
     }
 
     fn finish(&mut self, end: &End) {
@@ -263,18 +263,18 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However the driver ends, the socket is closed, and whoever waits for a place or a reply learns that
-    /// there will be none.
+    /// However the driver ends, the socket is closed, and callers waiting for a slot or a reply get
+    /// an error.
     fn drop(&mut self) {
         self.shared.halves.reading().inbound.close();
         let ended = self.shared.halves.outbound().close();
         self.commands.close();
-        self.shared.places.wake_all();
+        self.shared.slots.wake_all();
         drop(ended);
     }
 }
 
-/// Whether somebody waited for it. What waits for room is kept.
+/// Whether a call waited for it. An event that waits for room is kept in `undelivered`.
 fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool {
     match delivery {
         Delivery::Delivered => true,
@@ -289,9 +289,9 @@ fn delivered(delivery: Delivery, undelivered: &mut Option<Undelivered>) -> bool 
 /// Waits until the stream's reader has room. A reader that is gone needs nothing.
 async fn deliver(undelivered: &mut Option<Undelivered>) {
     if let Some((events, _)) = undelivered.as_ref() {
-        let place = events.clone().reserve_owned().await;
-        if let (Ok(place), Some((_, event))) = (place, undelivered.take()) {
-            place.send(event);
+        let permit = events.clone().reserve_owned().await;
+        if let (Ok(permit), Some((_, event))) = (permit, undelivered.take()) {
+            permit.send(event);
         }
     }
     *undelivered = None;

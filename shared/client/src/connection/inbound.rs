@@ -10,7 +10,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use super::inbox::Inbox;
 use super::socket::ReadHalf;
 
-/// Bytes that arrive.
+/// The bytes received.
 #[derive(Debug)]
 pub(super) struct Inbound<R = OwnedReadHalf> {
     /// `None` once the connection has ended.

@@ -8,7 +8,7 @@ use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-/// Free room at least, before a read.
+/// Minimum free room before a read.
 const MIN_ROOM: usize = 4 << 10;
 /// The buffer grows by its own size, within these bounds.
 const GROWTH: Range<usize> = (16 << 10)..(1 << 20);
@@ -20,10 +20,10 @@ const KEPT: usize = 256 << 10;
 pub(crate) struct Inbox {
     buffer: BytesMut,
     framer: Framer,
-    /// When the first byte of the unfinished message came.
+    /// When the first byte of the unfinished message arrived.
     began: Instant,
     latest: Instant,
-    /// A message that was taken out and is to be taken out again.
+    /// A message that is to be returned again.
     put_back: Option<Frame>,
 }
 
@@ -31,13 +31,13 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 pub(crate) struct Frame {
     range: Range<usize>,
-    /// When its first byte came.
+    /// When its first byte arrived.
     pub(crate) began: Instant,
-    /// When its last byte came.
+    /// When its last byte arrived.
     pub(crate) done: Instant,
 }
 
-/// A message, and the reply in it or why there is none.
+/// A message, and its reply or why it is invalid.
 pub(crate) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
 
 impl Frame {
@@ -59,7 +59,7 @@ impl Inbox {
         }
     }
 
-    /// Reads once; 0 means the peer is done. Nothing is lost when the future is dropped.
+    /// Reads once; 0 means that the peer has closed. Nothing is lost if the future is dropped.
     pub(crate) async fn fill(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
@@ -117,7 +117,7 @@ impl Inbox {
         self.buffer.is_empty()
     }
 
-    /// Whether only white space came after the messages taken out. Anything else is dropped.
+    /// Whether only white space follows the messages taken out. Anything else is dropped.
     pub(crate) fn is_clean(&mut self) -> bool {
         let clean = matches!(self.next_reply(), Ok(None)) && !self.framer.is_inside();
         self.release();

@@ -3,20 +3,20 @@
 //!
 //! One party reads at a time. The states of [`Reader`], and where each event leads:
 //!
-//! | state | a lone caller begins, nothing has arrived | its caller reads the reply | its caller reads anything else, the end, or too much | the driver polls |
+//! | state | a lone caller starts a call, nothing has arrived | its caller reads the reply | its caller reads anything else, the end, or too much | the driver polls |
 //! |---|---|---|---|---|
 //! | `Driver` | `Caller` | (it waits for the driver) | (it waits for the driver) | `Driver` |
-//! | `Caller` | `Caller`: the call before is over | `Caller`; `Deferred` if more came with it | `Deferred` | `Driver` |
+//! | `Caller` | `Caller`: the previous call is over | `Caller`; `Deferred` if more arrived with it | `Deferred` | `Driver` |
 //! | `Deferred` | refused: it goes through the driver | (it waits for the driver) | (it waits for the driver) | `Driver`, which handles what was deferred |
 //!
 //! No wake-up is lost, because
 //!
-//! - the state and whom the socket wakes change together, under one lock;
-//! - a caller that leaves `Deferred` behind sends [`Command::Wake`];
+//! - the state and the task that the socket wakes change together, under one lock;
+//! - a caller that sets `Deferred` sends [`Command::Wake`];
 //! - a caller that no longer reads, because its call is over or its future is not polled, keeps the
 //!   state `Caller` for at most [`INLINE_READ_LEASE`]: the driver's timer is set to no later than the
 //!   lease's end, by a [`Command::Wake`] if it was set to later;
-//! - a caller that finds the lock taken waits for the driver: nobody else locks it meanwhile, and the
+//! - a caller that finds the lock taken waits for the driver: no other caller locks it meanwhile, and the
 //!   driver polls before it sleeps.
 //!
 //! `model` checks this in many schedules.
@@ -51,8 +51,8 @@ const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 /// Reads by an inline caller for one reply; the driver reads the rest of a longer one.
 const MAX_INLINE_READS: usize = 8;
 
-/// What the driver and an inline caller share. The locks are held briefly; whoever needs both takes
-/// `reading` first.
+/// What the driver and an inline caller share. The locks are held briefly; code that needs both
+/// takes `reading` first.
 #[derive(Debug)]
 pub(super) struct Halves<R = OwnedReadHalf, W = Arc<OwnedWriteHalf>> {
     reading: Mutex<Reading<R>>,
@@ -88,7 +88,7 @@ enum Deferred {
 }
 
 /// Whether a call is inline.
-pub(super) enum Begun {
+pub(super) enum InlineStart {
     /// It is written, or the driver writes the rest; its caller is the reader.
     Inline,
     /// The connection is busy, has unread bytes or takes no calls; the driver gets it.
@@ -106,7 +106,7 @@ enum InlineRead {
     },
     /// The driver reads, and sends the reply.
     NotReader,
-    /// Likewise, once it is woken.
+    /// The same, once it is woken.
     Deferred,
 }
 
@@ -159,14 +159,14 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         &self,
         call: QueuedCall,
         commands: &mpsc::UnboundedSender<Command>,
-    ) -> Begun {
+    ) -> InlineStart {
         let id = call.id;
         let lent = poll_fn(|context| {
             let reading = self.reading.try_lock();
             Poll::Ready(reading.is_ok_and(|mut reading| reading.lend(context, id)))
         });
         if !lent.await {
-            return Begun::Refused(call);
+            return InlineStart::Refused(call);
         }
         let written = match self.outbound.try_lock() {
             Ok(mut outbound) if !self.is_retired() => outbound.write_inline(call),
@@ -175,9 +175,9 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
         match written {
             InlineWrite::Written { wake: true } => wake_driver(commands),
             InlineWrite::Written { wake: false } => {}
-            InlineWrite::Refused(call) => return Begun::Refused(call),
+            InlineWrite::Refused(call) => return InlineStart::Refused(call),
         }
-        Begun::Inline
+        InlineStart::Inline
     }
 
     /// Waits for the end of call `id`. Its caller reads the reply as long as it is the reader; otherwise the
@@ -231,7 +231,7 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
 
 impl<R: ReadHalf> Reading<R> {
     fn new(inbound: Inbound<R>) -> Self {
-        // What came after the probe's reply is handled before any call is made.
+        // Messages after the probe's reply are handled before any call is made.
         let reader = match inbound.inbox.is_empty() {
             true => Reader::Driver,
             false => Reader::Deferred(Deferred::Messages),
@@ -304,7 +304,7 @@ impl<R: ReadHalf> Reading<R> {
         Poll::Ready(self.defer(Deferred::Messages))
     }
 
-    /// Releases the reply; `true` if more came with it, which is deferred.
+    /// Releases the reply; `true` if more arrived with it, which is deferred.
     fn defer_rest(&mut self) -> bool {
         let inbox = &mut self.inbound.inbox;
         inbox.release();

@@ -20,7 +20,7 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 /// written, is compacted: the move is amortised O(1).
 const KEPT: usize = 64 << 10;
 
-/// What is to be written, and the calls in flight.
+/// The bytes to write, and the calls in flight.
 #[derive(Debug)]
 pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
     /// `None` once the connection has ended.
@@ -145,7 +145,7 @@ impl<W: WriteHalf> Outbound<W> {
         self.pending.fail_all(self.outbox.written, error);
     }
 
-    /// Has the driver wake up by then; `true` if its timer was set to later.
+    /// Has the driver wake up by then; `true` if its timer was set later.
     pub(super) fn note_due(&mut self, due: Option<Instant>) -> bool {
         let earlier = due.filter(|at| *at < self.wake_by);
         self.wake_by = earlier.unwrap_or(self.wake_by);
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_slow_reader_has_read_is_freed_although_there_is_always_more() {
+    fn output_that_a_slow_reader_has_read_is_freed() {
         let mut outbox = Outbox::default();
         outbox.append(|out| out.resize(10_000, 0));
         for _ in 0..1000 {

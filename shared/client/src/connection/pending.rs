@@ -54,7 +54,7 @@ impl ReplyTo {
         deadline.filter(|_| matches!(self, Self::Call(_)))
     }
 
-    /// Ends it because its deadline passed. A stream's reader knows by itself.
+    /// Ends it because its deadline passed. A stream's reader watches its own deadline.
     pub(super) fn expire(self) {
         if let Self::Call(reply) = self {
             drop(reply.send(Err(Failed::Expired)));
@@ -99,7 +99,7 @@ pub(super) type Undelivered = (mpsc::Sender<StreamEvent>, StreamEvent);
 /// What became of a message for a call.
 pub(super) enum Delivery {
     Delivered,
-    /// Nobody waits for it: it is late, cancelled or was never asked for.
+    /// No call waits for it: it is late, cancelled or was never sent for.
     NoReader,
     /// Its reader's channel is full.
     Full(Undelivered),
@@ -147,7 +147,7 @@ impl Pending {
         self.calls.remove(&id).is_some()
     }
 
-    /// Ends a call whose caller has read the reply by itself; `None` if it is not in flight.
+    /// Ends a call whose caller has read the reply inline; `None` if it is not in flight.
     pub(super) fn take(
         &mut self,
         id: u64,
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streams_deadline_is_its_readers_and_wakes_nobody_here() {
+    fn a_streams_deadline_is_its_readers_and_does_not_wake_the_driver() {
         let now = Instant::now();
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
@@ -274,6 +274,6 @@ mod tests {
         assert!(pending.expire(now).is_empty());
         assert_eq!(pending.expire(later), [2]);
         assert!(matches!(reply.try_recv(), Ok(Err(Failed::Expired))));
-        assert!(events.try_recv().is_err() && pending.len() == 1, "the stream goes on");
+        assert!(events.try_recv().is_err() && pending.len() == 1, "the stream is still pending");
     }
 }

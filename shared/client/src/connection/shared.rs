@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::command::Command;
 use super::inline_call::Halves;
 use super::outbound::Outbound;
-use super::places::Places;
+use super::slots::Slots;
 use crate::CallError;
 use crate::context::Context;
 
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) peer: Arc<str>,
     pub(super) context: Arc<Context>,
     pub(super) next_id: AtomicU64,
-    pub(super) places: Places,
+    pub(super) slots: Slots,
     pub(super) halves: Halves,
 }
 

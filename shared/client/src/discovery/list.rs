@@ -12,7 +12,7 @@ use crate::balance::running_totals;
 use crate::context::Context;
 use crate::pool::Peer;
 
-/// The instances as known at one moment.
+/// The instances known at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct List {
     pub(super) members: Arc<[Arc<Member>]>,

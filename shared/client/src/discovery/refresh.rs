@@ -8,7 +8,7 @@ use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
 use super::shared::Shared;
-use crate::registry::{List as Listed, RegistryClient, RegistryError};
+use crate::registry::{List as Listed, RegistryClient, RegistryClientError};
 
 /// A refresh interval of zero would spin; an endless one cannot be jittered.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -55,7 +55,7 @@ impl Refresh {
     }
 
     /// Logs changes of state only, however long an outage lasts.
-    fn note(&mut self, result: &Result<Listed, RegistryError>) {
+    fn note(&mut self, result: &Result<Listed, RegistryClientError>) {
         let registry = &self.shared.url;
         match result {
             Ok(_) if self.failing => tracing::info!(registry, "registry is reachable again"),

@@ -1,5 +1,5 @@
-//! Connecting to an address: every resolved one in order, without waiting long for a silent one; then
-//! the probe, which tells the server's dialect.
+//! Connecting to an address: every resolved one in order, without waiting long for a silent one;
+//! then the probe, which detects the server's dialect.
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use crate::connection::Inbox;
 use crate::{CallError, Dialect};
 
-/// After this time without an answer the next address is tried as well.
+/// If an address has not accepted by then, the next one is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
 /// The most that systems accept for these options.
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);

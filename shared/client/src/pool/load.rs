@@ -1,4 +1,4 @@
-//! How many of our calls one server has, and how fast it usually replies.
+//! A server's calls in flight from this client, and its usual latency.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn refusing_fast_is_no_way_to_attract_calls_but_is_forgiven_in_time() {
+    fn fast_refusals_do_not_attract_calls_and_are_forgotten_in_time() {
         let now = Instant::now();
         let [refusing, working] = [(); 2].map(|()| Load::new(now));
         refusing.record_refusal(now);

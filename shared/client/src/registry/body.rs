@@ -4,24 +4,27 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{RegistryClient, RegistryError};
+use super::{RegistryClient, RegistryClientError};
 
 /// An `error` text in a message is cut to this many characters.
 const SHOWN: usize = 200;
 
 impl RegistryClient {
     /// The response, if its status is a success.
-    pub(super) async fn successful(&self, response: Response) -> Result<Response, RegistryError> {
+    pub(super) async fn successful(
+        &self,
+        response: Response,
+    ) -> Result<Response, RegistryClientError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let path = response.url().path().to_owned();
         if status == StatusCode::NOT_FOUND && path.starts_with("/v1/") {
-            return Err(RegistryError::Unsupported { url: self.url().to_owned(), path });
+            return Err(RegistryClientError::Unsupported { url: self.url().to_owned(), path });
         }
         if status == StatusCode::NOT_FOUND {
-            return Err(RegistryError::NotARegistry { url: self.url().to_owned() });
+            return Err(RegistryClientError::NotARegistry { url: self.url().to_owned() });
         }
         let body = self.bytes(response).await.unwrap_or_default();
         let message = match serde_json::from_slice::<Refusal>(&body) {
@@ -29,41 +32,45 @@ impl RegistryClient {
             Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         };
         let message = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-        Err(RegistryError::Refused { url: self.url().to_owned(), status: status.as_u16(), message })
+        Err(RegistryClientError::Refused {
+            url: self.url().to_owned(),
+            status: status.as_u16(),
+            message,
+        })
     }
 
     /// The whole body as a value.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         response: Response,
-    ) -> Result<T, RegistryError> {
+    ) -> Result<T, RegistryClientError> {
         let body = self.bytes(response).await?;
         serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
-    pub(super) fn bad_reply(&self, reason: impl std::fmt::Display) -> RegistryError {
-        RegistryError::BadReply { url: self.url().to_owned(), reason: reason.to_string() }
+    pub(super) fn bad_reply(&self, reason: impl std::fmt::Display) -> RegistryClientError {
+        RegistryClientError::BadReply { url: self.url().to_owned(), reason: reason.to_string() }
     }
 
-    pub(super) fn failed(&self, error: &reqwest::Error) -> RegistryError {
+    pub(super) fn failed(&self, error: &reqwest::Error) -> RegistryClientError {
         let url = self.url().to_owned();
         if error.is_timeout() {
-            return RegistryError::Timeout { url };
+            return RegistryClientError::Timeout { url };
         }
         // The innermost cause says what happened; the layers above only repeat the URL.
         let mut cause: &dyn std::error::Error = error;
         while let Some(source) = cause.source() {
             cause = source;
         }
-        RegistryError::Unreachable { url, reason: cause.to_string() }
+        RegistryClientError::Unreachable { url, reason: cause.to_string() }
     }
 
-    async fn bytes(&self, mut response: Response) -> Result<Vec<u8>, RegistryError> {
+    async fn bytes(&self, mut response: Response) -> Result<Vec<u8>, RegistryClientError> {
         let limit = self.options.max_list_bytes;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             if body.len() + chunk.len() > limit {
-                return Err(RegistryError::TooLarge { url: self.url().to_owned(), limit });
+                return Err(RegistryClientError::TooLarge { url: self.url().to_owned(), limit });
             }
             body.extend_from_slice(&chunk);
         }

@@ -3,7 +3,7 @@
 /// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RegistryError {
+pub enum RegistryClientError {
     /// The URL is not valid.
     #[error("`{url}` is not a registry's URL: {why}; write http://host:port")]
     BadUrl {

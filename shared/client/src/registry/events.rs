@@ -13,13 +13,13 @@ use rpc_wire::report::{Level, LogLine};
 use serde::Deserialize;
 use sse_stream::{Sse, SseByteStream};
 
-use super::{RegistryClient, RegistryError};
+use super::{RegistryClient, RegistryClientError};
 
 /// Changes in the order they happened, each with the id to resume from. It ends after an error.
-pub struct Watch(BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryError>>);
+pub struct Watch(BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryClientError>>);
 
 /// Log lines, oldest first. It ends after an error.
-pub struct Logs(BoxStream<'static, Result<RegistryLogLine, RegistryError>>);
+pub struct Logs(BoxStream<'static, Result<RegistryLogLine, RegistryClientError>>);
 
 /// A line of the registry's own log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -37,13 +37,13 @@ impl RegistryClient {
     /// heartbeat ages. `last_id` resumes after an event seen before.
     ///
     /// # Errors
-    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
     pub async fn watch(
         &self,
         proto: &str,
         beats: bool,
         last_id: Option<String>,
-    ) -> Result<Watch, RegistryError> {
+    ) -> Result<Watch, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         if beats {
             query.push((paths::BEATS, "1"));
@@ -63,13 +63,13 @@ impl RegistryClient {
     /// and containing `contains`.
     ///
     /// # Errors
-    /// [`RegistryError::Unsupported`] on an older registry; else see [`RegistryError`].
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
     pub async fn logs(
         &self,
         level: Level,
         contains: &str,
         recent: usize,
-    ) -> Result<Logs, RegistryError> {
+    ) -> Result<Logs, RegistryClientError> {
         let recent = recent.to_string();
         let query =
             [(paths::LEVEL, level.as_str()), (paths::CONTAINS, contains), (paths::RECENT, &recent)];
@@ -85,13 +85,13 @@ impl RegistryClient {
     fn watch_event(
         &self,
         event: Sse,
-    ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryError> {
+    ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryClientError> {
         let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
         let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_reply(error))?;
         Ok(parsed.map(|parsed| (event.id, parsed)))
     }
 
-    fn log_line(&self, event: Sse) -> Result<Option<RegistryLogLine>, RegistryError> {
+    fn log_line(&self, event: Sse) -> Result<Option<RegistryLogLine>, RegistryClientError> {
         let data = event.data.filter(|_| event.event.as_deref() == Some("line"));
         let parse = |data: String| serde_json::from_str(&data);
         data.map(parse).transpose().map_err(|error| self.bad_reply(error))
@@ -102,11 +102,12 @@ impl RegistryClient {
     async fn events(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<impl Stream<Item = Result<Sse, RegistryError>> + use<>, RegistryError> {
+    ) -> Result<impl Stream<Item = Result<Sse, RegistryClientError>> + use<>, RegistryClientError>
+    {
         let request = request.header(header::ACCEPT, "text/event-stream");
         let sending = tokio::time::timeout(self.options.timeout, self.send(request)).await;
         let response = sending
-            .unwrap_or_else(|_| Err(RegistryError::Timeout { url: self.url().to_owned() }))?;
+            .unwrap_or_else(|_| Err(RegistryClientError::Timeout { url: self.url().to_owned() }))?;
         let response = self.successful(response).await?;
         let client = self.clone();
         let bounded = Bounded {
@@ -118,16 +119,18 @@ impl RegistryClient {
         Ok(SseByteStream::new(bounded).map(move |event| event.map_err(|e| client.broken(&e))))
     }
 
-    fn broken(&self, error: &sse_stream::Error) -> RegistryError {
+    fn broken(&self, error: &sse_stream::Error) -> RegistryClientError {
         let url = self.url().to_owned();
         let cause = match error {
             sse_stream::Error::Body(cause) => cause,
             other => return self.bad_reply(other),
         };
         match cause.downcast_ref::<ChunkError>() {
-            Some(ChunkError::TooLong(limit)) => RegistryError::TooLarge { url, limit: *limit },
+            Some(ChunkError::TooLong(limit)) => {
+                RegistryClientError::TooLarge { url, limit: *limit }
+            }
             Some(ChunkError::Body(error)) => self.failed(error),
-            None => RegistryError::Unreachable { url, reason: cause.to_string() },
+            None => RegistryClientError::Unreachable { url, reason: cause.to_string() },
         }
     }
 }
@@ -201,7 +204,7 @@ impl Lengths {
 }
 
 impl Stream for Watch {
-    type Item = Result<(Option<String>, WatchEvent), RegistryError>;
+    type Item = Result<(Option<String>, WatchEvent), RegistryClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_next_unpin(cx)
@@ -210,13 +213,15 @@ impl Stream for Watch {
 
 impl Watch {
     /// The next change; `None` when the registry ended the stream.
-    pub async fn next(&mut self) -> Option<Result<(Option<String>, WatchEvent), RegistryError>> {
+    pub async fn next(
+        &mut self,
+    ) -> Option<Result<(Option<String>, WatchEvent), RegistryClientError>> {
         self.0.next().await
     }
 }
 
 impl Stream for Logs {
-    type Item = Result<RegistryLogLine, RegistryError>;
+    type Item = Result<RegistryLogLine, RegistryClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_next_unpin(cx)
@@ -225,7 +230,7 @@ impl Stream for Logs {
 
 impl Logs {
     /// The next line; `None` when the registry ended the stream.
-    pub async fn next(&mut self) -> Option<Result<RegistryLogLine, RegistryError>> {
+    pub async fn next(&mut self) -> Option<Result<RegistryLogLine, RegistryClientError>> {
         self.0.next().await
     }
 }
@@ -281,8 +286,8 @@ mod tests {
             max_line: 300,
             max_event: 500,
         };
-        let told = SseByteStream::new(bounded).map(|event| format!("{event:?}"));
-        told.collect::<Vec<_>>().now_or_never().unwrap()
+        let events = SseByteStream::new(bounded).map(|event| format!("{event:?}"));
+        events.collect::<Vec<_>>().now_or_never().unwrap()
     }
 
     #[test]
@@ -290,7 +295,7 @@ mod tests {
         rpc_fuzz::bytes("events", |bytes| {
             let at_once = events(bytes, bytes.len().max(1));
             assert!(at_once.iter().all(|event| event.len() < 4 * 500 + 200), "{at_once:?}");
-            // A chunk that breaks a limit is given up with the events that it holds.
+            // A chunk that exceeds a limit is dropped with the events in it.
             let gives_up = at_once.last().is_some_and(|event| event.starts_with("Err"));
             for piece in [1, 7] {
                 let in_pieces = events(bytes, piece);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
-pub struct RegistryOptions {
+pub struct RegistryClientOptions {
     /// Timeout of opening a connection; 2 s.
     pub connect_timeout: Duration,
     /// Timeout of a request with its whole response, event streams excepted; 5 s.
@@ -19,7 +19,7 @@ pub struct RegistryOptions {
     pub keepalive: Duration,
 }
 
-impl Default for RegistryOptions {
+impl Default for RegistryClientOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(2),

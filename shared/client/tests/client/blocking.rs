@@ -1,4 +1,4 @@
-//! The blocking façade: the same calls from anywhere, and no thread left behind.
+//! The blocking façade: the same calls from anywhere, and no thread left running.
 
 use rpc_client::blocking::Client;
 use rpc_client::{CallError, ErrorKind};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::fakes::{Do, Peer, adder, extended};
 use crate::options;
 
-/// A fake peer on a runtime that runs by itself.
+/// A fake peer on its own runtime.
 fn with_peer<F: Future<Output = Peer>>(peer: F) -> (tokio::runtime::Runtime, Peer) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

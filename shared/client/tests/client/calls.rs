@@ -13,7 +13,7 @@ use crate::fakes::{Do, adder, extended, failure, result, sum};
 use crate::{direct, options};
 
 #[tokio::test]
-async fn a_call_is_answered_and_carries_the_time_left() {
+async fn a_call_gets_its_reply_and_sends_its_remaining_time() {
     let peer = adder().await;
     let client = direct(peer.address);
     assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
@@ -29,7 +29,7 @@ async fn a_call_is_answered_and_carries_the_time_left() {
 }
 
 #[tokio::test]
-async fn a_whole_request_tells_how_it_went() {
+async fn a_request_reports_timing_and_peer() {
     let peer =
         extended(|request| Do::WriteAfter(Duration::from_millis(30), result(request, "[1.50]")))
             .await;
@@ -42,7 +42,7 @@ async fn a_whole_request_tells_how_it_went() {
     assert_eq!(
         serde_json::from_slice::<Value>(&response.sent).unwrap(),
         peer.seen.calls()[0],
-        "what is told to be sent is what was sent"
+        "the request in the response is the one sent"
     );
     assert!(response.timing.server >= Duration::from_millis(30));
     assert!(response.timing.connect > Duration::ZERO);
@@ -54,7 +54,7 @@ async fn a_whole_request_tells_how_it_went() {
 }
 
 #[tokio::test]
-async fn what_has_arrived_of_a_reply_can_be_asked_while_it_is_on_its_way() {
+async fn bytes_received_include_unfinished_replies() {
     let half = |request: &Value| format!("{{\"id\":{},\"res\":\"half", request["id"]);
     let peer = extended(move |request| Do::Write(half(request))).await;
     let client = direct(peer.address);
@@ -63,7 +63,7 @@ async fn what_has_arrived_of_a_reply_can_be_asked_while_it_is_on_its_way() {
         async move { client.call("m", ()).await }
     });
     let arrived = || client.stats().received_bytes >= r#"{"id":1,"res":"half"#.len() as u64;
-    crate::eventually("half of it is here", arrived).await;
+    crate::eventually("half of it has arrived", arrived).await;
     assert!(!call.is_finished());
     call.abort();
 }
@@ -73,7 +73,7 @@ async fn a_thousand_calls_at_once_share_one_connection_below_the_servers_limit()
     let in_flight = std::sync::Arc::new(std::sync::Mutex::new((0usize, 0usize)));
     let counted = std::sync::Arc::clone(&in_flight);
     let peer = extended(move |request| {
-        // Answers are late, so that calls pile up; the n-th message in one batch counts.
+        // Replies are late, so that calls pile up; counts the messages in one batch.
         let mut counts = counted.lock().unwrap();
         counts.0 += 1;
         counts.1 = counts.1.max(counts.0);
@@ -110,22 +110,22 @@ async fn calls_made_together_share_writes() {
         assert_eq!(result, Ok(n as i64 + 1));
     }
     let reads = peer.seen.reads.load(Ordering::SeqCst) - before;
-    assert!(reads <= 20, "200 calls came in {reads} reads");
+    assert!(reads <= 20, "200 calls arrived in {reads} reads");
 }
 
-/// A peer in a thread of its own: answers 64 calls of `first` in one write, and tells whenever it
-/// has seen a call after them.
-fn answers_64_at_once() -> (SocketAddr, Receiver<()>) {
+/// A peer on its own thread: replies to 64 calls of `first` in one write, and reports each call it
+/// receives after them.
+fn replies_to_64_at_once() -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, seen) = channel();
     std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let (mut answers, mut firsts) = (String::new(), 0);
+        let (mut replies, mut firsts) = (String::new(), 0);
         for line in BufReader::new(socket.try_clone().unwrap()).lines() {
             let Ok(line) = line else { break };
             let request: Value = serde_json::from_str(&line).unwrap();
-            answers.push_str(&result(&request, r#"{"status":"ok"}"#));
+            replies.push_str(&result(&request, r#"{"status":"ok"}"#));
             if request["method_name"] == "first" {
                 firsts += 1;
             }
@@ -133,7 +133,7 @@ fn answers_64_at_once() -> (SocketAddr, Receiver<()>) {
                 let _ = sender.send(());
             }
             if firsts % 64 == 0 {
-                socket.write_all(std::mem::take(&mut answers).as_bytes()).unwrap();
+                socket.write_all(std::mem::take(&mut replies).as_bytes()).unwrap();
             }
         }
     });
@@ -141,16 +141,16 @@ fn answers_64_at_once() -> (SocketAddr, Receiver<()>) {
 }
 
 #[tokio::test]
-async fn the_server_has_new_work_before_all_of_its_answers_are_handed_out() {
-    let (address, seen) = answers_64_at_once();
+async fn new_calls_are_written_before_all_replies_are_delivered() {
+    let (address, seen) = replies_to_64_at_once();
     let (client, seen) = (&direct(address), &seen);
     client.call("warm_up", ()).await.unwrap();
     let calls = (0..64).map(|n| async move {
         client.call("first", ()).await.unwrap();
         match n {
             0 => drop(client.call("second", ()).await.unwrap()),
-            // Holds the runtime's only thread: what is not written by now is not.
-            63 => seen.recv_timeout(Duration::from_secs(5)).expect("no call came meanwhile"),
+            // Blocks the runtime's only thread: what is not written by now will not be.
+            63 => seen.recv_timeout(Duration::from_secs(5)).expect("no call arrived meanwhile"),
             _ => {}
         }
     });
@@ -158,7 +158,7 @@ async fn the_server_has_new_work_before_all_of_its_answers_are_handed_out() {
 }
 
 #[tokio::test]
-async fn answers_that_came_are_handed_out_although_the_server_went_at_once() {
+async fn replies_that_arrived_are_delivered_even_if_the_server_closed_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -167,18 +167,18 @@ async fn answers_that_came_are_handed_out_although_the_server_went_at_once() {
         let mut next =
             || serde_json::from_str::<Value>(&requests.next().unwrap().unwrap()).unwrap();
         socket.write_all(result(&next(), r#"{"status":"ok"}"#).as_bytes()).unwrap();
-        let answers: String = (0..128).map(|_| result(&next(), "1")).collect();
-        socket.write_all(answers.as_bytes()).unwrap();
+        let replies: String = (0..128).map(|_| result(&next(), "1")).collect();
+        socket.write_all(replies.as_bytes()).unwrap();
     });
     let client = &direct(address);
     let calls = (0..128).map(|_| async move {
         let first = client.call("first", ()).await;
-        // There is nobody left to be called.
+        // There is nothing left to call.
         client.call("second", ()).await.unwrap_err();
         first
     });
-    let answers = futures_util::future::join_all(calls).await;
-    assert_eq!(answers, vec![Ok(json!(1)); 128]);
+    let replies = futures_util::future::join_all(calls).await;
+    assert_eq!(replies, vec![Ok(json!(1)); 128]);
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn a_number_that_would_be_rounded_is_an_error_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_none_are_a_usage_error_and_nothing_is_sent() {
+async fn invalid_arguments_are_a_usage_error_and_nothing_is_sent() {
     let peer = adder().await;
     let error = direct(peer.address).call("add", 5).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);

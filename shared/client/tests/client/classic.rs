@@ -15,7 +15,7 @@ async fn old_adder() -> Peer {
 }
 
 #[tokio::test]
-async fn an_older_peer_is_recognised_and_called_in_its_own_words() {
+async fn an_older_peer_is_recognised_and_called_in_the_classic_dialect() {
     let peer = old_adder().await;
     let client = direct(peer.address);
     let response = client.request(Request::new("add", (1, 2)).unwrap()).await.unwrap();
@@ -56,7 +56,7 @@ async fn sockets_do_not_stay_open_for_long() {
 }
 
 #[tokio::test]
-async fn the_dialect_is_asked_for_again_after_a_while() {
+async fn the_dialect_is_probed_again_after_a_while() {
     let peer = old_adder().await;
     let client = Client::direct(
         peer.name(),
@@ -116,7 +116,7 @@ async fn a_request_it_could_not_read_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_by_its_text() {
+async fn a_classic_error_is_recognised_by_its_text() {
     let peer = classic(|request| {
         Do::Write(match request["method_name"].as_str() {
             Some("nope") => r#"{"res": "No service found for: nope"}"#.to_owned(),
@@ -131,7 +131,7 @@ async fn a_failure_is_told_by_its_text() {
 }
 
 #[tokio::test]
-async fn what_python_writes_and_json_cannot_carry_is_a_typed_error() {
+async fn nan_and_infinity_are_a_typed_error() {
     let peer = classic(|request| {
         let value = request["method_name"].as_str().unwrap();
         Do::Write(format!("{{\"res\": {value}}}"))
@@ -155,7 +155,7 @@ async fn a_reply_larger_than_what_older_clients_read_is_read_whole() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_closes_its_socket_and_harms_no_other() {
+async fn a_call_that_times_out_closes_its_socket_and_harms_no_other() {
     let peer = classic(|request| match request["method_name"].as_str() {
         Some("slow") => Do::WriteAfter(Duration::from_millis(100), r#"{"res": "late"}"#.to_owned()),
         _ => Do::Write(r#"{"res": "quick"}"#.to_owned()),
@@ -223,8 +223,8 @@ async fn a_peer_that_closes_after_every_reply_is_served_with_new_sockets() {
     }
 }
 
-/// An older server accepts slowly and has little room for those who wait: the system drops who
-/// does not fit, and a dropped one comes back only after a second.
+/// An older server accepts slowly and has a short backlog: the system drops connections beyond it,
+/// which are retried only after a second.
 #[tokio::test]
 async fn sockets_are_opened_no_faster_than_an_older_server_accepts_them() {
     // A server that accepts nothing for a tenth of a second is not waited for; when the machine
@@ -262,7 +262,7 @@ async fn sixty_calls_of_a_slow_accepter() -> Duration {
 
 #[tokio::test]
 async fn slow_calls_get_their_sockets_without_waiting_for_one_another() {
-    // So slow that no call has been answered when the last one arrives.
+    // So slow that no call has its reply when the last one arrives.
     let peer = classic(|_| Do::Nothing).await;
     let timeout = Duration::from_secs(600);
     let client = Client::direct(peer.name(), ClientOptions { timeout, ..options() }).unwrap();
@@ -272,7 +272,7 @@ async fn slow_calls_get_their_sockets_without_waiting_for_one_another() {
         calls.spawn(async move { client.call("m", ()).await });
     }
     eventually("every call is there", || peer.seen.calls().len() == 16).await;
-    assert!(calls.try_join_next().is_none(), "none has been answered or has failed");
+    assert!(calls.try_join_next().is_none(), "none has finished");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Every phase of a call ends with its deadline, and what is given up is cancelled.
+//! Every phase of a call ends at its deadline, and a call that timed out is cancelled.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn check(error: &CallError, phase: Phase, began: Instant) {
 }
 
 #[tokio::test]
-async fn a_peer_that_never_answers_the_probe_holds_nobody_longer_than_its_deadline() {
+async fn a_peer_that_never_replies_to_the_probe_delays_no_call_beyond_its_deadline() {
     let peer = scripted(|_, mut socket, _| async move {
         let mut sink = Vec::new();
         let _ = socket.read_to_end(&mut sink).await;
@@ -49,11 +49,11 @@ async fn a_call_without_reply_times_out_and_is_cancelled() {
     })
     .await;
     let client = direct(peer.address);
-    // Connecting is not to be part of the time.
+    // Connecting must not be part of the time.
     client.call("first", ()).await.unwrap();
     let began = Instant::now();
     check(&client.request(short("m")).await.unwrap_err(), Phase::Reply, began);
-    eventually("the cancel comes", || peer.seen.cancels() == 1).await;
+    eventually("the cancel arrives", || peer.seen.cancels() == 1).await;
     let call = &peer.seen.calls()[1];
     assert_eq!(peer.seen.messages().last().unwrap()["cancel"], call["id"]);
 }
@@ -69,7 +69,7 @@ async fn a_dropped_call_is_cancelled_and_its_late_reply_counted() {
     });
     eventually("the call is sent", || peer.seen.calls().len() == 1).await;
     call.abort();
-    eventually("the cancel comes", || peer.seen.cancels() == 1).await;
+    eventually("the cancel arrives", || peer.seen.cancels() == 1).await;
     eventually("the late reply is counted", || client.stats().unmatched_replies == 1).await;
     assert_eq!(client.call("m", ()).await, Ok(json!(1)), "the connection stays");
     assert_eq!(peer.seen.accepted(), 1);
@@ -114,7 +114,7 @@ async fn each_call_of_a_connection_has_its_own_deadline() {
 }
 
 #[tokio::test]
-async fn callers_beyond_every_queue_wait_for_a_place_and_get_it_or_time_out() {
+async fn callers_beyond_every_queue_wait_for_a_slot_and_get_it_or_time_out() {
     const CALLERS: usize = 300;
     let peer = extended(|request| match request["method_name"].as_str() {
         Some("slow") => Do::Nothing,
@@ -138,11 +138,11 @@ async fn callers_beyond_every_queue_wait_for_a_place_and_get_it_or_time_out() {
         };
         check(&error, phase, began);
     }
-    assert_eq!(client.call("quick", ()).await, Ok(json!(1)), "every place was given back");
+    assert_eq!(client.call("quick", ()).await, Ok(json!(1)), "every slot was released");
 }
 
 #[tokio::test]
-async fn callers_who_wait_for_a_place_learn_at_once_that_the_client_is_closed() {
+async fn callers_waiting_for_a_slot_fail_at_once_when_the_client_is_closed() {
     let peer = extended(|_| Do::Nothing).await;
     let options =
         ClientOptions { max_in_flight: 1, timeout: Duration::from_secs(600), ..options() };
@@ -155,13 +155,13 @@ async fn callers_who_wait_for_a_place_learn_at_once_that_the_client_is_closed() 
     eventually("the first call is sent", || peer.seen.calls().len() == 1).await;
     client.close().await;
     let all = tokio::time::timeout(Duration::from_secs(60), calls.join_all()).await;
-    assert_eq!(all.expect("nobody waits any longer"), vec![Err(CallError::Closed); 300]);
+    assert_eq!(all.expect("no caller still waits"), vec![Err(CallError::Closed); 300]);
 }
 
 #[tokio::test]
-async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
+async fn a_peer_that_stops_reading_delays_no_call_beyond_its_deadline() {
     let peer = scripted(|_, mut socket, _| async move {
-        // Answers the probe and one call, then reads no more.
+        // Replies to the probe and one call, then reads no more.
         use tokio::io::AsyncWriteExt;
         for id in 0..2 {
             let _ = socket.read(&mut [0; 1024]).await;
@@ -171,7 +171,7 @@ async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
     })
     .await;
     let client = direct(peer.address);
-    // Connecting is not to be part of the time.
+    // Connecting must not be part of the time.
     client.call("first", ()).await.unwrap();
     let large = "x".repeat(8 << 20);
     let request = Request { timeout: Some(SHORT), ..Request::new("m", (large,)).unwrap() };
@@ -181,8 +181,8 @@ async fn a_peer_that_stops_reading_holds_nobody_longer_than_its_deadline() {
 }
 
 #[tokio::test]
-async fn an_address_that_never_answers_times_out_while_connecting() {
-    // A backlog of one that is full: further connections get no answer at all.
+async fn an_address_that_never_accepts_times_out_while_connecting() {
+    // A full backlog of one: further connections get no reply at all.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -201,9 +201,9 @@ async fn an_address_that_never_answers_times_out_while_connecting() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_said_at_once() {
-    let nobody = ReservedPort::new();
-    let address = nobody.address().to_string();
+async fn a_refused_connection_fails_at_once() {
+    let unused = ReservedPort::new();
+    let address = unused.address().to_string();
     let error = direct(&address).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().starts_with(&format!("cannot reach {address}: ")), "{error}");
@@ -212,14 +212,14 @@ async fn nobody_at_the_address_is_said_at_once() {
 
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_unreachable() {
-    // No label may be so long: the resolver says so itself, wherever its name servers are.
+    // Labels may not be so long: the resolver refuses it itself, whatever its name servers are.
     let name = format!("{}.invalid:80", "x".repeat(64));
     let error = direct(name).call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
 
 #[tokio::test]
-async fn times_that_mean_for_ever_or_nothing_do_no_harm() {
+async fn endless_and_zero_times_do_no_harm() {
     let peer = extended(|request| Do::Write(result(request, "1"))).await;
     let options = ClientOptions {
         timeout: Duration::MAX,

@@ -1,4 +1,4 @@
-//! Closing and dropping: every task and socket ends, and nobody waits for ever.
+//! Closing and dropping: every task and socket ends, and no call waits for ever.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn after_close_no_task_is_left_and_the_peer_sees_the_end() {
         assert!(tasks() > before);
         let with_peers = tasks();
         client.close().await;
-        assert!(tasks() < with_peers, "they are gone when close returns");
+        assert!(tasks() < with_peers, "no task is left when close returns");
         eventually("the peer sees the end", || peer.seen.open() == 0).await;
         eventually("no task of the peer's is left", || tasks() == before).await;
         assert_eq!(other.call("add", (1, 2)).await, Err(CallError::Closed));
@@ -67,7 +67,7 @@ async fn a_client_of_a_registry_leaves_nothing_behind_either() {
 }
 
 #[tokio::test]
-async fn calls_and_streams_under_way_fail_when_the_client_closes() {
+async fn calls_and_streams_in_flight_fail_when_the_client_closes() {
     let peer = extended(|_| Do::Nothing).await;
     let client = direct(peer.address);
     let mut stream = client.stream("m", ()).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_stream_ends_with_the_last_clone_of_its_client() {
 }
 
 #[tokio::test]
-async fn a_draining_server_gets_no_new_call_but_answers_what_it_has() {
+async fn a_draining_server_gets_no_new_call_and_replies_to_those_in_flight() {
     let peer = extended(|request| match request["method_name"].as_str() {
         Some("drain") => Do::Write(format!("{{\"draining\":true}}\n{}", result(request, "1"))),
         _ => Do::WriteAfter(Duration::from_millis(50), result(request, "2")),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// A registry on a port of its own; it is gone when dropped.
+/// A registry on its own port; it stops when dropped.
 pub struct FakeRegistry {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -24,8 +24,8 @@ struct State {
     pub requests: Mutex<Vec<String>>,
     not_modified: AtomicUsize,
     open: AtomicUsize,
-    /// Served instead of anything else.
-    answer: Mutex<Option<String>>,
+    /// Sent instead of any other reply.
+    reply: Mutex<Option<String>>,
     connections: Mutex<Vec<AbortHandle>>,
 }
 
@@ -75,9 +75,9 @@ impl FakeRegistry {
         self.state.revision.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Answers everything with these bytes from now on.
-    pub fn answer(&self, answer: impl Into<String>) {
-        *self.state.answer.lock().unwrap() = Some(answer.into());
+    /// Replies to everything with these bytes from now on.
+    pub fn reply(&self, reply: impl Into<String>) {
+        *self.state.reply.lock().unwrap() = Some(reply.into());
     }
 
     pub fn requests(&self) -> Vec<String> {
@@ -119,9 +119,9 @@ async fn serve(mut socket: TcpStream, state: &State) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut socket, &mut buffer).await {
         state.requests.lock().unwrap().push(request.clone());
-        let given = state.answer.lock().unwrap().clone();
-        let answer = given.clone().unwrap_or_else(|| answer(&request, state));
-        let written = socket.write_all(answer.as_bytes()).await;
+        let given = state.reply.lock().unwrap().clone();
+        let reply = given.clone().unwrap_or_else(|| reply(&request, state));
+        let written = socket.write_all(reply.as_bytes()).await;
         if state.old || given.is_some() || written.is_err() {
             let _ = socket.shutdown().await;
             // Until the client has read it and closed too.
@@ -150,7 +150,7 @@ async fn read_request(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<St
     }
 }
 
-fn answer(request: &str, state: &State) -> String {
+fn reply(request: &str, state: &State) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let etag = format!("\"e.{}\"", state.revision.load(Ordering::SeqCst));
     let (status, body) = if head.contains("/myRegistry/findAllInstances") {

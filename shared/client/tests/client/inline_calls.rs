@@ -1,4 +1,4 @@
-//! Inline calls, see `connection/inline_call.rs`: whatever comes between the call and its reply.
+//! Inline calls, see `connection/inline_call.rs`: anything between the call and its reply.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -15,11 +15,11 @@ use tokio::time::timeout;
 use crate::fakes::{adder, result};
 use crate::{eventually, options};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long an inline caller may read, see `connection/inline_call.rs`.
 const INLINE_READ_LEASE: Duration = Duration::from_millis(100);
 
-/// A peer whose end of each connection the test holds, and a client whose own timers are ten minutes away.
+/// A peer whose connections the test controls, and a client whose own timers are ten minutes away.
 struct Fixture {
     listener: TcpListener,
     client: Client,
@@ -40,47 +40,47 @@ impl Fixture {
     }
 
     async fn accepted(&self) -> BufReader<TcpStream> {
-        let accepted = timeout(PATIENCE, self.listener.accept()).await;
+        let accepted = timeout(TIMEOUT, self.listener.accept()).await;
         BufReader::new(accepted.expect("a new connection").unwrap().0)
     }
 
-    /// The end of a call to which the peer sends `reply`.
+    /// The outcome of a call to which the peer sends `reply`.
     async fn call(
         &self,
         peer: &mut BufReader<TcpStream>,
         reply: impl FnOnce(&Value) -> String,
     ) -> Result<Value, CallError> {
-        let answering = async {
+        let replying = async {
             let message = received(peer).await;
             send(peer, &reply(&message)).await;
         };
-        tokio::join!(self.client.call("m", ()), answering).0
+        tokio::join!(self.client.call("m", ()), replying).0
     }
 
-    /// Answers the probe of the next connection and two calls: then it is open, nothing is in flight, and the
-    /// last to read from it was a caller.
+    /// Replies to the probe of the next connection and to two calls: then it is open, nothing is in
+    /// flight, and the last reader was a caller.
     async fn connected(&self) -> BufReader<TcpStream> {
         let calls = async {
-            for answer in [1, 2] {
-                assert_eq!(self.client.call("m", ()).await, Ok(json!(answer)));
+            for reply in [1, 2] {
+                assert_eq!(self.client.call("m", ()).await, Ok(json!(reply)));
             }
         };
         let peer = async {
             let mut peer = self.accepted().await;
-            for answer in ["0", "1", "2"] {
+            for reply in ["0", "1", "2"] {
                 let message = received(&mut peer).await;
-                send(&mut peer, &result(&message, answer)).await;
+                send(&mut peer, &result(&message, reply)).await;
             }
             peer
         };
         let ((), peer) = tokio::join!(calls, peer);
-        // The driver takes its turn; then calls are inline.
+        // The driver takes its turn; after that calls are inline.
         turns().await;
         peer
     }
 }
 
-/// Gives every other task turns, and the runtime time to see what has arrived.
+/// Yields to every other task, and lets the runtime see what has arrived.
 async fn turns() {
     for _ in 0..8 {
         tokio::task::yield_now().await;
@@ -89,7 +89,7 @@ async fn turns() {
 
 async fn received(peer: &mut BufReader<TcpStream>) -> Value {
     let mut line = String::new();
-    timeout(PATIENCE, peer.read_line(&mut line)).await.expect("a message in time").unwrap();
+    timeout(TIMEOUT, peer.read_line(&mut line)).await.expect("a message in time").unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
@@ -97,7 +97,7 @@ async fn send(peer: &mut BufReader<TcpStream>, text: &str) {
     peer.write_all(text.as_bytes()).await.unwrap();
 }
 
-/// Polls a call once, and no other task. Another thread may have replied by then.
+/// Polls a call once, without yielding. Another thread may have replied by then.
 fn begin<T>(call: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
     pin!(call).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -107,7 +107,7 @@ async fn a_call_is_written_before_any_other_task_has_a_turn() {
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await.into_inner().into_std().unwrap();
     peer.set_nonblocking(false).unwrap();
-    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut call = Box::pin(fixture.client.call("m", ()));
     assert!(begin(&mut call).is_pending());
     // This blocks the only thread of the runtime.
@@ -118,12 +118,12 @@ async fn a_call_is_written_before_any_other_task_has_a_turn() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_connection_nobody_uses_is_seen_long_before_it_is_idle() {
+async fn the_end_of_an_unused_connection_is_noticed_long_before_the_idle_timeout() {
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await;
     peer.shutdown().await.unwrap();
     let mut rest = String::new();
-    let end = timeout(PATIENCE, peer.read_line(&mut rest)).await;
+    let end = timeout(TIMEOUT, peer.read_line(&mut rest)).await;
     assert_eq!(end.expect("the client closes its side, too").unwrap(), 0, "{rest}");
 }
 
@@ -136,7 +136,7 @@ async fn after_the_peers_end_the_next_call_is_made_on_a_new_connection() {
 }
 
 #[tokio::test]
-async fn so_is_the_call_of_a_task_that_has_used_up_its_turn() {
+async fn a_task_that_has_used_up_its_budget_calls_on_a_new_connection_too() {
     let fixture = Fixture::new().await;
     drop(fixture.connected().await);
     turns().await;
@@ -170,7 +170,7 @@ async fn a_reply_over_the_limit_is_an_error_at_once() {
 }
 
 #[tokio::test]
-async fn what_came_with_the_probes_reply_is_handled_before_a_call_is_made() {
+async fn messages_after_the_probes_reply_are_handled_before_a_call_is_made() {
     let fixture = Fixture::new().await;
     let call = tokio::spawn({
         let client = fixture.client.clone();
@@ -180,11 +180,11 @@ async fn what_came_with_the_probes_reply_is_handled_before_a_call_is_made() {
     let probe = received(&mut draining).await;
     send(&mut draining, &format!("{}{{\"draining\":true}}\n", result(&probe, "0"))).await;
     let mut next = fixture.accepted().await;
-    for answer in ["0", "1"] {
+    for reply in ["0", "1"] {
         let message = received(&mut next).await;
-        send(&mut next, &result(&message, answer)).await;
+        send(&mut next, &result(&message, reply)).await;
     }
-    assert_eq!(timeout(PATIENCE, call).await.unwrap().unwrap(), Ok(json!(1)));
+    assert_eq!(timeout(TIMEOUT, call).await.unwrap().unwrap(), Ok(json!(1)));
     let mut rest = String::new();
     assert_eq!(draining.read_line(&mut rest).await.unwrap(), 0, "{rest}");
 }
@@ -203,13 +203,13 @@ async fn a_caller_that_is_not_polled_delays_no_other() {
     let to_other = received(&mut peer).await;
     assert!(begin(&mut slow).is_pending(), "it is polled once more, and not again");
     send(&mut peer, &result(&to_other, "2")).await;
-    assert_eq!(timeout(PATIENCE, other).await.unwrap().unwrap(), Ok(json!(2)));
+    assert_eq!(timeout(TIMEOUT, other).await.unwrap().unwrap(), Ok(json!(2)));
     send(&mut peer, &result(&to_slow, "1")).await;
     assert_eq!(slow.await, Ok(json!(1)), "it has its reply when it is polled");
 }
 
 #[tokio::test]
-async fn what_comes_with_the_reply_is_handled() {
+async fn messages_after_the_reply_are_handled() {
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await;
     let reply = |message: &Value| {
@@ -226,7 +226,7 @@ async fn what_comes_with_the_reply_is_handled() {
 }
 
 #[tokio::test]
-async fn what_comes_before_the_reply_is_handled() {
+async fn messages_before_the_reply_are_handled() {
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await;
     let reply = |message: &Value| format!("{{\"id\":4242,\"res\":1}}\n{}", result(message, "7"));
@@ -248,24 +248,24 @@ async fn a_large_reply_is_read_by_caller_and_driver() {
     const LENGTH: usize = 32 << 20;
     let fixture = Fixture::new().await;
     let mut peer = fixture.connected().await;
-    let answering = async {
+    let replying = async {
         let message = received(&mut peer).await;
         let mut socket = peer.into_inner().into_std().unwrap();
         socket.set_nonblocking(false).unwrap();
-        let answer = result(&message, &format!("\"{}\"", "x".repeat(LENGTH)));
-        // A thread of its own, which is always ahead of the reader.
-        std::thread::spawn(move || socket.write_all(answer.as_bytes()))
+        let reply = result(&message, &format!("\"{}\"", "x".repeat(LENGTH)));
+        // On its own thread, so that it is always ahead of the reader.
+        std::thread::spawn(move || socket.write_all(reply.as_bytes()))
     };
-    let (answer, writing) = tokio::join!(fixture.client.call_as::<String>("m", ()), answering);
-    assert_eq!(answer.map(|text| text.len()), Ok(LENGTH));
+    let (reply, writing) = tokio::join!(fixture.client.call_as::<String>("m", ()), replying);
+    assert_eq!(reply.map(|text| text.len()), Ok(LENGTH));
     writing.join().unwrap().unwrap();
 }
 
-/// One after another, concurrently, cancelled: caller and driver take turns at reading.
+/// Sequential, concurrent and cancelled calls: caller and driver take turns at reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_come_and_go_all_get_their_replies() {
     let peer = adder().await;
-    let options = ClientOptions { timeout: 2 * PATIENCE, ..options() };
+    let options = ClientOptions { timeout: 2 * TIMEOUT, ..options() };
     let client = Client::direct(peer.name(), options).unwrap();
     let callers = (0..3).map(|caller| {
         let client = client.clone();
@@ -284,7 +284,7 @@ async fn callers_who_come_and_go_all_get_their_replies() {
         })
     });
     for caller in callers.collect::<Vec<_>>() {
-        timeout(3 * PATIENCE, caller).await.expect("nobody waits for ever").unwrap();
+        timeout(3 * TIMEOUT, caller).await.expect("every call finishes").unwrap();
     }
     assert_eq!(peer.seen.accepted(), 1);
 }

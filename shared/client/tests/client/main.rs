@@ -1,4 +1,4 @@
-//! The client against peers and registries that speak exact bytes, kind ones and rude ones.
+//! The client against peers and registries that send exact bytes, polite ones and rude ones.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use rpc_client::{Client, ClientOptions};
 use rpc_tests::fakes;
 
-/// A client of one fake peer, with times short enough for a test.
+/// A client of one fake peer, with short timeouts.
 fn direct(address: impl ToString) -> Client {
     Client::direct(address.to_string(), options()).unwrap()
 }
@@ -42,7 +42,7 @@ fn options() -> ClientOptions {
     }
 }
 
-/// Waits until `condition` holds; fails the test after twenty seconds, for a machine that is busy.
+/// Waits until `condition` holds; fails after twenty seconds, for a busy machine.
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let patience = async {
         while !condition() {
@@ -53,8 +53,8 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) {
     waited.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// What `scenario` gives when the machine lets it run without a pause longer than `limit`. Peer and
-/// client share one thread: over a pause both do nothing, which says nothing about either.
+/// The result of `scenario` in a run without a pause longer than `limit`. Peer and client share one
+/// thread: during a pause both stand still, so that such a run proves nothing.
 async fn without_a_pause<T>(limit: Duration, scenario: impl AsyncFn() -> T) -> T {
     for _ in 0..100 {
         let longest = Arc::new(Mutex::new(Duration::ZERO));
@@ -74,5 +74,5 @@ async fn without_a_pause<T>(limit: Duration, scenario: impl AsyncFn() -> T) -> T
             return outcome;
         }
     }
-    panic!("this machine never runs for long without a pause of {limit:?}");
+    panic!("every run had a pause of more than {limit:?}");
 }

@@ -1,9 +1,9 @@
-//! The registry's routes, old and new, and answers that are none.
+//! The registry's routes, old and new, and invalid replies.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use rpc_client::registry::{List, RegistryClient, RegistryError, RegistryOptions};
+use rpc_client::registry::{List, RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_tests::reserved_port::ReservedPort;
 use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::report::Level;
@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::fake_registry::FakeRegistry;
 
 fn client_of(registry: &FakeRegistry) -> RegistryClient {
-    let options = RegistryOptions {
+    let options = RegistryClientOptions {
         timeout: Duration::from_secs(2),
         max_list_bytes: 1000,
         max_event_line_bytes: 500,
-        ..RegistryOptions::default()
+        ..RegistryClientOptions::default()
     };
     RegistryClient::new(&registry.url(), options).unwrap()
 }
@@ -52,7 +52,7 @@ async fn an_unchanged_list_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_none_is_skipped_and_the_others_serve() {
+async fn an_invalid_entry_is_skipped_and_the_others_are_used() {
     let registry = FakeRegistry::old_style().await;
     registry.list_json(&json!([
         {"protocol": "json", "host": "a", "port": "8000"}, 7, null, {"host": "b"},
@@ -72,7 +72,7 @@ async fn an_older_registry_lacks_the_newer_routes() {
         client.logs(Level::Info, "", 10).await.unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error, RegistryError::Unsupported { .. }), "{error}");
+        assert!(matches!(error, RegistryClientError::Unsupported { .. }), "{error}");
     }
 }
 
@@ -81,7 +81,7 @@ async fn ages_and_states_are_read() {
     let registry = FakeRegistry::new_style().await;
     let record = r#"[{"protocol":"json","host":"h","port":1,"status":true,"parameters":{},"age_ms":5,
         "ttl_ms":10000,"registered_ms_ago":9,"heartbeats":2,"state":"suspect"}]"#;
-    registry.answer(http(record));
+    registry.reply(http(record));
     let records = client_of(&registry).instances("json").await.unwrap();
     assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
 }
@@ -95,32 +95,34 @@ fn sse(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_are_typed_errors_in_one_line() {
-    type Check = fn(&RegistryError) -> bool;
+async fn invalid_replies_are_typed_errors_in_one_line() {
+    type Check = fn(&RegistryClientError) -> bool;
     let cases: [(String, Check); 7] = [
-        (http("<html>"), |e| matches!(e, RegistryError::BadReply { .. })),
-        (http(r#"{"a":1}"#), |e| matches!(e, RegistryError::BadReply { .. })),
+        (http("<html>"), |e| matches!(e, RegistryClientError::BadReply { .. })),
+        (http(r#"{"a":1}"#), |e| matches!(e, RegistryClientError::BadReply { .. })),
         (http(&format!("[{}]", " ".repeat(2000))), |e| {
-            matches!(e, RegistryError::TooLarge { limit: 1000, .. })
+            matches!(e, RegistryClientError::TooLarge { limit: 1000, .. })
         }),
-        ("not http at all\r\n\r\n".to_owned(), |e| matches!(e, RegistryError::Unreachable { .. })),
+        ("not http at all\r\n\r\n".to_owned(), |e| {
+            matches!(e, RegistryClientError::Unreachable { .. })
+        }),
         (
             "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"error\": \"Not Found\"}"
                 .to_owned(),
-            |e| matches!(e, RegistryError::NotARegistry { .. }),
+            |e| matches!(e, RegistryClientError::NotARegistry { .. }),
         ),
-        (String::new(), |e| matches!(e, RegistryError::Unreachable { .. })),
+        (String::new(), |e| matches!(e, RegistryClientError::Unreachable { .. })),
         (
             "HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n{\"error\": \"disk \\u001b[31mfull\"}"
                 .to_owned(),
-            |e| matches!(e, RegistryError::Refused { status: 500, message, .. } if message == "disk [31mfull"),
+            |e| matches!(e, RegistryClientError::Refused { status: 500, message, .. } if message == "disk [31mfull"),
         ),
     ];
-    for (answer, is_expected) in cases {
+    for (reply, is_expected) in cases {
         let registry = FakeRegistry::new_style().await;
-        registry.answer(answer.clone());
+        registry.reply(reply.clone());
         let error = client_of(&registry).find_all("json").await.unwrap_err();
-        assert!(is_expected(&error), "{answer}: {error:?}");
+        assert!(is_expected(&error), "{reply}: {error:?}");
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
 }
@@ -132,33 +134,35 @@ async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
         drop(socket);
     })
     .await;
-    let options =
-        RegistryOptions { timeout: Duration::from_millis(50), ..RegistryOptions::default() };
+    let options = RegistryClientOptions {
+        timeout: Duration::from_millis(50),
+        ..RegistryClientOptions::default()
+    };
     let client = RegistryClient::new(&format!("http://{}", silent.address), options.clone());
     let client = client.unwrap();
     let error = client.find_all("json").await.unwrap_err();
-    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+    assert!(matches!(error, RegistryClientError::Timeout { .. }), "{error}");
     let error = client.watch("json", false, None).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
-    let nobody = ReservedPort::new();
-    let url = nobody.url();
+    assert!(matches!(error, RegistryClientError::Timeout { .. }), "{error}");
+    let unused = ReservedPort::new();
+    let url = unused.url();
     let error = RegistryClient::new(&url, options).unwrap().find_all("json").await.unwrap_err();
-    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    assert!(matches!(error, RegistryClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[test]
-fn what_is_no_registry_url_is_refused() {
+fn an_invalid_registry_url_is_refused() {
     for url in ["", "127.0.0.1:9999", "https://host:1", "http://", "ftp://host"] {
-        let error = RegistryClient::new(url, RegistryOptions::default()).unwrap_err();
-        assert!(matches!(error, RegistryError::BadUrl { .. }), "{url}: {error}");
+        let error = RegistryClient::new(url, RegistryClientOptions::default()).unwrap_err();
+        assert!(matches!(error, RegistryClientError::BadUrl { .. }), "{url}: {error}");
     }
 }
 
 #[tokio::test]
-async fn changes_come_as_events_with_ids_and_unknown_ones_are_skipped() {
+async fn changes_are_events_with_ids_and_unknown_ones_are_skipped() {
     let registry = FakeRegistry::new_style().await;
-    registry.answer(sse(
+    registry.reply(sse(
         ": comment\nevent: snapshot\ndata: []\nid: e.1\n\nevent: later\ndata: {}\n\n\
          event: expired\ndata: {\"protocol\":\"json\",\"host\":\"h\",\ndata: \"port\":1}\nid: e.2\n\n",
     ));
@@ -173,10 +177,10 @@ async fn changes_come_as_events_with_ids_and_unknown_ones_are_skipped() {
 }
 
 #[tokio::test]
-async fn log_lines_come_with_what_was_lost_before_them() {
+async fn log_lines_have_the_number_lost_before_them() {
     let registry = FakeRegistry::new_style().await;
     let line = r#"{"seq":4,"at_ms":1,"level":"info","target":"t","message":"m","fields":{"peer":"p"},"dropped":3}"#;
-    registry.answer(sse(&format!("event: line\ndata: {line}\n\nevent: x\ndata: y\n\n")));
+    registry.reply(sse(&format!("event: line\ndata: {line}\n\nevent: x\ndata: y\n\n")));
     let logs = client_of(&registry).logs(Level::Warn, "a b", 5).await.unwrap();
     let lines: Vec<_> = logs.map(Result::unwrap).collect().await;
     assert_eq!((lines.len(), lines[0].line.seq, lines[0].dropped), (1, 4, 3));
@@ -191,10 +195,13 @@ async fn a_line_or_event_over_its_limit_ends_the_stream_with_an_error() {
         ("data: xxxxxxxxxxxxxxxxxxxxxxxxxxx\n".repeat(60), 1000),
     ] {
         let registry = FakeRegistry::new_style().await;
-        registry.answer(sse(&body));
+        registry.reply(sse(&body));
         let mut watch = client_of(&registry).watch("json", false, None).await.unwrap();
         let error = watch.next().await.unwrap().unwrap_err();
-        assert!(matches!(error, RegistryError::TooLarge { limit: l, .. } if l == limit), "{error}");
+        assert!(
+            matches!(error, RegistryClientError::TooLarge { limit: l, .. } if l == limit),
+            "{error}"
+        );
         assert!(watch.next().await.is_none());
     }
 }

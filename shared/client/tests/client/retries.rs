@@ -1,4 +1,4 @@
-//! What was executed is never repeated; what provably was not goes to another instance.
+//! Executed calls are never repeated; calls that certainly were not go to another instance.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::fake_registry::FakeRegistry;
 use crate::fakes::{Do, Peer, extended, failure, result};
 use crate::options;
 
-/// Two peers that share one script: the first call anywhere meets `first`, later ones succeed.
+/// Two peers that share one script: the first call to either meets `first`, later ones succeed.
 async fn pair(first: fn(&serde_json::Value) -> Do) -> ([Peer; 2], FakeRegistry, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let peer = || {
@@ -64,21 +64,21 @@ async fn a_call_that_may_have_been_executed_is_never_repeated() {
 }
 
 #[tokio::test]
-async fn unless_executing_it_twice_does_no_harm() {
+async fn an_idempotent_call_is_repeated() {
     let (_peers, registry, calls) = pair(|_| Do::Close).await;
     assert_eq!(call(&registry, true).await, Ok(2));
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn a_failure_is_an_answer_even_to_an_idempotent_call() {
+async fn an_error_from_the_server_is_not_retried_even_if_idempotent() {
     let (_peers, registry, calls) = pair(|request| Do::Write(failure(request, -32603))).await;
     call(&registry, true).await.unwrap_err();
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn attempts_are_limited_and_the_last_failure_is_told() {
+async fn attempts_are_limited_and_the_last_failure_is_returned() {
     let mut peers = Vec::new();
     for _ in 0..5 {
         peers.push(extended(|request| Do::Write(failure(request, -32002))).await);
@@ -110,7 +110,7 @@ async fn retries_stop_when_their_budget_is_used_up() {
 
 #[tokio::test]
 async fn all_attempts_share_one_deadline() {
-    // Each would have time enough for itself, and the last refusal would be told.
+    // Each attempt would have time enough for itself, and the last refusal would be reported.
     const REFUSED_AFTER: Duration = Duration::from_millis(1200);
     const TIMEOUT: Duration = Duration::from_secs(2);
     let peers = [
@@ -148,7 +148,7 @@ async fn a_connection_lost_between_calls_costs_nobody_a_failure() {
 }
 
 #[tokio::test]
-async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection() {
+async fn a_call_fails_over_from_an_instance_that_does_not_accept_in_time() {
     let silent = crate::fakes::scripted(|_, socket, _| async move {
         std::future::pending::<()>().await;
         drop(socket);
@@ -170,7 +170,7 @@ async fn a_call_turns_away_from_an_instance_that_lets_it_wait_for_a_connection()
 }
 
 #[tokio::test]
-async fn however_many_calls_meet_a_dead_instance_at_once_none_fails() {
+async fn many_concurrent_calls_to_a_dead_instance_all_fail_over() {
     let living = extended(|request| Do::Write(result(request, "1"))).await;
     let registry = FakeRegistry::new_style().await;
     let dead = ReservedPort::new();

@@ -1,4 +1,4 @@
-//! Peers that break every rule cost a typed error, never more.
+//! Peers that break the protocol cause a typed error, and nothing worse.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::fakes::{Do, classic, extended, result, scripted};
 use crate::{direct, options};
 
-/// What a call gets when its reply is `reply` on a connection that then closes or stays.
+/// The error of a call whose reply is `reply` on a connection that then closes or stays open.
 async fn reply_of(reply: Do) -> CallError {
     let reply = std::sync::Mutex::new(Some(reply));
     let peer = extended(move |_| reply.lock().unwrap().take().unwrap_or(Do::Nothing)).await;
@@ -30,7 +30,7 @@ async fn a_reply_cut_off_in_the_middle_is_a_lost_connection() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_reply_are_a_bad_reply() {
+async fn invalid_bytes_are_a_bad_reply() {
     for garbage in [
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "{\"id\":1,\"res\":}\n",
@@ -61,7 +61,7 @@ async fn after_garbage_the_next_call_has_a_new_connection() {
 }
 
 #[tokio::test]
-async fn replies_to_nobody_are_counted_and_dropped() {
+async fn unmatched_replies_are_counted_and_dropped() {
     let peer = extended(|request| {
         let strange = "{\"id\":999,\"res\":1}\n{\"id\":\"x\",\"res\":1}\n{\"id\":998,\"item\":1}\n\
                        {\"id\":997,\"end\":true}\n{\"later\":true}\n";
@@ -75,7 +75,7 @@ async fn replies_to_nobody_are_counted_and_dropped() {
 }
 
 #[tokio::test]
-async fn one_reply_answers_once() {
+async fn a_second_reply_to_a_call_is_dropped() {
     let peer =
         extended(|request| Do::Write(format!("{}{}", result(request, "1"), result(request, "2"))))
             .await;
@@ -131,28 +131,28 @@ async fn a_reply_that_dribbles_in_byte_by_byte_is_read() {
 }
 
 #[tokio::test]
-async fn a_peer_that_closes_before_the_probe_is_answered_executed_nothing() {
+async fn a_peer_that_closes_before_the_probes_reply_executed_nothing() {
     let peer = scripted(|_, _, _| async {}).await;
     let error = direct(peer.address).call("m", ()).await.unwrap_err();
     assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_the_probe_with_garbage_is_no_server() {
-    for answer in ["HTTP/1.1 400 Bad Request\r\n\r\n", "{\"id\":5,\"res\":1}", "220 smtp ready\r\n"]
+async fn a_peer_that_replies_to_the_probe_with_garbage_is_not_a_server() {
+    for reply in ["HTTP/1.1 400 Bad Request\r\n\r\n", "{\"id\":5,\"res\":1}", "220 smtp ready\r\n"]
     {
         let peer = scripted(move |_, mut socket, _| async move {
-            let _ = socket.write_all(answer.as_bytes()).await;
+            let _ = socket.write_all(reply.as_bytes()).await;
             let _ = socket.read_to_end(&mut Vec::new()).await;
         })
         .await;
         let error = direct(peer.address).call("m", ()).await.unwrap_err();
-        assert!(matches!(error, CallError::BadReply { .. }), "{answer}: {error}");
+        assert!(matches!(error, CallError::BadReply { .. }), "{reply}: {error}");
     }
 }
 
 #[tokio::test]
-async fn an_older_peer_that_says_more_than_asked_loses_its_socket() {
+async fn an_older_peer_that_sends_surplus_bytes_loses_its_socket() {
     let peer = classic(|_| Do::Write("{\"res\": 1}{\"res\": 2}".to_owned())).await;
     let client = direct(peer.address);
     for _ in 0..3 {
@@ -161,14 +161,14 @@ async fn an_older_peer_that_says_more_than_asked_loses_its_socket() {
 }
 
 #[tokio::test]
-async fn what_a_peer_sends_unasked_costs_it_the_socket() {
+async fn unexpected_bytes_between_calls_close_the_socket() {
     let peer = scripted(|_, mut socket, _| async move {
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = socket.read(&mut buffer).await {
             let is_probe = buffer[..count].windows(10).any(|part| part == b"rpc.health");
             let _ = socket.write_all(b"{\"res\": \"right\"}").await;
             if !is_probe {
-                // One answer too many, late: it must not become the next call's.
+                // A surplus reply, late: it must not become the next call's.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 let _ = socket.write_all(b"{\"res\": \"wrong\"}").await;
             }

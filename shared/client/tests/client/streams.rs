@@ -19,7 +19,7 @@ fn end(request: &Value) -> String {
 }
 
 #[tokio::test]
-async fn items_come_in_order_with_what_was_dropped_before_them() {
+async fn items_arrive_in_order_with_the_number_dropped_before_them() {
     let peer = extended(|request| {
         let dropped = format!("{{\"id\":{},\"item\":2,\"dropped\":3}}\n", request["id"]);
         Do::Write(format!("{}{dropped}{}", item(request, "1"), end(request)))
@@ -34,8 +34,8 @@ async fn items_come_in_order_with_what_was_dropped_before_them() {
         .await;
     assert_eq!(items, [("1".to_owned(), 0), ("2".to_owned(), 3)]);
     let meta = &peer.seen.calls()[0]["meta"];
-    assert_eq!(*meta, json!({"stream": true}), "no deadline unless asked for");
-    assert_eq!(peer.seen.cancels(), 0, "what has ended needs no cancel");
+    assert_eq!(*meta, json!({"stream": true}), "no deadline unless set");
+    assert_eq!(peer.seen.cancels(), 0, "a finished stream needs no cancel");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_failure_is_seen_however_full_the_stream_is() {
     .await;
     let client = direct(peer.address);
     let stream = client.stream("m", ()).await.unwrap();
-    // Time for everything to arrive while nobody reads.
+    // Time for everything to arrive while nothing is read.
     eventually("the request is seen", || peer.seen.calls().len() == 1).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let items: Vec<_> = stream.collect().await;
@@ -78,7 +78,7 @@ async fn a_failure_is_seen_however_full_the_stream_is() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_no_ordinary_end() {
+async fn a_broken_connection_is_not_an_ordinary_end() {
     let peer = extended(|request| Do::WriteAndClose(item(request, "1"))).await;
     let client = direct(peer.address);
     let mut stream = client.stream("m", ()).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_slow_reader_slows_the_server_and_loses_nothing() {
         before = now();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(before < 500, "{before} of 1,000 items were taken though nobody reads");
+    assert!(before < 500, "{before} of 1,000 items were taken although nothing is read");
     let mut count = 0;
     while let Some(item) = stream.next().await {
         let value: Value = serde_json::from_str(item.unwrap().value.get()).unwrap();
@@ -198,7 +198,7 @@ async fn a_stream_that_never_pauses_can_be_cancelled() {
     }
     drop(stream);
     let cancelled = || peer.seen.garbled.load(std::sync::atomic::Ordering::SeqCst) == 1;
-    eventually("the cancel comes", cancelled).await;
+    eventually("the cancel arrives", cancelled).await;
     eventually("its connection is closed", || peer.seen.open() == 1).await;
 }
 

@@ -1,6 +1,6 @@
-//! How a log line is written.
+//! Formats of log lines.
 
-/// How lines look to a person or a collector.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// One line of text: time, level, target, message, `key=value`.
@@ -11,6 +11,6 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Every format with its name in settings.
+    /// Every format with its name in the settings.
     pub const ALL: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 }

@@ -1,4 +1,4 @@
-//! The `tracing` layer: builds each line once and hands it to its ring and to the writers.
+//! The `tracing` layer: builds each line once and passes it to its ring and to the writers.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,7 +21,7 @@ pub(super) const DAEMON_TARGET: &str = "rpc_host::daemon";
 /// The name of [`daemon_span`](super::daemon_span).
 pub(super) const DAEMON_SPAN: &str = "daemon";
 
-/// Rings one process may have; daemons beyond it share the ring named `""`.
+/// Maximum number of rings in a process; further daemons share the ring named `""`.
 const MAX_RINGS: usize = 256;
 
 /// The rings of a process, by daemon.
@@ -77,7 +77,7 @@ pub(super) struct LineLayer {
 }
 
 /// What a span adds to the lines inside it.
-enum Around {
+enum SpanData {
     Daemon(LogRing),
     Fields(Map<String, Value>),
 }
@@ -105,8 +105,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let metadata = attributes.metadata();
         let daemon = metadata.target() == DAEMON_TARGET && metadata.name() == DAEMON_SPAN;
         let around = match fields.fields.get("daemon") {
-            Some(Value::String(name)) if daemon => Around::Daemon(self.rings.of(name)),
-            _ => Around::Fields(fields.fields),
+            Some(Value::String(name)) if daemon => SpanData::Daemon(self.rings.of(name)),
+            _ => SpanData::Fields(fields.fields),
         };
         span.extensions_mut().replace(around);
     }
@@ -114,7 +114,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut extensions = span.extensions_mut();
-        if let Some(Around::Fields(known)) = extensions.get_mut::<Around>() {
+        if let Some(SpanData::Fields(known)) = extensions.get_mut::<SpanData>() {
             let mut fields = self.fields(std::mem::take(known));
             values.record(&mut fields);
             *known = fields.fields;
@@ -125,12 +125,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let mut ring = None;
         let mut inherited = Map::new();
         for span in context.event_scope(event).into_iter().flatten() {
-            match span.extensions().get::<Around>() {
-                Some(Around::Daemon(daemon)) => {
+            match span.extensions().get::<SpanData>() {
+                Some(SpanData::Daemon(daemon)) => {
                     ring.get_or_insert_with(|| daemon.clone());
                 }
-                Some(Around::Fields(fields)) => {
-                    // From the inside out, so what is there already is nearer.
+                Some(SpanData::Fields(fields)) => {
+                    // From the innermost span out: a field that is set already wins.
                     for (name, value) in fields {
                         if !inherited.contains_key(name) {
                             inherited.insert(name.clone(), value.clone());
@@ -143,7 +143,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
         let line = line::of_event(event, inherited, self.max_line_bytes);
         for sink in &self.sinks {
             let text = show::render(&line, sink.format, sink.colour);
-            // A full queue drops the line and counts it itself; this is a queue that is gone.
+            // A full queue counts its dropped lines itself; this is a queue that has closed.
             if sink.writer.clone().write_all(text.as_bytes()).is_err() {
                 self.lost.one();
             }

@@ -1,4 +1,4 @@
-//! The level setting: a level, or levels by target, understood strictly.
+//! The level setting: a level, or levels per target, parsed strictly.
 
 use rpc_wire::report::Level;
 use tracing::level_filters::LevelFilter;
@@ -7,13 +7,13 @@ use tracing_subscriber::EnvFilter;
 use super::layer::DAEMON_TARGET;
 use super::wire_level;
 
-/// Libraries whose chatter below `warn` is asked for by name or not at all.
+/// Libraries logged below `warn` only if the setting names them.
 const NOISY: [&str; 8] =
     ["hyper", "hyper_util", "reqwest", "h2", "tower", "axum", "mio", "tokio_util"];
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A level setting that cannot be understood.
+/// An invalid level setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad log level {given:?}: {reason}")]
 pub struct BadLevel {
@@ -21,7 +21,7 @@ pub struct BadLevel {
     reason: String,
 }
 
-/// Whether a level setting can be understood: `debug`, or `info,rpc_server=debug`.
+/// Checks a level setting: `debug`, or `info,rpc_server=debug`.
 ///
 /// # Errors
 /// Says what is wrong, with the level that was probably meant.
@@ -36,7 +36,7 @@ pub(super) fn filter(given: &str) -> Result<EnvFilter, BadLevel> {
         if part.is_empty() {
             return Err(bad("expected a level such as info, or info,rpc_server=debug".to_owned()));
         }
-        // The crate takes a word it does not know for a target: a typo would silence everything.
+        // `EnvFilter` takes an unknown word for a target, so a typo would silence everything.
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
         let known = level_named(level).ok_or_else(|| bad(unknown(level)))?;
         if !part.contains('=') {
@@ -49,7 +49,7 @@ pub(super) fn filter(given: &str) -> Result<EnvFilter, BadLevel> {
     for library in NOISY {
         directives.push_str(&format!(",{library}={quiet}"));
     }
-    // What was given comes last and wins over what stands here.
+    // The user's directives come last and win.
     for part in given.split(',').map(str::trim).filter(|part| part.contains('=')) {
         directives.push(',');
         directives.push_str(part);
@@ -57,7 +57,7 @@ pub(super) fn filter(given: &str) -> Result<EnvFilter, BadLevel> {
     EnvFilter::builder().parse(directives).map_err(|error| bad(error.to_string()))
 }
 
-/// The lowest level that the filter lets through.
+/// The minimum level that the filter lets through.
 pub(super) fn lowest(filter: &EnvFilter) -> Level {
     let hint = filter.max_level_hint().and_then(LevelFilter::into_level);
     hint.map_or(Level::Error, wire_level)
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_is_an_error_and_not_a_silent_log() {
+    fn a_typo_is_an_error() {
         let error = check_level("inof").unwrap_err().to_string();
         assert_eq!(
             error,

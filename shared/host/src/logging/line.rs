@@ -1,4 +1,4 @@
-//! An event becomes a bounded [`LogLine`].
+//! Turns an event into a bounded [`LogLine`].
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,8 +13,8 @@ use super::wire_level;
 /// Marks a text that was cut.
 const CUT: char = '…';
 
-/// The line of an event; `inherited` are the fields of the spans around it, over which the
-/// event's own win.
+/// The line of an event; `inherited` are the fields of its spans, which the event's own fields
+/// override.
 pub(super) fn of_event(event: &Event<'_>, inherited: Map<String, Value>, budget: usize) -> LogLine {
     let mut fields = Fields { message: String::new(), fields: inherited, budget };
     event.record(&mut fields);
@@ -34,7 +34,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Collects the message and the fields of an event or a span, at most `budget` bytes of text.
+/// Collects the message and fields of an event or a span, at most `budget` bytes of text.
 #[derive(Debug)]
 pub(super) struct Fields {
     pub(super) message: String,
@@ -45,7 +45,7 @@ pub(super) struct Fields {
 impl Fields {
     fn text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
         let mut bounded = Bounded { text: String::new(), room: self.budget };
-        // It stops at the limit with an error: what is there by then is what is kept.
+        // Writing fails at the limit; the text up to there is kept.
         if fmt::write(&mut bounded, text).is_err() {
             bounded.text.push(CUT);
         }
@@ -59,7 +59,7 @@ impl Fields {
 
     fn put(&mut self, field: &Field, value: Value) {
         let name = field.name();
-        // A raw identifier (`r#type`) is spelt without its mark.
+        // A raw identifier (`r#type`) is written without its prefix.
         self.fields.insert(name.strip_prefix("r#").unwrap_or(name).to_owned(), value);
     }
 }

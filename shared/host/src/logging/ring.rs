@@ -9,28 +9,29 @@ use std::task::{Context, Poll, Waker};
 use futures_util::Stream;
 use rpc_wire::report::{Level, LogLine};
 
-/// What a ring holds at most, and what it tells about itself.
+/// Limits of a ring, and what it reports.
 #[derive(Debug, Clone)]
 pub(super) struct RingOptions {
-    /// Lines held.
+    /// Maximum lines kept.
     pub(super) lines: usize,
-    /// Bytes held, measured roughly.
+    /// Maximum bytes kept, approximately.
     pub(super) bytes: usize,
-    /// The lowest level that gets here.
+    /// The minimum level of the lines.
     pub(super) level: Level,
     /// Lines that the process's writers (terminal, file) lost.
     pub(super) lost: Lost,
 }
 
-/// Bytes a ring holds at most unless configured otherwise.
+/// Default of the maximum bytes in a ring.
 pub const DEFAULT_RING_BYTES: usize = 16 * 1024 * 1024;
 
-/// How many lines a follower looks at before it lets other tasks run.
+/// Lines a follower examines before it yields to other tasks.
 const BATCH: usize = 128;
 
 /// The recent lines of one daemon. Cheap to clone: all clones are the same ring.
 ///
-/// When it is full the oldest lines go; a follower that had not read them is told how many.
+/// When it is full the oldest lines are dropped; a follower that had not read them gets their
+/// number.
 #[derive(Debug, Clone)]
 pub struct LogRing {
     shared: Arc<Shared>,
@@ -46,11 +47,11 @@ struct Shared {
 struct State {
     lines: VecDeque<Arc<LogLine>>,
     bytes: usize,
-    /// The number of the next line.
+    /// The `seq` of the next line.
     next: u64,
     closed: bool,
     last_follower: u64,
-    /// Followers that wait for the next line, by their number.
+    /// Followers waiting for the next line, by their number.
     waiting: HashMap<u64, Waker>,
 }
 
@@ -84,13 +85,13 @@ impl LogRing {
             state.make_room(&self.shared.options);
             std::mem::take(&mut state.waiting)
         };
-        // Outside the lock: a waker runs somebody else's code.
+        // Outside the lock: a waker runs foreign code.
         woken.into_values().for_each(Waker::wake);
     }
 
-    /// Follows the ring: first the last `recent` lines that match, then every new one that does.
-    /// A line matches when it is at least as severe as `level` and contains `contains` in any
-    /// letter case (empty: all do).
+    /// Follows the ring: first the last `recent` matching lines, then every new one. A line matches
+    /// if it is at least as severe as `level` and contains `contains`, ignoring case (empty: all
+    /// do).
     pub fn follow(&self, recent: usize, level: Level, contains: &str) -> LogFollower {
         let (lines, next, id) = {
             let mut state = self.shared.lock();
@@ -118,18 +119,18 @@ impl LogRing {
         lines.iter().skip(skip).map(|line| LogLine::clone(line)).collect()
     }
 
-    /// Lines that the process's writers (terminal, file) lost because they could not keep up.
-    /// What a follower lost is told to that follower.
+    /// Lines that the process's writers (terminal, file) lost because they could not keep up. The
+    /// lines a follower lost are reported to that follower.
     pub fn dropped(&self) -> u64 {
         self.shared.options.lost.total()
     }
 
-    /// The lowest level that can be in here, as the process is configured.
+    /// The minimum level of the lines, as the process is configured.
     pub fn level(&self) -> Level {
         self.shared.options.level
     }
 
-    /// No more lines: followers read what is there and end.
+    /// Closes the ring: followers read what it has and end.
     pub fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
@@ -142,14 +143,14 @@ impl LogRing {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way through a change, so a poisoned state is whole.
+        // No code in here panics halfway through a change, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn make_room(&mut self, options: &RingOptions) {
-        // The newest line stays even where it alone is over the limit of bytes.
+        // The newest line stays even if it alone exceeds the limit of bytes.
         while self.lines.len() > options.lines.max(1)
             || (self.bytes > options.bytes && self.lines.len() > 1)
         {
@@ -158,13 +159,13 @@ impl State {
         }
     }
 
-    /// The number of the oldest line held.
+    /// The `seq` of the oldest line kept.
     fn oldest(&self) -> u64 {
         self.next - self.lines.len() as u64
     }
 }
 
-/// Roughly the memory of a line.
+/// Approximate memory of a line.
 fn size(line: &LogLine) -> usize {
     let fields: usize = line.fields.iter().map(|(k, v)| k.len() + 64 + text_length(v)).sum();
     128 + line.target.len() + line.message.len() + fields
@@ -174,33 +175,32 @@ fn text_length(value: &serde_json::Value) -> usize {
     value.as_str().map_or(0, str::len)
 }
 
-/// A reader of a [`LogRing`]. Dropping it ends the following.
+/// A reader of a [`LogRing`]. Dropping it unsubscribes.
 #[derive(Debug)]
 pub struct LogFollower {
     shared: Arc<Shared>,
     id: u64,
-    /// Lines taken from the ring, not yet looked at or handed out.
+    /// Lines taken from the ring, not yet examined or returned.
     ready: VecDeque<Arc<LogLine>>,
-    /// The number of the first line not taken.
+    /// The `seq` of the first line not taken.
     next: u64,
-    /// Lost since the last line handed out.
+    /// Lost since the last line returned.
     dropped: u64,
     level: Level,
     contains: String,
 }
 
-/// A line, and what was lost just before it.
+/// A line, and the number of lines lost just before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Followed {
     /// The line.
     pub line: LogLine,
-    /// Lines the ring gave up before this follower read them, whether or not they would have
-    /// matched.
+    /// Lines dropped by the ring before this follower read them, matching or not.
     pub dropped: u64,
 }
 
 impl LogFollower {
-    /// The next matching line; waits for it. `None` when the ring is closed and read out.
+    /// Waits for the next matching line. `None` when the ring is closed and read to the end.
     pub async fn next(&mut self) -> Option<Followed> {
         std::future::poll_fn(|context| self.poll(context)).await
     }
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_that_lags_is_told_how_much_it_lost() {
+    async fn a_follower_that_lags_learns_how_much_it_lost() {
         let ring = LogRing::new(5);
         let mut follower = ring.follow(0, Level::Trace, "");
         for n in 0..12 {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_ring_is_read_out_and_ends() {
+    async fn a_closed_ring_is_read_to_its_end() {
         let ring = LogRing::new(5);
         ring.push(line(Level::Info, "last"));
         let follower = ring.follow(5, Level::Trace, "");
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_lines_that_do_not_match_do_not_keep_other_tasks_waiting() {
+    async fn many_lines_that_do_not_match_do_not_block_other_tasks() {
         let ring = LogRing::new(10_000);
         let mut follower = ring.follow(0, Level::Trace, "needle");
         for _ in 0..5000 {
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follower_that_went_away_leaves_nothing_behind() {
+    fn a_dropped_follower_leaves_nothing_behind() {
         let ring = LogRing::new(5);
         let mut follower = ring.follow(0, Level::Trace, "");
         let mut context = Context::from_waker(Waker::noop());

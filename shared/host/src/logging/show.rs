@@ -1,4 +1,4 @@
-//! A line as a terminal or a file gets it: text or JSON, nothing in it that could steer a terminal.
+//! A line as text or JSON for a terminal or a file, with nothing in it that controls a terminal.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::LogFormat;
 
-/// The line as bytes to write, newline included.
+/// The line as written, including the newline.
 pub(super) fn render(line: &LogLine, format: LogFormat, colour: bool) -> String {
     let mut out = match format {
         LogFormat::Text => text(line, colour),
@@ -20,25 +20,25 @@ pub(super) fn render(line: &LogLine, format: LogFormat, colour: bool) -> String 
     out
 }
 
-/// Whether stderr is a terminal whose user wants colours.
-pub(super) fn terminal_takes_colour() -> bool {
+/// Whether stderr is a terminal and its user wants colours.
+pub(super) fn wants_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// `text` with every character escaped that could steer a terminal, break the line or reorder it
+/// `text` with every character escaped that could control a terminal, break the line or reorder it
 /// (controls, bidirectional marks): `\n`, `\u{1b}`.
 pub fn escape_controls(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains(steers) {
+    if !text.contains(controls_terminal) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if controls_terminal(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out.into()
 }
 
-fn steers(c: char) -> bool {
+fn controls_terminal(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -61,7 +61,7 @@ fn text(line: &LogLine, colour: bool) -> String {
     for (key, value) in &line.fields {
         let _ = write!(out, " {dim}{}={plain}", escape_controls(key));
         match value {
-            // Quoted where it would not read as one word.
+            // Quoted if it would not read as one word.
             Value::String(value) if value.is_empty() || value.contains([' ', '"', '=']) => {
                 let _ =
                     write!(out, "{}", escape_controls(&Value::from(value.as_str()).to_string()));
@@ -75,7 +75,7 @@ fn text(line: &LogLine, colour: bool) -> String {
     out
 }
 
-/// A line for a collector, in the order a person would read it.
+/// The JSON form of a line, its fields in reading order.
 #[derive(Serialize)]
 struct JsonLine<'a> {
     time: String,
@@ -93,15 +93,15 @@ fn json(line: &LogLine) -> String {
         message: &line.message,
         fields: &line.fields,
     };
-    // Writing texts and numbers to memory cannot fail.
+    // Writing text and numbers to memory cannot fail.
     let object = serde_json::to_string(&object).unwrap_or_default();
-    // JSON escapes the controls below U+0020 only; the others stand inside strings.
-    if !object.contains(steers) {
+    // JSON escapes only the controls below U+0020; the others are inside strings.
+    if !object.contains(controls_terminal) {
         return object;
     }
     let mut out = String::with_capacity(object.len() + 16);
     for c in object.chars() {
-        if steers(c) {
+        if controls_terminal(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
@@ -111,7 +111,7 @@ fn json(line: &LogLine) -> String {
 }
 
 fn time(at_ms: u64) -> String {
-    // Beyond the year 9999 the formatter refuses; such a clock is wrong anyway.
+    // The formatter refuses years beyond 9999; such a clock is wrong anyway.
     const LAST: u64 = 253_402_300_799_000;
     let at = UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST));
     humantime::format_rfc3339_millis(at).to_string()
@@ -136,10 +136,10 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_text_cannot_steer_the_terminal_or_forge_a_line() {
+    fn untrusted_text_cannot_control_the_terminal_or_forge_a_line() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let shown = render(&hostile(), format, false);
-            assert!(!shown.trim_end_matches('\n').contains(steers), "{shown:?}");
+            assert!(!shown.trim_end_matches('\n').contains(controls_terminal), "{shown:?}");
         }
         assert_eq!(
             render(&hostile(), LogFormat::Text, false),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_time_is_shown_somehow() {
+    fn the_largest_time_is_rendered() {
         let line = LogLine { at_ms: u64::MAX, ..hostile() };
         assert!(render(&line, LogFormat::Text, true).contains("9999-12-31"));
     }

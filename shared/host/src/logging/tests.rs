@@ -20,13 +20,13 @@ fn texts(ring: &LogRing) -> Vec<String> {
 #[test]
 fn every_daemon_has_its_own_lines() {
     let logging = logged(&quiet(), |_| {
-        tracing::info!("nobody's");
+        tracing::info!("unnamed's");
         daemon_span("registry").in_scope(|| {
             tracing::info!(n = 1, "the registry's");
             daemon_span("server:1").in_scope(|| tracing::info!("the inner one's"));
         });
     });
-    assert_eq!(texts(&logging.ring("")), ["nobody's"]);
+    assert_eq!(texts(&logging.ring("")), ["unnamed's"]);
     assert_eq!(texts(&logging.ring("registry")), ["the registry's n=1"]);
     assert_eq!(texts(&logging.ring("server:1")), ["the inner one's"]);
 }
@@ -102,7 +102,7 @@ fn saved_lines_are_in_the_file_when_logging_ends() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_an_error_with_a_way_out() {
+fn an_unusable_directory_is_an_error_with_a_hint() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let options = LogOptions { save: true, dir: file.path().join("x"), ..quiet() };
     let error = Logging::build(&options).unwrap_err().to_string();
@@ -110,7 +110,7 @@ fn a_folder_that_cannot_be_used_is_an_error_with_a_way_out() {
 }
 
 #[test]
-fn daemons_without_number_share_one_ring() {
+fn daemons_beyond_the_limit_share_one_ring() {
     let logging = logged(&quiet(), |logging| {
         for n in 0..1000 {
             logging.ring(&n.to_string());

@@ -1,4 +1,4 @@
-//! A latency distribution in a few bars, for people.
+//! A latency distribution as a few bars, for display.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 
 use crate::report::Bar;
 
-/// Bars at most.
+/// Maximum number of bars.
 const BARS: usize = 16;
 
-/// The distribution in at most 16 bars, each wider than the one before by the same factor, from
+/// The distribution as at most 16 bars, each wider than the previous one by the same factor, from
 /// the fastest call to the slowest.
 pub(super) fn bars(latency: &Histogram<u64>) -> Vec<Bar> {
     if latency.is_empty() {
@@ -27,9 +27,9 @@ pub(super) fn bars(latency: &Histogram<u64>) -> Vec<Bar> {
     bounds.into_iter().zip(counts).map(bar).collect()
 }
 
-/// Upper bounds with two digits, ascending; the last is not below `max`.
+/// Upper bounds with two significant digits, ascending; the last is at least `max`.
 fn bounds(min: u64, max: u64) -> Vec<u64> {
-    // Below a factor of 1.1 the two digits would make bars of different width.
+    // Below a factor of 1.1, rounding to two digits would make the widths uneven.
     let factor = (max as f64 / min as f64).powf(1.0 / BARS as f64).max(1.1);
     let mut bounds: Vec<u64> = Vec::with_capacity(BARS);
     let mut bound = min as f64;
@@ -46,7 +46,7 @@ fn bounds(min: u64, max: u64) -> Vec<u64> {
     bounds
 }
 
-/// Rounded up to two digits.
+/// Rounded up to two significant digits.
 fn two_digits(value: f64) -> u64 {
     let mut unit = 1;
     while value / unit as f64 > 100.0 {
@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn bounds_are_numbers_a_person_can_read() {
+    fn bounds_have_two_digits() {
         assert_eq!(two_digits(123_456.0), 130_000);
         assert_eq!(two_digits(99.5), 100);
         assert_eq!(bounds(1000, 1000), [1000]);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_no_bar() {
+    fn an_empty_histogram_has_no_bars() {
         assert_eq!(bars(&tally::histogram()), []);
     }
 

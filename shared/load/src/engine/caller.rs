@@ -1,4 +1,4 @@
-//! Whoever makes the calls of a run: a connection, or a stand-in in tests.
+//! What makes the calls of a run: a connection, or a fake in tests.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rpc_client::{CallError, Client, ClientError, ClientOptions, Request, Target}
 
 use super::run::Run;
 
-/// Makes calls, any number at the same time.
+/// Makes calls, any number concurrently.
 pub(super) trait Caller: Clone + Send + Sync + 'static {
     fn call(&self) -> impl Future<Output = Outcome> + Send;
 }
@@ -14,29 +14,29 @@ pub(super) trait Caller: Clone + Send + Sync + 'static {
 /// How a call ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// Who answered, or was to; `None` where only the error may know.
+    /// The instance that replied or should have; `None` if only the error may name it.
     pub(super) peer: Option<String>,
     /// Attempts beyond the first.
     pub(super) retries: u32,
     pub(super) error: Option<CallError>,
 }
 
-/// A client of its own, and so a connection of its own to each server.
+/// A client of its own, so that it has its own connection to each instance.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct ClientCaller {
     client: Client,
     request: Request,
-    /// The only one it can reach.
+    /// The only instance it can reach.
     only: Option<String>,
 }
 
-/// The connections of thread `index`. They belong to the runtime this is called in.
-pub(super) fn lines(
+/// The clients of thread `index`, on the current runtime.
+pub(super) fn clients(
     run: &Run,
     index: usize,
     target: &Target,
     options: &ClientOptions,
-) -> Result<Vec<Line>, ClientError> {
+) -> Result<Vec<ClientCaller>, ClientError> {
     let plan = &run.plan;
     if let Some(on) = &plan.on {
         Target::direct(on)?;
@@ -53,20 +53,20 @@ pub(super) fn lines(
         (None, Target::Direct { .. }) => Some(target.to_string()),
         (None, Target::Registry { .. }) => None,
     };
-    let line = || {
+    let client = || {
         let client = Client::new(target.clone(), options.clone())?;
-        Ok(Line { client, request: request.clone(), only: only.clone() })
+        Ok(ClientCaller { client, request: request.clone(), only: only.clone() })
     };
-    (0..run.share(plan.connections, index)).map(|_| line()).collect()
+    (0..run.share(plan.connections, index)).map(|_| client()).collect()
 }
 
-/// Ends them; a peer that does not let go must not keep the thread.
-pub(super) async fn close(lines: Vec<Line>) {
-    let all = lines.iter().map(|line| line.client.close());
+/// Closes them; a peer that does not close in time must not keep the thread alive.
+pub(super) async fn close(clients: Vec<ClientCaller>) {
+    let all = clients.iter().map(|caller| caller.client.close());
     let _ = tokio::time::timeout(Duration::from_secs(1), futures_util::future::join_all(all)).await;
 }
 
-impl Caller for Line {
+impl Caller for ClientCaller {
     async fn call(&self) -> Outcome {
         match self.client.request(self.request.clone()).await {
             Ok(response) => Outcome {

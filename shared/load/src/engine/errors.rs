@@ -1,4 +1,4 @@
-//! Failed calls by kind: a bounded number of kinds, each with its count and a first example.
+//! Failed calls by kind: a bounded number of kinds, each with its count and its first message.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use rpc_client::{CallError, ErrorKind, Phase};
 
 use crate::report::ErrorCount;
 
-/// Kinds told apart; a server may invent codes, the rest is counted together.
-const MOST_KINDS: usize = 32;
-/// Characters of an example: it comes from a stranger.
-const MOST_CHARS: usize = 300;
+/// Maximum number of kinds: a server may invent codes, so the rest is counted together.
+const MAX_KINDS: usize = 32;
+/// Longest example, in characters: it is untrusted text.
+const MAX_EXAMPLE_CHARS: usize = 300;
 
 /// Failed calls by kind.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Errors {
         if let Some((count, _)) = self.kinds.get_mut(&kind) {
             *count += 1;
         } else {
-            self.add(kind, 1, || error.to_string().chars().take(MOST_CHARS).collect());
+            self.add(kind, 1, || error.to_string().chars().take(MAX_EXAMPLE_CHARS).collect());
         }
     }
 
@@ -45,7 +45,7 @@ impl Errors {
         self.kinds.clear();
     }
 
-    /// The most frequent first.
+    /// Most frequent first.
     pub(super) fn counts(&self) -> Vec<ErrorCount> {
         let row = |(kind, (count, example)): (&Kind, &(u64, String))| ErrorCount {
             kind: kind.name(),
@@ -58,7 +58,7 @@ impl Errors {
     }
 
     fn add(&mut self, kind: Kind, count: u64, example: impl FnOnce() -> String) {
-        let full = self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind);
+        let full = self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&kind);
         let kind = if full { OTHER } else { kind };
         self.kinds.entry(kind).or_insert_with(|| (0, example())).0 += count;
     }
@@ -66,7 +66,7 @@ impl Errors {
 
 impl Kind {
     fn of(error: &CallError) -> Self {
-        // Server and client watch the same deadline: who sees it first is chance.
+        // Server and client watch the same deadline; which of them notices first is chance.
         if error.kind() == ErrorKind::Timeout {
             return Self::Local("timeout");
         }
@@ -97,7 +97,7 @@ impl Kind {
     }
 }
 
-/// Whom a failed call had reached or tried to reach, where the error says so.
+/// The instance that a failed call reached or tried to reach, if the error names it.
 pub(super) fn peer(error: &CallError) -> Option<&str> {
     match error {
         CallError::Timeout { phase: Phase::Discovery, .. } => None,
@@ -136,11 +136,11 @@ mod tests {
         let counts = sum.counts();
         let rows: Vec<_> = counts.iter().map(|row| (row.kind.as_str(), row.count)).collect();
         assert_eq!(rows, [("remote -32601", 6), ("closed", 2)]);
-        assert!(counts[0].example.chars().count() <= MOST_CHARS);
+        assert!(counts[0].example.chars().count() <= MAX_EXAMPLE_CHARS);
     }
 
     #[test]
-    fn time_is_out_whoever_says_so() {
+    fn a_timeout_is_one_kind_whoever_noticed_it() {
         let mut errors = Errors::default();
         errors.count(&remote(-32000));
         let (peer, after, phase) = (String::new(), std::time::Duration::ZERO, Phase::Reply);
@@ -150,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn codes_a_server_invents_do_not_grow_the_list() {
+    fn invented_codes_do_not_grow_the_list() {
         let mut errors = Errors::default();
         for code in 1..1000 {
             errors.count(&remote(code));
         }
         let counts = errors.counts();
-        assert_eq!(counts.len(), MOST_KINDS + 1);
+        assert_eq!(counts.len(), MAX_KINDS + 1);
         assert_eq!(counts.iter().map(|row| row.count).sum::<u64>(), 999);
         assert_eq!(counts[0].kind, "other");
     }

@@ -1,4 +1,4 @@
-//! What all parts of a run share: its plan, how that is divided, and its moments.
+//! What all parts of a run share: the plan, how it is divided, and the times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,29 +17,29 @@ pub(super) struct Run {
     pub(super) stop: CancellationToken,
     /// Set once every part is ready.
     pub(super) times: watch::Sender<Option<Times>>,
-    /// Whether to keep time as well as the system can; tests have their own clock.
+    /// Whether to use the system's precise timer; tests have their own clock.
     pub(super) precise: bool,
     threads: usize,
-    /// Measured calls begun, where their number is the limit of a closed loop.
-    begun: AtomicU64,
+    /// Measured calls started, if their number limits a closed loop.
+    started: AtomicU64,
 }
 
-/// The moments of a run.
+/// The times of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) began: Instant,
     pub(super) measured_from: Instant,
-    /// `None`: when all calls are made.
+    /// `None` if the run is limited by a number of calls.
     pub(super) end: Option<Instant>,
 }
 
 impl Run {
     pub(super) fn new(plan: Plan, target: String, stop: CancellationToken, precise: bool) -> Self {
         let half = || std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
-        // Asked once: the system may change its mind on the number of cores.
+        // Read once: the number of usable cores may change while the process runs.
         let threads = plan.threads.unwrap_or_else(half).clamp(1, plan.connections.clamp(1, 64));
         let times = watch::Sender::new(None);
-        Self { plan, target, stop, times, precise, threads, begun: AtomicU64::new(0) }
+        Self { plan, target, stop, times, precise, threads, started: AtomicU64::new(0) }
     }
 
     /// Threads that make the calls.
@@ -47,14 +47,14 @@ impl Run {
         self.threads
     }
 
-    /// What thread `index` gets of `whole`.
+    /// The share of thread `index` in `whole`.
     pub(super) fn share(&self, whole: usize, index: usize) -> usize {
         whole / self.threads + usize::from(index < whole % self.threads)
     }
 
-    /// Calls an open loop begins in all, those of the warm-up included.
+    /// Calls that an open loop starts in total, including the warm-up.
     pub(super) fn starts(&self, rate: f64) -> u64 {
-        // A float-to-integer cast saturates; the limits keep it exact.
+        // A float-to-integer cast saturates; the limits of the plan keep it exact.
         let before = |time: Duration| (time.as_secs_f64() * rate).ceil() as u64;
         match self.plan.length {
             Length::Time(time) => before(self.plan.warm_up + time),
@@ -62,11 +62,11 @@ impl Run {
         }
     }
 
-    /// Whether a closed loop is to make another measured call.
-    pub(super) fn take_turn(&self) -> bool {
+    /// Whether a closed loop may start another measured call; if so, it is counted.
+    pub(super) fn claim_call(&self) -> bool {
         match self.plan.length {
             Length::Time(_) => true,
-            Length::Calls(calls) => self.begun.fetch_add(1, Ordering::Relaxed) < calls,
+            Length::Calls(calls) => self.started.fetch_add(1, Ordering::Relaxed) < calls,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! When the calls of an open loop are to begin: pure arithmetic on the time since the run began.
+//! When the calls of an open loop start: pure arithmetic on the time since the run started.
 
 use std::time::Duration;
 
-/// One thread's share of the beginnings: every `stride`th, at `rate` per second over all.
+/// One thread's share of the starts: every `stride`th of `rate` per second over all threads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Schedule {
     rate: f64,
@@ -12,28 +12,28 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// The share of thread `index` of `threads`, of `starts` beginnings in all.
+    /// The share of thread `index` of `threads`, of `starts` starts in total.
     pub(super) fn new(rate: f64, starts: u64, index: usize, threads: usize) -> Self {
         let (first, stride) = (index as u64, threads.max(1) as u64);
         Self { rate, first, stride, total: starts.saturating_sub(first).div_ceil(stride) }
     }
 
-    /// How many there are.
+    /// Number of starts in this share.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// When number `n` is to begin.
+    /// When start number `n` is due.
     pub(super) fn at(&self, n: u64) -> Duration {
         let index = self.first.saturating_add(n.saturating_mul(self.stride));
         Duration::try_from_secs_f64(index as f64 / self.rate).unwrap_or(Duration::MAX)
     }
 
-    /// How many were to begin by then.
+    /// How many are due at that time.
     pub(super) fn due(&self, elapsed: Duration) -> u64 {
         let last = (elapsed.as_secs_f64() * self.rate) as u64;
         let about = last.checked_sub(self.first).map_or(0, |n| n / self.stride + 1);
-        // Rounding may put it one aside; what counts is `at`.
+        // Rounding may be off by one; `at` decides.
         let mut due = about.min(self.total);
         while due > 0 && self.at(due - 1) > elapsed {
             due -= 1;
@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_due_is_what_was_to_begin(
+        fn due_counts_the_starts_up_to_now(
             rate in 0.001f64..10_000_000.0, starts in 0u64..1_000_000,
             threads in 1usize..9, index in 0usize..9, nanos in 0u64..100_000_000_000,
         ) {

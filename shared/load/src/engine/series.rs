@@ -7,12 +7,12 @@ use hdrhistogram::Histogram;
 use super::tally::{Tally, nanoseconds, small_histogram};
 use crate::report::Point;
 
-/// Points at most; with one more than fits, two become one and each is twice as long.
-const MOST_POINTS: usize = 240;
-/// The length of a point at first.
+/// Maximum number of points; beyond it, pairs are merged and each point covers twice the time.
+const MAX_POINTS: usize = 240;
+/// Initial length of a point.
 const WIDTH: Duration = Duration::from_secs(1);
 
-/// What was measured, by the time it was measured at.
+/// Measurements by time.
 #[derive(Debug)]
 pub(super) struct Series {
     width: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Series {
 #[derive(Debug)]
 struct Slot {
     from: Duration,
-    /// How much of its time was looked at.
+    /// The part of its time that was measured.
     span: Duration,
     calls: u64,
     failed: u64,
@@ -34,11 +34,11 @@ impl Series {
         Self { width: WIDTH, slots: Vec::new() }
     }
 
-    /// Adds what was measured between two moments after the beginning.
+    /// Adds the measurements between two times since the start of measuring.
     pub(super) fn add(&mut self, from: Duration, to: Duration, measured: &Tally) {
         let span = to.saturating_sub(from);
         let middle = from + span / 2;
-        while self.slot_at(middle) >= MOST_POINTS {
+        while self.slot_at(middle) >= MAX_POINTS {
             self.halve();
         }
         let index = self.slot_at(middle);
@@ -88,7 +88,7 @@ impl Slot {
         self.span += later.span;
         self.calls += later.calls;
         self.failed += later.failed;
-        // Histograms with the same bounds always fit together.
+        // Histograms with the same bounds can always be merged.
         let _ = self.latency.add(&later.latency);
         self
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_a_point_even_when_it_is_looked_at_a_little_late() {
+    fn a_second_is_one_point_even_if_collected_a_little_late() {
         let mut series = Series::new();
         for quarter in 0..8 {
             let (from, to) = (at(quarter * 250 + 1), at(quarter * 250 + 251));
@@ -150,11 +150,11 @@ mod tests {
             series.add(at(second * 1000), at(second * 1000 + 1000), &one);
         }
         let points = series.points();
-        assert!(points.len() <= MOST_POINTS && points.len() > MOST_POINTS / 2, "{}", points.len());
+        assert!(points.len() <= MAX_POINTS && points.len() > MAX_POINTS / 2, "{}", points.len());
         assert_eq!(points.iter().map(|point| point.calls).sum::<u64>(), 1000);
         assert!(points.iter().all(|point| (point.rate - 1.0).abs() < 1e-9));
         let far = Duration::from_secs(7 * 24 * 3600);
         series.add(far, far + at(1), &one);
-        assert!(series.points().len() <= MOST_POINTS);
+        assert!(series.points().len() <= MAX_POINTS);
     }
 }

@@ -1,5 +1,4 @@
-//! One thread's part of a run: callers that each make one call after another, and what they
-//! measure.
+//! One thread's part of a run: callers that each make one call after another, and their results.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,28 +18,28 @@ use super::timer::Timer;
 use crate::error::LoadError;
 use crate::plan::Mode;
 
-/// After a failure that came without a word from any server, a caller waits for so long: there
-/// is nothing to measure, and nothing else would slow it down.
+/// A closed-loop caller pauses this long after a failure that reached no server: otherwise nothing
+/// would slow it down.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Beginnings of an open loop that are closer together are begun together.
-const CLOSEST: Duration = Duration::from_micros(20);
-/// How long after the end calls that were to begin just before it still may.
-const LAST_BEGINNINGS: Duration = Duration::from_millis(50);
+/// Starts of an open loop that are closer together than this are started together.
+const MIN_START_GAP: Duration = Duration::from_micros(20);
+/// How long after the end a start that was due just before it may still happen.
+const LATE_START_GRACE: Duration = Duration::from_millis(50);
 
 /// One thread's part.
 #[derive(Debug)]
 pub(super) struct Shard {
     index: usize,
-    /// Since it was last collected. Held for moments, by one thread and the collector.
+    /// Results since the last collection. Locked only briefly, by one thread and the collector.
     tally: Mutex<Tally>,
     pub(super) in_flight: AtomicUsize,
-    /// Beginnings that are due and not taken, with a place in the queue for idle callers.
+    /// Permits for starts that are due and not taken; idle callers queue for them.
     due: Semaphore,
-    /// Beginnings taken by a caller.
+    /// Starts taken by a caller.
     taken: AtomicU64,
 }
 
-/// What a thread tells when it is ready to begin, or why it cannot. It lets go of it at its end.
+/// Says whether a thread is ready, or why not. Dropped when the thread is done.
 pub(super) type Ready = mpsc::Sender<Result<(), LoadError>>;
 
 impl Shard {
@@ -54,12 +53,12 @@ impl Shard {
         }
     }
 
-    /// Exchanges what was measured since the last time for `empty`.
+    /// Takes the results since the last call and leaves `empty`.
     pub(super) fn collect(&self, empty: Tally) -> Tally {
         std::mem::replace(&mut *self.tally(), empty)
     }
 
-    /// Beginnings up to the end that nobody took.
+    /// Starts that were due before the end and that no caller took.
     pub(super) fn never_begun(&self, run: &Run, times: &Times, now: Instant) -> u64 {
         let Some(schedule) = self.schedule(run) else { return 0 };
         let now = times.end.map_or(now, |end| end.min(now));
@@ -78,7 +77,7 @@ impl Shard {
     }
 }
 
-/// Makes this thread's part of the calls, to the end or until the run is stopped.
+/// Makes this thread's calls until the end or until the run is stopped.
 pub(super) async fn run<C: Caller>(
     shard: &Arc<Shard>,
     run: &Arc<Run>,
@@ -110,15 +109,15 @@ pub(super) async fn run<C: Caller>(
         }
         while work.join_next().await.is_some() {}
     };
-    // Calls that are given up stay counted as in flight.
+    // Cancelled calls stay counted as in flight.
     run.stop.run_until_cancelled(all).await;
     work.shutdown().await;
 }
 
-/// Opens every connection. `Ok` if one got through, even to an error.
+/// Opens every connection. `Ok` if any call reached a server, even if it failed there.
 async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
     let outcomes = join_all(callers.iter().map(Caller::call)).await;
-    let mut errors = outcomes.into_iter().map(|outcome| outcome.error.filter(is_hopeless));
+    let mut errors = outcomes.into_iter().map(|outcome| outcome.error.filter(is_fatal));
     let first = errors.next().flatten();
     match first {
         Some(error) if errors.all(|error| error.is_some()) => Err(match error.kind() {
@@ -129,15 +128,15 @@ async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
     }
 }
 
-/// Nobody was reached, or nobody can be asked for this.
-fn is_hopeless(error: &CallError) -> bool {
+/// No server was reached, or none can accept this call.
+fn is_fatal(error: &CallError) -> bool {
     match error {
         CallError::Timeout { phase, .. } => matches!(phase, Phase::Discovery | Phase::Connect),
         error => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Usage),
     }
 }
 
-/// Hands out the beginnings of an open loop, each at its time, to whichever worker is idle.
+/// Hands out the starts of an open loop, each at its time, to idle workers.
 async fn pace(shard: Arc<Shard>, run: Arc<Run>, times: Times, schedule: Schedule, workers: usize) {
     let timer = if run.precise { Timer::fine() } else { Timer::Coarse };
     let mut handed_out = 0;
@@ -150,14 +149,14 @@ async fn pace(shard: Arc<Shard>, run: Arc<Run>, times: Times, schedule: Schedule
         if handed_out == schedule.total() {
             break;
         }
-        timer.sleep_until((times.began + schedule.at(handed_out)).max(now + CLOSEST)).await;
+        timer.sleep_until((times.began + schedule.at(handed_out)).max(now + MIN_START_GAP)).await;
     }
     match times.end {
         Some(end) => {
-            timer.sleep_until(end + LAST_BEGINNINGS).await;
+            timer.sleep_until(end + LATE_START_GRACE).await;
             shard.due.close();
         }
-        // Every worker learns that there is nothing left.
+        // Lets every worker see that nothing is left.
         None => shard.due.add_permits(workers),
     }
 }
@@ -191,7 +190,8 @@ impl<C: Caller> Worker<C> {
         loop {
             let began = Instant::now();
             let measured = began >= self.times.measured_from;
-            if self.times.end.is_some_and(|end| began >= end) || measured && !self.run.take_turn() {
+            if self.times.end.is_some_and(|end| began >= end) || measured && !self.run.claim_call()
+            {
                 break;
             }
             let outcome = self.call().await;

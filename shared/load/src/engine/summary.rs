@@ -1,4 +1,4 @@
-//! What was measured so far, as a report.
+//! The results so far, as a report.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::plan::{Length, Mode};
 use crate::progress::{Phase, Progress};
 use crate::report::{Behind, Latency, Report};
 
-/// Before anything was measured.
+/// The progress before measuring.
 pub(super) fn connecting(run: &Run) -> Progress {
     let report = report(run, &Tally::new(), &Series::new(), Duration::ZERO);
     Progress { phase: Phase::Connecting, done: 0.0, in_flight: 0, report }
 }
 
-/// What `tally` and `series` say after measuring for `elapsed`. How it ended is for whoever
-/// knows.
+/// The report of `tally` and `series` after measuring for `elapsed`. The caller fills in how the
+/// run ended.
 pub(super) fn report(run: &Run, tally: &Tally, series: &Series, elapsed: Duration) -> Report {
     let counts = &tally.counts;
     let per = |part: u64, whole: f64| if whole > 0.0 { part as f64 / whole } else { 0.0 };

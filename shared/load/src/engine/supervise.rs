@@ -1,5 +1,5 @@
-//! Conducts a run: begins when every thread is ready, collects what they measure, tells how it is
-//! getting on, and makes the report.
+//! Supervises a run: starts it when every thread is ready, collects results, publishes progress,
+//! and makes the report.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,36 +17,36 @@ use crate::error::LoadError;
 use crate::plan::Length;
 use crate::progress::{Phase, Progress};
 
-/// Conducts the run to its end. Each thread says through `ready` that it may begin, and lets go of
-/// it when it is done.
+/// Supervises the run to its end. Each thread says through `ready` that it is ready, and drops it
+/// when it is done.
 pub(super) async fn supervise(
     run: Arc<Run>,
     shards: Vec<Arc<Shard>>,
     mut ready: mpsc::Receiver<Result<(), LoadError>>,
     progress: watch::Sender<Arc<Progress>>,
 ) {
-    let begun = run.stop.run_until_cancelled(all_ready(&mut ready, shards.len())).await;
-    if let Some(Err(error)) = begun {
-        // Threads that could begin are not to wait for ever.
+    let readiness = run.stop.run_until_cancelled(all_ready(&mut ready, shards.len())).await;
+    if let Some(Err(error)) = readiness {
+        // Threads that are ready must not wait for ever.
         run.stop.cancel();
         let failed = Progress { phase: Phase::Failed(error), ..summary::connecting(&run) };
         progress.send_replace(Arc::new(failed));
         return;
     }
     let times = Times::from(Instant::now(), &run.plan);
-    let mut books = Books::new(run, shards, times);
-    if begun.is_some() {
-        books.run.times.send_replace(Some(times));
-        while !books.until_tick(&mut ready).await {
-            progress.send_replace(Arc::new(books.progress()));
+    let mut collector = Collector::new(run, shards, times);
+    if readiness.is_some() {
+        collector.run.times.send_replace(Some(times));
+        while !collector.until_tick(&mut ready).await {
+            progress.send_replace(Arc::new(collector.progress()));
         }
     } else {
-        books.stopped_at = Some(times.began);
+        collector.stopped_at = Some(times.began);
     }
-    progress.send_replace(Arc::new(books.last()));
+    progress.send_replace(Arc::new(collector.last()));
 }
 
-/// Waits until every thread is ready; an error if none is.
+/// Waits until every thread is ready; fails if none is.
 async fn all_ready(
     ready: &mut mpsc::Receiver<Result<(), LoadError>>,
     threads: usize,
@@ -60,28 +60,28 @@ async fn all_ready(
                 failed += 1;
                 first.get_or_insert(error);
             }
-            None => return Err(LoadError::Thread("it ended by itself".to_owned())),
+            None => return Err(LoadError::Thread("it stopped unexpectedly".to_owned())),
         }
     }
     first.filter(|_| failed == threads).map_or(Ok(()), Err)
 }
 
-/// What was collected so far.
-struct Books {
+/// Results collected so far.
+struct Collector {
     run: Arc<Run>,
     shards: Vec<Arc<Shard>>,
     times: Times,
     sum: Tally,
     series: Series,
-    /// Since the last collection, all threads together.
+    /// Results since the previous collection, of all threads.
     fresh: Tally,
-    /// To be exchanged for what a thread has.
+    /// An empty tally to exchange for a thread's.
     spare: Option<Tally>,
     collected_at: Instant,
     stopped_at: Option<Instant>,
 }
 
-impl Books {
+impl Collector {
     fn new(run: Arc<Run>, shards: Vec<Arc<Shard>>, times: Times) -> Self {
         Self {
             run,
@@ -96,12 +96,12 @@ impl Books {
         }
     }
 
-    /// Waits for the next moment to tell something; `true` when every thread is done.
+    /// Waits for the next snapshot; `true` when every thread is done.
     async fn until_tick(&mut self, threads: &mut mpsc::Receiver<Result<(), LoadError>>) -> bool {
         let tick = next_tick(Instant::now(), &self.times, self.run.plan.snapshots_per_second);
         loop {
             tokio::select! {
-                // Threads that are stopped may be gone before it is seen here why.
+                // First whether the run is stopped: its threads may be gone at the same time.
                 biased;
                 () = self.run.stop.cancelled(), if self.stopped_at.is_none() => {
                     self.stopped_at = Some(Instant::now());
@@ -169,7 +169,7 @@ impl Books {
         Progress { phase: Phase::Done, done: 1.0, in_flight: 0, report }
     }
 
-    /// How much of the time until `now` was measured.
+    /// How long was measured until `now`.
     fn elapsed(&self, now: Instant) -> Duration {
         let until = self.times.end.map_or(now, |end| end.min(now));
         until.saturating_duration_since(self.times.measured_from)
@@ -180,7 +180,7 @@ impl Books {
     }
 }
 
-/// The next moment at which something is told: while measuring, at whole parts of a second.
+/// When the next snapshot is due: while measuring, at whole fractions of a second.
 fn next_tick(now: Instant, times: &Times, per_second: u32) -> Instant {
     let step = Duration::from_secs(1) / per_second.max(1);
     match now.checked_duration_since(times.measured_from) {

@@ -1,4 +1,4 @@
-//! The accounts: what finished calls add up to. Bounded memory, however many there are.
+//! The sums over finished calls, in bounded memory.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,20 +10,19 @@ use super::caller::Outcome;
 use super::errors::{self, Errors};
 use crate::report::Share;
 
-/// The longest latency told apart, an hour; anything longer counts as this.
-const LONGEST: u64 = 3_600_000_000_000;
-/// A beginning this much behind its time is counted as late: anything less is the timer's and
-/// the scheduler's doing.
+/// The longest latency recorded, an hour; a longer one counts as this.
+const MAX_LATENCY: u64 = 3_600_000_000_000;
+/// A start this far behind schedule counts as late; less is the noise of timer and scheduler.
 const LATE: Duration = Duration::from_millis(10);
-/// Instances told apart; calls to further ones are counted together.
-const MOST_INSTANCES: usize = 1000;
+/// Maximum number of instances; calls to further ones are counted together.
+const MAX_INSTANCES: usize = 1000;
 
-/// What was measured in some stretch of time.
+/// The results of some period.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Nanoseconds: of calls that succeeded, and of those that ran out of time. Without the
-    /// latter a slow server would look the faster the more calls it lets time out; failures
-    /// that come at once would make it look fast.
+    /// Nanoseconds, of calls that succeeded and of calls that timed out. Without timeouts a server
+    /// that lets calls time out would look fast; with failures that return at once, so would a
+    /// failing one.
     pub(super) latency: Histogram<u64>,
     pub(super) counts: Counts,
     pub(super) errors: Errors,
@@ -34,21 +33,21 @@ pub(super) struct Tally {
 pub(super) struct Counts {
     pub(super) calls: u64,
     pub(super) failed: u64,
-    /// Failed without having reached anybody.
+    /// Failed without reaching a server.
     pub(super) unreached: u64,
-    /// Done before the measuring was over.
+    /// Finished before measuring ended.
     pub(super) in_time: u64,
     /// Attempts beyond the first.
     pub(super) retries: u64,
-    /// When the last one was done, from the beginning of the measuring.
+    /// When the last one finished, since the start of measuring.
     pub(super) last_done: Duration,
-    /// How late the latest beginning was; open loop only.
+    /// The largest delay of a start; open loop only.
     pub(super) furthest_behind: Duration,
-    /// Beginnings later than [`LATE`].
+    /// Starts delayed by more than [`LATE`].
     pub(super) late: u64,
 }
 
-/// One instance's part.
+/// One instance's share.
 #[derive(Debug, Default, Clone, Copy)]
 struct Part {
     calls: u64,
@@ -56,16 +55,16 @@ struct Part {
     nanos: u64,
 }
 
-/// A measured call that is done.
+/// A measured call that has finished.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// From when it began, or was to begin, to its end.
+    /// From when it started, or was scheduled to start, until it finished.
     pub(super) latency: Duration,
-    /// How much later than intended it began.
+    /// How late it started.
     pub(super) behind: Duration,
-    /// When it was done, from the beginning of the measuring.
+    /// When it finished, since the start of measuring.
     pub(super) done: Duration,
-    /// Whether the measuring was not over then.
+    /// Whether it finished before measuring ended.
     pub(super) in_time: bool,
     pub(super) outcome: Outcome,
 }
@@ -108,7 +107,7 @@ impl Tally {
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        // Histograms with the same bounds always fit together.
+        // Histograms with the same bounds can always be merged.
         let _ = self.latency.add(&other.latency);
         self.counts.add(&other.counts);
         self.errors.merge(&other.errors);
@@ -117,7 +116,7 @@ impl Tally {
         }
     }
 
-    /// Forgets everything and keeps the memory.
+    /// Clears everything and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.latency.reset();
         self.counts = Counts::default();
@@ -125,7 +124,7 @@ impl Tally {
         self.instances.clear();
     }
 
-    /// The busiest first.
+    /// Busiest first.
     pub(super) fn shares(&self) -> Vec<Share> {
         let share = |(address, part): (&String, &Part)| Share {
             address: address.clone(),
@@ -139,8 +138,8 @@ impl Tally {
     }
 
     fn part(&mut self, peer: &str) -> &mut Part {
-        // The name is copied only for an instance that is new.
-        let room = self.instances.len() < MOST_INSTANCES;
+        // The name is copied only for a new instance.
+        let room = self.instances.len() < MAX_INSTANCES;
         let name = if room || self.instances.contains_key(peer) { peer } else { "others" };
         if !self.instances.contains_key(name) {
             self.instances.insert(name.to_owned(), Part::default());
@@ -170,19 +169,19 @@ impl Part {
     }
 }
 
-/// An empty histogram of nanoseconds with three digits: about 270 KB.
+/// An empty histogram of nanoseconds with three significant digits: about 270 KB.
 #[expect(clippy::expect_used, reason = "the bounds are constants and correct, as the tests show")]
 pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds")
+    Histogram::new_with_bounds(1, MAX_LATENCY, 3).expect("constant bounds")
 }
 
-/// The same for a point of a series, with two digits: about 14 KB.
+/// The same for a point of a series, with two significant digits: about 14 KB.
 #[expect(clippy::expect_used, reason = "the bounds are constants and correct, as the tests show")]
 pub(super) fn small_histogram() -> Histogram<u32> {
-    Histogram::new_with_bounds(1024, LONGEST, 2).expect("constant bounds")
+    Histogram::new_with_bounds(1024, MAX_LATENCY, 2).expect("constant bounds")
 }
 
-/// A quantile is the upper end of what the histogram cannot tell apart, the maximum's included.
+/// A quantile, as the upper bound of its bucket but at most the maximum.
 pub(super) fn nanoseconds<T: Counter>(value: u64, latency: &Histogram<T>) -> Duration {
     Duration::from_nanos(value.min(latency.max()))
 }
@@ -243,7 +242,7 @@ mod tests {
         }
         let mut latency = histogram();
         latency.saturating_record(u64::MAX);
-        assert!(latency.max() >= LONGEST);
+        assert!(latency.max() >= MAX_LATENCY);
         let mut small = small_histogram();
         small.record(18_300).unwrap();
         assert!(small.value_at_quantile(0.5).abs_diff(18_300) * 10 <= 18_300);
@@ -268,11 +267,11 @@ mod tests {
     #[test]
     fn instances_beyond_the_limit_are_counted_together() {
         let mut tally = Tally::new();
-        for port in 0..MOST_INSTANCES + 50 {
+        for port in 0..MAX_INSTANCES + 50 {
             tally.record(finished(MS, Some(&format!("a:{port}")), None));
         }
         let shares = tally.shares();
-        assert_eq!(shares.len(), MOST_INSTANCES + 1);
+        assert_eq!(shares.len(), MAX_INSTANCES + 1);
         assert_eq!((shares[0].address.as_str(), shares[0].calls), ("others", 50));
     }
 }

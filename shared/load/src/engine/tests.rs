@@ -1,4 +1,4 @@
-//! Whole runs against servers that exist only in the tests, on a clock that only sleeping moves.
+//! Whole runs against fake servers, on a paused clock.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 struct Server {
     started: Instant,
-    /// What becomes of a call that comes so long after the start.
-    answer: fn(Duration) -> (Duration, Option<CallError>),
+    /// The outcome of a call made this long after the start.
+    reply: fn(Duration) -> (Duration, Option<CallError>),
 }
 
 impl Server {
-    fn new(answer: fn(Duration) -> (Duration, Option<CallError>)) -> Self {
-        Self { started: Instant::now(), answer }
+    fn new(reply: fn(Duration) -> (Duration, Option<CallError>)) -> Self {
+        Self { started: Instant::now(), reply }
     }
 }
 
 impl Caller for Server {
     async fn call(&self) -> Outcome {
-        let (takes, error) = (self.answer)(self.started.elapsed());
+        let (takes, error) = (self.reply)(self.started.elapsed());
         sleep(takes).await;
         Outcome { peer: Some("server:1".to_owned()), retries: 0, error }
     }
 }
 
-/// Answers within a millisecond, except that from second 1 to second 2 it does nothing.
+/// Replies within a millisecond, but stalls from second 1 to second 2.
 fn stalls_once(at: Duration) -> (Duration, Option<CallError>) {
     let stalled = at >= SECOND && at < 2 * SECOND;
     (if stalled { 2 * SECOND - at + MS } else { MS }, None)
@@ -52,7 +52,7 @@ struct Running {
     progress: watch::Receiver<Arc<Progress>>,
 }
 
-/// Starts a run on this runtime, in so many parts.
+/// Starts a run on this runtime, in that many parts.
 fn start(plan: Plan, server: Server) -> Running {
     plan.check().unwrap();
     let stop = CancellationToken::new();
@@ -85,16 +85,16 @@ impl Running {
     }
 }
 
-async fn report(plan: Plan, answer: fn(Duration) -> (Duration, Option<CallError>)) -> Report {
-    start(plan, Server::new(answer)).report().await
+async fn report(plan: Plan, reply: fn(Duration) -> (Duration, Option<CallError>)) -> Report {
+    start(plan, Server::new(reply)).report().await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stalls_cannot_hide_it_from_an_open_loop() {
     let mode = Mode::OpenLoop { rate: 100.0, max_in_flight: 10 };
     let report = report(plan(mode, Length::Time(4 * SECOND)), stalls_once).await;
-    // A hundred calls were to begin during the stall; ten could, and all hundred count from when
-    // they were to begin, so that the waits are spread over the whole second.
+    // A hundred calls were due during the stall; ten could start, and all hundred count from when
+    // they were due, so that the latencies are spread over the whole second.
     assert_eq!((report.calls, report.failed), (400, 0));
     let latency = &report.latency;
     assert!(latency.p50 <= 3 * MS, "{latency:?}");
@@ -109,7 +109,7 @@ async fn a_server_that_stalls_cannot_hide_it_from_an_open_loop() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_stall_is_nearly_invisible_in_a_closed_loop() {
-    // What the test above would show if latency were taken from when a call did begin.
+    // What the test above would show if latency counted from the actual start of a call.
     let mode = Mode::ClosedLoop { concurrency: 10 };
     let report = report(plan(mode, Length::Time(4 * SECOND)), stalls_once).await;
     assert!(report.latency.p99 <= 3 * MS, "{:?}", report.latency);
@@ -118,8 +118,8 @@ async fn the_same_stall_is_nearly_invisible_in_a_closed_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_too_slow_for_the_rate_is_said_to_be_behind() {
-    // One call at a time of 20 ms is 50 a second; 100 are asked for.
+async fn a_server_too_slow_for_the_rate_is_reported_as_behind() {
+    // One call at a time of 20 ms is 50 a second; the rate is 100.
     let mode = Mode::OpenLoop { rate: 100.0, max_in_flight: 1 };
     let report = report(plan(mode, Length::Time(2 * SECOND)), |_| (20 * MS, None)).await;
     let behind = report.behind.unwrap();
@@ -130,7 +130,7 @@ async fn a_server_that_is_too_slow_for_the_rate_is_said_to_be_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_of_calls_is_made_to_the_call_however_late() {
+async fn exactly_the_number_of_calls_is_made_however_late() {
     for (mode, threads) in [
         (Mode::OpenLoop { rate: 1000.0, max_in_flight: 3 }, 3),
         (Mode::ClosedLoop { concurrency: 3 }, 3),
@@ -150,8 +150,8 @@ async fn a_number_of_calls_is_made_to_the_call_however_late() {
 
 #[tokio::test(start_paused = true)]
 async fn the_warm_up_is_not_measured_and_the_last_calls_are_waited_for() {
-    // Cold for a second: 300 ms a call; then 10 ms, except for what comes near the end.
-    let answer = |at: Duration| match at {
+    // Cold for a second: 300 ms a call; then 10 ms, except for calls near the end.
+    let reply = |at: Duration| match at {
         at if at < SECOND => (300 * MS, None),
         at if at > 2900 * MS => (500 * MS, None),
         _ => (10 * MS, None),
@@ -159,21 +159,21 @@ async fn the_warm_up_is_not_measured_and_the_last_calls_are_waited_for() {
     let mode = Mode::ClosedLoop { concurrency: 2 };
     let mut plan = plan(mode, Length::Time(SECOND + 500 * MS));
     plan.warm_up = SECOND + 500 * MS;
-    let report = report(plan, answer).await;
+    let report = report(plan, reply).await;
     assert!(report.latency.p50 <= 12 * MS, "{:?}", report.latency);
     assert!(report.latency.max >= 500 * MS, "{:?}", report.latency);
     assert_eq!(report.elapsed, SECOND + 500 * MS);
-    // Calls that were done after the end say nothing about the rate.
+    // Calls that finished after the end do not count for the rate.
     assert!((report.rate - (report.calls - 2) as f64 / 1.5).abs() < 0.01, "{report:?}");
     assert!((report.stopped, report.abandoned) == (false, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_stopped_keeps_what_it_measured() {
-    // From second 2 on nothing is answered any more.
-    let answer = |at| (if at < 2 * SECOND { 10 * MS } else { 1000 * SECOND }, None);
+    // From second 2 on there is no reply.
+    let reply = |at| (if at < 2 * SECOND { 10 * MS } else { 1000 * SECOND }, None);
     let mode = Mode::ClosedLoop { concurrency: 5 };
-    let running = start(plan(mode, Length::Time(100 * SECOND)), Server::new(answer));
+    let running = start(plan(mode, Length::Time(100 * SECOND)), Server::new(reply));
     let stop = running.stop.clone();
     tokio::spawn(async move {
         sleep(4 * SECOND).await;
@@ -188,14 +188,14 @@ async fn a_run_that_is_stopped_keeps_what_it_measured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nobody_is_there_the_run_fails_at_its_first_call() {
-    let nobody = |_| {
+async fn an_unreachable_target_fails_the_run_at_its_first_call() {
+    let unreachable = |_| {
         let error = CallError::Unreachable { peer: "p".to_owned(), reason: "r".to_owned() };
         (MS, Some(error))
     };
     let mut plan = plan(Mode::ClosedLoop { concurrency: 4 }, Length::Time(SECOND));
     (plan.connections, plan.threads) = (4, Some(2));
-    let last = start(plan, Server::new(nobody)).last().await;
+    let last = start(plan, Server::new(unreachable)).last().await;
     assert!(matches!(last.phase, Phase::Failed(LoadError::Unreachable(_))), "{:?}", last.phase);
     assert_eq!(last.report.calls, 0);
 }
@@ -214,7 +214,7 @@ async fn a_server_that_goes_away_is_counted_and_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_a_failure_is_measured_like_any_other() {
+async fn a_reply_with_an_error_is_measured_like_any_other() {
     let refuses = |_| {
         let fault = Fault::new(Code::MethodNotFound, "no such method");
         (10 * MS, Some(CallError::Remote(fault)))
@@ -227,17 +227,17 @@ async fn an_answer_that_is_a_failure_is_measured_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_is_told_as_often_as_wanted_and_goes_through_the_phases() {
+async fn progress_is_published_at_its_rate_and_goes_through_the_phases() {
     let mut plan = plan(Mode::ClosedLoop { concurrency: 1 }, Length::Time(2 * SECOND));
     (plan.warm_up, plan.snapshots_per_second) = (SECOND, 5);
     let server = Server::new(|at| (if at > 2900 * MS { 800 * MS } else { 100 * MS }, None));
     let mut running = start(plan, server);
     let mut phases = vec![running.progress.borrow().phase.clone()];
-    let mut told = 0;
+    let mut snapshots = 0;
     let mut last_done = 0.0;
     while running.progress.changed().await.is_ok() {
         let progress = running.progress.borrow_and_update().clone();
-        told += 1;
+        snapshots += 1;
         assert!(progress.done >= last_done && progress.done <= 1.0);
         last_done = progress.done;
         if phases.last() != Some(&progress.phase) {
@@ -246,22 +246,22 @@ async fn progress_is_told_as_often_as_wanted_and_goes_through_the_phases() {
     }
     use Phase::*;
     assert_eq!(phases, [Connecting, WarmingUp, Measuring, Finishing, Done]);
-    // 3 s and the wait for the last call, at 5 a second.
-    assert!((16..=21).contains(&told), "{told}");
+    // 3 s and the wait for the last call, at 5 snapshots a second.
+    assert!((16..=21).contains(&snapshots), "{snapshots}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_point_is_a_second() {
-    let answer = |at: Duration| (if at < 3 * SECOND { 10 * MS } else { 50 * MS }, None);
+    let reply = |at: Duration| (if at < 3 * SECOND { 10 * MS } else { 50 * MS }, None);
     let mode = Mode::ClosedLoop { concurrency: 1 };
-    let report = report(plan(mode, Length::Time(6 * SECOND)), answer).await;
+    let report = report(plan(mode, Length::Time(6 * SECOND)), reply).await;
     assert!(report.series.len() >= 6, "{:?}", report.series);
     let (fast, slow) = (report.series[1], report.series[4]);
     assert!(fast.rate > 80.0 && fast.p50 <= 12 * MS, "{fast:?}");
     assert!(slow.rate < 22.0 && slow.p50 >= 49 * MS, "{slow:?}");
 }
 
-/// The clock of these tests stands still while anybody has something to do.
+/// The clock of these tests stands still while any task is ready to run.
 #[tokio::test(start_paused = true)]
 async fn every_part_of_an_open_loop_keeps_the_common_rate() {
     let mode = Mode::OpenLoop { rate: 300.0, max_in_flight: 30 };

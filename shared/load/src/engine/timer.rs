@@ -1,19 +1,19 @@
-//! Waiting for a moment more precisely than the runtime's timer, which counts in milliseconds.
+//! Sleeping more precisely than the runtime's timer, which counts in milliseconds.
 
 use tokio::time::{Instant, sleep_until};
 
 /// A timer for one task.
 #[derive(Debug)]
 pub(super) enum Timer {
-    /// The runtime's.
+    /// The runtime's timer.
     Coarse,
-    /// The system's, to a few microseconds.
+    /// The system's timer, precise to a few microseconds.
     #[cfg(target_os = "linux")]
     Fine(fine::Fine),
 }
 
 impl Timer {
-    /// The best there is. Must be called inside a runtime.
+    /// The most precise one available. Must be called inside a runtime.
     pub(super) fn fine() -> Self {
         #[cfg(target_os = "linux")]
         if let Ok(fine) = fine::Fine::new() {
@@ -49,7 +49,7 @@ mod fine {
     use tokio::io::unix::AsyncFd;
     use tokio::time::Instant;
 
-    /// A `timerfd`, waited for like a socket.
+    /// A `timerfd`, polled like a socket.
     #[derive(Debug)]
     pub(in super::super) struct Fine {
         fd: AsyncFd<OwnedFd>,
@@ -69,7 +69,7 @@ mod fine {
         pub(super) async fn sleep_until(&self, moment: Instant) -> io::Result<()> {
             let left = moment.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                // Zero would switch the timer off; others get their turn all the same.
+                // Zero would disarm the timer; a nanosecond still lets other tasks run.
                 tokio::task::yield_now().await;
                 return Ok(());
             }
@@ -79,7 +79,7 @@ mod fine {
             loop {
                 let mut ready = self.fd.readable().await?;
                 let read = ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut expirations)?));
-                // Otherwise it was ready for an earlier wait.
+                // Otherwise it was ready for an earlier sleep.
                 if let Ok(read) = read {
                     return read.map(drop);
                 }

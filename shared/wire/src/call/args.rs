@@ -1,4 +1,4 @@
-//! The arguments of a call, already as JSON text.
+//! The arguments of a call as JSON text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// The arguments of one call: positional ones as the text of a JSON array, keyword ones as the
-/// text of a JSON object. Cheap to clone for a retry, written without another pass.
+/// text of a JSON object. Cheap to clone for a retry; written without serialising again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
     positional: Cow<'static, str>,
@@ -18,21 +18,21 @@ pub struct Args {
 const NO_POSITIONAL: &str = "[]";
 const NO_KEYWORD: &str = "{}";
 
-/// Something that is neither a sequence, a map nor nothing was given as arguments.
+/// Why a value cannot be the arguments of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum ArgsError {
-    /// It cannot be written as JSON at all.
+    /// It cannot be written as JSON.
     #[error("the arguments cannot be written as JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// It is one bare value.
+    /// It is one bare value: no sequence, map or nothing.
     #[error(
         "arguments must be a tuple, an array or a list (positional), or a map or struct (keyword), not {0}"
     )]
     NotArguments(String),
-    /// The same keyword argument came twice.
+    /// A keyword argument is given twice.
     #[error("the argument {0}= is given twice")]
     GivenTwice(String),
-    /// A keyword argument has a name that no word of a command line can have.
+    /// A keyword argument has a name that cannot be written on a command line.
     #[error("`{0}` cannot be named on a command line")]
     NoName(String),
 }
@@ -46,7 +46,7 @@ impl Args {
     /// Positional and keyword values.
     pub fn from_values(positional: &[Value], keyword: &Map<String, Value>) -> Self {
         let text = |value: serde_json::Result<String>, empty: &'static str| {
-            // Writing a `Value` to memory cannot fail; the empty form is the honest fallback.
+            // Writing a `Value` to memory cannot fail; the empty form is the fallback.
             value.map_or(Cow::Borrowed(empty), Cow::Owned)
         };
         Self {
@@ -55,7 +55,7 @@ impl Args {
         }
     }
 
-    /// Positional and keyword values as they were written, no digit lost.
+    /// Positional and keyword values as they were written, without losing a digit.
     pub fn from_raw(positional: &[Box<RawValue>], keyword: &[(&str, Box<RawValue>)]) -> Self {
         let positional: Vec<&str> = positional.iter().map(|value| value.get()).collect();
         let pair = |(name, value): &(&str, Box<RawValue>)| {
@@ -68,8 +68,8 @@ impl Args {
         }
     }
 
-    /// Words of a command line: JSON where a word parses as JSON (kept as it is written, no digit
-    /// lost), else a text; `key=value` with a key like `[A-Za-z_]\w*` is a keyword argument.
+    /// Command-line arguments: JSON where one parses as JSON (kept as written, without losing a
+    /// digit), else a string; `key=value` with a key like `[A-Za-z_]\w*` is a keyword argument.
     ///
     /// # Errors
     /// A keyword is given twice.
@@ -90,10 +90,10 @@ impl Args {
         Ok(Self::from_raw(&positional, &keyword))
     }
 
-    /// The words of a command line that [`Args::from_words`] reads back, every value as JSON.
+    /// The command line that [`Args::from_words`] reads back, every value as JSON.
     ///
     /// # Errors
-    /// A keyword has a name that no such word can have.
+    /// A keyword has a name that cannot be written there.
     pub fn to_words(&self) -> Result<Vec<String>, ArgsError> {
         let positional: Vec<&RawValue> = serde_json::from_str(&self.positional)?;
         let keyword: BTreeMap<String, &RawValue> = serde_json::from_str(&self.keyword)?;
@@ -139,7 +139,7 @@ pub trait IntoArgs {
     /// The arguments as JSON text.
     ///
     /// # Errors
-    /// One bare value, or something JSON cannot hold.
+    /// One bare value, or one that JSON cannot represent.
     fn into_args(self) -> Result<Args, ArgsError>;
 }
 
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bare_value_is_refused_with_a_way_out() {
+    fn one_bare_value_is_refused_with_a_hint() {
         let error = 5.into_args().unwrap_err().to_string();
         assert!(error.contains("must be a tuple"), "{error}");
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_stays_as_it_is_and_the_rest_is_text() {
+    fn json_stays_as_it_is_and_the_rest_becomes_strings() {
         for (typed, json) in [
             ("1", "1"),
             ("-2.50", "-2.50"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back_as_they_were_and_a_name_that_is_none_is_refused() {
+    fn words_round_trip_and_an_invalid_name_is_refused() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let values = [raw("123456789012345678901234567890"), raw(r#""c=3""#), raw(r#""-x""#)];
         let args = Args::from_raw(&values, &[("a", raw(r#""it's""#)), ("b", raw("[1, 2]"))]);

@@ -1,8 +1,8 @@
-//! The fast way to read a call: one pass over the form that clients write.
+//! The fast path for reading a call: one pass over the form that clients write.
 //!
-//! It knows the keys of a call, each at most once and in any order, with spaces or without, plain
-//! ASCII strings without escapes, and lists and objects of scalars. Whatever else there is — and
-//! whatever is wrong — it leaves to the general parser, which must find the same in what this one
+//! It knows the keys of a call, each at most once and in any order, with or without spaces, plain
+//! ASCII strings without escapes, and lists and objects of scalars. Anything else, including
+//! anything invalid, is left to the general parser, which must read the same from whatever this one
 //! accepts (a property test below).
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::message::{Call, Meta};
 use crate::json::Json;
 
-/// The call at the beginning of `text` and its length.
+/// The call at the start of `text` and its length.
 pub(super) fn read(text: &str) -> Option<(Call<'_>, usize)> {
     let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0 };
     let call = cursor.call()?;
@@ -48,11 +48,11 @@ impl<'a> Cursor<'a> {
             if repeated {
                 return None;
             }
-            if !self.goes_on(b'}')? {
+            if !self.has_next(b'}')? {
                 break;
             }
         }
-        // A classic call has no envelope, whatever it carries.
+        // A classic call has no envelope, whatever keys it has.
         let deadline_ms = deadline_ms.filter(|_| id.is_some());
         Some(Call {
             id,
@@ -64,17 +64,17 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The key and the colon that come next, which are then passed.
+    /// Consumes a key and its colon.
     #[inline(always)]
     fn key(&mut self) -> Option<Key> {
-        // Two looks tell which key it can only be.
+        // Two bytes tell the keys apart.
         let key = match self.bytes.get(self.at + 1)? {
-            b'i' => self.pass(b"\"id\":").map(|()| Key::Id),
+            b'i' => self.consume(b"\"id\":").map(|()| Key::Id),
             b'm' => match self.bytes.get(self.at + 8)? {
-                b'n' => self.pass(b"\"method_name\":").map(|()| Key::Method),
-                b'a' => self.pass(b"\"method_args\":").map(|()| Key::Args),
-                b'k' => self.pass(b"\"method_kwargs\":").map(|()| Key::Kwargs),
-                _ => self.pass(b"\"meta\":").map(|()| Key::Meta),
+                b'n' => self.consume(b"\"method_name\":").map(|()| Key::Method),
+                b'a' => self.consume(b"\"method_args\":").map(|()| Key::Args),
+                b'k' => self.consume(b"\"method_kwargs\":").map(|()| Key::Kwargs),
+                _ => self.consume(b"\"meta\":").map(|()| Key::Meta),
             },
             _ => None,
         };
@@ -82,16 +82,15 @@ impl<'a> Cursor<'a> {
         key
     }
 
-    /// Passes these bytes, which must come next. Their number is part of the type: to compare them
-    /// is a few loads and no call.
+    /// Consumes `bytes`. A const length lets the comparison compile to loads instead of `memcmp`.
     #[inline(always)]
-    fn pass<const N: usize>(&mut self, bytes: &[u8; N]) -> Option<()> {
+    fn consume<const N: usize>(&mut self, bytes: &[u8; N]) -> Option<()> {
         (self.bytes.get(self.at..)?.first_chunk() == Some(bytes)).then(|| self.at += N)
     }
 
-    /// After a value: whether another follows its comma, instead of the closing bracket.
+    /// After a value: whether a comma and so another value follows, instead of the closing bracket.
     #[inline(always)]
-    fn goes_on(&mut self, close: u8) -> Option<bool> {
+    fn has_next(&mut self, close: u8) -> Option<bool> {
         self.spaces();
         if self.take(close) {
             return Some(false);
@@ -101,15 +100,15 @@ impl<'a> Cursor<'a> {
         Some(true)
     }
 
-    /// `{"deadline_ms":N}`, which is all that most calls carry.
+    /// `{"deadline_ms":N}`, the whole `meta` of most calls.
     fn deadline(&mut self) -> Option<u64> {
         self.expect(b'{')?;
         self.spaces();
-        self.pass(b"\"deadline_ms\":")?;
+        self.consume(b"\"deadline_ms\":")?;
         self.spaces();
         let start = self.at;
         let digits = self.integer()?;
-        // So few digits always fit.
+        // This many digits cannot overflow.
         if digits > 18 || self.bytes.get(start) == Some(&b'-') {
             return None;
         }
@@ -141,7 +140,7 @@ impl<'a> Cursor<'a> {
         if !self.take(b']') {
             loop {
                 self.scalar()?;
-                if !self.goes_on(b']')? {
+                if !self.has_next(b']')? {
                     break;
                 }
             }
@@ -162,7 +161,7 @@ impl<'a> Cursor<'a> {
                 self.expect(b':')?;
                 self.spaces();
                 self.scalar()?;
-                if !self.goes_on(b'}')? {
+                if !self.has_next(b'}')? {
                     break;
                 }
             }
@@ -174,9 +173,9 @@ impl<'a> Cursor<'a> {
     fn scalar(&mut self) -> Option<()> {
         match self.peek() {
             b'"' => self.string().map(drop),
-            b't' => self.pass(b"true"),
-            b'f' => self.pass(b"false"),
-            b'n' => self.pass(b"null"),
+            b't' => self.consume(b"true"),
+            b'f' => self.consume(b"false"),
+            b'n' => self.consume(b"null"),
             _ => self.number(),
         }
     }
@@ -194,7 +193,7 @@ impl<'a> Cursor<'a> {
         text
     }
 
-    /// A number without an exponent: one would be found where the number must have ended.
+    /// A number without an exponent: an exponent is found where the number should have ended.
     #[inline(always)]
     fn number(&mut self) -> Option<()> {
         self.integer()?;
@@ -204,7 +203,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// An integer, with a sign or without: how many digits it has.
+    /// An integer with or without a sign; returns its number of digits.
     #[inline(always)]
     fn integer(&mut self) -> Option<usize> {
         self.take(b'-');
@@ -235,7 +234,7 @@ impl<'a> Cursor<'a> {
         self.take(byte).then_some(())
     }
 
-    /// Passes this byte, if it comes next.
+    /// Consumes this byte, if it is next.
     #[inline(always)]
     fn take(&mut self, byte: u8) -> bool {
         let comes = self.peek() == byte;
@@ -250,14 +249,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The byte that comes next; at the end a NUL, which nothing here takes.
+    /// The next byte; at the end NUL, which no rule here accepts.
     #[inline(always)]
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
 }
 
-/// What may stand in a string as it is: ASCII but controls, quotes and backslashes.
+/// Bytes a string may contain unescaped: ASCII but controls, quotes and backslashes.
 const PLAIN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x20;
@@ -274,7 +273,7 @@ mod tests {
     use crate::call::Message;
     use proptest::prelude::*;
 
-    /// What the general parser makes of the frame.
+    /// How the general parser reads the frame.
     fn general(frame: &[u8]) -> Option<Call<'_>> {
         match Message::parse(frame) {
             Ok(Message::Call(call)) => Some(call),
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_write_is_read_in_one_pass() {
+    fn calls_as_clients_write_them_are_read_in_one_pass() {
         for frame in [
             r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#,
             r#"{"id":7,"method_name":"add","method_args":[1,-2.5,"x",null,true],"method_kwargs":{}}"#,
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unusual_or_wrong_is_left_to_the_general_parser() {
+    fn unusual_or_invalid_calls_are_left_to_the_general_parser() {
         for frame in [
             r#"{"method_name":"m","method_args":[[1]],"method_kwargs":{}}"#,
             r#"{"method_name":"é","method_args":[],"method_kwargs":{}}"#,

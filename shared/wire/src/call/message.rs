@@ -1,4 +1,4 @@
-//! What a frame from a client means: the dialect by its keys, tested in one fixed order.
+//! What a frame from a client means: the dialect by its keys, checked in a fixed order.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,30 +24,30 @@ pub enum Message<'a> {
 /// A call. Absent or `null` arguments are `None`.
 #[derive(Debug, PartialEq)]
 pub struct Call<'a> {
-    /// A string or an integer, to be echoed as it came; `None` makes the call classic.
+    /// A string or an integer, echoed as written; `None` makes the call classic.
     pub id: Option<Json<'a>>,
     /// The method's name.
     pub method: Cow<'a, str>,
-    /// `method_args`, of any type yet.
+    /// `method_args`, not yet checked to be a list.
     pub args: Option<Json<'a>>,
-    /// `method_kwargs`, of any type yet.
+    /// `method_kwargs`, not yet checked to be an object.
     pub kwargs: Option<Json<'a>>,
-    /// Whether both argument keys were present: an older server knows no service without them.
+    /// Whether both argument keys were present: an older server finds no method without them.
     pub has_arguments: bool,
     /// The envelope of an extended call; empty for a classic one.
     pub meta: Meta,
 }
 
 /// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `traceparent` and
-/// `token` must be strings and are of no use yet.
+/// `token` must be strings and are not used yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "Envelope")]
 pub struct Meta {
     /// Milliseconds left when the request was sent.
     pub deadline_ms: Option<u64>,
-    /// A stream is wanted.
+    /// Whether the caller reads a stream.
     pub stream: bool,
-    /// No answer is wanted, not even an error.
+    /// Whether no reply is wanted, not even an error.
     pub oneway: bool,
 }
 
@@ -69,19 +69,19 @@ impl From<Envelope> for Meta {
     }
 }
 
-/// A frame that is no message we can act on, and what to answer.
+/// A frame that is not a usable message, and the reply to it.
 #[derive(Debug)]
 pub struct Rejected<'a> {
-    /// The id to answer under, where the frame had a usable one.
+    /// The id to reply with, if the frame had a valid one.
     pub id: Option<Json<'a>>,
-    /// What to answer.
+    /// The error to reply with.
     pub fault: Fault,
-    /// The bytes are not JSON: answer, then close.
+    /// Whether the bytes are not JSON: reply, then close.
     pub fatal: bool,
 }
 
 impl<'a> Message<'a> {
-    /// Reads one frame (as a [`Framer`](crate::framing::Framer) finds them).
+    /// Reads one frame, as found by a [`Framer`](crate::framing::Framer).
     ///
     /// # Errors
     /// It is not JSON, or JSON of the wrong shape.
@@ -100,28 +100,28 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The messages of a buffer that grows at its end.
+/// The messages of a growing buffer.
 #[derive(Debug)]
 pub struct Messages<'f, 'a> {
     framer: &'f mut Framer,
     buffer: &'a [u8],
-    /// A part of the buffer that is known to be UTF-8, and where it begins: many small calls are
-    /// checked at once.
+    /// A part of the buffer that is known to be UTF-8, and its start: many small calls are
+    /// validated at once.
     text: &'a str,
     text_at: usize,
 }
 
-/// A message or why it is none, and its bytes.
+/// A message or why it is invalid, and its bytes.
 pub type Received<'a> = (Result<Message<'a>, Rejected<'a>>, &'a [u8]);
 
 impl<'f, 'a> Messages<'f, 'a> {
-    /// What is checked at once, and the longest call that is read in one pass. A longer one gains
-    /// nothing from it, and must not be looked at twice.
+    /// Bytes validated at once, and the longest call that is read in one pass. A longer one gains
+    /// nothing from it, and must not be scanned twice.
     const WINDOW: usize = 4096;
-    /// A shorter rest of a window may be a part of a call.
+    /// A shorter rest of a window may end inside a call.
     const SHORT: usize = 1024;
 
-    /// The messages in `buffer` that `framer`, which keeps the place, has not found yet.
+    /// The messages in `buffer` from the position of `framer` on.
     pub fn new(framer: &'f mut Framer, buffer: &'a [u8]) -> Self {
         Self { framer, buffer, text: "", text_at: 0 }
     }
@@ -130,7 +130,7 @@ impl<'f, 'a> Messages<'f, 'a> {
     ///
     /// # Errors
     /// The bytes cannot be a message.
-    // No `Iterator`: after an error or a `None` there is nothing to go on with.
+    // Not an `Iterator`: after an error or a `None` there is nothing to continue with.
     #[expect(clippy::should_implement_trait, reason = "see above")]
     pub fn next(&mut self) -> Result<Option<Received<'a>>, FrameError> {
         if let Some(start) = self.framer.at_boundary(self.buffer)
@@ -145,7 +145,7 @@ impl<'f, 'a> Messages<'f, 'a> {
         Ok(Some((Message::parse(frame), frame)))
     }
 
-    /// Text from `start` on, enough for a small call if the buffer has as much.
+    /// Text from `start` on, enough for a small call if the buffer has that much.
     #[inline]
     fn text_from(&mut self, start: usize) -> &'a str {
         let checked = start.checked_sub(self.text_at).and_then(|start| self.text.get(start..));
@@ -167,7 +167,7 @@ impl<'f, 'a> Messages<'f, 'a> {
     }
 }
 
-/// The known keys of a request object; for duplicates the last wins.
+/// The known keys of a request object; of duplicates the last counts.
 #[derive(Default)]
 struct Keys<'a> {
     json_rpc: bool,
@@ -287,7 +287,7 @@ fn is_id(json: Json<'_>) -> bool {
             && !text.contains(['.', 'e', 'E']))
 }
 
-/// serde's text without its line number: a frame is one line to its sender.
+/// serde's message without its line number: a frame is one line to its sender.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.find(" at line ") {
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_shape_is_answered_and_what_is_not_json_is_fatal() {
+    fn the_wrong_shape_is_an_error_and_invalid_json_is_fatal() {
         assert_eq!(rejected("{}"), (None, -32600, false));
         assert_eq!(rejected(r#"{"id":3}"#), (Some("3"), -32600, false));
         assert_eq!(rejected(r#"{"id":3,"method_name":5}"#), (Some("3"), -32600, false));
@@ -383,8 +383,8 @@ mod tests {
     }
 
     proptest! {
-        /// The framer looks at no byte twice, and what it has begun is not tried in one pass again:
-        /// so every byte is looked at a fixed number of times, however the bytes are split.
+        /// The framer scans no byte twice, and a message it has started is not tried in one pass
+        /// again: so every byte is scanned a fixed number of times, however the bytes are split.
         #[test]
         fn a_message_that_comes_in_parts_is_tried_in_one_pass_once(
             messages in prop::collection::vec(

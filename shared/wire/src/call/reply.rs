@@ -12,8 +12,8 @@ use crate::fault::{Fault, WireError};
 use crate::framing::{FrameError, Framer};
 use crate::json::Json;
 
-/// Appends what comes before a result; the result's JSON and [`end_result`] follow.
-/// Without an id the reply is classic.
+/// Appends the part before a result; the result's JSON and [`end_result`] follow. Without an id the
+/// reply is classic.
 pub fn begin_result(out: &mut Vec<u8>, id: Option<Json<'_>>) {
     match id {
         Some(id) => {
@@ -24,12 +24,12 @@ pub fn begin_result(out: &mut Vec<u8>, id: Option<Json<'_>>) {
     }
 }
 
-/// Appends what comes after a result.
+/// Appends the part after a result.
 pub fn end_result(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends a failure: with an id `res` and `error`, without one the classic text alone.
+/// Appends an error: with an id `res` and `error`, without one only the classic text.
 pub fn fault(out: &mut Vec<u8>, id: Option<Json<'_>>, fault: &Fault) {
     begin_result(out, id);
     string(out, &fault.classic_text());
@@ -58,7 +58,7 @@ pub fn end_of_stream(out: &mut Vec<u8>, id: Json<'_>) {
     out.extend_from_slice(b",\"end\":true}\n");
 }
 
-/// Appends the word that the server is ending.
+/// Appends the notice that the server is draining.
 pub fn draining(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"draining\":true}\n");
 }
@@ -69,18 +69,18 @@ fn begin(out: &mut Vec<u8>, id: Json<'_>) {
 }
 
 fn json(out: &mut Vec<u8>, value: &impl Serialize) {
-    // These types always serialise, and memory takes every byte.
+    // These types always serialise, and writing to memory cannot fail.
     let _ = serde_json::to_writer(out, value);
 }
 
 /// A message from a server, borrowed from its frame.
 #[derive(Debug)]
 pub enum Reply<'a> {
-    /// A call is done.
+    /// A call has finished.
     Done {
         /// The client's id; `None` on the classic dialect.
         id: Option<u64>,
-        /// The result or the failure (a classic failure is told by its text).
+        /// The result or the error (a classic error is recognised by its text).
         outcome: Result<&'a RawValue, Fault>,
     },
     /// One item of a stream.
@@ -92,27 +92,27 @@ pub enum Reply<'a> {
         /// Items lost before it.
         dropped: u64,
     },
-    /// A stream is over.
+    /// A stream has ended.
     End {
         /// The client's id.
         id: u64,
     },
-    /// The server is ending: send it nothing new.
+    /// The server is draining: send it no new calls.
     Draining,
-    /// Nothing this client asked for: a foreign id, or keys of a later version.
+    /// Not meant for this client: a foreign id, or keys of a later version.
     Unknown,
 }
 
-/// Bytes from a server that are no reply.
+/// Why bytes from a server are not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
-    /// JSON that Python writes and nobody else reads: `NaN`, `Infinity`.
+    /// Tokens that Python writes and JSON does not have: `NaN`, `Infinity`.
     #[error("the reply holds NaN or Infinity, which JSON cannot carry")]
     NotFinite,
-    /// Not JSON at all.
+    /// Not JSON.
     #[error("the reply is not JSON: {0}")]
     NotJson(String),
-    /// A number that would have been rounded.
+    /// It has a number that would be rounded.
     #[error(transparent)]
     Inexact(#[from] Inexact),
 }
@@ -135,21 +135,21 @@ struct Keys<'a> {
     draining: bool,
 }
 
-/// A `null` result is a result: only an absent key is `None`.
+/// A `null` result is a result; `None` means that the key is absent.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
 
-/// A reply or why it is none, and where in the buffer it is.
+/// A reply or why it is invalid, and its place in the buffer.
 pub type ReceivedReply<'a> = (Result<Reply<'a>, ReplyError>, Range<usize>);
 
 impl<'a> Reply<'a> {
-    /// A line up to this length is looked at as a whole. What is longer gains nothing from it, and must
-    /// not be looked at again whenever more of it comes.
+    /// A line up to this length is tried as a whole. A longer one gains nothing from it, and must
+    /// not be scanned again whenever more of it arrives.
     const SHORT: usize = 256;
 
-    /// The next reply in `buffer` that `framer`, which keeps the place, has not found yet; `None` when
-    /// more bytes are needed.
+    /// The next reply in `buffer` from the position of `framer` on; `None` when more bytes are
+    /// needed.
     ///
     /// # Errors
     /// The bytes cannot be a message.
@@ -168,8 +168,8 @@ impl<'a> Reply<'a> {
         Ok(Some((Self::parse(frame), range)))
     }
 
-    /// A result that is no list and no object, on a line of its own, as most are: then its brackets
-    /// are the first and the last byte, and nobody has to look for them.
+    /// A scalar result on a line of its own, as most are: its brackets are the first and the last
+    /// byte, so there is no need to scan for them.
     fn short_line(buffer: &'a [u8]) -> Option<(Self, usize)> {
         let line = buffer.get(..Self::SHORT).unwrap_or(buffer);
         let line = line.get(..memchr::memchr(b'\n', line)?)?;
@@ -186,21 +186,21 @@ impl<'a> Reply<'a> {
     /// Reads one frame.
     ///
     /// # Errors
-    /// It is not JSON, or an object that no server of ours or of the older system writes.
+    /// It is not JSON, or an object that neither our nor the older server writes.
     pub fn parse(frame: &'a [u8]) -> Result<Self, ReplyError> {
         Self::result(frame).map_or_else(|| Self::parse_keys(frame), Ok)
     }
 
-    /// The result of a call as our servers write it, without a look for other keys; `None` when it
-    /// is anything else, or wrong.
+    /// The result of a call as our servers write it, without reading other keys; `None` for
+    /// anything else, valid or not.
     fn result(frame: &'a [u8]) -> Option<Self> {
         let (id, value) = Self::result_text(frame.trim_ascii_end())?;
-        // Fails where something follows the value, such as another key.
+        // Fails if something follows the value, such as another key.
         let value = serde_json::from_str(value).ok()?;
         Some(Self::Done { id: Some(id), outcome: Ok(value) })
     }
 
-    /// The id and what stands between `"res":` and the last bracket.
+    /// The id, and the text between `"res":` and the last bracket.
     fn result_text(frame: &'a [u8]) -> Option<(u64, &'a str)> {
         let text = std::str::from_utf8(frame).ok()?.strip_prefix("{\"id\":")?;
         let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
@@ -239,7 +239,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// On the classic dialect a failure is a text with one of three beginnings.
+/// In the classic dialect an error is a text with one of three prefixes.
 fn classic_outcome(value: &RawValue) -> Result<&RawValue, Fault> {
     let text = value.get();
     let may_be_one = text.starts_with("\"No service")
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reads_as_the_older_client_expects_and_has_more_for_others() {
+    fn an_error_has_the_classic_text_and_a_typed_object() {
         let it = Fault::method_not_found("x");
         assert_eq!(written(|out| fault(out, None, &it)), "{\"res\":\"No service found for: x\"}\n");
         assert_eq!(
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_writes_a_client_reads() {
+    fn replies_round_trip() {
         let frame = written(|out| item(out, ID, b"[1]", 3));
         assert_eq!(frame, "{\"id\":7,\"item\":[1],\"dropped\":3}\n");
         let read = Reply::parse(frame.as_bytes()).unwrap();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classic_failure_text_is_a_failure_only_without_an_id() {
+    fn a_classic_error_text_is_an_error_only_without_an_id() {
         let classic = br#"{"res": "Argument error: add() missing"}"#;
         assert!(matches!(
             Reply::parse(classic),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_for_a_plain_result_is_read_the_same_by_its_keys() {
+    fn the_fast_path_reads_results_like_the_general_parser() {
         let ids = ["0", "7", "-7", "+7", "07", "1.0", "1e3", "\"x\"", "18446744073709551616", ""];
         let values = [
             "13",
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_alone_writes_is_a_typed_error() {
+    fn nan_and_infinity_are_a_typed_error() {
         assert_eq!(Reply::parse(br#"{"res": NaN}"#).unwrap_err(), ReplyError::NotFinite);
         assert!(matches!(Reply::parse(b"{oops}"), Err(ReplyError::NotJson(_))));
     }
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_taken_for_a_plain_result_are_read_the_same_by_their_keys() {
+    fn any_bytes_on_the_fast_path_are_read_like_the_general_parser() {
         rpc_fuzz::bytes("reply", |bytes| {
             let frame = bytes.trim_ascii_end();
             if let Some(read) = Reply::result(frame) {

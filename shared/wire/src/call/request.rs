@@ -2,14 +2,14 @@
 
 use super::Args;
 
-/// What goes beside the arguments of an extended call.
+/// The `meta` of an extended call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestMeta {
-    /// Milliseconds left.
+    /// Milliseconds left until the deadline.
     pub deadline_ms: Option<u64>,
-    /// A stream is wanted.
+    /// Whether the caller reads a stream.
     pub stream: bool,
-    /// No answer is wanted, not even an error.
+    /// Whether no reply is wanted, not even an error.
     pub oneway: bool,
     /// W3C trace context.
     pub traceparent: Option<String>,
@@ -32,7 +32,7 @@ pub fn extended(out: &mut Vec<u8>, id: u64, method: &str, args: &Args, meta: &Re
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends the control message that stops call `id`.
+/// Appends the control message that cancels call `id`.
 pub fn cancel(out: &mut Vec<u8>, id: u64) {
     out.extend_from_slice(b"{\"cancel\":");
     number(out, id);

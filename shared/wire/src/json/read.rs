@@ -1,7 +1,7 @@
 //! Reads a value as a Rust type; short integers and plain strings without a parser.
 //!
-//! Most arguments and results are just that. Everything else is serde_json's, and so is what is
-//! said of a value that does not fit.
+//! Most arguments and results are one of these. Everything else, and every error message, is
+//! serde_json's.
 
 use serde::de::{Deserializer, Visitor};
 use serde_json::Error;
@@ -9,7 +9,7 @@ use serde_json::Error;
 /// The text of one valid value.
 pub(super) struct Reader<'de>(pub(super) &'de str);
 
-/// What is told from a look at the text.
+/// A value that needs no parser.
 enum Plain<'de> {
     Unsigned(u64),
     Signed(i64),
@@ -24,7 +24,7 @@ impl<'de> Reader<'de> {
                 self.0.get(1..=text.len()).map(Plain::Text)
             }
             [b'-', digits @ ..] => match short_integer(digits)? {
-                0 => None, // It is a float to serde_json, the only type that has a negative zero.
+                0 => None, // serde_json reads it as a float, the only type with a negative zero.
                 integer => Some(Plain::Signed(-integer)),
             },
             digits => short_integer(digits).map(|integer| Plain::Unsigned(integer.unsigned_abs())),
@@ -58,7 +58,7 @@ impl<'de> Reader<'de> {
 
 type Parser<'p, 'de> = &'p mut serde_json::Deserializer<serde_json::de::StrRead<'de>>;
 
-/// An integer of so few digits that it fits whatever they are.
+/// An integer with so few digits that it cannot overflow.
 #[inline]
 fn short_integer(digits: &[u8]) -> Option<i64> {
     const SHORT: usize = 18;
@@ -137,15 +137,15 @@ mod tests {
     use serde_json::Value;
     use std::fmt::Debug;
 
-    /// What is read, or why not, without the position.
-    fn told<T: Debug>(result: Result<T, Error>) -> String {
+    /// The value, or the error without its position.
+    fn describe<T: Debug>(result: Result<T, Error>) -> String {
         let text = format!("{:?}", result.map_err(|error| error.to_string()));
         text.split(" at line ").next().unwrap().trim_end_matches("\")").to_owned()
     }
 
     fn same<T: DeserializeOwned + Debug>(text: &str) {
-        let ours = told(T::deserialize(Reader(text)));
-        assert_eq!(ours, told(serde_json::from_str::<T>(text)), "{text}");
+        let ours = describe(T::deserialize(Reader(text)));
+        assert_eq!(ours, describe(serde_json::from_str::<T>(text)), "{text}");
     }
 
     fn same_as_any_type(text: &str) {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_edges_everything_is_read_as_serde_json_reads_it() {
+    fn edge_cases_are_read_like_serde_json() {
         for text in [
             "0",
             "-0",
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_and_strings_are_read_as_serde_json_reads_them(integer: i64, text: String) {
+        fn integers_and_strings_are_read_like_serde_json(integer: i64, text: String) {
             same_as_any_type(&integer.to_string());
             same_as_any_type(&(integer % 1000).to_string());
             same_as_any_type(&Value::from(text).to_string());

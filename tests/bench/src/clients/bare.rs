@@ -1,7 +1,7 @@
-//! The cheapest client there is: bare sockets and system calls on one thread.
+//! The cheapest possible client: bare sockets and system calls on one thread.
 //!
-//! One connection is read blocking, many are waited for with epoll. Every read is followed by one
-//! write of as many requests as it brought answers.
+//! One connection is read blocking, many are polled with epoll. Every read is followed by one write
+//! of as many requests as it had replies.
 
 mod at_rate;
 
@@ -17,19 +17,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::{PATIENCE, Shape, Window};
+use super::{Shape, TIMEOUT, Window};
 use crate::exchange::Exchange;
 use crate::measure::{Figures, Meter};
 
 pub use at_rate::at_rate;
 
-/// One read.
+/// Size of a read.
 const INPUT: usize = 256 * 1024;
 
-/// Calls `exchanges` in turn, as `shape` says, until the window has closed.
+/// Calls `exchanges` in turn, in the given `shape`, until the window has closed.
 ///
 /// # Errors
-/// An answer is wrong or late, or the server is gone.
+/// A reply is wrong or late, or the server is gone.
 pub fn run(
     address: SocketAddr,
     exchanges: &[Exchange],
@@ -53,58 +53,58 @@ pub fn run(
 /// Calls each of `exchanges` once, on one connection.
 ///
 /// # Errors
-/// An answer is wrong or late.
+/// A reply is wrong or late.
 pub fn each_once(
     address: SocketAddr,
     exchanges: &[Exchange],
     in_flight: usize,
 ) -> anyhow::Result<()> {
     let mut connection = Connection::open(address, exchanges, 0)?;
-    one(&mut connection, in_flight, &mut Until::Calls { begun: 0, ended: 0, of: exchanges.len() })
+    one(&mut connection, in_flight, &mut Until::Calls { started: 0, ended: 0, of: exchanges.len() })
 }
 
-/// Sends `request` and gives what comes back, whose length `length` tells once it can.
+/// Sends `request` and returns the reply, whose length `length` returns once it can.
 ///
 /// # Errors
-/// Nothing comes, or `length` cannot make sense of it.
-pub fn ask(
+/// There is no reply, or `length` fails.
+pub fn request(
     address: SocketAddr,
     request: &[u8],
     length: impl Fn(&[u8]) -> anyhow::Result<Option<usize>>,
 ) -> anyhow::Result<Vec<u8>> {
-    /// No answer is as long.
+    /// Longest reply.
     const LONGEST: usize = 256 << 20;
     let mut stream = open(address)?;
     std::io::Write::write_all(&mut stream, request)?;
-    let (mut answer, mut input) = (Vec::new(), vec![0; INPUT]);
-    while answer.len() < LONGEST {
-        let read = stream.read(&mut input).context("waiting for an answer")?;
+    let (mut reply, mut input) = (Vec::new(), vec![0; INPUT]);
+    while reply.len() < LONGEST {
+        let read = stream.read(&mut input).context("waiting for a reply")?;
         ensure!(read > 0, "the server closed the connection");
-        answer.extend_from_slice(&input[..read]);
-        if length(&answer)?.is_some_and(|length| answer.len() >= length) {
-            return Ok(answer);
+        reply.extend_from_slice(&input[..read]);
+        if length(&reply)?.is_some_and(|length| reply.len() >= length) {
+            return Ok(reply);
         }
     }
-    bail!("an answer of more than {LONGEST} bytes")
+    bail!("a reply of more than {LONGEST} bytes")
 }
 
-/// A connection as every client here has it.
+/// A connection with the options of all clients here.
 ///
 /// # Errors
 /// The server does not accept it.
 pub fn open(address: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)
         .with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// When the load on a connection is over, and where its calls are counted.
+/// When the load on a connection ends, and where its calls are counted.
 enum Until<'a> {
     Closed(&'a mut Meter),
-    Calls { begun: usize, ended: usize, of: usize },
+    Calls { started: usize, ended: usize, of: usize },
 }
 
 impl Until<'_> {
@@ -118,13 +118,13 @@ impl Until<'_> {
         }
     }
 
-    /// How many of `wanted` calls may begin.
+    /// How many of `wanted` calls may start.
     fn may_begin(&mut self, wanted: usize) -> usize {
         match self {
             Self::Closed(_) => wanted,
-            Self::Calls { begun, of, .. } => {
-                let granted = wanted.min(*of - *begun);
-                *begun += granted;
+            Self::Calls { started, of, .. } => {
+                let granted = wanted.min(*of - *started);
+                *started += granted;
                 granted
             }
         }
@@ -149,7 +149,7 @@ fn one(
         connection.queue(until.may_begin(free), Instant::now());
         free = 0;
         while !connection.flush()? {
-            // The peer may wait for us to read before it reads on.
+            // The peer may wait for this side to read before it continues to read.
             let readable = connection.wait_for_room()?;
             if readable {
                 free += connection.receive(&mut input, until)?;
@@ -186,12 +186,12 @@ fn many(
     }
     while !meter.is_closed() {
         events.clear();
-        epoll::wait(&poll, spare_capacity(&mut events), Some(&timespec(PATIENCE)))?;
-        ensure!(!events.is_empty(), "no answer for {PATIENCE:?}");
+        epoll::wait(&poll, spare_capacity(&mut events), Some(&timespec(TIMEOUT)))?;
+        ensure!(!events.is_empty(), "no reply for {TIMEOUT:?}");
         for event in &events {
             let connection = &mut connections[usize::try_from(event.data.u64())?];
-            let answers = connection.receive(&mut input, &mut Until::Closed(&mut meter))?;
-            connection.queue(answers, Instant::now());
+            let replies = connection.receive(&mut input, &mut Until::Closed(&mut meter))?;
+            connection.queue(replies, Instant::now());
             connection.flush_at_once()?;
         }
     }
@@ -220,7 +220,7 @@ fn reconnecting(
     Ok(meter)
 }
 
-/// A duration as system calls take it.
+/// A duration for system calls.
 pub fn timespec(duration: std::time::Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -228,15 +228,15 @@ pub fn timespec(duration: std::time::Duration) -> Timespec {
     }
 }
 
-/// One connection; its answers come in the order of its requests.
+/// One connection; its replies arrive in the order of its requests.
 struct Connection<'a> {
     stream: TcpStream,
     exchanges: &'a [Exchange],
     next_request: usize,
     next_answer: usize,
-    /// How much of the next answer has come.
+    /// Bytes received of the next reply.
     position: usize,
-    /// When each unanswered call began.
+    /// When each call in flight started.
     began: VecDeque<Instant>,
     output: Vec<u8>,
     written: usize,
@@ -268,7 +268,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Writes what the system takes at once; whether that was all.
+    /// Writes what the system takes at once; `true` if that was all.
     fn flush(&mut self) -> anyhow::Result<bool> {
         while self.written < self.output.len() {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -284,47 +284,47 @@ impl<'a> Connection<'a> {
         Ok(true)
     }
 
-    /// For requests that are small beside a socket's buffer.
+    /// For requests that are small compared with a socket's buffer.
     fn flush_at_once(&mut self) -> anyhow::Result<()> {
         ensure!(self.flush()?, "the server does not read");
         Ok(())
     }
 
-    /// Waits until more can be written or read; whether it can be read.
+    /// Waits until more can be written or read; `true` if it can be read.
     fn wait_for_room(&self) -> anyhow::Result<bool> {
         let mut interest = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
-        let ready = poll(&mut interest, Some(&timespec(PATIENCE)))?;
-        ensure!(ready > 0, "the server neither reads nor answers");
+        let ready = poll(&mut interest, Some(&timespec(TIMEOUT)))?;
+        ensure!(ready > 0, "the server neither reads nor replies");
         Ok(interest[0].revents().intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP))
     }
 
-    /// Reads once and checks what came; the number of answers it completed.
+    /// Reads once and checks the bytes; returns the number of replies completed.
     fn receive(&mut self, input: &mut [u8], until: &mut Until<'_>) -> anyhow::Result<usize> {
-        let read = self.stream.read(input).context("waiting for an answer")?;
+        let read = self.stream.read(input).context("waiting for a reply")?;
         ensure!(read > 0, "the server closed the connection");
         let now = Instant::now();
         let mut rest = &input[..read];
-        let mut answers = 0;
+        let mut replies = 0;
         while !rest.is_empty() {
-            let answer = &self.exchanges[self.next_answer].answer;
-            let (part, after) = rest.split_at(rest.len().min(answer.length() - self.position));
+            let reply = &self.exchanges[self.next_answer].reply;
+            let (part, after) = rest.split_at(rest.len().min(reply.length() - self.position));
             ensure!(
-                answer.agrees(self.position, part) && !self.began.is_empty(),
-                "a wrong answer: {:?}",
+                reply.agrees(self.position, part) && !self.began.is_empty(),
+                "a wrong reply: {:?}",
                 String::from_utf8_lossy(&part[..part.len().min(200)])
             );
             self.position += part.len();
             rest = after;
-            if self.position == answer.length() {
+            if self.position == reply.length() {
                 self.position = 0;
                 self.next_answer = (self.next_answer + 1) % self.exchanges.len();
-                answers += 1;
+                replies += 1;
                 if let Some(began) = self.began.pop_front() {
                     until.done(began, now)?;
                 }
             }
         }
-        Ok(answers)
+        Ok(replies)
     }
 }
 
@@ -336,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers what it gets after `change`.
+    /// An echo server that applies `change` to its replies.
     fn server(change: fn(&mut [u8])) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_at_a_rate_come_no_faster_and_are_all_answered() {
+    fn calls_at_a_rate_come_no_faster_and_all_get_replies() {
         let exchanges = [Exchange::echo("first"), Exchange::echo("the second")];
         let address = server(|_| {});
         let began = Instant::now();
@@ -395,9 +395,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_ends_the_run() {
+    fn a_wrong_reply_fails_the_run() {
         let address = server(|bytes| bytes[0] ^= 1);
         let error = run(address, &[Exchange::echo("x")], Shape::connections(1), window());
-        assert!(error.unwrap_err().to_string().contains("wrong answer"));
+        assert!(error.unwrap_err().to_string().contains("wrong reply"));
     }
 }

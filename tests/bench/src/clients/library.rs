@@ -1,6 +1,6 @@
-//! Our own client library under load, and a bare tokio socket as its limit. Not rpc-load: these rows
-//! are what `call_as` costs, every result is decoded and checked, and the processor time is that of
-//! exactly the calls that count, as it is for bare sockets.
+//! Our own client library under load, and a bare tokio socket as its limit. Not rpc-load: these
+//! rows are the cost of `call_as`, every result is decoded and checked, and the processor time is
+//! that of exactly the measured calls, as with bare sockets.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -15,37 +15,37 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
-use super::{PATIENCE, Shape, Window};
+use super::{Shape, TIMEOUT, Window};
 use crate::exchange::Exchange;
 use crate::measure::Figures;
 
-/// One who calls, call after call.
+/// A caller that makes one call after another.
 pub trait Caller: Sized + 'static {
-    /// Calls once and checks the answer.
+    /// Calls once and checks the result.
     fn call(&mut self) -> impl Future<Output = anyhow::Result<()>>;
 
-    /// Another who calls on the same connection; `None` if that cannot be.
+    /// Another caller on the same connection; `None` if there cannot be one.
     fn beside(&self) -> Option<Self>;
 
     /// Closes the connection.
     fn close(self) -> impl Future<Output = ()>;
 }
 
-/// Lets callers call on one current-thread runtime (so that no more than one processor is taken)
-/// until the window has closed. `connect` makes one per connection.
+/// Runs callers on one current-thread runtime (so that they use at most one processor) until the
+/// window has closed. `connect` makes one caller per connection.
 ///
 /// # Errors
-/// An answer is wrong or late, or the server is gone.
+/// A reply is wrong or late, or the server is gone.
 pub fn run<C, F>(shape: Shape, window: Window, connect: impl Fn() -> F) -> anyhow::Result<Figures>
 where
     C: Caller,
     F: Future<Output = anyhow::Result<C>>,
 {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let limit = window.warm_up + window.length + 3 * PATIENCE;
-    // A timeout can be made inside the runtime only.
+    let limit = window.warm_up + window.length + 3 * TIMEOUT;
+    // A timeout can be created inside the runtime only.
     let load = async move {
-        timeout(limit, load(shape, window, connect)).await.context("the load does not end")?
+        timeout(limit, load(shape, window, connect)).await.context("the load does not stop")?
     };
     LocalSet::new().block_on(&runtime, load)
 }
@@ -65,10 +65,10 @@ where
     let mut callers = Vec::new();
     for _ in 0..shape.connections {
         let mut first = connect().await?;
-        // The first call learns what the peer is; it belongs to connecting.
+        // The first call learns the peer's dialect; it counts as connecting.
         first.call().await?;
         for _ in 1..shape.in_flight {
-            callers.push(first.beside().context("this client has one call at a time")?);
+            callers.push(first.beside().context("this client makes one call at a time")?);
         }
         callers.push(first);
     }
@@ -86,7 +86,7 @@ where
             }
         });
     }
-    // Callers share connections: none is closed before all have come to an end.
+    // Callers share connections: none is closed before all have stopped.
     let mut done = Vec::new();
     while let Some(caller) = tasks.join_next().await {
         done.push(caller??);
@@ -94,7 +94,7 @@ where
     for caller in done {
         caller.close().await;
     }
-    Rc::into_inner(meter).context("a caller is still there")?.into_inner().finish()
+    Rc::into_inner(meter).context("a caller has not stopped")?.into_inner().finish()
 }
 
 async fn reconnecting<C, F>(window: Window, connect: impl Fn() -> F) -> anyhow::Result<Figures>
@@ -117,7 +117,7 @@ where
 /// The blocking façade, one call at a time.
 ///
 /// # Errors
-/// An answer is wrong or late, or the server is gone.
+/// A reply is wrong or late, or the server is gone.
 pub fn run_blocking(address: SocketAddr, window: Window) -> anyhow::Result<Figures> {
     let client = blocking::Client::direct(address.to_string(), ClientOptions::default())?;
     check(client.call_as("add", (1, 2))?)?;
@@ -132,7 +132,7 @@ pub fn run_blocking(address: SocketAddr, window: Window) -> anyhow::Result<Figur
     }
 }
 
-/// What the library calls.
+/// The call that the library makes.
 #[derive(Debug, Clone)]
 pub enum Call {
     /// `add(1, 2)`, which is 13.
@@ -157,13 +157,13 @@ impl Library {
         Ok(Self { client, call })
     }
 
-    /// A client of the servers of a registry; returns once it can call one.
+    /// A client of the instances of a registry; returns once there is one.
     ///
     /// # Errors
-    /// No server comes.
+    /// No instance registers in time.
     pub async fn through_registry(url: &str, call: Call) -> anyhow::Result<Self> {
         let client = Client::through_registry(url, ClientOptions::default())?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while client.instances().is_empty() {
             if Instant::now() > deadline {
                 bail!("the registry at {url} lists no server");
@@ -179,8 +179,8 @@ impl Caller for Library {
         match &self.call {
             Call::Add => check(self.client.call_as("add", (1, 2)).await?),
             Call::Echo(text) => {
-                let answer: String = self.client.call_as("echo", (&**text,)).await?;
-                ensure!(*answer == **text, "echo answered {} bytes of another text", answer.len());
+                let reply: String = self.client.call_as("echo", (&**text,)).await?;
+                ensure!(*reply == **text, "echo returned {} bytes of another text", reply.len());
                 Ok(())
             }
         }
@@ -195,12 +195,12 @@ impl Caller for Library {
     }
 }
 
-fn check(answer: i64) -> anyhow::Result<()> {
-    ensure!(answer == 13, "add(1, 2) answered {answer}");
+fn check(reply: i64) -> anyhow::Result<()> {
+    ensure!(reply == 13, "add(1, 2) returned {reply}");
     Ok(())
 }
 
-/// A tokio socket without any protocol: what an asynchronous client could reach at best.
+/// A tokio socket without any protocol: the upper limit of an asynchronous client.
 pub struct Socket {
     stream: TcpStream,
     exchange: Exchange,
@@ -222,12 +222,12 @@ impl Socket {
 impl Caller for Socket {
     async fn call(&mut self) -> anyhow::Result<()> {
         self.stream.write_all(&self.exchange.request).await?;
-        let answer = &self.exchange.answer;
+        let reply = &self.exchange.reply;
         let mut position = 0;
-        while position < answer.length() {
+        while position < reply.length() {
             let read = self.stream.read(&mut self.buffer).await?;
             ensure!(read > 0, "the server closed the connection");
-            ensure!(answer.agrees(position, &self.buffer[..read]), "a wrong answer");
+            ensure!(reply.agrees(position, &self.buffer[..read]), "a wrong reply");
             position += read;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Calls one at a time, in flight, on many connections, on new ones, and large ones.
+//! Calls: one at a time, in flight, on many connections, on new ones, and large ones.
 
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ pub fn all() -> Vec<Scenario> {
         scenario("B", "1 connection, 64 calls in flight", in_flight),
         scenario("C", "64 connections, one call at a time each", connections),
         scenario("D", "a new connection for every call", reconnecting),
-        scenario("M", "1 MB argument and answer, 1 connection, one call at a time", large),
+        scenario("M", "1 MB argument and result, 1 connection, one call at a time", large),
     ]
 }
 
@@ -79,7 +79,7 @@ fn large(round: &mut Round<'_>) -> anyhow::Result<()> {
     })
 }
 
-/// The limit: the bytes of `exchange`'s request echoed to a bare socket.
+/// The limit: `exchange`'s request echoed to a bare socket.
 pub(super) fn raw(bench: &Bench, exchange: &Exchange, shape: Shape) -> anyhow::Result<Figures> {
     let exchanges = [Exchange::echo(exchange.request.clone())];
     against(bench, &bench.echo()?, &exchanges, shape)
@@ -108,7 +108,7 @@ fn against(
     bench.load(|| bare::run(server.address(), exchanges, shape, window))
 }
 
-/// `call` is asked for on the load's own thread.
+/// `call` is made on the load's own thread.
 fn rpcd_library(
     bench: &Bench,
     call: impl Fn() -> Call + Send,

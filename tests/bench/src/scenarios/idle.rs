@@ -1,4 +1,4 @@
-//! Memory of a server with very many connections that were used once and now rest.
+//! Memory of a server with many connections that were used once and are now idle.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,11 +14,11 @@ use crate::process::Server;
 use crate::procfs;
 use crate::round::{Bench, Scenario};
 
-/// Files a server and this program need beside the connections.
+/// Open files of a server and of this program besides the connections.
 const OTHER_FILES: usize = 200;
-/// From the last call to the look at the memory.
+/// Time from the last call to the measurement of memory.
 const REST: Duration = Duration::from_millis(500);
-/// After the look every so many-th connection is called again.
+/// After the measurement, one in this many connections is called again.
 const CALLED_AGAIN: usize = 100;
 
 /// The scenario.
@@ -67,8 +67,8 @@ fn resting(bench: &Bench, server: &Server, exchange: &Exchange) -> anyhow::Resul
 
 fn call(stream: &mut TcpStream, exchange: &Exchange) -> anyhow::Result<()> {
     stream.write_all(&exchange.request)?;
-    let mut answer = vec![0; exchange.answer.length()];
-    stream.read_exact(&mut answer)?;
-    ensure!(exchange.answer.agrees(0, &answer), "a wrong answer");
+    let mut reply = vec![0; exchange.reply.length()];
+    stream.read_exact(&mut reply)?;
+    ensure!(exchange.reply.agrees(0, &reply), "a wrong reply");
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! Calls that come at their own times, with and without slow ones among them.
+//! Calls in an open loop, with and without slow ones among them.
 //!
-//! The server is asked what it can do on 64 connections, then gets half of that at even distances.
-//! Latency counts from the time a call was due, so a server that falls behind is seen to.
+//! The server's capacity on 64 connections is measured first; then it gets half of that at even
+//! intervals. Latency counts from the time a call was due, so a server that falls behind is
+//! noticed.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -16,19 +17,19 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendFlags, send};
 
-use crate::clients::{PATIENCE, Shape, Window, bare};
+use crate::clients::{Shape, TIMEOUT, Window, bare};
 use crate::exchange::Exchange;
 use crate::measure::{Figures, Meter};
 use crate::round::{Bench, Scenario};
 
 const CONNECTIONS: usize = 64;
-/// One of so many calls is slow, in the second row.
+/// One in this many calls is slow, in the second row.
 const ONE_IN: usize = 100;
 const SLOW_SECONDS: f64 = 0.05;
-/// The share of the capacity that is asked for.
+/// The rate as a share of the capacity.
 const SHARE: f64 = 0.5;
-/// Calls of one run at most.
-const MOST_CALLS: usize = 10_000_000;
+/// Maximum calls of one run.
+const MAX_CALLS: usize = 10_000_000;
 
 /// The scenario.
 pub fn scenario() -> Scenario {
@@ -66,13 +67,13 @@ fn measure(bench: &Bench, rate: f64, with_slow: bool) -> anyhow::Result<Figures>
 struct Load {
     connections: Vec<(TcpStream, Vec<u8>)>,
     epoll: OwnedFd,
-    /// Between two calls.
+    /// Interval between calls.
     distance: Duration,
     with_slow: bool,
     fast: Args,
     slow: Args,
-    /// By number of call: whether it was answered. The number is also its id.
-    answered: Vec<bool>,
+    /// By number of call, which is also its id: whether its reply has arrived.
+    replied: Vec<bool>,
     unanswered: usize,
     output: Vec<u8>,
     input: Vec<u8>,
@@ -94,7 +95,7 @@ impl Load {
             with_slow,
             fast: (1, 2).into_args()?,
             slow: (SLOW_SECONDS,).into_args()?,
-            answered: Vec::new(),
+            replied: Vec::new(),
             unanswered: 0,
             output: Vec::new(),
             input: vec![0; 64 * 1024],
@@ -102,7 +103,7 @@ impl Load {
     }
 
     fn run(mut self, window: Window) -> anyhow::Result<Figures> {
-        // The system's usual 50 µs of tolerance would be a large part of what is measured.
+        // The system's usual tolerance of 50 µs would be a large part of the latency.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let mut meter = window.start()?;
         let began = Instant::now();
@@ -111,24 +112,24 @@ impl Load {
             self.wait_until(next)?;
             self.receive(began, &mut meter)?;
         }
-        let last = Instant::now() + PATIENCE;
+        let last = Instant::now() + TIMEOUT;
         while self.unanswered > 0 {
-            ensure!(Instant::now() < last, "{} calls were not answered", self.unanswered);
+            ensure!(Instant::now() < last, "{} calls got no reply", self.unanswered);
             self.wait_until(Instant::now() + Duration::from_millis(10))?;
             self.receive(began, &mut meter)?;
         }
         meter.finish()
     }
 
-    /// Sends what is due; when the next call is.
+    /// Sends the calls that are due; returns when the next one is.
     fn send_due(&mut self, began: Instant) -> anyhow::Result<Instant> {
         loop {
-            let number = self.answered.len();
+            let number = self.replied.len();
             let due = self.due(began, number);
             if due > Instant::now() {
                 return Ok(due);
             }
-            ensure!(number < MOST_CALLS, "more than {MOST_CALLS} calls; make --measure shorter");
+            ensure!(number < MAX_CALLS, "more than {MAX_CALLS} calls; make --measure shorter");
             let (method, args) =
                 if self.is_slow(number) { ("sleep", &self.slow) } else { ("add", &self.fast) };
             self.output.clear();
@@ -138,15 +139,15 @@ impl Load {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             let sent = send(stream, &self.output, flags).context("the server does not read")?;
             ensure!(sent == self.output.len(), "the server does not read");
-            self.answered.push(false);
+            self.replied.push(false);
             self.unanswered += 1;
         }
     }
 
-    /// Waits for an answer, at most until `next`.
+    /// Waits for a reply, at most until `next`.
     fn wait_until(&self, next: Instant) -> anyhow::Result<()> {
         let time = next.saturating_duration_since(Instant::now());
-        // epoll's own timeout has milliseconds only, poll's has nanoseconds.
+        // epoll's own timeout is in milliseconds only, poll's in nanoseconds.
         poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&bare::timespec(time)))?;
         Ok(())
     }
@@ -174,7 +175,7 @@ impl Load {
         Ok(())
     }
 
-    /// One answer: each call has exactly one, and the right one.
+    /// One reply: each call must get exactly one, and the right one.
     fn settle(
         &mut self,
         line: &[u8],
@@ -182,16 +183,16 @@ impl Load {
         now: Instant,
         meter: &mut Meter,
     ) -> anyhow::Result<()> {
-        let wrong = || format!("a wrong answer: {}", String::from_utf8_lossy(line));
+        let wrong = || format!("a wrong reply: {}", String::from_utf8_lossy(line));
         let Reply::Done { id: Some(id), outcome: Ok(value) } = Reply::parse(line)? else {
             bail!(wrong());
         };
         let number = usize::try_from(id)?;
         let slow = self.is_slow(number);
         let expected = if slow { "0.05" } else { "13" };
-        let answered = self.answered.get_mut(number).with_context(wrong)?;
-        ensure!(!*answered && value.get() == expected, wrong());
-        *answered = true;
+        let replied = self.replied.get_mut(number).with_context(wrong)?;
+        ensure!(!*replied && value.get() == expected, wrong());
+        *replied = true;
         self.unanswered -= 1;
         if !slow {
             meter.done(self.due(began, number), now)?;

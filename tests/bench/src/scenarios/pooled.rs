@@ -1,5 +1,5 @@
-//! The older client's workload, one call at a time to whatever the registry lists, through our
-//! client, which keeps its connections; the limit is a new connection per call, as it had.
+//! The older client's workload, one call at a time to any listed instance, through our client,
+//! which keeps its connections; the limit is a new connection per call, as the older client has.
 
 use super::calls::raw;
 use crate::clients::{Shape, library};

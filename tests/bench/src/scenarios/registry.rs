@@ -1,6 +1,7 @@
 //! Heartbeats, lists and unchanged lists, by number of callers and of instances.
 //!
-//! The limit is a bare socket that answers as many bytes, those the registry answered, to as many.
+//! The limit is a bare socket that replies with the registry's bytes to requests of the same
+//! length.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -10,17 +11,18 @@ use rpc_wire::paths;
 use serde_json::Value;
 
 use crate::clients::{Shape, bare};
-use crate::exchange::{Answer, Exchange, http_head, http_length};
+use crate::exchange::{Exchange, Reply, http_head, http_length};
 use crate::measure::Figures;
 use crate::process::Server;
 use crate::round::{Bench, Round, Scenario};
 
 /// Requests in flight while instances are registered.
 const FILLING: usize = 64;
-/// Registering may take so long, without a second beat, for nobody to expire during a run.
+/// Longest time to register all instances without a second heartbeat, so that none expires during a
+/// run.
 const REST: Duration = Duration::from_secs(2);
 
-/// What is asked for.
+/// The kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
     /// Heartbeats of all instances in turn.
@@ -39,13 +41,13 @@ pub fn all() -> Vec<Scenario> {
         (Ask::Unchanged, "P", "polls of an unchanged list (304)", &[1_000]),
     ];
     let mut scenarios = Vec::new();
-    for (ask, letter, title, sizes) in kinds {
+    for (request, letter, title, sizes) in kinds {
         for callers in [1, 64] {
             for &instances in sizes {
                 scenarios.push(Scenario {
                     key: format!("{letter}{callers}@{instances}"),
                     title: format!("{title}: callers {callers}, instances {instances}"),
-                    measure: Box::new(move |round| measure(round, ask, callers, instances)),
+                    measure: Box::new(move |round| measure(round, request, callers, instances)),
                 });
             }
         }
@@ -53,27 +55,27 @@ pub fn all() -> Vec<Scenario> {
     scenarios
 }
 
-fn measure(round: &mut Round<'_>, ask: Ask, callers: usize, size: usize) -> anyhow::Result<()> {
+fn measure(round: &mut Round<'_>, request: Ask, callers: usize, size: usize) -> anyhow::Result<()> {
     let bench = round.bench();
     let shape = Shape::connections(callers);
     let (limit, figures) = {
         let registry = Filled::start(bench, size)?;
-        let exchanges = match ask {
+        let exchanges = match request {
             Ask::Heartbeat => registry.heartbeats.clone(),
             Ask::List => vec![registry.list()?],
             Ask::Unchanged => vec![registry.unchanged()?],
         };
-        let first = exchanges.first().context("something to ask for")?;
-        let status = if ask == Ask::Unchanged { 304 } else { 200 };
-        let answer = registry.ask(&first.request, status)?;
-        let limit = Exchange::exact(first.request.clone(), answer);
+        let first = exchanges.first().context("something to request")?;
+        let status = if request == Ask::Unchanged { 304 } else { 200 };
+        let reply = registry.request(&first.request, status)?;
+        let limit = Exchange::exact(first.request.clone(), reply);
         let figures = against(bench, &registry.server, &exchanges, shape)?;
-        // Nobody may have been lost meanwhile.
+        // No instance may have expired meanwhile.
         registry.list()?;
         (limit, figures)
     };
     round.baseline("raw", |bench| {
-        let server = bench.canned(limit.request.len(), limit.answer.as_exact())?;
+        let server = bench.canned(limit.request.len(), limit.reply.as_exact())?;
         against(bench, &server, std::slice::from_ref(&limit), shape)
     })?;
     round.row("rpcd", |_| Ok(figures))
@@ -89,10 +91,10 @@ fn against(
     bench.load(|| bare::run(server.address(), exchanges, shape, window))
 }
 
-/// A registry that knows some instances.
+/// A registry with instances.
 pub(super) struct Filled {
     pub(super) server: Server,
-    /// One per instance, all of the same length.
+    /// One heartbeat per instance, all of the same length.
     pub(super) heartbeats: Vec<Exchange>,
 }
 
@@ -101,65 +103,65 @@ impl Filled {
     pub(super) fn start(bench: &Bench, size: usize) -> anyhow::Result<Self> {
         let mut filled = Self { server: bench.rpcd(&["registry"])?, heartbeats: Vec::new() };
         let first = register(&body(1, 0));
-        let answer = Answer::http(&filled.ask(&first, 200)?)?;
+        let reply = Reply::http(&filled.request(&first, 200)?)?;
         filled.heartbeats = (0..size)
             .map(|number| {
                 let body = body(1, number);
-                Exchange { request: register(&body), answer: answer.with_body(body.as_bytes()) }
+                Exchange { request: register(&body), reply: reply.with_body(body.as_bytes()) }
             })
             .collect();
         let began = Instant::now();
-        bench.load(|| filled.beat())?;
+        bench.load(|| filled.send_heartbeats())?;
         if began.elapsed() > REST {
             // The first would expire before the end of the run.
-            bench.load(|| filled.beat())?;
+            bench.load(|| filled.send_heartbeats())?;
         }
         Ok(filled)
     }
 
-    /// Every instance beats once.
-    pub(super) fn beat(&self) -> anyhow::Result<()> {
+    /// Sends one heartbeat per instance.
+    pub(super) fn send_heartbeats(&self) -> anyhow::Result<()> {
         bare::each_once(self.server.address(), &self.heartbeats, FILLING)
     }
 
-    /// The list, which holds every instance.
+    /// The request and reply of the list of all instances.
     pub(super) fn list(&self) -> anyhow::Result<Exchange> {
         let request = get(&format!("{}?proto={}", paths::FIND_ALL, paths::PROTO_JSON), "");
-        let answer = self.ask(&request, 200)?;
-        let body = answer.get(http_head(&answer).context("a head")?..).unwrap_or_default();
+        let reply = self.request(&request, 200)?;
+        let body = reply.get(http_head(&reply).context("a head")?..).unwrap_or_default();
         let listed: Vec<Value> = serde_json::from_slice(body)?;
         let (listed, expected) = (listed.len(), self.heartbeats.len());
         ensure!(
             listed == expected,
-            "{listed} of {expected} instances are listed; are beats slower than the TTL?"
+            "{listed} of {expected} instances are listed; are heartbeats slower than the TTL?"
         );
-        Ok(Exchange { request, answer: Answer::http(&answer)? })
+        Ok(Exchange { request, reply: Reply::http(&reply)? })
     }
 
     fn unchanged(&self) -> anyhow::Result<Exchange> {
         let path = format!("{}?proto={}", paths::FIND_ALL, paths::PROTO_JSON);
-        let answer = self.ask(&get(&path, ""), 200)?;
-        let head = String::from_utf8_lossy(&answer[..http_head(&answer).unwrap_or(0)]).into_owned();
+        let reply = self.request(&get(&path, ""), 200)?;
+        let head = String::from_utf8_lossy(&reply[..http_head(&reply).unwrap_or(0)]).into_owned();
         let etag = head.lines().find_map(|line| line.strip_prefix("etag: "));
         let etag = etag.context("a list without etag")?;
         let request = get(&path, &format!("if-none-match: {etag}\r\n"));
-        let answer = Answer::http(&self.ask(&request, 304)?)?;
-        Ok(Exchange { request, answer })
+        let reply = Reply::http(&self.request(&request, 304)?)?;
+        Ok(Exchange { request, reply })
     }
 
-    /// The bytes answered to `request`.
-    pub(super) fn ask(&self, request: &[u8], status: u16) -> anyhow::Result<Vec<u8>> {
-        bare::ask(self.server.address(), request, |answer| http_length(answer, status))
+    /// The reply to `request`.
+    pub(super) fn request(&self, request: &[u8], status: u16) -> anyhow::Result<Vec<u8>> {
+        bare::request(self.server.address(), request, |reply| http_length(reply, status))
     }
 }
 
-/// An instance as an older server registers it; all are of the same length. `series` keeps
-/// instances apart that must not be the same.
+/// An instance as an older server registers it; all have the same length. `series` keeps the
+/// instances of different uses apart.
 pub(super) fn body(series: usize, number: usize) -> String {
     let (a, b, c) = (series % 10, 100 + number / 100 / 100 % 100, 100 + number / 100 % 100);
     let host = format!("1{a}.{b}.{c}.{}", 100 + number % 100);
     let mut body = String::new();
-    // Memory takes every byte.
+    // Writing to memory cannot fail.
     let _ = write!(
         body,
         "{{\"protocol\":\"json\",\"host\":\"{host}\",\"port\":20000,\"status\":true,\

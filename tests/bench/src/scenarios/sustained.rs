@@ -1,4 +1,5 @@
-//! As many instances as one registry is meant for, each beating every 5 s, for as long as wanted.
+//! The largest intended number of instances, each with a heartbeat every 5 s, for as long as
+//! wanted.
 
 use anyhow::{Context, ensure};
 use rpc_wire::paths;
@@ -10,9 +11,9 @@ use crate::measure::Figures;
 use crate::round::{Bench, Scenario};
 
 const INSTANCES: usize = 100_000;
-/// Heartbeats per second: each instance beats every 5 s.
+/// Heartbeats per second: one per instance every 5 s.
 const RATE: u32 = 20_000;
-/// Fewer than instances: a registry takes 10,000 connections, and older servers close theirs.
+/// Fewer than instances: a registry accepts 10,000 connections, and older servers close theirs.
 const CONNECTIONS: usize = 1_000;
 
 /// The scenario.
@@ -34,11 +35,11 @@ fn sustain(bench: &Bench) -> anyhow::Result<Figures> {
     let beats = &registry.heartbeats;
     let figures = bench.load(|| bare::at_rate(address, beats, CONNECTIONS, RATE, window))?;
     registry.list()?;
-    // Whoever expired was registered anew by its next beat, and is listed all the same.
-    let metrics = registry.ask(&get(paths::METRICS, ""), 200)?;
+    // An instance that expired would register again with its next heartbeat, and be listed.
+    let metrics = registry.request(&get(paths::METRICS, ""), 200)?;
     let metrics = metrics.get(http_head(&metrics).context("a head")?..).unwrap_or_default();
-    let nobody = "\nrpc_registry_expirations_total 0\n";
-    let lost = "instances expired though all of them beat";
-    ensure!(String::from_utf8_lossy(metrics).contains(nobody), "{lost}");
+    let no_expirations = "\nrpc_registry_expirations_total 0\n";
+    let lost = "instances expired although all of them sent heartbeats";
+    ensure!(String::from_utf8_lossy(metrics).contains(no_expirations), "{lost}");
     Ok(figures)
 }

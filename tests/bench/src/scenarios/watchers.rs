@@ -1,4 +1,4 @@
-//! From a change in the registry to the last of very many watchers that hears of it.
+//! From a change in the registry to the last of many watchers that receives it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,17 +11,17 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use super::registry::{Filled, body, get, register};
-use crate::clients::{PATIENCE, bare};
+use crate::clients::{TIMEOUT, bare};
 use crate::exchange::http_head;
 use crate::measure::Figures;
 use crate::round::{Bench, Scenario};
 
 const WATCHERS: usize = 1_000;
 const INSTANCES: usize = 10_000;
-/// Changes of one run at most.
-const MOST_CHANGES: usize = 10_000;
-/// What one watcher may be sent before the first change, or between two.
-const MOST_BYTES: usize = 64 << 20;
+/// Maximum changes of one run.
+const MAX_CHANGES: usize = 10_000;
+/// Maximum bytes to one watcher before the first change, or between two.
+const MAX_BYTES: usize = 64 << 20;
 
 /// The scenario.
 pub fn scenario() -> Scenario {
@@ -39,39 +39,39 @@ pub fn scenario() -> Scenario {
     }
 }
 
-/// The figures, and the bytes that told a watcher of a change.
+/// The figures, and the bytes that a watcher receives for a change.
 fn fan_out(bench: &Bench) -> anyhow::Result<(Figures, Vec<u8>)> {
     let registry = Filled::start(bench, INSTANCES)?;
     let window = bench.window(&registry.server);
     let address = registry.server.address();
     bench.load(|| {
         let mut watchers = Watchers::open(address)?;
-        // Nobody may expire, and so cause changes of its own, during the run.
-        registry.beat()?;
+        // No instance may expire during the run, since that would be a change, too.
+        registry.send_heartbeats()?;
         let mut control = bare::open(address)?;
         let mut meter = window.start()?;
-        for number in 0..MOST_CHANGES {
+        for number in 0..MAX_CHANGES {
             let body = body(2, number);
             let host = body.split('"').nth(7).context("a body names its host")?.as_bytes();
             let began = Instant::now();
             control.write_all(&register(&body))?;
-            let ended = watchers.all_hear(|heard| {
-                memmem::find(heard, b"event: registered").is_some()
-                    && memmem::find(heard, host).is_some()
+            let ended = watchers.all_received(|received| {
+                memmem::find(received, b"event: registered").is_some()
+                    && memmem::find(received, host).is_some()
             })?;
-            answered(&mut control, &body)?;
+            replied(&mut control, &body)?;
             if meter.done(began, ended)? {
                 break;
             }
         }
-        let events = watchers.streams.into_iter().map(|watcher| watcher.heard);
-        // A longer one holds a sign of life besides.
+        let events = watchers.streams.into_iter().map(|watcher| watcher.received);
+        // A longer one has a keep-alive comment as well.
         let event = events.min_by_key(Vec::len).context("a watcher")?;
         Ok((meter.finish()?, event))
     })
 }
 
-/// The limit: the same bytes to as many sockets when as many bytes come.
+/// The limit: the same bytes to as many sockets, for a request of the same length.
 fn fan_out_raw(bench: &Bench, event: &[u8]) -> anyhow::Result<Figures> {
     let request = register(&body(2, 0));
     let server = bench.canned_to_all(request.len(), event)?;
@@ -81,13 +81,13 @@ fn fan_out_raw(bench: &Bench, event: &[u8]) -> anyhow::Result<Figures> {
         let streams = (0..WATCHERS).map(|_| open()).collect::<anyhow::Result<_>>()?;
         let mut watchers = Watchers::new(streams)?;
         let mut control = open()?;
-        let mut answer = vec![0; event.len()];
+        let mut reply = vec![0; event.len()];
         let mut meter = window.start()?;
-        for _ in 0..MOST_CHANGES {
+        for _ in 0..MAX_CHANGES {
             let began = Instant::now();
             control.write_all(&request)?;
-            let ended = watchers.all_hear(|heard| heard == event)?;
-            control.read_exact(&mut answer)?;
+            let ended = watchers.all_received(|received| received == event)?;
+            control.read_exact(&mut reply)?;
             if meter.done(began, ended)? {
                 break;
             }
@@ -96,15 +96,15 @@ fn fan_out_raw(bench: &Bench, event: &[u8]) -> anyhow::Result<Figures> {
     })
 }
 
-fn answered(control: &mut TcpStream, body: &str) -> anyhow::Result<()> {
-    let mut answer = Vec::new();
+fn replied(control: &mut TcpStream, body: &str) -> anyhow::Result<()> {
+    let mut reply = Vec::new();
     let mut input = [0; 4096];
-    while memmem::find(&answer, body.as_bytes()).is_none() {
+    while memmem::find(&reply, body.as_bytes()).is_none() {
         let read = control.read(&mut input)?;
-        ensure!(read > 0 && answer.len() < MOST_BYTES, "the change was not answered");
-        answer.extend_from_slice(&input[..read]);
+        ensure!(read > 0 && reply.len() < MAX_BYTES, "the change got no reply");
+        reply.extend_from_slice(&input[..read]);
     }
-    ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    ensure!(reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply));
     Ok(())
 }
 
@@ -116,8 +116,8 @@ struct Watchers {
 
 struct Watcher {
     stream: TcpStream,
-    /// What came since the last change was heard of.
-    heard: Vec<u8>,
+    /// Bytes received since the last change.
+    received: Vec<u8>,
     done: bool,
 }
 
@@ -126,10 +126,10 @@ impl Watchers {
     fn open(address: std::net::SocketAddr) -> anyhow::Result<Self> {
         let path = format!("{}?proto={}", paths::WATCH, paths::PROTO_JSON);
         let mut input = vec![0; 64 * 1024];
-        let (first, heard) = watch(address, &get(&path, ""), &mut input, |heard| {
-            memmem::find(heard, b"\n\n").is_some()
+        let (first, received) = watch(address, &get(&path, ""), &mut input, |received| {
+            memmem::find(received, b"\n\n").is_some()
         })?;
-        let text = String::from_utf8_lossy(&heard);
+        let text = String::from_utf8_lossy(&received);
         let id = text.lines().find_map(|line| line.strip_prefix("id: ")).context("an event id")?;
         let request = get(&path, &format!("last-event-id: {}\r\n", id.trim()));
         let mut streams = vec![first];
@@ -145,23 +145,23 @@ impl Watchers {
         for (number, stream) in (0..).zip(&streams) {
             epoll::add(&epoll, stream, EventData::new_u64(number), EventFlags::IN)?;
         }
-        let watcher = |stream| Watcher { stream, heard: Vec::new(), done: false };
+        let watcher = |stream| Watcher { stream, received: Vec::new(), done: false };
         let streams = streams.into_iter().map(watcher).collect();
         Ok(Self { epoll, streams, input: vec![0; 64 * 1024] })
     }
 
-    /// Waits until what every watcher heard is `enough`; when that of the last one was.
-    fn all_hear(&mut self, enough: impl Fn(&[u8]) -> bool) -> anyhow::Result<Instant> {
+    /// Waits until each watcher's bytes are `enough`; returns when the last one's were.
+    fn all_received(&mut self, enough: impl Fn(&[u8]) -> bool) -> anyhow::Result<Instant> {
         for watcher in &mut self.streams {
             watcher.done = false;
-            watcher.heard.clear();
+            watcher.received.clear();
         }
         let mut missing = self.streams.len();
         let mut events = Vec::with_capacity(WATCHERS);
         while missing > 0 {
             events.clear();
-            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&bare::timespec(PATIENCE)))?;
-            ensure!(!events.is_empty(), "{missing} watchers do not hear of a change");
+            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&bare::timespec(TIMEOUT)))?;
+            ensure!(!events.is_empty(), "{missing} watchers did not receive a change");
             for event in &events {
                 let watcher = &mut self.streams[usize::try_from(event.data.u64())?];
                 let read = watcher.stream.read(&mut self.input)?;
@@ -169,9 +169,9 @@ impl Watchers {
                 if watcher.done {
                     continue;
                 }
-                watcher.heard.extend_from_slice(&self.input[..read]);
-                ensure!(watcher.heard.len() < MOST_BYTES, "a watcher hears of other things");
-                watcher.done = enough(&watcher.heard);
+                watcher.received.extend_from_slice(&self.input[..read]);
+                ensure!(watcher.received.len() < MAX_BYTES, "a watcher received too many bytes");
+                watcher.done = enough(&watcher.received);
                 missing -= usize::from(watcher.done);
             }
         }
@@ -179,7 +179,7 @@ impl Watchers {
     }
 }
 
-/// Opens one event stream; what was heard behind its head when `enough` was.
+/// Opens one event stream; returns the bytes after its head once they are `enough`.
 fn watch(
     address: std::net::SocketAddr,
     request: &[u8],
@@ -188,17 +188,21 @@ fn watch(
 ) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let mut stream = bare::open(address)?;
     stream.write_all(request)?;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     loop {
         let read = stream.read(input).context("waiting for an event stream")?;
-        ensure!(read > 0 && heard.len() < MOST_BYTES, "no event stream");
-        heard.extend_from_slice(&input[..read]);
-        let Some(head) = http_head(&heard) else { continue };
-        ensure!(heard.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&heard[..head]));
-        // What completes it is at most two bytes long: what was searched before is not again.
-        let new = heard.len().saturating_sub(read + 1);
-        if enough(&heard[head.max(new)..]) {
-            return Ok((stream, heard.split_off(head)));
+        ensure!(read > 0 && received.len() < MAX_BYTES, "no event stream");
+        received.extend_from_slice(&input[..read]);
+        let Some(head) = http_head(&received) else { continue };
+        ensure!(
+            received.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&received[..head])
+        );
+        // The end mark has at most two bytes, so bytes searched before are not searched again.
+        let new = received.len().saturating_sub(read + 1);
+        if enough(&received[head.max(new)..]) {
+            return Ok((stream, received.split_off(head)));
         }
     }
 }

@@ -1,30 +1,30 @@
-//! What a stream answered so far, and which item of it one looks at.
+//! The items of a stream received so far, and the selected one.
 
 use std::collections::VecDeque;
 
 use crate::model::scroll::Step;
 use crate::text::Needle;
 
-/// How many items of a stream are kept; the oldest go first.
+/// Maximum number of items kept; the oldest are dropped.
 pub const MAX_ITEMS: usize = 1_000;
-/// How many bytes they may take together; but the newest is kept in any case.
+/// Maximum bytes of all items; the newest is kept in any case.
 pub const MAX_ITEM_BYTES: usize = 16 * 1024 * 1024;
 
-/// The items of a stream, the newest last.
+/// The items of a stream, oldest first.
 #[derive(Debug, Default)]
 pub struct Items {
     list: VecDeque<String>,
     bytes: usize,
-    /// Items lost on the way or dropped here.
+    /// Items lost in transit or dropped here.
     pub dropped: u64,
-    /// How many went before the first of the list: items keep their numbers.
-    gone: usize,
-    /// The number of the item looked at; `None` follows the newest.
-    looked_at: Option<usize>,
+    /// Number of items dropped from the front: items keep their numbers.
+    removed: usize,
+    /// The number of the selected item; `None` follows the newest.
+    selected: Option<usize>,
 }
 
 impl Items {
-    /// One more, and how many were lost before it.
+    /// Adds an item, and the number of items lost before it.
     pub fn push(&mut self, item: String, dropped: u64) {
         self.dropped += dropped;
         self.bytes += item.len();
@@ -32,83 +32,84 @@ impl Items {
         while self.list.len() > MAX_ITEMS || self.bytes > MAX_ITEM_BYTES && self.list.len() > 1 {
             self.bytes -= self.list.pop_front().map_or(0, |item| item.len());
             self.dropped += 1;
-            self.gone += 1;
+            self.removed += 1;
         }
     }
 
-    /// How many are kept.
+    /// Number of items kept.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Oldest first.
+    /// The items, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &String> + DoubleEndedIterator {
         self.list.iter()
     }
 
-    /// Whether the newest is followed.
-    pub fn follows(&self) -> bool {
-        self.looked_at.is_none()
+    /// Whether the newest item is followed.
+    pub fn is_following(&self) -> bool {
+        self.selected.is_none()
     }
 
-    /// The place of the item looked at, or of the newest.
-    pub fn place(&self) -> usize {
+    /// The index of the selected item, or of the newest.
+    pub fn index(&self) -> usize {
         let newest = self.list.len().saturating_sub(1);
-        self.looked_at.map_or(newest, |number| number.saturating_sub(self.gone).min(newest))
+        self.selected.map_or(newest, |number| number.saturating_sub(self.removed).min(newest))
     }
 
-    /// The item looked at, or the newest.
+    /// The selected item, or the newest.
     pub fn current(&self) -> Option<&String> {
-        self.list.get(self.place())
+        self.list.get(self.index())
     }
 
-    /// Looks at another; at the last one it follows again.
+    /// Moves the selection; the last item is followed.
     pub fn step(&mut self, step: Step) {
-        let to = step.from(self.place(), self.list.len());
-        self.look_at(to);
+        let to = step.from(self.index(), self.list.len());
+        self.select(to);
     }
 
-    fn look_at(&mut self, place: usize) {
-        self.looked_at = (place + 1 < self.list.len()).then_some(place + self.gone);
+    fn select(&mut self, index: usize) {
+        self.selected = (index + 1 < self.list.len()).then_some(index + self.removed);
     }
 
-    /// How many items contain it, and which of them is looked at, from 1.
-    pub fn hits(&self, needle: &Needle) -> (Option<usize>, usize) {
-        let places = self.places(needle);
-        (places.iter().position(|place| *place == self.place()).map(|at| at + 1), places.len())
+    /// The position of the selected item among the matching ones, from 1, and their number.
+    pub fn match_counts(&self, needle: &Needle) -> (Option<usize>, usize) {
+        let matching = self.matching(needle);
+        (matching.iter().position(|index| *index == self.index()).map(|at| at + 1), matching.len())
     }
 
-    /// Looks at the newest item that contains it, not below the one looked at if there is one.
-    pub fn find(&mut self, needle: &Needle) {
-        let (places, here) = (self.places(needle), self.place());
-        let above = places.iter().rev().find(|place| **place <= here);
-        if let Some(place) = above.or(places.last()) {
-            self.look_at(*place);
+    /// Selects the nearest matching item at or above the selection, else the last one.
+    pub fn select_match(&mut self, needle: &Needle) {
+        let (matching, here) = (self.matching(needle), self.index());
+        let above = matching.iter().rev().find(|index| **index <= here);
+        if let Some(index) = above.or(matching.last()) {
+            self.select(*index);
         }
     }
 
-    /// Looks at the next hit below (`1`) or above (`-1`), around at the ends. Whether there is one.
-    pub fn find_next(&mut self, needle: &Needle, by: isize) -> bool {
-        let (places, here) = (self.places(needle), self.place());
+    /// Selects the next matching item below (`1`) or above (`-1`), wrapping around; returns whether
+    /// there is one.
+    pub fn select_next_match(&mut self, needle: &Needle, by: isize) -> bool {
+        let (matching, here) = (self.matching(needle), self.index());
         let next = if by > 0 {
-            places.iter().find(|place| **place > here).or(places.first())
+            matching.iter().find(|index| **index > here).or(matching.first())
         } else {
-            places.iter().rev().find(|place| **place < here).or(places.last())
+            matching.iter().rev().find(|index| **index < here).or(matching.last())
         };
-        if let Some(place) = next {
-            self.look_at(*place);
+        if let Some(index) = next {
+            self.select(*index);
         }
         next.is_some()
     }
 
-    fn places(&self, needle: &Needle) -> Vec<usize> {
+    fn matching(&self, needle: &Needle) -> Vec<usize> {
         let found = self.list.iter().enumerate().filter(|(_, item)| needle.is_in(item));
-        found.map(|(place, _)| place).collect()
+        found.map(|(index, _)| index).collect()
     }
 }
 
@@ -127,31 +128,31 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_is_followed_until_another_is_looked_at_and_that_one_stays() {
+    fn the_newest_is_followed_until_another_is_selected() {
         let mut items = items(10);
-        assert_eq!((current(&items), items.follows()), ("item 9", true));
+        assert_eq!((current(&items), items.is_following()), ("item 9", true));
         items.step(Step::By(-2));
         (10..MAX_ITEMS + 5).for_each(|n| items.push(format!("item {n}"), 0));
         assert_eq!((current(&items), items.len(), items.dropped), ("item 7", MAX_ITEMS, 5));
         items.push(String::new(), 3);
         assert_eq!(items.dropped, 9);
         (0..5).for_each(|_| items.push(String::new(), 0));
-        assert_eq!(current(&items), "item 11", "the oldest left, where it is gone");
+        assert_eq!(current(&items), "item 11", "the oldest one kept: the selected one was dropped");
         items.step(Step::Last);
-        assert!(items.follows());
+        assert!(items.is_following());
     }
 
     #[test]
-    fn hits_are_counted_and_gone_through_around_the_ends() {
+    fn matches_are_counted_and_stepping_wraps_around() {
         let mut items = items(30);
         let needle = Needle::new("ITEM 1");
-        items.find(&needle);
-        assert_eq!((current(&items), items.hits(&needle)), ("item 19", (Some(11), 11)));
-        assert!(items.find_next(&needle, 1));
+        items.select_match(&needle);
+        assert_eq!((current(&items), items.match_counts(&needle)), ("item 19", (Some(11), 11)));
+        assert!(items.select_next_match(&needle, 1));
         assert_eq!(current(&items), "item 1");
-        assert!(items.find_next(&needle, -1));
+        assert!(items.select_next_match(&needle, -1));
         assert_eq!(current(&items), "item 19");
-        assert!(!items.find_next(&Needle::new("none"), 1));
+        assert!(!items.select_next_match(&Needle::new("none"), 1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A call as it is kept over restarts: what was asked, of whom, when, and how it ended. No result.
+//! A call as stored in the history file: everything but its result.
 
 use std::time::{Duration, Instant};
 
@@ -10,40 +10,40 @@ use crate::model::calls::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
 
-/// A call made before the console was started, or to be remembered by the next one.
+/// A call of an earlier session, or a finished one to store.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Past {
-    /// When it began: milliseconds since 1970, UTC.
+pub struct PastCall {
+    /// When it started: milliseconds since 1970, UTC.
     pub at_ms: u64,
     /// The method's name.
     pub method: String,
     /// The arguments.
     pub args: Args,
-    /// The one instance it was for; `None`: any that has the method.
+    /// The one instance it was sent to; `None`: any that has the method.
     pub target: Option<InstanceKey>,
-    /// How long it was allowed to take.
+    /// The timeout.
     pub timeout: Duration,
-    /// Whether a stream was wanted.
+    /// Whether it is a stream.
     pub stream: bool,
-    /// How it ended.
-    pub ended: Ended,
+    /// The outcome.
+    pub outcome: PastOutcome,
 }
 
-/// How a call ended, without its result.
+/// The outcome of a call, without its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// What went wrong, if something did.
+pub struct PastOutcome {
+    /// The error, if it failed.
     pub failure: Option<Failure>,
-    /// Who answered, `host:port`.
+    /// The address of the instance that replied.
     pub peer: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
-    /// How many bytes came back.
+    /// Size of the reply.
     pub reply_bytes: usize,
 }
 
-impl Past {
-    /// What is remembered of a call that just ended; `shift_ms` was added to its time.
+impl PastCall {
+    /// The stored form of a call that ended; `shift_ms` is the shift of its time to local time.
     pub fn of(call: &Call, outcome: &Outcome, shift_ms: i64) -> Self {
         Self {
             at_ms: call.wall_ms.saturating_add_signed(shift_ms.saturating_neg()),
@@ -52,7 +52,7 @@ impl Past {
             target: call.target().cloned(),
             timeout: call.request.timeout,
             stream: call.request.stream,
-            ended: Ended {
+            outcome: PastOutcome {
                 failure: outcome.result.as_ref().err().cloned(),
                 peer: outcome.peer.clone(),
                 elapsed: outcome.elapsed,
@@ -74,14 +74,14 @@ impl Past {
             started: now,
             wall_ms: self.at_ms.saturating_add_signed(shift_ms),
             outcome: None,
-            past: Some(self.ended),
+            past: Some(self.outcome),
             items: Items::default(),
             tab: Tab::default(),
             folding: Folding::default(),
             diff: None,
             diff_top: 0,
-            arrived: None,
-            reading: None,
+            received_bytes: None,
+            parsing_bytes: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The history is bounded, its outcomes count once, and its quantiles are right.
+//! Limits of the history, outcomes and quantiles.
 
 use super::*;
 use rpc_wire::call::{Args, IntoArgs};
@@ -32,36 +32,36 @@ fn the_history_is_bounded_in_calls_and_in_bytes() {
     let mut calls = Calls { limit: 50, ..Calls::default() };
     for _ in 0..55 {
         let id = calls.next_id();
-        calls.begin(request(id, Args::none()), Instant::now(), 0);
+        calls.start(request(id, Args::none()), Instant::now(), 0);
     }
     assert_eq!(calls.len(), 50);
     let big = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES / 2));
     let ids: Vec<_> = calls.visible().iter().take(3).map(|call| call.request.id).collect();
     for id in ids {
-        calls.end(id, outcome(&big));
+        calls.finish(id, outcome(&big));
     }
     assert!(calls.body_bytes <= MAX_BODY_BYTES || calls.len() == 1);
     assert!(calls.shown.is_none_or(|id| calls.get(id).is_some()));
 }
 
 #[test]
-fn an_outcome_counts_once() {
+fn a_second_outcome_is_ignored() {
     let mut calls = Calls::default();
     let id = calls.next_id();
-    calls.begin(request(id, (1,).into_args().unwrap()), Instant::now(), 0);
-    calls.end(id, outcome("1"));
-    calls.end(id, outcome("2"));
+    calls.start(request(id, (1,).into_args().unwrap()), Instant::now(), 0);
+    calls.finish(id, outcome("1"));
+    calls.finish(id, outcome("2"));
     assert_eq!(calls.shown_call().unwrap().summary(), ("1".to_owned(), Some(true)));
     assert_eq!(calls.latencies("add", 9).len(), 1);
 }
 
 #[test]
-fn quantiles_are_of_one_method_or_of_all_and_of_two_calls_at_least() {
+fn quantiles_need_two_calls_of_the_method() {
     let mut calls = Calls::default();
     let one = |calls: &mut Calls, ms| {
         let id = calls.next_id();
-        calls.begin(request(id, Args::none()), Instant::now(), 0);
-        calls.end(id, Outcome { elapsed: Duration::from_millis(ms), ..outcome("1") });
+        calls.start(request(id, Args::none()), Instant::now(), 0);
+        calls.finish(id, Outcome { elapsed: Duration::from_millis(ms), ..outcome("1") });
     };
     one(&mut calls, 1);
     assert_eq!(calls.quantiles(None), None);
@@ -82,7 +82,7 @@ fn arguments_are_shown_on_one_line() {
     );
     let call = |args| {
         let mut calls = Calls::default();
-        calls.begin(request(1, args), Instant::now(), 0);
+        calls.start(request(1, args), Instant::now(), 0);
         calls.shown_call().unwrap().arguments()
     };
     assert_eq!(call(Args::none()), "");

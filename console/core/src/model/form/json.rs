@@ -1,4 +1,4 @@
-//! All arguments of a form as one JSON text, there and back.
+//! The arguments of a form as one JSON text, and back.
 
 use rpc_wire::call::Message;
 use rpc_wire::exact;
@@ -6,45 +6,44 @@ use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Form, Sent};
+use super::{FieldValue, Form};
 use crate::model::area::Area;
 
-/// All arguments as one JSON text.
+/// The arguments as one JSON text.
 #[derive(Debug, Clone)]
 pub struct JsonText {
-    /// The text being typed.
+    /// The text area.
     pub area: Area,
-    /// What it was before anything was typed.
+    /// The text before any edit.
     pub before: String,
-    /// What is wrong with it.
+    /// Why the text is invalid.
     pub error: Option<String>,
 }
 
 impl Form {
-    /// The arguments as a JSON object, one per line, in the order of the form. What must be given
-    /// and is not yet is `null`.
+    /// The arguments as a JSON object, one per line, in the order of the form. Missing required
+    /// ones are `null`.
     pub fn to_json(&self) -> String {
         let mut lines = Vec::new();
         for field in &self.fields {
-            let value = match field.sent() {
-                Sent::Value(value) => value.to_string(),
-                Sent::Wrong(_) => as_typed(field.input.value()),
-                Sent::Omitted => continue,
+            let value = match field.value() {
+                FieldValue::Value(value) => value.to_string(),
+                FieldValue::Invalid(_) => as_typed(field.input.value()),
+                FieldValue::Omitted => continue,
             };
             lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
         }
         if lines.is_empty() { "{}".to_owned() } else { format!("{{\n{}\n}}", lines.join(",\n")) }
     }
 
-    /// Has the arguments edited as JSON from now on.
+    /// Switches to editing the arguments as JSON.
     pub fn open_json(&mut self, text: &str, error: Option<String>) {
         let area = Area::new(text);
         self.json = Some(JsonText { before: area.text(), area, error });
         self.editing = true;
     }
 
-    /// Back to fields, unless the text cannot be understood: then the error stands below it.
-    /// Whether it was.
+    /// Switches back to the fields. Returns whether the text was valid; if not, its error is set.
     pub fn close_json(&mut self) -> bool {
         let Some(json) = self.json.take() else { return true };
         let text = json.area.text();
@@ -60,14 +59,14 @@ impl Form {
         }
     }
 
-    /// Fills every field from a JSON text: an object of arguments by name, a list by place, or a
-    /// whole request. What it does not mention goes back to its default.
+    /// Fills every field from JSON: an object of arguments by name, a list by position, or a whole
+    /// request. Fields not mentioned are reset to their default.
     ///
     /// # Errors
-    /// What is wrong with the text; the fields are as before.
+    /// Why the text is invalid; the fields are unchanged.
     pub fn read_json(&mut self, text: &str) -> Result<(), String> {
-        let (by_place, by_name) = arguments(text.trim())?;
-        if by_place.len() > self.fields.len() {
+        let (by_position, by_name) = arguments(text.trim())?;
+        if by_position.len() > self.fields.len() {
             return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
         }
         let unknown = by_name
@@ -77,7 +76,7 @@ impl Form {
             return Err(format!("{} has no parameter {name}", self.signature.name));
         }
         for (at, field) in self.fields.iter_mut().enumerate() {
-            match by_name.get(&field.parameter.name).or_else(|| by_place.get(at)) {
+            match by_name.get(&field.parameter.name).or_else(|| by_position.get(at)) {
                 Some(value) => field.set(value),
                 None => {
                     field.input.reset();
@@ -89,7 +88,7 @@ impl Form {
     }
 }
 
-/// What does not fit its field: JSON as it stands, anything else as a text.
+/// An invalid value: as is if it is JSON, else as a JSON string.
 fn as_typed(text: &str) -> String {
     match serde_json::from_str::<&RawValue>(text) {
         Ok(json) => json.get().to_owned(),
@@ -98,25 +97,26 @@ fn as_typed(text: &str) -> String {
     }
 }
 
-/// Arguments by place and by name.
+/// The arguments by position and by name.
 fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
-    let exactly = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
-    let or_nothing = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), exactly);
-    let (places, names) = match Message::parse(text.as_bytes()) {
-        Ok(Message::Call(call)) => (or_nothing(call.args)?, or_nothing(call.kwargs)?),
+    let parse = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
+    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), parse);
+    let (positional, keyword) = match Message::parse(text.as_bytes()) {
+        Ok(Message::Call(call)) => (or_null(call.args)?, or_null(call.kwargs)?),
         _ => {
             let raw: &RawValue =
                 serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-            match exactly(raw.into())? {
+            match parse(raw.into())? {
                 list @ Value::Array(_) => (list, Value::Null),
-                names @ Value::Object(_) => (Value::Null, names),
+                keyword @ Value::Object(_) => (Value::Null, keyword),
                 _ => return Err("arguments must be an object or a list".to_owned()),
             }
         }
     };
-    let places = if let Value::Array(places) = places { places } else { Vec::new() };
-    let names = if let Value::Object(names) = names { names } else { Map::new() };
-    Ok((places, names))
+    let positional =
+        if let Value::Array(positional) = positional { positional } else { Vec::new() };
+    let keyword = if let Value::Object(keyword) = keyword { keyword } else { Map::new() };
+    Ok((positional, keyword))
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_what_would_be_sent_in_the_order_of_the_form() {
+    fn the_text_has_the_arguments_in_the_order_of_the_form() {
         let mut form = form();
         form.fields[1].input = Input::new("x".to_owned());
         assert_eq!(form.to_json(), "{\n  \"b\": null,\n  \"a\": \"x\"\n}");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_nothing_is_lost() {
+    fn an_invalid_text_keeps_its_input_and_has_an_error() {
         let mut form = form();
         for (text, error) in [
             ("{", "not JSON: EOF"),

@@ -1,20 +1,20 @@
-//! What a field takes, from the JSON Schema of its parameter, and how text becomes that.
+//! The type of a form field, from the JSON Schema of its parameter, and the parsing of its text.
 
 use serde_json::Value;
 
-/// How many references and alternatives are followed into a schema: some refer to themselves.
+/// Maximum references and alternatives followed in a schema: some refer to themselves.
 const MAX_STEPS: usize = 16;
 
-/// What a field takes.
+/// The type of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// JSON where it parses as JSON, else a text: nothing is known of the type.
+    /// Unknown type: JSON if the text parses as JSON, else a string.
     Auto,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// A number.
     Number,
-    /// A text, exactly as typed.
+    /// A string, exactly as typed.
     Text,
     /// `true` or `false`.
     Bool,
@@ -24,66 +24,70 @@ pub enum Kind {
     Object,
     /// One of these values.
     Choice(Vec<Value>),
-    /// The same, or `null`.
+    /// Any of these, or `null`.
     Nullable(Box<Kind>),
 }
 
 impl Kind {
-    /// What a schema asks for; what it does not say plainly is [`Kind::Auto`].
+    /// The type that a schema describes; [`Kind::Auto`] if it is not a simple one.
     pub fn of(schema: &Value) -> Self {
-        Self::within(schema, schema, MAX_STEPS)
+        Self::resolve(schema, schema, MAX_STEPS)
     }
 
-    /// What `schema` asks for; `#/…` points into `root`, and is followed so many steps.
-    fn within(root: &Value, schema: &Value, steps: usize) -> Self {
+    /// Resolves `schema`; `#/…` refers to `root`, and at most `steps` references are followed.
+    fn resolve(root: &Value, schema: &Value, steps: usize) -> Self {
         let Some(left) = steps.checked_sub(1) else { return Self::Auto };
         if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
             let target = pointer.strip_prefix('#').and_then(|path| root.pointer(path));
-            return target.map_or(Self::Auto, |target| Self::within(root, target, left));
+            return target.map_or(Self::Auto, |target| Self::resolve(root, target, left));
         }
         if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
             let mut others = choices.clone();
             others.retain(|choice| !choice.is_null());
             let nullable = others.len() < choices.len();
-            return if nullable { Self::Choice(others).or_null() } else { Self::Choice(others) };
+            return if nullable {
+                Self::Choice(others).or_nullable()
+            } else {
+                Self::Choice(others)
+            };
         }
         if let Some(only) = schema.get("const") {
             return Self::Choice(vec![only.clone()]);
         }
         let list = |name: &str| schema.get(name).and_then(Value::as_array);
         if let Some([one]) = list("allOf").map(Vec::as_slice) {
-            return Self::within(root, one, left);
+            return Self::resolve(root, one, left);
         }
         if let Some(any) = list("anyOf").or_else(|| list("oneOf")) {
-            return Self::any(root, any, left);
+            return Self::any_of(root, any, left);
         }
         match schema.get("type") {
-            Some(Value::String(name)) => Self::named(name),
+            Some(Value::String(name)) => Self::from_type_name(name),
             Some(Value::Array(names)) => {
                 let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
                 let nullable = names.contains(&"null");
                 let others: Vec<&&str> = names.iter().filter(|name| **name != "null").collect();
                 let kind = match others[..] {
-                    [one] => Self::named(one),
+                    [one] => Self::from_type_name(one),
                     [a, b] if [*a, *b].iter().all(|n| ["integer", "number"].contains(n)) => {
                         Self::Number
                     }
                     _ => return Self::Auto,
                 };
-                if nullable { kind.or_null() } else { kind }
+                if nullable { kind.or_nullable() } else { kind }
             }
             _ => Self::Auto,
         }
     }
 
-    /// What either of several schemas asks for.
-    fn any(root: &Value, schemas: &[Value], steps: usize) -> Self {
+    /// The type that fits any of several schemas.
+    fn any_of(root: &Value, schemas: &[Value], steps: usize) -> Self {
         let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
         let nullable = schemas.iter().any(|schema| is_null(&schema));
         let mut kinds: Vec<Self> = schemas
             .iter()
             .filter(|schema| !is_null(schema))
-            .map(|schema| Self::within(root, schema, steps))
+            .map(|schema| Self::resolve(root, schema, steps))
             .collect();
         kinds.dedup();
         let all_choices = |kind: &Self| match kind {
@@ -94,24 +98,24 @@ impl Kind {
             [one] => one.clone(),
             [Self::Integer, Self::Number] | [Self::Number, Self::Integer] => Self::Number,
             [] => Self::Auto,
-            // Documented variants of one enum: each is a constant of its own.
+            // Documented variants of an enum: each is a `const` of its own.
             several => match several.iter().map(all_choices).collect::<Option<Vec<_>>>() {
                 Some(choices) => Self::Choice(choices.concat()),
                 None => Self::Auto,
             },
         };
-        if nullable { kind.or_null() } else { kind }
+        if nullable { kind.or_nullable() } else { kind }
     }
 
-    fn or_null(self) -> Self {
+    fn or_nullable(self) -> Self {
         match self {
-            // It takes null already.
+            // These accept null already.
             Self::Auto | Self::Nullable(_) => self,
             other => Self::Nullable(Box::new(other)),
         }
     }
 
-    /// The values to choose from, where there are only a few.
+    /// The values to choose from, if there are only a few.
     pub fn choices(&self) -> Option<Vec<Value>> {
         match self {
             Self::Choice(choices) => Some(choices.clone()),
@@ -125,12 +129,12 @@ impl Kind {
         }
     }
 
-    /// Whether it is `true` or `false` and nothing else.
+    /// Whether it is a plain boolean.
     pub fn is_bool(&self) -> bool {
         *self == Self::Bool
     }
 
-    fn named(name: &str) -> Self {
+    fn from_type_name(name: &str) -> Self {
         match name {
             "integer" => Self::Integer,
             "number" => Self::Number,
@@ -142,8 +146,8 @@ impl Kind {
         }
     }
 
-    /// A word for the form.
-    pub fn word(&self) -> &'static str {
+    /// The label in the form.
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Integer => "int",
@@ -153,14 +157,14 @@ impl Kind {
             Self::List => "list",
             Self::Object => "object",
             Self::Choice(_) => "choice",
-            Self::Nullable(inner) => inner.word(),
+            Self::Nullable(inner) => inner.label(),
         }
     }
 
-    /// The value that the text stands for.
+    /// Parses a text into a value.
     ///
     /// # Errors
-    /// What is wanted instead, in a few words.
+    /// What is expected instead, in a few words.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         let json = || serde_json::from_str::<Value>(trimmed);
@@ -206,13 +210,13 @@ impl Kind {
         }
     }
 
-    /// Whether a text stands in the field without quotes and is still that text when parsed.
-    pub(super) fn takes_bare_text(&self, text: &str) -> bool {
+    /// Whether the text needs no quotes: without them it still parses as this string.
+    pub(super) fn takes_unquoted(&self, text: &str) -> bool {
         self.parse(text).is_ok_and(|value| value.as_str() == Some(text))
     }
 }
 
-/// Integers beyond 64 bits would silently become floats.
+/// Whether the number is exact: integers beyond 64 bits would silently become floats.
 fn is_exact(text: &str, value: &Value) -> bool {
     !value.is_f64() || text.contains(['.', 'e', 'E']) || text == "-0"
 }
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_takes_its_own_and_refuses_the_rest() {
+    fn each_type_refuses_values_of_other_types() {
         let typed = |name: &str| json!({"type": name});
         check(typed("integer"), "42", Some(json!(42)));
         check(typed("integer"), "1.5", None);
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn references_and_alternatives_are_followed_but_not_for_ever() {
+    fn references_and_alternatives_are_followed_up_to_a_limit() {
         let root = |schema: Value| {
             let mut root = json!({"$defs": {
                 "Size": {"enum": ["S", "M"]},
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_is_json_where_it_parses_else_text() {
+    fn an_unknown_type_is_json_if_it_parses_else_text() {
         check(json!(true), "[1]", Some(json!([1])));
         check(json!(true), "hello", Some(json!("hello")));
         check(json!({"anyOf": []}), "5", Some(json!(5)));

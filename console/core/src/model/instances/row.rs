@@ -1,4 +1,4 @@
-//! One instance: what was told of it, and what its age makes of it.
+//! A row of the table: what the registry reported of an instance, and the state that follows.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
-/// How many beat intervals and round trips are remembered for their small graphs.
-const REMEMBERED: usize = 12;
+/// Points of the graphs of heartbeat intervals and round trips.
+const GRAPH_POINTS: usize = 12;
 
-/// A duration that was so long at some moment, and has been growing since.
+/// The registry hands out heartbeats once a second, and the console applies them once a second.
+const DELIVERY: Duration = Duration::from_secs(2);
+
+/// A duration that keeps growing: its length at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Aged {
     then: Duration,
@@ -17,38 +20,38 @@ pub struct Aged {
 }
 
 impl Aged {
-    /// It is `ms` milliseconds long at `at`.
+    /// A duration of `ms` milliseconds at `at`.
     pub fn new(ms: u64, at: Instant) -> Self {
         Self { then: Duration::from_millis(ms), at }
     }
 
-    /// How long it is now.
+    /// Its length now.
     pub fn now(self, now: Instant) -> Duration {
         self.then.saturating_add(now.saturating_duration_since(self.at))
     }
 
-    /// When it will be `length` long, if that is still to come.
+    /// When it will be `length` long, unless it already is.
     pub fn reaches(self, length: Duration) -> Option<Instant> {
         self.at.checked_add(length.checked_sub(self.then)?)
     }
 }
 
-/// What an instance is worth.
+/// The state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// It beats as it should.
+    /// Heartbeats arrive in time.
     Up,
-    /// Its heartbeat is overdue, but its TTL has not passed.
+    /// The heartbeat is overdue, but the TTL has not passed.
     Late,
-    /// Its TTL passed, but the registry's probe reached it.
+    /// The TTL passed, but the registry's probe still reaches it.
     Suspect,
     /// It is shutting down.
     Draining,
-    /// An operator keeps it out of use.
+    /// An operator took it out of service.
     Maintenance,
     /// The registry is unreachable.
     Unknown,
-    /// It is not listed any more.
+    /// It is no longer registered.
     Gone,
 }
 
@@ -59,68 +62,68 @@ pub enum Gone {
     Unregistered,
     /// Its heartbeats stopped.
     Expired,
-    /// The list no longer has it.
+    /// It is no longer in the registry's list.
     Unlisted,
 }
 
-/// What the console's own probe of an instance says.
+/// The result of the console's own probe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Probe {
     /// Not probed yet.
     #[default]
     None,
-    /// It replied.
-    Answered(Duration),
-    /// It did not, for this reason.
+    /// It replied after this time.
+    Replied(Duration),
+    /// It did not reply, for this reason.
     Failed(String),
 }
 
 impl Probe {
-    /// The round trip, if it answered.
+    /// The round trip, if it replied.
     pub fn rtt(&self) -> Option<Duration> {
         match self {
-            Self::Answered(rtt) => Some(*rtt),
+            Self::Replied(rtt) => Some(*rtt),
             Self::None | Self::Failed(_) => None,
         }
     }
 }
 
-/// One instance.
+/// A row.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Its identity.
+    /// The instance's key.
     pub key: InstanceKey,
     /// What it registered.
     pub instance: Instance,
-    /// Time since its last heartbeat; unknown with an older registry.
+    /// Time since its last heartbeat; older registries do not report it.
     pub last_beat: Option<Aged>,
     /// Time since it registered.
     pub registered: Option<Aged>,
-    /// From a heartbeat to expiry.
+    /// Time from a heartbeat to expiry.
     pub ttl: Duration,
-    /// Heartbeats counted by the registry.
+    /// Number of heartbeats, as counted by the registry.
     pub heartbeats: Option<u64>,
-    /// Its state as the registry reports it.
+    /// The state reported by the registry.
     pub reported: InstanceState,
     /// When and why it went.
     pub gone: Option<(Instant, Gone)>,
-    /// When something about it last changed.
+    /// When the row last changed.
     pub changed_at: Option<Instant>,
-    /// Whether the last judgement was "late".
+    /// Whether its heartbeat was late when last judged.
     pub was_late: bool,
-    /// The console's own probe.
+    /// The result of the console's own probe.
     pub probe: Probe,
-    /// How many methods it has, when known.
+    /// Number of its methods, if known.
     pub methods: Option<usize>,
-    /// Seconds between its last beats.
+    /// Seconds between its last heartbeats.
     pub intervals: VecDeque<f64>,
-    /// Seconds that its last answers to a probe took.
+    /// Round trips of its last probes, in seconds.
     pub round_trips: VecDeque<f64>,
     address: (Option<IpAddr>, String, u16),
 }
 
 impl Row {
-    /// A newly listed instance.
+    /// The row of a newly listed instance.
     pub fn new(instance: Instance, now: Instant) -> Self {
         let key = instance.key();
         Self {
@@ -142,40 +145,40 @@ impl Row {
         }
     }
 
-    /// Applies a record of the registry.
-    pub fn apply(&mut self, record: InstanceRecord, now: Instant) {
-        self.beat(record.age_ms, record.heartbeats, now);
-        self.registered = Some(Aged::new(record.registered_ms_ago, now));
+    /// Applies a record of the registry, whose ages are those at `arrived`.
+    pub fn apply(&mut self, record: InstanceRecord, arrived: Instant) {
+        self.beat(record.age_ms, record.heartbeats, arrived);
+        self.registered = Some(Aged::new(record.registered_ms_ago, arrived));
         self.ttl = Duration::from_millis(record.ttl_ms.max(1));
         self.reported = record.state;
         self.instance = record.instance;
     }
 
-    /// Applies a heartbeat.
-    pub fn beat(&mut self, age_ms: u64, heartbeats: u64, now: Instant) {
-        let beat = Aged::new(age_ms, now);
+    /// Applies a heartbeat, whose age is that at `arrived`.
+    pub fn beat(&mut self, age_ms: u64, heartbeats: u64, arrived: Instant) {
+        let beat = Aged::new(age_ms, arrived);
         if let (Some(last), Some(count)) = (self.last_beat, self.heartbeats)
             && heartbeats == count.wrapping_add(1)
         {
-            let interval = last.now(now).saturating_sub(beat.now(now));
-            remember(&mut self.intervals, interval.as_secs_f64());
+            let interval = last.now(arrived).saturating_sub(beat.now(arrived));
+            push_bounded(&mut self.intervals, interval.as_secs_f64());
         }
         self.last_beat = Some(beat);
         self.heartbeats = Some(heartbeats);
     }
 
     /// Applies the result of a probe.
-    pub fn probed(&mut self, answer: Result<Duration, String>) {
-        self.probe = match answer {
+    pub fn apply_probe(&mut self, result: Result<Duration, String>) {
+        self.probe = match result {
             Ok(rtt) => {
-                remember(&mut self.round_trips, rtt.as_secs_f64());
-                Probe::Answered(rtt)
+                push_bounded(&mut self.round_trips, rtt.as_secs_f64());
+                Probe::Replied(rtt)
             }
             Err(error) => Probe::Failed(error),
         };
     }
 
-    /// An older registry tells no ages; what an earlier one told is no longer true.
+    /// Clears what only a newer registry reports, after a switch to an older one.
     pub fn forget_ages(&mut self) {
         (self.last_beat, self.registered, self.heartbeats) = (None, None, None);
         self.reported = InstanceState::Up;
@@ -192,9 +195,10 @@ impl Row {
         self.registered.map(|since| since.now(now))
     }
 
-    /// A heartbeat older than this is late: seven tenths of the time to expiry.
+    /// A heartbeat older than this is late. Servers send one each half TTL; a fifth more is slack for
+    /// a busy machine, and [`DELIVERY`] is the time until one that was sent is known here.
     pub fn late_after(&self) -> Duration {
-        self.ttl * 7 / 10
+        self.ttl * 6 / 10 + DELIVERY
     }
 
     /// Whether its heartbeat is overdue.
@@ -202,7 +206,7 @@ impl Row {
         self.age(now).is_some_and(|age| age >= self.late_after())
     }
 
-    /// What it is worth. `live` is whether the registry is reached.
+    /// The state; `live`: whether the registry is connected.
     pub fn state(&self, now: Instant, live: bool) -> State {
         match self.reported {
             _ if self.gone.is_some() => State::Gone,
@@ -215,8 +219,8 @@ impl Row {
         }
     }
 
-    /// The word for its state, as the table writes it.
-    pub fn word(&self, now: Instant, live: bool) -> &'static str {
+    /// The state as shown in the table.
+    pub fn state_text(&self, now: Instant, live: bool) -> &'static str {
         match self.state(now, live) {
             State::Up => "up",
             State::Late => "late",
@@ -234,17 +238,17 @@ impl Row {
         &self.address
     }
 
-    /// What a filter looks at: address, state, and each parameter as `name: value`.
-    pub(super) fn texts(&self, now: Instant, live: bool) -> Vec<String> {
-        let mut texts = vec![self.key.to_string(), self.word(now, live).to_owned()];
+    /// The texts that a filter matches: address, state, and each parameter as `name: value`.
+    pub(super) fn filter_texts(&self, now: Instant, live: bool) -> Vec<String> {
+        let mut texts = vec![self.key.to_string(), self.state_text(now, live).to_owned()];
         let parameters = self.instance.parameters.iter();
         texts.extend(parameters.map(|(name, value)| format!("{name}: {value}")));
         texts
     }
 }
 
-fn remember(values: &mut VecDeque<f64>, value: f64) {
-    if values.len() == REMEMBERED {
+fn push_bounded(values: &mut VecDeque<f64>, value: f64) {
+    if values.len() == GRAPH_POINTS {
         values.pop_front();
     }
     values.push_back(value);

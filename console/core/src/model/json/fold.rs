@@ -1,28 +1,28 @@
-//! Which lines of a document are folded away, and which one the cursor is on.
+//! Folded lines and the cursor of a document.
 
 use std::collections::BTreeMap;
 
 use super::{Document, Part};
 
-/// How many brackets can be folded at once.
+/// Maximum number of folded brackets.
 const MAX_FOLDED: usize = 200_000;
-/// In documents longer than this, folding everything folds the outermost level only.
+/// In longer documents, folding everything folds only the outermost level.
 const DEEP_LINES: usize = 100_000;
 
-/// Which lines are folded away, and which one the cursor is on.
+/// Folded lines and the cursor of a document.
 #[derive(Debug, Clone, Default)]
 pub struct Folding {
-    /// Folded opening brackets, and the lines they reach to.
+    /// Folded opening brackets, and the lines of their closing ones.
     folded: BTreeMap<usize, usize>,
-    /// The outermost of them.
+    /// The outermost folded ranges.
     hidden: Vec<Hidden>,
-    /// The line of the cursor: a number among all lines.
+    /// The line of the cursor, among all lines.
     pub cursor: usize,
-    /// First visible row: a number among the visible lines.
+    /// The first visible row.
     pub top: usize,
 }
 
-/// Lines after `from` up to `to` are hidden, and `before` are hidden above `from`.
+/// A folded range: the lines after `from` up to `to`; `before` lines are hidden above it.
 #[derive(Debug, Clone, Copy)]
 struct Hidden {
     from: usize,
@@ -31,20 +31,20 @@ struct Hidden {
 }
 
 impl Folding {
-    /// How many rows are left.
+    /// Number of visible rows.
     pub fn rows(&self, document: &Document) -> usize {
         let hidden = self.hidden.last().map_or(0, |last| last.before + last.to - last.from);
         document.len().saturating_sub(hidden)
     }
 
-    /// The line on a row.
+    /// The line on this row.
     pub fn line_of(&self, row: usize) -> usize {
         let above = self.hidden.partition_point(|hidden| hidden.from - hidden.before < row);
         let hidden = above.checked_sub(1).and_then(|at| self.hidden.get(at));
         row + hidden.map_or(0, |hidden| hidden.before + hidden.to - hidden.from)
     }
 
-    /// The row of a line; that of what hides it, if it is hidden.
+    /// The row of a line, or of the fold that hides it.
     pub fn row_of(&self, line: usize) -> usize {
         let above = self.hidden.partition_point(|hidden| hidden.from < line);
         match above.checked_sub(1).and_then(|at| self.hidden.get(at)) {
@@ -54,7 +54,7 @@ impl Folding {
         }
     }
 
-    /// The lines that can be seen from row `top` on.
+    /// The visible lines from row `top` on.
     pub fn visible<'a>(
         &'a self,
         document: &Document,
@@ -63,37 +63,37 @@ impl Folding {
         (top..self.rows(document)).map(|row| self.line_of(row))
     }
 
-    /// Whether that line is folded.
+    /// Whether the bracket on this line is folded.
     pub fn is_folded(&self, line: usize) -> bool {
         self.folded.contains_key(&line)
     }
 
-    /// Folds what the cursor is on, or goes to what encloses it.
+    /// Folds the line of the cursor, or moves the cursor to its parent.
     pub fn fold(&mut self, document: &Document) {
-        if !self.is_folded(self.cursor) && self.close(document) {
+        if !self.is_folded(self.cursor) && self.fold_at_cursor(document) {
             return;
         }
         self.cursor = document.parent(self.cursor).unwrap_or(0);
     }
 
-    /// Unfolds what the cursor is on.
+    /// Unfolds the line of the cursor.
     pub fn unfold(&mut self) {
         if self.folded.remove(&self.cursor).is_some() {
-            self.renew();
+            self.rebuild_hidden();
         }
     }
 
-    /// Folds or unfolds what the cursor is on.
+    /// Folds or unfolds the line of the cursor.
     pub fn toggle(&mut self, document: &Document) {
         if self.is_folded(self.cursor) {
             self.unfold();
         } else {
-            self.close(document);
+            self.fold_at_cursor(document);
         }
     }
 
-    /// Folds everything below the top, or unfolds everything. Whether everything was done:
-    /// there may be more brackets than can be folded.
+    /// Folds everything below the top level, or unfolds everything. Returns whether it was
+    /// complete: the number of folds is limited.
     pub fn toggle_all(&mut self, document: &Document) -> bool {
         let mut all = true;
         if self.folded.is_empty() {
@@ -117,7 +117,7 @@ impl Folding {
         } else {
             self.folded.clear();
         }
-        self.renew();
+        self.rebuild_hidden();
         all
     }
 
@@ -133,19 +133,19 @@ impl Folding {
             self.folded.remove(start);
         }
         if !hiding.is_empty() {
-            self.renew();
+            self.rebuild_hidden();
         }
         self.cursor = line;
     }
 
-    fn close(&mut self, document: &Document) -> bool {
+    fn fold_at_cursor(&mut self, document: &Document) -> bool {
         let Some(extent) = document.extent(self.cursor) else { return false };
         self.folded.insert(self.cursor, extent.end);
-        self.renew();
+        self.rebuild_hidden();
         true
     }
 
-    fn renew(&mut self) {
+    fn rebuild_hidden(&mut self) {
         self.hidden.clear();
         let mut before = 0;
         for (&from, &to) in &self.folded {

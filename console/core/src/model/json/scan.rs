@@ -1,21 +1,21 @@
-//! From a byte of a JSON text onwards, line by line, without recursion.
+//! Scans JSON text from any byte on, line by line, without recursion.
 
 use std::ops::Range;
 
-/// One line. Ranges are into the document's text.
+/// A line. Ranges refer to the document's text.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// How deep it is nested.
+    /// Nesting depth.
     pub depth: usize,
-    /// Its key, with quotes, inside an object.
+    /// The key, with quotes, inside an object.
     pub key: Option<Range<usize>>,
-    /// What stands there.
+    /// The content.
     pub part: Part,
     /// Whether a comma follows.
     pub comma: bool,
 }
 
-/// What stands on a line.
+/// The content of a line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
     /// A string, number, `true`, `false` or `null`.
@@ -28,7 +28,7 @@ pub enum Part {
     Close(char),
 }
 
-/// What a scalar is, for its colour.
+/// The type of a scalar, for its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "JSON's own words")]
 pub enum Scalar {
@@ -38,7 +38,7 @@ pub enum Scalar {
     Null,
 }
 
-/// What a scalar's text is.
+/// The type of a scalar, from its first byte.
 pub fn scalar(text: &str) -> Scalar {
     match text.as_bytes().first() {
         Some(b'"') => Scalar::String,
@@ -48,7 +48,7 @@ pub fn scalar(text: &str) -> Scalar {
     }
 }
 
-/// The lines of a text, with their numbers.
+/// Iterator over the lines of a text, with their numbers.
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
     bytes: &'a [u8],
@@ -58,7 +58,7 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// From byte `at` on, where line number `line` begins, nested in `depth` brackets.
+    /// Starts at byte `at`, where line number `line` starts at nesting `depth`.
     pub(super) fn new(text: &'a str, line: usize, at: usize, depth: usize) -> Self {
         Self { bytes: text.as_bytes(), at, line, depth }
     }
@@ -68,7 +68,7 @@ impl<'a> Lines<'a> {
         self.at
     }
 
-    /// How deep that byte is nested.
+    /// The nesting depth at that byte.
     pub(super) fn depth(&self) -> usize {
         self.depth
     }
@@ -100,11 +100,11 @@ impl<'a> Lines<'a> {
         start..self.at
     }
 
-    fn word(&mut self) -> Range<usize> {
+    fn literal(&mut self) -> Range<usize> {
         let start = self.at;
-        let is_word = |byte: &&u8| !b",:]}[{\" \t\r\n".contains(byte);
+        let is_literal = |byte: &&u8| !b",:]}[{\" \t\r\n".contains(byte);
         let rest = self.bytes.get(start..).unwrap_or_default();
-        self.at += rest.iter().take_while(is_word).count().max(1);
+        self.at += rest.iter().take_while(is_literal).count().max(1);
         start..self.at
     }
 
@@ -148,7 +148,7 @@ impl Iterator for Lines<'_> {
                         break (depth, Part::Scalar(range));
                     }
                 }
-                Some(_) => break (depth, Part::Scalar(self.word())),
+                Some(_) => break (depth, Part::Scalar(self.literal())),
             }
         };
         let comma = self.skip_blank() == Some(b',');

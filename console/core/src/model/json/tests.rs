@@ -41,7 +41,7 @@ fn keys_keep_their_order_and_numbers_their_digits() {
 }
 
 #[test]
-fn what_is_folded_is_one_line_with_a_count() {
+fn a_fold_is_one_line_with_a_count() {
     let document = Document::of_text(r#"{"a":[1,[2,3]],"b":2}"#);
     let mut folding = Folding::default();
     folding.cursor = 1;
@@ -50,7 +50,7 @@ fn what_is_folded_is_one_line_with_a_count() {
     folding.unfold();
     folding.cursor = 4;
     folding.fold(&document);
-    assert_eq!(folding.cursor, 3, "a scalar's parent is next");
+    assert_eq!(folding.cursor, 3, "moved to the parent");
     folding.toggle_all(&document);
     assert_eq!(folding.rows(&document), 4);
     folding.toggle_all(&document);
@@ -58,27 +58,27 @@ fn what_is_folded_is_one_line_with_a_count() {
 }
 
 #[test]
-fn a_scalar_alone_and_no_json_at_all_are_one_line() {
+fn single_scalars_and_text_that_is_not_json_are_one_line() {
     assert_eq!(render(&Document::of_text(" 3.0 "), &Folding::default()), "3.0\n");
     assert_eq!(render(&Document::of_text("oh no"), &Folding::default()), "\"oh no\"\n");
 }
 
 #[test]
-fn a_search_finds_keys_and_scalars_in_any_case_and_opens_what_hides_them() {
+fn a_search_ignores_case_and_unfolds_its_match() {
     let document = Document::of_text(r#"{"Name":"x","list":[1,{"deep":["NAME"]}],"n":"a name"}"#);
-    let hits = document.find("name", 10);
-    assert_eq!(hits, Hits { lines: vec![1, 6, 10], more: false });
-    assert_eq!(document.find("name", 2), Hits { lines: vec![1, 6], more: true });
+    let matches = document.find("name", 10);
+    assert_eq!(matches, Matches { lines: vec![1, 6, 10], more: false });
+    assert_eq!(document.find("name", 2), Matches { lines: vec![1, 6], more: true });
     let mut folding = Folding::default();
     folding.toggle_all(&document);
     let folded = folding.rows(&document);
     folding.reveal(6);
     assert!(folding.rows(&document) > folded);
-    assert_eq!(folding.line_of(folding.row_of(6)), 6, "it can be seen");
+    assert_eq!(folding.line_of(folding.row_of(6)), 6, "it is visible");
 }
 
 #[test]
-fn a_hundred_thousand_lines_keep_their_places() {
+fn large_documents_have_correct_extents_and_parents() {
     let inner = (0..100_000).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>().join(",");
     let document = Document::of_text(&format!("{{\"list\":[{inner}],\"last\":0}}"));
     assert_eq!(document.len(), 300_005);
@@ -97,8 +97,8 @@ fn a_hundred_thousand_lines_keep_their_places() {
 
 proptest! {
     #[test]
-    fn any_text_is_laid_out_without_a_panic(text in r#"[\[\]{}",: a1\\]{0,40}"#) {
-        let document = Document::lay_out(text.into());
+    fn any_text_is_indexed_without_a_panic(text in r#"[\[\]{}",: a1\\]{0,40}"#) {
+        let document = Document::from_json(text.into());
         let mut folding = Folding::default();
         folding.toggle_all(&document);
         prop_assert!(folding.rows(&document) <= document.len());
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_and_lines_belong_together(
+    fn rows_and_lines_convert_both_ways(
         values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4), 0..9),
         cursors in prop::collection::vec(0usize..40, 0..6),
     ) {
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn unfolded_lines_say_the_whole_value(values in prop::collection::vec(any::<i32>(), 0..9)) {
+    fn unfolded_lines_contain_the_whole_value(values in prop::collection::vec(any::<i32>(), 0..9)) {
         let text = serde_json::to_string(&serde_json::json!({"a": values, "b": [values]})).unwrap();
         let document = Document::of_text(&text);
         let flat: String = render(&document, &Folding::default()).split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! A load test as the `rpcd bench` that does the same, quoted for a POSIX shell.
+//! A load test as an `rpcd bench` command.
 
 use rpc_load::{Length, Mode};
 use rpc_wire::target::Target;
@@ -6,10 +6,10 @@ use rpc_wire::target::Target;
 use crate::model::load::LoadRequest;
 use crate::model::snippet::command_line;
 
-/// The command line that makes the same load test.
+/// The `rpcd bench` command that makes the same load test, quoted for a POSIX shell.
 ///
 /// # Errors
-/// Says what no command line can express.
+/// Something that a command line cannot express.
 pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     let mut words = vec!["rpcd".to_owned(), "bench".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
@@ -22,11 +22,11 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     }
     flag("--connections", request.connections.to_string());
     match request.length {
-        Length::Time(time) => flag("--duration", crate::text::exactly(time)),
+        Length::Time(time) => flag("--duration", crate::text::flag_duration(time)),
         Length::Calls(calls) => flag("--count", calls.to_string()),
     }
-    flag("--warmup", crate::text::exactly(request.warm_up));
-    flag("--timeout", crate::text::exactly(request.timeout));
+    flag("--warmup", crate::text::flag_duration(request.warm_up));
+    flag("--timeout", crate::text::flag_duration(request.timeout));
     match &request.target {
         Target::Registry { url } => flag("--registry", url.clone()),
         Target::Direct { host, port } => {
@@ -43,7 +43,6 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     command_line(&words)
 }
 
-/// `10s`, or `1500ms` where it is no whole number of seconds.
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_matters_is_on_the_command_line() {
+    fn every_setting_is_on_the_command_line() {
         let open = request(&json!([1, -2]), &json!({"c": 3}));
         assert_eq!(
             bench_command(&open).unwrap(),
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_command_can_express_is_refused() {
+    fn arguments_that_no_command_can_express_are_refused() {
         let odd_name = request(&json!([]), &json!({"a b": 1}));
         assert!(bench_command(&odd_name).unwrap_err().contains("a b"));
         let evil = LoadRequest { method: "x\nreboot".into(), ..request(&json!([]), &json!({})) };

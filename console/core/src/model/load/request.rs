@@ -1,4 +1,4 @@
-//! A load test to be made.
+//! The request of a load test.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use rpc_wire::target::Target;
 
 use crate::model::load::RunId;
 
-/// A load test to be made.
+/// A load test to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadRequest {
-    /// Under which the news come back.
+    /// Identifies its progress messages.
     pub id: RunId,
     /// The method's name.
     pub method: String,
     /// The arguments, the same for every call.
     pub args: rpc_wire::call::Args,
-    /// Whom to call.
+    /// The instance to call, or the registry that lists them.
     pub target: Target,
-    /// How long each call may take.
+    /// Timeout of each call.
     pub timeout: Duration,
-    /// When calls begin.
+    /// Open loop (rate) or closed loop (callers).
     pub mode: Mode,
-    /// Connections to each server.
+    /// Connections to each instance.
     pub connections: usize,
-    /// When it ends.
+    /// Duration, or number of calls.
     pub length: Length,
-    /// How long calls are made before they are measured.
+    /// Duration of calls before the measurement starts.
     pub warm_up: Duration,
 }
 
 impl LoadRequest {
-    /// The same in the words of the engine.
+    /// The plan for the load engine.
     pub fn plan(&self) -> Plan {
         Plan {
             method: self.method.clone(),

@@ -1,20 +1,20 @@
-//! Where log lines come from.
+//! Sources of log lines.
 
 use rpc_wire::instance::InstanceKey;
 
-/// Where log lines come from.
+/// A source of log lines.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// The registry.
     Registry,
-    /// A server.
+    /// An instance.
     Server(InstanceKey),
     /// The console itself.
     Console,
 }
 
 impl Source {
-    /// What it is called.
+    /// The name on the screen.
     pub fn name(&self) -> String {
         match self {
             Self::Registry => "registry".to_owned(),
@@ -24,15 +24,15 @@ impl Source {
     }
 }
 
-/// Whether a source's lines arrive.
+/// The state of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceState {
-    /// They do.
+    /// Lines arrive.
     Live,
-    /// They do not, for this reason; being retried.
+    /// The stream failed, for this reason; it is retried.
     Lost(String),
-    /// They never will: an older program has no log stream.
+    /// The program is too old to have a log stream.
     Unsupported,
-    /// The source is gone; its lines stay.
+    /// The instance is gone; its lines are kept.
     Gone,
 }

@@ -1,4 +1,4 @@
-//! What the log shows, keeps, filters and finds.
+//! Log lines: order, limits, filters, search and following.
 
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
@@ -27,33 +27,37 @@ fn numbered(count: usize) -> Logs {
 
 fn search(logs: &mut Logs, text: &str) {
     logs.search = Input::new(text.to_owned());
-    logs.search_again();
+    logs.restart_search();
 }
 
 #[test]
-fn a_search_counts_its_hits_and_goes_from_one_to_the_next() {
+fn a_search_counts_and_steps_through_its_matches() {
     let mut logs = numbered(30);
     search(&mut logs, "1");
-    logs.newest_hit(5);
-    assert_eq!(logs.hit_counts(), (Some(12), 12), "1, 10 to 19, 21");
+    logs.newest_match(5);
+    assert_eq!(logs.match_counts(), (Some(12), 12), "1, 10 to 19, 21");
     search(&mut logs, "1x");
-    assert_eq!(logs.hit_counts().1, 0);
+    assert_eq!(logs.match_counts().1, 0);
     search(&mut logs, "15");
-    logs.newest_hit(5);
-    assert_eq!((logs.hit_counts(), bottom(&logs)), ((Some(1), 1), "17"), "in the middle");
+    logs.newest_match(5);
+    assert_eq!((logs.match_counts(), bottom(&logs)), ((Some(1), 1), "17"), "in the middle");
     logs.push(&Source::Registry, vec![line(Level::Info, "x15"), line(Level::Debug, "15")]);
-    assert_eq!(logs.hit_counts(), (Some(1), 2), "what comes is searched, what is hidden not");
-    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
-    assert_eq!(logs.get(logs.hit.unwrap()).unwrap().text, "x15");
-    assert_eq!((logs.next_hit(1, 5), logs.hit_counts().0), (NextHit::Shown, Some(1)), "around");
+    assert_eq!(logs.match_counts(), (Some(1), 2), "new lines are searched, hidden ones are not");
+    assert_eq!(logs.next_match(1, 5), SearchStep::Found);
+    assert_eq!(logs.get(logs.current_match.unwrap()).unwrap().text, "x15");
+    assert_eq!(
+        (logs.next_match(1, 5), logs.match_counts().0),
+        (SearchStep::Found, Some(1)),
+        "wrapped around"
+    );
     logs.step_level(-1);
-    assert_eq!(logs.hit_counts().1, 3, "what is shown now is searched too");
+    assert_eq!(logs.match_counts().1, 3, "lines shown by a filter change are searched");
     search(&mut logs, "");
-    assert_eq!((logs.next_hit(1, 5), logs.hit), (NextHit::None, None));
+    assert_eq!((logs.next_match(1, 5), logs.current_match), (SearchStep::NoMatch, None));
 }
 
 #[test]
-fn late_lines_of_another_source_stand_where_their_time_says_but_not_above_a_mark() {
+fn late_lines_of_another_source_are_sorted_by_time_down_to_a_marker() {
     let at = |at_ms: u64| (LogLine { at_ms, ..line(Level::Info, &at_ms.to_string()).0 }, 0);
     let texts = |logs: &Logs| -> Vec<String> {
         logs.lines().iter().map(|line| line.text.clone()).collect()
@@ -69,7 +73,7 @@ fn late_lines_of_another_source_stand_where_their_time_says_but_not_above_a_mark
     assert_eq!(texts(&logs)[6..], ["", "3"]);
     logs.toggle_follow();
     logs.push(&Source::Registry, vec![at(2)]);
-    assert_eq!(texts(&logs).last().unwrap(), "2", "nothing moves while somebody reads");
+    assert_eq!(texts(&logs).last().unwrap(), "2", "no sorting while the log is stopped");
 }
 
 fn bottom(logs: &Logs) -> &str {
@@ -77,7 +81,7 @@ fn bottom(logs: &Logs) -> &str {
 }
 
 #[test]
-fn level_and_filter_and_source_let_through_what_fits() {
+fn lines_must_pass_level_filter_and_source() {
     let mut logs = Logs::default();
     logs.push(&Source::Registry, vec![line(Level::Debug, "quiet"), line(Level::Warn, "Loud")]);
     logs.push(&Source::Console, vec![line(Level::Info, "loud too")]);
@@ -93,7 +97,7 @@ fn level_and_filter_and_source_let_through_what_fits() {
 }
 
 #[test]
-fn it_follows_until_scrolled_up_and_again_at_the_bottom() {
+fn scrolling_up_stops_following_and_the_bottom_follows_again() {
     let mut logs = numbered(20);
     assert_eq!(bottom(&logs), "19");
     logs.step(Step::By(-1), 5);
@@ -106,7 +110,7 @@ fn it_follows_until_scrolled_up_and_again_at_the_bottom() {
 }
 
 #[test]
-fn a_stop_stays_at_its_line() {
+fn a_stopped_log_stays_at_its_line() {
     let mut logs = numbered(3);
     logs.toggle_follow();
     logs.push(&Source::Registry, vec![line(Level::Info, "new")]);
@@ -116,7 +120,7 @@ fn a_stop_stays_at_its_line() {
 }
 
 #[test]
-fn the_ring_is_bounded_and_forgets_the_oldest() {
+fn the_ring_drops_the_oldest_lines() {
     let mut logs = Logs { limit: 100, ..Logs::default() };
     for n in 0..110 {
         logs.push(&Source::Registry, vec![line(Level::Info, &n.to_string())]);
@@ -127,7 +131,7 @@ fn the_ring_is_bounded_and_forgets_the_oldest() {
 }
 
 #[test]
-fn a_filter_goes_on_slice_by_slice_while_lines_come_and_go_and_finds_what_it_would_at_once() {
+fn filtering_in_slices_while_lines_arrive_finds_every_match() {
     let mut logs = Logs { limit: 50_000, ..Logs::default() };
     let text = |n: usize| format!("line {n} {}", if n.is_multiple_of(3) { "three" } else { "" });
     let add = |logs: &mut Logs, from: usize, count: usize| {
@@ -140,19 +144,33 @@ fn a_filter_goes_on_slice_by_slice_while_lines_come_and_go_and_finds_what_it_wou
     logs.refilter();
     assert_eq!((logs.counts().0, logs.unfiltered()), (6_667, 30_000), "the newest first");
     assert!(logs.is_searching());
-    let found = logs.next_hit(1, 5);
-    assert_eq!(found, NextHit::NotYet, "older ones may be there");
+    let found = logs.next_match(1, 5);
+    assert_eq!(found, SearchStep::Pending, "older lines are not searched yet");
     let mut next = 50_000;
-    while logs.is_sifting() {
+    while logs.has_pending_work() {
         add(&mut logs, next, 1_000);
         next += 1_000;
-        logs.pass(5);
+        logs.tick(5);
     }
     let expected: Vec<String> = (next - 50_000..next).map(text).collect();
     let expected: Vec<_> = expected.iter().filter(|text| text.contains("three")).collect();
     let lines = logs.lines();
     assert_eq!(lines.iter().map(|line| &line.text).collect::<Vec<_>>(), expected);
-    let hits = expected.iter().filter(|text| text.contains('7')).count();
-    assert_eq!(logs.hit_counts().1, hits);
-    assert_eq!(logs.next_hit(1, 5), NextHit::Shown);
+    let matches = expected.iter().filter(|text| text.contains('7')).count();
+    assert_eq!(logs.match_counts().1, matches);
+    assert_eq!(logs.next_match(1, 5), SearchStep::Found);
+}
+
+#[test]
+fn long_lines_are_cut_and_the_oldest_are_dropped_beyond_the_limit_of_bytes() {
+    let mut logs = Logs { max_bytes: 40 * 1024, ..Logs::default() };
+    let huge = "é".repeat(1 << 20);
+    for _ in 0..10 {
+        logs.push(&Source::Registry, vec![line(Level::Info, &huge)]);
+    }
+    let lines = logs.lines();
+    assert!((3..=5).contains(&lines.len()), "{}", lines.len());
+    let text = &lines[0].text;
+    assert!(text.len() <= MAX_LINE_BYTES + 3 && text.ends_with('…'));
+    assert!(text.capacity() < 2 * MAX_LINE_BYTES, "{}", text.capacity());
 }

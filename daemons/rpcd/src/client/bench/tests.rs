@@ -1,4 +1,4 @@
-//! What a report looks like, and what it means to a script.
+//! The report of a load test, and its exit code.
 
 use std::time::Duration;
 
@@ -97,21 +97,21 @@ fn a_report_leaves_out_what_was_not_measured() {
 }
 
 #[test]
-fn the_exit_code_follows_from_the_part_that_failed() {
+fn the_exit_code_depends_on_the_failure_ratio() {
     let report = report();
     assert_eq!(verdict(&report, 0.02), Ok(()));
     let failure = verdict(&report, 0.01).unwrap_err();
     assert_eq!(failure.exit, Exit::Failed);
-    assert_eq!(failure.message, "1.0 % of the calls failed; --max-error-ratio allows 1.0 %");
-    let nobody = Report { failed: 2990, unreached: 2990, error_ratio: 1.0, ..report };
-    assert_eq!(verdict(&nobody, 1.0).unwrap_err().exit, Exit::Unreachable);
+    assert_eq!(failure.message, "1.0% of the calls failed; --max-error-ratio allows 1.0%");
+    let unreachable = Report { failed: 2990, unreached: 2990, error_ratio: 1.0, ..report };
+    assert_eq!(verdict(&unreachable, 1.0).unwrap_err().exit, Exit::Unreachable);
 }
 
 #[test]
 fn a_line_of_progress_fits_a_narrow_terminal() {
     let mut progress =
         Progress { phase: Phase::Measuring, done: 0.5, in_flight: 3, report: report() };
-    assert_eq!(text::status(&progress), " 50 %  2,990 calls  1,000/s  p99 900 µs  failed 30");
+    assert_eq!(text::status(&progress), " 50%  2,990 calls  1,000/s  p99 900µs  failed 30");
     progress.phase = Phase::Finishing;
     progress.report.calls = 1_000_000_000;
     progress.report.failed = 1_000_000_000;

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use rpc_load::show::{grouped, percent, precise, sparkline};
 use rpc_load::{Behind, Mode, Phase, Point, Progress, Report};
-
-use crate::output::figures::{grouped, time};
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -52,28 +51,16 @@ pub(super) fn status(progress: &Progress) -> String {
         Phase::Connecting => return "connecting".to_owned(),
         Phase::WarmingUp => return "warming up".to_owned(),
         Phase::Finishing => "waiting for calls in flight".to_owned(),
-        _ => format!("{:3.0} %", progress.done * 100.0),
+        _ => format!("{:3.0}%", progress.done * 100.0),
     };
     let last = report.series.last();
     format!(
         "{phase}  {} calls  {}/s  p99 {}  failed {}",
         grouped(report.calls),
         grouped(last.map_or(0.0, |point| point.rate).round() as u64),
-        time(report.latency.p99),
+        precise(report.latency.p99),
         grouped(report.failed)
     )
-}
-
-/// `0 %`, `0.012 %`, `12 %`.
-pub(super) fn percent(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    if percent == 0.0 || percent >= 10.0 {
-        format!("{percent:.0} %")
-    } else if percent >= 0.1 {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.4} %")
-    }
 }
 
 fn how(report: &Report) -> String {
@@ -88,13 +75,13 @@ fn how(report: &Report) -> String {
         }
     };
     let stopped = if report.stopped { ", stopped early" } else { "" };
-    format!("{mode}, measured for {:.2} s{stopped}", report.elapsed.as_secs_f64())
+    format!("{mode}, measured for {:.2}s{stopped}", report.elapsed.as_secs_f64())
 }
 
 fn late(out: &mut String, behind: &Behind, width: usize) {
     if behind.late > 0 {
         let late = grouped(behind.late);
-        let furthest = time(behind.furthest);
+        let furthest = precise(behind.furthest);
         let _ = writeln!(
             out,
             "late      {late:>width$}   started more than 10 ms late, up to {furthest}"
@@ -113,20 +100,20 @@ fn latency(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\nlatency");
     let supported = |name: &str| report.calls >= calls_needed(name);
     for (name, value) in report.latency.named().into_iter().filter(|(name, _)| supported(name)) {
-        let _ = writeln!(out, "  {name:<8} {:>9}", time(value));
+        let _ = writeln!(out, "  {name:<8} {:>9}", precise(value));
     }
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
     let _ = writeln!(out, "\n  up to       calls");
     for bar in &report.histogram {
         // Round up, so that a few calls still show.
         let length = (bar.count as f64 / most as f64 * BAR as f64).ceil() as usize;
-        let (up_to, count) = (time(bar.up_to), grouped(bar.count));
+        let (up_to, count) = (precise(bar.up_to), grouped(bar.count));
         let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
         let _ = writeln!(out, "{}", line.trim_end());
     }
 }
 
-/// With fewer calls a percentile is only the slowest call under another name.
+/// With fewer calls the percentile would only be the slowest call under another name.
 fn calls_needed(name: &str) -> u64 {
     match name {
         "p99.9" => 1000,
@@ -135,9 +122,9 @@ fn calls_needed(name: &str) -> u64 {
     }
 }
 
-/// Rate and 99th percentile, where there is more than one point.
+/// Rate and 99th percentile over time, if there is more than one point.
 fn over_time(out: &mut String, series: &[Point]) {
-    // The last point may be too short to compare.
+    // The last point may be too short for a comparison.
     let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
     let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
     if whole.len() < 2 {
@@ -146,10 +133,10 @@ fn over_time(out: &mut String, series: &[Point]) {
     let count = |rate: f64| grouped(rate.round() as u64);
     let rates: Vec<f64> = whole.iter().map(|point| point.rate).collect();
     let p99s: Vec<f64> = whole.iter().map(|point| point.p99.as_secs_f64()).collect();
-    let seconds = |value| time(Duration::from_secs_f64(value));
+    let seconds = |value| precise(Duration::from_secs_f64(value));
     let _ = writeln!(out, "\nover time");
-    let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&rates), range(&rates, count));
-    let _ = writeln!(out, "  p99      {}  {}", sparkline(&p99s), range(&p99s, seconds));
+    let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&peaks(&rates)), range(&rates, count));
+    let _ = writeln!(out, "  p99      {}  {}", sparkline(&peaks(&p99s)), range(&p99s, seconds));
 }
 
 fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
@@ -158,16 +145,10 @@ fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     format!("{} to {}", show(least), show(most))
 }
 
-/// Values from zero to the highest, at most 60 characters: of those that share one, the highest.
-fn sparkline(values: &[f64]) -> String {
-    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let level = |group: &[f64]| {
-        let value = group.iter().copied().fold(0.0, f64::max);
-        let level = (value / most * 8.0).ceil() as usize;
-        LEVELS.get(level.saturating_sub(1)).copied().unwrap_or('█')
-    };
-    values.chunks(values.len().div_ceil(LINE).max(1)).map(level).collect()
+/// At most 60 values: the highest of each group of neighbours.
+fn peaks(values: &[f64]) -> Vec<f64> {
+    let highest = |group: &[f64]| group.iter().copied().fold(0.0, f64::max);
+    values.chunks(values.len().div_ceil(LINE).max(1)).map(highest).collect()
 }
 
 fn instances(out: &mut String, report: &Report) {
@@ -181,7 +162,7 @@ fn instances(out: &mut String, report: &Report) {
             grouped(share.calls),
             percent(share.calls as f64 / report.calls.max(1) as f64),
             grouped(share.failed),
-            time(share.mean)
+            precise(share.mean)
         );
     }
     if let Some(more) = report.instances.len().checked_sub(INSTANCES).filter(|more| *more > 0) {
@@ -207,18 +188,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_shown_in_percent() {
-        let shown = [0.0, 0.000_012, 0.012, 0.5, 1.0].map(percent);
-        assert_eq!(shown, ["0 %", "0.0012 %", "1.2 %", "50 %", "100 %"]);
-    }
-
-    #[test]
     fn a_line_over_time_is_short_and_keeps_its_peaks() {
-        assert_eq!(sparkline(&[1.0, 4.0, 8.0]), "▁▄█");
-        assert_eq!(sparkline(&[0.0, 0.0]), "▁▁");
         let mut values = vec![1.0; 240];
         values[99] = 8.0;
-        let line = sparkline(&values);
+        let line = sparkline(&peaks(&values));
         assert!(line.chars().count() <= LINE && line.contains('█'), "{line}");
     }
 }

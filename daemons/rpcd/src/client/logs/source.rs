@@ -1,6 +1,6 @@
 //! One daemon's log: asked for, and passed on line by line until it ends.
 
-use rpc_client::registry::{RegistryClient, RegistryError};
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_client::{CallError, Client, Code, IntoArgs, Request};
 use rpc_wire::paths::{CONTAINS, LEVEL, RECENT, RPC_LOGS};
 use rpc_wire::report::{Level, LogLine};
@@ -66,8 +66,8 @@ async fn of_registry(
     wanted: &Wanted,
     events: &Sender<Event>,
 ) -> Result<(), Ended> {
-    let ended = |error: RegistryError| {
-        let is_unsupported = matches!(error, RegistryError::Unsupported { .. });
+    let ended = |error: RegistryClientError| {
+        let is_unsupported = matches!(error, RegistryClientError::Unsupported { .. });
         (Failure::from(error), is_unsupported)
     };
     let recent = usize::try_from(wanted.recent).unwrap_or(usize::MAX);

@@ -23,9 +23,9 @@ use super::super::inbound::Inbound;
 use super::super::inbox::Inbox;
 use super::super::outbound::Outbound;
 use super::super::pending::{Delivery, QueuedCall, ReplyTo};
-use super::super::places::Places;
+use super::super::slots::Slots;
 use super::super::socket::{ReadHalf, WriteHalf};
-use super::{Begun, Halves};
+use super::{Halves, InlineStart};
 use crate::context::Count;
 use crate::request::Outgoing;
 
@@ -157,7 +157,7 @@ fn peer(socket: &Socket) {
     }
 }
 
-/// The driver's timer. A time that is not far away comes when the scheduler likes.
+/// The driver's timer. It fires for a time that is not far away when the scheduler likes.
 #[derive(Default)]
 struct Timer {
     state: Mutex<TimerState>,
@@ -270,7 +270,7 @@ fn deliver(halves: &Halves<Socket, Socket>) {
 #[derive(Clone)]
 struct Client {
     halves: Arc<Halves<Socket, Socket>>,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     commands: mpsc::UnboundedSender<Command>,
     /// Where inline callers send [`Command::Wake`]: the same, unless it is to be lost.
     wakes: mpsc::UnboundedSender<Command>,
@@ -279,17 +279,17 @@ struct Client {
 impl Client {
     /// Makes a call, as `Connection::call` does.
     async fn call(&self, id: u64) {
-        let others = self.places.take(|| false).await.unwrap();
+        let others = self.slots.take(|| false).await.unwrap();
         let (reply_to, reply) = oneshot::channel();
         let request = std::sync::Arc::new(Outgoing::new("m".to_owned(), Args::none()));
         let call = QueuedCall { id, request, deadline: None, reply: ReplyTo::Call(reply_to) };
-        let begun = match others {
+        let started = match others {
             0 => self.halves.begin(call, &self.wakes).await,
-            _ => Begun::Refused(call),
+            _ => InlineStart::Refused(call),
         };
-        let inline = match begun {
-            Begun::Inline => true,
-            Begun::Refused(call) => {
+        let inline = match started {
+            InlineStart::Inline => true,
+            InlineStart::Refused(call) => {
                 self.commands.send(Command::Send(call)).unwrap();
                 false
             }
@@ -297,16 +297,16 @@ impl Client {
         let received = Count::default();
         let finished = self.halves.receive(id, inline, reply, &received, &self.wakes).await;
         assert_eq!(finished.unwrap().unwrap().value.get(), id.to_string());
-        self.places.release();
+        self.slots.release();
     }
 
-    /// Makes a call and goes at the first wait.
+    /// Makes a call and drops it at its first wait.
     fn abandon(&self, id: u64) {
         let mut call = Box::pin(self.call(id));
         if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             drop(call);
             self.commands.send(Command::Cancel(id)).unwrap();
-            self.places.release();
+            self.slots.release();
         }
     }
 }
@@ -321,8 +321,8 @@ fn schedule(timers: Timers, wakes_are_lost: bool) {
     let (commands, received) = mpsc::unbounded_channel();
     let (lost, _nobody) = mpsc::unbounded_channel();
     let wakes = if wakes_are_lost { lost } else { commands.clone() };
-    let places = Arc::new(Places::new(16));
-    let client = Client { halves: Arc::clone(&halves), places, commands, wakes };
+    let slots = Arc::new(Slots::new(16));
+    let client = Client { halves: Arc::clone(&halves), slots, commands, wakes };
     let driver = thread::spawn({
         let timer = Arc::clone(&timer);
         move || future::block_on(drive(halves, received, timer))
@@ -349,7 +349,7 @@ fn schedule(timers: Timers, wakes_are_lost: bool) {
     callers.into_iter().for_each(|caller| caller.join().unwrap());
     match timers {
         Timers::Fire => {
-            // The driver sees it, although nobody calls and the last to read was perhaps a caller.
+            // The driver notices, even if no caller is left and the last reader was a caller.
             socket.change(|bytes| bytes.peer_ended = true);
             driver.join().unwrap();
             drop(client);
@@ -376,13 +376,13 @@ fn every_call_has_its_reply_without_the_timer() {
 }
 
 #[test]
-fn the_end_is_seen_whoever_was_the_last_to_read() {
+fn the_end_is_noticed_whoever_read_last() {
     check(Timers::Fire, false);
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn the_model_finds_a_reply_that_is_left_to_a_sleeping_driver() {
+fn the_model_finds_a_lost_wake() {
     check(Timers::Stand, true);
 }
 

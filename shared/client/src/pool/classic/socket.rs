@@ -96,7 +96,7 @@ impl<O> ClassicSocket<O> {
         self.inbox.is_clean()
     }
 
-    /// Waits for the end of the connection, or for bytes that nobody asked for.
+    /// Waits for the end of the connection, or for unexpected bytes.
     pub(super) async fn readable(&self) {
         // An error ends the wait as well.
         let _ = self.socket.readable().await;

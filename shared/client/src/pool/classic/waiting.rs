@@ -49,7 +49,7 @@ pub(super) struct ClassicCall {
 /// What a worker does next.
 pub(super) enum Next {
     Call(ClassicCall),
-    /// There is no call; the next one comes here.
+    /// There is no call; the next one is sent here.
     Wait(oneshot::Receiver<ClassicCall>),
 }
 
@@ -60,7 +60,7 @@ impl ClassicPool {
             && state.opening < MAX_OPENING
     }
 
-    /// The call that waited longest, or a place among the idle workers.
+    /// The call that waited longest, or a slot among the idle workers.
     pub(super) fn next(&self) -> Next {
         let mut state = self.state();
         match state.next_waiting() {

@@ -1,4 +1,4 @@
-//! Calls that come at a fixed rate, whether or not those before them were answered.
+//! Calls at a fixed rate, whether or not the previous ones have their replies.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -10,16 +10,16 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Connection, INPUT, Until, timespec};
-use crate::clients::{PATIENCE, Window};
+use crate::clients::{TIMEOUT, Window};
 use crate::exchange::Exchange;
 use crate::measure::Figures;
 
-/// Begins `rate` calls per second until the window has closed, on so many connections in turn;
-/// each of these calls its own share of `exchanges` over and over. Latency counts from the time a
-/// call was due.
+/// Starts `rate` calls per second until the window has closed, on that many connections in turn;
+/// each connection repeats its own share of `exchanges`. Latency counts from the time a call was
+/// due.
 ///
 /// # Errors
-/// An answer is wrong or missing, or the server does not keep up.
+/// A reply is wrong or missing, or the server does not keep up.
 pub fn at_rate(
     address: SocketAddr,
     exchanges: &[Exchange],
@@ -35,7 +35,7 @@ pub fn at_rate(
         epoll::add(&epoll, &connection.stream, EventData::new_u64(number), EventFlags::IN)?;
         connections.push(connection);
     }
-    // The system's usual 50 µs of tolerance is the distance of two calls at 20,000 per second.
+    // The system's usual tolerance of 50 µs is the interval between calls at 20,000 per second.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     let distance = Duration::from_secs(1) / rate.max(1);
@@ -44,7 +44,7 @@ pub fn at_rate(
     let mut input = vec![0; INPUT];
     let mut meter = window.start()?;
     let mut due = Instant::now();
-    let mut last_answer = due;
+    let mut last_reply = due;
     while !meter.is_closed() || connections.iter().any(Connection::is_waiting) {
         while !meter.is_closed() && due <= Instant::now() {
             let turn = turns.next().context("something to call")?;
@@ -53,17 +53,17 @@ pub fn at_rate(
             due += distance;
         }
         let rest = due.saturating_duration_since(Instant::now());
-        let rest = if meter.is_closed() { PATIENCE } else { rest };
-        // epoll's own timeout has milliseconds only.
+        let rest = if meter.is_closed() { TIMEOUT } else { rest };
+        // epoll's own timeout is in milliseconds only.
         poll(&mut [PollFd::new(&epoll, PollFlags::IN)], Some(&timespec(rest)))?;
         events.clear();
         epoll::wait(&epoll, spare_capacity(&mut events), Some(&at_once))?;
         for event in &events {
             let connection = &mut connections[usize::try_from(event.data.u64())?];
             connection.receive(&mut input, &mut Until::Closed(&mut meter))?;
-            last_answer = Instant::now();
+            last_reply = Instant::now();
         }
-        ensure!(last_answer.elapsed() < PATIENCE, "no answer for {PATIENCE:?}");
+        ensure!(last_reply.elapsed() < TIMEOUT, "no reply for {TIMEOUT:?}");
     }
     meter.finish()
 }

@@ -1,4 +1,4 @@
-//! Searching, comparing, saving, copying, and the menus that ask first.
+//! Search, comparison, saving, copying, and menus.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::message::{Effect, MAX_COPIED_BYTES, Msg};
 use crate::model::calls::Tab;
 use crate::model::content::{Content, Program, SaveError};
 use crate::model::diff::Diff;
-use crate::model::json::{Document, Hits};
+use crate::model::json::{Document, Matches};
 use crate::model::{Model, Overlay, Pane, View};
 
 const ENTER: Key = Key::plain(Code::Enter);
@@ -18,17 +18,17 @@ fn toast(model: &Model) -> &str {
     model.toast.as_ref().map_or("", |toast| &toast.text)
 }
 
-fn answer(model: &mut Model, text: &str, now: crate::model::Now) -> u64 {
+fn reply(model: &mut Model, text: &str, now: crate::model::Now) -> u64 {
     let effects = press(model, Key::char('r'), now);
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
     let mut outcome = fixture::outcome(Ok("0"));
     outcome.result = Ok(Arc::new(Document::of_text(text)));
-    feed(model, Msg::Called(request.id, Box::new(outcome)), now);
+    feed(model, Msg::CallEnded(request.id, Box::new(outcome)), now);
     request.id
 }
 
 #[test]
-fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
+fn a_search_steps_through_matches_and_unfolds_them() {
     let (mut model, now) = fixture::folded();
     press(&mut model, Key::char('z'), now);
     press(&mut model, Key::char('z'), now);
@@ -40,30 +40,30 @@ fn a_search_goes_from_hit_to_hit_and_opens_what_is_folded() {
     let line = document.line(call.folding.cursor).unwrap();
     assert_eq!(line.key.map(|key| document.slice(&key).to_owned()).as_deref(), Some("\"deep\""));
     assert_eq!(call.folding.line_of(call.folding.row_of(call.folding.cursor)), call.folding.cursor);
-    assert_eq!(model.calls.hits().unwrap().lines.len(), 1);
+    assert_eq!(model.calls.matches().unwrap().lines.len(), 1);
     press(&mut model, Key::char('n'), now);
     assert!(toast(&model).contains("continued from the top"));
     press(&mut model, ESC, now);
-    assert!(model.calls.hits().is_none());
+    assert!(model.calls.matches().is_none());
     press(&mut model, Key::char('n'), now);
     assert!(toast(&model).contains("no search; press /"));
 }
 
 #[test]
-fn a_large_result_is_searched_elsewhere_and_only_when_the_text_is_typed() {
+fn a_large_result_is_searched_in_the_background_after_the_text_is_typed() {
     let (mut model, now) = fixture::folded();
     let long = format!("[{}1]", "\"x\",".repeat(100_000));
-    let id = answer(&mut model, &long, now);
+    let id = reply(&mut model, &long, now);
     press(&mut model, Key::char('/'), now);
     assert!(press(&mut model, Key::char('1'), now).is_empty());
     let effects = press(&mut model, ENTER, now);
     assert!(
         matches!(&effects[..], [Effect::Search(found, _, needle)] if *found == id && needle == "1")
     );
-    let hits = Hits { lines: vec![100_001], more: false };
-    feed(&mut model, Msg::Found(id, "other".to_owned(), Hits::default()), now);
-    assert!(model.calls.hits().is_none(), "an answer to an older question");
-    feed(&mut model, Msg::Found(id, "1".to_owned(), hits), now);
+    let matches = Matches { lines: vec![100_001], more: false };
+    feed(&mut model, Msg::Found(id, "other".to_owned(), Matches::default()), now);
+    assert!(model.calls.matches().is_none(), "a reply to an older search");
+    feed(&mut model, Msg::Found(id, "1".to_owned(), matches), now);
     assert_eq!(model.calls.shown_call().unwrap().folding.cursor, 100_001);
 }
 
@@ -80,13 +80,13 @@ fn results_of_the_same_method_are_compared() {
 #[test]
 fn a_result_too_large_for_the_clipboard_is_not_copied_and_says_what_to_do() {
     let (mut model, now) = fixture::folded();
-    answer(&mut model, &"x".repeat(MAX_COPIED_BYTES), now);
+    reply(&mut model, &"x".repeat(MAX_COPIED_BYTES), now);
     assert!(press(&mut model, Key::char('y'), now).is_empty());
     assert!(toast(&model).contains("press s to save it"), "{}", toast(&model));
 }
 
 #[test]
-fn saving_asks_for_a_path_and_never_overwrites_unasked() {
+fn saving_asks_for_a_path_and_before_overwriting() {
     let (mut model, now) = fixture::folded();
     assert!(press(&mut model, Key::char('s'), now).is_empty());
     let effects = press(&mut model, ENTER, now);
@@ -146,19 +146,19 @@ fn log_lines_are_searched_while_stopped_paused_and_filtered() {
     press(&mut model, Key::char('/'), now);
     types(&mut model, "#1", now);
     press(&mut model, ENTER, now);
-    let (at, count) = model.logs.hit_counts();
+    let (at, count) = model.logs.match_counts();
     assert!(at == Some(count) && count > 1, "{at:?} of {count}");
     press(&mut model, Key::char('N'), now);
-    assert_eq!(model.logs.hit_counts().0, Some(count - 1));
+    assert_eq!(model.logs.match_counts().0, Some(count - 1));
     press(&mut model, ESC, now);
-    assert_eq!(model.logs.hit_counts(), (None, 0));
-    assert!(!model.logs.filter.value().is_empty(), "the filter stays for the next escape");
+    assert_eq!(model.logs.match_counts(), (None, 0));
+    assert!(!model.logs.filter.value().is_empty(), "the next escape clears the filter");
     press(&mut model, ESC, now);
     assert!(model.logs.filter.value().is_empty());
 }
 
 #[test]
-fn the_menu_tells_what_is_possible_and_why_the_rest_is_not() {
+fn the_actions_menu_says_why_an_entry_is_unavailable() {
     let (mut model, now) = fixture::busy();
     model.view = View::Methods;
     model.set_focus(Pane::Response);
@@ -183,7 +183,7 @@ fn unregister_is_chosen(model: &mut Model, now: crate::model::Now) -> bool {
 }
 
 #[test]
-fn an_instance_is_unregistered_only_when_its_address_was_typed() {
+fn unregistering_needs_the_typed_address() {
     let (mut model, now) = fixture::busy();
     assert!(unregister_is_chosen(&mut model, now));
     assert!(press(&mut model, ENTER, now).is_empty(), "the default is to cancel");
@@ -196,7 +196,7 @@ fn an_instance_is_unregistered_only_when_its_address_was_typed() {
 }
 
 #[test]
-fn with_readonly_nobody_is_unregistered() {
+fn readonly_disables_unregistering() {
     let (mut model, now) = fixture::busy();
     model.readonly = true;
     assert!(!unregister_is_chosen(&mut model, now));

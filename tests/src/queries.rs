@@ -1,4 +1,4 @@
-//! What tests often ask a daemon: its statistics, and who is registered.
+//! Common queries of tests: a daemon's statistics, and the registered instances.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use crate::eventually::{eventually, soon};
 use crate::raw::Raw;
 
-/// A server's `rpc.stats`, over a connection of its own.
+/// A server's `rpc.stats`, over a separate connection.
 ///
 /// # Panics
-/// It does not answer.
+/// It does not reply.
 pub async fn stats(server: SocketAddr) -> Value {
     let mut raw = Raw::connect(server).await;
     let mut reply = raw.ask(r#"{"id":"stats","method_name":"rpc.stats"}"#).await;
@@ -31,17 +31,17 @@ pub async fn in_flight(server: SocketAddr, method: &str) -> u64 {
 /// Waits until that many calls of a method are in flight.
 ///
 /// # Panics
-/// They are not, soon.
+/// They are not in time.
 pub async fn has_in_flight(server: SocketAddr, method: &str, number: u64) {
     let what = format!("{number} calls of {method} in flight");
     eventually(&what, async || in_flight(server, method).await == number).await;
 }
 
-/// An HTTP request of one connection: status and body. An `https` client is not needed for that,
-/// and this one also sends what no client would.
+/// An HTTP request on a connection of its own: status and body. Hand-written, so that it can also
+/// send requests that no HTTP client would.
 ///
 /// # Panics
-/// The peer does not answer.
+/// The peer does not reply.
 pub async fn http(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String) {
     soon(head, async {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -49,22 +49,22 @@ pub async fn http(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String)
         let head =
             format!("{head} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
-        // A peer that refuses a large body may answer and close before it has read it all.
+        // A peer that refuses a large body may reply and close before it has read it all.
         let _ = stream.write_all(body).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-        (status.unwrap_or_else(|| panic!("no HTTP answer: {answer:?}")), body.to_owned())
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply).await;
+        let reply = String::from_utf8_lossy(&reply).into_owned();
+        let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (_, body) = reply.split_once("\r\n\r\n").unwrap_or_default();
+        (status.unwrap_or_else(|| panic!("no HTTP reply: {reply:?}")), body.to_owned())
     })
     .await
 }
 
-/// Who is registered, as older clients ask; sorted.
+/// The registered instances, as older clients read them; sorted.
 ///
 /// # Panics
-/// The registry does not answer.
+/// The registry does not reply.
 pub async fn find_all(registry: SocketAddr) -> Vec<SocketAddr> {
     let (status, body) = http(registry, "GET /myRegistry/findAllInstances?proto=json", b"").await;
     assert_eq!(status, 200, "{body}");
@@ -79,10 +79,10 @@ pub async fn find_all(registry: SocketAddr) -> Vec<SocketAddr> {
     found
 }
 
-/// Waits until the registry lists exactly those.
+/// Waits until the registry lists exactly these.
 ///
 /// # Panics
-/// It does not, soon.
+/// It does not in time.
 pub async fn lists(registry: SocketAddr, expected: &[SocketAddr]) {
     let mut expected = expected.to_vec();
     expected.sort();

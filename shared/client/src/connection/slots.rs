@@ -1,4 +1,4 @@
-//! The limit of calls on one connection, and waiting for a place below it.
+//! The limit of calls on one connection, and waiting for a slot below it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,14 +7,14 @@ use tokio::sync::Notify;
 /// Counts the calls of a connection up to a limit. A counter, because a semaphore or a bounded channel
 /// takes a lock per call and does not say how many others there are.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Slots {
     limit: usize,
     taken: AtomicUsize,
     waiting: AtomicUsize,
     freed: Notify,
 }
 
-impl Places {
+impl Slots {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -24,8 +24,8 @@ impl Places {
         }
     }
 
-    /// Waits for a place; how many were taken before it, or `None` once `closed` says that there will be
-    /// none.
+    /// Waits for a slot; returns how many were taken before it, or `None` once `closed` says that
+    /// there will be none.
     pub(super) async fn take(&self, closed: impl Fn() -> bool) -> Option<usize> {
         if let Some(others) = self.try_take() {
             return Some(others);
@@ -58,13 +58,13 @@ impl Places {
         }
     }
 
-    /// Has everyone who waits check again whether the connection is closed.
+    /// Has every waiting caller check again whether the connection is closed.
     pub(super) fn wake_all(&self) {
         self.freed.notify_waiters();
     }
 }
 
-/// Counts one who waits, until it is dropped.
+/// Counts a waiting caller until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

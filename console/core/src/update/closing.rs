@@ -1,4 +1,4 @@
-//! Leaving a view, a field, a filter or an overlay, with or without accepting.
+//! Leaving views, fields, filters and overlays, by confirming or cancelling.
 
 use super::act::act;
 use super::opening::{fill, open_method};
@@ -27,8 +27,8 @@ pub(super) fn back(model: &mut Model, effects: &mut Effects) {
         Pane::Form => model.set_focus(Pane::Methods),
         Pane::Response => model.set_focus(Pane::Form),
     }
-    // After going back `q` must be a command, not text.
-    load::leave_knob(model);
+    // After going back, `q` must be a command again, not text.
+    load::leave_field(model);
     if let Some(form) = model.forms.get_mut() {
         form.editing = false;
     }
@@ -67,16 +67,16 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     } else if model.focus() == Pane::Response {
         model.set_focus(Pane::Methods);
     } else {
-        model.say("nothing to close; q goes back or quits", now);
+        model.notify("nothing to close; q goes back or quits", now);
     }
 }
 
-/// Applies a filter, or runs the selected entry.
+/// Applies the filter, or runs the selected entry.
 pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     let palette = match model.overlay.take() {
         Some(Overlay::Palette(palette)) => palette,
         Some(Overlay::Registries { selected }) => {
-            return registries::enter(model, selected, now, effects);
+            return registries::switch(model, selected, now, effects);
         }
         asking @ Some(Overlay::Menu(_) | Overlay::Prompt(_)) => {
             model.overlay = asking;
@@ -90,8 +90,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     };
     let entry = palette_entries(model, &palette).into_iter().nth(palette.selected);
     match entry {
-        None => model.complain("no match", now),
-        Some(Entry::Call(_, Err(why))) => model.complain(format!("not sent: {why}"), now),
+        None => model.notify_error("no match", now),
+        Some(Entry::Call(_, Err(why))) => model.notify_error(format!("not sent: {why}"), now),
         Some(Entry::Call(method, Ok(args))) => {
             show(model, View::Methods);
             model.set_focus(Pane::Response);
@@ -120,11 +120,11 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
 fn resend_to(model: &mut Model, choice: &Resend, now: Now, effects: &mut Effects) {
     match resend_targets(model, choice).into_iter().nth(choice.selected) {
         Some(key) => send::resend_to(model, choice.call, Some(key), now, effects),
-        None => model.complain("not sent: no instance matches", now),
+        None => model.notify_error("not sent: no instance matches", now),
     }
 }
 
-/// Closes what is open over the view, or clears the filter.
+/// Closes the overlay, or clears the filter.
 pub(super) fn close(model: &mut Model) {
     if model.overlay.take().is_some() {
         return;
@@ -133,5 +133,5 @@ pub(super) fn close(model: &mut Model) {
     if let Some(filter) = model.filter_mut() {
         filter.reset();
     }
-    search::filtered(model);
+    search::filter_changed(model);
 }

@@ -1,4 +1,4 @@
-//! Output to other programs: files, pager, editor, and calls as commands or code.
+//! Files, pager, editor, and calls as commands or code.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
-/// The content of the focused pane that is saved or opened, and its file name.
+/// What the focused pane saves or opens, and its file name.
 pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
     let time = text::hour_minute_second(now.wall_ms).replace(':', "");
     match model.focus() {
@@ -34,7 +34,7 @@ pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
     }
 }
 
-/// A method's name as the beginning of a file's.
+/// A method's name as the start of a file name.
 fn file_name(method: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "_-".contains(c) { c } else { '-' };
     let name: String = method.chars().take(40).map(plain).collect();
@@ -56,14 +56,14 @@ pub(super) fn edit(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// The arguments come back from the editor.
+/// Applies arguments edited in the editor.
 pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, String>, now: Now) {
     let text = match result {
         Ok(text) => text,
-        Err(error) => return model.complain(error, now),
+        Err(error) => return model.notify_error(error, now),
     };
     if model.forms.current.as_deref() != Some(method) {
-        return model.complain("not applied: another form was opened meanwhile", now);
+        return model.notify_error("not applied: another form was opened meanwhile", now);
     }
     let Some(form) = model.forms.get_mut() else { return };
     if let Some(json) = &mut form.json {
@@ -73,21 +73,21 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
     }
     let before = form.to_json();
     if text.trim() == before.trim() {
-        return model.say("no changes", now);
+        return model.notify("no changes", now);
     }
     if let Err(error) = form.read_json(&text) {
-        // Keep what was typed: the form shows it as JSON, with the error below.
+        // Invalid text is kept: the form shows it as JSON, with the error below.
         form.open_json(&text, Some(error));
-        model.complain("not valid arguments; fix them here, or press e to edit again", now);
+        model.notify_error("not valid arguments; fix them here, or press e to edit again", now);
     } else {
-        model.say("form filled from the editor", now);
+        model.notify("form filled from the editor", now);
     }
 }
 
-/// Opens the menu of formats a call can be copied as.
+/// Opens the menu of formats to copy a call in.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
     let Some(snippet) = snippet(model) else {
-        return model.complain("no call to copy", now);
+        return model.notify_error("no call to copy", now);
     };
     let items = Format::ALL.map(|format| Item {
         label: format.title().to_owned(),
@@ -100,19 +100,19 @@ pub(super) fn copy_as(model: &mut Model, now: Now) {
 
 fn one_line(text: &str) -> String {
     let line = text.lines().find(|line| line.contains("call") || line.contains('{'));
-    text::start(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
+    text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 
 fn snippet(model: &Model) -> Option<Snippet> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
         let form = model.forms.get()?;
-        let has_it = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
+        let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
         return Some(Snippet {
             method: form.signature.name.clone(),
             args: form.preview(),
-            on: form.target.clone(),
-            peer: form.target.clone().or(has_it),
+            target: form.target.clone(),
+            peer: form.target.clone().or(first),
             registry,
             timeout: form.timeout,
             stream: form.signature.stream,
@@ -125,16 +125,16 @@ fn snippet(model: &Model) -> Option<Snippet> {
     };
     let call = model.calls.get(id?)?;
     let request = &call.request;
-    let answered = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
-    let answered = request.candidates.iter().find(|key| Some(&*key.to_string()) == answered);
+    let replied = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
+    let replied = request.candidates.iter().find(|key| Some(&*key.to_string()) == replied);
     Some(Snippet {
         method: request.method.clone(),
         args: request.args.clone(),
-        on: match &request.candidates[..] {
+        target: match &request.candidates[..] {
             [one] => Some(one.clone()),
             _ => None,
         },
-        peer: answered.or(request.candidates.first()).cloned(),
+        peer: replied.or(request.candidates.first()).cloned(),
         registry,
         timeout: request.timeout,
         stream: request.stream,

@@ -1,0 +1,302 @@
+//! The form of a load test: a field per setting, validated at the start.
+
+use std::time::Duration;
+
+use rpc_load::{Length, Mode, PlanError};
+use rpc_wire::call::Args;
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::target::Target;
+use tui_input::Input;
+
+use super::RunId;
+use crate::model::load::LoadRequest;
+
+/// A field of the form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadField {
+    /// Open or closed loop.
+    Mode,
+    /// Open loop: calls per second.
+    Rate,
+    /// Open loop: maximum calls in flight.
+    MaxInFlight,
+    /// Closed loop: callers.
+    Callers,
+    /// Connections to each instance.
+    Connections,
+    /// Duration, or number of calls.
+    Length,
+    /// Duration of calls before the measurement starts.
+    WarmUp,
+}
+
+const FIELD_COUNT: usize = 7;
+
+impl LoadField {
+    /// The label.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mode => "loop",
+            Self::Rate => "rate",
+            Self::MaxInFlight => "max",
+            Self::Callers => "callers",
+            Self::Connections => "conns",
+            Self::Length => "length",
+            Self::WarmUp => "warm-up",
+        }
+    }
+
+    /// The unit of the value.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Mode => "",
+            Self::Rate => "calls/s",
+            Self::MaxInFlight => "in flight",
+            Self::Callers => "concurrent",
+            Self::Connections => "per instance",
+            Self::Length => "or N calls",
+            Self::WarmUp => "unmeasured",
+        }
+    }
+}
+
+/// The form of a load test.
+#[derive(Debug, Clone)]
+pub struct LoadForm {
+    /// The method's name.
+    pub method: String,
+    /// The arguments, the same for every call.
+    pub args: Args,
+    /// One instance; `None`: all that the registry lists.
+    pub target: Option<InstanceKey>,
+    /// Timeout of each call.
+    pub timeout: Duration,
+    /// Open loop: calls start at a fixed rate, not when the previous one ends (closed loop).
+    pub open: bool,
+    /// The index of the focused field in [`fields`](Self::fields).
+    pub focus: usize,
+    /// Whether keys edit the field.
+    pub editing: bool,
+    /// The invalid field of the last attempt to start, and why.
+    pub error: Option<(LoadField, String)>,
+    values: [Input; FIELD_COUNT],
+}
+
+impl Default for LoadForm {
+    /// An open loop of 100 calls per second for 10 s, without a method.
+    fn default() -> Self {
+        let value = |text: &str| Input::new(text.to_owned());
+        Self {
+            method: String::new(),
+            args: Args::none(),
+            target: None,
+            timeout: Duration::from_secs(10),
+            open: true,
+            focus: 1,
+            editing: true,
+            error: None,
+            values: [
+                value(""),
+                value("100"),
+                value("240"),
+                value("4"),
+                value("1"),
+                value("10s"),
+                value("1s"),
+            ],
+        }
+    }
+}
+
+impl LoadForm {
+    /// The fields of the current loop, from top to bottom.
+    pub fn fields(&self) -> &'static [LoadField] {
+        use LoadField::{Callers, Connections, Length, MaxInFlight, Mode, Rate, WarmUp};
+        if self.open {
+            &[Mode, Rate, MaxInFlight, Connections, Length, WarmUp]
+        } else {
+            &[Mode, Callers, Connections, Length, WarmUp]
+        }
+    }
+
+    /// The focused field.
+    pub fn focused(&self) -> LoadField {
+        self.fields().get(self.focus).copied().unwrap_or(LoadField::Mode)
+    }
+
+    /// The text of a field.
+    pub fn value(&self, field: LoadField) -> &Input {
+        &self.values[field as usize]
+    }
+
+    /// The same, mutable.
+    pub fn value_mut(&mut self, field: LoadField) -> &mut Input {
+        self.error = None;
+        &mut self.values[field as usize]
+    }
+
+    /// Switches between open and closed loop. The focus stays on the loop field, or goes to the
+    /// first field after it.
+    pub fn toggle_mode(&mut self) {
+        let on_mode = self.focused() == LoadField::Mode;
+        self.open = !self.open;
+        self.error = None;
+        self.focus = if on_mode { 0 } else { 1 };
+    }
+
+    /// The request of run `id`; without a target, to all instances of the registry at `url`.
+    ///
+    /// # Errors
+    /// The invalid field and why; it gets the focus.
+    pub fn submit(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
+        self.to_request(id, url).map_err(|(field, why)| {
+            let at = self.fields().iter().position(|one| *one == field);
+            (self.focus, self.editing) = (at.unwrap_or(0), true);
+            self.error = Some((field, why.clone()));
+            format!("not started: {} {why}", field.title())
+        })
+    }
+
+    /// The same, without moving the focus.
+    ///
+    /// # Errors
+    /// The invalid field and why.
+    pub fn to_request(&self, id: RunId, url: &str) -> Result<LoadRequest, (LoadField, String)> {
+        let text = |field: LoadField| self.value(field).value().trim();
+        let count = |field: LoadField| {
+            let whole = || (field, "must be a whole number".to_owned());
+            text(field).replace(',', "").parse::<usize>().map_err(|_| whole())
+        };
+        let mode = if self.open {
+            let rate = text(LoadField::Rate).replace(',', "").parse::<f64>();
+            let rate = rate.map_err(|_| (LoadField::Rate, "must be a number".to_owned()))?;
+            Mode::OpenLoop { rate, max_in_flight: count(LoadField::MaxInFlight)? }
+        } else {
+            Mode::ClosedLoop { concurrency: count(LoadField::Callers)? }
+        };
+        let target = match &self.target {
+            Some(key) => Target::Direct { host: key.host.clone(), port: key.port },
+            None => Target::Registry { url: url.to_owned() },
+        };
+        let request = LoadRequest {
+            id,
+            method: self.method.clone(),
+            args: self.args.clone(),
+            target,
+            timeout: self.timeout,
+            mode,
+            connections: count(LoadField::Connections)?,
+            length: length(text(LoadField::Length)).map_err(|why| (LoadField::Length, why))?,
+            warm_up: time(text(LoadField::WarmUp)).map_err(|why| (LoadField::WarmUp, why))?,
+        };
+        request.plan().check().map_err(|error| self.field_of(&error))?;
+        Ok(request)
+    }
+
+    /// The field that an error of the plan is about.
+    fn field_of(&self, error: &PlanError) -> (LoadField, String) {
+        let in_flight = if self.open { LoadField::MaxInFlight } else { LoadField::Callers };
+        match error {
+            PlanError::Range { what, expected } => {
+                let field = match *what {
+                    "the rate" => LoadField::Rate,
+                    "calls in flight" => in_flight,
+                    "connections" => LoadField::Connections,
+                    "the warm-up" => LoadField::WarmUp,
+                    _ => LoadField::Length,
+                };
+                (field, format!("must be {expected}"))
+            }
+            other => (LoadField::Mode, other.to_string()),
+        }
+    }
+}
+
+/// Parses `10s`, `1.5s`, `500ms`, `2m`, `1h`, or a number of seconds.
+fn time(text: &str) -> Result<Duration, String> {
+    let invalid = || "must be a time: 500ms, 10s, 2m".to_owned();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.parse().map_err(|_| invalid())?;
+    let seconds = match unit.trim() {
+        "ms" => number / 1000.0,
+        "s" | "" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(invalid()),
+    };
+    Duration::try_from_secs_f64((seconds * 1000.0).round() / 1000.0).map_err(|_| invalid())
+}
+
+/// Parses a time, or `500 calls`.
+fn length(text: &str) -> Result<Length, String> {
+    let calls = text.strip_suffix("calls").or_else(|| text.strip_suffix("call"));
+    match calls {
+        Some(count) => count
+            .trim()
+            .replace(',', "")
+            .parse()
+            .map(Length::Calls)
+            .map_err(|_| "must be a time (10s) or a number of calls (500 calls)".to_owned()),
+        None => time(text).map(Length::Time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form() -> LoadForm {
+        LoadForm { method: "add".to_owned(), ..LoadForm::default() }
+    }
+
+    fn set(form: &mut LoadForm, field: LoadField, text: &str) {
+        *form.value_mut(field) = Input::new(text.to_owned());
+    }
+
+    #[test]
+    fn times_and_numbers_of_calls_are_parsed() {
+        for (text, ms) in
+            [("10s", 10_000), ("1.5s", 1_500), ("500ms", 500), ("2m", 120_000), ("3", 3_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        assert_eq!(length("1,500 calls"), Ok(Length::Calls(1_500)));
+        for text in ["", "s", "ten", "1d", "-1s", "1e400s", "99999999999999999999999h", "1.2.3"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+        assert!(length("many calls").is_err());
+    }
+
+    #[test]
+    fn an_invalid_field_gets_the_focus_and_says_why() {
+        for (field, text, part) in [
+            (LoadField::Rate, "fast", "number"),
+            (LoadField::Rate, "0", "0.001"),
+            (LoadField::MaxInFlight, "0", "1 to 100,000"),
+            (LoadField::Connections, "241", "at most the calls in flight"),
+            (LoadField::Length, "0s", "above 0"),
+            (LoadField::WarmUp, "soon", "time"),
+        ] {
+            let mut form = form();
+            set(&mut form, field, text);
+            let why = form.submit(1, "http://h:1").unwrap_err();
+            assert!(why.contains(part), "{why}");
+            assert_eq!(form.focused(), field);
+            assert_eq!(form.error.as_ref().unwrap().0, field);
+        }
+    }
+
+    #[test]
+    fn both_loops_keep_their_values() {
+        let mut form = form();
+        set(&mut form, LoadField::Rate, "1,000");
+        form.toggle_mode();
+        let closed = form.submit(1, "http://h:1").unwrap();
+        assert_eq!(closed.mode, Mode::ClosedLoop { concurrency: 4 });
+        form.toggle_mode();
+        let open = form.submit(2, "http://h:1").unwrap();
+        assert_eq!(open.mode, Mode::OpenLoop { rate: 1000.0, max_in_flight: 240 });
+        assert_eq!(open.target, Target::Registry { url: "http://h:1".to_owned() });
+    }
+}

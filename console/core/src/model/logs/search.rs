@@ -1,0 +1,143 @@
+//! Filters and searches log lines in slices: a million lines must not block the screen.
+
+use super::Logs;
+use crate::text::Needle;
+
+/// Lines filtered or searched per tick.
+const SLICE: usize = 20_000;
+
+/// The result of stepping to a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchStep {
+    /// It is on screen.
+    Found,
+    /// None so far; older lines are not searched yet.
+    Pending,
+    /// There is none.
+    NoMatch,
+}
+
+impl Logs {
+    /// Restarts filtering. Called when level, source or filter changed.
+    pub fn refilter(&mut self) {
+        self.shown.clear();
+        self.unfiltered = self.ring.len();
+        // The lines shown change, so they are searched again.
+        self.restart_search();
+        self.filter_slice();
+        if self.unfiltered == 0 {
+            self.search_slice();
+        }
+    }
+
+    /// Restarts the search. Called when the searched text changed.
+    pub fn restart_search(&mut self) {
+        self.searched = self.search.value().to_lowercase();
+        self.matches.clear();
+        self.current_match = None;
+        self.jump_pending = false;
+        self.unsearched = if self.searched.is_empty() { 0 } else { self.shown.len() };
+        self.search_slice();
+    }
+
+    /// Filters one slice, from the newest lines to the oldest.
+    fn filter_slice(&mut self) {
+        let filter = self.filter_needle();
+        let from = self.unfiltered.saturating_sub(SLICE);
+        for line in self.ring.range(from..self.unfiltered).rev() {
+            if self.passes(line, &filter) {
+                self.shown.push_front(line.seq);
+                self.unsearched += usize::from(!self.searched.is_empty());
+            }
+        }
+        self.unfiltered = from;
+    }
+
+    /// Searches one slice of the shown lines, from the newest to the oldest.
+    fn search_slice(&mut self) {
+        let needle = Needle::new(&self.searched);
+        let from = self.unsearched.saturating_sub(SLICE);
+        for at in (from..self.unsearched).rev() {
+            let Some(seq) = self.shown.get(at).copied() else { continue };
+            if self.get(seq).is_some_and(|line| line.contains(&needle)) {
+                self.matches.push_front(seq);
+            }
+        }
+        self.unsearched = from;
+    }
+
+    /// Number of lines not yet filtered.
+    pub fn unfiltered(&self) -> usize {
+        self.unfiltered
+    }
+
+    /// Whether some lines are not yet searched.
+    pub fn is_searching(&self) -> bool {
+        !self.searched.is_empty() && (self.unsearched > 0 || self.unfiltered > 0)
+    }
+
+    /// Whether more ticks are needed to filter or search all lines.
+    pub fn has_pending_work(&self) -> bool {
+        self.unfiltered > 0 || self.unsearched > 0
+    }
+
+    /// Filters or searches the next slice, and jumps to the first match if that is pending.
+    pub fn tick(&mut self, height: usize) {
+        if self.unfiltered > 0 {
+            self.filter_slice();
+        } else if self.unsearched > 0 {
+            self.search_slice();
+        }
+        if self.jump_pending {
+            self.newest_match(height);
+        }
+    }
+
+    /// The position of the current match, from 1, and the number of matches.
+    pub fn match_counts(&self) -> (Option<usize>, usize) {
+        let at = self.current_match.and_then(|current| self.matches.binary_search(&current).ok());
+        (at.map(|at| at + 1), self.matches.len())
+    }
+
+    /// Jumps to the newest match at or above the bottom of the screen.
+    pub fn newest_match(&mut self, height: usize) {
+        let bottom = self.bottom.unwrap_or(u64::MAX);
+        let at = self.matches.partition_point(|seq| *seq <= bottom);
+        let found = at.checked_sub(1).and_then(|at| self.matches.get(at)).or(self.matches.front());
+        self.jump_pending = found.is_none() && self.is_searching();
+        if let Some(seq) = found.copied() {
+            self.show(seq, height);
+        }
+    }
+
+    /// Jumps to the next match below (`1`) or above (`-1`), wrapping around.
+    pub fn next_match(&mut self, by: isize, height: usize) -> SearchStep {
+        let from = self.current_match.or(self.bottom).unwrap_or(u64::MAX);
+        let (next, wrapped) = if by > 0 {
+            (
+                self.matches.get(self.matches.partition_point(|seq| *seq <= from)),
+                self.matches.front(),
+            )
+        } else {
+            let at = self.matches.partition_point(|seq| *seq < from);
+            (at.checked_sub(1).and_then(|at| self.matches.get(at)), self.matches.back())
+        };
+        match next.or(wrapped.filter(|_| !self.is_searching())).copied() {
+            Some(seq) => {
+                self.show(seq, height);
+                SearchStep::Found
+            }
+            None if self.is_searching() => SearchStep::Pending,
+            None => SearchStep::NoMatch,
+        }
+    }
+
+    /// Stops following, with this line in the middle of the screen.
+    fn show(&mut self, seq: u64, height: usize) {
+        let at = self.shown.partition_point(|shown| *shown < seq);
+        let least = height.min(self.shown.len()).saturating_sub(1);
+        let bottom = (at + height / 2).max(least).min(self.shown.len().saturating_sub(1));
+        self.current_match = Some(seq);
+        self.bottom = self.shown.get(bottom).copied();
+    }
+}
