@@ -152,6 +152,22 @@ async fn a_peer_that_replies_to_the_probe_with_garbage_is_not_a_server() {
 }
 
 #[tokio::test]
+async fn a_peer_that_replies_to_the_probe_without_end_is_not_a_server() {
+    for endless in [" \n", "{\"id\":0,\"res\":\"", "{\"res\":["] {
+        let peer = scripted(move |_, mut socket, _| async move {
+            let mut piece = endless.to_owned();
+            while socket.write_all(piece.as_bytes()).await.is_ok() {
+                piece = " ".repeat(10_000);
+            }
+        })
+        .await;
+        let error = direct(peer.address).call("m", ()).await.unwrap_err();
+        assert!(matches!(error, CallError::BadReply { .. }), "{endless}: {error}");
+        assert!(error.to_string().contains("it is not a server of this protocol"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_older_peer_that_sends_surplus_bytes_loses_its_socket() {
     let peer = classic(|_| Do::Write("{\"res\": 1}{\"res\": 2}".to_owned())).await;
     let client = direct(peer.address);
