@@ -6,11 +6,12 @@ use rpc_settings::{Advertised, parse};
 use super::Common;
 
 pub(super) const SERVE_ENDS: &str = "\
-SIGINT or SIGTERM: unregister, finish calls in flight (8 s at most), exit 0. A second signal:
+SIGINT, SIGTERM or SIGHUP: unregister, finish calls in flight (8 s at most), exit 0. A second signal:
 exit 130 at once.";
 
 pub(super) const REGISTRY_ENDS: &str = "\
-SIGINT or SIGTERM: close event streams, exit 0 within 2 s. A second signal: exit 130 at once.";
+SIGINT, SIGTERM or SIGHUP: close event streams, exit 0 within 2 s. A second signal: exit 130 at
+once.";
 
 /// Run a server with the built-in methods.
 #[derive(Debug, Clone, Args)]
