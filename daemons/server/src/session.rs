@@ -262,7 +262,7 @@ impl Session {
                 // The next write reports the error, too; the calls that were read still run.
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
-            let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
+            let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
             self.dispatcher.handle(&self.state, message, frame)?;
             until_write -= 1;
@@ -464,16 +464,4 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
         *written = 0;
     }
     Ok(())
-}
-
-fn frame_fault(error: FrameError) -> Fault {
-    match error {
-        FrameError::NotJson => Fault::new(Code::NotJson, "request is not JSON: unexpected byte"),
-        FrameError::TooLarge(limit) => {
-            Fault::new(Code::TooLarge, format!("request is larger than {limit} bytes"))
-        }
-        FrameError::TooDeep(limit) => {
-            Fault::new(Code::TooLarge, format!("request is nested deeper than {limit}"))
-        }
-    }
 }
