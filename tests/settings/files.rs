@@ -81,7 +81,8 @@ async fn is_passed_over(spoil: impl Fn(&Path), warning: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_anybody_may_write_is_passed_over_with_a_warning_unless_it_is_named() {
-    is_passed_over(|file| mode(file, 0o602), "others can write to it; run chmod o-w config.ini").await;
+    is_passed_over(|file| mode(file, 0o602), "others can write to it; run chmod o-w config.ini")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

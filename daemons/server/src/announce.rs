@@ -198,8 +198,12 @@ impl Task {
     fn note_failure(&mut self, error: &RegistryClientError, failures_before: u32) {
         self.registered = false;
         match (failures_before, self.was_registered) {
-            (0, true) => tracing::warn!(%error, "heartbeat failed, will retry; still serving calls"),
-            (0, false) => tracing::warn!(%error, "cannot register, will retry; still serving calls"),
+            (0, true) => {
+                tracing::warn!(%error, "heartbeat failed, will retry; still serving calls")
+            }
+            (0, false) => {
+                tracing::warn!(%error, "cannot register, will retry; still serving calls")
+            }
             _ => tracing::debug!(%error, failures = failures_before + 1, "heartbeat failed again"),
         }
     }

@@ -16,7 +16,7 @@ use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
-use rpc_wire::framing::{FrameError, FrameLimits, Framer};
+use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};

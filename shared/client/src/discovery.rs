@@ -120,16 +120,16 @@ impl Discovery {
         let list = self.shared.list.load();
         match &list.error {
             Some(error) => CallError::Registry(error.clone()),
-            None => CallError::NoInstance {
-                registry: self.shared.url.clone(),
-                invalid: list.invalid,
-            },
+            None => {
+                CallError::NoInstance { registry: self.shared.url.clone(), invalid: list.invalid }
+            }
         }
     }
 
     /// Ejects `peer` if the failure of a call says that it takes none.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        let draining = matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
+        let draining =
+            matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
         if draining || matches!(error, CallError::Unreachable { .. }) {
             self.shared.eject(peer, error);
         }

@@ -149,11 +149,13 @@ impl RegistryClient {
     ) -> Result<(Vec<T>, usize), RegistryClientError> {
         let entries: Vec<Box<RawValue>> = self.json(response).await?;
         let mut first_error = None;
-        let read = |entry: &Box<RawValue>| {
-            let entry = serde_json::from_str(entry.get());
-            entry.map_err(|error| first_error.get_or_insert(error.to_string()).clone()).ok()
-        };
-        let valid: Vec<T> = entries.iter().filter_map(read).collect();
+        let mut valid: Vec<T> = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            match serde_json::from_str(entry.get()) {
+                Ok(entry) => valid.push(entry),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
         let invalid = entries.len() - valid.len();
         // A list is fetched every few seconds: only a change is logged.
         let changed = self.invalid.swap(invalid, Ordering::Relaxed) != invalid;
@@ -161,7 +163,7 @@ impl RegistryClient {
             tracing::warn!(
                 registry = self.url(),
                 invalid,
-                error,
+                %error,
                 "invalid entries of the registry's list skipped"
             );
         }

@@ -45,7 +45,8 @@ pub fn on_signals() -> io::Result<CancellationToken> {
 /// Whether `/proc/self/status` says that SIGHUP (signal 1, the lowest bit) is ignored.
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 struct Signals {

@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = keys! {
     "client" {
         timeout: duration, client.timeout, "Total time per call.";
         connect_timeout: duration, client.connect_timeout, "Time to connect and detect the server's dialect.";
-        failover_after: duration, client.failover_after, "Connect timeout per instance before failing over to another; a connected server that never replies is not failed over.";
+        failover_after: duration, client.failover_after, "Connect timeout per instance before failing over; a connected server that never replies is not failed over.";
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
@@ -126,7 +126,7 @@ pub const KEYS: &[Key] = keys! {
         idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
         max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
         retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance.";
-        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1. Instances that could not be reached do not count: nothing was sent.";
+        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1; unreachable instances do not count: nothing was sent.";
         retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies; unreachable instances do not count.";
     }
     "log" {

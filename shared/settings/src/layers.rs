@@ -99,7 +99,7 @@ impl Settings {
                         "; [keys] has no variables, set it in config.ini".to_owned()
                     }
                     Some(near) => format!("; did you mean {near}?"),
-                    None => "; no key has it".to_owned(),
+                    None => "; there is no such key".to_owned(),
                 };
                 self.warnings.push(format!("ignored the environment variable {name}{why}"));
                 continue;

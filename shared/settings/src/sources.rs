@@ -88,6 +88,11 @@ impl Settings {
                 self.ignore(path, &format!("{reason}; name it with --config to use it"));
                 return Ok(());
             }
+            Opened::LinkToNothing(target) => {
+                let target = target.display();
+                self.ignore(path, &format!("it is a link to {target}, which does not exist"));
+                return Ok(());
+            }
         };
         let bytes = read(&file).map_err(unreadable)?;
         match whose(&String::from_utf8_lossy(&bytes)) {
@@ -157,6 +162,7 @@ fn read_named(file: &File) -> io::Result<Vec<u8>> {
 /// An opened default file.
 enum Opened {
     Missing,
+    LinkToNothing(PathBuf),
     Trusted(File),
     /// With the reason.
     Untrusted(String),
@@ -167,10 +173,7 @@ fn open_default(path: &Path) -> io::Result<Opened> {
         Ok(file) => file,
         Err(error) if is_missing(&error) => {
             return Ok(match std::fs::read_link(path) {
-                Ok(target) => Opened::Untrusted(format!(
-                    "it is a link to {}, which does not exist",
-                    target.display()
-                )),
+                Ok(target) => Opened::LinkToNothing(target),
                 Err(_) => Opened::Missing,
             });
         }

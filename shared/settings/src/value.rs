@@ -290,8 +290,13 @@ pub(crate) mod duration {
         Ok(duration)
     }
 
-    const UNITS: [(&str, u128); 5] =
-        [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1000)];
+    const UNITS: [(&str, u128); 5] = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1000),
+    ];
 
     /// One number with the largest unit that it has a whole number of.
     pub(crate) fn show(value: &Duration) -> String {
@@ -334,8 +339,8 @@ pub(crate) mod origins {
     fn one(text: &str) -> Option<String> {
         let (scheme, address) = text.split_once("://")?;
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-            && scheme.chars().all(letters);
+        let is_scheme =
+            scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.chars().all(letters);
         // IPv6 has brackets here, with or without a port.
         let host_only = (!address.contains(':') || address.ends_with(']'))
             .then(|| super::host::read(address).ok())

@@ -157,7 +157,8 @@ impl Fault {
     /// nobody knows the id of what cannot be read.
     #[must_use]
     pub fn of_connection(mut self) -> Self {
-        let known = [(NOT_JSON, Code::NotJson), (TOO_LARGE, Code::TooLarge), (TOO_DEEP, Code::TooLarge)];
+        let known =
+            [(NOT_JSON, Code::NotJson), (TOO_LARGE, Code::TooLarge), (TOO_DEEP, Code::TooLarge)];
         let found = known.iter().find(|(text, _)| self.message.starts_with(text));
         if let (Code::MethodFailed, Some((_, code))) = (self.code, found) {
             self.code = *code;

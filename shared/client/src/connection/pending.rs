@@ -212,7 +212,8 @@ impl Pending {
                 send(&events, StreamEvent::End(None))
             }
             Some(Waiting { reply, .. }) => {
-                let fault = Fault::method_failed("the method returned a stream instead of a result");
+                let fault =
+                    Fault::method_failed("the method returned a stream instead of a result");
                 reply.fail(remote(&self.peer, fault));
                 Delivery::Delivered
             }

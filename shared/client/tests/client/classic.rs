@@ -126,7 +126,9 @@ async fn a_classic_error_is_recognised_by_its_text() {
     .await;
     let client = direct(peer.address);
     let error = client.call("nope", ()).await.unwrap_err();
-    assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::MethodNotFound));
+    assert!(
+        matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::MethodNotFound)
+    );
     assert_eq!(client.call("divide", (1, 0)).await, Ok(json!("Division by zero error!")));
 }
 

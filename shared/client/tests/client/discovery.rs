@@ -162,15 +162,22 @@ async fn without_registry_or_instances_a_call_fails_at_once() {
 #[tokio::test]
 async fn a_wrong_reply_of_the_registry_is_a_remote_error_that_says_what_to_do() {
     let http = |body: &str| {
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
     };
     for (reply, hint) in [
         (http(&format!("[{}]", " ".repeat(2000))), "larger than 1000 bytes; raise max_list_bytes"),
         (http("<html>"), "sent an invalid reply"),
-        ("HTTP/1.1 302 Found\r\nlocation: /x\r\nconnection: close\r\n\r\n".to_owned(),
-            "replied 302: Found; check that this is a registry"),
-        ("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_owned(),
-            "replied 404: Not Found; check that this is a registry"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: /x\r\nconnection: close\r\n\r\n".to_owned(),
+            "replied 302: Found; check that this is a registry",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_owned(),
+            "replied 404: Not Found; check that this is a registry",
+        ),
     ] {
         let registry = FakeRegistry::new_style().await;
         registry.reply(reply);

@@ -102,10 +102,7 @@ mod tests {
     #[test]
     fn a_typo_is_an_error() {
         let error = check_level("inof").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            r#"bad log level "inof": no level "inof"; did you mean "info"?"#
-        );
+        assert_eq!(error, r#"bad log level "inof": no level "inof"; did you mean "info"?"#);
         assert_eq!(
             check_level("x").unwrap_err().reason(),
             "expected off, error, warn, info, debug, trace"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rpc_client::{CallError, ErrorKind, Phase};
+use rpc_client::{CallError, ErrorKind};
 
 use crate::report::ErrorCount;
 
@@ -101,7 +101,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_client::{Code, Fault};
+    use rpc_client::{Code, Fault, Phase};
 
     fn remote(code: i64) -> CallError {
         let fault = Fault::new(Code::from_number(code), "x".repeat(1000));
