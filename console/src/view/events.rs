@@ -18,8 +18,12 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Events, Line::from(" Events "), right);
     screen.record_height(Pane::Events, inner.height);
     if model.events.is_empty() {
-        let quiet = Span::styled("no events yet", theme.dim());
-        screen.line(inner, 0, Line::from(vec![Span::raw(" "), quiet]));
+        let quiet = "no events yet: instances that register, become late or go appear here";
+        let width = usize::from(inner.width).saturating_sub(2).max(1);
+        for (row, piece) in (0..inner.height).zip(text::wrap_words(quiet, width)) {
+            let piece = Span::styled(format!(" {piece}"), theme.dim());
+            screen.line(inner, row, Line::from(piece));
+        }
     }
     let shown = model.events.newest_first().skip(hidden).take(usize::from(inner.height));
     let mut row = 0;

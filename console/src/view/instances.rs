@@ -2,8 +2,10 @@
 
 mod columns;
 mod detail;
+mod layout;
 
 pub(super) use detail::detail;
+pub(super) use layout::view;
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -13,7 +15,7 @@ use self::columns::Columns;
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::instances::{FLASH, Row, State};
+use rpc_console_core::model::instances::{FLASH, Probe, Row, State};
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
@@ -24,7 +26,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let table = &model.instances;
     let visible = table.visible(now, live);
 
-    let mut title = format!(" Instances {} ", visible.len());
+    let mut title = format!(" Instances ({}) ", visible.len());
     if let (false, Some(known)) = (live, table.known_at) {
         let ago = text::seconds(now.saturating_duration_since(known));
         title.push_str(&format!("· last known {ago} ago "));
@@ -90,6 +92,7 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     }
     let is_notable = |row: &&Row| {
         needs_attention(row.state(now, live))
+            || matches!(row.probe, Probe::Failed(_))
             || !model.methods.missing(&row.key).is_empty()
             || !model.methods.differing(&row.key).is_empty()
     };
@@ -109,7 +112,13 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
         }
         if let Some(method) = model.methods.differing(&row.key).first() {
             let (key, method) = (row.key.to_string(), text::printable(method));
-            notes.push(format!("≠ {} has {method}", text::printable(&key)));
+            notes.push(format!("≠ {} has another {method}", text::printable(&key)));
+        }
+        if let Probe::Failed(why) = &row.probe
+            && state == State::Up
+        {
+            let (key, why) = (row.key.to_string(), text::printable(why));
+            notes.push(format!("✗ {} is up, but its probe failed: {why}", text::printable(&key)));
         }
     }
     notes

@@ -2,10 +2,12 @@
 
 mod search;
 mod source;
+mod time;
 
 pub use search::SearchStep;
 
 pub use source::{Source, SourceState};
+pub use time::Times;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,8 +15,9 @@ use std::sync::Arc;
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
+use super::filter::{Filter, Tester};
+use super::pattern::Pattern;
 use super::scroll::Step;
-use crate::text::Needle;
 
 /// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
@@ -47,8 +50,8 @@ pub struct Line {
 
 impl Line {
     /// Whether it matches a search.
-    pub fn contains(&self, needle: &Needle) -> bool {
-        !self.mark && (needle.is_in(&self.text) || needle.is_in(&self.target))
+    pub fn contains(&self, pattern: &Pattern) -> bool {
+        !self.mark && (pattern.is_in(&self.text) || pattern.is_in(&self.target))
     }
 }
 
@@ -62,8 +65,8 @@ pub struct Logs {
     unfiltered: usize,
     /// The lines in `shown` that match the search, ascending.
     matches: VecDeque<u64>,
-    /// The text that `matches` are for.
-    searched: String,
+    /// What `matches` are for.
+    searched: Pattern,
     /// Number of oldest shown lines not yet searched: searching runs in slices.
     unsearched: usize,
     /// Whether to jump to the first match once it is found.
@@ -75,8 +78,11 @@ pub struct Logs {
     pub level: Level,
     /// The only source shown; `None`: all.
     pub source: Option<Source>,
-    /// Text that lines must contain.
+    /// The filter of lines as typed.
     pub filter: Input,
+    compiled: Filter,
+    /// Whether a line below level info ever arrived.
+    verbose: bool,
     /// Text searched in the lines shown.
     pub search: Input,
     /// Whether the search is being typed, not the filter.
@@ -89,8 +95,8 @@ pub struct Logs {
     pub bottom: Option<u64>,
     /// Whether long lines are wrapped.
     pub wrap: bool,
-    /// Whether times are shown.
-    pub time: bool,
+    /// How times are shown.
+    pub time: Times,
     /// Lines of all sources lost before they arrived.
     pub dropped: u64,
     /// Milliseconds added to the time of lines to get local time.
@@ -104,7 +110,7 @@ impl Default for Logs {
             shown: VecDeque::new(),
             unfiltered: 0,
             matches: VecDeque::new(),
-            searched: String::new(),
+            searched: Pattern::default(),
             unsearched: 0,
             jump_pending: false,
             next_seq: 0,
@@ -112,13 +118,15 @@ impl Default for Logs {
             level: Level::Info,
             source: None,
             filter: Input::default(),
+            compiled: Filter::default(),
+            verbose: false,
             search: Input::default(),
             searching: false,
             current_match: None,
             sources: BTreeMap::new(),
             bottom: None,
             wrap: false,
-            time: true,
+            time: Times::default(),
             dropped: 0,
             shift_ms: 0,
         }
@@ -153,9 +161,10 @@ impl Logs {
             // A stable sort keeps the order of each source.
             arrived.sort_by_key(|line| line.wall_ms);
         }
-        let (filter, search) = (self.filter_needle(), Needle::new(&self.searched));
+        let (mut filter, search) = (self.compiled.tester(), self.searched.clone());
         for line in arrived {
-            self.add(line, &filter, &search);
+            self.verbose |= line.level < Level::Info;
+            self.add(line, &mut filter, &search);
         }
     }
 
@@ -193,10 +202,10 @@ impl Logs {
             dropped: 0,
             mark: true,
         };
-        self.add(mark, &self.filter_needle(), &Needle::new(""));
+        self.add(mark, &mut self.compiled.tester(), &Pattern::default());
     }
 
-    fn add(&mut self, mut line: Line, filter: &Needle, search: &Needle) {
+    fn add(&mut self, mut line: Line, filter: &mut Tester, search: &Pattern) {
         line.seq = self.next_seq;
         self.next_seq += 1;
         if self.passes(&line, filter) {
@@ -220,15 +229,26 @@ impl Logs {
         }
     }
 
-    fn filter_needle(&self) -> Needle {
-        Needle::new(self.filter.value())
-    }
-
-    fn passes(&self, line: &Line, needle: &Needle) -> bool {
+    fn passes(&self, line: &Line, filter: &mut Tester) -> bool {
         line.mark
             || line.level >= self.level
                 && self.source.as_ref().is_none_or(|source| *source == line.source)
-                && (needle.is_in(&line.text) || needle.is_in(&line.target))
+                && filter.passes(&[&line.text, &line.target])
+    }
+
+    /// The compiled filter.
+    pub fn compiled_filter(&self) -> &Filter {
+        &self.compiled
+    }
+
+    /// What is searched for.
+    pub fn searched(&self) -> &Pattern {
+        &self.searched
+    }
+
+    /// Whether levels below info are shown, but no source ever sent such a line.
+    pub fn lacks_verbose_lines(&self) -> bool {
+        self.level < Level::Info && !self.verbose
     }
 
     /// Every line that passes the filters, oldest first.
@@ -303,15 +323,9 @@ impl Logs {
         self.refilter();
     }
 
-    /// Shows the next source only; after the last one all.
-    pub fn next_source(&mut self) {
-        let sources: Vec<_> = self.sources.keys().cloned().collect();
-        self.source = match &self.source {
-            None => sources.first().cloned(),
-            Some(now) => {
-                sources.iter().position(|s| s == now).and_then(|at| sources.get(at + 1)).cloned()
-            }
-        };
+    /// Shows one source, or all, and follows the newest line.
+    pub fn show_source(&mut self, source: Option<Source>) {
+        (self.source, self.bottom) = (source, None);
         self.refilter();
     }
 }

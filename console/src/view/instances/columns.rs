@@ -28,6 +28,9 @@ const MARKER: usize = 3;
 const GAP: usize = 2;
 const MAX_BAR: usize = 20;
 const MIN_BAR: usize = 8;
+/// Narrowest columns, with short headings.
+const SHORT_BEAT: usize = 6;
+const SHORT_METHODS: usize = 3;
 
 impl Columns {
     pub(super) fn for_width(visible: &[&Row], width: u16, live: bool) -> Self {
@@ -41,10 +44,10 @@ impl Columns {
         let mut columns = Self {
             state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
-            beat: if ages { 6 } else { 0 },
+            beat: if ages { 9 } else { 0 },
             bar: if ages && live { MAX_BAR } else { 0 },
             rtt: if live { 7 } else { 10 },
-            methods: 3,
+            methods: 7,
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
@@ -52,6 +55,8 @@ impl Columns {
         // The extra cell is a blank at the right edge.
         let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
         columns.bar = shrink(columns.bar, over(&columns), MIN_BAR);
+        columns.beat = shrink(columns.beat, over(&columns), SHORT_BEAT);
+        columns.methods = shrink(columns.methods, over(&columns), SHORT_METHODS);
         for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
             if over(&columns) > 0 {
                 drop(&mut columns);
@@ -93,13 +98,15 @@ impl Columns {
         let scale = format!("age / {}s TTL", self.ttl);
         let scale = if scale.len() > room { format!("age / {}s", self.ttl) } else { scale };
         let bar = format!("▕{}▏", centre(&scale, room));
+        let beat = if self.beat >= 9 { "HEARTBEAT" } else { Column::Beat.title() };
+        let methods = if self.methods >= 7 { Column::Methods.title() } else { "MTH" };
         let cells = [
             (self.state, text::left("STATE", self.state), Some(Column::State)),
             (self.address, text::left("ADDRESS", self.address), Some(Column::Address)),
-            (self.beat, text::right("BEAT", self.beat), Some(Column::Beat)),
+            (self.beat, text::right(beat, self.beat), Some(Column::Beat)),
             (self.bar, bar, Some(Column::Beat)),
             (self.rtt, text::right(probe, self.rtt), Some(Column::Rtt)),
-            (self.methods, text::right("MTH", self.methods), Some(Column::Methods)),
+            (self.methods, text::right(methods, self.methods), Some(Column::Methods)),
             (self.since, text::right("SINCE", self.since), Some(Column::Since)),
         ];
         let mut line = Line::from(" ".repeat(MARKER));

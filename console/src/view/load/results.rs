@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use rpc_load::{Bar, Latency, Length, Mode, Report, compare};
 
-use super::chart;
+use super::over_time::{Rows, over_time};
 use crate::view::Theme;
 use rpc_console_core::model::Model;
 use rpc_console_core::model::load::Run;
@@ -56,7 +56,7 @@ pub(super) fn lines(
     }
     if small && report.latency != Latency::default() {
         lines.extend(main_quantiles(theme, report, width));
-        lines.extend(over_time(theme, run, report, width, 1));
+        lines.extend(over_time(theme, run, report, width, Rows::One));
     }
     if report.latency != Latency::default() {
         let tall = height >= TALL;
@@ -67,7 +67,8 @@ pub(super) fn lines(
             lines.push(Line::default());
         }
         if !small {
-            lines.extend(over_time(theme, run, report, width, if tall { 3 } else { 1 }));
+            let rows = if tall { Rows::Three } else { Rows::OneWithAxis };
+            lines.extend(over_time(theme, run, report, width, rows));
         }
         lines.extend(below);
     }
@@ -136,7 +137,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     let mut all = vec![
         vec![
             Span::styled(text::grouped(report.calls), theme.strong()),
-            Span::styled(" calls", theme.dim()),
+            Span::styled(if report.calls == 1 { " call" } else { " calls" }, theme.dim()),
         ],
         vec![
             Span::styled(text::rate(report.rate), theme.strong()),
@@ -153,7 +154,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     ];
     if report.retries > 0 {
         all.push(vec![Span::styled(
-            format!("{} retries", text::grouped(report.retries)),
+            text::count(report.retries, "retry", "retries"),
             theme.warning(),
         )]);
     }
@@ -332,59 +333,6 @@ fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'s
         ])
     };
     std::iter::once(heading).chain(bars.iter().map(row)).collect()
-}
-
-/// Rate and 99th percentile over time, as charts.
-fn over_time(
-    theme: Theme,
-    run: &Run,
-    report: &Report,
-    width: u16,
-    rows: usize,
-) -> Vec<Line<'static>> {
-    let points = chart::full_points(report);
-    if points.is_empty() {
-        return Vec::new();
-    }
-    let total = match run.request.length {
-        Length::Time(time) if !run.is_over() => time,
-        _ => report.elapsed,
-    };
-    let range = |values: &[f64], show: &dyn Fn(f64) -> String| {
-        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = values.iter().copied().fold(0.0, f64::max);
-        format!("{}–{}", show(min), show(max))
-    };
-    let rates: Vec<f64> = points.iter().map(|point| point.rate).collect();
-    let p99s: Vec<f64> = points.iter().map(|point| point.p99.as_secs_f64()).collect();
-    let rate_range = format!("{}/s", range(&rates, &text::rate));
-    let p99_range = range(&p99s, &|s| text::precise(Duration::from_secs_f64(s)));
-    let cells = usize::from(width).saturating_sub(2);
-    let rate = |cells| chart::resample(&points, |point| point.rate, total, cells);
-    let p99 = |cells| chart::resample(&points, |point| point.p99.as_secs_f64(), total, cells);
-    let mut lines = Vec::new();
-    for (name, range, style) in
-        [("rate", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
-    {
-        let values = |cells| if name == "p99" { p99(cells) } else { rate(cells) };
-        let label = format!(" {name:<9}");
-        let note = format!("  {range}");
-        if rows == 1 {
-            let cells = cells.saturating_sub(label.len() + note.len());
-            let bars = chart::bars(&values(cells), 1).concat();
-            lines.push(Line::from(vec![
-                Span::styled(label, theme.dim()),
-                Span::styled(bars, style),
-                Span::raw(note),
-            ]));
-            continue;
-        }
-        lines.push(Line::from(vec![Span::styled(label, theme.dim()), Span::raw(note)]));
-        for row in chart::bars(&values(cells), rows) {
-            lines.push(Line::from(Span::styled(format!(" {row}"), style)));
-        }
-    }
-    lines
 }
 
 /// Calls per instance, most calls first.
