@@ -126,4 +126,6 @@ mod external_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
+mod pane_tests;
+#[cfg(test)]
 mod tests;

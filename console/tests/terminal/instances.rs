@@ -66,7 +66,7 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ left"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
 
-    for (keys, order) in [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "BEAT ▲")]
+    for (keys, order) in [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
     {
         tty.press(keys);
         tty.until(&[&format!("sort {order}")]);
