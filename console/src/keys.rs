@@ -132,7 +132,11 @@ mod tests {
         let unknown = |name: &str| error(&format!("{name} = w"));
         assert!(unknown("mark").ends_with(r#"did you mean "logs.mark"?"#), "{}", unknown("mark"));
         assert!(unknown("wrap").ends_with("expected one of events.wrap, logs.wrap"));
-        assert!(unknown("events.bogus").ends_with("expected one of events.wrap, events.copy"));
+        assert!(
+            unknown("events.zzzzzzzzzz").ends_with("expected one of events.wrap, events.copy"),
+            "{}",
+            unknown("events.zzzzzzzzzz")
+        );
         assert!(unknown("bogus").contains("help or logs.wrap"));
     }
 

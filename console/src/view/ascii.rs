@@ -70,7 +70,6 @@ const WORDS: &[(&str, &str)] = &[
     ("≤", "<="),
     ("≠", "!="),
     ("→", "->"),
-    ("…", "..."),
 ];
 
 /// Replaces the symbols in the whole frame.

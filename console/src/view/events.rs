@@ -8,6 +8,9 @@ use rpc_console_core::model::events::EventKind;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
+/// Widest subject; a longer one is cut.
+const SUBJECT: usize = 22;
+
 pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let hidden = model.events.top;
@@ -25,6 +28,8 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             screen.line(inner, row, Line::from(piece));
         }
     }
+    let visible = model.events.newest_first().skip(hidden).take(usize::from(inner.height));
+    let subject = visible.map(|event| text::width(&event.subject)).max().unwrap_or(0).min(SUBJECT);
     let shown = model.events.newest_first().skip(hidden).take(usize::from(inner.height));
     let mut row = 0;
     for event in shown {
@@ -39,7 +44,7 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let mut line = Line::from(vec![
             Span::styled(format!(" {}  ", text::hour_minute_second(event.wall_ms)), theme.dim()),
             Span::styled(format!("{glyph} {}", text::left(event.word, 10)), style),
-            Span::raw(format!("{} ", text::left(&text::suffix(&event.subject, 22), 22))),
+            Span::raw(format!("{}  ", text::left(&text::suffix(&event.subject, subject), subject))),
         ]);
         let used = line.width();
         let room = usize::from(inner.width).saturating_sub(used).max(1);

@@ -32,7 +32,8 @@ pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let [left, right] =
         Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area);
     let rows = if area.height >= 28 { TALL_PLAN } else { SHORT_PLAN };
-    let shares = area.height >= rows + 5;
+    // Before the first run there is nothing to share the column with.
+    let shares = area.height >= rows + 5 && model.load.run.is_some();
     if shares {
         let [top, bottom] =
             Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(left);

@@ -44,10 +44,10 @@ impl Columns {
         let mut columns = Self {
             state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
-            beat: if ages { 9 } else { 0 },
+            beat: if ages { SHORT_BEAT } else { 0 },
             bar: if ages && live { MAX_BAR } else { 0 },
             rtt: if live { 7 } else { 10 },
-            methods: 7,
+            methods: SHORT_METHODS,
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
@@ -55,16 +55,24 @@ impl Columns {
         // The extra cell is a blank at the right edge.
         let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
         columns.bar = shrink(columns.bar, over(&columns), MIN_BAR);
-        columns.beat = shrink(columns.beat, over(&columns), SHORT_BEAT);
-        columns.methods = shrink(columns.methods, over(&columns), SHORT_METHODS);
         for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
             if over(&columns) > 0 {
                 drop(&mut columns);
             }
         }
+        columns.spell_out_headings(width);
         let over = columns.total().saturating_sub(width);
         columns.address = columns.address.saturating_sub(over).max(8);
         columns
+    }
+
+    /// Widens columns to their whole headings, if all fit.
+    fn spell_out_headings(&mut self, width: usize) {
+        let wider = |width: usize, heading: &str| if width == 0 { 0 } else { heading.len() };
+        let (beat, methods) = (wider(self.beat, "HEARTBEAT"), wider(self.methods, "METHODS"));
+        if self.total() + beat + methods < width + self.beat + self.methods {
+            (self.beat, self.methods) = (beat, methods);
+        }
     }
 
     fn drop_bar(&mut self) {

@@ -24,7 +24,7 @@ pub(in crate::view) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Re
     let lower = if focus == Pane::Detail { Pane::Detail } else { Pane::Events };
     let rows = match focus == Pane::Instances {
         true => free_rows(model, area),
-        false => (area.height / 2).max(MIN_LOWER),
+        false => free_rows(model, area).max(area.height / 2).max(MIN_LOWER),
     };
     let [top, bottom] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area);
@@ -50,5 +50,5 @@ fn side_by_side(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 fn free_rows(model: &Model, area: Rect) -> u16 {
     let listed = u16::try_from(model.instances.len().max(MIN_LOWER.into())).unwrap_or(u16::MAX);
     let free = area.height.saturating_sub(listed.saturating_add(TABLE_FRAME));
-    if free < MIN_LOWER { 0 } else { free.min(area.height / 2) }
+    if free < MIN_LOWER { 0 } else { free }
 }

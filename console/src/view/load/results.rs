@@ -39,13 +39,7 @@ pub(super) fn lines(
     let small = height <= SMALL;
     let mut lines = vec![progress(theme, run, width)];
     if let Some(why) = &run.failure {
-        let pieces =
-            text::wrap_words(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
-        lines.extend(
-            pieces
-                .into_iter()
-                .map(|piece| Line::from(Span::styled(format!(" {piece}"), theme.bad()))),
-        );
+        lines.extend(wrapped(&text::printable(why), theme.bad(), width));
     }
     let Some(report) = run.report() else { return lines };
     let previous = model.load.previous.as_ref().and_then(Run::report);
@@ -170,19 +164,26 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     if let Some(behind) = &report.behind {
         if behind.late > 0 {
             let late = format!(
-                " {} started more than 10 ms late, up to {}",
+                "{} started more than 10 ms late, up to {}",
                 text::grouped(behind.late),
                 text::precise(behind.furthest)
             );
-            lines.push(Line::from(Span::styled(late, theme.warning())));
+            lines.extend(wrapped(&late, theme.warning(), width));
         }
         if behind.never_begun > 0 {
             let count = text::grouped(behind.never_begun);
-            let line = format!(" {count} never started: the rate is too high");
-            lines.push(Line::from(Span::styled(line, theme.bad())));
+            let line = format!("{count} never started: the rate is too high");
+            lines.extend(wrapped(&line, theme.bad(), width));
         }
     }
     lines
+}
+
+/// A text wrapped at words.
+fn wrapped(text: &str, style: Style, width: u16) -> impl Iterator<Item = Line<'static>> {
+    let room = usize::from(width).saturating_sub(2).max(1);
+    let pieces = text::wrap_words(text, room).into_iter();
+    pieces.map(move |piece| Line::from(Span::styled(format!(" {piece}"), style)))
 }
 
 /// Groups of spans one after another, wrapped between groups.
@@ -382,8 +383,10 @@ pub(super) fn errors(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
             Span::styled(kind, theme.strong()),
         ]));
         let example = text::printable(&error.example);
-        let example = text::cut(&example, usize::from(width).saturating_sub(4)).into_owned();
-        lines.push(Line::from(Span::styled(format!("   {example}"), theme.dim())));
+        let room = usize::from(width).saturating_sub(4).max(1);
+        let pieces = text::wrap_words(&example, room).into_iter();
+        let line = |piece| Line::from(Span::styled(format!("   {piece}"), theme.dim()));
+        lines.extend(pieces.map(line));
     }
     lines
 }
