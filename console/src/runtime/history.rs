@@ -170,10 +170,7 @@ fn restore(file: &HistoryFile) -> io::Result<Restored> {
     let set_aside = if found.damaged { Some(append_found(file, &[])?) } else { None };
     let skip = found.calls.len().saturating_sub(file.limit);
     let set_aside = set_aside.flatten().map(|kept| {
-        format!(
-            "history damaged or over 8 MiB: unreadable and oldest lines skipped; the original is kept as {}",
-            kept.display()
-        )
+        format!("history damaged or over 8 MiB; the original is kept as {}", kept.display())
     });
     Ok(Restored { calls: found.calls.into_iter().skip(skip).collect(), set_aside })
 }
