@@ -229,12 +229,7 @@ impl Context {
     pub fn is_text(self) -> bool {
         matches!(
             self,
-            Self::Filter
-                | Self::Help
-                | Self::Palette
-                | Self::Prompt
-                | Self::Resend
-                | Self::Sources
+            Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Resend | Self::Sources
         )
     }
 }

@@ -135,7 +135,9 @@ impl Key {
             // Lower-cased: terminals do not distinguish Ctrl-Shift from Ctrl.
             let key = Self { ctrl: true, ..Self::parse(rest).map_err(|_| unknown(text))? };
             return match key.sent_as() {
-                Some(sent) => Err(format!("terminals send {text} as {sent}; use {sent} or another")),
+                Some(sent) => {
+                    Err(format!("terminals send {text} as {sent}; use {sent} or another"))
+                }
                 None => Ok(key),
             };
         }
@@ -230,7 +232,9 @@ mod tests {
 
     #[test]
     fn a_key_that_terminals_send_as_another_is_refused() {
-        for (text, sent) in [("ctrl-i", "tab"), ("ctrl-M", "enter"), ("ctrl-[", "esc"), ("ctrl-alt-i", "tab")] {
+        for (text, sent) in
+            [("ctrl-i", "tab"), ("ctrl-M", "enter"), ("ctrl-[", "esc"), ("ctrl-alt-i", "tab")]
+        {
             let error = Key::parse(text).unwrap_err();
             assert_eq!(error, format!("terminals send {text} as {sent}; use {sent} or another"));
         }

@@ -153,7 +153,8 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             _ => title.to_owned(),
         };
         let current = view == model.view;
-        let key = key_of(model, view).map_or_else(String::new, |key| format!("{} ", screen.key(key)));
+        let key =
+            key_of(model, view).map_or_else(String::new, |key| format!("{} ", screen.key(key)));
         let label = if current { format!("[{key}{title}]") } else { format!(" {key}{title} ") };
         let style = if current { theme.accent().add_modifier(Modifier::BOLD) } else { theme.dim() };
         let width = u16::try_from(text::width(&label)).unwrap_or(0);

@@ -12,7 +12,7 @@ use rpc_console_core::text;
 pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let visible = model.calls.visible();
-    let title = Line::from(format!(" History ({}) ", visible.len()));
+    let title = Line::from(format!(" History {} ", visible.len()));
     let inner = screen.pane(model, area, Pane::History, title, Line::default());
     let note = format!("{} of {}", visible.len(), model.calls.len());
     let inner = screen.filter_row(model, inner, Pane::History, &model.calls.filter, note);

@@ -26,7 +26,7 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let table = &model.instances;
     let visible = table.visible(now, live);
 
-    let mut title = format!(" Instances ({}) ", visible.len());
+    let mut title = format!(" Instances {} ", visible.len());
     if let (false, Some(known)) = (live, table.known_at) {
         let ago = text::seconds(now.saturating_duration_since(known));
         title.push_str(&format!("· last known {ago} ago "));
@@ -119,7 +119,7 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
         }
         if let Some(method) = model.methods.differing(&row.key).first() {
             let (key, method) = (row.key.to_string(), text::printable(method));
-            notes.push(format!("≠ {} has another {method}", text::printable(&key)));
+            notes.push(format!("≠ {} has {method}", text::printable(&key)));
         }
         if let Probe::Failed(why) = &row.probe
             && state == State::Up

@@ -25,7 +25,7 @@ const INPUT: u16 = 12;
 
 pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let width = match area.width {
-        100.. => 46,
+        100.. => 47,
         72.. => 34,
         _ => 28,
     };
@@ -102,7 +102,9 @@ fn call(
     width: usize,
 ) -> [Line<'static>; 3] {
     let theme = screen.theme;
-    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(LABEL + 2)).into_owned();
+    let cut = |text: &str| {
+        text::cut(&text::printable(text), width.saturating_sub(LABEL + 2)).into_owned()
+    };
     let target = match &form.target {
         Some(key) => cut(&key.to_string()),
         None => cut(&format!("any of {}", instances(model, &form.method))),

@@ -213,13 +213,7 @@ impl<'a, 'b> Screen<'a, 'b> {
     }
 
     /// Draws lines from `top` on inside the frame of a pane, and on the frame how many are below.
-    pub(super) fn scrolled(
-        &mut self,
-        frame: Rect,
-        inner: Rect,
-        lines: Vec<Line<'_>>,
-        top: usize,
-    ) {
+    pub(super) fn scrolled(&mut self, frame: Rect, inner: Rect, lines: Vec<Line<'_>>, top: usize) {
         let top = top.min(lines.len().saturating_sub(inner.height.into()));
         let below = lines.len().saturating_sub(top + usize::from(inner.height));
         for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {

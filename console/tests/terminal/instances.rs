@@ -63,10 +63,11 @@ fn send(socket: &mut TcpStream, event: &WatchEvent) {
 #[test]
 fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     let mut tty = Tty::start(&["--registry", &every_state()]);
-    tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ left"]);
+    tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ gone"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
 
-    for (keys, order) in [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
+    for (keys, order) in
+        [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
     {
         tty.press(keys);
         tty.until(&[&format!("sort {order}")]);
@@ -116,7 +117,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press("-");
     tty.until(&["[1 Instances]"]);
     tty.press("b");
-    tty.until(&["[5 Load]", "rpc.health", &format!("target   {address}")]);
+    tty.until(&["[5 Load]", "rpc.health", &format!("target      {address}")]);
     tty.press(ESC);
     tty.until(&["⏎ start", ": commands"]);
     tty.press("-");

@@ -262,8 +262,20 @@ pub const BINDINGS: &[Binding] = &[
         "follow",
         "follow the newest line, or stop following",
     ),
-    row(Context::Logs, LevelDown, &[Key::char('<')], "less severe", "also show the next less severe level"),
-    row(Context::Logs, LevelUp, &[Key::char('>')], "more severe", "hide the least severe level shown"),
+    row(
+        Context::Logs,
+        LevelDown,
+        &[Key::char('<')],
+        "less severe",
+        "also show the next less severe level",
+    ),
+    row(
+        Context::Logs,
+        LevelUp,
+        &[Key::char('>')],
+        "more severe",
+        "hide the least severe level shown",
+    ),
     row(Context::Logs, Sources, &[Key::char('S')], "source", "choose the source: one, or all"),
     row(
         Context::Logs,
@@ -384,7 +396,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Everywhere, DemoTraffic, &[Key::char('D')], "traffic", "demo: turn live traffic on or off"),
     row(Everywhere, DemoRegistry, &[Key::char('X')], "", "demo: stop or restart the registry"),
     row(Everywhere, Actions, &[Key::char('x')], "actions", "available actions"),
-    row(Everywhere, Pause, &[Key::char(' ')], "pause", "pause or resume live data; not in a form or Load"),
+    row(
+        Everywhere,
+        Pause,
+        &[Key::char(' ')],
+        "pause",
+        "pause or resume live data; not in a form or Load",
+    ),
     row(
         Everywhere,
         Action::Palette,

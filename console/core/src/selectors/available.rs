@@ -5,8 +5,7 @@ use crate::model::{Model, Pane};
 
 /// Whether an action exists in this session: help and menus leave the others out.
 pub fn exists(model: &Model, action: Action) -> bool {
-    let is_demo =
-        matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
+    let is_demo = matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
     model.demo.is_some() || !is_demo
 }
 

@@ -2,9 +2,9 @@
 
 use super::unavailable;
 use crate::action::Context;
-use crate::model::{Model, View};
 use crate::model::methods::fuzzy;
 use crate::model::palette::{Entry, Palette, arguments};
+use crate::model::{Model, View};
 
 /// The selected instance, if it can be unregistered.
 fn unregister(model: &Model) -> Option<Entry> {

@@ -28,8 +28,8 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             console(model, action, now, effects);
         }
         DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
-        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | ViewDetail | ViewEvents
-        | PreviousView | NextPane | PreviousPane => go_to(model, action),
+        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | ViewDetail
+        | ViewEvents | PreviousView | NextPane | PreviousPane => go_to(model, action),
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
         Filter | Search | NextMatch | PreviousMatch => search_text(model, action, now),
         Copy | CopyAs | Save | Pager | Edit => export(model, action, now, effects),

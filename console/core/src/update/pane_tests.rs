@@ -103,7 +103,9 @@ fn unregister_is_in_the_palette_and_asks_for_the_address() {
     press(&mut model, Key::char(':'), now);
     types(&mut model, "unreg", now);
     assert!(press(&mut model, ENTER, now).is_empty());
-    assert!(matches!(&model.overlay, Some(Overlay::Prompt(p)) if p.title.starts_with("Unregister 127.0.0.1:8089")));
+    assert!(
+        matches!(&model.overlay, Some(Overlay::Prompt(p)) if p.title.starts_with("Unregister 127.0.0.1:8089"))
+    );
     press(&mut model, ESC, now);
     model.readonly = true;
     let palette = Default::default();

@@ -209,12 +209,7 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
                 call.folding.cursor = line;
             }
         }
-        Pane::Detail
-        | Pane::Events
-        | Pane::Form
-        | Pane::Logs
-        | Pane::LoadPlan
-        | Pane::LoadRun => {}
+        Pane::Detail | Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
     }
 }
 

@@ -50,7 +50,9 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
             let (at, live) = (model.shown_at(now).at, model.link.is_live());
             model.instances.step(step, height, at, live);
         }
-        Pane::Detail => model.instances.detail_top = step.from(model.instances.detail_top, MAX_ROWS),
+        Pane::Detail => {
+            model.instances.detail_top = step.from(model.instances.detail_top, MAX_ROWS)
+        }
         Pane::Events => {
             let rows = model.events.len().saturating_sub(height) + 1;
             model.events.top = step.from(model.events.top, rows);

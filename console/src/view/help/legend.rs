@@ -18,7 +18,10 @@ const INSTANCES: &[Row] = &[
     ("✗ gone", "it unregistered or its TTL passed; the row stays for a moment"),
     ("? was up", "the registry is unreachable: the last known state"),
     ("≠", "it lacks a method that others have, or has it with other parameters"),
-    ("HEARTBEAT", "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL"),
+    (
+        "HEARTBEAT",
+        "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL",
+    ),
     ("RTT", "round trip of the console's own probe; - is not probed"),
     ("METHODS", "number of methods (MTH where narrow); - is unknown"),
     ("SINCE", "time since it registered"),

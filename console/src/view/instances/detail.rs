@@ -9,9 +9,9 @@ use ratatui::text::{Line, Span};
 use super::glyph_and_style;
 use crate::view::screen::Screen;
 use crate::view::theme::Theme;
-use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::model::instances::{Probe, Row};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
 const LABEL: usize = 12;
@@ -26,7 +26,10 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
     };
     let address = text::printable(&row.key.to_string()).into_owned();
     let proto = text::printable(&row.key.protocol).into_owned();
-    let title = Line::from(format!(" {} ", text::cut(&address, usize::from(area.width).saturating_sub(12))));
+    let title = Line::from(format!(
+        " {} ",
+        text::cut(&address, usize::from(area.width).saturating_sub(12))
+    ));
     let right = Line::from(Span::styled(format!(" {proto} "), theme.dim()));
     let inner = screen.pane(model, area, Pane::Detail, title, right);
     screen.record_height(Pane::Detail, inner.height);
@@ -64,10 +67,7 @@ impl Rows {
         labels
             .zip(pieces)
             .map(|(label, piece)| {
-                Line::from(vec![
-                    Span::styled(label, self.theme.dim()),
-                    Span::styled(piece, style),
-                ])
+                Line::from(vec![Span::styled(label, self.theme.dim()), Span::styled(piece, style)])
             })
             .collect()
     }

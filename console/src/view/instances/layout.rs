@@ -12,8 +12,8 @@ const MIN_WIDE: (u16, u16) = (100, 24);
 const DETAIL: (u16, u16) = (38, 64);
 /// Fewest rows of the pane below the table.
 const MIN_LOWER: u16 = 5;
-/// Rows of the table that show no instance: frame, heading, note.
-const TABLE_FRAME: u16 = 4;
+/// Rows of the table that show no instance: frame, heading, two rows of notes.
+const TABLE_FRAME: u16 = 5;
 
 pub(in crate::view) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if area.width >= MIN_WIDE.0 && area.height >= MIN_WIDE.1 {

@@ -18,8 +18,8 @@ pub(super) enum Rows {
     One,
     /// One row.
     OneWithAxis,
-    /// Three rows, with the scale at their left.
-    Three,
+    /// Several rows, with the scale at their left.
+    Tall(usize),
 }
 
 /// One value over time.
@@ -83,14 +83,16 @@ pub(super) fn over_time(
     let scale = charts.iter().map(|chart| text::width(&chart.max())).max().unwrap_or(0);
     let notes = charts.iter().map(|chart| text::width(&chart.range())).max().unwrap_or(0);
     // Left of the bars: the scale, or the name.
-    let left = if rows == Rows::Three { scale + 3 } else { 6 };
-    let right = if rows == Rows::Three { 1 } else { notes + 3 };
+    let (left, right) = match rows {
+        Rows::Tall(_) => (scale + 3, 1),
+        Rows::One | Rows::OneWithAxis => (6, notes + 3),
+    };
     let cells = usize::from(width).saturating_sub(left + right);
     let mut lines = Vec::new();
     for chart in &charts {
         let values = chart::resample(&points, chart.value, total, cells);
         match rows {
-            Rows::Three => lines.extend(tall(theme, chart, &values, scale)),
+            Rows::Tall(rows) => lines.extend(tall(theme, chart, &values, (rows, scale))),
             Rows::One | Rows::OneWithAxis => lines.push(Line::from(vec![
                 Span::styled(format!(" {:<5}", chart.name), theme.dim()),
                 Span::styled(chart::bars(&values, 1).concat(), chart.style),
@@ -105,14 +107,23 @@ pub(super) fn over_time(
     lines
 }
 
-/// A chart of three rows below its name and range, with its maximum and 0 at the left.
-fn tall(theme: Theme, chart: &Chart, values: &[Option<f64>], scale: usize) -> Vec<Line<'static>> {
+/// A chart of some rows below its name and range, with its maximum and 0 at the left.
+fn tall(
+    theme: Theme,
+    chart: &Chart,
+    values: &[Option<f64>],
+    (rows, scale): (usize, usize),
+) -> Vec<Line<'static>> {
     let mut lines = vec![Line::from(vec![
         Span::styled(format!(" {:<5}", chart.name), theme.dim()),
         Span::raw(chart.range()),
     ])];
-    let labels = [chart.max(), String::new(), "0".to_owned()];
-    for (label, bars) in labels.into_iter().zip(chart::bars(values, 3)) {
+    for (row, bars) in chart::bars(values, rows).into_iter().enumerate() {
+        let label = match row {
+            0 => chart.max(),
+            row if row + 1 == rows => "0".to_owned(),
+            _ => String::new(),
+        };
         lines.push(Line::from(vec![
             Span::styled(format!(" {} │", text::right(&label, scale)), theme.dim()),
             Span::styled(bars, chart.style),
@@ -161,7 +172,7 @@ mod tests {
 
     #[test]
     fn charts_have_a_scale_and_a_time_axis() {
-        let lines = lines(|_| {}, Rows::Three);
+        let lines = lines(|_| {}, Rows::Tall(3));
         assert!(lines[0].starts_with(" rate ") && lines[1].contains("80/s │"), "{lines:#?}");
         assert!(lines[3].contains(" 0 │"), "{lines:#?}");
         let axis = lines.last().unwrap();
@@ -172,7 +183,7 @@ mod tests {
     fn a_range_of_one_value_is_that_value_and_one_point_is_no_chart() {
         let same = |report: &mut Report| report.series.iter_mut().for_each(|p| p.rate = 50.0);
         assert!(lines(same, Rows::One)[0].ends_with("  50/s"));
-        assert!(lines(|report| report.series.truncate(1), Rows::Three).is_empty());
+        assert!(lines(|report| report.series.truncate(1), Rows::Tall(3)).is_empty());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use rpc_console_core::text;
 
 /// From this height on the histogram has all its bars, and charts have several rows.
 const TALL: u16 = 27;
+/// From this height on charts have more rows.
+const VERY_TALL: u16 = 40;
 /// Up to this height the main figures come first, the rest below.
 const SMALL: u16 = 12;
 /// Smaller changes are shown as none: equal runs differ this much.
@@ -61,7 +63,11 @@ pub(super) fn lines(
             lines.push(Line::default());
         }
         if !small {
-            let rows = if tall { Rows::Three } else { Rows::OneWithAxis };
+            let rows = match height {
+                VERY_TALL.. => Rows::Tall(6),
+                TALL.. => Rows::Tall(3),
+                _ => Rows::OneWithAxis,
+            };
             lines.extend(over_time(theme, run, report, width, rows));
         }
         lines.extend(below);
@@ -267,7 +273,7 @@ fn latency(
     tall: bool,
 ) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
     let table_width = if previous.is_some() { 40 } else { 20 };
-    let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(40);
+    let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(60);
     let mut table = Vec::new();
     let heading = if previous.is_some() {
         format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "previous", "now", "change")

@@ -87,8 +87,11 @@ impl<'a> Columns<'a> {
             Times::Hidden => None,
         };
         if let Some(time) = time {
-            let date =
-                if self.dated { format!("{} ", text::month_day(line.wall_ms)) } else { String::new() };
+            let date = if self.dated {
+                format!("{} ", text::month_day(line.wall_ms))
+            } else {
+                String::new()
+            };
             spans.push(Span::styled(format!("{date}{time}  "), theme.dim()));
         }
         let level = text::left(&line.level.as_str().to_uppercase(), 5);

@@ -35,7 +35,8 @@ pub(super) fn chips(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> R
     let is_all = all.iter().map(|chip| width(chip)).sum::<usize>() <= room + 3;
     let key = model.keys.shown(Context::Logs, Action::Sources);
     let rest = |count: usize| format!("… {count} more ({key})");
-    let mut left = if is_all { room + 3 } else { room.saturating_sub(text::width(&rest(all.len()))) };
+    let mut left =
+        if is_all { room + 3 } else { room.saturating_sub(text::width(&rest(all.len()))) };
     let (mut line, mut hidden) = (Line::from(" "), 0);
     for chip in all {
         if hidden > 0 || width(&chip) > left {

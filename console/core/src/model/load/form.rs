@@ -223,7 +223,9 @@ impl LoadForm {
         let in_flight = self.in_flight();
         match error {
             // The plan's own text speaks of calls in flight in both loops.
-            PlanError::Range { what: "connections", expected } if expected.starts_with("at most") => {
+            PlanError::Range { what: "connections", expected }
+                if expected.starts_with("at most") =>
+            {
                 let most = if self.open { "the calls in flight" } else { "the callers" };
                 (LoadField::Connections, format!("must not exceed {most}"))
             }
