@@ -10,6 +10,10 @@ use rpc_console_core::text;
 
 /// Widest subject; a longer one is cut.
 const SUBJECT: usize = 22;
+/// Least cells of a text beside its subject.
+const MIN_TEXT: usize = 20;
+/// Indentation of a text below its subject.
+const INDENT: usize = 11;
 
 pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
@@ -46,10 +50,17 @@ pub(super) fn events(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             Span::styled(format!("{glyph} {}", text::left(event.word, 10)), style),
             Span::raw(format!("{}  ", text::left(&text::suffix(&event.subject, subject), subject))),
         ]);
-        let used = line.width();
-        let room = usize::from(inner.width).saturating_sub(used).max(1);
+        let mut used = line.width();
+        let mut room = usize::from(inner.width).saturating_sub(used);
+        // Without room beside it, the text goes below.
+        if room < MIN_TEXT {
+            screen.line(inner, row, line);
+            row += 1;
+            (line, used) = (Line::from(" ".repeat(INDENT)), INDENT);
+            room = usize::from(inner.width).saturating_sub(INDENT);
+        }
         let mut pieces = match model.events.wrap {
-            true => text::wrap_words(&event.text, room),
+            true => text::wrap_words(&event.text, room.max(1)),
             false => vec![text::cut(&event.text, room).into_owned()],
         }
         .into_iter();

@@ -3,6 +3,7 @@
 mod chart;
 mod over_time;
 mod results;
+mod shares;
 
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Modifier;
@@ -205,8 +206,8 @@ fn draw_field(
 fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.bordered(area, false, Line::from(" Instances, errors "), Line::default());
     let Some(report) = model.load.run.as_ref().and_then(|run| run.report()) else { return };
-    let mut lines = results::shares(screen.theme, report, inner.width);
-    lines.extend(results::errors(screen.theme, report, inner.width));
+    let mut lines = shares::shares(screen.theme, report, inner.width);
+    lines.extend(shares::errors(screen.theme, report, inner.width));
     for (row, line) in (0..inner.height).zip(lines) {
         screen.line(inner, row, line);
     }

@@ -1,8 +1,10 @@
 //! The table of instances: what the registry reported, and the states that follow from it.
 
+mod column;
 mod row;
 
 pub use super::filter::Filter;
+pub use column::Column;
 pub use row::{Aged, Gone, Probe, Row, State};
 
 use std::collections::HashMap;
@@ -21,45 +23,6 @@ pub const FLASH: Duration = Duration::from_millis(900);
 const MAX_FOLLOWED: usize = 200;
 /// Default maximum of monitored instances (methods, probes, log); others are only listed.
 pub const DEFAULT_PROBED: usize = 200;
-
-/// A column of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after their headings")]
-pub enum Column {
-    State,
-    Address,
-    Beat,
-    Rtt,
-    Methods,
-    Since,
-}
-
-impl Column {
-    /// Every column, from left to right.
-    pub const ALL: [Self; 6] =
-        [Self::State, Self::Address, Self::Beat, Self::Rtt, Self::Methods, Self::Since];
-
-    /// The heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::State => "STATE",
-            Self::Address => "ADDRESS",
-            Self::Beat => "HB AGE",
-            Self::Rtt => "RTT",
-            Self::Methods => "METHODS",
-            Self::Since => "SINCE",
-        }
-    }
-
-    /// The column `by` places to the right, wrapping around.
-    #[must_use]
-    pub fn step(self, by: isize) -> Self {
-        let at = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
-        let len = Self::ALL.len();
-        let to = at.saturating_add(len).saturating_add_signed(by) % len;
-        Self::ALL[to]
-    }
-}
 
 /// The table of instances.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Log lines of every source in one bounded ring, the filters, and the scroll position.
 
+mod position;
 mod search;
 mod source;
 mod time;
@@ -17,7 +18,6 @@ use tui_input::Input;
 
 use super::filter::{Filter, Tester};
 use super::pattern::Pattern;
-use super::scroll::Step;
 
 /// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
@@ -298,53 +298,9 @@ impl Logs {
         self.ring.get(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 
-    /// Lines that pass the filters, from the bottom of the screen up.
-    pub fn upwards(&self) -> impl Iterator<Item = &Line> {
-        let end = self.end();
-        self.shown.range(..end).rev().filter_map(|seq| self.get(*seq))
-    }
-
-    /// The index in `shown` after the line at the bottom of the screen.
-    fn end(&self) -> usize {
-        match self.bottom {
-            None => self.shown.len(),
-            Some(seq) => self.shown.partition_point(|shown| *shown <= seq),
-        }
-    }
-
     /// Number of lines that pass the filters, and of all lines.
     pub fn counts(&self) -> (usize, usize) {
         (self.shown.len(), self.ring.len())
-    }
-
-    /// Number of lines below the bottom of the screen.
-    pub fn below(&self) -> usize {
-        self.shown.len() - self.end()
-    }
-
-    /// Scrolls; the last line is followed. `height` rows are visible.
-    pub fn step(&mut self, step: Step, height: usize) {
-        let len = self.shown.len();
-        if len == 0 {
-            return;
-        }
-        let least = height.min(len) - 1;
-        let at = self.end().saturating_sub(1);
-        let to = step.from(at, len).max(least);
-        let last = len - 1;
-        let follows = match step {
-            Step::Last => true,
-            _ => to >= last && (to > at || self.bottom.is_none()),
-        };
-        self.bottom = if follows { None } else { self.shown.get(to).copied() };
-    }
-
-    /// Follows the newest line, or stops at the current one.
-    pub fn toggle_follow(&mut self) {
-        self.bottom = match self.bottom {
-            Some(_) => None,
-            None => Some(self.shown.back().copied().unwrap_or(0)),
-        };
     }
 
     /// Shows one level less severe (`-1`) or more severe (`1`).

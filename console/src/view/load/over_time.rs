@@ -22,6 +22,15 @@ pub(super) enum Rows {
     Tall(usize),
 }
 
+impl Rows {
+    /// As tall as fits in a pane of `height` rows, of which other lines take `used`.
+    pub(super) fn for_height(height: usize, used: usize) -> Self {
+        // Of each of the two charts, a line is its name; the last line is the axis.
+        let fits = |rows: &usize| used + 2 * (rows + 1) < height;
+        [6, 3, 2].into_iter().find(fits).map_or(Self::OneWithAxis, Self::Tall)
+    }
+}
+
 /// One value over time.
 struct Chart {
     name: &'static str,

@@ -7,6 +7,8 @@ use rpc_settings::Settings;
 
 use super::*;
 
+type Build = fn() -> (Model, Now);
+
 const WIDE: (u16, u16) = (200, 50);
 
 fn shown(model: &mut Model, now: Now, size: (u16, u16)) -> String {
@@ -14,7 +16,7 @@ fn shown(model: &mut Model, now: Now, size: (u16, u16)) -> String {
     text_of(&draw(model, Theme::default(), now, size))
 }
 
-fn after_keys(build: fn() -> (Model, Now), keys: &str) -> (Model, Now) {
+fn after_keys(build: Build, keys: &str) -> (Model, Now) {
     let (mut model, now) = build();
     types(&mut model, keys, now);
     (model, now)
@@ -22,7 +24,7 @@ fn after_keys(build: fn() -> (Model, Now), keys: &str) -> (Model, Now) {
 
 #[test]
 fn wide_terminals_are_used() {
-    let builds: [(&str, fn() -> (Model, Now)); 4] = [
+    let builds: [(&str, Build); 4] = [
         ("instances", fixture::busy),
         ("logs", fixture::logs),
         ("load", fixture::compared),
@@ -42,6 +44,13 @@ fn the_detail_of_an_instance() {
 #[test]
 fn the_events() {
     golden("events", || after_keys(fixture::busy, "E"));
+}
+
+#[test]
+fn the_text_of_an_event_is_readable_at_any_width() {
+    let (mut model, now) = after_keys(fixture::busy, "E");
+    let text = shown(&mut model, now, (40, 12));
+    assert!(text.contains("expired: last heartbeat"), "{text}");
 }
 
 #[test]
@@ -162,7 +171,7 @@ fn wrapped_log_lines_break_at_words() {
 
 #[test]
 fn help_lists_what_exists_with_a_legend_and_reasons_for_this_pane_only() {
-    let help = |build: fn() -> (Model, Now), filter: &str| {
+    let help = |build: Build, filter: &str| {
         let (mut model, now) = build();
         types(&mut model, "?", now);
         types(&mut model, filter, now);
