@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
+use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
@@ -75,7 +76,7 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     if wide {
         line.push_span(" ");
         if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
-            line.push_span(Span::styled("p99 ", theme.dim()));
+            line.push_span(Span::styled("your calls p99 ", theme.dim()));
             line.push_span(format!("{}   ", text::latency(p99)));
         } else {
             line.push_span(" ");
@@ -143,7 +144,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
 pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let mut x = area.x + u16::from(area.width >= NARROW);
-    for (number, view) in View::ALL.iter().enumerate().map(|(at, view)| (at + 1, *view)) {
+    for view in View::ALL {
         let title = if area.width >= NARROW { view.title() } else { short_title(view) };
         let title = match load_progress(model) {
             Some(progress) if view == View::Load && area.width >= NARROW => {
@@ -152,10 +153,11 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             _ => title.to_owned(),
         };
         let current = view == model.view;
-        let label =
-            if current { format!("[{number} {title}]") } else { format!(" {number} {title} ") };
+        let key =
+            key_of(model, view).map_or_else(String::new, |key| format!("{} ", screen.key(key)));
+        let label = if current { format!("[{key}{title}]") } else { format!(" {key}{title} ") };
         let style = if current { theme.accent().add_modifier(Modifier::BOLD) } else { theme.dim() };
-        let width = u16::try_from(label.len()).unwrap_or(0);
+        let width = u16::try_from(text::width(&label)).unwrap_or(0);
         let tab = Rect { x, width: width.min(area.right().saturating_sub(x)), ..area };
         screen.line(tab, 0, Line::from(Span::styled(label, style)));
         screen.hit(tab, Hit::View(view));
@@ -176,6 +178,19 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             screen.line_right(area, 0, line);
         }
     }
+}
+
+/// The key that shows a view, if one is bound.
+fn key_of(model: &Model, view: View) -> Option<Key> {
+    let action = match view {
+        View::Instances => Action::ViewInstances,
+        View::Methods => Action::ViewMethods,
+        View::History => Action::ViewHistory,
+        View::Logs => Action::ViewLogs,
+        View::Load => Action::ViewLoad,
+    };
+    let row = model.keys.rows().iter().find(|row| row.action == action)?;
+    row.keys.first().copied()
 }
 
 fn short_title(view: View) -> &'static str {

@@ -11,7 +11,9 @@ use crate::text;
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
     let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
     let (what, copied) = match model.focus() {
-        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
+        Pane::Instances | Pane::Detail => {
+            ("address", model.instances.selected.as_ref().map(ToString::to_string))
+        }
         Pane::Events => {
             let newest = model.events.newest_first().nth(model.events.top);
             (
