@@ -17,6 +17,7 @@ mod now;
 pub mod palette;
 pub mod registries;
 pub mod resend;
+pub mod schema;
 pub mod scroll;
 pub mod snippet;
 

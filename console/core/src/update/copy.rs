@@ -9,7 +9,6 @@ use crate::selectors::selected_call;
 use crate::text;
 
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
-    let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
     let (what, copied) = match model.focus() {
         Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
         Pane::Events => {
@@ -21,8 +20,14 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Methods => ("name", model.methods.selected.clone()),
         Pane::Form => {
-            let form = model.forms.get();
-            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
+            let Some(form) = model.forms.get() else { return };
+            match form.preview() {
+                Ok(args) => ("request", Some(wire(&form.signature.name, &args))),
+                Err(invalid) => {
+                    let why = text::fix(&invalid);
+                    return model.notify_error(format!("not copied: {why}"), now);
+                }
+            }
         }
         Pane::Response => {
             let call = model.calls.shown_call();
@@ -45,7 +50,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
-            ("request", call.map(|call| wire(&call.request)))
+            ("request", call.map(|call| wire(&call.request.method, &call.request.args)))
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),
@@ -80,8 +85,4 @@ fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
         format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
         now,
     );
-}
-
-fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
-    wire(method, &form.preview())
 }

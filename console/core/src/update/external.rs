@@ -86,8 +86,9 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
 
 /// Opens the menu of formats to copy a call in.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
-    let Some(snippet) = snippet(model) else {
-        return model.notify_error("no call to copy", now);
+    let snippet = match snippet(model) {
+        Ok(snippet) => snippet,
+        Err(why) => return model.notify_error(format!("not copied: {why}"), now),
     };
     let items = Format::ALL.map(|format| Item {
         label: format.title().to_owned(),
@@ -103,14 +104,14 @@ fn one_line(text: &str) -> String {
     text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 
-fn snippet(model: &Model) -> Option<Snippet> {
+fn snippet(model: &Model) -> Result<Snippet, String> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
-        let form = model.forms.get()?;
+        let form = model.forms.get().ok_or("no method selected")?;
         let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
-        return Some(Snippet {
+        return Ok(Snippet {
             method: form.signature.name.clone(),
-            args: form.preview(),
+            args: form.preview().map_err(|invalid| text::fix(&invalid))?,
             target: form.target.clone(),
             peer: form.target.clone().or(first),
             registry,
@@ -123,11 +124,11 @@ fn snippet(model: &Model) -> Option<Snippet> {
     } else {
         model.calls.shown
     };
-    let call = model.calls.get(id?)?;
+    let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     let request = &call.request;
     let replied = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
     let replied = request.candidates.iter().find(|key| Some(&*key.to_string()) == replied);
-    Some(Snippet {
+    Ok(Snippet {
         method: request.method.clone(),
         args: request.args.clone(),
         target: match &request.candidates[..] {

@@ -3,13 +3,14 @@
 use super::{search, show};
 use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
 use crate::selectors::{self, is_typing, is_typing_load_field};
-use tui_input::{Input, InputRequest};
+use tui_input::InputRequest;
 
 use super::{Effects, act, ask, load, send, steps};
 use crate::action::{Action, Context};
 use crate::key::Key;
 use crate::message::Hit;
 use crate::model::Now;
+use crate::model::form::Field;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 
@@ -55,8 +56,7 @@ fn form_key(model: &mut Model, key: Key) -> bool {
     let Some(field) = form.focused().filter(|_| key == Key::char(' ')) else { return false };
     if field.kind.is_bool() {
         let value = if field.input.value() == "true" { "false" } else { "true" };
-        field.input = Input::new(value.to_owned());
-        (field.touched, field.error) = (true, None);
+        field.set_text(value);
         return true;
     }
     ask::pick(model)
@@ -90,9 +90,20 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         }
         None => {
             let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
-            apply(&mut field.input, requests);
-            (field.touched, field.error) = (true, None);
+            edit_field(field, requests);
         }
+    }
+}
+
+/// Edits a field. Deleting in an empty text omits it: it has nothing else to delete.
+fn edit_field(field: &mut Field, requests: &[InputRequest]) {
+    let before = field.input.value().to_owned();
+    apply(&mut field.input, requests);
+    let deletes = matches!(requests, [InputRequest::DeletePrevChar | InputRequest::DeleteNextChar]);
+    if field.input.value() != before {
+        (field.touched, field.error) = (true, None);
+    } else if before.is_empty() && deletes {
+        field.clear();
     }
 }
 

@@ -52,8 +52,8 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(args) = args else {
         let invalid = form.fields.iter().filter(|field| field.error.is_some());
         let names: Vec<_> = invalid.map(|field| field.parameter.name.as_str()).collect();
-        let names = text::printable(&names.join(", ")).into_owned();
-        model.notify_error(format!("not sent: fix {names}"), now);
+        let why = text::fix(&names);
+        model.notify_error(format!("not sent: {why}"), now);
         return;
     };
     let (method, target, timeout) =

@@ -35,6 +35,7 @@ fn call_of(method: &Signature) -> String {
         .iter()
         .map(|parameter| match &parameter.default {
             Some(default) => format!("{}={default}", parameter.name),
+            None if !parameter.is_required() => format!("{}?", parameter.name),
             None => parameter.name.clone(),
         })
         .collect();
