@@ -13,6 +13,7 @@ mod load;
 mod logs;
 mod methods;
 mod palette;
+mod reader;
 mod registries;
 mod resend;
 mod response;
@@ -74,6 +75,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         Some(Overlay::Resend(choice)) => {
             resend::resend(model, choice, &mut screen, body);
         }
+        Some(Overlay::Reader(reader)) => reader::reader(model, reader, &mut screen, body),
         None => {}
     }
     screen.finish()

@@ -55,6 +55,12 @@ pub enum Action {
     EditJson,
     Pick,
     Actions,
+    CancelCall,
+    Docs,
+    FocusResponse,
+    FocusForm,
+    FilterPath,
+    CopyPath,
     OpenInstance,
     OpenLogs,
     SortLeft,
@@ -135,11 +141,13 @@ pub enum Context {
     Prompt,
     /// The list of instances a call can be resent to.
     Resend,
+    /// A text over the view.
+    Reader,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Instances,
         Self::Events,
         Self::Methods,
@@ -156,6 +164,7 @@ impl Context {
         Self::Menu,
         Self::Prompt,
         Self::Resend,
+        Self::Reader,
         Self::Help,
         Self::Everywhere,
     ];
@@ -196,6 +205,7 @@ impl Context {
             Self::Menu => "Menu",
             Self::Prompt => "Prompt",
             Self::Resend => "Resend to…",
+            Self::Reader => "Docs, text or item",
         }
     }
 
@@ -210,6 +220,7 @@ impl Context {
                 | Self::Menu
                 | Self::Prompt
                 | Self::Resend
+                | Self::Reader
         )
     }
 

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod calls;
 pub mod content;
 pub mod diff;
+pub mod docs;
 pub mod events;
 pub mod form;
 pub mod instances;
@@ -15,6 +16,7 @@ pub mod logs;
 pub mod methods;
 mod now;
 pub mod palette;
+pub mod reader;
 pub mod registries;
 pub mod resend;
 pub mod schema;
@@ -60,6 +62,8 @@ pub enum Overlay {
     Prompt(ask::Prompt),
     /// The choice of an instance to resend a call to.
     Resend(resend::Resend),
+    /// A text to read.
+    Reader(reader::Reader),
 }
 
 impl Overlay {
@@ -248,6 +252,7 @@ impl Model {
             Pane::History => Some(&self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&self.logs.search),
             Pane::Logs => Some(&self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&self.calls.path),
             Pane::Response => Some(&self.calls.search),
             Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
@@ -261,6 +266,7 @@ impl Model {
             Pane::History => Some(&mut self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&mut self.logs.search),
             Pane::Logs => Some(&mut self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&mut self.calls.path),
             Pane::Response => Some(&mut self.calls.search),
             Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }

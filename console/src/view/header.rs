@@ -75,7 +75,7 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     if wide {
         line.push_span(" ");
         if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
-            line.push_span(Span::styled("p99 ", theme.dim()));
+            line.push_span(Span::styled("own p99 ", theme.dim()));
             line.push_span(format!("{}   ", text::latency(p99)));
         } else {
             line.push_span(" ");

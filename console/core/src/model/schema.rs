@@ -105,6 +105,20 @@ impl<'a> Schema<'a> {
         self.resolved().get("items").filter(|items| items.part.is_object())
     }
 
+    /// The schema of what an object or a list of objects consists of: without lists and `null`.
+    pub fn element(self) -> Self {
+        let mut schema = self.resolved();
+        for _ in 0..MAX_STEPS {
+            let object = schema.alternatives().find(|one| one.types() != ["null"]);
+            let inner = schema.items().or(object.filter(|_| schema.properties().is_empty()));
+            match inner {
+                Some(inner) => schema = inner.resolved(),
+                None => break,
+            }
+        }
+        schema
+    }
+
     /// The properties of an object: required ones first.
     pub fn properties(self) -> Vec<Property<'a>> {
         let schema = self.resolved();

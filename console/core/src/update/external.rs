@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Effects;
-use crate::message::Effect;
+use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
 use crate::model::content::{Content, Program};
@@ -27,7 +27,7 @@ pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
                 return (!call.items.is_empty())
                     .then(|| (Content::Text(text.into()), format!("{method}-{time}.jsonl")));
             }
-            let document = Arc::clone(call.document()?);
+            let document = Arc::clone(call.body()?);
             Some((Content::Document(document), format!("{method}-{time}.json")))
         }
         _ => None,
@@ -95,8 +95,23 @@ pub(super) fn copy_as(model: &mut Model, now: Now) {
         detail: snippet.write(format).map_or_else(|_| String::new(), |text| one_line(&text)),
         choice: snippet.write(format).map(|text| Choice::Copy(format.title(), text)),
     });
+    let mut items = items.to_vec();
+    items.extend(whole_result(model));
     let title = "Copy call as (with full arguments)".to_owned();
-    model.overlay = Some(Overlay::Menu(Menu { title, items: items.to_vec(), selected: 0 }));
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected: 0 }));
+}
+
+/// The result as received: its own key copies the value under the cursor.
+fn whole_result(model: &Model) -> Option<Item> {
+    let call = model.calls.shown_call().filter(|_| model.focus() == Pane::Response)?;
+    let text = call.body()?.text();
+    let choice = if text.len() > MAX_COPIED_BYTES {
+        Err(format!("it is {}; s saves it", text::bytes(text.len())))
+    } else {
+        Ok(Choice::Copy("result", text.to_owned()))
+    };
+    let detail = text::prefix(text, 200).to_owned();
+    Some(Item { label: "result".to_owned(), detail, choice })
 }
 
 fn one_line(text: &str) -> String {

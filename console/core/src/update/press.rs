@@ -77,7 +77,7 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         }
         Some(Overlay::Registries { .. }) => {}
         Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
-        Some(Overlay::Menu(_)) => {}
+        Some(Overlay::Menu(_) | Overlay::Reader(_)) => {}
         Some(Overlay::Resend(choice)) => {
             apply(&mut choice.filter, requests);
             choice.selected = 0;
@@ -209,13 +209,11 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
         }
         Pane::Response => {
             let Some(call) = model.calls.shown_call_mut() else { return };
-            let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else {
-                return;
-            };
+            let Some(document) = call.body().cloned() else { return };
             let line = call.folding.line_of(index);
-            if index < call.folding.rows(document) {
+            if index < call.folding.rows(&document) {
                 if call.folding.cursor == line {
-                    call.folding.toggle(document);
+                    call.folding.toggle(&document);
                 }
                 call.folding.cursor = line;
             }
@@ -226,6 +224,9 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
 
 pub(super) fn wheel(model: &mut Model, pane: Option<Pane>, rows: i32, now: Now) {
     let rows = isize::try_from(rows).unwrap_or(0);
+    if let Some(Overlay::Reader(reader)) = &mut model.overlay {
+        return reader.step(Step::By(rows), model.size);
+    }
     if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
         *top = top.saturating_add_signed(rows);
         return;

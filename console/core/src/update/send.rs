@@ -11,6 +11,7 @@ use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::json::decoded;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -127,8 +128,12 @@ pub(super) fn ended(
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
     let (text, failed) = match &outcome.result {
+        Ok(_) if call.request.stream => {
+            (format!("✓ {method} → {} in {took}{via}", call.items.counted()), false)
+        }
         Ok(document) => {
-            let body = text::printable(text::prefix(document.text(), 200));
+            let body = decoded(text::prefix(document.text(), 200));
+            let body = text::printable(&body);
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {

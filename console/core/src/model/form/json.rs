@@ -74,7 +74,7 @@ impl Form {
             return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
         }
         let is_unknown = |name: &&Cow<'_, str>| {
-            self.fields.iter().all(|field| field.parameter.name != **name.as_ref())
+            self.fields.iter().all(|field| field.parameter.name != *name.as_ref())
         };
         if let Some(name) = given.keyword.iter().map(|(name, _)| name).find(is_unknown) {
             return Err(format!("{} has no parameter {name}", self.signature.name));
@@ -106,11 +106,10 @@ impl Form {
 /// A missing required value: `null`, but a skeleton where there are properties to fill in.
 fn missing(field: &Field) -> String {
     let schema = Schema::new(&field.parameter.schema);
-    let has_properties = |schema: Schema<'_>| !schema.properties().is_empty();
-    if has_properties(schema) || schema.items().is_some_and(has_properties) {
-        schema.skeleton(2)
-    } else {
+    if schema.element().properties().is_empty() {
         Value::Null.to_string()
+    } else {
+        schema.skeleton(2)
     }
 }
 

@@ -175,7 +175,7 @@ mod tests {
             ("$.store.book[:2].title", "[\"A\",\"B\"]"),
             ("$.store.book[::-1].title", "[\"C\",\"B\",\"A\"]"),
             ("$.store.book[-2:].title", "[\"B\",\"C\"]"),
-            ("$..price", "[19.95,8.950,12,22.99]"),
+            ("$..price", "[8.950,12,22.99,19.95]"),
             ("$..book[0].tags[*]", "[\"x\",\"y\"]"),
             ("$.store.*.price", "[19.95]"),
             ("$.none", "no match"),
@@ -209,7 +209,7 @@ mod tests {
             ("$.store[1", "] is missing at the end"),
             ("$.store['x", "' is missing at the end"),
             ("$.store x", "unexpected \"x\""),
-            ("$[?@.a = 1]", "unexpected \"= 1]\""),
+            ("$[?@.a = 1]", "] is missing before \"= 1]\""),
         ] {
             assert_eq!(selected(path), expected, "{path}");
         }
