@@ -47,7 +47,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     assert!(!tty.is_ours());
     // The line goes to the program, not to the console.
     tty.press("0\n");
-    tty.until(&["[20,22]", "\"c\":0", "filled from the editor"]);
+    tty.until(&["number 20", "number 22", "number 0", "filled from the editor"]);
     assert!(tty.is_ours());
     tty.press("\r");
     tty.until(&["✓ add → 42"]);

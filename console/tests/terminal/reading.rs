@@ -21,7 +21,7 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("\r");
     tty.until(&["✗ required"]);
     tty.press("tea");
-    tty.until(&["\"method_args\":[\"tea\"]"]);
+    tty.until(&["text   tea"]);
     // As JSON: an error, corrected, and back.
     tty.press("\x0a");
     tty.until(&["\"item\": \"tea\"", "^j form"]);
@@ -29,7 +29,7 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("\x13");
     tty.until(&["✗ "]);
     tty.press("\x7f\x0a");
-    tty.until(&["\"method_args\":[\"tea\"]", "⏎ Send"]);
+    tty.until(&["text   tea", "⏎ Send"]);
     tty.press("\x14");
     tty.until_not("to any of");
     tty.press("\x0f");
