@@ -111,7 +111,7 @@ impl Discovery {
         }
         tokio::select! {
             () = self.shared.context.end.cancelled() => Err(CallError::Closed),
-            // Never an error: the sender lives as long as this.
+            // Never an error: the sender lives as long as `self`.
             _ = refreshes.wait_for(|done| *done > seen) => Ok(()),
         }
     }
@@ -119,8 +119,11 @@ impl Discovery {
     fn no_instance(&self) -> CallError {
         let list = self.shared.list.load();
         let reason = match &list.error {
-            Some(error) => format!("is unreachable ({error})"),
-            None => "lists none".to_owned(),
+            Some(error) => error.clone(),
+            None => format!(
+                "the registry at {} lists none; start a server that registers there",
+                self.shared.url
+            ),
         };
         CallError::NoInstance { registry: self.shared.url.clone(), reason }
     }
