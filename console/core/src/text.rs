@@ -207,10 +207,7 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(
-            printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
-            "a\\u001b[31mb\\u009bc\\u202ed\\te"
-        );
+        assert_eq!(printable("a\x1b[31mb\u{9b}c\u{202e}d\te"), "a\\u001b[31mb\\u009bc\\u202ed\\te");
         assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
     }
 

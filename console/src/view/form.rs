@@ -21,7 +21,9 @@ const FOOTER: u16 = 3;
 pub(super) fn rows_needed(model: &Model) -> u16 {
     let rows = model.forms.get().map_or(0, |form| match &form.json {
         Some(json) => json.area.lines().len().max(form.fields.len()),
-        None => form.fields.iter().map(|field| 1 + usize::from(field.visible_error().is_some())).sum(),
+        None => {
+            form.fields.iter().map(|field| 1 + usize::from(field.visible_error().is_some())).sum()
+        }
     });
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(6)
 }
@@ -49,7 +51,8 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
     let needed = fields::rows(form, area.width) + footer::rows(model, screen, form, area.width) + 1;
     let spare = area.height.saturating_sub(needed);
     // Where the documentation does not fit below, its first line stands above.
-    let summary = (!docs::fits(spare) && area.height > 6).then(|| form.signature.doc.lines().next());
+    let summary =
+        (!docs::fits(spare) && area.height > 6).then(|| form.signature.doc.lines().next());
     let mut top = 0;
     if let Some(summary) = summary.flatten() {
         let summary = text::printable(summary).into_owned();

@@ -172,16 +172,21 @@ fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
         return None;
     }
     let quantiles = model.calls.quantiles(Some(&call.request.method))?;
-    let numbers = format!(
-        "  p50 {}  p95 {}  p99 {}  ",
-        text::latency(quantiles.p50),
-        text::latency(quantiles.p95),
-        text::latency(quantiles.p99)
-    );
-    let of = format!(" {} calls of {}", values.len(), text::printable(&call.request.method));
-    let of = text::cut(&of, usize::from(width).saturating_sub(text::width(&numbers)));
-    let text = format!("{of}{numbers}");
-    let room = usize::from(width).saturating_sub(text::width(&text) + 1).min(24);
+    let (p50, p95, p99) = (quantiles.p50, quantiles.p95, quantiles.p99);
+    let (p50, p95, p99) = (text::latency(p50), text::latency(p95), text::latency(p99));
+    let all = format!("  p50 {p50}  p95 {p95}  p99 {p99}  ");
+    let few = format!("  p50 {p50}  p99 {p99}  ");
+    let method = text::printable(&call.request.method);
+    let counted = format!(" {} calls of {method}", values.len());
+    let room = usize::from(width);
+    // Whose numbers they are matters more than their number.
+    let texts = [format!("{counted}{all}"), format!(" {method}{all}"), format!(" {method}{few}")];
+    let fitting = texts.iter().find(|text| text::width(text) <= room).cloned();
+    let text = fitting.unwrap_or_else(|| {
+        let method = text::cut(&method, room.saturating_sub(text::width(&few) + 1));
+        format!(" {method}{few}")
+    });
+    let room = room.saturating_sub(text::width(&text) + 1).min(24);
     let recent = &values[values.len().saturating_sub(room)..];
     Some(format!("{text}{}", text::sparkline(recent)))
 }

@@ -170,6 +170,9 @@ impl<'a, 'b> Screen<'a, 'b> {
         let shown = skip(&text::printable(input.value()), scroll);
         let shown = if cursor { shown } else { text::cut(&shown, width).into_owned() };
         self.line(area, row, Line::from(shown));
+        if scroll > 0 {
+            self.line(Rect { width: 1, ..area }, row, Line::from("…"));
+        }
         if cursor {
             let at = input.visual_cursor().saturating_sub(scroll).min(width.saturating_sub(1));
             let x = area.x + u16::try_from(at).unwrap_or(0);

@@ -99,6 +99,8 @@ pub const BINDINGS: &[Binding] = &[
         "previous field; before the first one the previous pane",
     ),
     row(Context::Form, Escape, &[ESC], "leave", "leave the field, then the form"),
+    row(Context::Form, Docs, DOCS, "docs", "the whole documentation of the method"),
+    row(Context::Form, FocusResponse, RESPONSE, "response", "go to the response"),
     row(Context::Form, EditField, &[Key::char('i')], "", "edit the field"),
     row(
         Context::Form,
@@ -149,8 +151,6 @@ pub const BINDINGS: &[Binding] = &[
         "edit",
         "edit the arguments as JSON in $EDITOR",
     ),
-    row(Context::Form, Docs, DOCS, "docs", "the whole documentation of the method"),
-    row(Context::Form, FocusResponse, RESPONSE, "response", "go to the response"),
     row(Context::Form, Action::Copy, &[Key::char('y')], "", "copy the request in its wire format"),
     row(Context::Form, CopyAs, &[Key::char('Y')], "", "copy the call as a command or a program"),
     row(Context::Json, Send, &[Key::ctrl('s'), ENTER], "send", "send the call"),

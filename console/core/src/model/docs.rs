@@ -152,9 +152,15 @@ mod tests {
             name: "order".to_owned(),
             doc: "Orders.\n\nMore than one line of it, which is wrapped at words.".to_owned(),
             parameters: vec![
-                Parameter { doc: "Who pays.".to_owned(), ..Parameter::required("customer", customer) },
+                Parameter {
+                    doc: "Who pays.".to_owned(),
+                    ..Parameter::required("customer", customer)
+                },
                 Parameter::optional("count", json!({"type": "integer", "examples": [3]}), json!(1)),
-                Parameter { required: false, ..Parameter::required("note", json!({"type": "string"})) },
+                Parameter {
+                    required: false,
+                    ..Parameter::required("note", json!({"type": "string"}))
+                },
             ],
             result: Some(json!({"type": "integer", "description": "The number."})),
             stream: false,

@@ -34,7 +34,11 @@ impl Reader {
     pub fn text(title: impl Into<String>, text: &str) -> Self {
         let mut body = text::prefix(text, MAX_BYTES).to_owned();
         if body.len() < text.len() {
-            body.push_str(&format!("…\n(the first {} of {})", text::bytes(body.len()), text::bytes(text.len())));
+            body.push_str(&format!(
+                "…\n(the first {} of {})",
+                text::bytes(body.len()),
+                text::bytes(text.len())
+            ));
         }
         Self { title: title.into(), body: Body::Text(body), top: 0 }
     }
@@ -60,7 +64,9 @@ impl Reader {
             Body::Docs(signature) => docs(signature, width),
             Body::Text(body) => body
                 .lines()
-                .flat_map(|line| text::wrap_words(&text::printable(&line.replace('\t', "  ")), width))
+                .flat_map(|line| {
+                    text::wrap_words(&text::printable(&line.replace('\t', "  ")), width)
+                })
                 .map(|text| DocLine { kind: DocKind::Text, text })
                 .collect(),
         }
@@ -120,6 +126,10 @@ mod tests {
     #[test]
     fn a_very_long_text_is_cut_and_says_so() {
         let reader = Reader::text("t", &"x".repeat(MAX_BYTES + 10));
-        assert!(reader.copied().ends_with("(the first 256.0 KiB of 256.0 KiB)"), "{}", &reader.copied()[MAX_BYTES..]);
+        assert!(
+            reader.copied().ends_with("(the first 256.0 KiB of 256.0 KiB)"),
+            "{}",
+            &reader.copied()[MAX_BYTES..]
+        );
     }
 }

@@ -239,7 +239,10 @@ mod tests {
         for (schema, name) in [
             (json!(true), "any"),
             (json!({"type": "string", "format": "date"}), "text (date)"),
-            (json!({"type": "array", "items": {"type": ["integer", "null"]}}), "list of integer or null"),
+            (
+                json!({"type": "array", "items": {"type": ["integer", "null"]}}),
+                "list of integer or null",
+            ),
             (json!({"enum": ["a", 1]}), "\"a\" or 1"),
             (json!({"anyOf": [{"type": "number"}, {"type": "null"}]}), "number or null"),
             (json!({"oneOf": [{"const": "a"}, {"const": "b"}]}), "\"a\" or \"b\""),

@@ -24,17 +24,15 @@ pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
         return;
     }
     let shown = calls.shown_call().filter(|call| !call.request.stream);
-    let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.body()?)))
-    else {
+    let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.body()?))) else {
         return;
     };
     if calls.found.as_ref().is_some_and(|found| found.id == id && found.needle == needle) {
         return;
     }
     let needle = needle.to_owned();
-    let typing = model.filtering
-        && !calls.is_typing_path
-        && model.view == crate::model::View::Methods;
+    let typing =
+        model.filtering && !calls.is_typing_path && model.view == crate::model::View::Methods;
     if document.text().len() > LARGE_BYTES {
         if typing {
             return;

@@ -37,9 +37,9 @@ fn name_width(form: &Form) -> usize {
 /// The lines of a field's error, as wide as its value.
 fn error(field: &Field, left: usize, width: u16) -> Vec<String> {
     let room = usize::from(width).saturating_sub(left + 1).max(12);
-    let lines = field.visible_error().map(|error| {
-        text::wrap_words(&format!("✗ {}", text::printable(&error)), room)
-    });
+    let lines = field
+        .visible_error()
+        .map(|error| text::wrap_words(&format!("✗ {}", text::printable(&error)), room));
     let mut lines = lines.unwrap_or_default();
     lines.truncate(ERROR_ROWS);
     lines
@@ -127,9 +127,7 @@ fn placeholder(model: &Model, field: &Field, here: bool, editing: bool) -> Strin
         None if field.parameter.is_required() => None,
         None => Some("optional".to_owned()),
     };
-    let has_properties = || {
-        !Schema::new(&field.parameter.schema).element().properties().is_empty()
-    };
+    let has_properties = || !Schema::new(&field.parameter.schema).element().properties().is_empty();
     let help = match field.kind.choices() {
         _ if !here => None,
         Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),

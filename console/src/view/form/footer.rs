@@ -126,9 +126,8 @@ fn button(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> Span<'static> 
 
 /// Where the call goes, in a long and a short form.
 fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String, String) {
-    let address = |key: &rpc_wire::instance::InstanceKey| {
-        text::printable(&key.to_string()).into_owned()
-    };
+    let address =
+        |key: &rpc_wire::instance::InstanceKey| text::printable(&key.to_string()).into_owned();
     if let Some(key) = &form.target {
         return (address(key), address(key));
     }

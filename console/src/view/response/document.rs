@@ -234,7 +234,9 @@ fn path_row(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect)
         Some(filtered) => filtered.note(),
         None => ("⏎ filter".to_owned(), false),
     };
+    // The path is typed beside it.
     let note = if is_error { format!("✗ {note}") } else { note };
+    let note = text::cut(&note, usize::from(area.width) / 2).into_owned();
     let is_typed = model.calls.is_typing_path;
     screen.input_row(model, area, Pane::Response, ("&", is_typed), &model.calls.path, note)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::model::scroll::Step;
 use crate::model::json::decoded;
+use crate::model::scroll::Step;
 use crate::text::Needle;
 
 /// Maximum number of items kept; the oldest are dropped.

@@ -115,8 +115,14 @@ mod tests {
         let inner: Vec<_> = (0..5_000).map(|n| format!("{{\"n\":{n}}}")).collect();
         let text = format!("{{\"list\":[{}]}}", inner.join(","));
         let document = Document::of_text(&text);
-        assert_eq!((document.path(15_000).as_str(), document.value(15_000)), ("$.list[4999].n", "4999"));
+        assert_eq!(
+            (document.path(15_000).as_str(), document.value(15_000)),
+            ("$.list[4999].n", "4999")
+        );
         let end = document.len() - 2;
-        assert_eq!((document.path(end), document.value(end).len()), ("$.list".to_owned(), text.len() - 9));
+        assert_eq!(
+            (document.path(end), document.value(end).len()),
+            ("$.list".to_owned(), text.len() - 9)
+        );
     }
 }

@@ -47,7 +47,12 @@ impl Schema<'_> {
     }
 
     /// Any alternative may fit; the error of the only one that is not `null` is the most helpful.
-    fn check_alternatives(self, value: &Value, path: &str, limit: &mut Limit<'_>) -> Result<(), String> {
+    fn check_alternatives(
+        self,
+        value: &Value,
+        path: &str,
+        limit: &mut Limit<'_>,
+    ) -> Result<(), String> {
         let all = self.alternatives();
         let mut errors = Vec::new();
         for one in all.clone() {
@@ -64,7 +69,12 @@ impl Schema<'_> {
         }
     }
 
-    fn check_properties(self, value: &Value, path: &str, limit: &mut Limit<'_>) -> Result<(), String> {
+    fn check_properties(
+        self,
+        value: &Value,
+        path: &str,
+        limit: &mut Limit<'_>,
+    ) -> Result<(), String> {
         let inner = |name: &str| {
             if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
         };
@@ -137,11 +147,19 @@ mod tests {
             (named(json!(5)), "customer.name must be text"),
             (json!({"id": 1.5, "customer": {"name": ""}}), "id must be an integer"),
             (json!({"id": 1}), "customer is missing"),
-            (json!({"id": 1, "customer": {"name": "", "friend": {}}}), "customer.friend.name is missing"),
+            (
+                json!({"id": 1, "customer": {"name": "", "friend": {}}}),
+                "customer.friend.name is missing",
+            ),
             (json!({"id": 1, "customer": {"name": "", "friend": null}, "x": 1}), ""),
-            (json!({"id": 1, "customer": {"name": ""}, "items": [{"count": 1}, {"size": "L"}]}),
-             "items[1].size must be \"S\" or \"M\""),
-            (json!({"id": 1, "customer": {"name": ""}, "items": [{"x": 1}]}), "items[0].x is unknown"),
+            (
+                json!({"id": 1, "customer": {"name": ""}, "items": [{"count": 1}, {"size": "L"}]}),
+                "items[1].size must be \"S\" or \"M\"",
+            ),
+            (
+                json!({"id": 1, "customer": {"name": ""}, "items": [{"x": 1}]}),
+                "items[0].x is unknown",
+            ),
             (json!([]), "must be an object"),
         ] {
             assert_eq!(error(&order, value.clone()), expected, "{value}");
@@ -154,10 +172,12 @@ mod tests {
         assert_eq!(error(&either, json!(1)), "");
         assert_eq!(error(&either, json!([1])), "");
         assert_eq!(error(&either, json!(["a"])), "must be integer or list of integer");
-        for anything in [json!(true), json!({}), json!({"type": "uuid"}), json!({"$ref": "#/none"})] {
+        for anything in [json!(true), json!({}), json!({"type": "uuid"}), json!({"$ref": "#/none"})]
+        {
             assert_eq!(error(&anything, json!({"a": [1]})), "", "{anything}");
         }
-        let endless = json!({"$ref": "#/$defs/A", "$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}, true]}}});
+        let endless =
+            json!({"$ref": "#/$defs/A", "$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}, true]}}});
         assert_eq!(error(&endless, json!(1)), "");
     }
 }

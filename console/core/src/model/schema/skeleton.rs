@@ -61,9 +61,15 @@ mod tests {
         let order = order();
         let schema = Schema::new(&order);
         let text = schema.skeleton(0);
-        assert!(text.starts_with("{\n  \"id\": 0,\n  \"customer\": {\n    \"name\": \"Ann\",\n"), "{text}");
+        assert!(
+            text.starts_with("{\n  \"id\": 0,\n  \"customer\": {\n    \"name\": \"Ann\",\n"),
+            "{text}"
+        );
         assert!(text.contains("\"express\": true"), "{text}");
-        assert!(text.contains("\"items\": [{\n    \"count\": 0,\n    \"size\": \"S\"\n  }]"), "{text}");
+        assert!(
+            text.contains("\"items\": [{\n    \"count\": 0,\n    \"size\": \"S\"\n  }]"),
+            "{text}"
+        );
         let value: Value = serde_json::from_str(&text).unwrap();
         let friend = value.pointer("/customer/friend/friend").unwrap();
         assert_eq!(friend, &json!({"name": "Ann", "friend": null}), "the schema contains itself");

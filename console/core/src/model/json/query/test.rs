@@ -64,9 +64,9 @@ impl Test {
 impl Comparison {
     fn holds(&self, document: &Document, line: usize) -> bool {
         let found = document.lines_of(&self.query, line);
-        let value = found.first().and_then(|line| {
-            serde_json::from_str::<Value>(document.value(*line)).ok()
-        });
+        let value = found
+            .first()
+            .and_then(|line| serde_json::from_str::<Value>(document.value(*line)).ok());
         let Some(value) = value else { return self.operator == Operator::Unequal };
         let order = match (&value, &self.value) {
             (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
