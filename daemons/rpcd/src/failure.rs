@@ -143,7 +143,7 @@ impl From<CallError> for Failure {
             ErrorKind::Timeout => Exit::Timeout,
         };
         let mut failure = Self::new(exit, error.to_string());
-        if let CallError::Remote(fault) = error {
+        if let CallError::Remote { fault, .. } = error {
             failure.peer = Some(Box::new(fault.into()));
         }
         failure
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn in_json_a_peers_error_keeps_code_and_data_and_the_kind_is_that_of_the_exit_code() {
         let fault = Fault::new(Code::Other(-5), "it broke").with_data(json!({"why": ["a"]}));
-        let failure = Failure::from(CallError::Remote(fault));
+        let failure = Failure::from(CallError::Remote { fault, .. });
         assert_eq!(failure.message, "Error calling method: it broke");
         let said =
             r#"{"error":{"code":-5,"data":{"why":["a"]},"kind":"remote","message":"it broke"}}"#;
