@@ -8,6 +8,7 @@ use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
+use rpc_console_core::model::instances::Counts;
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::text;
@@ -99,7 +100,7 @@ fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'stati
         shown.push((counts.unknown, "unknown", theme.unknown()));
     } else {
         shown.push((counts.up, "up", theme.good()));
-        shown.push((counts.late, "late", theme.warning()));
+        shown.extend(not_up(&counts, wide).into_iter().map(|(n, word)| (n, word, theme.warning())));
     }
     // A narrow row has no room for it beside the countdown to the next attempt.
     let room = !narrow || counts.unknown == 0;
@@ -116,6 +117,18 @@ fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'stati
         spans.push(Span::raw("  "));
     }
     spans
+}
+
+/// Each state by its own word, where there is room or only one occurs; otherwise their sum.
+fn not_up(counts: &Counts, wide: bool) -> Vec<(usize, &'static str)> {
+    let [late, ..] = counts.not_up();
+    let occurring: Vec<_> = counts.not_up().into_iter().filter(|(number, _)| *number > 0).collect();
+    match &occurring[..] {
+        [] => vec![late],
+        [_] => occurring,
+        several if wide => several.to_vec(),
+        several => vec![(several.iter().map(|(number, _)| number).sum(), "not up")],
+    }
 }
 
 fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {

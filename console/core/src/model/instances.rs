@@ -1,10 +1,12 @@
 //! The table of instances: what the registry reported, and the states that follow from it.
 
 mod column;
+mod counts;
 mod row;
 
 pub use super::filter::Filter;
 pub use column::Column;
+pub use counts::Counts;
 pub use row::{Aged, Gone, Probe, Row, State};
 
 use std::collections::HashMap;
@@ -342,32 +344,6 @@ impl Instances {
         let next = visible.get(at + 1).or_else(|| visible.get(at.wrapping_sub(1)));
         self.selected = next.map(|row| row.key.clone());
     }
-
-    /// Number of instances per state.
-    pub fn counts(&self, now: Instant, live: bool) -> Counts {
-        let mut counts = Counts::default();
-        for row in self.rows.values() {
-            match row.state(now, live) {
-                State::Up => counts.up += 1,
-                State::Late | State::Suspect | State::Draining | State::Maintenance => {
-                    counts.late += 1;
-                }
-                State::Unknown => counts.unknown += 1,
-                State::Gone => counts.gone += 1,
-            }
-        }
-        counts
-    }
-}
-
-/// Number of instances per state; `late` includes suspect, draining and maintenance.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after the states")]
-pub struct Counts {
-    pub up: usize,
-    pub late: usize,
-    pub unknown: usize,
-    pub gone: usize,
 }
 
 #[cfg(test)]

@@ -81,6 +81,14 @@ fn a_terminal_too_small_says_so_without_a_cut_word() {
 }
 
 #[test]
+fn the_header_counts_each_state_by_its_word() {
+    let (mut model, now) = fixture::states();
+    let text = shown(&mut model, now, (120, 35));
+    assert!(text.contains("1 up  1 late  1 suspect  1 draining  1 maint.  2 gone"), "{text}");
+    assert!(shown(&mut model, now, (80, 24)).contains("1 up  4 not up  2 gone"));
+}
+
+#[test]
 fn tabs_show_the_keys_in_effect() {
     let settings = "[keys]\nview_load = F5\nview_logs = none";
     let settings = Settings::parse(settings, "config.ini", []).unwrap();
