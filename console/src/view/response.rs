@@ -102,6 +102,8 @@ fn titles(screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
         titles.push(format!(" {method} · {took} · {port} "));
     }
     titles.push(format!(" {method} · {took} "));
+    // A time is never cut, it would be another time.
+    titles.push(format!(" {method} "));
     titles
 }
 

@@ -321,7 +321,7 @@ fn a_timeout_and_a_method_are_never_cut_to_others() {
         model.forms.get_mut().unwrap().timeout = std::time::Duration::from_secs(60);
         let screen = super::tests::text_of(&draw(&mut model, Theme::default(), now, (width, 24)));
         assert!(screen.contains(" 60s"), "{width}\n{screen}");
-        assert!(screen.contains("✓ add"), "{width}\n{screen}");
+        assert!(screen.contains("✓ add ·"), "{width}\n{screen}");
     }
 }
 
