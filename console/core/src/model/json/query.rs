@@ -210,7 +210,7 @@ mod tests {
             ("$.store[1", "] is missing at the end"),
             ("$.store['x", "' is missing at the end"),
             ("$.store x", "unexpected \"x\""),
-            (&format!("$[{}", "?(".repeat(1_000)), "too many filters inside each other"),
+            (&format!("$[?{}", "(".repeat(1_000)), "too many filters inside each other"),
             ("$[?@.a = 1]", "] is missing before \"= 1]\""),
         ] {
             assert_eq!(selected(path), expected, "{path}");
