@@ -176,6 +176,11 @@ impl Needle {
     }
 }
 
+/// A count with its noun: `1 retry`, `1,234 retries`.
+pub fn count(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// `14:02`, from milliseconds since 1970 that are already in local time.
 pub fn hour_minute(wall_ms: u64) -> String {
     let minutes = wall_ms / 60_000;
@@ -199,6 +204,11 @@ pub fn month_day(wall_ms: u64) -> String {
 /// `14:02:09`.
 pub fn hour_minute_second(wall_ms: u64) -> String {
     format!("{}:{:02}", hour_minute(wall_ms), wall_ms / 1000 % 60)
+}
+
+/// `14:02:09.137`.
+pub fn to_the_millisecond(wall_ms: u64) -> String {
+    format!("{}.{:03}", hour_minute_second(wall_ms), wall_ms % 1000)
 }
 
 #[cfg(test)]
@@ -235,5 +245,12 @@ mod tests {
     #[test]
     fn a_time_of_day_is_read_from_milliseconds() {
         assert_eq!(hour_minute_second(50_529_000), "14:02:09");
+        assert_eq!(to_the_millisecond(50_529_007), "14:02:09.007");
+    }
+
+    #[test]
+    fn one_thing_is_not_plural() {
+        assert_eq!(count(1, "retry", "retries"), "1 retry");
+        assert_eq!(count(1_200, "retry", "retries"), "1,200 retries");
     }
 }

@@ -49,12 +49,15 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         }
         return;
     }
+    if matches!(msg, Msg::Key(_) | Msg::Click(_) | Msg::Wheel(..)) {
+        model.instances.follow_first = false;
+    }
     match msg {
         Msg::Key(key) => press::key(model, key, now, effects),
         Msg::Paste(text) => press::paste(model, &text, now),
         Msg::Click(hit) => press::click(model, hit, now, effects),
         Msg::Wheel(pane, rows) => press::wheel(model, pane, rows, now),
-        Msg::Resize(columns, rows) => resize(model, (columns, rows)),
+        Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Tick => {}
         Msg::Drawn(heights) => model.set_heights(heights),
         Msg::Registry(update) => feeds::registry(model, update, now, effects),
@@ -122,17 +125,12 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-fn resize(model: &mut Model, size: (u16, u16)) {
-    model.size = size;
-    if !model.shows_events() && model.focus() == crate::model::Pane::Events && !model.full_screen {
-        model.set_focus(crate::model::Pane::Instances);
-    }
-}
-
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]
 mod form_tests;
+#[cfg(test)]
+mod pane_tests;
 #[cfg(test)]
 mod response_tests;
 #[cfg(test)]

@@ -25,13 +25,17 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                     && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
             })
-            && rpc_console_core::selectors::unavailable(model, row.action).is_none()
+            && selectors::is_useful(model, row.action)
     });
     let mut hints = Vec::new();
     for row in rows {
         let usable = row.keys.iter().find(|key| !typing || key.types().is_none());
         if let Some(key) = usable {
-            hints.push((row.action, screen.key(*key), row.hint));
+            let hint = match row.action {
+                Action::Pause if model.paused.is_some() => "resume",
+                _ => row.hint,
+            };
+            hints.push((row.action, screen.key(*key), hint));
         }
     }
     let width = |(_, key, hint): &(Action, String, &str)| text::width(key) + hint.len() + 3;

@@ -68,7 +68,12 @@ impl Columns {
             70.. => 16,
             _ => 0,
         };
-        let method = if wide { 14 } else { 11 };
+        let longest = visible.iter().map(|call| text::width(&call.request.method) + 2).max();
+        let method = match width {
+            150.. => longest.unwrap_or(0).clamp(14, 40),
+            70.. => 14,
+            _ => 11,
+        };
         let used = 3 + at + method + 10 + via;
         let rest = usize::from(width).saturating_sub(used);
         // Without room for both, the result matters more.

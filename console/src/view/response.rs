@@ -3,6 +3,7 @@
 pub(super) mod body;
 mod diff;
 mod document;
+pub(super) mod highlight;
 mod stream;
 mod tabs;
 

@@ -223,6 +223,20 @@ impl<'a, 'b> Screen<'a, 'b> {
         Rect { y: area.y + 1, height: area.height - 1, ..area }
     }
 
+    /// Draws lines from `top` on inside the frame of a pane, and on the frame how many are below.
+    pub(super) fn scrolled(&mut self, frame: Rect, inner: Rect, lines: Vec<Line<'_>>, top: usize) {
+        let top = top.min(lines.len().saturating_sub(inner.height.into()));
+        let below = lines.len().saturating_sub(top + usize::from(inner.height));
+        for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {
+            self.line(inner, row, line);
+        }
+        if below > 0 && frame.width > 20 {
+            let more = Line::from(Span::styled(format!(" ▼ {below} more "), self.theme.warning()));
+            let edge = Rect { width: frame.width.saturating_sub(2), ..frame };
+            self.line_right(edge, frame.height.saturating_sub(1), more);
+        }
+    }
+
     /// Draws a few lines centred in an empty pane.
     pub(super) fn centred(&mut self, area: Rect, lines: Vec<Line<'_>>) {
         let count = u16::try_from(lines.len()).unwrap_or(0);

@@ -147,7 +147,7 @@ fn a_reply_of_fifty_megabytes_neither_blocks_keys_nor_fills_the_memory() {
         tty.press("\x10");
         tty.until(&["Commands, methods"]);
         tty.press("~~~");
-        tty.until(&["no match"]);
+        tty.until(&["no such command or method"]);
         slowest = slowest.max(start.elapsed());
         tty.press("\x15");
         tty.until(&["send the call"]);

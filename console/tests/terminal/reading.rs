@@ -123,6 +123,8 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.press("<");
     tty.until(&["level ≥ info"]);
     tty.press("S");
+    tty.until(&["Show the logs of", "● streaming"]);
+    tty.press("registry\r");
     tty.until(&["· registry ·", "ttl=10s"]);
     tty.until_not("methods=15");
     tty.press(ESC);
@@ -141,7 +143,7 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.until(&["FOLLOW"]);
     tty.press("m");
     tty.until(&["────────────"]);
-    tty.press("T");
+    tty.press("TT");
     tty.until(&["┃ INFO   registry"]);
     tty.press("w");
     tty.press("s");
@@ -149,6 +151,8 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.press("\r");
     tty.until(&["saved "]);
     tty.press(" ");
+    tty.until(&["PAUSED"]);
+    tty.press("F");
     tty.until(&["STOPPED"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);

@@ -4,6 +4,12 @@ use crate::action::Action;
 use crate::model::json::Document;
 use crate::model::{Model, Pane};
 
+/// Whether an action exists in this session: help and menus leave the others out.
+pub fn exists(model: &Model, action: Action) -> bool {
+    let is_demo = matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
+    model.demo.is_some() || !is_demo
+}
+
 /// Why an action is unavailable; `None`: it is available.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
     let only_demo = || model.demo.is_none().then_some("only with --demo");

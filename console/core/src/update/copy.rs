@@ -15,7 +15,9 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         return put(model, "text", text, now, effects);
     }
     let (what, copied) = match model.focus() {
-        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
+        Pane::Instances | Pane::Detail => {
+            ("address", model.instances.selected.as_ref().map(ToString::to_string))
+        }
         Pane::Events => {
             let newest = model.events.newest_first().nth(model.events.top);
             (

@@ -82,6 +82,10 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
             apply(&mut choice.filter, requests);
             choice.selected = 0;
         }
+        Some(Overlay::Sources(choice)) => {
+            apply(&mut choice.filter, requests);
+            choice.selected = 0;
+        }
         None if model.filtering => {
             if let Some(filter) = model.filter_mut() {
                 apply(filter, requests);
@@ -151,12 +155,8 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
             click_row(model, pane, index, now, effects);
         }
         Hit::Column(column) => {
-            let table = &mut model.instances;
-            if table.sort == column {
-                table.reversed = !table.reversed;
-            } else {
-                (table.sort, table.reversed) = (column, false);
-            }
+            let reverse = model.instances.sort == column || model.instances.reversed;
+            act::sort(model, column, reverse, now);
         }
         Hit::Field(index) => {
             model.set_focus(Pane::Form);
@@ -218,7 +218,7 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
                 call.folding.cursor = line;
             }
         }
-        Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
+        Pane::Detail | Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
     }
 }
 

@@ -7,10 +7,10 @@ use crate::model::calls::Tab;
 use crate::model::diff::Diff;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
-use crate::selectors::{palette_entries, resend_targets};
+use crate::selectors::{palette_entries, resend_targets, sources};
 
-/// Maximum rows of results; drawing stops at the last one.
-const MAX_RESULT_ROWS: usize = 200;
+/// Maximum rows of panes whose length only the view knows; drawing stops at the last one.
+const MAX_ROWS: usize = 200;
 
 /// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
@@ -31,6 +31,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Palette(palette)) => palette_entries(model, palette).len(),
         Some(Overlay::Registries { .. }) => model.registries.all().len(),
         Some(Overlay::Resend(choice)) => resend_targets(model, choice).len(),
+        Some(Overlay::Sources(choice)) => sources(model, choice).len(),
         Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     let position = match &mut model.overlay {
@@ -39,6 +40,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Palette(palette)) => &mut palette.selected,
         Some(Overlay::Registries { selected }) => selected,
         Some(Overlay::Resend(choice)) => &mut choice.selected,
+        Some(Overlay::Sources(choice)) => &mut choice.selected,
         Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     *position = step.from(*position, len);
@@ -51,6 +53,9 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
             let (at, live) = (model.shown_at(now).at, model.link.is_live());
             model.instances.step(step, height, at, live);
         }
+        Pane::Detail => {
+            model.instances.detail_top = step.from(model.instances.detail_top, MAX_ROWS)
+        }
         Pane::Events => {
             let rows = model.events.len().saturating_sub(height) + 1;
             model.events.top = step.from(model.events.top, rows);
@@ -61,7 +66,7 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
-        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_RESULT_ROWS),
+        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_ROWS),
         Pane::Response => step_response(model, step, height),
         Pane::History => step_history(model, step, height),
         Pane::Logs => model.logs.step(step, height),

@@ -9,7 +9,7 @@ use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::Model;
 use rpc_console_core::model::calls::{Call, Failure};
-use rpc_console_core::text::{self, Needle};
+use rpc_console_core::text;
 
 pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let failed = matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_)));
@@ -42,28 +42,4 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
     for (row, piece) in (2..area.height).zip(pieces) {
         screen.line(area, row, Line::from(format!(" {piece}")));
     }
-}
-
-/// The span with matches highlighted.
-pub(in crate::view) fn highlight(
-    screen: &Screen<'_, '_>,
-    span: Span<'static>,
-    needle: &Needle,
-) -> Vec<Span<'static>> {
-    let mut spans = Vec::new();
-    let mut rest: &str = &span.content;
-    while let Some(found) = needle.find(rest) {
-        let (before, from) = rest.split_at(found.start);
-        let (hit, after) = from.split_at(found.len());
-        if !before.is_empty() {
-            spans.push(Span::styled(before.to_owned(), span.style));
-        }
-        spans.push(Span::styled(hit.to_owned(), screen.theme.found()));
-        rest = after;
-    }
-    if spans.is_empty() {
-        return vec![span];
-    }
-    spans.push(Span::styled(rest.to_owned(), span.style));
-    spans
 }

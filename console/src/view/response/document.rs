@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::body::highlight;
+use super::highlight::highlight;
 use crate::view::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::calls::Call;

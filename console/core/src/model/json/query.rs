@@ -2,10 +2,11 @@
 //! digits and objects their order; a library would need the whole document as values.
 
 mod parse;
+mod syntax;
 mod test;
 
 use super::{Document, Part};
-use parse::{Query, Segment, Selector};
+use syntax::{Query, Segment, Selector};
 
 /// Maximum number of values selected; the rest is dropped.
 pub const MAX_SELECTED: usize = 100_000;

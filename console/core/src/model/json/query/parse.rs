@@ -1,34 +1,9 @@
 //! Parses a JSONPath.
 
-use super::test::{Comparison, Operator, Test};
+use super::syntax::{Comparison, Operator, Query, Segment, Selector, Test};
 
 /// Maximum nesting of filters in filters.
 const MAX_NESTING: usize = 8;
-
-/// A parsed path.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Query {
-    pub(super) segments: Vec<Segment>,
-}
-
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Segment {
-    /// `..`: applies to every value inside, too.
-    pub(super) descends: bool,
-    pub(super) selectors: Vec<Selector>,
-}
-
-/// What a step selects.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Selector {
-    All,
-    Name(String),
-    Index(i64),
-    /// Start, end and step.
-    Slice(Option<i64>, Option<i64>, i64),
-    Filter(Test),
-}
 
 impl Query {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -42,14 +17,6 @@ impl Query {
         let query = parser.query()?;
         parser.skip_blank();
         if parser.rest.is_empty() { Ok(query) } else { Err(parser.unexpected()) }
-    }
-
-    /// Whether it selects at most one value.
-    pub(super) fn is_single(&self) -> bool {
-        self.segments.iter().all(|segment| {
-            !segment.descends
-                && matches!(&segment.selectors[..], [Selector::Name(_) | Selector::Index(_)])
-        })
     }
 }
 

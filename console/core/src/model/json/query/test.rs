@@ -4,49 +4,8 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::parse::Query;
+use super::syntax::{Comparison, Operator, Test};
 use crate::model::json::Document;
-
-/// A test of a value.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Test {
-    Any(Vec<Test>),
-    All(Vec<Test>),
-    Not(Box<Test>),
-    Exists(Query),
-    Compare(Comparison),
-}
-
-/// A comparison of a value with a constant.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Comparison {
-    pub(super) query: Query,
-    pub(super) operator: Operator,
-    pub(super) value: Value,
-}
-
-/// How values are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Equal,
-    Unequal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-impl Operator {
-    /// Every operator; of two that start alike the longer one first.
-    pub(super) const ALL: [(&'static str, Self); 6] = [
-        ("==", Self::Equal),
-        ("!=", Self::Unequal),
-        ("<=", Self::LessOrEqual),
-        (">=", Self::GreaterOrEqual),
-        ("<", Self::Less),
-        (">", Self::Greater),
-    ];
-}
 
 impl Test {
     /// Whether the value on a line passes.
