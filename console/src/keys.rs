@@ -131,7 +131,7 @@ mod tests {
     fn an_unknown_action_gets_a_suggestion() {
         let unknown = |name: &str| error(&format!("{name} = w"));
         assert!(unknown("mark").ends_with(r#"did you mean "logs.mark"?"#), "{}", unknown("mark"));
-        assert!(unknown("wrap").ends_with("expected one of events.wrap, logs.wrap"));
+        assert!(unknown("wrap").ends_with("expected one of events.wrap, response.wrap, logs.wrap"));
         assert!(
             unknown("events.zzzzzzzzzz").ends_with("expected one of events.wrap, events.copy"),
             "{}",

@@ -345,6 +345,7 @@ impl Console {
                 Effect::StartLoad(request) => self.tasks.start_load(*request),
                 Effect::StopLoad => self.tasks.stop_load(),
                 Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
+                Effect::Select(id, document, path) => self.tasks.select(id, document, path),
                 Effect::Save { path, content, overwrite } => {
                     self.tasks.save(path, content, overwrite);
                 }

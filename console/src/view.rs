@@ -13,6 +13,7 @@ mod load;
 mod logs;
 mod methods;
 mod palette;
+mod reader;
 mod registries;
 mod resend;
 mod response;
@@ -72,6 +73,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
             resend::resend(model, choice, &mut screen, body);
         }
         Some(Overlay::Sources(choice)) => logs::picker(model, choice, &mut screen, body),
+        Some(Overlay::Reader(reader)) => reader::reader(model, reader, &mut screen, body),
         None => {}
     }
     screen.finish()

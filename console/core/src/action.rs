@@ -57,6 +57,12 @@ pub enum Action {
     EditJson,
     Pick,
     Actions,
+    CancelCall,
+    Docs,
+    FocusResponse,
+    FocusForm,
+    FilterPath,
+    CopyPath,
     OpenInstance,
     OpenLogs,
     SortLeft,
@@ -141,11 +147,13 @@ pub enum Context {
     Resend,
     /// The list of sources of log lines.
     Sources,
+    /// A text over the view.
+    Reader,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Instances,
         Self::Detail,
         Self::Events,
@@ -164,6 +172,7 @@ impl Context {
         Self::Prompt,
         Self::Resend,
         Self::Sources,
+        Self::Reader,
         Self::Help,
         Self::Everywhere,
     ];
@@ -207,6 +216,7 @@ impl Context {
             Self::Prompt => "Prompt",
             Self::Resend => "Resend to…",
             Self::Sources => "Log sources",
+            Self::Reader => "Docs, text or item",
         }
     }
 
@@ -222,6 +232,7 @@ impl Context {
                 | Self::Prompt
                 | Self::Resend
                 | Self::Sources
+                | Self::Reader
         )
     }
 

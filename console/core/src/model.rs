@@ -5,6 +5,7 @@ pub mod ask;
 pub mod calls;
 pub mod content;
 pub mod diff;
+pub mod docs;
 pub mod events;
 pub mod filter;
 pub mod form;
@@ -17,8 +18,10 @@ pub mod methods;
 mod now;
 pub mod palette;
 pub mod pattern;
+pub mod reader;
 pub mod registries;
 pub mod resend;
+pub mod schema;
 pub mod scroll;
 pub mod snippet;
 pub mod sources;
@@ -64,6 +67,8 @@ pub enum Overlay {
     Resend(resend::Resend),
     /// The choice of the source of log lines.
     Sources(sources::Sources),
+    /// A text to read.
+    Reader(reader::Reader),
 }
 
 impl Overlay {
@@ -255,6 +260,7 @@ impl Model {
             Pane::History => Some(&self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&self.logs.search),
             Pane::Logs => Some(&self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&self.calls.path),
             Pane::Response => Some(&self.calls.search),
             Pane::Detail | Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
@@ -268,6 +274,7 @@ impl Model {
             Pane::History => Some(&mut self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&mut self.logs.search),
             Pane::Logs => Some(&mut self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&mut self.calls.path),
             Pane::Response => Some(&mut self.calls.search),
             Pane::Detail | Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }

@@ -1,6 +1,7 @@
 //! Formatting for the screen: untrusted text escaped, cells counted, numbers shortened.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use rpc_load::show::{
     age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
@@ -19,7 +20,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if is_unsafe(c) => out.extend(c.escape_unicode()),
+            // As in JSON, so that JSON stays JSON; all of them are below U+10000.
+            c if is_unsafe(c) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
@@ -125,6 +129,11 @@ pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
+/// `fix a, b`: the fields that must be corrected first.
+pub fn fix(names: &[&str]) -> String {
+    format!("fix {}", printable(&names.join(", ")))
+}
+
 /// A text to search for, ignoring case.
 #[derive(Debug, Clone)]
 pub struct Needle {
@@ -208,10 +217,7 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(
-            printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
-            "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"
-        );
+        assert_eq!(printable("a\x1b[31mb\u{9b}c\u{202e}d\te"), "a\\u001b[31mb\\u009bc\\u202ed\\te");
         assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
     }
 

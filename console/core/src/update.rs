@@ -6,9 +6,11 @@ mod closing;
 mod copy;
 mod external;
 mod feeds;
+mod json_path;
 mod load;
 mod opening;
 mod press;
+mod reading;
 mod registries;
 mod search;
 mod send;
@@ -83,6 +85,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
             }
         }
         Msg::Found(id, needle, matches) => search::found(model, id, needle, matches),
+        Msg::Selected(id, path, selection) => json_path::selected(model, id, &path, selection),
         Msg::Saved(path, result) => ask::saved(model, path, result, now),
         Msg::Edited(method, result) => external::edited(model, &method, result, now),
         Msg::Notice(text) => model.notify(text, now),
@@ -104,6 +107,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     model.methods.keep_selection(false);
     send::sync_form(model);
     opening::compute_diff(model);
+    json_path::sync(model, effects);
     search::sync(model, effects);
     let height = model.height(crate::model::Pane::Logs);
     model.logs.tick(height);
@@ -127,5 +131,7 @@ mod external_tests;
 mod form_tests;
 #[cfg(test)]
 mod pane_tests;
+#[cfg(test)]
+mod response_tests;
 #[cfg(test)]
 mod tests;

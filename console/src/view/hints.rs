@@ -42,8 +42,10 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let is_kept = |action: Action| matches!(action, Action::Help | Action::Palette);
     // Help and palette always fit: the other keys can be found with them.
     let kept: usize = hints.iter().filter(|hint| is_kept(hint.0)).map(width).sum();
-    let mut room = usize::from(area.width).saturating_sub(kept + 1);
-    let mut line = Line::from(" ");
+    // Says that keys are text now, not commands.
+    let mode = if typing { " TYPING " } else { "" };
+    let mut room = usize::from(area.width).saturating_sub(kept + 1 + mode.len());
+    let mut line = Line::from(vec![Span::styled(mode, theme.selected()), Span::raw(" ")]);
     for hint in &hints {
         if !is_kept(hint.0) {
             if width(hint) > room {

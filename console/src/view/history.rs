@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::calls::Call;
+use rpc_console_core::model::json::decoded;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
 
@@ -110,7 +111,7 @@ impl Columns {
             Span::raw(" "),
             Span::raw(text::left(&arguments, self.arguments)),
             Span::styled(format!("{glyph} "), style),
-            Span::raw(printable(&summary, self.result.saturating_sub(3))),
+            Span::raw(printable(&decoded(&summary), self.result.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
             Span::styled(format!("  {}", text::suffix(&via, self.via)), theme.dim()),

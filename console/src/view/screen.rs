@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
 use super::theme::Theme;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
@@ -64,6 +65,13 @@ impl<'a, 'b> Screen<'a, 'b> {
     /// A key as shown: a symbol, or its name in ASCII.
     pub(super) fn key(&self, key: Key) -> String {
         if self.theme.ascii { key.name() } else { key.to_string() }
+    }
+
+    /// The key of an action as shown; empty if it has none.
+    pub(super) fn key_of(&self, model: &Model, context: Context, action: Action) -> String {
+        let rows = model.keys.rows();
+        let row = rows.iter().find(|row| row.context == context && row.action == action);
+        row.and_then(|row| row.keys.first()).map_or_else(String::new, |key| self.key(*key))
     }
 
     /// Draws a line on row `row` of `area`, cut at its edge; does nothing for a row outside.
@@ -162,6 +170,9 @@ impl<'a, 'b> Screen<'a, 'b> {
         let shown = skip(&text::printable(input.value()), scroll);
         let shown = if cursor { shown } else { text::cut(&shown, width).into_owned() };
         self.line(area, row, Line::from(shown));
+        if scroll > 0 {
+            self.line(Rect { width: 1, ..area }, row, Line::from("…"));
+        }
         if cursor {
             let at = input.visual_cursor().saturating_sub(scroll).min(width.saturating_sub(1));
             let x = area.x + u16::try_from(at).unwrap_or(0);

@@ -114,8 +114,7 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
         Choice::Fill(index, text) => {
             let form = model.forms.get_mut();
             if let Some(field) = form.and_then(|form| form.fields.get_mut(index)) {
-                field.input = Input::new(text);
-                (field.touched, field.error) = (true, None);
+                field.set_text(text);
             }
         }
         Choice::Stay => {}

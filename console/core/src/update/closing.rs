@@ -47,13 +47,15 @@ fn running(model: &Model) -> Option<&'static str> {
     }
 }
 
-pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
-    if model.view == View::Methods
-        && let Some(call) = model.calls.running()
-    {
-        effects.push(Effect::Cancel(call.request.id));
-        return;
+/// Cancels the call on screen that is in flight.
+pub(super) fn cancel_call(model: &mut Model, now: Now, effects: &mut Effects) {
+    match model.calls.running() {
+        Some(call) => effects.push(Effect::Cancel(call.request.id)),
+        None => model.notify("no call in flight", now),
     }
+}
+
+pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.view == View::Load && load::escape(model, effects) {
         return;
     }
@@ -65,6 +67,8 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     }
     model.logs.searching = false;
+    let has_path = !model.calls.path.value().is_empty();
+    model.calls.is_typing_path = has_path && model.calls.search.value().is_empty();
     if model.full_screen {
         model.full_screen = false;
     } else if model.focus() == Pane::Logs && !model.logs.search.value().is_empty() {
@@ -103,7 +107,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             }
             return;
         }
-        Some(Overlay::Help { .. }) | None => {
+        Some(Overlay::Help { .. } | Overlay::Reader(_)) | None => {
             model.filtering = false;
             return;
         }

@@ -22,6 +22,9 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
 }
 
 fn step_overlay(model: &mut Model, step: Step) {
+    if let Some(Overlay::Reader(reader)) = &mut model.overlay {
+        return reader.step(step, model.size);
+    }
     let len = match &model.overlay {
         Some(Overlay::Help { .. }) => usize::MAX,
         Some(Overlay::Menu(menu)) => menu.items.len(),
@@ -29,7 +32,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Registries { .. }) => model.registries.all().len(),
         Some(Overlay::Resend(choice)) => resend_targets(model, choice).len(),
         Some(Overlay::Sources(choice)) => sources(model, choice).len(),
-        Some(Overlay::Prompt(_)) | None => return,
+        Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     let position = match &mut model.overlay {
         Some(Overlay::Help { top, .. }) => top,
@@ -38,7 +41,7 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Registries { selected }) => selected,
         Some(Overlay::Resend(choice)) => &mut choice.selected,
         Some(Overlay::Sources(choice)) => &mut choice.selected,
-        Some(Overlay::Prompt(_)) | None => return,
+        Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     *position = step.from(*position, len);
 }
@@ -98,11 +101,11 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
         call.diff_top = step.from(call.diff_top, rows);
         return;
     }
-    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    let Some(document) = call.body().cloned() else { return };
     if call.tab != Tab::Body {
         return;
     }
-    let rows = call.folding.rows(document);
+    let rows = call.folding.rows(&document);
     let to = step.from(call.folding.row_of(call.folding.cursor), rows);
     call.folding.cursor = call.folding.line_of(to);
     call.folding.top = crate::model::scroll::keep_visible(call.folding.top, to, height, rows);
