@@ -74,8 +74,9 @@ pub enum Msg {
     Error(String),
 }
 
-/// Visible rows of each pane in the last frame.
-pub type Heights = Vec<(Pane, u16)>;
+/// Of each pane in the last frame: its visible rows and, where only the view knows it, its last
+/// useful first row.
+pub type Heights = Vec<(Pane, u16, Option<usize>)>;
 
 /// What was clicked.
 #[derive(Debug, Clone, PartialEq, Eq)]

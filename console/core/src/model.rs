@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use tui_input::Input;
 
 use crate::action::Keymap;
-use crate::message::Msg;
+use crate::message::{Heights, Msg};
 
 pub use crate::pane::{Pane, View};
 pub use now::Now;
@@ -168,8 +168,8 @@ pub struct Model {
     pub mouse: bool,
     /// Whether actions that change the registry are disabled.
     pub readonly: bool,
-    /// Visible rows of each pane in the last frame.
-    heights: Vec<(Pane, u16)>,
+    /// The rows of each pane in the last frame.
+    heights: Heights,
 }
 
 impl Model {
@@ -238,12 +238,19 @@ impl Model {
 
     /// Visible rows of `pane` in the last frame; 10 before the first.
     pub fn height(&self, pane: Pane) -> usize {
-        let found = self.heights.iter().find(|(p, _)| *p == pane);
-        usize::from(found.map_or(10, |(_, height)| *height)).max(1)
+        let found = self.heights.iter().find(|(p, ..)| *p == pane);
+        usize::from(found.map_or(10, |(_, height, _)| *height)).max(1)
+    }
+
+    /// The last useful first row of a pane whose length only the view knows; many before its first
+    /// frame.
+    pub fn last_top(&self, pane: Pane) -> usize {
+        let found = self.heights.iter().find(|(p, ..)| *p == pane);
+        found.and_then(|(_, _, last)| *last).unwrap_or(200)
     }
 
     /// Sets the visible rows of the last frame.
-    pub fn set_heights(&mut self, heights: Vec<(Pane, u16)>) {
+    pub fn set_heights(&mut self, heights: Heights) {
         self.heights = heights;
     }
 

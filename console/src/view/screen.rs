@@ -155,8 +155,8 @@ impl<'a, 'b> Screen<'a, 'b> {
 
     /// Records how many rows of a pane are visible.
     pub(super) fn record_height(&mut self, pane: Pane, rows: u16) {
-        self.hits.heights.retain(|(other, _)| *other != pane);
-        self.hits.heights.push((pane, rows));
+        self.hits.heights.retain(|(other, ..)| *other != pane);
+        self.hits.heights.push((pane, rows, None));
     }
 
     /// Draws an input line on row `row` of `area`. With `cursor` it is scrolled to the cursor, and
@@ -224,8 +224,17 @@ impl<'a, 'b> Screen<'a, 'b> {
     }
 
     /// Draws lines from `top` on inside the frame of a pane, and on the frame how many are below.
-    pub(super) fn scrolled(&mut self, frame: Rect, inner: Rect, lines: Vec<Line<'_>>, top: usize) {
-        let top = top.min(lines.len().saturating_sub(inner.height.into()));
+    pub(super) fn scrolled(
+        &mut self,
+        pane: Pane,
+        (frame, inner): (Rect, Rect),
+        lines: Vec<Line<'_>>,
+        top: usize,
+    ) {
+        let last = lines.len().saturating_sub(inner.height.into());
+        self.hits.heights.retain(|(other, ..)| *other != pane);
+        self.hits.heights.push((pane, inner.height, Some(last)));
+        let top = top.min(last);
         let below = lines.len().saturating_sub(top + usize::from(inner.height));
         for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {
             self.line(inner, row, line);
