@@ -11,7 +11,7 @@ use rpc_wire::signature::Signature;
 use crate::key::Key;
 use crate::model::Pane;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::calls::{CallId, Outcome, PastCall, WireMessage};
 use crate::model::content::{Content, Program, SaveError};
 use crate::model::json::{Document, Matches};
 use crate::model::load::LoadRequest;
@@ -36,7 +36,7 @@ pub enum Msg {
     Resize(u16, u16),
     /// A timer requested by [`crate::wake::next_wake`] fired.
     Tick,
-    /// A frame was drawn; the visible rows of each pane.
+    /// A frame was drawn; the rows of each pane.
     Drawn(Heights),
     /// From the registry.
     Registry(RegistryNews),
@@ -50,6 +50,8 @@ pub enum Msg {
     CallEnded(CallId, Box<Outcome>),
     /// Bytes received so far of a large reply.
     Receiving(CallId, usize),
+    /// What a call sent and received since the last time.
+    Wire(CallId, Vec<WireMessage>),
     /// An item of a stream in flight, and the number of items lost before it.
     StreamItem(CallId, String, u64),
     /// From a load test.
@@ -72,8 +74,19 @@ pub enum Msg {
     Error(String),
 }
 
-/// Visible rows of each pane in the last frame.
-pub type Heights = Vec<(Pane, u16)>;
+/// The rows of each pane in the last frame.
+pub type Heights = Vec<PaneRows>;
+
+/// The rows of a pane in the last frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaneRows {
+    /// The pane.
+    pub pane: Pane,
+    /// Number of visible rows.
+    pub visible: u16,
+    /// Number of all rows, where only drawing finds out: it wraps the text.
+    pub all: Option<usize>,
+}
 
 /// What was clicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,8 +167,13 @@ pub enum Effect {
     StartLoad(Box<LoadRequest>),
     /// Stop the running load test and keep its results.
     StopLoad,
-    /// Copy a text to the clipboard.
-    Copy(String),
+    /// Copy a text to the clipboard, and say how.
+    Copy {
+        /// The name of what is copied, for the notice.
+        what: String,
+        /// The text.
+        text: String,
+    },
     /// Search a large result for a text.
     Search(CallId, Arc<Document>, String),
     /// Write a file; an existing one only with `overwrite`.

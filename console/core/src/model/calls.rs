@@ -3,11 +3,13 @@
 mod items;
 mod past;
 mod request;
+mod wire;
 
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
 pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
+pub use wire::{MAX_MESSAGE_BYTES, Wire, WireMessage};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,8 +71,6 @@ pub struct Outcome {
     pub result: Result<Arc<Document>, Failure>,
     /// The address of the instance that replied.
     pub peer: Option<String>,
-    /// The request as sent.
-    pub sent: String,
     /// Size of the reply.
     pub reply_bytes: usize,
     /// The time of each phase.
@@ -106,12 +106,23 @@ pub struct Quantiles {
 }
 
 /// The error of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
-    /// The kind, in a word or two: `remote error -32602`, `timeout`.
+    /// The kind, in a word or two: `invalid arguments (-32602)`, `timeout`.
     pub kind: String,
     /// The message, in one line.
     pub text: String,
+    /// Whether the server says that the call can be retried, if it says so.
+    pub retryable: Option<bool>,
+    /// Further data from the method, as JSON.
+    pub data: Option<String>,
+}
+
+impl Failure {
+    /// A failure that no server reported.
+    pub fn new(kind: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { kind: kind.into(), text: text.into(), ..Self::default() }
+    }
 }
 
 /// A call of the history.
@@ -129,6 +140,8 @@ pub struct Call {
     pub past: Option<PastOutcome>,
     /// The items of a stream so far.
     pub items: Items,
+    /// What was sent and received so far.
+    pub wire: Wire,
     /// The selected tab of the response.
     pub tab: Tab,
     /// Folded lines and the cursor of the result.
@@ -204,7 +217,7 @@ impl Call {
     }
 
     fn body_bytes(&self) -> usize {
-        self.document().map_or(0, |document| document.text().len())
+        self.document().map_or(0, |document| document.text().len()) + self.wire.bytes()
     }
 }
 
@@ -275,6 +288,7 @@ impl Calls {
             outcome: None,
             past: None,
             items: Items::default(),
+            wire: Wire::default(),
             tab: Tab::default(),
             folding: Folding::default(),
             received_bytes: None,
@@ -301,9 +315,21 @@ impl Calls {
         if !call.is_running() {
             return;
         }
+        let before = call.body_bytes();
         call.outcome = Some(outcome);
-        let bytes = call.body_bytes();
-        self.body_bytes += bytes;
+        let added = call.body_bytes() - before;
+        self.body_bytes += added;
+        self.trim();
+    }
+
+    /// Adds what a call sent and received since the last time, also after its end: the cancellation of
+    /// a call is sent after it.
+    pub fn push_wire(&mut self, id: CallId, messages: Vec<WireMessage>) {
+        let Some(call) = self.get_mut(id) else { return };
+        let before = call.wire.bytes();
+        messages.into_iter().for_each(|message| call.wire.push(message));
+        let after = call.wire.bytes();
+        self.body_bytes = (self.body_bytes + after).saturating_sub(before);
         self.trim();
     }
 

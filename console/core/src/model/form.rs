@@ -1,5 +1,6 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
+mod arguments;
 mod json;
 mod kind;
 
@@ -9,13 +10,12 @@ pub use kind::Kind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rpc_wire::call::{Args, Message};
-use rpc_wire::exact;
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::json::Json;
 use rpc_wire::signature::{Parameter, Signature};
-use serde_json::{Map, Value};
-use tui_input::Input;
+use serde_json::Value;
+use tui_input::{Input, InputRequest};
+
+use crate::editing::{MAX_FIELD_BYTES, apply};
 
 /// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
@@ -119,8 +119,10 @@ pub struct Field {
 pub enum FieldValue {
     /// None: the server uses its default.
     Omitted,
-    /// This value.
-    Value(Value),
+    /// This value, as JSON.
+    Value(String),
+    /// None, but the parameter is required.
+    Missing,
     /// Not a valid value, for this reason.
     Invalid(String),
 }
@@ -181,61 +183,13 @@ impl Form {
         self.timeout = longer.or_else(|| offered().min()).unwrap_or(self.timeout);
     }
 
-    /// The arguments as they would be sent: required ones by position, others by name. Invalid
-    /// fields are left out.
-    pub fn preview(&self) -> Args {
-        let (mut positional, mut keyword) = (Vec::new(), Map::new());
-        for field in &self.fields {
-            if let FieldValue::Value(value) = field.value() {
-                if field.parameter.is_required() {
-                    positional.push(value);
-                } else {
-                    keyword.insert(field.parameter.name.clone(), value);
-                }
-            }
-        }
-        Args::from_values(&positional, &keyword)
-    }
-
-    /// The arguments; `None` if a field is invalid: errors are set and the first invalid field is
-    /// focused.
-    pub fn arguments(&mut self) -> Option<Args> {
-        let mut first_invalid = None;
-        for (at, field) in self.fields.iter_mut().enumerate() {
-            field.error = match field.value() {
-                FieldValue::Invalid(error) => {
-                    first_invalid.get_or_insert(at);
-                    Some(error)
-                }
-                FieldValue::Omitted | FieldValue::Value(_) => None,
-            };
-        }
-        if let Some(at) = first_invalid {
-            (self.focus, self.editing) = (at, true);
-            return None;
-        }
-        Some(self.preview())
-    }
-
     /// Fills fields from pasted JSON: an object of arguments by name, an array by position, or a
     /// whole request. Returns whether any field was filled.
     pub fn fill(&mut self, text: &str) -> bool {
-        let value = |json: Json<'_>| exact::value(json).ok();
-        let (by_position, by_name) = match Message::parse(text.trim().as_bytes()) {
-            Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
-            _ => match serde_json::from_str::<Value>(text) {
-                Ok(list @ Value::Array(_)) => (Some(list), None),
-                Ok(names @ Value::Object(_)) => (None, Some(names)),
-                _ => return false,
-            },
-        };
+        let Ok(given) = json::GivenArguments::parse(text.trim()) else { return false };
         let mut filled = false;
         for (at, field) in self.fields.iter_mut().enumerate() {
-            let given = by_name
-                .as_ref()
-                .and_then(|names| names.get(&field.parameter.name))
-                .or_else(|| by_position.as_ref().and_then(|values| values.get(at)));
-            if let Some(given) = given {
+            if let Some(given) = given.get(at, &field.parameter.name) {
                 field.set(given);
                 filled = true;
             }
@@ -252,15 +206,42 @@ impl Field {
         let accepts_empty = self.kind == Kind::Text && self.touched;
         if empty && !accepts_empty {
             return if self.parameter.is_required() {
-                FieldValue::Invalid("required".to_owned())
+                FieldValue::Missing
             } else {
                 FieldValue::Omitted
             };
         }
         match self.kind.parse(text) {
-            Ok(value) => FieldValue::Value(value),
+            Ok(value) => FieldValue::Value(arguments::as_typed(&value, text)),
             Err(error) => FieldValue::Invalid(error),
         }
+    }
+
+    /// Applies edits. A field that stays empty is still omitted.
+    pub fn edit(&mut self, requests: &[InputRequest]) {
+        let before = self.input.value().to_owned();
+        apply(&mut self.input, requests);
+        if self.input.value() != before {
+            self.touched = true;
+        } else if before.is_empty() && requests.contains(&InputRequest::DeletePrevChar) {
+            // From an empty text back to none.
+            self.touched = false;
+        }
+        self.error = None;
+    }
+
+    /// Inserts a text exactly as it is, line breaks and tabs included; `false` if it is too long.
+    pub fn paste(&mut self, text: &str) -> bool {
+        let value = self.input.value();
+        if value.len() + text.len() > MAX_FIELD_BYTES {
+            return false;
+        }
+        let at = value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(at, _)| at);
+        let (before, after) = value.split_at(at);
+        let cursor = self.input.cursor() + text.chars().count();
+        self.input = Input::new(format!("{before}{text}{after}")).with_cursor(cursor);
+        (self.touched, self.error) = (true, None);
+        true
     }
 
     /// The error to show: not for a field that was not edited or is empty, until sent.
@@ -276,11 +257,11 @@ impl Field {
         }
     }
 
-    /// Sets the value, as if it had been typed.
-    pub fn set(&mut self, value: &Value) {
-        let text = match value {
-            Value::String(text) if self.kind.takes_unquoted(text) => text.clone(),
-            other => other.to_string(),
+    /// Sets the value, a JSON text, as if it had been typed.
+    pub fn set(&mut self, json: &str) {
+        let text = match serde_json::from_str::<String>(json) {
+            Ok(text) if self.kind.takes_unquoted(&text) => text,
+            _ => arguments::compact(json),
         };
         self.input = Input::new(text);
         (self.touched, self.error) = (true, None);
@@ -292,7 +273,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn add() -> Form {
+    pub(super) fn add() -> Form {
         let number = || json!({"type": "number"});
         Form::new(Signature {
             name: "add".to_owned(),
@@ -305,7 +286,7 @@ mod tests {
         })
     }
 
-    fn type_into(form: &mut Form, field: usize, text: &str) {
+    pub(super) fn type_into(form: &mut Form, field: usize, text: &str) {
         form.fields[field].input = Input::new(text.to_owned());
         form.fields[field].touched = true;
     }
@@ -329,7 +310,7 @@ mod tests {
         let mut form = add();
         type_into(&mut form, 0, "1");
         type_into(&mut form, 1, "two");
-        assert_eq!(form.arguments(), None);
+        assert_eq!(form.arguments(), Err("fix b first".to_owned()));
         assert_eq!(form.focus, 1);
         assert!(form.fields[0].error.is_none());
         assert!(form.fields[1].error.is_some());
@@ -339,7 +320,7 @@ mod tests {
     fn a_missing_required_field_is_no_error_before_sending() {
         let mut form = add();
         assert_eq!(form.fields[0].visible_error(), None);
-        form.arguments();
+        assert!(form.arguments().is_err());
         assert_eq!(form.fields[0].visible_error().as_deref(), Some("required"));
     }
 
@@ -357,6 +338,35 @@ mod tests {
         }
         assert!(!add().fill("hello"));
         assert!(!add().fill(r#"{"x": 1}"#));
+    }
+
+    #[test]
+    fn backspace_in_an_empty_field_sends_no_empty_text() {
+        let text = json!({"type": "string"});
+        let mut form = Form::new(Signature {
+            parameters: vec![Parameter::optional("name", text, json!("Ann"))],
+            ..Signature::default()
+        });
+        let field = &mut form.fields[0];
+        field.edit(&[InputRequest::DeletePrevChar]);
+        assert_eq!(field.value(), FieldValue::Omitted);
+        field.edit(&[InputRequest::InsertChar('x')]);
+        field.edit(&[InputRequest::DeletePrevChar]);
+        assert_eq!(field.value(), FieldValue::Value("\"\"".to_owned()), "an empty text was typed");
+        field.edit(&[InputRequest::DeletePrevChar]);
+        assert_eq!(field.value(), FieldValue::Omitted, "and is taken back");
+    }
+
+    #[test]
+    fn a_pasted_text_stays_as_it_was() {
+        let mut form = add();
+        let field = &mut form.fields[0];
+        field.kind = Kind::Text;
+        field.input = Input::new("äz".to_owned()).with_cursor(1);
+        assert!(field.paste("one\n\ttwo\n"));
+        assert_eq!(field.value(), FieldValue::Value(r#""äone\n\ttwo\nz""#.to_owned()));
+        assert_eq!(field.input.cursor(), 10);
+        assert!(!field.paste(&"x".repeat(MAX_FIELD_BYTES)), "the field has a limit");
     }
 
     #[test]

@@ -3,8 +3,14 @@
 use crate::action::Action;
 use crate::model::{Model, Pane};
 
+/// Why `--readonly` refuses an action.
+pub const READ_ONLY: &str = "the console is read-only (--readonly)";
+
 /// Why an action is unavailable; `None`: it is available.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
+    if model.readonly && changes_something(action) {
+        return Some(READ_ONLY);
+    }
     let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
@@ -61,6 +67,14 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::Compare => load_unavailable(model, action),
         _ => None,
     }
+}
+
+/// Whether an action calls a method, once or many times. Methods do not declare what they change.
+fn changes_something(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Send | Action::Resend | Action::ResendTo | Action::LoadTest | Action::StartLoad
+    )
 }
 
 /// The search text of the focused pane.

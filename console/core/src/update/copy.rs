@@ -3,13 +3,12 @@
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
-use crate::model::snippet::wire;
+use crate::model::snippet;
 use crate::model::{Model, Pane};
 use crate::selectors::selected_call;
 use crate::text;
 
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
-    let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
     let (what, copied) = match model.focus() {
         Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
         Pane::Events => {
@@ -21,8 +20,12 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Methods => ("name", model.methods.selected.clone()),
         Pane::Form => {
-            let form = model.forms.get();
-            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
+            let form = model.forms.get().map(|form| (&form.signature.name, form.preview()));
+            match form {
+                Some((name, Ok(args))) => ("request", Some(snippet::wire(name, &args))),
+                Some((_, Err(why))) => return model.notify_error(format!("not copied: {why}"), now),
+                None => ("request", None),
+            }
         }
         Pane::Response => {
             let call = model.calls.shown_call();
@@ -45,7 +48,7 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
-            ("request", call.map(|call| wire(&call.request)))
+            ("request", call.map(|call| snippet::wire(&call.request.method, &call.request.args)))
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),
@@ -68,9 +71,7 @@ pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effec
     if copied.len() > MAX_COPIED_BYTES {
         return too_large(model, what, copied.len(), now);
     }
-    let shown = text::printable(&copied).into_owned();
-    model.notify(format!("copied {what}: {}", text::cut(&shown, 50)), now);
-    effects.push(Effect::Copy(copied));
+    effects.push(Effect::Copy { what: what.to_owned(), text: copied });
 }
 
 fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
@@ -80,8 +81,4 @@ fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
         format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
         now,
     );
-}
-
-fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
-    wire(method, &form.preview())
 }

@@ -86,8 +86,10 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
 
 /// Opens the menu of formats to copy a call in.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
-    let Some(snippet) = snippet(model) else {
-        return model.notify_error("no call to copy", now);
+    let snippet = match snippet(model) {
+        Ok(Some(snippet)) => snippet,
+        Ok(None) => return model.notify_error("no call to copy", now),
+        Err(why) => return model.notify_error(format!("not copied: {why}"), now),
     };
     let items = Format::ALL.map(|format| Item {
         label: format.title().to_owned(),
@@ -103,21 +105,28 @@ fn one_line(text: &str) -> String {
     text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 
-fn snippet(model: &Model) -> Option<Snippet> {
-    let registry = model.link.url.clone();
-    if model.focus() == Pane::Form {
-        let form = model.forms.get()?;
-        let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
-        return Some(Snippet {
-            method: form.signature.name.clone(),
-            args: form.preview(),
-            target: form.target.clone(),
-            peer: form.target.clone().or(first),
-            registry,
-            timeout: form.timeout,
-            stream: form.signature.stream,
-        });
+/// The call of the focused pane.
+///
+/// # Errors
+/// Which fields of the form to complete.
+fn snippet(model: &Model) -> Result<Option<Snippet>, String> {
+    if model.focus() != Pane::Form {
+        return Ok(sent_call(model));
     }
+    let Some(form) = model.forms.get() else { return Ok(None) };
+    let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
+    Ok(Some(Snippet {
+        method: form.signature.name.clone(),
+        args: form.preview()?,
+        target: form.target.clone(),
+        peer: form.target.clone().or(first),
+        registry: model.link.url.clone(),
+        timeout: form.timeout,
+        stream: form.signature.stream,
+    }))
+}
+
+fn sent_call(model: &Model) -> Option<Snippet> {
     let id = if model.focus() == Pane::History {
         crate::selectors::selected_call(model)
     } else {
@@ -135,7 +144,7 @@ fn snippet(model: &Model) -> Option<Snippet> {
             _ => None,
         },
         peer: replied.or(request.candidates.first()).cloned(),
-        registry,
+        registry: model.link.url.clone(),
         timeout: request.timeout,
         stream: request.stream,
     })

@@ -113,7 +113,7 @@ fn a_call_is_copied_as_a_command_or_a_program() {
     let (mut model, now) = fixture::folded();
     press(&mut model, Key::char('Y'), now);
     let effects = press(&mut model, ENTER, now);
-    let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Copy { text, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(text, "rpcd call --registry http://127.0.0.1:9999 -- add 1 2");
     model.set_focus(Pane::Form);
     press(&mut model, ESC, now);
@@ -122,7 +122,7 @@ fn a_call_is_copied_as_a_command_or_a_program() {
         press(&mut model, Key::char('j'), now);
     }
     let effects = press(&mut model, ENTER, now);
-    assert!(matches!(&effects[..], [Effect::Copy(text)] if text.starts_with("printf %s '{")));
+    assert!(matches!(&effects[..], [Effect::Copy { text, .. }] if text.starts_with("printf %s '{")));
 }
 
 #[test]

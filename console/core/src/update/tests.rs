@@ -59,7 +59,7 @@ fn escape_cancels_a_running_call_then_leaves_the_field_then_the_form_and_never_q
     types(&mut model, "2", now);
     let id = only_call(&press(&mut model, ENTER, now)).id;
     assert_eq!(press(&mut model, ESC, now), [Effect::Cancel(id)]);
-    let failure = Failure { kind: "cancelled".to_owned(), text: String::new() };
+    let failure = Failure::new("cancelled", "");
     fixture::feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Err(failure)))), now);
     press(&mut model, ESC, now);
     assert!(model.forms.get().is_some_and(|form| !form.editing));

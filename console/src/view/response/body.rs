@@ -160,12 +160,30 @@ fn spans(screen: &Screen<'_, '_>, doc: &Document, at: usize, folded: bool) -> Ve
 
 fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
     let theme = screen.theme;
-    let kind = format!(" ✗ {}", text::printable(&failure.kind));
-    screen.line(area, 0, Line::from(Span::styled(kind, theme.bad())));
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let pieces = text::wrap_anywhere(&text::printable(&failure.text), width);
-    for (row, piece) in (2..area.height).zip(pieces) {
-        screen.line(area, row, Line::from(format!(" {piece}")));
+    let wrapped = |text: &str| text::wrap_words(&text::printable(text), width);
+    let kind = wrapped(&format!("✗ {}", failure.kind));
+    let mut lines: Vec<_> =
+        kind.into_iter().map(|line| Span::styled(format!(" {line}"), theme.bad())).collect();
+    lines.push(Span::raw(""));
+    lines.extend(wrapped(&failure.text).into_iter().map(|line| Span::raw(format!(" {line}"))));
+    if let Some(retryable) = failure.retryable {
+        lines.push(Span::raw(""));
+        let note = if retryable { "retryable: not executed" } else { "not retryable" };
+        lines.push(Span::styled(format!(" {note}"), theme.dim()));
+    }
+    if let Some(data) = &failure.data {
+        lines.push(Span::raw(""));
+        lines.push(Span::styled(" data", theme.dim()));
+        let mut pretty = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = Document::of_text(data).write_pretty(&mut pretty);
+        let pretty = String::from_utf8_lossy(&pretty);
+        let data = pretty.lines().flat_map(|line| text::wrap_anywhere(&text::printable(line), width));
+        lines.extend(data.map(|line| Span::raw(format!(" {line}"))));
+    }
+    for (row, line) in (0..area.height).zip(lines) {
+        screen.line(area, row, Line::from(line));
     }
 }
 

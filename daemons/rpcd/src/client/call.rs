@@ -23,6 +23,7 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
         timeout: plan.timeout,
         idempotent: false,
         on: None,
+        wire: None,
     };
     let done = if plan.stream {
         follow(&client, request, plan.json).await

@@ -102,7 +102,7 @@ pub(super) async fn probe(
     socket.write_all(&call).await.map_err(|error| lost(error.to_string()))?;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
-        if let Some((_, reply)) = next {
+        if let Some((_, _, reply)) = next {
             let (dialect, accepts_calls) = match reply {
                 Ok(Reply::Done { id: Some(0), outcome }) => {
                     (Dialect::Extended, !is_draining(&outcome))

@@ -1,10 +1,11 @@
 //! The arguments of a form as one JSON text, and back.
 
+use std::collections::BTreeMap;
+
 use rpc_wire::call::Message;
 use rpc_wire::exact;
-use rpc_wire::json::Json;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::{FieldValue, Form};
 use crate::model::area::Area;
@@ -27,8 +28,8 @@ impl Form {
         let mut lines = Vec::new();
         for field in &self.fields {
             let value = match field.value() {
-                FieldValue::Value(value) => value.to_string(),
-                FieldValue::Invalid(_) => as_typed(field.input.value()),
+                FieldValue::Value(json) => json,
+                FieldValue::Missing | FieldValue::Invalid(_) => as_typed(field.input.value()),
                 FieldValue::Omitted => continue,
             };
             lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
@@ -65,18 +66,19 @@ impl Form {
     /// # Errors
     /// Why the text is invalid; the fields are unchanged.
     pub fn read_json(&mut self, text: &str) -> Result<(), String> {
-        let (by_position, by_name) = arguments(text.trim())?;
-        if by_position.len() > self.fields.len() {
+        let given = GivenArguments::parse(text.trim())?;
+        if given.by_position.len() > self.fields.len() {
             return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
         }
-        let unknown = by_name
+        let unknown = given
+            .by_name
             .keys()
             .find(|name| self.fields.iter().all(|field| field.parameter.name != **name));
         if let Some(name) = unknown {
             return Err(format!("{} has no parameter {name}", self.signature.name));
         }
         for (at, field) in self.fields.iter_mut().enumerate() {
-            match by_name.get(&field.parameter.name).or_else(|| by_position.get(at)) {
+            match given.get(at, &field.parameter.name) {
                 Some(value) => field.set(value),
                 None => {
                     field.input.reset();
@@ -97,26 +99,47 @@ fn as_typed(text: &str) -> String {
     }
 }
 
-/// The arguments by position and by name.
-fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
-    let parse = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
-    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), parse);
-    let (positional, keyword) = match Message::parse(text.as_bytes()) {
-        Ok(Message::Call(call)) => (or_null(call.args)?, or_null(call.kwargs)?),
-        _ => {
-            let raw: &RawValue =
-                serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-            match parse(raw.into())? {
-                list @ Value::Array(_) => (list, Value::Null),
-                keyword @ Value::Object(_) => (Value::Null, keyword),
-                _ => return Err("arguments must be an object or a list".to_owned()),
-            }
+/// The arguments of a JSON text, each as it was written.
+pub(super) struct GivenArguments {
+    by_position: Vec<Box<RawValue>>,
+    by_name: BTreeMap<String, Box<RawValue>>,
+}
+
+impl GivenArguments {
+    /// Reads an object of arguments by name, a list by position, or a whole request.
+    ///
+    /// # Errors
+    /// Why the text is none of these.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(Message::Call(call)) = Message::parse(text.as_bytes()) {
+            return Self::read(call.args.map(|json| json.text()), call.kwargs.map(|json| json.text()));
         }
-    };
-    let positional =
-        if let Value::Array(positional) = positional { positional } else { Vec::new() };
-    let keyword = if let Value::Object(keyword) = keyword { keyword } else { Map::new() };
-    Ok((positional, keyword))
+        serde_json::from_str::<&RawValue>(text).map_err(|error| format!("not JSON: {error}"))?;
+        match text.as_bytes().first() {
+            Some(b'[') => Self::read(Some(text), None),
+            Some(b'{') => Self::read(None, Some(text)),
+            _ => Err("arguments must be an object or a list".to_owned()),
+        }
+    }
+
+    fn read(by_position: Option<&str>, by_name: Option<&str>) -> Result<Self, String> {
+        for text in [by_position, by_name].into_iter().flatten() {
+            let json: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            exact::value(json).map_err(|error| error.to_string())?;
+        }
+        // Arguments of another type than a list or an object are none.
+        let by_position = by_position.and_then(|text| serde_json::from_str(text).ok());
+        let by_name = by_name.and_then(|text| serde_json::from_str(text).ok());
+        Ok(Self {
+            by_position: by_position.unwrap_or_default(),
+            by_name: by_name.unwrap_or_default(),
+        })
+    }
+
+    /// The argument of the parameter `name` at position `at`.
+    pub(super) fn get(&self, at: usize, name: &str) -> Option<&str> {
+        self.by_name.get(name).or_else(|| self.by_position.get(at)).map(|json| json.get())
+    }
 }
 
 #[cfg(test)]

@@ -139,5 +139,5 @@ fn the_form_and_a_run_are_copied_as_a_command() {
     let effects = press(&mut model, Key::char('y'), now);
     let expected = "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
                     --warmup 1s --timeout 10s --registry http://127.0.0.1:9999 add 1 2";
-    assert_eq!(effects, [Effect::Copy(expected.to_owned())]);
+    assert_eq!(effects, [Effect::Copy { what: "command".to_owned(), text: expected.to_owned() }]);
 }
