@@ -15,7 +15,14 @@ use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 fn main() -> ExitCode {
     // Before any thread starts: reading the local time zone is safe only then.
     let clock = Clock::local();
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            print_error(&one_line(&error.render().to_string()));
+            return ExitCode::from(2);
+        }
+    };
     if let Some(command) = &options.command {
         return run_command(&options, command, clock).unwrap_or_else(|failure| {
             print_error(&failure.text);
@@ -83,6 +90,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         theme: theme(&settings),
         mouse: settings.console.mouse,
         max_log_lines: settings.console.max_log_lines,
+        max_log_bytes: settings.console.max_log_bytes,
         max_events: settings.console.max_events,
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
@@ -140,7 +148,17 @@ fn theme(settings: &Settings) -> Theme {
     }
 }
 
+/// clap prints a paragraph and the usage; this is its first sentence.
+fn one_line(paragraph: &str) -> String {
+    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
+    let what = what.split("\n\nFor more information").next().unwrap_or(what);
+    let words: Vec<&str> = what.split_whitespace().collect();
+    format!("{}; see rpc-console --help", words.join(" "))
+}
+
 #[expect(clippy::print_stderr, reason = "there is no screen to show it on")]
 fn print_error(text: &str) {
-    eprintln!("rpc-console: {text}");
+    // File names, sections and values may hold escape sequences.
+    eprintln!("rpc-console: {}", logging::escape_controls(text));
 }

@@ -35,7 +35,7 @@ impl Asking {
             Self::ConsoleCall => "rpc-console",
             Self::Screen => {
                 let tty = console_in(home, settings, flags);
-                // A warning goes after a while.
+                // The warning disappears after some seconds.
                 let shown = RefCell::new(String::new());
                 tty.until_so("an instance, or the default registry", |tty| {
                     let screen = tty.screen();
@@ -56,7 +56,7 @@ fn registry(port: &str) -> String {
     format!("[registry]\nport = {port}\n")
 }
 
-/// A `./config.ini` after `spoil` is passed over with a warning that ends so, unless it was named.
+/// After `spoil`, `./config.ini` is passed over with this warning, and read if `--config` names it.
 async fn is_passed_over(spoil: impl Fn(&Path), warning: &str) {
     let registries = Registries::start(2).await;
     let [user, local] = registries.ports();
@@ -164,7 +164,7 @@ async fn a_named_file_is_the_only_one_read_and_the_environment_wins_over_it() {
     }
 }
 
-/// A variable that is none of ours, and the one that was meant.
+/// A misspelled variable, and the warning.
 const MISTYPED: (&str, &str) = ("CLIENT_TIMEOT", "20s");
 const MEANT: &str =
     "ignored the environment variable RPCD_CLIENT_TIMEOT; did you mean RPCD_CLIENT_TIMEOUT?";

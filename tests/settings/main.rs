@@ -9,7 +9,7 @@
 //! - [`precedence`]: flag, environment, `./config.ini`, the user's file, default: which one wins, for
 //!   every section and program.
 //! - [`files`]: which `config.ini` is read, and which one is passed over, with or without a warning.
-//! - [`registries`]: registries that can be told apart by what a program gets from them.
+//! - [`registries`]: registries whose instances reply with the port of their registry.
 //! - [`ticks`]: servers whose only method counts its calls.
 //! - [`programs`]: runs `rpcd`, and the console on a terminal.
 

@@ -44,7 +44,7 @@ const PROOFS: &[Proof] = &[
     ("console", "rpc-console", console_on_the_screen),
 ];
 
-/// Sections, and the programs that read them: those that end or have a screen, and the daemons.
+/// Sections, and the programs that read them. `rpc-console watch` is left out: it never ends.
 const READERS: &[(&str, &[&str])] = &[
     (
         "registry",
@@ -105,8 +105,9 @@ fn settings(variables: &[(String, String)]) -> Vec<(&str, &str)> {
 /// Where a value comes from, weakest first.
 const SOURCES: [&str; 5] = ["default", "user's file", "./config.ini", "environment", "flag"];
 
-/// Sets one source more each time, and expects the effect of the last one. `values` has one for every
-/// source, the default first; `flag` stands directly before its own.
+/// Starts the program once per source, with that source and all weaker ones set, and expects the
+/// effect of the strongest. `values` has one per source, the default first; `flag` is put directly
+/// before the flag's value.
 async fn each_wins_over_those_before<const N: usize>(
     (section, key): (&str, &str),
     flag: &str,
@@ -130,11 +131,11 @@ async fn each_wins_over_those_before<const N: usize>(
             }
         }
         let seen = effect(start).await;
-        assert_eq!(seen, *expected, "{key} in [{section}], last of all the {}", SOURCES[last]);
+        assert_eq!(seen, *expected, "{key} in [{section}], set up to the {}", SOURCES[last]);
     }
 }
 
-/// `port` in `[registry]` from every source; `effect` says with which registry the program had to do.
+/// `port` in `[registry]` from every source; `effect` says which registry the program used.
 async fn registry(effect: impl AsyncFn(&Registries, Start) -> String) {
     let registries = Registries::start(4).await;
     let [user, local, environment, flag] = registries.ports();
@@ -162,7 +163,7 @@ async fn registry_in_serve() {
         let before = registries.registered();
         let serve = Daemon::rpcd_in(home, &settings(&variables), line.split_whitespace());
         let mut found = None;
-        eventually("it registers, or says that it cannot", async || {
+        eventually("it registers, or names the default registry", async || {
             let now = registries.registered();
             let one_more = before.iter().zip(&now).position(|(before, now)| before < now);
             found = one_more.map(|at| registries.port(at)).or_else(|| {
@@ -247,8 +248,8 @@ async fn server_in_serve() {
 /// The timeouts that the tests of `[client]` set.
 const TIMEOUTS: [&str; 5] = ["10s", "40s", "70s", "100s", "130s"];
 
-/// The timeout of the one call of `method` that a server has received. Until it comes some of the
-/// time is used up, but less than ten seconds.
+/// The timeout of the one call of `method` that a server has received, rounded up to ten seconds: the
+/// deadline sent is shorter by the time already used.
 async fn timeout_of(method: &str, peer: &Peer) -> String {
     let mut deadline = None;
     eventually("a call with a deadline", async || {
@@ -302,7 +303,7 @@ async fn client_in_the_consoles_methods() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_on_the_screen() {
-    // The screen has no flag for it.
+    // The screen has no flag for this key.
     let [default, user, local, environment, _] = TIMEOUTS;
     let values = [default, user, local, environment];
     each_wins_over_those_before(("client", "timeout"), "", values, async |start| {
@@ -323,7 +324,7 @@ const FOLDERS: [&str; 5] = ["logs", "of-user", "of-folder", "of-variable", "of-f
 async fn log_in<const N: usize>(program: Program, values: [&str; N]) {
     each_wins_over_those_before(("log", "dir"), "--log-dir ", values, async |start| {
         let Start { home, mut variables, flags } = start;
-        // There are files, and there is a line for them.
+        // An unknown variable is a warning: a line to save.
         variables
             .extend([("LOG_SAVE", "true"), ("EFFECT", "1")].map(|(a, b)| (a.into(), b.into())));
         let running = program.start_with(home, &settings(&variables), &flags).await;
@@ -353,7 +354,7 @@ async fn log_in_call() {
 async fn log_on_the_screen() {
     let [default, user, local, environment, _] = FOLDERS;
     log_in(Program::Console, [default, user, local, environment]).await;
-    // Its one flag is that of another key.
+    // Its only flag of this section is for another key.
     let saved = async |level: &str, flags: &str| {
         let variables = [("LOG_SAVE", "true"), ("LOG_LEVEL", level), ("EFFECT", "1")];
         let running = Program::Console.start_with(Home::new(), &variables, flags).await;
@@ -392,7 +393,7 @@ async fn a_key_of_the_console_is_that_of_the_nearest_file() {
         for key in &keys[..last] {
             tty.press(key);
         }
-        // It runs still.
+        // Still running.
         tty.press("2");
         tty.until(&["[2 Methods]"]);
         tty.press(keys[last]);

@@ -1,10 +1,10 @@
-//! Registries that can be told apart by what a program gets from them.
+//! Registries whose instances reply with the port of their registry.
 
 use rpc_tests::fakes::{Do, Peer, extended, failure, result};
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::terminal::Tty;
 
-/// The registry of a program without settings; none listens there.
+/// The registry of a program without settings. Nothing listens there.
 pub(crate) const DEFAULT_REGISTRY: &str = "127.0.0.1:9999";
 
 /// Each lists one instance, whose replies name the port of its registry.
@@ -33,24 +33,24 @@ impl Registries {
         Self(registries)
     }
 
-    /// The port of one of them, as it is written.
+    /// The port of one registry.
     pub(crate) fn port(&self, at: usize) -> String {
         self.0[at].0.address().port().to_string()
     }
 
-    /// The ports of all.
+    /// All ports.
     pub(crate) fn ports<const N: usize>(&self) -> [String; N] {
         assert_eq!(self.0.len(), N);
         std::array::from_fn(|at| self.port(at))
     }
 
-    /// How many have registered with each.
+    /// How many servers have registered with each.
     pub(crate) fn registered(&self) -> Vec<usize> {
         self.0.iter().map(|(registry, _)| registry.count("register")).collect()
     }
 
-    /// The port of the registry whose instance a text comes from or names; that of the default one
-    /// where the text names it.
+    /// The port of the registry whose instance replied with `text` or is named in it; 9999 if `text`
+    /// names the default registry.
     pub(crate) fn named_in(&self, text: &str) -> Option<String> {
         let ours = (0..self.0.len()).find(|at| {
             text.contains(&format!("from_{}", self.port(*at)))

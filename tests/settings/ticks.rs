@@ -68,11 +68,11 @@ pub(crate) async fn instance_on(
     address: &str,
     tick: impl Fn(&Value) -> Do + Send + Sync + 'static,
 ) -> Peer {
-    fakes::extended_on(address, move |message| answer(message, &tick)).await
+    fakes::extended_on(address, move |message| reply_to(message, &tick)).await
 }
 
 /// The action of such a server on a message.
-pub(crate) fn answer(message: &Value, tick: impl Fn(&Value) -> Do) -> Do {
+pub(crate) fn reply_to(message: &Value, tick: impl Fn(&Value) -> Do) -> Do {
     if is_tick(message) { tick(message) } else { Do::Write(reserved(message)) }
 }
 

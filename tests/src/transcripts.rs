@@ -18,7 +18,7 @@ impl Exchange {
     ///
     /// # Panics
     /// It is not JSON.
-    pub fn answer(&self) -> Value {
+    pub fn reply(&self) -> Value {
         serde_json::from_slice(&self.received).unwrap()
     }
 }

@@ -99,8 +99,8 @@ async fn a_call_that_arrives_while_draining_is_refused_as_retryable() {
     assert_eq!(refused["id"], 2);
     assert_eq!(refused["error"]["code"], -32003, "{refused}");
     assert_eq!(refused["error"]["retryable"], true, "{refused}");
-    let answered = busy.reply().await;
-    assert_eq!((&answered["id"], &answered["error"]), (&json!(1), &Value::Null), "{answered}");
+    let late = busy.reply().await;
+    assert_eq!((&late["id"], &late["error"]), (&json!(1), &Value::Null), "{late}");
     assert_eq!(server.exit_code().await, 0);
 }
 

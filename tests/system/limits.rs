@@ -253,11 +253,10 @@ async fn the_registry_refuses_invalid_requests_with_json_and_goes_on() {
         ("GET /nowhere", b"", 404),
         ("DELETE /myRegistry/findAllInstances", b"", 404),
     ] {
-        let (status, answer) = http(address, head, body).await;
-        assert_eq!(status, expected, "{head}: {answer}");
-        let answer: Value =
-            serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{answer}: {e}"));
-        assert!(answer["error"].is_string(), "{head}: {answer}");
+        let (status, reply) = http(address, head, body).await;
+        assert_eq!(status, expected, "{head}: {reply}");
+        let reply: Value = serde_json::from_str(&reply).unwrap_or_else(|e| panic!("{reply}: {e}"));
+        assert!(reply["error"].is_string(), "{head}: {reply}");
     }
     assert_eq!(http(address, "GET /nowhere", b"").await.1, r#"{"error":"Not Found"}"#);
     assert_eq!(http(address, "GET /healthz", b"").await.0, 200);
@@ -279,8 +278,8 @@ async fn a_web_page_cannot_use_a_daemon_on_localhost() {
         for (origin, expected) in [("Origin: http://evil.example\r\n", "403"), ("", "200")] {
             let mut raw = Raw::connect(address).await;
             raw.send(format!("{head}\r\nHost: x\r\n{origin}Connection: close\r\n\r\n")).await;
-            let answer = String::from_utf8(raw.rest().await).unwrap();
-            assert_eq!(answer.split(' ').nth(1), Some(expected), "{head} {origin}: {answer}");
+            let reply = String::from_utf8(raw.rest().await).unwrap();
+            assert_eq!(reply.split(' ').nth(1), Some(expected), "{head} {origin}: {reply}");
         }
     }
     // A page's form can POST, but not as application/json.
@@ -291,8 +290,8 @@ async fn a_web_page_cannot_use_a_daemon_on_localhost() {
         body.len()
     ))
     .await;
-    let answer = String::from_utf8(raw.rest().await).unwrap();
-    assert_eq!(answer.split(' ').nth(1).map(|status| &status[..1]), Some("4"), "{answer}");
+    let reply = String::from_utf8(raw.rest().await).unwrap();
+    assert_eq!(reply.split(' ').nth(1).map(|status| &status[..1]), Some("4"), "{reply}");
 }
 
 #[tokio::test]

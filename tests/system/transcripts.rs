@@ -42,7 +42,7 @@ async fn a_connection_serves_one_older_request_after_the_other() {
 async fn bytes_that_are_not_json_get_the_older_failure_text_and_the_connection_closes() {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
     for exchange in transcript("junk.json").concat() {
-        let recorded = exchange.answer();
+        let recorded = exchange.reply();
         assert!(recorded["res"].as_str().unwrap().starts_with("Error calling method: "));
         let mut raw = Raw::connect(address).await;
         let ours = raw.ask(&exchange.sent).await;
@@ -56,7 +56,7 @@ async fn our_client_reads_every_reply_of_the_older_server() {
     let server = Replay::start(&["calls.json", "sync.json", "one_connection.json"]).await;
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for exchange in [transcript("calls.json"), transcript("sync.json")].concat().concat() {
-        let recorded = exchange.answer()["res"].take();
+        let recorded = exchange.reply()["res"].take();
         let result = call(&client, &request(&exchange)).await;
         let failure = recorded.as_str().is_some_and(|text| {
             ["No service found for: ", "Argument error: ", "Error calling method: "]
@@ -159,7 +159,7 @@ async fn call(client: &Client, request: &Value) -> Result<Value, CallError> {
 /// Our reply is compact and ends with a newline; its value must be that of the older server.
 fn same_value(ours: &[u8], exchange: &Exchange) {
     let shown = String::from_utf8_lossy(ours);
-    let recorded = exchange.answer();
+    let recorded = exchange.reply();
     if request(exchange)["method_name"] == "all_your_methods" {
         let ours: Value = serde_json::from_slice(ours).unwrap_or_else(|e| panic!("{shown}: {e}"));
         for method in recorded["res"].as_array().unwrap() {
@@ -218,7 +218,7 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
     let mut bytes = vec![0; 65_536];
     while let Ok(length @ 1..) = stream.read(&mut bytes).await {
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-        let answer = match serde_json::from_str::<Value>(&text) {
+        let reply = match serde_json::from_str::<Value>(&text) {
             _ if length > 1024 => Err(format!("{length} bytes in one request")),
             Err(error) => Err(format!("not one message: {text}: {error}")),
             Ok(received) => known
@@ -226,7 +226,7 @@ async fn converse(mut stream: TcpStream, known: &[Exchange], seen: &Mutex<Seen>)
                 .find(|exchange| same_call(&request(exchange), &received))
                 .ok_or(format!("never recorded: {text}")),
         };
-        match answer {
+        match reply {
             Ok(exchange) => {
                 // Time for a client that would pipeline to do so.
                 tokio::time::sleep(Duration::from_millis(2)).await;

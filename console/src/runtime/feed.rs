@@ -1,7 +1,7 @@
 //! Changes and log of the registry; an older registry is polled for its list.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use rpc_console_core::message::{Msg, RegistryNews};
+use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::logs::{Source, SourceState};
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
@@ -35,7 +35,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         Ok(registry) => registry,
         Err(error) => {
             let retry_in = Duration::from_secs(3600);
-            let lost = RegistryNews::Lost { error: error.to_string(), retry_in };
+            let lost = RegistryUpdate::Lost { error: error.to_string(), retry_in };
             let _ = inbox.send(Msg::Registry(lost)).await;
             return;
         }
@@ -59,7 +59,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
-        if inbox.send(Msg::Registry(RegistryNews::Lost { error, retry_in })).await.is_err() {
+        if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
             return;
         }
         sleep(retry_in).await;
@@ -88,9 +88,9 @@ async fn watch(
         if !*reached {
             // A connection alone proves nothing; the snapshot is the first event of a registry.
             *reached = matches!(change, WatchEvent::Snapshot(_));
-            send(inbox, RegistryNews::Live { ages: true }).await;
+            send(inbox, RegistryUpdate::Live { ages: true }).await;
         }
-        send(inbox, RegistryNews::Change(change)).await;
+        send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }
 }
 
@@ -110,9 +110,9 @@ async fn poll(
         let list = registry.find_all(PROTO_JSON).await?;
         if !*reached {
             *reached = true;
-            send(inbox, RegistryNews::Live { ages: false }).await;
+            send(inbox, RegistryUpdate::Live { ages: false }).await;
         }
-        send(inbox, RegistryNews::List(list)).await;
+        send(inbox, RegistryUpdate::List(list)).await;
         sleep(interval).await;
     }
     Ok(())
@@ -140,9 +140,9 @@ pub(super) async fn unregister(
     let _ = inbox.send(msg).await;
 }
 
-async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
+async fn send(inbox: &mpsc::Sender<Msg>, update: RegistryUpdate) {
     // The inbox is closed only when the console quits, which aborts this task.
-    let _ = inbox.send(Msg::Registry(news)).await;
+    let _ = inbox.send(Msg::Registry(update)).await;
 }
 
 fn ended(registry: &RegistryClient) -> RegistryClientError {

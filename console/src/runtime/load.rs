@@ -5,7 +5,7 @@ use rpc_load::Load;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use rpc_console_core::message::{LoadNews, Msg};
+use rpc_console_core::message::{LoadUpdate, Msg};
 use rpc_console_core::model::load::LoadRequest;
 
 /// A running load test; dropping it stops it.
@@ -46,7 +46,7 @@ async fn run(
     });
     let load = match started.await.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(load) => load,
-        Err(error) => return drop(inbox.send(Msg::Load(id, LoadNews::Failed(error))).await),
+        Err(error) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(error))).await),
     };
     let mut progress = load.progress();
     let mut stopping = false;
@@ -57,13 +57,13 @@ async fn run(
                 let over = now.phase.is_over();
                 // The engine may have exited: then this was its final progress.
                 if over || changed.is_ok() {
-                    let news = Msg::Load(id, LoadNews::Progress(now));
-                    if inbox.send(news).await.is_err() || over {
+                    let update = Msg::Load(id, LoadUpdate::Progress(now));
+                    if inbox.send(update).await.is_err() || over {
                         return;
                     }
                 } else {
-                    let news = LoadNews::Failed("the load test ended unexpectedly".to_owned());
-                    return drop(inbox.send(Msg::Load(id, news)).await);
+                    let update = LoadUpdate::Failed("the load test ended unexpectedly".to_owned());
+                    return drop(inbox.send(Msg::Load(id, update)).await);
                 }
             }
             () = stop.cancelled(), if !stopping => {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use rpc_console_core::message::{InstanceNews, Msg};
+use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
 
 /// Interval of probes.
@@ -41,15 +41,15 @@ pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Clien
 /// Monitors an instance until the task is aborted.
 pub(super) async fn run(instance: Instance, client: Client, inbox: mpsc::Sender<Msg>) {
     let key = instance.key();
-    let tell = async |news: InstanceNews| {
-        let _ = inbox.send(Msg::Instance(key.clone(), news)).await;
+    let tell = async |update: InstanceUpdate| {
+        let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
     tokio::join!(
         async {
             loop {
                 match client.methods().await {
-                    Ok(methods) => return tell(InstanceNews::Methods(Ok(methods))).await,
-                    Err(error) => tell(InstanceNews::Methods(Err(error.to_string()))).await,
+                    Ok(methods) => return tell(InstanceUpdate::Methods(Ok(methods))).await,
+                    Err(error) => tell(InstanceUpdate::Methods(Err(error.to_string()))).await,
                 }
                 sleep(DISCOVER).await;
             }
@@ -57,7 +57,7 @@ pub(super) async fn run(instance: Instance, client: Client, inbox: mpsc::Sender<
         async {
             let every = if instance.speaks_extended() { PROBE } else { PROBE_CLASSIC };
             loop {
-                tell(InstanceNews::Probe(probe(&instance, &client).await)).await;
+                tell(InstanceUpdate::Probe(probe(&instance, &client).await)).await;
                 sleep(every).await;
             }
         },

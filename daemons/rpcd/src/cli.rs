@@ -66,7 +66,7 @@ pub struct Common {
     #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
           value_parser = parse::log_level)]
     pub log_level: Option<String>,
-    /// Also write daily log files to this folder
+    /// Also write daily log files to this directory
     #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
     pub log_dir: Option<PathBuf>,
     /// text or json (one object per line)

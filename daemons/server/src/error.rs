@@ -27,7 +27,7 @@ pub enum ServerError {
     #[error("the server stopped listening: {0}")]
     Listener(#[source] io::Error),
     /// [`ServerHandle::fail`](crate::ServerHandle::fail) was called. Calls in flight were replied to.
-    #[error("the server ended by itself: {0}")]
+    #[error("the server failed: {0}")]
     Failed(String),
 }
 

@@ -5,7 +5,7 @@
 //! - `shared`: what callers and the driver both have; `command`: what callers send the driver.
 //! - `driver`: the task that owns the socket. `inbound` and `outbound` are its halves, `inbox` cuts
 //!   bytes into messages, `pending` holds the calls in flight.
-//! - `inline_call`: a caller who is alone does the driver's work by itself.
+//! - `inline_call`: a lone caller does the driver's work itself.
 //! - `slots`: the limit of calls; `cancel_on_drop`: a caller that drops its call early.
 //! - `subscription`: the reader's end of a stream.
 

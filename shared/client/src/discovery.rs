@@ -111,7 +111,7 @@ impl Discovery {
         }
         tokio::select! {
             () = self.shared.context.end.cancelled() => Err(CallError::Closed),
-            // Never an error: the sender lives as long as this.
+            // Never an error: the sender lives as long as `self`.
             _ = refreshes.wait_for(|done| *done > seen) => Ok(()),
         }
     }

@@ -50,7 +50,7 @@ impl RegistryClient {
         let bad = |why: String| RegistryClientError::BadUrl { url: url.to_owned(), why };
         let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if base.scheme() != "http" || base.host().is_none() {
-            return Err(bad("it must begin with http:// and a host".to_owned()));
+            return Err(bad("it must start with http:// and a host".to_owned()));
         }
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
         let http = reqwest::Client::builder()

@@ -104,6 +104,7 @@ impl Plan {
 
     /// Checks that every value is in range.
     ///
+    /// # Errors
     /// Names the value that is not.
     pub fn check(&self) -> Result<(), PlanError> {
         let in_flight = self.mode.in_flight();

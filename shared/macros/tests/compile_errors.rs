@@ -1,4 +1,4 @@
-//! What the compiler says of a function that cannot be a method.
+//! The compile errors of `#[rpc_method]`, and functions it accepts.
 
 /// `TRYBUILD=overwrite cargo test -p rpc-macros` writes the expected messages.
 #[test]

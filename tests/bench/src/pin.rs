@@ -51,8 +51,8 @@ impl Pin {
 /// Runs `work` on its own thread that may use only `cpu`, as may the threads and processes it
 /// starts.
 ///
+/// # Errors
 /// `work` fails, or the processor cannot be used.
-/// Those of `work`; the processor cannot be had.
 pub fn on_cpu<T: Send>(
     cpu: Option<usize>,
     work: impl FnOnce() -> anyhow::Result<T> + Send,

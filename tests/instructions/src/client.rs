@@ -56,7 +56,7 @@ fn answer(stream: &TcpStream, at_once: usize) -> anyhow::Result<()> {
             replies.push_str(&format!("{{\"id\":{id},\"res\":13}}\n"));
             id += 1;
         }
-        writer.write_all(replies.as_bytes()).context("answering")?;
+        writer.write_all(replies.as_bytes()).context("replying")?;
     }
     Ok(())
 }

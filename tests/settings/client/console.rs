@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
 use crate::programs::{Settings, call, console, shows, watching};
-use crate::ticks::{answer, classic, extended, instance, is_tick, probes};
+use crate::ticks::{classic, extended, instance, is_tick, probes, reply_to};
 
 /// The kind of a load test.
 enum Loop {
@@ -66,7 +66,7 @@ pub(crate) async fn connect_timeout() {
         async move {
             if !quiet {
                 let tick = |tick: &_| Do::Write(result(tick, "1"));
-                return speak_extended(socket, seen, Arc::new(move |it| answer(it, tick))).await;
+                return speak_extended(socket, seen, Arc::new(move |it| reply_to(it, tick))).await;
             }
             while matches!(socket.read(&mut [0; 1024]).await, Ok(1..)) {}
         }

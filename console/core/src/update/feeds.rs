@@ -4,7 +4,7 @@ use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoNews, Effect, InstanceNews, RegistryNews};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
@@ -13,21 +13,22 @@ use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::text;
 
-pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects: &mut Effects) {
-    match news {
-        RegistryNews::Live { ages } => live(model, ages, now),
-        RegistryNews::Lost { error, retry_in } => lost(model, error, retry_in, now),
-        RegistryNews::Change(change) => {
+pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
+    match update {
+        RegistryUpdate::Live { ages } => live(model, ages, now),
+        RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        // It may have waited before it was applied: ages count from its arrival.
+        RegistryUpdate::Change(change, arrived) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
                 WatchEvent::Snapshot(records) => {
-                    let changes = model.instances.snapshot(records, now.at);
+                    let changes = model.instances.snapshot(records, arrived, now.at);
                     summarize_first(first, model, changes, now, effects)
                 }
                 WatchEvent::Registered(record)
                 | WatchEvent::Updated(record)
-                | WatchEvent::Suspect(record) => model.instances.record(record, now.at),
+                | WatchEvent::Suspect(record) => model.instances.record(record, arrived, now.at),
                 WatchEvent::Unregistered(key) => model
                     .instances
                     .mark_gone(&key, Gone::Unregistered, now.at)
@@ -37,13 +38,13 @@ pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects:
                     model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
                 }
                 WatchEvent::Beats(beats) => {
-                    model.instances.beats(beats, now.at);
+                    model.instances.beats(beats, arrived);
                     Vec::new()
                 }
             };
             report(model, changes, now, effects);
         }
-        RegistryNews::List(instances) => {
+        RegistryUpdate::List(instances) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = model.instances.list(instances, now.at);
@@ -194,16 +195,16 @@ fn instance_gone(model: &mut Model, key: &InstanceKey) {
     }
 }
 
-pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) {
-    match news {
-        InstanceNews::Methods(Ok(signatures)) => {
+pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate) {
+    match update {
+        InstanceUpdate::Methods(Ok(signatures)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
                 row.methods = Some(signatures.len());
                 model.methods.insert(key, signatures);
             }
         }
-        InstanceNews::Methods(Err(error)) => model.methods.set_error(key, error),
-        InstanceNews::Probe(result) => {
+        InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
+        InstanceUpdate::Probe(result) => {
             if let Some(row) = model.instances.get_mut(&key) {
                 row.apply_probe(result);
             }
@@ -211,15 +212,15 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews) 
     }
 }
 
-pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
+pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     let Some(demo) = &mut model.demo else { return };
     let mut first = false;
-    let text = match news {
-        DemoNews::Traffic(on) => {
+    let text = match update {
+        DemoUpdate::Traffic(on) => {
             demo.traffic = on;
             format!("demo traffic {}", if on { "on" } else { "off" })
         }
-        DemoNews::Server(key, runs) => {
+        DemoUpdate::Server(key, runs) => {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
@@ -234,7 +235,7 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
             }
             text
         }
-        DemoNews::Registry(runs) => {
+        DemoUpdate::Registry(runs) => {
             demo.registry = runs;
             let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
             let text =

@@ -198,12 +198,12 @@ impl Driver {
         let idle_end = after(since, self.shared.context.options.idle_timeout);
         outbound.wake_by = outbound.next_due().map_or(idle_end, |due| due.min(idle_end));
         if !busy && idle_end <= now {
-            // With the lock held, so that no caller begins an inline call before.
+            // With the lock held, so that no caller starts an inline call before.
             self.shared.halves.retire(&outbound);
         }
     }
 
-    /// Applies a command, and all that come behind it: calls share one write.
+    /// Applies a command, and all that are queued: calls share one write.
     async fn handle_command(&mut self, command: Command) {
         let others = {
             let mut outbound = self.shared.halves.outbound();

@@ -123,7 +123,7 @@ impl Inbox {
         self.buffer.is_empty()
     }
 
-    /// Whether only white space came after the messages taken out. Anything else is dropped.
+    /// Whether only white space follows the messages taken out. Anything else is dropped.
     pub(crate) fn is_clean(&mut self) -> bool {
         let clean = matches!(self.next_reply(), Ok(None)) && !self.framer.is_inside();
         self.release();

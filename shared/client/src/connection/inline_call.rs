@@ -3,16 +3,16 @@
 //!
 //! One party reads at a time. The states of [`Reader`], and where each event leads:
 //!
-//! | state | a lone caller begins, nothing has arrived | its caller reads the reply | its caller reads anything else, the end, or too much | the driver polls |
+//! | state | a lone caller starts a call, nothing has arrived | its caller reads the reply | its caller reads anything else, the end, or too much | the driver polls |
 //! |---|---|---|---|---|
 //! | `Driver` | `Caller` | (it waits for the driver) | (it waits for the driver) | `Driver` |
-//! | `Caller` | `Caller`: the call before is over | `Caller`; `Deferred` if more came with it | `Deferred` | `Driver` |
+//! | `Caller` | `Caller`: the previous call is over | `Caller`; `Deferred` if more arrived with it | `Deferred` | `Driver` |
 //! | `Deferred` | refused: it goes through the driver | (it waits for the driver) | (it waits for the driver) | `Driver`, which handles what was deferred |
 //!
 //! No wake-up is lost, because
 //!
-//! - the state and whom the socket wakes change together, under one lock;
-//! - a caller that leaves `Deferred` behind sends [`Command::Wake`];
+//! - the state and the task that the socket wakes change together, under one lock;
+//! - a caller that sets `Deferred` sends [`Command::Wake`];
 //! - a caller that no longer reads, because its call is over or its future is not polled, keeps the
 //!   state `Caller` for at most [`INLINE_READ_LEASE`]: the driver's timer is set to no later than the
 //!   lease's end, by a [`Command::Wake`] if it was set to later;
@@ -231,7 +231,7 @@ impl<R: ReadHalf, W: WriteHalf> Halves<R, W> {
 
 impl<R: ReadHalf> Reading<R> {
     fn new(inbound: Inbound<R>) -> Self {
-        // What came after the probe's reply is handled before any call is made.
+        // Messages after the probe's reply are handled before any call is made.
         let reader = match inbound.inbox.is_empty() {
             true => Reader::Driver,
             false => Reader::Deferred(Deferred::Messages),
@@ -305,7 +305,7 @@ impl<R: ReadHalf> Reading<R> {
         Poll::Ready(self.defer(Deferred::Messages))
     }
 
-    /// Releases the reply; `true` if more came with it, which is deferred.
+    /// Releases the reply; `true` if more arrived with it, which is deferred.
     fn defer_rest(&mut self) -> bool {
         let inbox = &mut self.inbound.inbox;
         inbox.release();

@@ -54,7 +54,7 @@ impl ReplyTo {
         deadline.filter(|_| matches!(self, Self::Call(_)))
     }
 
-    /// Ends it because its deadline passed. A stream's reader knows by itself.
+    /// Ends it because its deadline passed. A stream's reader watches its own deadline.
     pub(super) fn expire(self) {
         if let Self::Call(reply) = self {
             drop(reply.send(Err(Failed::Expired)));
@@ -156,7 +156,7 @@ impl Pending {
         }
     }
 
-    /// Ends a call whose caller has read the reply by itself; `None` if it is not in flight.
+    /// Ends a call whose caller has read the reply inline; `None` if it is not in flight.
     pub(super) fn take(
         &mut self,
         id: u64,
@@ -289,6 +289,6 @@ mod tests {
         assert_eq!(expired.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
         expired.into_iter().for_each(|(_, call)| call.expire());
         assert!(matches!(reply.try_recv(), Ok(Err(Failed::Expired))));
-        assert!(events.try_recv().is_err() && pending.len() == 1, "the stream goes on");
+        assert!(events.try_recv().is_err() && pending.len() == 1, "the stream is still pending");
     }
 }

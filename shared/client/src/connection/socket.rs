@@ -9,13 +9,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::coop;
 
-/// The half that replies come from.
+/// The half that replies are read from.
 pub(super) trait ReadHalf: AsyncRead + Unpin {
     /// Whether nothing has arrived. Then the task of `context`, and only that, is woken by what does.
     fn is_quiet(&self, context: &mut Context<'_>) -> bool;
 }
 
-/// The half that calls go to.
+/// The half that calls are written to.
 pub(super) trait WriteHalf {
     /// Writes what is taken at once.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;

@@ -1,4 +1,4 @@
-//! The blocking façade: the same calls from anywhere, and no thread left behind.
+//! The blocking façade: the same calls from anywhere, and no thread left running.
 
 use rpc_client::blocking::Client;
 use rpc_client::{CallError, ErrorKind};

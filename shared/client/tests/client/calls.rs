@@ -105,7 +105,7 @@ async fn calls_made_together_share_writes() {
         assert_eq!(result, Ok(n as i64 + 1));
     }
     let reads = peer.seen.reads.load(Ordering::SeqCst) - before;
-    assert!(reads <= 20, "200 calls came in {reads} reads");
+    assert!(reads <= 20, "200 calls arrived in {reads} reads");
 }
 
 /// A peer on its own thread: replies to 64 calls of `first` in one write, and reports each call it

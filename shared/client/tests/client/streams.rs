@@ -198,7 +198,7 @@ async fn a_stream_that_never_pauses_can_be_cancelled() {
     }
     drop(stream);
     let cancelled = || peer.seen.garbled.load(std::sync::atomic::Ordering::SeqCst) == 1;
-    eventually("the cancel comes", cancelled).await;
+    eventually("the cancel arrives", cancelled).await;
     eventually("its connection is closed", || peer.seen.open() == 1).await;
 }
 

@@ -1,5 +1,5 @@
-//! Every kind of method, with a `Method` that keeps what it is given. Against the real one the
-//! attribute is tested in rpc-server; here that would build all of it a second time.
+//! Every kind of method, with a `Method` that records what it is given. rpc-server's own tests use
+//! the real one; using it here would build rpc-server a second time (100 s instead of 13 s).
 
 extern crate self as rpc_server;
 

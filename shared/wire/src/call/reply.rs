@@ -186,7 +186,7 @@ impl<'a> Reply<'a> {
     /// Reads one frame.
     ///
     /// # Errors
-    /// It is not JSON, or an object that no server of ours or of the older system writes.
+    /// It is not JSON, or an object that neither our nor the older server writes.
     pub fn parse(frame: &'a [u8]) -> Result<Self, ReplyError> {
         Self::result(frame).map_or_else(|| Self::parse_keys(frame), Ok)
     }
