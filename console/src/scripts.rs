@@ -126,6 +126,7 @@ async fn call(args: &options::Call, registry: &str, settings: &Settings) -> Resu
         timeout: args.timeout,
         idempotent: false,
         on: args.on.clone(),
+        wire: None,
     };
     let client = client(registry, settings, args.timeout)?;
     let done = if args.stream {

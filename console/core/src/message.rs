@@ -9,7 +9,6 @@ use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;
 
 use crate::key::Key;
-use crate::model::Pane;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall, WireMessage};
 use crate::model::content::{Content, Program, SaveError};
@@ -17,6 +16,7 @@ use crate::model::json::{Document, Matches};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
+use crate::pane::{Pane, PaneRows};
 
 /// Maximum size of a copy to the clipboard: terminals truncate or ignore more.
 pub const MAX_COPIED_BYTES: usize = 74_000;
@@ -76,17 +76,6 @@ pub enum Msg {
 
 /// The rows of each pane in the last frame.
 pub type Heights = Vec<PaneRows>;
-
-/// The rows of a pane in the last frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaneRows {
-    /// The pane.
-    pub pane: Pane,
-    /// Number of visible rows.
-    pub visible: u16,
-    /// Number of all rows, where only drawing finds out: it wraps the text.
-    pub all: Option<usize>,
-}
 
 /// What was clicked.
 #[derive(Debug, Clone, PartialEq, Eq)]

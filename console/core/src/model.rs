@@ -28,7 +28,7 @@ use tui_input::Input;
 use crate::action::Keymap;
 use crate::message::Msg;
 
-pub use crate::pane::{Pane, View};
+pub use crate::pane::{Pane, PaneRows, View};
 pub use now::Now;
 
 /// Maximum live updates queued during a pause; one more ends the pause.
@@ -152,7 +152,7 @@ pub struct Model {
     /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
     /// The rows of each pane in the last frame.
-    heights: Heights,
+    heights: Vec<PaneRows>,
 }
 
 impl Model {
@@ -230,7 +230,7 @@ impl Model {
     }
 
     /// Sets the rows of the last frame.
-    pub fn set_heights(&mut self, heights: Heights) {
+    pub fn set_heights(&mut self, heights: Vec<PaneRows>) {
         self.heights = heights;
     }
 

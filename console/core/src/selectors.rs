@@ -3,12 +3,14 @@
 mod available;
 mod candidates;
 mod palette;
+mod remote;
 mod selected;
 mod typing;
 
-pub use available::unavailable;
+pub use available::{READ_ONLY, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use palette::palette_entries;
+pub use remote::remote_target;
 pub use selected::selected_call;
 pub(crate) use typing::is_typing_load_field;
 pub use typing::{context, is_typing};

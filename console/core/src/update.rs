@@ -131,4 +131,6 @@ mod external_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
+mod safety_tests;
+#[cfg(test)]
 mod tests;

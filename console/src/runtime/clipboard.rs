@@ -48,7 +48,9 @@ pub(super) fn programs(
     }
     [multiplexer.into_iter().collect(), desktop]
         .into_iter()
-        .map(|group: Vec<Program>| group.into_iter().filter(|program| is_installed(program[0])).collect())
+        .map(|group: Vec<Program>| {
+            group.into_iter().filter(|program| is_installed(program[0])).collect()
+        })
         .filter(|group: &Vec<Program>| !group.is_empty())
         .collect()
 }
@@ -155,7 +157,10 @@ mod tests {
         assert_eq!(wayland, [vec!["tmux"], vec!["wl-copy", "xclip", "xsel"]]);
         assert_eq!(chosen(&["DISPLAY"], &["xsel"]), [["xsel"]]);
         assert_eq!(chosen(&[], &all), [["pbcopy"]]);
-        assert!(chosen(&["SSH_CONNECTION"], &all).is_empty(), "the remote Mac's clipboard is not ours");
+        assert!(
+            chosen(&["SSH_CONNECTION"], &all).is_empty(),
+            "the remote Mac's clipboard is not ours"
+        );
         assert!(chosen(&["WAYLAND_DISPLAY"], &[]).is_empty());
     }
 
@@ -166,7 +171,10 @@ mod tests {
             notice("address", "h:1", done, &failed, sent)
         };
         let (text, is_error) = notice(&[], &[], true);
-        assert_eq!((text.as_str(), is_error), ("address sent to the terminal's clipboard: h:1", false));
+        assert_eq!(
+            (text.as_str(), is_error),
+            ("address sent to the terminal's clipboard: h:1", false)
+        );
         let (text, is_error) = notice(&["tmux", "wl-copy"], &[], true);
         assert_eq!((text.as_str(), is_error), ("address copied with tmux and wl-copy: h:1", false));
         let (text, is_error) = notice(&[], &["xclip failed with exit code 1"], true);
@@ -182,8 +190,13 @@ mod tests {
         let shell: Program = Box::leak(Box::new(["sh", "-c", script]));
         run(shell, b"two\nlines").await.unwrap();
         assert_eq!(std::fs::read(file).unwrap(), b"two\nlines");
-        assert_eq!(run(&["sh", "-c", "cat > /dev/null; exit 3"], b"x").await.unwrap_err(), "failed with exit code 3");
-        assert!(run(&["rpc-console-no-such-program"], b"x").await.unwrap_err().contains("cannot start"));
+        assert_eq!(
+            run(&["sh", "-c", "cat > /dev/null; exit 3"], b"x").await.unwrap_err(),
+            "failed with exit code 3"
+        );
+        assert!(
+            run(&["rpc-console-no-such-program"], b"x").await.unwrap_err().contains("cannot start")
+        );
     }
 
     #[tokio::test]

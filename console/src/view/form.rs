@@ -107,7 +107,9 @@ fn draw_input(
 ) {
     let theme = screen.theme;
     if field.input.value().is_empty() {
-        let default = field.parameter.default.as_ref().map(|default| format!("default {default}"));
+        // An empty text that was typed is sent: the default does not apply.
+        let default = field.parameter.default.as_ref().filter(|_| !field.touched);
+        let default = default.map(|default| format!("default {default}"));
         let values = match field.kind.choices() {
             Some(_) if !here => None,
             Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
@@ -135,7 +137,9 @@ fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
         (Some(error), _) => (format!("✗ {error}"), theme.bad()),
         (None, FieldValue::Value(value)) => (format!("→ {value}"), theme.good()),
         (None, FieldValue::Omitted) => ("omitted".to_owned(), theme.dim()),
-        (None, FieldValue::Invalid(_)) => ("required".to_owned(), theme.dim()),
+        (None, FieldValue::Missing | FieldValue::Invalid(_)) => {
+            ("required".to_owned(), theme.dim())
+        }
     };
     let text = text::cut(&text::printable(&text), width).into_owned();
     screen.line(area, row, Line::from(Span::styled(text, style)));
@@ -201,9 +205,13 @@ fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Re
         line.spans.insert(4, Span::styled(note, theme.dim()));
     }
     screen.line(area, 0, line);
-    let wire = rpc_console_core::model::snippet::wire(&form.signature.name, &form.preview());
-    let size = text::bytes(wire.len());
-    let wire = format!("{size}  {}", text::printable(&wire));
+    let wire = match form.preview() {
+        Ok(args) => {
+            let wire = rpc_console_core::model::snippet::wire(&form.signature.name, &args);
+            format!("{}  {}", text::bytes(wire.len()), text::printable(&wire))
+        }
+        Err(why) => format!("no request yet: {why}"),
+    };
     let width = usize::from(area.width).saturating_sub(2);
     let mut pieces = text::wrap_anywhere(&wire, width.max(1));
     let rows = usize::from(area.height.saturating_sub(2)).min(4);

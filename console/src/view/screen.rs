@@ -9,9 +9,9 @@ use tui_input::Input;
 
 use super::theme::Theme;
 use rpc_console_core::key::Key;
-use rpc_console_core::message::{Heights, Hit, PaneRows};
+use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
-use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::model::{Model, Pane, PaneRows};
 use rpc_console_core::text;
 
 /// The clickable areas of a frame, and how many rows of each pane were visible.

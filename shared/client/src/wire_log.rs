@@ -62,7 +62,8 @@ mod tests {
         let log = WireLog::new(3);
         log.sent(b"abc");
         log.clone().received(b"abcdef");
-        let message = |is_sent, bytes: &[u8], size| WireMessage { is_sent, bytes: bytes.to_vec(), size };
+        let message =
+            |is_sent, bytes: &[u8], size| WireMessage { is_sent, bytes: bytes.to_vec(), size };
         assert_eq!(log.take(), [message(true, b"abc", 3), message(false, b"abc", 6)]);
         assert_eq!(log.take(), []);
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::{Parameter, Signature};
-use serde_json::Value;
 use tui_input::{Input, InputRequest};
 
 use crate::editing::{MAX_FIELD_BYTES, apply};

@@ -27,7 +27,9 @@ pub fn remote_target(model: &Model, request: &LoadRequest) -> Option<String> {
                 [] if all == 0 => Some(text::printable(url).into_owned()),
                 [] => None,
                 [one] if all == 1 => Some(text::printable(&one.to_string()).into_owned()),
-                ref remote => Some(format!("{} of {all} instances not on this machine", remote.len())),
+                ref remote => {
+                    Some(format!("{} of {all} instances not on this machine", remote.len()))
+                }
             }
         }
     }

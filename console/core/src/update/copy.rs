@@ -23,7 +23,9 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
             let form = model.forms.get().map(|form| (&form.signature.name, form.preview()));
             match form {
                 Some((name, Ok(args))) => ("request", Some(snippet::wire(name, &args))),
-                Some((_, Err(why))) => return model.notify_error(format!("not copied: {why}"), now),
+                Some((_, Err(why))) => {
+                    return model.notify_error(format!("not copied: {why}"), now);
+                }
                 None => ("request", None),
             }
         }

@@ -122,7 +122,9 @@ fn a_call_is_copied_as_a_command_or_a_program() {
         press(&mut model, Key::char('j'), now);
     }
     let effects = press(&mut model, ENTER, now);
-    assert!(matches!(&effects[..], [Effect::Copy { text, .. }] if text.starts_with("printf %s '{")));
+    assert!(
+        matches!(&effects[..], [Effect::Copy { text, .. }] if text.starts_with("printf %s '{"))
+    );
 }
 
 #[test]
@@ -196,8 +198,10 @@ fn unregistering_needs_the_typed_address() {
 }
 
 #[test]
-fn readonly_disables_unregistering() {
+fn readonly_refuses_unregistering_with_the_reason() {
     let (mut model, now) = fixture::busy();
     model.readonly = true;
-    assert!(!unregister_is_chosen(&mut model, now));
+    assert!(unregister_is_chosen(&mut model, now));
+    assert!(matches!(model.overlay, Some(Overlay::Menu(_))), "no question follows");
+    assert!(toast(&model).contains("read-only"));
 }

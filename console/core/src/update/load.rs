@@ -106,8 +106,7 @@ fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     });
     let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        let call = calls
-            .find(|call| call.past.is_none() && has_method(&call.request.method))?;
+        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method))?;
         Some(planned(model, &call.request))
     };
     let health = || {

@@ -289,7 +289,9 @@ fn a_call_of_an_earlier_session_fills_the_form_and_is_resent() {
     assert_eq!(values, ["3", "4", ""]);
     assert_eq!((form.target.clone(), form.timeout.as_secs()), (Some(fixture::key(8090)), 30));
     assert!(model.calls.running().is_none(), "it is not in flight");
-    let effects = press(&mut model, Key::char('r'), now);
+    assert!(press(&mut model, Key::char('r'), now).is_empty(), "it asks first");
+    types(&mut model, "y", now);
+    let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!(request.args.positional(), "[3,4]");
     assert_eq!(request.candidates, [fixture::key(8090)]);

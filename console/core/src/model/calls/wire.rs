@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// Bytes kept of each message.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// Bytes kept of all messages; the oldest but the request are dropped.
-pub const MAX_WIRE_BYTES: usize = 256 * 1024;
+pub(super) const MAX_WIRE_BYTES: usize = 256 * 1024;
 /// Maximum number of messages kept.
 const MAX_MESSAGES: usize = 1_000;
 
@@ -73,14 +73,20 @@ mod tests {
         let mut wire = Wire::default();
         for n in 0..MAX_MESSAGES + 5 {
             let text = format!("message {n}");
-            let message = WireMessage { is_sent: n == 0, peer: String::new(), size: text.len(), text };
+            let message =
+                WireMessage { is_sent: n == 0, peer: String::new(), size: text.len(), text };
             wire.push(message);
         }
         let texts: Vec<_> = wire.iter().map(|message| message.text.as_str()).collect();
         assert_eq!((texts.len(), texts[0], texts[1]), (MAX_MESSAGES, "message 0", "message 6"));
         assert_eq!(wire.dropped, 5);
         let large = "x".repeat(MAX_WIRE_BYTES);
-        wire.push(WireMessage { is_sent: false, peer: String::new(), size: large.len(), text: large });
+        wire.push(WireMessage {
+            is_sent: false,
+            peer: String::new(),
+            size: large.len(),
+            text: large,
+        });
         assert_eq!(wire.iter().count(), 2);
         assert_eq!(wire.bytes(), MAX_WIRE_BYTES + "message 0".len());
     }

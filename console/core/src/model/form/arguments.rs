@@ -119,10 +119,7 @@ mod tests {
         type_into(&mut form, 1, "1.50");
         type_into(&mut form, 2, "123456789012345678901234567890");
         let args = form.preview().unwrap();
-        assert_eq!(
-            args.positional(),
-            r#"[{"id":1,"customer":{"b":" \" ","a":[1,2]}}]"#
-        );
+        assert_eq!(args.positional(), r#"[{"id":1,"customer":{"b":" \" ","a":[1,2]}}]"#);
         assert_eq!(args.keyword(), r#"{"z":1.50,"a":123456789012345678901234567890}"#);
     }
 }

@@ -112,7 +112,10 @@ impl GivenArguments {
     /// Why the text is none of these.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Ok(Message::Call(call)) = Message::parse(text.as_bytes()) {
-            return Self::read(call.args.map(|json| json.text()), call.kwargs.map(|json| json.text()));
+            return Self::read(
+                call.args.map(|json| json.text()),
+                call.kwargs.map(|json| json.text()),
+            );
         }
         serde_json::from_str::<&RawValue>(text).map_err(|error| format!("not JSON: {error}"))?;
         match text.as_bytes().first() {
