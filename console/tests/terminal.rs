@@ -312,6 +312,18 @@ fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn a_command_that_moved_to_rpcd_says_where_it_went_and_exits_2() {
+    for (arguments, said) in [
+        (["ls", "--json"], "rpc-console: ls moved to: rpcd instances\n"),
+        (["call", "add"], "rpc-console: call moved to: rpcd call\n"),
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said);
+    }
+}
+
+#[test]
 fn a_usage_error_is_one_line_without_escape_sequences() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("\u{1b}[31m.ini");

@@ -188,7 +188,7 @@ fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Out
 
 /// `last` is the last message received.
 fn failure(error: &CallError, last: Option<&str>) -> Failure {
-    let CallError::Remote(fault) = error else {
+    let CallError::Remote { fault, .. } = error else {
         let kind = match error.kind() {
             ErrorKind::Remote => "invalid reply",
             ErrorKind::Usage => "not sent",

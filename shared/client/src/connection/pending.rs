@@ -71,8 +71,9 @@ impl ReplyTo {
 }
 
 /// Calls whose bytes are written, or in the outbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
+    peer: Arc<str>,
     /// A fast hash is enough: the ids are our own, so that no peer can choose colliding ones.
     calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
@@ -118,6 +119,14 @@ pub(super) enum Delivery {
 }
 
 impl Pending {
+    pub(super) fn new(peer: Arc<str>) -> Self {
+        Self { peer, calls: HashMap::default() }
+    }
+
+    pub(super) fn peer(&self) -> &Arc<str> {
+        &self.peer
+    }
+
     pub(super) fn len(&self) -> usize {
         self.calls.len()
     }
@@ -166,7 +175,8 @@ impl Pending {
     ) -> Option<(Finished, ReplyTo)> {
         let waiting = self.calls.remove(&id)?;
         waiting.received(bytes);
-        Some((finished(waiting.sent_at, outcome, frame), waiting.reply))
+        let end = finished(&self.peer, waiting.sent_at, outcome, frame);
+        Some((end, waiting.reply))
     }
 
     /// Ends a call with its reply.
@@ -181,7 +191,7 @@ impl Pending {
         waiting.received(bytes);
         match waiting.reply {
             ReplyTo::Call(reply) => {
-                let end = finished(waiting.sent_at, outcome, frame);
+                let end = finished(&self.peer, waiting.sent_at, outcome, frame);
                 match reply.send(end) {
                     Ok(()) => Delivery::Delivered,
                     Err(_) => Delivery::NoReader,
@@ -192,7 +202,7 @@ impl Pending {
                 match outcome {
                     // A plain result is a stream of one item.
                     Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
-                    Err(fault) => StreamEvent::Failed(CallError::Remote(fault)),
+                    Err(fault) => StreamEvent::Failed(remote(&self.peer, fault)),
                 },
             ),
         }
@@ -217,9 +227,9 @@ impl Pending {
                 send(&events, StreamEvent::End(None))
             }
             Some(Waiting { reply, .. }) => {
-                reply.fail(CallError::Remote(Fault::method_failed(
-                    "the method returned a stream instead of a result",
-                )));
+                let fault =
+                    Fault::method_failed("the method returned a stream instead of a result");
+                reply.fail(remote(&self.peer, fault));
                 Delivery::Delivered
             }
             None => Delivery::NoReader,
@@ -235,7 +245,12 @@ impl Pending {
     }
 }
 
+fn remote(peer: &str, fault: Fault) -> CallError {
+    CallError::Remote { peer: peer.to_owned(), fault }
+}
+
 fn finished(
+    peer: &str,
     sent_at: Instant,
     outcome: Result<&RawValue, Fault>,
     frame: &Frame,
@@ -248,7 +263,7 @@ fn finished(
             done: frame.done,
             reply_bytes: frame.len(),
         }),
-        Err(fault) => Err(Failed::Error(CallError::Remote(fault))),
+        Err(fault) => Err(Failed::Error(remote(peer, fault))),
     }
 }
 
@@ -278,7 +293,7 @@ mod tests {
         let now = Instant::now();
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
-        let mut pending = Pending::default();
+        let mut pending = Pending::new("p".into());
         pending.insert(queued(1, ReplyTo::Stream(stream), now), now, 0);
         assert_eq!(pending.next_due(), None);
         let later = now + Duration::from_secs(1);

@@ -23,6 +23,9 @@ impl RegistryClient {
         if status == StatusCode::NOT_FOUND && path.starts_with("/v1/") {
             return Err(RegistryClientError::Unsupported { url: self.url().to_owned(), path });
         }
+        if status == StatusCode::NOT_FOUND {
+            return Err(RegistryClientError::NotARegistry { url: self.url().to_owned() });
+        }
         let body = self.bytes(response).await.unwrap_or_default();
         let message = match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => refusal.error,
@@ -67,7 +70,11 @@ impl RegistryClient {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             if body.len() + chunk.len() > limit {
-                return Err(RegistryClientError::TooLarge { url: self.url().to_owned(), limit });
+                return Err(RegistryClientError::TooLarge {
+                    url: self.url().to_owned(),
+                    limit,
+                    option: "max_list_bytes",
+                });
             }
             body.extend_from_slice(&chunk);
         }

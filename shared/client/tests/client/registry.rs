@@ -60,6 +60,8 @@ async fn an_invalid_entry_is_skipped_and_the_others_are_used() {
     ]));
     let found = client_of(&registry).find_all("json").await.unwrap();
     assert_eq!(found.iter().map(|i| i.host.as_str()).collect::<Vec<_>>(), ["c"]);
+    let list = client_of(&registry).find_all_if_changed("json", None).await.unwrap();
+    assert!(matches!(list, List::Changed { invalid: 4, .. }), "{list:?}");
 }
 
 #[tokio::test]
@@ -84,6 +86,9 @@ async fn ages_and_states_are_read() {
     registry.reply(http(record));
     let records = client_of(&registry).instances("json").await.unwrap();
     assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
+    let one_bad = record.replacen('[', r#"[{"host":"no port"},"#, 1);
+    registry.reply(http(&one_bad));
+    assert_eq!(client_of(&registry).instances("json").await.unwrap(), records);
 }
 
 fn http(body: &str) -> String {
@@ -97,7 +102,7 @@ fn sse(body: &str) -> String {
 #[tokio::test]
 async fn invalid_replies_are_typed_errors_in_one_line() {
     type Check = fn(&RegistryClientError) -> bool;
-    let cases: [(String, Check); 6] = [
+    let cases: [(String, Check); 7] = [
         (http("<html>"), |e| matches!(e, RegistryClientError::BadReply { .. })),
         (http(r#"{"a":1}"#), |e| matches!(e, RegistryClientError::BadReply { .. })),
         (http(&format!("[{}]", " ".repeat(2000))), |e| {
@@ -106,6 +111,11 @@ async fn invalid_replies_are_typed_errors_in_one_line() {
         ("not http at all\r\n\r\n".to_owned(), |e| {
             matches!(e, RegistryClientError::Unreachable { .. })
         }),
+        (
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"error\": \"Not Found\"}"
+                .to_owned(),
+            |e| matches!(e, RegistryClientError::NotARegistry { .. }),
+        ),
         (String::new(), |e| matches!(e, RegistryClientError::Unreachable { .. })),
         (
             "HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n{\"error\": \"disk \\u001b[31mfull\"}"
