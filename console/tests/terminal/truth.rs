@@ -52,6 +52,7 @@ impl Service {
             .build()
             .unwrap();
         let server = rpc_server::Server::builder()
+            .methods(rpc_server::builtin::methods())
             .methods([keep::method(), fail::method(), two_items::method()])
             .announce(rpc_server::Announce::to(&port.url()).unwrap());
         let server = runtime.block_on(server.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -104,9 +105,16 @@ fn the_wire_tab_shows_the_frames_of_successes_failures_and_streams() {
     service.wire(&[r#""method_name":"fail","method_args":[-32002]"#, error]);
     service.tty.press("f");
 
-    service.call("two_items", &["complete"]);
+    service.call("two_items ", &["complete"]);
     service.tty.press("f");
     service.wire(&[r#""stream":true"#, r#","item":7}"#, r#","item":8}"#, r#","end":true}"#]);
+    service.tty.press("f");
+
+    service.call("sleep 30", &["esc cancels"]);
+    service.tty.press(ESC);
+    service.tty.until(&["cancelled"]);
+    service.tty.press("f");
+    service.wire(&[r#""method_name":"sleep""#, r#"{"cancel":"#, "nothing was received"]);
     service.tty.press("\x03");
     assert_eq!(service.tty.ends(), 0);
 }
