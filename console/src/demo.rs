@@ -257,7 +257,6 @@ pub(crate) fn signatures() -> [Vec<rpc_wire::signature::Signature>; SERVERS] {
 
 /// The result of a method of the demo, as it is sent.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "for tests")]
 pub(crate) async fn call(method: &str, args: impl rpc_client::IntoArgs) -> String {
     let server = Server::builder().methods(methods(MethodSet::All));
     let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -72,6 +72,25 @@ fn the_messages_of_a_stream_scroll_from_the_request_to_the_end() {
 }
 
 #[test]
+fn a_load_test_of_another_machine_is_confirmed() {
+    golden("load_confirm", || {
+        let (mut model, now) = fixture::load_plan();
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn read_only_is_said_in_the_header() {
+    golden("readonly", || {
+        let (mut model, now) = fixture::busy();
+        model.readonly = true;
+        press(&mut model, Key::char('b'), now);
+        (model, now)
+    });
+}
+
+#[test]
 fn a_pasted_text_is_shown_with_its_line_breaks_and_tabs() {
     let (mut model, now) = fixture::form();
     model.forms.get_mut().unwrap().fields[0].kind = rpc_console_core::model::form::Kind::Text;

@@ -3,6 +3,7 @@
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
+use crate::model::calls::Tab;
 use crate::model::snippet;
 use crate::model::{Model, Pane};
 use crate::selectors::selected_call;
@@ -31,6 +32,10 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Response => {
             let call = model.calls.shown_call();
+            if let Some(call) = call.filter(|call| call.tab == Tab::Wire && !call.wire.is_empty()) {
+                let messages = Some(call.wire.to_text());
+                return put_any("messages", messages, model, now, effects);
+            }
             if let Some(call) = call.filter(|call| call.request.stream) {
                 let item = call.items.current().cloned();
                 return put_any("item", item, model, now, effects);

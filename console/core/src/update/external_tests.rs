@@ -128,6 +128,17 @@ fn a_call_is_copied_as_a_command_or_a_program() {
 }
 
 #[test]
+fn the_wire_tab_copies_its_messages() {
+    let (mut model, now) = fixture::replied();
+    model.set_focus(Pane::Response);
+    press(&mut model, Key::char('}'), now);
+    let effects = press(&mut model, Key::char('y'), now);
+    let [Effect::Copy { what, text }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((what.as_str(), text.lines().last()), ("messages", Some(r#"{"id":1,"res":13}"#)));
+    assert_eq!(text.lines().count(), 2);
+}
+
+#[test]
 fn pager_and_editor_get_the_result_and_the_lines_shown() {
     let (mut model, now) = fixture::folded();
     for (key, wanted) in [('v', Program::Pager), ('e', Program::Editor)] {

@@ -53,6 +53,12 @@ impl Wire {
         self.messages.iter()
     }
 
+    /// The messages kept, one per line.
+    pub fn to_text(&self) -> String {
+        let lines = self.iter().map(|message| message.text.trim_end());
+        lines.flat_map(|line| [line, "\n"]).collect()
+    }
+
     /// Whether there are no messages.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
