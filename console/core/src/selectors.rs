@@ -5,12 +5,16 @@ mod candidates;
 mod palette;
 mod remote;
 mod selected;
+mod sources;
 mod typing;
+mod useful;
 
-pub use available::{READ_ONLY, unavailable};
+pub use available::{READ_ONLY, exists, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use palette::palette_entries;
 pub use remote::remote_target;
 pub use selected::selected_call;
+pub use sources::sources;
 pub(crate) use typing::is_typing_load_field;
 pub use typing::{context, is_typing};
+pub use useful::is_useful;

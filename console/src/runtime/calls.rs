@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
-use rpc_client::{
-    CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog,
-};
+use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
@@ -24,6 +22,11 @@ const LARGE: usize = 64 * 1024;
 /// A call that is dropped is cancelled at the server; its cancellation is written within this time.
 const CANCELLATION: Duration = Duration::from_millis(200);
 
+/// The nearest whole number of milliseconds: texts of errors show the time.
+fn whole_ms(left: Duration) -> Duration {
+    Duration::from_millis(u64::try_from((left.as_micros() + 500) / 1000).unwrap_or(u64::MAX))
+}
+
 /// Sends a call to a candidate, and to the next one where it was provably not executed.
 pub(super) async fn call(
     request: CallRequest,
@@ -37,7 +40,7 @@ pub(super) async fn call(
     let mut attempts = 0;
     for (key, client) in clients {
         attempts += 1;
-        let left = request.timeout.saturating_sub(start.elapsed());
+        let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
         let mut recording = Recording::new(id, &key, &inbox);
         let reply = once(&request, &client, left, &mut recording).await;
         recording.finish().await;
@@ -288,4 +291,15 @@ fn messages(wire: &WireLog, peer: &str) -> Vec<WireMessage> {
         size: message.size,
     };
     wire.take().into_iter().map(message).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_shown_without_nanoseconds() {
+        assert_eq!(whole_ms(Duration::from_nanos(9_999_999_534)), Duration::from_secs(10));
+        assert_eq!(whole_ms(Duration::from_nanos(1_499_400)), Duration::from_millis(1));
+    }
 }

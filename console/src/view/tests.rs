@@ -3,6 +3,7 @@
 mod any_keys;
 mod looks;
 mod picture;
+mod sizes;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

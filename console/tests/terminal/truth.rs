@@ -110,8 +110,8 @@ fn the_wire_tab_shows_the_frames_of_successes_failures_and_streams() {
     service.wire(&[r#""stream":true"#, r#","item":7}"#, r#","item":8}"#, r#","end":true}"#]);
     service.tty.press("f");
 
-    service.call("sleep 30", &["esc cancels"]);
-    service.tty.press(ESC);
+    service.call("sleep 30", &["waiting for the reply"]);
+    service.tty.press("\x18");
     service.tty.until(&["cancelled"]);
     service.tty.press("f");
     service.wire(&[r#""method_name":"sleep""#, r#"{"cancel":"#, "nothing was received"]);

@@ -33,6 +33,7 @@ mod deadline;
 mod discovery;
 mod error;
 mod item;
+mod kind;
 mod options;
 mod pool;
 pub mod registry;
@@ -42,8 +43,9 @@ mod stream;
 mod wire_log;
 
 pub use client::{Client, ClientStats};
-pub use error::{CallError, ClientError, ErrorKind, Phase, Rounded};
+pub use error::{CallError, ClientError, Phase, Rounded};
 pub use item::StreamItem;
+pub use kind::ErrorKind;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};

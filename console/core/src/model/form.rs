@@ -1,19 +1,19 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
-mod arguments;
-mod editing;
+mod field;
 mod json;
 mod kind;
 
+pub use field::{Field, FieldValue};
 pub use json::JsonText;
 pub use kind::Kind;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::signature::{Parameter, Signature};
-use tui_input::Input;
+use rpc_wire::signature::Signature;
 
 /// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
@@ -97,46 +97,11 @@ pub struct Form {
     default_timeout: Duration,
 }
 
-/// A field: one parameter.
-#[derive(Debug, Clone)]
-pub struct Field {
-    /// The parameter.
-    pub parameter: Parameter,
-    /// The type of value it takes.
-    pub kind: Kind,
-    /// The text.
-    pub input: Input,
-    /// Whether it was ever edited.
-    pub touched: bool,
-    /// The error of the last attempt to send.
-    pub error: Option<String>,
-}
-
-/// The value of a field, as it would be sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FieldValue {
-    /// None: the server uses its default.
-    Omitted,
-    /// This value, as JSON.
-    Value(String),
-    /// None, but the parameter is required.
-    Missing,
-    /// Not a valid value, for this reason.
-    Invalid(String),
-}
-
 impl Form {
     /// An empty form.
     pub fn new(signature: Signature) -> Self {
-        let field = |parameter: &Parameter| Field {
-            kind: Kind::of(&parameter.schema),
-            parameter: parameter.clone(),
-            input: Input::default(),
-            touched: false,
-            error: None,
-        };
         Self {
-            fields: signature.parameters.iter().map(field).collect(),
+            fields: signature.parameters.iter().map(Field::new).collect(),
             signature,
             focus: 0,
             editing: true,
@@ -165,8 +130,7 @@ impl Form {
     /// Resets every field to its default.
     pub fn reset(&mut self) {
         for field in &mut self.fields {
-            field.input.reset();
-            (field.touched, field.error) = (false, None);
+            field.clear();
         }
         self.focus = 0;
         if self.json.is_some() {
@@ -181,70 +145,53 @@ impl Form {
         self.timeout = longer.or_else(|| offered().min()).unwrap_or(self.timeout);
     }
 
-    /// Fills fields from pasted JSON: an object of arguments by name, an array by position, or a
-    /// whole request. Returns whether any field was filled.
-    pub fn fill(&mut self, text: &str) -> bool {
-        let Ok(given) = json::GivenArguments::parse(text.trim()) else { return false };
-        let mut filled = false;
-        for (at, field) in self.fields.iter_mut().enumerate() {
-            if let Some(given) = given.get(at, &field.parameter.name) {
-                field.set(given);
-                filled = true;
+    /// The arguments as they would be sent: required ones by position, others by name.
+    ///
+    /// # Errors
+    /// The names of the invalid fields: without one of them the others would move to its place.
+    pub fn preview(&self) -> Result<Args, Vec<&str>> {
+        let (mut positional, mut keyword, mut invalid) = (Vec::new(), Vec::new(), Vec::new());
+        for field in &self.fields {
+            let name = field.parameter.name.as_str();
+            match (field.value(), field.json()) {
+                (FieldValue::Invalid(_), _) => invalid.push(name),
+                (_, Some(text)) if field.parameter.is_required() => positional.push(text),
+                (_, Some(text)) => keyword.push((name, text)),
+                (_, None) => {}
             }
         }
-        filled
+        if invalid.is_empty() { Ok(Args::from_raw(&positional, &keyword)) } else { Err(invalid) }
     }
-}
 
-impl Field {
-    /// The value as it would be sent.
-    pub fn value(&self) -> FieldValue {
-        let text = self.input.value();
-        let empty = text.trim().is_empty();
-        let accepts_empty = self.kind == Kind::Text && self.touched;
-        if empty && !accepts_empty {
-            return if self.parameter.is_required() {
-                FieldValue::Missing
-            } else {
-                FieldValue::Omitted
+    /// The arguments; `None` if a field is invalid: errors are set and the first invalid field is
+    /// focused.
+    pub fn arguments(&mut self) -> Option<Args> {
+        let mut first_invalid = None;
+        for (at, field) in self.fields.iter_mut().enumerate() {
+            field.error = match field.value() {
+                FieldValue::Invalid(error) => {
+                    first_invalid.get_or_insert(at);
+                    Some(error)
+                }
+                FieldValue::Omitted | FieldValue::Value(_) => None,
             };
         }
-        match self.kind.parse(text) {
-            Ok(value) => FieldValue::Value(arguments::as_typed(&value, text)),
-            Err(error) => FieldValue::Invalid(error),
+        if let Some(at) = first_invalid {
+            (self.focus, self.editing) = (at, true);
+            return None;
         }
-    }
-
-    /// The error to show: not for a field that was not edited or is empty, until sent.
-    pub fn visible_error(&self) -> Option<String> {
-        if let Some(error) = &self.error {
-            return Some(error.clone());
-        }
-        match self.value() {
-            FieldValue::Invalid(error) if self.touched && !self.input.value().is_empty() => {
-                Some(error)
-            }
-            _ => None,
-        }
-    }
-
-    /// Sets the value, a JSON text, as if it had been typed.
-    pub fn set(&mut self, json: &str) {
-        let text = match serde_json::from_str::<String>(json) {
-            Ok(text) if self.kind.takes_unquoted(&text) => text,
-            _ => arguments::compact(json),
-        };
-        self.input = Input::new(text);
-        (self.touched, self.error) = (true, None);
+        self.preview().ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::signature::Parameter;
     use serde_json::json;
+    use tui_input::Input;
 
-    pub(super) fn add() -> Form {
+    fn add() -> Form {
         let number = || json!({"type": "number"});
         Form::new(Signature {
             name: "add".to_owned(),
@@ -257,7 +204,7 @@ mod tests {
         })
     }
 
-    pub(super) fn type_into(form: &mut Form, field: usize, text: &str) {
+    fn type_into(form: &mut Form, field: usize, text: &str) {
         form.fields[field].input = Input::new(text.to_owned());
         form.fields[field].touched = true;
     }
@@ -281,17 +228,27 @@ mod tests {
         let mut form = add();
         type_into(&mut form, 0, "1");
         type_into(&mut form, 1, "two");
-        assert_eq!(form.arguments(), Err("fix b first".to_owned()));
+        assert_eq!(form.arguments(), None);
         assert_eq!(form.focus, 1);
         assert!(form.fields[0].error.is_none());
         assert!(form.fields[1].error.is_some());
     }
 
     #[test]
+    fn an_invalid_field_leaves_no_arguments_to_copy() {
+        let mut form = add();
+        type_into(&mut form, 0, "151x");
+        type_into(&mut form, 1, "2");
+        assert_eq!(form.preview(), Err(vec!["a"]), "2 must not move to the place of a");
+        type_into(&mut form, 0, "151");
+        assert_eq!(form.preview().unwrap().positional(), "[151,2]");
+    }
+
+    #[test]
     fn a_missing_required_field_is_no_error_before_sending() {
         let mut form = add();
         assert_eq!(form.fields[0].visible_error(), None);
-        assert!(form.arguments().is_err());
+        form.arguments();
         assert_eq!(form.fields[0].visible_error().as_deref(), Some("required"));
     }
 

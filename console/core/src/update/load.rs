@@ -15,9 +15,12 @@ use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::calls::{CallId, CallRequest};
 use crate::model::form::Form;
-use crate::model::load::{LoadField, LoadRequest, RunId, bench_command};
+use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
+
+/// Calls in flight per connection, if the settings do not say.
+const MAX_IN_FLIGHT: usize = 240;
 
 /// Opens the load test form for the current call; starts nothing.
 pub(super) fn plan(model: &mut Model, now: Now) {
@@ -35,7 +38,9 @@ pub(super) fn plan(model: &mut Model, now: Now) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
     // The settings are kept: the next run is usually like the previous one.
-    let mut form = model.load.form.take().unwrap_or_default();
+    let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
+    let form = model.load.form.take();
+    let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
     (form.method, form.args) = (call.method, call.args);
     (form.target, form.timeout) = (call.target, call.timeout);
     (form.focus, form.editing, form.error) = (1, true, None);
@@ -55,17 +60,17 @@ struct PlannedCall {
 /// The call in the form; errors are shown on its fields.
 fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
     let form = model.forms.get_mut().ok_or("fill in the call first")?;
-    let args = form.arguments();
-    let call = args.map(|args| PlannedCall {
+    let Some(args) = form.arguments() else {
+        let why = form.preview().err().map(|invalid| text::fix(&invalid));
+        model.set_focus(Pane::Form);
+        return Err(why.unwrap_or_default());
+    };
+    Ok(PlannedCall {
         method: form.signature.name.clone(),
         args,
         target: form.target.clone(),
         timeout: form.timeout,
-    });
-    if call.is_err() {
-        model.set_focus(Pane::Form);
-    }
-    call
+    })
 }
 
 /// A call of this session. One of an earlier session is never taken: nobody has looked at it.

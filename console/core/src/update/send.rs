@@ -11,6 +11,7 @@ use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::json::decoded;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -49,9 +50,12 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         let before = json.area.text();
         form.json = Some(crate::model::form::JsonText { before, error, ..json });
     }
-    let args = match args {
-        Ok(args) => args,
-        Err(why) => return model.notify_error(format!("not sent: {why}"), now),
+    let Some(args) = args else {
+        let invalid = form.fields.iter().filter(|field| field.error.is_some());
+        let names: Vec<_> = invalid.map(|field| field.parameter.name.as_str()).collect();
+        let why = text::fix(&names);
+        model.notify_error(format!("not sent: {why}"), now);
+        return;
     };
     let (method, target, timeout) =
         (form.signature.name.clone(), form.target.clone(), form.timeout);
@@ -142,8 +146,12 @@ pub(super) fn ended(
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
     let (text, failed) = match &outcome.result {
+        Ok(_) if call.request.stream => {
+            (format!("✓ {method} → {} in {took}{via}", call.items.counted()), false)
+        }
         Ok(document) => {
-            let body = text::printable(text::prefix(document.text(), 200));
+            let body = decoded(text::prefix(document.text(), 200));
+            let body = text::printable(&body);
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {

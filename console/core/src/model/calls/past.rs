@@ -78,6 +78,7 @@ impl PastCall {
             items: Items::default(),
             wire: Wire::default(),
             tab: Tab::default(),
+            filtered: None,
             folding: Folding::default(),
             diff: None,
             diff_top: 0,

@@ -105,7 +105,7 @@ fn an_incomplete_form_is_not_load_tested() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('b'), now);
     assert_eq!((model.view, model.focus()), (View::Methods, Pane::Form));
-    assert!(model.toast.as_ref().unwrap().text.contains("fill in a, b first"));
+    assert!(model.toast.as_ref().unwrap().text.contains("fix a, b"));
 }
 
 #[test]
