@@ -21,7 +21,7 @@ pub struct Options {
     pub demo: bool,
 
     /// Registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] section
-    /// [default: the [registry] section]
+    /// [default: section registry]
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,
 

@@ -1,7 +1,7 @@
 //! The only place that writes to standard output and standard error (besides the log).
 //!
 //! - [`pretty`]: JSON for people.
-//! - [`table`]: columns for people.
+//! - [`mod@table`]: columns for people.
 
 pub mod pretty;
 pub mod table;
