@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Disable actions that change the system, such as unregister; calls are still sent
+    /// Look only: refuse calls, load tests and unregistering
     #[arg(long)]
     pub readonly: bool,
 

@@ -92,9 +92,15 @@ fn step_history(model: &mut Model, step: Step, height: usize) {
 }
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
+    let all_rows = model.rows(Pane::Response);
     let Some(call) = model.calls.shown_call_mut() else { return };
     if call.request.stream && call.tab == Tab::Body {
         return call.items.step(step);
+    }
+    if call.tab == Tab::Wire {
+        let tops = all_rows.unwrap_or(height).saturating_sub(height) + 1;
+        call.wire.top = step.from(call.wire.top.min(tops - 1), tops);
+        return;
     }
     if let (Tab::Diff, Some(Diff::Changes(changes))) = (call.tab, &call.diff) {
         let rows = changes.len().saturating_sub(height) + 1;
