@@ -10,6 +10,7 @@ use rpc_console::view::{self, Theme};
 use rpc_console::{demo, scripts, terminal};
 use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
+use rpc_wire::target::Target;
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 
 fn main() -> ExitCode {
@@ -59,7 +60,8 @@ fn run_command(options: &Options, command: &Command, clock: Clock) -> Result<Exi
     let registries = options.registries(&settings).map_err(usage)?;
     let Some(registry) = registries.current() else { return Err(usage("no registry")) };
     let thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = scripts::run(command, &registry.url, &settings, clock.shift_ms());
+    let url = registry.target.to_string();
+    let done = scripts::run(command, &url, &settings, clock.shift_ms());
     Ok(thread.map_err(failed)?.block_on(done))
 }
 
@@ -75,7 +77,9 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
     let registries = options.registries(&settings).map_err(usage)?;
     for named in registries.all() {
-        rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
+        if let Target::Registry { url } = &named.target {
+            rpc_client::registry::RegistryClient::new(url, Default::default()).map_err(usage)?;
+        }
     }
     let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },

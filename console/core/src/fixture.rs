@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
 use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::target::Target;
 use serde_json::json;
 
 use crate::key::{Code, Key};
@@ -121,8 +122,9 @@ pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
 }
 
 pub fn registries() -> Registries {
-    let named =
-        |name: &str, url: &str| NamedRegistry { name: name.to_owned(), url: url.to_owned() };
+    let named = |name: &str, url: &str| {
+        NamedRegistry::new(name, Target::Registry { url: url.to_owned() })
+    };
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
         named("staging", "http://10.0.0.5:9999"),
@@ -224,6 +226,31 @@ pub fn unreachable() -> (Model, Now) {
     let retry_in = Duration::from_millis(2_500);
     feed(&mut model, Msg::Registry(RegistryNews::Lost { error, retry_in }), now);
     (model, now)
+}
+
+/// One server, opened by its address, that has replied to a probe.
+pub fn direct() -> (Model, Now) {
+    let now = now();
+    let target = Target::direct("127.0.0.1:8089").unwrap();
+    let mut model = Model::new("", now);
+    let mut all = vec![NamedRegistry::new("127.0.0.1:8089", target)];
+    all.extend(registries().all().iter().cloned());
+    model.registries = Registries::new(all, 0);
+    let target = model.registries.current().unwrap().target.clone();
+    model.switch_registry(&target, now);
+    let instance = Instance::new("127.0.0.1", 8089);
+    feed(&mut model, Msg::Registry(RegistryNews::Direct(instance)), now);
+    feed(&mut model, Msg::Instance(key(8089), InstanceNews::Dialect(true)), now);
+    learn(&mut model, key(8089), methods(), now);
+    (model, after(now, 2_000))
+}
+
+/// The same, and it no longer replies.
+pub fn direct_lost() -> (Model, Now) {
+    let (mut model, now) = direct();
+    let probe = InstanceNews::Probe(Err("connection refused (os error 111)".to_owned()));
+    feed(&mut model, Msg::Instance(key(8089), probe), now);
+    (model, after(now, 2_000))
 }
 
 /// An older registry: a list without ages.

@@ -2,12 +2,14 @@
 
 mod available;
 mod candidates;
+mod method_rows;
 mod palette;
 mod selected;
 mod typing;
 
 pub use available::unavailable;
 pub use candidates::{candidates, resend_targets};
+pub use method_rows::{MethodRow, method_rows, selected_row};
 pub use palette::palette_entries;
 pub use selected::selected_call;
 pub(crate) use typing::is_typing_load_field;

@@ -10,6 +10,7 @@ mod load;
 mod opening;
 mod press;
 mod registries;
+mod saved;
 mod search;
 mod send;
 mod show;
@@ -60,7 +61,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
-        Msg::Instance(key, news) => feeds::instance(model, key, news),
+        Msg::Instance(key, news) => feeds::instance(model, key, news, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
@@ -82,6 +83,8 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Found(id, needle, matches) => search::found(model, id, needle, matches),
         Msg::Saved(path, result) => ask::saved(model, path, result, now),
         Msg::Edited(method, result) => external::edited(model, &method, result, now),
+        Msg::Requests(read) => saved::loaded(model, read, now),
+        Msg::RequestsChanged(change, result) => saved::changed(model, &change, result, now),
         Msg::Notice(text) => model.notify(text, now),
         Msg::Error(text) => model.notify_error(text, now),
     }
@@ -99,6 +102,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
+    saved::keep_selection(model);
     send::sync_form(model);
     opening::compute_diff(model);
     search::sync(model, effects);

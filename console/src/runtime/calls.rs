@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use rand::seq::SliceRandom;
 use rpc_client::{CallError, Client, Dialect, ErrorKind, Request, Response};
 use rpc_wire::instance::InstanceKey;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::secrets::Secrets;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::CallRequest;
 use rpc_console_core::model::calls::{CallId, Failure, Outcome, Phases};
@@ -21,25 +23,36 @@ const LARGE: usize = 64 * 1024;
 
 /// Sends a call to a candidate, and to the next one where it was provably not executed.
 pub(super) async fn call(
-    request: CallRequest,
+    mut request: CallRequest,
     mut clients: Vec<(InstanceKey, Client)>,
     inbox: mpsc::Sender<Msg>,
 ) {
     clients.shuffle(&mut rand::rng());
     let start = Instant::now();
     let id = request.id;
+    let (args, secrets) = match Secrets::resolve(&request.args) {
+        Ok(resolved) => resolved,
+        Err(why) => {
+            let outcome = not_sent(why);
+            return drop(inbox.send(Msg::CallEnded(id, Box::new(outcome))).await);
+        }
+    };
+    // From here on the request is as it is sent; nothing of it is shown.
+    let shown = std::mem::replace(&mut request.args, args);
     let mut last = None;
     let mut attempts = 0;
     for (key, client) in clients {
         attempts += 1;
         let left = request.timeout.saturating_sub(start.elapsed());
-        match once(&request, &client, left, &inbox).await {
+        match once(&request, &secrets, &client, left, &inbox).await {
             Ok(Reply::Value(response)) => {
-                let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
+                let took = start.elapsed();
+                let outcome = replied(id, *response, &secrets, took, attempts, &inbox).await;
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Ok(Reply::StreamEnded) => {
+                request.args = shown;
                 let outcome = stream_ended(&request, &key, start.elapsed());
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
@@ -54,11 +67,11 @@ pub(super) async fn call(
         }
     }
     let failure = match &last {
-        Some((_, error)) => failure(error),
+        Some((_, error)) => failure(error, &secrets),
         None => Failure { kind: "unreachable".to_owned(), text: "no instance to call".to_owned() },
     };
     let peer = last.map(|(key, _)| key.to_string());
-    let sent = rpc_console_core::model::snippet::wire(&request.method, &request.args);
+    let sent = rpc_console_core::model::snippet::wire(&request.method, &shown);
     let outcome = Outcome {
         result: Err(failure),
         peer,
@@ -75,8 +88,17 @@ pub(super) async fn call(
 /// The outcome of a call that a person cancelled.
 pub(super) fn cancelled() -> Outcome {
     let text = "cancelled; the server may already have executed it".to_owned();
+    without_reply(Failure { kind: "cancelled".to_owned(), text })
+}
+
+/// The outcome of a call with a reference that has no value.
+fn not_sent(why: String) -> Outcome {
+    without_reply(Failure { kind: "not sent".to_owned(), text: format!("not sent: {why}") })
+}
+
+fn without_reply(failure: Failure) -> Outcome {
     Outcome {
-        result: Err(Failure { kind: "cancelled".to_owned(), text }),
+        result: Err(failure),
         peer: None,
         sent: String::new(),
         reply_bytes: 0,
@@ -94,6 +116,7 @@ enum Reply {
 
 async fn once(
     request: &CallRequest,
+    secrets: &Secrets,
     client: &Client,
     left: Duration,
     inbox: &mpsc::Sender<Msg>,
@@ -112,7 +135,8 @@ async fn once(
     let mut items = client.stream_request(call).await?;
     while let Some(item) = items.next().await {
         let item = item?;
-        let text = item.value.get().to_owned();
+        let text = item.value.get();
+        let text = secrets.hide_in_json(text).unwrap_or_else(|| text.to_owned());
         if inbox.send(Msg::StreamItem(request.id, text, item.dropped)).await.is_err() {
             break;
         }
@@ -139,11 +163,14 @@ async fn report_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>)
 async fn replied(
     id: CallId,
     response: Response,
+    secrets: &Secrets,
     elapsed: Duration,
     attempts: u32,
     inbox: &mpsc::Sender<Msg>,
 ) -> Outcome {
-    let value = response.value;
+    let hidden = secrets.hide_in_json(response.value.get());
+    let hidden = hidden.and_then(|json| RawValue::from_string(json).ok());
+    let value = hidden.unwrap_or(response.value);
     let document = if value.get().len() > LARGE {
         let _ = inbox.send(Msg::Parsing(id, value.get().len())).await;
         tokio::task::spawn_blocking(move || Document::new(value)).await.unwrap_or_default()
@@ -154,7 +181,7 @@ async fn replied(
     Outcome {
         result: Ok(Arc::new(document)),
         peer: Some(response.peer),
-        sent: String::from_utf8_lossy(&response.sent).into_owned(),
+        sent: secrets.hide(String::from_utf8_lossy(&response.sent).into_owned()),
         reply_bytes: response.reply_bytes,
         timing: Some(Phases {
             queue: timing.queue,
@@ -181,7 +208,7 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
     }
 }
 
-fn failure(error: &CallError) -> Failure {
+fn failure(error: &CallError, secrets: &Secrets) -> Failure {
     let kind = match (error, error.kind()) {
         (CallError::Remote(fault), _) => format!("remote error {}", fault.code),
         (_, ErrorKind::Remote) => "invalid reply".to_owned(),
@@ -189,5 +216,5 @@ fn failure(error: &CallError) -> Failure {
         (_, ErrorKind::Unreachable) => "unreachable".to_owned(),
         (_, ErrorKind::Timeout) => "timeout".to_owned(),
     };
-    Failure { kind, text: error.to_string() }
+    Failure { kind, text: secrets.hide(error.to_string()) }
 }

@@ -57,6 +57,7 @@ const TABLE: &[(&str, &str)] = &[
     ("␣", "_"),
     ("■", "#"),
     ("µ", "u"),
+    ("★", "*"),
 ];
 
 /// Replaces the symbols in the whole frame.

@@ -62,6 +62,8 @@ pub const KEYS: &[Key] = keys! {
     "registry" {
         host: host, registry.host, "Address of the registry: an IP address or a name.";
         port: port, registry.port, "Port of the registry.";
+        color: choice, registry.color, "Colour of its name in rpc-console: none, red, yellow, green, blue, magenta or cyan.";
+        confirm: switch, registry.confirm, "Whether rpc-console asks before calls and load tests.";
     }
     "registry-server" {
         listen: host, registry_server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";

@@ -63,6 +63,27 @@ choice! {
     }
 }
 
+choice! {
+    /// The colour of a registry's name in the console.
+    Colour {
+        /// As everything else.
+        #[default]
+        None = "none",
+        /// Red.
+        Red = "red",
+        /// Yellow.
+        Yellow = "yellow",
+        /// Green.
+        Green = "green",
+        /// Blue.
+        Blue = "blue",
+        /// Magenta.
+        Magenta = "magenta",
+        /// Cyan.
+        Cyan = "cyan",
+    }
+}
+
 /// One of a few names.
 pub(crate) mod choice {
     use super::Choice;
@@ -84,10 +105,14 @@ pub(crate) mod choice {
     }
 }
 
-/// `true` or `false`.
+/// `true` or `false`, also written `yes` or `no`.
 pub(crate) mod switch {
     pub(crate) fn read(text: &str) -> Result<bool, String> {
-        text.parse().map_err(|_| "expected true or false".to_owned())
+        match text {
+            "true" | "yes" => Ok(true),
+            "false" | "no" => Ok(false),
+            _ => Err("expected true or false".to_owned()),
+        }
     }
 
     pub(crate) fn show(value: &bool) -> String {

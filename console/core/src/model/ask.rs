@@ -1,10 +1,14 @@
 //! Menus and prompts.
 
-use rpc_wire::instance::Instance;
+use std::time::Duration;
+
+use rpc_wire::call::Args;
+use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
 use crate::action::Action;
 use crate::model::content::Content;
+use crate::model::saved::SavedRequest;
 
 /// A menu.
 #[derive(Debug)]
@@ -39,6 +43,27 @@ pub enum Choice {
     Fill(usize, String),
     /// Asks to confirm unregistering an instance.
     Unregister(Box<Instance>),
+    /// Closes the menu: the answer "no" to a question.
+    Cancel,
+    /// Sends a call, confirmed for a registry that asks first.
+    Send(Box<PendingCall>),
+    /// Starts the load test of the form, confirmed in the same way.
+    StartLoad,
+    /// Deletes a saved request.
+    DeleteRequest(String),
+}
+
+/// A call that waits for its confirmation.
+#[derive(Debug, Clone)]
+pub struct PendingCall {
+    /// The method's name.
+    pub method: String,
+    /// The arguments.
+    pub args: Args,
+    /// One instance; `None`: any that has the method.
+    pub target: Option<InstanceKey>,
+    /// The timeout.
+    pub timeout: Duration,
 }
 
 /// A prompt for one line of text.
@@ -68,4 +93,13 @@ pub enum Purpose {
     },
     /// The address of an instance, typed to confirm unregistering it.
     Unregister(Box<Instance>),
+    /// The name of a request to save.
+    SaveRequest {
+        /// The request, still without its name.
+        request: Box<SavedRequest>,
+        /// A name that is taken: confirming it again replaces that request.
+        exists: Option<String>,
+    },
+    /// The new name of this saved request.
+    RenameRequest(String),
 }

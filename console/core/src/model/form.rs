@@ -2,11 +2,13 @@
 
 mod json;
 mod kind;
+mod references;
 
 pub use json::JsonText;
 pub use kind::Kind;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::{Args, Message};
@@ -16,6 +18,8 @@ use rpc_wire::json::Json;
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::{Map, Value};
 use tui_input::Input;
+
+use crate::model::template::{Variables, has_reference};
 
 /// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
@@ -36,11 +40,17 @@ pub struct Forms {
     pub default_timeout: Duration,
     /// The method whose form is on screen.
     pub current: Option<String>,
+    variables: Arc<Variables>,
 }
 
 impl Default for Forms {
     fn default() -> Self {
-        Self { forms: BTreeMap::new(), default_timeout: DEFAULT_TIMEOUT, current: None }
+        Self {
+            forms: BTreeMap::new(),
+            default_timeout: DEFAULT_TIMEOUT,
+            current: None,
+            variables: Arc::default(),
+        }
     }
 }
 
@@ -55,7 +65,16 @@ impl Forms {
         if form.signature != *signature {
             *form = Form::new(signature.clone()).with_timeout(self.default_timeout);
         }
+        form.set_variables(&self.variables);
         form
+    }
+
+    /// Sets the variables that the fields may refer to.
+    pub fn set_variables(&mut self, variables: Arc<Variables>) {
+        for form in self.forms.values_mut() {
+            form.set_variables(&variables);
+        }
+        self.variables = variables;
     }
 
     /// The form on screen.
@@ -112,6 +131,8 @@ pub struct Field {
     pub touched: bool,
     /// The error of the last attempt to send.
     pub error: Option<String>,
+    /// What its text may refer to.
+    variables: Arc<Variables>,
 }
 
 /// The value of a field, as it would be sent.
@@ -134,6 +155,7 @@ impl Form {
             input: Input::default(),
             touched: false,
             error: None,
+            variables: Arc::default(),
         };
         Self {
             fields: signature.parameters.iter().map(field).collect(),
@@ -245,8 +267,16 @@ impl Form {
 }
 
 impl Field {
-    /// The value as it would be sent.
+    /// The value as it would be sent, with the variables it refers to.
     pub fn value(&self) -> FieldValue {
+        match self.written() {
+            FieldValue::Value(written) => self.fill(written),
+            other => other,
+        }
+    }
+
+    /// The value as it is written, with its references.
+    pub fn written(&self) -> FieldValue {
         let text = self.input.value();
         let empty = text.trim().is_empty();
         let accepts_empty = self.kind == Kind::Text && self.touched;
@@ -259,6 +289,7 @@ impl Field {
         }
         match self.kind.parse(text) {
             Ok(value) => FieldValue::Value(value),
+            Err(_) if has_reference(text) => FieldValue::Value(Value::from(text)),
             Err(error) => FieldValue::Invalid(error),
         }
     }
@@ -279,7 +310,9 @@ impl Field {
     /// Sets the value, as if it had been typed.
     pub fn set(&mut self, value: &Value) {
         let text = match value {
-            Value::String(text) if self.kind.takes_unquoted(text) => text.clone(),
+            Value::String(text) if self.kind.takes_unquoted(text) || has_reference(text) => {
+                text.clone()
+            }
             other => other.to_string(),
         };
         self.input = Input::new(text);

@@ -185,6 +185,13 @@ impl Instances {
         changes
     }
 
+    /// Adds the one server that is opened without a registry.
+    pub fn open(&mut self, instance: Instance, now: Instant) {
+        let mut row = Row::new(instance, now);
+        row.is_direct = true;
+        self.rows.insert(row.key.clone(), row);
+    }
+
     /// Applies the record of an instance.
     pub fn record(&mut self, record: InstanceRecord, now: Instant) -> Vec<Change> {
         let key = record.instance.key();

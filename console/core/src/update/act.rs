@@ -4,7 +4,7 @@ use super::closing::{accept, back, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, load, registries, resume, search, send};
+use super::{Effects, ask, copy, external, load, registries, resume, saved, search, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -27,7 +27,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         }
         DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
         ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | PreviousView
-        | NextPane | PreviousPane => go_to(model, action),
+        | NextPane | PreviousPane => go_to(model, action, effects),
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
         Filter | Search | NextMatch | PreviousMatch => search_text(model, action, now),
         Copy | CopyAs | Save | Pager | Edit => export(model, action, now, effects),
@@ -36,6 +36,9 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         | NextTarget | NextTimeout => form(model, action, now, effects),
         Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
             response(model, action, now);
+        }
+        SaveRequest | RenameRequest | DeleteRequest | NextEnvironment => {
+            saved::act(model, action, now);
         }
         OpenCall | Older | Newer | Resend | ResendTo => calls(model, action, now, effects),
         Follow | Wrap | ShowTime | LevelDown | LevelUp | NextSource | Mark => {
@@ -58,7 +61,10 @@ fn overlay(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Help => {
             model.overlay = Some(Overlay::Help { filter: tui_input::Input::default(), top: 0 });
         }
-        Action::Palette => model.overlay = Some(Overlay::Palette(Palette::default())),
+        Action::Palette => {
+            saved::read_again(model, effects);
+            model.overlay = Some(Overlay::Palette(Palette::default()));
+        }
         Action::Actions => ask::actions(model, now),
         Action::SwitchRegistry => registries::open(model),
         Action::Accept => accept(model, now, effects),
@@ -107,10 +113,13 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
 }
 
 /// Switches views and panes.
-fn go_to(model: &mut Model, action: Action) {
+fn go_to(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::ViewInstances => show(model, View::Instances),
-        Action::ViewMethods => show(model, View::Methods),
+        Action::ViewMethods => {
+            saved::read_again(model, effects);
+            show(model, View::Methods);
+        }
         Action::ViewHistory => show(model, View::History),
         Action::ViewLogs => show(model, View::Logs),
         Action::ViewLoad => show(model, View::Load),
@@ -191,7 +200,10 @@ fn instances(model: &mut Model, action: Action) {
 /// The call form; its field actions also work on the load test form.
 fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
-        Action::OpenMethod => open_method(model),
+        Action::OpenMethod => match model.saved.selected.clone() {
+            Some(name) => saved::open(model, &name, now),
+            None => open_method(model),
+        },
         Action::Send => send::form(model, now, effects),
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),

@@ -9,6 +9,7 @@ use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
 use crate::model::content::SaveError;
 use crate::model::instances::State;
+use crate::model::saved::Change;
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
@@ -41,6 +42,7 @@ fn unregister(model: &Model, now: Now) -> Item {
     let live = model.link.is_live();
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
+        _ if model.link.server.is_some() => Err("no registry".to_owned()),
         _ if !live => Err("registry unreachable".to_owned()),
         None => Err("no instance selected".to_owned()),
         Some(row) if row.state(now.at, live) == State::Gone => Err("already gone".to_owned()),
@@ -78,6 +80,23 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
+/// Asks a question; "cancel" is selected. `yes` and its detail say what happens otherwise.
+pub(super) fn confirm(
+    model: &mut Model,
+    title: String,
+    yes: &str,
+    detail: String,
+    choice: Choice,
+) {
+    let item = |label: &str, detail: &str, choice| Item {
+        label: label.to_owned(),
+        detail: detail.to_owned(),
+        choice: Ok(choice),
+    };
+    let items = vec![item("cancel", "", Choice::Cancel), item(yes, &detail, choice)];
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected: 0 }));
+}
+
 fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
     match choice {
         Choice::Copy(what, text) => super::copy::put(model, what, text, now, effects),
@@ -88,6 +107,12 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
                 field.input = Input::new(text);
                 (field.touched, field.error) = (true, None);
             }
+        }
+        Choice::Cancel => model.notify("cancelled", now),
+        Choice::Send(call) => super::send::confirmed(model, *call, now, effects),
+        Choice::StartLoad => super::load::confirmed(model, now, effects),
+        Choice::DeleteRequest(name) => {
+            effects.push(Effect::ChangeRequests(Box::new(Change::Delete(name))));
         }
         Choice::Unregister(instance) => {
             let key = text::printable(&instance.key().to_string()).into_owned();
@@ -114,6 +139,9 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
                 (prompt.note, prompt.is_error) = ("saving …".to_owned(), false);
             }
             model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        Purpose::SaveRequest { .. } | Purpose::RenameRequest(_) => {
+            super::saved::submit(model, prompt, effects);
         }
         Purpose::Unregister(instance) => {
             if typed == instance.key().to_string() {

@@ -111,7 +111,7 @@ fn snippet(model: &Model) -> Option<Snippet> {
         return Some(Snippet {
             method: form.signature.name.clone(),
             args: form.preview(),
-            target: form.target.clone(),
+            target: form.target.clone().or_else(|| model.link.server.clone()),
             peer: form.target.clone().or(first),
             registry,
             timeout: form.timeout,

@@ -26,7 +26,7 @@ impl Form {
     pub fn to_json(&self) -> String {
         let mut lines = Vec::new();
         for field in &self.fields {
-            let value = match field.value() {
+            let value = match field.written() {
                 FieldValue::Value(value) => value.to_string(),
                 FieldValue::Invalid(_) => as_typed(field.input.value()),
                 FieldValue::Omitted => continue,
