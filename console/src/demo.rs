@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
 use crate::runtime::{DemoRuns, StartDemo};
-use rpc_console_core::message::{DemoCommand, DemoNews, Msg};
+use rpc_console_core::message::{DemoCommand, DemoUpdate, Msg};
 
 /// The default log level of the demo's daemons, for enough lines in the Logs view.
 pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
@@ -53,7 +53,7 @@ async fn start(
         let method_set = if is_last { MethodSet::WithoutOne } else { MethodSet::All };
         let spec = ServerSpec { name, ring, method_set };
         let daemon = Daemon::server(any_port, &spec, &url).await?;
-        demo.report(DemoNews::Server(key(daemon.address), true)).await;
+        demo.report(DemoUpdate::Server(key(daemon.address), true)).await;
         demo.servers.push((spec, daemon));
     }
     let (commands, queued) = mpsc::channel(MAX_COMMANDS);
@@ -95,7 +95,7 @@ impl Demo {
             match command {
                 DemoCommand::Traffic(on) => {
                     traffic.send_replace(on);
-                    self.report(DemoNews::Traffic(on)).await;
+                    self.report(DemoUpdate::Traffic(on)).await;
                 }
                 DemoCommand::ToggleServer(key) => self.toggle_server(&key).await,
                 DemoCommand::ToggleRegistry => self.toggle_registry().await,
@@ -106,19 +106,19 @@ impl Demo {
     async fn toggle_server(&mut self, wanted: &InstanceKey) {
         let found = self.servers.iter_mut().find(|(_, daemon)| key(daemon.address) == *wanted);
         let Some((spec, daemon)) = found else { return };
-        let news = if daemon.is_running() {
+        let update = if daemon.is_running() {
             daemon.crash();
-            DemoNews::Server(wanted.clone(), false)
+            DemoUpdate::Server(wanted.clone(), false)
         } else {
             match Daemon::server(daemon.address, spec, &self.url).await {
                 Ok(running) => {
                     *daemon = running;
-                    DemoNews::Server(wanted.clone(), true)
+                    DemoUpdate::Server(wanted.clone(), true)
                 }
                 Err(error) => return self.notice(error).await,
             }
         };
-        self.report(news).await;
+        self.report(update).await;
     }
 
     async fn toggle_registry(&mut self) {
@@ -130,11 +130,11 @@ impl Demo {
                 Err(error) => return self.notice(error).await,
             }
         }
-        self.report(DemoNews::Registry(self.registry.is_running())).await;
+        self.report(DemoUpdate::Registry(self.registry.is_running())).await;
     }
 
-    async fn report(&self, news: DemoNews) {
-        let _ = self.inbox.send(Msg::Demo(news)).await;
+    async fn report(&self, update: DemoUpdate) {
+        let _ = self.inbox.send(Msg::Demo(update)).await;
     }
 
     async fn notice(&self, text: String) {

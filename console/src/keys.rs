@@ -30,7 +30,7 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
-    /// The tables of the README, one for each context.
+    /// The tables of docs/console.md, one for each context.
     fn tables() -> String {
         let mut out = String::new();
         for context in [Context::Everywhere].into_iter().chain(Context::ALL) {
@@ -56,8 +56,8 @@ mod tests {
 
     /// `RPCD_UPDATE=1 cargo test -p rpc-console --lib keys` rewrites the tables.
     #[test]
-    fn the_readme_lists_every_key() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    fn the_documentation_lists_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/console.md");
         let text = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = text.split_once("<!-- keys -->\n").unwrap();
         let (_, after) = rest.split_once("<!-- /keys -->\n").unwrap();

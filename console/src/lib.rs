@@ -8,7 +8,6 @@
 //! - [`demo`]: an embedded registry and three servers, to try it without set-up.
 //! - [`options`]: the command line, and the registries named there and in the settings.
 //! - [`keys`]: the key bindings of the settings.
-//! - [`scripts`]: `ls`, `methods`, `call` and `watch`, without a terminal.
 //!
 //! Inside: `runtime → terminal → view`.
 
@@ -16,6 +15,5 @@ pub mod demo;
 pub mod keys;
 pub mod options;
 pub mod runtime;
-pub mod scripts;
 pub mod terminal;
 pub mod view;

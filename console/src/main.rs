@@ -1,13 +1,14 @@
-//! The console: reads command line and settings, then runs a command or the screen.
+//! The console: reads command line and settings, then runs the screen.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rpc_console::options::{Command, Options};
+use rpc_console::options::{self, Options};
 use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
-use rpc_console::{demo, scripts, terminal};
+use rpc_console::{demo, terminal};
 use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
 use rpc_wire::target::Target;
@@ -16,13 +17,19 @@ use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 fn main() -> ExitCode {
     // Before any thread starts: reading the local time zone is safe only then.
     let clock = Clock::local();
-    let options = Options::parse();
-    if let Some(command) = &options.command {
-        return run_command(&options, command, clock).unwrap_or_else(|failure| {
-            print_error(&failure.text);
-            ExitCode::from(failure.code)
-        });
+    let line: Vec<OsString> = std::env::args_os().collect();
+    if let Some(moved) = options::moved(&line) {
+        print_error(&moved);
+        return ExitCode::from(2);
     }
+    let options = match Options::try_parse_from(line) {
+        Ok(options) => options,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            print_error(&one_line(&error.render().to_string()));
+            return ExitCode::from(2);
+        }
+    };
     terminal::restore_on_panic();
     match run(&options, clock) {
         Ok(Ended::Quit) => ExitCode::SUCCESS,
@@ -49,27 +56,10 @@ fn failed(text: impl std::fmt::Display) -> Failure {
     Failure { text: text.to_string(), code: 1 }
 }
 
-fn run_command(options: &Options, command: &Command, clock: Clock) -> Result<ExitCode, Failure> {
-    if options.demo {
-        return Err(usage("--demo takes no command; remove one of the two"));
-    }
-    let settings = settings(options)?;
-    for warning in &settings.warnings {
-        print_error(&format!("warning: {warning}"));
-    }
-    let registries = options.registries(&settings).map_err(usage)?;
-    let Some(registry) = registries.current() else { return Err(usage("no registry")) };
-    let thread = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let url = registry.target.to_string();
-    let done = scripts::run(command, &url, &settings, clock.shift_ms());
-    Ok(thread.map_err(failed)?.block_on(done))
-}
-
 fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(usage(
-            "standard input or output is not a terminal; in scripts use rpc-console ls, methods, call \
-             or watch, with --json",
+            "standard input or output is not a terminal; in scripts use rpcd: see rpcd --help",
         ));
     }
     let settings = settings(options)?;
@@ -87,6 +77,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         theme: theme(&settings),
         mouse: settings.console.mouse,
         max_log_lines: settings.console.max_log_lines,
+        max_log_bytes: settings.console.max_log_bytes,
         max_events: settings.console.max_events,
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
@@ -144,7 +135,17 @@ fn theme(settings: &Settings) -> Theme {
     }
 }
 
+/// clap prints a paragraph and the usage; this is its first sentence.
+fn one_line(paragraph: &str) -> String {
+    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
+    let what = what.split("\n\nFor more information").next().unwrap_or(what);
+    let words: Vec<&str> = what.split_whitespace().collect();
+    format!("{}; see rpc-console --help", words.join(" "))
+}
+
 #[expect(clippy::print_stderr, reason = "there is no screen to show it on")]
 fn print_error(text: &str) {
-    eprintln!("rpc-console: {text}");
+    // File names, sections and values may hold escape sequences.
+    eprintln!("rpc-console: {}", logging::escape_controls(text));
 }

@@ -1,9 +1,9 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
@@ -14,16 +14,10 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 ///
 /// Press ? for all keys. The console also starts without a registry and connects once one is up.
 /// HOST:PORT opens one server that is not registered anywhere.
-/// --demo runs an embedded registry and three servers. With a command it prints to standard output
-/// and needs no terminal.
+/// --demo runs an embedded registry and three servers. For scripts use rpcd.
 #[derive(Debug, Clone, Default, Parser)]
-#[command(name = "rpc-console", version, about, max_term_width = 100,
-          disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
-    /// The screen, if none.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-
     /// Open this server without a registry
     #[arg(value_name = "HOST:PORT", value_parser = Target::direct,
           conflicts_with_all = ["demo", "registry"])]
@@ -35,11 +29,11 @@ pub struct Options {
 
     /// Registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] section
     /// [default: the [registry] section]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL")]
     pub registry: Option<String>,
 
     /// Settings file [default: ./config.ini, else ~/.config/rpcd/config.ini]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Disable actions that change the system, such as unregister; calls are still sent
@@ -112,83 +106,34 @@ fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
     }
 }
 
-const EXIT_CODES: &str = "\
-Exit codes of commands: 0 success; 1 the call returned an error; 2 wrong arguments or settings;
-3 unreachable; 4 timed out.";
+const EXAMPLES: &str = "\
+Examples:
+  rpc-console --demo                      try it without any set-up
+  rpc-console                             the registry of the settings
+  rpc-console --registry http://10.0.0.5:9999 --readonly
+  rpc-console 127.0.0.1:8089              one server, without a registry";
 
-/// The commands for scripts.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Command {
-    /// List instances
-    Ls(Ls),
-    /// List methods
-    Methods(Methods),
-    /// Call a method
-    #[command(after_help = "\
-Arguments are JSON where they parse as JSON, else strings; key=value is a keyword argument. After --
-nothing is a flag. A string result prints without quotes, any other as JSON.")]
-    Call(Call),
-    /// Print changes of instances, one per line, until interrupted
-    #[command(after_help = "\
-The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is
-retried until it succeeds. An older registry cannot send events: its list is polled at
-[client] refresh_interval.")]
-    Watch(Watch),
-}
+/// The commands that the console had, and those of `rpcd` that replace them.
+const MOVED: [(&str, &str); 4] = [
+    ("ls", "rpcd instances"),
+    ("methods", "rpcd methods"),
+    ("call", "rpcd call"),
+    ("watch", "rpcd watch"),
+];
 
-/// List instances.
-#[derive(Debug, Clone, Args)]
-pub struct Ls {
-    /// Print a JSON array
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// List methods.
-#[derive(Debug, Clone, Args)]
-pub struct Methods {
-    /// Query this instance
-    #[arg(long, value_name = "HOST:PORT")]
-    pub on: Option<String>,
-    /// Total time: 500ms, 10s [default: timeout of [client]]
-    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
-    pub timeout: Option<Duration>,
-    /// Print an OpenRPC document
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Call a method.
-#[derive(Debug, Clone, Args)]
-pub struct Call {
-    /// Name of the method
-    pub method: String,
-    /// Arguments: 1 -2.5 true '[1, 2]' text key=value
-    #[arg(allow_negative_numbers = true)]
-    pub args: Vec<String>,
-    /// Call this instance, even if it is not listed
-    #[arg(long, value_name = "HOST:PORT")]
-    pub on: Option<String>,
-    /// Total time: 500ms, 10s [default: timeout of [client]]
-    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
-    pub timeout: Option<Duration>,
-    /// Print JSON (strings quoted)
-    #[arg(long)]
-    pub json: bool,
-    /// Call a streaming method; print items as they arrive
-    #[arg(long)]
-    pub stream: bool,
-}
-
-/// Print changes of instances.
-#[derive(Debug, Clone, Args)]
-pub struct Watch {
-    /// Include heartbeats
-    #[arg(long)]
-    pub beats: bool,
-    /// Print a JSON object per line
-    #[arg(long)]
-    pub json: bool,
+/// Where the command of the line `line` went, if it is one that the console had.
+pub fn moved(line: &[OsString]) -> Option<String> {
+    let mut words = line.iter().skip(1);
+    let word = loop {
+        let word = words.next()?.to_str()?;
+        if ["--registry", "--config", "--log-level"].contains(&word) {
+            words.next();
+        } else if !word.starts_with('-') {
+            break word;
+        }
+    };
+    let (old, new) = MOVED.iter().find(|(old, _)| *old == word)?;
+    Some(format!("{old} moved to: {new}"))
 }
 
 #[cfg(test)]
@@ -265,21 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn registry_and_settings_may_precede_or_follow_a_command() {
-        for line in
-            [["rpc-console", "--registry", "r", "ls"], ["rpc-console", "ls", "--registry", "r"]]
-        {
-            let options = Options::try_parse_from(line).unwrap();
-            assert_eq!(options.registry.as_deref(), Some("r"));
+    fn a_command_that_the_console_had_says_where_it_went() {
+        let moved = |line: &str| moved(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for (line, said) in [
+            ("rpc-console ls --json", "ls moved to: rpcd instances"),
+            ("rpc-console methods", "methods moved to: rpcd methods"),
+            ("rpc-console --registry r call add 1 -2", "call moved to: rpcd call"),
+            ("rpc-console --readonly watch", "watch moved to: rpcd watch"),
+        ] {
+            assert_eq!(moved(line).as_deref(), Some(said), "{line}");
         }
-    }
-
-    #[test]
-    fn what_looks_like_a_number_or_comes_after_two_dashes_is_an_argument() {
-        let line = ["rpc-console", "call", "add", "-1", "c=-2", "--json", "--", "--json"];
-        let Some(Command::Call(call)) = Options::try_parse_from(line).unwrap().command else {
-            panic!("not a call");
-        };
-        assert_eq!((call.args.join(" ").as_str(), call.json), ("-1 c=-2 --json", true));
+        for line in ["rpc-console", "rpc-console --registry call", "rpc-console other call"] {
+            assert_eq!(moved(line), None, "{line}");
+        }
     }
 }

@@ -80,6 +80,8 @@ pub struct Settings {
     pub mouse: bool,
     /// Log lines kept in memory.
     pub max_log_lines: usize,
+    /// Bytes of log lines kept in memory.
+    pub max_log_bytes: usize,
     /// Events kept in memory.
     pub max_events: usize,
     /// Calls kept in memory.
@@ -135,6 +137,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.readonly = settings.readonly;
     model.logs.shift_ms = clock.shift_ms();
     model.logs.limit = settings.max_log_lines;
+    model.logs.max_bytes = settings.max_log_bytes;
     model.events.limit = settings.max_events;
     model.calls.limit = settings.max_history;
     model.instances.max_probed = settings.max_probed;

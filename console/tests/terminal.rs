@@ -167,6 +167,8 @@ fn it_connects_once_the_registry_is_up_and_keeps_the_list_when_it_is_lost() {
 fn a_signal_stops_it_and_restores_the_terminal() {
     for (signal, code) in [
         (rustix::process::Signal::TERM, 143),
+        (rustix::process::Signal::QUIT, 131),
+        (rustix::process::Signal::USR1, 138),
         (rustix::process::Signal::INT, 130),
         (rustix::process::Signal::HUP, 129),
     ] {
@@ -305,6 +307,32 @@ fn without_a_terminal_it_refuses_with_one_line_and_exit_code_2() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(error.lines().count(), 1, "{error}");
     assert!(error.contains("not a terminal"), "{error}");
+}
+
+#[test]
+fn a_command_that_moved_to_rpcd_says_where_it_went_and_exits_2() {
+    for (arguments, said) in [
+        (["ls", "--json"], "rpc-console: ls moved to: rpcd instances\n"),
+        (["call", "add"], "rpc-console: call moved to: rpcd call\n"),
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said);
+    }
+}
+
+#[test]
+fn a_usage_error_is_one_line_without_escape_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("\u{1b}[31m.ini");
+    std::fs::write(&config, "[\u{1b}[31mlog]\n").unwrap();
+    let config = config.to_str().unwrap();
+    for line in [&["--config", config][..], &["--\u{1b}[31m"], &["--registry"]] {
+        let output = Command::new(PROGRAM).args(line).stdin(Stdio::null()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+        assert!(error.starts_with("rpc-console: ") && !error.contains('\u{1b}'), "{error:?}");
+    }
 }
 
 #[test]

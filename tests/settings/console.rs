@@ -83,6 +83,16 @@ pub(crate) async fn max_log_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn max_log_bytes() {
+    let lines = ["EFFECT_1", "EFFECT_2", "EFFECT_3"].map(|name| (name, "1"));
+    let mut tty =
+        console(&[&[("CONSOLE_MAX_LOG_BYTES", "1")][..], &lines].concat(), UNREACHABLE_REGISTRY);
+    tty.until(&["[1 Instances]"]);
+    tty.press("4");
+    tty.until(&["[4 Logs]", "· 1 lines", "registry unreachable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn max_events() {
     assert_eq!(events(Home::new(), &[("CONSOLE_MAX_EVENTS", "2")]).await, 2);
     let default = events(Home::new(), &[]).await;

@@ -42,7 +42,7 @@ const EFFECTS: &[Effect] = effects! {
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "console" in "rpc-console", console:
-        theme glyphs mouse max_log_lines max_events max_history save_history max_probed;
+        theme glyphs mouse max_log_lines max_log_bytes max_events max_history save_history max_probed;
 };
 
 /// Sections, and the programs that read them.

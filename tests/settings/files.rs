@@ -80,8 +80,8 @@ async fn is_passed_over(spoil: impl Fn(&Path), warning: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_anybody_may_write_is_passed_over_with_a_warning_unless_it_is_named() {
-    is_passed_over(|file| mode(file, 0o602), "anybody may write it").await;
+async fn a_file_that_others_can_write_is_passed_over_with_a_warning_unless_it_is_named() {
+    is_passed_over(|file| mode(file, 0o602), "chmod o-w").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

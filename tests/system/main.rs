@@ -18,6 +18,7 @@ mod architecture;
 mod client_ends;
 mod contributing;
 mod copied_commands;
+mod documents;
 mod embedding;
 mod endings;
 mod limits;

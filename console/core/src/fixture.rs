@@ -18,7 +18,7 @@ use rpc_wire::target::Target;
 use serde_json::json;
 
 use crate::key::{Code, Key};
-use crate::message::{DemoNews, Effect, InstanceNews, Msg, RegistryNews};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
 use crate::model::registries::{NamedRegistry, Registries};
@@ -106,19 +106,19 @@ pub fn methods() -> Vec<Signature> {
 }
 
 pub fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
-    feed(model, Msg::Registry(RegistryNews::Live { ages: true }), now);
-    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Snapshot(records))), now);
+    feed(model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
+    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Snapshot(records), now.at)), now);
 }
 
 pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
     let rtt = Duration::from_micros(420 + u64::from(key.port));
-    feed(model, Msg::Instance(key.clone(), InstanceNews::Methods(Ok(methods))), now);
-    feed(model, Msg::Instance(key, InstanceNews::Probe(Ok(rtt))), now);
+    feed(model, Msg::Instance(key.clone(), InstanceUpdate::Methods(Ok(methods))), now);
+    feed(model, Msg::Instance(key, InstanceUpdate::Probe(Ok(rtt))), now);
 }
 
 pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
     let beat = Beat { key: key(8089), age_ms, heartbeats: 1_605 };
-    feed(model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), now);
+    feed(model, Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]), now.at)), now);
 }
 
 pub fn registries() -> Registries {
@@ -140,7 +140,7 @@ pub fn busy() -> (Model, Now) {
     let records = vec![
         record("127.0.0.1", 8089, 1_200, 7_980),
         record("127.0.0.1", 8090, 4_800, 7_980),
-        record("10.0.0.7", 8089, 3_900, 2_460),
+        record("10.0.0.7", 8089, 4_100, 2_460),
         record("10.0.0.8", 8089, 9_500, 40),
     ];
     snapshot(&mut model, records, start);
@@ -153,11 +153,19 @@ pub fn busy() -> (Model, Now) {
     let later = after(start, 4_000);
     for (port, age) in [(8089, 1_200), (8090, 4_800)] {
         let beat = Beat { key: key(port), age_ms: age, heartbeats: 1_605 };
-        feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Beats(vec![beat]))), later);
+        feed(
+            &mut model,
+            Msg::Registry(RegistryUpdate::Change(WatchEvent::Beats(vec![beat]), later.at)),
+            later,
+        );
     }
     feed(&mut model, Msg::Tick, later);
     let gone = Instance::new("10.0.0.8", 8089).key();
-    feed(&mut model, Msg::Registry(RegistryNews::Change(WatchEvent::Expired(gone))), later);
+    feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(WatchEvent::Expired(gone), later.at)),
+        later,
+    );
     press(&mut model, Key::char('g'), later);
     model.instances.selected = Some(key(8089));
     (model, after(later, 1_100))
@@ -189,12 +197,12 @@ pub fn states() -> (Model, Now) {
         learn(&mut model, key(port), all, start);
         for rtt_us in [300, 350, 310, 900, 330, u64::from(port - 8000)] {
             let rtt = Duration::from_micros(rtt_us);
-            feed(&mut model, Msg::Instance(key(port), InstanceNews::Probe(Ok(rtt))), start);
+            feed(&mut model, Msg::Instance(key(port), InstanceUpdate::Probe(Ok(rtt))), start);
         }
     }
     let removed = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
     for event in removed {
-        feed(&mut model, Msg::Registry(RegistryNews::Change(event)), start);
+        feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, start.at)), start);
     }
     model.instances.selected = Some(key(8084));
     (model, after(start, 1_100))
@@ -204,7 +212,7 @@ pub fn states() -> (Model, Now) {
 pub fn lost() -> (Model, Now) {
     let (mut model, now) = busy();
     let lost = |retry_s| {
-        Msg::Registry(RegistryNews::Lost {
+        Msg::Registry(RegistryUpdate::Lost {
             error: "connection refused".to_owned(),
             retry_in: Duration::from_secs(retry_s),
         })
@@ -213,7 +221,7 @@ pub fn lost() -> (Model, Now) {
     feed(&mut model, lost(2), after(now, 1_000));
     let now = after(now, 13_000);
     feed(&mut model, lost(3), now);
-    let probe = InstanceNews::Probe(Err("connection refused".to_owned()));
+    let probe = InstanceUpdate::Probe(Err("connection refused".to_owned()));
     feed(&mut model, Msg::Instance(Instance::new("10.0.0.7", 8089).key(), probe), now);
     (model, now)
 }
@@ -224,7 +232,7 @@ pub fn unreachable() -> (Model, Now) {
     let mut model = Model::new("http://127.0.0.1:9999", now);
     let error = "connection refused (os error 111)".to_owned();
     let retry_in = Duration::from_millis(2_500);
-    feed(&mut model, Msg::Registry(RegistryNews::Lost { error, retry_in }), now);
+    feed(&mut model, Msg::Registry(RegistryUpdate::Lost { error, retry_in }), now);
     (model, now)
 }
 
@@ -239,8 +247,8 @@ pub fn direct() -> (Model, Now) {
     let target = model.registries.current().unwrap().target.clone();
     model.switch_registry(&target, now);
     let instance = Instance::new("127.0.0.1", 8089);
-    feed(&mut model, Msg::Registry(RegistryNews::Direct(instance)), now);
-    feed(&mut model, Msg::Instance(key(8089), InstanceNews::Dialect(true)), now);
+    feed(&mut model, Msg::Registry(RegistryUpdate::Direct(instance)), now);
+    feed(&mut model, Msg::Instance(key(8089), InstanceUpdate::Dialect(true)), now);
     learn(&mut model, key(8089), methods(), now);
     (model, after(now, 2_000))
 }
@@ -248,7 +256,7 @@ pub fn direct() -> (Model, Now) {
 /// The same, and it no longer replies.
 pub fn direct_lost() -> (Model, Now) {
     let (mut model, now) = direct();
-    let probe = InstanceNews::Probe(Err("connection refused (os error 111)".to_owned()));
+    let probe = InstanceUpdate::Probe(Err("connection refused (os error 111)".to_owned()));
     feed(&mut model, Msg::Instance(key(8089), probe), now);
     (model, after(now, 2_000))
 }
@@ -257,9 +265,9 @@ pub fn direct_lost() -> (Model, Now) {
 pub fn older() -> (Model, Now) {
     let now = now();
     let mut model = Model::new("http://127.0.0.1:9999", now);
-    feed(&mut model, Msg::Registry(RegistryNews::Live { ages: false }), now);
+    feed(&mut model, Msg::Registry(RegistryUpdate::Live { ages: false }), now);
     let list = vec![Instance::new("127.0.0.1", 8089), Instance::new("127.0.0.1", 8090)];
-    feed(&mut model, Msg::Registry(RegistryNews::List(list)), now);
+    feed(&mut model, Msg::Registry(RegistryUpdate::List(list)), now);
     learn(&mut model, key(8089), methods(), now);
     (model, after(now, 2_000))
 }
@@ -291,7 +299,7 @@ pub fn hostile() -> (Model, Now) {
     feed(&mut model, Msg::Paste(evil.to_owned()), now);
     feed(
         &mut model,
-        Msg::Registry(RegistryNews::Lost { error: evil.to_owned(), retry_in: Duration::ZERO }),
+        Msg::Registry(RegistryUpdate::Lost { error: evil.to_owned(), retry_in: Duration::ZERO }),
         now,
     );
     (model, now)
@@ -301,6 +309,6 @@ pub fn hostile() -> (Model, Now) {
 pub fn demo() -> (Model, Now) {
     let (mut model, now) = busy();
     model.demo = Some(Demo { traffic: true, registry: true, servers: Vec::new() });
-    feed(&mut model, Msg::Demo(DemoNews::Server(key(8089), true)), now);
+    feed(&mut model, Msg::Demo(DemoUpdate::Server(key(8089), true)), now);
     (model, now)
 }

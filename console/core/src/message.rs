@@ -1,7 +1,7 @@
 //! Inputs of the core ([`Msg`]) and what it asks the runtime to do ([`Effect`]).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
@@ -41,13 +41,13 @@ pub enum Msg {
     /// A frame was drawn; the visible rows of each pane.
     Drawn(Heights),
     /// From the registry.
-    Registry(RegistryNews),
+    Registry(RegistryUpdate),
     /// Log lines of a source, each with the number of lines lost before it.
     Logs(Source, Vec<(LogLine, u64)>),
     /// The state of a log source changed.
     LogSource(Source, SourceState),
     /// From the task that monitors an instance.
-    Instance(InstanceKey, InstanceNews),
+    Instance(InstanceKey, InstanceUpdate),
     /// A call ended.
     CallEnded(CallId, Box<Outcome>),
     /// Bytes received so far of a large reply.
@@ -55,11 +55,11 @@ pub enum Msg {
     /// An item of a stream in flight, and the number of items lost before it.
     StreamItem(CallId, String, u64),
     /// From a load test.
-    Load(RunId, LoadNews),
+    Load(RunId, LoadUpdate),
     /// Calls of earlier sessions, oldest first.
     History(Vec<PastCall>),
     /// From the demo.
-    Demo(DemoNews),
+    Demo(DemoUpdate),
     /// A reply of this many bytes was received and is being parsed.
     Parsing(CallId, usize),
     /// A background search of a large result ended.
@@ -102,7 +102,7 @@ pub enum Hit {
 
 /// A change of the registry or of the connection to it.
 #[derive(Debug)]
-pub enum RegistryNews {
+pub enum RegistryUpdate {
     /// There is no registry: this is the one server.
     Direct(Instance),
     /// Connected.
@@ -117,15 +117,15 @@ pub enum RegistryNews {
         /// Time until the next attempt.
         retry_in: Duration,
     },
-    /// A change reported by `/v1/watch`.
-    Change(WatchEvent),
+    /// A change reported by `/v1/watch`, and when it arrived: its ages are those at that time.
+    Change(WatchEvent, Instant),
     /// The whole list of an older registry.
     List(Vec<Instance>),
 }
 
 /// What monitoring an instance found.
 #[derive(Debug)]
-pub enum InstanceNews {
+pub enum InstanceUpdate {
     /// Its methods, or why they are unknown.
     Methods(Result<Vec<Signature>, String>),
     /// Whether it uses the extended dialect; reported of a server that is not registered.
@@ -136,7 +136,7 @@ pub enum InstanceNews {
 
 /// A change of the embedded demo.
 #[derive(Debug, Clone)]
-pub enum DemoNews {
+pub enum DemoUpdate {
     /// Live traffic started (`true`) or stopped.
     Traffic(bool),
     /// A demo server started (`true`) or stopped.
@@ -219,7 +219,7 @@ pub enum DemoCommand {
 
 /// A change of a load test.
 #[derive(Debug, Clone)]
-pub enum LoadNews {
+pub enum LoadUpdate {
     /// Its progress.
     Progress(Arc<Progress>),
     /// It could not start.

@@ -18,7 +18,7 @@ mod steps;
 
 pub use search::MAX_MATCHES;
 
-use crate::message::{Effect, Msg, RegistryNews};
+use crate::message::{Effect, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::{MAX_QUEUED, Model};
 
@@ -29,7 +29,7 @@ pub type Effects = Vec<Effect>;
 pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
-    let list_is_current = !matches!(msg, Msg::Registry(RegistryNews::Live { .. }));
+    let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
     apply(model, msg, now, &mut effects);
     if list_is_current {
         tick(model, now, &mut effects);
@@ -56,20 +56,20 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Resize(columns, rows) => resize(model, (columns, rows)),
         Msg::Tick => {}
         Msg::Drawn(heights) => model.set_heights(heights),
-        Msg::Registry(news) => feeds::registry(model, news, now, effects),
+        Msg::Registry(update) => feeds::registry(model, update, now, effects),
         Msg::Logs(source, lines) => model.logs.push(&source, lines),
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
-        Msg::Instance(key, news) => feeds::instance(model, key, news, now),
+        Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
             model.calls.restore(past, now.at, shift_ms);
         }
         Msg::StreamItem(id, item, dropped) => model.calls.push_item(id, item, dropped),
-        Msg::Load(id, news) => load::news(model, id, news, now),
-        Msg::Demo(news) => feeds::demo(model, news, now),
+        Msg::Load(id, update) => load::apply_update(model, id, update, now),
+        Msg::Demo(update) => feeds::demo(model, update, now),
         Msg::Receiving(id, bytes) => {
             if let Some(call) = model.calls.get_mut(id) {
                 call.received_bytes = Some(bytes);

@@ -104,7 +104,7 @@ fn next_minute(now: Now) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Msg, RegistryNews};
+    use crate::message::{Msg, RegistryUpdate};
     use crate::update::update;
     use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
 
@@ -119,9 +119,9 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
         };
-        update(&mut model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+        update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);
-        update(&mut model, Msg::Registry(RegistryNews::Change(list)), now);
+        update(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
         model
     }
 
@@ -138,8 +138,8 @@ mod tests {
         let now = Now { at: Instant::now(), wall_ms: 1 };
         let mut model = live_model(now);
         model.view = View::Methods;
-        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(6_500)));
-        let later = Now { at: now.at + Duration::from_secs(7), wall_ms: 7_001 };
+        assert_eq!(next_wake(&model, now, now.at), Some(now.at + Duration::from_millis(7_500)));
+        let later = Now { at: now.at + Duration::from_secs(8), wall_ms: 8_001 };
         update(&mut model, Msg::Tick, later);
         assert_eq!(next_wake(&model, later, now.at), Some(now.at + Duration::from_millis(59_999)));
     }
@@ -174,7 +174,8 @@ mod tests {
         assert_eq!(due(&model, 9_500), at(9_500));
         model.view = View::Logs;
         assert_eq!(due(&model, 3_500), at(3_500), "log lines are not delayed");
-        let lost = RegistryNews::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
+        let lost =
+            RegistryUpdate::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
         model.view = View::Methods;
         update(&mut model, Msg::Registry(lost), now);
         assert_eq!(due(&model, 3_500), at(3_500), "an outage ends at once");

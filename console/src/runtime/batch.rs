@@ -9,12 +9,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use rpc_console_core::message::Msg;
-use rpc_console_core::model::logs::Source;
+use rpc_console_core::model::logs::{Source, bounded};
 
 /// How long the first line of a batch waits for further lines.
 const GATHER: Duration = Duration::from_millis(200);
 /// Lines in a batch at most.
 const MAX_BATCH: usize = 500;
+/// Text in a batch at most, in bytes, or one line.
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 
 /// Forwards lines until their stream ends or fails.
 pub(super) async fn forward<E>(
@@ -24,12 +26,12 @@ pub(super) async fn forward<E>(
     lines: impl Stream<Item = Result<(LogLine, u64), E>>,
 ) -> Result<(), E> {
     let mut lines = pin!(lines);
-    let mut batch = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
     let mut deadline = Instant::now();
     loop {
         let arrived = if batch.is_empty() {
             Some(lines.next().await)
-        } else if batch.len() >= MAX_BATCH {
+        } else if batch.len() >= MAX_BATCH || bytes >= MAX_BATCH_BYTES {
             None
         } else {
             timeout_at(deadline, lines.next()).await.ok()
@@ -40,6 +42,8 @@ pub(super) async fn forward<E>(
                     deadline = Instant::now() + GATHER;
                 }
                 if seen.is_new(&line) {
+                    let line = bounded(line);
+                    bytes += line.message.len();
                     batch.push((line, dropped));
                 }
                 continue;
@@ -49,6 +53,7 @@ pub(super) async fn forward<E>(
             None => None,
         };
         let full = std::mem::take(&mut batch);
+        bytes = 0;
         let sent = full.is_empty() || inbox.send(Msg::Logs(source.clone(), full)).await.is_ok();
         match ended {
             Some(ended) => return ended,

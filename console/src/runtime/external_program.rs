@@ -1,7 +1,7 @@
 //! External programs that take over the terminal: the pager and the editor.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -100,16 +100,32 @@ fn temporary(name: &str) -> io::Result<(File, PathBuf)> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| format!("edited file is gone: {error}"))?;
-    if size.len() > MAX_EDITED_BYTES {
+    let unreadable = |error: io::Error| format!("cannot read the edited file: {error}");
+    let file = files::open_regular(path).map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(MAX_EDITED_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_EDITED_BYTES {
         return Err("edited file is larger than 1 MiB".to_owned());
     }
-    fs::read_to_string(path).map_err(|error| format!("cannot read the edited file: {error}"))
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_editor_left_is_read_only_from_a_regular_file() {
+        let program = ExternalProgram::edit("add".to_owned(), "{}").unwrap();
+        assert_eq!(read(&program.path), Ok("{}\n".to_owned()));
+        fs::remove_file(&program.path).unwrap();
+        assert!(read(&program.path).unwrap_err().contains("No such file"));
+        // Opening a pipe that nobody writes to would block for ever.
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &program.path, rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        assert!(read(&program.path).unwrap_err().contains("not a regular file"));
+    }
 
     #[test]
     fn a_temporary_file_is_readable_by_its_owner_only_and_is_deleted() {

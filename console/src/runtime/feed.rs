@@ -2,7 +2,7 @@
 //! the one server that is opened by its address.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use rpc_console_core::message::{Msg, RegistryNews};
+use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::logs::{Source, SourceState};
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
@@ -32,7 +32,7 @@ const NO_LOG: Duration = Duration::from_secs(60);
 
 /// Reports the one server that is opened without a registry; its monitor tells the rest.
 pub(super) async fn server(instance: Instance, inbox: mpsc::Sender<Msg>) {
-    send(&inbox, RegistryNews::Direct(instance)).await;
+    send(&inbox, RegistryUpdate::Direct(instance)).await;
 }
 
 /// Watches the registry at `url` until the task is aborted.
@@ -41,7 +41,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         Ok(registry) => registry,
         Err(error) => {
             let retry_in = Duration::from_secs(3600);
-            let lost = RegistryNews::Lost { error: error.to_string(), retry_in };
+            let lost = RegistryUpdate::Lost { error: error.to_string(), retry_in };
             let _ = inbox.send(Msg::Registry(lost)).await;
             return;
         }
@@ -65,7 +65,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         };
         let retry_in = backoff.delay(failures, &mut rand::rng());
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
-        if inbox.send(Msg::Registry(RegistryNews::Lost { error, retry_in })).await.is_err() {
+        if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
             return;
         }
         sleep(retry_in).await;
@@ -94,9 +94,9 @@ async fn watch(
         if !*reached {
             // A connection alone proves nothing; the snapshot is the first event of a registry.
             *reached = matches!(change, WatchEvent::Snapshot(_));
-            send(inbox, RegistryNews::Live { ages: true }).await;
+            send(inbox, RegistryUpdate::Live { ages: true }).await;
         }
-        send(inbox, RegistryNews::Change(change)).await;
+        send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }
 }
 
@@ -116,9 +116,9 @@ async fn poll(
         let list = registry.find_all(PROTO_JSON).await?;
         if !*reached {
             *reached = true;
-            send(inbox, RegistryNews::Live { ages: false }).await;
+            send(inbox, RegistryUpdate::Live { ages: false }).await;
         }
-        send(inbox, RegistryNews::List(list)).await;
+        send(inbox, RegistryUpdate::List(list)).await;
         sleep(interval).await;
     }
     Ok(())
@@ -146,9 +146,9 @@ pub(super) async fn unregister(
     let _ = inbox.send(msg).await;
 }
 
-async fn send(inbox: &mpsc::Sender<Msg>, news: RegistryNews) {
+async fn send(inbox: &mpsc::Sender<Msg>, update: RegistryUpdate) {
     // The inbox is closed only when the console quits, which aborts this task.
-    let _ = inbox.send(Msg::Registry(news)).await;
+    let _ = inbox.send(Msg::Registry(update)).await;
 }
 
 fn ended(registry: &RegistryClient) -> RegistryClientError {

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use rpc_console_core::model::content::{Content, SaveError};
 use rpc_console_core::text;
@@ -24,6 +25,22 @@ pub(super) fn save(path: &str, content: &Content, overwrite: bool) -> Result<u64
     })?;
     write(&mut file, content).map_err(other)?;
     file.metadata().map(|size| size.len()).map_err(other)
+}
+
+/// Opens a file for reading, if it is a regular one: another program may have put a pipe in its
+/// place, and opening that would block.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path)
+}
+
+/// Opens a file with `options`, if it is a regular one.
+pub(super) fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let non_blocking = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = options.custom_flags(non_blocking.cast_signed()).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
 }
 
 /// Expands `~/` to the home directory, as a shell does.

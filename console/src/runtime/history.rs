@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::files;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::PastCall;
 
@@ -24,6 +25,8 @@ const QUEUE: usize = 256;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Longest line, in bytes; a call with longer arguments is not kept.
 const MAX_LINE: usize = 64 * 1024;
+/// Copies of damaged files kept at most.
+const MAX_COPIES: u32 = 9;
 /// How long to wait for the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the console waits on exit for the last calls to be written.
@@ -167,10 +170,7 @@ fn restore(file: &HistoryFile) -> io::Result<Restored> {
     let set_aside = if found.damaged { Some(append_found(file, &[])?) } else { None };
     let skip = found.calls.len().saturating_sub(file.limit);
     let set_aside = set_aside.flatten().map(|kept| {
-        format!(
-            "history damaged: unreadable lines skipped; the original is kept as {}",
-            kept.display()
-        )
+        format!("history damaged or over 8 MiB; the original is kept as {}", kept.display())
     });
     Ok(Restored { calls: found.calls.into_iter().skip(skip).collect(), set_aside })
 }
@@ -183,10 +183,7 @@ struct Found {
 
 /// The readable lines among the last [`MAX_BYTES`] of the file.
 fn read(path: &Path) -> io::Result<Found> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let mut file = File::open(path)?;
+    let mut file = files::open_regular(path)?;
     let length = file.metadata()?.len();
     let mut found = Found { lines: Vec::new(), calls: Vec::new(), damaged: false };
     let limit = MAX_BYTES as u64;
@@ -247,7 +244,7 @@ fn append_found(file: &HistoryFile, fresh: &[String]) -> io::Result<Option<PathB
 /// Locks the history, until the returned file is dropped.
 fn lock(path: &Path) -> io::Result<File> {
     let lock = path.with_extension("lock");
-    let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(lock)?;
+    let lock = files::regular(OpenOptions::new().create(true).append(true).mode(0o600), &lock)?;
     let end = Instant::now() + LOCK_TIMEOUT;
     loop {
         match lock.try_lock() {
@@ -268,8 +265,8 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
         let copy = path.with_extension(format!("damaged-{number}"));
         (!copy.exists()).then_some(copy)
     };
-    let copy = (1..1_000).find_map(|number| free(&number));
-    let copy = copy.ok_or_else(|| io::Error::other("too many damaged copies already"))?;
+    let copy = (1..=MAX_COPIES).find_map(|number| free(&number));
+    let copy = copy.ok_or_else(|| io::Error::other("too many .damaged copies; delete some"))?;
     fs::copy(path, &copy)?;
     Ok(copy)
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::secrets::Secrets;
-use rpc_console_core::message::{LoadNews, Msg};
+use rpc_console_core::message::{LoadUpdate, Msg};
 use rpc_console_core::model::load::LoadRequest;
 
 /// A running load test; dropping it stops it.
@@ -42,7 +42,7 @@ async fn run(
     let id = request.id;
     request.args = match Secrets::resolve(&request.args) {
         Ok((args, _)) => args,
-        Err(why) => return drop(inbox.send(Msg::Load(id, LoadNews::Failed(why))).await),
+        Err(why) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(why))).await),
     };
     // Starting threads may block.
     let started = tokio::task::spawn_blocking(move || {
@@ -51,7 +51,7 @@ async fn run(
     });
     let load = match started.await.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(load) => load,
-        Err(error) => return drop(inbox.send(Msg::Load(id, LoadNews::Failed(error))).await),
+        Err(error) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(error))).await),
     };
     let mut progress = load.progress();
     let mut stopping = false;
@@ -62,13 +62,13 @@ async fn run(
                 let over = now.phase.is_over();
                 // The engine may have exited: then this was its final progress.
                 if over || changed.is_ok() {
-                    let news = Msg::Load(id, LoadNews::Progress(now));
-                    if inbox.send(news).await.is_err() || over {
+                    let update = Msg::Load(id, LoadUpdate::Progress(now));
+                    if inbox.send(update).await.is_err() || over {
                         return;
                     }
                 } else {
-                    let news = LoadNews::Failed("the load test ended unexpectedly".to_owned());
-                    return drop(inbox.send(Msg::Load(id, news)).await);
+                    let update = LoadUpdate::Failed("the load test ended unexpectedly".to_owned());
+                    return drop(inbox.send(Msg::Load(id, update)).await);
                 }
             }
             () = stop.cancelled(), if !stopping => {

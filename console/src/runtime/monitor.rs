@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use rpc_console_core::message::{InstanceNews, Msg};
+use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
 
 /// Interval of probes.
@@ -72,15 +72,15 @@ pub(super) async fn run(
     inbox: mpsc::Sender<Msg>,
 ) {
     let key = instance.key();
-    let tell = async |news: InstanceNews| {
-        let _ = inbox.send(Msg::Instance(key.clone(), news)).await;
+    let tell = async |update: InstanceUpdate| {
+        let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
     tokio::join!(
         async {
             loop {
                 match client.methods().await {
-                    Ok(methods) => return tell(InstanceNews::Methods(Ok(methods))).await,
-                    Err(error) => tell(InstanceNews::Methods(Err(error.to_string()))).await,
+                    Ok(methods) => return tell(InstanceUpdate::Methods(Ok(methods))).await,
+                    Err(error) => tell(InstanceUpdate::Methods(Err(error.to_string()))).await,
                 }
                 sleep(DISCOVER).await;
             }
@@ -88,10 +88,10 @@ pub(super) async fn run(
         async {
             loop {
                 let (result, learned) = probe(&instance, probing, &client).await;
-                tell(InstanceNews::Probe(result)).await;
+                tell(InstanceUpdate::Probe(result)).await;
                 if learned != probing {
                     probing = learned;
-                    tell(InstanceNews::Dialect(probing == Probing::Health)).await;
+                    tell(InstanceUpdate::Dialect(probing == Probing::Health)).await;
                 }
                 sleep(probing.interval()).await;
             }

@@ -18,6 +18,8 @@ pub(super) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
     hang_up: unix::Signal,
+    quit: unix::Signal,
+    user: [unix::Signal; 2],
     continued: unix::Signal,
 }
 
@@ -27,12 +29,22 @@ impl Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             terminate: unix::signal(SignalKind::terminate())?,
             hang_up: unix::signal(SignalKind::hangup())?,
+            // By default these end the process with the terminal still taken.
+            quit: unix::signal(SignalKind::quit())?,
+            user: [
+                unix::signal(SignalKind::user_defined1())?,
+                unix::signal(SignalKind::user_defined2())?,
+            ],
             continued: unix::signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
         })
     }
 
     pub(super) async fn next(&mut self) -> Signal {
+        let [user1, user2] = &mut self.user;
         tokio::select! {
+            _ = self.quit.recv() => Signal::End(3),
+            _ = user1.recv() => Signal::End(10),
+            _ = user2.recv() => Signal::End(12),
             _ = self.interrupt.recv() => Signal::End(2),
             _ = self.terminate.recv() => Signal::End(15),
             _ = self.hang_up.recv() => Signal::End(1),

@@ -148,13 +148,13 @@ fn long_events_wrapped() {
     golden("events_wrapped", || {
         let (mut model, now) = fixture::lost();
         let error = "error trying to connect: tcp connect error: connection refused (os error 111)";
-        let lost = rpc_console_core::message::RegistryNews::Lost {
+        let lost = rpc_console_core::message::RegistryUpdate::Lost {
             error: format!("{error} while sending request for /v1/watch"),
             retry_in: Duration::from_secs(2),
         };
-        let live = rpc_console_core::message::RegistryNews::Live { ages: true };
-        for news in [live, lost] {
-            feed(&mut model, rpc_console_core::message::Msg::Registry(news), now);
+        let live = rpc_console_core::message::RegistryUpdate::Live { ages: true };
+        for update in [live, lost] {
+            feed(&mut model, rpc_console_core::message::Msg::Registry(update), now);
         }
         // Full screen, so that small sizes show this pane too.
         model.size = (120, 35);

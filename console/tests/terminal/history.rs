@@ -74,7 +74,7 @@ fn a_damaged_history_is_copied_and_its_readable_lines_are_kept() {
     command.args(["--demo"]);
     command.env("XDG_STATE_HOME", state.path());
     let mut second = Tty::run(command, (120, 35));
-    second.until(&["history damaged: unreadable lines skipped", "damaged-1"]);
+    second.until(&["history damaged or over 8 MiB; the original is kept as", "damaged-1"]);
     second.press("3");
     second.until(&["History 1", "20,22"]);
     assert_eq!(fs::read(folder.join("demo.damaged-1")).unwrap(), bytes);

@@ -1,35 +1,44 @@
 //! The command line as typed, and the help; [`plan`](crate::plan) resolves what it means.
 
+mod ask;
 mod bench;
 mod call;
 mod daemon;
+mod follow;
+mod mistake;
+mod options;
 mod values;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use rpc_settings::parse;
+use clap::{Parser, Subcommand};
 
+pub use ask::{Describe, Health, Instances, Methods, Stats};
 pub use bench::Bench;
-pub use call::{Call, Direct, Health, Instances, Methods, Through, Via};
+pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
+pub use follow::{Logs, Watch};
+pub use options::{Asking, AskingRegistry, Common, Direct, Through, Via};
 pub use values::{CallTime, Pause};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 
 /// RPC over TCP: a server, a registry, and a client
 #[derive(Debug, Parser)]
-#[command(name = "rpcd", version, max_term_width = 100, disable_help_subcommand = true,
-          after_help = EXIT_CODES)]
+#[command(name = "rpcd", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Typed {
     /// The command and its flags.
     #[command(subcommand)]
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  rpcd registry -p 9999 -l 127.0.0.1    run a registry
+  rpcd serve -p 8089 -l 127.0.0.1       run a server that registers there
+  rpcd call add 1 2                     call a method of any registered server
+  rpcd help call                        all about one command
+
 Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or
 settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal.";
 
@@ -37,42 +46,57 @@ settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal."
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a server with the built-in methods
-    #[command(after_help = daemon::SERVE_ENDS)]
+    #[command(after_help = daemon::SERVE)]
     Serve(Serve),
     /// Run the registry
-    #[command(after_help = daemon::REGISTRY_ENDS)]
+    #[command(after_help = daemon::REGISTRY)]
     Registry(Registry),
     /// Call a method
-    #[command(after_help = call::HOW_ARGUMENTS_ARE_READ)]
-    Call(Call),
+    #[command(after_help = call::CALL)]
+    Call(Box<Call>),
     /// Load-test a method
-    #[command(after_help = bench::HOW_IT_MEASURES)]
+    #[command(after_help = bench::BENCH)]
     Bench(Box<Bench>),
     /// List methods
+    #[command(after_help = ask::METHODS)]
     Methods(Methods),
+    /// Describe a method: parameters, types, defaults, result, how to call it
+    #[command(after_help = ask::DESCRIBE)]
+    Describe(Describe),
     /// List instances
+    #[command(after_help = ask::INSTANCES)]
     Instances(Instances),
+    /// Print changes of instances, one per line, until interrupted
+    #[command(after_help = follow::WATCH)]
+    Watch(Watch),
+    /// Print the logs of the registry and of instances
+    #[command(after_help = follow::LOGS)]
+    Logs(Logs),
+    /// Print calls, errors and latencies per method and instance
+    #[command(after_help = ask::STATS)]
+    Stats(Stats),
     /// Check a daemon's health
+    #[command(after_help = ask::HEALTH)]
     Health(Health),
 }
 
-/// Settings file and logging, the same for every command.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Common {
-    /// Settings file [default: ./config.ini, else ~/.config/rpcd/config.ini]
-    #[arg(long, value_name = "FILE", help_heading = "Settings and log")]
-    pub config: Option<PathBuf>,
-    /// Minimum level: off, error, warn, info, debug, trace; per target: info,rpc_server=debug
-    #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
-          value_parser = parse::log_level)]
-    pub log_level: Option<String>,
-    /// Also write daily log files to this directory
-    #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
-    pub log_dir: Option<PathBuf>,
-    /// text or json (one object per line)
-    #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
-          value_parser = parse::log_format)]
-    pub log_format: Option<rpc_host::logging::LogFormat>,
+impl Command {
+    /// Settings and log.
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::Serve(typed) => &typed.common,
+            Self::Registry(typed) => &typed.common,
+            Self::Call(typed) => &typed.asking.common,
+            Self::Bench(typed) => &typed.asking.common,
+            Self::Methods(typed) => &typed.asking.common,
+            Self::Describe(typed) => &typed.asking.common,
+            Self::Instances(typed) => &typed.asking.common,
+            Self::Watch(typed) => &typed.asking.common,
+            Self::Logs(typed) => &typed.asking.common,
+            Self::Stats(typed) => &typed.asking.common,
+            Self::Health(typed) => &typed.common,
+        }
+    }
 }
 
 impl Typed {
@@ -82,31 +106,13 @@ impl Typed {
     /// It is invalid, in one line; or help or version was requested.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
         let line: Vec<OsString> = line.into_iter().collect();
-        Self::try_parse_from(&line).map_err(|error| {
-            let text = error.render().to_string();
-            let exit = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
-                _ => return Failure::usage(in_one_line(&text, line.get(1))),
-            };
-            Failure::help(exit, text.trim_end().to_owned() + "\n")
-        })
+        Self::try_parse_from(&line).map_err(|error| mistake::failure(&error, line.get(1)))
     }
-}
 
-/// clap prints a paragraph and the usage; one line suits logs and supervisors.
-fn in_one_line(paragraph: &str, command: Option<&OsString>) -> String {
-    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
-    let what = what.split("\n\nFor more information").next().unwrap_or(what);
-    let what: Vec<&str> = what.split_whitespace().collect();
-    let known = Typed::command();
-    let command = command
-        .and_then(|typed| {
-            known.get_subcommands().find(|known| typed.as_os_str() == known.get_name())
-        })
-        .map(|known| format!("rpcd {}", known.get_name()));
-    format!("{}; see {} --help", what.join(" "), command.as_deref().unwrap_or("rpcd"))
+    /// Whether errors are to be JSON too: `--json` was typed, also when the rest is a mistake.
+    pub fn wants_json(line: &[OsString]) -> bool {
+        line.iter().take_while(|word| *word != "--").any(|word| word == "--json")
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
-//! `rpcd call`, `bench`, `methods`, `instances` and `health`.
+//! The client's commands: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`
+//! and `health`.
+//!
+//! - `discovery`: what a call may wait for to learn the method's schema.
+//! - `signature`: a method as people read it.
 
 mod bench;
 mod call;
+mod describe;
+mod discovery;
 mod health;
 mod instances;
+mod logs;
 mod methods;
+mod signature;
+mod stats;
+mod watch;
 
 use std::time::Duration;
 
@@ -12,9 +22,13 @@ use rpc_client::Client;
 
 pub use bench::bench;
 pub use call::call;
+pub use describe::describe;
 pub use health::health;
 pub use instances::instances;
+pub use logs::logs;
 pub use methods::methods;
+pub use stats::stats;
+pub use watch::watch;
 
 /// Closes a client; a peer that does not close must not delay the command's exit.
 async fn close(client: Client) {

@@ -1,16 +1,17 @@
-//! The daemon and command line: `rpcd serve`, `registry`, `call`, `bench`, `methods`,
-//! `instances`, `health`.
+//! The daemon and command line: `rpcd serve`, `registry`, and the client's commands.
 //!
 //! In reading order, the path of a command line:
 //!
 //! - [`cli`]: what was typed ([`Typed`]), and the help.
 //! - [`plan`]: what it means ([`Plan`]): flag > environment > files > default.
+//! - [`arguments`]: how the words of a call are read.
 //! - [`run`]: executes the plan.
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
-//! - [`client`]: `call`, `bench`, `methods`, `instances`, `health`.
+//! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.
 
+pub mod arguments;
 pub mod cli;
 pub mod client;
 pub mod daemon;

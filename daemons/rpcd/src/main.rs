@@ -1,5 +1,6 @@
 //! `rpcd`: parse the command line, plan, run, exit code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use rpc_settings::Sources;
@@ -7,8 +8,10 @@ use rpcd::{Plan, Typed, output, run};
 
 fn main() -> ExitCode {
     output::report_panics();
-    let done = Typed::parse(std::env::args_os())
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let json = Typed::wants_json(&line);
+    let done = Typed::parse(line)
         .and_then(|typed| Plan::new(typed, Sources::of_process()))
         .and_then(run::run);
-    output::finish(done)
+    output::finish(done, json)
 }

@@ -1,4 +1,10 @@
 //! The only place that writes to standard output and standard error (besides the log).
+//!
+//! - [`pretty`]: JSON for people.
+//! - [`table`]: columns for people.
+
+pub mod pretty;
+pub mod table;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -6,6 +12,7 @@ use std::process::ExitCode;
 use rpc_host::logging::escape_controls;
 
 use crate::failure::{Exit, Failure};
+use table::Table;
 
 /// Writes one line of a result. On a terminal control characters are escaped (except line breaks
 /// and tabs), since a remote text may contain any; otherwise it is written unchanged.
@@ -13,19 +20,68 @@ use crate::failure::{Exit, Failure};
 /// # Errors
 /// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
 pub fn line(text: &str) -> Result<(), Failure> {
+    if !is_terminal() {
+        return write(text);
+    }
+    let pieces = text.split_inclusive(['\n', '\t']).map(|piece| {
+        let end = piece.len() - usize::from(piece.ends_with(['\n', '\t']));
+        format!("{}{}", escape_controls(&piece[..end]), &piece[end..])
+    });
+    write(&pieces.collect::<String>())
+}
+
+/// Writes a JSON value: a string without quotes and anything else indented and coloured on a terminal,
+/// unless `compact` JSON is wanted; as it was received elsewhere.
+///
+/// # Errors
+/// As [`line`].
+pub fn value(json: &str, compact: bool) -> Result<(), Failure> {
+    let text = if compact { None } else { serde_json::from_str::<String>(json).ok() };
+    match text {
+        Some(text) => line(&text),
+        None if !compact && is_terminal() => write(&pretty::indented(json, has_colour())),
+        None => line(json),
+    }
+}
+
+/// Writes the heading of a table, on a terminal only.
+///
+/// # Errors
+/// As [`line`].
+pub fn heading(text: &str) -> Result<(), Failure> {
+    match (is_terminal(), has_colour()) {
+        (false, _) => Ok(()),
+        (true, true) => write(&format!("\x1b[1m{text}\x1b[0m")),
+        (true, false) => write(text),
+    }
+}
+
+/// Writes a table, its heading on a terminal only.
+///
+/// # Errors
+/// As [`line`].
+pub fn table(table: &Table) -> Result<(), Failure> {
+    let lines = table.lines();
+    let (first, rows) = lines.split_first().map_or(("", &[][..]), |(first, rows)| (first, rows));
+    heading(first)?;
+    rows.iter().try_for_each(|row| line(row))
+}
+
+/// Whether a person reads standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether standard output is a terminal whose user wants colours.
+fn has_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = if out.is_terminal() {
-        text.split_inclusive(['\n', '\t'])
-            .try_for_each(|piece| {
-                let end = piece.len() - usize::from(piece.ends_with(['\n', '\t']));
-                out.write_all(escape_controls(&piece[..end]).as_bytes())?;
-                out.write_all(&piece.as_bytes()[end..])
-            })
-            .and_then(|()| out.write_all(b"\n"))
-    } else {
-        // One write, so that lines of several processes do not mix.
-        out.write_all(format!("{text}\n").as_bytes())
-    };
+    // One write, so that lines of several processes do not mix.
+    let written = out.write_all(format!("{text}\n").as_bytes());
     written.and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::new(Exit::Done, ""),
         _ => Failure::new(Exit::Failed, format!("cannot write the result: {error}")),
@@ -34,8 +90,9 @@ pub fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes one line for the user, to standard error.
 pub fn say(message: &str) {
+    let line = format!("rpcd: {}\n", escape_controls(message));
     // A failure here cannot be reported anywhere.
-    let _ = writeln!(io::stderr().lock(), "rpcd: {}", escape_controls(message));
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Writes a warning for the user, to standard error.
@@ -57,9 +114,13 @@ pub fn clear_status() {
     status("");
 }
 
-/// The exit code; a failure is printed first.
-pub fn finish(done: Result<(), Failure>) -> ExitCode {
+/// The exit code; a failure is printed first, with `json` on standard output too.
+pub fn finish(done: Result<(), Failure>, json: bool) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
+    if json && !failure.is_help && !failure.is_printed && !failure.message.is_empty() {
+        // A failure here cannot be reported anywhere.
+        let _ = line(&failure.to_json());
+    }
     let text = failure.message.as_str();
     // A failure here cannot be reported anywhere.
     let _ = match (failure.is_help, failure.exit) {

@@ -1,20 +1,21 @@
 //! What a command line means, together with environment and files.
 
 mod bench;
+mod client;
+mod data;
 mod options;
 mod target;
 
 use std::time::Duration;
 
-use rpc_client::{ClientOptions, Target};
 use rpc_host::logging::LogOptions;
 use rpc_settings::{Settings, Sources};
-use rpc_wire::call::Args;
 
-use crate::cli::{self, Command, Common, Typed};
+use crate::cli::{Command, Common, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
+pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, REGISTRY};
 pub use options::{ServePlan, ServeRegistryPlan};
 
 /// Everything a run needs.
@@ -42,20 +43,36 @@ pub enum Task {
     /// List methods.
     Methods {
         /// The target.
-        target: Target,
-        /// The client's options.
-        options: Box<ClientOptions>,
-        /// Whether to print an OpenRPC document.
-        json: bool,
+        ask: Box<Ask>,
+        /// Only those with this text in their names.
+        filter: Option<String>,
+    },
+    /// Describe a method.
+    Describe {
+        /// The target.
+        ask: Box<Ask>,
+        /// Its name.
+        method: String,
     },
     /// List instances.
-    Instances {
-        /// The registry.
-        url: String,
-        /// The registry client's options.
-        options: rpc_client::registry::RegistryClientOptions,
-        /// Whether to print JSON.
-        json: bool,
+    Instances(AskRegistry),
+    /// Print changes of instances.
+    Watch {
+        /// The target.
+        ask: AskRegistry,
+        /// Whether to include heartbeats.
+        beats: bool,
+        /// Between two polls of an older registry.
+        interval: Duration,
+    },
+    /// Print logs.
+    Logs(Box<LogsPlan>),
+    /// Print statistics.
+    Stats {
+        /// The target.
+        ask: Box<Ask>,
+        /// `host:port` of those that are asked; none: all.
+        instances: Vec<String>,
     },
     /// Check a daemon's health.
     Health {
@@ -63,30 +80,9 @@ pub enum Task {
         address: String,
         /// Its timeout.
         timeout: Duration,
+        /// Whether to print JSON.
+        json: bool,
     },
-}
-
-/// Calls to make.
-#[derive(Debug)]
-pub struct CallPlan {
-    /// The target.
-    pub target: Target,
-    /// The client's options.
-    pub options: ClientOptions,
-    /// The method.
-    pub method: String,
-    /// Its arguments.
-    pub args: Args,
-    /// The timeout of each call; a stream has none unless one is given.
-    pub timeout: Option<Duration>,
-    /// Number of calls.
-    pub repeat: u64,
-    /// Calls in flight at once.
-    pub concurrency: usize,
-    /// Whether to print JSON (strings quoted).
-    pub json: bool,
-    /// Whether the method is a stream.
-    pub stream: bool,
 }
 
 impl Plan {
@@ -95,15 +91,13 @@ impl Plan {
     /// # Errors
     /// A setting is invalid or flags contradict each other: exit code 2.
     pub fn new(typed: Typed, sources: Sources) -> Result<Self, Failure> {
-        let common = match &typed.command {
-            Command::Serve(typed) => &typed.common,
-            Command::Registry(typed) => &typed.common,
-            Command::Call(typed) => &typed.common,
-            Command::Bench(typed) => &typed.common,
-            Command::Methods(typed) => &typed.common,
-            Command::Instances(typed) => &typed.common,
-            Command::Health(typed) => return Self::health(typed),
-        };
+        if let Command::Health(health) = &typed.command
+            && let Some(address) = client::health_without_settings(health)?
+        {
+            let task = Task::Health { address, timeout: health.timeout.0, json: health.json };
+            return Ok(Self { task, log: None, warnings: Vec::new() });
+        }
+        let common = typed.command.common();
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
@@ -116,53 +110,50 @@ impl Plan {
         };
         let log =
             LogOptions { terminal, file_prefix: file_prefix.to_owned(), ..settings.log.clone() };
-        let task = match typed.command {
-            Command::Serve(typed) => Task::Serve(Box::new(ServePlan::new(typed, &settings)?)),
-            Command::Registry(typed) => {
-                Task::Registry(Box::new(ServeRegistryPlan::new(typed, &settings)?))
-            }
-            Command::Call(typed) => Task::Call(Box::new(CallPlan::new(typed, &settings)?)),
-            Command::Bench(typed) => Task::Bench(Box::new(BenchPlan::new(*typed, &settings)?)),
-            Command::Methods(typed) => Task::Methods {
-                target: target::of(&typed.direct, &settings)?,
-                options: Box::new(options::client(&settings, typed.timeout)),
-                json: typed.json,
-            },
-            Command::Instances(typed) => Task::Instances {
-                url: target::registry(&typed.through, &settings)?,
-                options: options::registry_client(&settings, typed.timeout),
-                json: typed.json,
-            },
-            Command::Health(typed) => return Self::health(&typed),
-        };
+        let task = Task::new(typed.command, &settings)?;
         let log = (log.terminal || log.save).then_some(log);
         Ok(Self { task, log, warnings: settings.warnings })
     }
-
-    fn health(typed: &cli::Health) -> Result<Self, Failure> {
-        // Parsed here so that an invalid address is a usage error and not an unreachable daemon.
-        Target::direct(&typed.address)?;
-        let task = Task::Health { address: typed.address.clone(), timeout: typed.timeout.0 };
-        Ok(Self { task, log: None, warnings: Vec::new() })
-    }
 }
 
-impl CallPlan {
-    fn new(typed: cli::Call, settings: &Settings) -> Result<Self, Failure> {
-        let mut options = options::client(settings, typed.timeout);
-        if let Some(balance) = typed.balance {
-            options.balance = balance;
-        }
-        Ok(Self {
-            target: target::of(&typed.direct, settings)?,
-            args: Args::from_words(&typed.args)?,
-            method: typed.method,
-            timeout: typed.timeout.map(|time| time.0),
-            repeat: typed.repeat.unwrap_or(typed.concurrency.into()),
-            concurrency: usize::try_from(typed.concurrency).unwrap_or(usize::MAX),
-            json: typed.json,
-            stream: typed.stream,
-            options,
+impl Task {
+    fn new(command: Command, settings: &Settings) -> Result<Self, Failure> {
+        Ok(match command {
+            Command::Serve(typed) => Self::Serve(Box::new(ServePlan::new(typed, settings)?)),
+            Command::Registry(typed) => {
+                Self::Registry(Box::new(ServeRegistryPlan::new(typed, settings)?))
+            }
+            Command::Call(typed) => Self::Call(Box::new(CallPlan::new(*typed, settings)?)),
+            Command::Bench(typed) => Self::Bench(Box::new(BenchPlan::new(*typed, settings)?)),
+            Command::Methods(typed) => Self::Methods {
+                ask: Box::new(Ask::new(&typed.asking, settings)?),
+                filter: typed.filter,
+            },
+            Command::Describe(typed) => Self::Describe {
+                ask: Box::new(Ask::new(&typed.asking, settings)?),
+                method: typed.method,
+            },
+            Command::Instances(typed) => {
+                Self::Instances(AskRegistry::new(&typed.asking, settings)?)
+            }
+            Command::Watch(typed) => Self::Watch {
+                ask: AskRegistry::new(&typed.asking, settings)?,
+                beats: typed.beats,
+                interval: settings.client.refresh_interval,
+            },
+            Command::Logs(typed) => Self::Logs(Box::new(LogsPlan::new(typed, settings)?)),
+            Command::Stats(typed) => Self::Stats {
+                instances: client::instances(typed.instances, &typed.asking.direct, None)?,
+                ask: Box::new(Ask::new(&typed.asking, settings)?),
+            },
+            Command::Health(typed) => Self::Health {
+                address: match typed.address {
+                    Some(address) => address,
+                    None => target::address(&target::of(&typed.direct, settings)?),
+                },
+                timeout: typed.timeout.0,
+                json: typed.json,
+            },
         })
     }
 }

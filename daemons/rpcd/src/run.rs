@@ -40,8 +40,12 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Registry(plan) => daemon::registry(*plan, logging).await,
         Task::Call(plan) => client::call(*plan).await,
         Task::Bench(plan) => client::bench(*plan).await,
-        Task::Methods { target, options, json } => client::methods(target, *options, json).await,
-        Task::Instances { url, options, json } => client::instances(&url, options, json).await,
-        Task::Health { address, timeout } => client::health(&address, timeout).await,
+        Task::Methods { ask, filter } => client::methods(*ask, filter.as_deref()).await,
+        Task::Describe { ask, method } => client::describe(*ask, &method).await,
+        Task::Instances(ask) => client::instances(ask).await,
+        Task::Watch { ask, beats, interval } => client::watch(ask, beats, interval).await,
+        Task::Logs(plan) => client::logs(*plan).await,
+        Task::Stats { ask, instances } => client::stats(*ask, instances).await,
+        Task::Health { address, timeout, json } => client::health(&address, timeout, json).await,
     }
 }

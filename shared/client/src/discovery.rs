@@ -119,8 +119,11 @@ impl Discovery {
     fn no_instance(&self) -> CallError {
         let list = self.shared.list.load();
         let reason = match &list.error {
-            Some(error) => format!("is unreachable ({error})"),
-            None => "lists none".to_owned(),
+            Some(error) => error.clone(),
+            None => format!(
+                "the registry at {} lists none; start a server that registers there",
+                self.shared.url
+            ),
         };
         CallError::NoInstance { registry: self.shared.url.clone(), reason }
     }

@@ -51,9 +51,7 @@ pub enum CallError {
     #[error("{0}")]
     Remote(Fault),
     /// The deadline passed. The call may have been executed if the phase is [`Phase::Reply`].
-    #[error(
-        "no reply from {peer} within {after:?} ({phase}); check the server or raise the timeout"
-    )]
+    #[error("no reply from {peer} within {} ({phase}); check the server or raise the timeout", Rounded(*.after))]
     Timeout {
         /// The server that was called, or the registry.
         peer: String,
@@ -81,13 +79,11 @@ pub enum CallError {
         executed: bool,
     },
     /// The registry lists no instance, or is unreachable.
-    #[error(
-        "no instance to call: the registry at {registry} {reason}; start a server that registers there"
-    )]
+    #[error("no instance to call: {reason}")]
     NoInstance {
         /// The registry.
         registry: String,
-        /// What is wrong with it.
+        /// What is wrong, and what to do next.
         reason: String,
     },
     /// The request is larger than an older peer can read; nothing was sent.
@@ -206,6 +202,23 @@ impl CallError {
     }
 }
 
+/// A time as people read it: `10s` instead of `9.999999534s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounded(pub Duration);
+
+impl std::fmt::Display for Rounded {
+    /// Three digits, and never less exact than a second.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nanos = self.0.as_nanos();
+        let mut unit: u128 = 1;
+        while nanos / unit >= 1000 && unit < 1_000_000_000 {
+            unit *= 10;
+        }
+        let nanos = (nanos + unit / 2) / unit * unit;
+        write!(f, "{:?}", Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+}
+
 fn executed_hint(executed: bool) -> &'static str {
     if executed {
         "it may have been executed; retry it only if that does no harm"
@@ -230,4 +243,31 @@ pub enum ClientError {
     /// The operating system gave no thread for the blocking façade.
     #[error("cannot start the client's thread: {0}")]
     Thread(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_three_digits_and_keeps_its_seconds() {
+        for (nanos, shown) in [
+            (9_999_999_534, "10s"),
+            (300_000_000, "300ms"),
+            (1_234_567_890, "1.23s"),
+            (999_600_000, "1s"),
+            (77_000_000_000, "77s"),
+            (1_234_000_000_000, "1234s"),
+            (0, "0ns"),
+        ] {
+            assert_eq!(Rounded(Duration::from_nanos(nanos)).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_timeout_says_the_rounded_time() {
+        let after = Duration::from_nanos(9_999_999_534);
+        let error = CallError::Timeout { peer: "p".to_owned(), after, phase: Phase::Reply };
+        assert!(error.to_string().starts_with("no reply from p within 10s ("), "{error}");
+    }
 }

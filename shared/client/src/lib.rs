@@ -40,7 +40,7 @@ mod retry;
 mod stream;
 
 pub use client::{Client, ClientStats};
-pub use error::{CallError, ClientError, ErrorKind, Phase};
+pub use error::{CallError, ClientError, ErrorKind, Phase, Rounded};
 pub use item::StreamItem;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};

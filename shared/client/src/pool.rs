@@ -18,7 +18,7 @@ use crate::connection::{Connection, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
 use crate::request::{CallReply, Outgoing};
-use crate::{CallError, Dialect};
+use crate::{CallError, Dialect, Rounded};
 
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
@@ -253,7 +253,7 @@ impl Peer {
     fn no_connection(&self, within: Duration) -> CallError {
         CallError::Unreachable {
             peer: self.name.to_string(),
-            reason: format!("no connection or no reply to the probe within {within:?}"),
+            reason: format!("no connection or no reply to the probe within {}", Rounded(within)),
         }
     }
 

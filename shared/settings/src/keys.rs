@@ -147,6 +147,7 @@ pub const KEYS: &[Key] = keys! {
         glyphs: choice, console.glyphs, "unicode or ascii.";
         mouse: switch, console.mouse, "Whether the console uses the mouse.";
         max_log_lines: count, console.max_log_lines, "Log lines kept.";
+        max_log_bytes: bytes, console.max_log_bytes, "Memory for log lines; the oldest are dropped.";
         max_events: count, console.max_events, "Events kept.";
         max_history: count, console.max_history, "Calls kept.";
         save_history: switch, console.save_history, "Whether calls are saved between sessions: method, arguments, target, outcome, time.";

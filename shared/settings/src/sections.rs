@@ -91,6 +91,8 @@ pub struct Console {
     pub mouse: bool,
     /// Log lines kept. Default 100,000.
     pub max_log_lines: usize,
+    /// Bytes of log lines kept. Default 256 MiB.
+    pub max_log_bytes: usize,
     /// Events kept. Default 1,000.
     pub max_events: usize,
     /// Calls kept. Default 1,000.
@@ -108,6 +110,7 @@ impl Default for Console {
             glyphs: Glyphs::Unicode,
             mouse: true,
             max_log_lines: 100_000,
+            max_log_bytes: 256 << 20,
             max_events: 1000,
             max_history: 1000,
             save_history: true,

@@ -3,7 +3,9 @@
 //! ones.
 //!
 //! Every count is the difference between a short run and a longer one, so that the program's start
-//! cancels out. In reading order:
+//! cancels out. Hand-made and not gungraun: that is where `server` and `client` count one of two
+//! processes that talk over a socket, and the record is committed, so that better counts are kept.
+//! In reading order:
 //!
 //! - `work`: work counted in a process that does nothing else.
 //! - `server`, `client`: calls of a whole server, and of a client, over a socket.

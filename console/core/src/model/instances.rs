@@ -146,12 +146,17 @@ impl Instances {
     }
 
     /// Applies the full list, with ages; instances not in it are gone.
-    pub fn snapshot(&mut self, records: Vec<InstanceRecord>, now: Instant) -> Vec<Change> {
+    pub fn snapshot(
+        &mut self,
+        records: Vec<InstanceRecord>,
+        arrived: Instant,
+        now: Instant,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         let listed: std::collections::HashSet<_> =
             records.iter().map(|record| record.instance.key()).collect();
         for record in records {
-            changes.extend(self.record(record, now));
+            changes.extend(self.record(record, arrived, now));
         }
         changes.extend(self.drop_unlisted(|key| listed.contains(key), now));
         changes
@@ -192,8 +197,13 @@ impl Instances {
         self.rows.insert(row.key.clone(), row);
     }
 
-    /// Applies the record of an instance.
-    pub fn record(&mut self, record: InstanceRecord, now: Instant) -> Vec<Change> {
+    /// Applies the record of an instance, whose ages are those at `arrived`.
+    pub fn record(
+        &mut self,
+        record: InstanceRecord,
+        arrived: Instant,
+        now: Instant,
+    ) -> Vec<Change> {
         let key = record.instance.key();
         let row = self.rows.entry(key.clone()).or_insert_with(|| {
             let mut row = Row::new(record.instance.clone(), now);
@@ -208,7 +218,7 @@ impl Instances {
             row.intervals.clear();
             row.heartbeats = None;
         }
-        row.apply(record, now);
+        row.apply(record, arrived);
         let mut changes = Vec::new();
         if added {
             row.gone = None;
@@ -225,11 +235,11 @@ impl Instances {
         changes
     }
 
-    /// Applies heartbeats.
-    pub fn beats(&mut self, beats: Vec<Beat>, now: Instant) {
+    /// Applies heartbeats, whose ages are those at `arrived`.
+    pub fn beats(&mut self, beats: Vec<Beat>, arrived: Instant) {
         for beat in beats {
             if let Some(row) = self.rows.get_mut(&beat.key) {
-                row.beat(beat.age_ms, beat.heartbeats, now);
+                row.beat(beat.age_ms, beat.heartbeats, arrived);
             }
         }
     }

@@ -18,8 +18,12 @@ use crate::text::Needle;
 
 /// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
+/// Default size of the lines kept, in bytes.
+pub const DEFAULT_BYTES: usize = 256 << 20;
 /// Maximum length of a line; the rest is cut.
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
+/// Maximum length of a line's target; the rest is cut.
+const MAX_TARGET_BYTES: usize = 256;
 
 /// Maximum number of lines sorted again by time when older ones arrive late.
 const MAX_SORTED: usize = 5_000;
@@ -50,6 +54,25 @@ impl Line {
     pub fn contains(&self, needle: &Needle) -> bool {
         !self.mark && (needle.is_in(&self.text) || needle.is_in(&self.target))
     }
+
+    /// Its size in memory, nearly.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.target.len()
+    }
+}
+
+/// A received line, cut to [`MAX_LINE_BYTES`]: a peer may send any length, and lines are queued.
+pub fn bounded(line: LogLine) -> LogLine {
+    let text = line.text();
+    if text.len() <= MAX_LINE_BYTES && line.target.len() <= MAX_TARGET_BYTES {
+        return line;
+    }
+    LogLine {
+        message: shortened(text, MAX_LINE_BYTES),
+        fields: Default::default(),
+        target: shortened(line.target, MAX_TARGET_BYTES),
+        ..line
+    }
 }
 
 /// The state of the log view.
@@ -71,6 +94,10 @@ pub struct Logs {
     next_seq: u64,
     /// Maximum number of lines kept; the oldest are dropped.
     pub limit: usize,
+    /// Maximum size of the lines kept, in bytes of text; the oldest are dropped.
+    pub max_bytes: usize,
+    /// The size of the lines kept.
+    bytes: usize,
     /// The minimum level shown.
     pub level: Level,
     /// The only source shown; `None`: all.
@@ -109,6 +136,8 @@ impl Default for Logs {
             jump_pending: false,
             next_seq: 0,
             limit: DEFAULT_LINES,
+            max_bytes: DEFAULT_BYTES,
+            bytes: 0,
             level: Level::Info,
             source: None,
             filter: Input::default(),
@@ -134,8 +163,8 @@ impl Logs {
         let must_sort = !newer.is_empty();
         let mut arrived = newer;
         for (line, dropped) in lines {
-            let mut text = line.text();
-            cut(&mut text);
+            let line = bounded(line);
+            let text = line.text();
             let wall_ms = self.local(line.at_ms);
             self.dropped += dropped;
             arrived.push(Line {
@@ -172,6 +201,7 @@ impl Logs {
         let newer = self.ring.iter().rev().take(MAX_SORTED);
         let count = newer.take_while(|line| !line.mark && line.wall_ms > wall_ms).count();
         let taken = self.ring.split_off(self.ring.len() - count);
+        self.bytes -= taken.iter().map(|line| line.bytes()).sum::<usize>();
         self.next_seq -= u64::try_from(count).unwrap_or(0);
         for list in [&mut self.shown, &mut self.matches] {
             list.truncate(list.partition_point(|seq| *seq < self.next_seq));
@@ -205,9 +235,11 @@ impl Logs {
                 self.matches.push_back(line.seq);
             }
         }
+        self.bytes += line.bytes();
         self.ring.push_back(Arc::new(line));
-        if self.ring.len() > self.limit.max(1) {
-            self.ring.pop_front();
+        while self.ring.len() > 1 && (self.ring.len() > self.limit || self.bytes > self.max_bytes) {
+            let oldest = self.ring.pop_front();
+            self.bytes -= oldest.map_or(0, |line| line.bytes());
             self.unfiltered = self.unfiltered.saturating_sub(1);
         }
         let oldest = self.ring.front().map_or(self.next_seq, |line| line.seq);
@@ -316,14 +348,11 @@ impl Logs {
     }
 }
 
-fn cut(text: &mut String) {
-    if text.len() > MAX_LINE_BYTES {
-        let mut end = MAX_LINE_BYTES;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
+/// Cuts a text to `limit` bytes, in memory of its own: `truncate` would keep all of the old one's.
+fn shortened(text: String, limit: usize) -> String {
+    match text.len() > limit {
+        true => format!("{}…", &text[..text.floor_char_boundary(limit)]),
+        false => text,
     }
 }
 

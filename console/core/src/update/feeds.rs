@@ -6,7 +6,7 @@ use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoNews, Effect, InstanceNews, RegistryNews};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
@@ -15,9 +15,9 @@ use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::text;
 
-pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects: &mut Effects) {
-    match news {
-        RegistryNews::Direct(instance) => {
+pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
+    match update {
+        RegistryUpdate::Direct(instance) => {
             let subject = instance.key().to_string();
             let text = "opened without a registry: its state is that of the probe".to_owned();
             push_event(model, EventKind::Neutral, "open", subject, text, now);
@@ -25,19 +25,20 @@ pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects:
             model.instances.open(instance.clone(), now.at);
             effects.push(Effect::Monitor(Box::new(instance)));
         }
-        RegistryNews::Live { ages } => live(model, ages, now),
-        RegistryNews::Lost { error, retry_in } => lost(model, error, retry_in, now),
-        RegistryNews::Change(change) => {
+        RegistryUpdate::Live { ages } => live(model, ages, now),
+        RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        // It may have waited before it was applied: ages count from its arrival.
+        RegistryUpdate::Change(change, arrived) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
                 WatchEvent::Snapshot(records) => {
-                    let changes = model.instances.snapshot(records, now.at);
+                    let changes = model.instances.snapshot(records, arrived, now.at);
                     summarize_first(first, model, changes, now, effects)
                 }
                 WatchEvent::Registered(record)
                 | WatchEvent::Updated(record)
-                | WatchEvent::Suspect(record) => model.instances.record(record, now.at),
+                | WatchEvent::Suspect(record) => model.instances.record(record, arrived, now.at),
                 WatchEvent::Unregistered(key) => model
                     .instances
                     .mark_gone(&key, Gone::Unregistered, now.at)
@@ -47,13 +48,13 @@ pub(super) fn registry(model: &mut Model, news: RegistryNews, now: Now, effects:
                     model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
                 }
                 WatchEvent::Beats(beats) => {
-                    model.instances.beats(beats, now.at);
+                    model.instances.beats(beats, arrived);
                     Vec::new()
                 }
             };
             report(model, changes, now, effects);
         }
-        RegistryNews::List(instances) => {
+        RegistryUpdate::List(instances) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = model.instances.list(instances, now.at);
@@ -206,21 +207,21 @@ fn instance_gone(model: &mut Model, key: &InstanceKey) {
     }
 }
 
-pub(super) fn instance(model: &mut Model, key: InstanceKey, news: InstanceNews, now: Now) {
-    match news {
-        InstanceNews::Methods(Ok(signatures)) => {
+pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate, now: Now) {
+    match update {
+        InstanceUpdate::Methods(Ok(signatures)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
                 row.methods = Some(signatures.len());
                 model.methods.insert(key, signatures);
             }
         }
-        InstanceNews::Methods(Err(error)) => model.methods.set_error(key, error),
-        InstanceNews::Dialect(extended) => {
+        InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
+        InstanceUpdate::Dialect(extended) => {
             if let Some(row) = model.instances.get_mut(&key) {
                 row.extended = Some(extended);
             }
         }
-        InstanceNews::Probe(result) => probe(model, key, result, now),
+        InstanceUpdate::Probe(result) => probe(model, key, result, now),
     }
 }
 
@@ -240,15 +241,15 @@ fn probe(model: &mut Model, key: InstanceKey, result: Result<Duration, String>, 
     push_event(model, kind, word, key.to_string(), text, now);
 }
 
-pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
+pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     let Some(demo) = &mut model.demo else { return };
     let mut first = false;
-    let text = match news {
-        DemoNews::Traffic(on) => {
+    let text = match update {
+        DemoUpdate::Traffic(on) => {
             demo.traffic = on;
             format!("demo traffic {}", if on { "on" } else { "off" })
         }
-        DemoNews::Server(key, runs) => {
+        DemoUpdate::Server(key, runs) => {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
@@ -263,7 +264,7 @@ pub(super) fn demo(model: &mut Model, news: DemoNews, now: Now) {
             }
             text
         }
-        DemoNews::Registry(runs) => {
+        DemoUpdate::Registry(runs) => {
             demo.registry = runs;
             let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
             let text =

@@ -11,7 +11,7 @@ use tui_input::InputRequest;
 
 use super::Effects;
 use crate::action::Action;
-use crate::message::{Effect, LoadNews};
+use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::ask::Choice;
 use crate::model::calls::CallRequest;
@@ -174,16 +174,16 @@ pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
 }
 
 /// Applies the progress of the current run; that of an earlier one is ignored.
-pub(super) fn news(model: &mut Model, id: RunId, news: LoadNews, now: Now) {
+pub(super) fn apply_update(model: &mut Model, id: RunId, update: LoadUpdate, now: Now) {
     let Some(run) = model.load.run.as_mut().filter(|run| run.request.id == id) else { return };
-    match news {
-        LoadNews::Progress(progress) => {
+    match update {
+        LoadUpdate::Progress(progress) => {
             if let Phase::Failed(error) = &progress.phase {
                 run.failure = Some(error.to_string());
             }
             run.progress = Some(progress);
         }
-        LoadNews::Failed(error) => run.failure = Some(error),
+        LoadUpdate::Failed(error) => run.failure = Some(error),
     }
     if !run.is_over() {
         return;

@@ -6,7 +6,7 @@ use super::*;
 use crate::action::Action;
 use crate::fixture::{self, press, types};
 use crate::key::{Code, Key};
-use crate::message::{DemoCommand, RegistryNews};
+use crate::message::{DemoCommand, RegistryUpdate};
 use crate::model::calls::Failure;
 use crate::model::link::LinkState;
 use crate::model::{Overlay, Pane, View};
@@ -159,13 +159,13 @@ fn an_outage_keeps_the_list_and_its_end_is_an_event() {
 fn after_a_reconnect_no_instance_is_late_before_the_new_list() {
     let (mut model, now) = fixture::lost();
     let before = model.events.len();
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Live { ages: true }), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
     let records = ["127.0.0.1:8089", "127.0.0.1:8090", "10.0.0.7:8089"].map(|address| {
         let (host, port) = address.split_once(':').unwrap();
         fixture::record(host, port.parse().unwrap(), 100, 7_990)
     });
     let list = rpc_wire::instance::WatchEvent::Snapshot(records.to_vec());
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(list)), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(list, now.at)), now);
     let words: Vec<_> = model.events.newest_first().map(|event| event.word).collect();
     let fresh = &words[..words.len() - before];
     assert!(!fresh.contains(&"late"), "{fresh:?}");
@@ -177,10 +177,12 @@ fn instances_are_monitored_until_they_unregister() {
     let record = fixture::record("10.0.0.9", 1, 0, 0);
     let key = record.instance.key();
     let registered = rpc_wire::instance::WatchEvent::Registered(record);
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(registered)), now);
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(registered, now.at)), now);
     assert!(matches!(&effects[..], [Effect::Monitor(instance)] if instance.key() == key));
     let event = rpc_wire::instance::WatchEvent::Unregistered(key.clone());
-    let effects = fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(event)), now);
+    let effects =
+        fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(effects, [Effect::StopMonitor(key)]);
 }
 
@@ -192,12 +194,22 @@ fn a_new_incarnation_restarts_monitoring() {
         record.instance.parameters.insert("incarnation".to_owned(), incarnation.into());
         rpc_wire::instance::WatchEvent::Updated(record)
     };
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_incarnation(1))), now);
-    let again =
-        fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_incarnation(1))), now);
+    fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
+    let again = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(1), now.at)),
+        now,
+    );
     assert!(again.is_empty());
-    let restarted =
-        fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(with_incarnation(2))), now);
+    let restarted = fixture::feed(
+        &mut model,
+        Msg::Registry(RegistryUpdate::Change(with_incarnation(2), now.at)),
+        now,
+    );
     assert!(matches!(restarted[..], [Effect::Monitor(_)]));
 }
 
@@ -231,7 +243,7 @@ fn keys_control_the_demo() {
     assert_eq!(press(&mut model, Key::char('D'), now), [traffic]);
     let crash = Effect::Demo(DemoCommand::ToggleServer(fixture::key(8089)));
     assert_eq!(press(&mut model, Key::char('K'), now), std::slice::from_ref(&crash));
-    let crashed = crate::message::DemoNews::Server(fixture::key(8089), false);
+    let crashed = crate::message::DemoUpdate::Server(fixture::key(8089), false);
     fixture::feed(&mut model, Msg::Demo(crashed), now);
     model.instances.selected = Some(fixture::key(8090));
     assert_eq!(press(&mut model, Key::char('K'), now), [crash], "the crashed one restarts first");
@@ -347,7 +359,7 @@ fn targets_cycle_and_a_gone_target_is_cleared() {
     press(&mut model, Key::ctrl('t'), now);
     let gone = target(&model).unwrap();
     let event = rpc_wire::instance::WatchEvent::Expired(gone);
-    fixture::feed(&mut model, Msg::Registry(RegistryNews::Change(event)), now);
+    fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(target(&model), None);
 }
 

@@ -104,6 +104,12 @@ fn a_path_that_is_not_a_file_is_an_error_at_once() {
     fs::create_dir_all(&file.path).unwrap();
     assert!(restore(&file).is_err());
     assert!(append(&file, &[]).is_err());
+    fs::remove_dir(&file.path).unwrap();
+    let lock = file.path.with_extension("lock");
+    let _ = fs::remove_file(&lock);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(append(&file, &[]).is_err(), "a pipe as lock");
 }
 
 #[test]

@@ -4,16 +4,20 @@ use clap::Args;
 use rpc_client::Balance;
 use rpc_settings::parse;
 
-use super::{CallTime, Common, Direct, values};
+use super::{Asking, CallTime, Given, values};
 
-pub(super) const HOW_IT_MEASURES: &str = "\
+pub(super) const BENCH: &str = "\
+Examples:
+  rpcd bench add 1 2                            maximum throughput of one caller
+  rpcd bench add 1 2 --rate 1000 --duration 30s at a fixed rate
+  rpcd bench echo -d @order.json --concurrency 64 --json
+
 Without --rate (closed loop) each of --concurrency callers starts its next call when the last one
 ends: this measures the maximum throughput. With --rate (open loop) calls start on schedule, however
 slow the server is, and latency counts from the scheduled start: this is what independent users see.
 
-Arguments are JSON where they parse as JSON, else strings; key=value is a keyword argument. After --
-nothing is a flag. Each connection makes one extra call first, which is not measured. Ctrl-C stops
-and prints the results so far.
+Arguments are read as by rpcd call. Each connection makes one extra call first, which is not
+measured. Ctrl-C stops and prints the results so far.
 
 Exit codes: 0 success; 1 more calls failed than --max-error-ratio allows; 2 wrong arguments;
 3 unreachable.";
@@ -21,14 +25,9 @@ Exit codes: 0 success; 1 more calls failed than --max-error-ratio allows; 2 wron
 /// Load-test a method.
 #[derive(Debug, Clone, Args)]
 pub struct Bench {
-    /// Name of the method
-    pub method: String,
-    /// Arguments: 1 -2.5 true '[1, 2]' text key=value
-    #[arg(allow_negative_numbers = true)]
-    pub args: Vec<String>,
-    /// The target.
+    /// What to call.
     #[command(flatten)]
-    pub direct: Direct,
+    pub given: Given,
     /// Start N calls per second (open loop)
     #[arg(long, value_name = "N")]
     pub rate: Option<f64>,
@@ -50,19 +49,13 @@ pub struct Bench {
     /// Warm-up time before measuring [default: 1s, with --count 0s]
     #[arg(long, value_name = "TIME")]
     pub warmup: Option<values::Pause>,
-    /// Total time per call: 500ms, 10s, or seconds [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<CallTime>,
     /// random, round_robin, weighted_random or least_in_flight [default: random]
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
     /// Allowed failure ratio, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]
     pub max_error_ratio: f64,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Settings and log.
+    /// The target; the timeout is that of each call.
     #[command(flatten)]
-    pub common: Common,
+    pub asking: Asking,
 }

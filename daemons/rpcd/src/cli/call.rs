@@ -1,30 +1,30 @@
-//! `rpcd call`, `methods`, `instances` and `health`, as typed.
+//! `rpcd call`, as typed.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use rpc_client::Balance;
 use rpc_settings::parse;
 
-use super::{CallTime, Common};
+use super::Asking;
 
-pub(super) const HOW_ARGUMENTS_ARE_READ: &str = "\
-Arguments are JSON where they parse as JSON, else strings; key=value is a keyword argument. After --
-nothing is a flag. A string result prints without quotes, any other as JSON.
+pub(super) const CALL: &str = "\
+Examples:
+  rpcd call add 1 2 c=3                        by the registry, positional and by name
+  rpcd call -p 8089 to_uppercase 12            one server; the schema makes 12 a string
+  rpcd call echo -d @order.json                arguments from a file
+  rpcd call add 1 2 -v                         who replied, and what took how long
+
+VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else
+must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string.
+NAME:=JSON is always JSON. After -- nothing is an option. A string result prints without quotes, any
+other as JSON, indented and coloured on a terminal. A stream is printed as it arrives.
 Without -m: with -i or -p one server is called, else any that the registry lists.";
 
 /// Call a method.
 #[derive(Debug, Clone, Args)]
 pub struct Call {
-    /// Name of the method
-    pub method: String,
-    /// Arguments: 1 -2.5 true '[1, 2]' text key=value
-    #[arg(allow_negative_numbers = true)]
-    pub args: Vec<String>,
-    /// The target.
+    /// What to call.
     #[command(flatten)]
-    pub direct: Direct,
-    /// Total time per call: 500ms, 10s, or seconds [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<CallTime>,
+    pub given: Given,
     /// Number of calls [default: the value of --concurrency]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: Option<u64>,
@@ -35,95 +35,30 @@ pub struct Call {
     /// random, round_robin, weighted_random or least_in_flight [default: random]
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
-    /// Print JSON (strings quoted)
+    /// Executing it twice does no harm: retry it on another instance even if it may have been executed
     #[arg(long)]
-    pub json: bool,
-    /// Call a streaming method; print items as they arrive
+    pub idempotent: bool,
+    /// Call a streaming method even if the server does not describe it as one
     #[arg(long, conflicts_with_all = ["repeat", "concurrency"])]
     pub stream: bool,
-    /// Settings and log.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// List methods.
-#[derive(Debug, Clone, Args)]
-pub struct Methods {
+    /// Print to standard error who replied, the attempts, and what the time was spent on
+    #[arg(short, long)]
+    pub verbose: bool,
     /// The target.
     #[command(flatten)]
-    pub direct: Direct,
-    /// Total time: 500ms, 10s, or seconds [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<CallTime>,
-    /// Print an OpenRPC document
-    #[arg(long)]
-    pub json: bool,
-    /// Settings and log.
-    #[command(flatten)]
-    pub common: Common,
+    pub asking: Asking,
 }
 
-/// List instances.
+/// A method and its arguments.
 #[derive(Debug, Clone, Args)]
-pub struct Instances {
-    /// The registry.
-    #[command(flatten)]
-    pub through: Through,
-    /// Total time: 500ms, 10s, or seconds [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<CallTime>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Settings and log.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// Check the health of a daemon, server or registry.
-/// Reads no settings, so that a container's health check depends on nothing else.
-#[derive(Debug, Clone, Args)]
-pub struct Health {
-    /// HOST:PORT; an IPv6 address in brackets
-    pub address: String,
-    /// Total time: 500ms, 2s, or seconds
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub timeout: CallTime,
-}
-
-/// The target: one address, or any instance a registry lists. Without -m an address, if given,
-/// wins.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Direct {
-    /// server: the one at -i and -p; registry: any instance it lists
-    #[arg(short, long, value_name = "MODE", help_heading = "Target", hide_possible_values = true)]
-    pub mode: Option<Via>,
-    /// Server address or name [default: 127.0.0.1]
-    #[arg(short = 'i', long, value_name = "HOST", help_heading = "Target",
-          value_parser = parse::host)]
-    pub host: Option<String>,
-    /// Server port
-    #[arg(short, long, value_name = "PORT", help_heading = "Target",
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
-    /// The registry.
-    #[command(flatten)]
-    pub through: Through,
-}
-
-/// Which registry.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Through {
-    /// Registry [default: http://127.0.0.1:9999]
-    #[arg(long, value_name = "URL", help_heading = "Target")]
-    pub registry: Option<String>,
-}
-
-/// How an instance is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Via {
-    /// One server, by its address.
-    Server,
-    /// Any instance that the registry lists.
-    Registry,
+pub struct Given {
+    /// Name of the method
+    pub method: String,
+    /// Arguments: 1 -2.5 true '[1, 2]' text NAME=VALUE NAME:=JSON
+    #[arg(allow_negative_numbers = true)]
+    pub args: Vec<String>,
+    /// All arguments as JSON: an array (positional) or object (by name); @FILE reads a file, - standard
+    /// input
+    #[arg(short, long, value_name = "JSON", conflicts_with = "args")]
+    pub data: Option<String>,
 }

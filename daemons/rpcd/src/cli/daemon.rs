@@ -5,11 +5,20 @@ use rpc_settings::{Advertised, parse};
 
 use super::Common;
 
-pub(super) const SERVE_ENDS: &str = "\
+pub(super) const SERVE: &str = "\
+Examples:
+  rpcd serve -p 8089 -l 127.0.0.1               register with the registry on this machine
+  rpcd serve -p 8089 -l 127.0.0.1 --no-registry
+  rpcd serve -p 8089 --registry http://10.0.0.5:9999 --advertise 10.0.0.7
+
 SIGINT or SIGTERM: unregister, finish calls in flight (8 s at most), exit 0. A second signal:
 exit 130 at once.";
 
-pub(super) const REGISTRY_ENDS: &str = "\
+pub(super) const REGISTRY: &str = "\
+Examples:
+  rpcd registry -p 9999 -l 127.0.0.1            this machine only
+  rpcd registry -p 9999                         every network
+
 SIGINT or SIGTERM: close event streams, exit 0 within 2 s. A second signal: exit 130 at once.";
 
 /// Run a server with the built-in methods.

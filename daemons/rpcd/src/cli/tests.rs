@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::failure::Exit;
 
 fn typed(line: &str) -> Result<Typed, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -11,7 +12,7 @@ fn typed(line: &str) -> Result<Typed, Failure> {
 
 fn call(line: &str) -> Call {
     match typed(line).unwrap().command {
-        Command::Call(call) => call,
+        Command::Call(call) => *call,
         other => panic!("{other:?}"),
     }
 }
@@ -32,22 +33,22 @@ fn the_flags_are_defined_consistently() {
 #[test]
 fn negative_numbers_are_arguments_and_flags_may_be_anywhere() {
     let call = call("call subtract 1 -5 --json -2.5e3 c=-1 -p 8089");
-    assert_eq!(call.method, "subtract");
-    assert_eq!(call.args, ["1", "-5", "-2.5e3", "c=-1"]);
-    assert!(call.json);
-    assert_eq!(call.direct.port, Some(8089));
+    assert_eq!(call.given.method, "subtract");
+    assert_eq!(call.given.args, ["1", "-5", "-2.5e3", "c=-1"]);
+    assert!(call.asking.json);
+    assert_eq!(call.asking.direct.port, Some(8089));
 }
 
 #[test]
 fn after_two_dashes_everything_is_an_argument() {
-    assert_eq!(call("call hello -- --json").args, ["--json"]);
-    assert_eq!(call("call -p 1 -- hello -x --").args, ["-x", "--"]);
+    assert_eq!(call("call hello -- --json").given.args, ["--json"]);
+    assert_eq!(call("call -p 1 -- hello -x --").given.args, ["-x", "--"]);
 }
 
 #[test]
 fn a_duration_has_a_unit_or_is_in_seconds() {
     for (text, milliseconds) in [("2", 2000), ("0.25", 250), ("500ms", 500), ("1m", 60_000)] {
-        let timeout = call(&format!("call m --timeout {text}")).timeout;
+        let timeout = call(&format!("call m --timeout {text}")).asking.timeout;
         assert_eq!(timeout, Some(CallTime(Duration::from_millis(milliseconds))), "{text}");
     }
     for text in ["0", "-1", "x", "nan", "inf", "1e300", "99999999999999", "1h30"] {
@@ -68,23 +69,29 @@ fn h_is_help_and_l_is_the_address_to_listen_on() {
 #[test]
 fn a_usage_error_is_one_line_that_names_it_and_points_to_the_help() {
     for (line, what) in [
-        ("serve", "required arguments were not provided: --port <PORT>; see rpcd serve --help"),
-        ("serve -p 70000", "invalid value '70000' for '--port <PORT>'"),
+        ("serve", "missing --port <PORT>; see rpcd serve --help"),
+        ("serve -p", "missing value of --port <PORT>; see rpcd serve --help"),
+        ("serve -p 70000", "bad value '70000' for --port <PORT>: 70000 is not in 0..=65535"),
         ("serve -p 1 -l http://x", "without scheme or port"),
         ("serve -p 1 --registry x --no-registry", "cannot be used with"),
+        ("serve -p 1 -p 2", "--port <PORT> is given twice"),
         ("serve -p 1 --advertise a:b", "HOST:PORT"),
         ("serve -p 1 --log-format xml", "expected one of text, json"),
-        ("call", "required arguments were not provided: <METHOD>"),
-        ("call m -p 0", "invalid value '0'"),
+        ("call", "missing <METHOD>; see rpcd call --help"),
+        ("call m -p 0", "bad value '0' for --port <PORT>: 0 is not in 1..=65535"),
         (
             "call m --balance rnd",
             "expected one of random, round_robin, weighted_random, least_in_flight",
         ),
-        ("call m --repeat 0", "invalid value '0'"),
-        ("call m --stream --repeat 2", "cannot be used with"),
-        ("call m -m nowhere", "possible values: server, registry"),
-        ("call m --jsn", "tip: a similar argument exists: '--json'"),
-        ("clal m", "tip: a similar subcommand exists: 'call'"),
+        ("call m --repeat 0", "bad value '0' for --repeat <N>"),
+        ("call m --stream --repeat 2", "--stream cannot be used with --repeat <N>"),
+        ("call m 1 -d [1]", "cannot be used with"),
+        ("call m -m nowhere", "for --mode <MODE>: expected one of server, registry"),
+        ("call m --jsn", "unknown option --jsn (did you mean --json?); see rpcd call --help"),
+        ("clal m", "unknown command clal (did you mean call?); see rpcd --help"),
+        ("instances x", "unexpected argument x; see rpcd instances --help"),
+        ("logs --level loud", "expected one of trace, debug, info, warn, error"),
+        ("health a:1 -p 1", "cannot be used with"),
     ] {
         let message = usage_error(line);
         assert!(message.contains(what), "{line}: {message}");
@@ -96,4 +103,26 @@ fn text_that_is_not_utf_8_is_a_usage_error() {
     use std::os::unix::ffi::OsStringExt as _;
     let line = [OsString::from("rpcd"), "call".into(), OsString::from_vec(vec![0xff])];
     assert_eq!(Typed::parse(line).unwrap_err().exit.code(), 2);
+}
+
+#[test]
+fn help_is_a_command_and_every_command_has_examples() {
+    for line in ["help", "--help", "help call", "help help"] {
+        let help = typed(line).unwrap_err();
+        assert!(help.is_help && help.exit == Exit::Done, "{line}: {}", help.message);
+    }
+    use clap::CommandFactory as _;
+    for command in Typed::command().get_subcommands() {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let name = command.get_name();
+        assert!(after.starts_with(&format!("Examples:\n  rpcd {name}")), "{name}: {after}");
+    }
+}
+
+#[test]
+fn json_is_wanted_also_where_the_rest_is_a_mistake() {
+    let wants =
+        |line: &str| Typed::wants_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+    assert!(wants("rpcd call --jsn --json") && wants("rpcd call m --json -- x"));
+    assert!(!wants("rpcd call m -- --json") && !wants("rpcd call m a=--json"));
 }

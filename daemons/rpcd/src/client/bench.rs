@@ -4,11 +4,14 @@ mod text;
 
 use std::sync::Arc;
 
+use rpc_client::{Args, Client, ClientOptions, Target};
 use rpc_host::shutdown;
 use rpc_load::show::percent;
 use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
+use super::discovery::Discovery;
+use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::BenchPlan;
@@ -20,7 +23,9 @@ use crate::plan::BenchPlan;
 pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     let stop = shutdown::on_signals()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
-    let load = Load::start(plan.target, plan.options, plan.load)?;
+    let mut load = plan.load;
+    load.args = read(&plan.arguments, &load.method, &plan.target, &plan.options).await?;
+    let load = Load::start(plan.target, plan.options, load)?;
     let report = {
         let mut finished = std::pin::pin!(load.finished());
         let shown = show(load.progress());
@@ -42,7 +47,26 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     } else {
         output::line(&text::report(&report))?;
     }
-    verdict(&report, plan.max_error_ratio)
+    verdict(&report, plan.max_error_ratio).map_err(Failure::printed)
+}
+
+/// The arguments as the method's schema says.
+async fn read(
+    arguments: &Arguments,
+    method: &str,
+    target: &Target,
+    options: &ClientOptions,
+) -> Result<Args, Failure> {
+    if !arguments.need_schema() {
+        return arguments.read(None);
+    }
+    let client = Client::new(target.clone(), options.clone())?;
+    let args = {
+        let mut discovery = Discovery::new(&client, options.timeout);
+        arguments.read(discovery.method(method).await)
+    };
+    super::close(client).await;
+    args
 }
 
 /// Shows progress on a terminal.

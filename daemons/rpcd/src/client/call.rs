@@ -1,9 +1,13 @@
 //! `rpcd call`: one call, many, or a stream.
 
-use futures_util::{StreamExt, stream};
-use rpc_client::{Client, Request};
-use serde_json::value::RawValue;
+use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+use rpc_client::{CallError, Client, Code, Request, Response};
+use rpc_load::show::precise;
+use rpc_wire::nearest;
+
+use super::discovery::Discovery;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -17,82 +21,194 @@ const FAILURES_SHOWN: u64 = 10;
 /// The first failure.
 pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
-    let request = Request {
-        method: plan.method.clone(),
-        args: plan.args.clone(),
-        timeout: plan.timeout,
-        idempotent: false,
-        on: None,
-    };
-    let done = if plan.stream {
-        follow(&client, request, plan.json).await
-    } else {
-        repeat(&client, &request, &plan).await
-    };
+    let discovery = Discovery::new(&client, plan.timeout.unwrap_or(plan.options.timeout));
+    let done = Calls { client: &client, plan: &plan, discovery }.make().await;
     super::close(client).await;
     done
 }
 
-async fn repeat(client: &Client, request: &Request, plan: &CallPlan) -> Result<(), Failure> {
-    let calls = stream::iter(0..plan.repeat).map(|_| client.request(request.clone()));
-    let mut replies = std::pin::pin!(calls.buffered(plan.concurrency));
-    let mut first = None;
-    let mut failed: u64 = 0;
-    while let Some(reply) = replies.next().await {
-        let failure = match reply {
-            Ok(response) => {
-                output::line(&shown(&response.value, plan.json))?;
-                continue;
-            }
-            Err(error) => Failure::from(error),
+struct Calls<'a> {
+    client: &'a Client,
+    plan: &'a CallPlan,
+    discovery: Discovery<'a>,
+}
+
+impl Calls<'_> {
+    async fn make(mut self) -> Result<(), Failure> {
+        let plan = self.plan;
+        let method = match plan.arguments.need_schema() {
+            true => self.discovery.method(&plan.method).await,
+            false => None,
         };
-        failed += 1;
-        // A usage error would fail every call.
-        if plan.repeat == 1 || failure.exit == Exit::Usage {
-            return Err(failure);
+        let is_stream = plan.stream || method.is_some_and(|method| method.stream);
+        let request = Request {
+            method: plan.method.clone(),
+            args: plan.arguments.read(method)?,
+            timeout: plan.timeout,
+            idempotent: plan.idempotent,
+            on: None,
+        };
+        match (is_stream, plan.repeat) {
+            (true, 1) => self.follow(request).await,
+            (true, _) => Err(Failure::usage(format!(
+                "{} is a stream; call it without --repeat and --concurrency",
+                plan.method
+            ))),
+            (false, 1) => self.once(request).await,
+            (false, _) => self.repeat(&request).await,
         }
-        if failed <= FAILURES_SHOWN {
-            output::say(&failure.message);
-        }
-        first.get_or_insert(failure.exit);
     }
-    match first {
-        Some(exit) => Err(Failure::new(exit, format!("{failed} of {} calls failed", plan.repeat))),
-        None => Ok(()),
-    }
-}
 
-async fn follow(client: &Client, request: Request, json: bool) -> Result<(), Failure> {
-    let mut items = client.stream_request(request).await?;
-    while let Some(item) = items.next().await {
-        let item = item?;
-        if item.dropped > 0 {
-            output::say(&format!(
-                "{} items dropped here: the output was read too slowly",
-                item.dropped
-            ));
+    async fn once(mut self, mut request: Request) -> Result<(), Failure> {
+        if self.discovery.was_made() {
+            request.timeout = Some(self.discovery.left());
         }
-        output::line(&shown(&item.value, json))?;
-    }
-    Ok(())
-}
-
-/// A string without quotes, unless JSON is wanted; anything else as the JSON received.
-fn shown(value: &RawValue, json: bool) -> String {
-    let text = if json { None } else { serde_json::from_str::<String>(value.get()).ok() };
-    text.unwrap_or_else(|| value.get().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_string_prints_unquoted_unless_json_is_wanted_and_numbers_as_received() {
-        let value = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
-        for (text, raw) in [(r#""a\nb""#, "a\nb"), ("3.0", "3.0"), ("[\"a\"]", "[\"a\"]")] {
-            assert_eq!(shown(&value(text), false), raw);
-            assert_eq!(shown(&value(text), true), text);
+        let error = match self.client.request(request.clone()).await {
+            Ok(response) => return self.print(&response),
+            Err(CallError::Timeout { peer, phase, .. }) => {
+                CallError::Timeout { peer, phase, after: self.discovery.timeout() }
+            }
+            Err(error) => error,
+        };
+        // A server refuses to call a stream method as another one: nothing was executed.
+        if matches!(&error, CallError::Remote(fault) if fault.code == Code::BadArguments)
+            && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
+        {
+            request.timeout = self.plan.timeout;
+            return self.follow(request).await;
         }
+        if self.plan.verbose {
+            output::say(&format!("failed after {}", precise(self.discovery.elapsed())));
+        }
+        Err(self.explained(error).await)
+    }
+
+    /// The failure, with what was probably meant.
+    async fn explained(&mut self, error: CallError) -> Failure {
+        let is_unknown = matches!(&error, CallError::Remote(fault)
+            if fault.code == Code::MethodNotFound && fault.message == self.plan.method);
+        let may_be_stream = matches!(&error, CallError::Remote(fault)
+            if fault.message.contains("a stream"));
+        let mut failure = Failure::from(error);
+        if is_unknown {
+            let names = self.discovery.methods().await.iter().map(|method| method.name.as_str());
+            if let Some(near) = nearest(&self.plan.method, names) {
+                failure.message.push_str(&format!("; did you mean {near}?"));
+            }
+        } else if may_be_stream && !self.plan.stream {
+            failure.message = format!("{} is a stream; add --stream", self.plan.method);
+        }
+        failure
+    }
+
+    async fn repeat(&self, request: &Request) -> Result<(), Failure> {
+        let plan = self.plan;
+        let calls = stream::iter(0..plan.repeat).map(|_| self.client.request(request.clone()));
+        let mut replies = std::pin::pin!(calls.buffered(plan.concurrency));
+        let mut first = None;
+        let mut failed: u64 = 0;
+        while let Some(reply) = replies.next().await {
+            let failure = match reply {
+                Ok(response) => {
+                    self.print(&response)?;
+                    continue;
+                }
+                Err(error) => Failure::from(error),
+            };
+            failed += 1;
+            // A usage error would fail every call.
+            if failure.exit == Exit::Usage {
+                return Err(failure);
+            }
+            if plan.json {
+                output::line(&failure.to_json())?;
+            }
+            if failed <= FAILURES_SHOWN {
+                output::say(&failure.message);
+            }
+            first.get_or_insert(failure.exit);
+        }
+        match first {
+            Some(exit) => {
+                let message = format!("{failed} of {} calls failed", plan.repeat);
+                Err(Failure::new(exit, message).printed())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn follow(&self, mut request: Request) -> Result<(), Failure> {
+        if self.discovery.was_made() && request.timeout.is_some() {
+            request.timeout = Some(self.discovery.left());
+        }
+        let mut items =
+            self.client.stream_request(request).await.map_err(|error| self.timed(error))?;
+        if self.plan.verbose {
+            output::say(&format!("{} streams", items.peer()));
+        }
+        let mut count: u64 = 0;
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| self.timed(error))?;
+            if item.dropped > 0 {
+                output::say(&format!(
+                    "{} items dropped here: the output was read too slowly",
+                    item.dropped
+                ));
+            }
+            count += 1;
+            output::value(item.value.get(), self.plan.json)?;
+        }
+        if self.plan.verbose {
+            output::say(&format!("{count} items in {}", precise(self.discovery.elapsed())));
+        }
+        Ok(())
+    }
+
+    /// The time of a stream that was given one is all of it.
+    fn timed(&self, error: CallError) -> CallError {
+        match (error, self.plan.timeout) {
+            (CallError::Timeout { peer, phase, .. }, Some(after)) => {
+                CallError::Timeout { peer, phase, after }
+            }
+            (error, _) => error,
+        }
+    }
+
+    fn print(&self, response: &Response) -> Result<(), Failure> {
+        if self.plan.verbose {
+            output::say(&self.story(response));
+        }
+        output::value(response.value.get(), self.plan.json)
+    }
+
+    /// `127.0.0.1:8089 replied, extended dialect, 1 attempt: connect 301 µs, server …, total 1.20 ms`.
+    fn story(&self, response: &Response) -> String {
+        let spent = &response.timing;
+        let call = spent.queue + spent.connect + spent.server + spent.transfer;
+        // Many calls have one discovery.
+        let discovery = if self.plan.repeat == 1 { self.discovery.took() } else { Duration::ZERO };
+        let parts = [
+            ("discovery", discovery),
+            ("queue", spent.queue),
+            ("connect", spent.connect),
+            ("server", spent.server),
+            ("transfer", spent.transfer),
+            ("total", discovery + call),
+        ];
+        let shown: Vec<String> = parts
+            .iter()
+            .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
+            .map(|(name, spent)| format!("{name} {}", precise(*spent)))
+            .collect();
+        let attempts = match response.attempts {
+            1 => "1 attempt".to_owned(),
+            more => format!("{more} attempts"),
+        };
+        format!(
+            "{} replied, {} dialect, {attempts}: {}",
+            response.peer,
+            response.dialect,
+            shown.join(", ")
+        )
     }
 }

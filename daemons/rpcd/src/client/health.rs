@@ -3,22 +3,24 @@
 use std::io;
 use std::time::Duration;
 
+use rpc_client::Rounded;
 use rpc_wire::paths::HEALTHZ;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// Maximum reply; a status line is far shorter.
+/// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
 
-/// Checks the daemon at `address` (`host:port`) and prints `ok`.
+/// Checks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
 ///
 /// # Errors
 /// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.
-pub async fn health(address: &str, timeout: Duration) -> Result<(), Failure> {
-    let reply = match tokio::time::timeout(timeout, ask(address)).await {
+pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), Failure> {
+    let reply = match tokio::time::timeout(timeout, ask(address, json)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             let message = format!("cannot reach {address}: {error}; check that it is running");
@@ -26,32 +28,54 @@ pub async fn health(address: &str, timeout: Duration) -> Result<(), Failure> {
         }
         Err(_) => {
             let message = format!(
-                "no reply from {address} within {timeout:?}; check the daemon, or raise --timeout"
+                "no reply from {address} within {}; check the daemon, or raise --timeout",
+                Rounded(timeout)
             );
             return Err(Failure::new(Exit::Timeout, message));
         }
     };
-    match status(&reply) {
-        Some(200) => output::line("ok"),
-        Some(code) => Err(Failure::new(
-            Exit::Failed,
-            format!("{address} is unhealthy: HTTP {code}; see its log"),
-        )),
-        None => Err(Failure::new(
+    let Some(code) = status(&reply) else {
+        return Err(Failure::new(
             Exit::Failed,
             format!("{address} is not an rpcd server or registry; check the address"),
-        )),
+        ));
+    };
+    if json {
+        output::line(&document(address, code, &reply).to_string())?;
+    }
+    match code {
+        200 if json => Ok(()),
+        200 => output::line("ok"),
+        code => {
+            let message = format!("{address} is unhealthy: HTTP {code}; see its log");
+            let failure = Failure::new(Exit::Failed, message);
+            Err(if json { failure.printed() } else { failure })
+        }
     }
 }
 
-async fn ask(address: &str) -> io::Result<Vec<u8>> {
+/// The address, whether it is healthy, and what it says: state, version, uptime.
+fn document(address: &str, code: u16, reply: &[u8]) -> Value {
+    let mut document = body(reply).filter(Value::is_object).unwrap_or_else(|| json!({}));
+    document["address"] = address.into();
+    document["healthy"] = (code == 200).into();
+    document
+}
+
+fn body(reply: &[u8]) -> Option<Value> {
+    let at = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    serde_json::from_slice(reply.get(at + 4..)?).ok()
+}
+
+async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {HEALTHZ} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut reply = Vec::new();
     let mut stream = stream.take(MAX_REPLY);
-    // The status line decides; do not wait for the peer to close.
-    while !reply.contains(&b'\n') && stream.read_buf(&mut reply).await? > 0 {}
+    // Do not wait for the peer to close: the status line decides, and a body that can be read is whole.
+    let is_enough = |reply: &[u8]| reply.contains(&b'\n') && (!whole || body(reply).is_some());
+    while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
 }
 
@@ -73,5 +97,15 @@ mod tests {
         for other in [&b""[..], b"{\"res\":1}\n", b"HTTP/1.1\r\n", b"\xff\n", b"SSH-2.0 200\r\n"] {
             assert_eq!(status(other), None);
         }
+    }
+
+    #[test]
+    fn in_json_a_daemon_says_what_it_says() {
+        let server =
+            b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n{\"status\":\"ok\",\"version\":\"1\",\"uptime_ms\":5}";
+        let said = json!({"address": "a:1", "healthy": true, "status": "ok", "version": "1", "uptime_ms": 5});
+        assert_eq!(document("a:1", 200, server), said);
+        let silent = b"HTTP/1.1 503 No\r\n\r\nsorry";
+        assert_eq!(document("a:1", 503, silent), json!({"address": "a:1", "healthy": false}));
     }
 }

@@ -2,50 +2,67 @@
 
 use std::time::Duration;
 
-use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
-use rpc_wire::instance::InstanceRecord;
+use rpc_client::registry::{RegistryClient, RegistryClientError};
+use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, table::Table};
+use crate::plan::AskRegistry;
 
-/// Lists the instances that the registry at `url` knows.
+/// Lists the instances that the registry knows.
 ///
 /// # Errors
 /// It is unreachable or refuses the request.
-pub async fn instances(
-    url: &str,
-    options: RegistryClientOptions,
-    json: bool,
-) -> Result<(), Failure> {
-    let registry = RegistryClient::new(url, options)?;
-    let (rows, document) = match registry.instances(PROTO_JSON).await {
+pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
+    let registry = RegistryClient::new(&ask.url, ask.options)?;
+    match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
             records.sort_by_key(|record| record.instance.key());
-            let rows = records.iter().map(row).collect();
-            (rows, json!(records))
+            if ask.json {
+                return output::line(&json!(records).to_string());
+            }
+            if output::is_terminal() && !records.is_empty() {
+                return table(&records);
+            }
+            print(&ask.url, records.iter().map(row).collect())
         }
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
-            listed.sort_by_key(|instance| instance.key());
-            let rows: Vec<String> = listed.iter().map(|it| it.key().to_string()).collect();
-            (rows, json!(listed))
+            listed.sort_by_key(Instance::key);
+            if ask.json {
+                return output::line(&json!(listed).to_string());
+            }
+            print(&ask.url, listed.iter().map(|it| it.key().to_string()).collect())
         }
-        Err(error) => return Err(error.into()),
-    };
-    print(url, &rows, &document, json)
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn print(url: &str, rows: &[String], document: &Value, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::line(&document.to_string());
-    }
+fn print(url: &str, rows: Vec<String>) -> Result<(), Failure> {
     if rows.is_empty() {
         output::say(&format!("no instances registered at {url}"));
     }
     rows.iter().try_for_each(|row| output::line(row))
+}
+
+/// For people: a heading instead of words in every row.
+fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
+    let heading = ["INSTANCE", "STATE", "HEARTBEAT", "TTL", "HEARTBEATS", "REGISTERED"];
+    let mut table = Table::new(&heading, &[4]);
+    for record in records {
+        table.push(vec![
+            record.instance.key().to_string(),
+            record.state.to_string(),
+            format!("{} ago", age(record.age_ms)),
+            two_units(record.ttl_ms),
+            record.heartbeats.to_string(),
+            format!("{} ago", two_units(record.registered_ms_ago)),
+        ]);
+    }
+    output::table(&table)
 }
 
 /// `127.0.0.1:8089  up  heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago`.
@@ -83,7 +100,7 @@ fn two_units(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::instance::{Instance, InstanceState};
+    use rpc_wire::instance::InstanceState;
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {

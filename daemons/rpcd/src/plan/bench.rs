@@ -7,7 +7,8 @@ use rpc_load::{Length, Mode, Plan};
 use rpc_settings::Settings;
 use rpc_wire::call::Args;
 
-use super::{options, target};
+use super::{data, options, target};
+use crate::arguments::Arguments;
 use crate::cli;
 use crate::failure::Failure;
 
@@ -18,8 +19,10 @@ pub struct BenchPlan {
     pub target: Target,
     /// The client's options.
     pub options: ClientOptions,
-    /// The calls, their rate and their number.
+    /// The calls, their rate and their number; the arguments are read later.
     pub load: Plan,
+    /// Their arguments.
+    pub arguments: Arguments,
     /// The allowed failure ratio.
     pub max_error_ratio: f64,
     /// Whether to print the report as JSON.
@@ -28,7 +31,7 @@ pub struct BenchPlan {
 
 impl BenchPlan {
     pub(super) fn new(typed: cli::Bench, settings: &Settings) -> Result<Self, Failure> {
-        let mut options = options::client(settings, typed.timeout);
+        let mut options = options::client(settings, typed.asking.timeout);
         if let Some(balance) = typed.balance {
             options.balance = balance;
         }
@@ -39,7 +42,7 @@ impl BenchPlan {
         let connections = typed
             .connections
             .map_or_else(|| concurrency.unwrap_or(1).div_ceil(per_connection), number);
-        let args = Args::from_words(&typed.args)?;
+        let arguments = data::arguments(&typed.given)?;
         let load = Plan {
             mode: match typed.rate {
                 Some(rate) => Mode::OpenLoop {
@@ -59,15 +62,17 @@ impl BenchPlan {
                 (None, Some(_)) => Duration::ZERO,
                 (None, None) => Duration::from_secs(1),
             },
-            ..Plan::new(typed.method, args).map_err(|error| Failure::usage(error.to_string()))?
+            ..Plan::new(typed.given.method, Args::none())
+                .map_err(|error| Failure::usage(error.to_string()))?
         };
         load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
         Ok(Self {
-            target: target::of(&typed.direct, settings)?,
+            target: target::of(&typed.asking.direct, settings)?,
             options,
             load,
+            arguments,
             max_error_ratio: typed.max_error_ratio,
-            json: typed.json,
+            json: typed.asking.json,
         })
     }
 }

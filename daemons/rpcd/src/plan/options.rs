@@ -50,7 +50,7 @@ impl ServePlan {
     pub(super) fn new(typed: Serve, settings: &Settings) -> Result<Self, Failure> {
         let server = &settings.server;
         let url = match &typed.registry {
-            Some(url) => target::registry_url(url)?,
+            Some(text) => target::named_or_url(text, settings)?,
             None => settings.registry.url(),
         };
         // A registry named on the command line overrides announce = false.

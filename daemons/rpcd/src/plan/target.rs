@@ -2,6 +2,8 @@
 
 use rpc_client::Target;
 use rpc_settings::Settings;
+use rpc_wire::instance::host_port;
+use rpc_wire::nearest;
 use url::Url;
 
 use crate::cli::{Direct, Through, Via};
@@ -34,8 +36,33 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
 /// The registry: the flag's, else the settings'.
 pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, Failure> {
     match &typed.registry {
-        Some(url) => registry_url(url),
+        Some(text) => named_or_url(text, settings),
         None => Ok(settings.registry.url()),
+    }
+}
+
+/// `--registry`: the name of a `[registry.NAME]` section, or a URL.
+pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Failure> {
+    if let Some(known) = settings.registries.get(text) {
+        return Ok(known.url());
+    }
+    let names = settings.registries.keys().map(String::as_str);
+    match nearest(text, names).filter(|_| !text.contains([':', '/', '.'])) {
+        Some(near) => Err(Failure::usage(format!(
+            "no registry is named {text}; did you mean {near}? otherwise write http://HOST:PORT"
+        ))),
+        None => registry_url(text),
+    }
+}
+
+/// `host:port` of a daemon: of the server that is meant, else of the registry.
+pub(super) fn address(target: &Target) -> String {
+    match target {
+        Target::Direct { host, port } => host_port(host, *port),
+        Target::Registry { url } => {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            if Target::direct(rest).is_ok() { rest.to_owned() } else { format!("{rest}:80") }
+        }
     }
 }
 

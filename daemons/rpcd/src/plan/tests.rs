@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::failure::Exit;
-use rpc_client::Balance;
+use rpc_client::{Balance, ClientOptions};
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -60,6 +60,9 @@ fn flags_that_contradict_each_other_are_a_usage_error() {
         "--log-level inof",
         "--config /nowhere.ini",
         "a=1 a=2",
+        "a:=x",
+        "-d 5",
+        "-d @/nowhere.json",
     ] {
         let failure = plan(&format!("call m {flags}")).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage, "{flags}");
@@ -326,9 +329,42 @@ fn daemons_log_to_the_terminal_and_clients_only_when_asked() {
 }
 
 #[test]
-fn health_needs_an_address_and_no_settings() {
+fn a_registry_is_named_as_the_settings_name_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[registry.east]\nhost = easthost\nport = 7\n").unwrap();
+    let line = |name: &str| format!("call m --config {} --registry {name}", file.path().display());
+    assert_eq!(call(&line("east")).target.to_string(), "http://easthost:7");
+    assert_eq!(call(&line("west")).target.to_string(), "http://west");
+    let failure = plan(&line("eats")).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.message.contains("did you mean east?"), "{}", failure.message);
+}
+
+#[test]
+fn named_instances_are_addresses_and_exclude_another_target() {
+    for line in ["logs x", "logs 127.0.0.1:1 -p 2", "stats registry", "stats 127.0.0.1"] {
+        assert_eq!(plan(line).unwrap_err().exit, Exit::Usage, "{line}");
+    }
+    let Task::Logs(logs) = plan("logs registry [::1]:2 -n 3 --no-follow").unwrap().task else {
+        panic!("logs");
+    };
+    assert_eq!((logs.instances.len(), logs.recent, logs.follow), (2, 3, false));
+}
+
+#[test]
+fn health_of_an_address_needs_no_settings() {
+    let address =
+        |line: &str, environment: &[(&str, &str)]| match plan_with(line, environment).unwrap().task
+        {
+            Task::Health { address, .. } => address,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(address("health", &[("RPCD_REGISTRY_PORT", "7")]), "127.0.0.1:7");
+    assert_eq!(address("health --registry http://h", &[]), "h:80");
     let broken = [("RPCD_REGISTRY_PORT", "x")];
-    assert!(plan_with("health [::1]:80", &broken).is_ok());
+    assert_eq!(address("health -p 80", &broken), "127.0.0.1:80");
+    assert_eq!(address("health -i ::1 -p 80", &broken), "[::1]:80");
+    assert_eq!(address("health [::1]:80", &broken), "[::1]:80");
     assert_eq!(plan_with("health 80", &broken).unwrap_err().exit, Exit::Usage);
     assert_eq!(plan_with("call m", &broken).unwrap_err().exit, Exit::Usage);
 }

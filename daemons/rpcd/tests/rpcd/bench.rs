@@ -39,14 +39,18 @@ fn exactly_the_number_of_calls_is_measured() {
 #[test]
 fn a_report_for_people_has_the_percentiles() {
     let (_server, port) = Daemon::serve("--no-registry");
-    let run = rpcd(&format!("bench add 1 2 -p {port} --count 200 --concurrency 4"));
+    let few = rpcd(&format!("bench add 1 2 -p {port} --count 200 --concurrency 4"));
+    assert_eq!((few.code, few.stderr.as_str()), (0, ""), "{}", few.stdout);
+    assert!(few.stdout.contains("  p99 ") && !few.stdout.contains("p99.9"), "{}", few.stdout);
+    let run = rpcd(&format!("bench add 1 2 -p {port} --count 1000 --concurrency 4"));
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
     let first = format!("add at 127.0.0.1:{port}: 4 calls at a time on 1 connection, measured for");
     assert!(run.stdout.starts_with(&first), "{}", run.stdout);
-    for part in ["calls            200   ", "failed             0   0%", "p99.9", "█", "instance"]
+    for part in ["calls          1,000   ", "failed             0   0%", "p99.9", "█", "instance"]
     {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
+    assert!(!run.stdout.contains("p99.99"), "{}", run.stdout);
 }
 
 #[test]

@@ -96,7 +96,11 @@ fn methods_are_listed_as_they_are_called() {
     let (_server, port) = Daemon::serve("--no-registry");
     let run = rpcd(&format!("methods -p {port}"));
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("add(a, b, c=10)  "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("add(a: number, b: number, c: number = 10) -> number  "),
+        "{}",
+        run.stdout
+    );
     let run = rpcd(&format!("methods -p {port} --json"));
     let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert!(document["methods"].as_array().unwrap().len() >= 12);

@@ -5,7 +5,21 @@ use crate::process::rpcd;
 #[test]
 fn the_help_matches_its_snapshot() {
     let mut all = String::new();
-    for command in ["", "serve", "registry", "call", "bench", "methods", "instances", "health"] {
+    let commands = [
+        "",
+        "serve",
+        "registry",
+        "call",
+        "bench",
+        "methods",
+        "describe",
+        "instances",
+        "watch",
+        "logs",
+        "stats",
+        "health",
+    ];
+    for command in commands {
         let line = format!("{command} --help");
         let run = rpcd(&line);
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{command}");
@@ -19,6 +33,8 @@ fn the_help_matches_its_snapshot() {
 #[test]
 fn the_short_flag_prints_help_and_the_version_is_printed() {
     assert_eq!(rpcd("serve -h").code, 0);
+    assert_eq!(rpcd("help serve").stdout, rpcd("serve --help").stdout);
+    assert_eq!(rpcd("help").stdout, rpcd("--help").stdout);
     assert_eq!(rpcd("--version").stdout, format!("rpcd {}\n", env!("CARGO_PKG_VERSION")));
 }
 

@@ -8,9 +8,15 @@
     reason = "tests say what they expect"
 )]
 
+mod arguments;
 mod bench;
 mod calls;
 mod endings;
+mod errors;
 mod help;
+mod logs;
 mod mistakes;
 mod process;
+mod screen;
+mod site;
+mod watch;

@@ -23,6 +23,9 @@ impl RegistryClient {
         if status == StatusCode::NOT_FOUND && path.starts_with("/v1/") {
             return Err(RegistryClientError::Unsupported { url: self.url().to_owned(), path });
         }
+        if status == StatusCode::NOT_FOUND {
+            return Err(RegistryClientError::NotARegistry { url: self.url().to_owned() });
+        }
         let body = self.bytes(response).await.unwrap_or_default();
         let message = match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => refusal.error,

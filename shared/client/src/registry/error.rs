@@ -36,6 +36,14 @@ pub enum RegistryClientError {
         /// Its `error` text.
         message: String,
     },
+    /// It has none of a registry's routes.
+    #[error(
+        "the program at {url} is not a registry (it replied 404 Not Found); check the URL, or call it directly if it is a server"
+    )]
+    NotARegistry {
+        /// Its URL.
+        url: String,
+    },
     /// It is an older registry without this route.
     #[error("the registry at {url} is an older one without {path}; upgrade it to see this")]
     Unsupported {

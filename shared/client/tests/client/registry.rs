@@ -97,7 +97,7 @@ fn sse(body: &str) -> String {
 #[tokio::test]
 async fn invalid_replies_are_typed_errors_in_one_line() {
     type Check = fn(&RegistryClientError) -> bool;
-    let cases: [(String, Check); 6] = [
+    let cases: [(String, Check); 7] = [
         (http("<html>"), |e| matches!(e, RegistryClientError::BadReply { .. })),
         (http(r#"{"a":1}"#), |e| matches!(e, RegistryClientError::BadReply { .. })),
         (http(&format!("[{}]", " ".repeat(2000))), |e| {
@@ -106,6 +106,11 @@ async fn invalid_replies_are_typed_errors_in_one_line() {
         ("not http at all\r\n\r\n".to_owned(), |e| {
             matches!(e, RegistryClientError::Unreachable { .. })
         }),
+        (
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"error\": \"Not Found\"}"
+                .to_owned(),
+            |e| matches!(e, RegistryClientError::NotARegistry { .. }),
+        ),
         (String::new(), |e| matches!(e, RegistryClientError::Unreachable { .. })),
         (
             "HTTP/1.1 500 Oops\r\nconnection: close\r\n\r\n{\"error\": \"disk \\u001b[31mfull\"}"

@@ -1,4 +1,4 @@
-//! A call to be sent.
+//! The request of a call.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use rpc_wire::instance::InstanceKey;
 
 use crate::model::calls::CallId;
 
-/// What is to be called, where, and with what.
+/// A call to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRequest {
-    /// Under which the outcome comes back.
+    /// Identifies its outcome.
     pub id: CallId,
     /// The method's name.
     pub method: String,
     /// The arguments.
     pub args: rpc_wire::call::Args,
-    /// Any of these instances, in random order until one can be reached.
+    /// The instances to try, in random order until one is reachable.
     pub candidates: Vec<InstanceKey>,
-    /// The whole call must be done by then.
+    /// Timeout of the whole call.
     pub timeout: Duration,
-    /// A stream is wanted.
+    /// Whether it is a stream.
     pub stream: bool,
 }

@@ -9,6 +9,9 @@ use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 /// Points of the graphs of heartbeat intervals and round trips.
 const GRAPH_POINTS: usize = 12;
 
+/// The registry hands out heartbeats once a second, and the console applies them once a second.
+const DELIVERY: Duration = Duration::from_secs(2);
+
 /// A duration that keeps growing: its length at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Aged {
@@ -148,22 +151,22 @@ impl Row {
         }
     }
 
-    /// Applies a record of the registry.
-    pub fn apply(&mut self, record: InstanceRecord, now: Instant) {
-        self.beat(record.age_ms, record.heartbeats, now);
-        self.registered = Some(Aged::new(record.registered_ms_ago, now));
+    /// Applies a record of the registry, whose ages are those at `arrived`.
+    pub fn apply(&mut self, record: InstanceRecord, arrived: Instant) {
+        self.beat(record.age_ms, record.heartbeats, arrived);
+        self.registered = Some(Aged::new(record.registered_ms_ago, arrived));
         self.ttl = Duration::from_millis(record.ttl_ms.max(1));
         self.reported = record.state;
         self.instance = record.instance;
     }
 
-    /// Applies a heartbeat.
-    pub fn beat(&mut self, age_ms: u64, heartbeats: u64, now: Instant) {
-        let beat = Aged::new(age_ms, now);
+    /// Applies a heartbeat, whose age is that at `arrived`.
+    pub fn beat(&mut self, age_ms: u64, heartbeats: u64, arrived: Instant) {
+        let beat = Aged::new(age_ms, arrived);
         if let (Some(last), Some(count)) = (self.last_beat, self.heartbeats)
             && heartbeats == count.wrapping_add(1)
         {
-            let interval = last.now(now).saturating_sub(beat.now(now));
+            let interval = last.now(arrived).saturating_sub(beat.now(arrived));
             push_bounded(&mut self.intervals, interval.as_secs_f64());
         }
         self.last_beat = Some(beat);
@@ -203,9 +206,10 @@ impl Row {
         self.registered.map(|since| since.now(now))
     }
 
-    /// A heartbeat older than this is late: 70 % of the TTL.
+    /// A heartbeat older than this is late. Servers send one each half TTL; a fifth more is slack for
+    /// a busy machine, and [`DELIVERY`] is the time until one that was sent is known here.
     pub fn late_after(&self) -> Duration {
-        self.ttl * 7 / 10
+        self.ttl * 6 / 10 + DELIVERY
     }
 
     /// Whether its heartbeat is overdue.

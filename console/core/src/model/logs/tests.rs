@@ -160,3 +160,17 @@ fn filtering_in_slices_while_lines_arrive_finds_every_match() {
     assert_eq!(logs.match_counts().1, matches);
     assert_eq!(logs.next_match(1, 5), SearchStep::Found);
 }
+
+#[test]
+fn long_lines_are_cut_and_the_oldest_are_dropped_beyond_the_limit_of_bytes() {
+    let mut logs = Logs { max_bytes: 40 * 1024, ..Logs::default() };
+    let huge = "é".repeat(1 << 20);
+    for _ in 0..10 {
+        logs.push(&Source::Registry, vec![line(Level::Info, &huge)]);
+    }
+    let lines = logs.lines();
+    assert!((3..=5).contains(&lines.len()), "{}", lines.len());
+    let text = &lines[0].text;
+    assert!(text.len() <= MAX_LINE_BYTES + 3 && text.ends_with('…'));
+    assert!(text.capacity() < 2 * MAX_LINE_BYTES, "{}", text.capacity());
+}

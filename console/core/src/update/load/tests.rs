@@ -4,9 +4,9 @@ use rpc_load::{Mode, Phase};
 use rpc_wire::paths::RPC_HEALTH;
 use rpc_wire::target::Target;
 
-use crate::fixture::{self, load_news, press, report, start_load, types};
+use crate::fixture::{self, load_update, press, report, start_load, types};
 use crate::key::{Code, Key};
-use crate::message::{Effect, LoadNews, Msg};
+use crate::message::{Effect, LoadUpdate, Msg};
 use crate::model::load::LoadField;
 use crate::model::{Pane, View};
 
@@ -34,7 +34,7 @@ fn space_and_escape_stop_a_run_and_keep_its_results() {
         let request = model.load.run.as_ref().unwrap().request.clone();
         let mut kept = report(&request, 1);
         kept.stopped = true;
-        load_news(&mut model, Phase::Done, kept, now);
+        load_update(&mut model, Phase::Done, kept, now);
         assert_eq!(model.load.run.as_ref().unwrap().status(), "stopped");
         assert!(model.toast.as_ref().unwrap().text.contains("stopped: 995 calls"));
         assert!(press(&mut model, SPACE, now).is_empty(), "no run to stop");
@@ -114,10 +114,10 @@ fn runs_are_compared_and_a_failed_one_is_not_kept() {
     let request = start_load(&mut model, now);
     press(&mut model, Key::char('c'), now);
     assert!(model.toast.as_ref().unwrap().text.contains("no previous run"));
-    load_news(&mut model, Phase::Done, report(&request, 1), now);
+    load_update(&mut model, Phase::Done, report(&request, 1), now);
     start_load(&mut model, now);
     let id = model.load.run.as_ref().unwrap().request.id;
-    fixture::feed(&mut model, Msg::Load(id, LoadNews::Failed("no thread".to_owned())), now);
+    fixture::feed(&mut model, Msg::Load(id, LoadUpdate::Failed("no thread".to_owned())), now);
     assert_eq!(model.load.run.as_ref().unwrap().status(), "failed");
     start_load(&mut model, now);
     assert_eq!(model.load.previous.as_ref().unwrap().request.id, request.id);
@@ -129,7 +129,7 @@ fn runs_are_compared_and_a_failed_one_is_not_kept() {
 fn messages_of_an_earlier_run_are_ignored() {
     let (mut model, now) = fixture::loading();
     let id = model.load.run.as_ref().unwrap().request.id;
-    fixture::feed(&mut model, Msg::Load(id + 1, LoadNews::Failed("late".to_owned())), now);
+    fixture::feed(&mut model, Msg::Load(id + 1, LoadUpdate::Failed("late".to_owned())), now);
     assert!(model.load.is_running());
 }
 

@@ -98,7 +98,8 @@ fn late(out: &mut String, behind: &Behind, width: usize) {
 
 fn latency(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\nlatency");
-    for (name, value) in report.latency.named() {
+    let supported = |name: &str| report.calls >= calls_needed(name);
+    for (name, value) in report.latency.named().into_iter().filter(|(name, _)| supported(name)) {
         let _ = writeln!(out, "  {name:<8} {:>9}", precise(value));
     }
     let most = report.histogram.iter().map(|bar| bar.count).max().unwrap_or(0).max(1);
@@ -109,6 +110,15 @@ fn latency(out: &mut String, report: &Report) {
         let (up_to, count) = (precise(bar.up_to), grouped(bar.count));
         let line = format!("  {up_to:>8} {count:>10}  {}", "█".repeat(length));
         let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// With fewer calls the percentile would only be the slowest call under another name.
+fn calls_needed(name: &str) -> u64 {
+    match name {
+        "p99.9" => 1000,
+        "p99.99" => 10_000,
+        _ => 0,
     }
 }
 

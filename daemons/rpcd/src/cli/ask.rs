@@ -1,0 +1,99 @@
+//! `rpcd methods`, `describe`, `instances`, `stats` and `health`, as typed.
+
+use clap::Args;
+
+use super::{Asking, AskingRegistry, CallTime, Common, Direct};
+
+pub(super) const METHODS: &str = "\
+Examples:
+  rpcd methods                     of any registered server
+  rpcd methods user                those with \"user\" in their names
+  rpcd methods -p 8089 --json      an OpenRPC document";
+
+pub(super) const DESCRIBE: &str = "\
+Examples:
+  rpcd describe add
+  rpcd describe add -p 8089
+  rpcd describe add --json         the method's part of the OpenRPC document";
+
+pub(super) const INSTANCES: &str = "\
+Examples:
+  rpcd instances
+  rpcd instances --registry http://10.0.0.5:9999
+  rpcd instances --json";
+
+pub(super) const STATS: &str = "\
+Examples:
+  rpcd stats                       every registered server
+  rpcd stats 127.0.0.1:8089        this one
+  rpcd stats --json                what each server replied to rpc.stats
+
+Counts are since the server started. Latencies are those of finished calls.";
+
+pub(super) const HEALTH: &str = "\
+Examples:
+  rpcd health 127.0.0.1:8089
+  rpcd health -p 8089 --json       state, version and uptime
+  rpcd health                      the registry of the settings
+
+With an address no settings are read, so that a container's health check depends on nothing else.
+Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed out.";
+
+/// List methods.
+#[derive(Debug, Clone, Args)]
+pub struct Methods {
+    /// Only methods with this text in their names
+    pub filter: Option<String>,
+    /// The target.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// Describe a method.
+#[derive(Debug, Clone, Args)]
+pub struct Describe {
+    /// Name of the method
+    pub method: String,
+    /// The target.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// List instances.
+#[derive(Debug, Clone, Args)]
+pub struct Instances {
+    /// The registry.
+    #[command(flatten)]
+    pub asking: AskingRegistry,
+}
+
+/// Print statistics.
+#[derive(Debug, Clone, Args)]
+pub struct Stats {
+    /// HOST:PORT, as instances lists it [default: every instance]
+    #[arg(value_name = "INSTANCE")]
+    pub instances: Vec<String>,
+    /// The target.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// Check the health of a daemon, server or registry.
+#[derive(Debug, Clone, Args)]
+pub struct Health {
+    /// HOST:PORT; an IPv6 address in brackets
+    #[arg(conflicts_with_all = ["mode", "host", "port", "registry"])]
+    pub address: Option<String>,
+    /// The target.
+    #[command(flatten)]
+    pub direct: Direct,
+    /// Total time: 500ms, 2s, or seconds
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub timeout: CallTime,
+    /// Print JSON, errors included
+    #[arg(long)]
+    pub json: bool,
+    /// Settings and log.
+    #[command(flatten)]
+    pub common: Common,
+}

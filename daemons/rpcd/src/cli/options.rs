@@ -1,0 +1,107 @@
+//! The options that commands have in common: one word, one meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use rpc_settings::parse;
+
+use super::CallTime;
+
+/// The target, the timeout and the output.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Asking {
+    /// The target.
+    #[command(flatten)]
+    pub direct: Direct,
+    /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<CallTime>,
+    /// Print JSON, errors included
+    #[arg(long)]
+    pub json: bool,
+    /// Settings and log.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The same for what only a registry knows.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AskingRegistry {
+    /// The registry.
+    #[command(flatten)]
+    pub through: Through,
+    /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<CallTime>,
+    /// Print JSON, errors included
+    #[arg(long)]
+    pub json: bool,
+    /// Settings and log.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Settings file and logging, the same for every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
+    /// Settings file [default: ./config.ini, else ~/.config/rpcd/config.ini]
+    #[arg(long, value_name = "FILE", help_heading = "Settings and log")]
+    pub config: Option<PathBuf>,
+    /// Minimum level: off, error, warn, info, debug, trace; per target: info,rpc_server=debug
+    #[arg(long, value_name = "LEVEL", help_heading = "Settings and log",
+          value_parser = parse::log_level)]
+    pub log_level: Option<String>,
+    /// Also write daily log files to this directory
+    #[arg(long, value_name = "DIR", help_heading = "Settings and log")]
+    pub log_dir: Option<PathBuf>,
+    /// text or json (one object per line)
+    #[arg(long, value_name = "FORMAT", help_heading = "Settings and log",
+          value_parser = parse::log_format)]
+    pub log_format: Option<rpc_host::logging::LogFormat>,
+}
+
+/// The target: one address, or any instance a registry lists. Without -m an address, if given, wins.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Direct {
+    /// server: the one at -i and -p; registry: any instance it lists
+    #[arg(short, long, value_name = "MODE", help_heading = "Target", hide_possible_values = true)]
+    pub mode: Option<Via>,
+    /// Server address or name [default: 127.0.0.1]
+    #[arg(short = 'i', long, value_name = "HOST", help_heading = "Target",
+          value_parser = parse::host)]
+    pub host: Option<String>,
+    /// Server port
+    #[arg(short, long, value_name = "PORT", help_heading = "Target",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The registry.
+    #[command(flatten)]
+    pub through: Through,
+}
+
+impl Direct {
+    /// The flags as they were typed, for commands that are shown.
+    pub fn as_typed(&self) -> String {
+        let host = self.host.as_ref().map(|host| format!("-i {host}"));
+        let port = self.port.map(|port| format!("-p {port}"));
+        let registry = self.through.registry.as_ref().map(|url| format!("--registry {url}"));
+        [host, port, registry].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Which registry.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Through {
+    /// Registry: a URL, or the NAME of a [registry.NAME] section [default: http://127.0.0.1:9999]
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    pub registry: Option<String>,
+}
+
+/// How an instance is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// One server, by its address.
+    Server,
+    /// Any instance that the registry lists.
+    Registry,
+}

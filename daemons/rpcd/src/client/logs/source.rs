@@ -1,0 +1,144 @@
+//! One daemon's log: asked for, and passed on line by line until it ends.
+
+use rpc_client::registry::{RegistryClient, RegistryClientError};
+use rpc_client::{CallError, Client, Code, IntoArgs, Request};
+use rpc_wire::paths::{CONTAINS, LEVEL, RECENT, RPC_LOGS};
+use rpc_wire::report::{Level, LogLine};
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+
+use crate::failure::{Exit, Failure};
+
+/// Recent lines asked for after an interruption; those that were printed before are left out.
+pub(super) const RESUMED: u32 = 200;
+
+/// Whose log.
+pub(super) enum Source {
+    Registry(RegistryClient),
+    Instance(Client),
+}
+
+/// Which lines.
+pub(super) struct Wanted {
+    pub(super) level: Level,
+    pub(super) contains: String,
+    pub(super) recent: u32,
+}
+
+/// What a source says.
+pub(super) enum Event {
+    /// Its lines follow.
+    Started,
+    Line(Line),
+    /// There are no more.
+    Ended {
+        name: String,
+        failure: Failure,
+        /// Asking again is of no use.
+        is_unsupported: bool,
+    },
+}
+
+/// A line, and whose it is.
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) line: LogLine,
+    /// Lines lost just before it.
+    pub(super) dropped: u64,
+}
+
+/// Follows the log of `name` to its end.
+pub(super) async fn follow(source: Source, name: String, wanted: Wanted, events: Sender<Event>) {
+    let ended = match source {
+        Source::Registry(registry) => of_registry(&registry, &name, &wanted, &events).await,
+        Source::Instance(client) => of_instance(&client, &name, &wanted, &events).await,
+    };
+    let (failure, is_unsupported) =
+        ended.err().unwrap_or_else(|| (Failure::new(Exit::Unreachable, "the log ended"), false));
+    let _ = events.send(Event::Ended { name, failure, is_unsupported }).await;
+}
+
+type Ended = (Failure, bool);
+
+async fn of_registry(
+    registry: &RegistryClient,
+    name: &str,
+    wanted: &Wanted,
+    events: &Sender<Event>,
+) -> Result<(), Ended> {
+    let ended = |error: RegistryClientError| {
+        let is_unsupported = matches!(error, RegistryClientError::Unsupported { .. });
+        (Failure::from(error), is_unsupported)
+    };
+    let recent = usize::try_from(wanted.recent).unwrap_or(usize::MAX);
+    let logs = registry.logs(wanted.level, &wanted.contains, recent).await;
+    let mut lines = logs.map_err(ended)?;
+    let _ = events.send(Event::Started).await;
+    while let Some(line) = lines.next().await {
+        let line = line.map_err(ended)?;
+        let line = Line { name: name.to_owned(), line: line.line, dropped: line.dropped };
+        let _ = events.send(Event::Line(line)).await;
+    }
+    Ok(())
+}
+
+async fn of_instance(
+    client: &Client,
+    name: &str,
+    wanted: &Wanted,
+    events: &Sender<Event>,
+) -> Result<(), Ended> {
+    let ended = |error: CallError| {
+        let is_unsupported = match &error {
+            CallError::Unsupported { .. } => true,
+            CallError::Remote(fault) => fault.code == Code::MethodNotFound,
+            _ => false,
+        };
+        (Failure::from(error), is_unsupported)
+    };
+    let args = json!({LEVEL: wanted.level, CONTAINS: wanted.contains, RECENT: wanted.recent});
+    let args = args.into_args().map_err(|error| (Failure::from(error), true))?;
+    let request = Request {
+        method: RPC_LOGS.to_owned(),
+        args,
+        timeout: None,
+        idempotent: true,
+        on: Some(name.to_owned()),
+    };
+    let mut items = client.stream_request(request).await.map_err(ended)?;
+    // The first item, or the first error, says that the server has one.
+    let mut started = false;
+    while let Some(item) = next(&mut items, &mut started, events).await {
+        let item = item.map_err(ended)?;
+        // A line of a later version that cannot be read is skipped; the others still count.
+        let Ok(line) = serde_json::from_str(item.value.get()) else { continue };
+        let line = Line { name: name.to_owned(), line, dropped: item.dropped };
+        let _ = events.send(Event::Line(line)).await;
+    }
+    Ok(())
+}
+
+/// The next item. A log without a line is as good as one that has some: after a while it counts as
+/// started.
+async fn next(
+    items: &mut rpc_client::CallStream,
+    started: &mut bool,
+    events: &Sender<Event>,
+) -> Option<Result<rpc_client::StreamItem, CallError>> {
+    if *started {
+        return items.next().await;
+    }
+    let first = tokio::time::timeout(super::QUIET, items.next()).await;
+    *started = true;
+    match first {
+        Ok(Some(Err(error))) => Some(Err(error)),
+        Ok(item) => {
+            let _ = events.send(Event::Started).await;
+            item
+        }
+        Err(_) => {
+            let _ = events.send(Event::Started).await;
+            items.next().await
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the client's commands do.
+
+use std::time::Duration;
+
+use rpc_client::registry::RegistryClientOptions;
+use rpc_client::{ClientOptions, Target};
+use rpc_settings::Settings;
+use rpc_wire::instance::host_port;
+use rpc_wire::report::Level;
+
+use super::{data, options, target};
+use crate::arguments::Arguments;
+use crate::cli;
+use crate::failure::Failure;
+
+/// The word for the registry among instances.
+pub const REGISTRY: &str = "registry";
+
+/// The target, the client's options and the output.
+#[derive(Debug)]
+pub struct Ask {
+    /// The flags that chose the target.
+    pub typed: String,
+    /// One server, or a registry.
+    pub target: Target,
+    /// The client's options.
+    pub options: ClientOptions,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// The same for what only a registry knows.
+#[derive(Debug)]
+pub struct AskRegistry {
+    /// The registry.
+    pub url: String,
+    /// Its timeout.
+    pub options: RegistryClientOptions,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// Logs to print.
+#[derive(Debug)]
+pub struct LogsPlan {
+    /// The target.
+    pub ask: Ask,
+    /// The registry client's options.
+    pub registry: RegistryClientOptions,
+    /// `host:port`, or `registry`; none: all.
+    pub instances: Vec<String>,
+    /// Minimum level.
+    pub level: Level,
+    /// Only lines with this text.
+    pub contains: String,
+    /// Recent lines of each.
+    pub recent: u32,
+    /// Whether to follow until interrupted.
+    pub follow: bool,
+}
+
+/// Calls to make.
+#[derive(Debug)]
+pub struct CallPlan {
+    /// The target.
+    pub target: Target,
+    /// The client's options.
+    pub options: ClientOptions,
+    /// The method.
+    pub method: String,
+    /// Its arguments.
+    pub arguments: Arguments,
+    /// The timeout of each call; a stream has none unless one is given.
+    pub timeout: Option<Duration>,
+    /// Number of calls.
+    pub repeat: u64,
+    /// Calls in flight at once.
+    pub concurrency: usize,
+    /// Whether executing it twice does no harm.
+    pub idempotent: bool,
+    /// Whether to print JSON (strings quoted).
+    pub json: bool,
+    /// Whether the method is a stream, whatever discovery says.
+    pub stream: bool,
+    /// Whether to print who replied and how long it took.
+    pub verbose: bool,
+}
+
+/// The address of a health check that depends on nothing but the command line.
+pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<String>, Failure> {
+    let common = &typed.common;
+    let wants_settings = common.config.is_some()
+        || common.log_level.is_some()
+        || common.log_dir.is_some()
+        || common.log_format.is_some();
+    let address = match (&typed.address, &typed.direct) {
+        (Some(address), _) => {
+            // Parsed here so that an invalid address is a usage error and not an unreachable daemon.
+            Target::direct(address)?;
+            address.clone()
+        }
+        (None, cli::Direct { host, port: Some(port), .. }) => {
+            host_port(host.as_deref().unwrap_or("127.0.0.1"), *port)
+        }
+        _ => return Ok(None),
+    };
+    Ok((!wants_settings && typed.direct.mode.is_none()).then_some(address))
+}
+
+/// Named instances, each of them an address, or the word that stands for another daemon.
+pub(super) fn instances(
+    typed: Vec<String>,
+    direct: &cli::Direct,
+    word: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    if !typed.is_empty() && (direct.host.is_some() || direct.port.is_some()) {
+        return Err(Failure::usage("name instances, or one server by -i and -p, not both"));
+    }
+    for address in typed.iter().filter(|address| Some(address.as_str()) != word) {
+        Target::direct(address)?;
+    }
+    Ok(typed)
+}
+
+impl Ask {
+    pub(super) fn new(typed: &cli::Asking, settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            typed: typed.direct.as_typed(),
+            target: target::of(&typed.direct, settings)?,
+            options: options::client(settings, typed.timeout),
+            json: typed.json,
+        })
+    }
+}
+
+impl AskRegistry {
+    pub(super) fn new(typed: &cli::AskingRegistry, settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            url: target::registry(&typed.through, settings)?,
+            options: options::registry_client(settings, typed.timeout),
+            json: typed.json,
+        })
+    }
+}
+
+impl LogsPlan {
+    pub(super) fn new(typed: cli::Logs, settings: &Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            instances: instances(typed.instances, &typed.asking.direct, Some(REGISTRY))?,
+            ask: Ask::new(&typed.asking, settings)?,
+            registry: options::registry_client(settings, typed.asking.timeout),
+            level: typed.level,
+            contains: typed.contains,
+            recent: typed.lines,
+            follow: !typed.no_follow,
+        })
+    }
+}
+
+impl CallPlan {
+    pub(super) fn new(typed: cli::Call, settings: &Settings) -> Result<Self, Failure> {
+        let mut options = options::client(settings, typed.asking.timeout);
+        if let Some(balance) = typed.balance {
+            options.balance = balance;
+        }
+        Ok(Self {
+            target: target::of(&typed.asking.direct, settings)?,
+            arguments: data::arguments(&typed.given)?,
+            method: typed.given.method,
+            timeout: typed.asking.timeout.map(|time| time.0),
+            repeat: typed.repeat.unwrap_or(typed.concurrency.into()),
+            concurrency: usize::try_from(typed.concurrency).unwrap_or(usize::MAX),
+            idempotent: typed.idempotent,
+            json: typed.asking.json,
+            stream: typed.stream,
+            verbose: typed.verbose,
+            options,
+        })
+    }
+}

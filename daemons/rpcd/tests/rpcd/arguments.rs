@@ -1,0 +1,134 @@
+//! How arguments are read: by the schema where it is known, from words, files and standard input.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rpc_tests::fakes::{self, Do, result};
+
+use crate::process::{Daemon, command, rpcd_args};
+use crate::site::{Site, runtime};
+
+#[test]
+fn the_schema_decides_and_a_wrong_value_names_the_parameter() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let call = |arguments: &[&str]| rpcd_args(&[&["call", "-p", &port][..], arguments].concat());
+    for (arguments, printed) in [
+        (vec!["to_uppercase", "12"], "12"),
+        (vec!["to_uppercase", "true"], "TRUE"),
+        (vec!["to_uppercase", "string={x"], "{X"),
+        (vec!["to_uppercase", "\"a\""], "A"),
+        (vec!["to_uppercase", "string:=\"12\""], "12"),
+        (vec!["add", "1", "b:=2"], "13"),
+        (vec!["echo", "12"], "12"),
+        (vec!["echo", "-d", "[\"12\"]", "--json"], "\"12\""),
+        (vec!["add", "-d", "{\"a\": 1, \"b\": 2, \"c\": 3}"], "6"),
+    ] {
+        let run = call(&arguments);
+        let said = (run.code, run.stdout.trim_end(), run.stderr.as_str());
+        assert_eq!(said, (0, printed, ""), "{arguments:?}");
+    }
+    for (arguments, said) in [
+        (vec!["add", "1", "two"], "the argument b of add must be a number, not 'two'"),
+        (vec!["add", "1", "b=two"], "the argument b of add must be a number, not 'two'"),
+        (vec!["echo", "{bad json"], "the argument '{bad json' begins like JSON and is not: "),
+        (vec!["to_uppercase", "string:=12x"], "string:= takes JSON, not '12x'"),
+    ] {
+        let run = call(&arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    }
+    // What its type does not tell is the method's to refuse.
+    assert_eq!(call(&["to_uppercase", "string:=12"]).code, 1);
+    // A load test reads them in the same way.
+    let run = rpcd_args(&["bench", "-p", &port, "--count", "3", "to_uppercase", "12"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{}", run.stdout);
+    let run = rpcd_args(&["bench", "-p", &port, "--count", "3", "add", "1", "two"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn arguments_come_from_a_file_or_from_standard_input() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"{\n  \"value\": [1.50,\n \"line \\n break\"]\n}\n").unwrap();
+    let at = format!("@{}", file.path().display());
+    let run = rpcd_args(&["call", "-p", &port, "echo", "-d", &at]);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "[1.50,\"line \\n break\"]\n"),
+        "{}",
+        run.stderr
+    );
+
+    let mut child = command(&["call", "-p", &port, "add", "-d", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"[1, 2, 4]").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"7\n"[..]));
+}
+
+#[test]
+fn an_older_server_gets_words_as_before() {
+    let threads = runtime();
+    let peer = threads.block_on(fakes::classic(|message| {
+        Do::Write(match message["method_name"].as_str() {
+            Some("kind") => format!("{{\"res\": \"{}\"}}", message["method_args"][0]),
+            Some("all_your_methods") => {
+                r#"{"res": [{"method_name": "kind", "method_args": ["a"], "method_kwargs": {}}]}"#
+            }
+            .to_owned(),
+            _ => r#"{"res": "No service found for: that"}"#.to_owned(),
+        })
+    }));
+    let port = peer.address.port().to_string();
+    let run = rpcd_args(&["call", "-p", &port, "kind", "12"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_does_not_describe_itself_is_called_in_time_all_the_same() {
+    let threads = runtime();
+    let peer = threads.block_on(fakes::extended(|message| {
+        if message["method_name"] == "echo" {
+            Do::Write(result(message, &message["method_args"][0].to_string()))
+        } else {
+            Do::Nothing
+        }
+    }));
+    let port = peer.address.port().to_string();
+    let started = Instant::now();
+    let run = rpcd_args(&["call", "-p", &port, "echo", "12", "--timeout", "2s", "-v"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("discovery 1.0"), "half of its time: {}", run.stderr);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    // Without a word there is nothing to discover.
+    let asked = peer.seen.calls().len();
+    assert_eq!(rpcd_args(&["call", "-p", &port, "echo", "-d", "[12]"]).code, 0);
+    assert_eq!(peer.seen.calls().len(), asked + 1);
+}
+
+#[test]
+fn a_stream_is_streamed_where_discovery_says_so() {
+    let site = Site::start();
+    for line in ["call countdown 3", "call countdown -d [3]", "call countdown 3 --stream"] {
+        let run = site.run(line);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "3\n2\n1\n"), "{line}: {}", run.stderr);
+    }
+    assert_eq!(site.run("call two").stdout, "a\nb\n");
+    let run = site.run("call two -v");
+    assert!(run.stderr.contains(&format!("{} streams\n", site.server)), "{}", run.stderr);
+    assert!(run.stderr.contains("rpcd: 2 items in "), "{}", run.stderr);
+    let run = site.run("call countdown 3 --repeat 2");
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.stderr);
+    // A reserved stream is not described.
+    let run = rpcd_args(&["call", "rpc.logs", "--registry", &site.url]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.stderr, "rpcd: rpc.logs is a stream; add --stream\n");
+}

@@ -1,0 +1,138 @@
+//! Errors as JSON, what was probably meant, and what a call was spent on.
+
+use rpc_tests::fakes::{self, Do};
+use serde_json::{Value, json};
+
+use crate::process::{DEAD_PORT, Daemon, Run, rpcd};
+use crate::site::{Site, runtime};
+
+/// The one line of a failed run.
+fn error(run: &Run, code: i32) -> Value {
+    assert_eq!(run.code, code, "{run:?}");
+    assert_eq!(run.stdout.lines().count(), 1, "{run:?}");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    document["error"].clone()
+}
+
+#[test]
+fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
+    let site = Site::start();
+    let fails = error(&site.run("call fail --json"), 1);
+    let expected =
+        json!({"code": 7, "data": {"why": ["a", 1]}, "kind": "remote", "message": "it broke"});
+    assert_eq!(fails, expected);
+    let unknown = error(&site.run("call nope --json"), 1);
+    assert_eq!((&unknown["code"], &unknown["kind"]), (&json!(-32601), &json!("remote")));
+    let wrong = error(&site.run("call add 1 two --json"), 2);
+    assert_eq!((wrong.get("code"), &wrong["kind"]), (None, &json!("usage")));
+    let late = error(&site.run("call sleep 60 --json --timeout 300ms"), 4);
+    assert_eq!(late["kind"], "timeout");
+    for line in ["call add", "methods", "stats", "describe add"] {
+        let dead = error(&rpcd(&format!("{line} -p {DEAD_PORT} --json")), 3);
+        assert_eq!(dead["kind"], "unreachable", "{line}");
+    }
+    let dead = format!("--registry http://127.0.0.1:{DEAD_PORT} --json");
+    for line in ["instances", "watch", "logs"] {
+        assert_eq!(error(&rpcd(&format!("{line} {dead}")), 3)["kind"], "unreachable", "{line}");
+    }
+    assert_eq!(error(&rpcd("call --json --jsn"), 2)["kind"], "usage");
+    // Standard error says it, too, and without --json only there.
+    let run = site.run("call fail --json");
+    assert_eq!(run.stderr, "rpcd: Error calling method: it broke\n");
+    assert_eq!(site.run("call fail").stdout, "");
+}
+
+#[test]
+fn with_json_every_call_of_many_has_its_line() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("call -p {port} nope --repeat 20 --json"));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.stdout.lines().count(), 20, "{}", run.stdout);
+    assert!(run.stdout.lines().all(|line| line.contains("-32601")), "{}", run.stdout);
+}
+
+#[test]
+fn an_unknown_method_is_met_with_what_was_probably_meant() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("call -p {port} ad 1 2"));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.stderr, "rpcd: No service found for: ad; did you mean add?\n");
+    let run = rpcd(&format!("describe -p {port} ad"));
+    assert_eq!(run.code, 1);
+    let said = format!("rpcd: 127.0.0.1:{port} has no method ad; did you mean add?\n");
+    assert_eq!(run.stderr, said);
+}
+
+#[test]
+fn verbose_says_who_replied_and_what_the_time_was_spent_on() {
+    let site = Site::start();
+    let other = site.another();
+    let run = site.run("call add 1 2 --repeat 4 --balance round_robin -v");
+    assert_eq!((run.code, run.stdout.as_str()), (0, "13\n13\n13\n13\n"));
+    for server in [&site.server, &other] {
+        let said = format!("rpcd: {server} replied, extended dialect, 1 attempt: ");
+        let lines = run.stderr.lines().filter(|line| line.starts_with(&said)).count();
+        assert_eq!(lines, 2, "{}", run.stderr);
+    }
+    for part in [" connect ", " server ", " transfer ", " total "] {
+        assert!(run.stderr.lines().all(|line| line.contains(part)), "{part}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_time_in_an_error_is_rounded() {
+    let threads = runtime();
+    let peer = threads.block_on(fakes::extended(|_| Do::Nothing));
+    let port = peer.address.port();
+    let run = rpcd(&format!("call -p {port} echo x --timeout 1"));
+    assert_eq!(run.code, 4);
+    let said = format!("rpcd: no reply from 127.0.0.1:{port} within 1s (waiting for the reply); ");
+    assert!(run.stderr.starts_with(&said), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_is_taken_for_a_registry_is_called_what_it_is_not() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let url = format!("http://127.0.0.1:{port}");
+    for line in ["instances", "call add 1 2", "watch", "stats", "logs"] {
+        let run = rpcd(&format!("{line} --registry {url}"));
+        assert!([1, 3].contains(&run.code), "{line}: {run:?}");
+        let said = format!("the program at {url} is not a registry");
+        assert!(run.stderr.contains(&said), "{line}: {}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{line}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_method_is_described_with_commands_that_work() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("describe add -p {port}"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    let mut lines = run.stdout.lines();
+    assert_eq!(lines.next(), Some("add(a: number, b: number, c: number = 10) -> number"));
+    for part in ["  Adds two or three numbers", "  c  number  default 10", "Result\n  number"] {
+        assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
+    }
+    let examples: Vec<&str> =
+        run.stdout.lines().filter(|line| line.contains("rpcd call")).collect();
+    assert_eq!(examples.len(), 3, "{}", run.stdout);
+    for example in examples {
+        let line = example.trim().trim_start_matches("rpcd ").replace('\'', "");
+        let run = rpcd(&line);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{line}: {}", run.stderr);
+    }
+    let run = rpcd(&format!("describe add -p {port} --json"));
+    let method: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&method["name"], method["params"].as_array().unwrap().len()), (&json!("add"), 3));
+}
+
+#[test]
+fn methods_are_filtered_by_name() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("methods UPPER -p {port}"));
+    assert_eq!((run.code, run.stdout.lines().count()), (0, 1), "{}", run.stdout);
+    assert!(run.stdout.starts_with("to_uppercase(string: string) -> string  "), "{}", run.stdout);
+    let run = rpcd(&format!("methods nothing -p {port}"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""));
+    assert!(run.stderr.contains("no method of "), "{}", run.stderr);
+}

@@ -1,0 +1,121 @@
+//! The commands of README.md and docs/ work as printed, on other ports.
+//!
+//! Every `sh` and `python` block of a document is run, in order and in one empty directory, unless a
+//! comment before it says `not run: REASON`. A block marked `until stopped` runs until the others are
+//! done, and ends well on Ctrl-C.
+
+use std::path::Path;
+
+use rpc_tests::binaries::binary;
+use rpc_tests::daemon::Daemon;
+use rpc_tests::python::has_python;
+use rpc_tests::reserved_port::ReservedPort;
+use rustix::process::Signal;
+use tokio::process::Command;
+
+/// A block of code, with the comments right before it.
+#[derive(Debug, PartialEq)]
+struct Block {
+    language: String,
+    marks: Vec<String>,
+    text: String,
+}
+
+fn blocks(markdown: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut marks = Vec::new();
+    let mut lines = markdown.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let (language, marks) = (language.to_owned(), std::mem::take(&mut marks));
+            blocks.push(Block { language, marks, text: text.join("\n") });
+        } else if let Some(mark) = line.strip_prefix("<!-- ") {
+            marks.push(mark.trim_end_matches(" -->").to_owned());
+        } else if !line.is_empty() {
+            marks.clear();
+        }
+    }
+    blocks
+}
+
+/// The block with the ports of a registry and a server of this test.
+fn start(block: &Block, registry: u16, server: u16) -> Daemon {
+    let text = block.text.replace("9999", &registry.to_string());
+    let text = text.replace("8089", &server.to_string());
+    let (program, flag) = match block.language.as_str() {
+        "python" => ("python3", "-c"),
+        _ => ("bash", "-euc"),
+    };
+    let folder = binary("rpcd").parent().unwrap().to_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command
+        .args([flag, &text])
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("RPCD_REGISTRY_PORT", registry.to_string());
+    Daemon::start(&text, command)
+}
+
+/// Runs the blocks of a document; returns how many.
+async fn run(document: &Path) -> usize {
+    let text = std::fs::read_to_string(document).unwrap();
+    let (registry, server) = (ReservedPort::new(), ReservedPort::new());
+    let (mut daemons, mut count) = (Vec::new(), 0);
+    for block in blocks(&text) {
+        let is_marked = |mark: &str| block.marks.iter().any(|known| known.starts_with(mark));
+        let can_run = block.language == "sh" || block.language == "python" && has_python();
+        if !can_run || is_marked("not run: ") {
+            continue;
+        }
+        count += 1;
+        let mut started = start(&block, registry.number(), server.number());
+        if is_marked("until stopped") {
+            started.announced_address().await;
+            daemons.push(started);
+        } else {
+            let code = started.exit_code().await;
+            assert_eq!(code, 0, "{}:\n{}", document.display(), started.transcript());
+        }
+    }
+    for mut daemon in daemons.into_iter().rev() {
+        daemon.signal(Signal::INT);
+        assert_eq!(daemon.exit_code().await, 0, "{}", daemon.transcript());
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_readme_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let expected = if has_python() { 4 } else { 3 };
+    assert_eq!(run(&root.join("README.md")).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_documentation_works() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs");
+    let mut documents = 0;
+    for entry in std::fs::read_dir(docs).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            run(&path).await;
+            documents += 1;
+        }
+    }
+    assert!(documents >= 3, "{documents}");
+}
+
+#[test]
+fn a_block_has_the_comments_right_before_it() {
+    let text = "<!-- far -->\ntext\n<!-- a -->\n\n<!-- not run: slow -->\n```sh\nls\n\nid\n```\n```\nx\n```";
+    let block = |language: &str, marks: &[&str], text: &str| Block {
+        language: language.to_owned(),
+        marks: marks.iter().map(|mark| (*mark).to_owned()).collect(),
+        text: text.to_owned(),
+    };
+    assert_eq!(
+        blocks(text),
+        [block("sh", &["a", "not run: slow"], "ls\n\nid"), block("", &[], "x")]
+    );
+}
