@@ -21,7 +21,7 @@ use crate::key::{Code, Key};
 use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
-use crate::model::registries::{NamedRegistry, Registries};
+use crate::model::registries::{Colour, NamedRegistry, Registries};
 use crate::model::{Demo, Model};
 use crate::update::update;
 
@@ -259,6 +259,47 @@ pub fn direct_lost() -> (Model, Now) {
     let probe = InstanceUpdate::Probe(Err("connection refused (os error 111)".to_owned()));
     feed(&mut model, Msg::Instance(key(8089), probe), now);
     (model, after(now, 2_000))
+}
+
+/// Two saved requests and two environments; `TOKEN` is set in the process environment.
+pub fn saved() -> (Model, Now) {
+    let (mut model, now) = busy();
+    let contents = crate::model::saved::file::parse(SAVED).unwrap();
+    model.saved.process = ["TOKEN".to_owned()].into();
+    feed(&mut model, Msg::Requests(Ok(contents)), now);
+    (model, now)
+}
+
+const SAVED: &str = r#"
+[environments.local]
+user = "ann"
+count = 3
+
+[environments.prod]
+count = 30
+
+[[requests]]
+name = "greet"
+method = "hello"
+args = '["{{user}} {{env:TOKEN}}"]'
+timeout = "3s"
+
+[[requests]]
+name = "sum of two"
+method = "add"
+args = '["{{count}}", 2]'
+"#;
+
+/// A registry with a colour, where calls and load tests ask first.
+pub fn production() -> (Model, Now) {
+    let (mut model, now) = form();
+    let mut all = registries().all().to_vec();
+    (all[2].colour, all[2].confirm) = (Some(Colour::Red), true);
+    types(&mut model, "1", now);
+    press(&mut model, Key::plain(Code::Tab), now);
+    types(&mut model, "2", now);
+    model.registries = Registries::new(all, 2);
+    (model, now)
 }
 
 /// An older registry: a list without ages.

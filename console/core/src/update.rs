@@ -130,6 +130,8 @@ fn resize(model: &mut Model, size: (u16, u16)) {
 }
 
 #[cfg(test)]
+mod confirm_tests;
+#[cfg(test)]
 mod external_tests;
 #[cfg(test)]
 mod form_tests;

@@ -3,6 +3,7 @@
 mod any_keys;
 mod looks;
 mod picture;
+mod projects;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

@@ -169,8 +169,6 @@ mod tests {
     fn a_missing_field_is_left_out_and_an_invalid_one_is_not_saved() {
         let args = form(&["x", "", "[]"]).written().unwrap();
         assert_eq!((args.positional(), args.keyword()), (r#"["x"]"#, r#"{"tags":[]}"#));
-        assert_eq!(form(&["x", "1.5"]).written().unwrap_err(), {
-            "count must be a whole number"
-        });
+        assert_eq!(form(&["x", "1x"]).written().unwrap_err(), "count must be a whole number");
     }
 }

@@ -305,13 +305,16 @@ fn write(table: &mut Table, request: &SavedRequest) {
     }
 }
 
-/// Sets a value; a comment after the former one stays.
+/// Sets a value; the comments above and after the former one stay.
 fn set(table: &mut Table, key: &str, value: impl Into<Value>) {
     let mut value = value.into();
-    if let Some(Item::Value(before)) = table.get(key) {
-        *value.decor_mut() = before.decor().clone();
+    match table.get_mut(key) {
+        Some(Item::Value(before)) => {
+            *value.decor_mut() = before.decor().clone();
+            *before = value;
+        }
+        _ => drop(table.insert(key, Item::Value(value))),
     }
-    table.insert(key, Item::Value(value));
 }
 
 #[cfg(test)]
