@@ -7,9 +7,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rpc_console_core::model::saved::file::{self, MAX_BYTES};
 use rpc_console_core::model::saved::{Change, ChangeError, Contents, FILE_NAME};
+
+/// How long to wait for the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Interval between attempts to lock.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// The file of a project.
 #[derive(Debug, Clone)]
@@ -66,13 +72,14 @@ impl RequestsFile {
 
 /// The text of the file; empty if there is none.
 fn text_of(path: &Path) -> io::Result<String> {
-    let file = match File::open(path) {
+    // Before it is opened: a pipe would wait for its other end.
+    match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-        file => file?,
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a file"));
+        Err(error) => return Err(error),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("not a file")),
+        Ok(_) => {}
     }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     // One byte more: the parser refuses what is too large.
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -83,8 +90,18 @@ fn text_of(path: &Path) -> io::Result<String> {
 fn lock(path: &Path) -> io::Result<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new(".")))?;
-    folder.lock()?;
-    Ok(folder)
+    let end = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(folder),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() >= end => {
+                return Err(io::Error::other("locked by another console"));
+            }
+            // std has no lock with a timeout, and this thread may block.
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+        }
+    }
 }
 
 /// Replaces the file in one step; its permissions stay.
@@ -110,7 +127,6 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     use super::*;
     use rpc_console_core::model::saved::SavedRequest;

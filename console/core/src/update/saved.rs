@@ -264,10 +264,14 @@ pub(super) fn keep_selection(model: &mut Model) {
     if selected_row(model, &rows).is_none() {
         model.saved.selected = None;
     }
+    // A filter may show the request and not its method.
     let method = model.saved.selected().map(|request| request.method.clone());
-    let known = method.filter(|name| model.methods.get(name).is_some());
-    if known.is_some() {
-        model.methods.selected = known;
+    let is_visible = |name: &String| {
+        model.methods.visible().iter().any(|method| method.signature.name == *name)
+    };
+    let visible = method.filter(is_visible);
+    if visible.is_some() {
+        model.methods.selected = visible;
     }
 }
 
