@@ -69,7 +69,7 @@ impl Options {
         }
         if !wanted.contains([':', '/']) {
             let names = list.iter().map(|named| named.name.as_str());
-            let suggestion = nearest(wanted, names).map(|near| format!("; did you mean {near}?"));
+            let suggestion = nearest(wanted, names).map(|near| format!(" (did you mean {near}?)"));
             return Err(format!(
                 "no registry named {wanted}{}; use http://HOST:PORT, or add [registry.{wanted}] to the \
                  settings",

@@ -81,7 +81,8 @@ async fn is_passed_over(spoil: impl Fn(&Path), warning: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_others_can_write_is_passed_over_with_a_warning_unless_it_is_named() {
-    is_passed_over(|file| mode(file, 0o602), "chmod o-w").await;
+    is_passed_over(|file| mode(file, 0o602), "others can write to it; run chmod o-w config.ini")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +199,7 @@ async fn an_unknown_section_that_is_nearly_ours_is_a_warning_with_the_one_that_w
         home.local("[regisrty]\nport = 1\n");
         let (asked, said) = program.of(&registries, home, &[], "").await;
         assert_eq!(asked, user, "{program:?}: {said}");
-        let warning = r#"unknown section [regisrty]; did you mean "registry"?"#;
+        let warning = "no known section; [regisrty]: did you mean [registry]?";
         assert!(said.contains(warning), "{program:?}: {said}");
     }
 }

@@ -127,7 +127,7 @@ async fn an_embedded_stream_arrives_in_order_and_stops_with_its_reader() {
     rpc_tests::queries::has_in_flight(address, "count", 0).await;
 
     let error = client.call("count", (5,)).await.unwrap_err();
-    let CallError::Remote(fault) = error else { panic!("{error}") };
+    let CallError::Remote { fault, .. } = error else { panic!("{error}") };
     assert_eq!(fault.code.number(), -32602);
     client.close().await;
 }

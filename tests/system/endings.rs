@@ -29,6 +29,11 @@ async fn sigint_with_the_registry_up_unregisters_replies_and_exits_0() {
 }
 
 #[tokio::test]
+async fn sighup_with_the_registry_up_unregisters_replies_and_exits_0() {
+    shuts_down_gracefully(Some(Manner::Polite), End::By(Signal::HUP)).await;
+}
+
+#[tokio::test]
 async fn sigterm_with_the_registry_down_replies_and_exits_0() {
     shuts_down_gracefully(None, End::By(Signal::TERM)).await;
 }

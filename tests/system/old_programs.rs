@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rpc_client::{Client, ClientOptions};
+use rpc_client::{CallError, Client, ClientOptions, Code};
 use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::python::{has_python, old_client, old_client_results, old_registry, old_server};
@@ -41,6 +41,40 @@ async fn our_command_line_calls_an_older_server() {
     let (code, stdout, stderr) = run_rpcd(["methods", "-i", "127.0.0.1", "-p", &port]).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("reverse_string"), "{stdout}");
+}
+
+/// The server in docs/protocol.md is complete, and says what a server must say.
+#[tokio::test]
+async fn a_server_written_from_the_documentation_can_be_called() {
+    if !has_python() {
+        return;
+    }
+    let document = include_str!("../../docs/protocol.md");
+    let program = document.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let run = "server.serve_forever()";
+    assert!(program.contains("8090") && program.contains(run), "{program}");
+    let program = program
+        .replace("8090", "0")
+        .replace(run, &format!("print(server.server_address[1], flush=True)\n{run}"));
+    let mut command = tokio::process::Command::new("python3");
+    command.arg("-c").arg(program);
+    let server = Daemon::start("the documented server", command);
+    let port = server.line("the port", |line| line.parse::<u16>().ok()).await;
+    let client = Client::direct(format!("127.0.0.1:{port}"), ClientOptions::default()).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(13)));
+    let methods = client.methods().await.unwrap();
+    assert_eq!(methods.len(), 1);
+    let parameters: Vec<_> =
+        methods[0].parameters.iter().map(|p| (p.name.as_str(), p.default.clone())).collect();
+    assert_eq!(parameters, [("a", None), ("b", None), ("c", Some(json!(10)))]);
+    for (error, code) in [
+        (client.call("nope", ()).await, Code::MethodNotFound),
+        (client.call("add", (1,)).await, Code::BadArguments),
+    ] {
+        let error = error.unwrap_err();
+        assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == code), "{error}");
+    }
+    client.close().await;
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn our_client_reads_every_reply_of_the_older_server() {
         });
         match result {
             Ok(value) => assert!(!failure && value == recorded, "{value} for {recorded}"),
-            Err(CallError::Remote(fault)) => {
+            Err(CallError::Remote { fault, .. }) => {
                 assert!(failure, "{fault} for {recorded}");
                 assert_eq!(fault.classic_text(), recorded);
             }
@@ -107,7 +107,10 @@ async fn nan_and_infinity_are_a_typed_error_and_a_long_reply_is_read_whole() {
     let client = Client::direct(server.address.to_string(), ClientOptions::default()).unwrap();
     for method in ["infinite", "huge"] {
         let error = client.call(method, ()).await.unwrap_err();
-        assert!(!matches!(error, CallError::Remote(_) | CallError::Timeout { .. }), "{error:?}");
+        assert!(
+            !matches!(error, CallError::Remote { .. } | CallError::Timeout { .. }),
+            "{error:?}"
+        );
         assert!(error.to_string().lines().count() == 1, "{error}");
     }
     let long = client.call("long_text", (5000,)).await.unwrap();

@@ -210,7 +210,7 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
 
 fn failure(error: &CallError, secrets: &Secrets) -> Failure {
     let kind = match (error, error.kind()) {
-        (CallError::Remote(fault), _) => format!("remote error {}", fault.code),
+        (CallError::Remote { fault, .. }, _) => format!("remote error {}", fault.code),
         (_, ErrorKind::Remote) => "invalid reply".to_owned(),
         (_, ErrorKind::Usage) => "not sent".to_owned(),
         (_, ErrorKind::Unreachable) => "unreachable".to_owned(),

@@ -151,7 +151,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
         failures = if started.elapsed() > STEADY { 1 } else { failures + 1 };
         let state = match ended {
             Err(CallError::Unsupported { .. }) => SourceState::Unsupported,
-            Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
+            Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
                 SourceState::Unsupported
             }
             Err(error) => SourceState::Lost(error.to_string()),

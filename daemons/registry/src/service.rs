@@ -277,7 +277,7 @@ impl Service {
                 ChangeKind::Expired => {
                     self.metrics.expirations.inc();
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    warn!(%instance, protocol, ?elapsed, "expired: no heartbeat within the TTL");
+                    warn!(%instance, protocol, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
                 }
             }
         }

@@ -79,14 +79,28 @@ impl Announce {
         self.parameters.insert(WIRE_KEY.to_owned(), WIRE_VERSION.into());
         self.parameters.insert(INCARNATION_KEY.to_owned(), incarnation().into());
         let stop = CancellationToken::new();
-        let task = Task { announce: self, listening, registered: false, known_as: None };
+        let task = Task {
+            announce: self,
+            listening,
+            registered: false,
+            was_registered: false,
+            known_as: None,
+        };
         Announcer { task: tokio::spawn(task.run(stop.clone()).in_current_span()), stop }
     }
 }
 
+/// What to unregister.
+struct Registration {
+    registry: RegistryClient,
+    instance: Instance,
+    /// Whether the registry ever confirmed it; else it may have registered it without a reply.
+    confirmed: bool,
+}
+
 /// A running registration.
 pub(crate) struct Announcer {
-    task: JoinHandle<Option<(RegistryClient, Instance)>>,
+    task: JoinHandle<Option<Registration>>,
     stop: CancellationToken,
 }
 
@@ -95,10 +109,16 @@ impl Announcer {
     pub(crate) async fn stop(self, limit: Duration) {
         let deadline = tokio::time::Instant::now() + limit;
         self.stop.cancel();
-        let Ok(Ok(Some((registry, instance)))) = timeout_at(deadline, self.task).await else {
+        let Ok(Ok(Some(registration))) = timeout_at(deadline, self.task).await else {
             return;
         };
-        let outcome = match timeout_at(deadline, registry.unregister(&instance)).await {
+        let Registration { registry, instance, confirmed } = registration;
+        let sent = timeout_at(deadline, registry.unregister(&instance)).await;
+        if !confirmed {
+            tracing::debug!(instance = %instance.key(), "unregistered, in case it was registered");
+            return;
+        }
+        let outcome = match sent {
             Ok(Ok(_)) => return tracing::info!(instance = %instance.key(), "unregistered"),
             Ok(Err(error)) => error.to_string(),
             Err(_late) => "no reply in time".to_owned(),
@@ -115,13 +135,15 @@ struct Task {
     listening: SocketAddr,
     /// The last heartbeat succeeded.
     registered: bool,
+    /// A heartbeat succeeded before.
+    was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
     known_as: Option<Instance>,
 }
 
 impl Task {
     /// Returns the instance to unregister.
-    async fn run(mut self, stop: CancellationToken) -> Option<(RegistryClient, Instance)> {
+    async fn run(mut self, stop: CancellationToken) -> Option<Registration> {
         let mut failures = 0;
         while !stop.is_cancelled() {
             // A heartbeat that arrives after the unregistration would register again.
@@ -146,7 +168,8 @@ impl Task {
                 () = sleep(pause) => {}
             }
         }
-        self.known_as.map(|instance| (self.announce.registry, instance))
+        let (registry, confirmed) = (self.announce.registry, self.was_registered);
+        self.known_as.map(|instance| Registration { registry, instance, confirmed })
     }
 
     async fn heartbeat(&mut self) -> Result<(), RegistryClientError> {
@@ -156,11 +179,17 @@ impl Task {
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
-        self.announce.registry.register(&instance).await?;
+        if let Err(error) = self.announce.registry.register(&instance).await {
+            if is_refused(&error) && !self.was_registered {
+                self.known_as = None;
+            }
+            return Err(error);
+        }
         if !self.registered {
             let registry = self.announce.registry.url();
             tracing::info!(instance = %instance.key(), %registry, "registered");
             self.registered = true;
+            self.was_registered = true;
         }
         Ok(())
     }
@@ -168,13 +197,14 @@ impl Task {
     /// Logs one line per change of state, however long an outage lasts.
     fn note_failure(&mut self, error: &RegistryClientError, failures_before: u32) {
         self.registered = false;
-        if failures_before == 0 {
-            tracing::warn!(
-                %error,
-                "heartbeat failed, will retry; still serving calls"
-            );
-        } else {
-            tracing::debug!(%error, failures = failures_before + 1, "heartbeat failed again");
+        match (failures_before, self.was_registered) {
+            (0, true) => {
+                tracing::warn!(%error, "heartbeat failed, will retry; still serving calls")
+            }
+            (0, false) => {
+                tracing::warn!(%error, "cannot register, will retry; still serving calls")
+            }
+            _ => tracing::debug!(%error, failures = failures_before + 1, "heartbeat failed again"),
         }
     }
 
@@ -221,6 +251,11 @@ impl Task {
         let found = timeout(Duration::from_secs(2), found).await.ok().flatten();
         found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
+}
+
+/// Whether the registry certainly did not register the instance: it is full, or refuses it.
+fn is_refused(error: &RegistryClientError) -> bool {
+    matches!(error, RegistryClientError::Refused { status: 400..=499 | 503, .. })
 }
 
 /// The host in a form that older clients can use: an IP literal.

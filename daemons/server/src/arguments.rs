@@ -147,10 +147,19 @@ impl Parameters {
     }
 }
 
-/// serde's message without positions, which mean nothing to the caller, at most a line long.
+/// serde's message without positions and names of Rust types, which mean nothing to the caller, at
+/// most a line long.
 fn explain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    shorten(text.split(" at line ").next().unwrap_or(&text)).into_owned()
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    match text.rsplit_once("expected ") {
+        Some((start, "f32" | "f64")) => shorten(&format!("{start}expected a number")).into_owned(),
+        Some((
+            start,
+            "i8" | "i16" | "i32" | "i64" | "isize" | "u8" | "u16" | "u32" | "u64" | "usize",
+        )) => shorten(&format!("{start}expected a whole number")).into_owned(),
+        _ => shorten(text).into_owned(),
+    }
 }
 
 fn shorten(text: &str) -> Cow<'_, str> {
@@ -225,7 +234,7 @@ mod tests {
         let fault = square.read::<f64>(0, (&raw(r#""two""#)).into()).unwrap_err();
         assert_eq!(
             fault.classic_text(),
-            "Argument error: square() argument 'number': invalid type: string \"two\", expected f64"
+            "Argument error: square() argument 'number': invalid type: string \"two\", expected a number"
         );
         assert!(square.read::<f64>(0, (&raw("123456789012345678901234567890")).into()).is_err());
     }

@@ -79,25 +79,25 @@ fn to_uppercase(string: String) -> String {
     string.to_uppercase()
 }
 
-/// The string backwards, letter by letter as a reader sees them.
+/// The string reversed, by visible characters.
 #[rpc_method(crate)]
 fn reverse_string(string: String) -> String {
     string.graphemes(true).rev().collect()
 }
 
-/// Welcomes anyone and anything.
+/// Returns a greeting.
 #[rpc_method(crate)]
 fn hi(user: Value) -> String {
     format!("hi {}, welcome", spoken(&user))
 }
 
-/// Greets anyone and anything.
+/// Returns a greeting.
 #[rpc_method(crate)]
 fn hello(name: Value) -> String {
     format!("Hello, {}!", spoken(&name))
 }
 
-/// Returns after that many seconds, unless the deadline or a cancel comes first.
+/// Waits the given seconds, or until the deadline or a cancel.
 #[rpc_method(crate)]
 async fn sleep(seconds: f64) -> Result<f64, Failure> {
     let time = Duration::try_from_secs_f64(seconds)
@@ -106,7 +106,7 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
     Ok(seconds)
 }
 
-/// Answers what it was given, digit by digit.
+/// Returns its argument unchanged.
 #[rpc_method(crate)]
 fn echo(value: AsWritten) -> AsWritten {
     match Json::from(&value.0).compact() {

@@ -154,7 +154,7 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
         }
     }
     registry.register("calls", "Calls started", calls);
-    registry.register("errors", "Calls that ended in an error", errors);
+    registry.register("errors", "Calls that failed", errors);
     let help = "Classic replies over 1,024 bytes, which older clients cannot read";
     registry.register("unreadable_for_old_clients", help, unreadable);
     registry.register_with_unit("latency", "Latency of finished calls", Unit::Seconds, latency);

@@ -16,7 +16,7 @@ use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
-use rpc_wire::framing::{FrameError, FrameLimits, Framer};
+use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -262,7 +262,7 @@ impl Session {
                 // The next write reports the error, too; the calls that were read still run.
                 let _ = write(&mut self.dispatcher, &mut self.written, writer);
             }
-            let Some((message, frame)) = messages.next().map_err(frame_fault)? else { break };
+            let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
             self.dispatcher.handle(&self.state, message, frame)?;
             until_write -= 1;
@@ -464,16 +464,4 @@ fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer)
         *written = 0;
     }
     Ok(())
-}
-
-fn frame_fault(error: FrameError) -> Fault {
-    match error {
-        FrameError::NotJson => Fault::new(Code::NotJson, "request is not JSON: unexpected byte"),
-        FrameError::TooLarge(limit) => {
-            Fault::new(Code::TooLarge, format!("request is larger than {limit} bytes"))
-        }
-        FrameError::TooDeep(limit) => {
-            Fault::new(Code::TooLarge, format!("request is nested deeper than {limit}"))
-        }
-    }
 }

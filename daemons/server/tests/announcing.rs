@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::{Json, Router, routing::post};
+use rpc_host::logging::{LogOptions, Logging};
 use rpc_server::{Announce, Server, ServerError, ServerHandle, builtin};
 use rpc_wire::instance::Instance;
 use rpc_wire::paths;
+use rpc_wire::report::LogLine;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -30,6 +32,7 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 struct Fake {
     requests: Arc<Mutex<Vec<(String, Instance)>>>,
     failing: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
 }
 
@@ -53,8 +56,11 @@ impl Fake {
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
         }
-        let failing = fake.failing.load(SeqCst);
-        let status = if failing { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+        let status = match (fake.failing.load(SeqCst), fake.full.load(SeqCst)) {
+            (true, _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (_, true) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::OK,
+        };
         (status, Json(instance))
     }
 
@@ -146,6 +152,25 @@ async fn outages_disturb_no_call_and_the_server_registers_again() {
     fake.received(count + 3).await;
     server.end().await;
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER);
+}
+
+#[tokio::test]
+async fn a_server_that_a_full_registry_refuses_says_so_and_does_not_unregister() {
+    let options = LogOptions { terminal: false, ..LogOptions::default() };
+    let (logging, dispatch) = Logging::build(&options).unwrap();
+    let _logged = tracing::dispatcher::set_default(&dispatch);
+    let fake = Fake::default();
+    fake.full.store(true, SeqCst);
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(2).await;
+    server.serves_calls().await;
+    server.end().await;
+    assert!(fake.paths().iter().all(|path| path == paths::REGISTER), "{:?}", fake.paths());
+    let lines: Vec<String> = logging.ring("").recent(100).iter().map(LogLine::text).collect();
+    let has = |part: &str| lines.iter().any(|line| line.contains(part));
+    assert!(has("cannot register, will retry; still serving calls"), "{lines:?}");
+    assert!(!has("heartbeat failed, will") && !has("unregister"), "{lines:?}");
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ impl Client {
             }
             // An older server, or one without this reserved method.
             Ok(_) => ask(ALL_YOUR_METHODS, on).await?,
-            Err(CallError::Remote(fault)) if fault.code == Code::MethodNotFound => {
+            Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
                 ask(ALL_YOUR_METHODS, on).await?
             }
             Err(error) => return Err(error),

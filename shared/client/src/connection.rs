@@ -73,16 +73,14 @@ impl Connection {
         let writer = Arc::new(writer);
         let idle_end = after(Instant::now(), context.options.idle_timeout);
         let in_flight = context.options.max_in_flight.max(1);
+        let outbound = Outbound::new(Arc::clone(&peer), Arc::clone(&writer), idle_end);
         let shared = Arc::new(Shared {
             peer,
             context: Arc::clone(context),
             // 0 was the probe's.
             next_id: AtomicU64::new(1),
             slots: Slots::new(in_flight.saturating_add(QUEUE)),
-            halves: Halves::new(
-                Inbound::new(reader, inbox),
-                Outbound::new(Arc::clone(&writer), idle_end),
-            ),
+            halves: Halves::new(Inbound::new(reader, inbox), outbound),
         });
         context.spawn(Driver::new(Arc::clone(&shared), commands).run(writer));
         Self { handle: Handle { commands: sender, shared } }

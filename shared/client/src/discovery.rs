@@ -118,19 +118,18 @@ impl Discovery {
 
     fn no_instance(&self) -> CallError {
         let list = self.shared.list.load();
-        let reason = match &list.error {
-            Some(error) => error.clone(),
-            None => format!(
-                "the registry at {} lists none; start a server that registers there",
-                self.shared.url
-            ),
-        };
-        CallError::NoInstance { registry: self.shared.url.clone(), reason }
+        match &list.error {
+            Some(error) => CallError::Registry(error.clone()),
+            None => {
+                CallError::NoInstance { registry: self.shared.url.clone(), invalid: list.invalid }
+            }
+        }
     }
 
     /// Ejects `peer` if the failure of a call says that it takes none.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        let draining = matches!(error, CallError::Remote(f) if f.code == Code::Draining);
+        let draining =
+            matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
         if draining || matches!(error, CallError::Unreachable { .. }) {
             self.shared.eject(peer, error);
         }

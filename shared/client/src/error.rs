@@ -6,6 +6,8 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::FrameError;
 use rpc_wire::target::AddressError;
 
+use crate::registry::RegistryClientError;
+
 /// Who must act on a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -48,8 +50,13 @@ impl std::fmt::Display for Phase {
 #[non_exhaustive]
 pub enum CallError {
     /// The server returned an error.
-    #[error("{0}")]
-    Remote(Fault),
+    #[error("{}", remote_text(.peer, .fault))]
+    Remote {
+        /// The server that was called.
+        peer: String,
+        /// The error.
+        fault: Fault,
+    },
     /// The deadline passed. The call may have been executed if the phase is [`Phase::Reply`].
     #[error("no reply from {peer} within {} ({phase}); check the server or raise the timeout", Rounded(*.after))]
     Timeout {
@@ -78,14 +85,20 @@ pub enum CallError {
         /// Whether the call may have been executed.
         executed: bool,
     },
-    /// The registry lists no instance, or is unreachable.
-    #[error("no instance to call: {reason}")]
+    /// The registry lists no instance.
+    #[error(
+        "no instance to call: the registry at {registry} lists none{}; start a server that registers there",
+        invalid_hint(*.invalid)
+    )]
     NoInstance {
         /// The registry.
         registry: String,
-        /// What is wrong, and what to do next.
-        reason: String,
+        /// Entries of its list that were skipped.
+        invalid: usize,
     },
+    /// The registry's list could not be fetched, and there is no earlier one.
+    #[error(transparent)]
+    Registry(RegistryClientError),
     /// The request is larger than an older peer can read; nothing was sent.
     #[error(
         "the request has {size} bytes, but {peer} is an older server that reads at most {limit}; send less or upgrade it"
@@ -99,12 +112,14 @@ pub enum CallError {
         limit: usize,
     },
     /// Too many calls wait for this peer; nothing was sent.
-    #[error("{waiting} calls already wait for {peer}; make fewer concurrent calls")]
+    #[error(
+        "queue full (max_classic_queue = {limit}) for {peer}; make fewer concurrent calls or raise it"
+    )]
     QueueFull {
         /// The server that was called.
         peer: String,
-        /// Calls that wait.
-        waiting: usize,
+        /// Calls that may wait.
+        limit: usize,
     },
     /// What the server sent is not a reply. The call may have been executed.
     #[error("{peer} sent an invalid reply: {reason}; check that the address is that of a server")]
@@ -116,7 +131,7 @@ pub enum CallError {
     },
     /// A reply is over [`ClientOptions::max_reply_bytes`](crate::ClientOptions::max_reply_bytes).
     /// The call may have been executed.
-    #[error("a reply of {peer} has more than {limit} bytes; request less or raise the limit")]
+    #[error("a reply of {peer} has more than {limit} bytes; request less or raise max_reply_bytes")]
     ReplyTooLarge {
         /// The server that was called.
         peer: String,
@@ -161,8 +176,11 @@ impl CallError {
     /// Who must act; a program's exit code follows from it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Remote(fault) if fault.code == Code::DeadlineExceeded => ErrorKind::Timeout,
-            Self::Remote(_)
+            Self::Remote { fault, .. } if fault.code == Code::DeadlineExceeded => {
+                ErrorKind::Timeout
+            }
+            Self::Registry(error) => error.kind(),
+            Self::Remote { .. }
             | Self::BadReply { .. }
             | Self::ReplyTooLarge { .. }
             | Self::NotExact { .. }
@@ -176,6 +194,28 @@ impl CallError {
             | Self::Unsupported { .. }
             | Self::BadArguments(_)
             | Self::Closed => ErrorKind::Usage,
+        }
+    }
+
+    /// The server that was called, as `host:port`; `None` if no server was.
+    pub fn peer(&self) -> Option<&str> {
+        match self {
+            Self::Timeout { phase: Phase::Discovery, .. } => None,
+            Self::Remote { peer, .. }
+            | Self::Timeout { peer, .. }
+            | Self::Unreachable { peer, .. }
+            | Self::ConnectionLost { peer, .. }
+            | Self::TooLarge { peer, .. }
+            | Self::QueueFull { peer, .. }
+            | Self::BadReply { peer, .. }
+            | Self::ReplyTooLarge { peer, .. }
+            | Self::NotExact { peer, .. }
+            | Self::Unsupported { peer, .. } => Some(peer),
+            Self::NoInstance { .. }
+            | Self::Registry(_)
+            | Self::WrongType { .. }
+            | Self::BadArguments(_)
+            | Self::Closed => None,
         }
     }
 
@@ -194,7 +234,7 @@ impl CallError {
     /// Whether the call was certainly not executed, so that a retry executes nothing twice.
     pub fn is_not_executed(&self) -> bool {
         match self {
-            Self::Remote(fault) => fault.code.is_retryable(),
+            Self::Remote { fault, .. } => fault.code.is_retryable(),
             Self::Unreachable { .. } | Self::QueueFull { .. } => true,
             Self::ConnectionLost { executed, .. } => !executed,
             _ => false,
@@ -219,11 +259,28 @@ impl std::fmt::Display for Rounded {
     }
 }
 
+fn remote_text(peer: &str, fault: &Fault) -> String {
+    match fault.code {
+        Code::DeadlineExceeded => {
+            format!("{peer} reports a timeout ({}): {}", fault.code, fault.message)
+        }
+        _ => fault.to_string(),
+    }
+}
+
+fn invalid_hint(invalid: usize) -> String {
+    match invalid {
+        0 => String::new(),
+        1 => " (1 invalid entry skipped)".to_owned(),
+        _ => format!(" ({invalid} invalid entries skipped)"),
+    }
+}
+
 fn executed_hint(executed: bool) -> &'static str {
     if executed {
-        "it may have been executed; retry it only if that does no harm"
+        "the call may have run; retry only if that is safe"
     } else {
-        "it was not executed and can be retried"
+        "the call did not run and can be retried"
     }
 }
 

@@ -5,9 +5,13 @@ mod error;
 mod events;
 mod options;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -25,6 +29,8 @@ pub struct RegistryClient {
     http: reqwest::Client,
     base: Url,
     options: RegistryClientOptions,
+    /// Invalid entries of the last list.
+    invalid: Arc<AtomicUsize>,
 }
 
 /// A list, or that it has not changed.
@@ -36,6 +42,8 @@ pub enum List {
         instances: Vec<Instance>,
         /// To be sent with the next request.
         etag: Option<String>,
+        /// Entries that were skipped because they are invalid.
+        invalid: usize,
     },
     /// The list is still the one with that ETag.
     NotModified,
@@ -63,7 +71,7 @@ impl RegistryClient {
             .tcp_keepalive(options.keepalive)
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { http, base, options })
+        Ok(Self { http, base, options, invalid: Arc::default() })
     }
 
     /// The registry's URL.
@@ -119,9 +127,8 @@ impl RegistryClient {
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let entries: Vec<Box<RawValue>> = self.json(response).await?;
-        let instances = entries.iter().filter_map(|entry| self.instance(entry)).collect();
-        Ok(List::Changed { instances, etag })
+        let (instances, invalid) = self.entries(response).await?;
+        Ok(List::Changed { instances, etag, invalid })
     }
 
     /// Every instance that speaks `proto`, with ages and states.
@@ -131,17 +138,36 @@ impl RegistryClient {
     pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryClientError> {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
-        self.json(response).await
+        Ok(self.entries(response).await?.0)
     }
 
-    /// One entry of a list. An invalid one is skipped: an invalid registration must not hide the
-    /// rest.
-    fn instance(&self, entry: &RawValue) -> Option<Instance> {
-        serde_json::from_str(entry.get())
-            .inspect_err(|error| {
-                tracing::debug!(registry = self.url(), %error, "invalid entry of the list skipped");
-            })
-            .ok()
+    /// The valid entries of a list and the number of the others: an invalid registration must not
+    /// hide the rest.
+    async fn entries<T: DeserializeOwned>(
+        &self,
+        response: reqwest::Response,
+    ) -> Result<(Vec<T>, usize), RegistryClientError> {
+        let entries: Vec<Box<RawValue>> = self.json(response).await?;
+        let mut first_error = None;
+        let mut valid: Vec<T> = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            match serde_json::from_str(entry.get()) {
+                Ok(entry) => valid.push(entry),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        let invalid = entries.len() - valid.len();
+        // A list is fetched every few seconds: only a change is logged.
+        let changed = self.invalid.swap(invalid, Ordering::Relaxed) != invalid;
+        if let (true, Some(error)) = (changed, first_error) {
+            tracing::warn!(
+                registry = self.url(),
+                invalid,
+                %error,
+                "invalid entries of the registry's list skipped"
+            );
+        }
+        Ok((valid, invalid))
     }
 
     async fn post_instance(

@@ -6,7 +6,7 @@
 //!   streams read.
 //! - [`net`]: listening sockets and the limit of open files.
 //! - [`task`]: where a daemon's main loop runs.
-//! - [`shutdown`]: SIGINT and SIGTERM: the first shuts down gracefully, the second exits at once.
+//! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
 //! It reads no settings: options are passed in as values.
 

@@ -4,6 +4,7 @@
 //! Writers never block the program: a line is dropped and counted if their queue is full. Untrusted
 //! text is written with its control characters escaped; the rings keep it raw.
 
+mod files;
 mod format;
 mod layer;
 mod level;
@@ -17,10 +18,10 @@ use std::sync::Arc;
 use rpc_wire::report::Level;
 use tracing::{Dispatch, Span};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
+use files::DailyFile;
 pub use format::LogFormat;
 use layer::{LineLayer, Rings, Sink};
 pub use level::{BadLevel, check_level};
@@ -138,7 +139,7 @@ impl Logging {
             let (writer, guard) = queue(options, "log-terminal", std::io::stderr());
             queued(writer, guard, show::wants_colour());
         }
-        if let Some((writer, guard)) = files(options)? {
+        if let Some((writer, guard)) = files(options, &lost)? {
             queued(writer, guard, false);
         }
         let layer = LineLayer::new(Arc::clone(&rings), sinks, options.max_line_bytes, lost.clone());
@@ -195,22 +196,19 @@ fn queue(
         .finish(writer)
 }
 
-fn files(options: &LogOptions) -> Result<Option<(NonBlocking, WorkerGuard)>, LogError> {
+fn files(
+    options: &LogOptions,
+    lost: &Lost,
+) -> Result<Option<(NonBlocking, WorkerGuard)>, LogError> {
     if !options.save {
         return Ok(None);
     }
     let dir = &options.dir;
     let cannot = |reason: String| LogError::Files { dir: dir.clone(), reason };
-    std::fs::create_dir_all(dir).map_err(|error| cannot(error.to_string()))?;
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(&options.file_prefix)
-        .filename_suffix("log")
-        // The appender deletes one file too many when today's exists already.
-        .max_log_files(options.max_files.max(1) + 1)
-        .build(dir)
+    let (prefix, max_files) = (options.file_prefix.clone(), options.max_files.max(1));
+    let file = DailyFile::open(dir.clone(), prefix, max_files, lost.clone())
         .map_err(|error| cannot(error.to_string()))?;
-    Ok(Some(queue(options, "log-file", appender)))
+    Ok(Some(queue(options, "log-file", file)))
 }
 
 #[cfg(test)]

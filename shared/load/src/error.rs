@@ -15,6 +15,12 @@ pub enum LoadError {
     /// No first call reached a server.
     #[error("{0}")]
     Unreachable(String),
+    /// The first calls timed out before they reached a server.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The registry's reply is no list of instances.
+    #[error("{0}")]
+    Registry(String),
     /// The call cannot be sent: its arguments, or more than the server can take.
     #[error("{0}")]
     Usage(String),

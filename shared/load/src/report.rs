@@ -44,8 +44,7 @@ pub struct Report {
     pub histogram: Vec<Bar>,
     /// Failed calls by kind, the most frequent first; at most 33.
     pub errors: Vec<ErrorCount>,
-    /// Calls by instance, busiest first; at most 1,001. A failure that a server reported is missing
-    /// if more than one server could have sent it.
+    /// Calls by instance, busiest first; at most 1,001. A call that found no instance is missing.
     pub instances: Vec<Share>,
     /// Rate and latency over time; at most 240 points.
     pub series: Vec<Point>,

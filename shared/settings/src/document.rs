@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # A flag wins over the environment, the environment over ./config.ini, that over the user's
 # $XDG_CONFIG_HOME/rpcd/config.ini (~/.config/rpcd/config.ini), that over the default. --config FILE
 # reads FILE instead of both. The variable of a key is RPCD_SECTION_KEY: RPCD_REGISTRY_HOST,
-# RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL.
+# RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL. [keys] and [registry.NAME] have no variables.
 # An unknown key or a bad value is an error. Comments take a whole line. Keys that begin with max_
 # are limits. Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
 ";

@@ -33,7 +33,7 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, (usi
         }
         if let Some(rest) = line.strip_prefix('[') {
             let Some(name) = rest.strip_suffix(']') else {
-                return Some(Err((number, format!("a section is written [name], not {line:?}"))));
+                return Some(Err((number, bad_head(line))));
             };
             let head = Head { text: name.trim(), line: number };
             section = Some(head);
@@ -51,8 +51,40 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = Result<Entry<'_>, (usi
     })
 }
 
-/// The names of the sections in `text`, valid or not.
-pub(super) fn section_names(text: &str) -> impl Iterator<Item = &str> {
+/// What is wrong with a line that starts with `[`.
+pub(super) fn bad_head(line: &str) -> String {
+    format!("a section is written [name], not {line:?}")
+}
+
+fn not_in_a_name(c: char) -> bool {
+    c.is_whitespace() || "]#;".contains(c)
+}
+
+/// The name in a section's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name<'a> {
+    Whole(&'a str),
+    /// The line does not end with `]`.
+    Unterminated(&'a str),
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn text(self) -> &'a str {
+        match self {
+            Self::Whole(name) | Self::Unterminated(name) => name,
+        }
+    }
+}
+
+/// The names of the sections in `text`, valid or not, with their lines.
+pub(super) fn section_heads(text: &str) -> impl Iterator<Item = (usize, Name<'_>)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    text.lines().filter_map(|line| Some(line.trim().strip_prefix('[')?.strip_suffix(']')?.trim()))
+    text.lines().enumerate().filter_map(|(index, line)| {
+        let rest = line.trim().strip_prefix('[')?;
+        let name = match rest.strip_suffix(']') {
+            Some(name) => Name::Whole(name.trim()),
+            None => Name::Unterminated(rest.split(not_in_a_name).next().unwrap_or_default()),
+        };
+        Some((index + 1, name))
+    })
 }

@@ -5,7 +5,7 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, attempts, backlog, burst, bytes, choice, count, depth, duration, folder, host,
-    level, list, pause, port, ratio, switch,
+    level, origins, pause, port, ratio, switch,
 };
 
 /// A key of `config.ini`.
@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = keys! {
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
         max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
-        allowed_origins: list, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
+        allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
@@ -107,12 +107,12 @@ pub const KEYS: &[Key] = keys! {
         max_connections: count, server.limits.max_connections, "Open connections; a further one is closed and counted.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
-        allowed_origins: list, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
+        allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }
     "client" {
         timeout: duration, client.timeout, "Total time per call.";
         connect_timeout: duration, client.connect_timeout, "Time to connect and detect the server's dialect.";
-        failover_after: duration, client.failover_after, "Connect timeout per instance before failing over to another.";
+        failover_after: duration, client.failover_after, "Connect timeout per instance before failing over; a connected server that never replies is not failed over.";
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
@@ -127,9 +127,9 @@ pub const KEYS: &[Key] = keys! {
         dialect_ttl: duration, client.dialect_ttl, "How long a server counts as an older one before it is probed again.";
         idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
         max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
-        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included.";
-        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
-        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
+        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance.";
+        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1; unreachable instances do not count: nothing was sent.";
+        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies; unreachable instances do not count.";
     }
     "log" {
         level: level, log.level, "Minimum level: off, error, warn, info, debug or trace; per target: info,rpc_server=debug.";
@@ -155,6 +155,8 @@ pub const KEYS: &[Key] = keys! {
     }
 };
 
+/// How the names of further registries' sections begin.
+pub(super) const REGISTRY_PREFIX: &str = "registry.";
 /// The section of the console's keys.
 const CONSOLE_KEYS: &str = "keys";
 
@@ -175,7 +177,7 @@ pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
     if name == CONSOLE_KEYS {
         return Ok(Section::ConsoleKeys);
     }
-    if let Some(registry) = name.strip_prefix("registry.") {
+    if let Some(registry) = name.strip_prefix(REGISTRY_PREFIX) {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         return if !registry.is_empty() && registry.len() <= 64 && registry.chars().all(allowed) {
             Ok(Section::Registry(registry))
@@ -183,8 +185,17 @@ pub(super) fn known_section(name: &str) -> Result<Section<'_>, String> {
             Err(format!("bad section [{name}]: a registry's name has 1 to 64 of a-z A-Z 0-9 . _ -"))
         };
     }
-    let known = KEYS.iter().map(|key| key.section).chain([CONSOLE_KEYS]);
-    Err(unknown(&format!("unknown section [{name}]"), name, known))
+    Err(match nearest_section(name) {
+        Some(near) => format!("unknown section [{name}]; did you mean [{near}]?"),
+        None => format!(
+            "unknown section [{name}]; if this file belongs to another program, name yours with --config"
+        ),
+    })
+}
+
+/// The known section that was probably meant.
+pub(super) fn nearest_section(name: &str) -> Option<&'static str> {
+    nearest(name, KEYS.iter().map(|key| key.section).chain([CONSOLE_KEYS]))
 }
 
 pub(super) fn known_key(section: Section<'_>, name: &str) -> Result<&'static Key, String> {

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use super::keys::{self, KEYS, Key};
 use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, ini};
 
+/// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
+const KEYS_VARIABLES: &str = "RPCD_KEYS_";
+
 impl Settings {
     /// The settings in `text`, overridden by the variables. `file` is the name of `text` in errors.
     ///
@@ -91,8 +94,14 @@ impl Settings {
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
                 let names: Vec<String> = KEYS.iter().map(Key::variable).collect();
                 let near = rpc_wire::nearest(&name, names.iter().map(String::as_str));
-                let meant = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                self.warnings.push(format!("ignored the environment variable {name}{meant}"));
+                let why = match near {
+                    _ if name.starts_with(KEYS_VARIABLES) => {
+                        "; [keys] has no variables, set it in config.ini".to_owned()
+                    }
+                    Some(near) => format!("; did you mean {near}?"),
+                    None => "; there is no such key".to_owned(),
+                };
+                self.warnings.push(format!("ignored the environment variable {name}{why}"));
                 continue;
             };
             (key.read)(self, value.trim()).map_err(|wrong| SettingsError::Variable {

@@ -72,7 +72,7 @@ fn the_older_systems_file_is_read() {
 fn values_have_units_and_comments_stand_at_the_start_of_a_line_only() {
     let config = parse(
         "\u{feff}; a comment\n  # another\n\n[server]\nmax_request_bytes = 64 KiB\ndrain_timeout=1m 30s\n\
-         advertise = [::1]:80\nallowed_origins = http://a#b, http://c\n[log]\ndir = a;b #c\n",
+         advertise = [::1]:80\nallowed_origins = http://a, http://c:8080,https://[::1]:1\n[log]\ndir = a;b #c\n",
     )
     .unwrap();
     assert_eq!(config.server.limits.max_request_bytes, 65_536);
@@ -84,7 +84,7 @@ fn values_have_units_and_comments_stand_at_the_start_of_a_line_only() {
     for shown in ["::1", "[::1]:80", "name:80", "10.0.0.1"] {
         assert_eq!(shown.parse::<Advertised>().unwrap().to_string(), shown);
     }
-    assert_eq!(config.server.allowed_origins, ["http://a#b", "http://c"]);
+    assert_eq!(config.server.allowed_origins, ["http://a", "http://c:8080", "https://[::1]:1"]);
     assert_eq!(config.log.dir, Path::new("a;b #c"));
 }
 
@@ -96,7 +96,7 @@ fn an_unknown_key_or_section_is_an_error_with_its_line_and_what_was_meant() {
     );
     assert_eq!(
         error("[regisrty]\nport = 1"),
-        r#"config.ini:1: unknown section [regisrty]; did you mean "registry"?"#
+        "config.ini:1: unknown section [regisrty]; did you mean [registry]?"
     );
     assert_eq!(error("[log]\nxyzzy = 1"), r#"config.ini:2: unknown key "xyzzy" in [log]"#);
     assert_eq!(
@@ -126,6 +126,17 @@ fn a_bad_value_is_an_error_with_its_line_and_what_was_expected() {
         ("[client]\nretry_attempts = 0", "from 1 to 100"),
         ("[server]\nbacklog = 0", "from 1 to"),
         ("[log]\nlevel = inof", r#"did you mean "info"?"#),
+        ("[log]\nlevel = x", "in [log]: expected off, error, warn"),
+        ("[registry]\nhost = bogus!", "expected an IP address or a host name"),
+        ("[server]\nlisten = bogus!", "expected an IP address or a host name"),
+        ("[server]\nlisten = a..b", "expected an IP address or a host name"),
+        ("[server]\nallowed_origins = foo", "scheme://host[:port]"),
+        ("[server]\nallowed_origins = http://a#b", "scheme://host[:port]"),
+        ("[server]\nallowed_origins = http://a/", "scheme://host[:port]"),
+        ("[server]\nallowed_origins = http://A", "scheme://host[:port]"),
+        ("[server]\nallowed_origins = http://a:0", "scheme://host[:port]"),
+        ("[registry-server]\nallowed_origins = http://::1:80", "scheme://host[:port]"),
+        ("[registry-server]\nallowed_origins = http://a,,http://b", "scheme://host[:port]"),
         ("[log]\nsave = yes", "true or false"),
     ] {
         let error = error(text);
@@ -165,7 +176,7 @@ fn the_consoles_keys_are_kept_as_written_with_their_lines() {
     assert_eq!(lines, [("quit", "q =", 2), ("logs.wrap", "", 4)]);
     assert_eq!(config.keys[0].wrong("no".to_owned()).to_string(), "config.ini:2: no");
     assert!(error("[keys]\na = b\na = c").contains("was set in line 2 already"));
-    assert!(error("[kyes]\n").contains(r#"did you mean "keys"?"#));
+    assert!(error("[kyes]\n").contains("did you mean [keys]?"));
 }
 
 #[test]
@@ -192,6 +203,12 @@ fn an_unknown_variable_with_our_prefix_is_ignored_with_a_warning() {
         ["ignored the environment variable RPCD_REGISTRY_PROT; did you mean RPCD_REGISTRY_PORT?"]
     );
     assert!(with_environment("PATH", "x").unwrap().warnings.is_empty());
+    assert_eq!(
+        with_environment("RPCD_KEYS_HELP", "x").unwrap().warnings,
+        ["ignored the environment variable RPCD_KEYS_HELP; [keys] has no variables, set it in \
+             config.ini"]
+    );
+    assert!(document().contains("[keys] and [registry.NAME] have no variables."));
 }
 
 /// A directory with the user's file and the working directory's.
@@ -260,7 +277,12 @@ fn a_file_without_any_of_our_sections_is_ignored() {
     // One of our sections makes every line count.
     let files = Files::new(None, Some("[database]\nurl = x\n[registry]\nport = 1"));
     let error = files.load(None).unwrap_err().to_string();
-    assert!(error.ends_with("config.ini:1: unknown section [database]"), "{error}");
+    assert!(error.ends_with(
+            "config.ini:1: unknown section [database]; if this file belongs to another program, name \
+             yours with --config"
+        ),
+        "{error}"
+    );
     // If it is named, it is meant.
     let files = Files::new(None, Some("[database]\nurl = x"));
     assert!(files.load(Some(&files.local())).is_err());
@@ -273,11 +295,115 @@ fn a_file_whose_only_section_is_a_typo_is_ignored_with_a_warning() {
     assert_eq!(
         settings.warnings,
         [format!(
-            "{} is not read: it has none of our sections; unknown section [regisrty]; did you mean \
-             \"registry\"?",
+            "{} is not read: no known section; [regisrty]: did you mean [registry]?",
             files.local().display()
         )]
     );
+}
+
+/// The warnings about a user's file and about a local one with these bytes.
+fn warnings_about(bytes: &[u8]) -> [Vec<String>; 2] {
+    let of = |path: fn(&Files) -> PathBuf| {
+        let files = Files::new(None, None);
+        let path = path(&files);
+        std::fs::write(&path, bytes).unwrap();
+        let settings = files.load(None).unwrap();
+        assert_eq!(values(&settings), values(&Settings::default()));
+        let start = format!("{} is not read: ", path.display());
+        settings.warnings.iter().map(|line| line.strip_prefix(&start).unwrap().to_owned()).collect()
+    };
+    [of(Files::user), of(Files::local)]
+}
+
+#[test]
+fn a_users_file_without_a_known_section_is_ignored_with_a_warning() {
+    let utf_16: Vec<u8> =
+        "\u{feff}[log]\n".encode_utf16().flat_map(|unit| unit.to_le_bytes()).collect();
+    for (bytes, why) in [
+        (&utf_16[..], "it is UTF-16 text; save it as UTF-8"),
+        (b"level = debug\rformat = json\r", "its lines end with CR only; save it with LF"),
+        (b"level = debug\n", "line 1: \"level\" is before the first [section]"),
+        (b"\x7fELF\0\0", "it is not a text file"),
+        (b"\xff\xd8", "it is not UTF-8 text"),
+        (b"[database]\nurl = x", "no known section"),
+    ] {
+        let [user, local] = warnings_about(bytes);
+        assert_eq!(user, [why]);
+        assert!(local.is_empty(), "another program's: {local:?}");
+    }
+    assert_eq!(warnings_about(b"# nothing\n\n"), [Vec::<String>::new(), Vec::new()]);
+}
+
+#[test]
+fn a_known_section_without_its_bracket_is_a_warning_in_both_files() {
+    for head in ["[client", "[client] # the caller"] {
+        let why = format!("no known section; line 2: a section is written [name], not {head:?}");
+        let text = format!("# mine\n{head}\ntimeout = 5s\n");
+        assert_eq!(warnings_about(text.as_bytes()), [[why.clone()], [why]]);
+    }
+    let why = "no known section; its lines end with CR only; save it with LF";
+    assert_eq!(warnings_about(b"[log]\rlevel = debug\r"), [[why], [why]]);
+}
+
+#[test]
+fn a_registrys_section_without_a_name_is_an_error_in_a_default_file() {
+    let files = Files::new(None, Some("[registry.]\nport = 1"));
+    let error = files.load(None).unwrap_err().to_string();
+    assert!(error.contains("config.ini:1: bad section [registry.]"), "{error}");
+}
+
+#[test]
+fn a_link_to_nothing_is_a_warning() {
+    let files = Files::new(None, None);
+    std::os::unix::fs::symlink("/nowhere/rpcd.ini", files.local()).unwrap();
+    let warning = "is not read: it is a link to /nowhere/rpcd.ini, which does not exist";
+    let warnings = files.load(None).unwrap().warnings;
+    assert!(matches!(&warnings[..], [only] if only.ends_with(warning)), "{warnings:?}");
+}
+
+#[test]
+fn a_named_pipe_is_read_if_it_has_a_writer_and_is_an_error_otherwise() {
+    use std::io::Write as _;
+    let files = Files::new(None, None);
+    let pipe = files.local();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let error = files.load(Some(&pipe)).unwrap_err().to_string();
+    assert!(error.ends_with("it is not a regular file, and it is empty"), "{error}");
+    // With both ends open here, neither side waits for the other to open.
+    let mut both = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    both.write_all(b"[registry]\n").unwrap();
+    let writing = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        both.write_all(b"port = 5\n").unwrap();
+    });
+    assert_eq!(files.load(Some(&pipe)).unwrap().registry.port, 5);
+    writing.join().unwrap();
+}
+
+#[test]
+fn a_duration_is_shown_as_one_number() {
+    for (text, shown) in [
+        ("1s 500ms", "1500ms"),
+        ("90s", "90s"),
+        ("60s", "1m"),
+        ("1day", "24h"),
+        ("1us", "1us"),
+        ("1ns", "1ns"),
+        ("0s", "0s"),
+    ] {
+        let config = parse(&format!("[server]\ndrain_timeout = {text}")).unwrap();
+        let key = KEYS.iter().find(|key| key.name == "drain_timeout" && key.section == "server");
+        let value = key.unwrap().value(&config);
+        assert_eq!(value, shown);
+        assert_eq!(value::pause::read(&value).unwrap(), config.server.limits.drain_timeout);
+    }
 }
 
 #[test]
@@ -290,7 +416,7 @@ fn a_file_writable_by_others_is_ignored_with_a_warning_unless_named() {
     assert_eq!(
         settings.warnings,
         [format!(
-            "{} is not read: it is writable by others (chmod o-w); name it with --config to use it",
+            "{0} is not read: others can write to it; run chmod o-w {0}; name it with --config to use it",
             files.local().display()
         )]
     );

@@ -138,10 +138,17 @@ pub(crate) mod port {
 pub(crate) mod host {
     pub(crate) fn read(text: &str) -> Result<String, String> {
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-        let strange =
-            |c: char| c.is_whitespace() || c.is_control() || "/\\@?#[]\"'<>^`{|}".contains(c);
-        let colon = bare.contains(':') && bare.parse::<std::net::Ipv6Addr>().is_err();
-        if bare.is_empty() || bare.len() > 253 || bare.contains(strange) || colon {
+        let is_address = bare.parse::<std::net::Ipv6Addr>().is_ok();
+        // Names in brackets are accepted too; the underscore is common in container networks.
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        };
+        let name = bare.strip_suffix('.').unwrap_or(bare);
+        if !is_address && (bare.len() > 253 || !name.split('.').all(is_label)) {
             return Err("expected an IP address or a host name, without scheme or port".to_owned());
         }
         Ok(bare.to_owned())
@@ -308,8 +315,23 @@ pub(crate) mod duration {
         Ok(duration)
     }
 
+    const UNITS: [(&str, u128); 5] = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1000),
+    ];
+
+    /// One number with the largest unit that it has a whole number of.
     pub(crate) fn show(value: &Duration) -> String {
-        humantime::format_duration((*value).min(LONGEST)).to_string()
+        let nanoseconds = (*value).min(LONGEST).as_nanos();
+        let whole = |unit: u128| nanoseconds >= unit && nanoseconds.is_multiple_of(unit);
+        match UNITS.iter().find(|(_, unit)| whole(*unit)) {
+            Some((name, unit)) => format!("{}{name}", nanoseconds / unit),
+            None if nanoseconds == 0 => "0s".to_owned(),
+            None => format!("{nanoseconds}ns"),
+        }
     }
 }
 
@@ -328,17 +350,35 @@ pub(crate) mod pause {
     pub(crate) use super::duration::show;
 }
 
-/// A comma-separated list; empty text is an empty list.
-pub(crate) mod list {
+/// Web origins, comma-separated; empty text is an empty list. Browsers send an origin in lower case
+/// and without a path, and it is compared as text.
+pub(crate) mod origins {
     pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
-        if items.iter().any(|item| item.is_empty() || item.contains(char::is_whitespace)) {
-            return Err("expected a list such as a, b".to_owned());
-        }
-        Ok(items)
+        let wrong = || "expected scheme://host[:port], comma-separated".to_owned();
+        text.split(',').map(|item| one(item.trim()).ok_or_else(wrong)).collect()
+    }
+
+    fn one(text: &str) -> Option<String> {
+        let (scheme, address) = text.split_once("://")?;
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+        let is_scheme =
+            scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.chars().all(letters);
+        // IPv6 has brackets here, with or without a port.
+        let host_only = (!address.contains(':') || address.ends_with(']'))
+            .then(|| super::host::read(address).ok())
+            .flatten();
+        let with_port = || {
+            let (host, port) = address.rsplit_once(':')?;
+            let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+            super::host::read(host).ok().filter(|_| !is_bare_ipv6)?;
+            super::port::read(port).ok()
+        };
+        let lower = !address.contains(|c: char| c.is_uppercase());
+        (is_scheme && lower && (host_only.is_some() || with_port().is_some()))
+            .then(|| text.to_owned())
     }
 
     pub(crate) fn show(value: &[String]) -> String {
@@ -349,7 +389,7 @@ pub(crate) mod list {
 /// A log level, or levels by target.
 pub(crate) mod level {
     pub(crate) fn read(text: &str) -> Result<String, String> {
-        rpc_host::logging::check_level(text).map_err(|error| error.to_string())?;
+        rpc_host::logging::check_level(text).map_err(|error| error.reason().to_owned())?;
         Ok(text.to_owned())
     }
 

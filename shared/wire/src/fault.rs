@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::framing::FrameError;
+
 /// The kinds of error a server replies with. The numbers are JSON-RPC 2.0's and our own (-32000 and
 /// below); a code that is not in the table is [`Code::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +56,11 @@ const TABLE: [(Code, i64, &str); 11] = [
 const NO_SERVICE: &str = "No service found for: ";
 const BAD_ARGUMENTS: &str = "Argument error: ";
 const CALL_FAILED: &str = "Error calling method: ";
+
+/// How the texts of errors begin that close a connection.
+const NOT_JSON: &str = "request is not JSON";
+const TOO_LARGE: &str = "request is larger than";
+const TOO_DEEP: &str = "request is nested deeper than";
 
 impl Code {
     /// The code's number on the wire.
@@ -135,6 +142,30 @@ impl Fault {
         format!("{}{}", self.code.classic_prefix(), self.message)
     }
 
+    /// The error with which a server closes a connection whose bytes it cannot read on.
+    pub fn unreadable(error: FrameError) -> Self {
+        match error {
+            FrameError::NotJson => Self::new(Code::NotJson, format!("{NOT_JSON}: unexpected byte")),
+            FrameError::TooLarge(limit) => {
+                Self::new(Code::TooLarge, format!("{TOO_LARGE} {limit} bytes"))
+            }
+            FrameError::TooDeep(limit) => Self::new(Code::TooLarge, format!("{TOO_DEEP} {limit}")),
+        }
+    }
+
+    /// The same error with its code: the reply that closes a connection has only the text, since
+    /// nobody knows the id of what cannot be read.
+    #[must_use]
+    pub fn of_connection(mut self) -> Self {
+        let known =
+            [(NOT_JSON, Code::NotJson), (TOO_LARGE, Code::TooLarge), (TOO_DEEP, Code::TooLarge)];
+        let found = known.iter().find(|(text, _)| self.message.starts_with(text));
+        if let (Code::MethodFailed, Some((_, code))) = (self.code, found) {
+            self.code = *code;
+        }
+        self
+    }
+
     /// The error that a classic `res` text means; `None` if it is an ordinary result.
     pub fn from_classic_text(text: &str) -> Option<Self> {
         [
@@ -214,6 +245,18 @@ mod tests {
         let fault = Fault::from_classic_text("Argument error: add() is missing").unwrap();
         assert_eq!(fault, Fault::bad_arguments("add() is missing"));
         assert_eq!(Fault::from_classic_text("Division by zero error!"), None);
+    }
+
+    #[test]
+    fn an_error_that_closes_a_connection_has_its_code_though_only_the_text_is_sent() {
+        let errors = [FrameError::NotJson, FrameError::TooLarge(100), FrameError::TooDeep(128)];
+        for sent in errors.map(Fault::unreadable) {
+            let read = Fault::from_classic_text(&sent.classic_text()).unwrap();
+            assert_ne!(read, sent);
+            assert_eq!(read.of_connection(), sent);
+        }
+        let other = Fault::method_failed("boom");
+        assert_eq!(other.clone().of_connection(), other);
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Parameter {
 
 /// A discovery document that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the peer's method list cannot be read: {0}")]
-pub struct NotAMethodList(pub String);
+#[error("its method list is not in the expected format")]
+pub struct NotAMethodList;
 
 /// The reply to `all_your_methods` as JSON text: keys and parameters in the older system's order.
 pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
@@ -79,8 +79,7 @@ pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> St
 /// # Errors
 /// It is not a list of methods.
 pub fn from_classic(list: &str) -> Result<Vec<Signature>, NotAMethodList> {
-    let entries: Vec<ClassicEntry> =
-        serde_json::from_str(list).map_err(|error| NotAMethodList(error.to_string()))?;
+    let entries: Vec<ClassicEntry> = serde_json::from_str(list).map_err(|_| NotAMethodList)?;
     let signature = |entry: ClassicEntry| {
         let anything = || Value::Bool(true);
         let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
@@ -218,8 +217,7 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     fn anything() -> Value {
         Value::Bool(true)
     }
-    let document: Document =
-        serde_json::from_str(document).map_err(|error| NotAMethodList(error.to_string()))?;
+    let document: Document = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
     let parameter = |param: Param| {
         let mut schema = param.schema;
         let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));

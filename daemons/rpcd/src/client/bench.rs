@@ -110,6 +110,7 @@ impl From<LoadError> for Failure {
         let exit = match &error {
             LoadError::Plan(_) | LoadError::Target(_) | LoadError::Usage(_) => Exit::Usage,
             LoadError::Unreachable(_) => Exit::Unreachable,
+            LoadError::TimedOut(_) => Exit::Timeout,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

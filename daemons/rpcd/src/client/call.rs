@@ -71,7 +71,7 @@ impl Calls<'_> {
             Err(error) => error,
         };
         // A server refuses to call a stream method as another one: nothing was executed.
-        if matches!(&error, CallError::Remote(fault) if fault.code == Code::BadArguments)
+        if matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments)
             && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
@@ -85,9 +85,9 @@ impl Calls<'_> {
 
     /// The failure, with what was probably meant.
     async fn explained(&mut self, error: CallError) -> Failure {
-        let is_unknown = matches!(&error, CallError::Remote(fault)
+        let is_unknown = matches!(&error, CallError::Remote { fault, .. }
             if fault.code == Code::MethodNotFound && fault.message == self.plan.method);
-        let may_be_stream = matches!(&error, CallError::Remote(fault)
+        let may_be_stream = matches!(&error, CallError::Remote { fault, .. }
             if fault.message.contains("a stream"));
         let mut failure = Failure::from(error);
         if is_unknown {

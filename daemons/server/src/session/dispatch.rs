@@ -455,15 +455,16 @@ impl Dispatcher {
         let limits = &self.state.limits;
         if self.in_flight() >= limits.max_calls_per_connection {
             let text = format!(
-                "{} calls are in flight on this connection, the limit; wait, or open another",
-                limits.max_calls_per_connection
+                "busy: limit of {} in flight on this connection (max_calls_per_connection); wait, or \
+                 open another",
+                calls(limits.max_calls_per_connection)
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
         Permit::acquire(&self.state, method).ok_or_else(|| {
             let text = format!(
-                "{} calls are in flight, the limit; call another instance",
-                limits.max_calls
+                "busy: limit of {} in flight (max_calls); call another instance",
+                calls(limits.max_calls)
             );
             Fault::new(Code::Overloaded, text)
         })
@@ -509,7 +510,7 @@ impl Dispatcher {
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(name) = self.state.methods.name(method)
         {
-            tracing::debug!(peer = %self.peer, method = name, ?elapsed, failed, "call");
+            tracing::debug!(peer = %self.peer, method = name, elapsed = format_args!("{elapsed:.1?}"), failed, "call");
         }
     }
 
@@ -535,6 +536,10 @@ fn no_such_method(name: &str) -> Fault {
         None => Cow::Borrowed(name),
     };
     Fault::method_not_found(name)
+}
+
+fn calls(count: usize) -> String {
+    format!("{count} call{}", if count == 1 { "" } else { "s" })
 }
 
 fn needs_stream(method: &str) -> Fault {

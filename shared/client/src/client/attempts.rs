@@ -72,7 +72,8 @@ impl<'a> Attempts<'a> {
         };
         if let Err(error) = &result {
             let (method, elapsed) = (&self.outgoing.method, self.began.elapsed());
-            tracing::debug!(method, peer = self.peer_name(), ?elapsed, %error, "call failed");
+            let elapsed = format_args!("{elapsed:.1?}");
+            tracing::debug!(method, peer = self.peer_name(), elapsed, %error, "call failed");
         }
         result
     }

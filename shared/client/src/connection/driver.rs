@@ -46,8 +46,9 @@ enum End {
     Idle,
     /// The peer closed, or the system reports an error.
     Lost(io::Error),
-    /// The peer sent something that is not a reply.
-    Malformed(CallError),
+    /// The peer closes the connection because of an error of its own, or sent something that is not a
+    /// reply.
+    Failed(CallError),
 }
 
 impl Driver {
@@ -123,21 +124,24 @@ impl Driver {
         let inbox = &mut reading.inbound.inbox;
         let mut outbound = self.shared.halves.outbound();
         while room > 0 && self.undelivered.is_none() {
-            let bad_frame = |error| End::Malformed(CallError::bad_frame(peer, error));
+            let bad_frame = |error| End::Failed(CallError::bad_frame(peer, error));
             let Some((frame, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
             room -= 1;
-            let reply = reply.map_err(|error| End::Malformed(CallError::bad_reply(peer, error)))?;
+            let reply = reply.map_err(|error| End::Failed(CallError::bad_reply(peer, error)))?;
             let pending = &mut outbound.pending;
             let matched = match reply {
                 Reply::Done { id: Some(id), outcome } => {
                     delivered(pending.finish(id, outcome, &frame), &mut self.undelivered)
                 }
                 Reply::Done { id: None, outcome } => {
-                    let reason = match outcome {
-                        Ok(_) => "a reply without an id".to_owned(),
-                        Err(fault) => fault.classic_text(),
-                    };
-                    return Err(End::Malformed(CallError::bad_reply(peer, reason)));
+                    // It is about a request that the server could not read, whose id nobody knows.
+                    return Err(End::Failed(match outcome {
+                        Ok(_) => CallError::bad_reply(peer, "a reply without an id"),
+                        Err(fault) => CallError::Remote {
+                            peer: peer.to_owned(),
+                            fault: fault.of_connection(),
+                        },
+                    }));
                 }
                 Reply::Item { id, item, dropped } => {
                     let item = StreamItem::new(item, dropped);
@@ -241,10 +245,10 @@ impl Driver {
         let reason = match end {
             End::Idle => "it was closed because it was idle".to_owned(),
             End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                "the peer closed it".to_owned()
+                "the server closed it".to_owned()
             }
             End::Lost(error) => error.to_string(),
-            End::Malformed(error) => error.to_string(),
+            End::Failed(error) => error.to_string(),
         };
         // The peer sees the end before any caller does.
         self.shared.halves.reading().inbound.close();
@@ -256,7 +260,7 @@ impl Driver {
         self.stop_accepting(&reason);
         ended.fail_waiting(|| self.shared.lost(&reason, false));
         ended.fail_all(|executed| match end {
-            End::Malformed(error) if executed => error.clone(),
+            End::Failed(error) if executed => error.clone(),
             _ => self.shared.lost(&reason, executed),
         });
     }

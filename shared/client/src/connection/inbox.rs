@@ -67,6 +67,10 @@ impl Inbox {
         // An empty buffer is filled from its start again: that part of it is in the CPU's cache.
         let room = if self.buffer.is_empty() { GROWTH.start } else { MIN_ROOM };
         if self.buffer.capacity() - self.buffer.len() < room {
+            // White space belongs to no message: without this, endless white space would be kept.
+            if self.put_back.is_none() {
+                self.release();
+            }
             self.buffer.reserve(self.buffer.len().clamp(GROWTH.start, GROWTH.end));
         }
         let count = reader.read_buf(&mut self.buffer).await?;
@@ -122,5 +126,23 @@ impl Inbox {
         let clean = matches!(self.next_reply(), Ok(None)) && !self.framer.is_inside();
         self.release();
         clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn endless_white_space_takes_no_memory() {
+        let mut inbox = Inbox::new(1 << 20);
+        let mut endless = tokio::io::repeat(b'\n');
+        for _ in 0..1000 {
+            assert!(inbox.fill(&mut endless).await.unwrap() > 0);
+            assert!(matches!(inbox.next_reply(), Ok(None)));
+        }
+        assert!(inbox.buffer.capacity() <= KEPT, "{} bytes", inbox.buffer.capacity());
+        assert!(inbox.fill(&mut &b"{\"id\":7,\"end\":true}"[..]).await.unwrap() > 0);
+        assert!(matches!(inbox.next_reply(), Ok(Some((_, Ok(Reply::End { id: 7 }))))));
     }
 }

@@ -37,12 +37,12 @@ pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
 }
 
 impl<W: WriteHalf> Outbound<W> {
-    pub(super) fn new(socket: W, wake_by: Instant) -> Self {
+    pub(super) fn new(peer: Arc<str>, socket: W, wake_by: Instant) -> Self {
         Self {
             socket: Some(socket),
             waiting: VecDeque::new(),
             outbox: Outbox::default(),
-            pending: Pending::default(),
+            pending: Pending::new(peer),
             wake_by,
             idle_since: Instant::now(),
         }
@@ -133,7 +133,7 @@ impl<W: WriteHalf> Outbound<W> {
             socket: None,
             waiting: VecDeque::new(),
             outbox: Outbox::default(),
-            pending: Pending::default(),
+            pending: Pending::new(Arc::clone(self.pending.peer())),
             wake_by: self.wake_by,
             idle_since: self.idle_since,
         };

@@ -71,8 +71,9 @@ impl ReplyTo {
 }
 
 /// Calls whose bytes are written, or in the outbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
+    peer: Arc<str>,
     /// A fast hash is enough: the ids are our own, so that no peer can choose colliding ones.
     calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
@@ -106,6 +107,14 @@ pub(super) enum Delivery {
 }
 
 impl Pending {
+    pub(super) fn new(peer: Arc<str>) -> Self {
+        Self { peer, calls: HashMap::default() }
+    }
+
+    pub(super) fn peer(&self) -> &Arc<str> {
+        &self.peer
+    }
+
     pub(super) fn len(&self) -> usize {
         self.calls.len()
     }
@@ -155,7 +164,8 @@ impl Pending {
         frame: &Frame,
     ) -> Option<(Finished, ReplyTo)> {
         let waiting = self.calls.remove(&id)?;
-        Some((finished(waiting.sent, waiting.sent_at, outcome, frame), waiting.reply))
+        let end = finished(&self.peer, waiting.sent, waiting.sent_at, outcome, frame);
+        Some((end, waiting.reply))
     }
 
     /// Ends a call with its reply.
@@ -168,7 +178,7 @@ impl Pending {
         let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
         match waiting.reply {
             ReplyTo::Call(reply) => {
-                let end = finished(waiting.sent, waiting.sent_at, outcome, frame);
+                let end = finished(&self.peer, waiting.sent, waiting.sent_at, outcome, frame);
                 match reply.send(end) {
                     Ok(()) => Delivery::Delivered,
                     Err(_) => Delivery::NoReader,
@@ -179,7 +189,7 @@ impl Pending {
                 match outcome {
                     // A plain result is a stream of one item.
                     Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
-                    Err(fault) => StreamEvent::Failed(CallError::Remote(fault)),
+                    Err(fault) => StreamEvent::Failed(remote(&self.peer, fault)),
                 },
             ),
         }
@@ -202,9 +212,9 @@ impl Pending {
                 send(&events, StreamEvent::End(None))
             }
             Some(Waiting { reply, .. }) => {
-                reply.fail(CallError::Remote(Fault::method_failed(
-                    "the method returned a stream instead of a result",
-                )));
+                let fault =
+                    Fault::method_failed("the method returned a stream instead of a result");
+                reply.fail(remote(&self.peer, fault));
                 Delivery::Delivered
             }
             None => Delivery::NoReader,
@@ -220,7 +230,12 @@ impl Pending {
     }
 }
 
+fn remote(peer: &str, fault: Fault) -> CallError {
+    CallError::Remote { peer: peer.to_owned(), fault }
+}
+
 fn finished(
+    peer: &str,
     sent: Vec<u8>,
     sent_at: Instant,
     outcome: Result<&RawValue, Fault>,
@@ -235,7 +250,7 @@ fn finished(
             done: frame.done,
             reply_bytes: frame.len(),
         }),
-        Err(fault) => Err(Failed::Error(CallError::Remote(fault))),
+        Err(fault) => Err(Failed::Error(remote(peer, fault))),
     }
 }
 
@@ -265,7 +280,7 @@ mod tests {
         let now = Instant::now();
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
-        let mut pending = Pending::default();
+        let mut pending = Pending::new("p".into());
         pending.insert(queued(1, ReplyTo::Stream(stream), now), Vec::new(), now, 0);
         assert_eq!(pending.next_due(), None);
         let later = now + Duration::from_secs(1);

@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::balance::running_totals;
 use crate::context::Context;
 use crate::pool::Peer;
+use crate::registry::RegistryClientError;
 
 /// The instances known at one moment.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +26,9 @@ pub(super) struct List {
     /// When it was last asked.
     pub(super) attempted_at: Option<Instant>,
     /// Why the last refresh failed; then this list is stale.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<RegistryClientError>,
+    /// Entries that were skipped because they are invalid.
+    pub(super) invalid: usize,
 }
 
 /// One listed instance.
@@ -91,6 +94,7 @@ impl List {
     pub(super) fn refreshed(
         &self,
         instances: Vec<Instance>,
+        invalid: usize,
         context: &Arc<Context>,
         now: Instant,
     ) -> Self {
@@ -127,6 +131,7 @@ impl List {
             fetched_at: Some(now),
             attempted_at: Some(now),
             error: None,
+            invalid,
             ..Self::default()
         }
         .with_usable()
@@ -138,7 +143,7 @@ impl List {
     }
 
     /// The same list, because the refresh failed.
-    pub(super) fn stale(&self, error: String, now: Instant) -> Self {
+    pub(super) fn stale(&self, error: RegistryClientError, now: Instant) -> Self {
         Self { attempted_at: Some(now), error: Some(error), ..self.clone() }
     }
 
@@ -157,6 +162,7 @@ impl List {
             fetched_at: self.fetched_at,
             attempted_at: self.attempted_at,
             error: self.error.clone(),
+            invalid: self.invalid,
         }
     }
 }

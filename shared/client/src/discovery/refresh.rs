@@ -44,11 +44,11 @@ impl Refresh {
         self.shared.update(|list| {
             Some(match result {
                 Ok(Listed::NotModified) => list.confirmed(now),
-                Ok(Listed::Changed { instances, etag }) => {
+                Ok(Listed::Changed { instances, etag, invalid }) => {
                     self.etag = etag;
-                    list.refreshed(instances, &self.shared.context, now)
+                    list.refreshed(instances, invalid, &self.shared.context, now)
                 }
-                Err(error) => list.stale(error.to_string(), now),
+                Err(error) => list.stale(error, now),
             })
         });
         self.shared.refreshes.send_modify(|done| *done += 1);

@@ -90,9 +90,8 @@ impl ClassicPool {
         let limit = self.context.options.max_classic_queue;
         if state.waiting.len() >= limit && !self.may_open(&state) {
             state.waiting.retain(|call| !call.reply_to.is_closed());
-            let waiting = state.waiting.len();
-            if waiting >= limit {
-                return Err(CallError::QueueFull { peer: self.peer.to_string(), waiting });
+            if state.waiting.len() >= limit {
+                return Err(CallError::QueueFull { peer: self.peer.to_string(), limit });
             }
         }
         state.waiting.push_back(call);

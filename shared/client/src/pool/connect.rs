@@ -20,6 +20,9 @@ use crate::{CallError, Dialect};
 
 /// If an address has not accepted by then, the next one is tried as well.
 const STAGGER: Duration = Duration::from_millis(250);
+/// A peer that has sent this much without a reply to the probe is no server: a reply to `rpc.health`
+/// has a few hundred bytes.
+const MAX_PROBE_BYTES: usize = 64 << 10;
 /// The most that systems accept for these options.
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
@@ -100,6 +103,7 @@ pub(super) async fn probe(
     };
 
     socket.write_all(&call).await.map_err(|error| lost(error.to_string()))?;
+    let mut received = 0;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
         if let Some((_, reply)) = next {
@@ -118,9 +122,15 @@ pub(super) async fn probe(
             inbox.release();
             return Ok(Probed { dialect, accepts_calls, socket, inbox });
         }
+        if received >= MAX_PROBE_BYTES {
+            return Err(CallError::bad_reply(
+                peer,
+                "it is not a server of this protocol (no reply to rpc.health in 64 KiB)",
+            ));
+        }
         match inbox.fill(&mut socket).await {
-            Ok(0) => return Err(lost("the peer closed it".to_owned())),
-            Ok(_) => {}
+            Ok(0) => return Err(lost("the server closed it".to_owned())),
+            Ok(count) => received += count,
             Err(error) => return Err(lost(error.to_string())),
         }
     }

@@ -70,7 +70,11 @@ impl RegistryClient {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             if body.len() + chunk.len() > limit {
-                return Err(RegistryClientError::TooLarge { url: self.url().to_owned(), limit });
+                return Err(RegistryClientError::TooLarge {
+                    url: self.url().to_owned(),
+                    limit,
+                    option: "max_list_bytes",
+                });
             }
             body.extend_from_slice(&chunk);
         }

@@ -1,5 +1,7 @@
 //! Why a request to a registry failed.
 
+use crate::ErrorKind;
+
 /// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +29,7 @@ pub enum RegistryClientError {
         url: String,
     },
     /// It refused the request.
-    #[error("the registry at {url} replied {status}: {message}")]
+    #[error("the registry at {url} replied {status}: {message}{}", refused_hint(*.status))]
     Refused {
         /// Its URL.
         url: String,
@@ -61,11 +63,34 @@ pub enum RegistryClientError {
         reason: String,
     },
     /// The response is over a limit.
-    #[error("a reply of the registry at {url} is larger than {limit} bytes; raise the limit")]
+    #[error("a reply of the registry at {url} is larger than {limit} bytes; raise {option}")]
     TooLarge {
         /// Its URL.
         url: String,
         /// The limit.
         limit: usize,
+        /// The option that sets it.
+        option: &'static str,
     },
+}
+
+impl RegistryClientError {
+    /// Who must act; a program's exit code follows from it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BadUrl { .. } => ErrorKind::Usage,
+            Self::Unreachable { .. } => ErrorKind::Unreachable,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Refused { .. }
+            | Self::NotARegistry { .. }
+            | Self::Unsupported { .. }
+            | Self::BadReply { .. }
+            | Self::TooLarge { .. } => ErrorKind::Remote,
+        }
+    }
+}
+
+/// A registry never redirects; other web servers do.
+fn refused_hint(status: u16) -> &'static str {
+    if matches!(status, 300..=399) { "; check that this is a registry" } else { "" }
 }

@@ -127,7 +127,7 @@ impl RegistryClient {
         };
         match cause.downcast_ref::<ChunkError>() {
             Some(ChunkError::TooLong(limit)) => {
-                RegistryClientError::TooLarge { url, limit: *limit }
+                RegistryClientError::TooLarge { url, limit: *limit, option: "max_event_line_bytes" }
             }
             Some(ChunkError::Body(error)) => self.failed(error),
             None => RegistryClientError::Unreachable { url, reason: cause.to_string() },

@@ -198,7 +198,7 @@ async fn replies_find_their_calls_in_any_order() {
 async fn a_failure_keeps_its_code_and_its_kind() {
     let peer = extended(|request| Do::Write(failure(request, -32602))).await;
     let error = direct(peer.address).call("m", ()).await.unwrap_err();
-    assert!(matches!(&error, CallError::Remote(fault) if fault.code == Code::BadArguments));
+    assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments));
     assert_eq!(
         (error.kind(), error.to_string().as_str()),
         (ErrorKind::Remote, "Argument error: x")

@@ -126,7 +126,9 @@ async fn a_classic_error_is_recognised_by_its_text() {
     .await;
     let client = direct(peer.address);
     let error = client.call("nope", ()).await.unwrap_err();
-    assert!(matches!(&error, CallError::Remote(fault) if fault.code == Code::MethodNotFound));
+    assert!(
+        matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::MethodNotFound)
+    );
     assert_eq!(client.call("divide", (1, 0)).await, Ok(json!("Division by zero error!")));
 }
 
@@ -186,6 +188,9 @@ async fn too_many_waiting_calls_are_refused() {
     let refused = results.iter().filter(|r| matches!(r, Err(CallError::QueueFull { .. }))).count();
     let late = results.iter().filter(|r| matches!(r, Err(CallError::Timeout { .. }))).count();
     assert_eq!((refused, late), (1, 2), "{results:?}");
+    let texts = results.iter().filter_map(|r| r.as_ref().err()).map(ToString::to_string);
+    let full = format!("queue full (max_classic_queue = 1) for {}; make fewer", peer.name());
+    assert_eq!(texts.filter(|text| text.starts_with(&full)).count(), 1);
 }
 
 #[tokio::test]

@@ -143,7 +143,8 @@ async fn without_registry_or_instances_a_call_fails_at_once() {
     let url = unused.url();
     let client = Client::through_registry(&url, options()).unwrap();
     let error = client.call("add", (1, 2)).await.unwrap_err();
-    assert!(matches!(error, CallError::NoInstance { .. }), "{error}");
+    assert!(matches!(error, CallError::Registry(_)), "{error}");
+    assert!(error.to_string().ends_with("; check that it is running"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().contains(&url), "{error}");
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
@@ -151,7 +152,42 @@ async fn without_registry_or_instances_a_call_fails_at_once() {
     let registry = FakeRegistry::new_style().await;
     let client = Client::through_registry(&registry.url(), options()).unwrap();
     let error = client.call("add", (1, 2)).await.unwrap_err();
-    assert!(error.to_string().contains("lists none"), "{error}");
+    assert!(error.to_string().contains("lists none; start a server"), "{error}");
+    registry.list_json(&json!([{"host": 1}, 7]));
+    eventually("the invalid entries are counted", || registry.requests().len() > 10).await;
+    let error = client.call("add", (1, 2)).await.unwrap_err().to_string();
+    assert!(error.contains("lists none (2 invalid entries skipped); start a server"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_reply_of_the_registry_is_a_remote_error_that_says_what_to_do() {
+    let http = |body: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (reply, hint) in [
+        (http(&format!("[{}]", " ".repeat(2000))), "larger than 1000 bytes; raise max_list_bytes"),
+        (http("<html>"), "sent an invalid reply"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: /x\r\nconnection: close\r\n\r\n".to_owned(),
+            "replied 302: Found; check that this is a registry",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_owned(),
+            "replied 404: Not Found; check that this is a registry",
+        ),
+    ] {
+        let registry = FakeRegistry::new_style().await;
+        registry.reply(reply);
+        let options = ClientOptions { max_list_bytes: 1000, ..options() };
+        let client = Client::through_registry(&registry.url(), options).unwrap();
+        let error = client.call("add", (1, 2)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Remote, "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
+        assert!(!error.to_string().contains("start a server"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ async fn an_invalid_entry_is_skipped_and_the_others_are_used() {
     ]));
     let found = client_of(&registry).find_all("json").await.unwrap();
     assert_eq!(found.iter().map(|i| i.host.as_str()).collect::<Vec<_>>(), ["c"]);
+    let list = client_of(&registry).find_all_if_changed("json", None).await.unwrap();
+    assert!(matches!(list, List::Changed { invalid: 4, .. }), "{list:?}");
 }
 
 #[tokio::test]
@@ -84,6 +86,9 @@ async fn ages_and_states_are_read() {
     registry.reply(http(record));
     let records = client_of(&registry).instances("json").await.unwrap();
     assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
+    let one_bad = record.replacen('[', r#"[{"host":"no port"},"#, 1);
+    registry.reply(http(&one_bad));
+    assert_eq!(client_of(&registry).instances("json").await.unwrap(), records);
 }
 
 fn http(body: &str) -> String {

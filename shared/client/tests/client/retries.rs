@@ -86,7 +86,7 @@ async fn attempts_are_limited_and_the_last_failure_is_returned() {
     let registry = FakeRegistry::new_style().await;
     registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
     let error = call(&registry, false).await.unwrap_err();
-    assert!(matches!(error, CallError::Remote(_)), "{error}");
+    assert!(matches!(error, CallError::Remote { .. }), "{error}");
     assert_eq!(peers.iter().map(|peer| peer.seen.calls().len()).sum::<usize>(), 3);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_client::{CallError, Client, ClientOptions, ErrorKind};
+use rpc_client::{CallError, Client, ClientOptions, Code, ErrorKind, Fault};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -36,7 +36,6 @@ async fn invalid_bytes_are_a_bad_reply() {
         "{\"id\":1,\"res\":}\n",
         "{\"id\":1,\"res\":1]\n",
         "[1]\n",
-        "{\"res\":\"Error calling method: request is not JSON\"}\n",
         "{\"id\":1,\"res\":NaN}\n",
     ] {
         let error = reply_of(Do::Write(garbage.to_owned())).await;
@@ -44,6 +43,35 @@ async fn invalid_bytes_are_a_bad_reply() {
         assert_eq!(error.kind(), ErrorKind::Remote);
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_error_without_an_id_is_the_servers_and_ends_the_calls_in_flight() {
+    for (text, code) in [
+        ("request is larger than 100 bytes", Code::TooLarge),
+        ("request is nested deeper than 128", Code::TooLarge),
+        ("request is not JSON: unexpected byte", Code::NotJson),
+    ] {
+        let sent = format!("{{\"res\":\"Error calling method: {text}\"}}\n");
+        let peer = extended(move |_| Do::WriteAndClose(sent.clone())).await;
+        let client = direct(peer.address);
+        let calls = futures_util::future::join_all((0..3).map(|_| client.call("m", ()))).await;
+        for outcome in calls {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.peer(), Some(peer.name().as_str()));
+            assert_eq!(error.kind(), ErrorKind::Remote);
+            let CallError::Remote { fault, .. } = error else { panic!("{error}") };
+            assert_eq!(fault, Fault::new(code, text));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_that_the_server_reports_says_so() {
+    let peer = extended(|request| Do::Write(crate::fakes::failure(request, -32000))).await;
+    let error = direct(peer.address).call("m", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.to_string(), format!("{} reports a timeout (-32000): x", peer.name()));
 }
 
 #[tokio::test]
@@ -148,6 +176,22 @@ async fn a_peer_that_replies_to_the_probe_with_garbage_is_not_a_server() {
         .await;
         let error = direct(peer.address).call("m", ()).await.unwrap_err();
         assert!(matches!(error, CallError::BadReply { .. }), "{reply}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_replies_to_the_probe_without_end_is_not_a_server() {
+    for endless in [" \n", "{\"id\":0,\"res\":\"", "{\"res\":["] {
+        let peer = scripted(move |_, mut socket, _| async move {
+            let mut piece = endless.to_owned();
+            while socket.write_all(piece.as_bytes()).await.is_ok() {
+                piece = " ".repeat(10_000);
+            }
+        })
+        .await;
+        let error = direct(peer.address).call("m", ()).await.unwrap_err();
+        assert!(matches!(error, CallError::BadReply { .. }), "{endless}: {error}");
+        assert!(error.to_string().contains("it is not a server of this protocol"), "{error}");
     }
 }
 

@@ -57,7 +57,7 @@ async fn a_failure_is_the_last_item() {
     let mut stream = client.stream("m", ()).await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     let error = stream.next().await.unwrap().unwrap_err();
-    assert!(matches!(error, CallError::Remote(fault) if fault.code == Code::MethodFailed));
+    assert!(matches!(error, CallError::Remote { fault, .. } if fault.code == Code::MethodFailed));
     assert!(stream.next().await.is_none());
 }
 
@@ -74,7 +74,7 @@ async fn a_failure_is_seen_however_full_the_stream_is() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let items: Vec<_> = stream.collect().await;
     assert_eq!(items.len(), 101);
-    assert!(matches!(items.last(), Some(Err(CallError::Remote(_)))));
+    assert!(matches!(items.last(), Some(Err(CallError::Remote { .. }))));
 }
 
 #[tokio::test]

@@ -21,6 +21,13 @@ pub struct BadLevel {
     reason: String,
 }
 
+impl BadLevel {
+    /// What was expected, or what was probably meant.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 /// Checks a level setting: `debug`, or `info,rpc_server=debug`.
 ///
 /// # Errors
@@ -70,8 +77,8 @@ fn level_named(name: &str) -> Option<LevelFilter> {
 fn unknown(level: &str) -> String {
     let lower = level.to_lowercase();
     match rpc_wire::nearest(&lower, LEVELS) {
-        Some(near) => format!("there is no level {level:?}; did you mean {near:?}?"),
-        None => format!("there is no level {level:?}; levels are {}", LEVELS.join(", ")),
+        Some(near) => format!("no level {level:?}; did you mean {near:?}?"),
+        None => format!("expected {}", LEVELS.join(", ")),
     }
 }
 
@@ -95,9 +102,10 @@ mod tests {
     #[test]
     fn a_typo_is_an_error() {
         let error = check_level("inof").unwrap_err().to_string();
+        assert_eq!(error, r#"bad log level "inof": no level "inof"; did you mean "info"?"#);
         assert_eq!(
-            error,
-            r#"bad log level "inof": there is no level "inof"; did you mean "info"?"#
+            check_level("x").unwrap_err().reason(),
+            "expected off, error, warn, info, debug, trace"
         );
         for given in ["", ",", "info,", "rpc_server", "rpc_server=loud", "=x", "info,[=debug"] {
             assert!(check_level(given).is_err(), "{given}");

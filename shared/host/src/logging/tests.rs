@@ -101,6 +101,69 @@ fn saved_lines_are_in_the_file_when_logging_ends() {
     assert_eq!((&line["message"], &line["fields"]["peer"]), (&"saved".into(), &"1.2.3.4".into()));
 }
 
+fn saving(dir: &std::path::Path) -> LogOptions {
+    LogOptions { save: true, dir: dir.to_owned(), ..quiet() }
+}
+
+fn names_in(dir: &std::path::Path) -> Vec<String> {
+    let files = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn as_many_files_are_kept_as_configured_whether_todays_exists_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for day in 20..25 {
+        std::fs::write(dir.path().join(format!("rpcd.2020-01-{day}.log")), "old").unwrap();
+    }
+    for foreign in ["rpcd.notes.log", "other.2020-01-01.log"] {
+        std::fs::write(dir.path().join(foreign), "foreign").unwrap();
+    }
+    let options = LogOptions { max_files: 2, ..saving(dir.path()) };
+    for _ in 0..2 {
+        drop(logged(&options, |_| tracing::info!("line")));
+        let today = format!("rpcd.{}.log", files::today());
+        let kept = ["other.2020-01-01.log", "rpcd.2020-01-24.log", &today, "rpcd.notes.log"];
+        assert_eq!(names_in(dir.path()), kept);
+    }
+}
+
+#[test]
+fn lines_that_a_full_disk_loses_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(format!("rpcd.{}.log", files::today()));
+    std::os::unix::fs::symlink("/dev/full", file).unwrap();
+    let logging = logged(&saving(dir.path()), |_| {
+        for _ in 0..3 {
+            tracing::info!("lost");
+        }
+    });
+    let started = std::time::Instant::now();
+    while logging.dropped() < 3 {
+        assert!(started.elapsed().as_secs() < 20, "{} counted", logging.dropped());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_removed_directory_is_created_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    let logging = logged(&saving(&logs), |_| {
+        let started = std::time::Instant::now();
+        std::fs::remove_dir_all(&logs).unwrap();
+        while !logs.exists() {
+            assert!(started.elapsed().as_secs() < 20);
+            tracing::info!("again");
+        }
+    });
+    assert_eq!(names_in(&logs), [format!("rpcd.{}.log", files::today())]);
+    drop(logging);
+}
+
 #[test]
 fn an_unusable_directory_is_an_error_with_a_hint() {
     let file = tempfile::NamedTempFile::new().unwrap();

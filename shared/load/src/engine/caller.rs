@@ -14,7 +14,7 @@ pub(super) trait Caller: Clone + Send + Sync + 'static {
 /// How a call ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The instance that replied or should have; `None` if only the error may name it.
+    /// The instance that replied or should have; `None` if the error names it, or there is none.
     pub(super) peer: Option<String>,
     /// Attempts beyond the first.
     pub(super) retries: u32,

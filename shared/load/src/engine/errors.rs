@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rpc_client::{CallError, ErrorKind, Phase};
+use rpc_client::{CallError, ErrorKind};
 
 use crate::report::ErrorCount;
 
@@ -71,11 +71,12 @@ impl Kind {
             return Self::Local("timeout");
         }
         Self::Local(match error {
-            CallError::Remote(fault) => return Self::Remote(fault.code.number()),
+            CallError::Remote { fault, .. } => return Self::Remote(fault.code.number()),
             CallError::Timeout { .. } => "timeout",
             CallError::Unreachable { .. } => "unreachable",
             CallError::ConnectionLost { .. } => "connection lost",
             CallError::NoInstance { .. } => "no instance",
+            CallError::Registry(_) => "registry",
             CallError::TooLarge { .. } => "request too large",
             CallError::QueueFull { .. } => "queue full",
             CallError::BadReply { .. } => "bad reply",
@@ -97,30 +98,14 @@ impl Kind {
     }
 }
 
-/// The instance that a failed call reached or tried to reach, if the error names it.
-pub(super) fn peer(error: &CallError) -> Option<&str> {
-    match error {
-        CallError::Timeout { phase: Phase::Discovery, .. } => None,
-        CallError::Timeout { peer, .. }
-        | CallError::Unreachable { peer, .. }
-        | CallError::ConnectionLost { peer, .. }
-        | CallError::TooLarge { peer, .. }
-        | CallError::QueueFull { peer, .. }
-        | CallError::BadReply { peer, .. }
-        | CallError::ReplyTooLarge { peer, .. }
-        | CallError::NotExact { peer, .. }
-        | CallError::Unsupported { peer, .. } => Some(peer),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_client::{Code, Fault};
+    use rpc_client::{Code, Fault, Phase};
 
     fn remote(code: i64) -> CallError {
-        CallError::Remote(Fault::new(Code::from_number(code), "x".repeat(1000)))
+        let fault = Fault::new(Code::from_number(code), "x".repeat(1000));
+        CallError::Remote { peer: "a:1".to_owned(), fault }
     }
 
     #[test]

@@ -122,7 +122,9 @@ async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
     match first {
         Some(error) if errors.all(|error| error.is_some()) => Err(match error.kind() {
             ErrorKind::Usage => LoadError::Usage(error.to_string()),
-            _ => LoadError::Unreachable(error.to_string()),
+            ErrorKind::Timeout => LoadError::TimedOut(error.to_string()),
+            ErrorKind::Remote => LoadError::Registry(error.to_string()),
+            ErrorKind::Unreachable => LoadError::Unreachable(error.to_string()),
         }),
         _ => Ok(()),
     }
@@ -132,6 +134,7 @@ async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
 fn is_fatal(error: &CallError) -> bool {
     match error {
         CallError::Timeout { phase, .. } => matches!(phase, Phase::Discovery | Phase::Connect),
+        CallError::Registry(_) => true,
         error => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Usage),
     }
 }

@@ -7,7 +7,7 @@ use hdrhistogram::{Counter, Histogram};
 use rpc_client::{CallError, ErrorKind};
 
 use super::caller::Outcome;
-use super::errors::{self, Errors};
+use super::errors::Errors;
 use crate::report::Share;
 
 /// The longest latency recorded, an hour; a longer one counts as this.
@@ -96,7 +96,7 @@ impl Tally {
         if matches!(kind, None | Some(ErrorKind::Timeout)) {
             self.latency.saturating_record(nanos);
         }
-        let said = error.as_ref().and_then(errors::peer);
+        let said = error.as_ref().and_then(CallError::peer);
         if let Some(peer) = peer.as_deref().or(said) {
             let failed = u64::from(error.is_some());
             self.part(peer).add(&Part { calls: 1, failed, nanos });
@@ -225,9 +225,13 @@ mod tests {
         let mut tally = Tally::new();
         tally.record(finished(20 * MS, Some("a:1"), None));
         for _ in 0..1000 {
-            let overloaded = CallError::Remote(Fault::new(Code::Overloaded, "no"));
+            let fault = Fault::new(Code::Overloaded, "no");
+            let overloaded = CallError::Remote { peer: "b:1".to_owned(), fault };
             tally.record(finished(MS, None, Some(overloaded)));
         }
+        let shares = tally.shares();
+        let rows: Vec<_> = shares.iter().map(|s| (s.address.as_str(), s.calls, s.failed)).collect();
+        assert_eq!(rows, [("b:1", 1000, 1000), ("a:1", 1, 0)], "each counts for who failed it");
         assert_eq!((tally.latency.len(), tally.counts.failed), (1, 1000));
         assert!(tally.latency.min() > nanos(19 * MS));
     }

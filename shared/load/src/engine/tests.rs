@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rpc_client::{CallError, Code, Fault};
+use rpc_client::registry::RegistryClientError;
+use rpc_client::{CallError, Code, Fault, Phase as Waiting};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::caller::{Caller, Outcome};
@@ -201,6 +202,23 @@ async fn an_unreachable_target_fails_the_run_at_its_first_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_target_and_a_wrong_registry_fail_the_run_as_what_they_are() {
+    let silent = |_| {
+        let error = CallError::Timeout { peer: "p".to_owned(), after: MS, phase: Waiting::Connect };
+        (MS, Some(error))
+    };
+    let wrong = |_| {
+        let (url, reason) = ("u".to_owned(), "r".to_owned());
+        (MS, Some(CallError::Registry(RegistryClientError::BadReply { url, reason })))
+    };
+    let plan = || plan(Mode::ClosedLoop { concurrency: 1 }, Length::Time(SECOND));
+    let last = start(plan(), Server::new(silent)).last().await;
+    assert!(matches!(last.phase, Phase::Failed(LoadError::TimedOut(_))), "{:?}", last.phase);
+    let last = start(plan(), Server::new(wrong)).last().await;
+    assert!(matches!(last.phase, Phase::Failed(LoadError::Registry(_))), "{:?}", last.phase);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_goes_away_is_counted_and_not_hammered() {
     let leaves = |at| {
         let error = CallError::Unreachable { peer: "p".to_owned(), reason: "r".to_owned() };
@@ -217,7 +235,7 @@ async fn a_server_that_goes_away_is_counted_and_not_hammered() {
 async fn a_reply_with_an_error_is_measured_like_any_other() {
     let refuses = |_| {
         let fault = Fault::new(Code::MethodNotFound, "no such method");
-        (10 * MS, Some(CallError::Remote(fault)))
+        (10 * MS, Some(CallError::Remote { peer: "server:1".to_owned(), fault }))
     };
     let mode = Mode::OpenLoop { rate: 10.0, max_in_flight: 1 };
     let report = report(plan(mode, Length::Time(SECOND)), refuses).await;

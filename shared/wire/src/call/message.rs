@@ -274,7 +274,7 @@ enum Key {
 fn json_rpc(id: Option<Json<'_>>) -> Rejected<'_> {
     Rejected {
         id,
-        fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not spoken here yet; send method_name"),
+        fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not supported; send method_name"),
         fatal: false,
     }
 }

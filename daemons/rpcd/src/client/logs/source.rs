@@ -91,7 +91,7 @@ async fn of_instance(
     let ended = |error: CallError| {
         let is_unsupported = match &error {
             CallError::Unsupported { .. } => true,
-            CallError::Remote(fault) => fault.code == Code::MethodNotFound,
+            CallError::Remote { fault, .. } => fault.code == Code::MethodNotFound,
             _ => false,
         };
         (Failure::from(error), is_unsupported)

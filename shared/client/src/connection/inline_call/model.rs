@@ -315,7 +315,7 @@ impl Client {
 fn schedule(timers: Timers, wakes_are_lost: bool) {
     let socket = Socket::new();
     let inbound = Inbound::new(socket.clone(), Inbox::new(1 << 20));
-    let outbound = Outbound::new(socket.clone(), Instant::now() + FAR);
+    let outbound = Outbound::new("p".into(), socket.clone(), Instant::now() + FAR);
     let halves = Arc::new(Halves::new(inbound, outbound));
     let timer = Arc::new(Timer::default());
     let (commands, received) = mpsc::unbounded_channel();

@@ -74,7 +74,7 @@ impl<O> ClassicSocket<O> {
                 return exchange;
             }
             match self.fill().await.map_err(lost)? {
-                0 => return Err(pool.lost("the peer closed it", true)),
+                0 => return Err(pool.lost("the server closed it", true)),
                 count => pool.context.received_bytes.add(count),
             }
         }
@@ -119,7 +119,7 @@ fn read(
             reply_bytes: frame.len(),
         })),
         Ok(Reply::Done { id: None, outcome: Err(fault) }) => {
-            Ok(Exchange::Failed(CallError::Remote(fault)))
+            Ok(Exchange::Failed(CallError::Remote { peer: peer.to_owned(), fault }))
         }
         Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or it has an id")),
         Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
