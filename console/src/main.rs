@@ -11,8 +11,8 @@ use rpc_console::view::{self, Theme};
 use rpc_console::{demo, terminal};
 use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
-use rpc_wire::target::Target;
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
+use rpc_wire::target::Target;
 
 fn main() -> ExitCode {
     // Before any thread starts: reading the local time zone is safe only then.

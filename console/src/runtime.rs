@@ -162,12 +162,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
-        tasks: Tasks::new(
-            senders,
-            settings.max_probed,
-            settings.client.clone(),
-            requests.clone(),
-        ),
+        tasks: Tasks::new(senders, settings.max_probed, settings.client.clone(), requests.clone()),
         requests,
         client: settings.client,
         log,

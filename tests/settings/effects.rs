@@ -8,8 +8,8 @@ use rpc_settings::KEYS;
 
 use crate::client::{console as screen, rpcd};
 use crate::console;
-use crate::registry as registry_of_console;
 use crate::log::{call, console as own_log, registry, serve};
+use crate::registry as registry_of_console;
 
 /// Section, key, program, and the test, which has the name of the key.
 type Effect = (&'static str, &'static str, &'static str, fn());

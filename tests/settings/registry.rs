@@ -53,6 +53,6 @@ pub(crate) async fn confirm() {
         tty.press("\r");
         tty.until(&[expected]);
     };
-    after_a_call(&[("REGISTRY_CONFIRM", "true")], "to local?").await;
+    after_a_call(&[("REGISTRY_CONFIRM", "yes")], "to local?").await;
     after_a_call(&[], "✗ from_").await;
 }

@@ -122,9 +122,8 @@ pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
 }
 
 pub fn registries() -> Registries {
-    let named = |name: &str, url: &str| {
-        NamedRegistry::new(name, Target::Registry { url: url.to_owned() })
-    };
+    let named =
+        |name: &str, url: &str| NamedRegistry::new(name, Target::Registry { url: url.to_owned() });
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
         named("staging", "http://10.0.0.5:9999"),

@@ -17,8 +17,8 @@ mod now;
 pub mod palette;
 pub mod registries;
 pub mod resend;
-pub mod scroll;
 pub mod saved;
+pub mod scroll;
 pub mod snippet;
 pub mod template;
 

@@ -113,7 +113,7 @@ async fn probe(
         Ok((took, Dialect::Extended)) => (Ok(took), Probing::Health),
         // It replied, but an older server has no health check.
         Ok((_, Dialect::Classic)) => (connect(instance).await, Probing::Connection),
-        Err(CallError::Remote(_)) if probing == Probing::FirstReply => {
+        Err(CallError::Remote { .. }) if probing == Probing::FirstReply => {
             (connect(instance).await, Probing::Connection)
         }
         Err(CallError::Unreachable { reason, .. }) => (Err(reason), probing),

@@ -52,9 +52,8 @@ impl RequestsFile {
     /// Changes the file; returns its path.
     pub(super) fn change(&self, change: &Change) -> Result<String, ChangeError> {
         let path = self.path();
-        let other = |error: io::Error| {
-            ChangeError::Other(format!("{}: {error}", self.shown(&path)))
-        };
+        let other =
+            |error: io::Error| ChangeError::Other(format!("{}: {error}", self.shown(&path)));
         // A link is followed: the file it names is replaced, not the link.
         let target = path.canonicalize().unwrap_or_else(|_| path.clone());
         let _lock = lock(&target).map_err(other)?;

@@ -5,10 +5,10 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use super::theme::Theme;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::link::LinkState;
-use super::theme::Theme;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::text;
 

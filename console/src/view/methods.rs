@@ -30,7 +30,11 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
     screen.record_height(Pane::Methods, inner.height);
     if visible.is_empty() {
-        let why = if methods.is_empty() && model.saved.contents.requests.is_empty() { "no methods yet" } else { "no match · esc" };
+        let why = if methods.is_empty() && model.saved.contents.requests.is_empty() {
+            "no methods yet"
+        } else {
+            "no match · esc"
+        };
         return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
     }
     let selected = selected_row(model, &visible);
@@ -71,7 +75,12 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 }
 
 /// How many instances have the method; ≠ where signatures differ.
-fn count(method: &Method, scope: Option<&InstanceKey>, all: usize, theme: Theme) -> (String, Style) {
+fn count(
+    method: &Method,
+    scope: Option<&InstanceKey>,
+    all: usize,
+    theme: Theme,
+) -> (String, Style) {
     let have = method.on.len();
     match scope {
         Some(key) if method.differing.contains(key) => ("≠".to_owned(), theme.warning()),

@@ -53,7 +53,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
 
     // It is in the palette, and sent with the variables of the environment that is then current.
     tty.press(ESC);
-    tty.until(&["E", ": commands"]);
+    tty.until(&[": commands"]);
     tty.press("E");
     tty.until(&["env prod", "→ \"bob\""]);
     tty.press(":");
@@ -94,7 +94,7 @@ fn a_secret_reaches_the_server_and_nothing_else() {
     tty.until(&["Save request as"]);
     tty.press("\r");
     tty.until(&["saved hello; rpcd-requests.toml"]);
-    tty.press("\t\t}");
+    tty.press("\t}");
     tty.until(&["sent"]);
     tty.press("3");
     tty.until(&["History 1", "{{env:SHOP_TOKEN}}"]);

@@ -39,7 +39,7 @@ const NAMED: &str = "
 # [registry.prod]
 # host = 10.0.0.6
 # color = red
-# confirm = true
+# confirm = yes
 ";
 
 /// The head of the console's keys; the console's own table follows it, below [`document`].

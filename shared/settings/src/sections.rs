@@ -164,11 +164,6 @@ impl RegistryAddress {
 
 impl Default for RegistryAddress {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 9999,
-            color: Colour::None,
-            confirm: false,
-        }
+        Self { host: "127.0.0.1".to_owned(), port: 9999, color: Colour::None, confirm: false }
     }
 }

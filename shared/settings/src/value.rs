@@ -105,14 +105,25 @@ pub(crate) mod choice {
     }
 }
 
-/// `true` or `false`, also written `yes` or `no`.
-pub(crate) mod switch {
+/// `yes` or `no`, the answer to a question; `true` and `false` mean the same.
+pub(crate) mod answer {
     pub(crate) fn read(text: &str) -> Result<bool, String> {
         match text {
-            "true" | "yes" => Ok(true),
-            "false" | "no" => Ok(false),
-            _ => Err("expected true or false".to_owned()),
+            "yes" | "true" => Ok(true),
+            "no" | "false" => Ok(false),
+            _ => Err("expected yes or no".to_owned()),
         }
+    }
+
+    pub(crate) fn show(value: &bool) -> String {
+        if *value { "yes".to_owned() } else { "no".to_owned() }
+    }
+}
+
+/// `true` or `false`.
+pub(crate) mod switch {
+    pub(crate) fn read(text: &str) -> Result<bool, String> {
+        text.parse().map_err(|_| "expected true or false".to_owned())
     }
 
     pub(crate) fn show(value: &bool) -> String {

@@ -73,13 +73,7 @@ pub const BINDINGS: &[Binding] = &[
         "filter",
         "filter: type parts of the method's name",
     ),
-    row(
-        Context::Methods,
-        RenameRequest,
-        &[Key::char('r')],
-        "rename",
-        "rename this saved request",
-    ),
+    row(Context::Methods, RenameRequest, &[Key::char('r')], "rename", "rename this saved request"),
     row(
         Context::Methods,
         DeleteRequest,

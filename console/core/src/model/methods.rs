@@ -8,7 +8,6 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Signature;
 use tui_input::Input;
 
-
 /// A method, and the instances that have it.
 #[derive(Debug, Clone)]
 pub struct Method {

@@ -337,10 +337,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_with_a_suggestion() {
         let error = |text: &str| variables().fill(text).unwrap_err();
-        assert_eq!(
-            error("{{usr}}"),
-            "no variable usr in [environments.local]; did you mean user?"
-        );
+        assert_eq!(error("{{usr}}"), "no variable usr in [environments.local]; did you mean user?");
         assert_eq!(
             error("{{zebra}}"),
             "no variable zebra in [environments.local]; {{=zebra}} sends it as text"
@@ -363,7 +360,10 @@ mod tests {
     fn only_strings_change_and_numbers_keep_every_digit() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let args = Args::from_raw(
-            &[raw("1.000000000000000000000001"), raw(r#"{"{{env:K}}": "{{env:K}}\\\"", "b": [1]}"#)],
+            &[
+                raw("1.000000000000000000000001"),
+                raw(r#"{"{{env:K}}": "{{env:K}}\\\"", "b": [1]}"#),
+            ],
             &[("key", raw(r#""{{env:K}}""#))],
         );
         let sent = resolve(&args, |_| Some("v".to_owned())).unwrap();

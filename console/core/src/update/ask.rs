@@ -81,13 +81,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
 }
 
 /// Asks a question; "cancel" is selected. `yes` and its detail say what happens otherwise.
-pub(super) fn confirm(
-    model: &mut Model,
-    title: String,
-    yes: &str,
-    detail: String,
-    choice: Choice,
-) {
+pub(super) fn confirm(model: &mut Model, title: String, yes: &str, detail: String, choice: Choice) {
     let item = |label: &str, detail: &str, choice| Item {
         label: label.to_owned(),
         detail: detail.to_owned(),

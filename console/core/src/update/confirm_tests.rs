@@ -3,8 +3,8 @@
 use crate::fixture::{self, feed, key, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, InstanceUpdate, Msg};
-use crate::model::instances::State;
 use crate::model::Overlay;
+use crate::model::instances::State;
 use rpc_wire::target::Target;
 
 const ENTER: Key = Key::plain(Code::Enter);

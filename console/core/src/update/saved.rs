@@ -23,7 +23,13 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now) {
         }
         (Action::RenameRequest, Some(name)) => {
             let note = "⏎ renames; esc cancels".to_owned();
-            prompt(model, format!("Rename {name}"), &name, note, Purpose::RenameRequest(name.clone()));
+            prompt(
+                model,
+                format!("Rename {name}"),
+                &name,
+                note,
+                Purpose::RenameRequest(name.clone()),
+            );
         }
         (Action::DeleteRequest, Some(name)) => {
             let title = format!("Delete the saved request {name}?");
@@ -190,6 +196,7 @@ pub(super) fn open(model: &mut Model, name: &str, now: Now) {
         let method = text::printable(&request.method).into_owned();
         return model.notify_error(format!("no instance has {method}; {shown} not opened"), now);
     }
+    model.saved.selected = Some(request.name);
     let listed = |key: &rpc_wire::instance::InstanceKey| model.instances.get(key).is_some();
     let target = request.target.clone().filter(listed);
     let lost = request.target.filter(|_| target.is_none());
@@ -266,9 +273,8 @@ pub(super) fn keep_selection(model: &mut Model) {
     }
     // A filter may show the request and not its method.
     let method = model.saved.selected().map(|request| request.method.clone());
-    let is_visible = |name: &String| {
-        model.methods.visible().iter().any(|method| method.signature.name == *name)
-    };
+    let is_visible =
+        |name: &String| model.methods.visible().iter().any(|method| method.signature.name == *name);
     let visible = method.filter(is_visible);
     if visible.is_some() {
         model.methods.selected = visible;

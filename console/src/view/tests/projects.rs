@@ -23,7 +23,7 @@ fn saved_requests_are_above_the_methods() {
 fn a_request_to_save_gets_a_name() {
     golden("saving", || {
         let (mut model, now) = fixture::replied();
-        press(&mut model, Key::char('S'), now);
+        press(&mut model, Key::ctrl('n'), now);
         (model, now)
     });
 }

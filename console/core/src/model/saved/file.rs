@@ -193,10 +193,8 @@ impl Reader<'_> {
             let Some(table) = item.as_table_like() else {
                 return Err(error("an environment is a table: [environments.NAME]"));
             };
-            environments.push(Environment {
-                name: name.to_owned(),
-                variables: self.variables(table)?,
-            });
+            environments
+                .push(Environment { name: name.to_owned(), variables: self.variables(table)? });
         }
         Ok(environments)
     }
@@ -235,8 +233,7 @@ pub fn change(text: &str, change: &Change) -> Result<String, ChangeError> {
     let before = parse(text).map_err(|error| other(error.to_string()))?;
     let mut document: DocumentMut =
         text.parse().map_err(|error: toml_edit::TomlError| other(error.to_string()))?;
-    let position =
-        |name: &str| before.requests.iter().position(|request| request.name == name);
+    let position = |name: &str| before.requests.iter().position(|request| request.name == name);
     let gone = |name: &str| other(format!("there is no request {name:?} any more"));
     match change {
         Change::Save { request, replace } => {
@@ -244,7 +241,9 @@ pub fn change(text: &str, change: &Change) -> Result<String, ChangeError> {
             let requests = requests_of(&mut document)?;
             match position(&request.name) {
                 Some(_) if !replace => return Err(ChangeError::Exists(request.name.clone())),
-                Some(at) => requests.get_mut(at).into_iter().for_each(|table| write(table, request)),
+                Some(at) => {
+                    requests.get_mut(at).into_iter().for_each(|table| write(table, request))
+                }
                 None => {
                     let mut table = Table::new();
                     if !text.trim().is_empty() {

@@ -56,7 +56,10 @@ fn a_file_is_read_in_its_order() {
     assert_eq!((add.name.as_str(), add.method.as_str()), ("add two", "add"));
     assert_eq!(add.args.positional(), r#"[1,"{{user}}"]"#);
     assert_eq!(add.args.keyword(), r#"{"c":10}"#);
-    assert_eq!((add.target.clone(), add.timeout, add.stream), (None, Duration::from_secs(10), false));
+    assert_eq!(
+        (add.target.clone(), add.timeout, add.stream),
+        (None, Duration::from_secs(10), false)
+    );
     assert_eq!(watch.target, Some(Instance::new("127.0.0.1", 8089).key()));
     assert!(watch.stream);
     let names: Vec<_> = contents.environments.iter().map(|one| one.name.as_str()).collect();
@@ -73,9 +76,15 @@ fn what_is_wrong_is_named_with_its_line() {
         ("\n[[requests]]\nname = \"a\"\nmethod = 5", "4: method must be a text in quotes"),
         ("[[requests]]\nname = \"a\"\nmethod = \"m\"\nargs = '{}'", "4: args must be a JSON list"),
         ("[[requests]]\nname = \"a\"\nmethod = \"m\"\nkwargs = '[1'", "4: kwargs must be a JSON"),
-        ("[[requests]]\nname = \"a\"\nmethod = \"m\"\ntimeout = \"0s\"", "4: timeout must be longer"),
+        (
+            "[[requests]]\nname = \"a\"\nmethod = \"m\"\ntimeout = \"0s\"",
+            "4: timeout must be longer",
+        ),
         ("[[requests]]\nname = \"a\"\nmethod = \"m\"\ntarget = \"h\"", "4: target: `h` is not an"),
-        ("[[requests]]\nname = \"a\"\nmetod = \"m\"", "3: unknown key \"metod\"; did you mean method?"),
+        (
+            "[[requests]]\nname = \"a\"\nmetod = \"m\"",
+            "3: unknown key \"metod\"; did you mean method?",
+        ),
         ("[[request]]\nname = \"a\"", "1: unknown key \"request\"; did you mean requests?"),
         (
             "[[requests]]\nname = \"a\"\nmethod = \"m\"\n[[requests]]\nname = \"a\"\nmethod = \"m\"",
@@ -144,7 +153,8 @@ fn one_of_the_same_name_is_replaced_only_if_asked_and_keeps_its_comments() {
     assert_eq!(save(FILE, "add two", false).unwrap_err(), taken);
     let text = save(FILE, "add two", true).unwrap();
     assert_eq!(parse(&text).unwrap().requests[0], request("add two"));
-    for comment in ["# Our requests.", "# the first", "# Ten is the default.", "# The second one."] {
+    for comment in ["# Our requests.", "# the first", "# Ten is the default.", "# The second one."]
+    {
         assert!(text.contains(comment), "{comment} is lost in\n{text}");
     }
 }
