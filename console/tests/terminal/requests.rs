@@ -68,11 +68,11 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     tty.press(ESC);
     tty.until(&[": commands"]);
     tty.press("qg");
-    tty.until(&["greet ann ★", "r rename"]);
+    tty.until(&["▸ greet ann ", "r rename"]);
     tty.press("r");
     tty.until(&["Rename greet ann"]);
     tty.press("\x15hi\r");
-    tty.until(&["renamed to hi", "hi ★"]);
+    tty.until(&["renamed to hi", "▸ hi "]);
     tty.press("d");
     tty.until(&["Delete the saved request hi?"]);
     tty.press("j\r");
