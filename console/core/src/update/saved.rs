@@ -158,9 +158,8 @@ pub(super) fn changed(
                 Change::Rename { to, .. } => (to, "renamed to"),
                 Change::Delete(name) => (name, "deleted"),
             };
-            let is_selected = matches!(change, Change::Rename { from, .. }
-                if model.saved.selected.as_ref() == Some(from));
-            if is_selected {
+            // It was the selected one, until the file was read without its former name.
+            if matches!(change, Change::Rename { .. }) {
                 model.saved.selected = Some(name.clone());
             }
             model.notify(format!("{what} {name}; {path}"), now);

@@ -189,14 +189,18 @@ fn a_request_is_renamed_and_deleted_but_not_without_asking() {
     types(&mut model, "hi", now);
     let change = change_of(&press(&mut model, ENTER, now));
     assert_eq!(change, Change::Rename { from: "greet".to_owned(), to: "hi".to_owned() });
-    press(&mut model, ESC, now);
+    let text = "[[requests]]\nname = \"hi\"\nmethod = \"hello\"";
+    feed(&mut model, Msg::Requests(Ok(parse(text).unwrap())), now);
+    let done = Ok("rpcd-requests.toml".to_owned());
+    feed(&mut model, Msg::RequestsChanged(Box::new(change), done), now);
+    assert_eq!((model.saved.selected.as_deref(), model.overlay.is_none()), (Some("hi"), true));
 
     press(&mut model, Key::char('d'), now);
     assert!(press(&mut model, ENTER, now).is_empty(), "cancel is selected");
     press(&mut model, Key::char('d'), now);
     press(&mut model, DOWN, now);
     let change = change_of(&press(&mut model, ENTER, now));
-    assert_eq!(change, Change::Delete("greet".to_owned()));
+    assert_eq!(change, Change::Delete("hi".to_owned()));
     let rest = parse("[[requests]]\nname = \"sum of two\"\nmethod = \"add\"").unwrap();
     feed(&mut model, Msg::Requests(Ok(rest)), now);
     assert_eq!(model.saved.selected, None);
