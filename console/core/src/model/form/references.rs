@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rpc_wire::call::Args;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Field, FieldValue, Form, Kind};
+use crate::model::schema::Schema;
 use crate::model::template::{Variables, has_reference, has_secret};
 
 impl Form {
@@ -21,24 +22,25 @@ impl Form {
     /// # Errors
     /// The first field with an invalid text, and why.
     pub fn written(&self) -> Result<Args, String> {
-        let (mut positional, mut keyword) = (Vec::new(), Map::new());
+        let (mut positional, mut keyword) = (Vec::new(), Vec::new());
         let mut complete = true;
         for field in &self.fields {
+            if let Some(json) = field.written_json() {
+                match complete && field.parameter.is_required() {
+                    true => positional.push(json),
+                    false => keyword.push((field.parameter.name.as_str(), json)),
+                }
+                continue;
+            }
             match field.written() {
-                FieldValue::Value(value) if complete && field.parameter.is_required() => {
-                    positional.push(value);
-                }
-                FieldValue::Value(value) => {
-                    keyword.insert(field.parameter.name.clone(), value);
-                }
                 FieldValue::Invalid(error) if !field.input.value().trim().is_empty() => {
                     return Err(format!("{} {error}", field.parameter.name));
                 }
                 FieldValue::Invalid(_) => complete = false,
-                FieldValue::Omitted => {}
+                FieldValue::Omitted | FieldValue::Value(_) => {}
             }
         }
-        Ok(Args::from_values(&positional, &keyword))
+        Ok(Args::from_raw(&positional, &keyword))
     }
 }
 
@@ -52,7 +54,12 @@ impl Field {
         // In a list or an object, references stand in strings; in a text field, in the text.
         if written.is_array() || written.is_object() || self.is_text() {
             return match self.variables.fill_value(written) {
-                Ok(value) => FieldValue::Value(value),
+                // What comes from the process environment is not known yet.
+                Ok(value) if has_secret(text) => FieldValue::Value(value),
+                Ok(value) => match Schema::new(&self.parameter.schema).check(&value) {
+                    Ok(()) => FieldValue::Value(value),
+                    Err(error) => FieldValue::Invalid(error),
+                },
                 Err(error) => FieldValue::Invalid(error),
             };
         }
@@ -67,7 +74,7 @@ impl Field {
                 self.kind.label()
             )),
             // As if the value of the variable had been typed.
-            Ok(filled) => match self.kind.parse(&filled) {
+            Ok(filled) => match self.parse(&filled) {
                 Ok(value) => FieldValue::Value(value),
                 Err(error) => FieldValue::Invalid(format!("{error}, not {filled}")),
             },

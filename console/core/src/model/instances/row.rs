@@ -245,7 +245,6 @@ impl Row {
             },
             State::Unknown if self.was_late => "was late",
             State::Unknown => "was up",
-            State::Gone if self.gone.is_some_and(|(_, why)| why == Gone::Unregistered) => "left",
             State::Gone => "gone",
         }
     }
