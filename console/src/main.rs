@@ -12,6 +12,7 @@ use rpc_console::{demo, terminal};
 use rpc_console_core::model::registries::Registries;
 use rpc_host::logging::{self, LogOptions};
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
+use rpc_wire::target::Target;
 
 fn main() -> ExitCode {
     // Before any thread starts: reading the local time zone is safe only then.
@@ -66,7 +67,9 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
     let registries = options.registries(&settings).map_err(usage)?;
     for named in registries.all() {
-        rpc_client::registry::RegistryClient::new(&named.url, Default::default()).map_err(usage)?;
+        if let Target::Registry { url } = &named.target {
+            rpc_client::registry::RegistryClient::new(url, Default::default()).map_err(usage)?;
+        }
     }
     let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },

@@ -4,18 +4,25 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use rpc_settings::{Settings, parse};
+use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
 use rpc_wire::nearest;
+use rpc_wire::target::Target;
 
-use rpc_console_core::model::registries::{NamedRegistry, Registries};
+use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
 ///
 /// Press ? for all keys. The console also starts without a registry and connects once one is up.
+/// HOST:PORT opens one server that is not registered anywhere.
 /// --demo runs an embedded registry and three servers. For scripts use rpcd.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
+    /// Open this server without a registry
+    #[arg(value_name = "HOST:PORT", value_parser = Target::direct,
+          conflicts_with_all = ["demo", "registry"])]
+    pub server: Option<Target>,
+
     /// Run an embedded registry and three servers with live traffic; needs no set-up
     #[arg(long, conflicts_with = "registry")]
     pub demo: bool,
@@ -40,7 +47,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The registries of the settings and of `--registry`, and which of them is current.
+    /// The registries of the settings and of `--registry`, the server of the command line, and which
+    /// of them is current.
     ///
     /// # Errors
     /// `--registry` is neither the name of a registry nor a URL.
@@ -49,10 +57,12 @@ impl Options {
         let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
         let default = if is_local && !is_taken("local") { "local" } else { "default" };
         let default = if is_taken(default) { "registry" } else { default };
-        let mut list =
-            vec![NamedRegistry { name: default.to_owned(), url: settings.registry.url() }];
-        let named = settings.registries.iter();
-        list.extend(named.map(|(name, at)| NamedRegistry { name: name.clone(), url: at.url() }));
+        let mut list = vec![named(default, &settings.registry)];
+        list.extend(settings.registries.iter().map(|(name, registry)| named(name, registry)));
+        if let Some(server) = &self.server {
+            list.insert(0, NamedRegistry::new(server.to_string(), server.clone()));
+            return Ok(Registries::new(list, 0));
+        }
         let Some(wanted) = &self.registry else { return Ok(Registries::new(list, 0)) };
         if let Some(at) = list.iter().position(|named| named.name == *wanted) {
             return Ok(Registries::new(list, at));
@@ -68,13 +78,31 @@ impl Options {
         }
         let url = if wanted.contains("://") { wanted.clone() } else { format!("http://{wanted}") };
         let url = url.trim_end_matches('/').to_owned();
-        if let Some(at) = list.iter().position(|named| named.url == url) {
+        let target = Target::Registry { url: url.clone() };
+        if let Some(at) = list.iter().position(|named| named.target == target) {
             return Ok(Registries::new(list, at));
         }
         // It has no name in the settings.
         let name = url.split_once("://").map_or(url.as_str(), |(_, address)| address).to_owned();
-        list.insert(0, NamedRegistry { name, url });
+        list.insert(0, NamedRegistry::new(name, target));
         Ok(Registries::new(list, 0))
+    }
+}
+
+fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
+    NamedRegistry {
+        name: name.to_owned(),
+        target: Target::Registry { url: registry.url() },
+        colour: match registry.color {
+            settings::Colour::None => None,
+            settings::Colour::Red => Some(Colour::Red),
+            settings::Colour::Yellow => Some(Colour::Yellow),
+            settings::Colour::Green => Some(Colour::Green),
+            settings::Colour::Blue => Some(Colour::Blue),
+            settings::Colour::Magenta => Some(Colour::Magenta),
+            settings::Colour::Cyan => Some(Colour::Cyan),
+        },
+        confirm: registry.confirm,
     }
 }
 
@@ -82,7 +110,8 @@ const EXAMPLES: &str = "\
 Examples:
   rpc-console --demo                      try it without any set-up
   rpc-console                             the registry of the settings
-  rpc-console --registry http://10.0.0.5:9999 --readonly";
+  rpc-console --registry http://10.0.0.5:9999 --readonly
+  rpc-console 127.0.0.1:8089              one server, without a registry";
 
 /// The commands that the console had, and those of `rpcd` that replace them.
 const MOVED: [(&str, &str); 4] = [
@@ -128,7 +157,7 @@ mod tests {
         let settings = Settings::parse(settings, "config.ini", []).unwrap();
         let all = Options::try_parse_from(line).unwrap().registries(&settings)?;
         let names = all.all().iter().map(|named| named.name.clone()).collect();
-        Ok((names, all.current().unwrap().url.clone()))
+        Ok((names, all.current().unwrap().target.to_string()))
     }
 
     #[test]
@@ -148,6 +177,36 @@ mod tests {
         assert!(error.contains("did you mean staging?"), "{error}");
         assert_eq!(chosen(&[], "[registry]\nhost = h").unwrap().0, ["default"]);
         assert_eq!(chosen(&[], "[registry.local]\nhost = h").unwrap().0, ["default", "local"]);
+    }
+
+    #[test]
+    fn a_server_is_opened_by_its_address_and_the_registries_are_offered_too() {
+        let two = "[registry]\nport = 1\n[registry.staging]\nhost = 10.0.0.5";
+        let (names, target) = chosen(&["[::1]:8089"], two).unwrap();
+        assert_eq!(names, ["[::1]:8089", "local", "staging"]);
+        assert_eq!(target, "[::1]:8089");
+        for line in [
+            ["rpc-console", "nowhere", "--readonly"],
+            ["rpc-console", "h:70000", "--readonly"],
+            ["rpc-console", "::1:8089", "--readonly"],
+            ["rpc-console", "h:8089", "--demo"],
+            ["rpc-console", "h:8089", "--registry=h:1"],
+        ] {
+            let error = Options::try_parse_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_registry_has_the_colour_and_the_question_of_its_section() {
+        let text = "[registry.prod]\ncolor = red\nconfirm = yes";
+        let settings = Settings::parse(text, "config.ini", []).unwrap();
+        let options = Options { registry: Some("prod".to_owned()), ..Options::default() };
+        let all = options.registries(&settings).unwrap();
+        let [local, prod] = all.all() else { panic!("{all:?}") };
+        assert_eq!((local.colour, local.confirm), (None, false));
+        assert_eq!((prod.colour, prod.confirm), (Some(Colour::Red), true));
+        assert_eq!(all.current(), Some(prod));
     }
 
     #[test]

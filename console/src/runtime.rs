@@ -5,6 +5,7 @@
 //! - `monitor`: discovery, probes and log of each instance.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
+//! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
 //! - `load`: runs load tests on their own threads and reports progress.
 //! - `files`: saves results and logs; `clipboard`: copies with a program.
 //! - `external_program`: the pager and the editor; `terminal_handover`: while one has the terminal.
@@ -24,6 +25,8 @@ mod history;
 mod inbox;
 mod load;
 mod monitor;
+mod requests;
+mod secrets;
 mod signals;
 mod tasks;
 mod terminal_handover;
@@ -31,6 +34,7 @@ mod terminal_handover;
 pub use clock::Clock;
 pub use history::HistoryFolder;
 
+use std::ffi::OsString;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -39,16 +43,19 @@ use crossterm::event::EventStream;
 use futures_util::StreamExt;
 use rpc_client::ClientOptions;
 use rpc_host::logging::LogRing;
+use rpc_wire::target::Target;
 use tokio::sync::mpsc;
 
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::view::{HitMap, Theme, render};
 use external_program::ExternalProgram;
 use inbox::Inbox;
+use requests::RequestsFile;
 use rpc_console_core::action::Keymap;
 use rpc_console_core::message::{DemoCommand, Effect, Msg};
 use rpc_console_core::model::Model;
 use rpc_console_core::model::Now;
+use rpc_console_core::model::link::Link;
 use rpc_console_core::model::registries::Registries;
 use rpc_console_core::update::update;
 use rpc_console_core::wake::next_wake;
@@ -121,9 +128,11 @@ pub struct DemoRuns {
 pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     let Settings { registries, keys, theme, mouse, clock, log, demo, .. } = settings;
     let terminal = Terminal::take(mouse)?;
-    let registry = registries.current().map(|named| named.url.clone());
-    let url = registry.clone().unwrap_or_else(|| "starting".to_owned());
-    let mut model = Model::new(url, clock.now());
+    let registry = registries.current().map(|named| named.target.clone());
+    let mut model = Model::new("starting", clock.now());
+    if let Some(target) = &registry {
+        model.link = Link::to(target, clock.now());
+    }
     (model.registries, model.keys) = (registries, keys);
     model.mouse = mouse;
     model.readonly = settings.readonly;
@@ -139,6 +148,12 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     if let Some(warning) = first_of(&settings.warnings) {
         model.notify_error(warning, clock.now());
     }
+    let is_text = |(name, value): (OsString, OsString)| {
+        value.to_str()?;
+        name.into_string().ok()
+    };
+    model.saved.process = std::env::vars_os().filter_map(is_text).collect();
+    let requests = RequestsFile::of(std::env::current_dir()?);
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
@@ -149,7 +164,8 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
-        tasks: Tasks::new(senders, settings.max_probed, settings.client.clone()),
+        tasks: Tasks::new(senders, settings.max_probed, settings.client.clone(), requests.clone()),
+        requests,
         client: settings.client,
         log,
         histories: settings.histories,
@@ -160,11 +176,12 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     console.draw()?;
     if let Some(start) = demo {
         console.start_demo(start).await?;
-    } else if let Some(url) = &registry {
-        console.tasks.watch(url);
+    } else if let Some(target) = &registry {
+        console.tasks.watch(target);
     }
+    console.tasks.read_requests();
     console.follow_own_log();
-    console.keep_history(registry.as_deref());
+    console.keep_history(registry.as_ref());
     let (ended, written) = console.run(inbox).await;
     // The terminal is given back by now; the last call must still reach the history.
     if let Some(written) = written {
@@ -198,6 +215,7 @@ struct Console {
     client: ClientOptions,
     /// The console's own log.
     log: LogRing,
+    requests: RequestsFile,
     histories: Option<HistoryFolder>,
     /// Resolves when all of the history is written.
     written: Option<history::Written>,
@@ -245,7 +263,7 @@ impl Console {
             match control {
                 None => {}
                 Some(LoopControl::Quit) => return Ok(Ended::Quit),
-                Some(LoopControl::Watch(url)) => inbox = self.watch(&url),
+                Some(LoopControl::Watch(target)) => inbox = self.watch(&target),
                 // Whoever gets the terminal reads the keys: this reader must not compete.
                 Some(LoopControl::Suspend) => {
                     drop(input);
@@ -323,7 +341,7 @@ impl Console {
         for effect in update(&mut self.model, msg, now) {
             match effect {
                 Effect::Quit => return Some(LoopControl::Quit),
-                Effect::SwitchRegistry(url) => return Some(LoopControl::Watch(url)),
+                Effect::SwitchRegistry(target) => return Some(LoopControl::Watch(target)),
                 Effect::Suspend => control = Some(LoopControl::Suspend),
                 Effect::Edit(method, text) => {
                     let prepare = move || ExternalProgram::edit(method, &text);
@@ -350,6 +368,8 @@ impl Console {
                 Effect::Save { path, content, overwrite } => {
                     self.tasks.save(path, content, overwrite);
                 }
+                Effect::ReadRequests => self.tasks.read_requests(),
+                Effect::ChangeRequests(change) => self.tasks.change_requests(change),
                 Effect::Unregister(url, instance) => self.tasks.unregister(url, *instance),
                 Effect::Demo(command) => self.tasks.command_demo(command),
             }
@@ -383,21 +403,24 @@ impl Console {
         self.retake()
     }
 
-    /// Watches another registry, with a new inbox: late messages about the previous one are dropped.
-    fn watch(&mut self, url: &str) -> Inbox {
+    /// Watches another registry or server, with a new inbox: late messages about the previous one are dropped.
+    fn watch(&mut self, target: &Target) -> Inbox {
         let (senders, inbox) = Inbox::new(Instant::now());
         let max_probed = self.model.instances.max_probed;
-        self.tasks = Tasks::new(senders, max_probed, self.client.clone());
-        self.tasks.watch(url);
+        let requests = self.requests.clone();
+        self.tasks = Tasks::new(senders, max_probed, self.client.clone(), requests);
+        self.tasks.watch(target);
         self.follow_own_log();
-        self.keep_history(Some(url));
+        self.keep_history(Some(target));
         inbox
     }
 
-    /// Keeps the history of calls made through the registry at `url`, or of the demo.
-    fn keep_history(&mut self, url: Option<&str>) {
+    /// Keeps the history of calls to a server, or through a registry; of the demo if there is none.
+    fn keep_history(&mut self, target: Option<&Target>) {
         let Some(folder) = &self.histories else { return };
-        let started = history::Keeper::start(folder.file(url), self.tasks.replies.clone());
+        let name = target.map(Target::to_string);
+        let file = folder.file(name.as_deref());
+        let started = history::Keeper::start(file, self.tasks.replies.clone());
         (self.tasks.history, self.written) = started.unzip();
     }
 
@@ -408,13 +431,13 @@ impl Console {
     async fn start_demo(&mut self, start: StartDemo) -> io::Result<()> {
         let runs = start(self.tasks.replies.clone()).await.map_err(io::Error::other)?;
         let now = self.clock.now();
-        self.model.link = rpc_console_core::model::link::Link::new(runs.registry.clone(), now);
+        self.model.link = Link::new(runs.registry.clone(), now);
         self.model.demo = Some(rpc_console_core::model::Demo {
             traffic: true,
             registry: true,
             servers: Vec::new(),
         });
-        self.tasks.watch(&runs.registry);
+        self.tasks.watch(&Target::Registry { url: runs.registry });
         self.tasks.demo = Some(runs.commands);
         Ok(())
     }
@@ -457,8 +480,8 @@ enum LoopControl {
     Quit,
     /// Stop the process, as Ctrl-Z does.
     Suspend,
-    /// Watch another registry, by its URL.
-    Watch(String),
+    /// Watch another registry, or a server.
+    Watch(Target),
     /// Run an external program in the terminal.
     Run(Prepare),
 }

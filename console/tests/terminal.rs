@@ -10,6 +10,8 @@
 
 #[path = "terminal/contexts.rs"]
 mod contexts;
+#[path = "terminal/direct.rs"]
+mod direct;
 #[path = "terminal/feel.rs"]
 mod feel;
 #[path = "terminal/history.rs"]
@@ -24,6 +26,8 @@ mod older;
 mod outside;
 #[path = "terminal/reading.rs"]
 mod reading;
+#[path = "terminal/requests.rs"]
+mod requests;
 #[path = "terminal/truth.rs"]
 mod truth;
 

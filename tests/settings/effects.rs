@@ -1,4 +1,4 @@
-//! Every key of `[client]`, `[log]` and `[console]` and every program that reads it, with the test of its
+//! Every key of `[registry]`, `[client]`, `[log]` and `[console]` and every program that reads it, with the test of its
 //! effect there. A key without such a test fails here. rpcd's own tests compare what the daemons get
 //! of the other sections.
 
@@ -9,6 +9,7 @@ use rpc_settings::KEYS;
 use crate::client::{console as screen, rpcd};
 use crate::console;
 use crate::log::{call, console as own_log, registry, serve};
+use crate::registry as registry_of_console;
 
 /// Section, key, program, and the test, which has the name of the key.
 type Effect = (&'static str, &'static str, &'static str, fn());
@@ -41,6 +42,8 @@ const EFFECTS: &[Effect] = effects! {
     "log" in "rpc-console", own_log:
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
+    "registry" in "rpc-console", registry_of_console:
+        host port color confirm;
     "console" in "rpc-console", console:
         theme glyphs mouse max_log_lines max_log_bytes max_events max_history save_history max_probed;
 };
@@ -49,6 +52,7 @@ const EFFECTS: &[Effect] = effects! {
 const READERS: &[(&str, &[&str])] = &[
     ("client", &["rpcd", "rpc-console"]),
     ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
+    ("registry", &["rpc-console"]),
     ("console", &["rpc-console"]),
 ];
 

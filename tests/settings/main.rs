@@ -6,6 +6,7 @@
 //! - [`client`]: `[client]` in `rpcd` and in the console.
 //! - [`log`]: `[log]` in `rpcd serve`, `rpcd registry`, `rpcd call` and the console.
 //! - [`console`]: `[console]` on the screen.
+//! - [`registry`]: `[registry]` on the screen.
 //! - [`precedence`]: flag, environment, `./config.ini`, the user's file, default: which one wins, for
 //!   every section and program.
 //! - [`files`]: which `config.ini` is read, and which one is passed over, with or without a warning.
@@ -30,4 +31,5 @@ mod log;
 mod precedence;
 mod programs;
 mod registries;
+mod registry;
 mod ticks;

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
 use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::target::Target;
 use serde_json::json;
 
 use crate::key::{Code, Key};
 use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
-use crate::model::registries::{NamedRegistry, Registries};
+use crate::model::registries::{Colour, NamedRegistry, Registries};
 use crate::model::{Demo, Model};
 use crate::update::update;
 
@@ -122,7 +123,7 @@ pub fn beat(model: &mut Model, age_ms: u64, now: Now) {
 
 pub fn registries() -> Registries {
     let named =
-        |name: &str, url: &str| NamedRegistry { name: name.to_owned(), url: url.to_owned() };
+        |name: &str, url: &str| NamedRegistry::new(name, Target::Registry { url: url.to_owned() });
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
         named("staging", "http://10.0.0.5:9999"),
@@ -231,6 +232,72 @@ pub fn unreachable() -> (Model, Now) {
     let error = "connection refused (os error 111)".to_owned();
     let retry_in = Duration::from_millis(2_500);
     feed(&mut model, Msg::Registry(RegistryUpdate::Lost { error, retry_in }), now);
+    (model, now)
+}
+
+/// One server, opened by its address, that has replied to a probe.
+pub fn direct() -> (Model, Now) {
+    let now = now();
+    let target = Target::direct("127.0.0.1:8089").unwrap();
+    let mut model = Model::new("", now);
+    let mut all = vec![NamedRegistry::new("127.0.0.1:8089", target)];
+    all.extend(registries().all().iter().cloned());
+    model.registries = Registries::new(all, 0);
+    let target = model.registries.current().unwrap().target.clone();
+    model.switch_registry(&target, now);
+    let instance = Instance::new("127.0.0.1", 8089);
+    feed(&mut model, Msg::Registry(RegistryUpdate::Direct(instance)), now);
+    feed(&mut model, Msg::Instance(key(8089), InstanceUpdate::Dialect(true)), now);
+    learn(&mut model, key(8089), methods(), now);
+    (model, after(now, 2_000))
+}
+
+/// The same, and it no longer replies.
+pub fn direct_lost() -> (Model, Now) {
+    let (mut model, now) = direct();
+    let probe = InstanceUpdate::Probe(Err("connection refused (os error 111)".to_owned()));
+    feed(&mut model, Msg::Instance(key(8089), probe), now);
+    (model, after(now, 2_000))
+}
+
+/// Two saved requests and two environments; `TOKEN` is set in the process environment.
+pub fn saved() -> (Model, Now) {
+    let (mut model, now) = busy();
+    let contents = crate::model::saved::file::parse(SAVED).unwrap();
+    model.saved.process = ["TOKEN".to_owned()].into();
+    feed(&mut model, Msg::Requests(Ok(contents)), now);
+    (model, now)
+}
+
+const SAVED: &str = r#"
+[environments.local]
+user = "ann"
+count = 3
+
+[environments.prod]
+count = 30
+
+[[requests]]
+name = "greet"
+method = "hello"
+args = '["{{user}} {{env:TOKEN}}"]'
+timeout = "3s"
+
+[[requests]]
+name = "sum of two"
+method = "add"
+args = '["{{count}}", 2]'
+"#;
+
+/// A registry with a colour, where calls and load tests ask first.
+pub fn production() -> (Model, Now) {
+    let (mut model, now) = form();
+    let mut all = registries().all().to_vec();
+    (all[2].colour, all[2].confirm) = (Some(Colour::Red), true);
+    types(&mut model, "1", now);
+    press(&mut model, Key::plain(Code::Tab), now);
+    types(&mut model, "2", now);
+    model.registries = Registries::new(all, 2);
     (model, now)
 }
 

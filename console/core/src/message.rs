@@ -7,6 +7,7 @@ use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;
+use rpc_wire::target::Target;
 
 use crate::key::Key;
 use crate::model::calls::CallRequest;
@@ -16,6 +17,7 @@ use crate::model::json::{Document, Matches, Selection};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
+use crate::model::saved::{Change, ChangeError, Contents};
 use crate::pane::{Pane, PaneRows};
 
 /// Maximum size of a copy to the clipboard: terminals truncate or ignore more.
@@ -70,6 +72,10 @@ pub enum Msg {
     Saved(String, Result<u64, SaveError>),
     /// The arguments of a method, edited in the editor, or why not.
     Edited(String, Result<String, String>),
+    /// The saved requests were read; or which file and line cannot be read, and why.
+    Requests(Result<Contents, String>),
+    /// The saved requests were changed, in the file of this path, or not.
+    RequestsChanged(Box<Change>, Result<String, ChangeError>),
     /// The result of a background effect, to show.
     Notice(String),
     /// The error of a background effect, to show.
@@ -101,6 +107,8 @@ pub enum Hit {
 /// A change of the registry or of the connection to it.
 #[derive(Debug)]
 pub enum RegistryUpdate {
+    /// There is no registry: this is the one server.
+    Direct(Instance),
     /// Connected.
     Live {
         /// Whether it reports heartbeat ages and changes (`/v1/watch`); older registries do not.
@@ -124,6 +132,8 @@ pub enum RegistryUpdate {
 pub enum InstanceUpdate {
     /// Its methods, or why they are unknown.
     Methods(Result<Vec<Signature>, String>),
+    /// Whether it uses the extended dialect; reported of a server that is not registered.
+    Dialect(bool),
     /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),
 }
@@ -146,8 +156,8 @@ pub enum Effect {
     Monitor(Box<Instance>),
     /// Stop monitoring an instance.
     StopMonitor(InstanceKey),
-    /// Stop all tasks of the current registry and connect to this one.
-    SwitchRegistry(String),
+    /// Stop all tasks of the current registry and connect to this one, or to a server.
+    SwitchRegistry(Target),
     /// Send a call.
     Call(Box<CallRequest>),
     /// Cancel a call in flight.
@@ -187,6 +197,10 @@ pub enum Effect {
         /// What to open.
         content: Content,
     },
+    /// Read the saved requests again.
+    ReadRequests,
+    /// Change the saved requests.
+    ChangeRequests(Box<Change>),
     /// Edit arguments as JSON in `$EDITOR`: the method's name, and the text.
     Edit(String, String),
     /// Unregister an instance at the registry with this URL.

@@ -21,14 +21,17 @@ pub mod pattern;
 pub mod reader;
 pub mod registries;
 pub mod resend;
+pub mod saved;
 pub mod schema;
 pub mod scroll;
 pub mod snippet;
 pub mod sources;
+pub mod template;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rpc_wire::target::Target;
 use tui_input::Input;
 
 use crate::action::Keymap;
@@ -154,6 +157,8 @@ pub struct Model {
     pub forms: form::Forms,
     /// Calls sent.
     pub calls: calls::Calls,
+    /// Saved requests, and the environments for their variables.
+    pub saved: saved::Saved,
     /// Log lines.
     pub logs: logs::Logs,
     /// Load tests.
@@ -192,6 +197,7 @@ impl Model {
             methods: methods::Methods::default(),
             forms: form::Forms::default(),
             calls: calls::Calls::default(),
+            saved: saved::Saved::default(),
             logs: logs::Logs::default(),
             load: load::LoadTests::default(),
             demo: None,
@@ -203,10 +209,11 @@ impl Model {
         }
     }
 
-    /// Starts over with another registry. Only the user's and the terminal's settings, named here,
+    /// Starts over with another registry or server. Only the user's and the terminal's settings, named here,
     /// are kept, so no data of the previous registry can remain.
-    pub fn switch_registry(&mut self, url: &str, now: Now) {
-        let mut fresh = Self::new(url, now);
+    pub fn switch_registry(&mut self, target: &Target, now: Now) {
+        let mut fresh = Self::new("", now);
+        fresh.link = link::Link::to(target, now);
         fresh.size = self.size;
         fresh.mouse = self.mouse;
         fresh.readonly = self.readonly;
@@ -214,6 +221,7 @@ impl Model {
         std::mem::swap(&mut fresh.keys, &mut self.keys);
         std::mem::swap(&mut fresh.registries, &mut self.registries);
         std::mem::swap(&mut fresh.heights, &mut self.heights);
+        std::mem::swap(&mut fresh.saved, &mut self.saved);
         fresh.logs.limit = self.logs.limit;
         fresh.logs.shift_ms = self.logs.shift_ms;
         fresh.events.limit = self.events.limit;
@@ -222,6 +230,12 @@ impl Model {
         fresh.load.max_in_flight = self.load.max_in_flight;
         fresh.forms.default_timeout = self.forms.default_timeout;
         *self = fresh;
+        self.apply_variables();
+    }
+
+    /// Gives the forms the variables of the current environment.
+    pub fn apply_variables(&mut self) {
+        self.forms.set_variables(self.saved.variables());
     }
 
     /// The focused pane.

@@ -2,6 +2,7 @@
 
 mod available;
 mod candidates;
+mod method_rows;
 mod palette;
 mod remote;
 mod selected;
@@ -11,6 +12,7 @@ mod useful;
 
 pub use available::{READ_ONLY, exists, unavailable};
 pub use candidates::{candidates, resend_targets};
+pub use method_rows::{MethodRow, method_rows, selected_row};
 pub use palette::palette_entries;
 pub use remote::remote_target;
 pub use selected::selected_call;

@@ -12,6 +12,7 @@ mod opening;
 mod press;
 mod reading;
 mod registries;
+mod saved;
 mod search;
 mod send;
 mod show;
@@ -65,7 +66,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
-        Msg::Instance(key, update) => feeds::instance(model, key, update),
+        Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
@@ -89,6 +90,8 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Selected(id, path, selection) => json_path::selected(model, id, &path, selection),
         Msg::Saved(path, result) => ask::saved(model, path, result, now),
         Msg::Edited(method, result) => external::edited(model, &method, result, now),
+        Msg::Requests(read) => saved::loaded(model, read, now),
+        Msg::RequestsChanged(change, result) => saved::changed(model, &change, result, now),
         Msg::Notice(text) => model.notify(text, now),
         Msg::Error(text) => model.notify_error(text, now),
     }
@@ -106,6 +109,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
+    saved::keep_selection(model);
     send::sync_form(model);
     opening::compute_diff(model);
     json_path::sync(model, effects);
@@ -126,6 +130,8 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
+#[cfg(test)]
+mod confirm_tests;
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]

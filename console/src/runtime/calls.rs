@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use rand::seq::SliceRandom;
 use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog};
 use rpc_wire::instance::InstanceKey;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::secrets::Secrets;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::{
     CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
@@ -29,24 +31,34 @@ fn whole_ms(left: Duration) -> Duration {
 
 /// Sends a call to a candidate, and to the next one where it was provably not executed.
 pub(super) async fn call(
-    request: CallRequest,
+    mut request: CallRequest,
     mut clients: Vec<(InstanceKey, Client)>,
     inbox: mpsc::Sender<Msg>,
 ) {
     clients.shuffle(&mut rand::rng());
     let start = Instant::now();
     let id = request.id;
+    let (args, secrets) = match Secrets::resolve(&request.args) {
+        Ok(resolved) => resolved,
+        Err(why) => {
+            let outcome = not_sent(&why);
+            return drop(inbox.send(Msg::CallEnded(id, Box::new(outcome))).await);
+        }
+    };
+    // From here on the request is as it is sent; nothing of it is shown.
+    request.args = args;
     let mut last = None;
     let mut attempts = 0;
     for (key, client) in clients {
         attempts += 1;
         let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
-        let mut recording = Recording::new(id, &key, &inbox);
-        let reply = once(&request, &client, left, &mut recording).await;
+        let mut recording = Recording::new(id, &key, &secrets, &inbox);
+        let reply = once(&request, &secrets, &client, left, &mut recording).await;
         recording.finish().await;
         match reply {
             Ok(Reply::Value(response)) => {
-                let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
+                let took = start.elapsed();
+                let outcome = replied(id, *response, &secrets, took, attempts, &inbox).await;
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
@@ -57,7 +69,11 @@ pub(super) async fn call(
             }
             Err(error) => {
                 let retry = error.is_not_executed();
-                last = Some((key, failure(&error, recording.last.as_deref()), recording.received));
+                last = Some((
+                    key,
+                    failure(&error, recording.last.as_deref(), &secrets),
+                    recording.received,
+                ));
                 if !retry {
                     break;
                 }
@@ -82,9 +98,17 @@ pub(super) async fn call(
 
 /// The outcome of a call that a person cancelled.
 pub(super) fn cancelled() -> Outcome {
-    let text = "cancelled; the server may already have executed it";
+    without_reply(Failure::new("cancelled", "cancelled; the server may already have executed it"))
+}
+
+/// The outcome of a call with a reference that has no value.
+fn not_sent(why: &str) -> Outcome {
+    without_reply(Failure::new("not sent", format!("not sent: {why}")))
+}
+
+fn without_reply(failure: Failure) -> Outcome {
     Outcome {
-        result: Err(Failure::new("cancelled", text)),
+        result: Err(failure),
         peer: None,
         reply_bytes: 0,
         timing: None,
@@ -101,6 +125,7 @@ enum Reply {
 
 async fn once(
     request: &CallRequest,
+    secrets: &Secrets,
     client: &Client,
     left: Duration,
     recording: &mut Recording,
@@ -122,7 +147,8 @@ async fn once(
     while let Some(item) = items.next().await {
         recording.report().await;
         let item = item?;
-        let text = item.value.get().to_owned();
+        let text = item.value.get();
+        let text = secrets.hide_in_json(text).unwrap_or_else(|| text.to_owned());
         if inbox.send(Msg::StreamItem(request.id, text, item.dropped)).await.is_err() {
             break;
         }
@@ -149,11 +175,14 @@ async fn report_arrivals(id: CallId, client: &Client, inbox: &mpsc::Sender<Msg>)
 async fn replied(
     id: CallId,
     response: Response,
+    secrets: &Secrets,
     elapsed: Duration,
     attempts: u32,
     inbox: &mpsc::Sender<Msg>,
 ) -> Outcome {
-    let value = response.value;
+    let hidden = secrets.hide_in_json(response.value.get());
+    let hidden = hidden.and_then(|json| RawValue::from_string(json).ok());
+    let value = hidden.unwrap_or(response.value);
     let document = if value.get().len() > LARGE {
         let _ = inbox.send(Msg::Parsing(id, value.get().len())).await;
         tokio::task::spawn_blocking(move || Document::new(value)).await.unwrap_or_default()
@@ -190,7 +219,7 @@ fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Out
 }
 
 /// `last` is the last message received.
-fn failure(error: &CallError, last: Option<&str>) -> Failure {
+fn failure(error: &CallError, last: Option<&str>, secrets: &Secrets) -> Failure {
     let CallError::Remote { fault, .. } = error else {
         let kind = match error.kind() {
             ErrorKind::Remote => "invalid reply",
@@ -198,7 +227,7 @@ fn failure(error: &CallError, last: Option<&str>) -> Failure {
             ErrorKind::Unreachable => "unreachable",
             ErrorKind::Timeout => "timeout",
         };
-        return Failure::new(kind, error.to_string());
+        return Failure::new(kind, secrets.hide(error.to_string()));
     };
     Failure {
         kind: match fault.code.meaning() {
@@ -206,12 +235,12 @@ fn failure(error: &CallError, last: Option<&str>) -> Failure {
             None => format!("error {}", fault.code),
         },
         // Without the classic prefix, which is not part of the message.
-        text: match fault.code {
+        text: secrets.hide(match fault.code {
             Code::MethodNotFound => error.to_string(),
             _ => fault.message.clone(),
-        },
+        }),
         retryable: last.and_then(is_retryable),
-        data: fault.data.as_ref().map(ToString::to_string),
+        data: fault.data.as_ref().map(|data| secrets.hide(data.to_string())),
     }
 }
 
@@ -226,6 +255,7 @@ struct Recording {
     id: CallId,
     peer: String,
     wire: WireLog,
+    secrets: Secrets,
     inbox: mpsc::Sender<Msg>,
     /// Bytes received.
     received: usize,
@@ -235,11 +265,12 @@ struct Recording {
 }
 
 impl Recording {
-    fn new(id: CallId, key: &InstanceKey, inbox: &mpsc::Sender<Msg>) -> Self {
+    fn new(id: CallId, key: &InstanceKey, secrets: &Secrets, inbox: &mpsc::Sender<Msg>) -> Self {
         Self {
             id,
             peer: key.to_string(),
             wire: WireLog::new(MAX_MESSAGE_BYTES),
+            secrets: secrets.clone(),
             inbox: inbox.clone(),
             received: 0,
             last: None,
@@ -249,7 +280,7 @@ impl Recording {
 
     /// Reports the messages since the last time.
     async fn report(&mut self) {
-        let messages = messages(&self.wire, &self.peer);
+        let messages = messages(&self.wire, &self.peer, &self.secrets);
         for message in messages.iter().filter(|message| !message.is_sent) {
             self.received += message.size;
         }
@@ -275,19 +306,19 @@ impl Drop for Recording {
             return;
         }
         let (id, wire, inbox) = (self.id, self.wire.clone(), self.inbox.clone());
-        let peer = std::mem::take(&mut self.peer);
+        let (peer, secrets) = (std::mem::take(&mut self.peer), self.secrets.clone());
         runtime.spawn(async move {
             tokio::time::sleep(CANCELLATION).await;
-            let _ = inbox.send(Msg::Wire(id, messages(&wire, &peer))).await;
+            let _ = inbox.send(Msg::Wire(id, messages(&wire, &peer, &secrets))).await;
         });
     }
 }
 
-fn messages(wire: &WireLog, peer: &str) -> Vec<WireMessage> {
+fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
     let message = |message: rpc_client::WireMessage| WireMessage {
         is_sent: message.is_sent,
         peer: peer.to_owned(),
-        text: String::from_utf8_lossy(&message.bytes).into_owned(),
+        text: secrets.hide(String::from_utf8_lossy(&message.bytes).into_owned()),
         size: message.size,
     };
     wire.take().into_iter().map(message).collect()

@@ -1,4 +1,5 @@
-//! Changes and log of the registry; an older registry is polled for its list.
+//! Changes and log of the registry; an older registry is polled for its list. Without a registry,
+//! the one server that is opened by its address.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -28,6 +29,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 const RECENT: usize = 200;
 /// Interval of attempts to read the log of a registry that offers none.
 const NO_LOG: Duration = Duration::from_secs(60);
+
+/// Reports the one server that is opened without a registry; its monitor tells the rest.
+pub(super) async fn server(instance: Instance, inbox: mpsc::Sender<Msg>) {
+    send(&inbox, RegistryUpdate::Direct(instance)).await;
+}
 
 /// Watches the registry at `url` until the task is aborted.
 pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Sender<Msg>) {

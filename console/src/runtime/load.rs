@@ -5,6 +5,7 @@ use rpc_load::Load;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::secrets::Secrets;
 use rpc_console_core::message::{LoadUpdate, Msg};
 use rpc_console_core::model::load::LoadRequest;
 
@@ -33,12 +34,16 @@ pub(super) fn start(
 }
 
 async fn run(
-    request: LoadRequest,
+    mut request: LoadRequest,
     options: ClientOptions,
     inbox: mpsc::Sender<Msg>,
     stop: CancellationToken,
 ) {
     let id = request.id;
+    request.args = match Secrets::resolve(&request.args) {
+        Ok((args, _)) => args,
+        Err(why) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(why))).await),
+    };
     // Starting threads may block.
     let started = tokio::task::spawn_blocking(move || {
         Load::start(request.target.clone(), options, request.plan())

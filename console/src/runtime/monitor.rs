@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use rpc_client::backoff::Backoff;
-use rpc_client::{CallError, Client, ClientOptions, Code, Request};
+use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::paths::{RPC_HEALTH, RPC_LOGS};
 use rpc_wire::report::LogLine;
@@ -38,8 +38,39 @@ pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Clien
         .ok()
 }
 
+/// How an instance is probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probing {
+    /// By a health check.
+    Health,
+    /// By a connection, which is all that an older server offers.
+    Connection,
+    /// By a health check, whose reply tells the dialect: no registry did.
+    FirstReply,
+}
+
+impl Probing {
+    /// How `instance` is probed; `is_direct`: it is not from a registry.
+    pub(super) fn of(instance: &Instance, is_direct: bool) -> Self {
+        match (is_direct, instance.speaks_extended()) {
+            (true, _) => Self::FirstReply,
+            (false, true) => Self::Health,
+            (false, false) => Self::Connection,
+        }
+    }
+
+    fn interval(self) -> Duration {
+        if self == Self::Connection { PROBE_CLASSIC } else { PROBE }
+    }
+}
+
 /// Monitors an instance until the task is aborted.
-pub(super) async fn run(instance: Instance, client: Client, inbox: mpsc::Sender<Msg>) {
+pub(super) async fn run(
+    instance: Instance,
+    mut probing: Probing,
+    client: Client,
+    inbox: mpsc::Sender<Msg>,
+) {
     let key = instance.key();
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
@@ -55,34 +86,58 @@ pub(super) async fn run(instance: Instance, client: Client, inbox: mpsc::Sender<
             }
         },
         async {
-            let every = if instance.speaks_extended() { PROBE } else { PROBE_CLASSIC };
             loop {
-                tell(InstanceUpdate::Probe(probe(&instance, &client).await)).await;
-                sleep(every).await;
+                let (result, learned) = probe(&instance, probing, &client).await;
+                tell(InstanceUpdate::Probe(result)).await;
+                if learned != probing {
+                    probing = learned;
+                    tell(InstanceUpdate::Dialect(probing == Probing::Health)).await;
+                }
+                sleep(probing.interval()).await;
             }
         },
         logs(&key, &client, &inbox),
     );
 }
 
-async fn probe(instance: &Instance, client: &Client) -> Result<Duration, String> {
+/// Probes an instance; returns the result, and how to probe it from now on.
+async fn probe(
+    instance: &Instance,
+    probing: Probing,
+    client: &Client,
+) -> (Result<Duration, String>, Probing) {
+    if probing == Probing::Connection {
+        return (connect(instance).await, probing);
+    }
+    match health(client).await {
+        Ok((took, Dialect::Extended)) => (Ok(took), Probing::Health),
+        // It replied, but an older server has no health check.
+        Ok((_, Dialect::Classic)) => (connect(instance).await, Probing::Connection),
+        Err(CallError::Remote { .. }) if probing == Probing::FirstReply => {
+            (connect(instance).await, Probing::Connection)
+        }
+        Err(CallError::Unreachable { reason, .. }) => (Err(reason), probing),
+        Err(error) => (Err(error.to_string()), probing),
+    }
+}
+
+async fn connect(instance: &Instance) -> Result<Duration, String> {
     let start = Instant::now();
-    if !instance.speaks_extended() {
-        let address = (instance.host.as_str(), instance.port);
-        return match timeout(PROBE_TIMEOUT, tokio::net::TcpStream::connect(address)).await {
-            Ok(Ok(_)) => Ok(start.elapsed()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_late) => Err(format!("no reply within {PROBE_TIMEOUT:?}")),
-        };
+    let address = (instance.host.as_str(), instance.port);
+    match timeout(PROBE_TIMEOUT, tokio::net::TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(start.elapsed()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_late) => Err(format!("no reply within {PROBE_TIMEOUT:?}")),
     }
-    let mut request = Request::new(RPC_HEALTH, ()).map_err(|error| error.to_string())?;
+}
+
+async fn health(client: &Client) -> Result<(Duration, Dialect), CallError> {
+    let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
+    let mut request = Request::new(RPC_HEALTH, ()).map_err(bad)?;
     request.timeout = Some(PROBE_TIMEOUT);
-    match client.request(request).await {
-        // The time to connect is not part of the round trip.
-        Ok(response) => Ok(response.timing.server + response.timing.transfer),
-        Err(CallError::Unreachable { reason, .. }) => Err(reason),
-        Err(error) => Err(error.to_string()),
-    }
+    let response = client.request(request).await?;
+    // The time to connect is not part of the round trip.
+    Ok((response.timing.server + response.timing.transfer, response.dialect))
 }
 
 async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::target::Target;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::inbox::Senders;
+use super::requests::RequestsFile;
 use super::{calls, clipboard, feed, files, history, load, monitor};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
 use rpc_console_core::model::json::Document;
 use rpc_console_core::model::load::LoadRequest;
+use rpc_console_core::model::saved::Change;
 
 /// The running tasks; dropping it aborts them.
 pub(super) struct Tasks {
@@ -28,16 +31,24 @@ pub(super) struct Tasks {
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
+    /// Whether there is no registry, which tells the dialect of an instance.
+    is_direct: bool,
     options: ClientOptions,
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Running>,
     pub(super) history: Option<history::Keeper>,
+    requests: RequestsFile,
     pub(super) demo: Option<mpsc::Sender<DemoCommand>>,
 }
 
 impl Tasks {
     /// No task runs yet. Tasks report to `senders`; at most `max_monitored` instances are monitored.
-    pub(super) fn new(senders: Senders, max_monitored: usize, options: ClientOptions) -> Self {
+    pub(super) fn new(
+        senders: Senders,
+        max_monitored: usize,
+        options: ClientOptions,
+        requests: RequestsFile,
+    ) -> Self {
         let Senders { replies, live } = senders;
         Self {
             replies,
@@ -46,16 +57,26 @@ impl Tasks {
             monitored: HashMap::new(),
             waiting: BTreeMap::new(),
             max_monitored,
+            is_direct: false,
             options,
             calls: HashMap::new(),
             load: None,
             history: None,
+            requests,
             demo: None,
         }
     }
 
-    /// Follows the registry at `url`, and its log.
-    pub(super) fn watch(&mut self, url: &str) {
+    /// Follows the registry and its log, or opens the one server.
+    pub(super) fn watch(&mut self, target: &Target) {
+        let url = match target {
+            Target::Registry { url } => url,
+            Target::Direct { host, port } => {
+                self.is_direct = true;
+                let opened = feed::server(Instance::new(host, *port), self.live.clone());
+                return self.feeds.push(tokio::spawn(opened).abort_handle());
+            }
+        };
         let changes =
             tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.live.clone()));
         let logs =
@@ -159,6 +180,24 @@ impl Tasks {
         });
     }
 
+    /// Reads the saved requests.
+    pub(super) fn read_requests(&self) {
+        let (file, replies) = (self.requests.clone(), self.replies.clone());
+        tokio::task::spawn_blocking(move || {
+            let _ = replies.blocking_send(Msg::Requests(file.read()));
+        });
+    }
+
+    /// Changes the saved requests, and reads them again.
+    pub(super) fn change_requests(&self, change: Box<Change>) {
+        let (file, replies) = (self.requests.clone(), self.replies.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = file.change(&change);
+            let _ = replies.blocking_send(Msg::Requests(file.read()));
+            let _ = replies.blocking_send(Msg::RequestsChanged(change, result));
+        });
+    }
+
     /// Unregisters an instance at the registry with this URL.
     pub(super) fn unregister(&self, url: String, instance: Instance) {
         let (options, replies) = (self.options.registry(), self.replies.clone());
@@ -176,7 +215,9 @@ impl Tasks {
         }
         self.waiting.remove(&key);
         let Some(client) = monitor::client(&key, &self.options) else { return };
-        let task = tokio::spawn(monitor::run(instance, client.clone(), self.live.clone()));
+        let probing = monitor::Probing::of(&instance, self.is_direct);
+        let monitor = monitor::run(instance, probing, client.clone(), self.live.clone());
+        let task = tokio::spawn(monitor);
         if let Some((_, old)) = self.monitored.insert(key, (client, task.abort_handle())) {
             old.abort();
         }

@@ -58,6 +58,7 @@ const TABLE: &[(&str, &str)] = &[
     ("␣", "_"),
     ("■", "#"),
     ("µ", "u"),
+    ("★", "*"),
 ];
 
 /// Symbols that need several characters to be readable, where the row has room for them.

@@ -5,6 +5,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use super::theme::Theme;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
@@ -46,10 +47,11 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     let address = text::printable(model.link.address()).into_owned();
     // A registry given by its address has no other name.
     if let Some(name) = name.filter(|name| *name != model.link.address()) {
-        line.push_span(Span::styled(format!("@{} ", text::cut(name, 16)), theme.accent()));
+        line.extend(named(text::cut(name, 16).as_ref(), model, theme));
     }
     if wide {
-        line.push_span(Span::styled("registry ", theme.dim()));
+        let what = if model.link.server.is_some() { "server " } else { "registry " };
+        line.push_span(Span::styled(what, theme.dim()));
     }
     if narrow {
         // Glyph first: the end of the row is the first to be cut.
@@ -63,7 +65,22 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     line
 }
 
-/// Read-only or not, paused or not, counts of instances, the 99th percentile of latency, the time.
+/// The registry's name in its colour, which is a word without colours; and whether calls ask first.
+fn named(name: &str, model: &Model, theme: Theme) -> Vec<Span<'static>> {
+    let current = model.registries.current().filter(|_| model.demo.is_none());
+    let colour = current.and_then(|current| current.colour);
+    let style = colour.map_or(theme.accent(), |colour| theme.registry(colour));
+    let mut spans = vec![Span::styled(format!("@{name}"), style), Span::raw(" ")];
+    if let Some(colour) = colour.filter(|_| theme.mono) {
+        spans.push(Span::raw(format!("({}) ", colour.name())));
+    }
+    if current.is_some_and(|current| current.confirm) {
+        spans.push(Span::styled("asks first ", theme.warning()));
+    }
+    spans
+}
+
+/// Read-only or not, paused or not, the environment, counts of instances, own latency, the time.
 fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
@@ -76,6 +93,11 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
         let text = format!(" PAUSED +{} ", held.queued.len());
         line.push_span(Span::styled(text, theme.selected()));
         line.push_span("  ");
+    }
+    if let Some(environment) = model.saved.current().filter(|_| !narrow) {
+        let name = text::printable(&environment.name).into_owned();
+        line.push_span(Span::styled("env ", theme.dim()));
+        line.push_span(Span::styled(format!("{}  ", text::cut(&name, 16)), theme.accent()));
     }
     line.extend(counts(model, screen, width));
     if wide {
@@ -138,6 +160,7 @@ fn not_up(counts: &Counts, wide: bool) -> Vec<(usize, &'static str)> {
 fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
     let theme = screen.theme;
     match &model.link.state {
+        LinkState::Direct => Span::styled("○ no registry", theme.dim()),
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {

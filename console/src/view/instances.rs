@@ -151,6 +151,7 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                 theme.accent(),
             )),
         ],
+        LinkState::Direct => vec![plain(format!("opening {address} …"))],
         LinkState::Connecting => vec![plain(format!("connecting to the registry at {address} …"))],
         LinkState::Lost { error, .. } => vec![
             plain(format!("registry at {address} unreachable")),

@@ -1,17 +1,22 @@
 //! The list of methods.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use super::theme::Theme;
 use rpc_console_core::message::Hit;
+use rpc_console_core::model::methods::Method;
 use rpc_console_core::model::{Model, Pane, scroll};
+use rpc_console_core::selectors::{MethodRow, method_rows, selected_row};
 use rpc_console_core::text;
+use rpc_wire::instance::InstanceKey;
 
 pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let methods = &model.methods;
-    let visible = methods.visible();
+    let visible = method_rows(model);
     let title = match &methods.scope {
         Some(key) => {
             let room = usize::from(area.width).saturating_sub(8);
@@ -35,7 +40,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let lines = lines.map(|line| Line::from(Span::styled(line, style))).collect();
         return screen.centred(inner, lines);
     }
-    let selected = methods.selected_index(&visible);
+    let selected = selected_row(model, &visible);
     let top = scroll::keep_visible(
         methods.top,
         selected.unwrap_or(0),
@@ -44,19 +49,17 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     );
     let all = methods.known_instances();
     let room = usize::from(inner.width).saturating_sub(3);
-    for (row, (index, method)) in
+    for (row, (index, line)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
     {
-        // How many instances have the method; ≠ where signatures differ.
-        let have = method.on.len();
-        let (count, style) = match &methods.scope {
-            Some(key) if method.differing.contains(key) => ("≠".to_owned(), theme.warning()),
-            Some(_) => (String::new(), theme.dim()),
-            None if !method.differing.is_empty() => (format!("{have} ≠"), theme.warning()),
-            None if have < all => (format!("{have}/{all}"), theme.warning()),
-            None => (have.to_string(), theme.dim()),
+        let (name, count, style) = match line {
+            MethodRow::Saved(request) => (&request.name, "★".to_owned(), theme.accent()),
+            MethodRow::Method(method) => {
+                let (count, style) = count(method, methods.scope.as_ref(), all, theme);
+                (&method.signature.name, count, style)
+            }
         };
-        let name = text::printable(&method.signature.name).into_owned();
+        let name = text::printable(name).into_owned();
         let name = text::left(&name, room.saturating_sub(text::width(&count) + 2));
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
         let line = Line::from(vec![
@@ -71,5 +74,22 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             let style = if focused { theme.selected() } else { theme.selected_dim() };
             screen.style_row(inner, row, style);
         }
+    }
+}
+
+/// How many instances have the method; ≠ where signatures differ.
+fn count(
+    method: &Method,
+    scope: Option<&InstanceKey>,
+    all: usize,
+    theme: Theme,
+) -> (String, Style) {
+    let have = method.on.len();
+    match scope {
+        Some(key) if method.differing.contains(key) => ("≠".to_owned(), theme.warning()),
+        Some(_) => (String::new(), theme.dim()),
+        None if !method.differing.is_empty() => (format!("{have} ≠"), theme.warning()),
+        None if have < all => (format!("{have}/{all}"), theme.warning()),
+        None => (have.to_string(), theme.dim()),
     }
 }

@@ -37,7 +37,14 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
             Entry::Call(..) => "⏎ send".to_owned(),
-            Entry::Method(..) | Entry::Instance(_) | Entry::Unregister(_) => String::new(),
+            Entry::Saved(..) => "★".to_owned(),
+            Entry::Environment(name) if model.saved.environment.as_ref() == Some(name) => {
+                "● current".to_owned()
+            }
+            Entry::Method(..)
+            | Entry::Instance(_)
+            | Entry::Unregister(_)
+            | Entry::Environment(_) => String::new(),
         };
         let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);
         let label = text::left(&text::printable(&entry.label()), room);

@@ -21,7 +21,7 @@ pub(super) fn registries(model: &Model, at: usize, screen: &mut Screen<'_, '_>, 
     let rows = all.iter().enumerate().skip(top).take(inner.height.into());
     for (row, (index, named)) in (0..).zip(rows) {
         let mark = if index == at { " ▸ " } else { "   " };
-        let url = text::printable(&named.url).into_owned();
+        let url = text::printable(&named.target.to_string()).into_owned();
         let is_current = index == model.registries.current_index();
         let line = Line::from(vec![
             Span::raw(mark),

@@ -3,6 +3,7 @@
 mod any_keys;
 mod looks;
 mod picture;
+mod projects;
 mod sizes;
 
 use std::fmt::Write as _;

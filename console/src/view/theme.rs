@@ -1,6 +1,7 @@
 //! Colours: the terminal's own sixteen, or none.
 
 use ratatui::style::{Color, Modifier, Style};
+use rpc_console_core::model::registries::Colour;
 
 /// Colours and glyphs. State is never shown by colour alone: a glyph and a word go with it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +33,20 @@ impl Theme {
     /// Keys and the focus.
     pub fn accent(self) -> Style {
         self.colour(Color::Cyan)
+    }
+
+    /// The name of a registry that has a colour of its own, on any background.
+    pub fn registry(self, colour: Colour) -> Style {
+        let colour = match colour {
+            Colour::Red => Color::Red,
+            Colour::Yellow => Color::Yellow,
+            Colour::Green => Color::Green,
+            Colour::Blue => Color::Blue,
+            Colour::Magenta => Color::Magenta,
+            Colour::Cyan => Color::Cyan,
+        };
+        let style = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
+        if self.mono { style } else { style.fg(colour) }
     }
 
     /// Healthy.

@@ -99,6 +99,24 @@ fn switching_to_another_registry_keeps_nothing_of_the_first() {
 }
 
 #[test]
+fn a_registry_with_a_question_asks_before_a_call() {
+    let east = Site::start(east_only::method());
+    let (mut tty, _file) = with_settings(&format!(
+        "[registry]\nport = {}\ncolor = red\nconfirm = yes\n",
+        east.port.number()
+    ));
+    tty.until(&["@local", "asks first", "1 up"]);
+    for (answer, text) in [("\r", "cancelled"), ("j\r", "✓ east_only → 42 in")] {
+        tty.press(":");
+        tty.until(&["Commands, methods, instances"]);
+        tty.press("east_only 42\r");
+        tty.until(&["Send east_only to local?", "cancel"]);
+        tty.press(answer);
+        tty.until(&[text]);
+    }
+}
+
+#[test]
 fn rebound_keys_work_and_hints_and_help_show_them() {
     let (mut tty, _file) = with_settings(
         "[registry]\nport = 1\n[keys]\nview_logs = F4\nhelp = H\nquit_now = ctrl-c F10\n",

@@ -36,6 +36,10 @@ const NAMED: &str = "
 # [registry.staging]
 # host = 10.0.0.5
 # port = 9999
+# [registry.prod]
+# host = 10.0.0.6
+# color = red
+# confirm = yes
 ";
 
 /// The head of the console's keys; the console's own table follows it, below [`document`].

@@ -4,8 +4,8 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, attempts, backlog, burst, bytes, choice, count, depth, duration, folder, host,
-    level, origins, pause, port, ratio, switch,
+    advertised, answer, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
+    host, level, origins, pause, port, ratio, switch,
 };
 
 /// A key of `config.ini`.
@@ -62,6 +62,8 @@ pub const KEYS: &[Key] = keys! {
     "registry" {
         host: host, registry.host, "Address of the registry: an IP address or a name.";
         port: port, registry.port, "Port of the registry.";
+        color: choice, registry.color, "Colour of its name in rpc-console: none, red, yellow, green, blue, magenta or cyan.";
+        confirm: answer, registry.confirm, "Whether rpc-console asks before calls and load tests.";
     }
     "registry-server" {
         listen: host, registry_server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";

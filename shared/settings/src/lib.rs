@@ -31,7 +31,7 @@ pub use error::SettingsError;
 pub use keys::{KEYS, Key};
 pub use sections::{Console, KeyLine, RegistryAddress, RegistryServer, Server, Settings};
 pub use sources::Sources;
-pub use value::{Advertised, Glyphs, Theme};
+pub use value::{Advertised, Colour, Glyphs, Theme};
 
 /// The prefix of our environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "RPCD_";

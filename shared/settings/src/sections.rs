@@ -9,7 +9,7 @@ use rpc_registry::RegistryOptions;
 use rpc_server::Limits;
 
 use super::SettingsError;
-use super::value::{Advertised, Glyphs, Theme};
+use super::value::{Advertised, Colour, Glyphs, Theme};
 
 /// All settings. [`KEYS`](super::KEYS), and so `config.ini`, describe each and its default; the
 /// defaults are those of the libraries.
@@ -142,13 +142,17 @@ impl KeyLine {
     }
 }
 
-/// The address of a registry.
+/// A registry: its address, and how the console treats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryAddress {
     /// An IP literal (IPv6 without brackets) or a name. Default `127.0.0.1`.
     pub host: String,
     /// Its port. Default 9999.
     pub port: u16,
+    /// The colour of its name in the console. Default none.
+    pub color: Colour,
+    /// Whether the console asks before calls and load tests. Default false.
+    pub confirm: bool,
 }
 
 impl RegistryAddress {
@@ -160,6 +164,6 @@ impl RegistryAddress {
 
 impl Default for RegistryAddress {
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 9999 }
+        Self { host: "127.0.0.1".to_owned(), port: 9999, color: Colour::None, confirm: false }
     }
 }

@@ -65,6 +65,27 @@ choice! {
     }
 }
 
+choice! {
+    /// The colour of a registry's name in the console.
+    Colour {
+        /// As everything else.
+        #[default]
+        None = "none",
+        /// Red.
+        Red = "red",
+        /// Yellow.
+        Yellow = "yellow",
+        /// Green.
+        Green = "green",
+        /// Blue.
+        Blue = "blue",
+        /// Magenta.
+        Magenta = "magenta",
+        /// Cyan.
+        Cyan = "cyan",
+    }
+}
+
 /// One of a few names.
 pub(crate) mod choice {
     use super::Choice;
@@ -83,6 +104,21 @@ pub(crate) mod choice {
     pub(crate) fn show<T: Choice>(value: &T) -> String {
         let name = T::ALL.iter().find(|(_, named)| named == value).map(|(name, _)| *name);
         name.unwrap_or_default().to_owned()
+    }
+}
+
+/// `yes` or `no`, the answer to a question; `true` and `false` mean the same.
+pub(crate) mod answer {
+    pub(crate) fn read(text: &str) -> Result<bool, String> {
+        match text {
+            "yes" | "true" => Ok(true),
+            "no" | "false" => Ok(false),
+            _ => Err("expected yes or no".to_owned()),
+        }
+    }
+
+    pub(crate) fn show(value: &bool) -> String {
+        if *value { "yes".to_owned() } else { "no".to_owned() }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Menus and prompts.
 
+use std::time::Duration;
+
+use rpc_wire::call::Args;
 use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
@@ -7,6 +10,7 @@ use crate::action::Action;
 use crate::model::calls::CallId;
 use crate::model::content::Content;
 use crate::model::load::LoadRequest;
+use crate::model::saved::SavedRequest;
 
 /// A menu.
 #[derive(Debug)]
@@ -43,6 +47,27 @@ pub enum Choice {
     Fill(usize, String),
     /// Asks to confirm unregistering an instance.
     Unregister(Box<Instance>),
+    /// Closes the menu: the answer "no" to a question.
+    Cancel,
+    /// Sends a call, confirmed for a registry that asks first.
+    Send(Box<PendingCall>),
+    /// Starts the load test of the form, confirmed in the same way.
+    StartLoad,
+    /// Deletes a saved request.
+    DeleteRequest(String),
+}
+
+/// A call that waits for its confirmation.
+#[derive(Debug, Clone)]
+pub struct PendingCall {
+    /// The method's name.
+    pub method: String,
+    /// The arguments.
+    pub args: Args,
+    /// One instance; `None`: any that has the method.
+    pub target: Option<InstanceKey>,
+    /// The timeout.
+    pub timeout: Duration,
 }
 
 /// A prompt for one line of text.
@@ -74,6 +99,15 @@ pub enum Purpose {
     Unregister(Box<Instance>),
     /// `y` to confirm this; anything else refuses it.
     Confirm(Confirmed),
+    /// The name of a request to save.
+    SaveRequest {
+        /// The request, still without its name.
+        request: Box<SavedRequest>,
+        /// A name that is taken: confirming it again replaces that request.
+        exists: Option<String>,
+    },
+    /// The new name of this saved request.
+    RenameRequest(String),
 }
 
 /// What is done once it is confirmed.

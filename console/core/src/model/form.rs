@@ -3,17 +3,21 @@
 mod field;
 mod json;
 mod kind;
+mod references;
 
 pub use field::{Field, FieldValue};
 pub use json::JsonText;
 pub use kind::Kind;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Signature;
+
+use crate::model::template::Variables;
 
 /// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
@@ -34,11 +38,17 @@ pub struct Forms {
     pub default_timeout: Duration,
     /// The method whose form is on screen.
     pub current: Option<String>,
+    variables: Arc<Variables>,
 }
 
 impl Default for Forms {
     fn default() -> Self {
-        Self { forms: BTreeMap::new(), default_timeout: DEFAULT_TIMEOUT, current: None }
+        Self {
+            forms: BTreeMap::new(),
+            default_timeout: DEFAULT_TIMEOUT,
+            current: None,
+            variables: Arc::default(),
+        }
     }
 }
 
@@ -53,7 +63,16 @@ impl Forms {
         if form.signature != *signature {
             *form = Form::new(signature.clone()).with_timeout(self.default_timeout);
         }
+        form.set_variables(&self.variables);
         form
+    }
+
+    /// Sets the variables that the fields may refer to.
+    pub fn set_variables(&mut self, variables: Arc<Variables>) {
+        for form in self.forms.values_mut() {
+            form.set_variables(&variables);
+        }
+        self.variables = variables;
     }
 
     /// The form on screen.

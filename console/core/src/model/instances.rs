@@ -162,6 +162,13 @@ impl Instances {
         changes
     }
 
+    /// Adds the one server that is opened without a registry.
+    pub fn open(&mut self, instance: Instance, now: Instant) {
+        let mut row = Row::new(instance, now);
+        row.is_direct = true;
+        self.rows.insert(row.key.clone(), row);
+    }
+
     /// Applies the record of an instance, whose ages are those at `arrived`.
     pub fn record(
         &mut self,

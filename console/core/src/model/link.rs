@@ -1,14 +1,19 @@
-//! The connection to the registry.
+//! The connection to the registry, or the one server that is opened without one.
 
 use std::time::Instant;
+
+use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::target::Target;
 
 use crate::model::Now;
 
 /// The registry and the connection to it.
 #[derive(Debug)]
 pub struct Link {
-    /// The registry's URL as given.
+    /// The registry's URL as given, or the address of the one server.
     pub url: String,
+    /// The one server, if there is no registry.
+    pub server: Option<InstanceKey>,
     /// State of the connection.
     pub state: LinkState,
 }
@@ -18,6 +23,8 @@ pub struct Link {
 pub enum LinkState {
     /// The first attempt is in progress.
     Connecting,
+    /// No registry: one server, opened by its address.
+    Direct,
     /// Connected.
     Live {
         /// Whether the registry reports heartbeat ages; older ones do not.
@@ -41,7 +48,19 @@ pub enum LinkState {
 impl Link {
     /// A registry not yet contacted.
     pub fn new(url: impl Into<String>, _now: Now) -> Self {
-        Self { url: url.into(), state: LinkState::Connecting }
+        Self { url: url.into(), server: None, state: LinkState::Connecting }
+    }
+
+    /// A registry not yet contacted, or a server without one.
+    pub fn to(target: &Target, now: Now) -> Self {
+        match target {
+            Target::Registry { url } => Self::new(url, now),
+            Target::Direct { host, port } => Self {
+                url: target.to_string(),
+                server: Some(Instance::new(host, *port).key()),
+                state: LinkState::Direct,
+            },
+        }
     }
 
     /// The URL without its scheme.
@@ -49,8 +68,8 @@ impl Link {
         self.url.strip_prefix("http://").unwrap_or(&self.url).trim_end_matches('/')
     }
 
-    /// Whether it is connected.
+    /// Whether the list of instances is current: the registry is connected, or there is none.
     pub fn is_live(&self) -> bool {
-        matches!(self.state, LinkState::Live { .. })
+        matches!(self.state, LinkState::Live { .. } | LinkState::Direct)
     }
 }

@@ -5,6 +5,7 @@ mod form;
 mod request;
 
 pub use command::bench_command;
+pub(crate) use form::time as parse_time;
 pub use form::{LoadField, LoadForm};
 
 pub use request::LoadRequest;

@@ -8,8 +8,6 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Signature;
 use tui_input::Input;
 
-use super::scroll::Step;
-
 /// A method, and the instances that have it.
 #[derive(Debug, Clone)]
 pub struct Method {
@@ -149,17 +147,6 @@ impl Methods {
     /// The selected method.
     pub fn selected_method(&self) -> Option<&Method> {
         self.union.get(self.selected.as_deref()?)
-    }
-
-    /// Moves the selection.
-    pub fn step(&mut self, step: Step, height: usize) {
-        let visible = self.visible();
-        let at = self.selected_index(&visible).unwrap_or(0);
-        let to =
-            if self.selected_index(&visible).is_none() { 0 } else { step.from(at, visible.len()) };
-        let selected = visible.get(to).map(|method| method.signature.name.clone());
-        let top = super::scroll::keep_visible(self.top, to, height, visible.len());
-        (self.selected, self.top) = (selected, top);
     }
 
     /// The index of the selected method in `visible`.

@@ -20,6 +20,10 @@ pub struct Palette {
 pub enum Entry {
     /// Sends a call, unless its arguments are invalid.
     Call(String, Result<Args, String>),
+    /// Opens a saved request: its name and its method.
+    Saved(String, String),
+    /// Switches to an environment, by its name.
+    Environment(String),
     /// Opens the form of a method: its name and documentation.
     Method(String, String),
     /// Selects an instance.
@@ -39,6 +43,8 @@ impl Entry {
                 let text = format!("call {method} {}", args.positional());
                 if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
             }
+            Self::Saved(name, method) => format!("saved {name} · {method}"),
+            Self::Environment(name) => format!("environment {name}"),
             Self::Method(name, doc) if doc.is_empty() => format!("method {name}"),
             Self::Method(name, doc) => format!("method {name} · {doc}"),
             Self::Instance(key) => format!("instance {key}"),

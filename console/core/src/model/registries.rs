@@ -1,12 +1,52 @@
-//! The registries of the settings, by name: `[registry]` and every `[registry.NAME]`.
+//! The registries of the settings, by name: `[registry]` and every `[registry.NAME]`; and a server
+//! opened without one.
 
-/// A registry of the settings.
+use rpc_wire::target::Target;
+
+/// A registry of the settings, or a server opened by its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedRegistry {
     /// The name.
     pub name: String,
-    /// The URL.
-    pub url: String,
+    /// The registry's URL, or the server's address.
+    pub target: Target,
+    /// The colour of its name.
+    pub colour: Option<Colour>,
+    /// Whether calls and load tests ask first.
+    pub confirm: bool,
+}
+
+impl NamedRegistry {
+    /// Without a colour, and without asking.
+    pub fn new(name: impl Into<String>, target: Target) -> Self {
+        Self { name: name.into(), target, colour: None, confirm: false }
+    }
+}
+
+/// The colour of a registry's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named after the colours")]
+pub enum Colour {
+    Red,
+    Yellow,
+    Green,
+    Blue,
+    Magenta,
+    Cyan,
+}
+
+impl Colour {
+    /// Its name, for screens without colours.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Red => "red",
+            Self::Yellow => "yellow",
+            Self::Green => "green",
+            Self::Blue => "blue",
+            Self::Magenta => "magenta",
+            Self::Cyan => "cyan",
+        }
+    }
 }
 
 /// The registries of the settings, and which one is current.

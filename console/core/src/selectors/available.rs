@@ -27,9 +27,21 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
         }
-        Action::OpenMethod if model.methods.selected_method().is_none() => {
+        Action::OpenMethod
+            if model.methods.selected_method().is_none() && model.saved.selected.is_none() =>
+        {
             Some("no method selected")
         }
+        Action::RenameRequest | Action::DeleteRequest if model.saved.selected.is_none() => {
+            Some("no saved request selected")
+        }
+        Action::NextEnvironment if model.saved.contents.environments.is_empty() => {
+            Some("no [environments.NAME] in rpcd-requests.toml")
+        }
+        Action::SaveRequest => match model.focus() {
+            Pane::History => model.calls.is_empty().then_some("no calls yet"),
+            _ => model.forms.get().is_none().then_some("no method selected"),
+        },
         Action::Send
         | Action::NextTarget
         | Action::NextTimeout

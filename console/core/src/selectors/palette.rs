@@ -40,7 +40,14 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     });
     let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
     instances.sort();
+    let saved = &model.saved.contents;
+    let requests = saved.requests.iter();
+    let requests =
+        requests.map(|request| Entry::Saved(request.name.clone(), request.method.clone()));
+    let environments = saved.environments.iter().map(|one| Entry::Environment(one.name.clone()));
     entries.extend(actions);
+    entries.extend(requests);
+    entries.extend(environments);
     entries.extend(unregister(model));
     entries.extend(methods);
     entries.extend(instances.into_iter().map(Entry::Instance));

@@ -4,7 +4,7 @@ use super::closing::{accept, back, cancel_call, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, load, reading, registries, resume, search, send};
+use super::{Effects, ask, copy, external, load, reading, registries, resume, saved, search, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -30,7 +30,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
         ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | ViewDetail
         | ViewEvents | PreviousView | NextPane | PreviousPane | FocusResponse | FocusForm => {
-            go_to(model, action);
+            go_to(model, action, effects);
         }
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
         Filter | FilterPath | Search | NextMatch | PreviousMatch => search_text(model, action, now),
@@ -44,6 +44,9 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Docs => reading::docs(model, now),
         Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
             response(model, action, now);
+        }
+        SaveRequest | RenameRequest | DeleteRequest | NextEnvironment => {
+            saved::act(model, action, now);
         }
         OpenCall | Older | Newer | Resend | ResendTo => calls(model, action, now, effects),
         Follow | Wrap | ShowTime | LevelDown | LevelUp | Sources | Mark => {
@@ -66,7 +69,10 @@ fn overlay(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Help => {
             model.overlay = Some(Overlay::Help { filter: tui_input::Input::default(), top: 0 });
         }
-        Action::Palette => model.overlay = Some(Overlay::Palette(Palette::default())),
+        Action::Palette => {
+            saved::read_again(model, effects);
+            model.overlay = Some(Overlay::Palette(Palette::default()));
+        }
         Action::Actions => ask::actions(model, now),
         Action::SwitchRegistry => registries::open(model),
         Action::Accept => accept(model, now, effects),
@@ -115,10 +121,13 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
 }
 
 /// Switches views and panes.
-fn go_to(model: &mut Model, action: Action) {
+fn go_to(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::ViewInstances => show(model, View::Instances),
-        Action::ViewMethods => show(model, View::Methods),
+        Action::ViewMethods => {
+            saved::read_again(model, effects);
+            show(model, View::Methods);
+        }
         Action::ViewHistory => show(model, View::History),
         Action::ViewLogs => show(model, View::Logs),
         Action::ViewLoad => show(model, View::Load),
@@ -216,7 +225,10 @@ pub(super) fn sort(model: &mut Model, by: Column, reverse: bool, now: Now) {
 /// The call form; its field actions also work on the load test form.
 fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
-        Action::OpenMethod => open_method(model),
+        Action::OpenMethod => match model.saved.selected.clone() {
+            Some(name) => saved::open(model, &name, now),
+            None => open_method(model),
+        },
         Action::Send => send::form(model, now, effects),
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),

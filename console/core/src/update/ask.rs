@@ -13,6 +13,7 @@ use crate::model::calls::CallId;
 use crate::model::content::SaveError;
 use crate::model::instances::State;
 use crate::model::load::LoadRequest;
+use crate::model::saved::Change;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::READ_ONLY;
 use crate::text;
@@ -51,6 +52,7 @@ fn unregister_item(model: &Model, now: Now) -> Item {
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
         _ if model.readonly => Err(READ_ONLY.to_owned()),
+        _ if model.link.server.is_some() => Err("no registry".to_owned()),
         _ if !live => Err("registry unreachable".to_owned()),
         None => Err("no instance selected".to_owned()),
         Some(row) if row.state(now.at, live) == State::Gone => Err("already gone".to_owned()),
@@ -102,7 +104,7 @@ pub(super) fn save(model: &mut Model, now: Now) {
 pub(super) fn load_test(model: &mut Model, request: LoadRequest, remote: &str) {
     let method = text::printable(&request.method).into_owned();
     let title = format!("Load-test {method} on {remote}?");
-    confirm(model, title, Confirmed::LoadTest(Box::new(request)));
+    prompt_yes(model, title, Confirmed::LoadTest(Box::new(request)));
 }
 
 /// Asks before a call of an earlier session is sent again.
@@ -110,14 +112,15 @@ pub(super) fn resend(model: &mut Model, id: CallId, target: Option<InstanceKey>)
     let Some(call) = model.calls.get(id) else { return };
     let shown = format!("{} {}", call.request.method, call.arguments());
     let shown = text::cut(&text::printable(shown.trim_end()), MAX_QUESTION).into_owned();
-    confirm(
+    prompt_yes(
         model,
         format!("Resend {shown}, a call of an earlier session?"),
         Confirmed::Resend(id, target),
     );
 }
 
-fn confirm(model: &mut Model, title: String, what: Confirmed) {
+/// Asks a question that `y` confirms.
+fn prompt_yes(model: &mut Model, title: String, what: Confirmed) {
     model.overlay = Some(Overlay::Prompt(Prompt {
         title,
         input: Input::default(),
@@ -143,6 +146,17 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
+/// Asks a question; "cancel" is selected. `yes` and its detail say what happens otherwise.
+pub(super) fn confirm(model: &mut Model, title: String, yes: &str, detail: String, choice: Choice) {
+    let item = |label: &str, detail: &str, choice| Item {
+        label: label.to_owned(),
+        detail: detail.to_owned(),
+        choice: Ok(choice),
+    };
+    let items = vec![item("cancel", "", Choice::Cancel), item(yes, &detail, choice)];
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected: 0 }));
+}
+
 fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
     match choice {
         Choice::Copy(what, text) => super::copy::put(model, what, text, now, effects),
@@ -152,6 +166,12 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
             if let Some(field) = form.and_then(|form| form.fields.get_mut(index)) {
                 field.set_text(text);
             }
+        }
+        Choice::Cancel => model.notify("cancelled", now),
+        Choice::Send(call) => super::send::confirmed(model, *call, now, effects),
+        Choice::StartLoad => super::load::confirmed(model, now, effects),
+        Choice::DeleteRequest(name) => {
+            effects.push(Effect::ChangeRequests(Box::new(Change::Delete(name))));
         }
         Choice::Stay => {}
         Choice::Unregister(instance) => unregister(model, instance),
@@ -170,6 +190,9 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
                 (prompt.note, prompt.is_error) = ("saving …".to_owned(), false);
             }
             model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        Purpose::SaveRequest { .. } | Purpose::RenameRequest(_) => {
+            super::saved::submit(model, prompt, effects);
         }
         Purpose::Unregister(instance) => {
             if typed == instance.key().to_string() {

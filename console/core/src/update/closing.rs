@@ -4,7 +4,7 @@ use super::act::act;
 use super::opening::{fill, open_method};
 use super::search;
 use super::show::show;
-use super::{Effects, ask, load, registries, send};
+use super::{Effects, ask, load, registries, saved, send};
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::palette::Entry;
@@ -117,6 +117,10 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
         None => model.notify_error("no such command or method", now),
         Some(Entry::Call(_, Err(why))) => model.notify_error(format!("not sent: {why}"), now),
         Some(Entry::Call(method, Ok(args))) => {
+            let args = match model.saved.variables().fill_args(&args) {
+                Ok(args) => args,
+                Err(why) => return model.notify_error(format!("not sent: {why}"), now),
+            };
             show(model, View::Methods);
             model.set_focus(Pane::Response);
             model.methods.selected = Some(method.clone());
@@ -128,9 +132,12 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.methods.scope = None;
             model.methods.filter.reset();
             model.methods.selected = Some(name);
+            model.saved.selected = None;
             show(model, View::Methods);
             open_method(model);
         }
+        Some(Entry::Saved(name, _)) => saved::open(model, &name, now),
+        Some(Entry::Environment(name)) => saved::switch(model, name, now),
         Some(Entry::Instance(key)) => {
             model.instances.filter.reset();
             model.instances.selected = Some(key);

@@ -127,7 +127,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
         return Ok(Snippet {
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,
-            target: form.target.clone(),
+            target: form.target.clone().or_else(|| model.link.server.clone()),
             peer: form.target.clone().or(first),
             registry,
             timeout: form.timeout,

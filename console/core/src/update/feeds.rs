@@ -1,5 +1,7 @@
 //! Changes of the registry, the instances and the demo.
 
+use std::time::Duration;
+
 use rpc_wire::instance::{InstanceKey, WatchEvent};
 
 use super::Effects;
@@ -8,13 +10,21 @@ use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
-use crate::model::instances::{Change, Gone, State};
+use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::text;
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
     match update {
+        RegistryUpdate::Direct(instance) => {
+            let subject = instance.key().to_string();
+            let text = "opened without a registry: its state is that of the probe".to_owned();
+            push_event(model, EventKind::Neutral, "open", subject, text, now);
+            model.instances.known_at = Some(now.at);
+            model.instances.open(instance.clone(), now.at);
+            effects.push(Effect::Monitor(Box::new(instance)));
+        }
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
         // It may have waited before it was applied: ages count from its arrival.
@@ -85,6 +95,7 @@ fn summarize_first(
 fn live(model: &mut Model, ages: bool, now: Now) {
     let older = if ages { "" } else { " — older registry: polled, no heartbeat ages" };
     let text = match &model.link.state {
+        LinkState::Direct => return,
         LinkState::Live { ages: before } if *before == ages => return,
         LinkState::Live { .. } | LinkState::Connecting => format!("connected{older}"),
         LinkState::Lost { since, attempts, was_live, .. } => {
@@ -110,6 +121,7 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
         LinkState::Lost { since, attempts, was_live, .. } => {
             (*since, attempts + 1, *was_live, false)
         }
+        LinkState::Direct => return,
         LinkState::Live { .. } => (now.at, 1, true, true),
         LinkState::Connecting => (now.at, 1, false, true),
     };
@@ -198,7 +210,7 @@ fn instance_gone(model: &mut Model, key: &InstanceKey) {
     }
 }
 
-pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate) {
+pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate, now: Now) {
     match update {
         InstanceUpdate::Methods(Ok(signatures)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
@@ -207,12 +219,29 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
             }
         }
         InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
-        InstanceUpdate::Probe(result) => {
+        InstanceUpdate::Dialect(extended) => {
             if let Some(row) = model.instances.get_mut(&key) {
-                row.apply_probe(result);
+                row.extended = Some(extended);
             }
         }
+        InstanceUpdate::Probe(result) => probe(model, key, result, now),
     }
+}
+
+/// Applies a probe. Without a registry, its changes are the only events of the server.
+fn probe(model: &mut Model, key: InstanceKey, result: Result<Duration, String>, now: Now) {
+    let Some(row) = model.instances.get_mut(&key) else { return };
+    let before = std::mem::discriminant(&row.probe);
+    row.apply_probe(result);
+    if !row.is_direct || before == std::mem::discriminant(&row.probe) {
+        return;
+    }
+    row.changed_at = Some(now.at);
+    let (kind, word, text) = match &row.probe {
+        Probe::Failed(error) => (EventKind::Bad, "no reply", error.clone()),
+        _ => (EventKind::Good, "up", "replied to the probe".to_owned()),
+    };
+    push_event(model, kind, word, key.to_string(), text, now);
 }
 
 pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {

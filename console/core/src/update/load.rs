@@ -1,6 +1,6 @@
 //! Load tests: form, start, stop, progress.
 
-use super::{ask, show};
+use super::{ask, send, show};
 use crate::editing::apply;
 use crate::selectors::{self, is_typing_load_field, selected_call};
 use rpc_load::Phase;
@@ -13,6 +13,7 @@ use super::Effects;
 use crate::action::Action;
 use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
+use crate::model::ask::Choice;
 use crate::model::calls::{CallId, CallRequest};
 use crate::model::form::Form;
 use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
@@ -42,7 +43,9 @@ pub(super) fn plan(model: &mut Model, now: Now) {
     let form = model.load.form.take();
     let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
     (form.method, form.args) = (call.method, call.args);
-    (form.target, form.timeout) = (call.target, call.timeout);
+    // Without a registry there is only one server to call.
+    form.target = call.target.or_else(|| model.link.server.clone());
+    form.timeout = call.timeout;
     (form.focus, form.editing, form.error) = (1, true, None);
     model.load.form = Some(form);
     show::show(model, View::Load);
@@ -116,7 +119,7 @@ fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     };
     let health = || {
         let row = model.instances.get(&key)?;
-        row.instance.speaks_extended().then(|| PlannedCall {
+        row.speaks_extended().then(|| PlannedCall {
             method: RPC_HEALTH.to_owned(),
             args: Args::none(),
             target: None,
@@ -128,7 +131,21 @@ fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     Ok(PlannedCall { target: Some(key), ..call })
 }
 
+/// Starts the load test of the form. Asks first where the settings want it.
 pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
+    let Some(name) = send::name_to_confirm(model) else { return confirmed(model, now, effects) };
+    let Some(form) = &model.load.form else { return };
+    let title = format!("Load-test {} on {name}?", form.method);
+    let length = form.value(LoadField::Length).value();
+    let detail = match form.open {
+        true => format!("{} calls/s, {length}", form.value(LoadField::Rate).value()),
+        false => format!("{} callers, {length}", form.value(LoadField::Callers).value()),
+    };
+    ask::confirm(model, title, "start", detail, Choice::StartLoad);
+}
+
+/// Starts the load test of the form.
+pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     let (id, url) = (model.load.next_id(), model.link.url.clone());
     let live = model.link.is_live();
     let Some(form) = &mut model.load.form else { return };
@@ -137,8 +154,11 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     match form.submit(id, &url) {
         Ok(request) => match selectors::remote_target(model, &request) {
-            Some(remote) => ask::load_test(model, request, &remote),
-            None => run(model, request, effects),
+            // Where the settings want a question, it was answered.
+            Some(remote) if send::name_to_confirm(model).is_none() => {
+                ask::load_test(model, request, &remote)
+            }
+            _ => run(model, request, effects),
         },
         Err(why) => {
             model.set_focus(Pane::LoadPlan);
@@ -261,6 +281,7 @@ pub(super) fn switch(model: &mut Model, action: Action) {
     };
     let at = form.target.as_ref().map(|key| on.iter().position(|on| on == key));
     form.target = match at {
+        _ if model.link.server.is_some() => model.link.server.clone(),
         None => on.first().cloned(),
         Some(Some(at)) => on.get(at + 1).cloned(),
         Some(None) => None,

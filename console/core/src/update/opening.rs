@@ -56,6 +56,7 @@ pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args)
     let Some(method) = model.methods.get(method) else { return false };
     let signature = method.signature.clone();
     model.methods.selected = Some(signature.name.clone());
+    model.saved.selected = None;
     model.methods.filter.reset();
     let form = model.forms.open(&signature);
     form.json = None;

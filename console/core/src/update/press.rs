@@ -5,7 +5,7 @@ use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
 use crate::selectors::{self, is_typing, is_typing_load_field};
 use tui_input::InputRequest;
 
-use super::{Effects, act, ask, load, send, steps};
+use super::{Effects, act, ask, load, saved, send, steps};
 use crate::action::{Action, Context};
 use crate::key::Key;
 use crate::message::Hit;
@@ -204,12 +204,13 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
             }
         }
         Pane::Methods => {
-            let visible = model.methods.visible();
-            let name = visible.get(index).map(|method| method.signature.name.clone());
-            if name.is_some() && name == model.methods.selected {
+            let rows = selectors::method_rows(model);
+            let is_selected = selectors::selected_row(model, &rows) == Some(index);
+            let (request, method) = saved::names_of(rows.get(index).copied());
+            if is_selected {
                 act::act(model, Action::OpenMethod, now, effects);
-            } else if name.is_some() {
-                model.methods.selected = name;
+            } else if method.is_some() {
+                saved::select(model, request, method);
                 send::sync_form(model);
             }
         }

@@ -19,9 +19,9 @@ pub(super) fn switch(model: &mut Model, index: usize, now: Now, effects: &mut Ef
         return;
     }
     let Some(named) = model.registries.select(index).cloned() else { return };
-    model.switch_registry(&named.url, now);
+    model.switch_registry(&named.target, now);
     model.notify(format!("switched to {} at {}", named.name, model.link.address()), now);
-    effects.push(Effect::SwitchRegistry(named.url));
+    effects.push(Effect::SwitchRegistry(named.target));
 }
 
 #[cfg(test)]
@@ -31,6 +31,7 @@ mod tests {
     use crate::key::{Code, Key};
     use crate::message::Effect;
     use crate::model::{Model, Pane, View};
+    use rpc_wire::target::Target;
 
     #[test]
     fn switching_registry_keeps_no_data_of_the_first() {
@@ -59,7 +60,8 @@ mod tests {
             press(&mut model, Key::char('@'), now);
             press(&mut model, Key::plain(Code::Down), now);
             let effects = press(&mut model, Key::plain(Code::Enter), now);
-            assert_eq!(effects, [Effect::SwitchRegistry("http://10.0.0.5:9999".to_owned())]);
+            let url = "http://10.0.0.5:9999".to_owned();
+            assert_eq!(effects, [Effect::SwitchRegistry(Target::Registry { url })]);
 
             // Everything else is as in a new model.
             let mut expected = Model::new("http://10.0.0.5:9999", now);

@@ -121,7 +121,7 @@ fn reveal(model: &mut Model, line: usize) {
 /// Applies a change of the focused pane's filter.
 pub(super) fn filter_changed(model: &mut Model) {
     match model.focus() {
-        Pane::Methods => model.methods.keep_selection(true),
+        Pane::Methods => super::saved::select_first(model),
         Pane::Logs if model.logs.searching => {
             model.logs.restart_search();
             let height = model.height(Pane::Logs);

@@ -9,11 +9,15 @@ use rpc_wire::instance::InstanceKey;
 use super::{Effects, ask};
 use crate::message::Effect;
 use crate::model::Now;
+use crate::model::ask::{Choice, PendingCall};
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::json::decoded;
 use crate::model::{Model, View};
 use crate::text;
+
+/// Bytes of a call shown in a question.
+const SHOWN_BYTES: usize = 200;
 
 /// Shows the form of the selected method, unless another one is being filled in.
 pub(super) fn sync_form(model: &mut Model) {
@@ -62,7 +66,8 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     call(model, &method, args, target, timeout, now, effects);
 }
 
-/// Sends a call to `target`, or to any instance that has the method.
+/// Sends a call to `target`, or to any instance that has the method. Asks first where the settings
+/// want it.
 pub(super) fn call(
     model: &mut Model,
     method: &str,
@@ -75,17 +80,37 @@ pub(super) fn call(
     if model.readonly {
         return model.notify_error(format!("not sent: {READ_ONLY}"), now);
     }
+    let call = PendingCall { method: method.to_owned(), args, target, timeout };
+    match name_to_confirm(model) {
+        None => confirmed(model, call, now, effects),
+        Some(name) => {
+            let title = format!("Send {method} to {name}?");
+            let detail = crate::model::snippet::wire(&call.method, &call.args);
+            let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
+            ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
+        }
+    }
+}
+
+/// The name of the current registry, if calls and load tests ask first there.
+pub(super) fn name_to_confirm(model: &Model) -> Option<String> {
+    let current = model.registries.current().filter(|current| current.confirm)?;
+    Some(current.name.clone())
+}
+
+/// Sends a call.
+pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
+    let PendingCall { method, args, target, timeout } = call;
     let candidates = match target {
         Some(key) => vec![key],
-        None => candidates(model, method, now),
+        None => candidates(model, &method, now),
     };
     if candidates.is_empty() {
         model.notify_error(format!("not sent: no instance has {method}"), now);
         return;
     }
-    let stream = model.methods.get(method).is_some_and(|method| method.signature.stream);
+    let stream = model.methods.get(&method).is_some_and(|method| method.signature.stream);
     let id = model.calls.next_id();
-    let method = method.to_owned();
     let request = CallRequest { id, method, args, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));

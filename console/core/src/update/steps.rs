@@ -1,7 +1,7 @@
 //! Moving in lists, between fields and between panes.
 
 use super::show::next_pane;
-use super::{load, send};
+use super::{load, saved, send};
 use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::Diff;
@@ -56,7 +56,7 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
             model.events.top = step.from(model.events.top, rows);
         }
         Pane::Methods => {
-            model.methods.step(step, height);
+            saved::step(model, step, height);
             send::sync_form(model);
         }
         Pane::Form => step_json(model, step),

@@ -120,7 +120,7 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
 
 /// Dialect and methods, and how these differ from other instances'.
 fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Wrapped> {
-    let dialect = if row.instance.speaks_extended() { "extended" } else { "classic or unknown" };
+    let dialect = if row.speaks_extended() { "extended" } else { "classic or unknown" };
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),
         (None, Some(error)) => text::printable(error).into_owned(),

@@ -39,6 +39,9 @@ proptest! {
             fixture::changed,
             fixture::history_restored,
             fixture::resend,
+            fixture::saved,
+            fixture::direct,
+            fixture::production,
             fixture::streaming,
         ];
         let (mut model, mut now) = builds[start]();

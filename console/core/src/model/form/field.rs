@@ -1,5 +1,7 @@
 //! A field of the form: one parameter, its text, and the value it stands for.
 
+use std::sync::Arc;
+
 use rpc_wire::json::Json;
 use rpc_wire::signature::Parameter;
 use serde_json::Value;
@@ -9,6 +11,7 @@ use tui_input::Input;
 use super::Kind;
 use crate::editing::MAX_FIELD_BYTES;
 use crate::model::schema::Schema;
+use crate::model::template::{Variables, has_reference, map_strings};
 
 /// A field: one parameter.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Field {
     pub touched: bool,
     /// The error of the last attempt to send.
     pub error: Option<String>,
+    /// What its text may refer to.
+    pub(super) variables: Arc<Variables>,
 }
 
 /// The value of a field, as it would be sent.
@@ -45,11 +50,20 @@ impl Field {
             input: Input::default(),
             touched: false,
             error: None,
+            variables: Arc::default(),
         }
     }
 
-    /// The value as it would be sent.
+    /// The value as it would be sent, with the variables it refers to.
     pub fn value(&self) -> FieldValue {
+        match self.written() {
+            FieldValue::Value(written) => self.fill(written),
+            other => other,
+        }
+    }
+
+    /// The value as it is written, with its references.
+    pub fn written(&self) -> FieldValue {
         let text = self.input.value();
         if text.trim().is_empty() && !self.is_empty_text() {
             return if self.parameter.is_required() {
@@ -58,22 +72,45 @@ impl Field {
                 FieldValue::Omitted
             };
         }
-        let value = self.kind.parse(text).and_then(|value| {
-            Schema::new(&self.parameter.schema).check(&value)?;
-            Ok(value)
-        });
-        match value {
+        if has_reference(text) {
+            return FieldValue::Value(self.kind.parse(text).unwrap_or_else(|_| Value::from(text)));
+        }
+        match self.parse(text) {
             Ok(value) => FieldValue::Value(value),
             Err(error) => FieldValue::Invalid(error),
         }
+    }
+
+    /// The value of a text without references.
+    pub(super) fn parse(&self, text: &str) -> Result<Value, String> {
+        let value = self.kind.parse(text)?;
+        Schema::new(&self.parameter.schema).check(&value)?;
+        Ok(value)
     }
 
     /// The value as the JSON that would be sent; `None` if it is omitted or invalid. Lists and
     /// objects keep the order and the digits they were typed with.
     pub fn json(&self) -> Option<Box<RawValue>> {
         let FieldValue::Value(value) = self.value() else { return None };
-        let text = match (&value, serde_json::from_str::<&RawValue>(self.input.value())) {
-            (Value::Array(_) | Value::Object(_), Ok(typed)) => Json::from(typed).compact().into(),
+        self.raw(&value, |text| Ok(self.variables.fill(text)?.into_owned()))
+    }
+
+    /// The same with its references.
+    pub fn written_json(&self) -> Option<Box<RawValue>> {
+        let FieldValue::Value(value) = self.written() else { return None };
+        self.raw(&value, |text| Ok(text.to_owned()))
+    }
+
+    /// The value as JSON; `fill` changes the strings of a list or an object as typed.
+    fn raw(
+        &self,
+        value: &Value,
+        fill: impl FnMut(&str) -> Result<String, String>,
+    ) -> Option<Box<RawValue>> {
+        let text = match (value, serde_json::from_str::<&RawValue>(self.input.value())) {
+            (Value::Array(_) | Value::Object(_), Ok(typed)) => {
+                map_strings(&Json::from(typed).compact(), fill).ok()?
+            }
             _ => value.to_string(),
         };
         RawValue::from_string(text).ok()
@@ -111,7 +148,8 @@ impl Field {
 
     /// Sets the value, as if it had been typed.
     pub fn set(&mut self, value: Json<'_>) {
-        match value.as_string().filter(|text| self.kind.takes_unquoted(text)) {
+        match value.as_string().filter(|text| self.kind.takes_unquoted(text) || has_reference(text))
+        {
             Some(text) => self.set_text(text),
             None => self.set_text(value.compact()),
         }

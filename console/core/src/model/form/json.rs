@@ -29,7 +29,7 @@ impl Form {
     pub fn to_json(&self) -> String {
         let mut lines = Vec::new();
         for field in &self.fields {
-            let value = match (field.value(), field.json()) {
+            let value = match (field.written(), field.written_json()) {
                 (FieldValue::Omitted, _) => continue,
                 (_, Some(json)) => json.get().to_owned(),
                 (_, None) if field.input.value().is_empty() => missing(field),

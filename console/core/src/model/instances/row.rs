@@ -49,7 +49,7 @@ pub enum State {
     Draining,
     /// An operator took it out of service.
     Maintenance,
-    /// The registry is unreachable.
+    /// The registry is unreachable; or there is none, and the server did not reply.
     Unknown,
     /// It is no longer registered.
     Gone,
@@ -119,6 +119,10 @@ pub struct Row {
     pub intervals: VecDeque<f64>,
     /// Round trips of its last probes, in seconds.
     pub round_trips: VecDeque<f64>,
+    /// Whether it was opened by its address: no registry reports its state, only the probe tells.
+    pub is_direct: bool,
+    /// Whether it uses the extended dialect, if the console found out by itself.
+    pub extended: Option<bool>,
     address: (Option<IpAddr>, String, u16),
 }
 
@@ -142,6 +146,8 @@ impl Row {
             methods: None,
             intervals: VecDeque::new(),
             round_trips: VecDeque::new(),
+            is_direct: false,
+            extended: None,
         }
     }
 
@@ -178,6 +184,11 @@ impl Row {
         };
     }
 
+    /// Whether it uses the extended dialect: as found, else as registered.
+    pub fn speaks_extended(&self) -> bool {
+        self.extended.unwrap_or_else(|| self.instance.speaks_extended())
+    }
+
     /// Clears what only a newer registry reports, after a switch to an older one.
     pub fn forget_ages(&mut self) {
         (self.last_beat, self.registered, self.heartbeats) = (None, None, None);
@@ -211,6 +222,7 @@ impl Row {
         match self.reported {
             _ if self.gone.is_some() => State::Gone,
             _ if !live => State::Unknown,
+            _ if self.is_direct && self.probe.rtt().is_none() => State::Unknown,
             InstanceState::Suspect => State::Suspect,
             InstanceState::Draining => State::Draining,
             InstanceState::Maintenance => State::Maintenance,
@@ -227,6 +239,10 @@ impl Row {
             State::Suspect => "suspect",
             State::Draining => "draining",
             State::Maintenance => "maint.",
+            State::Unknown if self.is_direct => match self.probe {
+                Probe::Failed(_) => "no reply",
+                _ => "unknown",
+            },
             State::Unknown if self.was_late => "was late",
             State::Unknown => "was up",
             State::Gone => "gone",

@@ -245,7 +245,7 @@ impl LoadForm {
 }
 
 /// Parses `10s`, `1.5s`, `500ms`, `2m`, `1h`, or a number of seconds.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let invalid = || "must be a time: 500ms, 10s, 2m".to_owned();
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
