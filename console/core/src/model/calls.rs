@@ -2,6 +2,7 @@
 
 mod filtered;
 mod items;
+mod latency;
 mod outcome;
 mod past;
 mod request;
@@ -9,7 +10,8 @@ mod wire;
 
 pub use filtered::Filtered;
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
-pub use outcome::{Failure, Outcome, Phases, Quantiles};
+pub use latency::Quantiles;
+pub use outcome::{Failure, Outcome, Phases};
 pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
@@ -31,8 +33,6 @@ pub const DEFAULT_CALLS: usize = 1_000;
 /// Maximum bytes of results in the history; the oldest calls are dropped.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Number of latest calls that quantiles are computed from.
-const QUANTILE_CALLS: usize = 200;
 /// Length of a result in a summary.
 const SUMMARY_BYTES: usize = 1_000;
 
@@ -386,42 +386,6 @@ impl Calls {
         let found = to.and_then(|to| self.list.get(to)).map(|call| call.request.id);
         self.shown = found.or(self.shown);
         found.is_some()
-    }
-
-    /// Latency quantiles of the last 200 successful calls, of `method` or of all; `None` below two.
-    pub fn quantiles(&self, method: Option<&str>) -> Option<Quantiles> {
-        let mut sorted: Vec<Duration> = self
-            .list
-            .iter()
-            .rev()
-            .filter(|call| method.is_none_or(|method| call.request.method == method))
-            .filter_map(|call| call.outcome.as_ref())
-            .filter(|outcome| outcome.result.is_ok())
-            .map(|outcome| outcome.elapsed)
-            .take(QUANTILE_CALLS)
-            .collect();
-        sorted.sort();
-        let at = |percent: usize| {
-            let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-            sorted.get(index).copied().unwrap_or_default()
-        };
-        (sorted.len() > 1).then(|| Quantiles { p50: at(50), p95: at(95), p99: at(99) })
-    }
-
-    /// Latencies in ms of the last `count` successful calls of `method`, oldest first.
-    pub fn latencies(&self, method: &str, count: usize) -> Vec<f64> {
-        let mut found: Vec<f64> = self
-            .list
-            .iter()
-            .rev()
-            .filter(|call| call.request.method == method)
-            .filter_map(|call| call.outcome.as_ref())
-            .filter(|outcome| outcome.result.is_ok())
-            .map(|outcome| outcome.elapsed.as_secs_f64() * 1000.0)
-            .take(count)
-            .collect();
-        found.reverse();
-        found
     }
 }
 

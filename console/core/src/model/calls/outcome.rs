@@ -37,15 +37,6 @@ pub struct Phases {
     pub transfer: Duration,
 }
 
-/// Latency quantiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "names of quantiles say all there is to say")]
-pub struct Quantiles {
-    pub p50: Duration,
-    pub p95: Duration,
-    pub p99: Duration,
-}
-
 /// The error of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
