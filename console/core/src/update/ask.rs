@@ -124,7 +124,7 @@ fn prompt_yes(model: &mut Model, title: String, what: Confirmed) {
     model.overlay = Some(Overlay::Prompt(Prompt {
         title,
         input: Input::default(),
-        note: "y and ⏎ confirms; ⏎ alone or esc cancels".to_owned(),
+        note: "y and ⏎ confirms; ⏎ alone cancels".to_owned(),
         purpose: Purpose::Confirm(what),
         is_error: false,
     }));
