@@ -119,12 +119,8 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(method: String, args: Args) -> Self {
-        Self { method, args, stream: false, wire: None, sent: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn recorded_by(self, wire: Option<WireLog>) -> Self {
-        Self { wire, ..self }
+    pub(crate) fn new(method: String, args: Args, wire: Option<WireLog>) -> Self {
+        Self { method, args, stream: false, wire, sent: AtomicBool::new(false) }
     }
 
     /// Notes that its bytes may reach the socket.

@@ -39,9 +39,7 @@ impl<'a> Attempts<'a> {
         };
         Ok(Self {
             inner,
-            outgoing: Arc::new(
-                Outgoing::new(request.method, request.args).recorded_by(request.wire),
-            ),
+            outgoing: Arc::new(Outgoing::new(request.method, request.args, request.wire)),
             idempotent: request.idempotent,
             only,
             began: Instant::now(),

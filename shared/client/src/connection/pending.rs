@@ -284,7 +284,7 @@ mod tests {
     use std::time::Duration;
 
     fn queued(id: u64, reply: ReplyTo, deadline: Instant) -> QueuedCall {
-        let request = Arc::new(Outgoing::new("m".to_owned(), Args::none()));
+        let request = Arc::new(Outgoing::new("m".to_owned(), Args::none(), None));
         QueuedCall { id, request, deadline: Some(deadline), reply }
     }
 

@@ -281,7 +281,7 @@ impl Client {
     async fn call(&self, id: u64) {
         let others = self.slots.take(|| false).await.unwrap();
         let (reply_to, reply) = oneshot::channel();
-        let request = std::sync::Arc::new(Outgoing::new("m".to_owned(), Args::none()));
+        let request = std::sync::Arc::new(Outgoing::new("m".to_owned(), Args::none(), None));
         let call = QueuedCall { id, request, deadline: None, reply: ReplyTo::Call(reply_to) };
         let started = match others {
             0 => self.halves.begin(call, &self.wakes).await,
