@@ -54,7 +54,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     // It is in the palette, and sent with the variables of the environment that is then current.
     tty.press(ESC);
     tty.until(&[": commands"]);
-    tty.press("E");
+    tty.press("V");
     tty.until(&["env prod", "→ \"bob\""]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);

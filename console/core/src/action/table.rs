@@ -537,7 +537,7 @@ pub const BINDINGS: &[Binding] = &[
     row(
         Everywhere,
         NextEnvironment,
-        &[Key::char('E')],
+        &[Key::char('V')],
         "",
         "next environment: the variables of saved requests",
     ),

@@ -1,6 +1,5 @@
 //! Log lines: order, limits, filters, search and following.
 
-use crate::model::scroll::Step;
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 

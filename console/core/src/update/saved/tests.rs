@@ -168,13 +168,13 @@ fn a_call_typed_in_the_palette_may_refer_to_variables() {
 fn the_environment_is_switched_by_a_key_and_an_unknown_variable_is_an_error_on_its_field() {
     let (mut model, now) = hello("{{user}}");
     press(&mut model, ESC, now);
-    press(&mut model, Key::char('E'), now);
+    press(&mut model, Key::char('V'), now);
     assert_eq!(model.toast.as_ref().unwrap().text, "environment prod; variables: count");
     assert_eq!(sent(&press(&mut model, ENTER, now)), None);
     let error = model.forms.get().unwrap().fields[0].error.clone().unwrap();
     assert!(error.starts_with("no variable user in [environments.prod]"), "{error}");
     press(&mut model, ESC, now);
-    press(&mut model, Key::char('E'), now);
+    press(&mut model, Key::char('V'), now);
     assert_eq!(model.saved.environment.as_deref(), Some("local"));
     assert_eq!(sent(&press(&mut model, ENTER, now)).unwrap().1.positional(), r#"["ann"]"#);
 }
@@ -249,7 +249,7 @@ fn the_file_is_read_again_where_its_requests_are_shown() {
 #[test]
 fn another_registry_keeps_the_requests_and_the_environment() {
     let (mut model, now) = saved();
-    press(&mut model, Key::char('E'), now);
+    press(&mut model, Key::char('V'), now);
     model.registries = fixture::registries();
     press(&mut model, Key::char('@'), now);
     press(&mut model, DOWN, now);
