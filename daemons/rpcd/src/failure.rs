@@ -183,19 +183,23 @@ impl From<RegistryClientError> for Failure {
 mod tests {
     use super::*;
 
+    fn remote(fault: Fault) -> CallError {
+        CallError::Remote { peer: "127.0.0.1:8089".to_owned(), fault }
+    }
+
     #[test]
     fn in_json_a_peers_error_keeps_code_and_data_and_the_kind_is_that_of_the_exit_code() {
         let fault = Fault::new(Code::Other(-5), "it broke").with_data(json!({"why": ["a"]}));
-        let failure = Failure::from(CallError::Remote { fault, .. });
+        let failure = Failure::from(remote(fault));
         assert_eq!(failure.message, "Error calling method: it broke");
         let said =
             r#"{"error":{"code":-5,"data":{"why":["a"]},"kind":"remote","message":"it broke"}}"#;
         assert_eq!(failure.to_json(), said);
-        let failure = Failure::from(CallError::Remote(Fault::method_not_found("nope")));
+        let failure = Failure::from(remote(Fault::method_not_found("nope")));
         let said =
             r#"{"error":{"code":-32601,"kind":"remote","message":"No service found for: nope"}}"#;
         assert_eq!(failure.to_json(), said);
-        let late = CallError::Remote(Fault::new(Code::DeadlineExceeded, "late"));
+        let late = remote(Fault::new(Code::DeadlineExceeded, "late"));
         assert!(Failure::from(late).to_json().contains(r#""kind":"timeout""#));
         let failure = Failure::usage("wrong");
         assert_eq!(failure.to_json(), r#"{"error":{"kind":"usage","message":"wrong"}}"#);
