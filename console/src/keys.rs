@@ -113,6 +113,34 @@ mod tests {
     }
 
     #[test]
+    fn none_unbinds_as_no_key_does() {
+        let keymap = keymap("back = none\npause =").unwrap();
+        assert_eq!(keymap.lookup(Context::Logs, false, Key::char('q')), None);
+        assert_eq!(keymap.lookup(Context::Logs, false, Key::char(' ')), None);
+    }
+
+    #[test]
+    fn keys_that_terminals_send_as_others_are_refused() {
+        assert_eq!(
+            error("help = ctrl-i"),
+            "config.ini:2: invalid keys for help: terminals send ctrl-i as tab; use tab or another"
+        );
+    }
+
+    #[test]
+    fn an_unknown_action_gets_a_suggestion() {
+        let unknown = |name: &str| error(&format!("{name} = w"));
+        assert!(unknown("mark").ends_with(r#"did you mean "logs.mark"?"#), "{}", unknown("mark"));
+        assert!(unknown("wrap").ends_with("expected one of events.wrap, response.wrap, logs.wrap"));
+        assert!(
+            unknown("events.zzzzzzzzzz").ends_with("expected one of events.wrap, events.copy"),
+            "{}",
+            unknown("events.zzzzzzzzzz")
+        );
+        assert!(unknown("bogus").contains("help or logs.wrap"));
+    }
+
+    #[test]
     fn two_actions_can_swap_their_keys() {
         let keymap = keymap("logs.wrap = m\nlogs.mark = w").unwrap();
         assert_eq!(keymap.lookup(Context::Logs, false, Key::char('w')), Some(Action::Mark));

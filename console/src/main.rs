@@ -128,7 +128,14 @@ fn theme(settings: &Settings) -> Theme {
             Colours::Auto => terminal_is_light(),
             Colours::Dark | Colours::Mono => false,
         },
-        ascii: settings.console.glyphs == Glyphs::Ascii,
+        ascii: match settings.console.glyphs {
+            Glyphs::Auto => {
+                let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok());
+                view::is_ascii(&locale, &std::env::var("TERM").unwrap_or_default())
+            }
+            Glyphs::Ascii => true,
+            Glyphs::Unicode => false,
+        },
     }
 }
 

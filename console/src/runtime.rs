@@ -132,6 +132,7 @@ pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
     model.events.limit = settings.max_events;
     model.calls.limit = settings.max_history;
     model.instances.max_probed = settings.max_probed;
+    model.load.max_in_flight = Some(settings.client.max_in_flight);
     model.forms.default_timeout = settings.client.timeout;
     model.refresh_interval = feed::poll_interval(&settings.client);
     if let Some(warning) = first_of(&settings.warnings) {
@@ -344,6 +345,7 @@ impl Console {
                 Effect::StartLoad(request) => self.tasks.start_load(*request),
                 Effect::StopLoad => self.tasks.stop_load(),
                 Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
+                Effect::Select(id, document, path) => self.tasks.select(id, document, path),
                 Effect::Save { path, content, overwrite } => {
                     self.tasks.save(path, content, overwrite);
                 }

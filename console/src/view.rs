@@ -13,6 +13,7 @@ mod load;
 mod logs;
 mod methods;
 mod palette;
+mod reader;
 mod registries;
 mod resend;
 mod response;
@@ -20,7 +21,7 @@ mod screen;
 mod theme;
 
 pub use screen::HitMap;
-pub use theme::{Theme, is_light};
+pub use theme::{Theme, is_ascii, is_light};
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -28,6 +29,7 @@ use ratatui::text::Line;
 
 use rpc_console_core::model::Now;
 use rpc_console_core::model::{Model, Overlay, Pane, View};
+use rpc_console_core::text;
 use screen::Screen;
 
 /// In a smaller terminal a notice replaces the view.
@@ -42,11 +44,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
     let area = frame.area();
     let mut screen = Screen::new(frame, theme, now);
     if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
-        let notice =
-            format!("needs {}x{} (is {}x{})", MIN_SIZE.0, MIN_SIZE.1, area.width, area.height);
-        let title = u16::from(area.height > 1);
-        screen.line(area, 0, Line::from("terminal too small"));
-        screen.line(area, title, Line::from(notice));
+        too_small(&mut screen, area);
         return screen.finish();
     }
     let toast_row = u16::from(area.height >= MIN_HEIGHT_FOR_TOAST_ROW);
@@ -74,9 +72,32 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
         Some(Overlay::Resend(choice)) => {
             resend::resend(model, choice, &mut screen, body);
         }
+        Some(Overlay::Sources(choice)) => logs::picker(model, choice, &mut screen, body),
+        Some(Overlay::Reader(reader)) => reader::reader(model, reader, &mut screen, body),
         None => {}
     }
     screen.finish()
+}
+
+/// The longest notice that fits without cutting a word.
+fn too_small(screen: &mut Screen<'_, '_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let needs = format!("needs {}x{}", MIN_SIZE.0, MIN_SIZE.1);
+    let is = format!("is {width}x{height}");
+    let notices = [
+        format!("terminal too small: {needs}, {is}"),
+        format!("{needs}, {is}"),
+        needs,
+        format!("{}x{}", MIN_SIZE.0, MIN_SIZE.1),
+    ];
+    let fits = |notice: &&String| {
+        let has_room = notice.split(' ').all(|word| word.len() <= width);
+        has_room && text::wrap_words(notice, width).len() <= height
+    };
+    let lines = notices.iter().find(fits).map(|notice| text::wrap_words(notice, width));
+    for (row, line) in (0..area.height).zip(lines.unwrap_or_default()) {
+        screen.line(area, row, Line::from(line));
+    }
 }
 
 fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -85,19 +106,10 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return pane(model, screen, area, model.focus());
     }
     match model.view {
-        View::Instances if model.shows_events() => {
-            let [top, events] =
-                Layout::vertical([Constraint::Fill(1), Constraint::Length(9)]).areas(area);
-            let [table, detail] =
-                Layout::horizontal([Constraint::Fill(1), Constraint::Length(38)]).areas(top);
-            pane(model, screen, table, Pane::Instances);
-            instances::detail(model, screen, detail);
-            pane(model, screen, events, Pane::Events);
-        }
-        View::Instances => pane(model, screen, area, Pane::Instances),
+        View::Instances => instances::view(model, screen, area),
         View::Methods if area.width >= 100 => {
             let [list, form, response] = Layout::horizontal([
-                Constraint::Length(24),
+                Constraint::Length((area.width / 5).clamp(24, 40)),
                 Constraint::Fill(1),
                 Constraint::Fill(1),
             ])
@@ -125,6 +137,7 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 fn pane(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, pane: Pane) {
     match pane {
         Pane::Instances => instances::table(model, screen, area),
+        Pane::Detail => instances::detail(model, screen, area),
         Pane::Events => events::events(model, screen, area),
         Pane::Methods => methods::list(model, screen, area),
         Pane::Form => form::form(model, screen, area),

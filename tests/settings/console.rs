@@ -89,7 +89,7 @@ pub(crate) async fn max_log_bytes() {
         console(&[&[("CONSOLE_MAX_LOG_BYTES", "1")][..], &lines].concat(), UNREACHABLE_REGISTRY);
     tty.until(&["[1 Instances]"]);
     tty.press("4");
-    tty.until(&["[4 Logs]", "· 1 lines", "registry unreachable"]);
+    tty.until(&["[4 Logs]", "· 1 line ", "registry unreachable"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Which `config.ini` is read, and which one is passed over, with or without a warning: `rpcd`, the
-//! console's screen and its commands alike.
+//! Which `config.ini` is read, and which one is passed over, with or without a warning, by `rpcd` and the
+//! console alike.
 
 use std::cell::RefCell;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -16,10 +16,9 @@ use crate::registries::Registries;
 enum Asking {
     Call,
     Screen,
-    ConsoleCall,
 }
 
-const ALL: [Asking; 3] = [Asking::Call, Asking::Screen, Asking::ConsoleCall];
+const ALL: [Asking; 2] = [Asking::Call, Asking::Screen];
 
 impl Asking {
     /// Which registry it asks, and what it says.
@@ -30,23 +29,19 @@ impl Asking {
         settings: Settings<'_>,
         flags: &str,
     ) -> (String, String) {
-        let program = match self {
-            Self::Call => "rpcd",
-            Self::ConsoleCall => "rpc-console",
-            Self::Screen => {
-                let tty = console_in(home, settings, flags);
-                // The warning disappears after some seconds.
-                let shown = RefCell::new(String::new());
-                tty.until_so("an instance, or the default registry", |tty| {
-                    let screen = tty.screen();
-                    *shown.borrow_mut() += &screen;
-                    registries.named_in(&screen).is_some()
-                });
-                let shown = shown.into_inner();
-                return (registries.named_in(&shown).unwrap(), shown);
-            }
-        };
-        let run = run_in(program, home, settings, &format!("call tick {flags}")).await;
+        if self == Self::Screen {
+            let tty = console_in(home, settings, flags);
+            // The warning disappears after some seconds.
+            let shown = RefCell::new(String::new());
+            tty.until_so("an instance, or the default registry", |tty| {
+                let screen = tty.screen();
+                *shown.borrow_mut() += &screen;
+                registries.named_in(&screen).is_some()
+            });
+            let shown = shown.into_inner();
+            return (registries.named_in(&shown).unwrap(), shown);
+        }
+        let run = run_in("rpcd", home, settings, &format!("call tick {flags}")).await;
         let registry = registries.named_in(&run.stdout).unwrap_or_else(|| panic!("{run:?}"));
         (registry, run.stderr)
     }
@@ -212,12 +207,9 @@ async fn an_unknown_key_of_a_file_of_ours_is_an_error_with_the_one_that_was_mean
         home.local("[registry]\nprot = 1\n");
         home
     };
-    for (program, command) in [
-        ("rpcd", "call tick"),
-        ("rpcd", "serve -p 0"),
-        ("rpcd", "registry -p 0"),
-        ("rpc-console", "call tick"),
-    ] {
+    for (program, command) in
+        [("rpcd", "call tick"), ("rpcd", "serve -p 0"), ("rpcd", "registry -p 0")]
+    {
         let run = run_in(program, home(), &[], command).await;
         assert_eq!((run.code, run.stderr), (2, format!("{program}: {error}")), "{command}");
     }

@@ -26,17 +26,12 @@ const PROOFS: &[Proof] = &[
     ("registry", "rpcd methods", registry_in_methods),
     ("registry", "rpcd instances", registry_in_instances),
     ("registry", "rpc-console", registry_on_the_screen),
-    ("registry", "rpc-console call", registry_in_the_consoles_call),
-    ("registry", "rpc-console methods", registry_in_the_consoles_methods),
-    ("registry", "rpc-console ls", registry_in_the_consoles_ls),
     ("registry-server", "rpcd registry", registry_server_in_registry),
     ("server", "rpcd serve", server_in_serve),
     ("client", "rpcd call", client_in_call),
     ("client", "rpcd bench", client_in_bench),
     ("client", "rpcd methods", client_in_methods),
     ("client", "rpc-console", client_on_the_screen),
-    ("client", "rpc-console call", client_in_the_consoles_call),
-    ("client", "rpc-console methods", client_in_the_consoles_methods),
     ("log", "rpcd serve", log_in_serve),
     ("log", "rpcd registry", log_in_registry),
     ("log", "rpcd call", log_in_call),
@@ -44,35 +39,15 @@ const PROOFS: &[Proof] = &[
     ("console", "rpc-console", console_on_the_screen),
 ];
 
-/// Sections, and the programs that read them. `rpc-console watch` is left out: it never ends.
+/// Sections, and the programs that read them. Commands that never end are left out.
 const READERS: &[(&str, &[&str])] = &[
     (
         "registry",
-        &[
-            "rpcd serve",
-            "rpcd call",
-            "rpcd bench",
-            "rpcd methods",
-            "rpcd instances",
-            "rpc-console",
-            "rpc-console call",
-            "rpc-console methods",
-            "rpc-console ls",
-        ],
+        &["rpcd serve", "rpcd call", "rpcd bench", "rpcd methods", "rpcd instances", "rpc-console"],
     ),
     ("registry-server", &["rpcd registry"]),
     ("server", &["rpcd serve"]),
-    (
-        "client",
-        &[
-            "rpcd call",
-            "rpcd bench",
-            "rpcd methods",
-            "rpc-console",
-            "rpc-console call",
-            "rpc-console methods",
-        ],
-    ),
+    ("client", &["rpcd call", "rpcd bench", "rpcd methods", "rpc-console"]),
     ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
     ("console", &["rpc-console"]),
 ];
@@ -145,11 +120,11 @@ async fn registry(effect: impl AsyncFn(&Registries, Start) -> String) {
         .await;
 }
 
-/// `program` with the words of `command`, to its end.
-async fn registry_in(program: &str, command: &str) {
+/// `rpcd` with the words of `command`, to its end.
+async fn registry_in(command: &str) {
     registry(async |registries, Start { home, variables, flags }| {
         let line = format!("{command} {flags}");
-        let run = run_in(program, home, &settings(&variables), &line).await;
+        let run = run_in("rpcd", home, &settings(&variables), &line).await;
         let said = run.stdout.clone() + &run.stderr;
         registries.named_in(&said).unwrap_or_else(|| panic!("{run:?}"))
     })
@@ -179,37 +154,22 @@ async fn registry_in_serve() {
 
 #[tokio::test]
 async fn registry_in_call() {
-    registry_in("rpcd", "call tick").await;
+    registry_in("call tick").await;
 }
 
 #[tokio::test]
 async fn registry_in_bench() {
-    registry_in("rpcd", "bench tick --count 1").await;
+    registry_in("bench tick --count 1").await;
 }
 
 #[tokio::test]
 async fn registry_in_instances() {
-    registry_in("rpcd", "instances").await;
+    registry_in("instances").await;
 }
 
 #[tokio::test]
 async fn registry_in_methods() {
-    registry_in("rpcd", "methods").await;
-}
-
-#[tokio::test]
-async fn registry_in_the_consoles_call() {
-    registry_in("rpc-console", "call tick").await;
-}
-
-#[tokio::test]
-async fn registry_in_the_consoles_methods() {
-    registry_in("rpc-console", "methods").await;
-}
-
-#[tokio::test]
-async fn registry_in_the_consoles_ls() {
-    registry_in("rpc-console", "ls").await;
+    registry_in("methods").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,14 +222,14 @@ async fn timeout_of(method: &str, peer: &Peer) -> String {
     format!("{}s", deadline.unwrap().div_ceil(10_000) * 10)
 }
 
-/// `program` with the words of `command`, which calls `method`, to its end.
-async fn client_in(program: &str, command: &str, method: &str) {
+/// `rpcd` with the words of `command`, which calls `method`, to its end.
+async fn client_in(command: &str, method: &str) {
     each_wins_over_those_before(("client", "timeout"), "--timeout ", TIMEOUTS, async |start| {
         let Start { home, variables, flags } = start;
         let peer = instance(|tick| Do::Write(result(tick, "1"))).await;
         let registry = listing(&[&peer]).await;
         let line = format!("{command} --registry {} {flags}", registry.url());
-        let run = run_in(program, home, &settings(&variables), &line).await;
+        let run = run_in("rpcd", home, &settings(&variables), &line).await;
         assert_eq!(run.code, 0, "{run:?}");
         timeout_of(method, &peer).await
     })
@@ -278,27 +238,17 @@ async fn client_in(program: &str, command: &str, method: &str) {
 
 #[tokio::test]
 async fn client_in_call() {
-    client_in("rpcd", "call tick", "tick").await;
+    client_in("call tick", "tick").await;
 }
 
 #[tokio::test]
 async fn client_in_bench() {
-    client_in("rpcd", "bench tick --count 1", "tick").await;
+    client_in("bench tick --count 1", "tick").await;
 }
 
 #[tokio::test]
 async fn client_in_methods() {
-    client_in("rpcd", "methods", "rpc.discover").await;
-}
-
-#[tokio::test]
-async fn client_in_the_consoles_call() {
-    client_in("rpc-console", "call tick", "tick").await;
-}
-
-#[tokio::test]
-async fn client_in_the_consoles_methods() {
-    client_in("rpc-console", "methods", "rpc.discover").await;
+    client_in("methods", "rpc.discover").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,7 +365,7 @@ async fn a_named_registry_is_that_of_the_nearest_file() {
             }
             home
         };
-        let run = run_in("rpc-console", home(), &[], "call tick --registry staging").await;
+        let run = run_in("rpcd", home(), &[], "call tick --registry staging").await;
         assert_eq!(registries.named_in(&run.stdout).as_ref(), Some(expected), "{run:?}");
         let tty = console_in(home(), &[], "--registry staging");
         assert_eq!(registries.on_the_screen(&tty), *expected);

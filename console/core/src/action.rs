@@ -27,6 +27,8 @@ pub enum Action {
     ViewHistory,
     ViewLogs,
     ViewLoad,
+    ViewDetail,
+    ViewEvents,
     PreviousView,
     NextPane,
     PreviousPane,
@@ -55,6 +57,12 @@ pub enum Action {
     EditJson,
     Pick,
     Actions,
+    CancelCall,
+    Docs,
+    FocusResponse,
+    FocusForm,
+    FilterPath,
+    CopyPath,
     OpenInstance,
     OpenLogs,
     SortLeft,
@@ -84,7 +92,7 @@ pub enum Action {
     ShowTime,
     LevelDown,
     LevelUp,
-    NextSource,
+    Sources,
     Mark,
     LoadTest,
     StartLoad,
@@ -103,6 +111,8 @@ pub enum Context {
     Everywhere,
     /// The table of instances.
     Instances,
+    /// The detail of the selected instance.
+    Detail,
     /// The list of events.
     Events,
     /// The list of methods.
@@ -135,12 +145,17 @@ pub enum Context {
     Prompt,
     /// The list of instances a call can be resent to.
     Resend,
+    /// The list of sources of log lines.
+    Sources,
+    /// A text over the view.
+    Reader,
 }
 
 impl Context {
     /// Every context, in the order of the help.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Instances,
+        Self::Detail,
         Self::Events,
         Self::Methods,
         Self::Form,
@@ -156,6 +171,8 @@ impl Context {
         Self::Menu,
         Self::Prompt,
         Self::Resend,
+        Self::Sources,
+        Self::Reader,
         Self::Help,
         Self::Everywhere,
     ];
@@ -164,6 +181,7 @@ impl Context {
     pub fn of(pane: Pane) -> Self {
         match pane {
             Pane::Instances => Self::Instances,
+            Pane::Detail => Self::Detail,
             Pane::Events => Self::Events,
             Pane::Methods => Self::Methods,
             Pane::Form => Self::Form,
@@ -180,6 +198,7 @@ impl Context {
         match self {
             Self::Everywhere => "Everywhere",
             Self::Instances => "Instances",
+            Self::Detail => "Instance detail",
             Self::Events => "Events",
             Self::Methods => "Methods",
             Self::Form => "Call form",
@@ -187,8 +206,8 @@ impl Context {
             Self::Response => "Response",
             Self::History => "History",
             Self::Logs => "Logs",
-            Self::LoadPlan => "Load test: plan",
-            Self::LoadRun => "Load test: results",
+            Self::LoadPlan => "Load plan",
+            Self::LoadRun => "Load results",
             Self::Filter => "Filter or search input",
             Self::Help => "Help",
             Self::Palette => "Command palette",
@@ -196,6 +215,8 @@ impl Context {
             Self::Menu => "Menu",
             Self::Prompt => "Prompt",
             Self::Resend => "Resend to…",
+            Self::Sources => "Log sources",
+            Self::Reader => "Docs, text or item",
         }
     }
 
@@ -210,12 +231,17 @@ impl Context {
                 | Self::Menu
                 | Self::Prompt
                 | Self::Resend
+                | Self::Sources
+                | Self::Reader
         )
     }
 
     /// Whether character keys always type text in it.
     pub fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Resend)
+        matches!(
+            self,
+            Self::Filter | Self::Help | Self::Palette | Self::Prompt | Self::Resend | Self::Sources
+        )
     }
 }
 

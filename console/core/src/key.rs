@@ -108,10 +108,20 @@ impl Key {
         format!("{prefix}{alt}{code}")
     }
 
+    /// The name of the key that a terminal sends instead: the two are one byte.
+    fn sent_as(self) -> Option<&'static str> {
+        match self.code {
+            Code::Char('i') if self.ctrl => Some("tab"),
+            Code::Char('m') if self.ctrl => Some("enter"),
+            Code::Char('[') if self.ctrl => Some("esc"),
+            _ => None,
+        }
+    }
+
     /// Parses a name of `config.ini`.
     ///
     /// # Errors
-    /// No such key; the text suggests the nearest name.
+    /// No such key, with the nearest name; or a key that terminals send as another one.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut chars = text.chars();
         if let (Some(c), None) = (chars.next(), chars.next()) {
@@ -123,7 +133,13 @@ impl Key {
         }
         if let Some(rest) = lower.strip_prefix("ctrl-").filter(|rest| !rest.is_empty()) {
             // Lower-cased: terminals do not distinguish Ctrl-Shift from Ctrl.
-            return Ok(Self { ctrl: true, ..Self::parse(rest).map_err(|_| unknown(text))? });
+            let key = Self { ctrl: true, ..Self::parse(rest).map_err(|_| unknown(text))? };
+            return match key.sent_as() {
+                Some(sent) => {
+                    Err(format!("terminals send {text} as {sent}; use {sent} or another"))
+                }
+                None => Ok(key),
+            };
         }
         if lower.starts_with("alt-") && text.len() > 4 {
             return Ok(Self { alt: true, ..Self::parse(&text[4..]).map_err(|_| unknown(text))? });
@@ -212,6 +228,17 @@ mod tests {
         for text in ["", "F0", "F13", "ctrl-", "alt-", "ctrl-foo", "xy", "\u{1b}"] {
             assert!(Key::parse(text).unwrap_err().contains("unknown key"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_that_terminals_send_as_another_is_refused() {
+        for (text, sent) in
+            [("ctrl-i", "tab"), ("ctrl-M", "enter"), ("ctrl-[", "esc"), ("ctrl-alt-i", "tab")]
+        {
+            let error = Key::parse(text).unwrap_err();
+            assert_eq!(error, format!("terminals send {text} as {sent}; use {sent} or another"));
+        }
+        assert_eq!(Key::parse("ctrl-j"), Ok(Key::ctrl('j')));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::model::Pane;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::content::{Content, Program, SaveError};
-use crate::model::json::{Document, Matches};
+use crate::model::json::{Document, Matches, Selection};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
@@ -62,6 +62,8 @@ pub enum Msg {
     Parsing(CallId, usize),
     /// A background search of a large result ended.
     Found(CallId, String, Matches),
+    /// What a JSONPath selects in a large result, or why nothing.
+    Selected(CallId, String, Result<Selection, String>),
     /// A file was saved (its size), or not.
     Saved(String, Result<u64, SaveError>),
     /// The arguments of a method, edited in the editor, or why not.
@@ -158,6 +160,8 @@ pub enum Effect {
     Copy(String),
     /// Search a large result for a text.
     Search(CallId, Arc<Document>, String),
+    /// Select the part of a large result that a JSONPath names.
+    Select(CallId, Arc<Document>, String),
     /// Write a file; an existing one only with `overwrite`.
     Save {
         /// The path as typed.

@@ -5,7 +5,9 @@ pub mod ask;
 pub mod calls;
 pub mod content;
 pub mod diff;
+pub mod docs;
 pub mod events;
+pub mod filter;
 pub mod form;
 pub mod instances;
 pub mod json;
@@ -15,10 +17,14 @@ pub mod logs;
 pub mod methods;
 mod now;
 pub mod palette;
+pub mod pattern;
+pub mod reader;
 pub mod registries;
 pub mod resend;
+pub mod schema;
 pub mod scroll;
 pub mod snippet;
+pub mod sources;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -59,12 +65,23 @@ pub enum Overlay {
     Prompt(ask::Prompt),
     /// The choice of an instance to resend a call to.
     Resend(resend::Resend),
+    /// The choice of the source of log lines.
+    Sources(sources::Sources),
+    /// A text to read.
+    Reader(reader::Reader),
 }
 
 impl Overlay {
     /// Whether it has a text field.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Help { .. } | Self::Palette(_) | Self::Prompt(_) | Self::Resend(_))
+        matches!(
+            self,
+            Self::Help { .. }
+                | Self::Palette(_)
+                | Self::Prompt(_)
+                | Self::Resend(_)
+                | Self::Sources(_)
+        )
     }
 }
 
@@ -202,6 +219,7 @@ impl Model {
         fresh.events.limit = self.events.limit;
         fresh.instances.max_probed = self.instances.max_probed;
         fresh.calls.limit = self.calls.limit;
+        fresh.load.max_in_flight = self.load.max_in_flight;
         fresh.forms.default_timeout = self.forms.default_timeout;
         *self = fresh;
     }
@@ -234,11 +252,6 @@ impl Model {
         self.paused.as_ref().map_or(now, |paused| paused.since)
     }
 
-    /// Whether the terminal is large enough for the events pane.
-    pub fn shows_events(&self) -> bool {
-        self.size.0 >= 100 && self.size.1 >= 28
-    }
-
     /// The filter or search field of the focused pane, if it has one.
     pub fn filter(&self) -> Option<&Input> {
         match self.focus() {
@@ -247,8 +260,9 @@ impl Model {
             Pane::History => Some(&self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&self.logs.search),
             Pane::Logs => Some(&self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&self.calls.path),
             Pane::Response => Some(&self.calls.search),
-            Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
+            Pane::Detail | Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 
@@ -260,8 +274,9 @@ impl Model {
             Pane::History => Some(&mut self.calls.filter),
             Pane::Logs if self.logs.searching => Some(&mut self.logs.search),
             Pane::Logs => Some(&mut self.logs.filter),
+            Pane::Response if self.calls.is_typing_path => Some(&mut self.calls.path),
             Pane::Response => Some(&mut self.calls.search),
-            Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
+            Pane::Detail | Pane::Events | Pane::Form | Pane::LoadPlan | Pane::LoadRun => None,
         }
     }
 

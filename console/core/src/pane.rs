@@ -34,7 +34,7 @@ impl View {
     /// The panes, in the order of Tab.
     pub fn panes(self) -> &'static [Pane] {
         match self {
-            Self::Instances => &[Pane::Instances, Pane::Events],
+            Self::Instances => &[Pane::Instances, Pane::Detail, Pane::Events],
             Self::Methods => &[Pane::Methods, Pane::Form, Pane::Response],
             Self::History => &[Pane::History],
             Self::Logs => &[Pane::Logs],
@@ -48,6 +48,7 @@ impl View {
 #[expect(missing_docs, reason = "named after what they show")]
 pub enum Pane {
     Instances,
+    Detail,
     Events,
     Methods,
     Form,

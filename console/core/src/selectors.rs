@@ -4,11 +4,15 @@ mod available;
 mod candidates;
 mod palette;
 mod selected;
+mod sources;
 mod typing;
+mod useful;
 
-pub use available::unavailable;
+pub use available::{exists, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use palette::palette_entries;
 pub use selected::selected_call;
+pub use sources::sources;
 pub(crate) use typing::is_typing_load_field;
 pub use typing::{context, is_typing};
+pub use useful::is_useful;

@@ -1,6 +1,7 @@
 //! Formatting for the screen: untrusted text escaped, cells counted, numbers shortened.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use rpc_load::show::{
     age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
@@ -19,7 +20,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if is_unsafe(c) => out.extend(c.escape_unicode()),
+            // As in JSON, so that JSON stays JSON; all of them are below U+10000.
+            c if is_unsafe(c) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
@@ -125,6 +129,11 @@ pub fn wrap_words(text: &str, cells: usize) -> Vec<String> {
     out
 }
 
+/// `fix a, b`: the fields that must be corrected first.
+pub fn fix(names: &[&str]) -> String {
+    format!("fix {}", printable(&names.join(", ")))
+}
+
 /// A text to search for, ignoring case.
 #[derive(Debug, Clone)]
 pub struct Needle {
@@ -167,6 +176,11 @@ impl Needle {
     }
 }
 
+/// A count with its noun: `1 retry`, `1,234 retries`.
+pub fn count(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
 /// `14:02`, from milliseconds since 1970 that are already in local time.
 pub fn hour_minute(wall_ms: u64) -> String {
     let minutes = wall_ms / 60_000;
@@ -192,16 +206,18 @@ pub fn hour_minute_second(wall_ms: u64) -> String {
     format!("{}:{:02}", hour_minute(wall_ms), wall_ms / 1000 % 60)
 }
 
+/// `14:02:09.137`.
+pub fn to_the_millisecond(wall_ms: u64) -> String {
+    format!("{}.{:03}", hour_minute_second(wall_ms), wall_ms % 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(
-            printable("a\x1b[31mb\u{9b}c\u{202e}d\te"),
-            "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te"
-        );
+        assert_eq!(printable("a\x1b[31mb\u{9b}c\u{202e}d\te"), "a\\u001b[31mb\\u009bc\\u202ed\\te");
         assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
     }
 
@@ -229,5 +245,12 @@ mod tests {
     #[test]
     fn a_time_of_day_is_read_from_milliseconds() {
         assert_eq!(hour_minute_second(50_529_000), "14:02:09");
+        assert_eq!(to_the_millisecond(50_529_007), "14:02:09.007");
+    }
+
+    #[test]
+    fn one_thing_is_not_plural() {
+        assert_eq!(count(1, "retry", "retries"), "1 retry");
+        assert_eq!(count(1_200, "retry", "retries"), "1,200 retries");
     }
 }

@@ -6,9 +6,11 @@ mod closing;
 mod copy;
 mod external;
 mod feeds;
+mod json_path;
 mod load;
 mod opening;
 mod press;
+mod reading;
 mod registries;
 mod search;
 mod send;
@@ -47,12 +49,15 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         }
         return;
     }
+    if matches!(msg, Msg::Key(_) | Msg::Click(_) | Msg::Wheel(..)) {
+        model.instances.follow_first = false;
+    }
     match msg {
         Msg::Key(key) => press::key(model, key, now, effects),
         Msg::Paste(text) => press::paste(model, &text, now),
         Msg::Click(hit) => press::click(model, hit, now, effects),
         Msg::Wheel(pane, rows) => press::wheel(model, pane, rows, now),
-        Msg::Resize(columns, rows) => resize(model, (columns, rows)),
+        Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Tick => {}
         Msg::Drawn(heights) => model.set_heights(heights),
         Msg::Registry(update) => feeds::registry(model, update, now, effects),
@@ -80,6 +85,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
             }
         }
         Msg::Found(id, needle, matches) => search::found(model, id, needle, matches),
+        Msg::Selected(id, path, selection) => json_path::selected(model, id, &path, selection),
         Msg::Saved(path, result) => ask::saved(model, path, result, now),
         Msg::Edited(method, result) => external::edited(model, &method, result, now),
         Msg::Notice(text) => model.notify(text, now),
@@ -101,6 +107,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     model.methods.keep_selection(false);
     send::sync_form(model);
     opening::compute_diff(model);
+    json_path::sync(model, effects);
     search::sync(model, effects);
     let height = model.height(crate::model::Pane::Logs);
     model.logs.tick(height);
@@ -118,16 +125,13 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-fn resize(model: &mut Model, size: (u16, u16)) {
-    model.size = size;
-    if !model.shows_events() && model.focus() == crate::model::Pane::Events && !model.full_screen {
-        model.set_focus(crate::model::Pane::Instances);
-    }
-}
-
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]
 mod form_tests;
+#[cfg(test)]
+mod pane_tests;
+#[cfg(test)]
+mod response_tests;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,11 @@ const ARRIVALS: Duration = Duration::from_millis(200);
 /// Results longer than this, in bytes, are laid out on the blocking pool.
 const LARGE: usize = 64 * 1024;
 
+/// The nearest whole number of milliseconds: texts of errors show the time.
+fn whole_ms(left: Duration) -> Duration {
+    Duration::from_millis(u64::try_from((left.as_micros() + 500) / 1000).unwrap_or(u64::MAX))
+}
+
 /// Sends a call to a candidate, and to the next one where it was provably not executed.
 pub(super) async fn call(
     request: CallRequest,
@@ -32,7 +37,7 @@ pub(super) async fn call(
     let mut attempts = 0;
     for (key, client) in clients {
         attempts += 1;
-        let left = request.timeout.saturating_sub(start.elapsed());
+        let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
         match once(&request, &client, left, &inbox).await {
             Ok(Reply::Value(response)) => {
                 let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
@@ -190,4 +195,15 @@ fn failure(error: &CallError) -> Failure {
         (_, ErrorKind::Timeout) => "timeout".to_owned(),
     };
     Failure { kind, text: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_shown_without_nanoseconds() {
+        assert_eq!(whole_ms(Duration::from_nanos(9_999_999_534)), Duration::from_secs(10));
+        assert_eq!(whole_ms(Duration::from_nanos(1_499_400)), Duration::from_millis(1));
+    }
 }

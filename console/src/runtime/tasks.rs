@@ -128,6 +128,15 @@ impl Tasks {
         });
     }
 
+    /// Filters a result by a JSONPath, as `search` does.
+    pub(super) fn select(&self, id: CallId, document: Arc<Document>, path: String) {
+        let replies = self.replies.clone();
+        tokio::task::spawn_blocking(move || {
+            let selection = document.select(&path);
+            let _ = replies.blocking_send(Msg::Selected(id, path, selection));
+        });
+    }
+
     /// Saves `content` to a file.
     pub(super) fn save(&self, path: String, content: Content, overwrite: bool) {
         let replies = self.replies.clone();

@@ -1,23 +1,31 @@
-//! The form of a call: a row per parameter, the request, and its target.
+//! The form of a call: a row per parameter, the target, the request, and the documentation.
+
+mod docs;
+mod fields;
+mod footer;
+
+pub(super) use docs::doc_line;
 
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
-use rpc_console_core::message::Hit;
-use rpc_console_core::model::form::{Field, FieldValue, Form, JsonText};
+use rpc_console_core::model::form::{Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
-use rpc_console_core::selectors::candidates;
 use rpc_console_core::text;
+
+/// Rows of the target, a blank row, and the request.
+const FOOTER: u16 = 3;
 
 /// Rows that the form of the current method needs.
 pub(super) fn rows_needed(model: &Model) -> u16 {
-    let fields = model.forms.get().map_or(0, |form| match &form.json {
+    let rows = model.forms.get().map_or(0, |form| match &form.json {
         Some(json) => json.area.lines().len().max(form.fields.len()),
-        None => form.fields.len(),
+        None => {
+            form.fields.iter().map(|field| 1 + usize::from(field.visible_error().is_some())).sum()
+        }
     });
-    u16::try_from(fields).unwrap_or(u16::MAX).saturating_add(6)
+    u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(6)
 }
 
 pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -33,120 +41,54 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let right = if form.signature.stream { " stream " } else { "" };
     let right = Line::from(Span::styled(right, theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);
-
-    if let Some(json) = &form.json {
-        return draw_json(model, screen, form, json, inner);
+    match &form.json {
+        Some(json) => draw_json(model, screen, form, json, inner),
+        None => draw_form(model, screen, form, inner),
     }
-    let mut at = 0;
-    if let Some(summary) = form.signature.doc.lines().next().filter(|_| inner.height > 6) {
+}
+
+fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
+    let needed = fields::rows(form, area.width) + footer::rows(model, screen, form, area.width) + 1;
+    let spare = area.height.saturating_sub(needed);
+    // Where the documentation does not fit below, its first line stands above.
+    let summary =
+        (!docs::fits(spare) && area.height > 6).then(|| form.signature.doc.lines().next());
+    let mut top = 0;
+    if let Some(summary) = summary.flatten() {
         let summary = text::printable(summary).into_owned();
-        let summary = text::cut(&summary, usize::from(inner.width).saturating_sub(2)).into_owned();
-        screen.line(inner, 0, Line::from(Span::styled(format!(" {summary}"), theme.dim())));
-        at = 1;
+        let summary = text::cut(&summary, usize::from(area.width).saturating_sub(2)).into_owned();
+        screen.line(area, 0, Line::from(Span::styled(format!(" {summary}"), screen.theme.dim())));
+        top = 1;
     }
-    let footer = 3.min(inner.height);
-    let room = inner.height.saturating_sub(at + footer);
-    let fields = Rect { y: inner.y + at, height: room, ..inner };
-    draw_fields(model, screen, form, fields);
-    let used = u16::try_from(form.fields.len().max(1)).unwrap_or(u16::MAX).min(room);
+    let room = area.height.saturating_sub(top + FOOTER.min(area.height));
+    let used = fields::draw(model, screen, form, below(area, top, room));
     let blank = u16::from(room > used);
-    let top = at + used + blank;
-    let footer = Rect {
-        y: inner.y + top.min(inner.height),
-        height: inner.height.saturating_sub(top),
-        ..inner
-    };
-    draw_footer(model, screen, form, footer);
+    let top = top + used + blank;
+    let footer = below(area, top, area.height);
+    let used = footer::draw(model, screen, form, footer);
+    docs::draw(model, screen, form, below(area, top + used, area.height));
 }
 
-fn draw_fields(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
-    let theme = screen.theme;
-    if form.fields.is_empty() {
-        let line = Span::styled(" takes no arguments", theme.dim());
-        return screen.line(area, 0, Line::from(line));
-    }
-    let focused = model.focus() == Pane::Form && model.overlay.is_none();
-    let longest =
-        form.fields.iter().map(|f| text::width(&text::printable(&f.parameter.name))).max();
-    let name_width = longest.unwrap_or(0).clamp(3, 14);
-    let left = 3 + name_width + 2 + 7;
-    let rest = usize::from(area.width).saturating_sub(left);
-    let sent_width = (rest / 2).clamp(0, 34);
-    let input_width = rest.saturating_sub(sent_width + 1);
-    let top = (form.focus + 1).saturating_sub(area.height.into());
-    for (row, (index, field)) in (0..area.height).zip(form.fields.iter().enumerate().skip(top)) {
-        let here = focused && index == form.focus;
-        let star = if field.parameter.is_required() { "*" } else { " " };
-        let name = text::printable(&field.parameter.name).into_owned();
-        let name_style = if here { theme.strong() } else { ratatui::style::Style::new() };
-        let line = Line::from(vec![
-            Span::styled(format!(" {star} "), theme.warning()),
-            Span::styled(text::left(&name, name_width), name_style),
-            Span::raw("  "),
-            Span::styled(text::left(field.kind.label(), 7), theme.dim()),
-        ]);
-        screen.line(area, row, line);
-        screen.hit_row(area, row, Hit::Field(index));
-        let x = area.x + u16::try_from(left).unwrap_or(0).min(area.width);
-        let width = u16::try_from(input_width).unwrap_or(0).min(area.right().saturating_sub(x));
-        let input = Rect { x, width, ..area };
-        draw_input(screen, field, input, row, here, form.editing);
-        let x = input.right().saturating_add(1).min(area.right());
-        let sent = Rect { x, width: area.right().saturating_sub(x), ..area };
-        draw_sent(screen, field, sent, row);
-    }
+/// At most `height` rows of the area, from row `top` on.
+fn below(area: Rect, top: u16, height: u16) -> Rect {
+    let top = top.min(area.height);
+    Rect { y: area.y + top, height: height.min(area.height - top), ..area }
 }
 
-fn draw_input(
-    screen: &mut Screen<'_, '_>,
-    field: &Field,
-    area: Rect,
-    row: u16,
-    here: bool,
-    editing: bool,
-) {
-    let theme = screen.theme;
-    if field.input.value().is_empty() {
-        let default = field.parameter.default.as_ref().map(|default| format!("default {default}"));
-        let values = match field.kind.choices() {
-            Some(_) if !here => None,
-            Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
-            Some(_) => Some("space: list".to_owned()),
-            None => None,
-        };
-        let placeholders = [default, values].into_iter().flatten();
-        let placeholder = placeholders.collect::<Vec<_>>().join(" · ");
-        let placeholder = text::printable(&placeholder);
-        let placeholder = text::cut(&placeholder, usize::from(area.width)).into_owned();
-        screen.line(area, row, Line::from(Span::styled(placeholder, theme.dim())));
-    }
-    screen.input(area, row, &field.input, here && editing);
-    if here {
-        // Some terminals draw no cursor, so the style marks the field too.
-        let style = if editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
-        screen.style_row(area, row, ratatui::style::Style::new().add_modifier(style));
-    }
-}
-
-fn draw_sent(screen: &mut Screen<'_, '_>, field: &Field, area: Rect, row: u16) {
-    let theme = screen.theme;
-    let width = usize::from(area.width);
-    let (text, style) = match (field.visible_error(), field.value()) {
-        (Some(error), _) => (format!("✗ {error}"), theme.bad()),
-        (None, FieldValue::Value(value)) => (format!("→ {value}"), theme.good()),
-        (None, FieldValue::Omitted) => ("omitted".to_owned(), theme.dim()),
-        (None, FieldValue::Invalid(_)) => ("required".to_owned(), theme.dim()),
-    };
-    let text = text::cut(&text::printable(&text), width).into_owned();
-    screen.line(area, row, Line::from(Span::styled(text, style)));
-}
-
-/// The arguments as JSON: the text, its error, and the target.
+/// The arguments as JSON: the text, its error, the target, and the documentation.
 fn draw_json(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, json: &JsonText, area: Rect) {
     let theme = screen.theme;
     let focused = model.focus() == Pane::Form && model.overlay.is_none();
-    let footer = 3.min(area.height);
-    let text = Rect { height: area.height - footer, ..area };
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let error = json.error.as_ref().map_or_else(Vec::new, |error| {
+        text::wrap_words(&text::printable(&format!("✗ {error}")), width)
+    });
+    let errors = u16::try_from(error.len()).unwrap_or(u16::MAX).clamp(1, 3);
+    let room = area.height.saturating_sub(errors + 2);
+    let lines = u16::try_from(json.area.lines().len()).unwrap_or(u16::MAX);
+    let spare = room.saturating_sub(lines + 1);
+    let height = if docs::fits(spare) { lines + 1 } else { room };
+    let text = below(area, 0, height);
     let (row, column) = json.area.cursor();
     let top = (row + 1).saturating_sub(text.height.into());
     let digits = json.area.lines().len().to_string().len().max(2);
@@ -163,58 +105,10 @@ fn draw_json(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, json: &Jso
             screen.style_row(text, at, theme.selected());
         }
     }
-    let rest = Rect { y: area.y + text.height, height: footer, ..area };
-    let width = usize::from(area.width).saturating_sub(2);
-    if let Some(error) = &json.error {
-        let error = text::cut(&text::printable(&format!("✗ {error}")), width).into_owned();
-        screen.line(rest, 0, Line::from(Span::styled(format!(" {error}"), theme.bad())));
+    let rest = below(area, height, area.height);
+    for (row, piece) in (0..errors).zip(error) {
+        screen.line(rest, row, Line::from(Span::styled(format!(" {piece}"), theme.bad())));
     }
-    let below = Rect { y: rest.y + 1.min(footer), height: footer.saturating_sub(1).min(1), ..rest };
-    draw_footer(model, screen, form, below);
-}
-
-fn draw_footer(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {
-    let theme = screen.theme;
-    let focused = model.focus() == Pane::Form && model.overlay.is_none();
-    let (target, only) = match &form.target {
-        Some(key) => (text::printable(&key.to_string()).into_owned(), false),
-        None => match &candidates(model, &form.signature.name, screen.now)[..] {
-            [] => ("no instance".to_owned(), false),
-            [only] => (text::printable(&only.to_string()).into_owned(), true),
-            several => (format!("any of {}, random", several.len()), false),
-        },
-    };
-    let send = if focused { theme.selected() } else { theme.dim() };
-    let running = model.calls.running().filter(|call| call.request.method == form.signature.name);
-    let button = if running.is_some() { " esc Cancel " } else { " ⏎ Send " };
-    let button = if form.json.is_some() && running.is_none() { " ^s Send " } else { button };
-    let mut line = Line::from(vec![
-        Span::raw(" "),
-        Span::styled(button, if running.is_some() { theme.warning() } else { send }),
-        Span::styled("  to ", theme.dim()),
-        Span::raw(target),
-        Span::styled("  timeout ", theme.dim()),
-        Span::raw(text::flag_duration(form.timeout)),
-    ]);
-    let note = " (only one)";
-    if only && line.width() + note.len() <= usize::from(area.width) {
-        line.spans.insert(4, Span::styled(note, theme.dim()));
-    }
-    screen.line(area, 0, line);
-    let wire = rpc_console_core::model::snippet::wire(&form.signature.name, &form.preview());
-    let size = text::bytes(wire.len());
-    let wire = format!("{size}  {}", text::printable(&wire));
-    let width = usize::from(area.width).saturating_sub(2);
-    let mut pieces = text::wrap_anywhere(&wire, width.max(1));
-    let rows = usize::from(area.height.saturating_sub(2)).min(4);
-    if pieces.len() > rows && rows > 0 {
-        pieces.truncate(rows);
-        if let Some(last) = pieces.last_mut() {
-            *last = text::cut(&format!("{last}……"), width).into_owned();
-        }
-    }
-    let first = if area.height > 2 { 2 } else { 1 };
-    for (row, piece) in (first..area.height).zip(pieces) {
-        screen.line(area, row, Line::from(Span::styled(format!(" {piece}"), theme.dim())));
-    }
+    let used = footer::draw(model, screen, form, below(rest, errors, 1));
+    docs::draw(model, screen, form, below(rest, errors + used, area.height));
 }

@@ -6,7 +6,9 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
+use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
+use rpc_console_core::model::instances::Counts;
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::text;
@@ -75,7 +77,7 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     if wide {
         line.push_span(" ");
         if let Some(p99) = model.calls.quantiles(None).map(|quantiles| quantiles.p99) {
-            line.push_span(Span::styled("p99 ", theme.dim()));
+            line.push_span(Span::styled("your calls p99 ", theme.dim()));
             line.push_span(format!("{}   ", text::latency(p99)));
         } else {
             line.push_span(" ");
@@ -98,7 +100,7 @@ fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'stati
         shown.push((counts.unknown, "unknown", theme.unknown()));
     } else {
         shown.push((counts.up, "up", theme.good()));
-        shown.push((counts.late, "late", theme.warning()));
+        shown.extend(not_up(&counts, wide).into_iter().map(|(n, word)| (n, word, theme.warning())));
     }
     // A narrow row has no room for it beside the countdown to the next attempt.
     let room = !narrow || counts.unknown == 0;
@@ -115,6 +117,18 @@ fn counts(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Vec<Span<'stati
         spans.push(Span::raw("  "));
     }
     spans
+}
+
+/// Each state by its own word, where there is room or only one occurs; otherwise their sum.
+fn not_up(counts: &Counts, wide: bool) -> Vec<(usize, &'static str)> {
+    let [late, ..] = counts.not_up();
+    let occurring: Vec<_> = counts.not_up().into_iter().filter(|(number, _)| *number > 0).collect();
+    match &occurring[..] {
+        [] => vec![late],
+        [_] => occurring,
+        several if wide => several.to_vec(),
+        several => vec![(several.iter().map(|(number, _)| number).sum(), "not up")],
+    }
 }
 
 fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
@@ -143,7 +157,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
 pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let mut x = area.x + u16::from(area.width >= NARROW);
-    for (number, view) in View::ALL.iter().enumerate().map(|(at, view)| (at + 1, *view)) {
+    for view in View::ALL {
         let title = if area.width >= NARROW { view.title() } else { short_title(view) };
         let title = match load_progress(model) {
             Some(progress) if view == View::Load && area.width >= NARROW => {
@@ -152,10 +166,11 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             _ => title.to_owned(),
         };
         let current = view == model.view;
-        let label =
-            if current { format!("[{number} {title}]") } else { format!(" {number} {title} ") };
+        let key =
+            key_of(model, view).map_or_else(String::new, |key| format!("{} ", screen.key(key)));
+        let label = if current { format!("[{key}{title}]") } else { format!(" {key}{title} ") };
         let style = if current { theme.accent().add_modifier(Modifier::BOLD) } else { theme.dim() };
-        let width = u16::try_from(label.len()).unwrap_or(0);
+        let width = u16::try_from(text::width(&label)).unwrap_or(0);
         let tab = Rect { x, width: width.min(area.right().saturating_sub(x)), ..area };
         screen.line(tab, 0, Line::from(Span::styled(label, style)));
         screen.hit(tab, Hit::View(view));
@@ -176,6 +191,19 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             screen.line_right(area, 0, line);
         }
     }
+}
+
+/// The key that shows a view, if one is bound.
+fn key_of(model: &Model, view: View) -> Option<Key> {
+    let action = match view {
+        View::Instances => Action::ViewInstances,
+        View::Methods => Action::ViewMethods,
+        View::History => Action::ViewHistory,
+        View::Logs => Action::ViewLogs,
+        View::Load => Action::ViewLoad,
+    };
+    let row = model.keys.rows().iter().find(|row| row.action == action)?;
+    row.keys.first().copied()
 }
 
 fn short_title(view: View) -> &'static str {

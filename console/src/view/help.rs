@@ -1,4 +1,6 @@
-//! Help, from the key table: the focused pane first.
+//! Help, from the key table: the focused pane first, then what its symbols mean, then the rest.
+
+mod legend;
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -8,10 +10,15 @@ use tui_input::Input;
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Binding, Context};
 use rpc_console_core::model::Model;
+use rpc_console_core::selectors;
 use rpc_console_core::text;
 
 /// Width of the keys of a row.
 const KEYS: usize = 13;
+/// Width of one column, with its frame.
+const COLUMN: u16 = 84;
+/// From this width on there are two columns.
+const TWO_COLUMNS: u16 = 110;
 
 pub(super) fn help(
     model: &Model,
@@ -21,7 +28,8 @@ pub(super) fn help(
     area: Rect,
 ) {
     let theme = screen.theme;
-    let width = area.width.min(84);
+    let columns = if area.width >= TWO_COLUMNS { 2 } else { 1 };
+    let width = area.width.min(COLUMN * columns);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, ..area };
     screen.clear(popup);
     let title = Line::from(" Help ");
@@ -33,13 +41,21 @@ pub(super) fn help(
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, filter, true);
-    let lines = lines(model, filter.value(), screen, inner.width);
-    let room = inner.height.saturating_sub(1);
-    let top = top.min(lines.len().saturating_sub(room.into()));
-    let below = lines.len().saturating_sub(top + usize::from(room));
-    for (row, line) in (1..inner.height).zip(lines.into_iter().skip(top)) {
-        screen.line(inner, row, line);
+    let body =
+        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
+    let column = Rect { width: body.width / columns, ..body };
+    let mut lines = lines(model, filter.value(), screen, column.width);
+    let (room, columns) = (usize::from(body.height), usize::from(columns));
+    // As on pages of a newspaper: the second column continues the first.
+    let top = top.min(lines.len().saturating_sub(room * columns));
+    let mut shown = lines.split_off(top).into_iter();
+    for at in 0..columns {
+        let x = column.x + column.width * u16::try_from(at).unwrap_or(0);
+        for (row, line) in (0..body.height).zip(shown.by_ref().take(room)) {
+            screen.line(Rect { x, ..column }, row, line);
+        }
     }
+    let below = shown.count();
     if below > 0 {
         let more = Line::from(Span::styled(format!(" ▼ {below} more "), theme.warning()));
         let edge = Rect { x: popup.x, width: popup.width.saturating_sub(2), ..popup };
@@ -49,41 +65,79 @@ pub(super) fn help(
 
 fn lines(model: &Model, filter: &str, screen: &Screen<'_, '_>, width: u16) -> Vec<Line<'static>> {
     let theme = screen.theme;
-    let here = Context::of(model.focus());
-    let contexts = [here, Context::Everywhere]
-        .into_iter()
-        .chain(Context::ALL.into_iter().filter(|c| *c != here && *c != Context::Everywhere));
+    let here = pane_context(model);
     let filter = filter.trim().to_lowercase();
-    let mut lines = Vec::new();
-    for context in contexts {
-        let fits = |row: &&Binding| row.context == context && matches(row, &filter);
-        let rows: Vec<&Binding> = model.keys.rows().iter().filter(fits).collect();
-        if rows.is_empty() {
-            continue;
-        }
-        if !lines.is_empty() {
+    let others = Context::ALL.into_iter().filter(|c| *c != here && *c != Context::Everywhere);
+    let mut lines = keys(model, here, &filter, screen, width);
+    let symbols = legend::lines(theme, here, &filter, width);
+    for section in [symbols, keys(model, Context::Everywhere, &filter, screen, width)]
+        .into_iter()
+        .chain(others.map(|context| keys(model, context, &filter, screen, width)))
+    {
+        if !lines.is_empty() && !section.is_empty() {
             lines.push(Line::default());
         }
-        lines.push(Line::from(Span::styled(format!(" {}", context.title()), theme.strong())));
-        for row in rows {
-            let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
-            let why = rpc_console_core::selectors::unavailable(model, row.action);
-            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
-            let keys = format!("   {} ", text::left(&keys.join(" "), KEYS));
-            let room = usize::from(width).saturating_sub(KEYS + 5).max(1);
-            let help = text::wrap_words(&format!("{}{why}", row.help), room).into_iter();
-            // Unavailable actions are dim.
-            let style = if why.is_empty() { Style::new() } else { theme.dim() };
-            let keys = [keys].into_iter().chain(std::iter::repeat(" ".repeat(KEYS + 4)));
-            lines.extend(keys.zip(help).map(|(keys, help)| {
-                Line::from(vec![Span::styled(keys, theme.accent()), Span::styled(help, style)])
-            }));
-        }
+        lines.extend(section);
     }
     if lines.is_empty() {
         lines.push(Line::from(Span::styled(" no match", theme.dim())));
     }
     lines
+}
+
+/// The context below the help.
+fn pane_context(model: &Model) -> Context {
+    match model.forms.get() {
+        Some(form) if Context::of(model.focus()) == Context::Form && form.json.is_some() => {
+            Context::Json
+        }
+        _ => Context::of(model.focus()),
+    }
+}
+
+/// The keys of a context that exist in this session.
+fn keys(
+    model: &Model,
+    context: Context,
+    filter: &str,
+    screen: &Screen<'_, '_>,
+    width: u16,
+) -> Vec<Line<'static>> {
+    let theme = screen.theme;
+    let is_listed = |row: &&Binding| {
+        row.context == context
+            && selectors::exists(model, row.action)
+            && !row.keys.is_empty()
+            && matches(row, filter)
+    };
+    let rows: Vec<&Binding> = model.keys.rows().iter().filter(is_listed).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    // Reasons are known for the pane in view only.
+    let is_here = context == pane_context(model) || context == Context::Everywhere;
+    let mut lines = vec![Line::from(Span::styled(format!(" {}", context.title()), theme.strong()))];
+    for row in rows {
+        let keys: Vec<_> = row.keys.iter().map(|key| screen.key(*key)).collect();
+        let why = selectors::unavailable(model, row.action).filter(|_| is_here);
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        // Unavailable actions are dim.
+        let style = if why.is_empty() { Style::new() } else { theme.dim() };
+        let keys = Span::styled(keys.join(" "), theme.accent());
+        lines.extend(entry(keys, &format!("{}{why}", row.help), style, width));
+    }
+    lines
+}
+
+/// A key or symbol and its text, wrapped.
+fn entry(name: Span<'static>, text: &str, style: Style, width: u16) -> Vec<Line<'static>> {
+    let room = usize::from(width).saturating_sub(KEYS + 5).max(1);
+    let first = format!("   {} ", text::left(&name.content, KEYS));
+    let names = [first].into_iter().chain(std::iter::repeat(" ".repeat(KEYS + 4)));
+    let line = |(first, text): (String, String)| {
+        Line::from(vec![Span::styled(first, name.style), Span::styled(text, style)])
+    };
+    names.zip(text::wrap_words(text, room)).map(line).collect()
 }
 
 fn matches(row: &Binding, filter: &str) -> bool {

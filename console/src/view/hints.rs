@@ -25,21 +25,27 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                     && other.context == context
                     && other.keys.iter().any(|key| row.keys.contains(key))
             })
-            && rpc_console_core::selectors::unavailable(model, row.action).is_none()
+            && selectors::is_useful(model, row.action)
     });
     let mut hints = Vec::new();
     for row in rows {
         let usable = row.keys.iter().find(|key| !typing || key.types().is_none());
         if let Some(key) = usable {
-            hints.push((row.action, screen.key(*key), row.hint));
+            let hint = match row.action {
+                Action::Pause if model.paused.is_some() => "resume",
+                _ => row.hint,
+            };
+            hints.push((row.action, screen.key(*key), hint));
         }
     }
     let width = |(_, key, hint): &(Action, String, &str)| text::width(key) + hint.len() + 3;
     let is_kept = |action: Action| matches!(action, Action::Help | Action::Palette);
     // Help and palette always fit: the other keys can be found with them.
     let kept: usize = hints.iter().filter(|hint| is_kept(hint.0)).map(width).sum();
-    let mut room = usize::from(area.width).saturating_sub(kept + 1);
-    let mut line = Line::from(" ");
+    // Says that keys are text now, not commands.
+    let mode = if typing { " TYPING " } else { "" };
+    let mut room = usize::from(area.width).saturating_sub(kept + 1 + mode.len());
+    let mut line = Line::from(vec![Span::styled(mode, theme.selected()), Span::raw(" ")]);
     for hint in &hints {
         if !is_kept(hint.0) {
             if width(hint) > room {

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::calls::Call;
+use rpc_console_core::model::json::decoded;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
 
@@ -67,7 +68,12 @@ impl Columns {
             70.. => 16,
             _ => 0,
         };
-        let method = if wide { 14 } else { 11 };
+        let longest = visible.iter().map(|call| text::width(&call.request.method) + 2).max();
+        let method = match width {
+            150.. => longest.unwrap_or(0).clamp(14, 40),
+            70.. => 14,
+            _ => 11,
+        };
         let used = 3 + at + method + 10 + via;
         let rest = usize::from(width).saturating_sub(used);
         // Without room for both, the result matters more.
@@ -105,7 +111,7 @@ impl Columns {
             Span::raw(" "),
             Span::raw(text::left(&arguments, self.arguments)),
             Span::styled(format!("{glyph} "), style),
-            Span::raw(printable(&summary, self.result.saturating_sub(3))),
+            Span::raw(printable(&decoded(&summary), self.result.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
             Span::styled(format!("  {}", text::suffix(&via, self.via)), theme.dim()),

@@ -2,8 +2,10 @@
 
 mod columns;
 mod detail;
+mod layout;
 
 pub(super) use detail::detail;
+pub(super) use layout::view;
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -13,7 +15,7 @@ use self::columns::Columns;
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::instances::{FLASH, Row, State};
+use rpc_console_core::model::instances::{FLASH, Probe, Row, State};
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
@@ -50,7 +52,10 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let columns = Columns::for_width(&visible, inner.width, live);
     columns.heading(screen, inner);
     let notes = notes(model, now, live);
-    let note_rows = u16::from(!notes.is_empty() && inner.height > 4);
+    let notes = text::wrap_words(&notes.join(" · "), usize::from(inner.width).saturating_sub(2));
+    let free = usize::from(inner.height).saturating_sub(visible.len() + 1).clamp(1, MAX_NOTE_ROWS);
+    let is_noted = inner.height > 4 && !notes.concat().is_empty();
+    let note_rows = if is_noted { u16::try_from(notes.len().min(free)).unwrap_or(1) } else { 0 };
     let height = inner.height.saturating_sub(1 + note_rows);
     let rows = Rect { y: inner.y + 1.min(inner.height), height, ..inner };
     screen.record_height(Pane::Instances, height);
@@ -70,15 +75,19 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             screen.style_row(rows, row, style);
         }
     }
-    if note_rows > 0 {
-        let text = format!(" {}", notes.join(" · "));
-        let text = text::cut(&text, usize::from(inner.width)).into_owned();
-        screen.line(inner, inner.height - 1, Line::from(Span::styled(text, theme.warning())));
+    for (at, note) in (0..note_rows).zip(&notes) {
+        let is_cut = at + 1 == note_rows && notes.len() > note_rows.into();
+        let note = if is_cut { format!(" {note} …") } else { format!(" {note}") };
+        let note = text::cut(&note, inner.width.into()).into_owned();
+        let row = inner.height - note_rows + at;
+        screen.line(inner, row, Line::from(Span::styled(note, theme.warning())));
     }
 }
 
 /// No screen has room for more.
 const MAX_NOTES: usize = 20;
+/// Rows of notes, where the table leaves them.
+const MAX_NOTE_ROWS: usize = 3;
 
 /// Texts on instances that need attention, and on those that are not probed.
 fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
@@ -90,6 +99,7 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
     }
     let is_notable = |row: &&Row| {
         needs_attention(row.state(now, live))
+            || matches!(row.probe, Probe::Failed(_))
             || !model.methods.missing(&row.key).is_empty()
             || !model.methods.differing(&row.key).is_empty()
     };
@@ -110,6 +120,12 @@ fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
         if let Some(method) = model.methods.differing(&row.key).first() {
             let (key, method) = (row.key.to_string(), text::printable(method));
             notes.push(format!("≠ {} has {method}", text::printable(&key)));
+        }
+        if let Probe::Failed(why) = &row.probe
+            && state == State::Up
+        {
+            let (key, why) = (row.key.to_string(), text::printable(why));
+            notes.push(format!("✗ {} is up, but its probe failed: {why}", text::printable(&key)));
         }
     }
     notes

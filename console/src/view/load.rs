@@ -1,7 +1,9 @@
 //! Load: the plan of a load test, the share of each instance, and the results.
 
 mod chart;
+mod over_time;
 mod results;
+mod shares;
 
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Modifier;
@@ -17,13 +19,22 @@ use rpc_console_core::text;
 const TALL_PLAN: u16 = 18;
 /// Rows of the plan with its frame and the start of the command.
 const SHORT_PLAN: u16 = 14;
+/// Width of the labels of fields.
+const LABEL: usize = 11;
+/// Width of the values of fields.
+const INPUT: u16 = 12;
 
 pub(super) fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let width = if area.width >= 100 { 40 } else { 31 };
+    let width = match area.width {
+        100.. => 47,
+        72.. => 34,
+        _ => 28,
+    };
     let [left, right] =
         Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(area);
     let rows = if area.height >= 28 { TALL_PLAN } else { SHORT_PLAN };
-    let shares = area.height >= rows + 5;
+    // Before the first run there is nothing to share the column with.
+    let shares = area.height >= rows + 5 && model.load.run.is_some();
     if shares {
         let [top, bottom] =
             Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(left);
@@ -92,13 +103,15 @@ fn call(
     width: usize,
 ) -> [Line<'static>; 3] {
     let theme = screen.theme;
-    let cut = |text: &str| text::cut(&text::printable(text), width.saturating_sub(10)).into_owned();
+    let cut = |text: &str| {
+        text::cut(&text::printable(text), width.saturating_sub(LABEL + 2)).into_owned()
+    };
     let target = match &form.target {
         Some(key) => cut(&key.to_string()),
-        None => cut(&format!("any of {}", model.link.address())),
+        None => cut(&format!("any of {}", instances(model, &form.method))),
     };
     let named = |name: &str, value: Span<'static>| {
-        Line::from(vec![Span::styled(format!(" {name:<8} "), theme.dim()), value])
+        Line::from(vec![Span::styled(format!(" {name:<LABEL$} "), theme.dim()), value])
     };
     let call = format!("{} {}", form.method, short_args(form));
     [
@@ -106,6 +119,13 @@ fn call(
         named("target", Span::raw(target)),
         named("timeout", Span::raw(format!("{} per call", text::flag_duration(form.timeout)))),
     ]
+}
+
+/// How many instances have the method; every instance has those of the protocol.
+fn instances(model: &Model, method: &str) -> String {
+    let all = || model.instances.all().filter(|row| row.gone.is_none()).count();
+    let count = model.methods.get(method).map_or_else(all, |method| method.on.len());
+    text::count(count as u64, "instance", "instances")
 }
 
 /// The `rpcd bench` command for the same load test, or the error of the plan.
@@ -149,9 +169,9 @@ fn draw_field(
 ) {
     let theme = screen.theme;
     let name_style = if here { theme.strong() } else { theme.dim() };
-    let name = Span::styled(format!(" {:<8} ", field.title()), name_style);
+    let name = Span::styled(format!(" {:<LABEL$} ", field.title()), name_style);
     screen.line(area, row, Line::from(name));
-    let x = area.x + 10.min(area.width);
+    let x = area.x + 13.min(area.width);
     let rest = Rect { x, width: area.right().saturating_sub(x), ..area };
     if field == LoadField::Mode {
         let (word, what) =
@@ -162,7 +182,7 @@ fn draw_field(
         ]);
         return screen.line(rest, row, line);
     }
-    let input = Rect { width: rest.width.min(8), ..rest };
+    let input = Rect { width: rest.width.min(INPUT), ..rest };
     screen.input(input, row, form.value(field), here && form.editing);
     if here {
         let style = if form.editing { Modifier::UNDERLINED } else { Modifier::REVERSED };
@@ -174,6 +194,10 @@ fn draw_field(
         Some((wrong, why)) if *wrong == field => (format!("✗ {why}"), theme.bad()),
         _ => (field.unit().to_owned(), theme.dim()),
     };
+    // A cut error is whole below the fields; of a cut hint nothing is left to read.
+    if form.error.is_none() && text::width(&text) > usize::from(note.width) {
+        return;
+    }
     let text = text::cut(&text, usize::from(note.width)).into_owned();
     screen.line(note, row, Line::from(Span::styled(text, style)));
 }
@@ -182,8 +206,8 @@ fn draw_field(
 fn shares_box(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.bordered(area, false, Line::from(" Instances, errors "), Line::default());
     let Some(report) = model.load.run.as_ref().and_then(|run| run.report()) else { return };
-    let mut lines = results::shares(screen.theme, report, inner.width);
-    lines.extend(results::errors(screen.theme, report, inner.width));
+    let mut lines = shares::shares(screen.theme, report, inner.width);
+    lines.extend(shares::errors(screen.theme, report, inner.width));
     for (row, line) in (0..inner.height).zip(lines) {
         screen.line(inner, row, line);
     }
@@ -210,14 +234,5 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
     let inner = screen.pane(model, area, Pane::LoadRun, title, right);
     screen.record_height(Pane::LoadRun, inner.height);
     let lines = results::lines(model, theme, run, (inner.width, inner.height), with_shares);
-    let top = model.load.top.min(lines.len().saturating_sub(inner.height.into()));
-    let below = lines.len().saturating_sub(top + usize::from(inner.height));
-    for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {
-        screen.line(inner, row, line);
-    }
-    if below > 0 && area.width > 20 {
-        let more = Line::from(Span::styled(format!(" ▼ {below} more "), theme.warning()));
-        let edge = Rect { x: area.x, width: area.width.saturating_sub(2), ..area };
-        screen.line_right(edge, area.height - 1, more);
-    }
+    screen.scrolled(area, inner, lines, model.load.top);
 }

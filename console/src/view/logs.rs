@@ -1,46 +1,47 @@
 //! Log lines of all sources, the newest at the bottom.
 
-use ratatui::layout::Rect;
-use ratatui::style::Style;
-use ratatui::text::{Line, Span};
-use rpc_wire::report::Level;
+mod line;
+mod sources;
 
-use super::response::body::highlight;
+pub(super) use sources::picker;
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
 use super::screen::Screen;
-use rpc_console_core::model::logs::Line as LogLine;
+use line::Columns;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::logs::{Source, SourceState};
 use rpc_console_core::model::{Model, Pane};
-use rpc_console_core::text::{self, Needle};
+use rpc_console_core::text;
 
 pub(super) fn logs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let logs = &model.logs;
-    let style = if logs.dropped > 0 { screen.theme.bad() } else { screen.theme.dim() };
-    let dropped = Line::from(Span::styled(format!(" dropped {} ", logs.dropped), style));
-    let inner = screen.pane(model, area, Pane::Logs, title(model, screen), dropped);
-    let inner = sources(model, screen, inner);
+    let right = match logs.dropped {
+        0 => Line::default(),
+        lost => {
+            let text = format!(" {} lost ", text::count(lost, "line", "lines"));
+            Line::from(Span::styled(text, screen.theme.bad()))
+        }
+    };
+    let inner = screen.pane(model, area, Pane::Logs, title(model, screen), right);
+    let inner = sources::chips(model, screen, inner);
     let inner = filter_and_search(model, screen, inner);
+    let inner = verbose_note(model, screen, inner);
     screen.record_height(Pane::Logs, inner.height);
     if logs.counts().0 == 0 {
         return empty(model, screen, inner);
     }
-    let longest = logs.sources.keys().map(|source| text::width(&source.name())).max();
-    let source_width = longest.unwrap_or(8).clamp(8, 22);
-    let needle = Some(logs.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
+    let columns = Columns::new(model, screen, inner);
     let mut bottom = inner.height;
     for line in logs.upwards() {
         let here = logs.current_match == Some(line.seq);
-        let found = needle.as_ref().filter(|needle| line.contains(needle));
-        let lines = lines(model, screen, line, source_width, inner.width);
-        for mut line in lines.into_iter().rev() {
+        for drawn in columns.lines(screen, line).into_iter().rev() {
             if bottom == 0 {
                 return;
             }
             bottom -= 1;
-            if let Some(needle) = found {
-                let spans = line.spans.into_iter();
-                line.spans = spans.flat_map(|s| highlight(screen, s, needle)).collect();
-            }
-            screen.line(inner, bottom, line);
+            screen.line(inner, bottom, drawn);
             if here {
                 screen.style_row(inner, bottom, screen.theme.selected());
             }
@@ -61,12 +62,12 @@ fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
     };
     let source = logs.source.as_ref().map_or_else(|| "all sources".to_owned(), Source::name);
     let (shown, all) = logs.counts();
-    let (found, whole) = (text::grouped(shown as u64), text::grouped(all as u64));
+    let whole = text::count(all as u64, "line", "lines");
     // "+": not all lines are filtered yet.
     let more = if logs.unfiltered() > 0 { "+" } else { "" };
     let count = match shown == all {
-        true => format!("{whole} lines"),
-        false => format!("{found}{more} of {whole} lines"),
+        true => whole,
+        false => format!("{}{more} of {whole}", text::grouped(shown as u64)),
     };
     Line::from(vec![
         Span::raw(" Logs "),
@@ -78,110 +79,75 @@ fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
 /// The rows of filter and search, if any; returns the area below.
 fn filter_and_search(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
     let logs = &model.logs;
-    let found = text::grouped(logs.counts().0 as u64);
-    let note = match logs.unfiltered() {
-        0 => format!("{found} lines"),
-        _ => format!("{found}+ lines, filtering …"),
+    let found = logs.counts().0 as u64;
+    let note = match (logs.filter.value(), logs.unfiltered()) {
+        ("", _) => "regex · !regex · ~fuzzy".to_owned(),
+        _ if logs.compiled_filter().is_invalid_regex() => {
+            "not a valid regex; matched literally".to_owned()
+        }
+        (_, 0) => text::count(found, "line", "lines"),
+        _ => format!("{}+ lines, filtering …", text::grouped(found)),
     };
     let typed = ("&", !logs.searching);
     let area = screen.input_row(model, area, Pane::Logs, typed, &logs.filter, note);
     let more = if logs.is_searching() { "+" } else { "" };
     let note = match logs.match_counts() {
+        _ if logs.search.value().is_empty() => "text or regex".to_owned(),
+        _ if logs.searched().is_invalid_regex() => {
+            "not a valid regex; searched literally".to_owned()
+        }
         (Some(at), count) => format!("{at} of {count}{more} matches"),
+        (None, 1) if more.is_empty() => "1 match".to_owned(),
         (None, count) => format!("{count}{more} matches"),
     };
     let typed = ("/", logs.searching);
     screen.input_row(model, area, Pane::Logs, typed, &logs.search, note)
 }
 
-fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let why = match model.logs.unfiltered() {
-        0 if model.logs.counts().1 == 0 => "no lines yet".to_owned(),
-        0 => "no lines match; < shows more levels".to_owned(),
-        more => format!("filtering {} older lines …", text::grouped(more as u64)),
-    };
-    screen.centred(area, vec![Line::from(Span::styled(why, screen.theme.dim()))]);
-}
-
-/// One row with every source and its state, if there is room.
-fn sources(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
-    if area.height < 6 || model.logs.sources.is_empty() {
+/// Says why a lower level shows no more lines: sources send only what they log.
+fn verbose_note(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    if !model.logs.lacks_verbose_lines() || area.height < 4 {
         return area;
     }
-    let theme = screen.theme;
-    let mut line = Line::from(" ");
-    for (source, state) in &model.logs.sources {
-        let (glyph, style, more) = match state {
-            SourceState::Live => ("●", theme.good(), ""),
-            SourceState::Lost(_) => ("✗", theme.bad(), " lost"),
-            SourceState::Unsupported => ("○", theme.dim(), " no log stream"),
-            SourceState::Gone => ("○", theme.dim(), " gone"),
-        };
-        line.push_span(Span::styled(glyph, style));
-        line.push_span(Span::styled(format!(" {}{more}   ", source.name()), theme.dim()));
-    }
-    screen.line(area, 0, line);
+    let text = format!(
+        " no {} lines arrived: a source sends what it logs itself; start it with --log-level {}",
+        model.logs.level, model.logs.level
+    );
+    let text = text::cut(&text, area.width.into()).into_owned();
+    screen.line(area, 0, Line::from(Span::styled(text, screen.theme.warning())));
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
-fn lines(
-    model: &Model,
-    screen: &Screen<'_, '_>,
-    line: &LogLine,
-    source_width: usize,
-    width: u16,
-) -> Vec<Line<'static>> {
-    let theme = screen.theme;
-    if line.mark {
-        let text = format!("── {} ", text::hour_minute_second(line.wall_ms));
-        let rest = usize::from(width).saturating_sub(text::width(&text));
-        return vec![Line::from(Span::styled(
-            format!("{text}{}", "─".repeat(rest)),
-            theme.accent(),
-        ))];
-    }
-    let mut spans = vec![Span::raw(" ")];
-    if model.logs.time {
-        spans.push(Span::styled(
-            format!("{}  ", text::hour_minute_second(line.wall_ms)),
-            theme.dim(),
-        ));
-    }
-    let level = text::left(&line.level.as_str().to_uppercase(), 5);
-    spans.push(Span::styled(format!("{level}  "), level_style(screen, line.level)));
-    if model.logs.source.is_none() && width >= 60 {
-        let source = text::left(&line.source.name(), source_width);
-        spans.push(Span::styled(format!("{source}  "), theme.dim()));
-    }
-    let used: usize = spans.iter().map(Span::width).sum();
-    let room = usize::from(width).saturating_sub(used);
-    let mut message = text::printable(&line.text).into_owned();
-    if line.dropped > 0 {
-        message = format!("[{} lines dropped] {message}", line.dropped);
-    }
-    if !model.logs.wrap {
-        spans.push(Span::raw(text::cut(&message, room).into_owned()));
-        return vec![Line::from(spans)];
-    }
-    let mut lines = Vec::new();
-    for piece in text::wrap_anywhere(&message, room.max(1)) {
-        if lines.is_empty() {
-            let mut first = std::mem::take(&mut spans);
-            first.push(Span::raw(piece));
-            lines.push(Line::from(first));
-        } else {
-            lines.push(Line::from(format!("{}{piece}", " ".repeat(used))));
+fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+    let logs = &model.logs;
+    let key = |action| model.keys.shown(Context::Logs, action);
+    let state = logs.source.as_ref().and_then(|source| logs.sources.get(source));
+    let why = match (logs.unfiltered(), state) {
+        (0, Some(SourceState::Unsupported)) => {
+            "this instance has no log stream: it runs an older server, or one in another \
+             language; its log is where it was started"
+                .to_owned()
         }
-    }
-    lines
-}
-
-fn level_style(screen: &Screen<'_, '_>, level: Level) -> Style {
-    let theme = screen.theme;
-    match level {
-        Level::Error => theme.bad(),
-        Level::Warn => theme.warning(),
-        Level::Info => theme.good(),
-        Level::Debug | Level::Trace => theme.dim(),
-    }
+        (0, Some(SourceState::Lost(error))) => {
+            format!("the log stream failed and is retried: {}", text::printable(error))
+        }
+        (0, _) if !logs.filter.value().is_empty() => {
+            let back = model.keys.shown(Context::Everywhere, Action::Escape);
+            format!("no line matches the filter; {back} clears it")
+        }
+        (0, Some(SourceState::Gone)) => "the instance is gone; it sent no such lines".to_owned(),
+        (0, _) if logs.counts().1 == 0 => {
+            "no lines yet: registry, servers and this console send theirs as they log".to_owned()
+        }
+        (0, _) => format!(
+            "no lines of this level; {} shows less severe ones, {} other sources",
+            key(Action::LevelDown),
+            key(Action::Sources)
+        ),
+        (more, _) => format!("filtering {} older lines …", text::grouped(more as u64)),
+    };
+    let width = usize::from(area.width).saturating_sub(4).max(1);
+    let lines = text::wrap_words(&why, width).into_iter();
+    let lines = lines.map(|line| Line::from(Span::styled(line, screen.theme.dim()))).collect();
+    screen.centred(area, lines);
 }

@@ -25,8 +25,15 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
     screen.record_height(Pane::Methods, inner.height);
     if visible.is_empty() {
-        let why = if methods.is_empty() { "no methods yet" } else { "no match · esc" };
-        return screen.centred(inner, vec![Line::from(Span::styled(why, theme.dim()))]);
+        let (why, style) = match methods.errors.values().next() {
+            Some(error) if methods.is_empty() => (error.as_str(), theme.bad()),
+            None if methods.is_empty() => ("no methods yet", theme.dim()),
+            _ => ("no match · esc", theme.dim()),
+        };
+        let width = usize::from(inner.width).max(1);
+        let lines = text::wrap_words(&text::printable(why), width).into_iter();
+        let lines = lines.map(|line| Line::from(Span::styled(line, style))).collect();
+        return screen.centred(inner, lines);
     }
     let selected = methods.selected_index(&visible);
     let top = scroll::keep_visible(

@@ -26,7 +26,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     let rows =
         Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     if found.is_empty() {
-        let line = Span::styled("   no match", theme.dim());
+        let line = Span::styled("   no such command or method", theme.dim());
         return screen.line(rows, 0, Line::from(line));
     }
     let selected = palette.selected.min(found.len() - 1);
@@ -37,7 +37,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
             Entry::Call(..) => "⏎ send".to_owned(),
-            Entry::Method(..) | Entry::Instance(_) => String::new(),
+            Entry::Method(..) | Entry::Instance(_) | Entry::Unregister(_) => String::new(),
         };
         let room = usize::from(rows.width).saturating_sub(text::width(&keys) + 5);
         let label = text::left(&text::printable(&entry.label()), room);

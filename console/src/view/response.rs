@@ -2,6 +2,9 @@
 
 pub(super) mod body;
 mod diff;
+mod document;
+pub(super) mod highlight;
+mod stream;
 mod tabs;
 
 use ratatui::layout::Rect;
@@ -9,6 +12,7 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::calls::{Call, PastOutcome, Tab};
 use rpc_console_core::model::{Model, Pane};
@@ -25,12 +29,14 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if let Some(past) = &call.past {
         return past_call(model, screen, call, past, area);
     }
-    let tabs = tab_line(screen, call);
-    let room = usize::from(area.width).saturating_sub(tabs.width() + 5);
-    let title = title(screen, call, room);
-    let tabs_width = u16::try_from(tabs.width()).unwrap_or(0);
+    let edge = usize::from(area.width).saturating_sub(5);
+    let full = tab_line(screen, call, false);
+    // Whose response it is matters more than the names of the other tabs.
+    let is_short = title_width(screen, call) + full.width() > edge;
+    let tabs = if is_short { tab_line(screen, call, true) } else { full };
+    let title = title(model, screen, call, edge.saturating_sub(tabs.width()));
     let inner = screen.pane(model, area, Pane::Response, title, tabs);
-    hit_tabs(screen, area, tabs_width);
+    hit_tabs(screen, area, call, is_short);
     let (inner, stats) = match latencies(model, call, inner.width) {
         Some(line) if inner.height > 3 => {
             (Rect { height: inner.height - 1, ..inner }, Some((inner, line)))
@@ -82,83 +88,108 @@ fn past_call(
     }
 }
 
-fn title(screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
-    let theme = screen.theme;
+/// The title in full and shortened, without its glyph: the method is in all of them.
+fn titles(screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
     let method = text::printable(&call.request.method).into_owned();
     let Some(outcome) = &call.outcome else {
         let since = screen.now.at.saturating_duration_since(call.started);
-        let took = since.as_secs_f64();
-        let full = format!(" … {method} {took:.1}s, esc cancels ");
-        let text = if text::width(&full) <= room { full } else { format!(" … {took:.1}s ") };
-        return Line::from(Span::styled(text::cut(&text, room).into_owned(), theme.warning()));
+        return vec![format!(" {method} · {:.1}s ", since.as_secs_f64())];
     };
-    let (glyph, style) =
-        if outcome.result.is_ok() { ("✓", theme.good()) } else { ("✗", theme.bad()) };
     let took = text::latency(outcome.elapsed);
-    let Some(peer) = outcome.peer.as_deref() else {
-        return Line::from(vec![
-            Span::styled(format!(" {glyph}"), style),
-            Span::raw(format!(" {took} ")),
-        ]);
-    };
-    let port = peer.rfind(':').map_or(peer, |colon| &peer[colon..]);
-    // The form beside it names the method, and hosts are mostly equal: these are dropped first.
-    let texts = [
-        format!(" {method} · {took} · {peer} "),
-        format!(" {took} · {peer} "),
-        format!(" {took} · {port} "),
-        format!(" {took} {port}"),
-        format!(" {took} "),
-        format!(" {took}"),
-        took,
-    ];
-    let fits = |text: &&String| text::width(&text::printable(text)) + 2 <= room;
-    let text = texts.iter().find(fits).unwrap_or(&texts[6]);
-    Line::from(vec![
-        Span::styled(format!(" {glyph}"), style),
-        Span::raw(text::cut(&text::printable(text), room.saturating_sub(2)).into_owned()),
-    ])
+    let mut titles = Vec::new();
+    if let Some(peer) = outcome.peer.as_deref().map(text::printable) {
+        let port = peer.rfind(':').map_or(&*peer, |colon| &peer[colon..]);
+        titles.push(format!(" {method} · {took} · {peer} "));
+        titles.push(format!(" {method} · {took} · {port} "));
+    }
+    titles.push(format!(" {method} · {took} "));
+    // A time is never cut, it would be another time.
+    titles.push(format!(" {method} "));
+    titles
 }
 
-fn tab_line(screen: &Screen<'_, '_>, call: &Call) -> Line<'static> {
+/// The width of the title with the port of the instance, but not its host: hosts are mostly equal.
+fn title_width(screen: &Screen<'_, '_>, call: &Call) -> usize {
+    let titles = titles(screen, call);
+    titles.get(1).or(titles.first()).map_or(0, |title| text::width(title) + 2)
+}
+
+fn title(model: &Model, screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
+    let theme = screen.theme;
+    let (glyph, style) = match call.outcome.as_ref().map(|outcome| outcome.result.is_ok()) {
+        None => ("…", theme.warning()),
+        Some(true) => ("✓", theme.good()),
+        Some(false) => ("✗", theme.bad()),
+    };
+    let mut titles = titles(screen, call);
+    if call.outcome.is_none() {
+        let key = screen.key_of(model, Context::Everywhere, Action::CancelCall);
+        titles.insert(0, format!("{}· {key} cancels ", titles[0]));
+    }
+    let room = room.saturating_sub(2);
+    let fitting = titles.iter().find(|text| text::width(text) <= room);
+    let text = match fitting.or(titles.last()) {
+        Some(text) => text::cut(text, room).into_owned(),
+        None => String::new(),
+    };
+    Line::from(vec![Span::styled(format!(" {glyph}"), style), Span::raw(text)])
+}
+
+/// The tabs; short, the others are only their first letter.
+fn tab_line(screen: &Screen<'_, '_>, call: &Call, is_short: bool) -> Line<'static> {
     let theme = screen.theme;
     let mut line = Line::from(" ");
     for tab in Tab::ALL {
+        let name = tab_name(call, tab, is_short);
         let (text, style) = if tab == call.tab {
-            (format!("[{}]", tab.title()), theme.accent().add_modifier(Modifier::BOLD))
+            (format!("[{name}]"), theme.accent().add_modifier(Modifier::BOLD))
         } else {
-            (format!(" {} ", tab.title()), theme.dim())
+            (format!(" {name} "), theme.dim())
         };
         line.push_span(Span::styled(text, style));
     }
     line
 }
 
-fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, width: u16) {
-    let mut x = area.right().saturating_sub(width + 1);
-    for tab in Tab::ALL {
-        let width = u16::try_from(tab.title().len()).unwrap_or(0) + 2;
-        let cell = Rect { x, y: area.y, width, height: 1 };
+fn tab_name(call: &Call, tab: Tab, is_short: bool) -> &'static str {
+    let name = tab.title();
+    if is_short && tab != call.tab { text::prefix(name, 1) } else { name }
+}
+
+fn hit_tabs(screen: &mut Screen<'_, '_>, area: Rect, call: &Call, is_short: bool) {
+    let names = Tab::ALL.map(|tab| tab_name(call, tab, is_short).len());
+    let width = |name: usize| u16::try_from(name + 2).unwrap_or(0);
+    let all: u16 = names.iter().map(|name| width(*name)).sum();
+    let mut x = area.right().saturating_sub(all + 2);
+    for (tab, name) in Tab::ALL.into_iter().zip(names) {
+        let cell = Rect { x, y: area.y, width: width(name), height: 1 };
         screen.hit(cell.intersection(area), Hit::ResponseTab(tab));
-        x += width;
+        x += width(name);
     }
 }
 
-/// `12 calls  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`: calls of the same method.
+/// `12 calls of add  p50 0.92ms  p95 2.1ms  p99 4.1ms  ▁▁▂▁`.
 fn latencies(model: &Model, call: &Call, width: u16) -> Option<String> {
     let values = model.calls.latencies(&call.request.method, 200);
     if values.len() < 2 {
         return None;
     }
     let quantiles = model.calls.quantiles(Some(&call.request.method))?;
-    let text = format!(
-        " {} calls  p50 {}  p95 {}  p99 {}  ",
-        values.len(),
-        text::latency(quantiles.p50),
-        text::latency(quantiles.p95),
-        text::latency(quantiles.p99)
-    );
-    let room = usize::from(width).saturating_sub(text.len() + 1).min(24);
+    let (p50, p95, p99) = (quantiles.p50, quantiles.p95, quantiles.p99);
+    let (p50, p95, p99) = (text::latency(p50), text::latency(p95), text::latency(p99));
+    let all = format!("  p50 {p50}  p95 {p95}  p99 {p99}  ");
+    let few = format!("  p50 {p50}  p99 {p99}  ");
+    let method = text::printable(&call.request.method);
+    let counted = format!(" {} calls of {method}", values.len());
+    let room = usize::from(width);
+    // Whose numbers they are matters more than their number.
+    let texts = [format!("{counted}{all}"), format!(" {method}{all}"), format!(" {method}{few}")];
+    let fitting = texts.iter().find(|text| text::width(text) <= room).cloned();
+    let text = fitting.unwrap_or_else(|| {
+        let method = text::cut(&method, room.saturating_sub(text::width(&few) + 1));
+        format!(" {method}{few}")
+    });
+    let room = room.saturating_sub(text::width(&text) + 1).min(24);
     let recent = &values[values.len().saturating_sub(room)..];
     Some(format!("{text}{}", text::sparkline(recent)))
 }

@@ -217,3 +217,120 @@ fn a_million_log_lines_are_searched_and_filtered_a_slice_at_a_time() {
     assert!(slices >= 60, "filtered and searched in {slices} more slices only");
     assert_eq!((model.logs.counts().0, model.logs.match_counts().1), (468_559, 468_559));
 }
+
+/// A form with a nested object, a text and an optional parameter without default.
+fn nested() -> (Model, rpc_console_core::model::Now) {
+    let (mut model, now) = fixture::busy();
+    fixture::learn(&mut model, fixture::key(8089), vec![fixture::order()], now);
+    press(&mut model, Key::char('2'), now);
+    model.methods.selected = Some("order".to_owned());
+    press(&mut model, ENTER, now);
+    (model, now)
+}
+
+#[test]
+fn the_errors_of_a_form_are_readable() {
+    golden("form_errors", || {
+        let (mut model, now) = nested();
+        types(&mut model, r#"{"id": 1, "customer": {"name": 5}}"#, now);
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_skeleton_to_fill_in() {
+    golden("skeleton", || {
+        let (mut model, now) = nested();
+        press(&mut model, Key::ctrl('j'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn the_whole_documentation_of_a_method() {
+    golden("docs", || {
+        let (mut model, now) = nested();
+        press(&mut model, Key::plain(Code::F(2)), now);
+        (model, now)
+    });
+}
+
+fn with_result(body: &str) -> (Model, rpc_console_core::model::Now) {
+    let (mut model, now) = fixture::replied();
+    press(&mut model, ENTER, now);
+    let id = model.calls.shown.unwrap();
+    feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Ok(body)))), now);
+    press(&mut model, Key::plain(Code::F(3)), now);
+    (model, now)
+}
+
+const TEXTS: &str = r#"{"note": "a long text of many words that goes on and on, and on and on, and on and on, and on and on, and on and on, to its end", "city": "\u65e5\u672c", "items": [{"name": "a", "price": 1.50}, {"name": "b", "price": 12}]}"#;
+
+#[test]
+fn long_texts_are_cut_wrapped_and_opened() {
+    golden("text_cut", || with_result(TEXTS));
+    golden("text_wrapped", || {
+        let (mut model, now) = with_result(TEXTS);
+        press(&mut model, Key::char('w'), now);
+        press(&mut model, Key::char('j'), now);
+        (model, now)
+    });
+    golden("text_opened", || {
+        let (mut model, now) = with_result(TEXTS);
+        press(&mut model, Key::char('j'), now);
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_result_filtered_by_a_json_path() {
+    golden("json_path", || {
+        let (mut model, now) = with_result(TEXTS);
+        press(&mut model, Key::char('&'), now);
+        types(&mut model, "items[?@.price < 10].name", now);
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_result_whose_json_path_is_invalid_is_shown_in_full() {
+    golden("json_path_invalid", || {
+        let (mut model, now) = with_result(TEXTS);
+        press(&mut model, Key::char('&'), now);
+        types(&mut model, "items[", now);
+        (model, now)
+    });
+}
+
+#[test]
+fn an_item_of_a_stream_is_opened() {
+    golden("item_opened", || {
+        let (mut model, now) = fixture::streaming();
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_timeout_and_a_method_are_never_cut_to_others() {
+    for width in 60..=200 {
+        let (mut model, now) = fixture::replied();
+        model.forms.get_mut().unwrap().timeout = std::time::Duration::from_secs(60);
+        let screen = super::tests::text_of(&draw(&mut model, Theme::default(), now, (width, 24)));
+        assert!(screen.contains(" 60s"), "{width}\n{screen}");
+        assert!(screen.contains("✓ add ·"), "{width}\n{screen}");
+    }
+}
+
+#[test]
+fn a_stream_has_no_deadline() {
+    let (mut model, now) = fixture::streaming();
+    press(&mut model, Key::plain(Code::F(3)), now);
+    for width in [60, 80, 120] {
+        let screen = super::tests::text_of(&draw(&mut model, Theme::default(), now, (width, 24)));
+        assert!(screen.contains("no deadline") && !screen.contains("timeout 10s"), "{screen}");
+    }
+}

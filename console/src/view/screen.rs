@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
 use super::theme::Theme;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
@@ -64,6 +65,13 @@ impl<'a, 'b> Screen<'a, 'b> {
     /// A key as shown: a symbol, or its name in ASCII.
     pub(super) fn key(&self, key: Key) -> String {
         if self.theme.ascii { key.name() } else { key.to_string() }
+    }
+
+    /// The key of an action as shown; empty if it has none.
+    pub(super) fn key_of(&self, model: &Model, context: Context, action: Action) -> String {
+        let rows = model.keys.rows();
+        let row = rows.iter().find(|row| row.context == context && row.action == action);
+        row.and_then(|row| row.keys.first()).map_or_else(String::new, |key| self.key(*key))
     }
 
     /// Draws a line on row `row` of `area`, cut at its edge; does nothing for a row outside.
@@ -162,6 +170,9 @@ impl<'a, 'b> Screen<'a, 'b> {
         let shown = skip(&text::printable(input.value()), scroll);
         let shown = if cursor { shown } else { text::cut(&shown, width).into_owned() };
         self.line(area, row, Line::from(shown));
+        if scroll > 0 {
+            self.line(Rect { width: 1, ..area }, row, Line::from("…"));
+        }
         if cursor {
             let at = input.visual_cursor().saturating_sub(scroll).min(width.saturating_sub(1));
             let x = area.x + u16::try_from(at).unwrap_or(0);
@@ -210,6 +221,20 @@ impl<'a, 'b> Screen<'a, 'b> {
             self.line_right(area, 0, note);
         }
         Rect { y: area.y + 1, height: area.height - 1, ..area }
+    }
+
+    /// Draws lines from `top` on inside the frame of a pane, and on the frame how many are below.
+    pub(super) fn scrolled(&mut self, frame: Rect, inner: Rect, lines: Vec<Line<'_>>, top: usize) {
+        let top = top.min(lines.len().saturating_sub(inner.height.into()));
+        let below = lines.len().saturating_sub(top + usize::from(inner.height));
+        for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {
+            self.line(inner, row, line);
+        }
+        if below > 0 && frame.width > 20 {
+            let more = Line::from(Span::styled(format!(" ▼ {below} more "), self.theme.warning()));
+            let edge = Rect { width: frame.width.saturating_sub(2), ..frame };
+            self.line_right(edge, frame.height.saturating_sub(1), more);
+        }
     }
 
     /// Draws a few lines centred in an empty pane.

@@ -3,6 +3,7 @@
 mod any_keys;
 mod looks;
 mod picture;
+mod sizes;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) 
     terminal.backend().buffer().clone()
 }
 
-fn text_of(buffer: &Buffer) -> String {
+pub(super) fn text_of(buffer: &Buffer) -> String {
     let mut out = String::new();
     for row in buffer.content.chunks(usize::from(buffer.area.width.max(1))) {
         let mut skip = 0;

@@ -51,7 +51,9 @@ impl Theme {
 
     /// Unknown state.
     pub fn unknown(self) -> Style {
-        self.colour(Color::Magenta).add_modifier(Modifier::BOLD)
+        // On a light background, warnings are magenta.
+        let colour = if self.light { Color::Blue } else { Color::Magenta };
+        self.colour(colour).add_modifier(Modifier::BOLD)
     }
 
     /// The selected row of the focused pane. Colours are reset, so that the row is one bar.
@@ -109,6 +111,13 @@ fn on_light(colour: Color) -> Color {
     }
 }
 
+/// Whether locale and terminal are without Unicode: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that
+/// is set counts (`locale`), then `TERM`. Nothing set says nothing.
+pub fn is_ascii(locale: &[Option<String>], term: &str) -> bool {
+    let set = locale.iter().flatten().find(|value| !value.is_empty());
+    set.is_some_and(|value| value == "C" || value == "POSIX") || term == "linux"
+}
+
 /// Whether `COLORFGBG` (`foreground;background`, colour numbers), which some terminals set, names a
 /// light background.
 pub fn is_light(colorfgbg: &str) -> bool {
@@ -118,6 +127,24 @@ pub fn is_light(colorfgbg: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_locale_or_terminal_without_unicode_is_detected() {
+        let locale = |all: &str, ctype: &str, lang: &str| {
+            [all, ctype, lang].map(|text| Some(text.to_owned())).to_vec()
+        };
+        for (locale, term, ascii) in [
+            (locale("C", "", "de_DE.UTF-8"), "xterm", true),
+            (locale("POSIX", "", ""), "xterm", true),
+            (locale("", "", "C"), "xterm", true),
+            (locale("C.UTF-8", "", "C"), "xterm", false),
+            (locale("", "de_DE.UTF-8", "C"), "xterm", false),
+            (locale("", "", "de_DE.UTF-8"), "linux", true),
+            (vec![None, None, None], "xterm", false),
+        ] {
+            assert_eq!(is_ascii(&locale, term), ascii, "{locale:?} {term}");
+        }
+    }
 
     #[test]
     fn a_light_background_is_detected() {

@@ -106,7 +106,7 @@ fn rebound_keys_work_and_hints_and_help_show_them() {
     tty.until(&["unreachable", "H help"]);
     tty.press("4");
     tty.press("\x1bOS");
-    tty.until(&["[4 Logs]"]);
+    tty.until(&["[F4 Logs]"]);
     tty.press("H");
     tty.until(&["type to filter", "esc close"]);
     tty.press("the servers and this");

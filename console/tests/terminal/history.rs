@@ -46,7 +46,13 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     second.until(&["History 2", "add", "20,22", "reverse_stri", "result not stored"]);
     // The older one: its form is filled in.
     second.press("j\r");
-    second.until(&["Call add", "→ 20", "→ 22", "→ 0", "From an earlier session; results are not"]);
+    second.until(&[
+        "Call add",
+        "number 20",
+        "number 22",
+        "number 0",
+        "From an earlier session; results are not",
+    ]);
     second.press("r");
     second.until(&["✓ add → 42 in"]);
     second.press("3gR");

@@ -63,10 +63,11 @@ fn send(socket: &mut TcpStream, event: &WatchEvent) {
 #[test]
 fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     let mut tty = Tty::start(&["--registry", &every_state()]);
-    tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ left"]);
+    tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ gone"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
 
-    for (keys, order) in [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "BEAT ▲")]
+    for (keys, order) in
+        [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
     {
         tty.press(keys);
         tty.until(&[&format!("sort {order}")]);
@@ -92,7 +93,7 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.press(ESC);
     tty.until(&["Instances 5"]);
 
-    tty.press("\t");
+    tty.press("E");
     tty.until(&["w wrap"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
@@ -116,7 +117,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press("-");
     tty.until(&["[1 Instances]"]);
     tty.press("b");
-    tty.until(&["[5 Load]", "rpc.health", &format!("target   {address}")]);
+    tty.until(&["[5 Load]", "rpc.health", &format!("target      {address}")]);
     tty.press(ESC);
     tty.until(&["⏎ start", ": commands"]);
     tty.press("-");
@@ -168,7 +169,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.press("xjjjjjjjjj\r");
     tty.until(&["Unregister 127."]);
     tty.press(&format!("{address}\r"));
-    tty.until(&[&format!("{address}        unregistered")]);
+    tty.until(&[&format!("{address}  unregistered")]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();

@@ -15,9 +15,9 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
 
     tty.press("b");
     tty.until(&["[5 Load]", "Load plan", "‹open›", "--rate 100", "⏎ Start"]);
-    // Three fields down, from the rate to the length.
+    // Three fields down, from the rate to the duration.
     tty.press("\t\t\t\x152s\t\x150s");
-    tty.until(&["length   2s", "warm-up  0s"]);
+    tty.until(&["duration    2s", "warm-up     0s"]);
     tty.press("\r");
     tty.until(&["measuring", "in flight"]);
     tty.until(&["✓ done", "calls", "/s", "0 failed", "p99.9", "INSTANCE", "127.0.0.1:"]);

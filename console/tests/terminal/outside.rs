@@ -47,7 +47,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     assert!(!tty.is_ours());
     // The line goes to the program, not to the console.
     tty.press("0\n");
-    tty.until(&["→ 20", "→ 22", "→ 0", "filled from the editor"]);
+    tty.until(&["number 20", "number 22", "number 0", "filled from the editor"]);
     assert!(tty.is_ours());
     tty.press("\r");
     tty.until(&["✓ add → 42"]);
@@ -141,13 +141,13 @@ fn a_reply_of_fifty_megabytes_neither_blocks_keys_nor_fills_the_memory() {
     let mut slowest = Duration::ZERO;
     let end = Instant::now() + Duration::from_secs(60);
     let done = |tty: &Tty| tty.screen().contains("500002");
-    while !tty.screen().contains("✓ big → [\"00000") || tty.screen().contains("esc Cancel") {
+    while !tty.screen().contains("✓ big → [\"00000") || tty.screen().contains("^x Cancel") {
         assert!(Instant::now() < end, "{}", tty.screen());
         let start = Instant::now();
         tty.press("\x10");
         tty.until(&["Commands, methods"]);
         tty.press("~~~");
-        tty.until(&["no match"]);
+        tty.until(&["no such command or method"]);
         slowest = slowest.max(start.elapsed());
         tty.press("\x15");
         tty.until(&["send the call"]);

@@ -21,7 +21,7 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("\r");
     tty.until(&["✗ required"]);
     tty.press("tea");
-    tty.until(&["→ \"tea\""]);
+    tty.until(&["text   tea"]);
     // As JSON: an error, corrected, and back.
     tty.press("\x0a");
     tty.until(&["\"item\": \"tea\"", "^j form"]);
@@ -29,7 +29,7 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("\x13");
     tty.until(&["✗ "]);
     tty.press("\x7f\x0a");
-    tty.until(&["→ \"tea\"", "⏎ Send"]);
+    tty.until(&["text   tea", "⏎ Send"]);
     tty.press("\x14");
     tty.until_not("to any of");
     tty.press("\x0f");
@@ -37,12 +37,12 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("\r");
     tty.until(&["✓ order →"]);
     tty.press("\x12");
-    tty.until_not("→ \"tea\"");
+    tty.until(&["no request yet: fill in item"]);
     tty.press("\x10");
     tty.until(&["Commands, methods, instances"]);
     tty.press("sleep 30\r");
-    tty.until(&["waiting for the reply", "esc cancels"]);
-    tty.press(ESC);
+    tty.until(&["waiting for the reply", "^x cancels"]);
+    tty.press("\x18");
     tty.until(&["✗ cancelled", "cancelled; the server may already"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
@@ -72,7 +72,7 @@ fn a_result_is_folded_searched_compared_and_copied() {
     for (keys, shown) in [
         ("}", vec!["[Wire]", "method_name"]),
         ("}", vec!["[Timing]", "transfer", "attempts"]),
-        ("r", vec!["2 calls  p50"]),
+        ("r", vec!["2 calls of forecast  p50"]),
         ("{", vec!["[Diff]", "no differences from"]),
         ("}", vec!["[Body]", "p95"]),
     ] {
@@ -123,6 +123,8 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.press("<");
     tty.until(&["level ≥ info"]);
     tty.press("S");
+    tty.until(&["Show the logs of", "● streaming"]);
+    tty.press("registry\r");
     tty.until(&["· registry ·", "ttl=10s"]);
     tty.until_not("methods=15");
     tty.press(ESC);
@@ -141,7 +143,7 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.until(&["FOLLOW"]);
     tty.press("m");
     tty.until(&["────────────"]);
-    tty.press("T");
+    tty.press("TT");
     tty.until(&["┃ INFO   registry"]);
     tty.press("w");
     tty.press("s");
@@ -149,6 +151,8 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.press("\r");
     tty.until(&["saved "]);
     tty.press(" ");
+    tty.until(&["PAUSED"]);
+    tty.press("F");
     tty.until(&["STOPPED"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);

@@ -130,7 +130,11 @@ impl<const N: usize> MethodBuilder<N> {
             if default.is_none() && signature.parameters.iter().any(|p| !p.is_required()) {
                 problem = Some(format!("{name:?} has no default but follows one that has"));
             }
-            signature.parameters.push(Parameter { name: (*name).to_owned(), schema, default });
+            let name = (*name).to_owned();
+            signature.parameters.push(match default {
+                Some(default) => Parameter::optional(name, schema, default),
+                None => Parameter::required(name, schema),
+            });
         }
         if let Err(fault) = P::check_defaults(&parameters, &defaults) {
             problem = Some(format!("a default does not fit: {}", fault.message));

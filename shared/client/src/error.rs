@@ -6,20 +6,8 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::FrameError;
 use rpc_wire::target::AddressError;
 
+use crate::kind::ErrorKind;
 use crate::registry::RegistryClientError;
-
-/// Who must act on a failed call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// The server returned an error, or something that is not a reply.
-    Remote,
-    /// The call cannot be made as requested.
-    Usage,
-    /// No server could be reached, or the connection was lost.
-    Unreachable,
-    /// The deadline passed.
-    Timeout,
-}
 
 /// What a call was waiting for when its deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,7 @@ mod deadline;
 mod discovery;
 mod error;
 mod item;
+mod kind;
 mod options;
 mod pool;
 pub mod registry;
@@ -40,8 +41,9 @@ mod retry;
 mod stream;
 
 pub use client::{Client, ClientStats};
-pub use error::{CallError, ClientError, ErrorKind, Phase, Rounded};
+pub use error::{CallError, ClientError, Phase, Rounded};
 pub use item::StreamItem;
+pub use kind::ErrorKind;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};

@@ -142,7 +142,7 @@ pub const KEYS: &[Key] = keys! {
     }
     "console" {
         theme: choice, console.theme, "auto, dark, light or mono.";
-        glyphs: choice, console.glyphs, "unicode or ascii.";
+        glyphs: choice, console.glyphs, "auto, unicode or ascii. auto: ascii if LC_ALL, LC_CTYPE or LANG is C or POSIX, or TERM is linux.";
         mouse: switch, console.mouse, "Whether the console uses the mouse.";
         max_log_lines: count, console.max_log_lines, "Log lines kept.";
         max_log_bytes: bytes, console.max_log_bytes, "Memory for log lines; the oldest are dropped.";

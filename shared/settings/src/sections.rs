@@ -85,7 +85,7 @@ impl Default for Server {
 pub struct Console {
     /// Colours. Default by the terminal.
     pub theme: Theme,
-    /// Lines and symbols. Default Unicode.
+    /// Lines and symbols. Default by locale and terminal.
     pub glyphs: Glyphs,
     /// Whether the mouse is used. Default true.
     pub mouse: bool,
@@ -107,7 +107,7 @@ impl Default for Console {
     fn default() -> Self {
         Self {
             theme: Theme::Auto,
-            glyphs: Glyphs::Unicode,
+            glyphs: Glyphs::Auto,
             mouse: true,
             max_log_lines: 100_000,
             max_log_bytes: 256 << 20,

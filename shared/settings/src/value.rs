@@ -55,8 +55,10 @@ choice! {
 choice! {
     /// The console's symbols.
     Glyphs {
-        /// Lines, blocks and bullets.
+        /// By locale and terminal: ASCII where they name one without Unicode.
         #[default]
+        Auto = "auto",
+        /// Lines, blocks and bullets.
         Unicode = "unicode",
         /// For terminals and fonts without them.
         Ascii = "ascii",

@@ -27,26 +27,36 @@ pub struct Signature {
 pub struct Parameter {
     /// Its name, also as a keyword.
     pub name: String,
+    /// Its documentation; empty when unknown.
+    pub doc: String,
     /// Its JSON Schema; `true` (anything) when unknown.
     pub schema: Value,
-    /// Its value when omitted; `None` makes it required.
+    /// Whether it must be given.
+    pub required: bool,
+    /// Its value when omitted; `None`: it is required, or only the server knows.
     pub default: Option<Value>,
 }
 
 impl Parameter {
     /// A parameter that must be given.
     pub fn required(name: impl Into<String>, schema: Value) -> Self {
-        Self { name: name.into(), schema, default: None }
+        Self { name: name.into(), doc: String::new(), schema, required: true, default: None }
     }
 
     /// A parameter that may be omitted.
     pub fn optional(name: impl Into<String>, schema: Value, default: Value) -> Self {
-        Self { name: name.into(), schema, default: Some(default) }
+        Self { required: false, default: Some(default), ..Self::required(name, schema) }
     }
 
-    /// Whether it is required.
+    /// Whether it must be given.
     pub fn is_required(&self) -> bool {
-        self.default.is_none()
+        self.required
+    }
+
+    /// Its documentation, else the description in its schema; empty when unknown.
+    pub fn description(&self) -> &str {
+        let in_schema = || self.schema.get("description").and_then(Value::as_str);
+        if self.doc.is_empty() { in_schema().unwrap_or_default() } else { &self.doc }
     }
 }
 
@@ -152,7 +162,12 @@ pub fn to_openrpc<'a>(
                 schema.insert("default".to_owned(), default.clone());
             }
         }
-        json!({"name": parameter.name, "required": parameter.is_required(), "schema": schema})
+        let mut written =
+            json!({"name": parameter.name, "required": parameter.is_required(), "schema": schema});
+        if !parameter.doc.is_empty() {
+            written["description"] = json!(parameter.doc);
+        }
+        written
     };
     let method = |signature: &Signature| {
         let mut method = json!({
@@ -193,6 +208,8 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     struct Method {
         name: String,
         #[serde(default)]
+        summary: String,
+        #[serde(default)]
         description: String,
         #[serde(default)]
         params: Vec<Param>,
@@ -205,12 +222,18 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     struct Param {
         name: String,
         #[serde(default)]
+        summary: String,
+        #[serde(default)]
+        description: String,
+        #[serde(default)]
         required: bool,
         #[serde(default = "anything")]
         schema: Value,
     }
     #[derive(Deserialize)]
     struct Content {
+        #[serde(default)]
+        description: String,
         #[serde(default = "anything")]
         schema: Value,
     }
@@ -221,21 +244,40 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     let parameter = |param: Param| {
         let mut schema = param.schema;
         let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
-        // A document may omit the default of an optional parameter, which then is null.
-        let default = if param.required { None } else { Some(default.unwrap_or_default()) };
+        let default = default.filter(|_| !param.required);
         if schema == json!({}) {
             schema = anything();
         }
-        Parameter { name: param.name, schema, default }
+        let doc = documentation(param.summary, param.description);
+        Parameter { name: param.name, doc, schema, required: param.required, default }
+    };
+    let result = |content: Content| {
+        let mut schema = content.schema;
+        if let Some(schema) = schema.as_object_mut().filter(|_| !content.description.is_empty()) {
+            schema.entry("description").or_insert(content.description.into());
+        }
+        schema
     };
     let signature = |method: Method| Signature {
         name: method.name,
-        doc: method.description,
+        doc: documentation(method.summary, method.description),
         parameters: method.params.into_iter().map(parameter).collect(),
-        result: method.result.map(|content| content.schema),
+        result: method.result.map(result),
         stream: method.stream,
     };
     Ok(document.methods.into_iter().map(signature).collect())
+}
+
+/// Summary and description as one text: most descriptions repeat the summary as their first line.
+fn documentation(summary: String, description: String) -> String {
+    let summary = summary.trim();
+    if summary.is_empty() || description.starts_with(summary) {
+        description
+    } else if description.is_empty() {
+        summary.to_owned()
+    } else {
+        format!("{summary}\n\n{description}")
+    }
 }
 
 #[cfg(test)]
@@ -292,6 +334,28 @@ mod tests {
         optional.parameters = vec![Parameter::optional("x", json!(true), Value::Null)];
         let document = to_openrpc("t", "1", [&optional]).to_string();
         assert_eq!(from_openrpc(&document).unwrap(), [optional]);
+    }
+
+    #[test]
+    fn a_summary_a_description_and_an_unknown_default_are_read() {
+        let document = r#"{"methods": [
+            {"name": "a", "summary": "Short.", "params": [
+                {"name": "x", "description": "Of x.", "schema": {"type": "integer"}},
+                {"name": "y", "required": true, "schema": {"description": "Of y."}}
+            ]},
+            {"name": "b", "summary": "Short.", "description": "Short.\nLong."},
+            {"name": "c", "summary": "Short.", "description": "Long.",
+             "result": {"name": "r", "description": "Of r.", "schema": {"type": "string"}}}
+        ]}"#;
+        let read = from_openrpc(document).unwrap();
+        let docs: Vec<_> = read.iter().map(|method| method.doc.as_str()).collect();
+        assert_eq!(docs, ["Short.", "Short.\nLong.", "Short.\n\nLong."]);
+        let [x, y] = &read[0].parameters[..] else { panic!("{read:?}") };
+        assert_eq!((x.description(), y.description()), ("Of x.", "Of y."));
+        assert_eq!((x.is_required(), &x.default), (false, &None), "no default is made up");
+        assert_eq!(read[2].result, Some(json!({"type": "string", "description": "Of r."})));
+        let again = from_openrpc(&to_openrpc("t", "1", &read).to_string()).unwrap();
+        assert_eq!(again[0].parameters, read[0].parameters);
     }
 
     #[test]

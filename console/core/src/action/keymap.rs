@@ -13,7 +13,7 @@ use crate::key::Key;
 pub struct KeyLine {
     /// The name of the action: `help`, or with a context `logs.wrap`.
     pub action: String,
-    /// The keys, separated by spaces; empty: unbound.
+    /// The keys, separated by spaces; empty or `none`: unbound.
     pub keys: String,
     /// The line number, for error messages.
     pub line: usize,
@@ -121,6 +121,9 @@ fn works_in_modal(action: Action) -> bool {
 
 fn parse_keys(text: &str, context: Context) -> Result<Vec<Key>, String> {
     let mut keys = Vec::new();
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok(keys);
+    }
     for word in text.split_whitespace() {
         let key = Key::parse(word)?;
         if keys.contains(&key) {
@@ -136,9 +139,26 @@ fn parse_keys(text: &str, context: Context) -> Result<Vec<Key>, String> {
 
 fn unknown_action(name: &str) -> String {
     let names: Vec<String> = BINDINGS.iter().map(Binding::name).collect();
-    match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("unknown action {name:?} in [keys]; did you mean {near:?}?"),
-        None => format!("unknown action {name:?} in [keys]; see [keys] in config.ini"),
+    let unknown = format!("unknown action {name:?} in [keys]");
+    if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
+        return format!("{unknown}; did you mean {near:?}?");
+    }
+    // `wrap` for `logs.wrap`, and `logs.bogus` for one of `logs.…`.
+    let named = |wanted: &str| -> Vec<&str> {
+        let of = |name: &&String| name.rsplit('.').next() == Some(wanted);
+        names.iter().filter(of).map(String::as_str).collect()
+    };
+    let action = name.rsplit('.').next().unwrap_or(name);
+    let actions = names.iter().filter_map(|name| name.rsplit('.').next());
+    let mut near = nearest(action, actions).map(named).unwrap_or_default();
+    if let (true, Some((context, _))) = (near.is_empty(), name.split_once('.')) {
+        let prefix = format!("{context}.");
+        near = names.iter().filter(|name| name.starts_with(&prefix)).map(String::as_str).collect();
+    }
+    match &near[..] {
+        [] => format!("{unknown}; expected for example help or logs.wrap: config.ini lists all"),
+        [one] => format!("{unknown}; did you mean {one:?}?"),
+        several => format!("{unknown}; expected one of {}", several.join(", ")),
     }
 }
 

@@ -28,8 +28,15 @@ const RIGHT: Key = Key::plain(Code::Right);
 const PAGE_UP: Key = Key::plain(Code::PageUp);
 const PAGE_DOWN: Key = Key::plain(Code::PageDown);
 
+const F2: Key = Key::plain(Code::F(2));
+const F3: Key = Key::plain(Code::F(3));
+/// In a form, where characters are text, only the first key works.
+const DOCS: &[Key] = &[F2, Key::char('K')];
+const RESPONSE: &[Key] = &[F3, Key::char('>')];
+
 /// The default key table, in the order of hint bar and help.
 pub const BINDINGS: &[Binding] = &[
+    row(Everywhere, CancelCall, &[Key::ctrl('x')], "cancel", "cancel the call in flight"),
     row(Context::Instances, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
     row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
     row(
@@ -57,6 +64,9 @@ pub const BINDINGS: &[Binding] = &[
         "demo: crash or restart this server",
     ),
     row(Context::Instances, Action::Copy, &[Key::char('y')], "", "copy the address"),
+    row(Context::Detail, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
+    row(Context::Detail, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
+    row(Context::Detail, Action::Copy, &[Key::char('y')], "copy", "copy the address"),
     row(Context::Events, Wrap, &[Key::char('w')], "wrap", "wrap long events"),
     row(Context::Events, Action::Copy, &[Key::char('y')], "copy", "copy the latest event"),
     row(
@@ -73,6 +83,7 @@ pub const BINDINGS: &[Binding] = &[
         "filter",
         "filter: type parts of the method's name",
     ),
+    row(Context::Methods, Docs, DOCS, "docs", "the whole documentation of the method"),
     row(Context::Methods, LoadTest, &[Key::char('b')], "", "load-test this call"),
     row(Context::Methods, Action::Copy, &[Key::char('y')], "", "copy the method's name"),
     row(Context::Form, Send, &[ENTER, Key::ctrl('s')], "send", "send the call"),
@@ -90,13 +101,9 @@ pub const BINDINGS: &[Binding] = &[
         "",
         "previous field; before the first one the previous pane",
     ),
-    row(
-        Context::Form,
-        Escape,
-        &[ESC],
-        "leave",
-        "cancel the call in flight; leave the field, then the form",
-    ),
+    row(Context::Form, Escape, &[ESC], "leave", "leave the field, then the form"),
+    row(Context::Form, Docs, DOCS, "docs", "the whole documentation of the method"),
+    row(Context::Form, FocusResponse, RESPONSE, "response", "go to the response"),
     row(Context::Form, EditField, &[Key::char('i')], "", "edit the field"),
     row(
         Context::Form,
@@ -165,7 +172,9 @@ pub const BINDINGS: &[Binding] = &[
         "edit the arguments as JSON in $EDITOR",
     ),
     row(Context::Json, NextPane, &[TAB], "pane", "next pane"),
-    row(Context::Json, Escape, &[ESC], "leave", "cancel the call in flight; leave the JSON"),
+    row(Context::Json, Escape, &[ESC], "leave", "leave the JSON, then the form"),
+    row(Context::Json, Docs, DOCS, "docs", "the whole documentation of the method"),
+    row(Context::Json, FocusResponse, RESPONSE, "response", "go to the response"),
     row(Context::Json, EditField, &[Key::char('i')], "", "edit the JSON"),
     row(
         Context::Json,
@@ -190,9 +199,15 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::Json, Action::Copy, &[Key::char('y')], "", "copy the request in its wire format"),
     row(Context::Json, CopyAs, &[Key::char('Y')], "", "copy the call as a command or a program"),
-    row(Context::Response, ToggleFold, &[ENTER], "fold", "fold or unfold the line"),
+    row(
+        Context::Response,
+        ToggleFold,
+        &[ENTER],
+        "fold",
+        "fold or unfold the line; open a text or an item",
+    ),
     row(Context::Response, Fold, &[LEFT, Key::char('h')], "", "fold, or go to parent"),
-    row(Context::Response, Unfold, &[RIGHT, Key::char('l')], "", "unfold"),
+    row(Context::Response, Unfold, &[RIGHT, Key::char('l')], "", "unfold; open a long text"),
     row(Context::Response, FoldAll, &[Key::char('z')], "all", "fold or unfold everything"),
     row(
         Context::Response,
@@ -201,6 +216,15 @@ pub const BINDINGS: &[Binding] = &[
         "search",
         "search the result, folded parts too",
     ),
+    row(
+        Context::Response,
+        FilterPath,
+        &[Key::char('&')],
+        "filter",
+        "filter the result by a JSONPath: $.items[*].name",
+    ),
+    row(Context::Response, Wrap, &[Key::char('w')], "wrap", "wrap long lines"),
+    row(Context::Response, FocusForm, &[F3, Key::char('<')], "", "go back to the form"),
     row(Context::Response, NextMatch, &[Key::char('n')], "", "next match"),
     row(Context::Response, PreviousMatch, &[Key::char('N')], "", "previous match"),
     row(Context::Response, NextTab, &[Key::char('}')], "tab", "next tab: Body, Wire, Timing, Diff"),
@@ -210,7 +234,14 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Response, Resend, &[Key::char('r')], "resend", "resend this call"),
     row(Context::Response, ResendTo, &[Key::char('R')], "", "resend this call to another instance"),
     row(Context::Response, LoadTest, &[Key::char('b')], "load test", "load-test this call"),
-    row(Context::Response, Action::Copy, &[Key::char('y')], "copy", "copy the result"),
+    row(Context::Response, Action::Copy, &[Key::char('y')], "copy", "copy the value of this line"),
+    row(
+        Context::Response,
+        CopyPath,
+        &[Key::char('p')],
+        "",
+        "copy the path of this line: $.items[3].name",
+    ),
     row(
         Context::Response,
         CopyAs,
@@ -255,14 +286,32 @@ pub const BINDINGS: &[Binding] = &[
     row(
         Context::Logs,
         Follow,
-        &[Key::char('F'), Key::char(' ')],
+        &[Key::char('F')],
         "follow",
         "follow the newest line, or stop following",
     ),
-    row(Context::Logs, LevelDown, &[Key::char('<')], "more", "show one level less severe"),
-    row(Context::Logs, LevelUp, &[Key::char('>')], "fewer", "show one level more severe"),
-    row(Context::Logs, NextSource, &[Key::char('S')], "source", "show one source, or all"),
-    row(Context::Logs, Search, &[Key::char('/')], "search", "search, and jump to a match"),
+    row(
+        Context::Logs,
+        LevelDown,
+        &[Key::char('<')],
+        "less severe",
+        "also show the next less severe level",
+    ),
+    row(
+        Context::Logs,
+        LevelUp,
+        &[Key::char('>')],
+        "more severe",
+        "hide the least severe level shown",
+    ),
+    row(Context::Logs, Sources, &[Key::char('S')], "source", "choose the source: one, or all"),
+    row(
+        Context::Logs,
+        Search,
+        &[Key::char('/')],
+        "search",
+        "search for a text or regex, and jump to a match",
+    ),
     row(Context::Logs, NextMatch, &[Key::char('n')], "", "next match"),
     row(Context::Logs, PreviousMatch, &[Key::char('N')], "", "previous match"),
     row(
@@ -270,10 +319,10 @@ pub const BINDINGS: &[Binding] = &[
         Filter,
         &[Key::char('&')],
         "filter",
-        "filter: show only lines that contain a text",
+        "filter lines: regex; !regex excludes; ~text is fuzzy",
     ),
     row(Context::Logs, Wrap, &[Key::char('w')], "wrap", "wrap long lines"),
-    row(Context::Logs, ShowTime, &[Key::char('T')], "", "show or hide the time"),
+    row(Context::Logs, ShowTime, &[Key::char('T')], "", "time: full, short or hidden"),
     row(Context::Logs, Mark, &[Key::char('m')], "mark", "insert a marker"),
     row(Context::Logs, Save, &[Key::char('s')], "save", "save the lines shown to a file"),
     row(Context::Logs, Pager, &[Key::char('v')], "view", "open the lines shown in $PAGER"),
@@ -351,6 +400,30 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Resend, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next instance"),
     row(Context::Resend, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous instance"),
     row(Context::Resend, Close, &[ESC], "close", "close without sending"),
+    row(Context::Sources, Accept, &[ENTER], "show", "show this source"),
+    row(Context::Sources, Down, &[DOWN, TAB, Key::ctrl('n')], "next", "next source"),
+    row(Context::Sources, Up, &[UP, BACK_TAB, Key::ctrl('p')], "previous", "previous source"),
+    row(Context::Sources, Close, &[ESC], "close", "close the list"),
+    row(
+        Context::Reader,
+        Close,
+        &[ESC, ENTER, Key::char('q'), F2, Key::char('K')],
+        "close",
+        "close the text",
+    ),
+    row(Context::Reader, Down, &[DOWN, Key::char('j')], "down", "scroll down"),
+    row(Context::Reader, Up, &[UP, Key::char('k')], "up", "scroll up"),
+    row(
+        Context::Reader,
+        PageDown,
+        &[PAGE_DOWN, Key::ctrl('d'), Key::char(' ')],
+        "page",
+        "page down",
+    ),
+    row(Context::Reader, PageUp, &[PAGE_UP, Key::ctrl('u')], "", "page up"),
+    row(Context::Reader, Top, &[Key::plain(Code::Home), Key::char('g')], "", "top"),
+    row(Context::Reader, Bottom, &[Key::plain(Code::End), Key::char('G')], "", "bottom"),
+    row(Context::Reader, Action::Copy, &[Key::char('y')], "copy", "copy the whole text"),
     row(Context::Registries, Accept, &[ENTER], "switch", "switch to this registry"),
     row(Context::Registries, Down, &[DOWN, Key::char('j'), TAB], "next", "next registry"),
     row(Context::Registries, Up, &[UP, Key::char('k'), BACK_TAB], "", "previous registry"),
@@ -371,7 +444,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Everywhere, DemoTraffic, &[Key::char('D')], "traffic", "demo: turn live traffic on or off"),
     row(Everywhere, DemoRegistry, &[Key::char('X')], "", "demo: stop or restart the registry"),
     row(Everywhere, Actions, &[Key::char('x')], "actions", "available actions"),
-    row(Everywhere, Pause, &[Key::char(' ')], "pause", "pause or resume live data"),
+    row(
+        Everywhere,
+        Pause,
+        &[Key::char(' ')],
+        "pause",
+        "pause or resume live data; not in a form or Load",
+    ),
     row(
         Everywhere,
         Action::Palette,
@@ -381,7 +460,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Everywhere, Action::Help, &[Key::char('?'), Key::plain(Code::F(1))], "help", "this help"),
     row(Everywhere, Back, &[Key::char('q')], "", "back; quit at the top"),
-    row(Everywhere, Escape, &[ESC], "", "close, clear the filter or cancel a call; never quits"),
+    row(Everywhere, Escape, &[ESC], "", "close, leave or clear the filter; never quits or cancels"),
     row(Everywhere, QuitNow, &[Key::ctrl('c')], "", "quit now"),
     row(Everywhere, Suspend, &[Key::ctrl('z')], "", "suspend; fg resumes"),
     row(Everywhere, Repaint, &[Key::ctrl('l')], "", "redraw"),
@@ -402,6 +481,14 @@ pub const BINDINGS: &[Binding] = &[
         "Logs: of the registry, the servers and this console",
     ),
     row(Everywhere, ViewLoad, &[Key::char('5')], "", "Load: load-test a call"),
+    row(
+        Everywhere,
+        ViewDetail,
+        &[Key::char('i')],
+        "",
+        "detail of the selected instance, with its parameters",
+    ),
+    row(Everywhere, ViewEvents, &[Key::char('E')], "", "events of the instances and the registry"),
     row(Everywhere, PreviousView, &[Key::char('-')], "", "previous view"),
     row(Everywhere, FullScreen, &[Key::char('f')], "", "toggle full screen"),
     row(

@@ -35,6 +35,8 @@ pub enum Choice {
     Copy(&'static str, String),
     /// Carries out an action.
     Run(Action),
+    /// Only closes the menu.
+    Stay,
     /// Fills the form field of this index with a text.
     Fill(usize, String),
     /// Asks to confirm unregistering an instance.

@@ -1,9 +1,11 @@
 //! The calls sent from this console: the history, and the response on screen.
 
+mod filtered;
 mod items;
 mod past;
 mod request;
 
+pub use filtered::Filtered;
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
 pub use past::{PastCall, PastOutcome};
 
@@ -131,7 +133,9 @@ pub struct Call {
     pub items: Items,
     /// The selected tab of the response.
     pub tab: Tab,
-    /// Folded lines and the cursor of the result.
+    /// The part of the result that a JSONPath selects.
+    pub filtered: Option<Filtered>,
+    /// Folded lines and the cursor of the result, or of the selected part.
     pub folding: Folding,
     /// Bytes received so far of a large reply.
     pub received_bytes: Option<usize>,
@@ -163,6 +167,10 @@ impl Call {
 
     /// The outcome in a few words, and whether it succeeded; `None`: in flight.
     pub fn summary(&self) -> (String, Option<bool>) {
+        if let (true, Some(Outcome { result: Ok(_), .. })) = (self.request.stream, &self.outcome) {
+            // The result of a stream is always null.
+            return (self.items.counted(), Some(true));
+        }
         if let Some(past) = &self.past {
             return match &past.failure {
                 Some(failure) => (failure.text.clone(), Some(false)),
@@ -226,6 +234,12 @@ pub struct Calls {
     pub top: usize,
     /// The text searched in the response.
     pub search: Input,
+    /// The JSONPath that filters the response.
+    pub path: Input,
+    /// Whether the JSONPath is the one of both that is typed.
+    pub is_typing_path: bool,
+    /// Whether long lines of a result are wrapped.
+    pub wrap: bool,
     /// The matches of that search.
     pub found: Option<Found>,
 }
@@ -253,6 +267,9 @@ impl Default for Calls {
             filter: Input::default(),
             top: 0,
             search: Input::default(),
+            path: Input::default(),
+            is_typing_path: false,
+            wrap: false,
             found: None,
         }
     }
@@ -265,8 +282,10 @@ impl Calls {
         self.next
     }
 
-    /// Adds a started call and shows its response.
+    /// Adds a started call and shows its response. Search and filter were meant for the last one.
     pub fn start(&mut self, request: CallRequest, started: Instant, wall_ms: u64) {
+        self.search.reset();
+        self.path.reset();
         self.shown = Some(request.id);
         self.list.push_back(Call {
             request,
@@ -276,6 +295,7 @@ impl Calls {
             past: None,
             items: Items::default(),
             tab: Tab::default(),
+            filtered: None,
             folding: Folding::default(),
             received_bytes: None,
             parsing_bytes: None,

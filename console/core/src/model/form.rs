@@ -1,21 +1,19 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
+mod field;
 mod json;
 mod kind;
 
+pub use field::{Field, FieldValue};
 pub use json::JsonText;
 pub use kind::Kind;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rpc_wire::call::{Args, Message};
-use rpc_wire::exact;
+use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::json::Json;
-use rpc_wire::signature::{Parameter, Signature};
-use serde_json::{Map, Value};
-use tui_input::Input;
+use rpc_wire::signature::Signature;
 
 /// The timeouts offered beside the default.
 const TIMEOUTS: [Duration; 5] = [
@@ -99,44 +97,11 @@ pub struct Form {
     default_timeout: Duration,
 }
 
-/// A field: one parameter.
-#[derive(Debug, Clone)]
-pub struct Field {
-    /// The parameter.
-    pub parameter: Parameter,
-    /// The type of value it takes.
-    pub kind: Kind,
-    /// The text.
-    pub input: Input,
-    /// Whether it was ever edited.
-    pub touched: bool,
-    /// The error of the last attempt to send.
-    pub error: Option<String>,
-}
-
-/// The value of a field, as it would be sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FieldValue {
-    /// None: the server uses its default.
-    Omitted,
-    /// This value.
-    Value(Value),
-    /// Not a valid value, for this reason.
-    Invalid(String),
-}
-
 impl Form {
     /// An empty form.
     pub fn new(signature: Signature) -> Self {
-        let field = |parameter: &Parameter| Field {
-            kind: Kind::of(&parameter.schema),
-            parameter: parameter.clone(),
-            input: Input::default(),
-            touched: false,
-            error: None,
-        };
         Self {
-            fields: signature.parameters.iter().map(field).collect(),
+            fields: signature.parameters.iter().map(Field::new).collect(),
             signature,
             focus: 0,
             editing: true,
@@ -165,8 +130,7 @@ impl Form {
     /// Resets every field to its default.
     pub fn reset(&mut self) {
         for field in &mut self.fields {
-            field.input.reset();
-            (field.touched, field.error) = (false, None);
+            field.clear();
         }
         self.focus = 0;
         if self.json.is_some() {
@@ -181,20 +145,22 @@ impl Form {
         self.timeout = longer.or_else(|| offered().min()).unwrap_or(self.timeout);
     }
 
-    /// The arguments as they would be sent: required ones by position, others by name. Invalid
-    /// fields are left out.
-    pub fn preview(&self) -> Args {
-        let (mut positional, mut keyword) = (Vec::new(), Map::new());
+    /// The arguments as they would be sent: required ones by position, others by name.
+    ///
+    /// # Errors
+    /// The names of the invalid fields: without one of them the others would move to its place.
+    pub fn preview(&self) -> Result<Args, Vec<&str>> {
+        let (mut positional, mut keyword, mut invalid) = (Vec::new(), Vec::new(), Vec::new());
         for field in &self.fields {
-            if let FieldValue::Value(value) = field.value() {
-                if field.parameter.is_required() {
-                    positional.push(value);
-                } else {
-                    keyword.insert(field.parameter.name.clone(), value);
-                }
+            let name = field.parameter.name.as_str();
+            match (field.value(), field.json()) {
+                (FieldValue::Invalid(_), _) => invalid.push(name),
+                (_, Some(text)) if field.parameter.is_required() => positional.push(text),
+                (_, Some(text)) => keyword.push((name, text)),
+                (_, None) => {}
             }
         }
-        Args::from_values(&positional, &keyword)
+        if invalid.is_empty() { Ok(Args::from_raw(&positional, &keyword)) } else { Err(invalid) }
     }
 
     /// The arguments; `None` if a field is invalid: errors are set and the first invalid field is
@@ -214,83 +180,16 @@ impl Form {
             (self.focus, self.editing) = (at, true);
             return None;
         }
-        Some(self.preview())
-    }
-
-    /// Fills fields from pasted JSON: an object of arguments by name, an array by position, or a
-    /// whole request. Returns whether any field was filled.
-    pub fn fill(&mut self, text: &str) -> bool {
-        let value = |json: Json<'_>| exact::value(json).ok();
-        let (by_position, by_name) = match Message::parse(text.trim().as_bytes()) {
-            Ok(Message::Call(call)) => (call.args.and_then(value), call.kwargs.and_then(value)),
-            _ => match serde_json::from_str::<Value>(text) {
-                Ok(list @ Value::Array(_)) => (Some(list), None),
-                Ok(names @ Value::Object(_)) => (None, Some(names)),
-                _ => return false,
-            },
-        };
-        let mut filled = false;
-        for (at, field) in self.fields.iter_mut().enumerate() {
-            let given = by_name
-                .as_ref()
-                .and_then(|names| names.get(&field.parameter.name))
-                .or_else(|| by_position.as_ref().and_then(|values| values.get(at)));
-            if let Some(given) = given {
-                field.set(given);
-                filled = true;
-            }
-        }
-        filled
-    }
-}
-
-impl Field {
-    /// The value as it would be sent.
-    pub fn value(&self) -> FieldValue {
-        let text = self.input.value();
-        let empty = text.trim().is_empty();
-        let accepts_empty = self.kind == Kind::Text && self.touched;
-        if empty && !accepts_empty {
-            return if self.parameter.is_required() {
-                FieldValue::Invalid("required".to_owned())
-            } else {
-                FieldValue::Omitted
-            };
-        }
-        match self.kind.parse(text) {
-            Ok(value) => FieldValue::Value(value),
-            Err(error) => FieldValue::Invalid(error),
-        }
-    }
-
-    /// The error to show: not for a field that was not edited or is empty, until sent.
-    pub fn visible_error(&self) -> Option<String> {
-        if let Some(error) = &self.error {
-            return Some(error.clone());
-        }
-        match self.value() {
-            FieldValue::Invalid(error) if self.touched && !self.input.value().is_empty() => {
-                Some(error)
-            }
-            _ => None,
-        }
-    }
-
-    /// Sets the value, as if it had been typed.
-    pub fn set(&mut self, value: &Value) {
-        let text = match value {
-            Value::String(text) if self.kind.takes_unquoted(text) => text.clone(),
-            other => other.to_string(),
-        };
-        self.input = Input::new(text);
-        (self.touched, self.error) = (true, None);
+        self.preview().ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::signature::Parameter;
     use serde_json::json;
+    use tui_input::Input;
 
     fn add() -> Form {
         let number = || json!({"type": "number"});
@@ -333,6 +232,16 @@ mod tests {
         assert_eq!(form.focus, 1);
         assert!(form.fields[0].error.is_none());
         assert!(form.fields[1].error.is_some());
+    }
+
+    #[test]
+    fn an_invalid_field_leaves_no_arguments_to_copy() {
+        let mut form = add();
+        type_into(&mut form, 0, "151x");
+        type_into(&mut form, 1, "2");
+        assert_eq!(form.preview(), Err(vec!["a"]), "2 must not move to the place of a");
+        type_into(&mut form, 0, "151");
+        assert_eq!(form.preview().unwrap().positional(), "[151,2]");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The table of instances: what the registry reported, and the states that follow from it.
 
-mod filter;
+mod column;
+mod counts;
 mod row;
 
-pub use filter::Filter;
+pub use super::filter::Filter;
+pub use column::Column;
+pub use counts::Counts;
 pub use row::{Aged, Gone, Probe, Row, State};
 
 use std::collections::HashMap;
@@ -18,47 +21,10 @@ use super::scroll::Step;
 pub const LINGER: Duration = Duration::from_secs(6);
 /// How long a changed row is highlighted.
 pub const FLASH: Duration = Duration::from_millis(900);
+/// The first row of a longer table is not followed: that sorts all rows for every message.
+const MAX_FOLLOWED: usize = 200;
 /// Default maximum of monitored instances (methods, probes, log); others are only listed.
 pub const DEFAULT_PROBED: usize = 200;
-
-/// A column of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after their headings")]
-pub enum Column {
-    State,
-    Address,
-    Beat,
-    Rtt,
-    Methods,
-    Since,
-}
-
-impl Column {
-    /// Every column, from left to right.
-    pub const ALL: [Self; 6] =
-        [Self::State, Self::Address, Self::Beat, Self::Rtt, Self::Methods, Self::Since];
-
-    /// The heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::State => "STATE",
-            Self::Address => "ADDRESS",
-            Self::Beat => "BEAT",
-            Self::Rtt => "RTT",
-            Self::Methods => "MTH",
-            Self::Since => "SINCE",
-        }
-    }
-
-    /// The column `by` places to the right, wrapping around.
-    #[must_use]
-    pub fn step(self, by: isize) -> Self {
-        let at = Self::ALL.iter().position(|column| *column == self).unwrap_or(0);
-        let len = Self::ALL.len();
-        let to = at.saturating_add(len).saturating_add_signed(by) % len;
-        Self::ALL[to]
-    }
-}
 
 /// The table of instances.
 #[derive(Debug)]
@@ -75,6 +41,10 @@ pub struct Instances {
     compiled: Filter,
     /// The first visible row.
     pub top: usize,
+    /// The first visible row of the detail.
+    pub detail_top: usize,
+    /// Whether the first row is selected as rows arrive: until the first key or click.
+    pub follow_first: bool,
     /// When the list was last received.
     pub known_at: Option<Instant>,
     /// Maximum number of monitored instances.
@@ -91,6 +61,8 @@ impl Default for Instances {
             filter: Input::default(),
             compiled: Filter::default(),
             top: 0,
+            detail_top: 0,
+            follow_first: true,
             known_at: None,
             max_probed: DEFAULT_PROBED,
         }
@@ -244,7 +216,7 @@ impl Instances {
         row.changed_at = Some(now);
         let ttl = row.ttl.as_secs_f64();
         let last = row.age(now).map_or_else(String::new, |age| {
-            format!("last beat {} ago (TTL {ttl:.0}s)", crate::text::age(age))
+            format!("last heartbeat {} ago (TTL {ttl:.0}s)", crate::text::age(age))
         });
         Some(Change::Removed(key.clone(), why, last))
     }
@@ -340,6 +312,9 @@ impl Instances {
     /// may have changed.
     pub fn keep_selection(&mut self, now: Instant, live: bool) {
         self.compiled.set(self.filter.value());
+        if self.follow_first && self.rows.len() <= MAX_FOLLOWED {
+            return self.select_first(now, live);
+        }
         // No sorting while the selection is visible: this runs for every message, on many rows.
         let selected = self.selected_row().into_iter();
         if !self.compiled.matching(selected, |row| row.filter_texts(now, live)).is_empty() {
@@ -351,38 +326,24 @@ impl Instances {
         }
     }
 
+    /// Selects the first visible row.
+    pub fn select_first(&mut self, now: Instant, live: bool) {
+        self.compiled.set(self.filter.value());
+        self.selected = self.visible(now, live).first().map(|row| row.key.clone());
+        self.top = 0;
+    }
+
+    /// After the first list: its rows are not changes of something seen before.
+    pub fn settle(&mut self) {
+        self.rows.values_mut().for_each(|row| row.changed_at = None);
+    }
+
     fn select_neighbour(&mut self, now: Instant, live: bool) {
         let visible = self.visible(now, live);
         let Some(at) = self.selected_index(&visible) else { return };
         let next = visible.get(at + 1).or_else(|| visible.get(at.wrapping_sub(1)));
         self.selected = next.map(|row| row.key.clone());
     }
-
-    /// Number of instances per state.
-    pub fn counts(&self, now: Instant, live: bool) -> Counts {
-        let mut counts = Counts::default();
-        for row in self.rows.values() {
-            match row.state(now, live) {
-                State::Up => counts.up += 1,
-                State::Late | State::Suspect | State::Draining | State::Maintenance => {
-                    counts.late += 1;
-                }
-                State::Unknown => counts.unknown += 1,
-                State::Gone => counts.gone += 1,
-            }
-        }
-        counts
-    }
-}
-
-/// Number of instances per state; `late` includes suspect, draining and maintenance.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after the states")]
-pub struct Counts {
-    pub up: usize,
-    pub late: usize,
-    pub unknown: usize,
-    pub gone: usize,
 }
 
 #[cfg(test)]

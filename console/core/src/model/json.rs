@@ -1,10 +1,15 @@
 //! A JSON text as foldable lines, with keys and digits exactly as received, and an index that
 //! stays small for large documents.
 
+mod escapes;
 mod fold;
+mod locate;
+mod query;
 mod scan;
 
+pub use escapes::decoded;
 pub use fold::Folding;
+pub use query::{MAX_SELECTED, Selection};
 pub use scan::{Line, Lines, Part, Scalar, scalar};
 
 use std::io;
@@ -180,17 +185,19 @@ impl Document {
         near.map(|(at, _)| at).or_else(far)
     }
 
-    /// The lines whose key or scalar contains `needle`, ignoring case; at most `limit`.
+    /// The lines whose key or scalar contains `needle`, ignoring case and with
+    /// escapes decoded; at most `limit`.
     pub fn find(&self, needle: &str, limit: usize) -> Matches {
         let mut matches = Matches::default();
         if needle.is_empty() {
             return matches;
         }
         let needle = crate::text::Needle::new(needle);
+        let is_in = |range: &Range<usize>| needle.is_in(&decoded(self.slice(range)));
         for (at, line) in self.lines(0) {
-            let key = line.key.as_ref().is_some_and(|key| needle.is_in(self.slice(key)));
+            let key = line.key.as_ref().is_some_and(is_in);
             let scalar = match &line.part {
-                Part::Scalar(range) => needle.is_in(self.slice(range)),
+                Part::Scalar(range) => is_in(range),
                 _ => false,
             };
             if key || scalar {

@@ -29,6 +29,8 @@ pub struct LoadTests {
     pub comparing: bool,
     /// The first visible row of the results.
     pub top: usize,
+    /// `[client] max_in_flight`, for the form; `None`: its default.
+    pub max_in_flight: Option<usize>,
     next: RunId,
 }
 

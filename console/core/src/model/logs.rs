@@ -1,11 +1,14 @@
 //! Log lines of every source in one bounded ring, the filters, and the scroll position.
 
+mod position;
 mod search;
 mod source;
+mod time;
 
 pub use search::SearchStep;
 
 pub use source::{Source, SourceState};
+pub use time::Times;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,8 +16,8 @@ use std::sync::Arc;
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
-use super::scroll::Step;
-use crate::text::Needle;
+use super::filter::{Filter, Tester};
+use super::pattern::Pattern;
 
 /// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
@@ -51,8 +54,8 @@ pub struct Line {
 
 impl Line {
     /// Whether it matches a search.
-    pub fn contains(&self, needle: &Needle) -> bool {
-        !self.mark && (needle.is_in(&self.text) || needle.is_in(&self.target))
+    pub fn contains(&self, pattern: &Pattern) -> bool {
+        !self.mark && (pattern.is_in(&self.text) || pattern.is_in(&self.target))
     }
 
     /// Its size in memory, nearly.
@@ -85,8 +88,8 @@ pub struct Logs {
     unfiltered: usize,
     /// The lines in `shown` that match the search, ascending.
     matches: VecDeque<u64>,
-    /// The text that `matches` are for.
-    searched: String,
+    /// What `matches` are for.
+    searched: Pattern,
     /// Number of oldest shown lines not yet searched: searching runs in slices.
     unsearched: usize,
     /// Whether to jump to the first match once it is found.
@@ -102,8 +105,11 @@ pub struct Logs {
     pub level: Level,
     /// The only source shown; `None`: all.
     pub source: Option<Source>,
-    /// Text that lines must contain.
+    /// The filter of lines as typed.
     pub filter: Input,
+    compiled: Filter,
+    /// Whether a line below level info ever arrived.
+    verbose: bool,
     /// Text searched in the lines shown.
     pub search: Input,
     /// Whether the search is being typed, not the filter.
@@ -116,8 +122,8 @@ pub struct Logs {
     pub bottom: Option<u64>,
     /// Whether long lines are wrapped.
     pub wrap: bool,
-    /// Whether times are shown.
-    pub time: bool,
+    /// How times are shown.
+    pub time: Times,
     /// Lines of all sources lost before they arrived.
     pub dropped: u64,
     /// Milliseconds added to the time of lines to get local time.
@@ -131,7 +137,7 @@ impl Default for Logs {
             shown: VecDeque::new(),
             unfiltered: 0,
             matches: VecDeque::new(),
-            searched: String::new(),
+            searched: Pattern::default(),
             unsearched: 0,
             jump_pending: false,
             next_seq: 0,
@@ -141,13 +147,15 @@ impl Default for Logs {
             level: Level::Info,
             source: None,
             filter: Input::default(),
+            compiled: Filter::default(),
+            verbose: false,
             search: Input::default(),
             searching: false,
             current_match: None,
             sources: BTreeMap::new(),
             bottom: None,
             wrap: false,
-            time: true,
+            time: Times::default(),
             dropped: 0,
             shift_ms: 0,
         }
@@ -182,9 +190,10 @@ impl Logs {
             // A stable sort keeps the order of each source.
             arrived.sort_by_key(|line| line.wall_ms);
         }
-        let (filter, search) = (self.filter_needle(), Needle::new(&self.searched));
+        let (mut filter, search) = (self.compiled.tester(), self.searched.clone());
         for line in arrived {
-            self.add(line, &filter, &search);
+            self.verbose |= line.level < Level::Info;
+            self.add(line, &mut filter, &search);
         }
     }
 
@@ -223,10 +232,10 @@ impl Logs {
             dropped: 0,
             mark: true,
         };
-        self.add(mark, &self.filter_needle(), &Needle::new(""));
+        self.add(mark, &mut self.compiled.tester(), &Pattern::default());
     }
 
-    fn add(&mut self, mut line: Line, filter: &Needle, search: &Needle) {
+    fn add(&mut self, mut line: Line, filter: &mut Tester, search: &Pattern) {
         line.seq = self.next_seq;
         self.next_seq += 1;
         if self.passes(&line, filter) {
@@ -252,15 +261,26 @@ impl Logs {
         }
     }
 
-    fn filter_needle(&self) -> Needle {
-        Needle::new(self.filter.value())
-    }
-
-    fn passes(&self, line: &Line, needle: &Needle) -> bool {
+    fn passes(&self, line: &Line, filter: &mut Tester) -> bool {
         line.mark
             || line.level >= self.level
                 && self.source.as_ref().is_none_or(|source| *source == line.source)
-                && (needle.is_in(&line.text) || needle.is_in(&line.target))
+                && filter.passes(&[&line.text, &line.target])
+    }
+
+    /// The compiled filter.
+    pub fn compiled_filter(&self) -> &Filter {
+        &self.compiled
+    }
+
+    /// What is searched for.
+    pub fn searched(&self) -> &Pattern {
+        &self.searched
+    }
+
+    /// Whether levels below info are shown, but no source ever sent such a line.
+    pub fn lacks_verbose_lines(&self) -> bool {
+        self.level < Level::Info && !self.verbose
     }
 
     /// Every line that passes the filters, oldest first.
@@ -278,53 +298,9 @@ impl Logs {
         self.ring.get(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 
-    /// Lines that pass the filters, from the bottom of the screen up.
-    pub fn upwards(&self) -> impl Iterator<Item = &Line> {
-        let end = self.end();
-        self.shown.range(..end).rev().filter_map(|seq| self.get(*seq))
-    }
-
-    /// The index in `shown` after the line at the bottom of the screen.
-    fn end(&self) -> usize {
-        match self.bottom {
-            None => self.shown.len(),
-            Some(seq) => self.shown.partition_point(|shown| *shown <= seq),
-        }
-    }
-
     /// Number of lines that pass the filters, and of all lines.
     pub fn counts(&self) -> (usize, usize) {
         (self.shown.len(), self.ring.len())
-    }
-
-    /// Number of lines below the bottom of the screen.
-    pub fn below(&self) -> usize {
-        self.shown.len() - self.end()
-    }
-
-    /// Scrolls; the last line is followed. `height` rows are visible.
-    pub fn step(&mut self, step: Step, height: usize) {
-        let len = self.shown.len();
-        if len == 0 {
-            return;
-        }
-        let least = height.min(len) - 1;
-        let at = self.end().saturating_sub(1);
-        let to = step.from(at, len).max(least);
-        let last = len - 1;
-        let follows = match step {
-            Step::Last => true,
-            _ => to >= last && (to > at || self.bottom.is_none()),
-        };
-        self.bottom = if follows { None } else { self.shown.get(to).copied() };
-    }
-
-    /// Follows the newest line, or stops at the current one.
-    pub fn toggle_follow(&mut self) {
-        self.bottom = match self.bottom {
-            Some(_) => None,
-            None => Some(self.shown.back().copied().unwrap_or(0)),
-        };
     }
 
     /// Shows one level less severe (`-1`) or more severe (`1`).
@@ -335,15 +311,9 @@ impl Logs {
         self.refilter();
     }
 
-    /// Shows the next source only; after the last one all.
-    pub fn next_source(&mut self) {
-        let sources: Vec<_> = self.sources.keys().cloned().collect();
-        self.source = match &self.source {
-            None => sources.first().cloned(),
-            Some(now) => {
-                sources.iter().position(|s| s == now).and_then(|at| sources.get(at + 1)).cloned()
-            }
-        };
+    /// Shows one source, or all, and follows the newest line.
+    pub fn show_source(&mut self, source: Option<Source>) {
+        (self.source, self.bottom) = (source, None);
         self.refilter();
     }
 }

@@ -185,6 +185,7 @@ fn are_compatible(one: &Signature, other: &Signature) -> bool {
         && parameters.into_iter().all(|(one, other)| {
             let unknown = one.schema.is_boolean() || other.schema.is_boolean();
             one.name == other.name
+                && one.required == other.required
                 && one.default == other.default
                 && (unknown || one.schema == other.schema)
         })
@@ -196,6 +197,7 @@ fn known_types(signature: &Signature) -> usize {
 
 fn call_shape(signature: &Signature) -> String {
     let parameters = signature.parameters.iter().map(|parameter| match &parameter.default {
+        None if !parameter.is_required() => format!("{}?", parameter.name),
         None => parameter.name.clone(),
         Some(default) => format!("{}={default}", parameter.name),
     });

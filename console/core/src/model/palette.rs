@@ -1,7 +1,7 @@
 //! The command palette: every command, method and instance by name, or a call as typed on a shell.
 
 use rpc_wire::call::Args;
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
 use crate::action::Action;
@@ -24,6 +24,8 @@ pub enum Entry {
     Method(String, String),
     /// Selects an instance.
     Instance(InstanceKey),
+    /// Asks to confirm unregistering the selected instance.
+    Unregister(Box<Instance>),
     /// Carries out an action: its keys and help.
     Action(Action, String, &'static str),
 }
@@ -40,6 +42,7 @@ impl Entry {
             Self::Method(name, doc) if doc.is_empty() => format!("method {name}"),
             Self::Method(name, doc) => format!("method {name} · {doc}"),
             Self::Instance(key) => format!("instance {key}"),
+            Self::Unregister(instance) => format!("unregister {}…", instance.key()),
             Self::Action(_, _, help) => (*help).to_owned(),
         }
     }

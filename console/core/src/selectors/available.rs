@@ -1,7 +1,14 @@
 //! Which actions are unavailable, and why.
 
 use crate::action::Action;
+use crate::model::json::Document;
 use crate::model::{Model, Pane};
+
+/// Whether an action exists in this session: help and menus leave the others out.
+pub fn exists(model: &Model, action: Action) -> bool {
+    let is_demo = matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
+    model.demo.is_some() || !is_demo
+}
 
 /// Why an action is unavailable; `None`: it is available.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
@@ -26,10 +33,21 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         {
             Some("no method selected")
         }
+        Action::CancelCall if model.calls.running().is_none() => Some("no call in flight"),
+        Action::Docs if model.forms.get().is_none() => Some("no method selected"),
+        Action::ToggleFold
+            if model.calls.shown_call().is_some_and(|call| !call.items.is_empty()) =>
+        {
+            None
+        }
         Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll
-            if model.calls.shown_call().and_then(|call| call.document()).is_none() =>
+            if document(model).is_none() =>
         {
             Some("no result to fold")
+        }
+        Action::FilterPath | Action::CopyPath if document(model).is_none() => Some("no result"),
+        Action::Wrap if model.focus() == Pane::Response && document(model).is_none() => {
+            Some("no result")
         }
         Action::Edit if model.focus() == Pane::Form => {
             model.forms.get().is_none().then_some("no method selected")
@@ -61,6 +79,12 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::Compare => load_unavailable(model, action),
         _ => None,
     }
+}
+
+/// The result on screen; streams have none to fold.
+fn document(model: &Model) -> Option<&Document> {
+    let call = model.calls.shown_call().filter(|call| !call.request.stream)?;
+    call.document().map(AsRef::as_ref)
 }
 
 /// The search text of the focused pane.

@@ -2,9 +2,16 @@
 
 use super::unavailable;
 use crate::action::Context;
-use crate::model::Model;
 use crate::model::methods::fuzzy;
 use crate::model::palette::{Entry, Palette, arguments};
+use crate::model::{Model, View};
+
+/// The selected instance, if it can be unregistered.
+fn unregister(model: &Model) -> Option<Entry> {
+    let row = model.instances.selected_row().filter(|row| row.gone.is_none())?;
+    let possible = model.view == View::Instances && model.link.is_live() && !model.readonly;
+    possible.then(|| Entry::Unregister(Box::new(row.instance.clone())))
+}
 
 /// The entries that match the typed text, best first.
 pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
@@ -34,6 +41,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
     instances.sort();
     entries.extend(actions);
+    entries.extend(unregister(model));
     entries.extend(methods);
     entries.extend(instances.into_iter().map(Entry::Instance));
     let typed = typed.trim_end();

@@ -29,6 +29,8 @@ pub fn context(model: &Model) -> Context {
         Some(Overlay::Menu(_)) => Context::Menu,
         Some(Overlay::Prompt(_)) => Context::Prompt,
         Some(Overlay::Resend(_)) => Context::Resend,
+        Some(Overlay::Sources(_)) => Context::Sources,
+        Some(Overlay::Reader(_)) => Context::Reader,
         None if model.filtering => Context::Filter,
         None if model.focus() == Pane::Form
             && model.forms.get().is_some_and(|form| form.json.is_some()) =>

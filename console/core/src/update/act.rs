@@ -1,17 +1,19 @@
 //! Carries out each action.
 
-use super::closing::{accept, back, close, escape};
+use super::closing::{accept, back, cancel_call, close, escape};
 use super::opening::{open_call, open_method};
-use super::show::{next_pane, show};
+use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, load, registries, resume, search, send};
+use super::{Effects, ask, copy, external, load, reading, registries, resume, search, send};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
 use crate::model::content::Program;
+use crate::model::instances::Column;
 use crate::model::palette::Palette;
 use crate::model::resend::Resend;
 use crate::model::scroll::Step;
+use crate::model::sources::Sources;
 use crate::model::{Model, Overlay, Pane, Paused, View, calls::Tab};
 use crate::selectors::selected_call;
 
@@ -26,19 +28,25 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             console(model, action, now, effects);
         }
         DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
-        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | PreviousView
-        | NextPane | PreviousPane => go_to(model, action),
+        ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | ViewDetail
+        | ViewEvents | PreviousView | NextPane | PreviousPane | FocusResponse | FocusForm => {
+            go_to(model, action);
+        }
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
-        Filter | Search | NextMatch | PreviousMatch => search_text(model, action, now),
-        Copy | CopyAs | Save | Pager | Edit => export(model, action, now, effects),
-        OpenInstance | OpenLogs | SortLeft | SortRight | SortReverse => instances(model, action),
+        Filter | FilterPath | Search | NextMatch | PreviousMatch => search_text(model, action, now),
+        Copy | CopyAs | CopyPath | Save | Pager | Edit => export(model, action, now, effects),
+        OpenInstance | OpenLogs | SortLeft | SortRight | SortReverse => {
+            instances(model, action, now);
+        }
         OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
         | NextTarget | NextTimeout => form(model, action, now, effects),
+        CancelCall => cancel_call(model, now, effects),
+        Docs => reading::docs(model, now),
         Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
             response(model, action, now);
         }
         OpenCall | Older | Newer | Resend | ResendTo => calls(model, action, now, effects),
-        Follow | Wrap | ShowTime | LevelDown | LevelUp | NextSource | Mark => {
+        Follow | Wrap | ShowTime | LevelDown | LevelUp | Sources | Mark => {
             logs(model, action, now);
         }
         LoadTest | StartLoad | StopLoad | LoadMode | LoadTarget | Compare => {
@@ -114,9 +122,18 @@ fn go_to(model: &mut Model, action: Action) {
         Action::ViewHistory => show(model, View::History),
         Action::ViewLogs => show(model, View::Logs),
         Action::ViewLoad => show(model, View::Load),
+        Action::ViewDetail => show_pane(model, View::Instances, Pane::Detail),
+        Action::ViewEvents => show_pane(model, View::Instances, Pane::Events),
         Action::PreviousView => show(model, model.previous_view),
         Action::NextPane => next_pane(model, 1),
         Action::PreviousPane => next_pane(model, -1),
+        Action::FocusResponse => model.set_focus(Pane::Response),
+        Action::FocusForm => {
+            model.set_focus(Pane::Form);
+            if let Some(form) = model.forms.get_mut() {
+                form.editing = true;
+            }
+        }
         other => unhandled(other),
     }
 }
@@ -139,8 +156,9 @@ fn scroll(model: &mut Model, action: Action, now: Now) {
 /// Filtering and searching.
 fn search_text(model: &mut Model, action: Action, now: Now) {
     match action {
-        Action::Filter | Action::Search => {
+        Action::Filter | Action::Search | Action::FilterPath => {
             model.logs.searching = action == Action::Search;
+            model.calls.is_typing_path = action == Action::FilterPath;
             model.filtering = model.filter().is_some();
             let pane = model.focus();
             if let (Pane::Response, Some(call)) = (pane, model.calls.shown_call_mut()) {
@@ -157,6 +175,7 @@ fn search_text(model: &mut Model, action: Action, now: Now) {
 fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::Copy => copy::copy(model, now, effects),
+        Action::CopyPath => copy::path(model, now, effects),
         Action::CopyAs => external::copy_as(model, now),
         Action::Save => ask::save(model, now),
         Action::Pager => external::view(model, Program::Pager, now, effects),
@@ -166,7 +185,7 @@ fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     }
 }
 
-fn instances(model: &mut Model, action: Action) {
+fn instances(model: &mut Model, action: Action, now: Now) {
     match action {
         Action::OpenInstance => {
             model.methods.scope.clone_from(&model.instances.selected);
@@ -176,16 +195,22 @@ fn instances(model: &mut Model, action: Action) {
         }
         Action::OpenLogs => {
             let key = model.instances.selected.clone();
-            model.logs.source = key.map(crate::model::logs::Source::Server);
-            model.logs.refilter();
-            model.logs.bottom = None;
+            model.logs.show_source(key.map(crate::model::logs::Source::Server));
             show(model, View::Logs);
         }
-        Action::SortLeft => model.instances.sort = model.instances.sort.step(-1),
-        Action::SortRight => model.instances.sort = model.instances.sort.step(1),
-        Action::SortReverse => model.instances.reversed = !model.instances.reversed,
+        Action::SortLeft => sort(model, model.instances.sort.step(-1), false, now),
+        Action::SortRight => sort(model, model.instances.sort.step(1), false, now),
+        Action::SortReverse => sort(model, model.instances.sort, true, now),
         other => unhandled(other),
     }
+}
+
+/// Sorts by a column, in the same or the reversed order.
+pub(super) fn sort(model: &mut Model, by: Column, reverse: bool, now: Now) {
+    let reversed = model.instances.reversed ^ reverse;
+    (model.instances.sort, model.instances.reversed) = (by, reversed);
+    let (at, live) = (model.shown_at(now).at, model.link.is_live());
+    model.instances.select_first(at, live);
 }
 
 /// The call form; its field actions also work on the load test form.
@@ -244,16 +269,21 @@ fn response(model: &mut Model, action: Action, now: Now) {
         call.tab = Tab::ALL[(at + by) % Tab::ALL.len()];
         return;
     }
-    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    let opens = matches!(action, Action::ToggleFold | Action::Unfold) && call.tab == Tab::Body;
+    if opens && reading::open_value(model, action == Action::Unfold) {
+        return;
+    }
+    let Some(call) = model.calls.shown_call_mut() else { return };
+    let Some(document) = call.body().cloned() else { return };
     match action {
-        Action::Fold => call.folding.fold(document),
+        Action::Fold => call.folding.fold(&document),
         Action::Unfold => call.folding.unfold(),
         Action::FoldAll => {
-            if !call.folding.toggle_all(document) {
+            if !call.folding.toggle_all(&document) {
                 model.notify("partly folded: the result is too large", now);
             }
         }
-        _ => call.folding.toggle(document),
+        _ => call.folding.toggle(&document),
     }
 }
 
@@ -290,12 +320,13 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
 fn logs(model: &mut Model, action: Action, now: Now) {
     match action {
         Action::Follow => model.logs.toggle_follow(),
+        Action::Wrap if model.focus() == Pane::Response => model.calls.wrap = !model.calls.wrap,
         Action::Wrap if model.focus() == Pane::Events => model.events.wrap = !model.events.wrap,
         Action::Wrap => model.logs.wrap = !model.logs.wrap,
-        Action::ShowTime => model.logs.time = !model.logs.time,
+        Action::ShowTime => model.logs.time = model.logs.time.next(),
         Action::LevelDown => model.logs.step_level(-1),
         Action::LevelUp => model.logs.step_level(1),
-        Action::NextSource => model.logs.next_source(),
+        Action::Sources => model.overlay = Some(Overlay::Sources(Sources::new(&model.logs))),
         Action::Mark => model.logs.mark(now.wall_ms),
         other => unhandled(other),
     }

@@ -1,9 +1,11 @@
 //! Menus and prompts.
 
 use crate::selectors;
+use rpc_wire::instance::Instance;
 use tui_input::Input;
 
 use super::{Effects, act, external};
+use crate::action::Action;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
@@ -20,6 +22,7 @@ pub(super) fn actions(model: &mut Model, now: Now) {
         .rows()
         .iter()
         .filter(|row| row.context == context && row.is_command())
+        .filter(|row| selectors::exists(model, row.action))
         .map(|row| Item {
             label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
             detail: row.help.to_owned(),
@@ -30,14 +33,14 @@ pub(super) fn actions(model: &mut Model, now: Now) {
         })
         .collect();
     if model.focus() == Pane::Instances && !model.readonly {
-        items.push(unregister(model, now));
+        items.push(unregister_item(model, now));
     }
     let selected = items.iter().position(|item| item.choice.is_ok()).unwrap_or(0);
     let title = format!("Actions: {}", context.title());
     model.overlay = Some(Overlay::Menu(Menu { title, items, selected }));
 }
 
-fn unregister(model: &Model, now: Now) -> Item {
+fn unregister_item(model: &Model, now: Now) -> Item {
     let live = model.link.is_live();
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
@@ -48,6 +51,32 @@ fn unregister(model: &Model, now: Now) -> Item {
     };
     let detail = "unregister…".to_owned();
     Item { label: String::new(), detail, choice }
+}
+
+/// Asks for the address of an instance, to confirm unregistering it.
+pub(super) fn unregister(model: &mut Model, instance: Box<Instance>) {
+    let key = text::printable(&instance.key().to_string()).into_owned();
+    model.overlay = Some(Overlay::Prompt(Prompt {
+        title: format!("Unregister {key}?"),
+        input: Input::default(),
+        note: format!("type {key} and ⏎ to confirm; esc cancels"),
+        purpose: Purpose::Unregister(instance),
+        is_error: false,
+    }));
+}
+
+/// Asks whether to quit although something runs (`what`).
+pub(super) fn quit(what: &str) -> Menu {
+    let item = |label: &str, detail: &str, choice| Item {
+        label: label.to_owned(),
+        detail: detail.to_owned(),
+        choice: Ok(choice),
+    };
+    let items = vec![
+        item("stay", "", Choice::Stay),
+        item("quit", "and stop it", Choice::Run(Action::QuitNow)),
+    ];
+    Menu { title: format!("Quit? {what}"), items, selected: 0 }
 }
 
 /// Asks for the path to save to.
@@ -85,20 +114,11 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
         Choice::Fill(index, text) => {
             let form = model.forms.get_mut();
             if let Some(field) = form.and_then(|form| form.fields.get_mut(index)) {
-                field.input = Input::new(text);
-                (field.touched, field.error) = (true, None);
+                field.set_text(text);
             }
         }
-        Choice::Unregister(instance) => {
-            let key = text::printable(&instance.key().to_string()).into_owned();
-            model.overlay = Some(Overlay::Prompt(Prompt {
-                title: format!("Unregister {key}?"),
-                input: Input::default(),
-                note: format!("type {key} and ⏎ to confirm; esc cancels"),
-                purpose: Purpose::Unregister(instance),
-                is_error: false,
-            }));
-        }
+        Choice::Stay => {}
+        Choice::Unregister(instance) => unregister(model, instance),
     }
 }
 

@@ -10,16 +10,20 @@ use crate::model::Now;
 use crate::model::palette::Entry;
 use crate::model::resend::Resend;
 use crate::model::{Model, Overlay, Pane, View};
-use crate::selectors::{palette_entries, resend_targets};
+use crate::selectors::{palette_entries, resend_targets, sources};
 
+/// Goes back. At the top it quits; while something runs, it asks first.
 pub(super) fn back(model: &mut Model, effects: &mut Effects) {
     if model.full_screen {
         model.full_screen = false;
         return;
     }
     match model.focus() {
-        Pane::Instances => effects.push(Effect::Quit),
-        Pane::Events => model.set_focus(Pane::Instances),
+        Pane::Instances => match running(model) {
+            Some(what) => model.overlay = Some(Overlay::Menu(ask::quit(what))),
+            None => effects.push(Effect::Quit),
+        },
+        Pane::Detail | Pane::Events => model.set_focus(Pane::Instances),
         Pane::Methods | Pane::History | Pane::Logs | Pane::LoadPlan => {
             show(model, View::Instances);
         }
@@ -34,13 +38,24 @@ pub(super) fn back(model: &mut Model, effects: &mut Effects) {
     }
 }
 
-pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
-    if model.view == View::Methods
-        && let Some(call) = model.calls.running()
-    {
-        effects.push(Effect::Cancel(call.request.id));
-        return;
+/// What would stop with the console.
+fn running(model: &Model) -> Option<&'static str> {
+    match (model.load.is_running(), model.calls.running().is_some()) {
+        (true, _) => Some("a load test is running"),
+        (_, true) => Some("a call is in flight"),
+        _ => None,
     }
+}
+
+/// Cancels the call on screen that is in flight.
+pub(super) fn cancel_call(model: &mut Model, now: Now, effects: &mut Effects) {
+    match model.calls.running() {
+        Some(call) => effects.push(Effect::Cancel(call.request.id)),
+        None => model.notify("no call in flight", now),
+    }
+}
+
+pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.view == View::Load && load::escape(model, effects) {
         return;
     }
@@ -52,6 +67,8 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     }
     model.logs.searching = false;
+    let has_path = !model.calls.path.value().is_empty();
+    model.calls.is_typing_path = has_path && model.calls.search.value().is_empty();
     if model.full_screen {
         model.full_screen = false;
     } else if model.focus() == Pane::Logs && !model.logs.search.value().is_empty() {
@@ -62,8 +79,9 @@ pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
     } else if model.focus() == Pane::Methods && model.methods.scope.is_some() {
         model.methods.scope = None;
     } else if model.focus() == Pane::Logs && model.logs.source.is_some() {
-        model.logs.source = None;
-        model.logs.refilter();
+        model.logs.show_source(None);
+    } else if matches!(model.focus(), Pane::Detail | Pane::Events) {
+        model.set_focus(Pane::Instances);
     } else if model.focus() == Pane::Response {
         model.set_focus(Pane::Methods);
     } else {
@@ -83,14 +101,20 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             return ask::accept(model, now, effects);
         }
         Some(Overlay::Resend(choice)) => return resend_to(model, &choice, now, effects),
-        Some(Overlay::Help { .. }) | None => {
+        Some(Overlay::Sources(choice)) => {
+            if let Some(source) = sources(model, &choice).into_iter().nth(choice.selected) {
+                model.logs.show_source(source);
+            }
+            return;
+        }
+        Some(Overlay::Help { .. } | Overlay::Reader(_)) | None => {
             model.filtering = false;
             return;
         }
     };
     let entry = palette_entries(model, &palette).into_iter().nth(palette.selected);
     match entry {
-        None => model.notify_error("no match", now),
+        None => model.notify_error("no such command or method", now),
         Some(Entry::Call(_, Err(why))) => model.notify_error(format!("not sent: {why}"), now),
         Some(Entry::Call(method, Ok(args))) => {
             show(model, View::Methods);
@@ -113,6 +137,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             show(model, View::Instances);
             model.set_focus(Pane::Instances);
         }
+        Some(Entry::Unregister(instance)) => ask::unregister(model, instance),
         Some(Entry::Action(action, ..)) => act(model, action, now, effects),
     }
 }

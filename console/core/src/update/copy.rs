@@ -3,15 +3,21 @@
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
+use crate::model::calls::Call;
 use crate::model::snippet::wire;
-use crate::model::{Model, Pane};
+use crate::model::{Model, Overlay, Pane};
 use crate::selectors::selected_call;
 use crate::text;
 
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
-    let wire = |request: &crate::model::calls::CallRequest| wire(&request.method, &request.args);
+    if let Some(Overlay::Reader(reader)) = &model.overlay {
+        let text = reader.copied();
+        return put(model, "text", text, now, effects);
+    }
     let (what, copied) = match model.focus() {
-        Pane::Instances => ("address", model.instances.selected.as_ref().map(ToString::to_string)),
+        Pane::Instances | Pane::Detail => {
+            ("address", model.instances.selected.as_ref().map(ToString::to_string))
+        }
         Pane::Events => {
             let newest = model.events.newest_first().nth(model.events.top);
             (
@@ -21,8 +27,14 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Methods => ("name", model.methods.selected.clone()),
         Pane::Form => {
-            let form = model.forms.get();
-            ("request", form.map(|form| wire_of_form(&form.signature.name, form)))
+            let Some(form) = model.forms.get() else { return };
+            match form.preview() {
+                Ok(args) => ("request", Some(wire(&form.signature.name, &args))),
+                Err(invalid) => {
+                    let why = text::fix(&invalid);
+                    return model.notify_error(format!("not copied: {why}"), now);
+                }
+            }
         }
         Pane::Response => {
             let call = model.calls.shown_call();
@@ -30,22 +42,15 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
                 let item = call.items.current().cloned();
                 return put_any("item", item, model, now, effects);
             }
-            let result = call.and_then(|call| call.outcome.as_ref()).map(|o| &o.result);
-            if let Some(Ok(document)) = result
-                && document.text().len() > MAX_COPIED_BYTES
-            {
-                // Checked before copying: it may be very large.
-                return too_large(model, "result", document.text().len(), now);
+            let Some(call) = call else { return put_any("value", None, model, now, effects) };
+            match value_under_cursor(call) {
+                Ok(value) => (if call.folding.cursor == 0 { "result" } else { "value" }, value),
+                Err(size) => return too_large(model, "value", size, now),
             }
-            let text = result.map(|result| match result {
-                Ok(document) => document.text().to_owned(),
-                Err(failure) => failure.text.clone(),
-            });
-            ("result", text)
         }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
-            ("request", call.map(|call| wire(&call.request)))
+            ("request", call.map(|call| wire(&call.request.method, &call.request.args)))
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),
@@ -54,6 +59,26 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         Pane::Logs => ("line", model.logs.upwards().next().map(|line| line.text.clone())),
     };
     put_any(what, copied, model, now, effects);
+}
+
+/// The value under the cursor, strings without quotes; or the error. `Err`: its size is too large.
+fn value_under_cursor(call: &Call) -> Result<Option<String>, usize> {
+    let Some(document) = call.body() else {
+        let outcome = call.outcome.as_ref().map(|outcome| &outcome.result);
+        return Ok(outcome.and_then(|result| result.as_ref().err()).map(|f| f.text.clone()));
+    };
+    let value = document.value(call.folding.cursor);
+    // Checked before copying: it may be very large.
+    if value.len() > MAX_COPIED_BYTES {
+        return Err(value.len());
+    }
+    Ok(Some(serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned())))
+}
+
+/// Copies the path of the value under the cursor.
+pub(super) fn path(model: &mut Model, now: Now, effects: &mut Effects) {
+    let path = model.calls.shown_call().and_then(Call::path_under_cursor);
+    put_any("path", path, model, now, effects);
 }
 
 fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
@@ -80,8 +105,4 @@ fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
         format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
         now,
     );
-}
-
-fn wire_of_form(method: &str, form: &crate::model::form::Form) -> String {
-    wire(method, &form.preview())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Effects;
-use crate::message::Effect;
+use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
 use crate::model::content::{Content, Program};
@@ -27,7 +27,7 @@ pub(super) fn content(model: &Model, now: Now) -> Option<(Content, String)> {
                 return (!call.items.is_empty())
                     .then(|| (Content::Text(text.into()), format!("{method}-{time}.jsonl")));
             }
-            let document = Arc::clone(call.document()?);
+            let document = Arc::clone(call.body()?);
             Some((Content::Document(document), format!("{method}-{time}.json")))
         }
         _ => None,
@@ -86,16 +86,32 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
 
 /// Opens the menu of formats to copy a call in.
 pub(super) fn copy_as(model: &mut Model, now: Now) {
-    let Some(snippet) = snippet(model) else {
-        return model.notify_error("no call to copy", now);
+    let snippet = match snippet(model) {
+        Ok(snippet) => snippet,
+        Err(why) => return model.notify_error(format!("not copied: {why}"), now),
     };
     let items = Format::ALL.map(|format| Item {
         label: format.title().to_owned(),
         detail: snippet.write(format).map_or_else(|_| String::new(), |text| one_line(&text)),
         choice: snippet.write(format).map(|text| Choice::Copy(format.title(), text)),
     });
+    let mut items = items.to_vec();
+    items.extend(whole_result(model));
     let title = "Copy call as (with full arguments)".to_owned();
-    model.overlay = Some(Overlay::Menu(Menu { title, items: items.to_vec(), selected: 0 }));
+    model.overlay = Some(Overlay::Menu(Menu { title, items, selected: 0 }));
+}
+
+/// The result as received: its own key copies the value under the cursor.
+fn whole_result(model: &Model) -> Option<Item> {
+    let call = model.calls.shown_call().filter(|_| model.focus() == Pane::Response)?;
+    let text = call.body()?.text();
+    let choice = if text.len() > MAX_COPIED_BYTES {
+        Err(format!("it is {}; s saves it", text::bytes(text.len())))
+    } else {
+        Ok(Choice::Copy("result", text.to_owned()))
+    };
+    let detail = text::prefix(text, 200).to_owned();
+    Some(Item { label: "result".to_owned(), detail, choice })
 }
 
 fn one_line(text: &str) -> String {
@@ -103,14 +119,14 @@ fn one_line(text: &str) -> String {
     text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 
-fn snippet(model: &Model) -> Option<Snippet> {
+fn snippet(model: &Model) -> Result<Snippet, String> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
-        let form = model.forms.get()?;
+        let form = model.forms.get().ok_or("no method selected")?;
         let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
-        return Some(Snippet {
+        return Ok(Snippet {
             method: form.signature.name.clone(),
-            args: form.preview(),
+            args: form.preview().map_err(|invalid| text::fix(&invalid))?,
             target: form.target.clone(),
             peer: form.target.clone().or(first),
             registry,
@@ -123,11 +139,11 @@ fn snippet(model: &Model) -> Option<Snippet> {
     } else {
         model.calls.shown
     };
-    let call = model.calls.get(id?)?;
+    let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     let request = &call.request;
     let replied = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
     let replied = request.candidates.iter().find(|key| Some(&*key.to_string()) == replied);
-    Some(Snippet {
+    Ok(Snippet {
         method: request.method.clone(),
         args: request.args.clone(),
         target: match &request.candidates[..] {

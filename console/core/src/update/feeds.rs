@@ -66,6 +66,7 @@ fn summarize_first(
         return changes;
     }
     let count = changes.len();
+    model.instances.settle();
     for change in changes {
         if let Change::Added(instance) = change {
             effects.push(Effect::Monitor(instance));
@@ -172,15 +173,17 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                 );
             }
             Change::StateChanged(key, state) => {
-                let (kind, text) = match state {
+                let (kind, word, text) = match state {
                     State::Suspect => {
-                        (EventKind::Warning, "suspect: TTL passed, but it still replies")
+                        (EventKind::Warning, "suspect", "TTL passed, but it still replies")
                     }
-                    State::Draining => (EventKind::Warning, "draining"),
-                    State::Maintenance => (EventKind::Warning, "in maintenance"),
-                    _ => (EventKind::Good, "up"),
+                    State::Draining => (EventKind::Warning, "draining", "shutting down"),
+                    State::Maintenance => {
+                        (EventKind::Warning, "maint.", "taken out of service by an operator")
+                    }
+                    _ => (EventKind::Good, "up", "in service"),
                 };
-                push_event(model, kind, "state", key.to_string(), text.to_owned(), now);
+                push_event(model, kind, word, key.to_string(), text.to_owned(), now);
             }
         }
     }
@@ -214,13 +217,14 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
 
 pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     let Some(demo) = &mut model.demo else { return };
-    let mut first = false;
+    let (mut first, mut is_loss) = (false, false);
     let text = match update {
         DemoUpdate::Traffic(on) => {
             demo.traffic = on;
             format!("demo traffic {}", if on { "on" } else { "off" })
         }
         DemoUpdate::Server(key, runs) => {
+            is_loss = !runs;
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
@@ -236,15 +240,17 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
             text
         }
         DemoUpdate::Registry(runs) => {
-            demo.registry = runs;
+            (demo.registry, is_loss) = (runs, !runs);
             let key = model.keys.shown(Context::Everywhere, Action::DemoRegistry);
             let text =
                 if runs { "restarted".to_owned() } else { format!("stopped; {key} restarts it") };
             format!("demo registry {text}")
         }
     };
-    if !first {
-        model.notify(text, now);
+    match (first, is_loss) {
+        (true, _) => {}
+        (false, true) => model.notify_error(text, now),
+        (false, false) => model.notify(text, now),
     }
 }
 

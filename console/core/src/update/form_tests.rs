@@ -4,11 +4,12 @@ use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
 use crate::model::form::FieldValue;
-use crate::model::{Model, Overlay};
+use crate::model::{Model, Overlay, Pane};
 
 const ENTER: Key = Key::plain(Code::Enter);
 const ESC: Key = Key::plain(Code::Esc);
 const TAB: Key = Key::plain(Code::Tab);
+const F3: Key = Key::plain(Code::F(3));
 const DOWN: Key = Key::plain(Code::Down);
 const SPACE: Key = Key::char(' ');
 
@@ -124,12 +125,75 @@ fn reset_restores_every_default_also_as_json() {
 }
 
 #[test]
-fn escape_cancels_the_call_in_flight_also_from_json() {
+fn a_key_cancels_the_call_in_flight_also_while_typing() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('j'), now);
     model.forms.get_mut().unwrap().open_json("[1,2]", None);
     types(&mut model, " ", now);
     let effects = press(&mut model, Key::ctrl('s'), now);
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(press(&mut model, ESC, now), [Effect::Cancel(request.id)]);
+    assert!(press(&mut model, ESC, now).is_empty());
+    types(&mut model, "i", now);
+    assert_eq!(press(&mut model, Key::ctrl('x'), now), [Effect::Cancel(request.id)]);
+}
+
+#[test]
+fn a_key_goes_to_the_response_also_while_typing_and_back() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, F3, now);
+    assert_eq!(model.focus(), Pane::Response);
+    press(&mut model, F3, now);
+    assert_eq!(model.focus(), Pane::Form);
+    types(&mut model, ">", now);
+    assert_eq!(values(&model)[0], ">", "it is text there");
+    press(&mut model, ESC, now);
+    press(&mut model, Key::char('>'), now);
+    assert_eq!(model.focus(), Pane::Response);
+}
+
+#[test]
+fn deleting_in_an_empty_text_omits_it() {
+    let (mut model, now) = fixture::form();
+    model.methods.selected = Some("hello".to_owned());
+    model.set_focus(Pane::Methods);
+    press(&mut model, ENTER, now);
+    let value = |model: &Model| model.forms.get().unwrap().fields[0].value();
+    let backspace = Key::plain(Code::Backspace);
+    press(&mut model, backspace, now);
+    assert_eq!(value(&model), FieldValue::Invalid("required".to_owned()), "untouched");
+    types(&mut model, "a", now);
+    press(&mut model, backspace, now);
+    assert_eq!(value(&model), FieldValue::Value("".into()));
+    press(&mut model, backspace, now);
+    assert_eq!(value(&model), FieldValue::Invalid("required".to_owned()));
+}
+
+#[test]
+fn an_invalid_form_is_not_copied() {
+    let (mut model, now) = fixture::form();
+    types(&mut model, "151x", now);
+    press(&mut model, TAB, now);
+    types(&mut model, "2", now);
+    press(&mut model, ESC, now);
+    for key in ['y', 'Y'] {
+        assert!(press(&mut model, Key::char(key), now).is_empty());
+        assert_eq!(model.toast.as_ref().unwrap().text, "not copied: fix a");
+        assert!(model.overlay.is_none());
+    }
+}
+
+#[test]
+fn the_documentation_opens_scrolls_and_closes() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::plain(Code::F(2)), now);
+    let Some(Overlay::Reader(reader)) = &model.overlay else { panic!("{:?}", model.overlay) };
+    let lines: Vec<_> = reader.lines(60).into_iter().map(|line| line.text).collect();
+    assert_eq!(lines[..2], ["add(a, b, c = 10)", "Adds two or three numbers."]);
+    assert!(lines.contains(&"  c  number, default 10".to_owned()), "{lines:?}");
+    model.size = (80, 10);
+    press(&mut model, Key::char('G'), now);
+    let Some(Overlay::Reader(reader)) = &model.overlay else { panic!() };
+    assert_eq!(reader.top, lines.len() - 4);
+    press(&mut model, ESC, now);
+    assert!(model.overlay.is_none());
 }

@@ -14,9 +14,12 @@ use crate::action::Action;
 use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::calls::CallRequest;
-use crate::model::load::{LoadField, RunId, bench_command};
+use crate::model::load::{LoadField, LoadForm, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
+
+/// Calls in flight per connection, if the settings do not say.
+const MAX_IN_FLIGHT: usize = 240;
 
 /// Opens the load test form for the current call; starts nothing.
 pub(super) fn plan(model: &mut Model, now: Now) {
@@ -39,7 +42,9 @@ pub(super) fn plan(model: &mut Model, now: Now) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
     // The settings are kept: the next run is usually like the previous one.
-    let mut form = model.load.form.take().unwrap_or_default();
+    let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
+    let form = model.load.form.take();
+    let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
     (form.method, form.args) = (call.method, call.args);
     (form.target, form.timeout) = (call.target, call.timeout);
     (form.focus, form.editing, form.error) = (1, true, None);

@@ -3,13 +3,14 @@
 use super::{search, show};
 use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
 use crate::selectors::{self, is_typing, is_typing_load_field};
-use tui_input::{Input, InputRequest};
+use tui_input::InputRequest;
 
 use super::{Effects, act, ask, load, send, steps};
 use crate::action::{Action, Context};
 use crate::key::Key;
 use crate::message::Hit;
 use crate::model::Now;
+use crate::model::form::Field;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 
@@ -55,8 +56,7 @@ fn form_key(model: &mut Model, key: Key) -> bool {
     let Some(field) = form.focused().filter(|_| key == Key::char(' ')) else { return false };
     if field.kind.is_bool() {
         let value = if field.input.value() == "true" { "false" } else { "true" };
-        field.input = Input::new(value.to_owned());
-        (field.touched, field.error) = (true, None);
+        field.set_text(value);
         return true;
     }
     ask::pick(model)
@@ -77,8 +77,12 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         }
         Some(Overlay::Registries { .. }) => {}
         Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
-        Some(Overlay::Menu(_)) => {}
+        Some(Overlay::Menu(_) | Overlay::Reader(_)) => {}
         Some(Overlay::Resend(choice)) => {
+            apply(&mut choice.filter, requests);
+            choice.selected = 0;
+        }
+        Some(Overlay::Sources(choice)) => {
             apply(&mut choice.filter, requests);
             choice.selected = 0;
         }
@@ -90,9 +94,20 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         }
         None => {
             let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) else { return };
-            apply(&mut field.input, requests);
-            (field.touched, field.error) = (true, None);
+            edit_field(field, requests);
         }
+    }
+}
+
+/// Edits a field. Deleting in an empty text omits it: it has nothing else to delete.
+fn edit_field(field: &mut Field, requests: &[InputRequest]) {
+    let before = field.input.value().to_owned();
+    apply(&mut field.input, requests);
+    let deletes = matches!(requests, [InputRequest::DeletePrevChar | InputRequest::DeleteNextChar]);
+    if field.input.value() != before {
+        (field.touched, field.error) = (true, None);
+    } else if before.is_empty() && deletes {
+        field.clear();
     }
 }
 
@@ -140,12 +155,8 @@ pub(super) fn click(model: &mut Model, hit: Hit, now: Now, effects: &mut Effects
             click_row(model, pane, index, now, effects);
         }
         Hit::Column(column) => {
-            let table = &mut model.instances;
-            if table.sort == column {
-                table.reversed = !table.reversed;
-            } else {
-                (table.sort, table.reversed) = (column, false);
-            }
+            let reverse = model.instances.sort == column || model.instances.reversed;
+            act::sort(model, column, reverse, now);
         }
         Hit::Field(index) => {
             model.set_focus(Pane::Form);
@@ -198,23 +209,24 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
         }
         Pane::Response => {
             let Some(call) = model.calls.shown_call_mut() else { return };
-            let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else {
-                return;
-            };
+            let Some(document) = call.body().cloned() else { return };
             let line = call.folding.line_of(index);
-            if index < call.folding.rows(document) {
+            if index < call.folding.rows(&document) {
                 if call.folding.cursor == line {
-                    call.folding.toggle(document);
+                    call.folding.toggle(&document);
                 }
                 call.folding.cursor = line;
             }
         }
-        Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
+        Pane::Detail | Pane::Events | Pane::Form | Pane::Logs | Pane::LoadPlan | Pane::LoadRun => {}
     }
 }
 
 pub(super) fn wheel(model: &mut Model, pane: Option<Pane>, rows: i32, now: Now) {
     let rows = isize::try_from(rows).unwrap_or(0);
+    if let Some(Overlay::Reader(reader)) = &mut model.overlay {
+        return reader.step(Step::By(rows), model.size);
+    }
     if let Some(Overlay::Help { top, .. }) = &mut model.overlay {
         *top = top.saturating_add_signed(rows);
         return;

@@ -11,7 +11,7 @@ use crate::model::{Model, Pane};
 use crate::text::Needle;
 
 /// Larger results are searched in the background, after the text was typed.
-const LARGE_BYTES: usize = 256 * 1024;
+pub(super) const LARGE_BYTES: usize = 256 * 1024;
 /// Maximum matches counted.
 pub const MAX_MATCHES: usize = 100_000;
 
@@ -24,15 +24,15 @@ pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
         return;
     }
     let shown = calls.shown_call().filter(|call| !call.request.stream);
-    let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.document()?)))
-    else {
+    let Some((id, document)) = shown.and_then(|call| Some((call.request.id, call.body()?))) else {
         return;
     };
     if calls.found.as_ref().is_some_and(|found| found.id == id && found.needle == needle) {
         return;
     }
     let needle = needle.to_owned();
-    let typing = model.filtering && model.view == crate::model::View::Methods;
+    let typing =
+        model.filtering && !calls.is_typing_path && model.view == crate::model::View::Methods;
     if document.text().len() > LARGE_BYTES {
         if typing {
             return;
@@ -111,7 +111,7 @@ pub(super) fn step(model: &mut Model, by: isize, now: Now) {
 fn reveal(model: &mut Model, line: usize) {
     let height = model.height(Pane::Response);
     let Some(call) = model.calls.shown_call_mut() else { return };
-    let Some(document) = call.document().cloned() else { return };
+    let Some(document) = call.body().cloned() else { return };
     call.tab = Tab::Body;
     call.folding.reveal(line);
     let (row, rows) = (call.folding.row_of(line), call.folding.rows(&document));
@@ -131,7 +131,7 @@ pub(super) fn filter_changed(model: &mut Model) {
             model.logs.refilter();
             model.logs.bottom = None;
         }
-        Pane::Response if !model.calls.search.value().is_empty() => {
+        Pane::Response if !model.calls.is_typing_path && !model.calls.search.value().is_empty() => {
             let needle = Needle::new(model.calls.search.value());
             let shown = model.calls.shown_call_mut();
             if let Some(call) = shown.filter(|call| call.request.stream) {

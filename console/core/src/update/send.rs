@@ -11,6 +11,7 @@ use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::json::decoded;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -52,8 +53,8 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
     let Some(args) = args else {
         let invalid = form.fields.iter().filter(|field| field.error.is_some());
         let names: Vec<_> = invalid.map(|field| field.parameter.name.as_str()).collect();
-        let names = text::printable(&names.join(", ")).into_owned();
-        model.notify_error(format!("not sent: fix {names}"), now);
+        let why = text::fix(&names);
+        model.notify_error(format!("not sent: {why}"), now);
         return;
     };
     let (method, target, timeout) =
@@ -127,8 +128,12 @@ pub(super) fn ended(
     let took = text::latency(outcome.elapsed);
     let via = outcome.peer.as_ref().map_or_else(String::new, |peer| format!(" via {peer}"));
     let (text, failed) = match &outcome.result {
+        Ok(_) if call.request.stream => {
+            (format!("✓ {method} → {} in {took}{via}", call.items.counted()), false)
+        }
         Ok(document) => {
-            let body = text::printable(text::prefix(document.text(), 200));
+            let body = decoded(text::prefix(document.text(), 200));
+            let body = text::printable(&body);
             (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
         }
         Err(failure) => {

@@ -7,10 +7,10 @@ use crate::model::calls::Tab;
 use crate::model::diff::Diff;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
-use crate::selectors::{palette_entries, resend_targets};
+use crate::selectors::{palette_entries, resend_targets, sources};
 
-/// Maximum rows of results; drawing stops at the last one.
-const MAX_RESULT_ROWS: usize = 200;
+/// Maximum rows of panes whose length only the view knows; drawing stops at the last one.
+const MAX_ROWS: usize = 200;
 
 /// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
@@ -22,13 +22,17 @@ pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
 }
 
 fn step_overlay(model: &mut Model, step: Step) {
+    if let Some(Overlay::Reader(reader)) = &mut model.overlay {
+        return reader.step(step, model.size);
+    }
     let len = match &model.overlay {
         Some(Overlay::Help { .. }) => usize::MAX,
         Some(Overlay::Menu(menu)) => menu.items.len(),
         Some(Overlay::Palette(palette)) => palette_entries(model, palette).len(),
         Some(Overlay::Registries { .. }) => model.registries.all().len(),
         Some(Overlay::Resend(choice)) => resend_targets(model, choice).len(),
-        Some(Overlay::Prompt(_)) | None => return,
+        Some(Overlay::Sources(choice)) => sources(model, choice).len(),
+        Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     let position = match &mut model.overlay {
         Some(Overlay::Help { top, .. }) => top,
@@ -36,7 +40,8 @@ fn step_overlay(model: &mut Model, step: Step) {
         Some(Overlay::Palette(palette)) => &mut palette.selected,
         Some(Overlay::Registries { selected }) => selected,
         Some(Overlay::Resend(choice)) => &mut choice.selected,
-        Some(Overlay::Prompt(_)) | None => return,
+        Some(Overlay::Sources(choice)) => &mut choice.selected,
+        Some(Overlay::Reader(_) | Overlay::Prompt(_)) | None => return,
     };
     *position = step.from(*position, len);
 }
@@ -48,6 +53,9 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
             let (at, live) = (model.shown_at(now).at, model.link.is_live());
             model.instances.step(step, height, at, live);
         }
+        Pane::Detail => {
+            model.instances.detail_top = step.from(model.instances.detail_top, MAX_ROWS)
+        }
         Pane::Events => {
             let rows = model.events.len().saturating_sub(height) + 1;
             model.events.top = step.from(model.events.top, rows);
@@ -58,7 +66,7 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
-        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_RESULT_ROWS),
+        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_ROWS),
         Pane::Response => step_response(model, step, height),
         Pane::History => step_history(model, step, height),
         Pane::Logs => model.logs.step(step, height),
@@ -93,11 +101,11 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
         call.diff_top = step.from(call.diff_top, rows);
         return;
     }
-    let Some(Ok(document)) = call.outcome.as_ref().map(|outcome| &outcome.result) else { return };
+    let Some(document) = call.body().cloned() else { return };
     if call.tab != Tab::Body {
         return;
     }
-    let rows = call.folding.rows(document);
+    let rows = call.folding.rows(&document);
     let to = step.from(call.folding.row_of(call.folding.cursor), rows);
     call.folding.cursor = call.folding.line_of(to);
     call.folding.top = crate::model::scroll::keep_visible(call.folding.top, to, height, rows);

@@ -28,6 +28,9 @@ const MARKER: usize = 3;
 const GAP: usize = 2;
 const MAX_BAR: usize = 20;
 const MIN_BAR: usize = 8;
+/// Narrowest columns, with short headings.
+const SHORT_BEAT: usize = 6;
+const SHORT_METHODS: usize = 3;
 
 impl Columns {
     pub(super) fn for_width(visible: &[&Row], width: u16, live: bool) -> Self {
@@ -41,10 +44,10 @@ impl Columns {
         let mut columns = Self {
             state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
-            beat: if ages { 6 } else { 0 },
+            beat: if ages { SHORT_BEAT } else { 0 },
             bar: if ages && live { MAX_BAR } else { 0 },
             rtt: if live { 7 } else { 10 },
-            methods: 3,
+            methods: SHORT_METHODS,
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
@@ -57,9 +60,19 @@ impl Columns {
                 drop(&mut columns);
             }
         }
+        columns.spell_out_headings(width);
         let over = columns.total().saturating_sub(width);
         columns.address = columns.address.saturating_sub(over).max(8);
         columns
+    }
+
+    /// Widens columns to their whole headings, if all fit.
+    fn spell_out_headings(&mut self, width: usize) {
+        let wider = |width: usize, heading: &str| if width == 0 { 0 } else { heading.len() };
+        let (beat, methods) = (wider(self.beat, "HEARTBEAT"), wider(self.methods, "METHODS"));
+        if self.total() + beat + methods < width + self.beat + self.methods {
+            (self.beat, self.methods) = (beat, methods);
+        }
     }
 
     fn drop_bar(&mut self) {
@@ -93,13 +106,15 @@ impl Columns {
         let scale = format!("age / {}s TTL", self.ttl);
         let scale = if scale.len() > room { format!("age / {}s", self.ttl) } else { scale };
         let bar = format!("▕{}▏", centre(&scale, room));
+        let beat = if self.beat >= 9 { "HEARTBEAT" } else { Column::Beat.title() };
+        let methods = if self.methods >= 7 { Column::Methods.title() } else { "MTH" };
         let cells = [
             (self.state, text::left("STATE", self.state), Some(Column::State)),
             (self.address, text::left("ADDRESS", self.address), Some(Column::Address)),
-            (self.beat, text::right("BEAT", self.beat), Some(Column::Beat)),
+            (self.beat, text::right(beat, self.beat), Some(Column::Beat)),
             (self.bar, bar, Some(Column::Beat)),
             (self.rtt, text::right(probe, self.rtt), Some(Column::Rtt)),
-            (self.methods, text::right("MTH", self.methods), Some(Column::Methods)),
+            (self.methods, text::right(methods, self.methods), Some(Column::Methods)),
             (self.since, text::right("SINCE", self.since), Some(Column::Since)),
         ];
         let mut line = Line::from(" ".repeat(MARKER));

@@ -1,4 +1,4 @@
-//! The selected instance in detail.
+//! The selected instance in detail: long values are wrapped, and it scrolls.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use ratatui::text::{Line, Span};
 use super::glyph_and_style;
 use crate::view::screen::Screen;
 use crate::view::theme::Theme;
-use rpc_console_core::model::Model;
 use rpc_console_core::model::instances::{Probe, Row};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
 const LABEL: usize = 12;
@@ -19,51 +19,65 @@ const LABEL: usize = 12;
 pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let Some(row) = model.instances.selected_row() else {
-        let inner = screen.bordered(area, false, Line::from(" Detail "), Line::default());
+        let title = Line::from(" Detail ");
+        let inner = screen.pane(model, area, Pane::Detail, title, Line::default());
         let line = Line::from(Span::styled(" no instance selected", theme.dim()));
         return screen.line(inner, 0, line);
     };
     let address = text::printable(&row.key.to_string()).into_owned();
     let proto = text::printable(&row.key.protocol).into_owned();
-    let title = Line::from(format!(" {} ", text::cut(&address, 26)));
+    let title = Line::from(format!(
+        " {} ",
+        text::cut(&address, usize::from(area.width).saturating_sub(12))
+    ));
     let right = Line::from(Span::styled(format!(" {proto} "), theme.dim()));
-    let inner = screen.bordered(area, false, title, right);
+    let inner = screen.pane(model, area, Pane::Detail, title, right);
+    screen.record_height(Pane::Detail, inner.height);
     let lines = lines(model, screen, row, usize::from(inner.width));
-    for (at, line) in (0..inner.height).zip(lines) {
-        screen.line(inner, at, line);
-    }
+    let top = model.instances.detail_top;
+    screen.scrolled(area, inner, lines, top);
 }
 
 fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec<Line<'static>> {
     let rows = Rows { theme: screen.theme, width };
-    let mut lines = liveness(model, screen, row, &rows);
-    lines.extend(probes(row, &rows));
-    lines.extend(methods(model, row, &rows));
-    lines.push(rows.plain("logs", logs(model, row)));
+    let mut lines = liveness(model, screen, row, &rows).concat();
+    lines.extend(probes(row, &rows).concat());
+    lines.extend(methods(model, row, &rows).concat());
+    lines.extend(rows.plain("logs", logs(model, row)));
     lines.extend(parameters(row, &rows));
     lines
 }
 
-/// Rows of a label and a value, cut at `width`.
+/// Rows of a label and a value, wrapped at `width`.
 struct Rows {
     theme: Theme,
     width: usize,
 }
 
 impl Rows {
-    fn plain(&self, name: &str, value: String) -> Line<'static> {
+    fn plain(&self, name: &str, value: String) -> Wrapped {
         self.styled(name, &value, Style::new())
     }
 
-    fn styled(&self, name: &str, value: &str, style: Style) -> Line<'static> {
-        let label = Span::styled(format!(" {}", text::left(name, LABEL)), self.theme.dim());
-        let value = text::cut(value, self.width.saturating_sub(LABEL + 1)).into_owned();
-        Line::from(vec![label, Span::styled(value, style)])
+    fn styled(&self, name: &str, value: &str, style: Style) -> Wrapped {
+        let room = self.width.saturating_sub(LABEL + 2).max(1);
+        let label = format!(" {}", text::left(name, LABEL));
+        let labels = [label].into_iter().chain(std::iter::repeat(" ".repeat(LABEL + 1)));
+        let pieces = text::wrap_words(value, room);
+        labels
+            .zip(pieces)
+            .map(|(label, piece)| {
+                Line::from(vec![Span::styled(label, self.theme.dim()), Span::styled(piece, style)])
+            })
+            .collect()
     }
 }
 
+/// The lines of one label.
+type Wrapped = Vec<Line<'static>>;
+
 /// State and heartbeats.
-fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
     let (glyph, style) = glyph_and_style(screen, row.state(now, live));
     let mut lines =
@@ -75,10 +89,10 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
             true => format!("{} ago (TTL {ttl}s)", text::age(age)),
             false => format!(">{} ago (TTL {ttl}s)", text::seconds(age)),
         };
-        lines.push(rows.plain("last beat", age));
+        lines.push(rows.plain("heartbeat", age));
     }
     if let Some(beats) = row.heartbeats {
-        lines.push(rows.plain("heartbeats", beats.to_string()));
+        lines.push(rows.plain("received", text::count(beats, "heartbeat", "heartbeats")));
     }
     if !row.intervals.is_empty() {
         lines.push(rows.plain("interval", interval(row)));
@@ -91,7 +105,7 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
     lines
 }
 
-fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let theme = rows.theme;
     let (probe, style) = match &row.probe {
         Probe::None => ("not probed yet".to_owned(), theme.dim()),
@@ -106,7 +120,7 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
 }
 
 /// Dialect and methods, and how these differ from other instances'.
-fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let dialect = if row.instance.speaks_extended() { "extended" } else { "classic or unknown" };
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),
@@ -138,21 +152,21 @@ fn logs(model: &Model, row: &Row) -> String {
 fn parameters(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
     let parameters = &row.instance.parameters;
     let head = if parameters.is_empty() { "none" } else { "" };
-    let mut lines = vec![rows.plain("parameters", head.to_owned())];
+    let mut lines = rows.plain("parameters", head.to_owned());
     for (name, value) in parameters {
         let text = format!("{name}: {value}");
-        let text = text::cut(&text::printable(&text), rows.width.saturating_sub(3)).into_owned();
-        lines.push(Line::from(format!("   {text}")));
+        let pieces = text::wrap_words(&text::printable(&text), rows.width.saturating_sub(4).max(1));
+        lines.extend(pieces.into_iter().map(|piece| Line::from(format!("   {piece}"))));
     }
     lines
 }
 
-/// `▂▂▇▂ ≤ 0.9ms`: the latest round trips of probes and their maximum.
+/// `▂▂▇▂ max 0.9ms`: the latest round trips of probes and their maximum.
 fn round_trips(row: &Row) -> String {
     let values: Vec<f64> = row.round_trips.iter().copied().collect();
     let max = values.iter().copied().fold(0.0, f64::max);
     let max = text::latency(Duration::from_secs_f64(max));
-    format!("{} ≤ {max}", text::sparkline(&values))
+    format!("{} max {max}", text::sparkline(&values))
 }
 
 /// `▂▂▂▇▂ 5.0s ±0.1`: the latest intervals, their mean and largest deviation.

@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use rpc_load::{Bar, Latency, Length, Mode, Report, compare};
 
-use super::chart;
+use super::over_time::{Rows, over_time};
+use super::shares::{errors, shares};
 use crate::view::Theme;
 use rpc_console_core::model::Model;
 use rpc_console_core::model::load::Run;
@@ -39,13 +40,7 @@ pub(super) fn lines(
     let small = height <= SMALL;
     let mut lines = vec![progress(theme, run, width)];
     if let Some(why) = &run.failure {
-        let pieces =
-            text::wrap_words(&text::printable(why), usize::from(width).saturating_sub(2).max(1));
-        lines.extend(
-            pieces
-                .into_iter()
-                .map(|piece| Line::from(Span::styled(format!(" {piece}"), theme.bad()))),
-        );
+        lines.extend(wrapped(&text::printable(why), theme.bad(), width));
     }
     let Some(report) = run.report() else { return lines };
     let previous = model.load.previous.as_ref().and_then(Run::report);
@@ -56,7 +51,7 @@ pub(super) fn lines(
     }
     if small && report.latency != Latency::default() {
         lines.extend(main_quantiles(theme, report, width));
-        lines.extend(over_time(theme, run, report, width, 1));
+        lines.extend(over_time(theme, run, report, width, Rows::One));
     }
     if report.latency != Latency::default() {
         let tall = height >= TALL;
@@ -67,7 +62,9 @@ pub(super) fn lines(
             lines.push(Line::default());
         }
         if !small {
-            lines.extend(over_time(theme, run, report, width, if tall { 3 } else { 1 }));
+            let used = lines.len() + below.len();
+            let rows = if tall { Rows::for_height(height.into(), used) } else { Rows::OneWithAxis };
+            lines.extend(over_time(theme, run, report, width, rows));
         }
         lines.extend(below);
     }
@@ -136,7 +133,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     let mut all = vec![
         vec![
             Span::styled(text::grouped(report.calls), theme.strong()),
-            Span::styled(" calls", theme.dim()),
+            Span::styled(if report.calls == 1 { " call" } else { " calls" }, theme.dim()),
         ],
         vec![
             Span::styled(text::rate(report.rate), theme.strong()),
@@ -153,7 +150,7 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     ];
     if report.retries > 0 {
         all.push(vec![Span::styled(
-            format!("{} retries", text::grouped(report.retries)),
+            text::count(report.retries, "retry", "retries"),
             theme.warning(),
         )]);
     }
@@ -169,19 +166,26 @@ fn figures(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
     if let Some(behind) = &report.behind {
         if behind.late > 0 {
             let late = format!(
-                " {} started more than 10 ms late, up to {}",
+                "{} started more than 10 ms late, up to {}",
                 text::grouped(behind.late),
                 text::precise(behind.furthest)
             );
-            lines.push(Line::from(Span::styled(late, theme.warning())));
+            lines.extend(wrapped(&late, theme.warning(), width));
         }
         if behind.never_begun > 0 {
             let count = text::grouped(behind.never_begun);
-            let line = format!(" {count} never started: the rate is too high");
-            lines.push(Line::from(Span::styled(line, theme.bad())));
+            let line = format!("{count} never started: the rate is too high");
+            lines.extend(wrapped(&line, theme.bad(), width));
         }
     }
     lines
+}
+
+/// A text wrapped at words.
+fn wrapped(text: &str, style: Style, width: u16) -> impl Iterator<Item = Line<'static>> {
+    let room = usize::from(width).saturating_sub(2).max(1);
+    let pieces = text::wrap_words(text, room).into_iter();
+    pieces.map(move |piece| Line::from(Span::styled(format!(" {piece}"), style)))
 }
 
 /// Groups of spans one after another, wrapped between groups.
@@ -265,7 +269,7 @@ fn latency(
     tall: bool,
 ) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
     let table_width = if previous.is_some() { 40 } else { 20 };
-    let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(40);
+    let bar_room = |used: usize| usize::from(width).saturating_sub(used + 18).min(60);
     let mut table = Vec::new();
     let heading = if previous.is_some() {
         format!(" {:<8}{:>10}{:>10}  {:<9}", "latency", "previous", "now", "change")
@@ -332,110 +336,4 @@ fn histogram(theme: Theme, bars: &[Bar], room: usize, tall: bool) -> Vec<Line<'s
         ])
     };
     std::iter::once(heading).chain(bars.iter().map(row)).collect()
-}
-
-/// Rate and 99th percentile over time, as charts.
-fn over_time(
-    theme: Theme,
-    run: &Run,
-    report: &Report,
-    width: u16,
-    rows: usize,
-) -> Vec<Line<'static>> {
-    let points = chart::full_points(report);
-    if points.is_empty() {
-        return Vec::new();
-    }
-    let total = match run.request.length {
-        Length::Time(time) if !run.is_over() => time,
-        _ => report.elapsed,
-    };
-    let range = |values: &[f64], show: &dyn Fn(f64) -> String| {
-        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = values.iter().copied().fold(0.0, f64::max);
-        format!("{}–{}", show(min), show(max))
-    };
-    let rates: Vec<f64> = points.iter().map(|point| point.rate).collect();
-    let p99s: Vec<f64> = points.iter().map(|point| point.p99.as_secs_f64()).collect();
-    let rate_range = format!("{}/s", range(&rates, &text::rate));
-    let p99_range = range(&p99s, &|s| text::precise(Duration::from_secs_f64(s)));
-    let cells = usize::from(width).saturating_sub(2);
-    let rate = |cells| chart::resample(&points, |point| point.rate, total, cells);
-    let p99 = |cells| chart::resample(&points, |point| point.p99.as_secs_f64(), total, cells);
-    let mut lines = Vec::new();
-    for (name, range, style) in
-        [("rate", &rate_range, theme.accent()), ("p99", &p99_range, theme.warning())]
-    {
-        let values = |cells| if name == "p99" { p99(cells) } else { rate(cells) };
-        let label = format!(" {name:<9}");
-        let note = format!("  {range}");
-        if rows == 1 {
-            let cells = cells.saturating_sub(label.len() + note.len());
-            let bars = chart::bars(&values(cells), 1).concat();
-            lines.push(Line::from(vec![
-                Span::styled(label, theme.dim()),
-                Span::styled(bars, style),
-                Span::raw(note),
-            ]));
-            continue;
-        }
-        lines.push(Line::from(vec![Span::styled(label, theme.dim()), Span::raw(note)]));
-        for row in chart::bars(&values(cells), rows) {
-            lines.push(Line::from(Span::styled(format!(" {row}"), style)));
-        }
-    }
-    lines
-}
-
-/// Calls per instance, most calls first.
-pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
-    if report.instances.is_empty() {
-        return Vec::new();
-    }
-    let failed = report.instances.iter().any(|share| share.failed > 0);
-    // Without room for both, failures matter more than means.
-    let mean = !failed || width >= 36;
-    let columns = 9 + if failed { 8 } else { 0 } + if mean { 8 } else { 0 };
-    let name_width = usize::from(width).saturating_sub(columns).clamp(8, 24);
-    let heading = [
-        format!(" {} {:>6}", text::left("INSTANCE", name_width), "SHARE"),
-        if failed { format!("{:>8}", "FAILED") } else { String::new() },
-        if mean { format!("{:>8}", "MEAN") } else { String::new() },
-    ];
-    let mut lines = vec![Line::from(Span::styled(heading.concat(), theme.dim()))];
-    for share in &report.instances {
-        let part = share.calls as f64 / report.calls.max(1) as f64;
-        // The end of an address, which distinguishes instances.
-        let address = text::printable(&share.address).into_owned();
-        let skip = text::width(&address).saturating_sub(name_width);
-        let address: String = address.chars().skip(skip).collect();
-        let mut line =
-            Line::from(format!(" {} {:>6}", text::left(&address, name_width), text::percent(part)));
-        if failed {
-            let style = if share.failed > 0 { theme.bad() } else { theme.dim() };
-            line.push_span(Span::styled(format!("{:>8}", text::grouped(share.failed)), style));
-        }
-        if mean {
-            line.push_span(Span::styled(format!("{:>8}", text::precise(share.mean)), theme.dim()));
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-/// Errors, the most frequent kind first.
-pub(super) fn errors(theme: Theme, report: &Report, width: u16) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    for error in &report.errors {
-        let kind = text::printable(&error.kind).into_owned();
-        let count = text::grouped(error.count);
-        lines.push(Line::from(vec![
-            Span::styled(format!(" ✗ {count} "), theme.bad()),
-            Span::styled(kind, theme.strong()),
-        ]));
-        let example = text::printable(&error.example);
-        let example = text::cut(&example, usize::from(width).saturating_sub(4)).into_owned();
-        lines.push(Line::from(Span::styled(format!("   {example}"), theme.dim())));
-    }
-    lines
 }

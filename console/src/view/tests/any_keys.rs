@@ -25,7 +25,7 @@ proptest! {
     #[test]
     fn any_keys_at_any_size_never_panic_and_the_selection_stays_valid(
         steps in prop::collection::vec((any_key(), prop::option::of((1u16..200, 1u16..80)), 0u64..3_000), 1..40),
-        start in 0usize..11,
+        start in 0usize..12,
     ) {
         let builds = [
             fixture::busy,
@@ -39,6 +39,7 @@ proptest! {
             fixture::changed,
             fixture::history_restored,
             fixture::resend,
+            fixture::streaming,
         ];
         let (mut model, mut now) = builds[start]();
         let mut size = (80, 24);
@@ -63,7 +64,7 @@ proptest! {
                 prop_assert!(form.focus < form.fields.len().max(1));
             }
             if let Some(call) = model.calls.shown_call()
-                && let Some(document) = call.document()
+                && let Some(document) = call.body()
             {
                 prop_assert!(call.folding.cursor < document.len());
             }

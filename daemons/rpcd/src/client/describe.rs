@@ -45,9 +45,10 @@ fn text(method: &Signature, typed: &str) -> Vec<String> {
         for parameter in &method.parameters {
             let needed = match &parameter.default {
                 Some(default) => format!("default {default}"),
-                None => "required".to_owned(),
+                None if parameter.is_required() => "required".to_owned(),
+                None => "optional".to_owned(),
             };
-            let doc = signature::doc(&parameter.schema).replace('\n', " ");
+            let doc = parameter.description().replace('\n', " ");
             table.push(vec![parameter.name.clone(), type_name(&parameter.schema), needed, doc]);
         }
         lines.extend(table.lines().iter().skip(1).map(|line| format!("  {line}")));

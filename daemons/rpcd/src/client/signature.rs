@@ -18,6 +18,10 @@ pub(super) fn of(method: &Signature) -> String {
 
 fn parameter(parameter: &Parameter) -> String {
     let mut text = parameter.name.clone();
+    if !parameter.is_required() && parameter.default.is_none() {
+        // As usual for "may be omitted": its default is known to the server only.
+        text.push('?');
+    }
     let name = type_name(&parameter.schema);
     let has_type = name != "any";
     if has_type {

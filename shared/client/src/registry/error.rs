@@ -1,6 +1,6 @@
 //! Why a request to a registry failed.
 
-use crate::ErrorKind;
+use crate::kind::ErrorKind;
 
 /// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::model::json::decoded;
 use crate::model::scroll::Step;
 use crate::text::Needle;
 
@@ -44,6 +45,17 @@ impl Items {
     /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// The number of items received: `1 item`, `50 items`.
+    pub fn counted(&self) -> String {
+        let count = self.removed + self.list.len();
+        format!("{} item{}", count, if count == 1 { "" } else { "s" })
+    }
+
+    /// The number of the selected item, from 1.
+    pub fn number(&self) -> usize {
+        self.removed + self.index() + 1
     }
 
     /// The items, oldest first.
@@ -108,7 +120,8 @@ impl Items {
     }
 
     fn matching(&self, needle: &Needle) -> Vec<usize> {
-        let found = self.list.iter().enumerate().filter(|(_, item)| needle.is_in(item));
+        let found = self.list.iter().enumerate();
+        let found = found.filter(|(_, item)| needle.is_in(&decoded(item)));
         found.map(|(index, _)| index).collect()
     }
 }
@@ -136,6 +149,7 @@ mod tests {
         assert_eq!((current(&items), items.len(), items.dropped), ("item 7", MAX_ITEMS, 5));
         items.push(String::new(), 3);
         assert_eq!(items.dropped, 9);
+        assert_eq!((items.counted().as_str(), items.number()), ("1006 items", 8));
         (0..5).for_each(|_| items.push(String::new(), 0));
         assert_eq!(current(&items), "item 11", "the oldest one kept: the selected one was dropped");
         items.step(Step::Last);

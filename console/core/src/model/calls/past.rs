@@ -77,6 +77,7 @@ impl PastCall {
             past: Some(self.outcome),
             items: Items::default(),
             tab: Tab::default(),
+            filtered: None,
             folding: Folding::default(),
             diff: None,
             diff_top: 0,

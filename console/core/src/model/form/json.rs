@@ -1,13 +1,16 @@
 //! The arguments of a form as one JSON text, and back.
 
+use std::borrow::Cow;
+
 use rpc_wire::call::Message;
 use rpc_wire::exact;
 use rpc_wire::json::Json;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::{FieldValue, Form};
+use super::{Field, FieldValue, Form};
 use crate::model::area::Area;
+use crate::model::schema::Schema;
 
 /// The arguments as one JSON text.
 #[derive(Debug, Clone)]
@@ -22,14 +25,15 @@ pub struct JsonText {
 
 impl Form {
     /// The arguments as a JSON object, one per line, in the order of the form. Missing required
-    /// ones are `null`.
+    /// ones are `null`, objects and lists of objects a skeleton to fill in.
     pub fn to_json(&self) -> String {
         let mut lines = Vec::new();
         for field in &self.fields {
-            let value = match field.value() {
-                FieldValue::Value(value) => value.to_string(),
-                FieldValue::Invalid(_) => as_typed(field.input.value()),
-                FieldValue::Omitted => continue,
+            let value = match (field.value(), field.json()) {
+                (FieldValue::Omitted, _) => continue,
+                (_, Some(json)) => json.get().to_owned(),
+                (_, None) if field.input.value().is_empty() => missing(field),
+                (_, None) => as_typed(field.input.value()),
             };
             lines.push(format!("  {}: {value}", Value::from(field.parameter.name.as_str())));
         }
@@ -65,26 +69,47 @@ impl Form {
     /// # Errors
     /// Why the text is invalid; the fields are unchanged.
     pub fn read_json(&mut self, text: &str) -> Result<(), String> {
-        let (by_position, by_name) = arguments(text.trim())?;
-        if by_position.len() > self.fields.len() {
+        let given = Given::read(text.trim())?;
+        if given.positional.len() > self.fields.len() {
             return Err(format!("{} takes {} arguments", self.signature.name, self.fields.len()));
         }
-        let unknown = by_name
-            .keys()
-            .find(|name| self.fields.iter().all(|field| field.parameter.name != **name));
-        if let Some(name) = unknown {
+        let is_unknown = |name: &&Cow<'_, str>| {
+            self.fields.iter().all(|field| field.parameter.name != *name.as_ref())
+        };
+        if let Some(name) = given.keyword.iter().map(|(name, _)| name).find(is_unknown) {
             return Err(format!("{} has no parameter {name}", self.signature.name));
         }
         for (at, field) in self.fields.iter_mut().enumerate() {
-            match by_name.get(&field.parameter.name).or_else(|| by_position.get(at)) {
+            match given.of(at, &field.parameter.name) {
                 Some(value) => field.set(value),
-                None => {
-                    field.input.reset();
-                    (field.touched, field.error) = (false, None);
-                }
+                None => field.clear(),
             }
         }
         Ok(())
+    }
+
+    /// Fills fields from pasted JSON: an object of arguments by name, an array by position, or a
+    /// whole request. Returns whether any field was filled.
+    pub fn fill(&mut self, text: &str) -> bool {
+        let Ok(given) = Given::read(text.trim()) else { return false };
+        let mut filled = false;
+        for (at, field) in self.fields.iter_mut().enumerate() {
+            if let Some(value) = given.of(at, &field.parameter.name) {
+                field.set(value);
+                filled = true;
+            }
+        }
+        filled
+    }
+}
+
+/// A missing required value: `null`, but a skeleton where there are properties to fill in.
+fn missing(field: &Field) -> String {
+    let schema = Schema::new(&field.parameter.schema);
+    if schema.element().properties().is_empty() {
+        Value::Null.to_string()
+    } else {
+        schema.skeleton(2)
     }
 }
 
@@ -97,26 +122,49 @@ fn as_typed(text: &str) -> String {
     }
 }
 
-/// The arguments by position and by name.
-fn arguments(text: &str) -> Result<(Vec<Value>, Map<String, Value>), String> {
-    let parse = |json: Json<'_>| exact::value(json).map_err(|error| error.to_string());
-    let or_null = |json: Option<Json<'_>>| json.map_or(Ok(Value::Null), parse);
-    let (positional, keyword) = match Message::parse(text.as_bytes()) {
-        Ok(Message::Call(call)) => (or_null(call.args)?, or_null(call.kwargs)?),
-        _ => {
-            let raw: &RawValue =
-                serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-            match parse(raw.into())? {
-                list @ Value::Array(_) => (list, Value::Null),
-                keyword @ Value::Object(_) => (Value::Null, keyword),
-                _ => return Err("arguments must be an object or a list".to_owned()),
+/// The arguments in a text, as written there.
+#[derive(Default)]
+struct Given<'a> {
+    positional: Vec<Json<'a>>,
+    keyword: Vec<(Cow<'a, str>, Json<'a>)>,
+}
+
+impl<'a> Given<'a> {
+    fn read(text: &'a str) -> Result<Self, String> {
+        let mut given = Self::default();
+        match Message::parse(text.as_bytes()) {
+            Ok(Message::Call(call)) => {
+                for part in [call.args, call.kwargs].into_iter().flatten() {
+                    given.add(part)?;
+                }
+            }
+            _ => {
+                let raw: &RawValue =
+                    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+                if !raw.get().starts_with(['{', '[']) {
+                    return Err("arguments must be an object or a list".to_owned());
+                }
+                given.add(raw.into())?;
             }
         }
-    };
-    let positional =
-        if let Value::Array(positional) = positional { positional } else { Vec::new() };
-    let keyword = if let Value::Object(keyword) = keyword { keyword } else { Map::new() };
-    Ok((positional, keyword))
+        Ok(given)
+    }
+
+    fn add(&mut self, part: Json<'a>) -> Result<(), String> {
+        exact::check(part).map_err(|error| error.to_string())?;
+        self.positional.extend(part.elements().into_iter().flatten());
+        for (name, value) in part.entries().into_iter().flatten() {
+            self.keyword.push((name.as_string().unwrap_or_default(), value));
+        }
+        Ok(())
+    }
+
+    /// The value of the parameter with this name, at this place.
+    fn of(&self, at: usize, name: &str) -> Option<Json<'a>> {
+        // As elsewhere in JSON, the last of several equal names counts.
+        let by_name = self.keyword.iter().rev().find(|(given, _)| given == name);
+        by_name.map(|(_, value)| *value).or_else(|| self.positional.get(at).copied())
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +207,27 @@ mod tests {
         assert_eq!(values(&form), ["18446744073709551615", "1", ""]);
         form.read_json("[1, 2, 3]").unwrap();
         assert_eq!(values(&form), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn objects_start_as_a_skeleton_and_keep_their_order_and_digits() {
+        let order = json!({"type": "object", "required": ["id", "customer"], "properties": {
+            "customer": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "id": {"type": "number"},
+        }});
+        let mut form = Form::new(Signature {
+            parameters: vec![Parameter::required("order", order)],
+            ..Signature::default()
+        });
+        let skeleton = form.to_json();
+        let expected = "{\n  \"order\": {\n    \"id\": 0,\n    \"customer\": {\n      \"name\": \"\"\n    }\n  }\n}";
+        assert_eq!(skeleton, expected);
+        form.read_json(r#"{"order": {"id": 1.50, "customer": {"name": "Ann"}}}"#).unwrap();
+        let sent = form.arguments().unwrap();
+        assert_eq!(sent.positional(), r#"[{"id":1.50,"customer":{"name":"Ann"}}]"#);
+        form.read_json(r#"{"order": {"id": 1, "customer": {"name": 5}}}"#).unwrap();
+        assert_eq!(form.arguments(), None);
+        assert_eq!(form.fields[0].error.as_deref(), Some("customer.name must be text"));
     }
 
     #[test]

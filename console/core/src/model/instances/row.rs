@@ -229,7 +229,6 @@ impl Row {
             State::Maintenance => "maint.",
             State::Unknown if self.was_late => "was late",
             State::Unknown => "was up",
-            State::Gone if self.gone.is_some_and(|(_, why)| why == Gone::Unregistered) => "left",
             State::Gone => "gone",
         }
     }

@@ -78,6 +78,13 @@ fn a_search_ignores_case_and_unfolds_its_match() {
 }
 
 #[test]
+fn a_search_finds_escaped_characters() {
+    let document = Document::of_text(r#"{"\u65e5":1,"x":"\u672c"}"#);
+    assert_eq!(document.find("日", 9).lines, [1]);
+    assert_eq!(document.find("本", 9).lines, [2]);
+}
+
+#[test]
 fn large_documents_have_correct_extents_and_parents() {
     let inner = (0..100_000).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>().join(",");
     let document = Document::of_text(&format!("{{\"list\":[{inner}],\"last\":0}}"));

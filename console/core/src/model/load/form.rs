@@ -38,10 +38,10 @@ impl LoadField {
         match self {
             Self::Mode => "loop",
             Self::Rate => "rate",
-            Self::MaxInFlight => "max",
+            Self::MaxInFlight => "in flight",
             Self::Callers => "callers",
-            Self::Connections => "conns",
-            Self::Length => "length",
+            Self::Connections => "connections",
+            Self::Length => "duration",
             Self::WarmUp => "warm-up",
         }
     }
@@ -51,11 +51,11 @@ impl LoadField {
         match self {
             Self::Mode => "",
             Self::Rate => "calls/s",
-            Self::MaxInFlight => "in flight",
+            Self::MaxInFlight => "at most",
             Self::Callers => "concurrent",
             Self::Connections => "per instance",
-            Self::Length => "or N calls",
-            Self::WarmUp => "unmeasured",
+            Self::Length => "e.g. 2m, 500 calls",
+            Self::WarmUp => "not measured",
         }
     }
 }
@@ -79,12 +79,15 @@ pub struct LoadForm {
     pub editing: bool,
     /// The invalid field of the last attempt to start, and why.
     pub error: Option<(LoadField, String)>,
+    /// Calls in flight per connection: further ones wait in the client.
+    per_connection: usize,
     values: [Input; FIELD_COUNT],
 }
 
-impl Default for LoadForm {
-    /// An open loop of 100 calls per second for 10 s, without a method.
-    fn default() -> Self {
+impl LoadForm {
+    /// An open loop of 100 calls per second for 10 s, without a method. Of the calls in flight, a
+    /// connection takes at most `per_connection`.
+    pub fn new(per_connection: usize) -> Self {
         let value = |text: &str| Input::new(text.to_owned());
         Self {
             method: String::new(),
@@ -95,20 +98,19 @@ impl Default for LoadForm {
             focus: 1,
             editing: true,
             error: None,
+            per_connection,
             values: [
                 value(""),
                 value("100"),
-                value("240"),
-                value("4"),
+                value(&per_connection.to_string()),
+                value(&per_connection.min(4).to_string()),
                 value("1"),
                 value("10s"),
                 value("1s"),
             ],
         }
     }
-}
 
-impl LoadForm {
     /// The fields of the current loop, from top to bottom.
     pub fn fields(&self) -> &'static [LoadField] {
         use LoadField::{Callers, Connections, Length, MaxInFlight, Mode, Rate, WarmUp};
@@ -190,13 +192,43 @@ impl LoadForm {
             warm_up: time(text(LoadField::WarmUp)).map_err(|why| (LoadField::WarmUp, why))?,
         };
         request.plan().check().map_err(|error| self.field_of(&error))?;
+        self.check_capacity(&request)?;
         Ok(request)
+    }
+
+    /// The field that limits the calls in flight.
+    fn in_flight(&self) -> LoadField {
+        if self.open { LoadField::MaxInFlight } else { LoadField::Callers }
+    }
+
+    /// Refuses more calls in flight than the connections to one instance take: the others would
+    /// wait in this client, and the results would measure that. Of several instances, how many
+    /// there are may change during the run.
+    fn check_capacity(&self, request: &LoadRequest) -> Result<(), (LoadField, String)> {
+        let wanted = match request.mode {
+            Mode::OpenLoop { max_in_flight, .. } => max_in_flight,
+            Mode::ClosedLoop { concurrency } => concurrency,
+        };
+        let most = self.per_connection.saturating_mul(request.connections);
+        if self.target.is_none() || wanted <= most {
+            return Ok(());
+        }
+        let per = self.per_connection;
+        let why = format!("must be at most {most}: {per} per connection ([client] max_in_flight)");
+        Err((self.in_flight(), why))
     }
 
     /// The field that an error of the plan is about.
     fn field_of(&self, error: &PlanError) -> (LoadField, String) {
-        let in_flight = if self.open { LoadField::MaxInFlight } else { LoadField::Callers };
+        let in_flight = self.in_flight();
         match error {
+            // The plan's own text speaks of calls in flight in both loops.
+            PlanError::Range { what: "connections", expected }
+                if expected.starts_with("at most") =>
+            {
+                let most = if self.open { "the calls in flight" } else { "the callers" };
+                (LoadField::Connections, format!("must not exceed {most}"))
+            }
             PlanError::Range { what, expected } => {
                 let field = match *what {
                     "the rate" => LoadField::Rate,
@@ -247,7 +279,7 @@ mod tests {
     use super::*;
 
     fn form() -> LoadForm {
-        LoadForm { method: "add".to_owned(), ..LoadForm::default() }
+        LoadForm { method: "add".to_owned(), ..LoadForm::new(240) }
     }
 
     fn set(form: &mut LoadForm, field: LoadField, text: &str) {
@@ -274,7 +306,7 @@ mod tests {
             (LoadField::Rate, "fast", "number"),
             (LoadField::Rate, "0", "0.001"),
             (LoadField::MaxInFlight, "0", "1 to 100,000"),
-            (LoadField::Connections, "241", "at most the calls in flight"),
+            (LoadField::Connections, "241", "must not exceed the calls in flight"),
             (LoadField::Length, "0s", "above 0"),
             (LoadField::WarmUp, "soon", "time"),
         ] {
@@ -285,6 +317,23 @@ mod tests {
             assert_eq!(form.focused(), field);
             assert_eq!(form.error.as_ref().unwrap().0, field);
         }
+    }
+
+    #[test]
+    fn more_calls_in_flight_than_the_connections_take_are_refused() {
+        let mut form = LoadForm { method: "add".to_owned(), ..LoadForm::new(2) };
+        assert_eq!(form.value(LoadField::MaxInFlight).value(), "2", "[client] max_in_flight");
+        form.target = Some(rpc_wire::instance::Instance::new("h", 1).key());
+        assert!(form.submit(1, "http://h:1").is_ok());
+        set(&mut form, LoadField::MaxInFlight, "5");
+        let why = form.submit(1, "http://h:1").unwrap_err();
+        assert!(why.contains("must be at most 2: 2 per connection"), "{why}");
+        set(&mut form, LoadField::Connections, "3");
+        assert!(form.submit(1, "http://h:1").is_ok());
+        form.toggle_mode();
+        set(&mut form, LoadField::Callers, "2");
+        let why = form.submit(1, "http://h:1").unwrap_err();
+        assert!(why.contains("connections must not exceed the callers"), "{why}");
     }
 
     #[test]

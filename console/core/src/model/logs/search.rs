@@ -1,7 +1,7 @@
 //! Filters and searches log lines in slices: a million lines must not block the screen.
 
 use super::Logs;
-use crate::text::Needle;
+use crate::model::pattern::Pattern;
 
 /// Lines filtered or searched per tick.
 const SLICE: usize = 20_000;
@@ -20,6 +20,7 @@ pub enum SearchStep {
 impl Logs {
     /// Restarts filtering. Called when level, source or filter changed.
     pub fn refilter(&mut self) {
+        self.compiled.set(self.filter.value());
         self.shown.clear();
         self.unfiltered = self.ring.len();
         // The lines shown change, so they are searched again.
@@ -32,7 +33,7 @@ impl Logs {
 
     /// Restarts the search. Called when the searched text changed.
     pub fn restart_search(&mut self) {
-        self.searched = self.search.value().to_lowercase();
+        self.searched = Pattern::new(self.search.value());
         self.matches.clear();
         self.current_match = None;
         self.jump_pending = false;
@@ -42,10 +43,10 @@ impl Logs {
 
     /// Filters one slice, from the newest lines to the oldest.
     fn filter_slice(&mut self) {
-        let filter = self.filter_needle();
+        let mut filter = self.compiled.tester();
         let from = self.unfiltered.saturating_sub(SLICE);
         for line in self.ring.range(from..self.unfiltered).rev() {
-            if self.passes(line, &filter) {
+            if self.passes(line, &mut filter) {
                 self.shown.push_front(line.seq);
                 self.unsearched += usize::from(!self.searched.is_empty());
             }
@@ -55,11 +56,11 @@ impl Logs {
 
     /// Searches one slice of the shown lines, from the newest to the oldest.
     fn search_slice(&mut self) {
-        let needle = Needle::new(&self.searched);
+        let pattern = self.searched.clone();
         let from = self.unsearched.saturating_sub(SLICE);
         for at in (from..self.unsearched).rev() {
             let Some(seq) = self.shown.get(at).copied() else { continue };
-            if self.get(seq).is_some_and(|line| line.contains(&needle)) {
+            if self.get(seq).is_some_and(|line| line.contains(&pattern)) {
                 self.matches.push_front(seq);
             }
         }

@@ -1,9 +1,11 @@
 //! Log lines: order, limits, filters, search and following.
 
+use crate::model::scroll::Step;
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
 use super::*;
+use crate::model::scroll::Step;
 
 fn line(level: Level, text: &str) -> (LogLine, u64) {
     let line = LogLine {
@@ -173,4 +175,40 @@ fn long_lines_are_cut_and_the_oldest_are_dropped_beyond_the_limit_of_bytes() {
     let text = &lines[0].text;
     assert!(text.len() <= MAX_LINE_BYTES + 3 && text.ends_with('…'));
     assert!(text.capacity() < 2 * MAX_LINE_BYTES, "{}", text.capacity());
+}
+
+fn filtered(logs: &mut Logs, text: &str) -> usize {
+    logs.filter = Input::new(text.to_owned());
+    logs.refilter();
+    logs.counts().0
+}
+
+#[test]
+fn a_filter_is_a_regex_its_negation_or_fuzzy() {
+    let mut logs = numbered(30);
+    assert_eq!(filtered(&mut logs, "^1.$"), 10);
+    assert_eq!(filtered(&mut logs, "!^1.$"), 20);
+    assert_eq!(filtered(&mut logs, "~29"), 1);
+    assert_eq!(filtered(&mut logs, "[2"), 0, "not a regex: literally");
+    filtered(&mut logs, "^4");
+    logs.push(&Source::Registry, vec![line(Level::Info, "40"), line(Level::Info, "50")]);
+    assert_eq!(logs.counts().0, 2, "new lines are filtered, too");
+}
+
+#[test]
+fn a_search_is_a_regex() {
+    let mut logs = numbered(30);
+    search(&mut logs, "^1[5-7]$");
+    assert_eq!(logs.match_counts().1, 3);
+    assert_eq!(logs.searched().find("16"), Some(0..2));
+}
+
+#[test]
+fn levels_that_no_source_sends_are_known() {
+    let mut logs = numbered(3);
+    assert!(!logs.lacks_verbose_lines(), "level info");
+    logs.step_level(-1);
+    assert!(logs.lacks_verbose_lines());
+    logs.push(&Source::Registry, vec![line(Level::Debug, "fine")]);
+    assert!(!logs.lacks_verbose_lines());
 }

@@ -1,19 +1,17 @@
-//! The filter of the instances: `regex`, `!regex` or `~fuzzy`.
+//! A filter of rows or lines: `regex`, `!regex` or `~fuzzy`.
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use std::sync::Arc;
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern as Letters};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
-use regex::{Regex, RegexBuilder};
 
-use crate::text::Needle;
-
-/// Maximum size of a compiled regex; a larger one is searched literally.
-const MAX_COMPILED: usize = 1 << 20;
+use super::pattern::Pattern;
 
 /// A compiled filter. Case is ignored.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Filter {
     typed: String,
-    rule: Rule,
+    rule: Arc<Rule>,
 }
 
 #[derive(Debug, Default)]
@@ -21,25 +19,33 @@ enum Rule {
     /// No filter.
     #[default]
     All,
-    /// Matches the regex or the literal text: addresses have dots and brackets.
-    Match(Needle, Option<Regex>),
-    /// Matches neither.
-    Exclude(Needle, Option<Regex>),
-    /// Contains these letters in this order.
-    Fuzzy(Pattern),
+    /// Some text matches.
+    Match(Pattern),
+    /// No text matches.
+    Exclude(Pattern),
+    /// Some text contains these letters in this order.
+    Fuzzy(Letters),
 }
 
 impl Filter {
     /// Compiles the text if it changed.
-    pub(super) fn set(&mut self, typed: &str) {
+    pub fn set(&mut self, typed: &str) {
         if self.typed != typed {
-            *self = Self { typed: typed.to_owned(), rule: Rule::new(typed.trim()) };
+            *self = Self { typed: typed.to_owned(), rule: Arc::new(Rule::new(typed.trim())) };
         }
     }
 
     /// Whether the text is not a valid regex.
     pub fn is_invalid_regex(&self) -> bool {
-        matches!(self.rule, Rule::Match(_, None) | Rule::Exclude(_, None))
+        matches!(&*self.rule, Rule::Match(text) | Rule::Exclude(text) if text.is_invalid_regex())
+    }
+
+    /// Tests texts, independent of later changes of the filter.
+    pub fn tester(&self) -> Tester {
+        let is_fuzzy = matches!(&*self.rule, Rule::Fuzzy(_));
+        // Its buffers are large; other rules need none.
+        let matcher = is_fuzzy.then(|| (Matcher::new(Config::DEFAULT), Vec::new()));
+        Tester { rule: Arc::clone(&self.rule), matcher }
     }
 
     /// The rows of which any text matches.
@@ -48,25 +54,32 @@ impl Filter {
         rows: impl Iterator<Item = &'a T>,
         texts: impl Fn(&T) -> Vec<String>,
     ) -> Vec<&'a T> {
-        let matches = |needle: &Needle, regex: &Option<Regex>, row: &T| {
-            let is_in = |text: &String| {
-                needle.is_in(text) || regex.as_ref().is_some_and(|r| r.is_match(text))
-            };
-            texts(row).iter().any(is_in)
-        };
-        match &self.rule {
-            Rule::All => rows.collect(),
-            Rule::Match(needle, regex) => rows.filter(|row| matches(needle, regex, row)).collect(),
-            Rule::Exclude(needle, regex) => {
-                rows.filter(|row| !matches(needle, regex, row)).collect()
+        if matches!(&*self.rule, Rule::All) {
+            return rows.collect();
+        }
+        let mut tester = self.tester();
+        rows.filter(|row| tester.passes(&texts(row))).collect()
+    }
+}
+
+/// Tests texts against a filter.
+#[derive(Debug)]
+pub struct Tester {
+    rule: Arc<Rule>,
+    matcher: Option<(Matcher, Vec<char>)>,
+}
+
+impl Tester {
+    /// Whether a row of these texts passes.
+    pub fn passes<T: AsRef<str>>(&mut self, texts: &[T]) -> bool {
+        let mut texts = texts.iter().map(AsRef::as_ref);
+        match (&*self.rule, &mut self.matcher) {
+            (Rule::Match(pattern), _) => texts.any(|text| pattern.is_in(text)),
+            (Rule::Exclude(pattern), _) => !texts.any(|text| pattern.is_in(text)),
+            (Rule::Fuzzy(letters), Some((matcher, buffer))) => {
+                texts.any(|text| letters.score(Utf32Str::new(text, buffer), matcher).is_some())
             }
-            Rule::Fuzzy(pattern) => {
-                let (mut matcher, mut buffer) = (Matcher::new(Config::DEFAULT), Vec::new());
-                let mut fits = |text: &String| {
-                    pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher).is_some()
-                };
-                rows.filter(|row| texts(row).iter().any(&mut fits)).collect()
-            }
+            (Rule::All | Rule::Fuzzy(_), _) => true,
         }
     }
 }
@@ -74,19 +87,17 @@ impl Filter {
 impl Rule {
     fn new(typed: &str) -> Self {
         if let Some(typed) = typed.strip_prefix('~') {
-            return Self::Fuzzy(Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart));
+            return Self::Fuzzy(Letters::parse(typed, CaseMatching::Ignore, Normalization::Smart));
         }
         let (typed, exclude) = match typed.strip_prefix('!') {
             Some(rest) => (rest.trim_start(), true),
             None => (typed, false),
         };
-        if typed.is_empty() {
-            return Self::All;
+        match (typed.is_empty(), exclude) {
+            (true, _) => Self::All,
+            (false, true) => Self::Exclude(Pattern::new(typed)),
+            (false, false) => Self::Match(Pattern::new(typed)),
         }
-        let regex =
-            RegexBuilder::new(typed).case_insensitive(true).size_limit(MAX_COMPILED).build();
-        let (needle, regex) = (Needle::new(typed), regex.ok());
-        if exclude { Self::Exclude(needle, regex) } else { Self::Match(needle, regex) }
     }
 }
 

@@ -1,0 +1,192 @@
+//! The documentation of a method as lines: its text, parameters, result and examples.
+
+use rpc_wire::signature::{Parameter, Signature};
+
+use super::schema::Schema;
+use crate::text;
+
+/// Objects inside deeper ones are not listed: some schemas contain themselves.
+const MAX_DEPTH: usize = 4;
+/// Maximum lines of properties of a parameter or the result.
+const MAX_PROPERTIES: usize = 200;
+/// Maximum example values shown.
+const MAX_EXAMPLES: usize = 3;
+
+/// A line of a documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocLine {
+    /// What it is, for its style.
+    pub kind: DocKind,
+    /// The text, printable and at most as wide as asked for.
+    pub text: String,
+}
+
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocKind {
+    /// The call, or a heading.
+    Heading,
+    /// A sentence.
+    Text,
+    /// A name and its type.
+    Name,
+}
+
+/// The documentation of a method, at most `width` cells wide.
+pub fn docs(signature: &Signature, width: usize) -> Vec<DocLine> {
+    let mut page = Page { lines: Vec::new(), width };
+    page.add(DocKind::Heading, 0, &call_of(signature));
+    page.paragraphs(0, &signature.doc);
+    if !signature.parameters.is_empty() {
+        page.heading("Parameters");
+    }
+    for parameter in &signature.parameters {
+        page.parameter(parameter);
+    }
+    if let Some(result) = signature.result.as_ref().filter(|result| !result.is_boolean()) {
+        page.heading(if signature.stream { "Items" } else { "Result" });
+        let schema = Schema::new(result);
+        page.add(DocKind::Name, 2, &schema.type_name());
+        page.details(schema, schema.description(), 4);
+    }
+    page.lines
+}
+
+/// `add(a, b, c = 10) → number`.
+fn call_of(signature: &Signature) -> String {
+    let parameter = |parameter: &Parameter| match &parameter.default {
+        Some(default) => format!("{} = {default}", parameter.name),
+        None if parameter.is_required() => parameter.name.clone(),
+        None => format!("{}?", parameter.name),
+    };
+    let parameters: Vec<_> = signature.parameters.iter().map(parameter).collect();
+    let result = signature.result.as_ref().map(|result| Schema::new(result).type_name());
+    let stream = if signature.stream { "stream of " } else { "" };
+    let result = match result.as_deref() {
+        None | Some("any") if signature.stream => " → stream".to_owned(),
+        None | Some("any") => String::new(),
+        Some(name) => format!(" → {stream}{name}"),
+    };
+    format!("{}({}){result}", signature.name, parameters.join(", "))
+}
+
+/// Lines being written.
+struct Page {
+    lines: Vec<DocLine>,
+    width: usize,
+}
+
+impl Page {
+    fn add(&mut self, kind: DocKind, indent: usize, line: &str) {
+        let room = self.width.saturating_sub(indent).max(8);
+        for piece in text::wrap_words(&text::printable(line), room) {
+            self.lines.push(DocLine { kind, text: format!("{:indent$}{piece}", "") });
+        }
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.lines.push(DocLine { kind: DocKind::Text, text: String::new() });
+        self.add(DocKind::Heading, 0, title);
+    }
+
+    fn paragraphs(&mut self, indent: usize, doc: &str) {
+        for line in doc.trim_end().lines() {
+            self.add(DocKind::Text, indent, line.trim_end());
+        }
+    }
+
+    fn parameter(&mut self, parameter: &Parameter) {
+        let schema = Schema::new(&parameter.schema);
+        let need = match &parameter.default {
+            Some(default) => format!("default {default}"),
+            None if parameter.is_required() => "required".to_owned(),
+            None => "optional".to_owned(),
+        };
+        let line = format!("{}  {}, {need}", parameter.name, schema.type_name());
+        self.add(DocKind::Name, 2, &line);
+        self.details(schema, parameter.description(), 4);
+    }
+
+    /// The description, the examples and the properties of a schema.
+    fn details(&mut self, schema: Schema<'_>, description: &str, indent: usize) {
+        self.paragraphs(indent, description);
+        for example in schema.examples().iter().take(MAX_EXAMPLES) {
+            self.add(DocKind::Text, indent, &format!("example: {example}"));
+        }
+        let end = self.lines.len() + MAX_PROPERTIES;
+        self.properties(schema, indent, MAX_DEPTH, end);
+    }
+
+    fn properties(&mut self, schema: Schema<'_>, indent: usize, depth: usize, end: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let schema = schema.element();
+        for property in schema.properties() {
+            if self.lines.len() >= end {
+                return self.add(DocKind::Text, indent, "…");
+            }
+            let need = match (property.schema.default(), property.required) {
+                (Some(default), _) => format!(", default {default}"),
+                (None, true) => String::new(),
+                (None, false) => ", optional".to_owned(),
+            };
+            let line = format!("{}  {}{need}", property.name, property.schema.type_name());
+            self.add(DocKind::Name, indent, &line);
+            self.paragraphs(indent + 2, property.schema.description());
+            self.properties(property.schema, indent + 2, depth, end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn everything_that_is_known_of_a_method_is_shown() {
+        let customer = json!({"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string", "description": "As on the card."},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        }});
+        let signature = Signature {
+            name: "order".to_owned(),
+            doc: "Orders.\n\nMore than one line of it, which is wrapped at words.".to_owned(),
+            parameters: vec![
+                Parameter {
+                    doc: "Who pays.".to_owned(),
+                    ..Parameter::required("customer", customer)
+                },
+                Parameter::optional("count", json!({"type": "integer", "examples": [3]}), json!(1)),
+                Parameter {
+                    required: false,
+                    ..Parameter::required("note", json!({"type": "string"}))
+                },
+            ],
+            result: Some(json!({"type": "integer", "description": "The number."})),
+            stream: false,
+        };
+        let lines: Vec<_> = docs(&signature, 34).into_iter().map(|line| line.text).collect();
+        let expected = "\
+order(customer, count = 1, note?)
+→ integer
+Orders.
+
+More than one line of it, which is
+wrapped at words.
+
+Parameters
+  customer  object, required
+    Who pays.
+    name  text
+      As on the card.
+    tags  list of text, optional
+  count  integer, default 1
+    example: 3
+  note  text, optional
+
+Result
+  integer
+    The number.";
+        assert_eq!(lines.join("\n"), expected);
+    }
+}

@@ -1,0 +1,118 @@
+//! A field of the form: one parameter, its text, and the value it stands for.
+
+use rpc_wire::json::Json;
+use rpc_wire::signature::Parameter;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tui_input::Input;
+
+use super::Kind;
+use crate::model::schema::Schema;
+
+/// A field: one parameter.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The parameter.
+    pub parameter: Parameter,
+    /// The type of value it takes.
+    pub kind: Kind,
+    /// The text.
+    pub input: Input,
+    /// Whether its text was changed.
+    pub touched: bool,
+    /// The error of the last attempt to send.
+    pub error: Option<String>,
+}
+
+/// The value of a field, as it would be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue {
+    /// None: the server uses its default.
+    Omitted,
+    /// This value.
+    Value(Value),
+    /// Not a valid value, for this reason.
+    Invalid(String),
+}
+
+impl Field {
+    /// An empty field.
+    pub(super) fn new(parameter: &Parameter) -> Self {
+        Self {
+            kind: Kind::of(&parameter.schema),
+            parameter: parameter.clone(),
+            input: Input::default(),
+            touched: false,
+            error: None,
+        }
+    }
+
+    /// The value as it would be sent.
+    pub fn value(&self) -> FieldValue {
+        let text = self.input.value();
+        if text.trim().is_empty() && !self.is_empty_text() {
+            return if self.parameter.is_required() {
+                FieldValue::Invalid("required".to_owned())
+            } else {
+                FieldValue::Omitted
+            };
+        }
+        let value = self.kind.parse(text).and_then(|value| {
+            Schema::new(&self.parameter.schema).check(&value)?;
+            Ok(value)
+        });
+        match value {
+            Ok(value) => FieldValue::Value(value),
+            Err(error) => FieldValue::Invalid(error),
+        }
+    }
+
+    /// The value as the JSON that would be sent; `None` if it is omitted or invalid. Lists and
+    /// objects keep the order and the digits they were typed with.
+    pub fn json(&self) -> Option<Box<RawValue>> {
+        let FieldValue::Value(value) = self.value() else { return None };
+        let text = match (&value, serde_json::from_str::<&RawValue>(self.input.value())) {
+            (Value::Array(_) | Value::Object(_), Ok(typed)) => Json::from(typed).compact().into(),
+            _ => value.to_string(),
+        };
+        RawValue::from_string(text).ok()
+    }
+
+    /// Whether its value is a text of no characters, which is not the same as no value.
+    pub fn is_empty_text(&self) -> bool {
+        self.kind == Kind::Text && self.touched && self.input.value().trim().is_empty()
+    }
+
+    /// The error to show: not for a field that was not edited or is empty, until sent.
+    pub fn visible_error(&self) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.clone());
+        }
+        match self.value() {
+            FieldValue::Invalid(error) if self.touched && !self.input.value().is_empty() => {
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+
+    /// Empties the field: its value is omitted.
+    pub fn clear(&mut self) {
+        self.input.reset();
+        (self.touched, self.error) = (false, None);
+    }
+
+    /// Sets the text, as if it had been typed.
+    pub fn set_text(&mut self, text: impl Into<String>) {
+        self.input = Input::new(text.into());
+        (self.touched, self.error) = (true, None);
+    }
+
+    /// Sets the value, as if it had been typed.
+    pub fn set(&mut self, value: Json<'_>) {
+        match value.as_string().filter(|text| self.kind.takes_unquoted(text)) {
+            Some(text) => self.set_text(text),
+            None => self.set_text(value.compact()),
+        }
+    }
+}

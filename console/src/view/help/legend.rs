@@ -1,0 +1,70 @@
+//! What the symbols and headings of a pane mean.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::entry;
+use crate::view::Theme;
+use rpc_console_core::action::Context;
+
+type Row = (&'static str, &'static str);
+
+const INSTANCES: &[Row] = &[
+    ("● up", "its heartbeats arrive in time"),
+    ("◐ late", "a heartbeat is overdue; it is gone once its TTL passes"),
+    ("◐ suspect", "its TTL passed, but it still replies to the registry"),
+    ("○ draining", "it is shutting down"),
+    ("○ maint.", "an operator took it out of service"),
+    ("✗ gone", "it unregistered or its TTL passed; the row stays for a moment"),
+    ("? was up", "the registry is unreachable: the last known state"),
+    ("≠", "it lacks a method that others have, or has it with other parameters"),
+    (
+        "HEARTBEAT",
+        "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL",
+    ),
+    ("RTT", "round trip of the console's own probe; - is not probed"),
+    ("METHODS", "number of methods (MTH where narrow); - is unknown"),
+    ("SINCE", "time since it registered"),
+];
+
+const CALLS: &[Row] = &[
+    ("✓", "a result"),
+    ("✗", "an error, or no reply"),
+    ("…", "in flight"),
+    ("VIA", "the instance that replied"),
+];
+
+const LOGS: &[Row] = &[
+    ("●", "a source whose lines arrive"),
+    ("✗", "a source whose stream failed; it is retried"),
+    ("○", "a source without a log stream, or a gone instance"),
+];
+
+/// The legend of a context, as far as it matches the filter; empty without symbols.
+pub(super) fn lines(
+    theme: Theme,
+    context: Context,
+    filter: &str,
+    width: u16,
+) -> Vec<Line<'static>> {
+    let rows = match context {
+        Context::Instances | Context::Detail | Context::Events => INSTANCES,
+        Context::History | Context::Response => CALLS,
+        Context::Logs => LOGS,
+        _ => &[],
+    };
+    let is_named = "symbols and columns".contains(filter);
+    let fits = |(name, text): &&Row| {
+        is_named || name.to_lowercase().contains(filter) || text.to_lowercase().contains(filter)
+    };
+    let rows: Vec<&Row> = rows.iter().filter(fits).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::from(Span::styled(" Symbols and columns", theme.strong()))];
+    for (name, text) in rows {
+        let name = Span::styled(*name, theme.strong());
+        lines.extend(entry(name, text, Style::new(), width));
+    }
+    lines
+}

@@ -1,0 +1,54 @@
+//! The items of a stream, a line each.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::highlight::highlight;
+use crate::view::screen::Screen;
+use rpc_console_core::action::{Action, Context};
+use rpc_console_core::model::calls::Call;
+use rpc_console_core::model::json::decoded;
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::text::{self, Needle};
+
+pub(super) fn stream(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+    let theme = screen.theme;
+    let items = &call.items;
+    let cancel = screen.key_of(model, Context::Everywhere, Action::CancelCall);
+    let state = match call.outcome.as_ref().map(|outcome| &outcome.result) {
+        None => format!("streaming, {cancel} stops"),
+        Some(Ok(_)) => "complete".to_owned(),
+        Some(Err(failure)) => failure.kind.clone(),
+    };
+    let head = format!(" {}, {} dropped · {state}", items.counted(), items.dropped);
+    screen.line(area, 0, Line::from(Span::styled(head, theme.dim())));
+    let below =
+        Rect { y: area.y + 1.min(area.height), height: area.height.saturating_sub(1), ..area };
+    let needle = Some(model.calls.search.value()).filter(|text| !text.is_empty()).map(Needle::new);
+    let note = match needle.as_ref().map(|needle| items.match_counts(needle)) {
+        Some((Some(at), 1)) => format!("{at} of 1 match"),
+        Some((Some(at), count)) => format!("{at} of {count} matches"),
+        Some((None, count)) => format!("{count} matches"),
+        None => String::new(),
+    };
+    let area = screen.filter_row(model, below, Pane::Response, &model.calls.search, note);
+    screen.record_height(Pane::Response, area.height);
+    let (place, room) = (items.index(), usize::from(area.height));
+    let first = if items.is_following() { items.len() } else { place + room / 2 + 1 };
+    let first = first.min(items.len()).saturating_sub(room);
+    for (row, (at, item)) in (0..area.height).zip(items.iter().enumerate().skip(first)) {
+        // Cut before decoding: an item may be megabytes.
+        let start = decoded(text::prefix(item, 12 * usize::from(area.width)));
+        let start = text::printable(&start).into_owned();
+        let item = text::cut(&start, usize::from(area.width).saturating_sub(2)).into_owned();
+        let span = Span::raw(format!(" {item}"));
+        let line = match &needle {
+            Some(needle) => Line::from(highlight(screen, span, needle)),
+            None => Line::from(span),
+        };
+        screen.line(area, row, line);
+        if !items.is_following() && at == place {
+            screen.style_row(area, row, theme.selected());
+        }
+    }
+}
