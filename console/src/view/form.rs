@@ -22,7 +22,8 @@ pub(super) fn rows_needed(model: &Model) -> u16 {
     let rows = model.forms.get().map_or(0, |form| match &form.json {
         Some(json) => json.area.lines().len().max(form.fields.len()),
         None => {
-            form.fields.iter().map(|field| 1 + usize::from(field.visible_error().is_some())).sum()
+            let errors = (0..form.fields.len()).filter_map(|index| form.shown_error(index));
+            form.fields.len() + errors.count()
         }
     });
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(6)

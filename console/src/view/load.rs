@@ -71,7 +71,15 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.hit_row(inner, row, Hit::LoadField(index));
         row += 1;
     }
-    row += u16::from(inner.height > row + 2);
+    if inner.height > row + 2 {
+        let unit = form.focused().unit();
+        // The hint of the focused field, where it does not fit beside the value.
+        if focused && text::width(unit) > note_width(inner.width) {
+            let hint = format!(" {}: {unit}", form.focused().title());
+            screen.line(inner, row, Line::from(Span::styled(hint, theme.dim())));
+        }
+        row += 1;
+    }
     let (button, style) = if running {
         (" ␣ Stop ", theme.warning())
     } else {
@@ -200,6 +208,11 @@ fn draw_field(
     }
     let text = text::cut(&text, usize::from(note.width)).into_owned();
     screen.line(note, row, Line::from(Span::styled(text, style)));
+}
+
+/// Cells right of label and value, in a plan of this width.
+fn note_width(width: u16) -> usize {
+    usize::from(width.saturating_sub(INPUT + 1)).saturating_sub(LABEL + 2)
 }
 
 /// The share of each instance, and the errors.

@@ -55,12 +55,12 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.press(ESC);
     tty.until(&[": commands"]);
     tty.press("\t\t\t");
-    tty.until(&["v view"]);
+    tty.until(&["} tab", "y copy"]);
     tty.press("v");
     tty.until(&["paging 1", "42"]);
     assert!(!tty.is_ours());
     tty.press("0\n");
-    tty.until(&["v view"]);
+    tty.until(&["} tab", "y copy"]);
     assert!(tty.is_ours());
 
     // A failure is shown, and Ctrl-C reaches the program only.

@@ -72,9 +72,9 @@ fn a_result_is_folded_searched_compared_and_copied() {
     for (keys, shown) in [
         ("}", vec!["[Wire]", "method_name"]),
         ("}", vec!["[Timing]", "transfer", "attempts"]),
-        ("r", vec!["2 calls of forecast  p50"]),
+        ("r", vec!["forecast  p50"]),
         ("{", vec!["[Diff]", "no differences from"]),
-        ("}", vec!["[Body]", "p95"]),
+        ("}", vec!["[Body]", "forecast  p50", "p99"]),
     ] {
         tty.press(keys);
         tty.until(&shown);

@@ -2,11 +2,13 @@
 
 mod filtered;
 mod items;
+mod latency;
 mod past;
 mod request;
 
 pub use filtered::Filtered;
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
+pub use latency::Quantiles;
 pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
@@ -27,8 +29,6 @@ pub const DEFAULT_CALLS: usize = 1_000;
 /// Maximum bytes of results in the history; the oldest calls are dropped.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Number of latest calls that quantiles are computed from.
-const QUANTILE_CALLS: usize = 200;
 /// Length of a result in a summary.
 const SUMMARY_BYTES: usize = 1_000;
 
@@ -96,15 +96,6 @@ pub struct Phases {
     pub server: Duration,
     /// Receiving.
     pub transfer: Duration,
-}
-
-/// Latency quantiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "names of quantiles say all there is to say")]
-pub struct Quantiles {
-    pub p50: Duration,
-    pub p95: Duration,
-    pub p99: Duration,
 }
 
 /// The error of a call.
@@ -419,42 +410,6 @@ impl Calls {
         let found = to.and_then(|to| self.list.get(to)).map(|call| call.request.id);
         self.shown = found.or(self.shown);
         found.is_some()
-    }
-
-    /// Latency quantiles of the last 200 successful calls, of `method` or of all; `None` below two.
-    pub fn quantiles(&self, method: Option<&str>) -> Option<Quantiles> {
-        let mut sorted: Vec<Duration> = self
-            .list
-            .iter()
-            .rev()
-            .filter(|call| method.is_none_or(|method| call.request.method == method))
-            .filter_map(|call| call.outcome.as_ref())
-            .filter(|outcome| outcome.result.is_ok())
-            .map(|outcome| outcome.elapsed)
-            .take(QUANTILE_CALLS)
-            .collect();
-        sorted.sort();
-        let at = |percent: usize| {
-            let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-            sorted.get(index).copied().unwrap_or_default()
-        };
-        (sorted.len() > 1).then(|| Quantiles { p50: at(50), p95: at(95), p99: at(99) })
-    }
-
-    /// Latencies in ms of the last `count` successful calls of `method`, oldest first.
-    pub fn latencies(&self, method: &str, count: usize) -> Vec<f64> {
-        let mut found: Vec<f64> = self
-            .list
-            .iter()
-            .rev()
-            .filter(|call| call.request.method == method)
-            .filter_map(|call| call.outcome.as_ref())
-            .filter(|outcome| outcome.result.is_ok())
-            .map(|outcome| outcome.elapsed.as_secs_f64() * 1000.0)
-            .take(count)
-            .collect();
-        found.reverse();
-        found
     }
 }
 

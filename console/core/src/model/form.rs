@@ -122,6 +122,13 @@ impl Form {
         self.fields.get_mut(self.focus)
     }
 
+    /// The error below a field: not while it is typed, when most values are not complete yet.
+    pub fn shown_error(&self, index: usize) -> Option<String> {
+        let field = self.fields.get(index)?;
+        let is_typed = self.editing && index == self.focus && field.error.is_none();
+        if is_typed { None } else { field.visible_error() }
+    }
+
     /// Whether keys edit a field.
     pub fn is_typing(&self) -> bool {
         self.editing && (self.json.is_some() || !self.fields.is_empty())
@@ -242,6 +249,18 @@ mod tests {
         assert_eq!(form.preview(), Err(vec!["a"]), "2 must not move to the place of a");
         type_into(&mut form, 0, "151");
         assert_eq!(form.preview().unwrap().positional(), "[151,2]");
+    }
+
+    #[test]
+    fn an_error_is_shown_once_the_field_is_left_or_sent() {
+        let mut form = add();
+        type_into(&mut form, 0, "x");
+        assert_eq!(form.shown_error(0), None, "it is being typed");
+        form.focus = 1;
+        assert_eq!(form.shown_error(0).as_deref(), Some("must be a number"));
+        form.focus = 0;
+        form.arguments();
+        assert_eq!(form.shown_error(0).as_deref(), Some("must be a number"));
     }
 
     #[test]

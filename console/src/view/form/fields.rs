@@ -19,8 +19,7 @@ const KIND: usize = 7;
 
 /// Rows that all fields need.
 pub(super) fn rows(form: &Form, width: u16) -> u16 {
-    let left = left(form);
-    let rows: usize = form.fields.iter().map(|field| 1 + error(field, left, width).len()).sum();
+    let rows: usize = (0..form.fields.len()).map(|index| 1 + error(form, index, width).len()).sum();
     u16::try_from(rows.max(1)).unwrap_or(u16::MAX)
 }
 
@@ -35,10 +34,11 @@ fn name_width(form: &Form) -> usize {
 }
 
 /// The lines of a field's error, as wide as its value.
-fn error(field: &Field, left: usize, width: u16) -> Vec<String> {
+fn error(form: &Form, index: usize, width: u16) -> Vec<String> {
+    let left = left(form);
     let room = usize::from(width).saturating_sub(left + 1).max(12);
-    let lines = field
-        .visible_error()
+    let lines = form
+        .shown_error(index)
         .map(|error| text::wrap_words(&format!("✗ {}", text::printable(&error)), room));
     let mut lines = lines.unwrap_or_default();
     lines.truncate(ERROR_ROWS);
@@ -53,22 +53,21 @@ pub(super) fn draw(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area
         return 1.min(area.height);
     }
     let left = left(form);
-    let height = |field: &Field| 1 + error(field, left, area.width).len();
-    let shown = form.fields.iter().take(form.focus + 1);
-    let mut before: usize = shown.map(height).sum();
+    let height = |index: usize| 1 + error(form, index, area.width).len();
+    let mut before: usize = (0..=form.focus.min(form.fields.len() - 1)).map(height).sum();
     let mut top = 0;
     while before > usize::from(area.height) && top < form.focus {
-        before -= form.fields.get(top).map_or(0, height);
+        before -= height(top);
         top += 1;
     }
     let mut row = 0;
-    for (index, field) in form.fields.iter().enumerate().skip(top) {
+    for index in top..form.fields.len() {
         if row >= area.height {
             break;
         }
         draw_field(model, screen, form, index, area, row);
         row += 1;
-        for line in error(field, left, area.width) {
+        for line in error(form, index, area.width) {
             let line = format!("{:1$}{line}", "", left.min(usize::from(area.width) / 2));
             screen.line(area, row, Line::from(Span::styled(line, theme.bad())));
             row += 1;

@@ -217,6 +217,16 @@ fn a_load_plan_names_its_target_and_its_fields() {
 }
 
 #[test]
+fn a_hint_that_does_not_fit_beside_its_field_is_below_the_fields() {
+    let (mut model, now) = fixture::load_plan();
+    for _ in 0..3 {
+        press(&mut model, Key::plain(Code::Tab), now);
+    }
+    let text = shown(&mut model, now, (80, 24));
+    assert!(text.contains("duration: e.g. 2m, 500 calls"), "{text}");
+}
+
+#[test]
 fn a_pause_offers_to_resume() {
     let (mut model, now) = after_keys(fixture::busy, " ");
     assert!(shown(&mut model, now, (120, 35)).contains("space resume"));

@@ -194,6 +194,7 @@ mod tests {
             ("$.store.book[?(@.isbn)].title", "[\"B\"]"),
             ("$.store.book[?!@.isbn && @.price >= 22.99].title", "[\"C\"]"),
             ("$.store.book[?@.title == 'A' || @.title == \"C\"].title", "[\"A\",\"C\"]"),
+            ("$.store.book[?!!@.isbn && !(@.price > 20)].title", "[\"B\"]"),
             ("$.store.book[?@.title != 'A'].price", "[12,22.99]"),
             ("$..[?@.tags[0] == 'x'].title", "[\"A\"]"),
             ("$.store.book[?@.price == 'A']", "no match"),
@@ -210,6 +211,7 @@ mod tests {
             ("$.store[1", "] is missing at the end"),
             ("$.store['x", "' is missing at the end"),
             ("$.store x", "unexpected \"x\""),
+            (&format!("$[?{}", "(".repeat(1_000)), "too many filters inside each other"),
             ("$[?@.a = 1]", "] is missing before \"= 1]\""),
         ] {
             assert_eq!(selected(path), expected, "{path}");

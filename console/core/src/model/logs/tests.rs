@@ -5,7 +5,6 @@ use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
 use super::*;
-use crate::model::scroll::Step;
 
 fn line(level: Level, text: &str) -> (LogLine, u64) {
     let line = LogLine {

@@ -127,12 +127,14 @@ fn over_time(out: &mut String, series: &[Point]) {
     // The last point may be too short for a comparison.
     let longest = series.iter().map(|point| point.span).max().unwrap_or_default();
     let whole: Vec<&Point> = series.iter().filter(|point| point.span * 2 >= longest).collect();
-    if whole.len() < 2 {
+    // Without a call there is no latency: 0 would be wrong.
+    let called: Vec<&Point> = whole.iter().copied().filter(|point| point.calls > 0).collect();
+    if whole.len() < 2 || called.is_empty() {
         return;
     }
     let count = |rate: f64| grouped(rate.round() as u64);
     let rates: Vec<f64> = whole.iter().map(|point| point.rate).collect();
-    let p99s: Vec<f64> = whole.iter().map(|point| point.p99.as_secs_f64()).collect();
+    let p99s: Vec<f64> = called.iter().map(|point| point.p99.as_secs_f64()).collect();
     let seconds = |value| precise(Duration::from_secs_f64(value));
     let _ = writeln!(out, "\nover time");
     let _ = writeln!(out, "  calls/s  {}  {}", sparkline(&peaks(&rates)), range(&rates, count));
@@ -142,7 +144,8 @@ fn over_time(out: &mut String, series: &[Point]) {
 fn range(values: &[f64], show: impl Fn(f64) -> String) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
-    format!("{} to {}", show(least), show(most))
+    let (least, most) = (show(least), show(most));
+    if least == most { most } else { format!("{least} to {most}") }
 }
 
 /// At most 60 values: the highest of each group of neighbours.
@@ -186,6 +189,26 @@ fn many(number: u64, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_without_calls_have_no_latency() {
+        let second = Duration::from_secs(1);
+        let point = |at: u64, span: Duration, calls: u64| Point {
+            at: Duration::from_secs(at),
+            span,
+            calls,
+            failed: 0,
+            rate: calls as f64,
+            p50: Duration::ZERO,
+            p99: if calls > 0 { second } else { Duration::ZERO },
+        };
+        let mut out = String::new();
+        // All calls are in the last point, which is too short to compare.
+        over_time(&mut out, &[point(0, second, 0), point(1, second, 0), point(2, second / 5, 30)]);
+        assert_eq!(out, "");
+        over_time(&mut out, &[point(0, second, 0), point(1, second, 30)]);
+        assert!(out.contains("0 to 30") && out.trim_end().ends_with("  1.00s"), "{out}");
+    }
 
     #[test]
     fn a_line_over_time_is_short_and_keeps_its_peaks() {

@@ -202,10 +202,15 @@ impl Parser<'_> {
     }
 
     fn condition(&mut self) -> Result<Test, String> {
-        self.skip_blank();
-        if self.eat("!") {
-            return Ok(Test::Not(Box::new(self.condition()?)));
+        let mut is_negated = false;
+        while self.eat_operator("!") {
+            is_negated = !is_negated;
         }
+        let test = self.plain_condition()?;
+        Ok(if is_negated { Test::Not(Box::new(test)) } else { test })
+    }
+
+    fn plain_condition(&mut self) -> Result<Test, String> {
         if self.eat("(") {
             let test = self.any_of()?;
             self.expect(")")?;
