@@ -248,6 +248,27 @@ fn methods(set: MethodSet) -> Vec<Method> {
     methods
 }
 
+/// What each server of the demo offers.
+#[cfg(test)]
+pub(crate) fn signatures() -> [Vec<rpc_wire::signature::Signature>; SERVERS] {
+    let of = |set| methods(set).iter().map(|method| method.signature().clone()).collect();
+    [of(MethodSet::All), of(MethodSet::All), of(MethodSet::WithoutOne)]
+}
+
+/// The result of a method of the demo, as it is sent.
+#[cfg(test)]
+pub(crate) async fn call(method: &str, args: impl rpc_client::IntoArgs) -> String {
+    let server = Server::builder().methods(methods(MethodSet::All));
+    let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = server.local_addr().to_string();
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let client = rpc_client::Client::direct(address, Default::default()).unwrap();
+    let request = rpc_client::Request::new(method, args).unwrap();
+    let response = client.request(request).await.unwrap();
+    serving.abort();
+    response.value.get().to_owned()
+}
+
 /// Places an order and logs it.
 #[rpc_method]
 fn order(item: String, #[default(1)] quantity: u32) -> Value {

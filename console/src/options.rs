@@ -21,7 +21,7 @@ pub struct Options {
     pub demo: bool,
 
     /// Registry: a URL such as http://127.0.0.1:9999, or the NAME of a [registry.NAME] section
-    /// [default: the [registry] section]
+    /// [default: section registry]
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,
 
@@ -29,7 +29,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Disable actions that change the system, such as unregister; calls are still sent
+    /// Look only: refuse calls, load tests and unregistering
     #[arg(long)]
     pub readonly: bool,
 

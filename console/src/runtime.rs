@@ -6,7 +6,7 @@
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `load`: runs load tests on their own threads and reports progress.
-//! - `files`: saves results and logs.
+//! - `files`: saves results and logs; `clipboard`: copies with a program.
 //! - `external_program`: the pager and the editor; `terminal_handover`: while one has the terminal.
 //! - `inbox`: the channels from tasks to the loop: replies at once, live data once a second.
 //! - `batch`: groups log lines.
@@ -15,6 +15,7 @@
 
 mod batch;
 mod calls;
+mod clipboard;
 mod clock;
 mod external_program;
 mod feed;
@@ -85,7 +86,7 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Instances monitored at most; others are only listed.
     pub max_probed: usize,
-    /// Whether actions that change the system are disabled; calls are still sent.
+    /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
     /// Where the history of calls is kept; `None` keeps none.
     pub histories: Option<HistoryFolder>,
@@ -336,7 +337,7 @@ impl Console {
                 Effect::Mouse(on) => {
                     let _ = self.terminal.mouse(on);
                 }
-                Effect::Copy(text) => self.copy(&text, now),
+                Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Monitor(instance) => self.tasks.attach(*instance),
                 Effect::StopMonitor(key) => self.tasks.detach(&key),
                 Effect::Call(request) => self.tasks.call(*request),
@@ -356,13 +357,10 @@ impl Console {
         control
     }
 
-    fn copy(&mut self, text: &str, now: Now) {
-        match osc52(text, std::env::var_os("TMUX").is_some()) {
-            Some(sequence) => {
-                let _ = self.terminal.send(&sequence);
-            }
-            None => self.model.notify_error("too large for the clipboard", now),
-        }
+    fn copy(&mut self, what: String, text: String) {
+        let sequence = osc52(&text, std::env::var_os("TMUX").is_some());
+        let sent = sequence.is_some_and(|sequence| self.terminal.send(&sequence).is_ok());
+        self.tasks.copy(what, text, sent);
     }
 
     fn repaint(&mut self) {

@@ -24,6 +24,8 @@ mod older;
 mod outside;
 #[path = "terminal/reading.rs"]
 mod reading;
+#[path = "terminal/truth.rs"]
+mod truth;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
@@ -122,7 +124,7 @@ fn stream_items_are_shown_as_they_arrive_until_they_are_cancelled() {
     tty.press("\r");
     tty.until(&["y copy"]);
     tty.press("y");
-    tty.until(&["copied item: 99"]);
+    tty.until(&["item sent to the terminal's clipboard: 99"]);
     tty.press(ESC);
     tty.until_not("of 1 match");
     tty.press("\x18");

@@ -85,8 +85,9 @@ impl Tty {
         let own: Vec<String> =
             command.iter_extra_env_as_str().map(|(name, _)| name.to_owned()).collect();
         let given = |name: &str| own.iter().any(|own| own == name);
-        let colours = ["NO_COLOR", "COLORFGBG"].map(Into::into);
-        for name in variables_of_runner().chain(colours) {
+        // The runner's colours and clipboards are none of the program's business.
+        let others = ["NO_COLOR", "COLORFGBG", "TMUX", "WAYLAND_DISPLAY", "DISPLAY"];
+        for name in variables_of_runner().chain(others.map(Into::into)) {
             if !given(&name.to_string_lossy()) {
                 command.env_remove(name);
             }

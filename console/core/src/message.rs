@@ -9,14 +9,14 @@ use rpc_wire::report::LogLine;
 use rpc_wire::signature::Signature;
 
 use crate::key::Key;
-use crate::model::Pane;
 use crate::model::calls::CallRequest;
-use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::calls::{CallId, Outcome, PastCall, WireMessage};
 use crate::model::content::{Content, Program, SaveError};
 use crate::model::json::{Document, Matches, Selection};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
+use crate::pane::{Pane, PaneRows};
 
 /// Maximum size of a copy to the clipboard: terminals truncate or ignore more.
 pub const MAX_COPIED_BYTES: usize = 74_000;
@@ -36,7 +36,7 @@ pub enum Msg {
     Resize(u16, u16),
     /// A timer requested by [`crate::wake::next_wake`] fired.
     Tick,
-    /// A frame was drawn; the visible rows of each pane.
+    /// A frame was drawn; the rows of each pane.
     Drawn(Heights),
     /// From the registry.
     Registry(RegistryUpdate),
@@ -50,6 +50,8 @@ pub enum Msg {
     CallEnded(CallId, Box<Outcome>),
     /// Bytes received so far of a large reply.
     Receiving(CallId, usize),
+    /// What a call sent and received since the last time.
+    Wire(CallId, Vec<WireMessage>),
     /// An item of a stream in flight, and the number of items lost before it.
     StreamItem(CallId, String, u64),
     /// From a load test.
@@ -74,8 +76,8 @@ pub enum Msg {
     Error(String),
 }
 
-/// Visible rows of each pane in the last frame.
-pub type Heights = Vec<(Pane, u16)>;
+/// The rows of each pane in the last frame.
+pub type Heights = Vec<PaneRows>;
 
 /// What was clicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,8 +158,13 @@ pub enum Effect {
     StartLoad(Box<LoadRequest>),
     /// Stop the running load test and keep its results.
     StopLoad,
-    /// Copy a text to the clipboard.
-    Copy(String),
+    /// Copy a text to the clipboard, and say how.
+    Copy {
+        /// The name of what is copied, for the notice.
+        what: String,
+        /// The text.
+        text: String,
+    },
     /// Search a large result for a text.
     Search(CallId, Arc<Document>, String),
     /// Select the part of a large result that a JSONPath names.

@@ -32,9 +32,9 @@ use std::time::{Duration, Instant};
 use tui_input::Input;
 
 use crate::action::Keymap;
-use crate::message::Msg;
+use crate::message::{Heights, Msg};
 
-pub use crate::pane::{Pane, View};
+pub use crate::pane::{Pane, PaneRows, View};
 pub use now::Now;
 
 /// Maximum live updates queued during a pause; one more ends the pause.
@@ -166,10 +166,10 @@ pub struct Model {
     pub toast: Option<Toast>,
     /// Whether the terminal reports the mouse.
     pub mouse: bool,
-    /// Whether actions that change the registry are disabled.
+    /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
-    /// Visible rows of each pane in the last frame.
-    heights: Vec<(Pane, u16)>,
+    /// The rows of each pane in the last frame.
+    heights: Heights,
 }
 
 impl Model {
@@ -238,12 +238,23 @@ impl Model {
 
     /// Visible rows of `pane` in the last frame; 10 before the first.
     pub fn height(&self, pane: Pane) -> usize {
-        let found = self.heights.iter().find(|(p, _)| *p == pane);
-        usize::from(found.map_or(10, |(_, height)| *height)).max(1)
+        let found = self.heights.iter().find(|rows| rows.pane == pane);
+        usize::from(found.map_or(10, |rows| rows.visible)).max(1)
     }
 
-    /// Sets the visible rows of the last frame.
-    pub fn set_heights(&mut self, heights: Vec<(Pane, u16)>) {
+    /// All rows of `pane` in the last frame, where drawing counted them.
+    pub fn rows(&self, pane: Pane) -> Option<usize> {
+        self.heights.iter().find(|rows| rows.pane == pane)?.all
+    }
+
+    /// The last useful first row of a pane whose rows only the view knows; many before its first
+    /// frame.
+    pub fn last_top(&self, pane: Pane) -> usize {
+        self.rows(pane).map_or(200, |all| all.saturating_sub(self.height(pane)))
+    }
+
+    /// Sets the rows of the last frame.
+    pub fn set_heights(&mut self, heights: Heights) {
         self.heights = heights;
     }
 

@@ -58,3 +58,14 @@ pub enum Pane {
     LoadPlan,
     LoadRun,
 }
+
+/// The rows of a pane in the last frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaneRows {
+    /// The pane.
+    pub pane: Pane,
+    /// Number of visible rows.
+    pub visible: u16,
+    /// Number of all rows, where only drawing finds out: it wraps the text.
+    pub all: Option<usize>,
+}

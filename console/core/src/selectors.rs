@@ -3,14 +3,16 @@
 mod available;
 mod candidates;
 mod palette;
+mod remote;
 mod selected;
 mod sources;
 mod typing;
 mod useful;
 
-pub use available::{exists, unavailable};
+pub use available::{READ_ONLY, exists, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use palette::palette_entries;
+pub use remote::remote_target;
 pub use selected::selected_call;
 pub use sources::sources;
 pub(crate) use typing::is_typing_load_field;

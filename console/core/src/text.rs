@@ -9,7 +9,8 @@ pub use rpc_load::show::{
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The text with control characters, direction overrides and zero-width characters escaped: they
-/// could control the terminal or be invisible.
+/// could control the terminal or be invisible. Escapes are those of JSON, so that a JSON text stays
+/// one.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -28,6 +29,16 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// As [`printable`], with line breaks and tabs as one symbol each: for fields of one line, whose text
+/// may have been pasted.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(['\n', '\t']) {
+        let text = text.replace('\n', "⏎").replace('\t', "⇥");
+        return Cow::Owned(printable(&text).into_owned());
+    }
+    printable(text)
 }
 
 fn is_unsafe(c: char) -> bool {
@@ -219,6 +230,21 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(printable("a\x1b[31mb\u{9b}c\u{202e}d\te"), "a\\u001b[31mb\\u009bc\\u202ed\\te");
         assert!(matches!(printable("ünï 漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn an_escaped_json_text_is_the_same_json() {
+        let text = serde_json::to_string("\u{1f469}\u{200d}\u{1f469} \u{feff}\u{2066}").unwrap();
+        let shown = printable(&text);
+        assert_ne!(shown, text);
+        let read = |text: &str| serde_json::from_str::<String>(text).unwrap();
+        assert_eq!(read(&shown), read(&text));
+    }
+
+    #[test]
+    fn line_breaks_and_tabs_of_a_field_take_one_cell_each() {
+        assert_eq!(one_line("a\nb\tc\r\u{200d}"), "a⏎b⇥c\\r\\u200d");
+        assert!(matches!(one_line("漢"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
                 call.received_bytes = Some(bytes);
             }
         }
+        Msg::Wire(id, messages) => model.calls.push_wire(id, messages),
         Msg::Parsing(id, bytes) => {
             if let Some(call) = model.calls.get_mut(id) {
                 call.parsing_bytes = Some(bytes);
@@ -133,5 +134,7 @@ mod form_tests;
 mod pane_tests;
 #[cfg(test)]
 mod response_tests;
+#[cfg(test)]
+mod safety_tests;
 #[cfg(test)]
 mod tests;

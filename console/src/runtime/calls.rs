@@ -1,23 +1,26 @@
-//! Sends a call and reports its outcome.
+//! Sends a call, and reports its outcome and what it sent and received.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
-use rpc_client::{CallError, Client, Dialect, ErrorKind, Request, Response};
+use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
 use rpc_console_core::message::Msg;
-use rpc_console_core::model::calls::CallRequest;
-use rpc_console_core::model::calls::{CallId, Failure, Outcome, Phases};
+use rpc_console_core::model::calls::{
+    CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
+};
 use rpc_console_core::model::json::Document;
 
 /// Interval of reports on how much of a reply has arrived.
 const ARRIVALS: Duration = Duration::from_millis(200);
 /// Results longer than this, in bytes, are laid out on the blocking pool.
 const LARGE: usize = 64 * 1024;
+/// A call that is dropped is cancelled at the server; its cancellation is written within this time.
+const CANCELLATION: Duration = Duration::from_millis(200);
 
 /// The nearest whole number of milliseconds: texts of errors show the time.
 fn whole_ms(left: Duration) -> Duration {
@@ -38,37 +41,37 @@ pub(super) async fn call(
     for (key, client) in clients {
         attempts += 1;
         let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
-        match once(&request, &client, left, &inbox).await {
+        let mut recording = Recording::new(id, &key, &inbox);
+        let reply = once(&request, &client, left, &mut recording).await;
+        recording.finish().await;
+        match reply {
             Ok(Reply::Value(response)) => {
                 let outcome = replied(id, *response, start.elapsed(), attempts, &inbox).await;
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Ok(Reply::StreamEnded) => {
-                let outcome = stream_ended(&request, &key, start.elapsed());
+                let outcome = stream_ended(&key, start.elapsed(), recording.received);
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Err(error) => {
                 let retry = error.is_not_executed();
-                last = Some((key, error));
+                last = Some((key, failure(&error, recording.last.as_deref()), recording.received));
                 if !retry {
                     break;
                 }
             }
         }
     }
-    let failure = match &last {
-        Some((_, error)) => failure(error),
-        None => Failure { kind: "unreachable".to_owned(), text: "no instance to call".to_owned() },
+    let (peer, failure, reply_bytes) = match last {
+        Some((key, failure, reply_bytes)) => (Some(key.to_string()), failure, reply_bytes),
+        None => (None, Failure::new("unreachable", "no instance to call"), 0),
     };
-    let peer = last.map(|(key, _)| key.to_string());
-    let sent = rpc_console_core::model::snippet::wire(&request.method, &request.args);
     let outcome = Outcome {
         result: Err(failure),
         peer,
-        sent,
-        reply_bytes: 0,
+        reply_bytes,
         timing: None,
         elapsed: start.elapsed(),
         attempts,
@@ -79,11 +82,10 @@ pub(super) async fn call(
 
 /// The outcome of a call that a person cancelled.
 pub(super) fn cancelled() -> Outcome {
-    let text = "cancelled; the server may already have executed it".to_owned();
+    let text = "cancelled; the server may already have executed it";
     Outcome {
-        result: Err(Failure { kind: "cancelled".to_owned(), text }),
+        result: Err(Failure::new("cancelled", text)),
         peer: None,
-        sent: String::new(),
         reply_bytes: 0,
         timing: None,
         elapsed: Duration::ZERO,
@@ -101,21 +103,24 @@ async fn once(
     request: &CallRequest,
     client: &Client,
     left: Duration,
-    inbox: &mpsc::Sender<Msg>,
+    recording: &mut Recording,
 ) -> Result<Reply, CallError> {
+    let inbox = recording.inbox.clone();
     let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
     let mut call = Request::new(&request.method, request.args.clone()).map_err(bad)?;
+    call.wire = Some(recording.wire.clone());
     if !request.stream {
         call.timeout = Some(left);
         let response = tokio::select! {
             biased;
             response = client.request(call) => response?,
-            never = report_arrivals(request.id, client, inbox) => match never {},
+            never = report_arrivals(request.id, client, &inbox) => match never {},
         };
         return Ok(Reply::Value(Box::new(response)));
     }
     let mut items = client.stream_request(call).await?;
     while let Some(item) = items.next().await {
+        recording.report().await;
         let item = item?;
         let text = item.value.get().to_owned();
         if inbox.send(Msg::StreamItem(request.id, text, item.dropped)).await.is_err() {
@@ -159,7 +164,6 @@ async fn replied(
     Outcome {
         result: Ok(Arc::new(document)),
         peer: Some(response.peer),
-        sent: String::from_utf8_lossy(&response.sent).into_owned(),
         reply_bytes: response.reply_bytes,
         timing: Some(Phases {
             queue: timing.queue,
@@ -173,12 +177,11 @@ async fn replied(
     }
 }
 
-fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> Outcome {
+fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Outcome {
     Outcome {
         result: Ok(Arc::new(Document::of_text("null"))),
         peer: Some(key.to_string()),
-        sent: rpc_console_core::model::snippet::wire(&request.method, &request.args),
-        reply_bytes: 0,
+        reply_bytes,
         timing: None,
         elapsed,
         attempts: 1,
@@ -186,15 +189,108 @@ fn stream_ended(request: &CallRequest, key: &InstanceKey, elapsed: Duration) -> 
     }
 }
 
-fn failure(error: &CallError) -> Failure {
-    let kind = match (error, error.kind()) {
-        (CallError::Remote { fault, .. }, _) => format!("remote error {}", fault.code),
-        (_, ErrorKind::Remote) => "invalid reply".to_owned(),
-        (_, ErrorKind::Usage) => "not sent".to_owned(),
-        (_, ErrorKind::Unreachable) => "unreachable".to_owned(),
-        (_, ErrorKind::Timeout) => "timeout".to_owned(),
+/// `last` is the last message received.
+fn failure(error: &CallError, last: Option<&str>) -> Failure {
+    let CallError::Remote { fault, .. } = error else {
+        let kind = match error.kind() {
+            ErrorKind::Remote => "invalid reply",
+            ErrorKind::Usage => "not sent",
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::Timeout => "timeout",
+        };
+        return Failure::new(kind, error.to_string());
     };
-    Failure { kind, text: error.to_string() }
+    Failure {
+        kind: match fault.code.meaning() {
+            Some(meaning) => format!("{meaning} ({})", fault.code),
+            None => format!("error {}", fault.code),
+        },
+        // Without the classic prefix, which is not part of the message.
+        text: match fault.code {
+            Code::MethodNotFound => error.to_string(),
+            _ => fault.message.clone(),
+        },
+        retryable: last.and_then(is_retryable),
+        data: fault.data.as_ref().map(ToString::to_string),
+    }
+}
+
+/// What the error of a reply says about a retry.
+fn is_retryable(reply: &str) -> Option<bool> {
+    let reply: serde_json::Value = serde_json::from_str(reply).ok()?;
+    reply.get("error")?.get("retryable")?.as_bool()
+}
+
+/// Reports what one attempt of a call sends and receives.
+struct Recording {
+    id: CallId,
+    peer: String,
+    wire: WireLog,
+    inbox: mpsc::Sender<Msg>,
+    /// Bytes received.
+    received: usize,
+    /// The last message received.
+    last: Option<String>,
+    finished: bool,
+}
+
+impl Recording {
+    fn new(id: CallId, key: &InstanceKey, inbox: &mpsc::Sender<Msg>) -> Self {
+        Self {
+            id,
+            peer: key.to_string(),
+            wire: WireLog::new(MAX_MESSAGE_BYTES),
+            inbox: inbox.clone(),
+            received: 0,
+            last: None,
+            finished: false,
+        }
+    }
+
+    /// Reports the messages since the last time.
+    async fn report(&mut self) {
+        let messages = messages(&self.wire, &self.peer);
+        for message in messages.iter().filter(|message| !message.is_sent) {
+            self.received += message.size;
+        }
+        let last = messages.iter().rev().find(|message| !message.is_sent);
+        self.last = last.map(|message| message.text.clone()).or(self.last.take());
+        if !messages.is_empty() {
+            let _ = self.inbox.send(Msg::Wire(self.id, messages)).await;
+        }
+    }
+
+    /// Reports the rest: the attempt is over.
+    async fn finish(&mut self) {
+        self.report().await;
+        self.finished = true;
+    }
+}
+
+impl Drop for Recording {
+    /// A call that is dropped is cancelled at the server: that is sent after the drop.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.finished {
+            return;
+        }
+        let (id, wire, inbox) = (self.id, self.wire.clone(), self.inbox.clone());
+        let peer = std::mem::take(&mut self.peer);
+        runtime.spawn(async move {
+            tokio::time::sleep(CANCELLATION).await;
+            let _ = inbox.send(Msg::Wire(id, messages(&wire, &peer))).await;
+        });
+    }
+}
+
+fn messages(wire: &WireLog, peer: &str) -> Vec<WireMessage> {
+    let message = |message: rpc_client::WireMessage| WireMessage {
+        is_sent: message.is_sent,
+        peer: peer.to_owned(),
+        text: String::from_utf8_lossy(&message.bytes).into_owned(),
+        size: message.size,
+    };
+    wire.take().into_iter().map(message).collect()
 }
 
 #[cfg(test)]

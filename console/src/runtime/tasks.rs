@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::inbox::Senders;
-use super::{calls, feed, files, history, load, monitor};
+use super::{calls, clipboard, feed, files, history, load, monitor};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
@@ -143,6 +143,19 @@ impl Tasks {
         tokio::task::spawn_blocking(move || {
             let result = files::save(&path, &content, overwrite);
             let _ = replies.blocking_send(Msg::Saved(path, result));
+        });
+    }
+
+    /// Copies a text with the clipboard programs at hand, and says how it was copied. `sent`: the
+    /// terminal has got it.
+    pub(super) fn copy(&self, what: String, text: String, sent: bool) {
+        let replies = self.replies.clone();
+        tokio::spawn(async move {
+            let variable = |name: &str| std::env::var_os(name);
+            let programs = clipboard::programs(variable, clipboard::is_installed);
+            let (notice, is_error) = clipboard::copy(&what, &text, programs, sent).await;
+            let notice = if is_error { Msg::Error(notice) } else { Msg::Notice(notice) };
+            let _ = replies.send(notice).await;
         });
     }
 

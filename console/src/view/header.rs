@@ -63,11 +63,15 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     line
 }
 
-/// Paused or not, counts of instances, the 99th percentile of latency, the time.
+/// Read-only or not, paused or not, counts of instances, the 99th percentile of latency, the time.
 fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
     let mut line = Line::default();
+    if model.readonly {
+        line.push_span(Span::styled(" READ-ONLY ", theme.selected()));
+        line.push_span("  ");
+    }
     if let Some(held) = &model.paused {
         let text = format!(" PAUSED +{} ", held.queued.len());
         line.push_span(Span::styled(text, theme.selected()));

@@ -245,7 +245,6 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
     ]);
     let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
     let inner = screen.pane(model, area, Pane::LoadRun, title, right);
-    screen.record_height(Pane::LoadRun, inner.height);
     let lines = results::lines(model, theme, run, (inner.width, inner.height), with_shares);
-    screen.scrolled(area, inner, lines, model.load.top);
+    screen.scrolled(Pane::LoadRun, (area, inner), lines, model.load.top);
 }

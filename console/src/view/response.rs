@@ -5,7 +5,8 @@ mod diff;
 mod document;
 pub(super) mod highlight;
 mod stream;
-mod tabs;
+mod timing;
+mod wire;
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -46,8 +47,8 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.record_height(Pane::Response, inner.height);
     match call.tab {
         Tab::Body => body::body(model, screen, call, inner),
-        Tab::Wire => tabs::wire(screen, call, inner),
-        Tab::Timing => tabs::timing(screen, call, inner),
+        Tab::Wire => wire::wire(screen, call, inner),
+        Tab::Timing => timing::timing(screen, call, inner),
         Tab::Diff => diff::diff(model, screen, call, inner),
     }
     if let Some((area, line)) = stats {

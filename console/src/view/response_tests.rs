@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::Theme;
-use super::tests::{draw, golden};
+use super::tests::{draw, golden, text_of};
 use rpc_console_core::fixture::{self, feed, press, types};
 use rpc_console_core::key::{Code, Key};
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::content::SaveError;
 use rpc_console_core::model::logs::Source;
-use rpc_console_core::model::{Model, View};
+use rpc_console_core::model::{Model, Now, Pane, View};
 
 const ENTER: Key = Key::plain(Code::Enter);
 
@@ -31,6 +31,72 @@ fn the_timing_of_a_call() {
         press(&mut model, Key::char('}'), now);
         (model, now)
     });
+}
+
+/// The Wire tab of the call on screen.
+fn wire((mut model, now): (Model, Now)) -> (Model, Now) {
+    press(&mut model, Key::plain(Code::Esc), now);
+    model.set_focus(Pane::Response);
+    press(&mut model, Key::char('}'), now);
+    (model, now)
+}
+
+#[test]
+fn the_messages_of_a_call() {
+    golden("wire", || wire(fixture::replied()));
+    golden("wire_failed", || wire(fixture::failed()));
+}
+
+#[test]
+fn the_messages_of_a_stream_scroll_from_the_request_to_the_end() {
+    let (mut model, now) = fixture::streaming();
+    let id = model.calls.shown.unwrap();
+    let items: Vec<String> = (0..40).map(|n| format!(r#"{{"id":1,"item":{n}}}"#)).collect();
+    let messages: Vec<&str> =
+        ["request"].into_iter().chain(items.iter().map(String::as_str)).collect();
+    feed(&mut model, fixture::wire(id, &messages), now);
+    let (mut model, now) = wire((model, now));
+    let mut shows = |keys: &str, text: &str| {
+        for key in keys.chars() {
+            press(&mut model, Key::char(key), now);
+            draw(&mut model, Theme::default(), now, (80, 24));
+        }
+        let screen = text_of(&draw(&mut model, Theme::default(), now, (80, 24)));
+        assert!(screen.contains(text), "{keys}: {text}\n{screen}");
+    };
+    shows("", "sent to 127.0.0.1:8089");
+    shows("G", r#""item":39}"#);
+    shows("jjj", r#""item":39}"#);
+    shows("kkk", r#""item":38}"#);
+    shows("g", "sent to 127.0.0.1:8089");
+}
+
+#[test]
+fn a_load_test_of_another_machine_is_confirmed() {
+    golden("load_confirm", || {
+        let (mut model, now) = fixture::load_plan();
+        press(&mut model, ENTER, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn read_only_is_said_in_the_header() {
+    golden("readonly", || {
+        let (mut model, now) = fixture::busy();
+        model.readonly = true;
+        press(&mut model, Key::char('b'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_pasted_text_is_shown_with_its_line_breaks_and_tabs() {
+    let (mut model, now) = fixture::form();
+    model.forms.get_mut().unwrap().fields[0].kind = rpc_console_core::model::form::Kind::Text;
+    feed(&mut model, Msg::Paste("one\r\ttwo\u{200d}".to_owned()), now);
+    let screen = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
+    assert!(screen.contains("one⏎⇥two\\u200d"), "{screen}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
-use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::model::{Model, Pane, PaneRows};
 use rpc_console_core::text;
 
 /// The clickable areas of a frame, and how many rows of each pane were visible.
@@ -155,8 +155,16 @@ impl<'a, 'b> Screen<'a, 'b> {
 
     /// Records how many rows of a pane are visible.
     pub(super) fn record_height(&mut self, pane: Pane, rows: u16) {
-        self.hits.heights.retain(|(other, _)| *other != pane);
-        self.hits.heights.push((pane, rows));
+        self.hits.heights.retain(|other| other.pane != pane);
+        self.hits.heights.push(PaneRows { pane, visible: rows, all: None });
+    }
+
+    /// Remembers the rows of a pane whose text is wrapped: only drawing knows how many there are.
+    pub(super) fn record_rows(&mut self, pane: Pane, visible: u16, all: usize) {
+        self.record_height(pane, visible);
+        if let Some(rows) = self.hits.heights.last_mut() {
+            rows.all = Some(all);
+        }
     }
 
     /// Draws an input line on row `row` of `area`. With `cursor` it is scrolled to the cursor, and
@@ -166,15 +174,17 @@ impl<'a, 'b> Screen<'a, 'b> {
             return;
         }
         let width = usize::from(area.width);
-        let scroll = if cursor { input.visual_scroll(width.saturating_sub(1)) } else { 0 };
-        let shown = skip(&text::printable(input.value()), scroll);
+        let before: String = input.value().chars().take(input.cursor()).collect();
+        let column = text::width(&text::one_line(&before));
+        let scroll = if cursor { (column + 1).saturating_sub(width) } else { 0 };
+        let shown = skip(&text::one_line(input.value()), scroll);
         let shown = if cursor { shown } else { text::cut(&shown, width).into_owned() };
         self.line(area, row, Line::from(shown));
         if scroll > 0 {
             self.line(Rect { width: 1, ..area }, row, Line::from("…"));
         }
         if cursor {
-            let at = input.visual_cursor().saturating_sub(scroll).min(width.saturating_sub(1));
+            let at = column.saturating_sub(scroll).min(width.saturating_sub(1));
             let x = area.x + u16::try_from(at).unwrap_or(0);
             self.frame.set_cursor_position(Position::new(x, area.y + row));
         }
@@ -224,8 +234,16 @@ impl<'a, 'b> Screen<'a, 'b> {
     }
 
     /// Draws lines from `top` on inside the frame of a pane, and on the frame how many are below.
-    pub(super) fn scrolled(&mut self, frame: Rect, inner: Rect, lines: Vec<Line<'_>>, top: usize) {
-        let top = top.min(lines.len().saturating_sub(inner.height.into()));
+    pub(super) fn scrolled(
+        &mut self,
+        pane: Pane,
+        (frame, inner): (Rect, Rect),
+        lines: Vec<Line<'_>>,
+        top: usize,
+    ) {
+        let last = lines.len().saturating_sub(inner.height.into());
+        self.record_rows(pane, inner.height, lines.len());
+        let top = top.min(last);
         let below = lines.len().saturating_sub(top + usize::from(inner.height));
         for (row, line) in (0..inner.height).zip(lines.into_iter().skip(top)) {
             self.line(inner, row, line);

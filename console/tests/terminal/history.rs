@@ -53,7 +53,14 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
         "number 0",
         "From an earlier session; results are not",
     ]);
+    // Nothing of an earlier session is sent by two keys.
     second.press("r");
+    second.until(&["Resend add 20,22", "a call of an earlier session?"]);
+    second.press("\r");
+    second.until(&["cancelled: nothing sent"]);
+    second.press("r");
+    second.until(&["a call of an earlier session?"]);
+    second.press("y\r");
     second.until(&["✓ add → 42 in"]);
     second.press("3gR");
     second.until(&["Resend", "replied"]);

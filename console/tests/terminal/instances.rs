@@ -158,7 +158,7 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     tty.until_so("everything is redrawn", |tty| tty.bytes() > before + 3_000);
     let address = selected(&tty);
     tty.press("y");
-    tty.until(&[&format!("copied address: {address}")]);
+    tty.until(&[&format!("address sent to the terminal's clipboard: {address}")]);
     assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
     tty.press("x");
     tty.until(&["Actions: Instances", "unregister…"]);

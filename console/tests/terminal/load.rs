@@ -29,7 +29,7 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     tty.press("c");
     tty.until(&["previous", "change"]);
     tty.press("y");
-    tty.until(&["copied command: rpcd bench --rate 100"]);
+    tty.until(&["command sent to the terminal's clipboard: rpcd bench --rate 100"]);
 
     // Closed loop; Esc stops it too.
     tty.press(ESC);

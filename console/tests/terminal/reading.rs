@@ -90,7 +90,7 @@ fn a_result_is_folded_searched_compared_and_copied() {
     tty.press("]");
     tty.until(&["[Diff]"]);
     tty.press("y");
-    tty.until(&["copied result: {\"city\":\"Oslo\""]);
+    tty.until(&["result sent to the terminal's clipboard: {\"city\":\"Oslo\""]);
     for (down, what) in [
         ("", "rpcd command"),
         ("j", "wire JSON"),
@@ -101,7 +101,7 @@ fn a_result_is_folded_searched_compared_and_copied() {
         tty.press("Y");
         tty.until(&["Copy call as"]);
         tty.press(&format!("{down}\r"));
-        tty.until(&[&format!("copied {what}")]);
+        tty.until(&[&format!("{what} sent to the terminal's clipboard")]);
     }
     tty.press("3");
     tty.until(&["History 3"]);

@@ -1,7 +1,7 @@
 //! The only place that writes to standard output and standard error (besides the log).
 //!
 //! - [`pretty`]: JSON for people.
-//! - [`table`]: columns for people.
+//! - [`mod@table`]: columns for people.
 
 pub mod pretty;
 pub mod table;
@@ -34,7 +34,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
 /// unless `compact` JSON is wanted; as it was received elsewhere.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn value(json: &str, compact: bool) -> Result<(), Failure> {
     let text = if compact { None } else { serde_json::from_str::<String>(json).ok() };
     match text {
@@ -47,7 +47,7 @@ pub fn value(json: &str, compact: bool) -> Result<(), Failure> {
 /// Writes the heading of a table, on a terminal only.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn heading(text: &str) -> Result<(), Failure> {
     match (is_terminal(), has_colour()) {
         (false, _) => Ok(()),
@@ -59,7 +59,7 @@ pub fn heading(text: &str) -> Result<(), Failure> {
 /// Writes a table, its heading on a terminal only.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn table(table: &Table) -> Result<(), Failure> {
     let lines = table.lines();
     let (first, rows) = lines.split_first().map_or(("", &[][..]), |(first, rows)| (first, rows));

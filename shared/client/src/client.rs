@@ -123,7 +123,6 @@ impl Client {
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
         let mut attempts = Attempts::new(&self.inner, request)?;
-        attempts.keep_sent();
         let reply = attempts.call().await?;
         Ok(attempts.response(reply))
     }

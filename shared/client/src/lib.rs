@@ -17,6 +17,7 @@
 //! - [`ClientOptions`]: every limit and time, with its default.
 //! - [`Target`]: one address, or whatever a registry lists.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
+//! - [`WireLog`]: the messages of a call as they were on the wire.
 //! - [`CallError`]: why a call failed, by who must act.
 //! - [`registry`]: the registry's HTTP routes, typed.
 //! - [`backoff`]: delays between retries.
@@ -39,6 +40,7 @@ pub mod registry;
 mod request;
 mod retry;
 mod stream;
+mod wire_log;
 
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, Phase, Rounded};
@@ -50,3 +52,4 @@ pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};
 pub use stream::CallStream;
+pub use wire_log::{WireLog, WireMessage};

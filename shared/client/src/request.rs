@@ -8,6 +8,8 @@ use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::WireLog;
+
 /// One call, with all its options.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -22,6 +24,9 @@ pub struct Request {
     pub idempotent: bool,
     /// Call only this address (`host:port`), listed or not.
     pub on: Option<String>,
+    /// Records what is sent and received, whether the call succeeds or fails; attempts on several
+    /// instances are recorded one after the other.
+    pub wire: Option<WireLog>,
 }
 
 impl Request {
@@ -34,7 +39,7 @@ impl Request {
     }
 
     pub(crate) fn with_args(method: String, args: Args) -> Self {
-        Self { method, args, timeout: None, idempotent: false, on: None }
+        Self { method, args, timeout: None, idempotent: false, on: None, wire: None }
     }
 }
 
@@ -51,8 +56,6 @@ pub struct Response {
     pub timing: Timing,
     /// Attempts made, the successful one included.
     pub attempts: u32,
-    /// The request as it was sent.
-    pub sent: Vec<u8>,
     /// Bytes of the reply.
     pub reply_bytes: usize,
 }
@@ -111,14 +114,17 @@ pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) args: Args,
     pub(crate) stream: bool,
-    /// Whether the reply is to include what was sent.
-    pub(crate) keep_sent: bool,
+    pub(crate) wire: Option<WireLog>,
     sent: AtomicBool,
 }
 
 impl Outgoing {
     pub(crate) fn new(method: String, args: Args) -> Self {
-        Self { method, args, stream: false, keep_sent: false, sent: AtomicBool::new(false) }
+        Self { method, args, stream: false, wire: None, sent: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn recorded_by(self, wire: Option<WireLog>) -> Self {
+        Self { wire, ..self }
     }
 
     /// Notes that its bytes may reach the socket.
@@ -140,8 +146,6 @@ impl Outgoing {
 #[derive(Debug)]
 pub(crate) struct CallReply {
     pub(crate) value: Box<RawValue>,
-    /// The request, if it was to be kept.
-    pub(crate) sent: Vec<u8>,
     pub(crate) sent_at: Instant,
     pub(crate) first_byte: Instant,
     pub(crate) done: Instant,

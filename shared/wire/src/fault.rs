@@ -81,6 +81,24 @@ impl Code {
         matches!(self, Self::Overloaded | Self::Draining)
     }
 
+    /// What the code means, in a word or two; `None` for a code of a method.
+    pub fn meaning(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotJson => "not JSON",
+            Self::Malformed => "invalid request",
+            Self::MethodNotFound => "unknown method",
+            Self::BadArguments => "invalid arguments",
+            Self::MethodFailed => "the method failed",
+            Self::DeadlineExceeded => "deadline exceeded",
+            Self::Cancelled => "cancelled",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::Unauthorised => "unauthorised",
+            Self::TooLarge => "too large",
+            Self::Other(_) => return None,
+        })
+    }
+
     fn classic_prefix(self) -> &'static str {
         TABLE.iter().find(|row| row.0 == self).map_or(CALL_FAILED, |row| row.2)
     }
@@ -267,6 +285,17 @@ mod tests {
         }
         assert_eq!(Code::from_number(7), Code::Other(7));
         assert_eq!(Code::Other(7).number(), 7);
+    }
+
+    #[test]
+    fn meanings_are_those_of_the_protocol() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
+        let protocol = std::fs::read_to_string(path).unwrap();
+        for (code, number, _) in TABLE {
+            let meaning = code.meaning().unwrap();
+            assert!(protocol.contains(&format!("| {number} | {meaning}")), "{number} {meaning}");
+        }
+        assert_eq!(Code::Other(7).meaning(), None);
     }
 
     #[test]

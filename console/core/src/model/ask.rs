@@ -1,10 +1,12 @@
 //! Menus and prompts.
 
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
 use crate::action::Action;
+use crate::model::calls::CallId;
 use crate::model::content::Content;
+use crate::model::load::LoadRequest;
 
 /// A menu.
 #[derive(Debug)]
@@ -70,4 +72,15 @@ pub enum Purpose {
     },
     /// The address of an instance, typed to confirm unregistering it.
     Unregister(Box<Instance>),
+    /// `y` to confirm this; anything else refuses it.
+    Confirm(Confirmed),
+}
+
+/// What is done once it is confirmed.
+#[derive(Debug)]
+pub enum Confirmed {
+    /// Starts a load test of instances that are not on this machine.
+    LoadTest(Box<LoadRequest>),
+    /// Resends a call of an earlier session, to one instance or to any.
+    Resend(CallId, Option<InstanceKey>),
 }

@@ -3,15 +3,19 @@
 mod filtered;
 mod items;
 mod latency;
+mod outcome;
 mod past;
 mod request;
+mod wire;
 
 pub use filtered::Filtered;
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
 pub use latency::Quantiles;
+pub use outcome::{Failure, Outcome, Phases};
 pub use past::{PastCall, PastOutcome};
 
 pub use request::CallRequest;
+pub use wire::{MAX_MESSAGE_BYTES, Wire, WireMessage};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,49 +68,6 @@ impl Tab {
     }
 }
 
-/// The outcome of a call.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The parsed result, or the error.
-    pub result: Result<Arc<Document>, Failure>,
-    /// The address of the instance that replied.
-    pub peer: Option<String>,
-    /// The request as sent.
-    pub sent: String,
-    /// Size of the reply.
-    pub reply_bytes: usize,
-    /// The time of each phase.
-    pub timing: Option<Phases>,
-    /// Total time.
-    pub elapsed: Duration,
-    /// Number of attempts.
-    pub attempts: u32,
-    /// Whether the instance uses the classic dialect.
-    pub classic: bool,
-}
-
-/// The time of each phase of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Phases {
-    /// Waiting for a free connection.
-    pub queue: Duration,
-    /// Connecting.
-    pub connect: Duration,
-    /// From the last byte sent to the first received.
-    pub server: Duration,
-    /// Receiving.
-    pub transfer: Duration,
-}
-
-/// The error of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The kind, in a word or two: `remote error -32602`, `timeout`.
-    pub kind: String,
-    /// The message, in one line.
-    pub text: String,
-}
-
 /// A call of the history.
 #[derive(Debug)]
 pub struct Call {
@@ -122,6 +83,8 @@ pub struct Call {
     pub past: Option<PastOutcome>,
     /// The items of a stream so far.
     pub items: Items,
+    /// What was sent and received so far.
+    pub wire: Wire,
     /// The selected tab of the response.
     pub tab: Tab,
     /// The part of the result that a JSONPath selects.
@@ -203,7 +166,7 @@ impl Call {
     }
 
     fn body_bytes(&self) -> usize {
-        self.document().map_or(0, |document| document.text().len())
+        self.document().map_or(0, |document| document.text().len()) + self.wire.bytes()
     }
 }
 
@@ -285,6 +248,7 @@ impl Calls {
             outcome: None,
             past: None,
             items: Items::default(),
+            wire: Wire::default(),
             tab: Tab::default(),
             filtered: None,
             folding: Folding::default(),
@@ -312,9 +276,21 @@ impl Calls {
         if !call.is_running() {
             return;
         }
+        let before = call.body_bytes();
         call.outcome = Some(outcome);
-        let bytes = call.body_bytes();
-        self.body_bytes += bytes;
+        let added = call.body_bytes() - before;
+        self.body_bytes += added;
+        self.trim();
+    }
+
+    /// Adds what a call sent and received since the last time, also after its end: the cancellation of
+    /// a call is sent after it.
+    pub fn push_wire(&mut self, id: CallId, messages: Vec<WireMessage>) {
+        let Some(call) = self.get_mut(id) else { return };
+        let before = call.wire.bytes();
+        messages.into_iter().for_each(|message| call.wire.push(message));
+        let after = call.wire.bytes();
+        self.body_bytes = (self.body_bytes + after).saturating_sub(before);
         self.trim();
     }
 

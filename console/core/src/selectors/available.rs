@@ -4,6 +4,9 @@ use crate::action::Action;
 use crate::model::json::Document;
 use crate::model::{Model, Pane};
 
+/// Why `--readonly` refuses an action.
+pub const READ_ONLY: &str = "the console is read-only (--readonly)";
+
 /// Whether an action exists in this session: help and menus leave the others out.
 pub fn exists(model: &Model, action: Action) -> bool {
     let is_demo = matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
@@ -12,6 +15,9 @@ pub fn exists(model: &Model, action: Action) -> bool {
 
 /// Why an action is unavailable; `None`: it is available.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
+    if model.readonly && changes_something(action) {
+        return Some(READ_ONLY);
+    }
     let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
@@ -79,6 +85,14 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::Compare => load_unavailable(model, action),
         _ => None,
     }
+}
+
+/// Whether an action calls a method, once or many times. Methods do not declare what they change.
+fn changes_something(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Send | Action::Resend | Action::ResendTo | Action::LoadTest | Action::StartLoad
+    )
 }
 
 /// The result on screen; streams have none to fold.

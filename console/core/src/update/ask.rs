@@ -1,18 +1,24 @@
 //! Menus and prompts.
 
 use crate::selectors;
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
-use super::{Effects, act, external};
+use super::{Effects, act, external, load, send};
 use crate::action::Action;
 use crate::message::Effect;
 use crate::model::Now;
-use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
+use crate::model::ask::{Choice, Confirmed, Item, Menu, Prompt, Purpose};
+use crate::model::calls::CallId;
 use crate::model::content::SaveError;
 use crate::model::instances::State;
+use crate::model::load::LoadRequest;
 use crate::model::{Model, Overlay, Pane};
+use crate::selectors::READ_ONLY;
 use crate::text;
+
+/// Cells of the call in a question.
+const MAX_QUESTION: usize = 40;
 
 /// Opens the menu of actions; unavailable ones show the reason.
 pub(super) fn actions(model: &mut Model, now: Now) {
@@ -32,7 +38,7 @@ pub(super) fn actions(model: &mut Model, now: Now) {
             },
         })
         .collect();
-    if model.focus() == Pane::Instances && !model.readonly {
+    if model.focus() == Pane::Instances {
         items.push(unregister_item(model, now));
     }
     let selected = items.iter().position(|item| item.choice.is_ok()).unwrap_or(0);
@@ -44,6 +50,7 @@ fn unregister_item(model: &Model, now: Now) -> Item {
     let live = model.link.is_live();
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
+        _ if model.readonly => Err(READ_ONLY.to_owned()),
         _ if !live => Err("registry unreachable".to_owned()),
         None => Err("no instance selected".to_owned()),
         Some(row) if row.state(now.at, live) == State::Gone => Err("already gone".to_owned()),
@@ -87,6 +94,35 @@ pub(super) fn save(model: &mut Model, now: Now) {
         input: Input::new(name),
         purpose: Purpose::Save { content, exists: None },
         note: "⏎ saves; asks before overwriting".to_owned(),
+        is_error: false,
+    }));
+}
+
+/// Asks before a load test of what is not on this machine.
+pub(super) fn load_test(model: &mut Model, request: LoadRequest, remote: &str) {
+    let method = text::printable(&request.method).into_owned();
+    let title = format!("Load-test {method} on {remote}?");
+    confirm(model, title, Confirmed::LoadTest(Box::new(request)));
+}
+
+/// Asks before a call of an earlier session is sent again.
+pub(super) fn resend(model: &mut Model, id: CallId, target: Option<InstanceKey>) {
+    let Some(call) = model.calls.get(id) else { return };
+    let shown = format!("{} {}", call.request.method, call.arguments());
+    let shown = text::cut(&text::printable(shown.trim_end()), MAX_QUESTION).into_owned();
+    confirm(
+        model,
+        format!("Resend {shown}, a call of an earlier session?"),
+        Confirmed::Resend(id, target),
+    );
+}
+
+fn confirm(model: &mut Model, title: String, what: Confirmed) {
+    model.overlay = Some(Overlay::Prompt(Prompt {
+        title,
+        input: Input::default(),
+        note: "y and ⏎ confirms; ⏎ alone or esc cancels".to_owned(),
+        purpose: Purpose::Confirm(what),
         is_error: false,
     }));
 }
@@ -143,6 +179,15 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
             } else {
                 model.notify("cancelled: nothing unregistered", now);
             }
+        }
+        Purpose::Confirm(_) if !["y", "yes"].contains(&typed.to_lowercase().as_str()) => {
+            model.notify("cancelled: nothing sent", now);
+        }
+        Purpose::Confirm(Confirmed::LoadTest(request)) => {
+            load::run(model, LoadRequest::clone(request), effects);
+        }
+        Purpose::Confirm(Confirmed::Resend(id, target)) => {
+            send::confirmed_resend(model, *id, target.clone(), now, effects);
         }
     }
 }

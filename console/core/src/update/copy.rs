@@ -3,7 +3,7 @@
 use super::Effects;
 use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
-use crate::model::calls::Call;
+use crate::model::calls::{Call, Tab};
 use crate::model::snippet::wire;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::selected_call;
@@ -38,6 +38,10 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::Response => {
             let call = model.calls.shown_call();
+            if let Some(call) = call.filter(|call| call.tab == Tab::Wire && !call.wire.is_empty()) {
+                let messages = Some(call.wire.to_text());
+                return put_any("messages", messages, model, now, effects);
+            }
             if let Some(call) = call.filter(|call| call.request.stream) {
                 let item = call.items.current().cloned();
                 return put_any("item", item, model, now, effects);
@@ -93,9 +97,7 @@ pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effec
     if copied.len() > MAX_COPIED_BYTES {
         return too_large(model, what, copied.len(), now);
     }
-    let shown = text::printable(&copied).into_owned();
-    model.notify(format!("copied {what}: {}", text::cut(&shown, 50)), now);
-    effects.push(Effect::Copy(copied));
+    effects.push(Effect::Copy { what: what.to_owned(), text: copied });
 }
 
 fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {

@@ -113,7 +113,7 @@ fn a_call_is_copied_as_a_command_or_a_program() {
     let (mut model, now) = fixture::folded();
     press(&mut model, Key::char('Y'), now);
     let effects = press(&mut model, ENTER, now);
-    let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Copy { text, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(text, "rpcd call --registry http://127.0.0.1:9999 -- add 1 2");
     model.set_focus(Pane::Form);
     press(&mut model, ESC, now);
@@ -122,7 +122,20 @@ fn a_call_is_copied_as_a_command_or_a_program() {
         press(&mut model, Key::char('j'), now);
     }
     let effects = press(&mut model, ENTER, now);
-    assert!(matches!(&effects[..], [Effect::Copy(text)] if text.starts_with("printf %s '{")));
+    assert!(
+        matches!(&effects[..], [Effect::Copy { text, .. }] if text.starts_with("printf %s '{"))
+    );
+}
+
+#[test]
+fn the_wire_tab_copies_its_messages() {
+    let (mut model, now) = fixture::replied();
+    model.set_focus(Pane::Response);
+    press(&mut model, Key::char('}'), now);
+    let effects = press(&mut model, Key::char('y'), now);
+    let [Effect::Copy { what, text }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((what.as_str(), text.lines().last()), ("messages", Some(r#"{"id":1,"res":13}"#)));
+    assert_eq!(text.lines().count(), 2);
 }
 
 #[test]
@@ -196,8 +209,10 @@ fn unregistering_needs_the_typed_address() {
 }
 
 #[test]
-fn readonly_disables_unregistering() {
+fn readonly_refuses_unregistering_with_the_reason() {
     let (mut model, now) = fixture::busy();
     model.readonly = true;
-    assert!(!unregister_is_chosen(&mut model, now));
+    assert!(unregister_is_chosen(&mut model, now));
+    assert!(matches!(model.overlay, Some(Overlay::Menu(_))), "no question follows");
+    assert!(toast(&model).contains("read-only"));
 }

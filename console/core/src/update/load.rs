@@ -1,8 +1,8 @@
 //! Load tests: form, start, stop, progress.
 
-use super::show;
+use super::{ask, show};
 use crate::editing::apply;
-use crate::selectors::{is_typing_load_field, selected_call};
+use crate::selectors::{self, is_typing_load_field, selected_call};
 use rpc_load::Phase;
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
@@ -13,8 +13,9 @@ use super::Effects;
 use crate::action::Action;
 use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
-use crate::model::calls::CallRequest;
-use crate::model::load::{LoadField, LoadForm, RunId, bench_command};
+use crate::model::calls::{CallId, CallRequest};
+use crate::model::form::Form;
+use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
 
@@ -24,19 +25,14 @@ const MAX_IN_FLIGHT: usize = 240;
 /// Opens the load test form for the current call; starts nothing.
 pub(super) fn plan(model: &mut Model, now: Now) {
     let call = match model.focus() {
-        Pane::Response => model.calls.shown_call().map(|call| from_call(model, &call.request)),
-        Pane::History => selected_call(model)
-            .and_then(|id| model.calls.get(id))
-            .map(|call| from_call(model, &call.request)),
+        Pane::Response => from_call(model, model.calls.shown),
+        Pane::History => from_call(model, selected_call(model)),
         Pane::Instances => from_instance(model),
         _ => from_form(model),
     };
-    let Some(call) = call else {
-        let why = match model.focus() {
-            Pane::Instances => "no call to load-test; fill one in first (2)",
-            _ => "fill in the call first",
-        };
-        return model.notify_error(why, now);
+    let call = match call {
+        Ok(call) => call,
+        Err(why) => return model.notify_error(why, now),
     };
     if model.methods.get(&call.method).is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
@@ -62,13 +58,14 @@ struct PlannedCall {
 }
 
 /// The call in the form; errors are shown on its fields.
-fn from_form(model: &mut Model) -> Option<PlannedCall> {
-    let form = model.forms.get_mut()?;
+fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
+    let form = model.forms.get_mut().ok_or("fill in the call first")?;
     let Some(args) = form.arguments() else {
+        let why = form.preview().err().map(|invalid| text::fix(&invalid));
         model.set_focus(Pane::Form);
-        return None;
+        return Err(why.unwrap_or_default());
     };
-    Some(PlannedCall {
+    Ok(PlannedCall {
         method: form.signature.name.clone(),
         args,
         target: form.target.clone(),
@@ -76,7 +73,16 @@ fn from_form(model: &mut Model) -> Option<PlannedCall> {
     })
 }
 
-fn from_call(model: &Model, request: &CallRequest) -> PlannedCall {
+/// A call of this session. One of an earlier session is never taken: nobody has looked at it.
+fn from_call(model: &Model, id: Option<CallId>) -> Result<PlannedCall, String> {
+    let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
+    if call.past.is_some() {
+        return Err("this call is from an earlier session; send it again first".to_owned());
+    }
+    Ok(planned(model, &call.request))
+}
+
+fn planned(model: &Model, request: &CallRequest) -> PlannedCall {
     let target = match &request.candidates[..] {
         [one] if model.instances.get(one).is_some() => Some(one.clone()),
         _ => None,
@@ -89,22 +95,24 @@ fn from_call(model: &Model, request: &CallRequest) -> PlannedCall {
     }
 }
 
-/// The call in the form, else the latest call of a method that the selected instance has, else a
-/// health check.
-fn from_instance(model: &Model) -> Option<PlannedCall> {
-    let key = model.instances.selected.clone()?;
+/// The call typed in the form, else this session's latest call of a method that the selected instance
+/// has, else a health check.
+fn from_instance(model: &Model) -> Result<PlannedCall, String> {
+    let key = model.instances.selected.clone().ok_or("no instance selected")?;
     let has_method =
         |method: &str| model.methods.get(method).is_some_and(|method| method.on.contains(&key));
-    let form = model.forms.get().filter(|form| has_method(&form.signature.name)).cloned();
-    let filled = form.and_then(|mut form| {
-        let args = form.arguments()?;
-        Some(PlannedCall { method: form.signature.name, args, target: None, timeout: form.timeout })
+    // A form opens by itself when its method is selected: only one with input is meant.
+    let is_typed = |form: &&Form| {
+        has_method(&form.signature.name) && form.fields.iter().any(|field| field.touched)
+    };
+    let filled = model.forms.get().filter(is_typed).and_then(|form| {
+        let (method, timeout) = (form.signature.name.clone(), form.timeout);
+        Some(PlannedCall { method, args: form.preview().ok()?, target: None, timeout })
     });
     let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        calls
-            .find(|call| has_method(&call.request.method))
-            .map(|call| from_call(model, &call.request))
+        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method))?;
+        Some(planned(model, &call.request))
     };
     let health = || {
         let row = model.instances.get(&key)?;
@@ -115,8 +123,9 @@ fn from_instance(model: &Model) -> Option<PlannedCall> {
             timeout: model.forms.default_timeout,
         })
     };
-    let call = filled.or_else(latest).or_else(health)?;
-    Some(PlannedCall { target: Some(key), ..call })
+    let call = filled.or_else(latest).or_else(health);
+    let call = call.ok_or("no call to load-test; fill one in first (2)")?;
+    Ok(PlannedCall { target: Some(key), ..call })
 }
 
 pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
@@ -127,18 +136,26 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
         return model.notify_error("registry unreachable; choose an instance (^t)", now);
     }
     match form.submit(id, &url) {
-        Ok(request) => {
-            // Back in the form, keys are commands until a field is edited.
-            (form.error, form.editing) = (None, false);
-            model.load.start(request.clone());
-            model.set_focus(Pane::LoadRun);
-            effects.push(Effect::StartLoad(Box::new(request)));
-        }
+        Ok(request) => match selectors::remote_target(model, &request) {
+            Some(remote) => ask::load_test(model, request, &remote),
+            None => run(model, request, effects),
+        },
         Err(why) => {
             model.set_focus(Pane::LoadPlan);
             model.notify_error(why, now);
         }
     }
+}
+
+/// Starts a load test that needs no confirmation, or has it.
+pub(super) fn run(model: &mut Model, request: LoadRequest, effects: &mut Effects) {
+    if let Some(form) = &mut model.load.form {
+        // Back in the form, keys are commands until a field is edited.
+        (form.error, form.editing) = (None, false);
+    }
+    model.load.start(request.clone());
+    model.set_focus(Pane::LoadRun);
+    effects.push(Effect::StartLoad(Box::new(request)));
 }
 
 pub(super) fn stop(model: &Model, effects: &mut Effects) {

@@ -13,6 +13,7 @@ use crate::model::Now;
 use crate::model::form::Field;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
+use crate::text;
 
 pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) {
     if let Some(Overlay::Help { filter, .. }) = &model.overlay
@@ -119,7 +120,7 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
     if let Some(json) = model.forms.get_mut().and_then(|form| form.json.as_mut())
         && in_form
     {
-        json.area.insert(&text.replace('\r', "\n"));
+        json.area.insert(&line_breaks(text));
         json.error = None;
         return;
     }
@@ -127,7 +128,15 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         model.notify("form filled from the pasted JSON", now);
         return;
     }
-    // A pasted line break becomes a space in one-line fields; other control characters are dropped.
+    if in_form && let Some(field) = model.forms.get_mut().and_then(|form| form.focused()) {
+        if !field.paste(&line_breaks(text)) {
+            let limit = text::bytes(MAX_FIELD_BYTES);
+            model.notify_error(format!("not pasted: a field takes {limit}"), now);
+        }
+        return;
+    }
+    // A filter, a path or a command is one line: a line break becomes a space, and other control
+    // characters are dropped.
     let typed = text.trim_end_matches(['\r', '\n']).chars().take(MAX_FIELD_BYTES);
     let requests: Vec<_> = typed
         .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
@@ -135,6 +144,11 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
         .map(InputRequest::InsertChar)
         .collect();
     edit(model, &requests);
+}
+
+/// Terminals send a pasted line break as a carriage return.
+fn line_breaks(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn is_object(text: &str) -> bool {

@@ -27,7 +27,7 @@ fn answer(model: &mut Model, body: &str, now: Now) {
 
 fn copied(model: &mut Model, key: char, now: Now) -> String {
     match &press(model, Key::char(key), now)[..] {
-        [Effect::Copy(text)] => text.clone(),
+        [Effect::Copy { text, .. }] => text.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -1,12 +1,12 @@
 //! Sending and finishing calls.
 
-use crate::selectors::candidates;
+use crate::selectors::{READ_ONLY, candidates};
 use std::time::Duration;
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
-use super::Effects;
+use super::{Effects, ask};
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::CallRequest;
@@ -72,6 +72,9 @@ pub(super) fn call(
     now: Now,
     effects: &mut Effects,
 ) {
+    if model.readonly {
+        return model.notify_error(format!("not sent: {READ_ONLY}"), now);
+    }
     let candidates = match target {
         Some(key) => vec![key],
         None => candidates(model, method, now),
@@ -97,6 +100,21 @@ pub(super) fn resend(model: &mut Model, id: CallId, now: Now, effects: &mut Effe
 
 /// Resends a call to `target`, or to any instance that has the method.
 pub(super) fn resend_to(
+    model: &mut Model,
+    id: CallId,
+    target: Option<InstanceKey>,
+    now: Now,
+    effects: &mut Effects,
+) {
+    let Some(old) = model.calls.get(id) else { return };
+    if old.past.is_some() && !model.readonly {
+        return ask::resend(model, id, target);
+    }
+    confirmed_resend(model, id, target, now, effects);
+}
+
+/// Resends a call, which was confirmed if it is from an earlier session.
+pub(super) fn confirmed_resend(
     model: &mut Model,
     id: CallId,
     target: Option<InstanceKey>,

@@ -9,9 +9,6 @@ use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::{palette_entries, resend_targets, sources};
 
-/// Maximum rows of panes whose length only the view knows; drawing stops at the last one.
-const MAX_ROWS: usize = 200;
-
 /// Moves in the overlay, if one is open, else in a pane.
 pub(super) fn step(model: &mut Model, pane: Pane, step: Step, now: Now) {
     if model.overlay.is_some() {
@@ -47,15 +44,13 @@ fn step_overlay(model: &mut Model, step: Step) {
 }
 
 fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
-    let height = model.height(pane);
+    let (height, last) = (model.height(pane), model.last_top(pane));
     match pane {
         Pane::Instances => {
             let (at, live) = (model.shown_at(now).at, model.link.is_live());
             model.instances.step(step, height, at, live);
         }
-        Pane::Detail => {
-            model.instances.detail_top = step.from(model.instances.detail_top, MAX_ROWS)
-        }
+        Pane::Detail => scroll(&mut model.instances.detail_top, last, step),
         Pane::Events => {
             let rows = model.events.len().saturating_sub(height) + 1;
             model.events.top = step.from(model.events.top, rows);
@@ -66,11 +61,16 @@ fn step_pane(model: &mut Model, pane: Pane, step: Step, now: Now) {
         }
         Pane::Form => step_json(model, step),
         Pane::LoadPlan => {}
-        Pane::LoadRun => model.load.top = step.from(model.load.top, MAX_ROWS),
+        Pane::LoadRun => scroll(&mut model.load.top, last, step),
         Pane::Response => step_response(model, step, height),
         Pane::History => step_history(model, step, height),
         Pane::Logs => model.logs.step(step, height),
     }
+}
+
+/// Scrolls a pane whose rows only the view knows. A larger pane may have left `top` behind its end.
+fn scroll(top: &mut usize, last: usize, step: Step) {
+    *top = step.from((*top).min(last), last + 1);
 }
 
 fn step_json(model: &mut Model, step: Step) {
@@ -92,9 +92,15 @@ fn step_history(model: &mut Model, step: Step, height: usize) {
 }
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
+    let all_rows = model.rows(Pane::Response);
     let Some(call) = model.calls.shown_call_mut() else { return };
     if call.request.stream && call.tab == Tab::Body {
         return call.items.step(step);
+    }
+    if call.tab == Tab::Wire {
+        let tops = all_rows.unwrap_or(height).saturating_sub(height) + 1;
+        call.wire.top = step.from(call.wire.top.min(tops - 1), tops);
+        return;
     }
     if let (Tab::Diff, Some(Diff::Changes(changes))) = (call.tab, &call.diff) {
         let rows = changes.len().saturating_sub(height) + 1;

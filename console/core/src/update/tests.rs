@@ -66,7 +66,7 @@ fn escape_leaves_the_field_then_the_form_and_neither_cancels_nor_quits() {
         assert!(press(&mut model, ESC, now).is_empty());
     }
     assert_eq!(press(&mut model, Key::ctrl('x'), now), [Effect::Cancel(id)]);
-    let failure = Failure { kind: "cancelled".to_owned(), text: String::new() };
+    let failure = Failure::new("cancelled", "");
     fixture::feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Err(failure)))), now);
     assert!(press(&mut model, Key::ctrl('x'), now).is_empty(), "nothing is in flight");
 }
@@ -290,7 +290,9 @@ fn a_call_of_an_earlier_session_fills_the_form_and_is_resent() {
     assert_eq!(values, ["3", "4", ""]);
     assert_eq!((form.target.clone(), form.timeout.as_secs()), (Some(fixture::key(8090)), 30));
     assert!(model.calls.running().is_none(), "it is not in flight");
-    let effects = press(&mut model, Key::char('r'), now);
+    assert!(press(&mut model, Key::char('r'), now).is_empty(), "it asks first");
+    types(&mut model, "y", now);
+    let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!(request.args.positional(), "[3,4]");
     assert_eq!(request.candidates, [fixture::key(8090)]);

@@ -1,6 +1,5 @@
 //! One call as one line of JSON.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rpc_wire::call::Args;
@@ -15,9 +14,9 @@ use rpc_console_core::model::calls::{Failure, PastCall, PastOutcome};
 struct Line {
     at_ms: u64,
     method: String,
-    args: Vec<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    kwargs: BTreeMap<String, Box<RawValue>>,
+    args: Box<RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kwargs: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Address>,
     timeout_ms: u64,
@@ -50,7 +49,10 @@ pub(super) fn write(call: &PastCall) -> Option<String> {
         at_ms: call.at_ms,
         method: call.method.clone(),
         args: serde_json::from_str(call.args.positional()).ok()?,
-        kwargs: serde_json::from_str(call.args.keyword()).ok()?,
+        kwargs: match call.args.keyword() {
+            "{}" => None,
+            keyword => Some(serde_json::from_str(keyword).ok()?),
+        },
         target: call.target.as_ref().map(|key| Address { host: key.host.clone(), port: key.port }),
         timeout_ms: number(call.timeout.as_millis()),
         stream: call.stream,
@@ -71,17 +73,20 @@ pub(super) fn write(call: &PastCall) -> Option<String> {
 /// The call of a line, if it is one.
 pub(super) fn read(text: &str) -> Option<PastCall> {
     let line: Line = serde_json::from_str(text).ok()?;
-    let keyword: Vec<(&str, Box<RawValue>)> =
-        line.kwargs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let none = RawValue::from_string("{}".to_owned()).ok()?;
     Some(PastCall {
         at_ms: line.at_ms,
         method: line.method,
-        args: Args::from_raw(&line.args, &keyword),
+        args: Args::from_json(&line.args, line.kwargs.as_deref().unwrap_or(&none)).ok()?,
         target: line.target.map(|at| Instance::new(at.host, at.port).key()),
         timeout: Duration::from_millis(line.timeout_ms),
         stream: line.stream,
         outcome: PastOutcome {
-            failure: line.failure.map(|failed| Failure { kind: failed.kind, text: failed.text }),
+            failure: line.failure.map(|failed| Failure {
+                kind: failed.kind,
+                text: failed.text,
+                ..Failure::default()
+            }),
             peer: line.peer,
             elapsed: Duration::from_micros(line.took_us),
             reply_bytes: line.reply_bytes,

@@ -4,25 +4,26 @@ use std::os::unix::fs::PermissionsExt;
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::Instance;
-use serde_json::json;
 
 use super::*;
 use rpc_console_core::model::calls::{Failure, PastOutcome};
 
 fn call(at_ms: u64) -> PastCall {
-    let keyword = json!({"c": 3});
+    let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+    let digits = "123456789012345678901234567890";
     PastCall {
         at_ms,
         method: "add".to_owned(),
-        args: Args::from_values(
-            &[json!(18_446_744_073_709_551_615_u64)],
-            keyword.as_object().unwrap(),
-        ),
+        args: Args::from_raw(&[raw(digits)], &[("z", raw("3")), ("c", raw("1.50"))]),
         target: Some(Instance::new("10.0.0.7", 8089).key()),
         timeout: Duration::from_secs(30),
         stream: false,
         outcome: PastOutcome {
-            failure: Some(Failure { kind: "timeout".to_owned(), text: "too\nlate".to_owned() }),
+            failure: Some(Failure {
+                kind: "timeout".to_owned(),
+                text: "too\nlate".to_owned(),
+                ..Failure::default()
+            }),
             peer: Some("10.0.0.7:8089".to_owned()),
             elapsed: Duration::from_micros(920),
             reply_bytes: 12,

@@ -32,10 +32,9 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
     ));
     let right = Line::from(Span::styled(format!(" {proto} "), theme.dim()));
     let inner = screen.pane(model, area, Pane::Detail, title, right);
-    screen.record_height(Pane::Detail, inner.height);
     let lines = lines(model, screen, row, usize::from(inner.width));
     let top = model.instances.detail_top;
-    screen.scrolled(area, inner, lines, top);
+    screen.scrolled(Pane::Detail, (area, inner), lines, top);
 }
 
 fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec<Line<'static>> {

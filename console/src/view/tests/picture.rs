@@ -17,14 +17,16 @@ const BACKGROUND: &str = "#15181e";
 const PLAIN: &str = "#d6dae3";
 const FAINT: &str = "#838b9b";
 
-#[test]
-fn the_screenshots_in_docs_are_up_to_date() {
-    check("console.svg", "rpc-console --demo", fixture::pictured);
-    check("console-call.svg", "rpc-console --demo — a call", fixture::pictured_call);
+#[tokio::test]
+async fn the_screenshots_in_docs_are_up_to_date() {
+    let servers = crate::demo::signatures();
+    check("console.svg", "rpc-console --demo", fixture::pictured(&servers));
+    let forecast = crate::demo::call("forecast", ("Bergen",)).await;
+    let call = fixture::pictured_call(&servers, &forecast);
+    check("console-call.svg", "rpc-console --demo — a call", call);
 }
 
-fn check(name: &str, title: &str, build: fn() -> (Model, Now)) {
-    let (mut model, now) = build();
+fn check(name: &str, title: &str, (mut model, now): (Model, Now)) {
     draw(&mut model, Theme::default(), now, (120, 30));
     let svg = svg(&draw(&mut model, Theme::default(), now, (120, 30)), title);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);

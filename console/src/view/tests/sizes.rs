@@ -42,6 +42,20 @@ fn the_detail_of_an_instance() {
 }
 
 #[test]
+fn scrolling_up_from_the_end_moves_at_once() {
+    for (build, keys) in [(fixture::busy as Build, "iG"), (fixture::compared, "G")] {
+        let (mut model, now) = build();
+        shown(&mut model, now, (40, 12));
+        types(&mut model, &keys[..keys.len() - 1], now);
+        shown(&mut model, now, (40, 12));
+        types(&mut model, "G", now);
+        let end = shown(&mut model, now, (40, 12));
+        types(&mut model, "k", now);
+        assert_ne!(shown(&mut model, now, (40, 12)), end);
+    }
+}
+
+#[test]
 fn the_events() {
     golden("events", || after_keys(fixture::busy, "E"));
 }

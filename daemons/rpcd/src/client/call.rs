@@ -47,6 +47,7 @@ impl Calls<'_> {
             timeout: plan.timeout,
             idempotent: plan.idempotent,
             on: None,
+            wire: None,
         };
         match (is_stream, plan.repeat) {
             (true, 1) => self.follow(request).await,

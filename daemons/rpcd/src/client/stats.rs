@@ -96,6 +96,7 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, CallError> {
         timeout: None,
         idempotent: true,
         on: Some(address.to_owned()),
+        wire: None,
     };
     let response = client.request(request).await?;
     serde_json::from_str(response.value.get()).map_err(|error| CallError::BadReply {

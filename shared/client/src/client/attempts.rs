@@ -39,7 +39,9 @@ impl<'a> Attempts<'a> {
         };
         Ok(Self {
             inner,
-            outgoing: Arc::new(Outgoing::new(request.method, request.args)),
+            outgoing: Arc::new(
+                Outgoing::new(request.method, request.args).recorded_by(request.wire),
+            ),
             idempotent: request.idempotent,
             only,
             began: Instant::now(),
@@ -47,13 +49,6 @@ impl<'a> Attempts<'a> {
             tried: SmallVec::new(),
             progress: Progress::default(),
         })
-    }
-
-    /// Has the reply include what was sent.
-    pub(super) fn keep_sent(&mut self) {
-        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
-            outgoing.keep_sent = true;
-        }
     }
 
     /// Calls until there is a result, an error that must not be retried, or no time left.
@@ -208,7 +203,6 @@ impl<'a> Attempts<'a> {
             },
             attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
             value: reply.value,
-            sent: reply.sent,
             reply_bytes: reply.reply_bytes,
         }
     }

@@ -125,15 +125,19 @@ impl Driver {
         let mut outbound = self.shared.halves.outbound();
         while room > 0 && self.undelivered.is_none() {
             let bad_frame = |error| End::Failed(CallError::bad_frame(peer, error));
-            let Some((frame, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
+            let Some((frame, bytes, reply)) = inbox.next_reply().map_err(bad_frame)? else { break };
             room -= 1;
-            let reply = reply.map_err(|error| End::Failed(CallError::bad_reply(peer, error)))?;
             let pending = &mut outbound.pending;
+            let reply = reply.map_err(|error| {
+                pending.note_unmatched(bytes);
+                End::Failed(CallError::bad_reply(peer, error))
+            })?;
             let matched = match reply {
                 Reply::Done { id: Some(id), outcome } => {
-                    delivered(pending.finish(id, outcome, &frame), &mut self.undelivered)
+                    delivered(pending.finish(id, outcome, &frame, bytes), &mut self.undelivered)
                 }
                 Reply::Done { id: None, outcome } => {
+                    pending.note_unmatched(bytes);
                     // It is about a request that the server could not read, whose id nobody knows.
                     return Err(End::Failed(match outcome {
                         Ok(_) => CallError::bad_reply(peer, "a reply without an id"),
@@ -145,9 +149,9 @@ impl Driver {
                 }
                 Reply::Item { id, item, dropped } => {
                     let item = StreamItem::new(item, dropped);
-                    delivered(pending.item(id, item), &mut self.undelivered)
+                    delivered(pending.item(id, item, bytes), &mut self.undelivered)
                 }
-                Reply::End { id } => delivered(pending.end(id), &mut self.undelivered),
+                Reply::End { id } => delivered(pending.end(id, bytes), &mut self.undelivered),
                 Reply::Draining => {
                     draining = true;
                     true
@@ -250,9 +254,12 @@ impl Driver {
             End::Lost(error) => error.to_string(),
             End::Failed(error) => error.to_string(),
         };
+        let mut reading = self.shared.halves.reading();
         // The peer sees the end before any caller does.
-        self.shared.halves.reading().inbound.close();
+        reading.inbound.close();
         let mut ended = self.shared.halves.outbound().close();
+        ended.pending.note_unmatched(reading.inbound.inbox.rest());
+        drop(reading);
         let in_flight = ended.pending.len();
         tracing::debug!(peer = %self.shared.peer, in_flight, reason, "connection ended");
         // Before any caller is woken, who might call here again.

@@ -37,8 +37,8 @@ pub(crate) struct Frame {
     pub(crate) done: Instant,
 }
 
-/// A message, and its reply or why it is invalid.
-pub(crate) type FramedReply<'a> = (Frame, Result<Reply<'a>, ReplyError>);
+/// A message, its bytes, and its reply or why it is invalid.
+pub(crate) type FramedReply<'a> = (Frame, &'a [u8], Result<Reply<'a>, ReplyError>);
 
 impl Frame {
     pub(crate) fn len(&self) -> usize {
@@ -84,21 +84,27 @@ impl Inbox {
     /// The next whole message as a reply, which borrows from here until [`release`](Self::release).
     pub(crate) fn next_reply(&mut self) -> Result<Option<FramedReply<'_>>, FrameError> {
         if let Some(frame) = self.put_back.take() {
-            let reply = Reply::parse(self.buffer.get(frame.range.clone()).unwrap_or_default());
-            return Ok(Some((frame, reply)));
+            let bytes = self.buffer.get(frame.range.clone()).unwrap_or_default();
+            return Ok(Some((frame, bytes, Reply::parse(bytes))));
         }
         let Some((reply, range)) = Reply::next(&mut self.framer, &self.buffer)? else {
             return Ok(None);
         };
+        let bytes = self.buffer.get(range.clone()).unwrap_or_default();
         let frame = Frame { range, began: self.began, done: self.latest };
         self.began = self.latest;
-        Ok(Some((frame, reply)))
+        Ok(Some((frame, bytes, reply)))
     }
 
     /// Has [`next_reply`](Self::next_reply) return a message again: the latest, with nothing released
     /// since.
     pub(super) fn put_back(&mut self, frame: Frame) {
         self.put_back = Some(frame);
+    }
+
+    /// The bytes behind the last whole message.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.framer.unfinished_from()..).unwrap_or_default()
     }
 
     /// Frees the bytes of every message taken out so far.
@@ -143,6 +149,6 @@ mod tests {
         }
         assert!(inbox.buffer.capacity() <= KEPT, "{} bytes", inbox.buffer.capacity());
         assert!(inbox.fill(&mut &b"{\"id\":7,\"end\":true}"[..]).await.unwrap() > 0);
-        assert!(matches!(inbox.next_reply(), Ok(Some((_, Ok(Reply::End { id: 7 }))))));
+        assert!(matches!(inbox.next_reply(), Ok(Some((_, _, Ok(Reply::End { id: 7 }))))));
     }
 }

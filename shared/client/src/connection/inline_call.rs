@@ -281,10 +281,11 @@ impl<R: ReadHalf> Reading<R> {
             }
             let frame = match self.inbound.inbox.next_reply() {
                 Ok(None) => continue,
-                Ok(Some((frame, Ok(Reply::Done { id: Some(of), outcome })))) if of == id => {
+                Ok(Some((frame, bytes, Ok(Reply::Done { id: Some(of), outcome })))) if of == id => {
                     let outbound = outbound.try_lock().ok();
                     let taken = outbound.and_then(|mut outbound| {
-                        let (finished, reply_to) = outbound.pending.take(id, outcome, &frame)?;
+                        let (finished, reply_to) =
+                            outbound.pending.take(id, outcome, &frame, bytes)?;
                         outbound.note_idle(frame.done);
                         Some((finished, reply_to, outbound.is_busy()))
                     });
@@ -294,7 +295,7 @@ impl<R: ReadHalf> Reading<R> {
                     }
                     frame
                 }
-                Ok(Some((frame, _))) => frame,
+                Ok(Some((frame, _, _))) => frame,
                 // The driver finds the same error.
                 Err(_) => break,
             };
@@ -313,7 +314,7 @@ impl<R: ReadHalf> Reading<R> {
                 inbox.release();
                 return false;
             }
-            Ok(Some((frame, _))) => inbox.put_back(frame),
+            Ok(Some((frame, _, _))) => inbox.put_back(frame),
             Err(_) => {}
         }
         self.defer_messages();

@@ -10,7 +10,7 @@ use rpc_wire::call::request;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
-use super::pending::{Pending, QueuedCall};
+use super::pending::{Pending, QueuedCall, Waiting};
 use super::socket::WriteHalf;
 use crate::CallError;
 
@@ -83,8 +83,8 @@ impl<W: WriteHalf> Outbound<W> {
 
     /// Ends a call whose caller is gone, and cancels it at the peer if it was sent.
     pub(super) fn cancel(&mut self, id: u64) {
-        if self.pending.remove(id) {
-            self.outbox.append(|out| request::cancel(out, id));
+        if let Some(call) = self.pending.remove(id) {
+            self.append_cancel(id, &call);
             self.note_idle(Instant::now());
         } else {
             self.waiting.retain(|call| call.id != id);
@@ -93,9 +93,12 @@ impl<W: WriteHalf> Outbound<W> {
 
     /// Ends the calls whose deadlines have passed, and cancels those at the peer that were sent.
     pub(super) fn expire(&mut self, now: Instant) {
-        let over = self.pending.expire(now);
+        let over = self.pending.take_expired(now);
         if !over.is_empty() {
-            over.into_iter().for_each(|id| self.outbox.append(|out| request::cancel(out, id)));
+            for (id, call) in over {
+                self.append_cancel(id, &call);
+                call.expire();
+            }
             self.note_idle(now);
         }
         for call in std::mem::take(&mut self.waiting) {
@@ -169,11 +172,18 @@ impl<W: WriteHalf> Outbound<W> {
             request::extended(out, call.id, &outgoing.method, &outgoing.args, &meta);
         });
         outgoing.mark_sent();
-        let sent = match self.outbox.buffer.get(start..) {
-            Some(bytes) if outgoing.keep_sent => bytes.to_vec(),
-            _ => Vec::new(),
-        };
-        self.pending.insert(call, sent, now, starts_at);
+        if let Some(wire) = &outgoing.wire {
+            wire.sent(self.outbox.buffer.get(start..).unwrap_or_default());
+        }
+        self.pending.insert(call, now, starts_at);
+    }
+
+    fn append_cancel(&mut self, id: u64, call: &Waiting) {
+        let start = self.outbox.buffer.len();
+        self.outbox.append(|out| request::cancel(out, id));
+        if let Some(wire) = &call.wire {
+            wire.sent(self.outbox.buffer.get(start..).unwrap_or_default());
+        }
     }
 
     /// Writes what the socket takes at once.

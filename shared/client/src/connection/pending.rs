@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::inbox::Frame;
-use crate::CallError;
 use crate::deadline::Failed;
 use crate::item::{StreamEvent, StreamItem};
 use crate::request::{CallReply, Outgoing};
+use crate::{CallError, WireLog};
 
 /// A call that is not written yet.
 #[derive(Debug)]
@@ -78,10 +78,11 @@ pub(super) struct Pending {
     calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
 
+/// A call in flight.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     reply: ReplyTo,
-    sent: Vec<u8>,
+    pub(super) wire: Option<WireLog>,
     sent_at: Instant,
     deadline: Option<Instant>,
     /// Bytes appended to the outbox before this call's first.
@@ -91,6 +92,17 @@ struct Waiting {
 impl Waiting {
     fn due(&self) -> Option<Instant> {
         self.reply.due(self.deadline)
+    }
+
+    /// Ends it because its deadline passed.
+    pub(super) fn expire(self) {
+        self.reply.expire();
+    }
+
+    fn received(&self, message: &[u8]) {
+        if let Some(wire) = &self.wire {
+            wire.received(message);
+        }
     }
 }
 
@@ -123,27 +135,17 @@ impl Pending {
         self.calls.is_empty()
     }
 
-    /// Adds a call whose first byte is number `starts_at` of the connection. `sent` holds its bytes if
-    /// the caller wants them.
-    pub(super) fn insert(
-        &mut self,
-        call: QueuedCall,
-        sent: Vec<u8>,
-        sent_at: Instant,
-        starts_at: u64,
-    ) {
-        let QueuedCall { id, reply, deadline, .. } = call;
-        self.calls.insert(id, Waiting { reply, sent, sent_at, deadline, starts_at });
+    /// Adds a call whose first byte is number `starts_at` of the connection.
+    pub(super) fn insert(&mut self, call: QueuedCall, sent_at: Instant, starts_at: u64) {
+        let QueuedCall { id, request, reply, deadline } = call;
+        let wire = request.wire.clone();
+        self.calls.insert(id, Waiting { reply, wire, sent_at, deadline, starts_at });
     }
 
-    /// Ends the calls whose deadlines have passed; their ids.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
-        let over = self.calls.extract_if(|_, waiting| waiting.due().is_some_and(|at| at <= now));
-        over.map(|(id, waiting)| {
-            waiting.reply.expire();
-            id
-        })
-        .collect()
+    /// Removes the calls whose deadlines have passed, for the caller to end.
+    pub(super) fn take_expired(&mut self, now: Instant) -> Vec<(u64, Waiting)> {
+        let is_over = |waiting: &Waiting| waiting.due().is_some_and(|at| at <= now);
+        self.calls.extract_if(|_, waiting| is_over(waiting)).collect()
     }
 
     /// The earliest deadline.
@@ -151,9 +153,16 @@ impl Pending {
         self.calls.values().filter_map(Waiting::due).min()
     }
 
-    /// Removes a call; `true` if it was in flight.
-    pub(super) fn remove(&mut self, id: u64) -> bool {
-        self.calls.remove(&id).is_some()
+    /// Removes a call; `None` if it is not in flight.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Waiting> {
+        self.calls.remove(&id)
+    }
+
+    /// Records bytes that are no reply, or the start of one: they may be meant for any call in flight.
+    pub(super) fn note_unmatched(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.calls.values().for_each(|waiting| waiting.received(bytes));
+        }
     }
 
     /// Ends a call whose caller has read the reply inline; `None` if it is not in flight.
@@ -162,9 +171,11 @@ impl Pending {
         id: u64,
         outcome: Result<&RawValue, Fault>,
         frame: &Frame,
+        bytes: &[u8],
     ) -> Option<(Finished, ReplyTo)> {
         let waiting = self.calls.remove(&id)?;
-        let end = finished(&self.peer, waiting.sent, waiting.sent_at, outcome, frame);
+        waiting.received(bytes);
+        let end = finished(&self.peer, waiting.sent_at, outcome, frame);
         Some((end, waiting.reply))
     }
 
@@ -174,11 +185,13 @@ impl Pending {
         id: u64,
         outcome: Result<&RawValue, Fault>,
         frame: &Frame,
+        bytes: &[u8],
     ) -> Delivery {
         let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
+        waiting.received(bytes);
         match waiting.reply {
             ReplyTo::Call(reply) => {
-                let end = finished(&self.peer, waiting.sent, waiting.sent_at, outcome, frame);
+                let end = finished(&self.peer, waiting.sent_at, outcome, frame);
                 match reply.send(end) {
                     Ok(()) => Delivery::Delivered,
                     Err(_) => Delivery::NoReader,
@@ -196,9 +209,10 @@ impl Pending {
     }
 
     /// Sends an item to its stream's reader.
-    pub(super) fn item(&mut self, id: u64, item: StreamItem) -> Delivery {
+    pub(super) fn item(&mut self, id: u64, item: StreamItem, bytes: &[u8]) -> Delivery {
         match self.calls.get(&id) {
-            Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
+            Some(waiting @ Waiting { reply: ReplyTo::Stream(events), .. }) => {
+                waiting.received(bytes);
                 send(events, StreamEvent::Item(item))
             }
             _ => Delivery::NoReader,
@@ -206,8 +220,9 @@ impl Pending {
     }
 
     /// Ends a stream.
-    pub(super) fn end(&mut self, id: u64) -> Delivery {
-        match self.calls.remove(&id) {
+    pub(super) fn end(&mut self, id: u64, bytes: &[u8]) -> Delivery {
+        let ended = self.calls.remove(&id).inspect(|waiting| waiting.received(bytes));
+        match ended {
             Some(Waiting { reply: ReplyTo::Stream(events), .. }) => {
                 send(&events, StreamEvent::End(None))
             }
@@ -236,7 +251,6 @@ fn remote(peer: &str, fault: Fault) -> CallError {
 
 fn finished(
     peer: &str,
-    sent: Vec<u8>,
     sent_at: Instant,
     outcome: Result<&RawValue, Fault>,
     frame: &Frame,
@@ -244,7 +258,6 @@ fn finished(
     match outcome {
         Ok(value) => Ok(CallReply {
             value: value.to_owned(),
-            sent,
             sent_at,
             first_byte: frame.began,
             done: frame.done,
@@ -281,13 +294,15 @@ mod tests {
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
         let mut pending = Pending::new("p".into());
-        pending.insert(queued(1, ReplyTo::Stream(stream), now), Vec::new(), now, 0);
+        pending.insert(queued(1, ReplyTo::Stream(stream), now), now, 0);
         assert_eq!(pending.next_due(), None);
         let later = now + Duration::from_secs(1);
-        pending.insert(queued(2, ReplyTo::Call(call), later), Vec::new(), now, 0);
+        pending.insert(queued(2, ReplyTo::Call(call), later), now, 0);
         assert_eq!(pending.next_due(), Some(later));
-        assert!(pending.expire(now).is_empty());
-        assert_eq!(pending.expire(later), [2]);
+        assert!(pending.take_expired(now).is_empty());
+        let expired = pending.take_expired(later);
+        assert_eq!(expired.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+        expired.into_iter().for_each(|(_, call)| call.expire());
         assert!(matches!(reply.try_recv(), Ok(Err(Failed::Expired))));
         assert!(events.try_recv().is_err() && pending.len() == 1, "the stream is still pending");
     }

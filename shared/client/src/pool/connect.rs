@@ -106,7 +106,7 @@ pub(super) async fn probe(
     let mut received = 0;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
-        if let Some((_, reply)) = next {
+        if let Some((_, _, reply)) = next {
             let (dialect, accepts_calls) = match reply {
                 Ok(Reply::Done { id: Some(0), outcome }) => {
                     (Dialect::Extended, !is_draining(&outcome))

@@ -39,11 +39,6 @@ async fn a_request_reports_timing_and_peer() {
     assert_eq!((response.peer, response.attempts), (peer.name(), 1));
     assert_eq!(response.dialect, Dialect::Extended);
     assert_eq!(response.reply_bytes, r#"{"id":1,"res":[1.50]}"#.len());
-    assert_eq!(
-        serde_json::from_slice::<Value>(&response.sent).unwrap(),
-        peer.seen.calls()[0],
-        "the request in the response is the one sent"
-    );
     assert!(response.timing.server >= Duration::from_millis(30));
     assert!(response.timing.connect > Duration::ZERO);
     let before = client.stats().received_bytes;

@@ -18,9 +18,12 @@ async fn old_adder() -> Peer {
 async fn an_older_peer_is_recognised_and_called_in_the_classic_dialect() {
     let peer = old_adder().await;
     let client = direct(peer.address);
-    let response = client.request(Request::new("add", (1, 2)).unwrap()).await.unwrap();
+    let wire = rpc_client::WireLog::new(1 << 10);
+    let request = Request { wire: Some(wire.clone()), ..Request::new("add", (1, 2)).unwrap() };
+    let response = client.request(request).await.unwrap();
     assert_eq!((response.value.get(), response.dialect), ("3", Dialect::Classic));
-    assert_eq!(response.sent, br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#);
+    let sent = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
+    assert_eq!(wire.take()[0].bytes, sent);
     assert_eq!(response.reply_bytes, r#"{"res": 3}"#.len());
     client.call("add", (3, 4)).await.unwrap();
     let probes = peer.seen.messages().len() - peer.seen.calls().len();

@@ -47,6 +47,7 @@ pub(super) fn clients(
         timeout: plan.timeout,
         idempotent: false,
         on: plan.on.clone(),
+        wire: None,
     };
     let only = match (&plan.on, target) {
         (Some(on), _) => Some(on.clone()),

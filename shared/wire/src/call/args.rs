@@ -1,9 +1,10 @@
 //! The arguments of a call as JSON text.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Serialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -68,6 +69,20 @@ impl Args {
         }
     }
 
+    /// The texts of a JSON array and of a JSON object.
+    ///
+    /// # Errors
+    /// They are something else.
+    pub fn from_json(positional: &RawValue, keyword: &RawValue) -> Result<Self, ArgsError> {
+        match (positional.get().as_bytes(), keyword.get().as_bytes()) {
+            ([b'[', ..], [b'{', ..]) => Ok(Self {
+                positional: positional.get().to_owned().into(),
+                keyword: keyword.get().to_owned().into(),
+            }),
+            _ => Err(ArgsError::NotArguments("two bare values".to_owned())),
+        }
+    }
+
     /// Command-line arguments: JSON where one parses as JSON (kept as written, without losing a
     /// digit), else a string; `key=value` with a key like `[A-Za-z_]\w*` is a keyword argument.
     ///
@@ -96,7 +111,7 @@ impl Args {
     /// A keyword has a name that cannot be written there.
     pub fn to_words(&self) -> Result<Vec<String>, ArgsError> {
         let positional: Vec<&RawValue> = serde_json::from_str(&self.positional)?;
-        let keyword: BTreeMap<String, &RawValue> = serde_json::from_str(&self.keyword)?;
+        let Keyword(keyword) = serde_json::from_str(&self.keyword)?;
         let mut words: Vec<String> =
             positional.iter().map(|value| value.get().to_owned()).collect();
         for (name, value) in keyword {
@@ -116,6 +131,31 @@ impl Args {
     /// The keyword arguments, a JSON object.
     pub fn keyword(&self) -> &str {
         &self.keyword
+    }
+}
+
+/// Keyword arguments in the order of their JSON object.
+struct Keyword<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keyword<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of arguments")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs)
+            }
+        }
+        deserializer.deserialize_map(Pairs).map(Self)
     }
 }
 
@@ -233,9 +273,9 @@ mod tests {
     fn words_round_trip_and_an_invalid_name_is_refused() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let values = [raw("123456789012345678901234567890"), raw(r#""c=3""#), raw(r#""-x""#)];
-        let args = Args::from_raw(&values, &[("a", raw(r#""it's""#)), ("b", raw("[1, 2]"))]);
+        let args = Args::from_raw(&values, &[("b", raw(r#""it's""#)), ("a", raw("[1, 2]"))]);
         let words = args.to_words().unwrap();
-        assert_eq!(words[1..], [r#""c=3""#, r#""-x""#, r#"a="it's""#, "b=[1, 2]"]);
+        assert_eq!(words[1..], [r#""c=3""#, r#""-x""#, r#"b="it's""#, "a=[1, 2]"], "in order");
         assert_eq!(Args::from_words(&words).unwrap(), args);
         let odd = Args::from_raw(&[], &[("a b", raw("1"))]);
         assert!(odd.to_words().unwrap_err().to_string().contains("`a b` cannot be named"));

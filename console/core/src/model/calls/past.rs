@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
-use super::{Call, CallId, Failure, Items, Outcome};
+use super::{Call, CallId, Failure, Items, Outcome, Wire};
 use crate::model::calls::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
@@ -76,6 +76,7 @@ impl PastCall {
             outcome: None,
             past: Some(self.outcome),
             items: Items::default(),
+            wire: Wire::default(),
             tab: Tab::default(),
             filtered: None,
             folding: Folding::default(),

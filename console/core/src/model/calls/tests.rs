@@ -18,7 +18,6 @@ fn outcome(body: &str) -> Outcome {
     Outcome {
         result: Ok(Arc::new(Document::of_text(body))),
         peer: None,
-        sent: String::new(),
         reply_bytes: body.len(),
         timing: None,
         elapsed: Duration::from_millis(1),

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tui_input::Input;
 
 use super::Kind;
+use crate::editing::MAX_FIELD_BYTES;
 use crate::model::schema::Schema;
 
 /// A field: one parameter.
@@ -114,5 +115,35 @@ impl Field {
             Some(text) => self.set_text(text),
             None => self.set_text(value.compact()),
         }
+    }
+
+    /// Inserts a text exactly as it is, line breaks and tabs included; `false` if it is too long.
+    pub fn paste(&mut self, text: &str) -> bool {
+        let value = self.input.value();
+        if value.len() + text.len() > MAX_FIELD_BYTES {
+            return false;
+        }
+        let at = value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(at, _)| at);
+        let (before, after) = value.split_at(at);
+        let cursor = self.input.cursor() + text.chars().count();
+        self.input = Input::new(format!("{before}{text}{after}")).with_cursor(cursor);
+        (self.touched, self.error) = (true, None);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pasted_text_stays_as_it_was() {
+        let mut field = Field::new(&Parameter::required("text", json!({"type": "string"})));
+        field.input = Input::new("äz".to_owned()).with_cursor(1);
+        assert!(field.paste("one\n\ttwo\n"));
+        assert_eq!(field.value(), FieldValue::Value(json!("äone\n\ttwo\nz")));
+        assert_eq!(field.input.cursor(), 10);
+        assert!(!field.paste(&"x".repeat(MAX_FIELD_BYTES)), "the field has a limit");
     }
 }

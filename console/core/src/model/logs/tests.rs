@@ -1,10 +1,10 @@
 //! Log lines: order, limits, filters, search and following.
 
-use crate::model::scroll::Step;
 use rpc_wire::report::{Level, LogLine};
 use tui_input::Input;
 
 use super::*;
+use crate::model::scroll::Step;
 
 fn line(level: Level, text: &str) -> (LogLine, u64) {
     let line = LogLine {

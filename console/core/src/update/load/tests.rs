@@ -15,7 +15,7 @@ const ESC: Key = Key::plain(Code::Esc);
 const SPACE: Key = Key::char(' ');
 
 #[test]
-fn two_keys_start_a_load_test_from_a_form() {
+fn a_load_test_starts_from_a_form() {
     let (mut model, now) = fixture::load_plan();
     assert_eq!((model.view, model.focus()), (View::Load, Pane::LoadPlan));
     assert_eq!(model.load.form.as_ref().unwrap().focused(), LoadField::Rate, "the first field");
@@ -105,7 +105,7 @@ fn an_incomplete_form_is_not_load_tested() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::ctrl('b'), now);
     assert_eq!((model.view, model.focus()), (View::Methods, Pane::Form));
-    assert!(model.toast.as_ref().unwrap().text.contains("fill in the call"));
+    assert!(model.toast.as_ref().unwrap().text.contains("fix a, b"));
 }
 
 #[test]
@@ -139,5 +139,5 @@ fn the_form_and_a_run_are_copied_as_a_command() {
     let effects = press(&mut model, Key::char('y'), now);
     let expected = "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
                     --warmup 1s --timeout 10s --registry http://127.0.0.1:9999 add 1 2";
-    assert_eq!(effects, [Effect::Copy(expected.to_owned())]);
+    assert_eq!(effects, [Effect::Copy { what: "command".to_owned(), text: expected.to_owned() }]);
 }

@@ -104,6 +104,7 @@ async fn of_instance(
         timeout: None,
         idempotent: true,
         on: Some(name.to_owned()),
+        wire: None,
     };
     let mut items = client.stream_request(request).await.map_err(ended)?;
     // The first item, or the first error, says that the server has one.

@@ -258,9 +258,9 @@ fn deliver(halves: &Halves<Socket, Socket>) {
     let mut reading = halves.reading();
     let inbox = &mut reading.inbound.inbox;
     let mut outbound = halves.outbound();
-    while let Some((frame, reply)) = inbox.next_reply().unwrap() {
+    while let Some((frame, bytes, reply)) = inbox.next_reply().unwrap() {
         let Ok(Reply::Done { id: Some(id), outcome }) = reply else { panic!("{reply:?}") };
-        let delivery = outbound.pending.finish(id, outcome, &frame);
+        let delivery = outbound.pending.finish(id, outcome, &frame, bytes);
         assert!(matches!(delivery, Delivery::Delivered | Delivery::NoReader));
     }
     inbox.release();

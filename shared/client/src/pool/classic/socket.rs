@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::super::connect::{connect, unreachable};
 use super::waiting::ClassicPool;
-use crate::CallError;
 use crate::connection::{Frame, Inbox};
 use crate::request::{CallReply, Outgoing};
+use crate::{CallError, WireLog};
 
 /// A connection this old counts as accepted by the server.
 const ACCEPTED: Duration = Duration::from_millis(100);
@@ -63,11 +63,33 @@ impl<O> ClassicSocket<O> {
             Err(error) => return Err(pool.lost(&error.to_string(), false)),
         };
         request.mark_sent();
+        if let Some(wire) = &request.wire {
+            wire.sent(bytes);
+        }
         let lost = |error: io::Error| pool.lost(&error.to_string(), true);
         self.socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
+        let exchange = self.receive(pool, request.wire.as_ref(), sent_at).await;
+        if let (Err(_), Some(wire), false) =
+            (&exchange, &request.wire, self.inbox.rest().is_empty())
+        {
+            wire.received(self.inbox.rest());
+        }
+        exchange
+    }
+
+    async fn receive(
+        &mut self,
+        pool: &ClassicPool,
+        wire: Option<&WireLog>,
+        sent_at: Instant,
+    ) -> Result<Exchange, CallError> {
+        let lost = |error: io::Error| pool.lost(&error.to_string(), true);
         loop {
             let next = self.inbox.next_reply().map_err(|e| CallError::bad_frame(&pool.peer, e))?;
-            if let Some((frame, reply)) = next {
+            if let Some((frame, bytes, reply)) = next {
+                if let Some(wire) = wire {
+                    wire.received(bytes);
+                }
                 self.opening = None;
                 let exchange = read(&pool.peer, reply, &frame, sent_at);
                 self.inbox.release();
@@ -112,7 +134,6 @@ fn read(
     match reply {
         Ok(Reply::Done { id: None, outcome: Ok(value) }) => Ok(Exchange::Result(CallReply {
             value: value.to_owned(),
-            sent: Vec::new(),
             sent_at,
             first_byte: frame.began,
             done: frame.done,

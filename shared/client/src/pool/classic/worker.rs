@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use super::socket::{ClassicSocket, Exchange};
 use super::waiting::{ClassicCall, ClassicPool, Next, State};
 use crate::CallError;
-use crate::request::CallReply;
 
 /// Opens sockets for waiting calls, up to the limits.
 pub(super) fn open_more(pool: &Arc<ClassicPool>, mut state: MutexGuard<'_, State>) {
@@ -116,10 +115,7 @@ impl Worker {
             Ok((exchange, mut socket)) => {
                 self.socket = socket.is_clean().then_some(socket);
                 match exchange {
-                    Exchange::Result(reply) => Ok(CallReply {
-                        sent: if call.request.keep_sent { call.bytes } else { Vec::new() },
-                        ..reply
-                    }),
+                    Exchange::Result(reply) => Ok(reply),
                     Exchange::Failed(error) => Err(error),
                 }
             }

@@ -1,4 +1,4 @@
-//! The Wire and Timing tabs.
+//! The Timing tab.
 
 use std::time::Duration;
 
@@ -9,36 +9,6 @@ use crate::view::Theme;
 use crate::view::screen::Screen;
 use rpc_console_core::model::calls::{Call, Outcome};
 use rpc_console_core::text;
-
-pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
-    let theme = screen.theme;
-    let Some(outcome) = &call.outcome else {
-        return screen.line(area, 0, Line::from(Span::styled(" no data yet", theme.dim())));
-    };
-    let width = usize::from(area.width).saturating_sub(2).max(1);
-    let dialect = if outcome.classic { "classic" } else { "extended" };
-    let head = |what: &str, size: usize| {
-        Line::from(Span::styled(format!(" {what}  {}", text::bytes(size)), theme.strong()))
-    };
-    let mut lines = vec![head(&format!("sent, {dialect} dialect"), outcome.sent.len())];
-    let shown = |text: &str| {
-        let text = text::prefix(text, 8_000).trim_end();
-        text::wrap_anywhere(&text::printable(text), width)
-            .into_iter()
-            .map(|piece| Line::from(format!(" {piece}")))
-            .collect::<Vec<_>>()
-    };
-    lines.extend(shown(&outcome.sent));
-    lines.push(Line::default());
-    lines.push(head("received", outcome.reply_bytes));
-    match &outcome.result {
-        Ok(document) => lines.extend(shown(document.text())),
-        Err(failure) => lines.extend(shown(&failure.text)),
-    }
-    for (row, line) in (0..area.height).zip(lines) {
-        screen.line(area, row, line);
-    }
-}
 
 pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
     let theme = screen.theme;

@@ -1,0 +1,56 @@
+//! Which load tests leave this machine.
+
+use std::net::IpAddr;
+
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::target::Target;
+
+use crate::model::Model;
+use crate::model::load::LoadRequest;
+use crate::text;
+
+/// The target of a load test that is not only on this machine, for the question whether to start it.
+pub fn remote_target(model: &Model, request: &LoadRequest) -> Option<String> {
+    let is_remote = |key: &&InstanceKey| !is_loopback(&key.host);
+    match &request.target {
+        Target::Direct { host, port } => {
+            (!is_loopback(host)).then(|| text::printable(&format!("{host}:{port}")).into_owned())
+        }
+        Target::Registry { url } => {
+            let on: Vec<&InstanceKey> = match model.methods.get(&request.method) {
+                Some(method) => method.on.iter().collect(),
+                None => model.instances.all().map(|row| &row.key).collect(),
+            };
+            let all = on.len();
+            match on.iter().copied().filter(is_remote).collect::<Vec<_>>()[..] {
+                // Nobody knows what an unknown list holds.
+                [] if all == 0 => Some(text::printable(url).into_owned()),
+                [] => None,
+                [one] if all == 1 => Some(text::printable(&one.to_string()).into_owned()),
+                ref remote => {
+                    Some(format!("{} of {all} instances not on this machine", remote.len()))
+                }
+            }
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        for host in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["10.0.0.7", "0.0.0.0", "localhost.example", "127.0.0.1.example", "", "db"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The Wire tab: every message of the call as it was sent and received.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::view::Theme;
+use crate::view::screen::Screen;
+use rpc_console_core::model::Pane;
+use rpc_console_core::model::calls::{Call, WireMessage};
+use rpc_console_core::text;
+
+pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let lines = lines(screen.theme, call, width);
+    screen.record_rows(Pane::Response, area.height, lines.len());
+    let top = call.wire.top.min(lines.len().saturating_sub(area.height.into()));
+    for (row, line) in (0..area.height).zip(lines.into_iter().skip(top)) {
+        screen.line(area, row, line);
+    }
+}
+
+fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
+    let dim = |text: &str| Line::from(Span::styled(format!(" {text}"), theme.dim()));
+    let mut lines = Vec::new();
+    for (at, message) in call.wire.iter().enumerate() {
+        if at > 0 {
+            lines.push(Line::default());
+        }
+        if at == 1 && call.wire.dropped > 0 {
+            lines.push(dim(&format!("… {} older messages not kept", call.wire.dropped)));
+            lines.push(Line::default());
+        }
+        lines.push(head(theme, call, message));
+        let shown = text::printable(message.text.trim_end());
+        for piece in text::wrap_anywhere(&shown, width) {
+            lines.push(Line::from(format!(" {piece}")));
+        }
+        let kept = message.text.len();
+        if kept < message.size {
+            lines.push(dim(&format!("… {} more, not kept", text::bytes(message.size - kept))));
+        }
+    }
+    let note = match (call.wire.iter().last(), &call.outcome) {
+        (Some(last), None) if last.is_sent => "waiting for the reply …",
+        (_, None) => return lines,
+        (None, Some(_)) => "nothing was sent",
+        (Some(_), Some(_)) if call.wire.iter().all(|message| message.is_sent) => {
+            "nothing was received"
+        }
+        _ => return lines,
+    };
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines.push(dim(note));
+    lines
+}
+
+/// `sent to 127.0.0.1:8089, extended dialect  66 B`.
+fn head(theme: Theme, call: &Call, message: &WireMessage) -> Line<'static> {
+    let peer = text::printable(&message.peer).into_owned();
+    let what = match (message.is_sent, call.outcome.as_ref().map(|outcome| outcome.classic)) {
+        (false, _) => format!(" received from {peer}"),
+        (true, Some(true)) => format!(" sent to {peer}, classic dialect"),
+        (true, _) => format!(" sent to {peer}"),
+    };
+    Line::from(Span::styled(format!("{what}  {}", text::bytes(message.size)), theme.strong()))
+}
