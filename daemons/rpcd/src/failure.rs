@@ -144,7 +144,7 @@ impl From<CallError> for Failure {
         };
         let mut failure = Self::new(exit, error.to_string());
         if let CallError::Remote { fault, .. } = error {
-            failure.peer = Some(Box::new(fault.into()));
+            failure.peer = Some(Box::new((*fault).into()));
         }
         failure
     }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn remote(fault: Fault) -> CallError {
-        CallError::Remote { peer: "127.0.0.1:8089".to_owned(), fault }
+        CallError::Remote { peer: "127.0.0.1:8089".to_owned(), fault: fault.into() }
     }
 
     #[test]

@@ -255,7 +255,8 @@ impl Task {
 
 /// Whether the registry certainly did not register the instance: it is full, or refuses it.
 fn is_refused(error: &RegistryClientError) -> bool {
-    matches!(error, RegistryClientError::Refused { status: 400..=499 | 503, .. })
+    use RegistryClientError::{NotARegistry, Refused};
+    matches!(error, Refused { status: 400..=499 | 503, .. } | NotARegistry { .. })
 }
 
 /// The host in a form that older clients can use: an IP literal.

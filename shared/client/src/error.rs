@@ -42,8 +42,8 @@ pub enum CallError {
     Remote {
         /// The server that was called.
         peer: String,
-        /// The error.
-        fault: Fault,
+        /// The error. In a box: results, which have room for an error, are moved often.
+        fault: Box<Fault>,
     },
     /// The deadline passed. The call may have been executed if the phase is [`Phase::Reply`].
     #[error("no reply from {peer} within {} ({phase}); check the server or raise the timeout", Rounded(*.after))]

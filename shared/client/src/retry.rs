@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn remote(code: Code) -> CallError {
-        CallError::Remote { peer: "p".to_owned(), fault: Fault::new(code, "m") }
+        CallError::Remote { peer: "p".to_owned(), fault: Fault::new(code, "m").into() }
     }
 
     #[test]

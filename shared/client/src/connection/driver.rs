@@ -143,7 +143,7 @@ impl Driver {
                         Ok(_) => CallError::bad_reply(peer, "a reply without an id"),
                         Err(fault) => CallError::Remote {
                             peer: peer.to_owned(),
-                            fault: fault.of_connection(),
+                            fault: Box::new(fault.of_connection()),
                         },
                     }));
                 }

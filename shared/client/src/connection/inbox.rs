@@ -68,7 +68,7 @@ impl Inbox {
         let room = if self.buffer.is_empty() { GROWTH.start } else { MIN_ROOM };
         if self.buffer.capacity() - self.buffer.len() < room {
             // White space belongs to no message: without this, endless white space would be kept.
-            if self.put_back.is_none() {
+            if !self.buffer.is_empty() && self.put_back.is_none() {
                 self.release();
             }
             self.buffer.reserve(self.buffer.len().clamp(GROWTH.start, GROWTH.end));

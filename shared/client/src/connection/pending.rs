@@ -246,7 +246,7 @@ impl Pending {
 }
 
 fn remote(peer: &str, fault: Fault) -> CallError {
-    CallError::Remote { peer: peer.to_owned(), fault }
+    CallError::Remote { peer: peer.to_owned(), fault: fault.into() }
 }
 
 fn finished(

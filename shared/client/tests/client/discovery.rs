@@ -176,7 +176,7 @@ async fn a_wrong_reply_of_the_registry_is_a_remote_error_that_says_what_to_do() 
         ),
         (
             "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_owned(),
-            "is not a registry (it replied 404 Not Found)",
+            "is not a registry (it replied 404 Not Found); check the URL",
         ),
     ] {
         let registry = FakeRegistry::new_style().await;

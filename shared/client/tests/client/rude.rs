@@ -61,7 +61,7 @@ async fn an_error_without_an_id_is_the_servers_and_ends_the_calls_in_flight() {
             assert_eq!(error.peer(), Some(peer.name().as_str()));
             assert_eq!(error.kind(), ErrorKind::Remote);
             let CallError::Remote { fault, .. } = error else { panic!("{error}") };
-            assert_eq!(fault, Fault::new(code, text));
+            assert_eq!(*fault, Fault::new(code, text));
         }
     }
 }

@@ -105,7 +105,7 @@ mod tests {
 
     fn remote(code: i64) -> CallError {
         let fault = Fault::new(Code::from_number(code), "x".repeat(1000));
-        CallError::Remote { peer: "a:1".to_owned(), fault }
+        CallError::Remote { peer: "a:1".to_owned(), fault: fault.into() }
     }
 
     #[test]

@@ -226,7 +226,7 @@ mod tests {
         tally.record(finished(20 * MS, Some("a:1"), None));
         for _ in 0..1000 {
             let fault = Fault::new(Code::Overloaded, "no");
-            let overloaded = CallError::Remote { peer: "b:1".to_owned(), fault };
+            let overloaded = CallError::Remote { peer: "b:1".to_owned(), fault: fault.into() };
             tally.record(finished(MS, None, Some(overloaded)));
         }
         let shares = tally.shares();

@@ -235,7 +235,7 @@ async fn a_server_that_goes_away_is_counted_and_not_hammered() {
 async fn a_reply_with_an_error_is_measured_like_any_other() {
     let refuses = |_| {
         let fault = Fault::new(Code::MethodNotFound, "no such method");
-        (10 * MS, Some(CallError::Remote { peer: "server:1".to_owned(), fault }))
+        (10 * MS, Some(CallError::Remote { peer: "server:1".to_owned(), fault: fault.into() }))
     };
     let mode = Mode::OpenLoop { rate: 10.0, max_in_flight: 1 };
     let report = report(plan(mode, Length::Time(SECOND)), refuses).await;

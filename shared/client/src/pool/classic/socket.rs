@@ -140,7 +140,7 @@ fn read(
             reply_bytes: frame.len(),
         })),
         Ok(Reply::Done { id: None, outcome: Err(fault) }) => {
-            Ok(Exchange::Failed(CallError::Remote { peer: peer.to_owned(), fault }))
+            Ok(Exchange::Failed(CallError::Remote { peer: peer.to_owned(), fault: fault.into() }))
         }
         Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or it has an id")),
         Err(error @ ReplyError::NotJson(_)) => Err(CallError::bad_reply(peer, error)),
