@@ -17,11 +17,12 @@ const BACKGROUND: &str = "#15181e";
 const PLAIN: &str = "#d6dae3";
 const FAINT: &str = "#838b9b";
 
-#[tokio::test]
-async fn the_screenshots_in_docs_are_up_to_date() {
+#[test]
+fn the_screenshots_in_docs_are_up_to_date() {
     let servers = crate::demo::signatures();
     check("console.svg", "rpc-console --demo", fixture::pictured(&servers));
-    let forecast = crate::demo::call("forecast", ("Bergen",)).await;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let forecast = runtime.block_on(crate::demo::call("forecast", ("Bergen",)));
     let call = fixture::pictured_call(&servers, &forecast);
     check("console-call.svg", "rpc-console --demo — a call", call);
 }
