@@ -207,7 +207,7 @@ impl Row {
     }
 
     /// A heartbeat older than this is late. Servers send one each half TTL; a fifth more is slack for
-    /// a busy machine, and [`DELIVERY`] is the time until one that was sent is known here.
+    /// a busy machine, and two seconds are the time until one that was sent is known here.
     pub fn late_after(&self) -> Duration {
         self.ttl * 6 / 10 + DELIVERY
     }
