@@ -42,7 +42,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     tty.press("method hello\r");
     tty.until(&["Call hello"]);
     tty.press("{{user}}");
-    tty.until(&["→ \"ann\""]);
+    tty.until(&["\"ann\""]);
     tty.press("\x0e");
     tty.until(&["Save request as"]);
     tty.press("\x15greet ann\r");
@@ -55,7 +55,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     tty.press(ESC);
     tty.until(&[": commands"]);
     tty.press("V");
-    tty.until(&["env prod", "→ \"bob\""]);
+    tty.until(&["env prod", "\"bob\""]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("saved greet");
