@@ -315,11 +315,13 @@ impl Drop for Recording {
 }
 
 fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
-    let message = |message: rpc_client::WireMessage| WireMessage {
-        is_sent: message.is_sent,
-        peer: peer.to_owned(),
-        text: secrets.hide(String::from_utf8_lossy(&message.bytes).into_owned()),
-        size: message.size,
+    let message = |message: rpc_client::WireMessage| {
+        let not_kept = message.size.saturating_sub(message.bytes.len());
+        let text = String::from_utf8_lossy(&message.bytes).into_owned();
+        let text = secrets.hide_in_message(text);
+        // The size as shown: that of the bytes would tell the length of what is hidden.
+        let size = text.len() + not_kept;
+        WireMessage { is_sent: message.is_sent, peer: peer.to_owned(), text, size }
     };
     wire.take().into_iter().map(message).collect()
 }

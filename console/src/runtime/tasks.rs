@@ -36,6 +36,7 @@ pub(super) struct Tasks {
     options: ClientOptions,
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Running>,
+    copying: Option<AbortHandle>,
     pub(super) history: Option<history::Keeper>,
     requests: RequestsFile,
     pub(super) demo: Option<mpsc::Sender<DemoCommand>>,
@@ -61,6 +62,7 @@ impl Tasks {
             options,
             calls: HashMap::new(),
             load: None,
+            copying: None,
             history: None,
             requests,
             demo: None,
@@ -169,15 +171,19 @@ impl Tasks {
 
     /// Copies a text with the clipboard programs at hand, and says how it was copied. `sent`: the
     /// terminal has got it.
-    pub(super) fn copy(&self, what: String, text: String, sent: bool) {
+    pub(super) fn copy(&mut self, what: String, text: String, sent: bool) {
         let replies = self.replies.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let variable = |name: &str| std::env::var_os(name);
             let programs = clipboard::programs(variable, clipboard::is_installed);
             let (notice, is_error) = clipboard::copy(&what, &text, programs, sent).await;
             let notice = if is_error { Msg::Error(notice) } else { Msg::Notice(notice) };
             let _ = replies.send(notice).await;
         });
+        // The latest copy counts; a program that hangs for an earlier one is ended.
+        if let Some(earlier) = self.copying.replace(task.abort_handle()) {
+            earlier.abort();
+        }
     }
 
     /// Reads the saved requests.
@@ -244,7 +250,8 @@ impl Tasks {
 impl Drop for Tasks {
     fn drop(&mut self) {
         let monitored = self.monitored.values().map(|(_, task)| task);
-        for task in self.feeds.iter().chain(monitored).chain(self.calls.values()) {
+        let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
+        for task in tasks.chain(&self.copying) {
             task.abort();
         }
     }

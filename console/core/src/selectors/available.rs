@@ -35,6 +35,9 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::RenameRequest | Action::DeleteRequest if model.saved.selected.is_none() => {
             Some("no saved request selected")
         }
+        Action::NextEnvironment if model.saved.error.is_some() => {
+            Some("rpcd-requests.toml cannot be read; fix it first")
+        }
         Action::NextEnvironment if model.saved.contents.environments.is_empty() => {
             Some("no [environments.NAME] in rpcd-requests.toml")
         }

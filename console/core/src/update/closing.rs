@@ -124,7 +124,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             show(model, View::Methods);
             model.set_focus(Pane::Response);
             model.methods.selected = Some(method.clone());
-            fill(model, &method, &args);
+            // Only the form of a known method can be filled; the call is sent as typed.
+            let _ = fill(model, &method, &args);
             let timeout = model.forms.default_timeout;
             send::call(model, &method, args, None, timeout, now, effects);
         }

@@ -1,11 +1,16 @@
 //! Opening a method's form, a call of the history, a comparison.
 
+use rpc_wire::json::Json;
+use rpc_wire::signature::Signature;
+use serde_json::value::RawValue;
+
 use super::show::show;
 use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::diff;
 use crate::model::{Model, Pane, View};
 use crate::selectors::selected_call;
+use crate::text;
 
 pub(super) fn open_method(model: &mut Model) {
     let Some(method) = model.methods.selected_method() else { return };
@@ -38,23 +43,35 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     model.calls.shown = Some(id);
     let Some(call) = model.calls.get(id) else { return };
     let (request, target) = (call.request.clone(), call.target().cloned());
-    let known = fill(model, &request.method, &request.args);
-    if let Some(form) = model.forms.get_mut().filter(|_| known) {
+    let filled = fill(model, &request.method, &request.args);
+    if let Some(form) = model.forms.get_mut().filter(|_| filled.is_ok()) {
         form.target = target.filter(|key| model.instances.get(key).is_some());
         form.timeout = request.timeout;
     }
     show(model, View::Methods);
     model.set_focus(Pane::Response);
-    if !known {
-        let method = crate::text::printable(&request.method).into_owned();
-        model.notify_error(format!("no instance has {method}; no form"), now);
+    if let Err(why) = filled {
+        model.notify_error(format!("no form: {why}"), now);
     }
 }
 
-/// Fills the form of a method with arguments; returns whether the method is known.
-pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args) -> bool {
-    let Some(method) = model.methods.get(method) else { return false };
+/// Fills the form of a method with arguments.
+///
+/// # Errors
+/// The method is unknown, or takes other arguments.
+pub(super) fn fill(
+    model: &mut Model,
+    method: &str,
+    args: &rpc_wire::call::Args,
+) -> Result<(), String> {
+    let shown = text::printable(method).into_owned();
+    let Some(method) = model.methods.get(method) else {
+        return Err(format!("no instance has {shown}"));
+    };
     let signature = method.signature.clone();
+    if let Some(surplus) = surplus(&signature, args) {
+        return Err(format!("{shown} takes no {surplus}"));
+    }
     model.methods.selected = Some(signature.name.clone());
     model.saved.selected = None;
     model.methods.filter.reset();
@@ -63,5 +80,21 @@ pub(super) fn fill(model: &mut Model, method: &str, args: &rpc_wire::call::Args)
     form.reset();
     form.fill(args.positional());
     form.fill(args.keyword());
-    true
+    Ok(())
+}
+
+/// An argument that the form has no field for: without it another call would be sent.
+fn surplus(signature: &Signature, args: &rpc_wire::call::Args) -> Option<String> {
+    let raw = |json: &str| serde_json::from_str::<Box<RawValue>>(json).ok();
+    let (positional, keyword) = (raw(args.positional())?, raw(args.keyword())?);
+    let parameters = &signature.parameters;
+    let count = Json::from(&positional).elements().into_iter().flatten().count();
+    if count > parameters.len() {
+        return Some(format!("argument {}", parameters.len() + 1));
+    }
+    let names = Json::from(&keyword).entries().into_iter().flatten();
+    let names = names.filter_map(|(name, _)| name.as_string());
+    let unknown =
+        names.into_iter().find(|name| parameters.iter().all(|known| known.name != **name));
+    unknown.map(|name| text::printable(&name).into_owned())
 }

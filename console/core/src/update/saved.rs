@@ -191,9 +191,8 @@ pub(super) fn changed(
 pub(super) fn open(model: &mut Model, name: &str, now: Now) {
     let Some(request) = model.saved.get(name).cloned() else { return };
     let shown = text::printable(name).into_owned();
-    if !opening::fill(model, &request.method, &request.args) {
-        let method = text::printable(&request.method).into_owned();
-        return model.notify_error(format!("no instance has {method}; {shown} not opened"), now);
+    if let Err(why) = opening::fill(model, &request.method, &request.args) {
+        return model.notify_error(format!("{shown} not opened: {why}"), now);
     }
     model.saved.selected = Some(request.name);
     let listed = |key: &rpc_wire::instance::InstanceKey| model.instances.get(key).is_some();

@@ -303,7 +303,7 @@ fn a_call_of_an_unknown_method_says_so() {
     let (mut model, now) = fixture::history_restored();
     press(&mut model, Key::char('G'), now);
     press(&mut model, ENTER, now);
-    assert!(model.toast.as_ref().unwrap().text.contains("no instance has gone_method; no form"));
+    assert!(model.toast.as_ref().unwrap().text.contains("no form: no instance has gone_method"));
     model.view = View::History;
     assert!(press(&mut model, Key::char('R'), now).is_empty());
     assert!(model.overlay.is_none());

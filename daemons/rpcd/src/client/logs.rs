@@ -22,6 +22,8 @@ use source::{Event, Source, Wanted};
 
 /// Without a line for this time, the recent ones are there: nothing marks their end.
 const QUIET: Duration = Duration::from_millis(500);
+/// Text of recent lines that waits to be sorted, in bytes; then it is printed, and what follows is live.
+const MAX_RECENT_BYTES: usize = 16 << 20;
 /// Lines that wait to be printed; then the daemons are read more slowly.
 const QUEUE: usize = 256;
 
@@ -104,15 +106,18 @@ impl Logs<'_> {
 
     /// Prints the recent lines of all, in order of time; `false`: that is all.
     async fn recent(&mut self) -> Result<bool, Failure> {
-        let (mut lines, mut failures) = (Vec::new(), Vec::new());
+        let (mut lines, mut failures, mut bytes) = (Vec::new(), Vec::new(), 0);
         let expected = self.followed.len();
         let mut started = 0;
         let mut last = Instant::now() + self.plan.ask.options.timeout;
         let mut end = last;
-        while failures.len() < expected {
+        while failures.len() < expected && bytes < MAX_RECENT_BYTES {
             match timeout_at(end, self.events.recv()).await {
                 Ok(Some(Event::Started)) => started += 1,
-                Ok(Some(Event::Line(line))) => lines.push(line),
+                Ok(Some(Event::Line(line))) => {
+                    bytes += line.line.message.len();
+                    lines.push(line);
+                }
                 Ok(Some(Event::Ended { name, failure, is_unsupported })) => {
                     self.ended(&name, is_unsupported);
                     failures.push((name, failure));

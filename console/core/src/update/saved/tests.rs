@@ -210,6 +210,22 @@ fn a_request_is_renamed_and_deleted_but_not_without_asking() {
 }
 
 #[test]
+fn a_request_with_arguments_that_the_method_does_not_take_is_not_opened() {
+    let (mut model, now) = saved();
+    let text = "[[requests]]\nname = \"a\"\nmethod = \"add\"\nargs = '[1, 2]'\nkwargs = '{\"d\": 5}'\n\
+                [[requests]]\nname = \"b\"\nmethod = \"add\"\nargs = '[1, 2, 3, 4]'";
+    feed(&mut model, Msg::Requests(Ok(parse(text).unwrap())), now);
+    press(&mut model, Key::char('2'), now);
+    press(&mut model, Key::char('g'), now);
+    for why in ["a not opened: add takes no d", "b not opened: add takes no argument 4"] {
+        press(&mut model, ENTER, now);
+        assert_eq!(model.toast.as_ref().unwrap().text, why);
+        assert_eq!(model.focus(), Pane::Methods);
+        press(&mut model, DOWN, now);
+    }
+}
+
+#[test]
 fn a_request_of_an_unknown_method_or_to_an_unlisted_instance_says_so() {
     let (mut model, now) = saved();
     let text = "[[requests]]\nname = \"a\"\nmethod = \"nope\"\n[[requests]]\nname = \"b\"\n\
@@ -218,7 +234,7 @@ fn a_request_of_an_unknown_method_or_to_an_unlisted_instance_says_so() {
     press(&mut model, Key::char('2'), now);
     press(&mut model, Key::char('g'), now);
     press(&mut model, ENTER, now);
-    assert_eq!(model.toast.as_ref().unwrap().text, "no instance has nope; a not opened");
+    assert_eq!(model.toast.as_ref().unwrap().text, "a not opened: no instance has nope");
     assert_eq!(model.focus(), Pane::Methods);
     press(&mut model, DOWN, now);
     press(&mut model, ENTER, now);
