@@ -365,6 +365,7 @@ impl Console {
                 Effect::StopLoad => self.tasks.stop_load(),
                 Effect::Search(id, document, needle) => self.tasks.search(id, document, needle),
                 Effect::Select(id, document, path) => self.tasks.select(id, document, path),
+                Effect::StopSelect => self.tasks.stop_select(),
                 Effect::Save { path, content, overwrite } => {
                     self.tasks.save(path, content, overwrite);
                 }

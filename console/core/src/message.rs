@@ -179,6 +179,8 @@ pub enum Effect {
     Search(CallId, Arc<Document>, String),
     /// Select the part of a large result that a JSONPath names.
     Select(CallId, Arc<Document>, String),
+    /// Stop filtering in the background.
+    StopSelect,
     /// Write a file; an existing one only with `overwrite`.
     Save {
         /// The path as typed.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
@@ -37,6 +38,8 @@ pub(super) struct Tasks {
     calls: HashMap<CallId, AbortHandle>,
     load: Option<load::Running>,
     copying: Option<AbortHandle>,
+    /// Stops the latest filtering of a large result.
+    selecting: Option<Arc<AtomicBool>>,
     pub(super) history: Option<history::Keeper>,
     requests: RequestsFile,
     pub(super) demo: Option<mpsc::Sender<DemoCommand>>,
@@ -63,6 +66,7 @@ impl Tasks {
             calls: HashMap::new(),
             load: None,
             copying: None,
+            selecting: None,
             history: None,
             requests,
             demo: None,
@@ -152,12 +156,23 @@ impl Tasks {
     }
 
     /// Filters a result by a JSONPath, as `search` does.
-    pub(super) fn select(&self, id: CallId, document: Arc<Document>, path: String) {
-        let replies = self.replies.clone();
+    pub(super) fn select(&mut self, id: CallId, document: Arc<Document>, path: String) {
+        let (replies, stop) = (self.replies.clone(), Arc::new(AtomicBool::new(false)));
+        self.stop_select();
+        self.selecting = Some(stop.clone());
         tokio::task::spawn_blocking(move || {
-            let selection = document.select(&path);
-            let _ = replies.blocking_send(Msg::Selected(id, path, selection));
+            let selection = document.select_until(&path, &stop);
+            if !stop.load(Relaxed) {
+                let _ = replies.blocking_send(Msg::Selected(id, path, selection));
+            }
         });
+    }
+
+    /// Stops filtering: nobody waits for the outcome.
+    pub(super) fn stop_select(&mut self) {
+        if let Some(stop) = self.selecting.take() {
+            stop.store(true, Relaxed);
+        }
     }
 
     /// Saves `content` to a file.
@@ -249,6 +264,7 @@ impl Tasks {
 
 impl Drop for Tasks {
     fn drop(&mut self) {
+        self.stop_select();
         let monitored = self.monitored.values().map(|(_, task)| task);
         let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
         for task in tasks.chain(&self.copying) {

@@ -25,6 +25,9 @@ pub(super) fn sync(model: &mut Model, effects: &mut Effects) {
     }
     let id = call.request.id;
     if path.is_empty() {
+        if is_large {
+            effects.push(Effect::StopSelect);
+        }
         call.unfilter();
     } else {
         call.tab = Tab::Body;

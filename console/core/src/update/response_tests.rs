@@ -104,6 +104,8 @@ fn large_results_are_filtered_in_the_background() {
     assert_eq!(shown(&model).len(), body.len(), "a late reply to another path");
     feed(&mut model, Msg::Selected(*id, path.clone(), selection), now);
     assert_eq!(shown(&model), "7");
+    let effects = press(&mut model, ESC, now);
+    assert_eq!(effects, [Effect::StopSelect], "nobody waits any more");
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod parse;
 mod syntax;
 mod test;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::{Document, Part};
 use syntax::{Query, Segment, Selector};
 
@@ -28,8 +30,19 @@ impl Document {
     /// # Errors
     /// Where the path is invalid, or that it selects nothing.
     pub fn select(&self, path: &str) -> Result<Selection, String> {
+        self.select_until(path, &AtomicBool::new(false))
+    }
+
+    /// The same, given up when `stop` is set: a filter of millions of values takes a while.
+    ///
+    /// # Errors
+    /// Those of [`select`](Self::select), or that it was stopped.
+    pub fn select_until(&self, path: &str, stop: &AtomicBool) -> Result<Selection, String> {
         let query = Query::parse(path)?;
-        let mut lines = self.lines_of(&query, 0);
+        let mut lines = self.lines_of(&query, 0, stop);
+        if stop.load(Relaxed) {
+            return Err("stopped".to_owned());
+        }
         lines.truncate(MAX_SELECTED);
         let is_single = query.is_single();
         let text = match (&lines[..], is_single) {
@@ -44,13 +57,13 @@ impl Document {
     }
 
     /// The lines of the values that a query selects, from the value on line `root`.
-    fn lines_of(&self, query: &Query, root: usize) -> Vec<usize> {
+    fn lines_of(&self, query: &Query, root: usize, stop: &AtomicBool) -> Vec<usize> {
         let mut nodes = vec![root];
         for segment in &query.segments {
             let mut next = Vec::new();
             for node in nodes {
-                self.apply(segment, node, &mut next);
-                if next.len() >= MAX_SELECTED {
+                self.apply(segment, node, stop, &mut next);
+                if next.len() >= MAX_SELECTED || stop.load(Relaxed) {
                     break;
                 }
             }
@@ -59,20 +72,26 @@ impl Document {
         nodes
     }
 
-    fn apply(&self, segment: &Segment, node: usize, out: &mut Vec<usize>) {
+    fn apply(&self, segment: &Segment, node: usize, stop: &AtomicBool, out: &mut Vec<usize>) {
         if !segment.descends {
-            return self.apply_to_children(&segment.selectors, node, out);
+            return self.apply_to_children(&segment.selectors, node, stop, out);
         }
         let end = self.extent(node).map_or(node, |extent| extent.end);
-        for (at, line) in self.lines(node).take_while(|(at, _)| *at <= end) {
+        for (at, line) in self.lines(node).take_while(|(at, _)| *at <= end && !stop.load(Relaxed)) {
             if matches!(line.part, Part::Open(_)) {
-                self.apply_to_children(&segment.selectors, at, out);
+                self.apply_to_children(&segment.selectors, at, stop, out);
             }
         }
     }
 
-    fn apply_to_children(&self, selectors: &[Selector], node: usize, out: &mut Vec<usize>) {
-        let children = self.children(node);
+    fn apply_to_children(
+        &self,
+        selectors: &[Selector],
+        node: usize,
+        stop: &AtomicBool,
+        out: &mut Vec<usize>,
+    ) {
+        let children = self.children(node, stop);
         for selector in selectors {
             match selector {
                 Selector::All => out.extend(children.iter().map(|child| child.line)),
@@ -92,7 +111,8 @@ impl Document {
                     out.extend(places.filter_map(|at| children.get(at)).map(|child| child.line));
                 }
                 Selector::Filter(test) => {
-                    let passing = children.iter().filter(|child| test.holds(self, child.line));
+                    let children = children.iter().take_while(|_| !stop.load(Relaxed));
+                    let passing = children.filter(|child| test.holds(self, child.line, stop));
                     out.extend(passing.map(|child| child.line));
                 }
             }
@@ -100,7 +120,7 @@ impl Document {
     }
 
     /// The values directly inside the one on this line; none for a scalar.
-    fn children(&self, node: usize) -> Vec<Child<'_>> {
+    fn children(&self, node: usize, stop: &AtomicBool) -> Vec<Child<'_>> {
         let mut lines = self.lines(node);
         let Some((_, super::Line { part: Part::Open(_), depth, .. })) = lines.next() else {
             return Vec::new();
@@ -109,6 +129,7 @@ impl Document {
         for (line, found) in lines {
             match found.part {
                 Part::Close(_) if found.depth <= depth => break,
+                _ if stop.load(Relaxed) => break,
                 Part::Close(_) => {}
                 _ if found.depth == depth + 1 => {
                     let key = found.key.as_ref().map(|key| self.slice(key));
@@ -162,6 +183,13 @@ mod tests {
             Ok(selection) => selection.document.text().to_owned(),
             Err(error) => error,
         }
+    }
+
+    #[test]
+    fn a_stopped_filter_gives_up() {
+        let stop = AtomicBool::new(true);
+        let outcome = Document::of_text(STORE).select_until("$..[?@.price]", &stop);
+        assert_eq!(outcome, Err("stopped".to_owned()));
     }
 
     #[test]

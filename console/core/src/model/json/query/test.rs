@@ -1,6 +1,7 @@
 //! The tests of a filter: `?@.price < 10 && @.name`.
 
 use std::cmp::Ordering;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
 
@@ -9,20 +10,20 @@ use crate::model::json::Document;
 
 impl Test {
     /// Whether the value on a line passes.
-    pub(super) fn holds(&self, document: &Document, line: usize) -> bool {
+    pub(super) fn holds(&self, document: &Document, line: usize, stop: &AtomicBool) -> bool {
         match self {
-            Self::Any(tests) => tests.iter().any(|test| test.holds(document, line)),
-            Self::All(tests) => tests.iter().all(|test| test.holds(document, line)),
-            Self::Not(test) => !test.holds(document, line),
-            Self::Exists(query) => !document.lines_of(query, line).is_empty(),
-            Self::Compare(comparison) => comparison.holds(document, line),
+            Self::Any(tests) => tests.iter().any(|test| test.holds(document, line, stop)),
+            Self::All(tests) => tests.iter().all(|test| test.holds(document, line, stop)),
+            Self::Not(test) => !test.holds(document, line, stop),
+            Self::Exists(query) => !document.lines_of(query, line, stop).is_empty(),
+            Self::Compare(comparison) => comparison.holds(document, line, stop),
         }
     }
 }
 
 impl Comparison {
-    fn holds(&self, document: &Document, line: usize) -> bool {
-        let found = document.lines_of(&self.query, line);
+    fn holds(&self, document: &Document, line: usize, stop: &AtomicBool) -> bool {
+        let found = document.lines_of(&self.query, line, stop);
         let value = found
             .first()
             .and_then(|line| serde_json::from_str::<Value>(document.value(*line)).ok());
