@@ -13,6 +13,7 @@ mod load;
 mod logs;
 mod methods;
 mod palette;
+mod picker;
 mod reader;
 mod registries;
 mod resend;

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::picker;
 use super::screen::Screen;
 use rpc_console_core::model::resend::Resend;
 use rpc_console_core::model::{Model, scroll};
@@ -13,24 +14,13 @@ pub(super) fn resend(model: &Model, choice: &Resend, screen: &mut Screen<'_, '_>
     let theme = screen.theme;
     let found = resend_targets(model, choice);
     let call = model.calls.get(choice.call);
-    let width = area.width.min(60);
-    let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
-    let height = wanted.min(16).min(area.height);
-    let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
-    screen.clear(popup);
     let method = call.map(|call| text::printable(&call.request.method).into_owned());
     let title = format!(" Resend {} to ", text::cut(&method.unwrap_or_default(), 24));
-    let inner = screen.bordered(popup, true, Line::from(title), Line::default());
-    screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
-    let field =
-        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
-    screen.input(field, 0, &choice.filter, true);
-    let rows =
-        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
-    if found.is_empty() {
-        let line = Span::styled("   no match", theme.dim());
-        return screen.line(rows, 0, Line::from(line));
-    }
+    let heading = (Line::from(title), Line::default());
+    let entries = (found.len(), "no match");
+    let Some(rows) = picker::frame(screen, (area, 60), heading, &choice.filter, entries) else {
+        return;
+    };
     let selected = choice.selected.min(found.len() - 1);
     let top = scroll::keep_visible(0, selected, rows.height.into(), found.len());
     let live = model.link.is_live();

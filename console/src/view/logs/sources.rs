@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::view::picker;
 use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::logs::SourceState;
@@ -73,23 +74,12 @@ pub(in crate::view) fn picker(
 ) {
     let theme = screen.theme;
     let found = selectors::sources(model, choice);
-    let width = area.width.min(76);
-    let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
-    let height = wanted.min(16).min(area.height);
-    let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
-    screen.clear(popup);
     let right = Line::from(Span::styled(" type to filter ", theme.dim()));
-    let inner = screen.bordered(popup, true, Line::from(" Show the logs of "), right);
-    screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
-    let field =
-        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
-    screen.input(field, 0, &choice.filter, true);
-    let rows =
-        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
-    if found.is_empty() {
-        let line = Span::styled("   no source matches", theme.dim());
-        return screen.line(rows, 0, Line::from(line));
-    }
+    let heading = (Line::from(" Show the logs of "), right);
+    let entries = (found.len(), "no source matches");
+    let Some(rows) = picker::frame(screen, (area, 76), heading, &choice.filter, entries) else {
+        return;
+    };
     let names = found.iter().flatten().map(|source| text::width(&source.name()));
     let name_width = names.max().unwrap_or(0).clamp(11, 40);
     let selected = choice.selected.min(found.len() - 1);
