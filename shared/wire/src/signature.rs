@@ -1,12 +1,14 @@
-//! What discovery lists: a method's name, parameters, types, defaults and docs, in the classic
-//! form every server has and as an OpenRPC document.
+//! What discovery lists: a method's name, parameters, types, defaults, docs and effect, in the
+//! classic form every server has and as an OpenRPC document.
 
 mod classic;
+mod contract;
 mod openrpc;
 
 use serde_json::Value;
 
 pub use classic::{from_classic, to_classic};
+pub use contract::contract;
 pub use openrpc::{from_openrpc, to_openrpc};
 
 /// What a caller needs to know of a method.
@@ -22,6 +24,47 @@ pub struct Signature {
     pub result: Option<Value>,
     /// Whether it returns a stream.
     pub stream: bool,
+    /// What a call changes, so that callers know whether it may be repeated.
+    pub effect: Effect,
+    /// Whether it is kept only for callers that still use it.
+    pub deprecated: bool,
+    /// Calls that show how it is used.
+    pub examples: Vec<Example>,
+}
+
+/// What a call of a method changes, in ascending order of what a caller may do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Effect {
+    /// Unknown: it may change something each time. Older servers say nothing.
+    #[default]
+    Unknown,
+    /// Calling it twice has the effect of calling it once.
+    Idempotent,
+    /// It changes nothing.
+    ReadOnly,
+}
+
+impl Effect {
+    /// Whether calling it twice does no harm.
+    pub fn is_idempotent(self) -> bool {
+        self >= Self::Idempotent
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read_only(self) -> bool {
+        self == Self::ReadOnly
+    }
+}
+
+/// A call that shows how a method is used.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Example {
+    /// What it shows; empty when not said.
+    pub name: String,
+    /// Arguments by the names of the parameters.
+    pub arguments: Vec<(String, Value)>,
+    /// The result, if it is said.
+    pub result: Option<Value>,
 }
 
 /// One parameter of a method.
@@ -83,7 +126,14 @@ mod tests {
                 Parameter::optional("c", json!({"type": "number"}), json!(10)),
             ],
             result: Some(json!({"type": "number"})),
-            stream: false,
+            effect: Effect::ReadOnly,
+            deprecated: true,
+            examples: vec![Example {
+                name: "two".to_owned(),
+                arguments: vec![("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))],
+                result: Some(json!(13)),
+            }],
+            ..Signature::default()
         }
     }
 
@@ -110,6 +160,7 @@ mod tests {
         let ticks = Signature {
             name: "ticks".to_owned(),
             stream: true,
+            effect: Effect::Idempotent,
             result: Some(json!(true)),
             ..Signature::default()
         };

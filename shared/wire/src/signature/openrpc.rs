@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{NotAMethodList, Parameter, Signature};
+use super::{Effect, Example, NotAMethodList, Parameter, Signature};
 
 /// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
-/// returns a stream has `"x-stream": true`.
+/// returns a stream has `"x-stream": true`; [`Effect`] is `"x-read-only"` and `"x-idempotent"`.
 pub fn to_openrpc<'a>(
     title: &str,
     version: &str,
@@ -29,6 +29,17 @@ pub fn to_openrpc<'a>(
         }
         written
     };
+    let example = |example: &Example| {
+        let named = |(name, value): &(String, Value)| json!({"name": name, "value": value});
+        let mut written = json!({
+            "name": example.name,
+            "params": example.arguments.iter().map(named).collect::<Vec<_>>(),
+        });
+        if let Some(result) = &example.result {
+            written["result"] = json!({"name": "result", "value": result});
+        }
+        written
+    };
     let method = |signature: &Signature| {
         let mut method = json!({
             "name": signature.name,
@@ -43,8 +54,17 @@ pub fn to_openrpc<'a>(
             method["summary"] = json!(summary);
             method["description"] = json!(signature.doc);
         }
-        if signature.stream {
-            method["x-stream"] = json!(true);
+        let mut mark = |key: &str, holds: bool| {
+            if holds {
+                method[key] = json!(true);
+            }
+        };
+        mark("x-stream", signature.stream);
+        mark("x-read-only", signature.effect.is_read_only());
+        mark("x-idempotent", signature.effect.is_idempotent());
+        mark("deprecated", signature.deprecated);
+        if !signature.examples.is_empty() {
+            method["examples"] = signature.examples.iter().map(example).collect();
         }
         method
     };
@@ -77,6 +97,29 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
         result: Option<Content>,
         #[serde(default, rename = "x-stream")]
         stream: bool,
+        #[serde(default, rename = "x-read-only")]
+        read_only: bool,
+        #[serde(default, rename = "x-idempotent")]
+        idempotent: bool,
+        #[serde(default)]
+        deprecated: bool,
+        #[serde(default)]
+        examples: Vec<Value>,
+    }
+    #[derive(Deserialize)]
+    struct Pairing {
+        #[serde(default)]
+        name: String,
+        #[serde(default)]
+        params: Vec<Named>,
+        #[serde(default)]
+        result: Option<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(default)]
+        name: String,
+        value: Value,
     }
     #[derive(Deserialize)]
     struct Param {
@@ -118,12 +161,28 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
         }
         schema
     };
+    let example = |value: Value| {
+        let pairing: Pairing = serde_json::from_value(value).ok()?;
+        Some(Example {
+            name: pairing.name,
+            arguments: pairing.params.into_iter().map(|named| (named.name, named.value)).collect(),
+            result: pairing.result.map(|named| named.value),
+        })
+    };
     let signature = |method: Method| Signature {
         name: method.name,
         doc: documentation(method.summary, method.description),
         parameters: method.params.into_iter().map(parameter).collect(),
         result: method.result.map(result),
         stream: method.stream,
+        effect: match (method.read_only, method.idempotent) {
+            (true, _) => Effect::ReadOnly,
+            (false, true) => Effect::Idempotent,
+            (false, false) => Effect::Unknown,
+        },
+        deprecated: method.deprecated,
+        // An example of another form (a reference, say) is left out; the method is still usable.
+        examples: method.examples.into_iter().filter_map(example).collect(),
     };
     Ok(document.methods.into_iter().map(signature).collect())
 }
