@@ -25,7 +25,9 @@ pub(crate) async fn connection(mut stream: TcpStream, refusal: Refusal) {
     let refuse = async {
         let mut head = [0; 1024];
         // Closing with bytes unread would reset the connection before the reply is read.
-        stream.read(&mut head).await?;
+        if stream.read(&mut head).await? == 0 {
+            return Ok(());
+        }
         stream.write_all(reply.as_bytes()).await?;
         stream.shutdown().await?;
         while stream.read(&mut head).await? > 0 {}
