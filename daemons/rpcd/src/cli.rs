@@ -18,7 +18,7 @@ pub use bench::Bench;
 pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
-pub use options::{Asking, AskingRegistry, Common, Direct, Through, Via};
+pub use options::{Asking, Common, Direct, Through, Via};
 pub use values::{CallTime, Pause};
 
 use crate::failure::Failure;
@@ -64,10 +64,10 @@ pub enum Command {
     #[command(after_help = ask::DESCRIBE)]
     Describe(Describe),
     /// List instances
-    #[command(after_help = ask::INSTANCES)]
+    #[command(after_help = ask::INSTANCES, mut_args(options::of_a_registry))]
     Instances(Instances),
     /// Print changes of instances, one per line, until interrupted
-    #[command(after_help = follow::WATCH)]
+    #[command(after_help = follow::WATCH, mut_args(options::of_a_registry))]
     Watch(Watch),
     /// Print the logs of the registry and of instances
     #[command(after_help = follow::LOGS)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Asking, AskingRegistry, CallTime, Common, Direct};
+use super::{Asking, CallTime, Common, Direct};
 
 pub(super) const METHODS: &str = "\
 Examples:
@@ -19,6 +19,7 @@ Examples:
 pub(super) const INSTANCES: &str = "\
 Examples:
   rpcd instances
+  rpcd instances -p 9999           of the registry at this port
   rpcd instances --registry http://10.0.0.5:9999
   rpcd instances --json";
 
@@ -64,7 +65,7 @@ pub struct Describe {
 pub struct Instances {
     /// The registry.
     #[command(flatten)]
-    pub asking: AskingRegistry,
+    pub asking: Asking,
 }
 
 /// Print statistics.

@@ -3,11 +3,12 @@
 use clap::Args;
 use rpc_wire::report::Level;
 
-use super::{Asking, AskingRegistry};
+use super::Asking;
 
 pub(super) const WATCH: &str = "\
 Examples:
   rpcd watch
+  rpcd watch -p 9999                       the registry at this port
   rpcd watch --beats --json | jq .event
 
 The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is
@@ -30,7 +31,7 @@ pub struct Watch {
     pub beats: bool,
     /// The registry.
     #[command(flatten)]
-    pub asking: AskingRegistry,
+    pub asking: Asking,
 }
 
 /// Print logs.

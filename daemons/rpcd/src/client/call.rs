@@ -1,13 +1,11 @@
 //! `rpcd call`: one call, many, or a stream.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt, stream};
 use rpc_client::{CallError, Client, Code, Request, Response};
 use rpc_load::show::precise;
-use rpc_wire::nearest;
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, Spent};
+use super::reserved;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -36,9 +34,9 @@ struct Calls<'a> {
 impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
-        let method = match plan.arguments.need_schema() {
-            true => self.discovery.method(&plan.method).await,
-            false => None,
+        let method = match reserved::find(&plan.method) {
+            None if plan.arguments.need_schema() => self.discovery.method(&plan.method).await,
+            known => known,
         };
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
@@ -50,7 +48,7 @@ impl Calls<'_> {
             wire: None,
         };
         match (is_stream, plan.repeat) {
-            (true, 1) => self.follow(request).await,
+            (true, 1) => output::while_read(self.follow(request)).await,
             (true, _) => Err(Failure::usage(format!(
                 "{} is a stream; call it without --repeat and --concurrency",
                 plan.method
@@ -76,7 +74,7 @@ impl Calls<'_> {
             && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
-            return self.follow(request).await;
+            return output::while_read(self.follow(request)).await;
         }
         if self.plan.verbose {
             output::say(&format!("failed after {}", precise(self.discovery.elapsed())));
@@ -92,9 +90,10 @@ impl Calls<'_> {
             if fault.message.contains("a stream"));
         let mut failure = Failure::from(error);
         if is_unknown {
-            let names = self.discovery.methods().await.iter().map(|method| method.name.as_str());
-            if let Some(near) = nearest(&self.plan.method, names) {
+            let methods = self.discovery.methods().await;
+            if let Some(near) = reserved::nearest(&self.plan.method, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
+                return failure.with_nearest(near);
             }
         } else if may_be_stream && !self.plan.stream {
             failure.message = format!("{} is a stream; add --stream", self.plan.method);
@@ -185,19 +184,20 @@ impl Calls<'_> {
     /// `127.0.0.1:8089 replied, extended dialect, 1 attempt: connect 301 µs, server …, total 1.20 ms`.
     fn story(&self, response: &Response) -> String {
         let spent = &response.timing;
-        let call = spent.queue + spent.connect + spent.server + spent.transfer;
         // Many calls have one discovery.
-        let discovery = if self.plan.repeat == 1 { self.discovery.took() } else { Duration::ZERO };
+        let before =
+            if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
         let parts = [
-            ("discovery", discovery),
-            ("queue", spent.queue),
-            ("connect", spent.connect),
+            ("discovery", before.discovery),
+            ("queue", before.queue + spent.queue),
+            ("connect", before.connect + spent.connect),
             ("server", spent.server),
             ("transfer", spent.transfer),
-            ("total", discovery + call),
         ];
+        let total = parts.iter().map(|(_, spent)| *spent).sum();
         let shown: Vec<String> = parts
             .iter()
+            .chain([&("total", total)])
             .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
             .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();

@@ -1,13 +1,15 @@
-//! `rpcd health`: the same HTTP request for servers and registries.
+//! `rpcd health`: the same HTTP request for servers and registries; an older server has no HTTP.
 
 use std::io;
 use std::time::Duration;
 
-use rpc_client::Rounded;
-use rpc_wire::paths::HEALTHZ;
+use rpc_client::{Client, ClientOptions, Request, Rounded};
+use rpc_wire::paths::{ALL_YOUR_METHODS, HEALTHZ};
+use rpc_wire::signature;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -20,7 +22,8 @@ const MAX_REPLY: u64 = 4096;
 /// # Errors
 /// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.
 pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), Failure> {
-    let reply = match tokio::time::timeout(timeout, ask(address, json)).await {
+    let end = Instant::now() + timeout;
+    let reply = match timeout_at(end, ask(address, json)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             let message = format!("cannot reach {address}: {error}; check that it is running");
@@ -34,24 +37,44 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
             return Err(Failure::new(Exit::Timeout, message));
         }
     };
-    let Some(code) = status(&reply) else {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{address} is not an rpcd server or registry; check the address"),
-        ));
-    };
+    let Some(code) = status(&reply) else { return older(address, end, json).await };
     if json {
         output::line(&document(address, code, &reply).to_string())?;
     }
     match code {
         200 if json => Ok(()),
-        200 => output::line("ok"),
+        200 => output::text("ok"),
         code => {
             let message = format!("{address} is unhealthy: HTTP {code}; see its log");
             let failure = Failure::new(Exit::Failed, message);
             Err(if json { failure.printed() } else { failure })
         }
     }
+}
+
+/// What does not speak HTTP may be an older server: it is up if it lists its methods.
+async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
+    if !lists_methods(address, end.saturating_duration_since(Instant::now())).await? {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("{address} is not an rpcd server or registry; check the address"),
+        ));
+    }
+    if json {
+        let document =
+            json!({"address": address, "healthy": true, "status": "up", "dialect": "classic"});
+        return output::line(&document.to_string());
+    }
+    output::text("up (speaks the older dialect; no health of its own)")
+}
+
+async fn lists_methods(address: &str, timeout: Duration) -> Result<bool, Failure> {
+    let options = ClientOptions { timeout, connect_timeout: timeout, ..ClientOptions::default() };
+    let client = Client::direct(address, options)?;
+    let request = Request::new(ALL_YOUR_METHODS, ())?;
+    let listed = client.request(request).await;
+    super::close(client).await;
+    Ok(listed.is_ok_and(|reply| signature::from_classic(reply.value.get()).is_ok()))
 }
 
 /// The address, whether it is healthy, and what it says: state, version, uptime.

@@ -164,7 +164,7 @@ impl Watcher {
         let at = SystemTime::now();
         if !self.json {
             let time = humantime::format_rfc3339_seconds(at);
-            return output::line(&format!("{time}  {event:<12}  {about}"));
+            return output::text(&format!("{time}  {event:<12}  {about}"));
         }
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);

@@ -113,7 +113,7 @@ pub(super) fn instances(
     direct: &cli::Direct,
     word: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
-    if !typed.is_empty() && (direct.host.is_some() || direct.port.is_some()) {
+    if !typed.is_empty() && direct.has_address() {
         return Err(Failure::usage("name instances, or one server by -i and -p, not both"));
     }
     for address in typed.iter().filter(|address| Some(address.as_str()) != word) {
@@ -134,9 +134,9 @@ impl Ask {
 }
 
 impl AskRegistry {
-    pub(super) fn new(typed: &cli::AskingRegistry, settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn new(typed: &cli::Asking, settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
-            url: target::registry(&typed.through, settings)?,
+            url: target::registry_itself(&typed.direct, settings)?,
             options: options::registry_client(settings, typed.timeout),
             json: typed.json,
         })
@@ -165,7 +165,7 @@ impl CallPlan {
         }
         Ok(Self {
             target: target::of(&typed.asking.direct, settings)?,
-            arguments: data::arguments(&typed.given)?,
+            arguments: data::arguments(&typed.given, options.timeout)?,
             method: typed.given.method,
             timeout: typed.asking.timeout.map(|time| time.0),
             repeat: typed.repeat.unwrap_or(typed.concurrency.into()),
