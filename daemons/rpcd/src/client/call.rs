@@ -185,8 +185,7 @@ impl Calls<'_> {
     fn story(&self, response: &Response) -> String {
         let spent = &response.timing;
         // Many calls have one discovery.
-        let before =
-            if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
+        let before = if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
         let parts = [
             ("discovery", before.discovery),
             ("queue", before.queue + spent.queue),

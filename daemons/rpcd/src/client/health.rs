@@ -16,6 +16,8 @@ use crate::output;
 
 /// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
+/// How a reply begins.
+const VERSION: &str = "HTTP/1.";
 
 /// Checks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
 ///
@@ -97,7 +99,11 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
     let mut reply = Vec::new();
     let mut stream = stream.take(MAX_REPLY);
     // Do not wait for the peer to close: the status line decides, and a body that can be read is whole.
-    let is_enough = |reply: &[u8]| reply.contains(&b'\n') && (!whole || body(reply).is_some());
+    // What is not HTTP, an older server's error for example, may have no line break.
+    let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
+    let is_enough = |reply: &[u8]| {
+        !is_http(reply) || reply.contains(&b'\n') && (!whole || body(reply).is_some())
+    };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
 }
@@ -105,7 +111,7 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
 fn status(reply: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(reply.split(|byte| *byte == b'\n').next()?).ok()?;
     let mut words = line.split_whitespace();
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    words.next().filter(|version| version.starts_with(VERSION))?;
     words.next()?.parse().ok()
 }
 

@@ -88,7 +88,12 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
         ),
         Signature {
             parameters: vec![
-                parameter(LEVEL, "Minimum level.", json!({"type": "string", "enum": level}), "info"),
+                parameter(
+                    LEVEL,
+                    "Minimum level.",
+                    json!({"type": "string", "enum": level}),
+                    "info",
+                ),
                 parameter(CONTAINS, "Only lines with this text.", text, ""),
                 parameter(RECENT, "Recent lines to send first.", count, 200),
             ],
@@ -166,21 +171,16 @@ mod tests {
         let names: Vec<&str> = ALL.iter().map(|method| method.name.as_str()).collect();
         assert_eq!(names, rows);
         let logs = find(RPC_LOGS).unwrap().parameters.iter();
-        let logs: Vec<String> = logs
-            .map(|it| format!("{}={}", it.name, it.default.as_ref().unwrap()))
-            .collect();
+        let logs: Vec<String> =
+            logs.map(|it| format!("{}={}", it.name, it.default.as_ref().unwrap())).collect();
         assert!(protocol.contains(&format!("`{RPC_LOGS}({})`", logs.join(", "))), "{logs:?}");
     }
 
     #[test]
     fn results_are_described_as_they_are_sent() {
         let result = |name| find(name).unwrap().result.clone().unwrap();
-        let health = Health {
-            status: HealthStatus::Ok,
-            wire: 1,
-            version: String::new(),
-            uptime_ms: 1,
-        };
+        let health =
+            Health { status: HealthStatus::Ok, wire: 1, version: String::new(), uptime_ms: 1 };
         same_names(&result(RPC_HEALTH), &json!(health));
         let method = MethodStats {
             name: String::new(),

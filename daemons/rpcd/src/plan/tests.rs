@@ -71,6 +71,29 @@ fn flags_that_contradict_each_other_are_a_usage_error() {
 }
 
 #[test]
+fn what_only_a_registry_knows_is_asked_of_the_registry_at_the_address() {
+    let url = |line: &str| match plan(line).unwrap().task {
+        Task::Instances(ask) | Task::Watch { ask, .. } => ask.url,
+        other => panic!("{other:?}"),
+    };
+    for command in ["instances", "watch"] {
+        for (flags, expected) in [
+            ("", "http://127.0.0.1:9999"),
+            ("-m registry", "http://127.0.0.1:9999"),
+            ("--registry h:7", "http://h:7"),
+            ("-p 7", "http://127.0.0.1:7"),
+            ("-m registry -i ::1 -p 7", "http://[::1]:7"),
+        ] {
+            assert_eq!(url(&format!("{command} {flags}")), expected, "{command} {flags}");
+        }
+        for flags in ["-m server", "-m server -p 7", "-i h", "-p 7 --registry h:7"] {
+            let failure = plan(&format!("{command} {flags}")).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{command} {flags}");
+        }
+    }
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(

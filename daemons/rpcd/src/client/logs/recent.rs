@@ -74,8 +74,14 @@ mod tests {
             false => Map::new(),
         };
         let message = if is_field { String::new() } else { large() };
-        let line =
-            LogLine { seq, at_ms: seq, level: Level::Info, target: "t".to_owned(), message, fields };
+        let line = LogLine {
+            seq,
+            at_ms: seq,
+            level: Level::Info,
+            target: "t".to_owned(),
+            message,
+            fields,
+        };
         Line { name: "a:1".to_owned(), line, dropped: 0 }
     }
 
