@@ -39,7 +39,7 @@ Examples:
   rpcd call add 1 2                     call a method of any registered server
   rpcd help call                        all about one command
 
-Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or
+Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or \
 settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal.";
 
 /// The commands.

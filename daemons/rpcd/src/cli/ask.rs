@@ -14,6 +14,7 @@ pub(super) const DESCRIBE: &str = "\
 Examples:
   rpcd describe add
   rpcd describe add -p 8089
+  rpcd describe rpc.logs           one of the methods that every server has
   rpcd describe add --json         the method's part of the OpenRPC document";
 
 pub(super) const INSTANCES: &str = "\
@@ -37,7 +38,8 @@ Examples:
   rpcd health -p 8089 --json       state, version and uptime
   rpcd health                      the registry of the settings
 
-With an address no settings are read, so that a container's health check depends on nothing else.
+With an address no settings are read, so that a container's health check depends on nothing else. \
+An older server has no health of its own: it is up if it lists its methods.
 Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed out.";
 
 /// List methods.

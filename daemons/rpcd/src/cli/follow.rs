@@ -11,8 +11,8 @@ Examples:
   rpcd watch -p 9999                       the registry at this port
   rpcd watch --beats --json | jq .event
 
-The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is
-retried until it succeeds. An older registry cannot send events: its list is polled at
+The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is \
+retried until it succeeds. An older registry cannot send events: its list is polled at \
 [client] refresh_interval.";
 
 pub(super) const LOGS: &str = "\

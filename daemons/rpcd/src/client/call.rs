@@ -1,8 +1,11 @@
 //! `rpcd call`: one call, many, or a stream.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
-use rpc_client::{CallError, Client, Code, Request, Response};
+use rpc_client::{CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
+use rpc_wire::paths::RESERVED_PREFIX;
 
 use super::discovery::{Discovery, Spent};
 use super::reserved;
@@ -84,19 +87,26 @@ impl Calls<'_> {
 
     /// The failure, with what was probably meant.
     async fn explained(&mut self, error: CallError) -> Failure {
-        let is_unknown = matches!(&error, CallError::Remote { fault, .. }
-            if fault.code == Code::MethodNotFound && fault.message == self.plan.method);
-        let may_be_stream = matches!(&error, CallError::Remote { fault, .. }
-            if fault.message.contains("a stream"));
+        let name = self.plan.method.as_str();
+        let CallError::Remote { peer, fault } = &error else { return error.into() };
+        let is_unknown = fault.code == Code::MethodNotFound && fault.message == name;
+        let may_be_stream = fault.message.contains("a stream");
+        let peer = peer.clone();
         let mut failure = Failure::from(error);
-        if is_unknown {
+        if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
+            failure.message = format!("{peer} is an older server without {name}; upgrade it");
+        } else if is_unknown {
             let methods = self.discovery.methods().await;
-            if let Some(near) = reserved::nearest(&self.plan.method, methods) {
+            if methods.iter().any(|method| method.name == name) {
+                failure.message.push_str(&format!(
+                    "; {peer} does not have it, another instance does: choose one by -i and -p"
+                ));
+            } else if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
                 return failure.with_nearest(near);
             }
         } else if may_be_stream && !self.plan.stream {
-            failure.message = format!("{} is a stream; add --stream", self.plan.method);
+            failure.message = format!("{name} is a stream; add --stream");
         }
         failure
     }
@@ -148,7 +158,12 @@ impl Calls<'_> {
         }
         let mut count: u64 = 0;
         while let Some(item) = items.next().await {
-            let item = item.map_err(|error| self.timed(error))?;
+            let item = match item.map_err(|error| self.timed(error)) {
+                Err(CallError::Timeout { peer, after, .. }) if count > 0 => {
+                    return Err(unended(&peer, after));
+                }
+                item => item?,
+            };
             if item.dropped > 0 {
                 output::say(&format!(
                     "{} items dropped here: the output was read too slowly",
@@ -211,4 +226,13 @@ impl Calls<'_> {
             shown.join(", ")
         )
     }
+}
+
+/// Not "no reply": items did arrive.
+fn unended(peer: &str, after: Duration) -> Failure {
+    let message = format!(
+        "the stream of {peer} did not end within {}; raise --timeout, or leave it out to follow the stream",
+        Rounded(after)
+    );
+    Failure::new(Exit::Timeout, message)
 }

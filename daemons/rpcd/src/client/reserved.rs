@@ -126,7 +126,14 @@ pub(super) fn find(name: &str) -> Option<&'static Signature> {
 /// same words and the same exit code, whichever way it was found.
 pub(super) fn failure(error: CallError, method: &str) -> Failure {
     if !is_missing(&error) {
-        return Failure::from(error);
+        let message = match &error {
+            // Nobody typed a method that could have an error.
+            CallError::Remote { fault, .. } if fault.code == Code::MethodFailed => {
+                fault.message.clone()
+            }
+            other => other.to_string(),
+        };
+        return Failure { message, ..Failure::from(error) };
     }
     let message = format!("it is an older server without {method}; upgrade it");
     Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound)

@@ -46,7 +46,10 @@ pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<
         }
         failures = if watcher.reached { 1 } else { failures + 1 };
         let wait = backoff.delay(failures, &mut rand::rng());
-        watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;
+        // Once, not again with each retry.
+        if failures == 1 {
+            watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;
+        }
         watcher.listed = None;
         sleep(wait).await;
     }

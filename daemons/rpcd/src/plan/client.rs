@@ -96,7 +96,7 @@ pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<Stri
     let address = match (&typed.address, &typed.direct) {
         (Some(address), _) => {
             // Parsed here so that an invalid address is a usage error and not an unreachable daemon.
-            Target::direct(address)?;
+            is_address(address)?;
             address.clone()
         }
         (None, cli::Direct { host, port: Some(port), .. }) => {
@@ -117,9 +117,20 @@ pub(super) fn instances(
         return Err(Failure::usage("name instances, or one server by -i and -p, not both"));
     }
     for address in typed.iter().filter(|address| Some(address.as_str()) != word) {
-        Target::direct(address)?;
+        is_address(address)?;
     }
     Ok(typed)
+}
+
+/// Whether it is `host:port`; a port alone is usual elsewhere, and here an option.
+fn is_address(text: &str) -> Result<(), Failure> {
+    match Target::direct(text) {
+        Ok(_) => Ok(()),
+        Err(_) if text.parse::<u16>().is_ok() => Err(Failure::usage(format!(
+            "{text} is a port without a host; write -p {text}, or HOST:{text}"
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Ask {

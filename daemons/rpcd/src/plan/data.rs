@@ -28,6 +28,7 @@ pub(super) fn arguments(given: &Given, timeout: Duration) -> Result<Arguments, F
             let text = text.map_err(|error| unreadable("standard input", error))?;
             Arguments::of_document(&text, "standard input")
         }
+        Some("") => Err(Failure::usage("-d @ names no file; write @FILE, or - for standard input")),
         Some(path) => {
             let file = path.to_owned();
             let text = within(timeout, || File::open(file).and_then(read));

@@ -238,6 +238,31 @@ fn a_method_is_described_with_commands_that_work() {
 }
 
 #[test]
+fn a_method_that_only_another_instance_has_is_not_called_unknown() {
+    let threads = runtime();
+    // It describes the method, as another instance would, and does not have it.
+    let peer = threads.block_on(fakes::extended(|message| {
+        Do::Write(match message["method_name"].as_str() {
+            Some("rpc.discover") => {
+                fakes::result(message, r#"{"openrpc": "1", "methods": [{"name": "m"}]}"#)
+            }
+            _ => format!(
+                "{{\"id\":{},\"res\":\"No service found for: m\",\"error\":{{\"code\":-32601,\
+                 \"message\":\"No service found for: m\"}}}}\n",
+                message["id"]
+            ),
+        })
+    }));
+    let run = rpcd(&format!("call m -p {}", peer.address.port()));
+    let said = format!(
+        "rpcd: No service found for: m; {} does not have it, another instance does: choose one by -i \
+         and -p\n",
+        peer.address
+    );
+    assert_eq!((run.code, run.stderr), (1, said));
+}
+
+#[test]
 fn methods_are_filtered_by_name() {
     let (_server, port) = Daemon::serve("--no-registry");
     let run = rpcd(&format!("methods UPPER -p {port}"));

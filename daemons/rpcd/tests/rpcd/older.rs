@@ -28,6 +28,9 @@ fn an_older_server_has_no_log_and_no_statistics_in_the_same_words() {
         let expected = json!({"error": {"code": -32601, "kind": "remote", "message": said}});
         assert_eq!((run.code, document), (1, expected), "{line}");
     }
+    let run = rpcd(&format!("call rpc.stats -p {port}"));
+    let said = format!("rpcd: {at} is an older server without rpc.stats; upgrade it\n");
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said));
     let run = rpcd(&format!("call rpc.logs -p {port}"));
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("is an older server without streams"), "{}", run.stderr);
