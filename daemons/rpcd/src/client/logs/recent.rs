@@ -68,7 +68,7 @@ mod tests {
     /// A line of one MiB and more, in its message or in a field.
     fn line(seq: u64) -> Line {
         let large = || "x".repeat(1 << 20);
-        let is_field = seq % 2 == 0;
+        let is_field = seq.is_multiple_of(2);
         let fields = match is_field {
             true => Map::from_iter([("f".to_owned(), Value::from(large()))]),
             false => Map::new(),
