@@ -76,7 +76,7 @@ pub enum Command {
     #[command(after_help = ask::STATS)]
     Stats(Stats),
     /// Check a daemon's health
-    #[command(after_help = ask::HEALTH)]
+    #[command(after_help = ask::HEALTH, mut_args(options::of_any_daemon))]
     Health(Health),
 }
 

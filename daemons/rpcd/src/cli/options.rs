@@ -87,6 +87,15 @@ pub(super) fn of_a_registry(option: Arg) -> Arg {
     }
 }
 
+/// The same for a command that asks any daemon.
+pub(super) fn of_any_daemon(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "host" => option.help("Address or name of the server or registry [default: 127.0.0.1]"),
+        "port" => option.help("Its port"),
+        _ => option,
+    }
+}
+
 /// Which registry.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Through {

@@ -55,7 +55,9 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
         json!({
             "status": {"type": "string", "enum": ["ok", "draining"]},
             "wire": {"type": "integer", "description": "Version of the dialect."},
-            "version": text, "uptime_ms": count,
+            "version": text,
+            "service": {"type": "string", "description": "Its name; older versions do not say it."},
+            "uptime_ms": count,
         }),
     );
     let level = Level::ALL.map(Level::as_str);
@@ -186,8 +188,13 @@ mod tests {
     #[test]
     fn results_are_described_as_they_are_sent() {
         let result = |name| find(name).unwrap().result.clone().unwrap();
-        let health =
-            Health { status: HealthStatus::Ok, wire: 1, version: String::new(), uptime_ms: 1 };
+        let health = Health {
+            status: HealthStatus::Ok,
+            wire: 1,
+            version: String::new(),
+            service: Some(String::new()),
+            uptime_ms: 1,
+        };
         same_names(&result(RPC_HEALTH), &json!(health));
         let method = MethodStats {
             name: String::new(),
