@@ -27,14 +27,6 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
         result: Some(result),
         ..Signature::default()
     };
-    let listed = object(
-        "",
-        json!({
-            "method_name": text,
-            "method_args": {"type": "array", "items": text, "description": "Required parameters."},
-            "method_kwargs": {"type": "object", "description": "Optional parameters, with their defaults."},
-        }),
-    );
     let per_method = object(
         "Latencies are those of finished calls, in microseconds.",
         json!({
@@ -73,8 +65,9 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
     [
         method(
             ALL_YOUR_METHODS,
-            "Lists the methods with their parameters, without types.\n\nOlder servers have it too.",
-            json!({"type": "array", "items": listed}),
+            "Lists the methods: names, required parameters, optional ones with their defaults; no \
+             types.\n\nOlder servers have it too.",
+            json!({"type": "array", "items": {"type": "object"}}),
         ),
         method(
             RPC_DISCOVER,
