@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::extract::States;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
@@ -46,6 +47,8 @@ impl Default for Identity {
 pub(crate) struct ServerState {
     pub(crate) identity: Identity,
     pub(crate) methods: Methods,
+    /// What methods take as `State`.
+    pub(crate) states: States,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
@@ -65,6 +68,7 @@ impl ServerState {
     pub(crate) fn new(
         identity: Identity,
         methods: Methods,
+        states: States,
         limits: Limits,
         log_ring: Option<LogRing>,
         allowed_origins: Vec<String>,
@@ -79,6 +83,7 @@ impl ServerState {
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
+            states,
             limits,
             metrics,
             log_ring,
