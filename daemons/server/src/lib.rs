@@ -24,6 +24,7 @@
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
 //! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
+//! - [`layer`]: tower layers around the methods.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
@@ -43,6 +44,7 @@ mod failure;
 mod finite;
 mod http;
 mod latency;
+pub mod layer;
 mod limits;
 pub mod method;
 mod metrics;

@@ -19,6 +19,7 @@ use tracing::Instrument;
 use crate::announce::Announce;
 use crate::connection;
 use crate::extract::States;
+use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
 use crate::state::{Identity, ServerState};
 use crate::{InMemory, Limits, Method, ServerError};
@@ -45,6 +46,7 @@ pub struct ServerBuilder {
     identity: Identity,
     methods: Vec<Method>,
     states: States,
+    layers: Layers,
     limits: Limits,
     log_ring: Option<LogRing>,
     announce: Option<Announce>,
@@ -119,6 +121,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Wraps the methods, and the layers added before, in a [tower layer](crate::layer): the one
+    /// added last sees a call first. Without layers a call costs nothing for them.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Next> + Send + 'static,
+        L::Service: Service<Request, Response = Reply, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.layers.add(layer);
+        self
+    }
+
     /// Limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -183,6 +201,7 @@ impl ServerBuilder {
             self.identity,
             methods,
             self.states,
+            self.layers.apply(),
             self.limits,
             self.log_ring,
             self.allowed_origins,

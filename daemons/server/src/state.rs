@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::extract::States;
+use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
@@ -49,6 +50,8 @@ pub(crate) struct ServerState {
     pub(crate) methods: Methods,
     /// What methods take as `State`.
     pub(crate) states: States,
+    /// The layers around all methods; `None`: calls go straight to them.
+    pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
@@ -69,6 +72,7 @@ impl ServerState {
         identity: Identity,
         methods: Methods,
         states: States,
+        layers: Option<Next>,
         limits: Limits,
         log_ring: Option<LogRing>,
         allowed_origins: Vec<String>,
@@ -84,6 +88,7 @@ impl ServerState {
             openrpc: openrpc.to_string().into_bytes(),
             methods,
             states,
+            layers,
             limits,
             metrics,
             log_ring,
