@@ -137,15 +137,21 @@ impl From<ClientError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let exit = match error.kind() {
-            ErrorKind::Remote => Exit::Failed,
             ErrorKind::Usage => Exit::Usage,
             ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Timeout => Exit::Timeout,
+            _ => Exit::Failed,
         };
         let mut failure = Self::new(exit, error.to_string());
-        if let CallError::Remote { fault, .. } = error {
-            failure.peer = Some(Box::new((*fault).into()));
-        }
+        failure.peer = match error {
+            CallError::Remote { fault, .. } => Some(Box::new((*fault).into())),
+            CallError::NoSuchMethod { .. } => {
+                let code = Code::MethodNotFound.number();
+                let message = failure.message.clone();
+                Some(Box::new(PeerError { code, message, data: None }))
+            }
+            _ => None,
+        };
         failure
     }
 }

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Args, CallError, CallStream, ClientError, ClientOptions, KnownInstance, Request, Response,
+    Args, CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request, Response,
     StreamItem, Target,
 };
 
@@ -123,6 +123,14 @@ impl Client {
     /// See [`CallError`].
     pub fn methods(&self) -> Result<Vec<Signature>, CallError> {
         self.run(|client| async move { client.methods().await })
+    }
+
+    /// See [`crate::Client::catalog`].
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn catalog(&self) -> Result<Catalog, CallError> {
+        self.run(|client| async move { client.catalog().await })
     }
 
     /// See [`crate::Client::instances`].
