@@ -12,8 +12,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Args, CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request, Response,
-    StreamItem, Target,
+    Args, CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request,
+    Response, StreamItem, Target,
 };
 
 /// A client whose calls block the calling thread. They may be made anywhere; inside an async runtime they

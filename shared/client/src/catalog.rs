@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Signature;
+use serde_json::Value;
 
 use crate::CallError;
 use crate::method_list::Methods;
@@ -56,11 +57,11 @@ pub struct CatalogMethod<'a> {
     pub variants: Vec<Variant<'a>>,
 }
 
-/// One signature of a method.
+/// One signature of a method. What an older server does not say, types above all, differs from nothing.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Variant<'a> {
-    /// The signature, with the docs of the first that offers it.
+    /// The signature, as the first that says its types or else the first has it.
     pub signature: &'a Signature,
     /// Who offers it, in the order of [`Catalog::replicas`].
     pub offered_by: Vec<&'a Replicas>,
@@ -102,8 +103,8 @@ impl Catalog {
         for replicas in &self.replicas {
             for signature in replicas.methods() {
                 let variants = methods.entry(signature.name.as_str()).or_default();
-                match variants.iter_mut().find(|it| is_called_alike(it.signature, signature)) {
-                    Some(variant) => variant.offered_by.push(replicas),
+                match variants.iter_mut().find(|variant| variant.includes(signature)) {
+                    Some(variant) => variant.add(signature, replicas),
                     None => variants.push(Variant { signature, offered_by: vec![replicas] }),
                 }
             }
@@ -131,14 +132,46 @@ impl Replicas {
     }
 }
 
+impl<'a> Variant<'a> {
+    /// Whether callers of any that is here already may call this one. All are compared: what says no types
+    /// is like two that differ.
+    fn includes(&self, signature: &Signature) -> bool {
+        let here = self.offered_by.iter().filter_map(|it| it.methods.get(&signature.name));
+        here.into_iter().all(|known| is_called_alike(known, signature))
+    }
+
+    fn add(&mut self, signature: &'a Signature, replicas: &'a Replicas) {
+        if !says_types(self.signature) && says_types(signature) {
+            self.signature = signature;
+        }
+        self.offered_by.push(replicas);
+    }
+}
+
 /// Whether callers need not know which of the two they call. Docs and examples do not matter.
 fn is_called_alike(a: &Signature, b: &Signature) -> bool {
-    let same_parameters = a.parameters.len() == b.parameters.len()
+    a.stream == b.stream
+        && are_alike(a.result.as_ref(), b.result.as_ref())
+        && a.parameters.len() == b.parameters.len()
         && a.parameters.iter().zip(&b.parameters).all(|(a, b)| {
-            (&a.name, &a.schema, a.required, &a.default)
-                == (&b.name, &b.schema, b.required, &b.default)
-        });
-    same_parameters && (&a.result, a.stream, a.effect) == (&b.result, b.stream, b.effect)
+            let defaults_differ = matches!((&a.default, &b.default), (Some(a), Some(b)) if a != b);
+            (&a.name, a.required) == (&b.name, b.required)
+                && are_alike(Some(&a.schema), Some(&b.schema))
+                && !defaults_differ
+        })
+}
+
+fn are_alike(a: Option<&Value>, b: Option<&Value>) -> bool {
+    a == b || !says_type(a) || !says_type(b)
+}
+
+fn says_types(signature: &Signature) -> bool {
+    let mut parameters = signature.parameters.iter().map(|parameter| Some(&parameter.schema));
+    says_type(signature.result.as_ref()) || parameters.any(says_type)
+}
+
+fn says_type(schema: Option<&Value>) -> bool {
+    schema.is_some_and(|schema| *schema != Value::Bool(true))
 }
 
 #[cfg(test)]
@@ -176,6 +209,25 @@ mod tests {
         };
         assert_eq!(new([0, 1, 2, 3]), new([3, 2, 1, 0]));
         assert_eq!(new([0, 1, 2, 3]), new([2, 0, 3, 1]));
+    }
+
+    #[test]
+    fn what_says_no_types_hides_no_difference_of_others() {
+        let typed = |service: &str, port, kind: &str| {
+            let mut offered = offered(service, port, &[]);
+            let result = Some(serde_json::json!({"type": kind}));
+            let signature = Signature { name: "get".to_owned(), result, ..Signature::default() };
+            offered.methods = Arc::new(Methods::new(vec![signature]));
+            offered
+        };
+        let untyped = offered("a", 1, &["get"]);
+        let offers = vec![typed("b", 2, "string"), untyped, typed("c", 3, "number")];
+        let catalog = Catalog::new(offers, Vec::new());
+        let get = catalog.method("get").unwrap();
+        let types: Vec<_> = get.variants.iter().map(|it| &it.signature.result).collect();
+        let [Some(first), Some(second)] = types[..] else { panic!("{types:?}") };
+        assert_eq!([&first["type"], &second["type"]], ["string", "number"]);
+        assert_eq!(get.variants[0].offered_by.len(), 2);
     }
 
     #[test]

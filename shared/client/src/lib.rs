@@ -25,8 +25,8 @@
 
 pub mod backoff;
 mod balance;
-mod catalog;
 pub mod blocking;
+mod catalog;
 mod client;
 mod connection;
 mod context;

@@ -19,10 +19,7 @@ use crate::{Args, CallError, Dialect};
 const MAX_BYTES: usize = 16 << 20;
 
 /// Asks the server at `peer`, on its open connection if there is one.
-pub(crate) async fn ask(
-    peer: &Arc<Peer>,
-    within: Duration,
-) -> Result<Vec<Signature>, CallError> {
+pub(crate) async fn ask(peer: &Arc<Peer>, within: Duration) -> Result<Vec<Signature>, CallError> {
     let asking = Asking { peer, within, deadline: after(Instant::now(), within) };
     match asking.call(RPC_DISCOVER).await {
         Ok((Dialect::Extended, value)) => return asking.read(&value, signature::from_openrpc),
@@ -64,7 +61,10 @@ impl Asking<'_> {
     ) -> Result<Vec<Signature>, CallError> {
         let name = self.peer.name();
         if value.get().len() > MAX_BYTES {
-            return Err(CallError::bad_reply(name, format!("a method list of over {MAX_BYTES} bytes")));
+            return Err(CallError::bad_reply(
+                name,
+                format!("a method list of over {MAX_BYTES} bytes"),
+            ));
         }
         exact::check(value).map_err(|inexact| CallError::bad_reply(name, inexact))?;
         read(value.get()).map_err(|error| CallError::bad_reply(name, error))

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
-use crate::discovery::{Wanted, is_reserved};
 use crate::deadline::{Failed, after, until};
+use crate::discovery::{Wanted, is_reserved};
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
@@ -196,7 +196,10 @@ impl<'a> Attempts<'a> {
     /// `Ok` if the call is to be retried on another instance, else the error.
     fn check_retry(&mut self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
-        if self.only.is_none() && error.is_unoffered(&self.outgoing.method) && !is_reserved(&self.outgoing.method) {
+        if self.only.is_none()
+            && error.is_unoffered(&self.outgoing.method)
+            && !is_reserved(&self.outgoing.method)
+        {
             // Nothing was executed: this is a wrong choice, not a failure of the instance.
             discovery.note_unoffered(peer, &self.outgoing.method);
             self.unoffered += 1;

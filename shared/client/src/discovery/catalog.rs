@@ -20,7 +20,8 @@ impl Discovery {
             let (peer, phase) = self.waiting_for();
             CallError::Timeout { peer, after: within, phase }
         };
-        let view = tokio::time::timeout_at(deadline, self.known_view(service)).await.map_err(late)??;
+        let view =
+            tokio::time::timeout_at(deadline, self.known_view(service)).await.map_err(late)??;
         self.doubt(&view);
         let learned = tokio::time::timeout_at(deadline, self.learn_all(service)).await;
         let view = learned.unwrap_or_else(|_| Ok(self.view(&self.shared.list.load(), service)))?;

@@ -143,7 +143,9 @@ impl Contracts {
         for (index, instance) in instances.iter().enumerate() {
             let is_noted = self.is_noted(instance, method);
             match self.entries.get(&self.contract_of(instance)) {
-                Some(Entry::Known { methods, .. }) if !is_noted && methods.get(method).is_some() => {
+                Some(Entry::Known { methods, .. })
+                    if !is_noted && methods.get(method).is_some() =>
+                {
                     offering.offered_by.push(index);
                 }
                 Some(Entry::Known { is_outdated, .. }) => offering.is_pending |= is_outdated,
@@ -183,9 +185,12 @@ impl Contracts {
 
     /// The instances by contract, in the order of the first instance of each.
     pub(super) fn groups(&self, instances: &[&Identity]) -> Vec<Group> {
-        let by_contract = grouped(instances.iter().enumerate().map(|(index, instance)| {
-            (self.contract_of(instance), index)
-        }));
+        let by_contract = grouped(
+            instances
+                .iter()
+                .enumerate()
+                .map(|(index, instance)| (self.contract_of(instance), index)),
+        );
         let group = |(contract, instances): (Contract, Vec<usize>)| Group {
             instances,
             methods: match self.entries.get(&contract) {
@@ -199,12 +204,10 @@ impl Contracts {
 
     /// Whether some contract of the instances is being asked for and was never known.
     pub(super) fn is_pending(&self, instances: &[&Identity]) -> bool {
-        instances.iter().any(|instance| {
-            match self.entries.get(&self.contract_of(instance)) {
-                Some(Entry::Known { is_outdated, .. }) => *is_outdated,
-                Some(Entry::Failed { .. }) => false,
-                None | Some(Entry::Unknown { .. }) => true,
-            }
+        instances.iter().any(|instance| match self.entries.get(&self.contract_of(instance)) {
+            Some(Entry::Known { is_outdated, .. }) => *is_outdated,
+            Some(Entry::Failed { .. }) => false,
+            None | Some(Entry::Unknown { .. }) => true,
         })
     }
 
@@ -232,7 +235,9 @@ impl Contracts {
                 _ => (&[][..], None),
             };
             let mut left: Vec<usize> = indices;
-            left.retain(|&index| instances.get(index).is_some_and(|(it, _)| !asked.contains(&it.id)));
+            left.retain(|&index| {
+                instances.get(index).is_some_and(|(it, _)| !asked.contains(&it.id))
+            });
             if let Some(error) = error.filter(|_| left.is_empty() || asked.len() >= MAX_ASKED) {
                 let failed = Entry::Failed { rounds: 1, at: now, error: error.clone() };
                 self.entries.insert(contract, failed);
@@ -278,7 +283,8 @@ impl Contracts {
         self.asking.remove(&contract);
         match result {
             Ok(methods) => {
-                let is_own = !matches!(&contract, Contract::Digest(it) if **it == *methods.contract());
+                let is_own =
+                    !matches!(&contract, Contract::Digest(it) if **it == *methods.contract());
                 if is_own && matches!(contract, Contract::Digest(_)) {
                     self.misfits.insert(instance.id);
                 }
@@ -287,7 +293,8 @@ impl Contracts {
                 }
                 let contract = if is_own { Contract::Own(instance.id) } else { contract };
                 let methods = self.shared(methods);
-                self.entries.insert(contract, Entry::Known { methods, at: now, is_outdated: false });
+                self.entries
+                    .insert(contract, Entry::Known { methods, at: now, is_outdated: false });
             }
             Err(error) => self.failed(contract, instance, error, now),
         }
