@@ -95,6 +95,7 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, CallError> {
         args: Args::none(),
         timeout: None,
         idempotent: true,
+        service: None,
         on: Some(address.to_owned()),
         wire: None,
     };
