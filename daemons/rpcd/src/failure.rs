@@ -100,13 +100,17 @@ impl Failure {
         self
     }
 
-    /// The same with the name that was probably meant, as `data.nearest`, beside what a peer sent.
+    /// The same with the names that were probably meant, as `data.nearest`, beside what a peer sent.
     #[must_use]
-    pub fn with_nearest(mut self, name: &str) -> Self {
+    pub fn with_nearest<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        if names.is_empty() {
+            return self;
+        }
         let data = &mut self.details.get_or_insert_default().data;
         match data.get_or_insert_with(|| json!({})) {
             Value::Object(data) => {
-                data.entry("nearest").or_insert_with(|| json!([name]));
+                data.entry("nearest").or_insert_with(|| json!(names));
             }
             _of_the_peer => {}
         }
@@ -169,16 +173,19 @@ impl From<CallError> for Failure {
         let exit = match error.kind() {
             // What an older server does not have is no mistake of the command line.
             _ if matches!(error, CallError::Unsupported { .. }) => Exit::Failed,
-            ErrorKind::Remote => Exit::Failed,
             ErrorKind::Usage => Exit::Usage,
             ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Timeout => Exit::Timeout,
+            _ => Exit::Failed,
         };
         let failure = Self::new(exit, error.to_string());
         match error {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
+            CallError::NoSuchMethod { nearest, .. } => failure
+                .with_code(Code::MethodNotFound)
+                .with_nearest(nearest.iter().map(String::as_str)),
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
@@ -273,7 +280,7 @@ mod tests {
     fn the_name_that_was_probably_meant_is_added_to_what_a_peer_says() {
         let unknown = |data| {
             let fault = Fault { data, ..Fault::method_not_found("ad") };
-            let failure = Failure::from(remote(fault)).with_nearest("add");
+            let failure = Failure::from(remote(fault)).with_nearest(["add"]);
             let said: Value = serde_json::from_str(&failure.to_json()).unwrap();
             said["error"]["data"].clone()
         };

@@ -55,6 +55,9 @@ pub struct Bench {
     /// Allowed failure ratio, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]
     pub max_error_ratio: f64,
+    /// Do not ask before loading a method that may change something
+    #[arg(short, long)]
+    pub yes: bool,
     /// The target; the timeout is that of each call.
     #[command(flatten)]
     pub asking: Asking,

@@ -47,6 +47,7 @@ impl Calls<'_> {
             args: plan.arguments.read(method)?,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
+            service: None,
             on: None,
             wire: None,
         };
@@ -103,7 +104,7 @@ impl Calls<'_> {
                 ));
             } else if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
-                return failure.with_nearest(near);
+                return failure.with_nearest([near]);
             }
         } else if may_be_stream && !self.plan.stream {
             failure.message = format!("{name} is a stream; add --stream");

@@ -28,7 +28,7 @@ pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
         let message = format!("{} has no method {name}; {hint}", ask.target);
         let failure = Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound);
         return Err(match near {
-            Some(near) => failure.with_nearest(near),
+            Some(near) => failure.with_nearest([near]),
             None => failure,
         });
     };
