@@ -117,6 +117,13 @@ impl Failure {
         self
     }
 
+    /// The same with what its JSON form says beside.
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.details.get_or_insert_default().data = Some(data);
+        self
+    }
+
     /// Its code: a timeout is the same whether the server or the client found it.
     fn code(&self) -> Option<i64> {
         let known = self.details.as_ref().and_then(|details| details.code);

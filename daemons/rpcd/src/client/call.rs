@@ -38,9 +38,14 @@ impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
         let method = match reserved::find(&plan.method) {
-            None if plan.arguments.need_schema() => self.discovery.method(&plan.method).await,
+            None if self.discovery.is_needed(&plan.arguments) => {
+                self.discovery.method(&plan.method).await?
+            }
             known => known,
         };
+        if method.is_some_and(|method| method.deprecated) {
+            output::warn(&format!("{0} is deprecated; see rpcd describe {0}", plan.method));
+        }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
             method: plan.method.clone(),
@@ -75,7 +80,7 @@ impl Calls<'_> {
         };
         // A server refuses to call a stream method as another one: nothing was executed.
         if matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments)
-            && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
+            && self.discovery.method(&self.plan.method).await?.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
             return output::while_read(self.follow(request)).await;
@@ -98,11 +103,7 @@ impl Calls<'_> {
             failure.message = format!("{peer} is an older server without {name}; upgrade it");
         } else if is_unknown {
             let methods = self.discovery.methods().await;
-            if methods.iter().any(|method| method.name == name) {
-                failure.message.push_str(&format!(
-                    "; {peer} does not have it, another instance does: choose one by -i and -p"
-                ));
-            } else if let Some(near) = reserved::nearest(name, methods) {
+            if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
                 return failure.with_nearest([near]);
             }

@@ -1,13 +1,16 @@
-//! The methods of the target, for a call that wants to know a schema: in a part of its time, and never
-//! a reason to fail.
+//! What is known of the method of a call: learned in a part of its time, and never a reason to fail
+//! unless a service must be chosen.
 
 use std::time::{Duration, Instant};
 
-use rpc_client::{Args, CallError, Client, Dialect, Request, Response};
+use rpc_client::{Args, CallError, Catalog, Client, Dialect, Request, Response, Target};
+use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 
-use super::reserved;
+use super::{offers, reserved};
+use crate::arguments::Arguments;
+use crate::failure::Failure;
 
 /// What was discovered, and the time that is left of a call.
 #[derive(Debug)]
@@ -15,10 +18,19 @@ pub(super) struct Discovery<'a> {
     client: &'a Client,
     started: Instant,
     timeout: Duration,
-    /// Empty: nothing was discovered.
-    methods: Option<Vec<Signature>>,
+    /// Empty: nothing was asked for.
+    found: Option<Result<Found, CallError>>,
     /// How long it took, by step.
     spent: Spent,
+}
+
+/// Who offers what.
+#[derive(Debug)]
+enum Found {
+    /// The methods of the one server.
+    OfOne(Vec<Signature>),
+    /// Those of all instances.
+    OfAll(Catalog),
 }
 
 /// What the time of a discovery was spent on. The connection is one that the call needs, too.
@@ -35,31 +47,81 @@ pub(super) struct Spent {
 impl<'a> Discovery<'a> {
     /// Nothing is asked yet; the call has `timeout` from now on.
     pub(super) fn new(client: &'a Client, timeout: Duration) -> Self {
-        Self { client, started: Instant::now(), timeout, methods: None, spent: Spent::default() }
+        Self { client, started: Instant::now(), timeout, found: None, spent: Spent::default() }
+    }
+
+    /// Whether it makes a difference: to how the arguments are read, or to whom is called.
+    pub(super) fn is_needed(&self, arguments: &Arguments) -> bool {
+        arguments.need_schema() || matches!(self.client.target(), Target::Registry { .. })
     }
 
     /// The method of that name, if the target says it has it, or every server has it.
-    pub(super) async fn method(&mut self, name: &str) -> Option<&Signature> {
+    ///
+    /// # Errors
+    /// Services offer it with different signatures: one must be chosen.
+    pub(super) async fn method(&mut self, name: &str) -> Result<Option<&Signature>, Failure> {
         if let Some(reserved) = reserved::find(name) {
-            return Some(reserved);
+            return Ok(Some(reserved));
         }
-        self.methods().await.iter().find(|method| method.name == name)
+        match self.found().await {
+            Ok(Found::OfOne(methods)) => Ok(methods.iter().find(|method| method.name == name)),
+            Ok(Found::OfAll(catalog)) => match catalog.method(name) {
+                Some(method) => Ok(offers::chosen(method)?.map(|variant| variant.signature)),
+                None => Ok(None),
+            },
+            Err(_) => Ok(None),
+        }
     }
 
-    /// The methods, asked for at most once.
+    /// The names that the one server has; none of a registry, whose client suggests names itself.
     pub(super) async fn methods(&mut self) -> &[Signature] {
-        if self.methods.is_none() {
-            let started = Instant::now();
-            // A server that does not reply to this one must leave time for the call.
-            let listed = tokio::time::timeout(self.left() / 2, self.list()).await;
-            let listed = listed.ok().and_then(|listed| {
-                listed.inspect_err(|error| tracing::debug!(%error, "no discovery")).ok()
-            });
-            self.methods = Some(listed.unwrap_or_default());
-            let before = self.spent.queue + self.spent.connect;
-            self.spent.discovery = started.elapsed().saturating_sub(before);
+        match self.found().await {
+            Ok(Found::OfOne(methods)) => methods,
+            _ => &[],
         }
-        self.methods.as_deref().unwrap_or_default()
+    }
+
+    /// The instances that offer the method or may do so; `None`: they are unknown.
+    pub(super) fn instances(&self, method: &str) -> Option<Vec<&InstanceKey>> {
+        let Some(Ok(Found::OfAll(catalog))) = &self.found else { return None };
+        let offering = catalog.method(method).map(|it| it.variants).unwrap_or_default();
+        let offering = offering.into_iter().flat_map(|variant| variant.offered_by);
+        let unknown = catalog.unknown.iter().map(|unknown| &unknown.instance);
+        Some(offering.flat_map(|replicas| &replicas.instances).chain(unknown).collect())
+    }
+
+    /// Why nothing was discovered.
+    pub(super) fn error(&self) -> Option<&CallError> {
+        self.found.as_ref()?.as_ref().err()
+    }
+
+    /// Asked for at most once.
+    async fn found(&mut self) -> Result<&Found, &CallError> {
+        let found = match self.found.take() {
+            Some(found) => found,
+            None => self.discover().await,
+        };
+        self.found.insert(found).as_ref()
+    }
+
+    async fn discover(&mut self) -> Result<Found, CallError> {
+        let started = Instant::now();
+        // A server that does not reply to this one must leave time for the call.
+        let within = self.left() / 2;
+        let found = tokio::time::timeout(within, async {
+            match self.client.target() {
+                Target::Direct { .. } => self.list().await.map(Found::OfOne),
+                Target::Registry { .. } => self.client.catalog().await.map(Found::OfAll),
+            }
+        })
+        .await;
+        let before = self.spent.queue + self.spent.connect;
+        self.spent.discovery = started.elapsed().saturating_sub(before);
+        let late = |_| {
+            let (peer, phase) = (self.client.target().to_string(), rpc_client::Phase::Reply);
+            Err(CallError::Timeout { peer, phase, after: within })
+        };
+        found.unwrap_or_else(late).inspect_err(|error| tracing::debug!(%error, "no discovery"))
     }
 
     /// As [`Client::methods`], which does not say what its time was spent on.
@@ -84,20 +146,14 @@ impl<'a> Discovery<'a> {
     }
 
     async fn ask(&self, method: &str) -> Result<Response, CallError> {
-        let request = Request {
-            method: method.to_owned(),
-            args: Args::none(),
-            timeout: None,
-            idempotent: true,
-            on: None,
-            wire: None,
-        };
-        self.client.request(request).await
+        let request = Request::new(method, Args::none())
+            .map_err(|error| CallError::BadArguments(error.to_string()))?;
+        self.client.request(Request { idempotent: true, ..request }).await
     }
 
     /// Whether it was asked for.
     pub(super) fn was_made(&self) -> bool {
-        self.methods.is_some()
+        self.found.is_some()
     }
 
     /// What is left of the call's time; never nothing, so that the call fails by itself.
