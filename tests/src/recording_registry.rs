@@ -105,11 +105,18 @@ impl RecordingRegistry {
     /// # Panics
     /// Never, unless a test panicked before.
     pub fn list(&self, addresses: &[SocketAddr]) {
-        let instance = |address: &SocketAddr| {
-            json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
-                   "parameters": {}, "status": true})
-        };
-        self.shared.lock().unwrap().instances = addresses.iter().map(instance).collect();
+        let instances = addresses.iter().map(|address| instance(*address, json!({})));
+        self.shared.lock().unwrap().instances = instances.collect();
+    }
+
+    /// The same with the service of each.
+    ///
+    /// # Panics
+    /// Never, unless a test panicked before.
+    pub fn list_services(&self, instances: &[(SocketAddr, &str)]) {
+        let instances = instances.iter();
+        let instances = instances.map(|(at, service)| instance(*at, json!({"service": service})));
+        self.shared.lock().unwrap().instances = instances.collect();
     }
 
     /// The requests so far, in order.
@@ -133,6 +140,11 @@ impl RecordingRegistry {
         let what = format!("{number} times {action}");
         eventually(&what, async || self.count(action) >= number).await;
     }
+}
+
+fn instance(address: SocketAddr, parameters: Value) -> Value {
+    json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
+           "parameters": parameters, "status": true})
 }
 
 async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {

@@ -26,5 +26,6 @@ mod many_clients;
 mod old_programs;
 mod registry_lost_and_found;
 mod rude_clients;
+mod services;
 mod streams;
 mod transcripts;

@@ -127,6 +127,17 @@ pub(crate) async fn balance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn service() {
+    let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
+    let registry = RecordingRegistry::start().await;
+    registry.list_services(&[(ours.address, "ours"), (other.address, "other")]);
+    let line = format!("--registry {}", registry.url());
+    let mut tty = console(&[("CLIENT_SERVICE", "ours")], &line);
+    loaded(&mut tty, &Loop::Closed(1), 19);
+    assert_eq!((ticks.calls(), others.calls()), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn refresh_interval() {
     let (tty, registry) = watching(&[], &[("CLIENT_REFRESH_INTERVAL", "110ms")]).await;
     // At the default interval this would take half a minute.

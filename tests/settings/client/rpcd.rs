@@ -99,6 +99,28 @@ pub(crate) async fn balance() {
 }
 
 #[tokio::test]
+pub(crate) async fn service() {
+    let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
+    let registry = RecordingRegistry::start().await;
+    registry.list_services(&[(ours.address, "ours"), (other.address, "other")]);
+    let set = [("CLIENT_SERVICE", "ours")];
+    for command in ["call tick --repeat 20", "bench tick --count 19", "methods", "instances"] {
+        let done = rpcd(&set, &format!("{command} --registry {}", registry.url())).await;
+        assert_eq!(done.code, DONE, "{command}: {done:?}");
+        assert!(!done.stdout.contains(&other.name()), "{command}: {done:?}");
+    }
+    assert_eq!((ticks.calls(), others.calls()), (40, 0));
+    // The flag overrides it, also with any service.
+    let line = format!("call tick --service other --registry {}", registry.url());
+    assert_eq!(rpcd(&set, &line).await.code, DONE);
+    assert_eq!((ticks.calls(), others.calls()), (40, 1));
+    let mut command = tokio::process::Command::new(rpc_tests::binaries::binary("rpcd"));
+    command.args(["instances", "--service", "", "--registry", &registry.url()]);
+    let any = command.env("RPCD_CLIENT_SERVICE", "ours").output().await.unwrap();
+    assert!(String::from_utf8_lossy(&any.stdout).contains(&other.name()), "{any:?}");
+}
+
+#[tokio::test]
 pub(crate) async fn refresh_interval() {
     let (peer, _) = extended(AT_ONCE).await;
     let registry = listing(&[&peer]).await;

@@ -39,7 +39,7 @@ pub struct Call {
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
     /// Executing it twice does no harm: retry it on another instance even if it may have been executed.
-    /// Methods that say that they are read-only or idempotent are retried so without it
+    /// Methods that say that they are read-only or idempotent are retried like this without it
     #[arg(long)]
     pub idempotent: bool,
     /// Call a streaming method even if the server does not describe it as one

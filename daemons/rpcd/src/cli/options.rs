@@ -13,7 +13,7 @@ pub struct Asking {
     /// The target.
     #[command(flatten)]
     pub direct: Direct,
-    /// Only instances of this service; '' is any [default: any]
+    /// Only instances of this service; '': of any [default: any]
     #[arg(long, value_name = "NAME", help_heading = "Target", value_parser = parse::any_service)]
     pub service: Option<String>,
     /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]

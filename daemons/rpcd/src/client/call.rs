@@ -103,7 +103,11 @@ impl Calls<'_> {
             failure.message = format!("{peer} is an older server without {name}; upgrade it");
         } else if is_unknown {
             let methods = self.discovery.methods().await;
-            if let Some(near) = reserved::nearest(name, methods) {
+            if methods.iter().any(|method| method.name == name) {
+                failure.message.push_str(&format!(
+                    "; {peer} does not have it, another instance does: choose one by -i and -p"
+                ));
+            } else if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
                 return failure.with_nearest([near]);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rpc_client::{Catalog, CatalogMethod, Variant};
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::signature::Signature;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -13,12 +14,14 @@ use crate::output;
 const NAMED: usize = 5;
 
 /// Some of the instances of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Part<'a> {
     /// `None` where it has no name.
     pub(super) service: Option<&'a str>,
     /// Those that are meant.
     pub(super) instances: Vec<&'a InstanceKey>,
+    /// The method in their words: an older server says no types.
+    pub(super) signature: &'a Signature,
     /// How many instances it has in all.
     pub(super) of: usize,
 }
@@ -64,7 +67,13 @@ pub(super) fn parts<'a>(
             Some(part) => part.instances.extend(&replicas.instances),
             None => {
                 let of = sizes.get(&service).copied().unwrap_or_default();
-                parts.push(Part { service, instances: replicas.instances.iter().collect(), of });
+                let own = |known: &&Signature| known.name == variant.signature.name;
+                parts.push(Part {
+                    service,
+                    instances: replicas.instances.iter().collect(),
+                    signature: replicas.methods().iter().find(own).unwrap_or(variant.signature),
+                    of,
+                });
             }
         }
     }

@@ -15,17 +15,15 @@ use crate::failure::Failure;
 pub(super) fn rows(catalog: &Catalog, is_wanted: impl Fn(&str) -> bool) -> Vec<Row> {
     let sizes = offers::sizes(catalog);
     let mut rows = Vec::new();
-    for (variant, parts) in variants(catalog, &sizes, is_wanted) {
-        for part in parts {
-            rows.push((part, Row::new(variant.signature)));
-        }
+    for (_, parts) in variants(catalog, &sizes, is_wanted) {
+        rows.extend(parts.into_iter().map(|part| (Row::new(part.signature), part)));
     }
     let is_everywhere = |part: &Part<'_>| part.instances.len() == part.of;
-    if sizes.len() == 1 && rows.iter().all(|(part, _)| is_everywhere(part)) {
-        return rows.into_iter().map(|(_, row)| row).collect();
+    if sizes.len() == 1 && rows.iter().all(|(_, part)| is_everywhere(part)) {
+        return rows.into_iter().map(|(row, _)| row).collect();
     }
-    rows.sort_by_key(|(part, _)| part.service);
-    let with_service = |(part, row): (Part<'_>, Row)| Row {
+    rows.sort_by_key(|(_, part)| part.service);
+    let with_service = |(row, part): (Row, Part<'_>)| Row {
         service: Some(offers::shown(part.service).to_owned()),
         offered: part.count(),
         ..row
