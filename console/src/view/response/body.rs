@@ -46,7 +46,9 @@ pub(super) fn body(
 
 /// What went wrong, wrapped at `width` cells.
 fn failure(theme: Theme, failure: &Failure, width: usize) -> Vec<Line<'static>> {
-    let wrapped = |text: &str| text::wrap_words(&text::printable(text), width);
+    let wrapped = |text: &str| -> Vec<String> {
+        text.lines().flat_map(|line| text::wrap_words(&text::printable(line), width)).collect()
+    };
     let kind = wrapped(&format!("✗ {}", failure.kind));
     let mut lines: Vec<_> =
         kind.into_iter().map(|line| Span::styled(format!(" {line}"), theme.bad())).collect();
