@@ -21,7 +21,9 @@ pub(crate) fn server(text: &str) -> Result<Target, String> {
     if let Target::Direct { host, .. } = &target {
         let in_brackets = text.starts_with('[');
         check_host(host, in_brackets).map_err(|why| {
-            format!("`{text}` is not an address: {why}; write host:port, for example 127.0.0.1:8000")
+            format!(
+                "`{text}` is not an address: {why}; write host:port, for example 127.0.0.1:8000"
+            )
         })?;
     }
     Ok(target)

@@ -80,7 +80,7 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
 
 /// The first line of the documentation in at most two rows.
 fn summary(form: &Form, width: u16) -> Vec<String> {
-    let first = form.signature.doc.lines().next().unwrap_or_default();
+    let Some(first) = form.signature.doc.lines().next() else { return Vec::new() };
     let width = text_width(width);
     let mut lines = text::wrap_words(&text::printable(first), width);
     if lines.len() > 2 {

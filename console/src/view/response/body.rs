@@ -8,9 +8,9 @@ use super::stream::stream;
 use crate::view::Theme;
 use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
-use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::model::calls::{Call, Failure};
 use rpc_console_core::model::json::Document;
+use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
 /// `frame` is the one of the pane, `area` what is inside for the body.
