@@ -77,8 +77,7 @@ pub fn methods() -> Vec<Signature> {
         name: name.to_owned(),
         doc: doc.to_owned(),
         parameters,
-        result: None,
-        stream: false,
+        ..Signature::default()
     };
     vec![
         method(

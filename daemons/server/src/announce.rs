@@ -6,9 +6,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rpc_client::backoff::Backoff;
 use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
-use rpc_wire::WIRE_VERSION;
-use rpc_wire::instance::{INCARNATION_KEY, Instance, WIRE_KEY, ip_literal};
-use serde_json::{Map, Value};
+use rpc_wire::instance::{INCARNATION_KEY, Instance, Parameters, ip_literal};
+use serde_json::Value;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
@@ -22,7 +21,7 @@ pub struct Announce {
     advertise_host: Option<String>,
     advertise_port: Option<u16>,
     heartbeat: Duration,
-    parameters: Map<String, Value>,
+    parameters: Parameters,
 }
 
 /// Random part of each interval, so that servers do not send their heartbeats in step.
@@ -46,7 +45,7 @@ impl Announce {
             advertise_host: None,
             advertise_port: None,
             heartbeat: Duration::from_secs(5),
-            parameters: Map::new(),
+            parameters: Parameters::new(),
         })
     }
 
@@ -74,9 +73,10 @@ impl Announce {
         self
     }
 
-    /// Registers what listens on `listening` until stopped.
-    pub(crate) fn start(mut self, listening: SocketAddr) -> Announcer {
-        self.parameters.insert(WIRE_KEY.to_owned(), WIRE_VERSION.into());
+    /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
+    /// of itself.
+    pub(crate) fn start(mut self, listening: SocketAddr, facts: Parameters) -> Announcer {
+        self.parameters.extend(facts);
         self.parameters.insert(INCARNATION_KEY.to_owned(), incarnation().into());
         let stop = CancellationToken::new();
         let task = Task {

@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
+    /// The service's name cannot be used.
+    #[error("a service cannot be named {0:?}; use 1 to 64 of letters, digits, '.', '_' and '-'")]
+    ServiceName(String),
     /// A method of the embedding program cannot be served.
     #[error("method {method:?} cannot be served: {problem}")]
     Method {

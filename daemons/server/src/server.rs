@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use rpc_host::logging::LogRing;
 use rpc_host::net;
+use rpc_wire::instance::is_service_name;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -71,15 +72,23 @@ impl ServerHandle {
 }
 
 impl ServerBuilder {
-    /// The service's title in the OpenRPC document. Default `RPC server`.
+    /// The name of the service, by which callers choose among the services of a registry: 1 to 64
+    /// of `A-Z a-z 0-9 . _ -`. Default: the name of the program's file.
     #[must_use]
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.identity.title = title.into();
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.identity.service = name.into();
         self
     }
 
-    /// The service's own version, in the OpenRPC document and in `rpc.health`. Default `0.0.0`;
-    /// usually `env!("CARGO_PKG_VERSION")`.
+    /// The title in the OpenRPC document. Default: the service's name.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.identity.title = Some(title.into());
+        self
+    }
+
+    /// The service's own version, in the registry, the OpenRPC document and `rpc.health`. Default
+    /// `0.0.0`; usually `env!("CARGO_PKG_VERSION")`.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.identity.version = version.into();
@@ -131,8 +140,9 @@ impl ServerBuilder {
     /// Listens; port 0 takes any free port. Must run inside a Tokio runtime.
     ///
     /// # Errors
-    /// [`ServerError::Method`] for methods that cannot be served, [`ServerError::Bind`] for an
-    /// address that cannot be listened on.
+    /// [`ServerError::ServiceName`] for a name that cannot be used, [`ServerError::Method`] for
+    /// methods that cannot be served, [`ServerError::Bind`] for an address that cannot be listened
+    /// on.
     pub async fn bind(mut self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
         let address = address.into();
         let announce = self.announce.take();
@@ -148,13 +158,16 @@ impl ServerBuilder {
     /// registered, and [`Limits::max_unwritten_bytes`] does not apply, as there is no slow reader.
     ///
     /// # Errors
-    /// [`ServerError::Method`] for methods that cannot be served.
+    /// [`ServerError::ServiceName`] and [`ServerError::Method`], as for [`bind`](Self::bind).
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
         Ok(InMemory::new(self.state()?))
     }
 
     fn state(self) -> Result<Arc<ServerState>, ServerError> {
+        if !is_service_name(&self.identity.service) {
+            return Err(ServerError::ServiceName(self.identity.service));
+        }
         let methods = Methods::new(self.methods)?;
         Ok(Arc::new(ServerState::new(
             self.identity,
@@ -208,7 +221,7 @@ impl Server {
         let Self { state, listener, address, announce, handle } = self;
         let limits = state.limits.clone();
         tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
-        let announcer = announce.map(|announce| announce.start(address));
+        let announcer = announce.map(|announce| announce.start(address, state.facts()));
         let acceptor = Acceptor { state: state.clone(), listener, connections: TaskTracker::new() };
 
         let outcome = tokio::select! {

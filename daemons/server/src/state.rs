@@ -4,24 +4,41 @@ use std::time::Instant;
 
 use rpc_host::logging::LogRing;
 use rpc_wire::WIRE_VERSION;
+use rpc_wire::instance::{
+    CONTRACT_KEY, Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY, is_service_name,
+};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
 use rpc_wire::signature;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
-/// The server's name and version, for discovery and health.
+/// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    pub(crate) title: String,
+    /// The name of its service.
+    pub(crate) service: String,
+    /// What people read instead of the service's name; `None`: the name.
+    pub(crate) title: Option<String>,
     pub(crate) version: String,
 }
 
+impl Identity {
+    pub(crate) fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.service)
+    }
+}
+
 impl Default for Identity {
+    /// A service called like the program's file.
     fn default() -> Self {
-        Self { title: "RPC server".to_owned(), version: "0.0.0".to_owned() }
+        let program = std::env::current_exe().ok();
+        let name = program.as_ref().and_then(|path| path.file_stem()?.to_str());
+        let service = name.filter(|name| is_service_name(name)).unwrap_or("rpc-server").to_owned();
+        Self { service, title: None, version: "0.0.0".to_owned() }
     }
 }
 
@@ -56,7 +73,7 @@ impl ServerState {
         let metrics = Metrics::new(names, Instant::now());
         let listing = signature::to_classic(methods.signatures()).into_bytes();
         let openrpc =
-            signature::to_openrpc(&identity.title, &identity.version, methods.signatures());
+            signature::to_openrpc(identity.title(), &identity.version, methods.signatures());
         Self {
             identity,
             listing,
@@ -77,8 +94,22 @@ impl ServerState {
             status: if draining { HealthStatus::Draining } else { HealthStatus::Ok },
             wire: WIRE_VERSION,
             version: self.identity.version.clone(),
+            service: Some(self.identity.service.clone()),
             uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// What the registry is told of this server.
+    pub(crate) fn facts(&self) -> Parameters {
+        let Identity { service, version, .. } = &self.identity;
+        let contract = signature::contract(self.methods.signatures());
+        let facts = [
+            (WIRE_KEY, WIRE_VERSION.into()),
+            (SERVICE_KEY, service.as_str().into()),
+            (VERSION_KEY, version.as_str().into()),
+            (CONTRACT_KEY, contract.into()),
+        ];
+        facts.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect()
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {

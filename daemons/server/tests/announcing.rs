@@ -15,10 +15,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::{Json, Router, routing::post};
 use rpc_host::logging::{LogOptions, Logging};
-use rpc_server::{Announce, Server, ServerError, ServerHandle, builtin};
+use rpc_server::{Announce, Method, Server, ServerError, ServerHandle, builtin};
 use rpc_wire::instance::Instance;
 use rpc_wire::paths;
 use rpc_wire::report::LogLine;
+use rpc_wire::signature;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -89,7 +90,11 @@ impl Running {
             .unwrap()
             .heartbeat(HEARTBEAT)
             .parameter("weight", 3);
-        let builder = Server::builder().methods(builtin::methods()).announce(announce);
+        let builder = Server::builder()
+            .name("numbers")
+            .version("1.2")
+            .methods(builtin::methods())
+            .announce(announce);
         let server = builder.bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().port()));
         let handle = server.handle();
@@ -132,6 +137,10 @@ async fn a_server_registers_sends_heartbeats_and_unregisters_last() {
     assert_eq!((instance.host.as_str(), instance.port), ("127.0.0.1", port));
     assert!(instance.speaks_extended() && instance.incarnation().is_some());
     assert_eq!(instance.weight(), 3);
+    assert_eq!((instance.service(), instance.version()), (Some("numbers"), Some("1.2")));
+    let methods = builtin::methods();
+    let contract = signature::contract(methods.iter().map(Method::signature));
+    assert_eq!(instance.contract(), Some(contract.as_str()));
     assert!(requests.iter().all(|(_, sent)| sent == instance), "heartbeats are identical");
 }
 

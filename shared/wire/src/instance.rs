@@ -61,6 +61,33 @@ impl Instance {
     pub fn incarnation(&self) -> Option<u64> {
         self.parameters.get(INCARNATION_KEY).and_then(Value::as_u64)
     }
+
+    /// `parameters.service`: the service it is an instance of; `None` if it has no valid name.
+    pub fn service(&self) -> Option<&str> {
+        self.text(SERVICE_KEY).filter(|name| is_service_name(name))
+    }
+
+    /// `parameters.version`: the version of the program, free text; `None` if not given.
+    pub fn version(&self) -> Option<&str> {
+        self.text(VERSION_KEY)
+    }
+
+    /// `parameters.contract`: what it says the [contract](crate::signature::contract) of its methods
+    /// is; `None` if that is no digest.
+    pub fn contract(&self) -> Option<&str> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        self.text(CONTRACT_KEY).filter(|text| text.len() == 32 && text.bytes().all(is_digit))
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.parameters.get(key).and_then(Value::as_str)
+    }
+}
+
+/// Whether it can name a service: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+pub fn is_service_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 impl<P> Instance<P> {
@@ -83,6 +110,12 @@ pub const WIRE_KEY: &str = "wire";
 pub const WEIGHT_KEY: &str = "weight";
 /// Key in `parameters`: tells restarts at the same address apart (at most 2^53).
 pub const INCARNATION_KEY: &str = "incarnation";
+/// Key in `parameters`: the name of the service, see [`is_service_name`].
+pub const SERVICE_KEY: &str = "service";
+/// Key in `parameters`: the version of the program, for people and for filters.
+pub const VERSION_KEY: &str = "version";
+/// Key in `parameters`: the [contract](crate::signature::contract) of its methods.
+pub const CONTRACT_KEY: &str = "contract";
 
 /// The identity of an instance. Displays as `host:port`, IPv6 in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -274,6 +307,26 @@ mod tests {
             assert_eq!(instance.key().to_string(), "127.0.0.1:8089", "{body}");
             assert!(instance.parameters.is_empty(), "{body}");
         }
+    }
+
+    #[test]
+    fn what_an_instance_says_of_itself_counts_only_if_it_is_valid() {
+        let with = |parameters: Value| {
+            let body = serde_json::json!({"protocol": "json", "host": "h", "port": 1,
+                "parameters": parameters});
+            serde_json::from_value::<Instance>(body).unwrap()
+        };
+        let good = with(serde_json::json!({"service": "orders.v2", "version": "1.4 (béta)",
+            "contract": "0123456789abcdef0123456789abcdef"}));
+        assert_eq!(good.service(), Some("orders.v2"));
+        assert_eq!(good.version(), Some("1.4 (béta)"));
+        assert_eq!(good.contract(), Some("0123456789abcdef0123456789abcdef"));
+        for bad in ["", "a b", "é", &"x".repeat(65)] {
+            let instance = with(serde_json::json!({"service": bad, "contract": bad}));
+            assert_eq!((instance.service(), instance.contract()), (None, None), "{bad}");
+        }
+        let other_types = with(serde_json::json!({"service": 1, "version": [], "contract": null}));
+        assert_eq!((other_types.service(), other_types.version()), (None, None));
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub const OPENRPC: &str = "/openrpc.json";
 pub const PROTO: &str = "proto";
 /// The only protocol this product speaks, by its name in older programs.
 pub const PROTO_JSON: &str = "json";
+/// Query parameter of [`FIND_ALL`], [`INSTANCES`] and [`WATCH`]: only instances of this service.
+/// Older registries ignore it.
+pub const SERVICE: &str = "service";
 /// Query parameter of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
 pub const BEATS: &str = "beats";
 /// Query parameter of [`LOGS`]: the minimum level.

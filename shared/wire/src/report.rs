@@ -14,6 +14,9 @@ pub struct Health {
     pub wire: u64,
     /// The version of the program.
     pub version: String,
+    /// The name of the service; `None` for a server that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Milliseconds since the server started to listen.
     pub uptime_ms: u64,
 }

@@ -1,11 +1,15 @@
-//! What discovery lists: a method's name, parameters, types, defaults and docs, in the classic
-//! form every server has and as an OpenRPC document.
+//! What discovery lists: a method's name, parameters, types, defaults, docs and effect, in the
+//! classic form every server has and as an OpenRPC document.
 
-use std::fmt;
+mod classic;
+mod contract;
+mod openrpc;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub use classic::{from_classic, to_classic};
+pub use contract::contract;
+pub use openrpc::{from_openrpc, to_openrpc};
 
 /// What a caller needs to know of a method.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +24,47 @@ pub struct Signature {
     pub result: Option<Value>,
     /// Whether it returns a stream.
     pub stream: bool,
+    /// What a call changes, so that callers know whether it may be repeated.
+    pub effect: Effect,
+    /// Whether it is kept only for callers that still use it.
+    pub deprecated: bool,
+    /// Calls that show how it is used.
+    pub examples: Vec<Example>,
+}
+
+/// What a call of a method changes, in ascending order of what a caller may do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Effect {
+    /// Unknown: it may change something each time. Older servers say nothing.
+    #[default]
+    Unknown,
+    /// Calling it twice has the effect of calling it once.
+    Idempotent,
+    /// It changes nothing.
+    ReadOnly,
+}
+
+impl Effect {
+    /// Whether calling it twice does no harm.
+    pub fn is_idempotent(self) -> bool {
+        self >= Self::Idempotent
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read_only(self) -> bool {
+        self == Self::ReadOnly
+    }
+}
+
+/// A call that shows how a method is used.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Example {
+    /// What it shows; empty when not said.
+    pub name: String,
+    /// Arguments by the names of the parameters.
+    pub arguments: Vec<(String, Value)>,
+    /// The result, if it is said.
+    pub result: Option<Value>,
 }
 
 /// One parameter of a method.
@@ -65,223 +110,10 @@ impl Parameter {
 #[error("its method list is not in the expected format")]
 pub struct NotAMethodList;
 
-/// The reply to `all_your_methods` as JSON text: keys and parameters in the older system's order.
-pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
-    let entries: Vec<ClassicEntry> = signatures
-        .into_iter()
-        .map(|signature| {
-            let (required, optional): (Vec<_>, Vec<_>) =
-                signature.parameters.iter().partition(|parameter| parameter.is_required());
-            let default = |p: &Parameter| (p.name.clone(), p.default.clone().unwrap_or_default());
-            ClassicEntry {
-                method_name: signature.name.clone(),
-                method_args: required.into_iter().map(|parameter| parameter.name.clone()).collect(),
-                method_kwargs: Ordered(optional.into_iter().map(default).collect()),
-            }
-        })
-        .collect();
-    // Strings and values in memory always serialise.
-    serde_json::to_string(&entries).unwrap_or_else(|_| "[]".to_owned())
-}
-
-/// Reads the reply to `all_your_methods`. Types are unknown, so every schema is `true`.
-///
-/// # Errors
-/// It is not a list of methods.
-pub fn from_classic(list: &str) -> Result<Vec<Signature>, NotAMethodList> {
-    let entries: Vec<ClassicEntry> = serde_json::from_str(list).map_err(|_| NotAMethodList)?;
-    let signature = |entry: ClassicEntry| {
-        let anything = || Value::Bool(true);
-        let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
-        let optional = entry.method_kwargs.0.into_iter();
-        let optional = optional.map(|(n, d)| Parameter::optional(n, anything(), d));
-        Signature {
-            name: entry.method_name,
-            parameters: required.chain(optional).collect(),
-            ..Signature::default()
-        }
-    };
-    Ok(entries.into_iter().map(signature).collect())
-}
-
-#[derive(Serialize, Deserialize)]
-struct ClassicEntry {
-    method_name: String,
-    #[serde(default)]
-    method_args: Vec<String>,
-    #[serde(default)]
-    method_kwargs: Ordered,
-}
-
-/// A JSON object that keeps its order: for optional parameters it is their position in a call.
-#[derive(Default)]
-struct Ordered(Vec<(String, Value)>);
-
-impl Serialize for Ordered {
-    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-        output.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Ordered {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct OrderedVisitor;
-        impl<'de> Visitor<'de> for OrderedVisitor {
-            type Value = Ordered;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of names and defaults")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Ordered(entries))
-            }
-        }
-        input.deserialize_map(OrderedVisitor)
-    }
-}
-
-/// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
-/// returns a stream has `"x-stream": true`.
-pub fn to_openrpc<'a>(
-    title: &str,
-    version: &str,
-    signatures: impl IntoIterator<Item = &'a Signature>,
-) -> Value {
-    let parameter = |parameter: &Parameter| {
-        let mut schema = parameter.schema.clone();
-        if let Some(default) = &parameter.default {
-            if schema == Value::Bool(true) {
-                schema = json!({});
-            }
-            if let Some(schema) = schema.as_object_mut() {
-                schema.insert("default".to_owned(), default.clone());
-            }
-        }
-        let mut written =
-            json!({"name": parameter.name, "required": parameter.is_required(), "schema": schema});
-        if !parameter.doc.is_empty() {
-            written["description"] = json!(parameter.doc);
-        }
-        written
-    };
-    let method = |signature: &Signature| {
-        let mut method = json!({
-            "name": signature.name,
-            "paramStructure": "either",
-            "params": signature.parameters.iter().map(parameter).collect::<Vec<_>>(),
-            "result": {
-                "name": "result",
-                "schema": signature.result.clone().unwrap_or(Value::Bool(true)),
-            },
-        });
-        if let Some(summary) = signature.doc.lines().next() {
-            method["summary"] = json!(summary);
-            method["description"] = json!(signature.doc);
-        }
-        if signature.stream {
-            method["x-stream"] = json!(true);
-        }
-        method
-    };
-    json!({
-        "openrpc": "1.3.2",
-        "info": {"title": title, "version": version},
-        "methods": signatures.into_iter().map(method).collect::<Vec<_>>(),
-    })
-}
-
-/// Reads an OpenRPC document.
-///
-/// # Errors
-/// It has no list of methods, or an entry is invalid.
-pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
-    #[derive(Deserialize)]
-    struct Document {
-        methods: Vec<Method>,
-    }
-    #[derive(Deserialize)]
-    struct Method {
-        name: String,
-        #[serde(default)]
-        summary: String,
-        #[serde(default)]
-        description: String,
-        #[serde(default)]
-        params: Vec<Param>,
-        #[serde(default)]
-        result: Option<Content>,
-        #[serde(default, rename = "x-stream")]
-        stream: bool,
-    }
-    #[derive(Deserialize)]
-    struct Param {
-        name: String,
-        #[serde(default)]
-        summary: String,
-        #[serde(default)]
-        description: String,
-        #[serde(default)]
-        required: bool,
-        #[serde(default = "anything")]
-        schema: Value,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        #[serde(default)]
-        description: String,
-        #[serde(default = "anything")]
-        schema: Value,
-    }
-    fn anything() -> Value {
-        Value::Bool(true)
-    }
-    let document: Document = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
-    let parameter = |param: Param| {
-        let mut schema = param.schema;
-        let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
-        let default = default.filter(|_| !param.required);
-        if schema == json!({}) {
-            schema = anything();
-        }
-        let doc = documentation(param.summary, param.description);
-        Parameter { name: param.name, doc, schema, required: param.required, default }
-    };
-    let result = |content: Content| {
-        let mut schema = content.schema;
-        if let Some(schema) = schema.as_object_mut().filter(|_| !content.description.is_empty()) {
-            schema.entry("description").or_insert(content.description.into());
-        }
-        schema
-    };
-    let signature = |method: Method| Signature {
-        name: method.name,
-        doc: documentation(method.summary, method.description),
-        parameters: method.params.into_iter().map(parameter).collect(),
-        result: method.result.map(result),
-        stream: method.stream,
-    };
-    Ok(document.methods.into_iter().map(signature).collect())
-}
-
-/// Summary and description as one text: most descriptions repeat the summary as their first line.
-fn documentation(summary: String, description: String) -> String {
-    let summary = summary.trim();
-    if summary.is_empty() || description.starts_with(summary) {
-        description
-    } else if description.is_empty() {
-        summary.to_owned()
-    } else {
-        format!("{summary}\n\n{description}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn add() -> Signature {
@@ -294,7 +126,14 @@ mod tests {
                 Parameter::optional("c", json!({"type": "number"}), json!(10)),
             ],
             result: Some(json!({"type": "number"})),
-            stream: false,
+            effect: Effect::ReadOnly,
+            deprecated: true,
+            examples: vec![Example {
+                name: "two".to_owned(),
+                arguments: vec![("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))],
+                result: Some(json!(13)),
+            }],
+            ..Signature::default()
         }
     }
 
@@ -321,6 +160,7 @@ mod tests {
         let ticks = Signature {
             name: "ticks".to_owned(),
             stream: true,
+            effect: Effect::Idempotent,
             result: Some(json!(true)),
             ..Signature::default()
         };

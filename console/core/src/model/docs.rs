@@ -163,7 +163,7 @@ mod tests {
                 },
             ],
             result: Some(json!({"type": "integer", "description": "The number."})),
-            stream: false,
+            ..Signature::default()
         };
         let lines: Vec<_> = docs(&signature, 34).into_iter().map(|line| line.text).collect();
         let expected = "\

@@ -178,7 +178,7 @@ mod tests {
                 Parameter::optional("c", json!({"type": "number"}), json!(10)),
             ],
             result: Some(json!({"type": "string"})),
-            stream: false,
+            ..Signature::default()
         };
         let expected = "\
 order(what: object, note: string, c: number = 10) -> string
