@@ -105,17 +105,15 @@ impl RecordingRegistry {
     /// # Panics
     /// Never, unless a test panicked before.
     pub fn list(&self, addresses: &[SocketAddr]) {
-        let instances = addresses.iter().map(|address| instance(*address, json!({})));
-        self.shared.lock().unwrap().instances = instances.collect();
+        self.list_with(addresses.iter().map(|address| (*address, json!({}))));
     }
 
-    /// The same with the service of each.
+    /// The same with the parameters of each.
     ///
     /// # Panics
     /// Never, unless a test panicked before.
-    pub fn list_services(&self, instances: &[(SocketAddr, &str)]) {
-        let instances = instances.iter();
-        let instances = instances.map(|(at, service)| instance(*at, json!({"service": service})));
+    pub fn list_with(&self, instances: impl IntoIterator<Item = (SocketAddr, Value)>) {
+        let instances = instances.into_iter().map(|(at, parameters)| instance(at, parameters));
         self.shared.lock().unwrap().instances = instances.collect();
     }
 

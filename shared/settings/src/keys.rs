@@ -4,8 +4,8 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
-    host, level, names, origins, pause, port, ratio, service, share, switch,
+    advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth,
+    duration, folder, host, level, names, origins, pause, port, ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.

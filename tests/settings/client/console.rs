@@ -10,6 +10,7 @@ use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
 use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
@@ -130,7 +131,8 @@ pub(crate) async fn balance() {
 pub(crate) async fn service() {
     let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
     let registry = RecordingRegistry::start().await;
-    registry.list_services(&[(ours.address, "ours"), (other.address, "other")]);
+    let of = |peer: &Peer, service| (peer.address, json!({"service": service}));
+    registry.list_with([of(&ours, "ours"), of(&other, "other")]);
     let line = format!("--registry {}", registry.url());
     let mut tty = console(&[("CLIENT_SERVICE", "ours")], &line);
     loaded(&mut tty, &Loop::Closed(1), 19);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
-use rpc_tests::fakes::{Do, failure, result};
+use rpc_tests::fakes::{Do, Peer, failure, result};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
+use serde_json::json;
 use tokio::join;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
@@ -102,7 +103,8 @@ pub(crate) async fn balance() {
 pub(crate) async fn service() {
     let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
     let registry = RecordingRegistry::start().await;
-    registry.list_services(&[(ours.address, "ours"), (other.address, "other")]);
+    let of = |peer: &Peer, service| (peer.address, json!({"service": service}));
+    registry.list_with([of(&ours, "ours"), of(&other, "other")]);
     let set = [("CLIENT_SERVICE", "ours")];
     for command in ["call tick --repeat 20", "bench tick --count 19", "methods", "instances"] {
         let done = rpcd(&set, &format!("{command} --registry {}", registry.url())).await;

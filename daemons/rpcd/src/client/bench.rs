@@ -58,12 +58,12 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
 async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
     let method = plan.load.method.as_str();
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
-    let mut discovery = Discovery::new(&client, plan.options.timeout);
+    let mut discovery = Discovery::new(&client, &plan.options, plan.options.timeout);
     let args = async {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
-        let known = match discovery.is_needed(&plan.arguments) {
+        let known = match discovery.is_needed(&plan.arguments).await {
             true => discovery.method(method).await?,
             false => None,
         };

@@ -22,7 +22,8 @@ const FAILURES_SHOWN: u64 = 10;
 /// The first failure.
 pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
-    let discovery = Discovery::new(&client, plan.timeout.unwrap_or(plan.options.timeout));
+    let options = &plan.options;
+    let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
     let done = Calls { client: &client, plan: &plan, discovery }.make().await;
     super::close(client).await;
     done
@@ -38,7 +39,7 @@ impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
         let method = match reserved::find(&plan.method) {
-            None if self.discovery.is_needed(&plan.arguments) => {
+            None if self.discovery.is_needed(&plan.arguments).await => {
                 self.discovery.method(&plan.method).await?
             }
             known => known,

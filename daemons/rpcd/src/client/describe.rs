@@ -96,10 +96,13 @@ fn show(ask: &Ask, method: &Signature, offered_by: &[Part<'_>]) -> Result<(), Fa
 fn notes(method: &Signature) -> Option<String> {
     let effect = match method.effect {
         Effect::ReadOnly => Some("Read-only: a call changes nothing."),
-        Effect::Idempotent => Some("Idempotent: calling it twice has the effect of calling it once."),
+        Effect::Idempotent => {
+            Some("Idempotent: calling it twice has the effect of calling it once.")
+        }
         Effect::Unknown => None,
     };
-    let deprecated = method.deprecated.then_some("Deprecated: kept for programs that still call it.");
+    let deprecated =
+        method.deprecated.then_some("Deprecated: kept for programs that still call it.");
     let notes: Vec<&str> = deprecated.into_iter().chain(effect).collect();
     (!notes.is_empty()).then(|| notes.join(" "))
 }

@@ -1,11 +1,15 @@
 //! What is known of the method of a call: learned in a part of its time, and never a reason to fail
 //! unless a service must be chosen.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rpc_client::{Args, CallError, Catalog, Client, Dialect, Request, Response, Target};
-use rpc_wire::instance::InstanceKey;
-use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
+use rpc_client::registry::RegistryClient;
+use rpc_client::{
+    Args, CallError, Catalog, Client, ClientOptions, Dialect, Request, Response, Target,
+};
+use rpc_wire::instance::Instance;
+use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 
 use super::{offers, reserved};
@@ -16,8 +20,12 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(super) struct Discovery<'a> {
     client: &'a Client,
+    /// The client's.
+    options: &'a ClientOptions,
     started: Instant,
     timeout: Duration,
+    /// What the registry lists; empty: it was not asked.
+    listed: Option<Vec<Instance>>,
     /// Empty: nothing was asked for.
     found: Option<Result<Found, CallError>>,
     /// How long it took, by step.
@@ -46,13 +54,39 @@ pub(super) struct Spent {
 
 impl<'a> Discovery<'a> {
     /// Nothing is asked yet; the call has `timeout` from now on.
-    pub(super) fn new(client: &'a Client, timeout: Duration) -> Self {
-        Self { client, started: Instant::now(), timeout, found: None, spent: Spent::default() }
+    pub(super) fn new(client: &'a Client, options: &'a ClientOptions, timeout: Duration) -> Self {
+        let (started, spent) = (Instant::now(), Spent::default());
+        Self { client, options, started, timeout, listed: None, found: None, spent }
     }
 
-    /// Whether it makes a difference: to how the arguments are read, or to whom is called.
-    pub(super) fn is_needed(&self, arguments: &Arguments) -> bool {
-        arguments.need_schema() || matches!(self.client.target(), Target::Registry { .. })
+    /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
+    /// service are not asked what they offer just to call them.
+    pub(super) async fn is_needed(&mut self, arguments: &Arguments) -> bool {
+        if arguments.need_schema() {
+            return true;
+        }
+        let services = self.listed().await.iter().map(Instance::service);
+        services.collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// What the registry lists of the service that is called; nothing for one server, or if it is unknown.
+    pub(super) async fn listed(&mut self) -> &[Instance] {
+        if self.listed.is_none() {
+            let within = self.left() / 2;
+            let listed = tokio::time::timeout(within, self.list()).await;
+            self.listed = Some(listed.unwrap_or_default());
+        }
+        self.listed.as_deref().unwrap_or_default()
+    }
+
+    async fn list(&self) -> Vec<Instance> {
+        let Target::Registry { url } = self.client.target() else { return Vec::new() };
+        let Ok(registry) = RegistryClient::new(url, self.options.registry()) else {
+            return Vec::new();
+        };
+        let mut listed = registry.find_all(PROTO_JSON).await.unwrap_or_default();
+        listed.retain(|instance| offers::is_of(instance, self.options.service.as_deref()));
+        listed
     }
 
     /// The method of that name, if the target says it has it, or every server has it.
@@ -81,15 +115,6 @@ impl<'a> Discovery<'a> {
         }
     }
 
-    /// The instances that offer the method or may do so; `None`: they are unknown.
-    pub(super) fn instances(&self, method: &str) -> Option<Vec<&InstanceKey>> {
-        let Some(Ok(Found::OfAll(catalog))) = &self.found else { return None };
-        let offering = catalog.method(method).map(|it| it.variants).unwrap_or_default();
-        let offering = offering.into_iter().flat_map(|variant| variant.offered_by);
-        let unknown = catalog.unknown.iter().map(|unknown| &unknown.instance);
-        Some(offering.flat_map(|replicas| &replicas.instances).chain(unknown).collect())
-    }
-
     /// Why nothing was discovered.
     pub(super) fn error(&self) -> Option<&CallError> {
         self.found.as_ref()?.as_ref().err()
@@ -110,7 +135,7 @@ impl<'a> Discovery<'a> {
         let within = self.left() / 2;
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
-                Target::Direct { .. } => self.list().await.map(Found::OfOne),
+                Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
                 Target::Registry { .. } => self.client.catalog().await.map(Found::OfAll),
             }
         })
@@ -125,7 +150,7 @@ impl<'a> Discovery<'a> {
     }
 
     /// As [`Client::methods`], which does not say what its time was spent on.
-    async fn list(&mut self) -> Result<Vec<Signature>, CallError> {
+    async fn methods_of_one(&mut self) -> Result<Vec<Signature>, CallError> {
         let started = Instant::now();
         match self.ask(RPC_DISCOVER).await {
             Ok(reply) if reply.dialect == Dialect::Extended => {

@@ -38,7 +38,11 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     super::close(client).await;
     if asked.is_empty() && !ask.json {
         let of = ask.options.service.as_ref().map(|service| format!(" of service {service}"));
-        output::say(&format!("no instances{} registered at {}", of.unwrap_or_default(), ask.target));
+        output::say(&format!(
+            "no instances{} registered at {}",
+            of.unwrap_or_default(),
+            ask.target
+        ));
     }
     if let Some(failure) = all_failed(&asked) {
         return Err(failure);

@@ -168,11 +168,19 @@ impl Watcher {
                 Some(known) if known.parameters != instance.parameters => "updated",
                 Some(_) => continue,
             };
-            self.print(name, services::named(key, instance.service()), &json!({"instance": instance}))?;
+            self.print(
+                name,
+                services::named(key, instance.service()),
+                &json!({"instance": instance}),
+            )?;
         }
         for (key, instance) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
             // The list does not say why.
-            self.print("gone", services::named(key, instance.service()), &json!({"instance": instance}))?;
+            self.print(
+                "gone",
+                services::named(key, instance.service()),
+                &json!({"instance": instance}),
+            )?;
         }
         Ok(())
     }

@@ -126,7 +126,8 @@ fn register(url: &str, body: &str) -> String {
 #[test]
 fn where_services_differ_in_a_method_one_must_be_chosen() {
     let (site, servers) = services();
-    let said = "billing and orders offer get with different signatures; choose one by --service NAME";
+    let said =
+        "billing and orders offer get with different signatures; choose one by --service NAME";
     for line in ["call get 1", "call get -d [1]", "describe get", "bench get 1 --count 1"] {
         let run = site.run(&format!("{line} --json"));
         assert_eq!((run.code, run.stderr), (2, format!("rpcd: {said}\n")), "{line}");

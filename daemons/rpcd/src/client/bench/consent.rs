@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use rpc_client::{ErrorKind, Target};
 use rpc_host::logging::escape_controls;
-use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Effect;
 
 use crate::client::discovery::Discovery;
@@ -21,13 +20,18 @@ pub(super) async fn obtain(
     method: &str,
     target: &Target,
 ) -> Result<(), Failure> {
-    if matches!(target, Target::Direct { host, .. } if is_loopback_host(host)) {
+    let is_here = match target {
+        Target::Direct { host, .. } => is_loopback_host(host),
+        Target::Registry { .. } => {
+            let listed = discovery.listed().await;
+            !listed.is_empty() && listed.iter().all(|instance| is_loopback_host(&instance.host))
+        }
+    };
+    if is_here {
         return Ok(());
     }
     let effect = discovery.method(method).await?.map(|method| method.effect);
-    let instances = discovery.instances(method);
-    let is_here = |all: &Vec<&InstanceKey>| all.iter().all(|it| is_loopback_host(&it.host));
-    if effect.is_some_and(Effect::is_idempotent) || instances.as_ref().is_some_and(is_here) {
+    if effect.is_some_and(Effect::is_idempotent) {
         return Ok(());
     }
     match discovery.error() {
