@@ -49,8 +49,8 @@ async fn of_all(ask: &Ask, name: &str) -> Result<(), Failure> {
     let catalog = super::methods::catalog(ask).await?;
     let sizes = offers::sizes(&catalog);
     let known = catalog.method(name).map(offers::chosen).transpose()?.flatten();
+    offers::warn_of_unknown(&catalog);
     let Some(variant) = known else {
-        offers::warn_of_unknown(&catalog);
         return Err(no_such_method(ask, &catalog, name).into());
     };
     let parts = offers::parts(&variant, &sizes);
