@@ -104,7 +104,7 @@ impl Http {
             }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head).await,
             (&Method::GET | &Method::HEAD, path) => match path {
-                paths::INSTANCES => Ok(v1::instances(&self.context, head)),
+                paths::INSTANCES => v1::instances(&self.context, head),
                 paths::WATCH => v1::watch(&self.context, head),
                 paths::LOGS => v1::logs(&self.context, head),
                 paths::HEALTHZ => Ok(health::live()),

@@ -19,6 +19,8 @@ pub(crate) type Instance = instance::Instance<Box<RawValue>>;
 pub(crate) struct Registration {
     /// With status `true`.
     pub(crate) instance: Instance,
+    /// The service it says it is an instance of, if the name is valid.
+    pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(crate) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each of its heartbeats, and its element in a list.
@@ -42,11 +44,12 @@ impl Registration {
             status: true,
             parameters: parameters(&fields)?,
         };
+        let service = instance.service().map(str::to_owned);
         let incarnation = instance.incarnation();
         let parameters = to_text(&instance.parameters, limits.max_parameters_bytes)?;
         let instance = instance.with_parameters(parameters);
         let reply = to_json(&instance)?;
-        Ok(Self { instance, incarnation, reply })
+        Ok(Self { instance, service, incarnation, reply })
     }
 
     /// The reply to an instance that is not listed.
@@ -223,7 +226,7 @@ mod tests {
     fn any_bytes_are_an_instance_whose_reply_reads_back_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
-            let Ok(Registration { instance, incarnation, reply }) =
+            let Ok(Registration { instance, incarnation, reply, .. }) =
                 Registration::parse(body, &limits)
             else {
                 return;

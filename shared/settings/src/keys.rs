@@ -5,7 +5,7 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
-    host, level, origins, pause, port, ratio, switch,
+    host, level, origins, pause, port, ratio, service, switch,
 };
 
 /// A key of `config.ini`.
@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = keys! {
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
+        service: service, server.service, "Name of the service that it registers: 1 to 64 of A-Z a-z 0-9 . _ -.";
         announce: switch, server.announce, "Whether to register (--no-registry turns it off).";
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";

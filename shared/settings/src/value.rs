@@ -205,6 +205,23 @@ impl Display for Advertised {
     }
 }
 
+/// The name of a service.
+pub(crate) mod service {
+    use rpc_wire::instance::is_service_name;
+
+    pub(crate) fn read(text: &str) -> Result<String, String> {
+        if is_service_name(text) {
+            Ok(text.to_owned())
+        } else {
+            Err("expected 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned())
+        }
+    }
+
+    pub(crate) fn show(value: &str) -> String {
+        value.to_owned()
+    }
+}
+
 /// [`Advertised`](super::Advertised), or nothing.
 pub(crate) mod advertised {
     use super::Advertised;

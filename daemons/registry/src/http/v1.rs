@@ -19,17 +19,17 @@ use crate::error::Refusal;
 use crate::service::Watcher;
 use crate::sse;
 
-/// The instances of `proto`, or all, with their ages.
-pub(super) fn instances(context: &Context, head: &Parts) -> Reply {
-    let protocol = query::first(head.uri.query().unwrap_or_default(), paths::PROTO);
-    in_pieces(JSON, stream::iter(context.service.records(protocol.as_deref())))
+/// The instances of `proto` and `service`, or all, with their ages.
+pub(super) fn instances(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+    let scope = query::scope(head.uri.query().unwrap_or_default())?;
+    Ok(in_pieces(JSON, stream::iter(context.service.records(&scope))))
 }
 
-/// The changes of `proto`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
+/// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
 /// one.
 pub(super) fn watch(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
-    let protocol = query::first(query, paths::PROTO).map(Into::into);
+    let scope = query::scope(query)?;
     let beats = match query::first(query, paths::BEATS).as_deref() {
         None | Some("0") => false,
         Some("1") => true,
@@ -37,7 +37,7 @@ pub(super) fn watch(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     };
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let open = OpenStream::new(context)?;
-    let watcher = Watcher::new(Arc::clone(&context.service), protocol, last, beats);
+    let watcher = Watcher::new(Arc::clone(&context.service), scope, last, beats);
     let frames = stream::unfold(watcher, async |mut watcher| Some((watcher.next().await, watcher)));
     Ok(event_stream(open, frames))
 }

@@ -163,6 +163,14 @@ fn a_server_listens_on_all_addresses_and_registers_by_default() {
 }
 
 #[test]
+fn a_server_is_an_instance_of_the_named_service() {
+    assert_eq!(serve("serve -p 1", &[]).service, "rpcd");
+    let named = [("RPCD_SERVER_SERVICE", "orders")];
+    assert_eq!(serve("serve -p 1", &named).service, "orders");
+    assert_eq!(serve("serve -p 1 --service prices.v2", &named).service, "prices.v2");
+}
+
+#[test]
 fn every_limit_of_the_file_reaches_the_server() {
     let plan = serve(
         "serve -p 1 --advertise [::1]:5",
