@@ -28,3 +28,4 @@ mod registry_lost_and_found;
 mod rude_clients;
 mod streams;
 mod transcripts;
+mod version_skew;
