@@ -73,8 +73,8 @@ pub fn builds() -> Vec<Vec<Recording>> {
 
 fn recording(path: &Path) -> Recording {
     let text = std::fs::read_to_string(path).unwrap();
-    let value: Value = serde_json::from_str(&text)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let value: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let strings = |value: &Value| {
         let texts = value.as_array().into_iter().flatten();
         texts.map(|text| text.as_str().unwrap().to_owned()).collect()

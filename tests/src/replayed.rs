@@ -183,13 +183,14 @@ async fn converse(stream: TcpStream, known: Arc<Known>, seen: &Mutex<Seen>) {
     }
 }
 
-/// A call that was cancelled, or whose deadline passed, does not say so at once.
+/// A call that was cancelled, or whose deadline passed, does not say so at once. The client has given up
+/// by then: otherwise which of the two errors it reports would be chance.
 async fn wait_for_cause(reply: &str, request: &Value, cancelled: &Notify) {
     if reply.contains(r#""code":-32001"#) {
         cancelled.notified().await;
     } else if reply.contains(r#""code":-32000"#) {
         let deadline = request["meta"]["deadline_ms"].as_u64().unwrap_or(10_000);
-        tokio::time::sleep(Duration::from_millis(deadline)).await;
+        tokio::time::sleep(Duration::from_millis(deadline + 1000)).await;
     }
 }
 

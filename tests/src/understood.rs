@@ -90,7 +90,8 @@ fn compare(recorded: &Value, ours: &Value, new: New, at: &str, found: &mut Vec<S
                 compare(value, other, new, &format!("{at}[{index}]"), found);
             }
         }
-        (Value::String(before), Value::String(now)) if without_times(before) == without_times(now) => {}
+        (Value::String(before), Value::String(now))
+            if without_times(before) == without_times(now) => {}
         _ if recorded == ours => {}
         _ => found.push(format!("{at} was {recorded} and is {ours}")),
     }
@@ -124,4 +125,54 @@ fn without_times(text: &str) -> String {
         }
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_program_would_miss_is_a_difference() {
+        let before =
+            json!({"id": 1, "res": {"uptime_ms": 5, "list": [1, 2], "text": "after 7 ms"}});
+        for (ours, expected) in [
+            (json!({"id": 1, "res": {"uptime_ms": 9, "list": [1, 2], "text": "after 8 ms"}}), ""),
+            (json!({"id": 1, "res": {"uptime_ms": 9, "list": [1, 2]}}), ".res.text is missing"),
+            (
+                json!({"id": 1, "res": {"uptime_ms": "9", "list": [1, 2], "text": "after 7 ms"}}),
+                ".res.uptime_ms was 5 and is \"9\"",
+            ),
+            (
+                json!({"id": 1, "res": {"uptime_ms": 5, "list": [1], "text": "after 7 ms"}}),
+                ".res.list was [1,2] and is [1]",
+            ),
+            (
+                json!({"id": "1", "res": {"uptime_ms": 5, "list": [1, 2], "text": "after 7 ms"}}),
+                ".id was 1 and is \"1\"",
+            ),
+        ] {
+            assert_eq!(differences(&before, &ours, New::Listed).join("; "), expected);
+        }
+    }
+
+    #[test]
+    fn only_listed_keys_may_be_new_on_the_wire() {
+        let before = json!({"host": "a"});
+        let ours = json!({"host": "a", "contract": "0", "odd": 1});
+        assert_eq!(differences(&before, &ours, New::Listed), [".odd is new"]);
+        assert_eq!(differences(&before, &ours, New::Any), [""; 0]);
+    }
+
+    #[test]
+    fn methods_may_be_added_but_parameters_have_places() {
+        let method = |name: &str, params: Value| json!({"name": name, "params": params});
+        let [a, b] = ["a", "b"].map(|name| json!({"name": name}));
+        let before = json!({"methods": [method("one", json!([a, b]))]});
+        let more = json!({"methods": [method("two", json!([])), method("one", json!([a, b]))]});
+        assert_eq!(differences(&before, &more, New::Listed), [""; 0]);
+        let swapped = json!({"methods": [method("one", json!([b, a]))]});
+        assert_eq!(differences(&before, &swapped, New::Listed).len(), 2);
+    }
 }
