@@ -24,6 +24,7 @@ mod endings;
 mod limits;
 mod many_clients;
 mod old_programs;
+mod packages;
 mod registry_lost_and_found;
 mod rude_clients;
 mod streams;

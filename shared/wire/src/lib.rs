@@ -15,6 +15,8 @@
 //! - [`nearest`]: the known name that was probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod call;
 pub mod exact;
