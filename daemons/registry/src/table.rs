@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
@@ -260,6 +261,7 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
+        let peer = shares::group(peer);
         let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
         if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
             return Err(Refusal::PeerFull(self.max_instances_per_peer));

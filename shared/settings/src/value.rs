@@ -235,6 +235,31 @@ pub(crate) mod advertised {
     }
 }
 
+/// The share of one peer: `quarter`, a count, or 0 for none.
+pub(crate) mod share {
+    use rpc_host::shares::Share;
+
+    use super::count;
+
+    pub(crate) fn read(text: &str) -> Result<Share, String> {
+        match text {
+            "quarter" => Ok(Share::Quarter),
+            "0" => Ok(Share::Whole),
+            _ => count::read(text)
+                .map(Share::AtMost)
+                .map_err(|_| "expected quarter, a whole number, or 0 for no share".to_owned()),
+        }
+    }
+
+    pub(crate) fn show(value: &Share) -> String {
+        match value {
+            Share::Quarter => "quarter".to_owned(),
+            Share::Whole => "0".to_owned(),
+            Share::AtMost(most) => count::show(most),
+        }
+    }
+}
+
 /// A count; zero would switch something off by accident.
 pub(crate) mod count {
     const MAX: usize = 100_000_000;

@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     pub(super) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
-    /// The peer that first registered it.
+    /// The peer that first registered it; for IPv6 its network.
     pub(super) peer: IpAddr,
     /// When it was first registered.
     pub(super) registered: Instant,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
+use rpc_host::shares::Share;
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -228,6 +229,8 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS_BYTES", "7"),
         ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS", "8"),
         ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
+        ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS_PER_PEER", "0"),
+        ("RPCD_REGISTRY_SERVER_MAX_WATCHERS_PER_PEER", "10"),
         ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
         ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
@@ -255,6 +258,8 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_parameters_bytes: 7,
         max_connections: 8,
         max_watchers: 9,
+        max_connections_per_peer: Share::Whole,
+        max_watchers_per_peer: Share::AtMost(10),
         header_timeout: Duration::from_millis(10),
         allowed_origins: vec!["http://a".to_owned()],
         backlog: 11,
