@@ -44,6 +44,22 @@ fn every_library_has_what_a_registry_shows_and_its_licences() {
     }
 }
 
+/// With a version, a dependency that only tests need would have to be published first; without one,
+/// `cargo package` leaves it out.
+#[test]
+fn tests_of_a_library_need_no_published_crate_of_ours() {
+    for library in libraries() {
+        for dependency in library["dependencies"].as_array().unwrap() {
+            let is_ours = dependency["path"].is_string();
+            let is_for_tests = dependency["kind"] == "dev";
+            if is_ours {
+                let has_version = dependency["req"] != "*";
+                assert_eq!(has_version, !is_for_tests, "{}: {dependency}", library["name"]);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_oldest_rust_that_is_promised_is_the_same_everywhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
