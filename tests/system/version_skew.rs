@@ -189,6 +189,7 @@ async fn replay_pages(
             continue;
         }
         let recorded = HttpReply::read(&bytes).expect("a recorded reply");
+        assert!(recorded.is_complete || recorded.is_stream(), "{recorded:?}");
         let ours = if recorded.is_stream() {
             read_events(&mut raw, &recorded, registry).await
         } else {
@@ -268,15 +269,18 @@ fn different_bodies(recorded: &HttpReply, ours: &HttpReply) -> Vec<String> {
         }
         return found;
     }
-    match (json(&recorded.body), json(&ours.body)) {
-        (Some(before), Some(now)) => differences(&before, &now, New::Listed),
-        // Metrics: their names and types.
-        _ => {
-            let types = recorded.body.lines().filter(|line| line.starts_with("# TYPE"));
-            let missing = types.filter(|line| !ours.body.contains(*line));
-            missing.map(|line| format!("{line} is missing")).collect()
-        }
+    if recorded.headers["content-type"] == "application/json" {
+        let before = json(&recorded.body).expect("a recorded document");
+        return json(&ours.body).map_or_else(
+            || vec![format!("not JSON: {}", ours.body)],
+            |now| differences(&before, &now, New::Listed),
+        );
     }
+    // Metrics: their names and types.
+    let types: Vec<_> = recorded.body.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    assert!(!types.is_empty(), "{}", recorded.body);
+    let missing = types.into_iter().filter(|line| !ours.body.contains(line));
+    missing.map(|line| format!("{line} is missing")).collect()
 }
 
 /// What a script would miss in our output.
