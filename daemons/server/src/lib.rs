@@ -32,6 +32,8 @@
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
 //! Inside: `server → connection → session → dispatch → calls → method`, `connection → http`.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod announce;
 mod arguments;

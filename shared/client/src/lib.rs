@@ -22,6 +22,8 @@
 //! - [`registry`]: the registry's HTTP routes, typed.
 //! - [`backoff`]: delays between retries.
 //! - [`blocking`]: the same calls without async.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod backoff;
 mod balance;
