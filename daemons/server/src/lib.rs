@@ -18,7 +18,8 @@
 //!
 //! In reading order, the way a call travels:
 //!
-//! - [`server`]: accepts connections within limits, and shuts down gracefully.
+//! - [`server`]: puts a server together, and shuts it down gracefully.
+//! - `acceptor`: accepts connections within limits.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
@@ -31,8 +32,10 @@
 //! - [`announce`]: registers with a registry and sends heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
-//! Inside: `server → connection → session → dispatch → calls → method`, `connection → http`.
+//! Inside: `server → acceptor → connection → session → dispatch → calls → method`, `connection → http`.
 
+mod acceptor;
+#[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
 pub mod builtin;
@@ -42,6 +45,7 @@ mod error;
 pub mod extract;
 mod failure;
 mod finite;
+#[cfg(feature = "http")]
 mod http;
 mod latency;
 pub mod layer;
@@ -55,6 +59,7 @@ mod session;
 mod sniff;
 mod state;
 
+#[cfg(feature = "announce")]
 pub use announce::Announce;
 pub use call::{Call, Dialect, Identity};
 pub use error::ServerError;

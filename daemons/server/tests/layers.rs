@@ -1,5 +1,5 @@
 //! tower layers around the methods of a server.
-#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -277,7 +277,7 @@ async fn a_layer_may_reply_refuse_and_say_who_calls() {
     assert_eq!(peer.text().await, "{\"id\":4,\"end\":true}\n");
     peer.send(5, "whoami", json!([])).await;
     assert_eq!(peer.text().await, "{\"id\":5,\"res\":\"ann\"}\n");
-    let outcomes: Vec<_> = log.lock().unwrap().iter().map(|seen| seen.outcome.clone()).collect();
+    let outcomes: Vec<_> = log.lock().unwrap().iter().map(|seen| seen.outcome).collect();
     assert_eq!(outcomes[..2], [Err(-32004), Err(-32603)]);
 }
 
