@@ -10,6 +10,20 @@ use serde_json::Value;
 /// A method's error: its text for the caller, and its code.
 ///
 /// Every [`Error`] converts into one with `?` and travels as -32603 with its text, causes included.
+///
+/// ```
+/// use rpc_server::{Failure, rpc_method};
+///
+/// /// The first byte of a file.
+/// #[rpc_method(blocking, read_only)]
+/// fn first_byte(path: String) -> Result<u8, Failure> {
+///     let bytes = std::fs::read(path)?;
+///     bytes.first().copied().ok_or_else(|| Failure::new("the file is empty").with_code(1))
+/// }
+///
+/// assert!(first_byte("no such file".to_owned()).is_err());
+/// # assert_eq!(first_byte::method().signature().name, "first_byte");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure(Fault);
 
@@ -89,6 +103,18 @@ impl From<Failure> for Box<dyn Error + Send + Sync> {
         Box::new(failure.0)
     }
 }
+
+/// A type that a method's error can have: whatever converts into a [`Failure`]. Every
+/// [`Error`](std::error::Error) does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method",
+    label = "does not convert into `Failure`",
+    note = "implement `std::error::Error` for it, or `impl From<…> for rpc_server::Failure`; for a \
+            text use `Failure::new(text)`"
+)]
+pub trait MethodError: Into<Failure> {}
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure>> MethodError for E {}
 
 /// A typed error of a method: it travels with its text and, in `error.data`, as JSON
 /// ([`Failure::typed`]). `?` converts into it.
