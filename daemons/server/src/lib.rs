@@ -70,7 +70,7 @@
 //! - [`announce`]: registers with a registry and sends heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
-//! Inside: `server → acceptor → connection → session → dispatch → calls → method`, `connection → http`.
+//! Inside: `server → acceptor → connection → session → dispatch → {calls, layered} → method`, `connection → http`.
 
 mod acceptor;
 #[cfg(feature = "announce")]
