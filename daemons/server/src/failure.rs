@@ -73,8 +73,12 @@ impl Failure {
 }
 
 // `Failure` itself is not an `Error`: otherwise this conversion could not be written.
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
+        // It has its code already.
+        if let Some(fault) = (&error as &dyn Error).downcast_ref::<Fault>() {
+            return Self(fault.clone());
+        }
         Self::new(text_of(&error))
     }
 }
@@ -182,6 +186,12 @@ mod tests {
         }
         let fault = method().unwrap_err().into_fault();
         assert_eq!(fault.classic_text(), "Error calling method: invalid digit found in string");
+    }
+
+    #[test]
+    fn a_fault_keeps_its_code() {
+        let fault = Fault::new(Code::Overloaded, "busy").with_data(1.into());
+        assert_eq!(Failure::from(fault.clone()).into_fault(), fault);
     }
 
     #[test]
