@@ -179,8 +179,13 @@ impl From<CallError> for Failure {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
-            CallError::Unsupported { .. } | CallError::NoSuchMethod { .. } => {
-                failure.with_code(Code::MethodNotFound)
+            CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
+            CallError::NoSuchMethod { nearest, .. } => {
+                let failure = failure.with_code(Code::MethodNotFound);
+                match nearest.first() {
+                    Some(name) => failure.with_nearest(name),
+                    None => failure,
+                }
             }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
