@@ -181,11 +181,9 @@ impl From<CallError> for Failure {
             }
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
             CallError::NoSuchMethod { nearest, .. } => {
-                let failure = failure.with_code(Code::MethodNotFound);
-                match nearest.first() {
-                    Some(name) => failure.with_nearest(name),
-                    None => failure,
-                }
+                let data = (!nearest.is_empty()).then(|| json!({ "nearest": nearest }));
+                let code = Some(Code::MethodNotFound.number());
+                Self { details: Some(Box::new(Details { code, message: None, data })), ..failure }
             }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
