@@ -62,6 +62,8 @@ mod error;
 mod item;
 mod kind;
 #[cfg(feature = "tower")]
+mod layer_error;
+#[cfg(feature = "tower")]
 mod layers;
 mod method_list;
 mod methods;
@@ -81,7 +83,7 @@ pub use error::{CallError, ClientError, Phase, Rounded};
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
-pub use layers::LayerError;
+pub use layer_error::LayerError;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
