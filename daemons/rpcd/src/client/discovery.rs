@@ -16,6 +16,9 @@ use super::{offers, reserved};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 
+/// How long a call waits to learn what all instances offer, if one offers its method.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// What was discovered, and the time that is left of a call.
 #[derive(Debug)]
 pub(super) struct Discovery<'a> {
@@ -97,7 +100,7 @@ impl<'a> Discovery<'a> {
         if let Some(reserved) = reserved::find(name) {
             return Ok(Some(reserved));
         }
-        match self.found().await {
+        match self.found(name).await {
             Ok(Found::OfOne(methods)) => Ok(methods.iter().find(|method| method.name == name)),
             Ok(Found::OfAll(catalog)) => match catalog.method(name) {
                 Some(method) => Ok(offers::chosen(method)?.map(|variant| variant.signature)),
@@ -109,7 +112,7 @@ impl<'a> Discovery<'a> {
 
     /// The names that the one server has; none of a registry, whose client suggests names itself.
     pub(super) async fn methods(&mut self) -> &[Signature] {
-        match self.found().await {
+        match self.found("").await {
             Ok(Found::OfOne(methods)) => methods,
             _ => &[],
         }
@@ -121,22 +124,32 @@ impl<'a> Discovery<'a> {
     }
 
     /// Asked for at most once.
-    async fn found(&mut self) -> Result<&Found, &CallError> {
+    async fn found(&mut self, method: &str) -> Result<&Found, &CallError> {
         let found = match self.found.take() {
             Some(found) => found,
-            None => self.discover().await,
+            None => self.discover(method).await,
         };
         self.found.insert(found).as_ref()
     }
 
-    async fn discover(&mut self) -> Result<Found, CallError> {
+    /// A call does not wait for an instance that does not reply, once another one offers the method.
+    async fn of_all(&self, method: &str) -> Result<Catalog, CallError> {
+        match self.client.catalog_within(GRACE).await {
+            Ok(catalog) if catalog.unknown.is_empty() || catalog.method(method).is_some() => {
+                Ok(catalog)
+            }
+            _ => self.client.catalog().await,
+        }
+    }
+
+    async fn discover(&mut self, method: &str) -> Result<Found, CallError> {
         let started = Instant::now();
         // A server that does not reply to this one must leave time for the call.
         let within = self.left() / 2;
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
                 Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
-                Target::Registry { .. } => self.client.catalog().await.map(Found::OfAll),
+                Target::Registry { .. } => self.of_all(method).await.map(Found::OfAll),
             }
         })
         .await;

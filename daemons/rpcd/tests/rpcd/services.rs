@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use portable_pty::CommandBuilder;
 use rpc_server::{Method, rpc_method};
@@ -104,6 +105,24 @@ fn instances_that_could_not_be_asked_are_named() {
     let unknown = &gets["x-unknown"][0];
     assert_eq!((&unknown["instance"], &unknown["service"]), (&json!(dead), &json!("orders")));
     assert_eq!(unknown["error"]["kind"], "unreachable");
+}
+
+#[test]
+fn a_call_waits_for_no_instance_that_says_nothing_of_its_methods() {
+    let (site, _) = services();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let body = format!(r#"{{"protocol":"json","host":"127.0.0.1","port":{port},"status":true}}"#);
+    let status = register(&site.url, &body);
+    assert!(status.contains("200"), "{status}");
+    // Each instance has two seconds to say what it offers.
+    let start = Instant::now();
+    let run = site.run("call charge 3");
+    assert_eq!((run.code, run.stdout.as_str()), (0, "3\n"), "{run:?}");
+    assert!(start.elapsed() < Duration::from_millis(1900), "{:?}", start.elapsed());
+    let methods = site.run("methods charge");
+    let said = format!("the methods of 127.0.0.1:{port} are unknown: no reply from ");
+    assert!(methods.stderr.contains(&said), "{methods:?}");
 }
 
 /// Registers an instance, and returns the status line.
