@@ -592,7 +592,7 @@ fn seen_by_method(
         peer: (peer.port() != 0).then_some(peer),
         deadline: has_deadline.then(|| deadline(&state.limits, &call.meta, received)),
         dialect: if call.id.is_some() { Dialect::Extended } else { Dialect::Classic },
-        traceparent: call.traceparent.clone(),
+        traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
         identity: None,
     })
 }
