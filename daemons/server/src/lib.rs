@@ -71,6 +71,8 @@
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
 //! Inside: `server → acceptor → connection → session → dispatch → {calls, layered} → method`, `connection → http`.
+//!
+//! Needs Rust 1.95 or later.
 
 mod acceptor;
 #[cfg(feature = "announce")]
