@@ -192,7 +192,8 @@ impl<'a> Keys<'a> {
         let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
         let method =
             method.as_string().ok_or_else(|| wrong_shape("method_name must be a string"))?;
-        let envelope: Envelope<'_> = match self.meta.filter(|meta| id.is_some() && !meta.is_null()) {
+        let envelope: Envelope<'_> = match self.meta.filter(|meta| id.is_some() && !meta.is_null())
+        {
             Some(meta) if !meta.text().starts_with('{') => {
                 return Err(wrong_shape("meta must be an object"));
             }
