@@ -180,8 +180,8 @@ impl From<CallError> for Failure {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
-            CallError::NoSuchMethod { nearest, .. } => {
-                let data = (!nearest.is_empty()).then(|| json!({ "nearest": nearest }));
+            CallError::NoSuchMethod(none) => {
+                let data = (!none.nearest.is_empty()).then(|| json!({ "nearest": none.nearest }));
                 let code = Some(Code::MethodNotFound.number());
                 Self { details: Some(Box::new(Details { code, message: None, data })), ..failure }
             }

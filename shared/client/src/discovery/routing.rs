@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
-use crate::CallError;
 use crate::balance::Choice;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
+use crate::{CallError, NoSuchMethod};
 
 /// Names that an error suggests.
 const SUGGESTED: usize = 3;
@@ -178,12 +178,14 @@ impl Discovery {
         let names = lists.iter().flat_map(|list| list.all()).map(|known| known.name.as_str());
         let names = names.filter(|name| *name != wanted.method && !is_reserved(name));
         let nearest = most_similar(wanted.method, names, SUGGESTED);
-        (asked > 0).then(|| CallError::NoSuchMethod {
-            method: wanted.method.to_owned(),
-            service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
-            asked,
-            of: identities.len(),
-            nearest: nearest.into_iter().map(str::to_owned).collect(),
+        (asked > 0).then(|| {
+            CallError::NoSuchMethod(Box::new(NoSuchMethod {
+                method: wanted.method.to_owned(),
+                service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
+                asked,
+                of: identities.len(),
+                nearest: nearest.into_iter().map(str::to_owned).collect(),
+            }))
         })
     }
 
