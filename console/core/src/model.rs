@@ -24,6 +24,7 @@ pub mod resend;
 pub mod saved;
 pub mod schema;
 pub mod scroll;
+pub mod service;
 pub mod snippet;
 pub mod sources;
 pub mod template;

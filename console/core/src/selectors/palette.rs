@@ -17,11 +17,13 @@ fn unregister(model: &Model) -> Option<Entry> {
 pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     let typed = palette.input.value().trim_start();
     let mut entries = Vec::new();
-    if let Some((method, rest)) = typed.split_once(char::is_whitespace)
-        && model.methods.get(method).is_some()
-    {
-        entries.push(Entry::Call(method.to_owned(), arguments(rest)));
-        return entries;
+    if let Some((method, rest)) = typed.split_once(char::is_whitespace) {
+        // One of each service that has it: the user chooses.
+        let found = model.methods.named(method);
+        entries.extend(found.map(|method| Entry::Call(method.id.clone(), arguments(rest))));
+        if !entries.is_empty() {
+            return entries;
+        }
     }
     let contexts = [Context::of(model.focus()), Context::Everywhere];
     let actions = model
@@ -36,7 +38,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
         });
     let methods = model.methods.all().map(|method| {
         let summary = method.signature.doc.lines().next().unwrap_or_default().to_owned();
-        Entry::Method(method.signature.name.clone(), summary)
+        Entry::Method(method.id.clone(), summary)
     });
     let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
     instances.sort();

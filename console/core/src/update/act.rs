@@ -262,8 +262,8 @@ fn edit_json(model: &mut Model, now: Now) {
 
 /// Cycles through any instance and each one that has the method.
 fn next_target(model: &mut Model) {
-    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
-    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
+    let on = model.forms.current.as_ref().and_then(|id| model.methods.get(id));
+    let on = on.map(|method| method.on.sorted()).unwrap_or_default();
     let Some(form) = model.forms.get_mut() else { return };
     let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
     form.target = match (&form.target, at) {
@@ -318,7 +318,7 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         }
         Action::ResendTo => {
             let known = id.and_then(|id| model.calls.get(id));
-            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
+            let known = known.is_some_and(|call| model.methods.find(&call.request.method_id()).is_some());
             match id.filter(|_| known) {
                 Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
                 None => model.notify_error("no instance has this method", now),

@@ -62,7 +62,7 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
         Ok(text) => text,
         Err(error) => return model.notify_error(error, now),
     };
-    if model.forms.current.as_deref() != Some(method) {
+    if model.forms.current.as_ref().is_none_or(|current| current.name != method) {
         return model.notify_error("not applied: another form was opened meanwhile", now);
     }
     let Some(form) = model.forms.get_mut() else { return };
@@ -123,7 +123,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
         let form = model.forms.get().ok_or("no method selected")?;
-        let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
+        let first = model.methods.get(&form.id()).and_then(|method| method.on.sorted().into_iter().next());
         return Ok(Snippet {
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,

@@ -241,20 +241,20 @@ pub(super) fn step(model: &mut Model, step: Step, height: usize) {
 }
 
 /// The request and the method of a row.
-pub(super) fn names_of(row: Option<MethodRow<'_>>) -> (Option<String>, Option<String>) {
+pub(super) fn names_of(row: Option<MethodRow<'_>>) -> (Option<String>, Option<MethodId>) {
     match row {
         Some(MethodRow::Saved(request)) => {
-            (Some(request.name.clone()), Some(request.method.clone()))
+            (Some(request.name.clone()), Some(request.method_id()))
         }
-        Some(MethodRow::Method(method)) => (None, Some(method.signature.name.clone())),
+        Some(MethodRow::Method(method)) => (None, Some(method.id.clone())),
         None => (None, None),
     }
 }
 
 /// Selects a saved request and its method, or a method.
-pub(super) fn select(model: &mut Model, saved: Option<String>, method: Option<String>) {
+pub(super) fn select(model: &mut Model, saved: Option<String>, method: Option<MethodId>) {
     model.saved.selected = saved;
-    let known = method.filter(|name| model.methods.get(name).is_some());
+    let known = method.and_then(|id| Some(model.methods.find(&id)?.id.clone()));
     if known.is_some() || model.saved.selected.is_none() {
         model.methods.selected = known;
     }
@@ -270,9 +270,10 @@ pub(super) fn keep_selection(model: &mut Model) {
         model.saved.selected = None;
     }
     // A filter may show the request and not its method.
-    let method = model.saved.selected().map(|request| request.method.clone());
+    let method = model.saved.selected().map(|request| request.method_id());
+    let method = method.and_then(|id| Some(model.methods.find(&id)?.id.clone()));
     let is_visible =
-        |name: &String| model.methods.visible().iter().any(|method| method.signature.name == *name);
+        |id: &MethodId| model.methods.visible().iter().any(|method| method.id == *id);
     let visible = method.filter(is_visible);
     if visible.is_some() {
         model.methods.selected = visible;

@@ -13,6 +13,7 @@ use crate::model::ask::{Choice, PendingCall};
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::json::decoded;
+use crate::model::service::MethodId;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -25,12 +26,12 @@ pub(super) fn sync_form(model: &mut Model) {
         return;
     }
     let Some(method) = model.methods.selected_method() else { return };
-    if model.forms.current.as_ref() == Some(&method.signature.name)
+    if model.forms.current.as_ref() == Some(&method.id)
         && model.forms.get().is_some_and(|form| form.signature == method.signature)
     {
         return;
     }
-    model.forms.open(&method.signature);
+    model.forms.open(&method.id.service, &method.signature);
 }
 
 /// Sends the call in the form.
@@ -61,8 +62,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         model.notify_error(format!("not sent: {why}"), now);
         return;
     };
-    let (method, target, timeout) =
-        (form.signature.name.clone(), form.target.clone(), form.timeout);
+    let (method, target, timeout) = (form.id(), form.target.clone(), form.timeout);
     call(model, &method, args, target, timeout, now, effects);
 }
 
@@ -70,7 +70,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
 /// want it.
 pub(super) fn call(
     model: &mut Model,
-    method: &str,
+    method: &MethodId,
     args: Args,
     target: Option<InstanceKey>,
     timeout: Duration,
@@ -80,12 +80,12 @@ pub(super) fn call(
     if model.readonly {
         return model.notify_error(format!("not sent: {READ_ONLY}"), now);
     }
-    let call = PendingCall { method: method.to_owned(), args, target, timeout };
+    let call = PendingCall { method: method.clone(), args, target, timeout };
     match name_to_confirm(model) {
         None => confirmed(model, call, now, effects),
         Some(name) => {
-            let title = format!("Send {method} to {name}?");
-            let detail = crate::model::snippet::wire(&call.method, &call.args);
+            let title = format!("Send {} to {name}?", method.label());
+            let detail = crate::model::snippet::wire(&call.method.name, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
         }
@@ -106,10 +106,10 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
         None => candidates(model, &method, now),
     };
     if candidates.is_empty() {
-        model.notify_error(format!("not sent: no instance has {method}"), now);
+        model.notify_error(format!("not sent: no instance has {}", method.label()), now);
         return;
     }
-    let stream = model.methods.get(&method).is_some_and(|method| method.signature.stream);
+    let stream = model.methods.find(&method).is_some_and(|method| method.signature.stream);
     let id = model.calls.next_id();
     let request = CallRequest { id, method, args, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
@@ -148,7 +148,7 @@ pub(super) fn confirmed_resend(
 ) {
     let Some(old) = model.calls.get(id) else { return };
     let old = old.request.clone();
-    call(model, &old.method, old.args, target, old.timeout, now, effects);
+    call(model, &old.method_id(), old.args, target, old.timeout, now, effects);
     if model.view == View::History {
         model.calls.selected = model.calls.shown;
     }

@@ -9,12 +9,15 @@ use super::{Call, CallId, Failure, Items, Outcome, Wire};
 use crate::model::calls::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
+use crate::model::service::Service;
 
 /// A call of an earlier session, or a finished one to store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastCall {
     /// When it started: milliseconds since 1970, UTC.
     pub at_ms: u64,
+    /// The service of the method, if it was known.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments.
@@ -47,6 +50,7 @@ impl PastCall {
     pub fn of(call: &Call, outcome: &Outcome, shift_ms: i64) -> Self {
         Self {
             at_ms: call.wall_ms.saturating_add_signed(shift_ms.saturating_neg()),
+            service: call.request.service.clone(),
             method: call.request.method.clone(),
             args: call.request.args.clone(),
             target: call.target().cloned(),
@@ -65,6 +69,7 @@ impl PastCall {
         Call {
             request: CallRequest {
                 id,
+                service: self.service,
                 method: self.method,
                 args: self.args,
                 candidates: self.target.into_iter().collect(),

@@ -10,6 +10,7 @@ use tui_input::Input;
 
 use super::RunId;
 use crate::model::load::LoadRequest;
+use crate::model::service::{MethodId, Service};
 
 /// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +183,7 @@ impl LoadForm {
         };
         let request = LoadRequest {
             id,
+            service: self.service.clone(),
             method: self.method.clone(),
             args: self.args.clone(),
             target,
