@@ -9,8 +9,9 @@
 //! - [`options`]: the command line, and the registries named there and in the settings.
 //! - [`keys`]: the key bindings of the settings.
 //!
-//! Inside: `runtime → terminal → view`.
+//! Inside: `options → address`, `runtime → terminal → view`.
 
+mod address;
 pub mod demo;
 pub mod keys;
 pub mod options;

@@ -8,6 +8,7 @@ use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
 
+use crate::address;
 use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
@@ -19,7 +20,7 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
     /// Open this server without a registry
-    #[arg(value_name = "HOST:PORT", value_parser = Target::direct,
+    #[arg(value_name = "HOST:PORT", value_parser = address::server,
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,
 
@@ -113,9 +114,10 @@ Examples:
   rpc-console --registry http://10.0.0.5:9999 --readonly
   rpc-console 127.0.0.1:8089              one server, without a registry";
 
-/// The commands that the console had, and those of `rpcd` that replace them.
-const MOVED: [(&str, &str); 4] = [
+/// The commands that the console had or that people try, and those of `rpcd`.
+const MOVED: [(&str, &str); 5] = [
     ("ls", "rpcd instances"),
+    ("instances", "rpcd instances"),
     ("methods", "rpcd methods"),
     ("call", "rpcd call"),
     ("watch", "rpcd watch"),
@@ -214,6 +216,7 @@ mod tests {
         let moved = |line: &str| moved(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for (line, said) in [
             ("rpc-console ls --json", "ls moved to: rpcd instances"),
+            ("rpc-console instances", "instances moved to: rpcd instances"),
             ("rpc-console methods", "methods moved to: rpcd methods"),
             ("rpc-console --registry r call add 1 -2", "call moved to: rpcd call"),
             ("rpc-console --readonly watch", "watch moved to: rpcd watch"),

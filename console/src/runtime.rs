@@ -2,7 +2,7 @@
 //!
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
-//! - `monitor`: discovery, probes and log of each instance.
+//! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -18,6 +18,7 @@ mod batch;
 mod calls;
 mod clipboard;
 mod clock;
+mod contracts;
 mod external_program;
 mod feed;
 mod files;

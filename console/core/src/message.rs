@@ -46,6 +46,8 @@ pub enum Msg {
     Logs(Source, Vec<(LogLine, u64)>),
     /// The state of a log source changed.
     LogSource(Source, SourceState),
+    /// The methods of a contract, by its digest.
+    Contract(String, Vec<Signature>),
     /// From the task that monitors an instance.
     Instance(InstanceKey, InstanceUpdate),
     /// A call ended.

@@ -32,7 +32,14 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
+    let had_overlay = model.overlay.is_some();
+    let until = |model: &Model| model.toast.as_ref().map(|toast| toast.until);
+    let before = until(model);
     apply(model, msg, now, &mut effects);
+    // What was said before a dialog opened would look like a part of it.
+    if !had_overlay && model.overlay.is_some() && until(model) == before {
+        model.toast = None;
+    }
     if list_is_current {
         tick(model, now, &mut effects);
     }
@@ -66,6 +73,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
+        Msg::Contract(digest, signatures) => feeds::contract(model, digest, signatures),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
@@ -107,6 +115,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
         let changes = model.instances.tick(now.at, live);
         feeds::report(model, changes, now, effects);
     }
+    model.methods.refresh();
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
     saved::keep_selection(model);
@@ -119,7 +128,14 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
 }
 
 fn is_live_data(msg: &Msg) -> bool {
-    matches!(msg, Msg::Registry(_) | Msg::Logs(..) | Msg::LogSource(..) | Msg::Instance(..))
+    matches!(
+        msg,
+        Msg::Registry(_)
+            | Msg::Logs(..)
+            | Msg::LogSource(..)
+            | Msg::Contract(..)
+            | Msg::Instance(..)
+    )
 }
 
 /// Ends the pause and applies the queued updates.

@@ -11,6 +11,7 @@ use rpc_wire::target::Target;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::contracts::Contracts;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
 use super::{calls, clipboard, feed, files, history, load, monitor};
@@ -29,6 +30,7 @@ pub(super) struct Tasks {
     live: mpsc::Sender<Msg>,
     feeds: Vec<AbortHandle>,
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
+    contracts: Contracts,
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
@@ -55,6 +57,7 @@ impl Tasks {
     ) -> Self {
         let Senders { replies, live } = senders;
         Self {
+            contracts: Contracts::new(max_monitored, options.clone(), live.clone()),
             replies,
             live,
             feeds: Vec::new(),
@@ -187,14 +190,7 @@ impl Tasks {
     /// Copies a text with the clipboard programs at hand, and says how it was copied. `sent`: the
     /// terminal has got it.
     pub(super) fn copy(&mut self, what: String, text: String, sent: bool) {
-        let replies = self.replies.clone();
-        let task = tokio::spawn(async move {
-            let variable = |name: &str| std::env::var_os(name);
-            let programs = clipboard::programs(variable, clipboard::is_installed);
-            let (notice, is_error) = clipboard::copy(&what, &text, programs, sent).await;
-            let notice = if is_error { Msg::Error(notice) } else { Msg::Notice(notice) };
-            let _ = replies.send(notice).await;
-        });
+        let task = tokio::spawn(clipboard::copy(what, text, sent, self.replies.clone()));
         // The latest copy counts; a program that hangs for an earlier one is ended.
         if let Some(earlier) = self.copying.replace(task.abort_handle()) {
             earlier.abort();
@@ -231,11 +227,13 @@ impl Tasks {
         if self.monitored.len() >= self.max_monitored && !self.monitored.contains_key(&key) {
             tracing::debug!(instance = %key, limit = self.max_monitored,
                 "listed, but not probed: max_probed reached");
+            self.contracts.add(&instance, None);
             self.waiting.insert(key, instance);
             return;
         }
         self.waiting.remove(&key);
         let Some(client) = monitor::client(&key, &self.options) else { return };
+        self.contracts.add(&instance, Some(client.clone()));
         let probing = monitor::Probing::of(&instance, self.is_direct);
         let monitor = monitor::run(instance, probing, client.clone(), self.live.clone());
         let task = tokio::spawn(monitor);
@@ -247,6 +245,7 @@ impl Tasks {
     /// Stops monitoring an instance; a waiting one takes its place.
     pub(super) fn detach(&mut self, key: &InstanceKey) {
         self.waiting.remove(key);
+        self.contracts.remove(key);
         let Some((_, task)) = self.monitored.remove(key) else { return };
         task.abort();
         if let Some((_, next)) = self.waiting.pop_first() {

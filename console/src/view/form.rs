@@ -37,8 +37,12 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, vec![line]);
     };
     let name = text::printable(&form.signature.name).into_owned();
-    let title =
-        Line::from(vec![Span::raw(" Call "), Span::styled(format!("{name} "), theme.strong())]);
+    let service = form.service.name().map_or_else(String::new, |service| format!("{service} · "));
+    let service = if usize::from(area.width) < service.len() + name.len() + 12 { "" } else { &service };
+    let title = Line::from(vec![
+        Span::raw(format!(" Call {service}")),
+        Span::styled(format!("{name} "), theme.strong()),
+    ]);
     let right = if form.signature.stream { " stream " } else { "" };
     let right = Line::from(Span::styled(right, theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);

@@ -116,12 +116,12 @@ fn call(
     };
     let target = match &form.target {
         Some(key) => cut(&key.to_string()),
-        None => cut(&format!("any of {}", instances(model, &form.method))),
+        None => cut(&format!("any of {}", instances(model, &form.method_id()))),
     };
     let named = |name: &str, value: Span<'static>| {
         Line::from(vec![Span::styled(format!(" {name:<LABEL$} "), theme.dim()), value])
     };
-    let call = format!("{} {}", form.method, short_args(form));
+    let call = format!("{} {}", form.method_id().label(), short_args(form));
     [
         named("call", Span::styled(cut(&call), theme.strong())),
         named("target", Span::raw(target)),
@@ -130,9 +130,9 @@ fn call(
 }
 
 /// How many instances have the method; every instance has those of the protocol.
-fn instances(model: &Model, method: &str) -> String {
+fn instances(model: &Model, method: &MethodId) -> String {
     let all = || model.instances.all().filter(|row| row.gone.is_none()).count();
-    let count = model.methods.get(method).map_or_else(all, |method| method.on.len());
+    let count = model.methods.find(method).map_or_else(all, |method| method.on.len());
     text::count(count as u64, "instance", "instances")
 }
 

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use super::theme::Theme;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::methods::Method;
 use rpc_console_core::model::{Model, Pane, scroll};
@@ -28,6 +29,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Methods, Line::from(title), right);
     let note = visible.len().to_string();
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
+    let inner = unreadable(model, screen, inner);
     screen.record_height(Pane::Methods, inner.height);
     if visible.is_empty() {
         let (why, style) = match methods.errors.values().next() {
@@ -47,20 +49,22 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         inner.height.into(),
         visible.len(),
     );
-    let all = methods.known_instances();
+    let by_service = methods.has_services();
     let room = usize::from(inner.width).saturating_sub(3);
     for (row, (index, line)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
     {
-        let (name, count, style) = match line {
-            MethodRow::Saved(request) => (&request.name, "★".to_owned(), theme.accent()),
+        let (service, name, count, style) = match line {
+            MethodRow::Saved(request) => (None, &request.name, "★".to_owned(), theme.accent()),
             MethodRow::Method(method) => {
+                let all = methods.known_instances(&method.id.service);
                 let (count, style) = count(method, methods.scope.as_ref(), all, theme);
-                (&method.signature.name, count, style)
+                let service = by_service.then(|| method.id.service.shown());
+                (service, &method.id.name, count, style)
             }
         };
-        let name = text::printable(name).into_owned();
-        let name = text::left(&name, room.saturating_sub(text::width(&count) + 2));
+        let room = room.saturating_sub(text::width(&count) + 2);
+        let name = text::left(&labelled(service, &text::printable(name), room), room);
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
         let line = Line::from(vec![
             Span::raw(mark),
@@ -74,6 +78,35 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             let style = if focused { theme.selected() } else { theme.selected_dim() };
             screen.style_row(inner, row, style);
         }
+    }
+}
+
+/// Says at the head of the list why there are no saved requests, in at most half of it; returns the area
+/// below. A toast alone would leave an empty list without a reason.
+fn unreadable(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    let Some(error) = &model.saved.error else { return area };
+    let theme = screen.theme;
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let key = screen.key_of(model, Context::Everywhere, Action::ViewMethods);
+    let what = text::wrap_words(&format!("✗ {}", text::printable(error)), width);
+    let next = text::wrap_words(&format!("Fix it, then press {key}"), width);
+    let room = usize::from(area.height / 2).saturating_sub(next.len());
+    let what = what.into_iter().take(room).map(|line| (line, theme.bad()));
+    let lines: Vec<_> = what.chain(next.into_iter().map(|line| (line, theme.dim()))).collect();
+    let mut below = area;
+    for (row, (line, style)) in (0..area.height).zip(lines) {
+        screen.line(area, row, Line::from(Span::styled(format!(" {line}"), style)));
+        below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    }
+    below
+}
+
+/// `orders · add`. Where it does not fit, the service is cut, or omitted.
+fn labelled(service: Option<&str>, name: &str, room: usize) -> String {
+    let left = room.saturating_sub(text::width(name) + 3);
+    match service.filter(|service| left > 2 || text::width(service) <= left) {
+        Some(service) => format!("{} · {name}", text::cut(service, left)),
+        None => name.to_owned(),
     }
 }
 

@@ -37,7 +37,13 @@ const RESPONSE: &[Key] = &[F3, Key::char('>')];
 /// The default key table, in the order of hint bar and help.
 pub const BINDINGS: &[Binding] = &[
     row(Everywhere, CancelCall, &[Key::ctrl('x')], "cancel", "cancel the call in flight"),
-    row(Context::Instances, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
+    row(
+        Context::Instances,
+        OpenInstance,
+        &[ENTER],
+        "methods",
+        "show the methods of this instance; fold or unfold a service",
+    ),
     row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
     row(
         Context::Instances,
@@ -53,6 +59,21 @@ pub const BINDINGS: &[Binding] = &[
         "filter",
         "filter: regex; !regex excludes; ~text is fuzzy",
     ),
+    row(
+        Context::Instances,
+        Fold,
+        &[LEFT, Key::char('h')],
+        "fold",
+        "fold the service: hide its instances",
+    ),
+    row(
+        Context::Instances,
+        Unfold,
+        &[RIGHT, Key::char('l')],
+        "",
+        "unfold the service: show its instances",
+    ),
+    row(Context::Instances, FoldAll, &[Key::char('z')], "", "fold or unfold all services"),
     row(Context::Instances, SortRight, &[Key::char('>')], "sort", "sort by the next column"),
     row(Context::Instances, SortLeft, &[Key::char('<')], "", "sort by the previous column"),
     row(Context::Instances, SortReverse, &[Key::char('I')], "reverse", "reverse the order"),
@@ -387,7 +408,7 @@ pub const BINDINGS: &[Binding] = &[
         "target: all instances, or one of them",
     ),
     row(Context::LoadPlan, EditField, &[Key::char('i')], "", "edit the field"),
-    row(Context::LoadPlan, Escape, &[ESC], "leave", "stop the load test; leave the field"),
+    row(Context::LoadPlan, Escape, &[ESC], "leave", "leave the field"),
     row(Context::LoadPlan, Compare, &[Key::char('c')], "compare", "compare with the previous run"),
     row(
         Context::LoadPlan,
@@ -406,7 +427,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::LoadRun, Compare, &[Key::char('c')], "compare", "compare with the previous run"),
     row(Context::LoadRun, Action::Copy, &[Key::char('y')], "copy", "copy as an rpcd bench command"),
-    row(Context::LoadRun, Escape, &[ESC], "", "stop the load test; then back to the plan"),
+    row(Context::LoadRun, Escape, &[ESC], "", "back to the plan"),
     row(Context::Filter, Accept, &[ENTER, TAB, DOWN], "apply", "apply the filter or search"),
     row(Context::Filter, Close, &[ESC], "clear", "clear the filter or search"),
     row(Context::Menu, Accept, &[ENTER, Key::char('l')], "choose", "choose the selected entry"),

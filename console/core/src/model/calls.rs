@@ -87,6 +87,8 @@ pub struct Call {
     pub wire: Wire,
     /// The selected tab of the response.
     pub tab: Tab,
+    /// The first visible row of an error.
+    pub failure_top: usize,
     /// The part of the result that a JSONPath selects.
     pub filtered: Option<Filtered>,
     /// Folded lines and the cursor of the result, or of the selected part.
@@ -114,9 +116,40 @@ impl Call {
         }
     }
 
+    /// The bytes of [`Call::arguments`] at most.
+    pub fn arguments_bytes(&self) -> usize {
+        let (positional, keyword) = (self.request.args.positional(), self.request.args.keyword());
+        match (positional.len(), keyword.len()) {
+            (positional, 2) => positional - 2,
+            (2, keyword) => keyword,
+            (positional, keyword) => positional + keyword - 1,
+        }
+    }
+
+    /// The bytes of [`Call::summary`], if it is a result or an error; else some words.
+    pub fn summary_bytes(&self) -> usize {
+        const WORDS: usize = 17;
+        match self.outcome.as_ref().map(|outcome| &outcome.result) {
+            Some(Ok(document)) if !self.request.stream => document.text().len(),
+            Some(Err(failure)) => failure.text.len(),
+            _ => WORDS,
+        }
+    }
+
     /// The result, if it succeeded.
     pub fn document(&self) -> Option<&Arc<Document>> {
         self.outcome.as_ref()?.result.as_ref().ok()
+    }
+
+    /// Whether it ended with an error.
+    pub fn has_failed(&self) -> bool {
+        let past = self.past.as_ref().is_some_and(|past| past.failure.is_some());
+        past || self.outcome.as_ref().is_some_and(|outcome| outcome.result.is_err())
+    }
+
+    /// Whether its body is the items of a stream: not an error without any.
+    pub fn shows_items(&self) -> bool {
+        self.request.stream && (!self.has_failed() || !self.items.is_empty())
     }
 
     /// The outcome in a few words, and whether it succeeded; `None`: in flight.
@@ -250,6 +283,7 @@ impl Calls {
             items: Items::default(),
             wire: Wire::default(),
             tab: Tab::default(),
+            failure_top: 0,
             filtered: None,
             folding: Folding::default(),
             received_bytes: None,

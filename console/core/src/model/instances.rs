@@ -113,6 +113,11 @@ impl Instances {
         self.rows.values()
     }
 
+    /// The same, mutable.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+        self.rows.values_mut()
+    }
+
     /// The row of an instance.
     pub fn get(&self, key: &InstanceKey) -> Option<&Row> {
         self.rows.get(key)

@@ -188,8 +188,8 @@ impl Methods {
 
     /// The method; where its service is not known, the first of this name.
     pub fn find(&self, id: &MethodId) -> Option<&Method> {
-        let by_name = || id.service.name().is_none().then(|| self.named(&id.name).next()).flatten();
-        self.get(id).or_else(by_name)
+        let is_known = id.service.name().is_some();
+        self.get(id).or_else(|| self.all().find(|method| !is_known && method.id.name == id.name))
     }
 
     /// The methods of this name, by service.

@@ -1,6 +1,7 @@
 //! Which actions are unavailable, and why.
 
 use crate::action::Action;
+use crate::model::calls::Tab;
 use crate::model::json::Document;
 use crate::model::{Model, Pane};
 
@@ -23,6 +24,10 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
         Action::SwitchRegistry if model.registries.all().len() < 2 => {
             Some("no other registry in config.ini")
+        }
+        Action::OpenInstance if model.instances.selected_service.is_some() => None,
+        Action::Fold | Action::Unfold | Action::FoldAll if model.focus() == Pane::Instances => {
+            (!model.instances.is_grouped()).then_some("there is only one service")
         }
         Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
@@ -56,6 +61,14 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         }
         Action::CancelCall if model.calls.running().is_none() => Some("no call in flight"),
         Action::Docs if model.forms.get().is_none() => Some("no method selected"),
+        Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll | Action::CopyPath
+            if is_beside_body(model) =>
+        {
+            Some("only in the Body tab")
+        }
+        Action::Wrap if model.focus() == Pane::Response && is_beside_body(model) => {
+            Some("only in the Body tab")
+        }
         Action::ToggleFold
             if model.calls.shown_call().is_some_and(|call| !call.items.is_empty()) =>
         {
@@ -114,6 +127,11 @@ fn changes_something(action: Action) -> bool {
 fn document(model: &Model) -> Option<&Document> {
     let call = model.calls.shown_call().filter(|call| !call.request.stream)?;
     call.document().map(AsRef::as_ref)
+}
+
+/// Whether another tab of the response than its body is on screen.
+fn is_beside_body(model: &Model) -> bool {
+    model.calls.shown_call().is_some_and(|call| call.tab != Tab::Body)
 }
 
 /// The search text of the focused pane.

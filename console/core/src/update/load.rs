@@ -10,12 +10,13 @@ use rpc_wire::paths::RPC_HEALTH;
 use tui_input::InputRequest;
 
 use super::Effects;
-use crate::action::Action;
+use crate::action::{Action, Context};
 use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::ask::Choice;
 use crate::model::calls::{CallId, CallRequest};
 use crate::model::form::Form;
+use crate::model::service::MethodId;
 use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
 use crate::model::{Model, Pane, View};
 use crate::text;
@@ -35,14 +36,15 @@ pub(super) fn plan(model: &mut Model, now: Now) {
         Ok(call) => call,
         Err(why) => return model.notify_error(why, now),
     };
-    if model.methods.get(&call.method).is_some_and(|method| method.signature.stream) {
+    if model.methods.find(&call.method).is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
     // The settings are kept: the next run is usually like the previous one.
     let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
     let form = model.load.form.take();
     let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
-    (form.method, form.args) = (call.method, call.args);
+    (form.service, form.method) = (call.method.service, call.method.name);
+    form.args = call.args;
     // Without a registry there is only one server to call.
     form.target = call.target.or_else(|| model.link.server.clone());
     form.timeout = call.timeout;
@@ -54,7 +56,7 @@ pub(super) fn plan(model: &mut Model, now: Now) {
 
 /// A call to load-test.
 struct PlannedCall {
-    method: String,
+    method: MethodId,
     args: Args,
     target: Option<InstanceKey>,
     timeout: std::time::Duration,
@@ -69,7 +71,7 @@ fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
         return Err(why.unwrap_or_default());
     };
     Ok(PlannedCall {
-        method: form.signature.name.clone(),
+        method: form.id(),
         args,
         target: form.target.clone(),
         timeout: form.timeout,
@@ -80,7 +82,9 @@ fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
 fn from_call(model: &Model, id: Option<CallId>) -> Result<PlannedCall, String> {
     let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     if call.past.is_some() {
-        return Err("this call is from an earlier session; send it again first".to_owned());
+        let context = Context::of(model.focus());
+        let key = model.keys.shown(context, Action::Resend);
+        return Err(format!("this call is from an earlier session; press {key} to resend it first"));
     }
     Ok(planned(model, &call.request))
 }
@@ -91,7 +95,7 @@ fn planned(model: &Model, request: &CallRequest) -> PlannedCall {
         _ => None,
     };
     PlannedCall {
-        method: request.method.clone(),
+        method: request.method_id(),
         args: request.args.clone(),
         target,
         timeout: request.timeout,
@@ -103,24 +107,24 @@ fn planned(model: &Model, request: &CallRequest) -> PlannedCall {
 fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     let key = model.instances.selected.clone().ok_or("no instance selected")?;
     let has_method =
-        |method: &str| model.methods.get(method).is_some_and(|method| method.on.contains(&key));
+        |id: &MethodId| model.methods.find(id).is_some_and(|method| method.on.contains(&key));
     // A form opens by itself when its method is selected: only one with input is meant.
     let is_typed = |form: &&Form| {
-        has_method(&form.signature.name) && form.fields.iter().any(|field| field.touched)
+        has_method(&form.id()) && form.fields.iter().any(|field| field.touched)
     };
     let filled = model.forms.get().filter(is_typed).and_then(|form| {
-        let (method, timeout) = (form.signature.name.clone(), form.timeout);
+        let (method, timeout) = (form.id(), form.timeout);
         Some(PlannedCall { method, args: form.preview().ok()?, target: None, timeout })
     });
     let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method))?;
+        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method_id()))?;
         Some(planned(model, &call.request))
     };
     let health = || {
         let row = model.instances.get(&key)?;
         row.speaks_extended().then(|| PlannedCall {
-            method: RPC_HEALTH.to_owned(),
+            method: RPC_HEALTH.into(),
             args: Args::none(),
             target: None,
             timeout: model.forms.default_timeout,
@@ -184,11 +188,10 @@ pub(super) fn stop(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// Handles Escape; returns whether it concerned the load test.
-pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
-    if model.load.is_running() {
-        effects.push(Effect::StopLoad);
-    } else if is_typing_load_field(model) {
+/// Handles Escape; returns whether it concerned the load test. It never stops one: that has a key of its
+/// own, and a person presses Escape without looking.
+pub(super) fn escape(model: &mut Model) -> bool {
+    if is_typing_load_field(model) {
         leave_field(model);
     } else if model.focus() == Pane::LoadRun && !model.full_screen {
         model.set_focus(Pane::LoadPlan);
@@ -270,8 +273,8 @@ pub(super) fn switch(model: &mut Model, action: Action) {
     if action == Action::LoadMode {
         return form.toggle_mode();
     }
-    let on: Vec<InstanceKey> = match model.methods.get(&form.method) {
-        Some(method) => method.on.iter().cloned().collect(),
+    let on: Vec<InstanceKey> = match model.methods.find(&form.method_id()) {
+        Some(method) => method.on.sorted(),
         // Every instance has the methods of the protocol.
         None => {
             let mut all: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();

@@ -9,6 +9,7 @@ use crate::message::Effect;
 use crate::model::ask::{Choice, Prompt, Purpose};
 use crate::model::saved::{Change, ChangeError, Contents, SavedRequest, check_name};
 use crate::model::scroll::Step;
+use crate::model::service::{MethodId, Service};
 use crate::model::{Model, Now, Overlay, Pane, View};
 use crate::selectors::{MethodRow, method_rows, selected_call, selected_row};
 use crate::text;
@@ -76,6 +77,7 @@ fn from_form(model: &Model) -> Result<Option<SavedRequest>, String> {
     }
     Ok(Some(SavedRequest {
         name: String::new(),
+        service: ambiguous(model, form.id()),
         method: form.signature.name.clone(),
         args: form.written()?,
         target: form.target.clone(),
@@ -84,13 +86,20 @@ fn from_form(model: &Model) -> Result<Option<SavedRequest>, String> {
     }))
 }
 
+/// The service of a method, if others have one of the same name.
+fn ambiguous(model: &Model, method: MethodId) -> Service {
+    let is_ambiguous = model.methods.named(&method.name).nth(1).is_some();
+    if is_ambiguous { method.service } else { Service::default() }
+}
+
 fn from_history(model: &Model) -> Option<SavedRequest> {
     let call = model.calls.get(selected_call(model)?)?;
     let request = &call.request;
     Some(SavedRequest {
         name: String::new(),
+        service: ambiguous(model, request.method_id()),
         method: request.method.clone(),
-        args: request.args.clone(),
+        args: request.written.clone(),
         target: call.target().cloned().filter(|_| model.link.server.is_none()),
         timeout: request.timeout,
         stream: request.stream,
@@ -106,7 +115,7 @@ pub(super) fn submit(model: &mut Model, mut prompt: Prompt, effects: &mut Effect
             replace: exists.as_ref() == Some(&typed),
         },
         Purpose::RenameRequest(from) => Change::Rename { from: from.clone(), to: typed.clone() },
-        Purpose::Save { .. } | Purpose::Unregister(_) | Purpose::Confirm(_) => return,
+        Purpose::Save { .. } | Purpose::Unregister(_) => return,
     };
     match check_name(&typed) {
         Err(why) => (prompt.note, prompt.is_error) = (format!("{why}; esc cancels"), true),
@@ -191,7 +200,7 @@ pub(super) fn changed(
 pub(super) fn open(model: &mut Model, name: &str, now: Now) {
     let Some(request) = model.saved.get(name).cloned() else { return };
     let shown = text::printable(name).into_owned();
-    if let Err(why) = opening::fill(model, &request.method, &request.args) {
+    if let Err(why) = opening::fill(model, &request.method_id(), &request.args) {
         return model.notify_error(format!("{shown} not opened: {why}"), now);
     }
     model.saved.selected = Some(request.name);

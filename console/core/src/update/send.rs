@@ -1,9 +1,7 @@
 //! Sending and finishing calls.
 
 use crate::selectors::{READ_ONLY, candidates};
-use std::time::Duration;
 
-use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
 use super::{Effects, ask};
@@ -46,6 +44,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     }
     let args = form.arguments();
+    let written = form.written();
     if let Some(json) = json {
         // The form stays JSON; the error of a field is shown below the text.
         let error = form
@@ -62,29 +61,25 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         model.notify_error(format!("not sent: {why}"), now);
         return;
     };
-    let (method, target, timeout) = (form.id(), form.target.clone(), form.timeout);
-    call(model, &method, args, target, timeout, now, effects);
+    let pending = PendingCall {
+        method: form.id(),
+        written: written.unwrap_or_else(|_| args.clone()),
+        args,
+        target: form.target.clone(),
+        timeout: form.timeout,
+    };
+    call(model, pending, now, effects);
 }
 
-/// Sends a call to `target`, or to any instance that has the method. Asks first where the settings
-/// want it.
-pub(super) fn call(
-    model: &mut Model,
-    method: &MethodId,
-    args: Args,
-    target: Option<InstanceKey>,
-    timeout: Duration,
-    now: Now,
-    effects: &mut Effects,
-) {
+/// Sends a call. Asks first where the settings want it.
+pub(super) fn call(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
     if model.readonly {
         return model.notify_error(format!("not sent: {READ_ONLY}"), now);
     }
-    let call = PendingCall { method: method.clone(), args, target, timeout };
     match name_to_confirm(model) {
         None => confirmed(model, call, now, effects),
         Some(name) => {
-            let title = format!("Send {} to {name}?", method.label());
+            let title = format!("Send {} to {name}?", call.method.label());
             let detail = crate::model::snippet::wire(&call.method.name, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
@@ -100,7 +95,7 @@ pub(super) fn name_to_confirm(model: &Model) -> Option<String> {
 
 /// Sends a call.
 pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
-    let PendingCall { method, args, target, timeout } = call;
+    let PendingCall { method, args, written, target, timeout } = call;
     let candidates = match target {
         Some(key) => vec![key],
         None => candidates(model, &method, now),
@@ -109,9 +104,11 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
         model.notify_error(format!("not sent: no instance has {}", method.label()), now);
         return;
     }
-    let stream = model.methods.find(&method).is_some_and(|method| method.signature.stream);
+    let known = model.methods.find(&method);
+    let stream = known.is_some_and(|method| method.signature.stream);
+    let MethodId { service, name } = known.map_or(method, |method| method.id.clone());
     let id = model.calls.next_id();
-    let request = CallRequest { id, method, args, candidates, timeout, stream };
+    let request = CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }
@@ -148,7 +145,9 @@ pub(super) fn confirmed_resend(
 ) {
     let Some(old) = model.calls.get(id) else { return };
     let old = old.request.clone();
-    call(model, &old.method_id(), old.args, target, old.timeout, now, effects);
+    let method = old.method_id();
+    let CallRequest { args, written, timeout, .. } = old;
+    call(model, PendingCall { method, args, written, target, timeout }, now, effects);
     if model.view == View::History {
         model.calls.selected = model.calls.shown;
     }

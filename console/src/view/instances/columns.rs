@@ -22,6 +22,8 @@ pub(super) struct Columns {
     since: usize,
     ttl: u64,
     live: bool,
+    /// The width of the table.
+    width: usize,
 }
 
 const MARKER: usize = 3;
@@ -51,6 +53,7 @@ impl Columns {
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
+            width,
         };
         // The extra cell is a blank at the right edge.
         let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
@@ -89,6 +92,16 @@ impl Columns {
 
     fn drop_rtt(&mut self) {
         self.rtt = 0;
+    }
+
+    /// The width of the table.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The cells of state and address together, where the heading of a service has its name.
+    pub(super) fn name_width(&self) -> usize {
+        self.state + GAP + self.address
     }
 
     fn widths(&self) -> [usize; 7] {

@@ -39,7 +39,8 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
 
 fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec<Line<'static>> {
     let rows = Rows { theme: screen.theme, width };
-    let mut lines = liveness(model, screen, row, &rows).concat();
+    let mut lines = service(row, &rows);
+    lines.extend(liveness(model, screen, row, &rows).concat());
     lines.extend(probes(row, &rows).concat());
     lines.extend(methods(model, row, &rows).concat());
     lines.extend(rows.plain("logs", logs(model, row)));
@@ -74,6 +75,18 @@ impl Rows {
 
 /// The lines of one label.
 type Wrapped = Vec<Line<'static>>;
+
+/// The service and its version, where the instance gives them.
+fn service(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+    let version = row.instance.version().map(|version| text::printable(version).into_owned());
+    let text = match (row.service.name(), version) {
+        (Some(name), Some(version)) => format!("{name} {version}"),
+        (Some(name), None) => name.to_owned(),
+        (None, Some(version)) => format!("(unnamed) {version}"),
+        (None, None) => return Vec::new(),
+    };
+    rows.plain("service", text)
+}
 
 /// State and heartbeats.
 fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Wrapped> {

@@ -58,9 +58,11 @@ proptest! {
             terminal.draw(|frame| hits = crate::view::render(&model, &crate::view::Theme::default(), now, frame)).unwrap();
             fixture::feed(&mut model, Msg::Drawn(hits.heights), now);
             let shown = model.shown_at(now).at;
-            let visible = model.instances.visible(shown, model.link.is_live());
-            prop_assert_eq!(model.instances.selected.is_some(), !visible.is_empty());
-            prop_assert_eq!(model.instances.selected_index(&visible).is_some(), !visible.is_empty());
+            let lines = model.instances.lines(shown, model.link.is_live());
+            let has_heading = model.instances.selected_service.is_some();
+            prop_assert_eq!(model.instances.selected.is_some() || has_heading, !lines.is_empty());
+            prop_assert_eq!(has_heading && model.instances.selected.is_some(), false);
+            prop_assert_eq!(model.instances.selected_line(&lines).is_some(), !lines.is_empty());
             let methods = model.methods.visible();
             prop_assert_eq!(model.methods.selected_index(&methods).is_some(), !methods.is_empty());
             if let Some(form) = model.forms.get() {

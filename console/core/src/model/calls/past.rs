@@ -22,6 +22,8 @@ pub struct PastCall {
     pub method: String,
     /// The arguments.
     pub args: Args,
+    /// The arguments as written, with their references to variables.
+    pub written: Args,
     /// The one instance it was sent to; `None`: any that has the method.
     pub target: Option<InstanceKey>,
     /// The timeout.
@@ -53,6 +55,7 @@ impl PastCall {
             service: call.request.service.clone(),
             method: call.request.method.clone(),
             args: call.request.args.clone(),
+            written: call.request.written.clone(),
             target: call.target().cloned(),
             timeout: call.request.timeout,
             stream: call.request.stream,
@@ -72,6 +75,7 @@ impl PastCall {
                 service: self.service,
                 method: self.method,
                 args: self.args,
+                written: self.written,
                 candidates: self.target.into_iter().collect(),
                 timeout: self.timeout,
                 stream: self.stream,
@@ -83,6 +87,7 @@ impl PastCall {
             items: Items::default(),
             wire: Wire::default(),
             tab: Tab::default(),
+            failure_top: 0,
             filtered: None,
             folding: Folding::default(),
             diff: None,

@@ -5,8 +5,10 @@ use rpc_wire::call::{Args, IntoArgs};
 
 fn request(id: CallId, args: Args) -> CallRequest {
     CallRequest {
+        service: Default::default(),
         id,
         method: "add".to_owned(),
+        written: args.clone(),
         args,
         candidates: Vec::new(),
         timeout: Duration::from_secs(1),

@@ -84,11 +84,12 @@ impl Instances {
         for row in rows {
             groups.entry(&row.service).or_default().push(row);
         }
-        let group = |(service, mut rows): (_, Vec<&'_ Row>)| {
-            self.sort_rows(&mut rows, now, live);
-            Group { service, rows, is_folded: self.folded.contains(service) }
-        };
-        groups.into_iter().map(group).collect()
+        for rows in groups.values_mut() {
+            self.sort_rows(rows, now, live);
+        }
+        let is_folded = |service: &Service| self.folded.contains(service);
+        let groups = groups.into_iter();
+        groups.map(|(service, rows)| Group { service, rows, is_folded: is_folded(service) }).collect()
     }
 
     fn sort_rows(&self, rows: &mut [&Row], now: Instant, live: bool) {
@@ -150,6 +151,14 @@ impl Instances {
             Some(LineKey::Instance(key)) => (Some(key), None),
             Some(LineKey::Service(service)) => (None, Some(service)),
         };
+    }
+
+    /// Selects an instance, and unfolds its service.
+    pub fn show(&mut self, key: rpc_wire::instance::InstanceKey) {
+        if let Some(row) = self.rows.get(&key) {
+            self.folded.remove(&row.service);
+        }
+        self.select_line(Some(LineKey::Instance(key)));
     }
 
     /// Hides the instances of the selected service.

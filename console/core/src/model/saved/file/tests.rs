@@ -37,6 +37,7 @@ fn request(name: &str) -> SavedRequest {
         [("b".to_owned(), json!("it's \"{{user}}\""))].into_iter().collect();
     SavedRequest {
         name: name.to_owned(),
+        service: Service::named("shop"),
         method: "order".to_owned(),
         args: Args::from_values(&[json!("{{env:TOKEN}}")], &keyword),
         target: None,
