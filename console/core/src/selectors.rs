@@ -2,6 +2,7 @@
 
 mod available;
 mod candidates;
+mod docs;
 mod method_rows;
 mod palette;
 mod remote;
@@ -12,6 +13,7 @@ mod useful;
 
 pub use available::{READ_ONLY, exists, unavailable};
 pub use candidates::{candidates, resend_targets};
+pub use docs::docs_of;
 pub use method_rows::{MethodRow, method_rows, selected_row};
 pub use palette::palette_entries;
 pub use remote::remote_target;

@@ -12,6 +12,7 @@ use ratatui::text::{Line, Span};
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
+use rpc_console_core::model::service::MethodId;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 

@@ -32,8 +32,31 @@ pub enum DocKind {
     Name,
 }
 
+/// What there is to read about a method.
+#[derive(Debug, Clone, Default)]
+pub struct Docs {
+    /// Its signature.
+    pub signature: Signature,
+    /// Who has it.
+    pub offered: Offered,
+}
+
+/// Which instances of its service have a method.
+#[derive(Debug, Clone, Default)]
+pub struct Offered {
+    /// The name of the service; empty if it has none.
+    pub service: String,
+    /// Number of instances that have it.
+    pub have: usize,
+    /// Number of instances of the service.
+    pub all: usize,
+    /// The first of them, and whether they take other arguments than most.
+    pub on: Vec<(String, bool)>,
+}
+
 /// The documentation of a method, at most `width` cells wide.
-pub fn docs(signature: &Signature, width: usize) -> Vec<DocLine> {
+pub fn docs(docs: &Docs, width: usize) -> Vec<DocLine> {
+    let signature = &docs.signature;
     let mut page = Page { lines: Vec::new(), width };
     page.add(DocKind::Heading, 0, &call_of(signature));
     page.paragraphs(0, &signature.doc);
@@ -49,6 +72,7 @@ pub fn docs(signature: &Signature, width: usize) -> Vec<DocLine> {
         page.add(DocKind::Name, 2, &schema.type_name());
         page.details(schema, schema.description(), 4);
     }
+    page.offered(&docs.offered);
     page.lines
 }
 
@@ -87,6 +111,27 @@ impl Page {
     fn heading(&mut self, title: &str) {
         self.lines.push(DocLine { kind: DocKind::Text, text: String::new() });
         self.add(DocKind::Heading, 0, title);
+    }
+
+    fn offered(&mut self, offered: &Offered) {
+        if offered.have == 0 {
+            return;
+        }
+        self.heading("Offered by");
+        let of = match &*offered.service {
+            "" => String::new(),
+            service => format!(" of {service}"),
+        };
+        let all = text::count(offered.all as u64, "instance", "instances");
+        let have = if offered.have < offered.all { format!("{} of ", offered.have) } else { String::new() };
+        self.add(DocKind::Text, 2, &format!("{have}{all}{of}"));
+        for (address, differs) in &offered.on {
+            let note = if *differs { "  ≠ takes other arguments" } else { "" };
+            self.add(DocKind::Name, 2, &format!("{address}{note}"));
+        }
+        if offered.have > offered.on.len() {
+            self.add(DocKind::Text, 2, &format!("and {} more", offered.have - offered.on.len()));
+        }
     }
 
     fn paragraphs(&mut self, indent: usize, doc: &str) {
@@ -165,7 +210,14 @@ mod tests {
             result: Some(json!({"type": "integer", "description": "The number."})),
             ..Signature::default()
         };
-        let lines: Vec<_> = docs(&signature, 34).into_iter().map(|line| line.text).collect();
+        let offered = Offered {
+            service: "shop".to_owned(),
+            have: 3,
+            all: 4,
+            on: vec![("h:1".to_owned(), false), ("h:2".to_owned(), true)],
+        };
+        let page = Docs { signature, offered };
+        let lines: Vec<_> = docs(&page, 34).into_iter().map(|line| line.text).collect();
         let expected = "\
 order(customer, count = 1, note?)
 → integer
@@ -186,7 +238,13 @@ Parameters
 
 Result
   integer
-    The number.";
+    The number.
+
+Offered by
+  3 of 4 instances of shop
+  h:1
+  h:2  ≠ takes other arguments
+  and 1 more";
         assert_eq!(lines.join("\n"), expected);
     }
 }

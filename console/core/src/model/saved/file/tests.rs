@@ -125,6 +125,7 @@ fn a_new_file_is_readable_and_says_what_it_is() {
     let text = save("", "order one", false).unwrap();
     let expected = r#"[[requests]]
 name = "order one"
+service = "shop"
 method = "order"
 args = '["{{env:TOKEN}}"]'
 kwargs = '''{"b":"it's \"{{user}}\""}'''
