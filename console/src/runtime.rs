@@ -2,7 +2,8 @@
 //!
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
-//! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract.
+//! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
+//!   `traffic`: the statistics of what is on the screen.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -31,6 +32,7 @@ mod secrets;
 mod signals;
 mod tasks;
 mod terminal_handover;
+mod traffic;
 
 pub use clock::Clock;
 pub use history::HistoryFolder;
@@ -326,8 +328,9 @@ impl Console {
         self.drawn_at = Some(now.at);
         self.dirty = false;
         let heights = std::mem::take(&mut hits.heights);
+        let shown = std::mem::take(&mut hits.instances);
         self.hits = hits;
-        update(&mut self.model, Msg::Drawn(heights), now);
+        update(&mut self.model, Msg::Drawn(heights, shown), now);
         Ok(())
     }
 
@@ -359,6 +362,7 @@ impl Console {
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Monitor(instance) => self.tasks.attach(*instance),
                 Effect::StopMonitor(key) => self.tasks.detach(&key),
+                Effect::Sample(keys) => self.tasks.sample(keys),
                 Effect::Call(request) => self.tasks.call(*request),
                 Effect::Cancel(id) => self.tasks.cancel(id),
                 Effect::RecordCall(call) => self.tasks.remember(*call),

@@ -20,6 +20,7 @@ mod resend;
 mod response;
 mod screen;
 mod theme;
+mod traffic;
 
 pub use screen::HitMap;
 pub use theme::{Theme, is_ascii, is_light};
@@ -109,8 +110,10 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     match model.view {
         View::Instances => instances::view(model, screen, area),
         View::Methods if area.width >= 100 => {
+            // Several services have longer names.
+            let share = if model.methods.has_services() { 4 } else { 5 };
             let [list, form, response] = Layout::horizontal([
-                Constraint::Length((area.width / 5).clamp(24, 40)),
+                Constraint::Length((area.width / share).clamp(24, 48)),
                 Constraint::Fill(1),
                 Constraint::Fill(1),
             ])

@@ -28,10 +28,12 @@ pub mod service;
 pub mod snippet;
 pub mod sources;
 pub mod template;
+pub mod traffic;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rpc_wire::instance::InstanceKey;
 use rpc_wire::target::Target;
 use tui_input::Input;
 
@@ -174,6 +176,10 @@ pub struct Model {
     pub mouse: bool,
     /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
+    /// The instances whose traffic is asked for.
+    pub sampled: Vec<InstanceKey>,
+    /// The instances in the last frame of their table.
+    pub shown: Vec<InstanceKey>,
     /// The rows of each pane in the last frame.
     heights: Heights,
 }
@@ -206,6 +212,8 @@ impl Model {
             toast: None,
             mouse: true,
             readonly: false,
+            sampled: Vec::new(),
+            shown: Vec::new(),
             heights: Vec::new(),
         }
     }

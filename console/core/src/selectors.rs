@@ -8,6 +8,7 @@ mod palette;
 mod remote;
 mod selected;
 mod sources;
+mod traffic;
 mod typing;
 mod useful;
 
@@ -19,6 +20,7 @@ pub use palette::palette_entries;
 pub use remote::remote_target;
 pub use selected::selected_call;
 pub use sources::sources;
+pub use traffic::{method_traffic, sampled, total_traffic};
 pub(crate) use typing::is_typing_load_field;
 pub use typing::{context, is_typing};
 pub use useful::is_useful;

@@ -22,7 +22,8 @@ pub use search::MAX_MATCHES;
 
 use crate::message::{Effect, Msg, RegistryUpdate};
 use crate::model::Now;
-use crate::model::{MAX_QUEUED, Model};
+use crate::model::{MAX_QUEUED, Model, View};
+use crate::selectors::sampled;
 
 /// The effects to carry out, in order.
 pub type Effects = Vec<Effect>;
@@ -32,6 +33,8 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
+    // The effects of a frame are dropped: they follow with the next message.
+    let is_frame = matches!(msg, Msg::Drawn(..));
     let had_overlay = model.overlay.is_some();
     let until = |model: &Model| model.toast.as_ref().map(|toast| toast.until);
     let before = until(model);
@@ -42,6 +45,9 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     }
     if list_is_current {
         tick(model, now, &mut effects);
+    }
+    if !is_frame {
+        sample(model, &mut effects);
     }
     effects
 }
@@ -67,7 +73,13 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Wheel(pane, rows) => press::wheel(model, pane, rows, now),
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Tick => {}
-        Msg::Drawn(heights) => model.set_heights(heights),
+        Msg::Drawn(heights, shown) => {
+            model.set_heights(heights);
+            if model.view == View::Instances {
+                model.shown = shown;
+            }
+        }
+        Msg::Traffic(samples) => feeds::traffic(model, samples),
         Msg::Registry(update) => feeds::registry(model, update, now, effects),
         Msg::Logs(source, lines) => model.logs.push(&source, lines),
         Msg::LogSource(source, state) => {
@@ -127,6 +139,15 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     model.logs.tick(height);
 }
 
+/// Asks for the traffic of what is on the screen.
+fn sample(model: &mut Model, effects: &mut Effects) {
+    let wanted = sampled(model);
+    if wanted != model.sampled {
+        model.sampled.clone_from(&wanted);
+        effects.push(Effect::Sample(wanted));
+    }
+}
+
 fn is_live_data(msg: &Msg) -> bool {
     matches!(
         msg,
@@ -134,6 +155,7 @@ fn is_live_data(msg: &Msg) -> bool {
             | Msg::Logs(..)
             | Msg::LogSource(..)
             | Msg::Contract(..)
+            | Msg::Traffic(..)
             | Msg::Instance(..)
     )
 }

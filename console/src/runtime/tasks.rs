@@ -8,13 +8,13 @@ use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::target::Target;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::contracts::Contracts;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
-use super::{calls, clipboard, feed, files, history, load, monitor};
+use super::{calls, clipboard, feed, files, history, load, monitor, traffic};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
@@ -31,6 +31,8 @@ pub(super) struct Tasks {
     feeds: Vec<AbortHandle>,
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
     contracts: Contracts,
+    /// Asks instances for their statistics.
+    sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
@@ -62,6 +64,7 @@ impl Tasks {
             live,
             feeds: Vec::new(),
             monitored: HashMap::new(),
+            sampling: None,
             waiting: BTreeMap::new(),
             max_monitored,
             is_direct: false,
@@ -253,6 +256,20 @@ impl Tasks {
         }
     }
 
+    /// Asks these instances for their statistics once a second, and no others.
+    pub(super) fn sample(&mut self, keys: Vec<InstanceKey>) {
+        let clients = keys.into_iter().filter_map(|key| Some((key.clone(), self.client(&key)?)));
+        let clients = clients.collect();
+        match &self.sampling {
+            Some((sampled, _)) => drop(sampled.send_replace(clients)),
+            None => {
+                let (sampled, changes) = watch::channel(clients);
+                let task = tokio::spawn(traffic::sample(changes, self.live.clone()));
+                self.sampling = Some((sampled, task.abort_handle()));
+            }
+        }
+    }
+
     fn client(&self, key: &InstanceKey) -> Option<Client> {
         self.monitored
             .get(key)
@@ -265,8 +282,9 @@ impl Drop for Tasks {
     fn drop(&mut self) {
         self.stop_select();
         let monitored = self.monitored.values().map(|(_, task)| task);
+        let sampling = self.sampling.as_ref().map(|(_, task)| task);
         let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
-        for task in tasks.chain(&self.copying) {
+        for task in tasks.chain(&self.copying).chain(sampling) {
             task.abort();
         }
     }

@@ -10,8 +10,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use super::traffic;
 use rpc_console_core::model::form::{Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors::method_traffic;
 use rpc_console_core::text;
 
 /// Rows of the target, a blank row, and the request.
@@ -43,13 +45,24 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         Span::raw(format!(" Call {service}")),
         Span::styled(format!("{name} "), theme.strong()),
     ]);
-    let right = if form.signature.stream { " stream " } else { "" };
-    let right = Line::from(Span::styled(right, theme.accent()));
+    let room = usize::from(area.width).saturating_sub(title.width() + 5);
+    let right = Line::from(Span::styled(note(model, screen, form, room), theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);
     match &form.json {
         Some(json) => draw_json(model, screen, form, json, inner),
         None => draw_form(model, screen, form, inner),
     }
+}
+
+/// At the right of the title: whether it is a stream, and the traffic of the method.
+fn note(model: &Model, screen: &Screen<'_, '_>, form: &Form, room: usize) -> String {
+    let stream = if form.signature.stream { " stream " } else { "" };
+    let now = model.shown_at(screen.now).at;
+    let method = model.methods.get(&form.id());
+    let trend = method.and_then(|method| method_traffic(model, method, now));
+    let texts = trend.as_ref().map(traffic::variants).into_iter().flatten();
+    let mut texts = texts.map(|text| format!(" {text}{}", if stream.is_empty() { " " } else { " · stream " }));
+    texts.find(|text| text::width(text) <= room).unwrap_or_else(|| stream.to_owned())
 }
 
 fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {

@@ -57,7 +57,10 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return empty(model, screen, inner);
     }
 
-    let columns = Columns::for_width(&visible, inner.width, live);
+    let columns = {
+        let has_traffic = live && table.all().any(|row| row.traffic.total(now).is_some());
+        Columns::for_width(&visible, inner.width, live, has_traffic)
+    };
     columns.heading(screen, inner);
     let notes = notes::notes(model, now, live);
     let notes = text::wrap_words(&notes.join(" · "), usize::from(inner.width).saturating_sub(2));
@@ -79,6 +82,9 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         };
         screen.line(rows, row, drawn);
         screen.hit_row(rows, row, Hit::Row(Pane::Instances, index));
+        if let Some(row) = line.instance() {
+            screen.shows(&row.key);
+        }
         let changed = line.instance().and_then(|row| row.changed_at);
         if changed.is_some_and(|at| now.saturating_duration_since(at) < FLASH) {
             screen.style_row(rows, row, theme.flash());

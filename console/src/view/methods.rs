@@ -6,11 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use super::theme::Theme;
+use super::traffic;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::methods::Method;
-use rpc_console_core::model::{Model, Pane, scroll};
-use rpc_console_core::selectors::{MethodRow, method_rows, selected_row};
+use rpc_console_core::model::{Model, Now, Pane, scroll};
+use rpc_console_core::selectors::{MethodRow, method_rows, method_traffic, selected_row};
 use rpc_console_core::text;
 use rpc_wire::instance::InstanceKey;
 
@@ -63,12 +64,17 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
                 (service, &method.id.name, count, style)
             }
         };
-        let room = room.saturating_sub(text::width(&count) + 2);
+        let rate = match line {
+            MethodRow::Method(method) => rate(model, method, screen.now, room),
+            MethodRow::Saved(_) => String::new(),
+        };
+        let room = room.saturating_sub(text::width(&count) + text::width(&rate) + 2);
         let name = text::left(&labelled(service, &text::printable(name), room), room);
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
         let line = Line::from(vec![
             Span::raw(mark),
             Span::raw(format!("{name} ")),
+            Span::styled(rate, theme.accent()),
             Span::styled(count, style),
         ]);
         screen.line(inner, row, line);
@@ -99,6 +105,19 @@ fn unreadable(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
         below = Rect { y: below.y + 1, height: below.height - 1, ..below };
     }
     below
+}
+
+/// Calls per second and their graph, where there is room for them and the name.
+fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
+    let Some(trend) = method_traffic(model, method, model.shown_at(now).at) else {
+        return String::new();
+    };
+    let calls = text::right(&text::rate(trend.now.calls), 5);
+    match room {
+        ..24 => String::new(),
+        ..34 => format!("{calls}/s "),
+        _ => format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8)),
+    }
 }
 
 /// `orders · add`. Where it does not fit, the service is cut, or omitted.

@@ -14,7 +14,7 @@ fn demo(folder: &Path) -> Tty {
     command.args(["--demo"]);
     command.env("XDG_STATE_HOME", folder);
     let tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty
 }
 
@@ -101,7 +101,7 @@ fn a_history_that_is_turned_off_is_not_written() {
     command.env("XDG_STATE_HOME", state.path());
     command.env("RPCD_CONSOLE_SAVE_HISTORY", "false");
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     call(&mut tty, "add 20 22 c=0", "✓ add → 42 in");
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);

@@ -103,7 +103,7 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
 #[test]
 fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "▸ ● up", "lacks square"]);
+    tty.until(&["4 up", "▸ ● up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     let selected = |tty: &Tty| {
@@ -182,7 +182,7 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
         command.args(["--demo"]);
         command.env(name, value);
         let mut tty = Tty::run(command, (120, 35));
-        tty.until(&["3 up", "lacks square"]);
+        tty.until(&["4 up", "lacks square"]);
         tty.press("2");
         tty.until(&["[2 Methods]", "forecast"]);
         tty

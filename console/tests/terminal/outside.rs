@@ -33,7 +33,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     command.env("EDITOR", format!("{editor} --wait"));
     command.env("PAGER", pager);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "traffic on"]);
+    tty.until(&["4 up", "traffic on"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     tty.press("2");

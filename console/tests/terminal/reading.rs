@@ -5,7 +5,7 @@ use super::*;
 /// The demo with its traffic off, so that nothing else changes.
 fn quiet_demo() -> Tty {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "lacks square"]);
+    tty.until(&["4 up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     tty

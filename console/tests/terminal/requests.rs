@@ -25,7 +25,7 @@ fn demo(file: Option<&str>) -> Tty {
     command.args(["--demo"]);
     command.env("SHOP_TOKEN", "hush-hush");
     let tty = Tty::run_in(home, command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty
 }
 

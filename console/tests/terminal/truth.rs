@@ -133,7 +133,7 @@ fn a_pasted_text_arrives_with_its_line_breaks_and_tabs() {
 #[test]
 fn readonly_says_so_and_refuses_a_call() {
     let mut tty = Tty::start(&["--demo", "--readonly"]);
-    tty.until(&["READ-ONLY", "3 up"]);
+    tty.until(&["READ-ONLY", "4 up"]);
     tty.press("b");
     tty.until(&["the console is read-only (--readonly)"]);
     tty.press(":");
@@ -170,7 +170,7 @@ fn a_clipboard_program_gets_the_text_and_its_failure_is_said() {
     command.env("WAYLAND_DISPLAY", "wayland-0");
     command.env("COPIED", &copied);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     let address = selected(&tty);
     tty.press("y");
     tty.until(&[&format!("address copied with wl-copy: {address}")]);
@@ -194,7 +194,7 @@ fn only_the_latest_copy_reaches_the_clipboard_and_a_slow_one_says_so() {
     // It writes the first text late, unless it is ended.
     script(folder.path(), "wl-copy", "touch \"$COPIED.started\"; sleep 1; cat > \"$COPIED\"");
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     tty.press("y");
     tty.until(&["copying the address …"]);
     assert!(folder.path().join("copied.started").exists());
@@ -236,7 +236,7 @@ fn copying_works_in_tmux_with_its_default_settings() {
     let mut command = CommandBuilder::new("tmux");
     command.args(["-L", &tmux.0, "-f", "/dev/null", "new-session", PROGRAM, "--demo"]);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     let address = selected(&tty);
     tty.press("y");
     tty.until(&[&format!("address copied with tmux: {address}")]);

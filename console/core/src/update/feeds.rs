@@ -7,7 +7,7 @@ use rpc_wire::signature::Signature;
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
@@ -228,6 +228,18 @@ pub(super) fn contract(model: &mut Model, digest: String, signatures: Vec<Signat
     for row in model.instances.all_mut().filter(|row| row.instance.contract() == Some(&*digest)) {
         row.methods = model.methods.count(&row.key);
         model.methods.errors.remove(&row.key);
+    }
+}
+
+/// Applies the statistics of instances.
+pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
+    for (key, sample) in samples {
+        let Some(row) = model.instances.get_mut(&key) else { continue };
+        match sample {
+            Sample::Stats(at, stats) => row.traffic.apply(at, *stats),
+            Sample::Unsupported => row.traffic.is_unsupported = true,
+            Sample::Failed => {}
+        }
     }
 }
 

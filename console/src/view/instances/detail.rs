@@ -1,6 +1,6 @@
 //! The selected instance in detail: long values are wrapped, and it scrolls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -42,6 +42,7 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     let mut lines = service(row, &rows);
     lines.extend(liveness(model, screen, row, &rows).concat());
     lines.extend(probes(row, &rows).concat());
+    lines.extend(traffic(row, &rows, model.shown_at(screen.now).at));
     lines.extend(methods(model, row, &rows).concat());
     lines.extend(rows.plain("logs", logs(model, row)));
     lines.extend(parameters(row, &rows));
@@ -129,6 +130,15 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
         lines.push(rows.plain("round trips", round_trips(row)));
     }
     lines
+}
+
+/// Calls, errors and latency, as the instance counts them.
+fn traffic(row: &Row, rows: &Rows, now: Instant) -> Vec<Line<'static>> {
+    let trend = row.traffic.total(now);
+    let Some([all, ..]) = trend.map(crate::view::traffic::variants) else {
+        return Vec::new();
+    };
+    rows.plain("traffic", all)
 }
 
 /// Dialect and methods, and how these differ from other instances'.

@@ -8,6 +8,7 @@ use super::columns::Columns;
 use super::glyph_and_style;
 use crate::view::screen::Screen;
 use rpc_console_core::model::instances::{Group, State, TableLine};
+use rpc_console_core::model::traffic::Trend;
 use rpc_console_core::text;
 
 /// Number of instances that match the filter, folded ones included.
@@ -18,6 +19,14 @@ pub(super) fn matching(lines: &[TableLine<'_>]) -> usize {
         TableLine::Instance(_) => usize::from(!is_grouped),
     };
     lines.iter().map(count).sum()
+}
+
+/// The traffic of its instances.
+fn traffic(group: &Group<'_>, now: Instant) -> Option<Trend> {
+    let mut trends = group.rows.iter().filter_map(|row| row.traffic.total(now));
+    let mut sum = trends.next()?.clone();
+    trends.for_each(|trend| sum.add(trend));
+    Some(sum)
 }
 
 /// ` ▾ orders 3  ◐ 1 late  1.4.0`: the service, how many instances it has, their worst state, and
@@ -54,6 +63,7 @@ pub(super) fn heading(
         Span::styled(worst, style),
         Span::raw(" ".repeat(left)),
     ]);
+    line.extend(columns.sum(screen, traffic(group, now).as_ref()));
     let versions: Vec<_> = group.versions().into_iter().map(text::printable).collect();
     let versions = versions.join(", ");
     if !versions.is_empty() && line.width() + text::width(&versions) + 2 <= columns.width() {

@@ -56,7 +56,7 @@ proptest! {
             let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
             let mut hits = crate::view::HitMap::default();
             terminal.draw(|frame| hits = crate::view::render(&model, &crate::view::Theme::default(), now, frame)).unwrap();
-            fixture::feed(&mut model, Msg::Drawn(hits.heights), now);
+            fixture::feed(&mut model, Msg::Drawn(hits.heights, hits.instances), now);
             let shown = model.shown_at(now).at;
             let lines = model.instances.lines(shown, model.link.is_live());
             let has_heading = model.instances.selected_service.is_some();

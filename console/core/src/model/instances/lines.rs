@@ -97,6 +97,10 @@ impl Instances {
             let order = match self.sort {
                 Column::State => a.state(now, live).cmp(&b.state(now, live)),
                 Column::Address => std::cmp::Ordering::Equal,
+                Column::Calls => {
+                    let calls = |row: &Row| row.traffic.total(now).map_or(-1.0, |total| total.now.calls);
+                    calls(a).total_cmp(&calls(b))
+                }
                 Column::Beat => a.age(now).cmp(&b.age(now)),
                 Column::Rtt => a.probe.rtt().cmp(&b.probe.rtt()),
                 Column::Methods => a.methods.cmp(&b.methods),

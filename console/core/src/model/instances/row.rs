@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
 use crate::model::service::Service;
+use crate::model::traffic::Traffic;
 
 /// Points of the graphs of heartbeat intervals and round trips.
 const GRAPH_POINTS: usize = 12;
@@ -123,6 +124,8 @@ pub struct Row {
     pub intervals: VecDeque<f64>,
     /// Round trips of its last probes, in seconds.
     pub round_trips: VecDeque<f64>,
+    /// Its calls, as it reports them.
+    pub traffic: Traffic,
     /// Whether it was opened by its address: no registry reports its state, only the probe tells.
     pub is_direct: bool,
     /// Whether it uses the extended dialect, if the console found out by itself.
@@ -151,6 +154,7 @@ impl Row {
             methods: None,
             intervals: VecDeque::new(),
             round_trips: VecDeque::new(),
+            traffic: Traffic::default(),
             is_direct: false,
             extended: None,
         }
@@ -174,6 +178,7 @@ impl Row {
     pub(super) fn forget_beats(&mut self) {
         self.intervals.clear();
         self.heartbeats = None;
+        self.traffic.clear();
     }
 
     /// Sets what it registered; returns the same as `apply`.
@@ -188,6 +193,7 @@ impl Row {
         }
         if restarted || redeployed {
             self.methods = None;
+            self.traffic.clear();
         }
         (restarted, redeployed)
     }
