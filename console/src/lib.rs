@@ -9,9 +9,8 @@
 //! - [`options`]: the command line, and the registries named there and in the settings.
 //! - [`keys`]: the key bindings of the settings.
 //!
-//! Inside: `options → address`, `runtime → terminal → view`.
+//! Inside: `runtime → terminal → view`.
 
-mod address;
 pub mod demo;
 pub mod keys;
 pub mod options;

@@ -8,7 +8,6 @@ use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
 
-use crate::address;
 use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
@@ -20,7 +19,7 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
     /// Open this server without a registry
-    #[arg(value_name = "HOST:PORT", value_parser = address::server,
+    #[arg(value_name = "HOST:PORT", value_parser = server,
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,
 
@@ -88,6 +87,14 @@ impl Options {
         list.insert(0, NamedRegistry::new(name, target));
         Ok(Registries::new(list, 0))
     }
+}
+
+/// The server at `HOST:PORT`; of a URL the error says how to open a registry.
+fn server(text: &str) -> Result<Target, String> {
+    if text.contains("://") {
+        return Err(format!("write HOST:PORT for one server, or --registry {text} for a registry"));
+    }
+    Target::direct(text).map_err(|error| error.to_string())
 }
 
 fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
@@ -191,6 +198,9 @@ mod tests {
             ["rpc-console", "nowhere", "--readonly"],
             ["rpc-console", "h:70000", "--readonly"],
             ["rpc-console", "::1:8089", "--readonly"],
+            ["rpc-console", "a b:8089", "--readonly"],
+            ["rpc-console", "0x7f000001:8089", "--readonly"],
+            ["rpc-console", "http://127.0.0.1:8089", "--readonly"],
             ["rpc-console", "h:8089", "--demo"],
             ["rpc-console", "h:8089", "--registry=h:1"],
         ] {

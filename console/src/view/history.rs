@@ -76,11 +76,11 @@ impl Columns {
             70.. => method.clamp(8, 14),
             _ => method.clamp(8, 11),
         };
-        // The mark, the time taken, and the space before VIA.
-        let used = 3 + at + method + 8 + if via > 0 { via + 2 } else { 0 };
+        // The mark, the time taken, and the space around VIA.
+        let used = 3 + at + method + 8 + if via > 0 { via + 3 } else { 0 };
         let rest = usize::from(width).saturating_sub(used);
         // Bytes are counted, not cells: arguments may be megabytes, and there may be 1,000 calls.
-        let wanted = longest(&|call| call.arguments_bytes() + 1).unwrap_or(0).max(10);
+        let wanted = longest(&|call| call.arguments_bytes() + 1).unwrap_or(0).max(5);
         let result = longest(&|call| call.summary_bytes() + 3).unwrap_or(0);
         // Without room for both, the result matters more.
         let arguments = match rest {
@@ -96,7 +96,7 @@ impl Columns {
             "   {}{}{}{}{} {}",
             text::left("AT", self.at),
             text::left("METHOD", self.method),
-            text::left("ARGUMENTS ", self.arguments),
+            text::left(if self.arguments < 10 { "ARGS" } else { "ARGUMENTS" }, self.arguments),
             text::left("RESULT", self.result),
             text::right("TOOK", 8),
             text::left(if self.wide { " VIA" } else { "" }, self.via),

@@ -94,10 +94,11 @@ fn unreadable(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
     let theme = screen.theme;
     let width = usize::from(area.width).saturating_sub(2).max(1);
     let key = screen.key_of(model, Context::Everywhere, Action::ViewMethods);
-    let what = text::wrap_words(&format!("✗ {}", text::printable(error)), width);
+    let what = text::wrap_words(&text::printable(&in_words(error)), width);
     let next = text::wrap_words(&format!("Fix it, then press {key}"), width);
     let room = usize::from(area.height / 2).saturating_sub(next.len());
-    let what = what.into_iter().take(room).map(|line| (line, theme.bad()));
+    let what = ["✗ not read:".to_owned()].into_iter().chain(what).take(room);
+    let what = what.map(|line| (line, theme.bad()));
     let lines: Vec<_> = what.chain(next.into_iter().map(|line| (line, theme.dim()))).collect();
     let mut below = area;
     for (row, (line, style)) in (0..area.height).zip(lines) {
@@ -127,6 +128,15 @@ fn labelled(service: Option<&str>, name: &str, room: usize) -> String {
         Some(service) => format!("{} · {name}", text::cut(service, left)),
         None => name.to_owned(),
     }
+}
+
+/// `FILE:3: why` in words, which a narrow list breaks between them.
+fn in_words(error: &str) -> String {
+    let parts = error.split_once(": ").and_then(|(place, why)| {
+        let (file, line) = place.rsplit_once(':')?;
+        line.parse::<usize>().ok().map(|line| format!("{file} line {line}: {why}"))
+    });
+    parts.unwrap_or_else(|| error.to_owned())
 }
 
 /// How many instances have the method; ≠ where signatures differ.

@@ -409,7 +409,8 @@ fn a_long_error_scrolls_and_says_how_much_is_below() {
         let effects = press(&mut model, Key::ctrl('s'), now);
         let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
         let lines: String = (1..60).map(|n| format!("line {n}\n")).collect();
-        let failure = Failure { data: Some("{\"why\":[1,2]}".to_owned()), ..Failure::new("error 1", lines) };
+        let failure =
+            Failure { data: Some("{\"why\":[1,2]}".to_owned()), ..Failure::new("error 1", lines) };
         feed(&mut model, Msg::CallEnded(request.id, Box::new(fixture::outcome(Err(failure)))), now);
         press(&mut model, Key::plain(Code::F(3)), now);
         (0..4).for_each(|_| drop(press(&mut model, Key::char('j'), now)));

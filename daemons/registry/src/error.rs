@@ -60,4 +60,17 @@ pub(crate) enum Refusal {
     /// The operator: the limit of event streams is reached.
     #[error("stream: {0} event streams are open, the limit; try again later")]
     TooManyStreams(usize),
+    /// The operator of the peer: its address has its share of event streams.
+    #[error(
+        "stream: this address has {0} event streams open, its share; close some, or raise max_watchers_per_peer"
+    )]
+    TooManyStreamsOfPeer(usize),
+    /// The operator: the limit of connections is reached.
+    #[error("connection: {0} are open, the limit; try again later")]
+    TooManyConnections(usize),
+    /// The operator of the peer: its address has its share of connections.
+    #[error(
+        "connection: this address has {0} open, its share; close some, or raise max_connections_per_peer"
+    )]
+    TooManyConnectionsOfPeer(usize),
 }

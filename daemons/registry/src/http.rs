@@ -24,12 +24,13 @@ use hyper::body::{Frame, Incoming};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
+use rpc_host::shares::Shares;
 use rpc_wire::paths;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 pub(crate) use connection::serve_connection;
+pub(crate) use refuse::connection as refuse_connection;
 
 use crate::error::Refusal;
 use crate::service::Service;
@@ -44,8 +45,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 struct Context {
     service: Arc<Service>,
-    /// One permit per open event stream.
-    streams: Arc<Semaphore>,
+    /// Places for event streams.
+    streams: Arc<Shares>,
     /// Cancelled at shutdown: streams end, long-polls get their replies.
     ending: CancellationToken,
 }
@@ -57,8 +58,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
     pub(crate) fn new(service: Arc<Service>, ending: CancellationToken) -> Self {
-        let max_streams = service.options.max_watchers.min(Semaphore::MAX_PERMITS);
-        let streams = Arc::new(Semaphore::new(max_streams));
+        let options = &service.options;
+        let streams = Shares::new(options.max_watchers, options.max_watchers_per_peer);
         Self { context: Arc::new(Context { service, streams, ending }) }
     }
 
@@ -104,9 +105,9 @@ impl Http {
             }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head).await,
             (&Method::GET | &Method::HEAD, path) => match path {
-                paths::INSTANCES => Ok(v1::instances(&self.context, head)),
-                paths::WATCH => v1::watch(&self.context, head),
-                paths::LOGS => v1::logs(&self.context, head),
+                paths::INSTANCES => v1::instances(&self.context, head),
+                paths::WATCH => v1::watch(&self.context, head, peer),
+                paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
                 paths::METRICS => Ok(health::metrics(&self.context)),

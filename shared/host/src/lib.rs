@@ -5,6 +5,7 @@
 //! - [`logging`]: tracing to the terminal, to rolling files, and to the bounded rings that log
 //!   streams read.
 //! - [`net`]: listening sockets and the limit of open files.
+//! - [`shares`]: places that peers compete for.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
@@ -12,5 +13,6 @@
 
 pub mod logging;
 pub mod net;
+pub mod shares;
 pub mod shutdown;
 pub mod task;

@@ -132,7 +132,11 @@ impl Call {
         match self.outcome.as_ref().map(|outcome| &outcome.result) {
             Some(Ok(document)) if !self.request.stream => document.text().len(),
             Some(Err(failure)) => failure.text.len(),
-            _ => WORDS,
+            _ => self
+                .past
+                .as_ref()
+                .and_then(|past| past.failure.as_ref())
+                .map_or(WORDS, |failure| failure.text.len()),
         }
     }
 

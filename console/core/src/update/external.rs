@@ -122,7 +122,8 @@ fn whole_result(model: &Model) -> Option<Item> {
 }
 
 fn one_line(text: &str) -> String {
-    let line = text.lines().find(|line| line.contains("call") || line.contains('{'));
+    let sends = ["client.call(", "client.stream(", "sendall("];
+    let line = text.lines().find(|line| sends.iter().any(|call| line.contains(call)));
     text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 

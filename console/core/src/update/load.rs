@@ -84,7 +84,9 @@ fn from_call(model: &Model, id: Option<CallId>) -> Result<PlannedCall, String> {
     if call.past.is_some() {
         let context = Context::of(model.focus());
         let key = model.keys.shown(context, Action::Resend);
-        return Err(format!("this call is from an earlier session; press {key} to resend it first"));
+        return Err(format!(
+            "this call is from an earlier session; press {key} to resend it first"
+        ));
     }
     Ok(planned(model, &call.request))
 }

@@ -176,7 +176,9 @@ pub(super) fn ended(
         Ok(document) => {
             let body = decoded(text::prefix(document.text(), 200));
             let body = text::printable(&body);
-            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
+            let rest = text::width(&format!(" ✓ {method} →  in {took}{via}"));
+            let room = usize::from(model.size.0).saturating_sub(rest).clamp(12, 40);
+            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, room)), false)
         }
         Err(failure) => {
             let why = text::printable(&failure.text);

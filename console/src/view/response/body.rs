@@ -8,9 +8,9 @@ use super::stream::stream;
 use crate::view::Theme;
 use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
-use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::model::calls::{Call, Failure};
 use rpc_console_core::model::json::Document;
+use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
 /// `frame` is the one of the pane, `area` what is inside for the body.
@@ -46,7 +46,9 @@ pub(super) fn body(
 
 /// What went wrong, wrapped at `width` cells.
 fn failure(theme: Theme, failure: &Failure, width: usize) -> Vec<Line<'static>> {
-    let wrapped = |text: &str| text::wrap_words(&text::printable(text), width);
+    let wrapped = |text: &str| -> Vec<String> {
+        text.lines().flat_map(|line| text::wrap_words(&text::printable(line), width)).collect()
+    };
     let kind = wrapped(&format!("✗ {}", failure.kind));
     let mut lines: Vec<_> =
         kind.into_iter().map(|line| Span::styled(format!(" {line}"), theme.bad())).collect();

@@ -21,7 +21,7 @@ async fn a_bad_body_gets_400_with_what_and_where() {
         (port("0"), "port: is 0"),
         (port("\"1\""), "port: is \"1\""),
         (host("\"\""), "host: is 0 bytes"),
-        (host("\"a\\u001b[31m\""), "host: must hold neither"),
+        (host("\"a\\u001b[31m\""), "host: must be an IP address"),
         (host(&format!("\"{}\"", "x".repeat(254))), "host: is 254 bytes"),
         (host("1"), "host: is 1"),
         (r#"{"protocol":"JSON!","host":"h","port":1}"#.to_owned(), "protocol: must be"),

@@ -31,6 +31,9 @@ pub struct Serve {
     /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
+    /// Name of the service [default: rpcd]
+    #[arg(long, value_name = "NAME", value_parser = parse::service)]
+    pub service: Option<String>,
     /// Registry to register with [default: http://127.0.0.1:9999]
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,

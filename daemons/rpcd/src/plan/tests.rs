@@ -3,6 +3,7 @@
 use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
+use rpc_host::shares::Share;
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -163,6 +164,14 @@ fn a_server_listens_on_all_addresses_and_registers_by_default() {
 }
 
 #[test]
+fn a_server_is_an_instance_of_the_named_service() {
+    assert_eq!(serve("serve -p 1", &[]).service, "rpcd");
+    let named = [("RPCD_SERVER_SERVICE", "orders")];
+    assert_eq!(serve("serve -p 1", &named).service, "orders");
+    assert_eq!(serve("serve -p 1 --service prices.v2", &named).service, "prices.v2");
+}
+
+#[test]
 fn every_limit_of_the_file_reaches_the_server() {
     let plan = serve(
         "serve -p 1 --advertise [::1]:5",
@@ -220,6 +229,8 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS_BYTES", "7"),
         ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS", "8"),
         ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
+        ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS_PER_PEER", "0"),
+        ("RPCD_REGISTRY_SERVER_MAX_WATCHERS_PER_PEER", "10"),
         ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
         ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
@@ -247,6 +258,8 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_parameters_bytes: 7,
         max_connections: 8,
         max_watchers: 9,
+        max_connections_per_peer: Share::Whole,
+        max_watchers_per_peer: Share::AtMost(10),
         header_timeout: Duration::from_millis(10),
         allowed_origins: vec!["http://a".to_owned()],
         backlog: 11,

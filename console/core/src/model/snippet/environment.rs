@@ -115,7 +115,8 @@ mod tests {
         let word = r#"format!("\"Bearer {}\"", std::env::var("TOKEN")?).as_str()"#;
         assert!(rust.contains(word), "{rust}");
         let python = snippet.write(Format::Python).unwrap();
-        let expression = python.split("sendall((").nth(1).and_then(|rest| rest.split(").enc").next());
+        let expression =
+            python.split("sendall((").nth(1).and_then(|rest| rest.split(").enc").next());
         let script = format!("import json, os\nprint(({}))", expression.unwrap());
         if let Some(sent) = run("python3", &script) {
             assert!(sent.contains(r#"["Bearer s3 $cret*'"]"#), "{python}{sent}");
