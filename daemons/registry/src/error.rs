@@ -43,9 +43,9 @@ pub(crate) enum Refusal {
     /// The sender: the content type is not JSON.
     #[error("content-type: must be application/json")]
     NotJson,
-    /// The author of a web page: its origin may not use this registry.
-    #[error("origin: not allowed to use this registry")]
-    Origin,
+    /// The author of a web page, or the operator: a foreign page may have caused it.
+    #[error("{0}")]
+    Foreign(&'static str),
     /// The sender: no such route.
     #[error("Not Found")]
     NotFound,

@@ -72,6 +72,10 @@ pub struct RegistryOptions {
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
+    /// Host names by which this registry may be addressed (`Host`), beside IP addresses, names
+    /// without a dot and the machine's own: none. At loopback others get 403; at other addresses
+    /// they do once this list is not empty, and are logged once before.
+    pub allowed_hosts: Vec<String>,
     /// The log that `/v1/logs` streams: none (404).
     pub log_ring: Option<LogRing>,
 }
@@ -103,6 +107,7 @@ impl Default for RegistryOptions {
             max_probes: 64,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             log_ring: None,
         }
     }

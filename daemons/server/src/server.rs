@@ -18,6 +18,8 @@ use tracing::Instrument;
 
 use crate::announce::Announce;
 use crate::connection;
+use crate::extract::States;
+use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
 use crate::state::{Identity, ServerState};
 use crate::{InMemory, Limits, Method, ServerError};
@@ -43,6 +45,8 @@ pub struct Server {
 pub struct ServerBuilder {
     identity: Identity,
     methods: Vec<Method>,
+    states: States,
+    layers: Layers,
     limits: Limits,
     log_ring: Option<LogRing>,
     announce: Option<Announce>,
@@ -109,6 +113,30 @@ impl ServerBuilder {
         self
     }
 
+    /// A value that methods can take as [`State`](crate::State): one of each type; a second one of
+    /// the same type takes the place of the first.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.set(value);
+        self
+    }
+
+    /// Wraps the methods, and the layers added before, in a [tower layer](crate::layer): the one
+    /// added last sees a call first. Without layers a call costs nothing for them.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Next> + Send + 'static,
+        L::Service: Service<Request, Response = Reply, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.layers.add(layer);
+        self
+    }
+
     /// Limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -147,7 +175,7 @@ impl ServerBuilder {
         let address = address.into();
         let announce = self.announce.take();
         let backlog = self.limits.backlog;
-        let state = self.state()?;
+        let state = self.shared()?;
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
@@ -161,17 +189,19 @@ impl ServerBuilder {
     /// [`ServerError::ServiceName`] and [`ServerError::Method`], as for [`bind`](Self::bind).
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
-        Ok(InMemory::new(self.state()?))
+        Ok(InMemory::new(self.shared()?))
     }
 
-    fn state(self) -> Result<Arc<ServerState>, ServerError> {
+    fn shared(self) -> Result<Arc<ServerState>, ServerError> {
         if !is_service_name(&self.identity.service) {
             return Err(ServerError::ServiceName(self.identity.service));
         }
-        let methods = Methods::new(self.methods)?;
+        let methods = Methods::new(self.methods, &self.states)?;
         Ok(Arc::new(ServerState::new(
             self.identity,
             methods,
+            self.states,
+            self.layers.apply(),
             self.limits,
             self.log_ring,
             self.allowed_origins,

@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::extract::States;
+use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
@@ -46,6 +48,10 @@ impl Default for Identity {
 pub(crate) struct ServerState {
     pub(crate) identity: Identity,
     pub(crate) methods: Methods,
+    /// What methods take as `State`.
+    pub(crate) states: States,
+    /// The layers around all methods; `None`: calls go straight to them.
+    pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
@@ -65,6 +71,8 @@ impl ServerState {
     pub(crate) fn new(
         identity: Identity,
         methods: Methods,
+        states: States,
+        layers: Option<Next>,
         limits: Limits,
         log_ring: Option<LogRing>,
         allowed_origins: Vec<String>,
@@ -79,6 +87,8 @@ impl ServerState {
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
+            states,
+            layers,
             limits,
             metrics,
             log_ring,

@@ -5,7 +5,7 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
-    host, level, origins, pause, port, ratio, service, share, switch,
+    host, level, names, origins, pause, port, ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -90,6 +90,7 @@ pub const KEYS: &[Key] = keys! {
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
         max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
+        allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
     }
     "server" {

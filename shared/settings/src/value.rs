@@ -405,6 +405,20 @@ pub(crate) mod pause {
     pub(crate) use super::duration::show;
 }
 
+/// Host names, comma-separated; empty text is an empty list.
+pub(crate) mod names {
+    pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        text.split(',').map(|name| super::host::read(name.trim())).collect()
+    }
+
+    pub(crate) fn show(value: &[String]) -> String {
+        value.join(", ")
+    }
+}
+
 /// Web origins, comma-separated; empty text is an empty list. Browsers send an origin in lower case
 /// and without a path, and it is compared as text.
 pub(crate) mod origins {

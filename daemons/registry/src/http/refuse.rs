@@ -43,7 +43,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-        Refusal::Origin => StatusCode::FORBIDDEN,
+        Refusal::Foreign(_) => StatusCode::FORBIDDEN,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
