@@ -169,17 +169,19 @@ impl From<CallError> for Failure {
         let exit = match error.kind() {
             // What an older server does not have is no mistake of the command line.
             _ if matches!(error, CallError::Unsupported { .. }) => Exit::Failed,
-            ErrorKind::Remote => Exit::Failed,
             ErrorKind::Usage => Exit::Usage,
             ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Timeout => Exit::Timeout,
+            _ => Exit::Failed,
         };
         let failure = Self::new(exit, error.to_string());
         match error {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
-            CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
+            CallError::Unsupported { .. } | CallError::NoSuchMethod { .. } => {
+                failure.with_code(Code::MethodNotFound)
+            }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
             }

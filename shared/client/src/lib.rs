@@ -26,6 +26,7 @@
 pub mod backoff;
 mod balance;
 pub mod blocking;
+mod catalog;
 mod client;
 mod connection;
 mod context;
@@ -34,6 +35,8 @@ mod discovery;
 mod error;
 mod item;
 mod kind;
+mod method_list;
+mod methods;
 mod options;
 mod pool;
 pub mod registry;
@@ -42,6 +45,7 @@ mod retry;
 mod stream;
 mod wire_log;
 
+pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, Phase, Rounded};
 pub use item::StreamItem;

@@ -18,9 +18,11 @@ mod discovery;
 mod ending;
 mod fake_registry;
 mod inline_calls;
+mod offering;
 mod registry;
 mod retries;
 mod rude;
+mod services;
 mod streams;
 mod wire;
 
