@@ -303,6 +303,8 @@ pub(crate) async fn call(method: &str, args: impl rpc_client::IntoArgs) -> Strin
 
 /// Places an order and logs it.
 #[rpc_method]
+#[example("tea": "tea")]
+#[example("needs approval": "paper", 80)]
 fn order(item: String, #[default(1)] quantity: u32) -> Value {
     tracing::info!(item, quantity, "order taken");
     if quantity > 50 {
@@ -312,7 +314,8 @@ fn order(item: String, #[default(1)] quantity: u32) -> Value {
 }
 
 /// Returns an invented weather forecast: a nested result to fold.
-#[rpc_method]
+#[rpc_method(read_only)]
+#[example("a week": "Bergen", 7)]
 fn forecast(city: String, #[default(3)] days: u8) -> Value {
     let day = |number: u8| {
         let warmth = u32::from(number) * 7 % 11 + 12;
@@ -327,7 +330,7 @@ fn forecast(city: String, #[default(3)] days: u8) -> Value {
 }
 
 /// Streams a countdown, two numbers per second.
-#[rpc_method(stream)]
+#[rpc_method(stream, read_only)]
 fn countdown(#[default(10)] from: u32) -> impl Stream<Item = u32> {
     stream::unfold(Some(from), |left| async move {
         let now = left?;

@@ -53,9 +53,10 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
     tty.until(&["● live", "4 up", "traffic on", "lacks square"]);
 
     tty.press("\r");
-    tty.until(&["[2 Methods]", "add", "forecast"]);
+    tty.until(&["[2 Methods]", "shop · add", "shop · order"]);
+    tty.until_not("forecast");
     tty.press("/add\r");
-    tty.until(&["Call add", "default 10"]);
+    tty.until(&["Call shop · add", "default 10"]);
     tty.press("\r");
     tty.press("1\t");
     tty.press("2");

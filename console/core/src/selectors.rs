@@ -3,6 +3,7 @@
 mod available;
 mod candidates;
 mod docs;
+mod effect;
 mod method_rows;
 mod palette;
 mod remote;
@@ -12,9 +13,10 @@ mod traffic;
 mod typing;
 mod useful;
 
-pub use available::{READ_ONLY, exists, unavailable};
+pub use available::{NOT_READ_ONLY, READ_ONLY, exists, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use docs::docs_of;
+pub use effect::is_read_only;
 pub use method_rows::{MethodRow, method_rows, selected_row};
 pub use palette::palette_entries;
 pub use remote::remote_target;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// Methods and arguments. Some calls fail, to show errors.
-fn calls() -> [(&'static str, Value); 10] {
+fn calls() -> [(&'static str, Value); 12] {
     [
         ("add", json!([1, 2])),
         ("add", json!([1, 2, 30])),
@@ -19,6 +19,8 @@ fn calls() -> [(&'static str, Value); 10] {
         ("order", json!({"item": "tea"})),
         ("order", json!({"item": "coffee", "quantity": 2})),
         ("order", json!({"item": "paper", "quantity": 80})),
+        ("forecast", json!(["Bergen"])),
+        ("forecast", json!({"city": "Oslo", "days": 5})),
         ("divide", json!([1, 0])),
         ("subtract", json!([1])),
     ]
@@ -35,7 +37,7 @@ pub(super) async fn generate(url: String, mut on: watch::Receiver<bool>) {
         }
         let (pause, choice) = {
             let mut rng = rand::rng();
-            (rng.random_range(200..900), rng.random_range(0..calls.len()))
+            (rng.random_range(60..400), rng.random_range(0..calls.len()))
         };
         sleep(Duration::from_millis(pause)).await;
         if let Some((method, arguments)) = calls.get(choice) {

@@ -21,6 +21,8 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) struct Contracts {
     by_digest: HashMap<String, Discovery>,
     homes: HashMap<InstanceKey, String>,
+    /// Instances of contracts beyond the limit.
+    waiting: HashMap<InstanceKey, Instance>,
     /// Contracts discovered at most, so that no registry can make the console ask without end.
     limit: usize,
     options: ClientOptions,
@@ -46,7 +48,7 @@ struct Progress {
 impl Contracts {
     /// No contract is known yet.
     pub(super) fn new(limit: usize, options: ClientOptions, inbox: mpsc::Sender<Msg>) -> Self {
-        Self { by_digest: HashMap::new(), homes: HashMap::new(), limit, options, inbox }
+        Self { by_digest: HashMap::new(), homes: HashMap::new(), waiting: HashMap::new(), limit, options, inbox }
     }
 
     /// An instance shows a contract; it is asked unless another one has replied.
@@ -57,6 +59,7 @@ impl Contracts {
         if self.by_digest.len() >= self.limit && !self.by_digest.contains_key(digest) {
             tracing::debug!(instance = %key, limit = self.limit,
                 "its methods are not discovered: max_probed reached");
+            self.waiting.insert(key, instance.clone());
             return;
         }
         self.homes.insert(key.clone(), digest.to_owned());
@@ -84,12 +87,17 @@ impl Contracts {
 
     /// An instance is gone, or shows another contract.
     pub(super) fn remove(&mut self, key: &InstanceKey) {
+        self.waiting.remove(key);
         let Some(digest) = self.homes.remove(key) else { return };
         let Some(discovery) = self.by_digest.get_mut(&digest) else { return };
         discovery.members -= 1;
         lock(&discovery.progress).to_ask.retain(|(other, _)| other != key);
         if discovery.members == 0 {
             self.by_digest.remove(&digest);
+            // Another contract takes its place.
+            for instance in std::mem::take(&mut self.waiting).into_values() {
+                self.add(&instance, None);
+            }
         }
     }
 }

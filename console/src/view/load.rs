@@ -122,7 +122,7 @@ fn call(
     let named = |name: &str, value: Span<'static>| {
         Line::from(vec![Span::styled(format!(" {name:<LABEL$} "), theme.dim()), value])
     };
-    let call = format!("{} {}", form.method_id().label(), short_args(form));
+    let call = format!("{} {}", model.methods.label(&form.method_id()), short_args(form));
     [
         named("call", Span::styled(cut(&call), theme.strong())),
         named("target", Span::raw(target)),

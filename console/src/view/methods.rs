@@ -71,9 +71,12 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let room = room.saturating_sub(text::width(&count) + text::width(&rate) + 2);
         let name = text::left(&labelled(service, &text::printable(name), room), room);
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
+        let is_deprecated =
+            matches!(line, MethodRow::Method(method) if method.signature.deprecated);
+        let name_style = if is_deprecated { theme.dim() } else { Style::new() };
         let line = Line::from(vec![
             Span::raw(mark),
-            Span::raw(format!("{name} ")),
+            Span::styled(format!("{name} "), name_style),
             Span::styled(rate, theme.accent()),
             Span::styled(count, style),
         ]);

@@ -47,7 +47,7 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     // The older one: its form is filled in.
     second.press("j\r");
     second.until(&[
-        "Call add",
+        "Call shop · add",
         "number 20",
         "number 22",
         "number 0",

@@ -40,7 +40,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("{{user}}");
     tty.until(&["\"ann\""]);
     tty.press("\x0e");
@@ -86,7 +86,7 @@ fn a_secret_reaches_the_server_and_nothing_else() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("{{env:SHOP_TOKEN}}\r");
     // The server greets by the value; what comes back of it is hidden.
     tty.until(&["✓ hello → \"Hello, {{env:SHOP_TOKEN}}!\""]);
@@ -118,7 +118,7 @@ fn a_file_that_cannot_be_read_is_named_with_its_line_and_left_alone() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("x\x0e");
     tty.until(&["not saved: rpcd-requests.toml:3: unknown key \"metod\"; did you mean method?"]);
     // The list says so, too, for as long as it is so.

@@ -30,6 +30,7 @@ const PAGE_DOWN: Key = Key::plain(Code::PageDown);
 
 const F2: Key = Key::plain(Code::F(2));
 const F3: Key = Key::plain(Code::F(3));
+const F4: Key = Key::plain(Code::F(4));
 /// In a form, where characters are text, only the first key works.
 const DOCS: &[Key] = &[F2, Key::char('K')];
 const RESPONSE: &[Key] = &[F3, Key::char('>')];
@@ -132,6 +133,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::Form, Escape, &[ESC], "leave", "leave the field, then the form"),
     row(Context::Form, Docs, DOCS, "docs", "the whole documentation of the method"),
+    row(Context::Form, Example, &[F4], "example", "fill in the next example of the method"),
     row(Context::Form, FocusResponse, RESPONSE, "reply", "go to the response"),
     row(Context::Form, EditField, &[Key::char('i')], "", "edit the field"),
     row(

@@ -1,6 +1,6 @@
 //! The documentation of a method as lines: its text, parameters, result and examples.
 
-use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::signature::{Effect, Parameter, Signature};
 
 use super::schema::Schema;
 use crate::text;
@@ -9,6 +9,8 @@ use crate::text;
 const MAX_DEPTH: usize = 4;
 /// Maximum lines of properties of a parameter or the result.
 const MAX_PROPERTIES: usize = 200;
+/// Maximum example calls shown.
+const MAX_LISTED: usize = 20;
 /// Maximum example values shown.
 const MAX_EXAMPLES: usize = 3;
 
@@ -60,6 +62,10 @@ pub fn docs(docs: &Docs, width: usize) -> Vec<DocLine> {
     let mut page = Page { lines: Vec::new(), width };
     page.add(DocKind::Heading, 0, &call_of(signature));
     page.paragraphs(0, &signature.doc);
+    let properties = properties(signature).join(", ");
+    if !properties.is_empty() {
+        page.add(DocKind::Name, 0, &properties);
+    }
     if !signature.parameters.is_empty() {
         page.heading("Parameters");
     }
@@ -72,8 +78,19 @@ pub fn docs(docs: &Docs, width: usize) -> Vec<DocLine> {
         page.add(DocKind::Name, 2, &schema.type_name());
         page.details(schema, schema.description(), 4);
     }
+    page.examples(signature);
     page.offered(&docs.offered);
     page.lines
+}
+
+/// What a method says of itself: what it changes, and whether it is deprecated.
+pub fn properties(signature: &Signature) -> Vec<&'static str> {
+    let effect = match signature.effect {
+        Effect::ReadOnly => Some("read-only"),
+        Effect::Idempotent => Some("idempotent"),
+        Effect::Unknown => None,
+    };
+    effect.into_iter().chain(signature.deprecated.then_some("deprecated")).collect()
 }
 
 /// `add(a, b, c = 10) → number`.
@@ -111,6 +128,20 @@ impl Page {
     fn heading(&mut self, title: &str) {
         self.lines.push(DocLine { kind: DocKind::Text, text: String::new() });
         self.add(DocKind::Heading, 0, title);
+    }
+
+    fn examples(&mut self, signature: &Signature) {
+        if !signature.examples.is_empty() {
+            self.heading("Examples");
+        }
+        for example in signature.examples.iter().take(MAX_LISTED) {
+            let arguments = example.arguments.iter().map(|(name, value)| format!("{name} = {value}"));
+            let arguments = arguments.collect::<Vec<_>>().join(", ");
+            let result = example.result.as_ref().map_or_else(String::new, |value| format!(" → {value}"));
+            let name = if example.name.is_empty() { String::new() } else { format!("{}: ", example.name) };
+            let call = format!("{name}{}({arguments}){result}", signature.name);
+            self.add(DocKind::Name, 2, &call);
+        }
     }
 
     fn offered(&mut self, offered: &Offered) {
@@ -208,6 +239,13 @@ mod tests {
                 },
             ],
             result: Some(json!({"type": "integer", "description": "The number."})),
+            effect: Effect::Idempotent,
+            deprecated: true,
+            examples: vec![rpc_wire::signature::Example {
+                name: "two".to_owned(),
+                arguments: vec![("count".to_owned(), json!(2))],
+                result: Some(json!(7)),
+            }],
             ..Signature::default()
         };
         let offered = Offered {
@@ -225,6 +263,7 @@ Orders.
 
 More than one line of it, which is
 wrapped at words.
+idempotent, deprecated
 
 Parameters
   customer  object, required
@@ -239,6 +278,9 @@ Parameters
 Result
   integer
     The number.
+
+Examples
+  two: order(count = 2) → 7
 
 Offered by
   3 of 4 instances of shop

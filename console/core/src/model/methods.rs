@@ -212,6 +212,11 @@ impl Methods {
         self.known.len() > 1
     }
 
+    /// `orders · add` where there are several services, else the name alone.
+    pub fn label(&self, id: &MethodId) -> String {
+        if self.has_services() { id.label() } else { id.name.clone() }
+    }
+
     /// Number of instances of a service whose methods are known.
     pub fn known_instances(&self, service: &Service) -> usize {
         self.known.get(service).copied().unwrap_or_default()
@@ -249,11 +254,7 @@ impl Methods {
         if filter.is_empty() {
             return in_scope.collect();
         }
-        let by_service = self.has_services();
-        let labelled = in_scope.map(|method| match by_service {
-            true => (method.id.label(), method),
-            false => (method.id.name.clone(), method),
-        });
+        let labelled = in_scope.map(|method| (self.label(&method.id), method));
         let mut ranked = fuzzy(filter, labelled, |(label, _)| label);
         ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         ranked.into_iter().map(|(_, (_, method))| method).collect()

@@ -39,7 +39,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             instances(model, action, now);
         }
         OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
-        | NextTarget | NextTimeout => form(model, action, now, effects),
+        | NextTarget | NextTimeout | Example => form(model, action, now, effects),
         CancelCall => cancel_call(model, now, effects),
         Docs => reading::docs(model, now),
         Fold | Unfold | FoldAll if model.focus() == Pane::Instances => {
@@ -243,6 +243,7 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::PreviousField => next_field(model, -1),
         Action::EditField if model.focus() == Pane::LoadPlan => load::edit_field(model),
         Action::EditJson => edit_json(model, now),
+        Action::Example => example(model, now),
         Action::Pick => {
             ask::pick(model);
         }
@@ -256,6 +257,15 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
             }
         }
         other => unhandled(other),
+    }
+}
+
+/// Fills in the next example of the method.
+fn example(model: &mut Model, now: Now) {
+    let Some(form) = model.forms.get_mut() else { return };
+    match form.fill_example() {
+        Some(filled) => model.notify(filled, now),
+        None => model.notify_error("the method has no examples", now),
     }
 }
 

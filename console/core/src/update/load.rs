@@ -154,6 +154,10 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
 pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     let (id, url) = (model.load.next_id(), model.link.url.clone());
     let live = model.link.is_live();
+    let method = model.load.form.as_ref().map(|form| form.method_id());
+    if model.readonly && !method.is_some_and(|id| selectors::is_read_only(model, &id)) {
+        return model.notify_error(format!("not started: {}", selectors::NOT_READ_ONLY), now);
+    }
     let Some(form) = &mut model.load.form else { return };
     if form.target.is_none() && !live {
         return model.notify_error("registry unreachable; choose an instance (^t)", now);
@@ -161,7 +165,10 @@ pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     match form.submit(id, &url) {
         Ok(request) => match selectors::remote_target(model, &request) {
             // Where the settings want a question, it was answered.
-            Some(remote) if send::name_to_confirm(model).is_none() => {
+            Some(remote)
+                if send::name_to_confirm(model).is_none()
+                    && !selectors::is_read_only(model, &request.method_id()) =>
+            {
                 ask::load_test(model, request, &remote)
             }
             _ => run(model, request, effects),

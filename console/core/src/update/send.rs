@@ -1,6 +1,6 @@
 //! Sending and finishing calls.
 
-use crate::selectors::{READ_ONLY, candidates};
+use crate::selectors::{NOT_READ_ONLY, candidates, is_read_only};
 
 use rpc_wire::instance::InstanceKey;
 
@@ -73,13 +73,13 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
 
 /// Sends a call. Asks first where the settings want it.
 pub(super) fn call(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
-    if model.readonly {
-        return model.notify_error(format!("not sent: {READ_ONLY}"), now);
+    if model.readonly && !is_read_only(model, &call.method) {
+        return model.notify_error(format!("not sent: {NOT_READ_ONLY}"), now);
     }
     match name_to_confirm(model) {
         None => confirmed(model, call, now, effects),
         Some(name) => {
-            let title = format!("Send {} to {name}?", call.method.label());
+            let title = format!("Send {} to {name}?", model.methods.label(&call.method));
             let detail = crate::model::snippet::wire(&call.method.name, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
@@ -101,7 +101,8 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
         None => candidates(model, &method, now),
     };
     if candidates.is_empty() {
-        model.notify_error(format!("not sent: no instance has {}", method.label()), now);
+        let label = model.methods.label(&method);
+        model.notify_error(format!("not sent: no instance has {label}"), now);
         return;
     }
     let known = model.methods.find(&method);
@@ -129,7 +130,8 @@ pub(super) fn resend_to(
     effects: &mut Effects,
 ) {
     let Some(old) = model.calls.get(id) else { return };
-    if old.past.is_some() && !model.readonly {
+    // A call that changes nothing needs no question.
+    if old.past.is_some() && !model.readonly && !is_read_only(model, &old.request.method_id()) {
         return ask::resend(model, id, target);
     }
     confirmed_resend(model, id, target, now, effects);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::signature::Signature;
+use rpc_wire::signature::{Effect, Signature};
 
 use super::shape::{are_compatible, call_shape, known_types};
 use super::{Differences, Method, Offer};
@@ -50,6 +50,8 @@ impl Holders {
 /// Signatures of a method that accept the same calls, and the instances that have one of them.
 struct Variant<'a> {
     signature: &'a Signature,
+    /// What all of them promise: one that may change something is enough to ask.
+    effect: Effect,
     on: Holders,
 }
 
@@ -63,9 +65,11 @@ pub(super) fn union<'a>(
             let variants = variants.entry((service, &signature.name)).or_default();
             let at = variants.iter().position(|one| are_compatible(one.signature, signature));
             let at = at.unwrap_or_else(|| {
-                variants.push(Variant { signature, on: Holders::default() });
+                let (effect, on) = (signature.effect, Holders::default());
+                variants.push(Variant { signature, effect, on });
                 variants.len() - 1
             });
+            variants[at].effect = variants[at].effect.min(signature.effect);
             if known_types(signature) > known_types(variants[at].signature) {
                 variants[at].signature = signature;
             }
@@ -78,7 +82,9 @@ pub(super) fn union<'a>(
     let method = |((service, name), variants): ((&Service, &str), Vec<Variant<'_>>)| {
         // The first of equally common ones, so that a form never changes by chance.
         let common = variants.iter().rev().max_by_key(|variant| variant.on.len())?;
-        let (id, signature) = (MethodId::new(service, name), common.signature.clone());
+        let effect = variants.iter().map(|variant| variant.effect).min().unwrap_or_default();
+        let signature = Signature { effect, ..common.signature.clone() };
+        let id = MethodId::new(service, name);
         let others = variants.iter().filter(|variant| !std::ptr::eq(*variant, common));
         let sets = |variant: &Variant<'_>| variant.on.0.clone();
         Some((
