@@ -284,7 +284,6 @@ impl Console {
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Monitor(instance) => self.tasks.attach(*instance),
                 Effect::StopMonitor(key) => self.tasks.detach(&key),
-                Effect::Sample(keys) => self.tasks.sample(keys),
                 Effect::Call(request) => self.tasks.call(*request),
                 Effect::Cancel(id) => self.tasks.cancel(id),
                 Effect::RecordCall(call) => self.tasks.remember(*call),
@@ -302,6 +301,7 @@ impl Console {
                 Effect::Demo(command) => self.tasks.command_demo(command),
             }
         }
+        self.tasks.sample(&self.model.sampled);
         control
     }
 

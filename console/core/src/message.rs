@@ -171,8 +171,6 @@ pub enum Effect {
     Monitor(Box<Instance>),
     /// Stop monitoring an instance.
     StopMonitor(InstanceKey),
-    /// Ask these instances for their statistics once a second, and no others.
-    Sample(Vec<InstanceKey>),
     /// Stop all tasks of the current registry and connect to this one, or to a server.
     SwitchRegistry(Target),
     /// Send a call.

@@ -176,7 +176,7 @@ pub struct Model {
     pub mouse: bool,
     /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
-    /// The instances whose traffic is asked for.
+    /// The instances to ask for their statistics once a second, and no others.
     pub sampled: Vec<InstanceKey>,
     /// The instances in the last frame of their table.
     pub shown: Vec<InstanceKey>,

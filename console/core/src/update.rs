@@ -33,8 +33,6 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
-    // The effects of a frame are dropped: they follow with the next message.
-    let is_frame = matches!(msg, Msg::Drawn(..));
     let had_overlay = model.overlay.is_some();
     let until = |model: &Model| model.toast.as_ref().map(|toast| toast.until);
     let before = until(model);
@@ -46,9 +44,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     if list_is_current {
         tick(model, now, &mut effects);
     }
-    if !is_frame {
-        sample(model, &mut effects);
-    }
+    model.sampled = sampled(model);
     effects
 }
 
@@ -137,15 +133,6 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     search::sync(model, effects);
     let height = model.height(crate::model::Pane::Logs);
     model.logs.tick(height);
-}
-
-/// Asks for the traffic of what is on the screen.
-fn sample(model: &mut Model, effects: &mut Effects) {
-    let wanted = sampled(model);
-    if wanted != model.sampled {
-        model.sampled.clone_from(&wanted);
-        effects.push(Effect::Sample(wanted));
-    }
 }
 
 fn is_live_data(msg: &Msg) -> bool {

@@ -33,6 +33,7 @@ pub(super) struct Tasks {
     contracts: Contracts,
     /// Asks instances for their statistics.
     sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
+    sampled: Vec<InstanceKey>,
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
@@ -65,6 +66,7 @@ impl Tasks {
             feeds: Vec::new(),
             monitored: HashMap::new(),
             sampling: None,
+            sampled: Vec::new(),
             waiting: BTreeMap::new(),
             max_monitored,
             is_direct: false,
@@ -257,8 +259,12 @@ impl Tasks {
     }
 
     /// Asks these instances for their statistics once a second, and no others.
-    pub(super) fn sample(&mut self, keys: Vec<InstanceKey>) {
-        let clients = keys.into_iter().filter_map(|key| Some((key.clone(), self.client(&key)?)));
+    pub(super) fn sample(&mut self, keys: &[InstanceKey]) {
+        if keys == self.sampled {
+            return;
+        }
+        self.sampled = keys.to_vec();
+        let clients = keys.iter().filter_map(|key| Some((key.clone(), self.client(&key)?)));
         let clients = clients.collect();
         match &self.sampling {
             Some((sampled, _)) => drop(sampled.send_replace(clients)),

@@ -248,6 +248,11 @@ fn third(n: i64) -> i64 {
     n
 }
 
+#[rpc_server::rpc_method]
+fn fourth(n: i64) -> i64 {
+    n
+}
+
 #[test]
 fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregisters() {
     let port = ReservedPort::new();

@@ -42,7 +42,7 @@ fn a_python_server_gets_a_form_with_automatic_types() {
     tty.press("\r");
     tty.until(&["[2 Methods]", "reverse_string", "subtract"]);
     tty.press("/add\r\r");
-    tty.until(&["Call shop · add", "* a    auto", "* b    auto", "  c    auto", "default 10"]);
+    tty.until(&["Call add", "* a    auto", "* b    auto", "  c    auto", "default 10"]);
     tty.press("1\t2.5");
     tty.until(&["auto   1", "auto   2.5", "default 10"]);
     tty.press("\r");
