@@ -110,10 +110,10 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     match model.view {
         View::Instances => instances::view(model, screen, area),
         View::Methods if area.width >= 100 => {
-            // Several services have longer names.
-            let share = if model.methods.has_services() { 4 } else { 5 };
+            // The names of several services are longer.
+            let list = if model.methods.has_services() { area.width * 3 / 10 } else { area.width / 5 };
             let [list, form, response] = Layout::horizontal([
-                Constraint::Length((area.width / share).clamp(24, 48)),
+                Constraint::Length(list.clamp(24, 52)),
                 Constraint::Fill(1),
                 Constraint::Fill(1),
             ])

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+/// Calls made one after the other at the start.
+const FIRST: u64 = 20;
+
 /// Methods and arguments. Some calls fail, to show errors.
 fn calls() -> [(&'static str, Value); 12] {
     [
@@ -31,13 +34,15 @@ fn calls() -> [(&'static str, Value); 12] {
 pub(super) async fn generate(url: String, mut on: watch::Receiver<bool>) {
     let Ok(client) = Client::through_registry(&url, ClientOptions::default()) else { return };
     let calls = calls();
-    loop {
+    for made in 0u64.. {
         if on.wait_for(|on| *on).await.is_err() {
             return;
         }
         let (pause, choice) = {
             let mut rng = rand::rng();
-            (rng.random_range(60..400), rng.random_range(0..calls.len()))
+            // The first screen already shows some traffic.
+            let pauses = if made < FIRST { 10..40 } else { 60..400 };
+            (rng.random_range(pauses), rng.random_range(0..calls.len()))
         };
         sleep(Duration::from_millis(pause)).await;
         if let Some((method, arguments)) = calls.get(choice) {

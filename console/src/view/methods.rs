@@ -116,10 +116,10 @@ fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
     let Some(trend) = method_traffic(model, method, model.shown_at(now).at) else {
         return String::new();
     };
-    let calls = text::right(&text::rate(trend.now.calls), 5);
+    let calls = text::right(&traffic::rate(trend.now.calls), 4);
     match room {
-        ..24 => String::new(),
-        ..34 => format!("{calls}/s "),
+        ..30 => String::new(),
+        ..38 => format!("{calls}/s "),
         _ => format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8)),
     }
 }

@@ -3,6 +3,11 @@
 use rpc_console_core::model::traffic::{Rates, Trend};
 use rpc_console_core::text;
 
+/// A rate; zero without decimals, so that what is idle is seen at once.
+pub(super) fn rate(per_second: f64) -> String {
+    if per_second == 0.0 { "0".to_owned() } else { text::rate(per_second) }
+}
+
 /// The latest calls per second as bars, at most `width` of them.
 pub(super) fn graph(trend: &Trend, width: usize) -> String {
     let from = trend.calls.len().saturating_sub(width);
@@ -18,7 +23,7 @@ pub(super) fn p99(rates: &Rates) -> String {
 /// The traffic in one line, with all its parts and then with fewer: the first that fits is shown.
 pub(super) fn variants(trend: &Trend) -> [String; 4] {
     let now = &trend.now;
-    let calls = format!("{} calls/s", text::rate(now.calls));
+    let calls = format!("{} calls/s", rate(now.calls));
     let errors = match now.errors {
         0.0 => String::new(),
         errors => format!(" · {} errors/s", text::rate(errors)),

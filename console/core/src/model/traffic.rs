@@ -96,7 +96,7 @@ impl Traffic {
     }
 
     fn rates(&mut self, before: Option<&ServerStats>, stats: &ServerStats, span: Duration) {
-        let mut total = Rates { in_flight: stats.in_flight, ..Rates::default() };
+        let mut total = Rates::default();
         for method in &stats.methods {
             let earlier = before.and_then(|before| of_name(before, &method.name));
             let diff = |count: fn(&MethodStats) -> u64| {
@@ -112,6 +112,8 @@ impl Traffic {
             };
             total.calls += rates.calls;
             total.errors += rates.errors;
+            // Not the server's own sum: it counts the console's log stream, too.
+            total.in_flight = total.in_flight.saturating_add(rates.in_flight);
             if calls > 0 {
                 total.p99 = total.p99.max(p99);
             }

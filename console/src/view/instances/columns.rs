@@ -248,10 +248,10 @@ impl Columns {
             (width, Span::styled(text::right(&text, width), style))
         };
         [
-            cell(shown(|trend| text::rate(trend.now.calls)), self.calls, plain),
+            cell(shown(|trend| traffic::rate(trend.now.calls)), self.calls, plain),
             cell(graph, self.graph, theme.accent()),
             cell(
-                shown(|trend| text::rate(trend.now.errors)),
+                shown(|trend| traffic::rate(trend.now.errors)),
                 self.errors,
                 if has_errors { theme.bad() } else { plain },
             ),

@@ -80,3 +80,61 @@ fn a_call_goes_to_an_instance_of_its_service_that_has_the_method() {
     });
     assert_eq!(candidates, Some(vec![fixture::key(8092)]));
 }
+
+#[test]
+fn traffic_of_instances_services_and_methods() {
+    golden("traffic", fixture::traffic);
+    golden("traffic_methods", || {
+        let (mut model, now) = fixture::traffic();
+        types(&mut model, "2/forecast", now);
+        press(&mut model, Key::plain(Code::Enter), now);
+        press(&mut model, Key::plain(Code::Enter), now);
+        (model, now)
+    });
+    let (mut model, now) = fixture::traffic();
+    let buffer = draw(&mut model, Theme::default(), now, (200, 50));
+    insta::assert_snapshot!("traffic_200x50", text_of(&buffer));
+}
+
+#[test]
+fn only_what_is_on_the_screen_is_asked_for_its_traffic() {
+    let (mut model, now) = fixture::traffic();
+    let ports = |model: &Model| model.sampled.iter().map(|key| key.port).collect::<Vec<_>>();
+    assert_eq!(ports(&model), [8089, 8090, 8091, 8092], "not the older server");
+    for (keys, asked) in [("3", 0), ("2", 4), ("4", 0), ("1", 4), (" ", 0), (" ", 4), ("?", 0)] {
+        types(&mut model, keys, now);
+        assert_eq!(ports(&model).len(), asked, "after {keys:?}");
+    }
+    press(&mut model, Key::plain(Code::Esc), now);
+    model.instances.max_probed = 2;
+    let shown = vec![fixture::key(8092), fixture::key(8091), fixture::key(8090)];
+    feed(&mut model, rpc_console_core::message::Msg::Drawn(Vec::new(), shown), now);
+    assert_eq!(ports(&model), [8091, 8092], "of many those in the table, and at most max_probed");
+}
+
+#[test]
+fn without_replies_the_traffic_is_unknown() {
+    let (mut model, now) = fixture::traffic();
+    let later = fixture::after(now, 5_000);
+    let buffer = draw(&mut model, Theme::default(), later, (120, 35));
+    assert!(!text_of(&buffer).contains("calls/s"), "{}", text_of(&buffer));
+}
+
+#[test]
+fn readonly_allows_what_says_that_it_is_read_only() {
+    use rpc_console_core::message::Effect;
+    let (mut model, now) = fixture::services();
+    model.readonly = true;
+    let sent = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Call(_)));
+    types(&mut model, "2/forecast", now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    assert!(sent(&press(&mut model, Key::plain(Code::Enter), now)), "it is read-only");
+    press(&mut model, Key::plain(Code::Esc), now);
+    press(&mut model, Key::plain(Code::Esc), now);
+    types(&mut model, "/weather add", now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    assert!(!sent(&press(&mut model, Key::plain(Code::Enter), now)));
+    assert!(model.toast.as_ref().unwrap().text.contains("may change something"));
+}
