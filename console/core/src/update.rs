@@ -6,6 +6,7 @@ mod closing;
 mod copy;
 mod external;
 mod feeds;
+mod fields;
 mod json_path;
 mod load;
 mod opening;
@@ -167,5 +168,7 @@ mod pane_tests;
 mod response_tests;
 #[cfg(test)]
 mod safety_tests;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod tests;

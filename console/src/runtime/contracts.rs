@@ -163,3 +163,65 @@ async fn discover(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_server::{Server, builtin};
+    use std::net::Ipv4Addr;
+
+    fn instance(port: u16, digest: &str) -> Instance {
+        let mut instance = Instance::new("127.0.0.1", port);
+        instance.parameters.insert("contract".to_owned(), digest.into());
+        instance
+    }
+
+    /// Serves some of the built-in methods; returns the port.
+    async fn serve(count: usize) -> u16 {
+        let methods: Vec<_> = builtin::methods().into_iter().take(count).collect();
+        let server = Server::builder().methods(methods);
+        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = server.local_addr().port();
+        tokio::spawn(server.serve(std::future::pending()));
+        port
+    }
+
+    #[tokio::test]
+    async fn one_right_reply_serves_all_and_a_wrong_or_missing_one_asks_the_next() {
+        let signatures: Vec<_> =
+            builtin::methods().iter().take(3).map(|method| method.signature().clone()).collect();
+        let digest = contract(&signatures);
+        let (inbox, mut messages) = mpsc::channel(16);
+        let mut contracts = Contracts::new(1, ClientOptions::default(), inbox);
+        // Port 1 is closed; the second shows the contract of the others, but has other methods.
+        let (closed, liar) = (instance(1, &digest), instance(serve(2).await, &digest));
+        let honest = instance(serve(3).await, &digest);
+        for instance in [&closed, &liar, &honest] {
+            contracts.add(instance, None);
+        }
+        let mut found = Vec::new();
+        while found.last().is_none_or(|last| !matches!(last, Msg::Contract(..))) {
+            found.push(messages.recv().await.unwrap());
+        }
+        let [Msg::Instance(one, InstanceUpdate::Methods(Err(_))),
+            Msg::Instance(two, InstanceUpdate::Methods(Ok(own))), Msg::Contract(known, methods)] = &found[..]
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!((one, two, own.len()), (&closed.key(), &liar.key(), 2));
+        assert_eq!((known, methods.len()), (&digest, 3));
+        contracts.add(&instance(2, &digest), None);
+        assert!(messages.try_recv().is_err(), "nobody is asked for what is known");
+
+        // A second contract is beyond the limit, until the first one is gone.
+        let other = instance(serve(1).await, "00000000000000000000000000000000");
+        contracts.add(&other, None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(messages.try_recv().is_err());
+        for key in [closed.key(), liar.key(), honest.key(), instance(2, &digest).key()] {
+            contracts.remove(&key);
+        }
+        let next = messages.recv().await.unwrap();
+        assert!(matches!(next, Msg::Instance(key, _) if key == other.key()));
+    }
+}

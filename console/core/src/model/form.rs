@@ -1,5 +1,6 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
+mod example;
 mod field;
 mod json;
 mod kind;
@@ -138,24 +139,6 @@ impl Form {
         }
     }
 
-    /// Fills in the next example of the method, after the last the first; returns which one. `None`:
-    /// it has none.
-    pub fn fill_example(&mut self) -> Option<String> {
-        let count = self.signature.examples.len();
-        let at = self.next_example.checked_rem(count)?;
-        let example = self.signature.examples.get(at)?.clone();
-        let arguments: serde_json::Map<_, _> = example.arguments.into_iter().collect();
-        let was_json = self.json.take().is_some();
-        self.reset();
-        self.fill(&serde_json::Value::Object(arguments).to_string());
-        if was_json {
-            self.open_json(&self.to_json(), None);
-        }
-        self.next_example = at + 1;
-        let name = if example.name.is_empty() { String::new() } else { format!(": {}", example.name) };
-        Some(format!("example {} of {count}{name}", at + 1))
-    }
-
     /// The method.
     pub fn id(&self) -> MethodId {
         MethodId::new(&self.service, self.signature.name.clone())
@@ -263,29 +246,6 @@ mod tests {
     fn type_into(form: &mut Form, field: usize, text: &str) {
         form.fields[field].input = Input::new(text.to_owned());
         form.fields[field].touched = true;
-    }
-
-    #[test]
-    fn examples_are_filled_in_one_after_the_other() {
-        use rpc_wire::signature::Example;
-        let mut form = add();
-        assert_eq!(form.fill_example(), None);
-        let example = |name: &str, b: i64| Example {
-            name: name.to_owned(),
-            arguments: vec![("a".to_owned(), json!(1)), ("b".to_owned(), json!(b))],
-            result: None,
-        };
-        form.signature.examples = vec![example("two", 2), example("", 3)];
-        type_into(&mut form, 2, "9");
-        for (filled, positional) in [
-            ("example 1 of 2: two", "[1,2]"),
-            ("example 2 of 2", "[1,3]"),
-            ("example 1 of 2: two", "[1,2]"),
-        ] {
-            assert_eq!(form.fill_example().as_deref(), Some(filled));
-            let args = form.preview().unwrap();
-            assert_eq!((args.positional(), args.keyword()), (positional, "{}"));
-        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The table of instances: what the registry reported, and the states that follow from it.
 
+mod change;
 mod column;
 mod counts;
 mod lines;
 mod row;
 
 pub use super::filter::Filter;
+pub use change::Change;
 pub use column::Column;
 pub use counts::Counts;
 pub use lines::{Group, LineKey, TableLine};
@@ -76,25 +78,6 @@ impl Default for Instances {
             max_probed: DEFAULT_PROBED,
         }
     }
-}
-
-/// A change of the table, to be reported as events and effects.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// An instance was added, or is back.
-    Added(Box<Instance>),
-    /// A new incarnation of an instance that was not gone.
-    Restarted(Box<Instance>),
-    /// An instance shows another contract, or belongs to another service.
-    Redeployed(Box<Instance>),
-    /// An instance is gone: why, and when its last heartbeat was.
-    Removed(InstanceKey, Gone, String),
-    /// Its heartbeat is late: the age of the last one.
-    Late(InstanceKey, Duration),
-    /// Its heartbeat is no longer late.
-    Recovered(InstanceKey),
-    /// The registry reports another state.
-    StateChanged(InstanceKey, State),
 }
 
 impl Instances {

@@ -4,7 +4,7 @@ use super::closing::{accept, back, cancel_call, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, load, reading, registries, resume, saved, search, send};
+use super::{Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send};
 use crate::action::{Action, Context};
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -242,12 +242,12 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),
         Action::EditField if model.focus() == Pane::LoadPlan => load::edit_field(model),
-        Action::EditJson => edit_json(model, now),
-        Action::Example => example(model, now),
+        Action::EditJson => fields::edit_json(model, now),
+        Action::Example => fields::example(model, now),
         Action::Pick => {
             ask::pick(model);
         }
-        Action::NextTarget => next_target(model),
+        Action::NextTarget => fields::next_target(model),
         Action::EditField | Action::ResetForm | Action::NextTimeout => {
             let Some(form) = model.forms.get_mut() else { return };
             match action {
@@ -258,39 +258,6 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         }
         other => unhandled(other),
     }
-}
-
-/// Fills in the next example of the method.
-fn example(model: &mut Model, now: Now) {
-    let Some(form) = model.forms.get_mut() else { return };
-    match form.fill_example() {
-        Some(filled) => model.notify(filled, now),
-        None => model.notify_error("the method has no examples", now),
-    }
-}
-
-/// Switches between fields and JSON.
-fn edit_json(model: &mut Model, now: Now) {
-    let Some(form) = model.forms.get_mut() else { return };
-    if form.json.is_none() {
-        form.open_json(&form.to_json(), None);
-    } else if !form.close_json() {
-        let key = model.keys.shown(Context::Json, Action::ResetForm);
-        model.notify_error(format!("fix the JSON first, or press {key} to reset it"), now);
-    }
-}
-
-/// Cycles through any instance and each one that has the method.
-fn next_target(model: &mut Model) {
-    let on = model.forms.current.as_ref().and_then(|id| model.methods.get(id));
-    let on = on.map(|method| method.on.sorted()).unwrap_or_default();
-    let Some(form) = model.forms.get_mut() else { return };
-    let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
-    form.target = match (&form.target, at) {
-        (None, _) => on.first().cloned(),
-        (Some(_), Some(at)) => on.get(at + 1).cloned(),
-        (Some(_), None) => None,
-    };
 }
 
 fn response(model: &mut Model, action: Action, now: Now) {
