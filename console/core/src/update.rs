@@ -34,14 +34,11 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
-    let had_overlay = model.overlay.is_some();
-    let until = |model: &Model| model.toast.as_ref().map(|toast| toast.until);
-    let before = until(model);
-    apply(model, msg, now, &mut effects);
-    // What was said before a dialog opened would look like a part of it.
-    if !had_overlay && model.overlay.is_some() && until(model) == before {
-        model.toast = None;
+    if let (None, Some(toast)) = (&model.overlay, &mut model.toast) {
+        // Of the dialog that this message may open.
+        toast.is_earlier = true;
     }
+    apply(model, msg, now, &mut effects);
     if list_is_current {
         tick(model, now, &mut effects);
     }

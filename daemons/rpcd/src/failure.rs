@@ -179,8 +179,11 @@ impl From<CallError> for Failure {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
-            CallError::Unsupported { .. } | CallError::NoSuchMethod { .. } => {
-                failure.with_code(Code::MethodNotFound)
+            CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
+            CallError::NoSuchMethod { nearest, .. } => {
+                let data = (!nearest.is_empty()).then(|| json!({ "nearest": nearest }));
+                let code = Some(Code::MethodNotFound.number());
+                Self { details: Some(Box::new(Details { code, message: None, data })), ..failure }
             }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)

@@ -259,10 +259,12 @@ fn a_message_from_before_a_dialog_does_not_stay_under_it() {
     press(&mut model, Key::char('z'), now);
     assert_eq!(toast(&model), "earlier");
     press(&mut model, Key::char('Y'), now);
-    assert!(model.overlay.is_some() && model.toast.is_none());
+    assert!(model.overlay.is_some() && model.shown_toast().is_none());
     model.notify("later", now);
     press(&mut model, Key::plain(Code::Down), now);
-    assert_eq!(toast(&model), "later", "what is said while it is open stays");
+    assert_eq!(model.shown_toast().unwrap().text, "later", "what is said while it is open stays");
+    press(&mut model, ESC, now);
+    assert_eq!(model.shown_toast().unwrap().text, "later");
 }
 
 #[test]
