@@ -111,7 +111,8 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         View::Instances => instances::view(model, screen, area),
         View::Methods if area.width >= 100 => {
             // The names of several services are longer.
-            let list = if model.methods.has_services() { area.width * 3 / 10 } else { area.width / 5 };
+            let share = if model.methods.has_services() { 27 } else { 20 };
+            let list = area.width * share / 100;
             let [list, form, response] = Layout::horizontal([
                 Constraint::Length(list.clamp(24, 52)),
                 Constraint::Fill(1),

@@ -118,7 +118,7 @@ fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
     };
     let calls = text::right(&traffic::rate(trend.now.calls), 4);
     match room {
-        ..30 => String::new(),
+        ..27 => String::new(),
         ..38 => format!("{calls}/s "),
         _ => format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8)),
     }

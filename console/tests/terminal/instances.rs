@@ -66,9 +66,13 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ gone"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
 
-    for (keys, order) in
-        [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
-    {
+    for (keys, order) in [
+        ("<", "STATE ▲"),
+        ("I", "STATE ▼"),
+        (">I", "ADDRESS ▲"),
+        (">", "CALLS/S ▲"),
+        (">", "HB AGE ▲"),
+    ] {
         tty.press(keys);
         tty.until(&[&format!("sort {order}")]);
     }

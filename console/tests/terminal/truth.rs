@@ -131,15 +131,21 @@ fn a_pasted_text_arrives_with_its_line_breaks_and_tabs() {
 }
 
 #[test]
-fn readonly_says_so_and_refuses_a_call() {
+fn readonly_says_so_and_refuses_what_may_change_something() {
     let mut tty = Tty::start(&["--demo", "--readonly"]);
     tty.until(&["READ-ONLY", "4 up"]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("order tea\r");
+    tty.until(&["not sent: read-only (--readonly): the method may change something"]);
     tty.press("b");
-    tty.until(&["the console is read-only (--readonly)"]);
+    tty.until(&["read-only (--readonly): the method may change something"]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("add 1 2\r");
-    tty.until(&["not sent: the console is read-only (--readonly)"]);
+    tty.until(&["✓ add → 13 in"]);
+    tty.press("1xG");
+    tty.until(&["Actions: Instances", "unregister…", "the console is read-only (--readonly)"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
 }

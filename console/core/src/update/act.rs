@@ -5,7 +5,7 @@ use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
 use super::{Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send};
-use crate::action::{Action, Context};
+use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
 use crate::model::content::Program;

@@ -1,5 +1,6 @@
 //! Actions on all fields of a form: examples, JSON, the target.
 
+use crate::action::{Action, Context};
 use crate::model::{Model, Now};
 
 /// Fills in the next example of the method.
