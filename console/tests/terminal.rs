@@ -60,7 +60,7 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
     tty.press("\r");
     tty.press("1\t");
     tty.press("2");
-    tty.until(&["TYPING", "default 10", r#""method_args":[1,"#]);
+    tty.until(&["TYPING", "default 10", r#""method_args""#, ":[1,"]);
     tty.press("\r");
     tty.until(&["✓ add → 13 in"]);
 

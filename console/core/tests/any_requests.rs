@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use rpc_console_core::model::saved::file::{change, parse};
-use rpc_console_core::model::service::Service;
 use rpc_console_core::model::saved::{Change, SavedRequest};
+use rpc_console_core::model::service::Service;
 use rpc_wire::call::Args;
 use serde_json::{Map, json};
 

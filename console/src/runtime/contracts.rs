@@ -48,7 +48,14 @@ struct Progress {
 impl Contracts {
     /// No contract is known yet.
     pub(super) fn new(limit: usize, options: ClientOptions, inbox: mpsc::Sender<Msg>) -> Self {
-        Self { by_digest: HashMap::new(), homes: HashMap::new(), waiting: HashMap::new(), limit, options, inbox }
+        Self {
+            by_digest: HashMap::new(),
+            homes: HashMap::new(),
+            waiting: HashMap::new(),
+            limit,
+            options,
+            inbox,
+        }
     }
 
     /// An instance shows a contract; it is asked unless another one has replied.
@@ -203,8 +210,11 @@ mod tests {
         while found.last().is_none_or(|last| !matches!(last, Msg::Contract(..))) {
             found.push(messages.recv().await.unwrap());
         }
-        let [Msg::Instance(one, InstanceUpdate::Methods(Err(_))),
-            Msg::Instance(two, InstanceUpdate::Methods(Ok(own))), Msg::Contract(known, methods)] = &found[..]
+        let [
+            Msg::Instance(one, InstanceUpdate::Methods(Err(_))),
+            Msg::Instance(two, InstanceUpdate::Methods(Ok(own))),
+            Msg::Contract(known, methods),
+        ] = &found[..]
         else {
             panic!("{found:?}");
         };

@@ -88,7 +88,9 @@ pub(super) async fn run(
             loop {
                 let found = client.methods().await.map_err(|error| error.to_string());
                 let wait = if found.is_ok() { DISCOVER_AGAIN } else { DISCOVER };
-                if found.is_err() && known.is_none() || found.is_ok() && found.as_ref().ok() != known.as_ref() {
+                if found.is_err() && known.is_none()
+                    || found.is_ok() && found.as_ref().ok() != known.as_ref()
+                {
                     known = found.as_ref().ok().cloned();
                     tell(InstanceUpdate::Methods(found)).await;
                 }

@@ -264,7 +264,7 @@ impl Tasks {
             return;
         }
         self.sampled = keys.to_vec();
-        let clients = keys.iter().filter_map(|key| Some((key.clone(), self.client(&key)?)));
+        let clients = keys.iter().filter_map(|key| Some((key.clone(), self.client(key)?)));
         let clients = clients.collect();
         match &self.sampling {
             Some((sampled, _)) => drop(sampled.send_replace(clients)),

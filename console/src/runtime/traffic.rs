@@ -54,7 +54,8 @@ async fn statistics(client: &Client) -> Sample {
     match client.request(request).await {
         Ok(response) if response.dialect == Dialect::Extended => {
             let stats = serde_json::from_str::<ServerStats>(response.value.get());
-            stats.map_or(Sample::Unsupported, |stats| Sample::Stats(Instant::now(), Box::new(stats)))
+            stats
+                .map_or(Sample::Unsupported, |stats| Sample::Stats(Instant::now(), Box::new(stats)))
         }
         Ok(_) | Err(CallError::Unsupported { .. }) => Sample::Unsupported,
         Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {

@@ -11,9 +11,9 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use super::traffic;
+use rpc_console_core::model::docs as docs_model;
 use rpc_console_core::model::form::{Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
-use rpc_console_core::model::docs as docs_model;
 use rpc_console_core::selectors::method_traffic;
 use rpc_console_core::text;
 

@@ -117,10 +117,12 @@ fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
         return String::new();
     };
     let calls = text::right(&traffic::rate(trend.now.calls), 4);
-    match room {
-        ..27 => String::new(),
-        ..38 => format!("{calls}/s "),
-        _ => format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8)),
+    if room < 27 {
+        String::new()
+    } else if room < 38 {
+        format!("{calls}/s ")
+    } else {
+        format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8))
     }
 }
 

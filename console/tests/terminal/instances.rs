@@ -284,9 +284,12 @@ fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregis
     tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);
     let probed = |tty: &Tty| {
         let screen = tty.screen();
-        let rows = screen.lines().filter(|line| line.contains("● up") && line.contains("127.0.0.1:"));
+        let rows =
+            screen.lines().filter(|line| line.contains("● up") && line.contains("127.0.0.1:"));
         rows.filter(|row| row.contains("ms ")).count()
     };
+    // In full screen there is room for the round trips.
+    tty.press("f");
     tty.until_so("two of three are probed", |tty| probed(tty) == 2);
     // As many contracts are discovered, whoever shows them.
     let _fourth = serve(fourth::method());
@@ -296,7 +299,7 @@ fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregis
     assert!(!tty.screen().contains("fourth"), "{}", tty.screen());
     drop(first);
     tty.until(&["scale          1/2", "third          1/2"]);
-    tty.press("1");
+    tty.press("1f");
     tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);
     tty.until_so("another one is probed instead", |tty| probed(tty) == 2);
     drop(second);

@@ -135,10 +135,13 @@ impl Page {
             self.heading("Examples");
         }
         for example in signature.examples.iter().take(MAX_LISTED) {
-            let arguments = example.arguments.iter().map(|(name, value)| format!("{name} = {value}"));
+            let arguments =
+                example.arguments.iter().map(|(name, value)| format!("{name} = {value}"));
             let arguments = arguments.collect::<Vec<_>>().join(", ");
-            let result = example.result.as_ref().map_or_else(String::new, |value| format!(" → {value}"));
-            let name = if example.name.is_empty() { String::new() } else { format!("{}: ", example.name) };
+            let result =
+                example.result.as_ref().map_or_else(String::new, |value| format!(" → {value}"));
+            let name =
+                if example.name.is_empty() { String::new() } else { format!("{}: ", example.name) };
             let call = format!("{name}{}({arguments}){result}", signature.name);
             self.add(DocKind::Name, 2, &call);
         }
@@ -154,7 +157,11 @@ impl Page {
             service => format!(" of {service}"),
         };
         let all = text::count(offered.all as u64, "instance", "instances");
-        let have = if offered.have < offered.all { format!("{} of ", offered.have) } else { String::new() };
+        let have = if offered.have < offered.all {
+            format!("{} of ", offered.have)
+        } else {
+            String::new()
+        };
         self.add(DocKind::Text, 2, &format!("{have}{all}{of}"));
         for (address, differs) in &offered.on {
             let note = if *differs { "  ≠ takes other arguments" } else { "" };

@@ -148,7 +148,8 @@ impl Traffic {
 /// Whether no counter went back, as it does with a restart.
 fn is_continued(before: &ServerStats, now: &ServerStats) -> bool {
     let is_more = |old: &MethodStats| {
-        of_name(now, &old.name).is_some_and(|new| new.calls >= old.calls && new.errors >= old.errors)
+        of_name(now, &old.name)
+            .is_some_and(|new| new.calls >= old.calls && new.errors >= old.errors)
     };
     now.uptime_ms >= before.uptime_ms && before.methods.iter().all(is_more)
 }
@@ -235,7 +236,8 @@ mod tests {
 
     #[test]
     fn the_last_points_of_a_sum_are_those_of_the_same_time() {
-        let trend = |calls: &[f64]| Trend { calls: calls.iter().copied().collect(), ..Trend::default() };
+        let trend =
+            |calls: &[f64]| Trend { calls: calls.iter().copied().collect(), ..Trend::default() };
         let mut sum = trend(&[1.0]);
         sum.add(&trend(&[5.0, 6.0]));
         assert_eq!(sum.calls, [5.0, 7.0]);

@@ -4,7 +4,9 @@ use super::closing::{accept, back, cancel_call, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send};
+use super::{
+    Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send,
+};
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
@@ -305,7 +307,8 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         }
         Action::ResendTo => {
             let known = id.and_then(|id| model.calls.get(id));
-            let known = known.is_some_and(|call| model.methods.find(&call.request.method_id()).is_some());
+            let known =
+                known.is_some_and(|call| model.methods.find(&call.request.method_id()).is_some());
             match id.filter(|_| known) {
                 Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
                 None => model.notify_error("no instance has this method", now),

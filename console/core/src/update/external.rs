@@ -131,7 +131,8 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
         let form = model.forms.get().ok_or("no method selected")?;
-        let first = model.methods.get(&form.id()).and_then(|method| method.on.sorted().into_iter().next());
+        let first =
+            model.methods.get(&form.id()).and_then(|method| method.on.sorted().into_iter().next());
         return Ok(Snippet {
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,

@@ -16,8 +16,8 @@ use crate::model::Now;
 use crate::model::ask::Choice;
 use crate::model::calls::{CallId, CallRequest};
 use crate::model::form::Form;
-use crate::model::service::MethodId;
 use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
+use crate::model::service::MethodId;
 use crate::model::{Model, Pane, View};
 use crate::text;
 
@@ -70,12 +70,7 @@ fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
         model.set_focus(Pane::Form);
         return Err(why.unwrap_or_default());
     };
-    Ok(PlannedCall {
-        method: form.id(),
-        args,
-        target: form.target.clone(),
-        timeout: form.timeout,
-    })
+    Ok(PlannedCall { method: form.id(), args, target: form.target.clone(), timeout: form.timeout })
 }
 
 /// A call of this session. One of an earlier session is never taken: nobody has looked at it.
@@ -111,16 +106,16 @@ fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     let has_method =
         |id: &MethodId| model.methods.find(id).is_some_and(|method| method.on.contains(&key));
     // A form opens by itself when its method is selected: only one with input is meant.
-    let is_typed = |form: &&Form| {
-        has_method(&form.id()) && form.fields.iter().any(|field| field.touched)
-    };
+    let is_typed =
+        |form: &&Form| has_method(&form.id()) && form.fields.iter().any(|field| field.touched);
     let filled = model.forms.get().filter(is_typed).and_then(|form| {
         let (method, timeout) = (form.id(), form.timeout);
         Some(PlannedCall { method, args: form.preview().ok()?, target: None, timeout })
     });
     let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method_id()))?;
+        let call =
+            calls.find(|call| call.past.is_none() && has_method(&call.request.method_id()))?;
         Some(planned(model, &call.request))
     };
     let health = || {

@@ -252,9 +252,7 @@ pub(super) fn step(model: &mut Model, step: Step, height: usize) {
 /// The request and the method of a row.
 pub(super) fn names_of(row: Option<MethodRow<'_>>) -> (Option<String>, Option<MethodId>) {
     match row {
-        Some(MethodRow::Saved(request)) => {
-            (Some(request.name.clone()), Some(request.method_id()))
-        }
+        Some(MethodRow::Saved(request)) => (Some(request.name.clone()), Some(request.method_id())),
         Some(MethodRow::Method(method)) => (None, Some(method.id.clone())),
         None => (None, None),
     }
@@ -281,8 +279,7 @@ pub(super) fn keep_selection(model: &mut Model) {
     // A filter may show the request and not its method.
     let method = model.saved.selected().map(|request| request.method_id());
     let method = method.and_then(|id| Some(model.methods.find(&id)?.id.clone()));
-    let is_visible =
-        |id: &MethodId| model.methods.visible().iter().any(|method| method.id == *id);
+    let is_visible = |id: &MethodId| model.methods.visible().iter().any(|method| method.id == *id);
     let visible = method.filter(is_visible);
     if visible.is_some() {
         model.methods.selected = visible;

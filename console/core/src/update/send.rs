@@ -109,7 +109,8 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
     let stream = known.is_some_and(|method| method.signature.stream);
     let MethodId { service, name } = known.map_or(method, |method| method.id.clone());
     let id = model.calls.next_id();
-    let request = CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
+    let request =
+        CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }

@@ -17,7 +17,8 @@ impl Form {
             self.open_json(&self.to_json(), None);
         }
         self.next_example = at + 1;
-        let name = if example.name.is_empty() { String::new() } else { format!(": {}", example.name) };
+        let name =
+            if example.name.is_empty() { String::new() } else { format!(": {}", example.name) };
         Some(format!("example {} of {count}{name}", at + 1))
     }
 }

@@ -89,7 +89,9 @@ impl Instances {
         }
         let is_folded = |service: &Service| self.folded.contains(service);
         let groups = groups.into_iter();
-        groups.map(|(service, rows)| Group { service, rows, is_folded: is_folded(service) }).collect()
+        groups
+            .map(|(service, rows)| Group { service, rows, is_folded: is_folded(service) })
+            .collect()
     }
 
     fn sort_rows(&self, rows: &mut [&Row], now: Instant, live: bool) {
@@ -98,7 +100,8 @@ impl Instances {
                 Column::State => a.state(now, live).cmp(&b.state(now, live)),
                 Column::Address => std::cmp::Ordering::Equal,
                 Column::Calls => {
-                    let calls = |row: &Row| row.traffic.total(now).map_or(-1.0, |total| total.now.calls);
+                    let calls =
+                        |row: &Row| row.traffic.total(now).map_or(-1.0, |total| total.now.calls);
                     calls(a).total_cmp(&calls(b))
                 }
                 Column::Beat => a.age(now).cmp(&b.age(now)),

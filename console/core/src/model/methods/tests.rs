@@ -24,10 +24,7 @@ fn the_list_is_the_union_and_missing_methods_are_found() {
     let methods = three();
     assert_eq!(methods.all().count(), 3);
     assert_eq!(methods.missing(&key(3)), ["square"]);
-    assert!(
-        methods.missing(&key(1)).is_empty(),
-        "a method of one instance only is not missing"
-    );
+    assert!(methods.missing(&key(1)).is_empty(), "a method of one instance only is not missing");
 }
 
 #[test]
@@ -44,7 +41,11 @@ fn differing_signatures_are_found_and_unknown_types_agree() {
     methods.refresh();
     let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
     assert_eq!(found, [&[][..], &[], &["add(a, b=10)".to_owned()]]);
-    assert_eq!(methods.get(&"add".into()).unwrap().signature.parameters, [number()], "types are known");
+    assert_eq!(
+        methods.get(&"add".into()).unwrap().signature.parameters,
+        [number()],
+        "types are known"
+    );
     methods.remove(&key(2));
     methods.refresh();
     assert_eq!(
