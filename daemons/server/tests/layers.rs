@@ -1,5 +1,5 @@
 //! tower layers around the methods of a server.
-#![allow(clippy::unwrap_used, reason = "tests say what they expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -277,13 +277,13 @@ async fn a_layer_may_reply_refuse_and_say_who_calls() {
     assert_eq!(peer.text().await, "{\"id\":4,\"end\":true}\n");
     peer.send(5, "whoami", json!([])).await;
     assert_eq!(peer.text().await, "{\"id\":5,\"res\":\"ann\"}\n");
-    let outcomes: Vec<_> = log.lock().unwrap().iter().map(|seen| seen.outcome.clone()).collect();
+    let outcomes: Vec<_> = log.lock().unwrap().iter().map(|seen| seen.outcome).collect();
     assert_eq!(outcomes[..2], [Err(-32004), Err(-32603)]);
 }
 
 #[tokio::test]
 async fn the_servers_own_limits_and_statistics_hold_around_layers() {
-    let limits = Limits { max_calls: 1, ..Limits::default() };
+    let limits = Limits::default().max_calls(1);
     let waits = ServiceBuilder::new().concurrency_limit(1);
     let mut peer = Peer::of(Server::builder().limits(limits).layer(waits)).await;
     peer.send(1, "nap", json!([50])).await;

@@ -2,12 +2,15 @@
 
 mod attempts;
 mod inner;
+mod restart;
+#[cfg(feature = "tower")]
+mod service;
 mod unlisted;
 
 use std::sync::Arc;
 
 use rpc_wire::call::IntoArgs;
-use rpc_wire::exact;
+use rpc_wire::exact::{self, Inexact};
 use rpc_wire::instance::Instance;
 use rpc_wire::signature::Signature;
 use serde::de::DeserializeOwned;
@@ -16,10 +19,12 @@ use serde_json::value::RawValue;
 
 use crate::catalog::Offered;
 use crate::context::Context;
+#[cfg(feature = "registry")]
 use crate::discovery::Discovery;
 use crate::method_list::Methods;
 use crate::methods;
 use crate::pool::Peer;
+#[cfg(feature = "registry")]
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
@@ -27,7 +32,9 @@ use crate::{
     Target,
 };
 
-use attempts::Attempts;
+#[cfg(feature = "tower")]
+use crate::layers::Layers;
+use attempts::{Attempts, Tried};
 use inner::{Inner, Source};
 use unlisted::UnlistedPeers;
 
@@ -38,10 +45,13 @@ pub struct Client {
     inner: Arc<Inner>,
     /// Where a request names none.
     service: Option<Arc<str>>,
+    #[cfg(feature = "tower")]
+    layers: Option<Arc<Layers>>,
 }
 
 /// What a client counted since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientStats {
     /// Calls retried on another instance.
     pub retries: u64,
@@ -54,6 +64,18 @@ pub struct ClientStats {
 impl Client {
     /// A client of one server, `host:port`. Nothing is sent before the first call.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// use rpc_client::{Client, ClientOptions};
+    ///
+    /// let client = Client::direct(address, ClientOptions::default())?;
+    /// assert_eq!(client.call("add", (1, 2)).await?, 3);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// It is not an address.
     pub fn direct(address: impl Into<String>, options: ClientOptions) -> Result<Self, ClientError> {
@@ -62,8 +84,21 @@ impl Client {
 
     /// A client of the servers that the registry at `url` lists. It starts to fetch the list.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rpc_client::{Client, ClientOptions};
+    ///
+    /// let client = Client::through_registry("http://127.0.0.1:9999", ClientOptions::default())?;
+    /// // Any instance that offers the method is called.
+    /// println!("{}", client.call("add", (1, 2)).await?);
+    /// // Only instances of one service.
+    /// println!("{}", client.service("orders").call("get", (17,)).await?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// It is not a URL, or there is no tokio runtime.
+    #[cfg(feature = "registry")]
     pub fn through_registry(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         Self::new(Target::Registry { url: url.to_owned() }, options)
     }
@@ -78,6 +113,9 @@ impl Client {
             Target::Direct { host, port } => {
                 Source::Direct(Arc::new(Peer::new(&context, host, *port, false)))
             }
+            #[cfg(not(feature = "registry"))]
+            Target::Registry { url } => return Err(ClientError::NoRegistry { url: url.clone() }),
+            #[cfg(feature = "registry")]
             Target::Registry { url } => {
                 let registry = RegistryClient::new(url, context.options.registry())?;
                 tokio::runtime::Handle::try_current().map_err(|_| ClientError::NoRuntime)?;
@@ -87,7 +125,12 @@ impl Client {
         let unlisted = UnlistedPeers::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
         let inner = Arc::new(Inner { context, target, source, unlisted, budget });
-        Ok(Self { inner, service: None })
+        Ok(Self {
+            inner,
+            service: None,
+            #[cfg(feature = "tower")]
+            layers: None,
+        })
     }
 
     /// The same client, which shares its connections and ends with it, for calls to instances of one service
@@ -96,6 +139,12 @@ impl Client {
     #[must_use]
     pub fn service(&self, name: &str) -> Self {
         Self { service: Some(name.into()), ..self.clone() }
+    }
+
+    /// The same client, which shares its connections, whose calls pass through these layers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn with_layers(&self, layers: Layers) -> Self {
+        Self { layers: Some(Arc::new(layers)), ..self.clone() }
     }
 
     /// What it calls.
@@ -108,11 +157,22 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: &str, args: impl IntoArgs) -> Result<Value, CallError> {
-        let (attempts, value) = self.simple_call(method, args).await?;
-        exact::value(&value).map_err(|inexact| attempts.not_exact(&inexact))
+        let (replier, value) = self.simple_call(method, args).await?;
+        exact::value(&value).map_err(|inexact| replier.not_exact(&inexact))
     }
 
     /// Calls `method` and deserializes its result.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// # let client = rpc_client::Client::direct(address, Default::default())?;
+    /// let sum: i64 = client.call_as("add", (1, 2)).await?;
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`]; [`CallError::WrongType`] when the result does not fit.
@@ -121,8 +181,8 @@ impl Client {
         method: &str,
         args: impl IntoArgs,
     ) -> Result<T, CallError> {
-        let (attempts, value) = self.simple_call(method, args).await?;
-        exact::check(&value).map_err(|inexact| attempts.not_exact(&inexact))?;
+        let (replier, value) = self.simple_call(method, args).await?;
+        exact::check(&value).map_err(|inexact| replier.not_exact(&inexact))?;
         serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
             method: method.to_owned(),
             reason: error.to_string(),
@@ -131,15 +191,44 @@ impl Client {
 
     /// Makes a call with all its options; the response includes timing and peer.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// # let client = rpc_client::Client::direct(address.clone(), Default::default())?;
+    /// use std::time::Duration;
+    /// use rpc_client::Request;
+    ///
+    /// let request = Request::new("add", (1, 2))?.timeout(Duration::from_secs(1)).idempotent();
+    /// let response = client.request(request).await?;
+    /// assert_eq!((response.value.get(), response.peer), ("3", address));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
-        let mut attempts = self.attempts(request)?;
+        let request = self.of_service(request);
+        #[cfg(feature = "tower")]
+        if let Some(layers) = &self.layers {
+            return layers.call(request).await;
+        }
+        let mut attempts = Attempts::new(&self.inner, request)?;
         let reply = attempts.call().await?;
         Ok(attempts.response(reply))
     }
 
     /// Calls a stream method; its items arrive as they are sent.
+    ///
+    /// ```no_run
+    /// # async fn example(client: rpc_client::Client) -> Result<(), rpc_client::CallError> {
+    /// let mut ticks = client.stream("ticks", (10,)).await?;
+    /// while let Some(tick) = ticks.next().await {
+    ///     println!("{}", tick?.value);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`]; an error after the start is the stream's last item.
@@ -153,7 +242,13 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn stream_request(&self, request: Request) -> Result<CallStream, CallError> {
-        self.attempts(request)?.stream().await
+        let request = self.of_service(request);
+        match &self.inner.source {
+            Source::Registry(_) if request.on.is_none() => {
+                restart::stream(&self.inner, request, Tried::default()).await
+            }
+            _ => Attempts::new(&self.inner, request)?.stream().await,
+        }
     }
 
     /// The methods, by name: of the one server, or of all instances that the registry lists. Where instances
@@ -177,6 +272,22 @@ impl Client {
     /// Which instance offers which methods: one instance of each contract is asked, from `rpc.discover` or
     /// `all_your_methods` of older servers, unless that was done before. Waits at most
     /// [`ClientOptions::timeout`]; instances that have not replied by then are in its list of unknown ones.
+    ///
+    /// ```no_run
+    /// # async fn example(client: rpc_client::Client) -> Result<(), rpc_client::CallError> {
+    /// let catalog = client.catalog().await?;
+    /// for method in catalog.methods() {
+    ///     for variant in &method.variants {
+    ///         let services: Vec<_> =
+    ///             variant.offered_by.iter().filter_map(|it| it.service.as_deref()).collect();
+    ///         println!("{}: {}", method.name, services.join(", "));
+    ///     }
+    /// }
+    /// for unknown in &catalog.unknown {
+    ///     eprintln!("{}: {}", unknown.instance, unknown.reason);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`]; there is no instance to ask.
@@ -229,21 +340,28 @@ impl Client {
         self.inner.context.close().await;
     }
 
-    fn attempts(&self, mut request: Request) -> Result<Attempts<'_>, CallError> {
+    fn of_service(&self, mut request: Request) -> Request {
         if let (Some(service), None) = (&self.service, &request.service) {
             request.service = Some(service.to_string());
         }
-        Attempts::new(&self.inner, request)
+        request
     }
 
     async fn simple_call(
         &self,
         method: &str,
         args: impl IntoArgs,
-    ) -> Result<(Attempts<'_>, Box<RawValue>), CallError> {
-        let mut attempts = self.attempts(request(method, args)?)?;
+    ) -> Result<(Replier<'_>, Box<RawValue>), CallError> {
+        let request = request(method, args)?;
+        #[cfg(feature = "tower")]
+        if self.layers.is_some() {
+            // In a box: without layers, no call carries its state.
+            let response = Box::pin(self.request(request)).await?;
+            return Ok((Replier::Named(response.peer), response.value));
+        }
+        let mut attempts = Attempts::new(&self.inner, self.of_service(request))?;
         let reply = attempts.call().await?;
-        Ok((attempts, reply.value))
+        Ok((Replier::Last(attempts), reply.value))
     }
 
     async fn ask(&self, peer: &Arc<Peer>) -> Result<Vec<Signature>, CallError> {
@@ -251,6 +369,25 @@ impl Client {
             return Err(CallError::Closed);
         }
         methods::ask(peer, self.inner.context.options.timeout).await
+    }
+}
+
+/// Who replied to a call.
+enum Replier<'a> {
+    /// The last instance that was called.
+    Last(Attempts<'a>),
+    #[cfg(feature = "tower")]
+    Named(String),
+}
+
+impl Replier<'_> {
+    fn not_exact(&self, inexact: &Inexact) -> CallError {
+        let peer = match self {
+            Self::Last(attempts) => attempts.peer_name(),
+            #[cfg(feature = "tower")]
+            Self::Named(peer) => peer.clone(),
+        };
+        CallError::NotExact { peer, reason: inexact.to_string() }
     }
 }
 

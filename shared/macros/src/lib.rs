@@ -2,6 +2,8 @@
 //!
 //! The function stays as it is and can still be called; beside it is a type of the same name whose
 //! `method()` makes the method: `Server::builder().method(add::method())`.
+//!
+//! Needs Rust 1.95 or later.
 
 mod arguments;
 mod example;

@@ -60,9 +60,9 @@ impl InMemory {
     /// rest follows in the next call) and waits until nothing is in flight. Returns the replies,
     /// each with its newline, in the order in which they finished.
     ///
-    /// Synchronous methods reply without waiting; others, and all of a server with layers, need a Tokio runtime with time enabled. An
-    /// endless stream is waited for endlessly. After bytes that are not JSON the last reply is an
-    /// error, and there are no further replies.
+    /// Synchronous methods reply without waiting; others, and all of a server with layers, need a
+    /// Tokio runtime with time enabled. An endless stream is waited for endlessly. After bytes that
+    /// are not JSON the last reply is an error, and there are no further replies.
     pub async fn answer(&mut self, requests: &[u8]) -> &[u8] {
         let session = &mut self.session;
         session.dispatcher.discard_output();
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn replies_are_not_held_back_by_a_limit_on_unread_ones() {
-        let limits = crate::Limits { max_unwritten_bytes: 20, ..crate::Limits::default() };
+        let limits = crate::Limits::default().max_unwritten_bytes(20);
         let server = Server::builder().methods(builtin::methods()).limits(limits);
         let mut server = server.in_memory().unwrap();
         assert_eq!(server.answer(&ADD.repeat(100)).await, b"{\"res\":13}\n".repeat(100));

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::list::Member;
+use super::member::Member;
 use super::shared::Shared;
 
 /// Timeout of one probe.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Phase, Request};
+use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Phase, Request, Target};
 use rpc_tests::reserved_port::ReservedPort;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -213,8 +213,9 @@ async fn a_refused_connection_fails_at_once() {
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_unreachable() {
     // Labels may not be so long: the resolver refuses it itself, whatever its name servers are.
-    let name = format!("{}.invalid:80", "x".repeat(64));
-    let error = direct(name).call("m", ()).await.unwrap_err();
+    let host = format!("{}.invalid", "x".repeat(64));
+    let client = Client::new(Target::Direct { host, port: 80 }, options()).unwrap();
+    let error = client.call("m", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
 }
 

@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 use rpc_wire::signature::{Effect, Signature};
 use tokio::time::Instant;
 
+use super::asking::MAX_ASKED;
 use super::*;
 
 const PAUSE: Duration = Duration::from_secs(3);
