@@ -1,4 +1,5 @@
-//! The embedded demo: a registry, three servers and a client that calls them, on loopback.
+//! The embedded demo: a registry, two services of four servers, and a client that calls them, on
+//! loopback.
 //!
 //! The only file of the console that uses `rpc_registry` and `rpc_server`. Each daemon has a
 //! runtime of its own, so that it can crash (no unregister, no more heartbeats) alone.
@@ -24,16 +25,16 @@ use rpc_console_core::message::{DemoCommand, DemoUpdate, Msg};
 /// The default log level of the demo's daemons, for enough lines in the Logs view.
 pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
 
-/// Number of servers.
-const SERVERS: usize = 3;
-/// The last server does not have this method, so that instances differ.
+/// The servers, in order.
+const SERVERS: [Kind; 4] = [Kind::Shop, Kind::Shop, Kind::OlderShop, Kind::Weather];
+/// The older server of the shop does not have this method, so that instances differ.
 const MISSING_METHOD: &str = "square";
 /// Commands queued at most.
 const MAX_COMMANDS: usize = 8;
 
 /// Prepares the demo: its daemons log to rings of `logging`, never to the terminal.
 pub fn starter(logging: &Logging) -> StartDemo {
-    let names = (1..=SERVERS).map(|number| format!("demo server {number}"));
+    let names = (1..=SERVERS.len()).map(|number| format!("demo server {number}"));
     let servers = names.map(|name| (logging.ring(&name), name)).collect();
     let registry = logging.ring("demo registry");
     Box::new(move |inbox| start(registry, servers, inbox).boxed())
@@ -48,17 +49,16 @@ async fn start(
     let registry = Daemon::registry(any_port, ring.clone()).await?;
     let url = format!("http://{}", registry.address);
     let mut demo = Demo { registry, ring, url: url.clone(), servers: Vec::new(), inbox };
-    for (number, (ring, name)) in servers.into_iter().enumerate() {
-        let is_last = number + 1 == SERVERS;
-        let method_set = if is_last { MethodSet::WithoutOne } else { MethodSet::All };
-        let spec = ServerSpec { name, ring, method_set };
+    for (kind, (ring, name)) in SERVERS.into_iter().zip(servers) {
+        let spec = ServerSpec { name, ring, kind };
         let daemon = Daemon::server(any_port, &spec, &url).await?;
         demo.report(DemoUpdate::Server(key(daemon.address), true)).await;
         demo.servers.push((spec, daemon));
     }
     let (commands, queued) = mpsc::channel(MAX_COMMANDS);
     let (traffic, on) = watch::channel(true);
-    tokio::spawn(traffic::generate(url.clone(), on));
+    let first = demo.servers.iter().map(|(spec, daemon)| (daemon.address, spec.kind.first_call()));
+    tokio::spawn(traffic::generate(url.clone(), first.collect(), on));
     tokio::spawn(demo.run(queued, traffic));
     Ok(DemoRuns { registry: url, commands })
 }
@@ -75,13 +75,52 @@ struct Demo {
 struct ServerSpec {
     name: String,
     ring: LogRing,
-    method_set: MethodSet,
+    kind: Kind,
 }
 
+/// What a server of the demo offers.
 #[derive(Clone, Copy, PartialEq)]
-enum MethodSet {
-    All,
-    WithoutOne,
+enum Kind {
+    Shop,
+    OlderShop,
+    Weather,
+}
+
+impl Kind {
+    fn service(self) -> &'static str {
+        match self {
+            Self::Shop | Self::OlderShop => "shop",
+            Self::Weather => "weather",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Self::Shop => "1.5.0",
+            Self::OlderShop => "1.4.2",
+            Self::Weather => "2.0.0",
+        }
+    }
+
+    /// A call that each server gets at the start.
+    fn first_call(self) -> traffic::Call {
+        match self {
+            Self::Shop | Self::OlderShop => ("hello", json!(["world"])),
+            Self::Weather => ("forecast", json!(["Bergen"])),
+        }
+    }
+
+    fn methods(self) -> Vec<Method> {
+        if self == Self::Weather {
+            return vec![forecast::method(), countdown::method()];
+        }
+        let mut methods = builtin::methods();
+        methods.push(order::method());
+        if self == Self::OlderShop {
+            methods.retain(|method| method.signature().name != MISSING_METHOD);
+        }
+        methods
+    }
 }
 
 impl Demo {
@@ -173,7 +212,9 @@ impl Daemon {
         let span = daemon_span(&spec.name);
         let announce = Announce::to(url).map_err(|error| error.to_string())?;
         let builder = Server::builder()
-            .methods(methods(spec.method_set))
+            .name(spec.kind.service())
+            .version(spec.kind.version())
+            .methods(spec.kind.methods())
             .log_ring(spec.ring.clone())
             .announce(announce.parameter("name", spec.name.clone()));
         Self::run(move |ready| {
@@ -239,26 +280,26 @@ fn key(address: SocketAddr) -> InstanceKey {
     Instance::new(address.ip().to_string(), address.port()).key()
 }
 
-fn methods(set: MethodSet) -> Vec<Method> {
-    let mut methods = builtin::methods();
-    methods.extend([order::method(), forecast::method(), countdown::method()]);
-    if set == MethodSet::WithoutOne {
-        methods.retain(|method| method.signature().name != MISSING_METHOD);
-    }
-    methods
-}
+#[cfg(test)]
+use rpc_console_core::fixture::Served;
 
 /// What each server of the demo offers.
 #[cfg(test)]
-pub(crate) fn signatures() -> [Vec<rpc_wire::signature::Signature>; SERVERS] {
-    let of = |set| methods(set).iter().map(|method| method.signature().clone()).collect();
-    [of(MethodSet::All), of(MethodSet::All), of(MethodSet::WithoutOne)]
+pub(crate) fn signatures() -> [Served; SERVERS.len()] {
+    SERVERS.map(|kind| Served {
+        service: kind.service(),
+        version: kind.version(),
+        methods: kind.methods().iter().map(|method| method.signature().clone()).collect(),
+    })
 }
 
 /// The result of a method of the demo, as it is sent.
 #[cfg(test)]
 pub(crate) async fn call(method: &str, args: impl rpc_client::IntoArgs) -> String {
-    let server = Server::builder().methods(methods(MethodSet::All));
+    let methods = SERVERS.into_iter().flat_map(Kind::methods);
+    let mut known = std::collections::BTreeSet::new();
+    let methods = methods.filter(|method| known.insert(method.signature().name.clone()));
+    let server = Server::builder().methods(methods.collect::<Vec<_>>());
     let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = server.local_addr().to_string();
     let serving = tokio::spawn(server.serve(std::future::pending()));
@@ -271,6 +312,8 @@ pub(crate) async fn call(method: &str, args: impl rpc_client::IntoArgs) -> Strin
 
 /// Places an order and logs it.
 #[rpc_method]
+#[example("tea": "tea")]
+#[example("needs approval": "paper", 80)]
 fn order(item: String, #[default(1)] quantity: u32) -> Value {
     tracing::info!(item, quantity, "order taken");
     if quantity > 50 {
@@ -280,7 +323,8 @@ fn order(item: String, #[default(1)] quantity: u32) -> Value {
 }
 
 /// Returns an invented weather forecast: a nested result to fold.
-#[rpc_method]
+#[rpc_method(read_only)]
+#[example("a week": "Bergen", 7)]
 fn forecast(city: String, #[default(3)] days: u8) -> Value {
     let day = |number: u8| {
         let warmth = u32::from(number) * 7 % 11 + 12;
@@ -295,7 +339,7 @@ fn forecast(city: String, #[default(3)] days: u8) -> Value {
 }
 
 /// Streams a countdown, two numbers per second.
-#[rpc_method(stream)]
+#[rpc_method(stream, read_only)]
 fn countdown(#[default(10)] from: u32) -> impl Stream<Item = u32> {
     stream::unfold(Some(from), |left| async move {
         let now = left?;

@@ -14,7 +14,7 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 ///
 /// Press ? for all keys. The console also starts without a registry and connects once one is up.
 /// HOST:PORT opens one server that is not registered anywhere.
-/// --demo runs an embedded registry and three servers. For scripts use rpcd.
+/// --demo runs an embedded registry and four servers. For scripts use rpcd.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
@@ -23,7 +23,7 @@ pub struct Options {
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,
 
-    /// Run an embedded registry and three servers with live traffic; needs no set-up
+    /// Run an embedded registry and four servers with live traffic; needs no set-up
     #[arg(long, conflicts_with = "registry")]
     pub demo: bool,
 

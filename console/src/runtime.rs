@@ -3,7 +3,8 @@
 //! - `settings`: what it starts with, and the model made of it.
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
-//! - `monitor`: discovery, probes and log of each instance.
+//! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
+//!   `traffic`: the statistics of what is on the screen.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -19,6 +20,7 @@ mod batch;
 mod calls;
 mod clipboard;
 mod clock;
+mod contracts;
 mod external_program;
 mod feed;
 mod files;
@@ -32,6 +34,7 @@ mod settings;
 mod signals;
 mod tasks;
 mod terminal_handover;
+mod traffic;
 
 pub use clock::Clock;
 pub use history::HistoryFolder;
@@ -247,8 +250,9 @@ impl Console {
         self.drawn_at = Some(now.at);
         self.dirty = false;
         let heights = std::mem::take(&mut hits.heights);
+        let shown = std::mem::take(&mut hits.instances);
         self.hits = hits;
-        update(&mut self.model, Msg::Drawn(heights), now);
+        update(&mut self.model, Msg::Drawn(heights, shown), now);
         Ok(())
     }
 
@@ -297,6 +301,7 @@ impl Console {
                 Effect::Demo(command) => self.tasks.command_demo(command),
             }
         }
+        self.tasks.sample(&self.model.sampled);
         control
     }
 

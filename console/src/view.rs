@@ -20,6 +20,7 @@ mod resend;
 mod response;
 mod screen;
 mod theme;
+mod traffic;
 
 pub use screen::HitMap;
 pub use theme::{Theme, is_ascii, is_light};
@@ -109,8 +110,11 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     match model.view {
         View::Instances => instances::view(model, screen, area),
         View::Methods if area.width >= 100 => {
+            // The names of several services are longer.
+            let share = if model.methods.has_services() { 27 } else { 20 };
+            let list = area.width * share / 100;
             let [list, form, response] = Layout::horizontal([
-                Constraint::Length((area.width / 5).clamp(24, 40)),
+                Constraint::Length(list.clamp(24, 52)),
                 Constraint::Fill(1),
                 Constraint::Fill(1),
             ])

@@ -50,16 +50,17 @@ const CTRL_Z: &str = "\x1a";
 #[test]
 fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["● live", "3 up", "traffic on", "lacks square"]);
+    tty.until(&["● live", "4 up", "traffic on", "lacks square"]);
 
     tty.press("\r");
-    tty.until(&["[2 Methods]", "add", "forecast"]);
+    tty.until(&["[2 Methods]", "shop · add", "shop · order"]);
+    tty.until_not("forecast");
     tty.press("/add\r");
-    tty.until(&["Call add", "default 10"]);
+    tty.until(&["Call shop · add", "default 10"]);
     tty.press("\r");
     tty.press("1\t");
     tty.press("2");
-    tty.until(&["TYPING", "default 10", r#""method_args":[1,"#]);
+    tty.until(&["TYPING", "default 10", r#""method_args""#, ":[1,"]);
     tty.press("\r");
     tty.until(&["✓ add → 13 in"]);
 
@@ -82,19 +83,19 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
 #[test]
 fn a_crashed_demo_server_becomes_late_then_gone_and_comes_back() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     tty.press("K");
     tty.until(&["crashed"]);
     tty.until(&["▸ ◐ late", "1 late", "no heartbeat for"]);
     tty.until(&["▸ ✗ gone", "1 gone", "expired"]);
     tty.press("K");
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
 }
 
 #[test]
 fn stream_items_are_shown_as_they_arrive_until_they_are_cancelled() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("countdown 100\r");
@@ -242,7 +243,7 @@ fn no_color_means_no_colour_and_no_reset_that_wipes_reverse() {
     command.args(["--demo"]);
     command.env("NO_COLOR", "1");
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "lacks square"]);
+    tty.until(&["4 up", "lacks square"]);
     tty.press("2");
     tty.until(&["[2 Methods]"]);
     tty.press("q");
@@ -263,7 +264,7 @@ fn a_small_terminal_shows_a_notice_and_growing_shows_the_view() {
     let mut tty = Tty::run(command, (20, 5));
     tty.until(&["terminal too small", "needs 30x8"]);
     tty.resize((80, 24));
-    tty.until(&["3 up", "ADDRESS", "? help"]);
+    tty.until(&["4 up", "ADDRESS", "? help"]);
     tty.press(DOWN);
     tty.press("qq");
     assert_eq!(tty.ends(), 0);

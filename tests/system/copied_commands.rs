@@ -113,6 +113,7 @@ async fn a_call_copied_for_python_prints_the_result() {
 async fn a_load_test_copied_as_an_rpcd_command_is_that_load_test() {
     let (_registry, _server, registry_at, server_at) = both().await;
     let closed = LoadRequest {
+        service: Default::default(),
         id: 1,
         method: "echo".to_owned(),
         args: Args::from_values(&[json!("it's $HOME")], &serde_json::Map::new()),

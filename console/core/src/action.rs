@@ -59,6 +59,7 @@ pub enum Action {
     Actions,
     CancelCall,
     Docs,
+    Example,
     FocusResponse,
     FocusForm,
     FilterPath,

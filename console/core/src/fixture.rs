@@ -4,11 +4,13 @@ mod calls;
 mod load;
 mod logs;
 mod picture;
+mod services;
 
 pub use calls::*;
 pub use load::*;
 pub use logs::*;
 pub use picture::*;
+pub use services::*;
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
-use rpc_wire::report::LogLine;
+use rpc_wire::report::{LogLine, ServerStats};
 use rpc_wire::signature::Signature;
 use rpc_wire::target::Target;
 
@@ -38,14 +38,18 @@ pub enum Msg {
     Resize(u16, u16),
     /// A timer requested by [`crate::wake::next_wake`] fired.
     Tick,
-    /// A frame was drawn; the rows of each pane.
-    Drawn(Heights),
+    /// A frame was drawn; the rows of each pane, and the instances shown in their table.
+    Drawn(Heights, Vec<InstanceKey>),
     /// From the registry.
     Registry(RegistryUpdate),
     /// Log lines of a source, each with the number of lines lost before it.
     Logs(Source, Vec<(LogLine, u64)>),
     /// The state of a log source changed.
     LogSource(Source, SourceState),
+    /// The methods of a contract, by its digest.
+    Contract(String, Vec<Signature>),
+    /// The traffic of instances, all asked in one go.
+    Traffic(Vec<(InstanceKey, Sample)>),
     /// From the task that monitors an instance.
     Instance(InstanceKey, InstanceUpdate),
     /// A call ended.
@@ -136,6 +140,17 @@ pub enum InstanceUpdate {
     Dialect(bool),
     /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),
+}
+
+/// What an instance replied when it was asked for its statistics.
+#[derive(Debug)]
+pub enum Sample {
+    /// Its statistics, and when they arrived.
+    Stats(Instant, Box<ServerStats>),
+    /// It has none: an older server.
+    Unsupported,
+    /// It did not reply.
+    Failed,
 }
 
 /// A change of the embedded demo.

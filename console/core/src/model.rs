@@ -24,13 +24,16 @@ pub mod resend;
 pub mod saved;
 pub mod schema;
 pub mod scroll;
+pub mod service;
 pub mod snippet;
 pub mod sources;
 pub mod template;
+pub mod traffic;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rpc_wire::instance::InstanceKey;
 use rpc_wire::target::Target;
 use tui_input::Input;
 
@@ -175,6 +178,10 @@ pub struct Model {
     pub mouse: bool,
     /// Whether everything that changes the system is refused: calls, load tests, unregistering.
     pub readonly: bool,
+    /// The instances to ask for their statistics once a second, and no others.
+    pub sampled: Vec<InstanceKey>,
+    /// The instances in the last frame of their table.
+    pub shown: Vec<InstanceKey>,
     /// The rows of each pane in the last frame.
     heights: Heights,
 }
@@ -207,6 +214,8 @@ impl Model {
             toast: None,
             mouse: true,
             readonly: false,
+            sampled: Vec::new(),
+            shown: Vec::new(),
             heights: Vec::new(),
         }
     }

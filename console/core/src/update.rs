@@ -6,6 +6,7 @@ mod closing;
 mod copy;
 mod external;
 mod feeds;
+mod fields;
 mod json_path;
 mod load;
 mod opening;
@@ -22,7 +23,8 @@ pub use search::MAX_MATCHES;
 
 use crate::message::{Effect, Msg, RegistryUpdate};
 use crate::model::Now;
-use crate::model::{MAX_QUEUED, Model};
+use crate::model::{MAX_QUEUED, Model, View};
+use crate::selectors::sampled;
 
 /// The effects to carry out, in order.
 pub type Effects = Vec<Effect>;
@@ -40,6 +42,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     if list_is_current {
         tick(model, now, &mut effects);
     }
+    model.sampled = sampled(model);
     effects
 }
 
@@ -64,12 +67,19 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Wheel(pane, rows) => press::wheel(model, pane, rows, now),
         Msg::Resize(columns, rows) => model.size = (columns, rows),
         Msg::Tick => {}
-        Msg::Drawn(heights) => model.set_heights(heights),
+        Msg::Drawn(heights, shown) => {
+            model.set_heights(heights);
+            if model.view == View::Instances {
+                model.shown = shown;
+            }
+        }
+        Msg::Traffic(samples) => feeds::traffic(model, samples),
         Msg::Registry(update) => feeds::registry(model, update, now, effects),
         Msg::Logs(source, lines) => model.logs.push(&source, lines),
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
+        Msg::Contract(digest, signatures) => feeds::contract(model, digest, signatures),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
@@ -111,6 +121,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
         let changes = model.instances.tick(now.at, live);
         feeds::report(model, changes, now, effects);
     }
+    model.methods.refresh();
     model.instances.keep_selection(model.shown_at(now).at, live);
     model.methods.keep_selection(false);
     saved::keep_selection(model);
@@ -123,7 +134,15 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
 }
 
 fn is_live_data(msg: &Msg) -> bool {
-    matches!(msg, Msg::Registry(_) | Msg::Logs(..) | Msg::LogSource(..) | Msg::Instance(..))
+    matches!(
+        msg,
+        Msg::Registry(_)
+            | Msg::Logs(..)
+            | Msg::LogSource(..)
+            | Msg::Contract(..)
+            | Msg::Traffic(..)
+            | Msg::Instance(..)
+    )
 }
 
 /// Ends the pause and applies the queued updates.
@@ -146,5 +165,7 @@ mod pane_tests;
 mod response_tests;
 #[cfg(test)]
 mod safety_tests;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod tests;

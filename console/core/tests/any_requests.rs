@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rpc_console_core::model::saved::file::{change, parse};
 use rpc_console_core::model::saved::{Change, SavedRequest};
+use rpc_console_core::model::service::Service;
 use rpc_wire::call::Args;
 use serde_json::{Map, json};
 
@@ -21,6 +22,7 @@ fn any_text_is_refused_with_a_line_or_keeps_its_requests_when_one_is_saved() {
         };
         let request = SavedRequest {
             name: "a name that is hardly taken".to_owned(),
+            service: Service::named("shop"),
             method: text.to_owned() + "m",
             args: Args::from_values(&[json!(text)], &Map::new()),
             target: None,

@@ -68,7 +68,11 @@ pub(super) async fn call(
                 return;
             }
             Err(error) => {
-                let retry = error.is_not_executed();
+                // Nothing was executed where the method is unknown: the instance was listed with another
+                // version's methods.
+                let is_unknown = matches!(&error, CallError::Remote { fault, .. }
+                    if fault.code == Code::MethodNotFound);
+                let retry = error.is_not_executed() || is_unknown;
                 last = Some((
                     key,
                     failure(&error, recording.last.as_deref(), &secrets),

@@ -35,7 +35,7 @@ pub(super) fn start(
 
 async fn run(
     mut request: LoadRequest,
-    options: ClientOptions,
+    mut options: ClientOptions,
     inbox: mpsc::Sender<Msg>,
     stop: CancellationToken,
 ) {
@@ -44,6 +44,8 @@ async fn run(
         Ok((args, _)) => args,
         Err(why) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(why))).await),
     };
+    // Of that service, the client calls those instances that have the method.
+    options.service = request.service.name().map(str::to_owned).or(options.service);
     // Starting threads may block.
     let started = tokio::task::spawn_blocking(move || {
         Load::start(request.target.clone(), options, request.plan())

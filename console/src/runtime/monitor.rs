@@ -24,6 +24,9 @@ const PROBE_CLASSIC: Duration = Duration::from_secs(15);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval of attempts to discover the methods, until one succeeds.
 const DISCOVER: Duration = Duration::from_secs(10);
+/// Interval of checks whether the methods changed: without a contract, a restart on the same address
+/// looks unchanged.
+const DISCOVER_AGAIN: Duration = Duration::from_secs(30);
 /// A log stream that lasted this long resets the backoff.
 const STEADY: Duration = Duration::from_secs(5);
 /// Recent lines requested.
@@ -77,12 +80,21 @@ pub(super) async fn run(
     };
     tokio::join!(
         async {
+            // Those of a contract are discovered once for all its instances.
+            if instance.contract().is_some() {
+                return;
+            }
+            let mut known = None;
             loop {
-                match client.methods().await {
-                    Ok(methods) => return tell(InstanceUpdate::Methods(Ok(methods))).await,
-                    Err(error) => tell(InstanceUpdate::Methods(Err(error.to_string()))).await,
+                let found = client.methods().await.map_err(|error| error.to_string());
+                let wait = if found.is_ok() { DISCOVER_AGAIN } else { DISCOVER };
+                if found.is_err() && known.is_none()
+                    || found.is_ok() && found.as_ref().ok() != known.as_ref()
+                {
+                    known = found.as_ref().ok().cloned();
+                    tell(InstanceUpdate::Methods(found)).await;
                 }
-                sleep(DISCOVER).await;
+                sleep(wait).await;
             }
         },
         async {

@@ -134,6 +134,7 @@ mod tests {
     fn save(name: &str) -> Change {
         let request = SavedRequest {
             name: name.to_owned(),
+            service: rpc_console_core::model::service::Service::default(),
             method: "add".to_owned(),
             args: Args::none(),
             target: None,

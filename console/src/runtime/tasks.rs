@@ -8,12 +8,13 @@ use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::target::Target;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::contracts::Contracts;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
-use super::{calls, clipboard, feed, files, history, load, monitor};
+use super::{calls, clipboard, feed, files, history, load, monitor, traffic};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
@@ -29,6 +30,10 @@ pub(super) struct Tasks {
     live: mpsc::Sender<Msg>,
     feeds: Vec<AbortHandle>,
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
+    contracts: Contracts,
+    /// Asks instances for their statistics.
+    sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
+    sampled: Vec<InstanceKey>,
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
@@ -55,10 +60,13 @@ impl Tasks {
     ) -> Self {
         let Senders { replies, live } = senders;
         Self {
+            contracts: Contracts::new(max_monitored, options.clone(), live.clone()),
             replies,
             live,
             feeds: Vec::new(),
             monitored: HashMap::new(),
+            sampling: None,
+            sampled: Vec::new(),
             waiting: BTreeMap::new(),
             max_monitored,
             is_direct: false,
@@ -224,11 +232,13 @@ impl Tasks {
         if self.monitored.len() >= self.max_monitored && !self.monitored.contains_key(&key) {
             tracing::debug!(instance = %key, limit = self.max_monitored,
                 "listed, but not probed: max_probed reached");
+            self.contracts.add(&instance, None);
             self.waiting.insert(key, instance);
             return;
         }
         self.waiting.remove(&key);
         let Some(client) = monitor::client(&key, &self.options) else { return };
+        self.contracts.add(&instance, Some(client.clone()));
         let probing = monitor::Probing::of(&instance, self.is_direct);
         let monitor = monitor::run(instance, probing, client.clone(), self.live.clone());
         let task = tokio::spawn(monitor);
@@ -240,10 +250,29 @@ impl Tasks {
     /// Stops monitoring an instance; a waiting one takes its place.
     pub(super) fn detach(&mut self, key: &InstanceKey) {
         self.waiting.remove(key);
+        self.contracts.remove(key);
         let Some((_, task)) = self.monitored.remove(key) else { return };
         task.abort();
         if let Some((_, next)) = self.waiting.pop_first() {
             self.attach(next);
+        }
+    }
+
+    /// Asks these instances for their statistics once a second, and no others.
+    pub(super) fn sample(&mut self, keys: &[InstanceKey]) {
+        if keys == self.sampled {
+            return;
+        }
+        self.sampled = keys.to_vec();
+        let clients = keys.iter().filter_map(|key| Some((key.clone(), self.client(key)?)));
+        let clients = clients.collect();
+        match &self.sampling {
+            Some((sampled, _)) => drop(sampled.send_replace(clients)),
+            None => {
+                let (sampled, changes) = watch::channel(clients);
+                let task = tokio::spawn(traffic::sample(changes, self.live.clone()));
+                self.sampling = Some((sampled, task.abort_handle()));
+            }
         }
     }
 
@@ -259,8 +288,9 @@ impl Drop for Tasks {
     fn drop(&mut self) {
         self.stop_select();
         let monitored = self.monitored.values().map(|(_, task)| task);
+        let sampling = self.sampling.as_ref().map(|(_, task)| task);
         let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
-        for task in tasks.chain(&self.copying) {
+        for task in tasks.chain(&self.copying).chain(sampling) {
             task.abort();
         }
     }

@@ -10,8 +10,11 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
+use super::traffic;
+use rpc_console_core::model::docs as docs_model;
 use rpc_console_core::model::form::{Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors::method_traffic;
 use rpc_console_core::text;
 
 /// Rows of the target, a blank row, and the request.
@@ -38,15 +41,41 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, vec![line]);
     };
     let name = text::printable(&form.signature.name).into_owned();
-    let title =
-        Line::from(vec![Span::raw(" Call "), Span::styled(format!("{name} "), theme.strong())]);
-    let right = if form.signature.stream { " stream " } else { "" };
-    let right = Line::from(Span::styled(right, theme.accent()));
+    let service = match form.service.name().filter(|_| model.methods.has_services()) {
+        Some(service) => format!("{service} · "),
+        None => String::new(),
+    };
+    let is_wide = usize::from(area.width) > text::width(&service) + text::width(&name) + 12;
+    let service = if is_wide { &*service } else { "" };
+    let title = Line::from(vec![
+        Span::raw(format!(" Call {service}")),
+        Span::styled(format!("{name} "), theme.strong()),
+    ]);
+    let room = usize::from(area.width).saturating_sub(title.width() + 5);
+    let right = Line::from(Span::styled(note(model, screen, form, room), theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);
     match &form.json {
         Some(json) => draw_json(model, screen, form, json, inner),
         None => draw_form(model, screen, form, inner),
     }
+}
+
+/// At the right of the title: what the method says of itself, and its traffic.
+fn note(model: &Model, screen: &Screen<'_, '_>, form: &Form, room: usize) -> String {
+    let mut properties = docs_model::properties(&form.signature);
+    properties.extend(form.signature.stream.then_some("stream"));
+    let properties = properties.join(" · ");
+    let padded = |text: &str| if text.is_empty() { String::new() } else { format!(" {text} ") };
+    let now = model.shown_at(screen.now).at;
+    let method = model.methods.get(&form.id());
+    let trend = method.and_then(|method| method_traffic(model, method, now));
+    let texts = trend.as_ref().map(traffic::variants).into_iter().flatten();
+    let texts = texts.map(|text| match &*properties {
+        "" => padded(&text),
+        properties => padded(&format!("{properties} · {text}")),
+    });
+    let mut texts = texts.chain([padded(&properties)]);
+    texts.find(|text| text::width(text) <= room).unwrap_or_default()
 }
 
 fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect) {

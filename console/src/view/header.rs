@@ -6,12 +6,14 @@ use ratatui::text::{Line, Span};
 
 use super::screen::{Screen, fitted};
 use super::theme::Theme;
+use super::traffic;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::Counts;
 use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
+use rpc_console_core::selectors::total_traffic;
 use rpc_console_core::text;
 
 /// Below this width only the most important parts are shown.
@@ -203,21 +205,43 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.hit(tab, Hit::View(view));
         x = x.saturating_add(width);
     }
-    if let Some(demo) = &model.demo {
-        let traffic = if demo.traffic { "traffic on" } else { "traffic off" };
-        let line = Line::from(vec![
-            Span::styled("demo: ", theme.dim()),
-            Span::styled(traffic, if demo.traffic { theme.good() } else { theme.warning() }),
-            Span::styled(
-                format!(" {} ", model.keys.shown(Context::Everywhere, Action::DemoTraffic)),
-                theme.accent(),
-            ),
-        ]);
-        let used = x.saturating_sub(area.x);
-        if usize::from(area.width.saturating_sub(used)) > line.width() {
-            screen.line_right(area, 0, line);
-        }
+    let demo = demo_traffic(model, screen);
+    let free = |x: u16| usize::from(area.right().saturating_sub(x)).saturating_sub(1);
+    let demo = demo.filter(|line| line.width() < free(x));
+    let room = free(x).saturating_sub(demo.as_ref().map_or(0, |line| line.width() + 2));
+    let mut line = traffic_line(model, screen, room);
+    if let Some(demo) = demo {
+        line.push_span("  ");
+        line.extend(demo);
     }
+    if line.width() > 0 && line.width() <= free(x) + 1 {
+        screen.line_right(area, 0, line);
+    }
+}
+
+/// The traffic of all instances, as much as there is room for.
+fn traffic_line(model: &Model, screen: &Screen<'_, '_>, room: usize) -> Line<'static> {
+    let now = model.shown_at(screen.now).at;
+    let Some((sum, is_all)) = total_traffic(model, now) else { return Line::default() };
+    let bound = if is_all { "" } else { "≥ " };
+    let mut texts = traffic::variants(&sum).into_iter().map(|text| format!("{bound}{text} "));
+    let text = texts.find(|text| text::width(text) <= room);
+    Line::from(Span::styled(text.unwrap_or_default(), screen.theme.accent()))
+}
+
+/// Whether the demo makes calls, and the key that changes it.
+fn demo_traffic(model: &Model, screen: &Screen<'_, '_>) -> Option<Line<'static>> {
+    let theme = screen.theme;
+    let demo = model.demo.as_ref()?;
+    let traffic = if demo.traffic { "traffic on" } else { "traffic off" };
+    Some(Line::from(vec![
+        Span::styled("demo: ", theme.dim()),
+        Span::styled(traffic, if demo.traffic { theme.good() } else { theme.warning() }),
+        Span::styled(
+            format!(" {} ", model.keys.shown(Context::Everywhere, Action::DemoTraffic)),
+            theme.accent(),
+        ),
+    ]))
 }
 
 /// The key that shows a view, if one is bound.

@@ -2,7 +2,9 @@
 
 mod columns;
 mod detail;
+mod group;
 mod layout;
+mod notes;
 
 pub(super) use detail::detail;
 pub(super) use layout::view;
@@ -15,8 +17,9 @@ use self::columns::Columns;
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
-use rpc_console_core::model::instances::{FLASH, Probe, Row, State};
+use rpc_console_core::model::instances::{FLASH, Row, State, TableLine};
 use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::service::Service;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
 
@@ -24,9 +27,14 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let (now, live) = (model.shown_at(screen.now).at, model.link.is_live());
     let table = &model.instances;
-    let visible = table.visible(now, live);
+    let lines = table.lines(now, live);
+    let visible: Vec<&Row> = lines.iter().filter_map(TableLine::instance).collect();
+    let matching = group::matching(&lines);
 
-    let mut title = format!(" Instances {} ", visible.len());
+    let mut title = format!(" Instances {matching} ");
+    if let Some(name) = table.only_service().and_then(Service::name) {
+        title.push_str(&format!("· {} ", text::cut(name, usize::from(area.width / 4))));
+    }
     if let (false, Some(known)) = (live, table.known_at) {
         let ago = text::seconds(now.saturating_duration_since(known));
         title.push_str(&format!("· last known {ago} ago "));
@@ -42,32 +50,43 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         _ if table.compiled_filter().is_invalid_regex() => {
             "not a valid regex; searching literally".to_owned()
         }
-        _ => format!("{} of {}", visible.len(), table.len()),
+        _ => format!("{matching} of {}", table.len()),
     };
     let inner = screen.filter_row(model, inner, Pane::Instances, &table.filter, note);
-    if visible.is_empty() {
+    if lines.is_empty() {
         return empty(model, screen, inner);
     }
 
-    let columns = Columns::for_width(&visible, inner.width, live);
+    let columns = {
+        let has_traffic = live && table.all().any(|row| row.traffic.total(now).is_some());
+        Columns::for_width(&visible, inner.width, live, has_traffic)
+    };
     columns.heading(screen, inner);
-    let notes = notes(model, now, live);
+    let notes = notes::notes(model, now, live);
     let notes = text::wrap_words(&notes.join(" · "), usize::from(inner.width).saturating_sub(2));
-    let free = usize::from(inner.height).saturating_sub(visible.len() + 1).clamp(1, MAX_NOTE_ROWS);
+    let free = usize::from(inner.height).saturating_sub(lines.len() + 1).clamp(1, notes::MAX_ROWS);
     let is_noted = inner.height > 4 && !notes.concat().is_empty();
     let note_rows = if is_noted { u16::try_from(notes.len().min(free)).unwrap_or(1) } else { 0 };
     let height = inner.height.saturating_sub(1 + note_rows);
     let rows = Rect { y: inner.y + 1.min(inner.height), height, ..inner };
     screen.record_height(Pane::Instances, height);
-    let selected = table.selected_index(&visible);
-    let top = scroll::keep_visible(table.top, selected.unwrap_or(0), height.into(), visible.len());
+    let selected = table.selected_line(&lines);
+    let top = scroll::keep_visible(table.top, selected.unwrap_or(0), height.into(), lines.len());
     let focused = model.focus() == Pane::Instances;
-    for (row, (index, instance)) in
-        (0..).zip(visible.iter().enumerate().skip(top).take(height.into()))
-    {
-        screen.line(rows, row, columns.row(screen, instance, Some(index) == selected, now, live));
+    for (row, (index, line)) in (0..).zip(lines.iter().enumerate().skip(top).take(height.into())) {
+        let drawn = match line {
+            TableLine::Service(group) => group::heading(screen, group, &columns, now, live),
+            TableLine::Instance(row) => {
+                columns.row(screen, row, Some(index) == selected, now, live)
+            }
+        };
+        screen.line(rows, row, drawn);
         screen.hit_row(rows, row, Hit::Row(Pane::Instances, index));
-        if instance.changed_at.is_some_and(|at| now.saturating_duration_since(at) < FLASH) {
+        if let Some(row) = line.instance() {
+            screen.shows(&row.key);
+        }
+        let changed = line.instance().and_then(|row| row.changed_at);
+        if changed.is_some_and(|at| now.saturating_duration_since(at) < FLASH) {
             screen.style_row(rows, row, theme.flash());
         }
         if Some(index) == selected {
@@ -82,53 +101,6 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let row = inner.height - note_rows + at;
         screen.line(inner, row, Line::from(Span::styled(note, theme.warning())));
     }
-}
-
-/// No screen has room for more.
-const MAX_NOTES: usize = 20;
-/// Rows of notes, where the table leaves them.
-const MAX_NOTE_ROWS: usize = 3;
-
-/// Texts on instances that need attention, and on those that are not probed.
-fn notes(model: &Model, now: std::time::Instant, live: bool) -> Vec<String> {
-    let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
-    let mut notes = Vec::new();
-    let probed = model.instances.max_probed;
-    if listed > probed {
-        notes.push(format!("probing {probed} of {listed} ([console] max_probed)"));
-    }
-    let is_notable = |row: &&Row| {
-        needs_attention(row.state(now, live))
-            || matches!(row.probe, Probe::Failed(_))
-            || !model.methods.missing(&row.key).is_empty()
-            || !model.methods.differing(&row.key).is_empty()
-    };
-    let is_less_urgent = |row: &Row| !needs_attention(row.state(now, live));
-    let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
-    rows.sort_by(|a, b| (is_less_urgent(a), &a.key).cmp(&(is_less_urgent(b), &b.key)));
-    for row in rows.into_iter().take(MAX_NOTES) {
-        let state = row.state(now, live);
-        if needs_attention(state) {
-            let (glyph, word) = (glyph(state), row.state_text(now, live));
-            notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
-        }
-        let lacking = model.methods.missing(&row.key);
-        if row.gone.is_none() && !lacking.is_empty() {
-            let names = text::printable(&lacking.join(", ")).into_owned();
-            notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
-        }
-        if let Some(method) = model.methods.differing(&row.key).first() {
-            let (key, method) = (row.key.to_string(), text::printable(method));
-            notes.push(format!("≠ {} has {method}", text::printable(&key)));
-        }
-        if let Probe::Failed(why) = &row.probe
-            && state == State::Up
-        {
-            let (key, why) = (row.key.to_string(), text::printable(why));
-            notes.push(format!("✗ {} is up, but its probe failed: {why}", text::printable(&key)));
-        }
-    }
-    notes
 }
 
 fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
@@ -169,10 +141,6 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         ],
     };
     screen.centred(area, lines);
-}
-
-fn needs_attention(state: State) -> bool {
-    matches!(state, State::Late | State::Suspect | State::Draining | State::Maintenance)
 }
 
 /// Glyph and style of a state.

@@ -12,6 +12,7 @@ use ratatui::text::{Line, Span};
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
+use rpc_console_core::model::service::MethodId;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -116,12 +117,12 @@ fn call(
     };
     let target = match &form.target {
         Some(key) => cut(&key.to_string()),
-        None => cut(&format!("any of {}", instances(model, &form.method))),
+        None => cut(&format!("any of {}", instances(model, &form.method_id()))),
     };
     let named = |name: &str, value: Span<'static>| {
         Line::from(vec![Span::styled(format!(" {name:<LABEL$} "), theme.dim()), value])
     };
-    let call = format!("{} {}", form.method, short_args(form));
+    let call = format!("{} {}", model.methods.label(&form.method_id()), short_args(form));
     [
         named("call", Span::styled(cut(&call), theme.strong())),
         named("target", Span::raw(target)),
@@ -130,9 +131,9 @@ fn call(
 }
 
 /// How many instances have the method; every instance has those of the protocol.
-fn instances(model: &Model, method: &str) -> String {
+fn instances(model: &Model, method: &MethodId) -> String {
     let all = || model.instances.all().filter(|row| row.gone.is_none()).count();
-    let count = model.methods.get(method).map_or_else(all, |method| method.on.len());
+    let count = model.methods.find(method).map_or_else(all, |method| method.on.len());
     text::count(count as u64, "instance", "instances")
 }
 

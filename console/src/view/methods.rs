@@ -6,11 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use super::theme::Theme;
+use super::traffic;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::methods::Method;
-use rpc_console_core::model::{Model, Pane, scroll};
-use rpc_console_core::selectors::{MethodRow, method_rows, selected_row};
+use rpc_console_core::model::{Model, Now, Pane, scroll};
+use rpc_console_core::selectors::{MethodRow, method_rows, method_traffic, selected_row};
 use rpc_console_core::text;
 use rpc_wire::instance::InstanceKey;
 
@@ -49,24 +50,34 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         inner.height.into(),
         visible.len(),
     );
-    let all = methods.known_instances();
+    let by_service = methods.has_services();
     let room = usize::from(inner.width).saturating_sub(3);
     for (row, (index, line)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
     {
-        let (name, count, style) = match line {
-            MethodRow::Saved(request) => (&request.name, "★".to_owned(), theme.accent()),
+        let (service, name, count, style) = match line {
+            MethodRow::Saved(request) => (None, &request.name, "★".to_owned(), theme.accent()),
             MethodRow::Method(method) => {
+                let all = methods.known_instances(&method.id.service);
                 let (count, style) = count(method, methods.scope.as_ref(), all, theme);
-                (&method.signature.name, count, style)
+                let service = by_service.then(|| method.id.service.shown());
+                (service, &method.id.name, count, style)
             }
         };
-        let name = text::printable(name).into_owned();
-        let name = text::left(&name, room.saturating_sub(text::width(&count) + 2));
+        let rate = match line {
+            MethodRow::Method(method) => rate(model, method, screen.now, room),
+            MethodRow::Saved(_) => String::new(),
+        };
+        let room = room.saturating_sub(text::width(&count) + text::width(&rate) + 2);
+        let name = text::left(&labelled(service, &text::printable(name), room), room);
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
+        let is_deprecated =
+            matches!(line, MethodRow::Method(method) if method.signature.deprecated);
+        let name_style = if is_deprecated { theme.dim() } else { Style::new() };
         let line = Line::from(vec![
             Span::raw(mark),
-            Span::raw(format!("{name} ")),
+            Span::styled(format!("{name} "), name_style),
+            Span::styled(rate, theme.accent()),
             Span::styled(count, style),
         ]);
         screen.line(inner, row, line);
@@ -98,6 +109,30 @@ fn unreadable(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
         below = Rect { y: below.y + 1, height: below.height - 1, ..below };
     }
     below
+}
+
+/// Calls per second and their graph, where there is room for them and the name.
+fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
+    let Some(trend) = method_traffic(model, method, model.shown_at(now).at) else {
+        return String::new();
+    };
+    let calls = text::right(&traffic::rate(trend.now.calls), 4);
+    if room < 27 {
+        String::new()
+    } else if room < 38 {
+        format!("{calls}/s ")
+    } else {
+        format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8))
+    }
+}
+
+/// `orders · add`. Where it does not fit, the service is cut, or omitted.
+fn labelled(service: Option<&str>, name: &str, room: usize) -> String {
+    let left = room.saturating_sub(text::width(name) + 3);
+    match service.filter(|service| left > 2 || text::width(service) <= left) {
+        Some(service) => format!("{} · {name}", text::cut(service, left)),
+        None => name.to_owned(),
+    }
 }
 
 /// `FILE:3: why` in words, which a narrow list breaks between them.

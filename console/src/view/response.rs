@@ -33,7 +33,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let edge = usize::from(area.width).saturating_sub(5);
     let full = tab_line(screen, call, false);
     // Whose response it is matters more than the names of the other tabs.
-    let is_short = title_width(screen, call) + full.width() > edge;
+    let is_short = title_width(model, screen, call) + full.width() > edge;
     let tabs = if is_short { tab_line(screen, call, true) } else { full };
     let title = title(model, screen, call, edge.saturating_sub(tabs.width()));
     let inner = screen.pane(model, area, Pane::Response, title, tabs);
@@ -66,8 +66,7 @@ fn past_call(
     area: Rect,
 ) {
     let theme = screen.theme;
-    let method = text::printable(&call.request.method).into_owned();
-    let title = Line::from(format!(" {} ", text::cut(&method, 30)));
+    let title = Line::from(format!(" {} ", text::cut(&label(model, call), 30)));
     let inner = screen.pane(model, area, Pane::Response, title, Line::default());
     let width = usize::from(inner.width).saturating_sub(2).max(1);
     let took = text::latency(past.elapsed);
@@ -88,18 +87,29 @@ fn past_call(
 }
 
 /// The title in full and shortened, without its glyph: the method is in all of them.
-fn titles(screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
+fn titles(model: &Model, screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
     let method = text::printable(&call.request.method).into_owned();
+    let labelled = label(model, call);
+    let is_labelled = labelled != method;
     let Some(outcome) = &call.outcome else {
         let since = screen.now.at.saturating_duration_since(call.started);
-        return vec![format!(" {method} · {:.1}s ", since.as_secs_f64())];
+        let since = format!("{:.1}s", since.as_secs_f64());
+        let full = is_labelled.then(|| format!(" {labelled} · {since} "));
+        return full.into_iter().chain([format!(" {method} · {since} ")]).collect();
     };
     let took = text::latency(outcome.elapsed);
     let mut titles = Vec::new();
     if let Some(peer) = outcome.peer.as_deref().map(text::printable) {
         let port = peer.rfind(':').map_or(&*peer, |colon| &peer[colon..]);
+        if is_labelled {
+            titles.push(format!(" {labelled} · {took} · {peer} "));
+            titles.push(format!(" {labelled} · {took} · {port} "));
+        }
         titles.push(format!(" {method} · {took} · {peer} "));
         titles.push(format!(" {method} · {took} · {port} "));
+    }
+    if is_labelled {
+        titles.push(format!(" {labelled} · {took} "));
     }
     titles.push(format!(" {method} · {took} "));
     // A time is never cut, it would be another time.
@@ -107,9 +117,14 @@ fn titles(screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
     titles
 }
 
+/// The method of a call, with its service where there are several.
+fn label(model: &Model, call: &Call) -> String {
+    text::printable(&model.methods.label(&call.request.method_id())).into_owned()
+}
+
 /// The width of the title with the port of the instance, but not its host: hosts are mostly equal.
-fn title_width(screen: &Screen<'_, '_>, call: &Call) -> usize {
-    let titles = titles(screen, call);
+fn title_width(model: &Model, screen: &Screen<'_, '_>, call: &Call) -> usize {
+    let titles = titles(model, screen, call);
     titles.get(1).or(titles.first()).map_or(0, |title| text::width(title) + 2)
 }
 
@@ -120,7 +135,7 @@ fn title(model: &Model, screen: &Screen<'_, '_>, call: &Call, room: usize) -> Li
         Some(true) => ("✓", theme.good()),
         Some(false) => ("✗", theme.bad()),
     };
-    let mut titles = titles(screen, call);
+    let mut titles = titles(model, screen, call);
     if call.outcome.is_none() {
         let key = screen.key_of(model, Context::Everywhere, Action::CancelCall);
         titles.insert(0, format!("{}· {key} cancels ", titles[0]));

@@ -290,7 +290,7 @@ fn nested() -> (Model, rpc_console_core::model::Now) {
     let (mut model, now) = fixture::busy();
     fixture::learn(&mut model, fixture::key(8089), vec![fixture::order()], now);
     press(&mut model, Key::char('2'), now);
-    model.methods.selected = Some("order".to_owned());
+    model.methods.selected = Some("order".into());
     press(&mut model, ENTER, now);
     (model, now)
 }

@@ -14,6 +14,7 @@ use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
 use rpc_console_core::model::{Model, Pane, PaneRows};
 use rpc_console_core::text;
+use rpc_wire::instance::InstanceKey;
 
 /// The clickable areas of a frame, and how many rows of each pane were visible.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct HitMap {
     hits: Vec<(Rect, Hit)>,
     /// Rows visible per pane.
     pub heights: Heights,
+    /// The instances shown in their table.
+    pub instances: Vec<InstanceKey>,
 }
 
 impl HitMap {
@@ -60,6 +63,11 @@ impl<'a, 'b> Screen<'a, 'b> {
             super::ascii::replace(self.frame.buffer_mut());
         }
         self.hits
+    }
+
+    /// Records that the table shows this instance.
+    pub(super) fn shows(&mut self, instance: &InstanceKey) {
+        self.hits.instances.push(instance.clone());
     }
 
     /// A key as shown: a symbol, or its name in ASCII.

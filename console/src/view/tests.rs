@@ -4,6 +4,7 @@ mod any_keys;
 mod looks;
 mod picture;
 mod projects;
+mod services;
 mod sizes;
 
 use std::fmt::Write as _;

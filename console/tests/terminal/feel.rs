@@ -199,7 +199,7 @@ fn a_key_is_drawn_soon_with_ten_thousand_instances() {
 #[test]
 fn an_idle_demo_is_small() {
     let mut tty = launch(&["--demo"]);
-    tty.until(&["3 up", "lacks square"]);
+    tty.until(&["4 up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     std::thread::sleep(Duration::from_secs(5));

@@ -14,7 +14,7 @@ fn demo(folder: &Path) -> Tty {
     command.args(["--demo"]);
     command.env("XDG_STATE_HOME", folder);
     let tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty
 }
 
@@ -31,7 +31,7 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     let state = tempfile::tempdir().unwrap();
     let mut first = demo(state.path());
     call(&mut first, "add 20 22 c=0", "✓ add → 42 in");
-    call(&mut first, "reverse_string abcdef", "✓ reverse_string →");
+    call(&mut first, "order abcdef", "✓ order →");
     first.press("\x03");
     assert_eq!(first.ends(), 0);
 
@@ -39,33 +39,38 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let kept = fs::read_to_string(&file).unwrap();
     assert_eq!(kept.lines().count(), 2);
-    assert!(kept.contains("abcdef") && !kept.contains("fedcba"), "arguments, no result: {kept}");
+    assert!(kept.contains("abcdef") && !kept.contains("accepted"), "arguments, no result: {kept}");
 
     let mut second = demo(state.path());
     second.press("3");
-    second.until(&["History 2", "add", "20,22", "reverse_stri", "result not stored"]);
+    second.until(&["History 2", "add", "20,22", "order", "result not stored"]);
     // The older one: its form is filled in.
     second.press("j\r");
     second.until(&[
-        "Call add",
+        "Call shop · add",
         "number 20",
         "number 22",
         "number 0",
         "From an earlier session; results are not",
     ]);
-    // Nothing of an earlier session is sent by two keys.
+    // It is read-only: there is nothing to ask.
     second.press("r");
-    second.until(&["Resend add 20,22", "a call of an earlier session?"]);
+    second.until(&["✓ add → 42 in"]);
+    // Nothing else of an earlier session is sent by two keys.
+    second.press("3gj");
+    second.until(&["History 3"]);
+    second.press("r");
+    second.until(&["Resend order", "a call of an earlier session?"]);
     second.press("\r");
     second.until(&["cancelled: nothing sent"]);
     second.press("r");
     second.until(&["a call of an earlier session?"]);
     second.press("j\r");
-    second.until(&["✓ add → 42 in"]);
+    second.until(&["✓ order →"]);
     second.press("3gR");
     second.until(&["Resend", "replied"]);
     second.press("\r");
-    second.until(&["History 4"]);
+    second.until(&["History 5"]);
     second.press("\x03");
     assert_eq!(second.ends(), 0);
     second.is_restored();
@@ -101,7 +106,7 @@ fn a_history_that_is_turned_off_is_not_written() {
     command.env("XDG_STATE_HOME", state.path());
     command.env("RPCD_CONSOLE_SAVE_HISTORY", "false");
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     call(&mut tty, "add 20 22 c=0", "✓ add → 42 in");
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);

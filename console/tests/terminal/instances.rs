@@ -66,9 +66,13 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.until(&["● up", "◐ late", "◐ suspect", "○ draining", "○ maint.", "✗ gone"]);
     tty.until(&["○ gone", "unregistered", "Instances 5"]);
 
-    for (keys, order) in
-        [("<", "STATE ▲"), ("I", "STATE ▼"), (">I", "ADDRESS ▲"), (">", "HB AGE ▲")]
-    {
+    for (keys, order) in [
+        ("<", "STATE ▲"),
+        ("I", "STATE ▼"),
+        (">I", "ADDRESS ▲"),
+        (">", "CALLS/S ▲"),
+        (">", "HB AGE ▲"),
+    ] {
         tty.press(keys);
         tty.until(&[&format!("sort {order}")]);
     }
@@ -103,7 +107,7 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
 #[test]
 fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "▸ ● up", "lacks square"]);
+    tty.until(&["4 up", "▸ ● up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     let selected = |tty: &Tty| {
@@ -134,18 +138,22 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
 
     // A click on a row and on a heading, the wheel, and the mouse turned off. The instance selected at
     // the start may be in any row by now, and a click on the selected one would open it.
-    tty.press("g");
-    tty.until_so("the first row is selected", |tty| {
-        tty.screen().lines().nth(4).is_some_and(|line| line.contains('▸'))
-    });
-    tty.press("\x1b[<0;20;7M\x1b[<0;20;7m");
-    tty.until_so("the third row is selected", |tty| {
-        tty.screen().lines().nth(6).is_some_and(|line| line.contains('▸'))
-    });
+    // The first line is the heading of the service.
+    let is_selected = |tty: &Tty, row: usize| {
+        tty.screen().lines().nth(row).is_some_and(|line| line.contains('▸'))
+    };
+    tty.press("gj");
+    tty.until_so("the first row is selected", |tty| is_selected(tty, 5));
+    tty.press("\x1b[<0;20;8M\x1b[<0;20;8m");
+    tty.until_so("the third row is selected", |tty| is_selected(tty, 7));
     tty.press("\x1b[<64;20;7M");
-    tty.until_so("the first row is selected", |tty| {
-        tty.screen().lines().nth(4).is_some_and(|line| line.contains('▸'))
-    });
+    tty.until_so("the third row is not selected", |tty| !is_selected(tty, 7));
+    // A second click on the heading folds its service, a third one unfolds it.
+    tty.press("g");
+    tty.press("\x1b[<0;20;5M\x1b[<0;20;5m");
+    tty.until(&["▸ shop 3"]);
+    tty.press("\x1b[<0;20;5M\x1b[<0;20;5m");
+    tty.until(&["▾ shop 3"]);
     tty.press("\x1b[<0;7;4M\x1b[<0;7;4m");
     tty.until(&["sort STATE ▲"]);
     tty.press("M");
@@ -162,11 +170,11 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
     tty.press("x");
     tty.until(&["Actions: Instances", "unregister…"]);
-    tty.press("jjjjjjjjj\r");
+    tty.press("jjjjjjjjjjjj\r");
     tty.until(&[&format!("Unregister {address}?")]);
     tty.press("\r");
     tty.until(&["cancelled: nothing unregistered"]);
-    tty.press("xjjjjjjjjj\r");
+    tty.press("xjjjjjjjjjjjj\r");
     tty.until(&["Unregister 127."]);
     tty.press(&format!("{address}\r"));
     tty.until(&[&format!("{address}  unregistered")]);
@@ -182,7 +190,7 @@ fn ascii_glyphs_are_ascii_and_a_light_background_gets_other_colours() {
         command.args(["--demo"]);
         command.env(name, value);
         let mut tty = Tty::run(command, (120, 35));
-        tty.until(&["3 up", "lacks square"]);
+        tty.until(&["4 up", "lacks square"]);
         tty.press("2");
         tty.until(&["[2 Methods]", "forecast"]);
         tty
@@ -244,6 +252,11 @@ fn third(n: i64) -> i64 {
     n
 }
 
+#[rpc_server::rpc_method]
+fn fourth(n: i64) -> i64 {
+    n
+}
+
 #[test]
 fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregisters() {
     let port = ReservedPort::new();
@@ -265,15 +278,34 @@ fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregis
     command.env("RPCD_CONSOLE_MAX_PROBED", "2");
     let mut tty = Tty::run(command, (120, 35));
     let first = serve(older::scale::method());
-    let _second = serve(older::scale::method());
+    let second = serve(older::scale::method());
     tty.until(&["2 up"]);
     let _third = serve(third::method());
     tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);
+    let probed = |tty: &Tty| {
+        let screen = tty.screen();
+        let rows =
+            screen.lines().filter(|line| line.contains("● up") && line.contains("127.0.0.1:"));
+        rows.filter(|row| row.contains("ms ")).count()
+    };
+    // In full screen there is room for the round trips.
+    tty.press("f");
+    tty.until_so("two of three are probed", |tty| probed(tty) == 2);
+    // As many contracts are discovered, whoever shows them.
+    let _fourth = serve(fourth::method());
+    tty.until(&["4 up", "probing 2 of 4 ([console] max_probed)"]);
     tty.press("2");
-    tty.until(&["[2 Methods]", "scale            2"]);
-    assert!(!tty.screen().contains("third"), "{}", tty.screen());
+    tty.until(&["[2 Methods]", "scale          2/3", "third          1/3"]);
+    assert!(!tty.screen().contains("fourth"), "{}", tty.screen());
     drop(first);
-    tty.until(&["third", "1/2"]);
+    tty.until(&["scale          1/2", "third          1/2"]);
+    tty.press("1f");
+    tty.until(&["3 up", "probing 2 of 3 ([console] max_probed)"]);
+    tty.until_so("another one is probed instead", |tty| probed(tty) == 2);
+    drop(second);
+    tty.until(&["2 up"]);
+    tty.press("2");
+    tty.until(&["[2 Methods]", "third          1/2", "fourth         1/2"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
 }

@@ -5,7 +5,7 @@ use super::{ESC, Tty};
 #[test]
 fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     tty.press(":");

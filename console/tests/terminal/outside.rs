@@ -33,13 +33,13 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     command.env("EDITOR", format!("{editor} --wait"));
     command.env("PAGER", pager);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "traffic on"]);
+    tty.until(&["4 up", "traffic on"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     tty.press("2");
     tty.until(&["[2 Methods]", "add", "forecast"]);
     tty.press("/add\r\r");
-    tty.until(&["Call add", "^g edit"]);
+    tty.until(&["Call shop · add", "^g edit"]);
 
     tty.press("\x07");
     tty.until(&["editing", "arguments.json"]);

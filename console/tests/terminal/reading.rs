@@ -5,7 +5,7 @@ use super::*;
 /// The demo with its traffic off, so that nothing else changes.
 fn quiet_demo() -> Tty {
     let mut tty = Tty::start(&["--demo"]);
-    tty.until(&["3 up", "lacks square"]);
+    tty.until(&["4 up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
     tty
@@ -17,7 +17,7 @@ fn a_form_shows_errors_becomes_json_and_sets_target_and_timeout() {
     tty.press("2");
     tty.until(&["[2 Methods]", "forecast", "2/3"]);
     tty.press("/order\r\r");
-    tty.until(&["Call order"]);
+    tty.until(&["Call shop · order"]);
     tty.press("\r");
     tty.until(&["✗ required"]);
     tty.press("tea");
@@ -115,7 +115,7 @@ fn a_result_is_folded_searched_compared_and_copied() {
 fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     let mut tty = quiet_demo();
     tty.press("4");
-    tty.until(&["FOLLOW", "level ≥ info", "● registry", "listening", "methods=15"]);
+    tty.until(&["FOLLOW", "level ≥ info", "● registry", "listening", "methods=13"]);
     tty.press("<");
     tty.until(&["level ≥ debug"]);
     tty.press(">>");
@@ -126,9 +126,9 @@ fn log_lines_are_filtered_searched_marked_wrapped_stopped_and_saved() {
     tty.until(&["Show the logs of", "● streaming"]);
     tty.press("registry\r");
     tty.until(&["· registry ·", "ttl=10s"]);
-    tty.until_not("methods=15");
+    tty.until_not("methods=13");
     tty.press(ESC);
-    tty.until(&["all sources", "methods=15"]);
+    tty.until(&["all sources", "methods=13"]);
     tty.press("&listening\r");
     tty.until(&["& listening", "4 lines"]);
     tty.press("/methods=1\r");

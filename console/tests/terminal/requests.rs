@@ -25,7 +25,7 @@ fn demo(file: Option<&str>) -> Tty {
     command.args(["--demo"]);
     command.env("SHOP_TOKEN", "hush-hush");
     let tty = Tty::run_in(home, command, (120, 35));
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty
 }
 
@@ -40,7 +40,7 @@ fn a_form_is_saved_found_renamed_and_deleted() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("{{user}}");
     tty.until(&["\"ann\""]);
     tty.press("\x0e");
@@ -86,7 +86,7 @@ fn a_secret_reaches_the_server_and_nothing_else() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("{{env:SHOP_TOKEN}}\r");
     // The server greets by the value; what comes back of it is hidden.
     tty.until(&["✓ hello → \"Hello, {{env:SHOP_TOKEN}}!\""]);
@@ -118,11 +118,17 @@ fn a_file_that_cannot_be_read_is_named_with_its_line_and_left_alone() {
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("method hello\r");
-    tty.until(&["Call hello"]);
+    tty.until(&["Call shop · hello"]);
     tty.press("x\x0e");
     tty.until(&["not saved: rpcd-requests.toml:3: unknown key \"metod\"; did you mean method?"]);
     // The list says so, too, for as long as it is so.
-    tty.until(&["✗ not read:", "rpcd-requests.toml", "line 3: unknown", "Fix it, then press 2"]);
+    tty.until(&[
+        "✗ not read:",
+        "rpcd-requests.toml",
+        "line 3:",
+        "unknown key",
+        "Fix it, then press 2",
+    ]);
     assert_eq!(file_of(&tty), broken);
     // Mended in an editor, it is read when its requests are next shown.
     let mended = broken.replace("metod", "method").replace("\"m\"", "\"hello\"");

@@ -131,15 +131,21 @@ fn a_pasted_text_arrives_with_its_line_breaks_and_tabs() {
 }
 
 #[test]
-fn readonly_says_so_and_refuses_a_call() {
+fn readonly_says_so_and_refuses_what_may_change_something() {
     let mut tty = Tty::start(&["--demo", "--readonly"]);
-    tty.until(&["READ-ONLY", "3 up"]);
+    tty.until(&["READ-ONLY", "4 up"]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("order tea\r");
+    tty.until(&["not sent: read-only (--readonly): the method may change something"]);
     tty.press("b");
-    tty.until(&["the console is read-only (--readonly)"]);
+    tty.until(&["read-only (--readonly): the method may change something"]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
     tty.press("add 1 2\r");
-    tty.until(&["not sent: the console is read-only (--readonly)"]);
+    tty.until(&["✓ add → 13 in"]);
+    tty.press("1xG");
+    tty.until(&["Actions: Instances", "unregister…", "the console is read-only (--readonly)"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
 }
@@ -170,7 +176,7 @@ fn a_clipboard_program_gets_the_text_and_its_failure_is_said() {
     command.env("WAYLAND_DISPLAY", "wayland-0");
     command.env("COPIED", &copied);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     let address = selected(&tty);
     tty.press("y");
     tty.until(&[&format!("address copied with wl-copy: {address}")]);
@@ -194,7 +200,7 @@ fn only_the_latest_copy_reaches_the_clipboard_and_a_slow_one_says_so() {
     // It writes the first text late, unless it is ended.
     script(folder.path(), "wl-copy", "touch \"$COPIED.started\"; sleep 1; cat > \"$COPIED\"");
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     tty.press("y");
     tty.until(&["copying the address …"]);
     assert!(folder.path().join("copied.started").exists());
@@ -236,7 +242,7 @@ fn copying_works_in_tmux_with_its_default_settings() {
     let mut command = CommandBuilder::new("tmux");
     command.args(["-L", &tmux.0, "-f", "/dev/null", "new-session", PROGRAM, "--demo"]);
     let mut tty = Tty::run(command, (120, 35));
-    tty.until(&["3 up", "▸ ● up"]);
+    tty.until(&["4 up", "▸ ● up"]);
     let address = selected(&tty);
     tty.press("y");
     tty.until(&[&format!("address copied with tmux: {address}")]);

@@ -190,9 +190,9 @@ impl From<CallError> for Failure {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
-            CallError::NoSuchMethod { nearest, .. } => failure
+            CallError::NoSuchMethod(none) => failure
                 .with_code(Code::MethodNotFound)
-                .with_nearest(nearest.iter().map(String::as_str)),
+                .with_nearest(none.nearest.iter().map(String::as_str)),
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)

@@ -81,7 +81,7 @@ mod wire_log;
 
 pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
-pub use error::{CallError, ClientError, Phase, Rounded};
+pub use error::{CallError, ClientError, NoSuchMethod, Phase, Rounded};
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]

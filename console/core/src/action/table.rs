@@ -30,6 +30,7 @@ const PAGE_DOWN: Key = Key::plain(Code::PageDown);
 
 const F2: Key = Key::plain(Code::F(2));
 const F3: Key = Key::plain(Code::F(3));
+const F4: Key = Key::plain(Code::F(4));
 /// In a form, where characters are text, only the first key works.
 const DOCS: &[Key] = &[F2, Key::char('K')];
 const RESPONSE: &[Key] = &[F3, Key::char('>')];
@@ -37,7 +38,13 @@ const RESPONSE: &[Key] = &[F3, Key::char('>')];
 /// The default key table, in the order of hint bar and help.
 pub const BINDINGS: &[Binding] = &[
     row(Everywhere, CancelCall, &[Key::ctrl('x')], "cancel", "cancel the call in flight"),
-    row(Context::Instances, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
+    row(
+        Context::Instances,
+        OpenInstance,
+        &[ENTER],
+        "methods",
+        "show the methods of this instance; fold or unfold a service",
+    ),
     row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
     row(
         Context::Instances,
@@ -53,6 +60,21 @@ pub const BINDINGS: &[Binding] = &[
         "filter",
         "filter: regex; !regex excludes; ~text is fuzzy",
     ),
+    row(
+        Context::Instances,
+        Fold,
+        &[LEFT, Key::char('h')],
+        "fold",
+        "fold the service: hide its instances",
+    ),
+    row(
+        Context::Instances,
+        Unfold,
+        &[RIGHT, Key::char('l')],
+        "",
+        "unfold the service: show its instances",
+    ),
+    row(Context::Instances, FoldAll, &[Key::char('z')], "", "fold or unfold all services"),
     row(Context::Instances, SortRight, &[Key::char('>')], "sort", "sort by the next column"),
     row(Context::Instances, SortLeft, &[Key::char('<')], "", "sort by the previous column"),
     row(Context::Instances, SortReverse, &[Key::char('I')], "reverse", "reverse the order"),
@@ -111,6 +133,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::Form, Escape, &[ESC], "leave", "leave the field, then the form"),
     row(Context::Form, Docs, DOCS, "docs", "the whole documentation of the method"),
+    row(Context::Form, Example, &[F4], "example", "fill in the next example of the method"),
     row(Context::Form, FocusResponse, RESPONSE, "reply", "go to the response"),
     row(Context::Form, EditField, &[Key::char('i')], "", "edit the field"),
     row(

@@ -11,6 +11,7 @@ use crate::model::calls::CallId;
 use crate::model::content::Content;
 use crate::model::load::LoadRequest;
 use crate::model::saved::SavedRequest;
+use crate::model::service::MethodId;
 
 /// A menu.
 #[derive(Debug)]
@@ -62,8 +63,8 @@ pub enum Choice {
 /// A call that waits for its confirmation.
 #[derive(Debug, Clone)]
 pub struct PendingCall {
-    /// The method's name.
-    pub method: String,
+    /// The method.
+    pub method: MethodId,
     /// The arguments.
     pub args: Args,
     /// The arguments as written, with their references to variables.

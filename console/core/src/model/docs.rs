@@ -1,6 +1,6 @@
 //! The documentation of a method as lines: its text, parameters, result and examples.
 
-use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::signature::{Effect, Parameter, Signature};
 
 use super::schema::Schema;
 use crate::text;
@@ -9,6 +9,8 @@ use crate::text;
 const MAX_DEPTH: usize = 4;
 /// Maximum lines of properties of a parameter or the result.
 const MAX_PROPERTIES: usize = 200;
+/// Maximum example calls shown.
+const MAX_LISTED: usize = 20;
 /// Maximum example values shown.
 const MAX_EXAMPLES: usize = 3;
 
@@ -32,11 +34,38 @@ pub enum DocKind {
     Name,
 }
 
+/// What there is to read about a method.
+#[derive(Debug, Clone, Default)]
+pub struct Docs {
+    /// Its signature.
+    pub signature: Signature,
+    /// Who has it.
+    pub offered: Offered,
+}
+
+/// Which instances of its service have a method.
+#[derive(Debug, Clone, Default)]
+pub struct Offered {
+    /// The name of the service; empty if it has none.
+    pub service: String,
+    /// Number of instances that have it.
+    pub have: usize,
+    /// Number of instances of the service.
+    pub all: usize,
+    /// The first of them, and whether they take other arguments than most.
+    pub on: Vec<(String, bool)>,
+}
+
 /// The documentation of a method, at most `width` cells wide.
-pub fn docs(signature: &Signature, width: usize) -> Vec<DocLine> {
+pub fn docs(docs: &Docs, width: usize) -> Vec<DocLine> {
+    let signature = &docs.signature;
     let mut page = Page { lines: Vec::new(), width };
     page.add(DocKind::Heading, 0, &call_of(signature));
     page.paragraphs(0, &signature.doc);
+    let properties = properties(signature).join(", ");
+    if !properties.is_empty() {
+        page.add(DocKind::Name, 0, &properties);
+    }
     if !signature.parameters.is_empty() {
         page.heading("Parameters");
     }
@@ -49,7 +78,19 @@ pub fn docs(signature: &Signature, width: usize) -> Vec<DocLine> {
         page.add(DocKind::Name, 2, &schema.type_name());
         page.details(schema, schema.description(), 4);
     }
+    page.examples(signature);
+    page.offered(&docs.offered);
     page.lines
+}
+
+/// What a method says of itself: what it changes, and whether it is deprecated.
+pub fn properties(signature: &Signature) -> Vec<&'static str> {
+    let effect = match signature.effect {
+        Effect::ReadOnly => Some("read-only"),
+        Effect::Idempotent => Some("idempotent"),
+        Effect::Unknown => None,
+    };
+    effect.into_iter().chain(signature.deprecated.then_some("deprecated")).collect()
 }
 
 /// `add(a, b, c = 10) → number`.
@@ -87,6 +128,48 @@ impl Page {
     fn heading(&mut self, title: &str) {
         self.lines.push(DocLine { kind: DocKind::Text, text: String::new() });
         self.add(DocKind::Heading, 0, title);
+    }
+
+    fn examples(&mut self, signature: &Signature) {
+        if !signature.examples.is_empty() {
+            self.heading("Examples");
+        }
+        for example in signature.examples.iter().take(MAX_LISTED) {
+            let arguments =
+                example.arguments.iter().map(|(name, value)| format!("{name} = {value}"));
+            let arguments = arguments.collect::<Vec<_>>().join(", ");
+            let result =
+                example.result.as_ref().map_or_else(String::new, |value| format!(" → {value}"));
+            let name =
+                if example.name.is_empty() { String::new() } else { format!("{}: ", example.name) };
+            let call = format!("{name}{}({arguments}){result}", signature.name);
+            self.add(DocKind::Name, 2, &call);
+        }
+    }
+
+    fn offered(&mut self, offered: &Offered) {
+        if offered.have == 0 {
+            return;
+        }
+        self.heading("Offered by");
+        let of = match &*offered.service {
+            "" => String::new(),
+            service => format!(" of {service}"),
+        };
+        let all = text::count(offered.all as u64, "instance", "instances");
+        let have = if offered.have < offered.all {
+            format!("{} of ", offered.have)
+        } else {
+            String::new()
+        };
+        self.add(DocKind::Text, 2, &format!("{have}{all}{of}"));
+        for (address, differs) in &offered.on {
+            let note = if *differs { "  ≠ takes other arguments" } else { "" };
+            self.add(DocKind::Name, 2, &format!("{address}{note}"));
+        }
+        if offered.have > offered.on.len() {
+            self.add(DocKind::Text, 2, &format!("and {} more", offered.have - offered.on.len()));
+        }
     }
 
     fn paragraphs(&mut self, indent: usize, doc: &str) {
@@ -163,9 +246,23 @@ mod tests {
                 },
             ],
             result: Some(json!({"type": "integer", "description": "The number."})),
+            effect: Effect::Idempotent,
+            deprecated: true,
+            examples: vec![rpc_wire::signature::Example {
+                name: "two".to_owned(),
+                arguments: vec![("count".to_owned(), json!(2))],
+                result: Some(json!(7)),
+            }],
             ..Signature::default()
         };
-        let lines: Vec<_> = docs(&signature, 34).into_iter().map(|line| line.text).collect();
+        let offered = Offered {
+            service: "shop".to_owned(),
+            have: 3,
+            all: 4,
+            on: vec![("h:1".to_owned(), false), ("h:2".to_owned(), true)],
+        };
+        let page = Docs { signature, offered };
+        let lines: Vec<_> = docs(&page, 34).into_iter().map(|line| line.text).collect();
         let expected = "\
 order(customer, count = 1, note?)
 → integer
@@ -173,6 +270,7 @@ Orders.
 
 More than one line of it, which is
 wrapped at words.
+idempotent, deprecated
 
 Parameters
   customer  object, required
@@ -186,7 +284,16 @@ Parameters
 
 Result
   integer
-    The number.";
+    The number.
+
+Examples
+  two: order(count = 2) → 7
+
+Offered by
+  3 of 4 instances of shop
+  h:1
+  h:2  ≠ takes other arguments
+  and 1 more";
         assert_eq!(lines.join("\n"), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
+mod example;
 mod field;
 mod json;
 mod kind;
@@ -17,6 +18,7 @@ use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::Signature;
 
+use crate::model::service::{MethodId, Service};
 use crate::model::template::Variables;
 
 /// The timeouts offered beside the default.
@@ -33,11 +35,11 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One form per method, so that input survives switching between methods.
 #[derive(Debug)]
 pub struct Forms {
-    forms: BTreeMap<String, Form>,
+    forms: BTreeMap<MethodId, Form>,
     /// The timeout of a new form.
     pub default_timeout: Duration,
     /// The method whose form is on screen.
-    pub current: Option<String>,
+    pub current: Option<MethodId>,
     variables: Arc<Variables>,
 }
 
@@ -54,14 +56,14 @@ impl Default for Forms {
 
 impl Forms {
     /// Opens the form of a method, with its previous input.
-    pub fn open(&mut self, signature: &Signature) -> &mut Form {
-        self.current = Some(signature.name.clone());
-        let form = self
-            .forms
-            .entry(signature.name.clone())
-            .or_insert_with(|| Form::new(signature.clone()).with_timeout(self.default_timeout));
+    pub fn open(&mut self, service: &Service, signature: &Signature) -> &mut Form {
+        let id = MethodId::new(service, signature.name.clone());
+        self.current = Some(id.clone());
+        let timeout = self.default_timeout;
+        let new = || Form { service: service.clone(), ..Form::new(signature.clone()) };
+        let form = self.forms.entry(id).or_insert_with(|| new().with_timeout(timeout));
         if form.signature != *signature {
-            *form = Form::new(signature.clone()).with_timeout(self.default_timeout);
+            *form = new().with_timeout(timeout);
         }
         form.set_variables(&self.variables);
         form
@@ -77,12 +79,12 @@ impl Forms {
 
     /// The form on screen.
     pub fn get(&self) -> Option<&Form> {
-        self.forms.get(self.current.as_deref()?)
+        self.forms.get(self.current.as_ref()?)
     }
 
     /// The same, mutable.
     pub fn get_mut(&mut self) -> Option<&mut Form> {
-        self.forms.get_mut(self.current.as_deref()?)
+        self.forms.get_mut(self.current.as_ref()?)
     }
 
     /// Clears the target of forms for an instance that is gone.
@@ -98,6 +100,8 @@ impl Forms {
 /// The form of a call.
 #[derive(Debug, Clone)]
 pub struct Form {
+    /// The service of the method.
+    pub service: Service,
     /// The method's signature.
     pub signature: Signature,
     /// One field per parameter.
@@ -112,6 +116,8 @@ pub struct Form {
     pub target: Option<InstanceKey>,
     /// The timeout.
     pub timeout: Duration,
+    /// The example that is filled in next.
+    next_example: usize,
     /// The timeout it was opened with.
     default_timeout: Duration,
 }
@@ -122,13 +128,20 @@ impl Form {
         Self {
             fields: signature.parameters.iter().map(Field::new).collect(),
             signature,
+            service: Service::default(),
             focus: 0,
             editing: true,
             json: None,
             target: None,
             timeout: DEFAULT_TIMEOUT,
+            next_example: 0,
             default_timeout: DEFAULT_TIMEOUT,
         }
+    }
+
+    /// The method.
+    pub fn id(&self) -> MethodId {
+        MethodId::new(&self.service, self.signature.name.clone())
     }
 
     /// Sets the timeout and its default.
@@ -310,8 +323,11 @@ mod tests {
     fn a_form_keeps_its_input() {
         let mut forms = Forms::default();
         let signature = add().signature;
-        type_into(forms.open(&signature), 0, "7");
-        forms.open(&Signature::default());
-        assert_eq!(forms.open(&signature).fields[0].input.value(), "7");
+        let service = Service::default();
+        type_into(forms.open(&service, &signature), 0, "7");
+        forms.open(&service, &Signature::default());
+        let other = forms.open(&Service::named("other"), &signature);
+        assert_eq!(other.fields[0].input.value(), "", "the same name in another service");
+        assert_eq!(forms.open(&service, &signature).fields[0].input.value(), "7");
     }
 }

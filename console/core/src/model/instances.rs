@@ -1,21 +1,26 @@
 //! The table of instances: what the registry reported, and the states that follow from it.
 
+mod change;
 mod column;
 mod counts;
+mod lines;
 mod row;
 
 pub use super::filter::Filter;
+pub use change::Change;
 pub use column::Column;
 pub use counts::Counts;
+pub use lines::{Group, LineKey, TableLine};
 pub use row::{Aged, Gone, Probe, Row, State};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord};
 use tui_input::Input;
 
 use super::scroll::Step;
+use super::service::Service;
 
 /// How long the row of a gone instance stays.
 pub const LINGER: Duration = Duration::from_secs(6);
@@ -32,6 +37,10 @@ pub struct Instances {
     rows: HashMap<InstanceKey, Row>,
     /// The selected row; it survives sorting, filtering and refreshes.
     pub selected: Option<InstanceKey>,
+    /// The service whose heading is selected instead.
+    pub selected_service: Option<Service>,
+    /// The services whose instances are hidden, where there are several.
+    pub folded: BTreeSet<Service>,
     /// The column to sort by.
     pub sort: Column,
     /// Whether the order is reversed.
@@ -56,6 +65,8 @@ impl Default for Instances {
         Self {
             rows: HashMap::new(),
             selected: None,
+            selected_service: None,
+            folded: BTreeSet::new(),
             sort: Column::Address,
             reversed: false,
             filter: Input::default(),
@@ -67,23 +78,6 @@ impl Default for Instances {
             max_probed: DEFAULT_PROBED,
         }
     }
-}
-
-/// A change of the table, to be reported as events and effects.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// An instance was added, or is back.
-    Added(Box<Instance>),
-    /// A new incarnation of an instance that was not gone.
-    Restarted(Box<Instance>),
-    /// An instance is gone: why, and when its last heartbeat was.
-    Removed(InstanceKey, Gone, String),
-    /// Its heartbeat is late: the age of the last one.
-    Late(InstanceKey, Duration),
-    /// Its heartbeat is no longer late.
-    Recovered(InstanceKey),
-    /// The registry reports another state.
-    StateChanged(InstanceKey, State),
 }
 
 impl Instances {
@@ -100,6 +94,11 @@ impl Instances {
     /// Every row, unordered.
     pub fn all(&self) -> impl Iterator<Item = &Row> {
         self.rows.values()
+    }
+
+    /// The same, mutable.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Row> {
+        self.rows.values_mut()
     }
 
     /// The row of an instance.
@@ -150,13 +149,18 @@ impl Instances {
                     new.insert(Row::new(instance.clone(), now))
                 }
             };
-            row.instance = instance;
+            let (restarted, redeployed) = row.set_instance(instance);
             row.forget_ages();
-            if added {
-                row.gone = None;
-                row.changed_at = Some(now);
-                changes.push(Change::Added(Box::new(row.instance.clone())));
-            }
+            let instance = || Box::new(row.instance.clone());
+            let change = match (added, restarted, redeployed) {
+                (true, ..) => Change::Added(instance()),
+                (_, true, _) => Change::Restarted(instance()),
+                (.., true) => Change::Redeployed(instance()),
+                _ => continue,
+            };
+            row.gone = None;
+            row.changed_at = Some(now);
+            changes.push(change);
         }
         changes.extend(self.drop_unlisted(|key| listed.contains(key), now));
         changes
@@ -184,13 +188,10 @@ impl Instances {
         });
         let added = row.gone.is_some();
         let before = row.reported;
-        let (old, new) = (row.instance.incarnation(), record.instance.incarnation());
-        let restarted = !added && old.is_some() && new.is_some() && old != new;
-        if added || restarted {
-            row.intervals.clear();
-            row.heartbeats = None;
+        if added {
+            row.forget_beats();
         }
-        row.apply(record, arrived);
+        let (restarted, redeployed) = row.apply(record, arrived);
         let mut changes = Vec::new();
         if added {
             row.gone = None;
@@ -200,6 +201,9 @@ impl Instances {
         } else if restarted {
             row.changed_at = Some(now);
             changes.push(Change::Restarted(Box::new(row.instance.clone())));
+        } else if redeployed {
+            row.changed_at = Some(now);
+            changes.push(Change::Redeployed(Box::new(row.instance.clone())));
         } else if before != row.reported {
             row.changed_at = Some(now);
             changes.push(Change::StateChanged(key, row.state(now, true)));
@@ -272,42 +276,16 @@ impl Instances {
         changes
     }
 
-    /// The rows that match the filter, sorted.
-    pub fn visible(&self, now: Instant, live: bool) -> Vec<&Row> {
-        let mut rows =
-            self.compiled.matching(self.rows.values(), |row| row.filter_texts(now, live));
-        let by = self.sort;
-        rows.sort_by(|a, b| {
-            let order = match by {
-                Column::State => a.state(now, live).cmp(&b.state(now, live)),
-                Column::Address => std::cmp::Ordering::Equal,
-                Column::Beat => a.age(now).cmp(&b.age(now)),
-                Column::Rtt => a.probe.rtt().cmp(&b.probe.rtt()),
-                Column::Methods => a.methods.cmp(&b.methods),
-                Column::Since => a.registered(now).cmp(&b.registered(now)),
-            };
-            let order = order.then_with(|| a.address_order().cmp(b.address_order()));
-            if self.reversed { order.reverse() } else { order }
-        });
-        rows
-    }
-
-    /// The index of the selected row in `visible`.
-    pub fn selected_index(&self, visible: &[&Row]) -> Option<usize> {
-        let key = self.selected.as_ref()?;
-        visible.iter().position(|row| row.key == *key)
-    }
-
     /// Moves the selection.
     pub fn step(&mut self, step: Step, height: usize, now: Instant, live: bool) {
-        let visible = self.visible(now, live);
-        let to = match self.selected_index(&visible) {
-            Some(at) => step.from(at, visible.len()),
+        let lines = self.lines(now, live);
+        let to = match self.selected_line(&lines) {
+            Some(at) => step.from(at, lines.len()),
             None => 0,
         };
-        let selected = visible.get(to).map(|row| row.key.clone());
-        let top = super::scroll::keep_visible(self.top, to, height, visible.len());
-        (self.selected, self.top) = (selected, top);
+        let selected = lines.get(to).map(TableLine::key);
+        self.top = super::scroll::keep_visible(self.top, to, height, lines.len());
+        self.select_line(selected);
     }
 
     /// The compiled filter.
@@ -323,21 +301,34 @@ impl Instances {
             return self.select_first(now, live);
         }
         // No sorting while the selection is visible: this runs for every message, on many rows.
-        let selected = self.selected_row().into_iter();
-        if !self.compiled.matching(selected, |row| row.filter_texts(now, live)).is_empty() {
+        if self.is_selection_visible(now, live) {
             return;
         }
-        let visible = self.visible(now, live);
-        if self.selected_index(&visible).is_none() {
-            self.selected = visible.first().map(|row| row.key.clone());
+        let lines = self.lines(now, live);
+        if self.selected_line(&lines).is_none() {
+            let first = first_of(&lines);
+            self.select_line(first);
         }
     }
 
     /// Selects the first visible row.
     pub fn select_first(&mut self, now: Instant, live: bool) {
         self.compiled.set(self.filter.value());
-        self.selected = self.visible(now, live).first().map(|row| row.key.clone());
+        let first = first_of(&self.lines(now, live));
+        self.select_line(first);
         self.top = 0;
+    }
+
+    fn is_selection_visible(&self, now: Instant, live: bool) -> bool {
+        let matches = |row: &Row| {
+            !self.compiled.matching([row].into_iter(), |row| row.filter_texts(now, live)).is_empty()
+        };
+        if let Some(service) = &self.selected_service {
+            let mut rows = self.rows.values().filter(|row| row.service == *service);
+            return self.is_grouped() && rows.any(matches);
+        }
+        let is_hidden = |row: &Row| self.folded.contains(&row.service) && self.is_grouped();
+        self.selected_row().is_some_and(|row| !is_hidden(row) && matches(row))
     }
 
     /// After the first list: its rows are not changes of something seen before.
@@ -346,11 +337,20 @@ impl Instances {
     }
 
     fn select_neighbour(&mut self, now: Instant, live: bool) {
-        let visible = self.visible(now, live);
-        let Some(at) = self.selected_index(&visible) else { return };
-        let next = visible.get(at + 1).or_else(|| visible.get(at.wrapping_sub(1)));
-        self.selected = next.map(|row| row.key.clone());
+        let lines = self.lines(now, live);
+        let Some(at) = self.selected_line(&lines) else { return };
+        let (before, after) = lines.split_at(at);
+        let mut near = after.iter().skip(1).chain(before.iter().rev());
+        let next = near.find(|line| line.instance().is_some()).or(lines.first());
+        let next = next.map(TableLine::key);
+        self.select_line(next);
     }
+}
+
+/// The first instance, else the first service.
+fn first_of(lines: &[TableLine<'_>]) -> Option<LineKey> {
+    let instance = lines.iter().find(|line| line.instance().is_some());
+    instance.or(lines.first()).map(TableLine::key)
 }
 
 #[cfg(test)]

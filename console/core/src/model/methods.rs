@@ -1,35 +1,81 @@
-//! The methods of all instances in one list, and the instances that lack or differ in some.
+//! The methods of all services in one list, and the instances that lack or differ in some.
+//!
+//! Instances that show the same contract have the same methods, so a list is kept per contract.
+//! One without a contract, or whose own reply is another list than its contract says, has a list of
+//! its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod shape;
+mod union;
+
+pub use union::Holders;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::signature::Signature;
 use tui_input::Input;
 
-/// A method, and the instances that have it.
+use super::service::{MethodId, Service};
+
+/// A method of a service, and the instances that have it.
 #[derive(Debug, Clone)]
 pub struct Method {
+    /// What identifies it.
+    pub id: MethodId,
     /// Its signature on most instances.
     pub signature: Signature,
     /// The instances that have it.
-    pub on: BTreeSet<InstanceKey>,
+    pub on: Holders,
     /// Those of them where its signature differs.
-    pub differing: BTreeSet<InstanceKey>,
+    pub differing: Holders,
 }
 
-/// The methods of all instances.
+/// A list of methods.
+type Signatures = Arc<Vec<Signature>>;
+
+/// What identifies a list of methods.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Contract {
+    /// Its digest.
+    Digest(String),
+    /// The list of one instance.
+    Own(InstanceKey),
+}
+
+/// The instances of a service with the same contract, and their methods.
+#[derive(Debug, Default)]
+struct Offer {
+    instances: Arc<BTreeSet<InstanceKey>>,
+    signatures: Option<Signatures>,
+    differences: Differences,
+}
+
+/// How an offer differs from those of most instances of its service.
+#[derive(Debug, Default)]
+struct Differences {
+    missing: Vec<String>,
+    differing: Vec<String>,
+}
+
+/// The methods of all services.
 #[derive(Debug, Default)]
 pub struct Methods {
-    by_instance: BTreeMap<InstanceKey, Vec<Signature>>,
+    offers: BTreeMap<(Service, Contract), Offer>,
+    homes: HashMap<InstanceKey, (Service, Contract)>,
+    contracts: HashMap<String, Signatures>,
+    own: HashMap<InstanceKey, Signatures>,
     /// Why the methods of an instance are unknown.
     pub errors: BTreeMap<InstanceKey, String>,
-    union: BTreeMap<String, Method>,
+    union: BTreeMap<MethodId, Method>,
+    known: BTreeMap<Service, usize>,
+    is_stale: bool,
     /// The instance whose methods are listed; `None`: all.
     pub scope: Option<InstanceKey>,
-    /// The name of the selected method.
-    pub selected: Option<String>,
+    /// The selected method.
+    pub selected: Option<MethodId>,
     /// The fuzzy filter of names.
     pub filter: Input,
     /// The first visible row.
@@ -37,11 +83,31 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Sets the methods of an instance.
+    /// Places an instance: its service and its contract.
+    pub fn join(&mut self, instance: &Instance) {
+        let key = instance.key();
+        let contract = match instance.contract() {
+            Some(digest) => {
+                self.own.remove(&key);
+                Contract::Digest(digest.to_owned())
+            }
+            None => Contract::Own(key.clone()),
+        };
+        self.place(key, Service::of(instance), contract);
+    }
+
+    /// Sets the methods of a contract.
+    pub fn learn(&mut self, digest: String, signatures: Vec<Signature>) {
+        self.stale();
+        self.contracts.insert(digest, Arc::new(signatures));
+    }
+
+    /// Sets the methods of one instance, as it replied itself.
     pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
         self.errors.remove(&key);
-        self.by_instance.insert(key, signatures);
-        self.rebuild();
+        self.own.insert(key.clone(), Arc::new(signatures));
+        let service = self.homes.get(&key).map(|(service, _)| service.clone());
+        self.place(key.clone(), service.unwrap_or_default(), Contract::Own(key));
     }
 
     /// Sets why the methods of an instance are unknown.
@@ -52,51 +118,86 @@ impl Methods {
     /// Removes an instance.
     pub fn remove(&mut self, key: &InstanceKey) {
         self.errors.remove(key);
+        self.own.remove(key);
         if self.scope.as_ref() == Some(key) {
             self.scope = None;
         }
-        if self.by_instance.remove(key).is_some() {
-            self.rebuild();
+        self.take(key);
+    }
+
+    fn place(&mut self, key: InstanceKey, service: Service, contract: Contract) {
+        self.take(&key);
+        let home = (service, contract);
+        let offer = self.offers.entry(home.clone()).or_default();
+        Arc::make_mut(&mut offer.instances).insert(key.clone());
+        self.homes.insert(key, home);
+    }
+
+    fn take(&mut self, key: &InstanceKey) {
+        self.stale();
+        let Some(home) = self.homes.remove(key) else { return };
+        let Some(offer) = self.offers.get_mut(&home) else { return };
+        Arc::make_mut(&mut offer.instances).remove(key);
+        if offer.instances.is_empty() {
+            self.offers.remove(&home);
         }
     }
 
-    fn rebuild(&mut self) {
-        let mut variants: BTreeMap<&str, Vec<(&Signature, BTreeSet<InstanceKey>)>> =
-            BTreeMap::new();
-        for (key, signatures) in &self.by_instance {
-            for signature in signatures {
-                let variants = variants.entry(&signature.name).or_default();
-                let at =
-                    variants.iter().position(|(variant, _)| are_compatible(variant, signature));
-                let at = at.unwrap_or_else(|| {
-                    variants.push((signature, BTreeSet::new()));
-                    variants.len() - 1
-                });
-                if known_types(signature) > known_types(variants[at].0) {
-                    variants[at].0 = signature;
-                }
-                variants[at].1.insert(key.clone());
+    /// The union must be computed again. It is dropped at once, so that changing the sets that it
+    /// shares copies none of them.
+    fn stale(&mut self) {
+        self.is_stale = true;
+        self.union.clear();
+    }
+
+    /// Computes the union after changes: once for many.
+    pub fn refresh(&mut self) {
+        if !std::mem::take(&mut self.is_stale) {
+            return;
+        }
+        let digests: BTreeSet<&String> = self
+            .offers
+            .keys()
+            .filter_map(|(_, contract)| match contract {
+                Contract::Digest(digest) => Some(digest),
+                Contract::Own(_) => None,
+            })
+            .collect();
+        self.contracts.retain(|digest, _| digests.contains(digest));
+        self.known.clear();
+        for ((service, contract), offer) in &mut self.offers {
+            offer.signatures = match contract {
+                Contract::Digest(digest) => self.contracts.get(digest).cloned(),
+                Contract::Own(key) => self.own.get(key).cloned(),
+            };
+            if offer.signatures.is_some() {
+                *self.known.entry(service.clone()).or_default() += offer.instances.len();
             }
         }
-        let method = |variants: Vec<(&Signature, BTreeSet<InstanceKey>)>| {
-            // The first of equally common ones, so that a form never changes by chance.
-            let (reference, most_common) = variants.iter().rev().max_by_key(|(_, on)| on.len())?;
-            let on: BTreeSet<_> = variants.iter().flat_map(|(_, on)| on).cloned().collect();
-            let differing = on.difference(most_common).cloned().collect();
-            Some((
-                reference.name.clone(),
-                Method { signature: (*reference).clone(), on, differing },
-            ))
-        };
-        self.union = variants.into_values().filter_map(method).collect();
+        self.union = union::union(self.offers.iter().map(|((service, _), offer)| (service, offer)));
+        for ((service, _), offer) in &mut self.offers {
+            let all = self.known.get(service).copied().unwrap_or_default();
+            offer.differences = union::differences(&self.union, service, offer, all);
+        }
     }
 
-    /// The method with this name.
-    pub fn get(&self, name: &str) -> Option<&Method> {
-        self.union.get(name)
+    /// The method.
+    pub fn get(&self, id: &MethodId) -> Option<&Method> {
+        self.union.get(id)
     }
 
-    /// Every method, by name.
+    /// The method; where its service is not known, the first of this name.
+    pub fn find(&self, id: &MethodId) -> Option<&Method> {
+        let is_known = id.service.name().is_some();
+        self.get(id).or_else(|| self.all().find(|method| !is_known && method.id.name == id.name))
+    }
+
+    /// The methods of this name, by service.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Method> {
+        self.union.values().filter(move |method| method.id.name == name)
+    }
+
+    /// Every method, by service and name.
     pub fn all(&self) -> impl Iterator<Item = &Method> {
         self.union.values()
     }
@@ -106,89 +207,77 @@ impl Methods {
         self.union.is_empty()
     }
 
-    /// Number of instances whose methods are known.
-    pub fn known_instances(&self) -> usize {
-        self.by_instance.len()
+    /// Whether the methods are those of several services.
+    pub fn has_services(&self) -> bool {
+        self.known.len() > 1
     }
 
-    /// Methods that most instances have and `key` lacks: it may run an older version.
-    pub fn missing(&self, key: &InstanceKey) -> Vec<&str> {
-        let all = self.by_instance.len();
-        if !self.by_instance.contains_key(key) || all < 2 {
-            return Vec::new();
+    /// `orders · add` where there are several services, else the name alone.
+    pub fn label(&self, id: &MethodId) -> String {
+        if self.has_services() { id.label() } else { id.name.clone() }
+    }
+
+    /// Number of instances of a service whose methods are known.
+    pub fn known_instances(&self, service: &Service) -> usize {
+        self.known.get(service).copied().unwrap_or_default()
+    }
+
+    /// Number of methods of an instance, if they are known.
+    pub fn count(&self, key: &InstanceKey) -> Option<usize> {
+        match self.homes.get(key)? {
+            (_, Contract::Digest(digest)) => self.contracts.get(digest).map(|list| list.len()),
+            (_, Contract::Own(key)) => self.own.get(key).map(|list| list.len()),
         }
-        let is_missing = |method: &&Method| !method.on.contains(key) && method.on.len() * 2 >= all;
-        self.union.values().filter(is_missing).map(|m| m.signature.name.as_str()).collect()
     }
 
-    /// Methods of `key` whose signature differs from that of most instances, as `add(a, b, c=10)`.
-    pub fn differing(&self, key: &InstanceKey) -> Vec<String> {
-        let own = self.by_instance.get(key).into_iter().flatten();
-        let is_differing = |signature: &&Signature| {
-            self.get(&signature.name).is_some_and(|method| method.differing.contains(key))
-        };
-        own.filter(is_differing).map(call_shape).collect()
+    /// Methods that most instances of its service have and `key` lacks: it may run an older version.
+    pub fn missing(&self, key: &InstanceKey) -> &[String] {
+        self.differences(key).map_or(&[], |differences| &differences.missing)
+    }
+
+    /// Methods of `key` whose signature differs from that of most instances of its service, as
+    /// `add(a, b, c=10)`.
+    pub fn differing(&self, key: &InstanceKey) -> &[String] {
+        self.differences(key).map_or(&[], |differences| &differences.differing)
+    }
+
+    fn differences(&self, key: &InstanceKey) -> Option<&Differences> {
+        Some(&self.offers.get(self.homes.get(key)?)?.differences)
     }
 
     /// The methods in scope that match the filter: by name, or best match first.
     pub fn visible(&self) -> Vec<&Method> {
         let in_scope =
             |method: &&Method| self.scope.as_ref().is_none_or(|key| method.on.contains(key));
+        let in_scope = self.union.values().filter(in_scope);
         let filter = self.filter.value().trim();
         if filter.is_empty() {
-            return self.union.values().filter(in_scope).collect();
+            return in_scope.collect();
         }
-        let mut ranked: Vec<_> =
-            fuzzy(filter, self.union.values().filter(in_scope), |method| &method.signature.name);
+        let labelled = in_scope.map(|method| (self.label(&method.id), method));
+        let mut ranked = fuzzy(filter, labelled, |(label, _)| label);
         ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-        ranked.into_iter().map(|(_, method)| method).collect()
+        ranked.into_iter().map(|(_, (_, method))| method).collect()
     }
 
     /// The selected method.
     pub fn selected_method(&self) -> Option<&Method> {
-        self.union.get(self.selected.as_deref()?)
+        self.union.get(self.selected.as_ref()?)
     }
 
     /// The index of the selected method in `visible`.
     pub fn selected_index(&self, visible: &[&Method]) -> Option<usize> {
-        let name = self.selected.as_deref()?;
-        visible.iter().position(|method| method.signature.name == name)
+        let id = self.selected.as_ref()?;
+        visible.iter().position(|method| method.id == *id)
     }
 
     /// Selects the first visible method if the selected one is not visible, or always with `prefer_first`.
     pub fn keep_selection(&mut self, prefer_first: bool) {
         let visible = self.visible();
         if prefer_first || self.selected_index(&visible).is_none() {
-            self.selected = visible.first().map(|method| method.signature.name.clone());
+            self.selected = visible.first().map(|method| method.id.clone());
         }
     }
-}
-
-/// Whether both accept the same calls. An unknown type agrees with any type.
-fn are_compatible(one: &Signature, other: &Signature) -> bool {
-    let parameters = one.parameters.iter().zip(&other.parameters);
-    one.stream == other.stream
-        && one.parameters.len() == other.parameters.len()
-        && parameters.into_iter().all(|(one, other)| {
-            let unknown = one.schema.is_boolean() || other.schema.is_boolean();
-            one.name == other.name
-                && one.required == other.required
-                && one.default == other.default
-                && (unknown || one.schema == other.schema)
-        })
-}
-
-fn known_types(signature: &Signature) -> usize {
-    signature.parameters.iter().filter(|parameter| !parameter.schema.is_boolean()).count()
-}
-
-fn call_shape(signature: &Signature) -> String {
-    let parameters = signature.parameters.iter().map(|parameter| match &parameter.default {
-        None if !parameter.is_required() => format!("{}?", parameter.name),
-        None => parameter.name.clone(),
-        Some(default) => format!("{}={default}", parameter.name),
-    });
-    format!("{}({})", signature.name, parameters.collect::<Vec<_>>().join(", "))
 }
 
 /// The items that fuzzily match `pattern`, with a score: higher is better.
@@ -209,72 +298,4 @@ pub fn fuzzy<'a, T: 'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signature(name: &str) -> Signature {
-        Signature { name: name.to_owned(), ..Signature::default() }
-    }
-
-    fn key(port: u16) -> InstanceKey {
-        rpc_wire::instance::Instance::new("h", port).key()
-    }
-
-    fn three() -> Methods {
-        let mut methods = Methods::default();
-        methods.insert(key(1), vec![signature("add"), signature("square")]);
-        methods.insert(key(2), vec![signature("add"), signature("square")]);
-        methods.insert(key(3), vec![signature("add"), signature("own")]);
-        methods
-    }
-
-    #[test]
-    fn the_list_is_the_union_and_missing_methods_are_found() {
-        let methods = three();
-        assert_eq!(methods.all().count(), 3);
-        assert_eq!(methods.missing(&key(3)), ["square"]);
-        assert!(
-            methods.missing(&key(1)).is_empty(),
-            "a method of one instance only is not missing"
-        );
-    }
-
-    #[test]
-    fn differing_signatures_are_found_and_unknown_types_agree() {
-        use rpc_wire::signature::Parameter;
-        use serde_json::json;
-        let number = || Parameter::required("a", json!({"type": "number"}));
-        let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
-        let mut methods = Methods::default();
-        methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
-        methods.insert(key(2), vec![add(vec![number()])]);
-        let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
-        methods.insert(key(3), vec![add(vec![number(), more])]);
-        let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
-        assert_eq!(found, [vec![], vec![], vec!["add(a, b=10)".to_owned()]]);
-        assert_eq!(methods.get("add").unwrap().signature.parameters, [number()], "types are known");
-        methods.remove(&key(2));
-        assert_eq!(
-            methods.differing(&key(3)).len(),
-            1,
-            "of two equally common ones the first is the reference"
-        );
-    }
-
-    #[test]
-    fn a_scope_is_cleared_when_its_instance_is_removed() {
-        let mut methods = three();
-        methods.scope = Some(key(3));
-        assert_eq!(methods.visible().len(), 2);
-        methods.remove(&key(3));
-        assert_eq!((methods.scope.clone(), methods.visible().len()), (None, 2));
-    }
-
-    #[test]
-    fn the_best_match_comes_first() {
-        let mut methods = three();
-        methods.filter = Input::new("sq".to_owned());
-        methods.keep_selection(true);
-        assert_eq!(methods.selected.as_deref(), Some("square"));
-    }
-}
+mod tests;

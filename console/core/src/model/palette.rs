@@ -4,6 +4,7 @@ use rpc_wire::call::Args;
 use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
+use super::service::MethodId;
 use crate::action::Action;
 
 /// The palette.
@@ -15,17 +16,26 @@ pub struct Palette {
     pub selected: usize,
 }
 
+/// A method and its name on the screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// The method.
+    pub id: MethodId,
+    /// Its name, with its service where there are several.
+    pub label: String,
+}
+
 /// An entry of the palette.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// Sends a call, unless its arguments are invalid.
-    Call(String, Result<Args, String>),
+    Call(Labelled, Result<Args, String>),
     /// Opens a saved request: its name and its method.
     Saved(String, String),
     /// Switches to an environment, by its name.
     Environment(String),
-    /// Opens the form of a method: its name and documentation.
-    Method(String, String),
+    /// Opens the form of a method: the method and its documentation.
+    Method(Labelled, String),
     /// Selects an instance.
     Instance(InstanceKey),
     /// Asks to confirm unregistering the selected instance.
@@ -38,15 +48,15 @@ impl Entry {
     /// The text that is shown and matched.
     pub fn label(&self) -> String {
         match self {
-            Self::Call(method, Err(why)) => format!("call {method}: {why}"),
+            Self::Call(method, Err(why)) => format!("call {}: {why}", method.label),
             Self::Call(method, Ok(args)) => {
-                let text = format!("call {method} {}", args.positional());
+                let text = format!("call {} {}", method.label, args.positional());
                 if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
             }
             Self::Saved(name, method) => format!("saved {name} · {method}"),
             Self::Environment(name) => format!("environment {name}"),
-            Self::Method(name, doc) if doc.is_empty() => format!("method {name}"),
-            Self::Method(name, doc) => format!("method {name} · {doc}"),
+            Self::Method(method, doc) if doc.is_empty() => format!("method {}", method.label),
+            Self::Method(method, doc) => format!("method {} · {doc}", method.label),
             Self::Instance(key) => format!("instance {key}"),
             Self::Unregister(instance) => format!("unregister {}…", instance.key()),
             Self::Action(_, _, help) => (*help).to_owned(),

@@ -1,8 +1,6 @@
 //! A text that is read over the view: a whole string, an item of a stream, a documentation.
 
-use rpc_wire::signature::Signature;
-
-use super::docs::{DocKind, DocLine, docs};
+use super::docs::{DocKind, DocLine, Docs, docs};
 use super::json::Document;
 use super::scroll::Step;
 use crate::text;
@@ -26,7 +24,7 @@ pub struct Reader {
 #[derive(Debug)]
 enum Body {
     Text(String),
-    Docs(Box<Signature>),
+    Docs(Box<Docs>),
 }
 
 impl Reader {
@@ -53,15 +51,18 @@ impl Reader {
     }
 
     /// Reads the documentation of a method.
-    pub fn docs(signature: &Signature) -> Self {
-        let title = format!("Docs of {}", signature.name);
-        Self { title, body: Body::Docs(Box::new(signature.clone())), top: 0 }
+    pub fn docs(docs: Docs) -> Self {
+        let title = match &*docs.offered.service {
+            "" => format!("Docs of {}", docs.signature.name),
+            service => format!("Docs of {service} · {}", docs.signature.name),
+        };
+        Self { title, body: Body::Docs(Box::new(docs)), top: 0 }
     }
 
     /// The lines, at most `width` cells wide.
     pub fn lines(&self, width: usize) -> Vec<DocLine> {
         match &self.body {
-            Body::Docs(signature) => docs(signature, width),
+            Body::Docs(page) => docs(page, width),
             Body::Text(body) => body
                 .lines()
                 .flat_map(|line| {
@@ -76,8 +77,8 @@ impl Reader {
     pub fn copied(&self) -> String {
         match &self.body {
             Body::Text(body) => body.clone(),
-            Body::Docs(signature) => {
-                let lines = docs(signature, usize::from(MAX_WIDTH));
+            Body::Docs(page) => {
+                let lines = docs(page, usize::from(MAX_WIDTH));
                 lines.into_iter().map(|line| line.text + "\n").collect()
             }
         }

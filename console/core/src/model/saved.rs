@@ -9,6 +9,7 @@ use std::time::Duration;
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
+use super::service::{MethodId, Service};
 use super::template::Variables;
 
 /// The name of the file; it is searched for in the working directory and its parents.
@@ -21,6 +22,8 @@ pub const MAX_NAME: usize = 80;
 pub struct SavedRequest {
     /// Its name, unique in the file.
     pub name: String,
+    /// The service of the method, where several have one of this name.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments, with their references to variables.
@@ -31,6 +34,13 @@ pub struct SavedRequest {
     pub timeout: Duration,
     /// Whether it is a stream.
     pub stream: bool,
+}
+
+impl SavedRequest {
+    /// The method.
+    pub fn method_id(&self) -> MethodId {
+        MethodId::new(&self.service, self.method.clone())
+    }
 }
 
 /// A set of variables.

@@ -1,5 +1,6 @@
 //! Which actions are unavailable, and why.
 
+use super::effect::{called, is_read_only};
 use crate::action::Action;
 use crate::model::calls::Tab;
 use crate::model::json::Document;
@@ -7,6 +8,8 @@ use crate::model::{Model, Pane};
 
 /// Why `--readonly` refuses an action.
 pub const READ_ONLY: &str = "the console is read-only (--readonly)";
+/// Why `--readonly` refuses a call.
+pub const NOT_READ_ONLY: &str = "read-only (--readonly): the method may change something";
 
 /// Whether an action exists in this session: help and menus leave the others out.
 pub fn exists(model: &Model, action: Action) -> bool {
@@ -16,14 +19,23 @@ pub fn exists(model: &Model, action: Action) -> bool {
 
 /// Why an action is unavailable; `None`: it is available.
 pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
-    if model.readonly && changes_something(action) {
-        return Some(READ_ONLY);
+    if model.readonly && calls_a_method(action) {
+        match called(model, action) {
+            Some(method) if is_read_only(model, &method) => {}
+            Some(_) => return Some(NOT_READ_ONLY),
+            None if action == Action::LoadTest => {}
+            None => return Some(READ_ONLY),
+        }
     }
     let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
         Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
         Action::SwitchRegistry if model.registries.all().len() < 2 => {
             Some("no other registry in config.ini")
+        }
+        Action::OpenInstance if model.instances.selected_service.is_some() => None,
+        Action::Fold | Action::Unfold | Action::FoldAll if model.focus() == Pane::Instances => {
+            (!model.instances.is_grouped()).then_some("there is only one service")
         }
         Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
@@ -56,6 +68,11 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
             Some("no method selected")
         }
         Action::CancelCall if model.calls.running().is_none() => Some("no call in flight"),
+        Action::Example => match model.forms.get() {
+            None => Some("no method selected"),
+            Some(form) if form.signature.examples.is_empty() => Some("the method has no examples"),
+            Some(_) => None,
+        },
         Action::Docs if model.forms.get().is_none() => Some("no method selected"),
         Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll | Action::CopyPath
             if is_beside_body(model) =>
@@ -111,8 +128,8 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
     }
 }
 
-/// Whether an action calls a method, once or many times. Methods do not declare what they change.
-fn changes_something(action: Action) -> bool {
+/// Whether an action calls a method, once or many times.
+fn calls_a_method(action: Action) -> bool {
     matches!(
         action,
         Action::Send | Action::Resend | Action::ResendTo | Action::LoadTest | Action::StartLoad

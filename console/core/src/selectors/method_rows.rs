@@ -17,7 +17,7 @@ pub enum MethodRow<'a> {
 pub fn method_rows(model: &Model) -> Vec<MethodRow<'_>> {
     let in_scope = |request: &&SavedRequest| {
         let Some(key) = &model.methods.scope else { return true };
-        model.methods.get(&request.method).is_some_and(|method| method.on.contains(key))
+        model.methods.named(&request.method).any(|method| method.on.contains(key))
     };
     let requests = model.saved.contents.requests.iter().filter(in_scope);
     let filter = model.methods.filter.value().trim();
@@ -35,9 +35,9 @@ pub fn method_rows(model: &Model) -> Vec<MethodRow<'_>> {
 /// The index of the selected row in `rows`.
 pub fn selected_row(model: &Model, rows: &[MethodRow<'_>]) -> Option<usize> {
     let saved = model.saved.selected.as_deref();
-    let method = model.methods.selected.as_deref().filter(|_| saved.is_none());
+    let method = model.methods.selected.as_ref().filter(|_| saved.is_none());
     rows.iter().position(|row| match row {
         MethodRow::Saved(request) => saved == Some(request.name.as_str()),
-        MethodRow::Method(one) => method == Some(one.signature.name.as_str()),
+        MethodRow::Method(one) => method == Some(&one.id),
     })
 }

@@ -3,7 +3,8 @@
 use super::unavailable;
 use crate::action::Context;
 use crate::model::methods::fuzzy;
-use crate::model::palette::{Entry, Palette, arguments};
+use crate::model::palette::{Entry, Labelled, Palette, arguments};
+use crate::model::service::MethodId;
 use crate::model::{Model, View};
 
 /// The selected instance, if it can be unregistered.
@@ -17,11 +18,14 @@ fn unregister(model: &Model) -> Option<Entry> {
 pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     let typed = palette.input.value().trim_start();
     let mut entries = Vec::new();
-    if let Some((method, rest)) = typed.split_once(char::is_whitespace)
-        && model.methods.get(method).is_some()
-    {
-        entries.push(Entry::Call(method.to_owned(), arguments(rest)));
-        return entries;
+    let labelled = |id: &MethodId| Labelled { id: id.clone(), label: model.methods.label(id) };
+    if let Some((method, rest)) = typed.split_once(char::is_whitespace) {
+        // One of each service that has it: the user chooses.
+        let found = model.methods.named(method);
+        entries.extend(found.map(|method| Entry::Call(labelled(&method.id), arguments(rest))));
+        if !entries.is_empty() {
+            return entries;
+        }
     }
     let contexts = [Context::of(model.focus()), Context::Everywhere];
     let actions = model
@@ -36,7 +40,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
         });
     let methods = model.methods.all().map(|method| {
         let summary = method.signature.doc.lines().next().unwrap_or_default().to_owned();
-        Entry::Method(method.signature.name.clone(), summary)
+        Entry::Method(labelled(&method.id), summary)
     });
     let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
     instances.sort();
@@ -55,8 +59,8 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     if typed.is_empty() {
         return entries;
     }
-    let labelled = entries.into_iter().map(|entry| (entry.label(), entry));
-    let mut ranked = fuzzy(typed, labelled, |(label, _)| label);
+    let named = entries.into_iter().map(|entry| (entry.label(), entry));
+    let mut ranked = fuzzy(typed, named, |(label, _)| label);
     ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     ranked.into_iter().map(|(_, (_, entry))| entry).collect()
 }

@@ -17,7 +17,7 @@ pub fn remote_target(model: &Model, request: &LoadRequest) -> Option<String> {
             (!is_loopback(host)).then(|| text::printable(&format!("{host}:{port}")).into_owned())
         }
         Target::Registry { url } => {
-            let on: Vec<&InstanceKey> = match model.methods.get(&request.method) {
+            let on: Vec<&InstanceKey> = match model.methods.find(&request.method_id()) {
                 Some(method) => method.on.iter().collect(),
                 None => model.instances.all().map(|row| &row.key).collect(),
             };

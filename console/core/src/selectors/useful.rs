@@ -15,6 +15,10 @@ pub fn is_useful(model: &Model, action: Action) -> bool {
         (Pane::Instances, Filter | SortLeft | SortRight | SortReverse | Copy) => {
             !model.instances.is_empty()
         }
+        (Pane::Instances, Fold | Unfold | FoldAll) => model.instances.is_grouped(),
+        (Pane::Form, Example) => {
+            model.forms.get().is_some_and(|form| !form.signature.examples.is_empty())
+        }
         (Pane::Detail, Copy) => model.instances.selected.is_some(),
         (Pane::Events, Wrap | Copy) => !model.events.is_empty(),
         (Pane::Methods, Filter | Copy) => model.methods.all().next().is_some(),

@@ -4,8 +4,10 @@ use super::closing::{accept, back, cancel_call, close, escape};
 use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
-use super::{Effects, ask, copy, external, load, reading, registries, resume, saved, search, send};
-use crate::action::{Action, Context};
+use super::{
+    Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send,
+};
+use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
 use crate::model::content::Program;
@@ -39,9 +41,12 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
             instances(model, action, now);
         }
         OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
-        | NextTarget | NextTimeout => form(model, action, now, effects),
+        | NextTarget | NextTimeout | Example => form(model, action, now, effects),
         CancelCall => cancel_call(model, now, effects),
         Docs => reading::docs(model, now),
+        Fold | Unfold | FoldAll if model.focus() == Pane::Instances => {
+            instances(model, action, now);
+        }
         Fold | Unfold | ToggleFold | FoldAll | PreviousTab | NextTab => {
             response(model, action, now);
         }
@@ -196,6 +201,12 @@ fn export(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
 
 fn instances(model: &mut Model, action: Action, now: Now) {
     match action {
+        Action::OpenInstance if model.instances.selected_service.is_some() => {
+            model.instances.toggle_fold();
+        }
+        Action::Fold => model.instances.fold(),
+        Action::Unfold => model.instances.unfold(),
+        Action::FoldAll => model.instances.toggle_fold_all(),
         Action::OpenInstance => {
             model.methods.scope.clone_from(&model.instances.selected);
             model.methods.keep_selection(false);
@@ -233,11 +244,12 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::NextField => next_field(model, 1),
         Action::PreviousField => next_field(model, -1),
         Action::EditField if model.focus() == Pane::LoadPlan => load::edit_field(model),
-        Action::EditJson => edit_json(model, now),
+        Action::EditJson => fields::edit_json(model, now),
+        Action::Example => fields::example(model, now),
         Action::Pick => {
             ask::pick(model);
         }
-        Action::NextTarget => next_target(model),
+        Action::NextTarget => fields::next_target(model),
         Action::EditField | Action::ResetForm | Action::NextTimeout => {
             let Some(form) = model.forms.get_mut() else { return };
             match action {
@@ -248,30 +260,6 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         }
         other => unhandled(other),
     }
-}
-
-/// Switches between fields and JSON.
-fn edit_json(model: &mut Model, now: Now) {
-    let Some(form) = model.forms.get_mut() else { return };
-    if form.json.is_none() {
-        form.open_json(&form.to_json(), None);
-    } else if !form.close_json() {
-        let key = model.keys.shown(Context::Json, Action::ResetForm);
-        model.notify_error(format!("fix the JSON first, or press {key} to reset it"), now);
-    }
-}
-
-/// Cycles through any instance and each one that has the method.
-fn next_target(model: &mut Model) {
-    let on = model.forms.current.as_ref().and_then(|name| model.methods.get(name));
-    let on: Vec<_> = on.map(|method| method.on.iter().cloned().collect()).unwrap_or_default();
-    let Some(form) = model.forms.get_mut() else { return };
-    let at = form.target.as_ref().and_then(|key| on.iter().position(|on| on == key));
-    form.target = match (&form.target, at) {
-        (None, _) => on.first().cloned(),
-        (Some(_), Some(at)) => on.get(at + 1).cloned(),
-        (Some(_), None) => None,
-    };
 }
 
 fn response(model: &mut Model, action: Action, now: Now) {
@@ -319,7 +307,8 @@ fn calls(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         }
         Action::ResendTo => {
             let known = id.and_then(|id| model.calls.get(id));
-            let known = known.is_some_and(|call| model.methods.get(&call.request.method).is_some());
+            let known =
+                known.is_some_and(|call| model.methods.find(&call.request.method_id()).is_some());
             match id.filter(|_| known) {
                 Some(id) => model.overlay = Some(Overlay::Resend(Resend::new(id))),
                 None => model.notify_error("no instance has this method", now),

@@ -8,7 +8,7 @@ use super::{Effects, ask, load, registries, saved, send};
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::PendingCall;
-use crate::model::palette::Entry;
+use crate::model::palette::{Entry, Labelled};
 use crate::model::resend::Resend;
 use crate::model::{Model, Overlay, Pane, View};
 use crate::selectors::{palette_entries, resend_targets, sources};
@@ -117,7 +117,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
     match entry {
         None => model.notify_error("no such command or method", now),
         Some(Entry::Call(_, Err(why))) => model.notify_error(format!("not sent: {why}"), now),
-        Some(Entry::Call(method, Ok(args))) => {
+        Some(Entry::Call(Labelled { id: method, .. }, Ok(args))) => {
             let written = args;
             let args = match model.saved.variables().fill_args(&written) {
                 Ok(args) => args,
@@ -132,10 +132,10 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             let call = PendingCall { method, args, written, target: None, timeout };
             send::call(model, call, now, effects);
         }
-        Some(Entry::Method(name, _)) => {
+        Some(Entry::Method(Labelled { id, .. }, _)) => {
             model.methods.scope = None;
             model.methods.filter.reset();
-            model.methods.selected = Some(name);
+            model.methods.selected = Some(id);
             model.saved.selected = None;
             show(model, View::Methods);
             open_method(model);
@@ -144,7 +144,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
         Some(Entry::Environment(name)) => saved::switch(model, name, now),
         Some(Entry::Instance(key)) => {
             model.instances.filter.reset();
-            model.instances.selected = Some(key);
+            model.instances.show(key);
             show(model, View::Instances);
             model.set_focus(Pane::Instances);
         }

@@ -25,7 +25,9 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
                 newest.map(|event| format!("{} {} {}", event.word, event.subject, event.text)),
             )
         }
-        Pane::Methods => ("name", model.methods.selected.clone()),
+        Pane::Methods => {
+            ("name", model.methods.selected.as_ref().map(|method| method.name.clone()))
+        }
         Pane::Form => {
             let Some(form) = model.forms.get() else { return };
             match form.preview() {

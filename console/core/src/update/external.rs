@@ -67,7 +67,7 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
         Ok(text) => text,
         Err(error) => return model.notify_error(error, now),
     };
-    if model.forms.current.as_deref() != Some(method) {
+    if model.forms.current.as_ref().is_none_or(|current| current.name != method) {
         return model.notify_error("not applied: another form was opened meanwhile", now);
     }
     let Some(form) = model.forms.get_mut() else { return };
@@ -131,7 +131,8 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     let registry = model.link.url.clone();
     if model.focus() == Pane::Form {
         let form = model.forms.get().ok_or("no method selected")?;
-        let first = model.methods.get(&form.signature.name).and_then(|m| m.on.first().cloned());
+        let first =
+            model.methods.get(&form.id()).and_then(|method| method.on.sorted().into_iter().next());
         return Ok(Snippet {
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,
@@ -167,6 +168,7 @@ fn peer(model: &Model, call: &Call) -> Option<InstanceKey> {
         Target::Direct { host, port } => Some(Instance::new(host, port).key()),
         Target::Registry { .. } => None,
     };
-    let has_method = || model.methods.get(&call.request.method)?.on.first().cloned();
+    let has_method =
+        || model.methods.find(&call.request.method_id())?.on.sorted().into_iter().next();
     replied().or_else(|| call.request.candidates.first().cloned()).or_else(has_method)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rpc_wire::instance::{InstanceKey, WatchEvent};
+use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
+use rpc_wire::signature::Signature;
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate};
+use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample};
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
@@ -23,6 +24,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             push_event(model, EventKind::Neutral, "open", subject, text, now);
             model.instances.known_at = Some(now.at);
             model.instances.open(instance.clone(), now.at);
+            model.methods.join(&instance);
             effects.push(Effect::Monitor(Box::new(instance)));
         }
         RegistryUpdate::Live { ages } => live(model, ages, now),
@@ -79,6 +81,7 @@ fn summarize_first(
     model.instances.settle();
     for change in changes {
         if let Change::Added(instance) = change {
+            join(model, &instance);
             effects.push(Effect::Monitor(instance));
         }
     }
@@ -145,6 +148,7 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
             Change::Added(instance) => {
                 let subject = instance.key().to_string();
                 push_event(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
+                join(model, &instance);
                 effects.push(Effect::Monitor(instance));
             }
             Change::Restarted(instance) => {
@@ -157,6 +161,14 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                     "restarted".to_owned(),
                     now,
                 );
+                join(model, &instance);
+                effects.push(Effect::Monitor(instance));
+            }
+            Change::Redeployed(instance) => {
+                let subject = instance.key().to_string();
+                let text = "registered with other methods, or as another service".to_owned();
+                push_event(model, EventKind::Neutral, "changed", subject, text, now);
+                join(model, &instance);
                 effects.push(Effect::Monitor(instance));
             }
             Change::Removed(key, why, last_beat) => {
@@ -197,6 +209,36 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                 };
                 push_event(model, kind, word, key.to_string(), text.to_owned(), now);
             }
+        }
+    }
+}
+
+/// Places an instance in its service, with the methods of its contract if they are known.
+fn join(model: &mut Model, instance: &Instance) {
+    model.methods.join(instance);
+    let count = model.methods.count(&instance.key());
+    if let (Some(row), Some(count)) = (model.instances.get_mut(&instance.key()), count) {
+        row.methods = Some(count);
+    }
+}
+
+/// Applies the methods of a contract, to all instances that show it.
+pub(super) fn contract(model: &mut Model, digest: String, signatures: Vec<Signature>) {
+    model.methods.learn(digest.clone(), signatures);
+    for row in model.instances.all_mut().filter(|row| row.instance.contract() == Some(&*digest)) {
+        row.methods = model.methods.count(&row.key);
+        model.methods.errors.remove(&row.key);
+    }
+}
+
+/// Applies the statistics of instances.
+pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
+    for (key, sample) in samples {
+        let Some(row) = model.instances.get_mut(&key) else { continue };
+        match sample {
+            Sample::Stats(at, stats) => row.traffic.apply(at, *stats),
+            Sample::Unsupported => row.traffic.is_unsupported = true,
+            Sample::Failed => {}
         }
     }
 }

@@ -154,7 +154,7 @@ fn a_key_goes_to_the_response_also_while_typing_and_back() {
 #[test]
 fn deleting_in_an_empty_text_omits_it() {
     let (mut model, now) = fixture::form();
-    model.methods.selected = Some("hello".to_owned());
+    model.methods.selected = Some("hello".into());
     model.set_focus(Pane::Methods);
     press(&mut model, ENTER, now);
     let value = |model: &Model| model.forms.get().unwrap().fields[0].value();

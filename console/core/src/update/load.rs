@@ -17,6 +17,7 @@ use crate::model::ask::Choice;
 use crate::model::calls::{CallId, CallRequest};
 use crate::model::form::Form;
 use crate::model::load::{LoadField, LoadForm, LoadRequest, RunId, bench_command};
+use crate::model::service::MethodId;
 use crate::model::{Model, Pane, View};
 use crate::text;
 
@@ -35,14 +36,15 @@ pub(super) fn plan(model: &mut Model, now: Now) {
         Ok(call) => call,
         Err(why) => return model.notify_error(why, now),
     };
-    if model.methods.get(&call.method).is_some_and(|method| method.signature.stream) {
+    if model.methods.find(&call.method).is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
     // The settings are kept: the next run is usually like the previous one.
     let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
     let form = model.load.form.take();
     let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
-    (form.method, form.args) = (call.method, call.args);
+    (form.service, form.method) = (call.method.service, call.method.name);
+    form.args = call.args;
     // Without a registry there is only one server to call.
     form.target = call.target.or_else(|| model.link.server.clone());
     form.timeout = call.timeout;
@@ -54,7 +56,7 @@ pub(super) fn plan(model: &mut Model, now: Now) {
 
 /// A call to load-test.
 struct PlannedCall {
-    method: String,
+    method: MethodId,
     args: Args,
     target: Option<InstanceKey>,
     timeout: std::time::Duration,
@@ -68,12 +70,7 @@ fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
         model.set_focus(Pane::Form);
         return Err(why.unwrap_or_default());
     };
-    Ok(PlannedCall {
-        method: form.signature.name.clone(),
-        args,
-        target: form.target.clone(),
-        timeout: form.timeout,
-    })
+    Ok(PlannedCall { method: form.id(), args, target: form.target.clone(), timeout: form.timeout })
 }
 
 /// A call of this session. One of an earlier session is never taken: nobody has looked at it.
@@ -95,7 +92,7 @@ fn planned(model: &Model, request: &CallRequest) -> PlannedCall {
         _ => None,
     };
     PlannedCall {
-        method: request.method.clone(),
+        method: request.method_id(),
         args: request.args.clone(),
         target,
         timeout: request.timeout,
@@ -107,24 +104,24 @@ fn planned(model: &Model, request: &CallRequest) -> PlannedCall {
 fn from_instance(model: &Model) -> Result<PlannedCall, String> {
     let key = model.instances.selected.clone().ok_or("no instance selected")?;
     let has_method =
-        |method: &str| model.methods.get(method).is_some_and(|method| method.on.contains(&key));
+        |id: &MethodId| model.methods.find(id).is_some_and(|method| method.on.contains(&key));
     // A form opens by itself when its method is selected: only one with input is meant.
-    let is_typed = |form: &&Form| {
-        has_method(&form.signature.name) && form.fields.iter().any(|field| field.touched)
-    };
+    let is_typed =
+        |form: &&Form| has_method(&form.id()) && form.fields.iter().any(|field| field.touched);
     let filled = model.forms.get().filter(is_typed).and_then(|form| {
-        let (method, timeout) = (form.signature.name.clone(), form.timeout);
+        let (method, timeout) = (form.id(), form.timeout);
         Some(PlannedCall { method, args: form.preview().ok()?, target: None, timeout })
     });
     let latest = || {
         let mut calls = model.calls.visible().into_iter();
-        let call = calls.find(|call| call.past.is_none() && has_method(&call.request.method))?;
+        let call =
+            calls.find(|call| call.past.is_none() && has_method(&call.request.method_id()))?;
         Some(planned(model, &call.request))
     };
     let health = || {
         let row = model.instances.get(&key)?;
         row.speaks_extended().then(|| PlannedCall {
-            method: RPC_HEALTH.to_owned(),
+            method: RPC_HEALTH.into(),
             args: Args::none(),
             target: None,
             timeout: model.forms.default_timeout,
@@ -152,6 +149,10 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
 pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     let (id, url) = (model.load.next_id(), model.link.url.clone());
     let live = model.link.is_live();
+    let method = model.load.form.as_ref().map(|form| form.method_id());
+    if model.readonly && !method.is_some_and(|id| selectors::is_read_only(model, &id)) {
+        return model.notify_error(format!("not started: {}", selectors::NOT_READ_ONLY), now);
+    }
     let Some(form) = &mut model.load.form else { return };
     if form.target.is_none() && !live {
         return model.notify_error("registry unreachable; choose an instance (^t)", now);
@@ -159,7 +160,10 @@ pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     match form.submit(id, &url) {
         Ok(request) => match selectors::remote_target(model, &request) {
             // Where the settings want a question, it was answered.
-            Some(remote) if send::name_to_confirm(model).is_none() => {
+            Some(remote)
+                if send::name_to_confirm(model).is_none()
+                    && !selectors::is_read_only(model, &request.method_id()) =>
+            {
                 ask::load_test(model, request, &remote)
             }
             _ => run(model, request, effects),
@@ -273,8 +277,8 @@ pub(super) fn switch(model: &mut Model, action: Action) {
     if action == Action::LoadMode {
         return form.toggle_mode();
     }
-    let on: Vec<InstanceKey> = match model.methods.get(&form.method) {
-        Some(method) => method.on.iter().cloned().collect(),
+    let on: Vec<InstanceKey> = match model.methods.find(&form.method_id()) {
+        Some(method) => method.on.sorted(),
         // Every instance has the methods of the protocol.
         None => {
             let mut all: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();

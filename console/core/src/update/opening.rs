@@ -8,14 +8,16 @@ use super::show::show;
 use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::diff;
+use crate::model::service::MethodId;
 use crate::model::{Model, Pane, View};
 use crate::selectors::selected_call;
 use crate::text;
 
 pub(super) fn open_method(model: &mut Model) {
     let Some(method) = model.methods.selected_method() else { return };
-    let (signature, scope) = (method.signature.clone(), model.methods.scope.clone());
-    let form = model.forms.open(&signature);
+    let (id, signature) = (method.id.clone(), method.signature.clone());
+    let scope = model.methods.scope.clone();
+    let form = model.forms.open(&id.service, &signature);
     (form.focus, form.editing) = (0, true);
     if scope.is_some() {
         form.target = scope;
@@ -43,7 +45,7 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
     model.calls.shown = Some(id);
     let Some(call) = model.calls.get(id) else { return };
     let (request, target) = (call.request.clone(), call.target().cloned());
-    let filled = fill(model, &request.method, &request.args);
+    let filled = fill(model, &request.method_id(), &request.args);
     if let Some(form) = model.forms.get_mut().filter(|_| filled.is_ok()) {
         form.target = target.filter(|key| model.instances.get(key).is_some());
         form.timeout = request.timeout;
@@ -61,21 +63,21 @@ pub(super) fn open_call(model: &mut Model, now: Now) {
 /// The method is unknown, or takes other arguments.
 pub(super) fn fill(
     model: &mut Model,
-    method: &str,
+    method: &MethodId,
     args: &rpc_wire::call::Args,
 ) -> Result<(), String> {
-    let shown = text::printable(method).into_owned();
-    let Some(method) = model.methods.get(method) else {
+    let shown = text::printable(&method.name).into_owned();
+    let Some(method) = model.methods.find(method) else {
         return Err(format!("no instance has {shown}"));
     };
-    let signature = method.signature.clone();
+    let (id, signature) = (method.id.clone(), method.signature.clone());
     if let Some(surplus) = surplus(&signature, args) {
         return Err(format!("{shown} takes no {surplus}"));
     }
-    model.methods.selected = Some(signature.name.clone());
+    model.methods.selected = Some(id.clone());
     model.saved.selected = None;
     model.methods.filter.reset();
-    let form = model.forms.open(&signature);
+    let form = model.forms.open(&id.service, &signature);
     form.json = None;
     form.reset();
     form.fill(args.positional());

@@ -205,11 +205,13 @@ fn click_row(model: &mut Model, pane: Pane, index: usize, now: Now, effects: &mu
     let (shown, live) = (model.shown_at(now).at, model.link.is_live());
     match pane {
         Pane::Instances => {
-            let key = model.instances.visible(shown, live).get(index).map(|row| row.key.clone());
-            if key.is_some() && key == model.instances.selected {
+            let lines = model.instances.lines(shown, live);
+            let is_selected = model.instances.selected_line(&lines) == Some(index);
+            let line = lines.get(index).map(crate::model::instances::TableLine::key);
+            if is_selected {
                 act::act(model, Action::OpenInstance, now, effects);
-            } else if key.is_some() {
-                model.instances.selected = key;
+            } else if line.is_some() {
+                model.instances.select_line(line);
             }
         }
         Pane::Methods => {

@@ -3,17 +3,18 @@
 use crate::model::json::{Part, Scalar, scalar};
 use crate::model::reader::Reader;
 use crate::model::{Model, Now, Overlay, Pane};
+use crate::selectors::docs_of;
 
 /// Longer strings are opened by →, too: most are cut at the edge of the pane.
 const LONG: usize = 40;
 
 /// Opens the documentation of the method in the form, or of the selected one.
 pub(super) fn docs(model: &mut Model, now: Now) {
-    let signature = match model.focus() {
-        Pane::Methods => model.methods.selected_method().map(|method| &method.signature),
-        _ => model.forms.get().map(|form| &form.signature),
+    let found = match model.focus() {
+        Pane::Methods => model.methods.selected_method().map(|method| method.id.clone()),
+        _ => model.forms.current.clone(),
     };
-    match signature.map(Reader::docs) {
+    match found.and_then(|id| docs_of(model, &id)).map(Reader::docs) {
         Some(reader) => model.overlay = Some(Overlay::Reader(reader)),
         None => model.notify_error("no method selected", now),
     }

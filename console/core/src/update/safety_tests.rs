@@ -45,9 +45,9 @@ fn a_load_test_is_never_planned_from_an_earlier_session() {
 fn a_form_that_nobody_filled_in_is_not_planned() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char('2'), now);
-    model.methods.selected = Some("now".to_owned());
+    model.methods.selected = Some("now".into());
     fixture::feed(&mut model, Msg::Tick, now);
-    assert_eq!(model.forms.current.as_deref(), Some("now"), "it needs no arguments");
+    assert_eq!(model.forms.current, Some("now".into()), "it needs no arguments");
     press(&mut model, Key::char('1'), now);
     press(&mut model, Key::char('b'), now);
     assert_eq!(model.load.form.as_ref().unwrap().method, RPC_HEALTH);

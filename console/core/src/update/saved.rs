@@ -9,6 +9,7 @@ use crate::message::Effect;
 use crate::model::ask::{Choice, Prompt, Purpose};
 use crate::model::saved::{Change, ChangeError, Contents, SavedRequest, check_name};
 use crate::model::scroll::Step;
+use crate::model::service::{MethodId, Service};
 use crate::model::{Model, Now, Overlay, Pane, View};
 use crate::selectors::{MethodRow, method_rows, selected_call, selected_row};
 use crate::text;
@@ -76,6 +77,7 @@ fn from_form(model: &Model) -> Result<Option<SavedRequest>, String> {
     }
     Ok(Some(SavedRequest {
         name: String::new(),
+        service: ambiguous(model, form.id()),
         method: form.signature.name.clone(),
         args: form.written()?,
         target: form.target.clone(),
@@ -84,11 +86,18 @@ fn from_form(model: &Model) -> Result<Option<SavedRequest>, String> {
     }))
 }
 
+/// The service of a method, if others have one of the same name.
+fn ambiguous(model: &Model, method: MethodId) -> Service {
+    let is_ambiguous = model.methods.named(&method.name).nth(1).is_some();
+    if is_ambiguous { method.service } else { Service::default() }
+}
+
 fn from_history(model: &Model) -> Option<SavedRequest> {
     let call = model.calls.get(selected_call(model)?)?;
     let request = &call.request;
     Some(SavedRequest {
         name: String::new(),
+        service: ambiguous(model, request.method_id()),
         method: request.method.clone(),
         args: request.written.clone(),
         target: call.target().cloned().filter(|_| model.link.server.is_none()),
@@ -191,7 +200,7 @@ pub(super) fn changed(
 pub(super) fn open(model: &mut Model, name: &str, now: Now) {
     let Some(request) = model.saved.get(name).cloned() else { return };
     let shown = text::printable(name).into_owned();
-    if let Err(why) = opening::fill(model, &request.method, &request.args) {
+    if let Err(why) = opening::fill(model, &request.method_id(), &request.args) {
         return model.notify_error(format!("{shown} not opened: {why}"), now);
     }
     model.saved.selected = Some(request.name);
@@ -241,20 +250,18 @@ pub(super) fn step(model: &mut Model, step: Step, height: usize) {
 }
 
 /// The request and the method of a row.
-pub(super) fn names_of(row: Option<MethodRow<'_>>) -> (Option<String>, Option<String>) {
+pub(super) fn names_of(row: Option<MethodRow<'_>>) -> (Option<String>, Option<MethodId>) {
     match row {
-        Some(MethodRow::Saved(request)) => {
-            (Some(request.name.clone()), Some(request.method.clone()))
-        }
-        Some(MethodRow::Method(method)) => (None, Some(method.signature.name.clone())),
+        Some(MethodRow::Saved(request)) => (Some(request.name.clone()), Some(request.method_id())),
+        Some(MethodRow::Method(method)) => (None, Some(method.id.clone())),
         None => (None, None),
     }
 }
 
 /// Selects a saved request and its method, or a method.
-pub(super) fn select(model: &mut Model, saved: Option<String>, method: Option<String>) {
+pub(super) fn select(model: &mut Model, saved: Option<String>, method: Option<MethodId>) {
     model.saved.selected = saved;
-    let known = method.filter(|name| model.methods.get(name).is_some());
+    let known = method.and_then(|id| Some(model.methods.find(&id)?.id.clone()));
     if known.is_some() || model.saved.selected.is_none() {
         model.methods.selected = known;
     }
@@ -270,9 +277,9 @@ pub(super) fn keep_selection(model: &mut Model) {
         model.saved.selected = None;
     }
     // A filter may show the request and not its method.
-    let method = model.saved.selected().map(|request| request.method.clone());
-    let is_visible =
-        |name: &String| model.methods.visible().iter().any(|method| method.signature.name == *name);
+    let method = model.saved.selected().map(|request| request.method_id());
+    let method = method.and_then(|id| Some(model.methods.find(&id)?.id.clone()));
+    let is_visible = |id: &MethodId| model.methods.visible().iter().any(|method| method.id == *id);
     let visible = method.filter(is_visible);
     if visible.is_some() {
         model.methods.selected = visible;

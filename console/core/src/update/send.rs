@@ -1,6 +1,6 @@
 //! Sending and finishing calls.
 
-use crate::selectors::{READ_ONLY, candidates};
+use crate::selectors::{NOT_READ_ONLY, candidates, is_read_only};
 
 use rpc_wire::instance::InstanceKey;
 
@@ -11,6 +11,7 @@ use crate::model::ask::{Choice, PendingCall};
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
 use crate::model::json::decoded;
+use crate::model::service::MethodId;
 use crate::model::{Model, View};
 use crate::text;
 
@@ -23,12 +24,12 @@ pub(super) fn sync_form(model: &mut Model) {
         return;
     }
     let Some(method) = model.methods.selected_method() else { return };
-    if model.forms.current.as_ref() == Some(&method.signature.name)
+    if model.forms.current.as_ref() == Some(&method.id)
         && model.forms.get().is_some_and(|form| form.signature == method.signature)
     {
         return;
     }
-    model.forms.open(&method.signature);
+    model.forms.open(&method.id.service, &method.signature);
 }
 
 /// Sends the call in the form.
@@ -61,7 +62,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     };
     let pending = PendingCall {
-        method: form.signature.name.clone(),
+        method: form.id(),
         written: written.unwrap_or_else(|_| args.clone()),
         args,
         target: form.target.clone(),
@@ -72,14 +73,14 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
 
 /// Sends a call. Asks first where the settings want it.
 pub(super) fn call(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
-    if model.readonly {
-        return model.notify_error(format!("not sent: {READ_ONLY}"), now);
+    if model.readonly && !is_read_only(model, &call.method) {
+        return model.notify_error(format!("not sent: {NOT_READ_ONLY}"), now);
     }
     match name_to_confirm(model) {
         None => confirmed(model, call, now, effects),
         Some(name) => {
-            let title = format!("Send {} to {name}?", call.method);
-            let detail = crate::model::snippet::wire(&call.method, &call.args);
+            let title = format!("Send {} to {name}?", model.methods.label(&call.method));
+            let detail = crate::model::snippet::wire(&call.method.name, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
         }
@@ -100,12 +101,16 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
         None => candidates(model, &method, now),
     };
     if candidates.is_empty() {
-        model.notify_error(format!("not sent: no instance has {method}"), now);
+        let label = model.methods.label(&method);
+        model.notify_error(format!("not sent: no instance has {label}"), now);
         return;
     }
-    let stream = model.methods.get(&method).is_some_and(|method| method.signature.stream);
+    let known = model.methods.find(&method);
+    let stream = known.is_some_and(|method| method.signature.stream);
+    let MethodId { service, name } = known.map_or(method, |method| method.id.clone());
     let id = model.calls.next_id();
-    let request = CallRequest { id, method, args, written, candidates, timeout, stream };
+    let request =
+        CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }
@@ -126,7 +131,8 @@ pub(super) fn resend_to(
     effects: &mut Effects,
 ) {
     let Some(old) = model.calls.get(id) else { return };
-    if old.past.is_some() && !model.readonly {
+    // A call that changes nothing needs no question.
+    if old.past.is_some() && !model.readonly && !is_read_only(model, &old.request.method_id()) {
         return ask::resend(model, id, target);
     }
     confirmed_resend(model, id, target, now, effects);
@@ -142,7 +148,8 @@ pub(super) fn confirmed_resend(
 ) {
     let Some(old) = model.calls.get(id) else { return };
     let old = old.request.clone();
-    let CallRequest { method, args, written, timeout, .. } = old;
+    let method = old.method_id();
+    let CallRequest { args, written, timeout, .. } = old;
     call(model, PendingCall { method, args, written, target, timeout }, now, effects);
     if model.view == View::History {
         model.calls.selected = model.calls.shown;

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use rpc_console_core::model::calls::{Failure, PastCall, PastOutcome};
+use rpc_console_core::model::service::Service;
 
 /// A line of the file; later versions may add fields. Arguments are raw, so that numbers keep every digit.
 #[derive(Serialize, Deserialize)]
 struct Line {
     at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     method: String,
     args: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ pub(super) fn write(call: &PastCall) -> Option<String> {
     let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let line = Line {
         at_ms: call.at_ms,
+        service: call.service.name().map(str::to_owned),
         method: call.method.clone(),
         args: raw(call.args.positional())?,
         kwargs: match call.args.keyword() {
@@ -86,6 +90,7 @@ pub(super) fn read(text: &str) -> Option<PastCall> {
     let args = Args::from_json(&line.args, line.kwargs.as_deref().unwrap_or(&none)).ok()?;
     Some(PastCall {
         at_ms: line.at_ms,
+        service: line.service.as_deref().map_or_else(Service::default, Service::named),
         method: line.method,
         written: match &line.written {
             Some([positional, keyword]) => Args::from_json(positional, keyword).ok()?,

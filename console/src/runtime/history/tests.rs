@@ -12,6 +12,7 @@ fn call(at_ms: u64) -> PastCall {
     let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
     let digits = "123456789012345678901234567890";
     PastCall {
+        service: rpc_console_core::model::service::Service::named("shop"),
         at_ms,
         method: "add".to_owned(),
         args: Args::from_raw(&[raw(digits)], &[("z", raw("3")), ("c", raw("1.50"))]),

@@ -9,6 +9,7 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::Model;
 use rpc_console_core::model::docs::{DocKind, DocLine, docs};
 use rpc_console_core::model::form::Form;
+use rpc_console_core::selectors::docs_of;
 
 /// In fewer rows there is nothing to read.
 const MIN_ROWS: u16 = 5;
@@ -22,7 +23,8 @@ pub(super) fn draw(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area
     if !fits(area.height) {
         return;
     }
-    let lines = docs(&form.signature, usize::from(area.width).saturating_sub(2));
+    let Some(page) = docs_of(model, &form.id()) else { return };
+    let lines = docs(&page, usize::from(area.width).saturating_sub(2));
     // A call without documentation says no more than the form.
     if lines.len() < 2 {
         return;

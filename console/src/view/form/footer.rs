@@ -113,7 +113,7 @@ fn target(
 
 fn button(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> Span<'static> {
     let theme = screen.theme;
-    let running = model.calls.running().filter(|call| call.request.method == form.signature.name);
+    let running = model.calls.running().filter(|call| call.request.method_id() == form.id());
     if running.is_some() {
         let key = screen.key_of(model, Context::Everywhere, Action::CancelCall);
         return Span::styled(format!(" {key} Cancel "), theme.warning());
@@ -131,7 +131,7 @@ fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String,
     if let Some(key) = &form.target {
         return (address(key), address(key));
     }
-    match &candidates(model, &form.signature.name, screen.now)[..] {
+    match &candidates(model, &form.id(), screen.now)[..] {
         [] => ("no instance".to_owned(), "no instance".to_owned()),
         [only] => (format!("{} (only one)", address(only)), address(only)),
         several => {

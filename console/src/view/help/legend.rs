@@ -22,9 +22,22 @@ const INSTANCES: &[Row] = &[
         "HEARTBEAT",
         "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL",
     ),
+    ("▾ shop 3", "a service and its instances; their worst state, versions and traffic"),
+    ("CALLS/S", "calls per second that it counts itself, and their course; – is unknown"),
+    ("ERR/S", "calls per second that ended in an error"),
+    ("P99", "99 of 100 calls of its slowest method were faster"),
+    ("INFL", "calls in flight"),
     ("RTT", "round trip of the console's own probe; - is not probed"),
     ("METHODS", "number of methods (MTH where narrow); - is unknown"),
     ("SINCE", "time since it registered"),
+];
+
+const METHODS: &[Row] = &[
+    ("2/3", "2 of 3 instances of the service have it; the docs list them"),
+    ("3 ≠", "3 have it, and some take other arguments"),
+    ("12/s", "calls per second on the instances that have it"),
+    ("dim", "it is deprecated: kept only for callers that still use it"),
+    ("★", "a saved request"),
 ];
 
 const CALLS: &[Row] = &[
@@ -49,6 +62,7 @@ pub(super) fn lines(
 ) -> Vec<Line<'static>> {
     let rows = match context {
         Context::Instances | Context::Detail | Context::Events => INSTANCES,
+        Context::Methods | Context::Form | Context::Json => METHODS,
         Context::History | Context::Response => CALLS,
         Context::Logs => LOGS,
         _ => &[],

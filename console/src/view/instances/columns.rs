@@ -3,18 +3,26 @@
 use std::time::Instant;
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::glyph_and_style;
 use crate::view::screen::Screen;
+use crate::view::traffic;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::{Column, Probe, Row, State};
+use rpc_console_core::model::traffic::{POINTS, Trend};
 use rpc_console_core::text;
 
 /// The widths of the columns; 0 omits one.
 pub(super) struct Columns {
     state: usize,
     address: usize,
+    calls: usize,
+    graph: usize,
+    errors: usize,
+    p99: usize,
+    in_flight: usize,
     beat: usize,
     bar: usize,
     rtt: usize,
@@ -22,18 +30,23 @@ pub(super) struct Columns {
     since: usize,
     ttl: u64,
     live: bool,
+    /// The width of the table.
+    width: usize,
 }
 
 const MARKER: usize = 3;
 const GAP: usize = 2;
 const MAX_BAR: usize = 20;
 const MIN_BAR: usize = 8;
+const MAX_GRAPH: usize = POINTS;
+const MIN_GRAPH: usize = 8;
 /// Narrowest columns, with short headings.
 const SHORT_BEAT: usize = 6;
 const SHORT_METHODS: usize = 3;
 
 impl Columns {
-    pub(super) fn for_width(visible: &[&Row], width: u16, live: bool) -> Self {
+    /// The columns that fit; those of traffic only where some is known.
+    pub(super) fn for_width(visible: &[&Row], width: u16, live: bool, traffic: bool) -> Self {
         let width = usize::from(width);
         let longest = visible
             .iter()
@@ -44,6 +57,11 @@ impl Columns {
         let mut columns = Self {
             state: 10,
             address: longest.unwrap_or(0).clamp(14, 45),
+            calls: if traffic { 7 } else { 0 },
+            graph: if traffic { MAX_GRAPH } else { 0 },
+            errors: if traffic { 5 } else { 0 },
+            p99: if traffic { 6 } else { 0 },
+            in_flight: if traffic { 4 } else { 0 },
             beat: if ages { SHORT_BEAT } else { 0 },
             bar: if ages && live { MAX_BAR } else { 0 },
             rtt: if live { 7 } else { 10 },
@@ -51,14 +69,33 @@ impl Columns {
             since: if ages { 6 } else { 0 },
             ttl: visible.first().map_or(10, |row| row.ttl.as_secs()),
             live,
+            width,
         };
         // The extra cell is a blank at the right edge.
         let over = |columns: &Self| (columns.total() + 1).saturating_sub(width);
         columns.bar = shrink(columns.bar, over(&columns), MIN_BAR);
-        for drop in [Self::drop_bar, Self::drop_since, Self::drop_methods, Self::drop_rtt] {
+        columns.graph = shrink(columns.graph, over(&columns), MIN_GRAPH);
+        // From the least to the most important.
+        let droppable: [fn(&mut Self) -> &mut usize; 9] = [
+            |columns| &mut columns.bar,
+            |columns| &mut columns.since,
+            |columns| &mut columns.in_flight,
+            |columns| &mut columns.methods,
+            |columns| &mut columns.rtt,
+            |columns| &mut columns.graph,
+            |columns| &mut columns.p99,
+            |columns| &mut columns.errors,
+            |columns| &mut columns.calls,
+        ];
+        for column in droppable {
             if over(&columns) > 0 {
-                drop(&mut columns);
+                *column(&mut columns) = 0;
             }
+        }
+        // The graph takes what the others leave.
+        if columns.graph > 0 {
+            let free = width.saturating_sub(columns.total() + 1);
+            columns.graph = (columns.graph + free).min(MAX_GRAPH);
         }
         columns.spell_out_headings(width);
         let over = columns.total().saturating_sub(width);
@@ -75,24 +112,31 @@ impl Columns {
         }
     }
 
-    fn drop_bar(&mut self) {
-        self.bar = 0;
+    /// The width of the table.
+    pub(super) fn width(&self) -> usize {
+        self.width
     }
 
-    fn drop_since(&mut self) {
-        self.since = 0;
+    /// The cells of state and address together, where the heading of a service has its name.
+    pub(super) fn name_width(&self) -> usize {
+        self.state + GAP + self.address
     }
 
-    fn drop_methods(&mut self) {
-        self.methods = 0;
-    }
-
-    fn drop_rtt(&mut self) {
-        self.rtt = 0;
-    }
-
-    fn widths(&self) -> [usize; 7] {
-        [self.state, self.address, self.beat, self.bar, self.rtt, self.methods, self.since]
+    fn widths(&self) -> [usize; 12] {
+        [
+            self.state,
+            self.address,
+            self.calls,
+            self.graph,
+            self.errors,
+            self.p99,
+            self.in_flight,
+            self.beat,
+            self.bar,
+            self.rtt,
+            self.methods,
+            self.since,
+        ]
     }
 
     fn total(&self) -> usize {
@@ -111,6 +155,11 @@ impl Columns {
         let cells = [
             (self.state, text::left("STATE", self.state), Some(Column::State)),
             (self.address, text::left("ADDRESS", self.address), Some(Column::Address)),
+            (self.calls, text::right("CALLS/S", self.calls), Some(Column::Calls)),
+            (self.graph, " ".repeat(self.graph), Some(Column::Calls)),
+            (self.errors, text::right("ERR/S", self.errors), None),
+            (self.p99, text::right("P99", self.p99), None),
+            (self.in_flight, text::right("INFL", self.in_flight), None),
             (self.beat, text::right(beat, self.beat), Some(Column::Beat)),
             (self.bar, bar, Some(Column::Beat)),
             (self.rtt, text::right(probe, self.rtt), Some(Column::Rtt)),
@@ -175,11 +224,46 @@ impl Columns {
             (self.since, Span::styled(text::right(&since, self.since), plain)),
         ];
         let mut line = Line::from(if selected { " ▸ " } else { "   " });
-        for (_, cell) in cells.into_iter().filter(|(width, _)| *width > 0) {
+        let [state, address, rest @ ..] = cells;
+        let traffic = self.traffic(screen, row.traffic.total(now), plain);
+        for (_, cell) in [state, address].into_iter().chain(traffic).chain(rest).filter(is_shown) {
             line.push_span(cell);
             line.push_span(" ".repeat(GAP));
         }
         line
+    }
+
+    /// The cells of the traffic of an instance or a service; `–` where it is unknown.
+    fn traffic(
+        &self,
+        screen: &Screen<'_, '_>,
+        trend: Option<&Trend>,
+        plain: Style,
+    ) -> [(usize, Span<'static>); 5] {
+        let theme = screen.theme;
+        let shown = |text: fn(&Trend) -> String| trend.map_or_else(|| "–".to_owned(), text);
+        let has_errors = trend.is_some_and(|trend| trend.now.errors > 0.0);
+        let graph = trend.map_or_else(String::new, |trend| traffic::graph(trend, self.graph));
+        let cell = |text: String, width: usize, style| {
+            (width, Span::styled(text::right(&text, width), style))
+        };
+        [
+            cell(shown(|trend| traffic::rate(trend.now.calls)), self.calls, plain),
+            cell(graph, self.graph, theme.accent()),
+            cell(
+                shown(|trend| traffic::rate(trend.now.errors)),
+                self.errors,
+                if has_errors { theme.bad() } else { plain },
+            ),
+            cell(shown(|trend| traffic::p99(&trend.now)), self.p99, plain),
+            cell(shown(|trend| trend.now.in_flight.to_string()), self.in_flight, plain),
+        ]
+    }
+
+    /// The cells of the traffic of a service, below those of its instances.
+    pub(super) fn sum(&self, screen: &Screen<'_, '_>, trend: Option<&Trend>) -> Vec<Span<'static>> {
+        let cells = self.traffic(screen, trend, Style::new()).into_iter().filter(is_shown);
+        cells.flat_map(|(_, cell)| [Span::raw(" ".repeat(GAP)), cell]).collect()
     }
 
     /// The age of its heartbeat as a part of its TTL.
@@ -197,6 +281,10 @@ impl Columns {
         let full = ((self.bar as f64 * share).round() as usize).min(self.bar);
         format!("{}{}", "█".repeat(full), "·".repeat(self.bar - full))
     }
+}
+
+fn is_shown((width, _): &(usize, Span<'static>)) -> bool {
+    *width > 0
 }
 
 fn shrink(width: usize, by: usize, min: usize) -> usize {

@@ -1,6 +1,6 @@
 //! The selected instance in detail: long values are wrapped, and it scrolls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -39,8 +39,10 @@ pub(in crate::view) fn detail(model: &Model, screen: &mut Screen<'_, '_>, area: 
 
 fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec<Line<'static>> {
     let rows = Rows { theme: screen.theme, width };
-    let mut lines = liveness(model, screen, row, &rows).concat();
+    let mut lines = service(row, &rows);
+    lines.extend(liveness(model, screen, row, &rows).concat());
     lines.extend(probes(row, &rows).concat());
+    lines.extend(traffic(row, &rows, model.shown_at(screen.now).at));
     lines.extend(methods(model, row, &rows).concat());
     lines.extend(rows.plain("logs", logs(model, row)));
     lines.extend(parameters(row, &rows));
@@ -74,6 +76,18 @@ impl Rows {
 
 /// The lines of one label.
 type Wrapped = Vec<Line<'static>>;
+
+/// The service and its version, where the instance gives them.
+fn service(row: &Row, rows: &Rows) -> Vec<Line<'static>> {
+    let version = row.instance.version().map(|version| text::printable(version).into_owned());
+    let text = match (row.service.name(), version) {
+        (Some(name), Some(version)) => format!("{name} {version}"),
+        (Some(name), None) => name.to_owned(),
+        (None, Some(version)) => format!("(unnamed) {version}"),
+        (None, None) => return Vec::new(),
+    };
+    rows.plain("service", text)
+}
 
 /// State and heartbeats.
 fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> Vec<Wrapped> {
@@ -116,6 +130,15 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
         lines.push(rows.plain("round trips", round_trips(row)));
     }
     lines
+}
+
+/// Calls, errors and latency, as the instance counts them.
+fn traffic(row: &Row, rows: &Rows, now: Instant) -> Vec<Line<'static>> {
+    let trend = row.traffic.total(now);
+    let Some([all, ..]) = trend.map(crate::view::traffic::variants) else {
+        return Vec::new();
+    };
+    rows.plain("traffic", all)
 }
 
 /// Dialect and methods, and how these differ from other instances'.

@@ -48,7 +48,8 @@ fn side_by_side(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 
 /// Rows that the table leaves for a pane below it; 0 if they are too few.
 fn free_rows(model: &Model, area: Rect) -> u16 {
-    let listed = u16::try_from(model.instances.len().max(MIN_LOWER.into())).unwrap_or(u16::MAX);
+    let listed =
+        u16::try_from(model.instances.line_count().max(MIN_LOWER.into())).unwrap_or(u16::MAX);
     let free = area.height.saturating_sub(listed.saturating_add(TABLE_FRAME));
     if free < MIN_LOWER { 0 } else { free }
 }

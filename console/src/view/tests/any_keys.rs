@@ -56,11 +56,13 @@ proptest! {
             let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
             let mut hits = crate::view::HitMap::default();
             terminal.draw(|frame| hits = crate::view::render(&model, &crate::view::Theme::default(), now, frame)).unwrap();
-            fixture::feed(&mut model, Msg::Drawn(hits.heights), now);
+            fixture::feed(&mut model, Msg::Drawn(hits.heights, hits.instances), now);
             let shown = model.shown_at(now).at;
-            let visible = model.instances.visible(shown, model.link.is_live());
-            prop_assert_eq!(model.instances.selected.is_some(), !visible.is_empty());
-            prop_assert_eq!(model.instances.selected_index(&visible).is_some(), !visible.is_empty());
+            let lines = model.instances.lines(shown, model.link.is_live());
+            let has_heading = model.instances.selected_service.is_some();
+            prop_assert_eq!(model.instances.selected.is_some() || has_heading, !lines.is_empty());
+            prop_assert_eq!(has_heading && model.instances.selected.is_some(), false);
+            prop_assert_eq!(model.instances.selected_line(&lines).is_some(), !lines.is_empty());
             let methods = model.methods.visible();
             prop_assert_eq!(model.methods.selected_index(&methods).is_some(), !methods.is_empty());
             if let Some(form) = model.forms.get() {

@@ -9,12 +9,15 @@ use super::{Call, CallId, Failure, Items, Outcome, Wire};
 use crate::model::calls::CallRequest;
 use crate::model::calls::Tab;
 use crate::model::json::Folding;
+use crate::model::service::Service;
 
 /// A call of an earlier session, or a finished one to store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastCall {
     /// When it started: milliseconds since 1970, UTC.
     pub at_ms: u64,
+    /// The service of the method, if it was known.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments.
@@ -49,6 +52,7 @@ impl PastCall {
     pub fn of(call: &Call, outcome: &Outcome, shift_ms: i64) -> Self {
         Self {
             at_ms: call.wall_ms.saturating_add_signed(shift_ms.saturating_neg()),
+            service: call.request.service.clone(),
             method: call.request.method.clone(),
             args: call.request.args.clone(),
             written: call.request.written.clone(),
@@ -68,6 +72,7 @@ impl PastCall {
         Call {
             request: CallRequest {
                 id,
+                service: self.service,
                 method: self.method,
                 args: self.args,
                 written: self.written,

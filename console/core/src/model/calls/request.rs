@@ -5,12 +5,15 @@ use std::time::Duration;
 use rpc_wire::instance::InstanceKey;
 
 use crate::model::calls::CallId;
+use crate::model::service::{MethodId, Service};
 
 /// A call to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRequest {
     /// Identifies its outcome.
     pub id: CallId,
+    /// The service of the method, if it is known.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments.
@@ -23,4 +26,11 @@ pub struct CallRequest {
     pub timeout: Duration,
     /// Whether it is a stream.
     pub stream: bool,
+}
+
+impl CallRequest {
+    /// The method.
+    pub fn method_id(&self) -> MethodId {
+        MethodId::new(&self.service, self.method.clone())
+    }
 }

@@ -5,6 +5,7 @@ use rpc_wire::call::{Args, IntoArgs};
 
 fn request(id: CallId, args: Args) -> CallRequest {
     CallRequest {
+        service: Default::default(),
         id,
         method: "add".to_owned(),
         written: args.clone(),

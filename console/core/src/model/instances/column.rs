@@ -6,6 +6,7 @@
 pub enum Column {
     State,
     Address,
+    Calls,
     Beat,
     Rtt,
     Methods,
@@ -14,14 +15,22 @@ pub enum Column {
 
 impl Column {
     /// Every column, from left to right.
-    pub const ALL: [Self; 6] =
-        [Self::State, Self::Address, Self::Beat, Self::Rtt, Self::Methods, Self::Since];
+    pub const ALL: [Self; 7] = [
+        Self::State,
+        Self::Address,
+        Self::Calls,
+        Self::Beat,
+        Self::Rtt,
+        Self::Methods,
+        Self::Since,
+    ];
 
     /// The heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::State => "STATE",
             Self::Address => "ADDRESS",
+            Self::Calls => "CALLS/S",
             Self::Beat => "HB AGE",
             Self::Rtt => "RTT",
             Self::Methods => "METHODS",

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
+use crate::model::service::Service;
+use crate::model::traffic::Traffic;
+
 /// Points of the graphs of heartbeat intervals and round trips.
 const GRAPH_POINTS: usize = 12;
 
@@ -95,6 +98,8 @@ pub struct Row {
     pub key: InstanceKey,
     /// What it registered.
     pub instance: Instance,
+    /// The service it belongs to.
+    pub service: Service,
     /// Time since its last heartbeat; older registries do not report it.
     pub last_beat: Option<Aged>,
     /// Time since it registered.
@@ -119,6 +124,8 @@ pub struct Row {
     pub intervals: VecDeque<f64>,
     /// Round trips of its last probes, in seconds.
     pub round_trips: VecDeque<f64>,
+    /// Its calls, as it reports them.
+    pub traffic: Traffic,
     /// Whether it was opened by its address: no registry reports its state, only the probe tells.
     pub is_direct: bool,
     /// Whether it uses the extended dialect, if the console found out by itself.
@@ -133,6 +140,7 @@ impl Row {
         Self {
             address: (key.host.parse().ok(), key.host.clone(), key.port),
             key,
+            service: Service::of(&instance),
             instance,
             last_beat: None,
             registered: None,
@@ -146,18 +154,48 @@ impl Row {
             methods: None,
             intervals: VecDeque::new(),
             round_trips: VecDeque::new(),
+            traffic: Traffic::default(),
             is_direct: false,
             extended: None,
         }
     }
 
-    /// Applies a record of the registry, whose ages are those at `arrived`.
-    pub fn apply(&mut self, record: InstanceRecord, arrived: Instant) {
+    /// Applies a record of the registry, whose ages are those at `arrived`; returns whether it
+    /// restarted, and whether it offers other methods or belongs to another service.
+    pub(super) fn apply(&mut self, record: InstanceRecord, arrived: Instant) -> (bool, bool) {
+        let (restarted, redeployed) = self.set_instance(record.instance);
+        if restarted {
+            self.forget_beats();
+        }
         self.beat(record.age_ms, record.heartbeats, arrived);
         self.registered = Some(Aged::new(record.registered_ms_ago, arrived));
         self.ttl = Duration::from_millis(record.ttl_ms.max(1));
         self.reported = record.state;
-        self.instance = record.instance;
+        (restarted, redeployed)
+    }
+
+    /// Forgets the heartbeats of its previous run.
+    pub(super) fn forget_beats(&mut self) {
+        self.intervals.clear();
+        self.heartbeats = None;
+        self.traffic.clear();
+    }
+
+    /// Sets what it registered; returns the same as `apply`.
+    pub(super) fn set_instance(&mut self, instance: Instance) -> (bool, bool) {
+        let old = std::mem::replace(&mut self.instance, instance);
+        let new = &self.instance;
+        let incarnations = (old.incarnation(), new.incarnation());
+        let restarted = matches!(incarnations, (Some(old), Some(new)) if old != new);
+        let redeployed = old.service() != new.service() || old.contract() != new.contract();
+        if redeployed {
+            self.service = Service::of(new);
+        }
+        if restarted || redeployed {
+            self.methods = None;
+            self.traffic.clear();
+        }
+        (restarted, redeployed)
     }
 
     /// Applies a heartbeat, whose age is that at `arrived`.

@@ -54,6 +54,7 @@ mod tests {
     fn request(args: &serde_json::Value, keyword: &serde_json::Value) -> LoadRequest {
         LoadRequest {
             id: 1,
+            service: Default::default(),
             method: "add".to_owned(),
             args: Args::from_values(args.as_array().unwrap(), keyword.as_object().unwrap()),
             target: Target::direct("127.0.0.1:8089").unwrap(),

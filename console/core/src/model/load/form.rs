@@ -10,6 +10,7 @@ use tui_input::Input;
 
 use super::RunId;
 use crate::model::load::LoadRequest;
+use crate::model::service::{MethodId, Service};
 
 /// A field of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ impl LoadField {
 /// The form of a load test.
 #[derive(Debug, Clone)]
 pub struct LoadForm {
+    /// The service of the method.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments, the same for every call.
@@ -90,6 +93,7 @@ impl LoadForm {
     pub fn new(per_connection: usize) -> Self {
         let value = |text: &str| Input::new(text.to_owned());
         Self {
+            service: Service::default(),
             method: String::new(),
             args: Args::none(),
             target: None,
@@ -109,6 +113,11 @@ impl LoadForm {
                 value("1s"),
             ],
         }
+    }
+
+    /// The method.
+    pub fn method_id(&self) -> MethodId {
+        MethodId::new(&self.service, self.method.clone())
     }
 
     /// The fields of the current loop, from top to bottom.
@@ -182,6 +191,7 @@ impl LoadForm {
         };
         let request = LoadRequest {
             id,
+            service: self.service.clone(),
             method: self.method.clone(),
             args: self.args.clone(),
             target,

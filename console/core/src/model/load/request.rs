@@ -6,12 +6,15 @@ use rpc_load::{Length, Mode, Plan};
 use rpc_wire::target::Target;
 
 use crate::model::load::RunId;
+use crate::model::service::{MethodId, Service};
 
 /// A load test to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadRequest {
     /// Identifies its progress messages.
     pub id: RunId,
+    /// The service of the method, if it is known.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments, the same for every call.
@@ -31,6 +34,11 @@ pub struct LoadRequest {
 }
 
 impl LoadRequest {
+    /// The method.
+    pub fn method_id(&self) -> MethodId {
+        MethodId::new(&self.service, self.method.clone())
+    }
+
     /// The plan for the load engine.
     pub fn plan(&self) -> Plan {
         Plan {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rpc_wire::call::Args;
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{Instance, is_service_name};
 use rpc_wire::nearest;
 use rpc_wire::target::parse_address;
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table, TableLike, Va
 
 use super::{Change, ChangeError, Contents, Environment, SavedRequest, check_name};
 use crate::model::load::parse_time;
+use crate::model::service::Service;
 use crate::model::template::is_name;
 use crate::text::flag_duration;
 
@@ -24,7 +25,8 @@ pub const MAX_REQUESTS: usize = 1_000;
 
 const REQUESTS: &str = "requests";
 const ENVIRONMENTS: &str = "environments";
-const KEYS: [&str; 7] = ["name", "method", "args", "kwargs", "target", "timeout", "stream"];
+const KEYS: [&str; 8] =
+    ["name", "service", "method", "args", "kwargs", "target", "timeout", "stream"];
 /// The target that stands for any instance that has the method.
 const ANY: &str = "any";
 /// The timeout of a request without one.
@@ -162,6 +164,14 @@ impl Reader<'_> {
                 Some(Instance::new(host, port).key())
             }
         };
+        let service = match text("service")? {
+            None => Service::default(),
+            Some(name) if is_service_name(name) => Service::named(name),
+            Some(_) => {
+                let rule = "service must be 1 to 64 of a-z A-Z 0-9 . _ -";
+                return Err(at("service", rule.to_owned()));
+            }
+        };
         let timeout = parse_time(text("timeout")?.unwrap_or(DEFAULT_TIMEOUT))
             .map_err(|error| at("timeout", format!("timeout {error}")))?;
         if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
@@ -174,6 +184,7 @@ impl Reader<'_> {
         };
         Ok(SavedRequest {
             name: name.to_owned(),
+            service,
             method: required("method")?.to_owned(),
             args: Args::from_raw(&positional, &keyword),
             target,
@@ -287,6 +298,10 @@ fn requests_of(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, ChangeE
 
 fn write(table: &mut Table, request: &SavedRequest) {
     set(table, "name", request.name.as_str());
+    match request.service.name() {
+        Some(service) => set(table, "service", service),
+        None => drop(table.remove("service")),
+    }
     set(table, "method", request.method.as_str());
     set(table, "args", request.args.positional());
     if request.args.keyword() == "{}" {

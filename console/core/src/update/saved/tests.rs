@@ -111,7 +111,7 @@ fn a_saved_request_is_opened_from_methods_and_sent_with_its_variables() {
     press(&mut model, Key::char('g'), now);
     assert_eq!(rows(&model)[..3], ["★ greet", "★ sum of two", "add"]);
     assert_eq!(selected_row(&model, &method_rows(&model)), Some(0));
-    assert_eq!(model.forms.current.as_deref(), Some("hello"));
+    assert_eq!(model.forms.current, Some("hello".into()));
     assert!(press(&mut model, ENTER, now).is_empty(), "opening sends nothing");
     assert_eq!(model.focus(), Pane::Form);
     let form = model.forms.get().unwrap();

@@ -37,6 +37,7 @@ fn request(name: &str) -> SavedRequest {
         [("b".to_owned(), json!("it's \"{{user}}\""))].into_iter().collect();
     SavedRequest {
         name: name.to_owned(),
+        service: Service::named("shop"),
         method: "order".to_owned(),
         args: Args::from_values(&[json!("{{env:TOKEN}}")], &keyword),
         target: None,
@@ -124,6 +125,7 @@ fn a_new_file_is_readable_and_says_what_it_is() {
     let text = save("", "order one", false).unwrap();
     let expected = r#"[[requests]]
 name = "order one"
+service = "shop"
 method = "order"
 args = '["{{env:TOKEN}}"]'
 kwargs = '''{"b":"it's \"{{user}}\""}'''

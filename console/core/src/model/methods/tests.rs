@@ -1,0 +1,140 @@
+//! The union, and differences between instances of one service.
+
+use super::*;
+
+fn signature(name: &str) -> Signature {
+    Signature { name: name.to_owned(), ..Signature::default() }
+}
+
+fn key(port: u16) -> InstanceKey {
+    rpc_wire::instance::Instance::new("h", port).key()
+}
+
+fn three() -> Methods {
+    let mut methods = Methods::default();
+    methods.insert(key(1), vec![signature("add"), signature("square")]);
+    methods.insert(key(2), vec![signature("add"), signature("square")]);
+    methods.insert(key(3), vec![signature("add"), signature("own")]);
+    methods.refresh();
+    methods
+}
+
+#[test]
+fn the_list_is_the_union_and_missing_methods_are_found() {
+    let methods = three();
+    assert_eq!(methods.all().count(), 3);
+    assert_eq!(methods.missing(&key(3)), ["square"]);
+    assert!(methods.missing(&key(1)).is_empty(), "a method of one instance only is not missing");
+}
+
+#[test]
+fn differing_signatures_are_found_and_unknown_types_agree() {
+    use rpc_wire::signature::Parameter;
+    use serde_json::json;
+    let number = || Parameter::required("a", json!({"type": "number"}));
+    let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
+    let mut methods = Methods::default();
+    methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
+    methods.insert(key(2), vec![add(vec![number()])]);
+    let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
+    methods.insert(key(3), vec![add(vec![number(), more])]);
+    methods.refresh();
+    let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
+    assert_eq!(found, [&[][..], &[], &["add(a, b=10)".to_owned()]]);
+    assert_eq!(
+        methods.get(&"add".into()).unwrap().signature.parameters,
+        [number()],
+        "types are known"
+    );
+    methods.remove(&key(2));
+    methods.refresh();
+    assert_eq!(
+        methods.differing(&key(3)).len(),
+        1,
+        "of two equally common ones the first is the reference"
+    );
+}
+
+#[test]
+fn a_scope_is_cleared_when_its_instance_is_removed() {
+    let mut methods = three();
+    methods.scope = Some(key(3));
+    assert_eq!(methods.visible().len(), 2);
+    methods.remove(&key(3));
+    methods.refresh();
+    assert_eq!((methods.scope.clone(), methods.visible().len()), (None, 2));
+}
+
+#[test]
+fn the_best_match_comes_first() {
+    let mut methods = three();
+    methods.filter = Input::new("sq".to_owned());
+    methods.keep_selection(true);
+    assert_eq!(methods.selected, Some("square".into()));
+}
+
+fn instance(port: u16, service: &str, contract: &str) -> Instance {
+    let mut instance = Instance::new("h", port);
+    instance.parameters.insert("service".to_owned(), service.into());
+    instance.parameters.insert("contract".to_owned(), contract.into());
+    instance
+}
+
+const OLD: &str = "00000000000000000000000000000001";
+const NEW: &str = "00000000000000000000000000000002";
+
+/// Two of the shop with an older and a newer contract, and one of another service.
+fn services() -> Methods {
+    let mut methods = Methods::default();
+    for (port, service, contract) in [(1, "shop", OLD), (2, "shop", NEW), (3, "weather", OLD)] {
+        methods.join(&instance(port, service, contract));
+    }
+    methods.learn(OLD.to_owned(), vec![signature("order")]);
+    methods.learn(NEW.to_owned(), vec![signature("order"), signature("refund")]);
+    methods.refresh();
+    methods
+}
+
+#[test]
+fn one_list_serves_all_instances_of_a_contract_and_each_service_has_its_own_rows() {
+    let mut methods = services();
+    let labels: Vec<_> = methods.all().map(|method| (method.id.label(), method.on.len())).collect();
+    let expected = [("shop · order", 2), ("shop · refund", 1), ("weather · order", 1)];
+    assert_eq!(labels, expected.map(|(label, on)| (label.to_owned(), on)));
+    assert_eq!(methods.count(&key(2)), Some(2));
+    methods.filter = Input::new("weather".to_owned());
+    assert_eq!(methods.visible().len(), 1, "services are searched too");
+}
+
+#[test]
+fn only_replicas_of_one_service_are_compared() {
+    let methods = services();
+    assert_eq!(methods.missing(&key(1)), ["refund"]);
+    assert!(methods.missing(&key(3)).is_empty(), "the only one of its service");
+}
+
+#[test]
+fn a_reply_other_than_the_contract_counts_for_that_instance_alone() {
+    let mut methods = services();
+    methods.join(&instance(4, "shop", OLD));
+    methods.insert(key(1), vec![signature("own")]);
+    methods.refresh();
+    let has = |name: &str, port| {
+        let id = MethodId::new(&Service::named("shop"), name);
+        methods.get(&id).is_some_and(|method| method.on.contains(&key(port)))
+    };
+    assert!(has("own", 1) && !has("order", 1));
+    assert!(has("order", 4) && !has("own", 4), "the others keep what their contract says");
+}
+
+#[test]
+fn a_contract_is_forgotten_with_its_last_instance_and_another_takes_its_place() {
+    let mut methods = services();
+    methods.join(&instance(2, "shop", OLD));
+    methods.refresh();
+    let refund = MethodId::new(&Service::named("shop"), "refund");
+    assert!(methods.get(&refund).is_none());
+    methods.join(&instance(2, "shop", NEW));
+    methods.refresh();
+    assert_eq!(methods.count(&key(2)), None, "it is asked again");
+}

@@ -1,0 +1,237 @@
+//! Discovers the methods of each contract: one reply serves all instances that show it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rpc_client::{Client, ClientOptions};
+use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::signature::contract;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use super::monitor;
+use rpc_console_core::message::{InstanceUpdate, Msg};
+
+/// Interval of attempts, until one succeeds.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The contracts that the instances show; dropping it stops the discovery.
+pub(super) struct Contracts {
+    by_digest: HashMap<String, Discovery>,
+    homes: HashMap<InstanceKey, String>,
+    /// Instances of contracts beyond the limit.
+    waiting: HashMap<InstanceKey, Instance>,
+    /// Contracts discovered at most, so that no registry can make the console ask without end.
+    limit: usize,
+    options: ClientOptions,
+    inbox: mpsc::Sender<Msg>,
+}
+
+/// The discovery of one contract.
+struct Discovery {
+    members: usize,
+    progress: Arc<Mutex<Progress>>,
+    task: Option<AbortHandle>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The instances to ask, each with the client that monitors it, if one does.
+    to_ask: VecDeque<(InstanceKey, Option<Client>)>,
+    /// Whether a task asks them.
+    is_running: bool,
+    is_done: bool,
+}
+
+impl Contracts {
+    /// No contract is known yet.
+    pub(super) fn new(limit: usize, options: ClientOptions, inbox: mpsc::Sender<Msg>) -> Self {
+        Self {
+            by_digest: HashMap::new(),
+            homes: HashMap::new(),
+            waiting: HashMap::new(),
+            limit,
+            options,
+            inbox,
+        }
+    }
+
+    /// An instance shows a contract; it is asked unless another one has replied.
+    pub(super) fn add(&mut self, instance: &Instance, client: Option<Client>) {
+        let key = instance.key();
+        self.remove(&key);
+        let Some(digest) = instance.contract() else { return };
+        if self.by_digest.len() >= self.limit && !self.by_digest.contains_key(digest) {
+            tracing::debug!(instance = %key, limit = self.limit,
+                "its methods are not discovered: max_probed reached");
+            self.waiting.insert(key, instance.clone());
+            return;
+        }
+        self.homes.insert(key.clone(), digest.to_owned());
+        let discovery = self.by_digest.entry(digest.to_owned()).or_insert_with(|| Discovery {
+            members: 0,
+            progress: Arc::default(),
+            task: None,
+        });
+        discovery.members += 1;
+        let is_running = {
+            let mut progress = lock(&discovery.progress);
+            if progress.is_done {
+                return;
+            }
+            progress.to_ask.push_back((key, client));
+            std::mem::replace(&mut progress.is_running, true)
+        };
+        if !is_running {
+            let progress = discovery.progress.clone();
+            let (options, inbox) = (self.options.clone(), self.inbox.clone());
+            let task = tokio::spawn(discover(digest.to_owned(), progress, options, inbox));
+            discovery.task = Some(task.abort_handle());
+        }
+    }
+
+    /// An instance is gone, or shows another contract.
+    pub(super) fn remove(&mut self, key: &InstanceKey) {
+        self.waiting.remove(key);
+        let Some(digest) = self.homes.remove(key) else { return };
+        let Some(discovery) = self.by_digest.get_mut(&digest) else { return };
+        discovery.members -= 1;
+        lock(&discovery.progress).to_ask.retain(|(other, _)| other != key);
+        if discovery.members == 0 {
+            self.by_digest.remove(&digest);
+            // Another contract takes its place.
+            for instance in std::mem::take(&mut self.waiting).into_values() {
+                self.add(&instance, None);
+            }
+        }
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks one instance after the other until one replies with the methods of this contract. A reply
+/// with others counts for its instance alone.
+async fn discover(
+    digest: String,
+    progress: Arc<Mutex<Progress>>,
+    options: ClientOptions,
+    inbox: mpsc::Sender<Msg>,
+) {
+    let mut failures = 0;
+    loop {
+        let next = {
+            let mut progress = lock(&progress);
+            let next = progress.to_ask.pop_front();
+            progress.is_running = next.is_some();
+            next
+        };
+        let Some((key, client)) = next else { return };
+        let Some(asked) = client.clone().or_else(|| monitor::client(&key, &options)) else {
+            continue;
+        };
+        let reply = asked.methods().await;
+        let msg = match reply {
+            Ok(methods) if contract(&methods) == digest => {
+                let mut progress = lock(&progress);
+                progress.is_done = true;
+                progress.to_ask.clear();
+                Msg::Contract(digest.clone(), methods)
+            }
+            Ok(methods) => {
+                tracing::warn!(instance = %key, "its methods are not those of its contract");
+                Msg::Instance(key.clone(), InstanceUpdate::Methods(Ok(methods)))
+            }
+            Err(error) => {
+                // The others are asked first; it is asked again after them.
+                failures += 1;
+                lock(&progress).to_ask.push_back((key.clone(), client));
+                Msg::Instance(key.clone(), InstanceUpdate::Methods(Err(error.to_string())))
+            }
+        };
+        let is_done = matches!(msg, Msg::Contract(..));
+        if inbox.send(msg).await.is_err() || is_done {
+            return;
+        }
+        if failures > 0 && failures >= lock(&progress).to_ask.len() {
+            failures = 0;
+            sleep(RETRY).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_server::{Server, builtin};
+    use std::net::Ipv4Addr;
+
+    fn instance(port: u16, digest: &str) -> Instance {
+        let mut instance = Instance::new("127.0.0.1", port);
+        instance.parameters.insert("contract".to_owned(), digest.into());
+        instance
+    }
+
+    /// Serves some of the built-in methods; returns the port.
+    async fn serve(count: usize) -> u16 {
+        let methods: Vec<_> = builtin::methods().into_iter().take(count).collect();
+        let server = Server::builder().methods(methods);
+        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = server.local_addr().port();
+        tokio::spawn(server.serve(std::future::pending()));
+        port
+    }
+
+    #[tokio::test]
+    async fn one_right_reply_serves_all_and_a_wrong_or_missing_one_asks_the_next() {
+        let signatures: Vec<_> =
+            builtin::methods().iter().take(3).map(|method| method.signature().clone()).collect();
+        let digest = contract(&signatures);
+        let (inbox, mut messages) = mpsc::channel(16);
+        let mut contracts = Contracts::new(1, ClientOptions::default(), inbox);
+        // Port 1 is closed; the second shows the contract of the others, but has other methods.
+        let (closed, liar) = (instance(1, &digest), instance(serve(2).await, &digest));
+        let honest = instance(serve(3).await, &digest);
+        for instance in [&closed, &liar, &honest] {
+            contracts.add(instance, None);
+        }
+        let mut found = Vec::new();
+        while found.last().is_none_or(|last| !matches!(last, Msg::Contract(..))) {
+            found.push(messages.recv().await.unwrap());
+        }
+        let [
+            Msg::Instance(one, InstanceUpdate::Methods(Err(_))),
+            Msg::Instance(two, InstanceUpdate::Methods(Ok(own))),
+            Msg::Contract(known, methods),
+        ] = &found[..]
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!((one, two, own.len()), (&closed.key(), &liar.key(), 2));
+        assert_eq!((known, methods.len()), (&digest, 3));
+        contracts.add(&instance(2, &digest), None);
+        assert!(messages.try_recv().is_err(), "nobody is asked for what is known");
+
+        // A second contract is beyond the limit, until the first one is gone.
+        let other = instance(serve(1).await, "00000000000000000000000000000000");
+        contracts.add(&other, None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(messages.try_recv().is_err());
+        for key in [closed.key(), liar.key(), honest.key(), instance(2, &digest).key()] {
+            contracts.remove(&key);
+        }
+        let next = messages.recv().await.unwrap();
+        assert!(matches!(next, Msg::Instance(key, _) if key == other.key()));
+    }
+}

@@ -1,0 +1,59 @@
+//! Texts on instances that need attention, below the table.
+
+use std::time::Instant;
+
+use super::glyph;
+use rpc_console_core::model::Model;
+use rpc_console_core::model::instances::{Probe, Row, State};
+use rpc_console_core::text;
+
+/// No screen has room for more.
+const MAX_NOTES: usize = 20;
+/// Rows of notes, where the table leaves them.
+pub(super) const MAX_ROWS: usize = 3;
+
+/// Texts on instances that need attention, and on those that are not probed.
+pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
+    let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
+    let mut notes = Vec::new();
+    let probed = model.instances.max_probed;
+    if listed > probed {
+        notes.push(format!("probing {probed} of {listed} ([console] max_probed)"));
+    }
+    let is_notable = |row: &&Row| {
+        needs_attention(row.state(now, live))
+            || matches!(row.probe, Probe::Failed(_))
+            || !model.methods.missing(&row.key).is_empty()
+            || !model.methods.differing(&row.key).is_empty()
+    };
+    let is_less_urgent = |row: &Row| !needs_attention(row.state(now, live));
+    let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
+    rows.sort_by(|a, b| (is_less_urgent(a), &a.key).cmp(&(is_less_urgent(b), &b.key)));
+    for row in rows.into_iter().take(MAX_NOTES) {
+        let state = row.state(now, live);
+        if needs_attention(state) {
+            let (glyph, word) = (glyph(state), row.state_text(now, live));
+            notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
+        }
+        let lacking = model.methods.missing(&row.key);
+        if row.gone.is_none() && !lacking.is_empty() {
+            let names = text::printable(&lacking.join(", ")).into_owned();
+            notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
+        }
+        if let Some(method) = model.methods.differing(&row.key).first() {
+            let (key, method) = (row.key.to_string(), text::printable(method));
+            notes.push(format!("≠ {} has {method}", text::printable(&key)));
+        }
+        if let Probe::Failed(why) = &row.probe
+            && state == State::Up
+        {
+            let (key, why) = (row.key.to_string(), text::printable(why));
+            notes.push(format!("✗ {} is up, but its probe failed: {why}", text::printable(&key)));
+        }
+    }
+    notes
+}
+
+fn needs_attention(state: State) -> bool {
+    matches!(state, State::Late | State::Suspect | State::Draining | State::Maintenance)
+}
