@@ -204,7 +204,8 @@ fn is_string(json: &RawValue) -> bool {
     json.get().starts_with('"')
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether it can be the name of `NAME=VALUE`.
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
