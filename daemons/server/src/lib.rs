@@ -23,6 +23,7 @@
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
+//! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
@@ -45,6 +46,7 @@ pub mod method;
 mod metrics;
 mod reserved;
 pub mod server;
+pub mod service;
 mod session;
 mod sniff;
 mod state;
@@ -52,10 +54,12 @@ mod state;
 pub use announce::Announce;
 pub use error::ServerError;
 pub use failure::Failure;
+pub use futures_util::Stream;
 pub use limits::Limits;
 pub use method::Method;
-pub use rpc_macros::rpc_method;
+pub use rpc_macros::{rpc_method, rpc_service};
 pub use rpc_wire::fault::Code;
 pub use schemars;
 pub use server::{Server, ServerBuilder, ServerHandle};
+pub use service::Service;
 pub use session::InMemory;

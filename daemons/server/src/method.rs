@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use rpc_wire::paths;
-use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::signature::{Effect, Parameter, Signature};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -97,6 +97,24 @@ impl<const N: usize> MethodBuilder<N> {
     /// Documentation; its first line is the summary.
     pub fn doc(mut self, doc: impl Into<String>) -> Self {
         self.signature.doc = doc.into();
+        self
+    }
+
+    /// It changes nothing: callers may repeat it and call it without asking.
+    pub fn read_only(mut self) -> Self {
+        self.signature.effect = Effect::ReadOnly;
+        self
+    }
+
+    /// Calling it twice has the effect of calling it once: callers may repeat it.
+    pub fn idempotent(mut self) -> Self {
+        self.signature.effect = self.signature.effect.max(Effect::Idempotent);
+        self
+    }
+
+    /// It is kept only for callers that still use it.
+    pub fn deprecated(mut self) -> Self {
+        self.signature.deprecated = true;
         self
     }
 

@@ -19,8 +19,8 @@ use tracing::Instrument;
 use crate::announce::Announce;
 use crate::connection;
 use crate::method::Methods;
-use crate::state::{Identity, ServerState};
-use crate::{InMemory, Limits, Method, ServerError};
+use crate::state::{GivenIdentity, Identity, ServerState};
+use crate::{InMemory, Limits, Method, ServerError, Service};
 
 /// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub struct Server {
 /// The parts of a server. Everything but the methods has a default.
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
-    identity: Identity,
+    identity: GivenIdentity,
     methods: Vec<Method>,
     limits: Limits,
     log_ring: Option<LogRing>,
@@ -76,7 +76,7 @@ impl ServerBuilder {
     /// of `A-Z a-z 0-9 . _ -`. Default: the name of the program's file.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.identity.service = name.into();
+        self.identity.service = Some(name.into());
         self
     }
 
@@ -91,8 +91,18 @@ impl ServerBuilder {
     /// `0.0.0`; usually `env!("CARGO_PKG_VERSION")`.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.identity.version = version.into();
+        self.identity.version = Some(version.into());
         self
+    }
+
+    /// Adds the methods of a service, and its name and version where none is set yet.
+    #[must_use]
+    pub fn service(mut self, service: impl Service) -> Self {
+        self.identity.service.get_or_insert_with(|| service.name().to_owned());
+        if let (None, Some(version)) = (&self.identity.version, service.version()) {
+            self.identity.version = Some(version.to_owned());
+        }
+        self.methods(service.methods())
     }
 
     /// Adds a method.
@@ -165,12 +175,13 @@ impl ServerBuilder {
     }
 
     fn state(self) -> Result<Arc<ServerState>, ServerError> {
-        if !is_service_name(&self.identity.service) {
-            return Err(ServerError::ServiceName(self.identity.service));
+        let identity = Identity::from(self.identity);
+        if !is_service_name(&identity.service) {
+            return Err(ServerError::ServiceName(identity.service));
         }
         let methods = Methods::new(self.methods)?;
         Ok(Arc::new(ServerState::new(
-            self.identity,
+            identity,
             methods,
             self.limits,
             self.log_ring,

@@ -147,6 +147,21 @@ impl<const N: usize> MethodBuilder<N> {
         };
         self.finish::<P>(schema_of::<T>(), true, Body::Started(Started::Stream(Box::new(body))))
     }
+
+    /// [`stream`](Self::stream) for items that are results. The first error ends the stream.
+    pub fn try_stream<P, T, E, S>(self, function: impl Function<P, Output = S>) -> Method
+    where
+        P: Types<N>,
+        T: Answer,
+        E: Into<Failure>,
+        S: Stream<Result<T, E>>,
+    {
+        let body = move |(parameters, given): Fit<'_>| -> Result<ItemStream, Fault> {
+            let items = function.apply(P::read(parameters, parameters.bind(given)?)?);
+            Ok(Box::pin(items.map(|item| Ok((to_json(&item.map_err(fault)?)?, 0)))))
+        };
+        self.finish::<P>(schema_of::<T>(), true, Body::Started(Started::Stream(Box::new(body))))
+    }
 }
 
 /// Appends a result; after an error the caller truncates `out`.

@@ -1,0 +1,161 @@
+//! What the client of a `#[rpc_service]` trait is made of: typed calls of a server or of the trait's
+//! implementation in this process.
+
+pub mod bounds;
+mod error;
+mod options;
+mod stream;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::client::read_as;
+use crate::{Args, ArgsError, CallError, Client, Phase, Request};
+
+pub use error::ServiceError;
+pub use options::CallOptions;
+pub use stream::TypedStream;
+
+/// A reply of an implementation in this process.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// Items of an implementation in this process.
+pub type BoxStream<T> = Pin<Box<dyn futures_util::Stream<Item = T> + Send>>;
+
+/// What errors name instead of an address when the implementation is in this process.
+const IN_PROCESS: &str = "in process";
+
+/// Whom a typed client calls, and how. `L` is the implementation as a trait object, or
+/// [`Infallible`](std::convert::Infallible) where there is none.
+#[doc(hidden)]
+pub struct Caller<L: ?Sized> {
+    callee: Callee<L>,
+    options: CallOptions,
+}
+
+/// A server, or an implementation in this process.
+#[doc(hidden)]
+pub enum Callee<L: ?Sized> {
+    Remote(Client),
+    InProcess(Arc<L>),
+}
+
+impl<L: ?Sized> Caller<L> {
+    /// Calls through a client.
+    pub fn remote(client: Client) -> Self {
+        Self { callee: Callee::Remote(client), options: CallOptions::default() }
+    }
+
+    /// Calls an implementation.
+    pub fn in_process(service: Arc<L>) -> Self {
+        Self { callee: Callee::InProcess(service), options: CallOptions::default() }
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self { options, ..self.clone() }
+    }
+
+    /// Whom it calls.
+    pub fn callee(&self) -> &Callee<L> {
+        &self.callee
+    }
+
+    /// A call with these options; `add` adds its arguments.
+    ///
+    /// # Errors
+    /// An argument cannot be written as JSON.
+    pub fn request(
+        &self,
+        method: &str,
+        idempotent: bool,
+        add: impl FnOnce(&mut Args) -> Result<(), ArgsError>,
+    ) -> Result<Request, CallError> {
+        let mut args = Args::none();
+        add(&mut args).map_err(|error| CallError::BadArguments(error.to_string()))?;
+        Ok(Request {
+            timeout: self.options.timeout,
+            idempotent: idempotent || self.options.idempotent,
+            on: self.options.on.clone(),
+            ..Request::with_args(method.to_owned(), args)
+        })
+    }
+
+    /// Waits for the reply of an implementation, at most for the timeout.
+    ///
+    /// # Errors
+    /// Those of the implementation; [`CallError::Timeout`].
+    pub async fn reply<T, F: From<CallError>>(
+        &self,
+        reply: impl Future<Output = Result<T, F>>,
+    ) -> Result<T, F> {
+        let Some(after) = self.options.timeout else { return reply.await };
+        match tokio::time::timeout(after, reply).await {
+            Ok(result) => result,
+            Err(_) => Err(timed_out(after).into()),
+        }
+    }
+
+    /// The items of an implementation, until the timeout.
+    pub fn items<T, F>(&self, items: BoxStream<Result<T, F>>) -> TypedStream<T, F> {
+        TypedStream::in_process(items, self.options.timeout)
+    }
+}
+
+impl<L: ?Sized> Clone for Caller<L> {
+    fn clone(&self) -> Self {
+        let callee = match &self.callee {
+            Callee::Remote(client) => Callee::Remote(client.clone()),
+            Callee::InProcess(service) => Callee::InProcess(Arc::clone(service)),
+        };
+        Self { callee, options: self.options.clone() }
+    }
+}
+
+impl<L: ?Sized> fmt::Debug for Caller<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Caller");
+        match &self.callee {
+            Callee::Remote(client) => shown.field("client", client),
+            Callee::InProcess(_) => shown.field("client", &format_args!("{IN_PROCESS}")),
+        };
+        shown.field("options", &self.options).finish()
+    }
+}
+
+/// Makes a call and reads its result.
+///
+/// # Errors
+/// See [`CallError`].
+#[doc(hidden)]
+pub async fn call<T, F>(client: &Client, request: Request) -> Result<T, F>
+where
+    T: DeserializeOwned,
+    F: From<CallError>,
+{
+    let method = request.method.clone();
+    let response = client.request(request).await?;
+    Ok(read_as(&response.value, &method, &response.peer)?)
+}
+
+/// Calls a stream method.
+///
+/// # Errors
+/// See [`CallError`].
+#[doc(hidden)]
+pub async fn stream<T, F>(client: &Client, request: Request) -> Result<TypedStream<T, F>, F>
+where
+    F: From<CallError>,
+{
+    let method = request.method.clone();
+    Ok(TypedStream::remote(client.stream_request(request).await?, method))
+}
+
+fn timed_out(after: Duration) -> CallError {
+    CallError::Timeout { peer: IN_PROCESS.to_owned(), after, phase: Phase::Reply }
+}

@@ -1,0 +1,162 @@
+//! Writes the typed client.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Attribute;
+
+use super::method::{Kind, Method};
+use super::parameter::Parameter;
+use super::{Service, hidden};
+
+pub(super) fn client(service: &Service) -> TokenStream {
+    let Service { visibility, ident, options, methods, .. } = service;
+    let client = service.client_ident();
+    let in_process = options.sides.both().then(|| {
+        quote! {
+            /// Calls this implementation, or the one in an `Arc`, as functions: nothing is
+            /// serialised or sent.
+            #visibility fn in_process(service: impl #ident) -> Self {
+                Self { caller: ::rpc_client::typed::Caller::in_process(::std::sync::Arc::new(service)) }
+            }
+        }
+    });
+    let implementation = implementation(service);
+    let checks = methods.iter().map(Method::checks);
+    let methods = methods.iter().map(|method| made(service, method));
+    let about = format!("Calls the service `{}`. Cheap to clone.", options.name.value());
+    quote! {
+        const _: fn() = || {
+            use ::rpc_client::typed::bounds;
+            #(#checks)*
+        };
+
+        #[doc = #about]
+        #[derive(Debug, Clone)]
+        #visibility struct #client {
+            caller: ::rpc_client::typed::Caller<#implementation>,
+        }
+
+        #[allow(clippy::too_many_arguments, reason = "as many as the trait's method has")]
+        impl #client {
+            /// Calls the server, or the servers, of a client.
+            #visibility fn new(client: ::rpc_client::Client) -> Self {
+                Self { caller: ::rpc_client::typed::Caller::remote(client) }
+            }
+
+            #in_process
+
+            /// The same client whose calls have these options.
+            #[must_use]
+            #visibility fn with(&self, options: ::rpc_client::CallOptions) -> Self {
+                Self { caller: self.caller.with(options) }
+            }
+
+            #(#methods)*
+        }
+    }
+}
+
+/// What a client in process calls: nothing where there is only the client's side.
+fn implementation(service: &Service) -> TokenStream {
+    if service.options.sides.both() {
+        let in_process = service.in_process_ident();
+        quote!(dyn #in_process)
+    } else {
+        quote!(::core::convert::Infallible)
+    }
+}
+
+impl Method {
+    /// What a client's call fails with.
+    pub(super) fn client_error(&self) -> TokenStream {
+        match &self.result.error {
+            Some(error) => quote!(::rpc_client::ServiceError<#error>),
+            None => quote!(::rpc_client::CallError),
+        }
+    }
+
+    /// The result of a client's call, or an item of its stream.
+    pub(super) fn client_result(&self) -> TokenStream {
+        let (result, error) = (&self.result.result, self.client_error());
+        quote!(::core::result::Result<#result, #error>)
+    }
+}
+
+fn made(service: &Service, method: &Method) -> TokenStream {
+    let Method { ident, name, parameters, .. } = method;
+    let visibility = &service.visibility;
+    let attributes = attributes(method);
+    let declared = parameters.iter().map(|Parameter { ident, ty, default, .. }| match default {
+        Some(_) => quote!(#ident: impl ::core::convert::Into<::core::option::Option<#ty>>),
+        None => quote!(#ident: #ty),
+    });
+    let optional = parameters.iter().filter(|parameter| parameter.default.is_some());
+    let optional = optional.map(|Parameter { ident, ty, .. }| {
+        quote!(let #ident: ::core::option::Option<#ty> = #ident.into();)
+    });
+    let (client, writer, added) = (hidden("client"), hidden("arguments"), added(parameters));
+    let arguments = parameters.iter().map(|parameter| &parameter.ident);
+    let idempotent = method.effect.is_some();
+    let (output, remote) = match method.kind {
+        Kind::Stream => {
+            let (item, error) = (&method.result.result, method.client_error());
+            let items = quote!(::rpc_client::TypedStream<#item, #error>);
+            (quote!(::core::result::Result<#items, #error>), quote!(stream))
+        }
+        _ => (method.client_result(), quote!(call)),
+    };
+    let in_process = match (service.options.sides.both(), method.kind) {
+        (false, _) => quote!(match **#client {}),
+        (true, Kind::Stream) => quote! {
+            ::core::result::Result::Ok(
+                self.caller.items(::std::sync::Arc::clone(#client).#ident(#(#arguments),*)),
+            )
+        },
+        (true, _) => quote! {
+            self.caller.reply(::std::sync::Arc::clone(#client).#ident(#(#arguments),*)).await
+        },
+    };
+    quote! {
+        #(#attributes)*
+        #visibility async fn #ident(&self, #(#declared),*) -> #output {
+            #(#optional)*
+            match self.caller.callee() {
+                ::rpc_client::typed::Callee::Remote(#client) => {
+                    let request = self.caller.request(#name, #idempotent, |#writer| {
+                        #added
+                        ::core::result::Result::Ok(())
+                    })?;
+                    ::rpc_client::typed::#remote(#client, request).await
+                }
+                ::rpc_client::typed::Callee::InProcess(#client) => #in_process,
+            }
+        }
+    }
+}
+
+/// Adds the arguments: required ones by position, the others by name where they are given.
+fn added(parameters: &[Parameter]) -> TokenStream {
+    let arguments = hidden("arguments");
+    let added = parameters.iter().map(|Parameter { ident, name, default, .. }| match default {
+        None => quote!(#arguments.push(&#ident)?;),
+        Some(_) => quote! {
+            if let ::core::option::Option::Some(given) = &#ident {
+                #arguments.insert(#name, given)?;
+            }
+        },
+    });
+    quote!(#(#added)*)
+}
+
+/// The method's docs and `#[deprecated]`.
+fn attributes(method: &Method) -> Vec<Attribute> {
+    let kept = |attribute: &&Attribute| {
+        ["doc", "deprecated"].iter().any(|known| attribute.path().is_ident(known))
+    };
+    let mut kept: Vec<Attribute> = method.attributes.iter().filter(kept).cloned().collect();
+    if method.doc.is_empty() {
+        let about = format!("Calls `{}`.", method.name);
+        kept.push(syn::parse_quote!(#[doc = #about]));
+    }
+    kept
+}

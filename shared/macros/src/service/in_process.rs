@@ -1,0 +1,85 @@
+//! Writes the hidden trait through which a client calls an implementation in its own process: the same
+//! methods with boxed futures, so that it can be a trait object.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::method::{Kind, Method};
+use super::parameter::Parameter;
+use super::server::items;
+use super::{Service, hidden};
+
+pub(super) fn in_process(service: &Service) -> TokenStream {
+    let Service { ident, methods, .. } = service;
+    let (in_process, shared) = (service.in_process_ident(), hidden("S"));
+    let declarations = methods.iter().map(signature);
+    let bodies = methods.iter().map(|method| {
+        let (signature, body) = (signature(method), body(service, method));
+        quote!(#signature { #body })
+    });
+    quote! {
+        #[allow(clippy::too_many_arguments, reason = "as many as the trait's method has")]
+        trait #in_process: ::core::marker::Send + ::core::marker::Sync + 'static {
+            #(#declarations;)*
+        }
+
+        #[allow(deprecated, reason = "a deprecated method can still be called")]
+        #[allow(clippy::too_many_arguments, reason = "as many as the trait's method has")]
+        impl<#shared: #ident> #in_process for #shared {
+            #(#bodies)*
+        }
+    }
+}
+
+/// Parameters with a default are optional.
+fn signature(method: &Method) -> TokenStream {
+    let Method { ident, parameters, .. } = method;
+    let parameters = parameters.iter().map(|Parameter { ident, ty, default, .. }| match default {
+        Some(_) => quote!(#ident: ::core::option::Option<#ty>),
+        None => quote!(#ident: #ty),
+    });
+    let result = method.client_result();
+    let output = match method.kind {
+        Kind::Stream => quote!(::rpc_client::typed::BoxStream<#result>),
+        _ => quote!(::rpc_client::typed::BoxFuture<#result>),
+    };
+    quote!(fn #ident(self: ::std::sync::Arc<Self>, #(#parameters),*) -> #output)
+}
+
+fn body(service: &Service, method: &Method) -> TokenStream {
+    let (ident, name, arguments) = (&service.ident, &method.ident, method.arguments());
+    let defaults = method.parameters.iter().filter_map(|parameter| {
+        let (ident, default) = (&parameter.ident, parameter.default_value()?);
+        Some(quote! {
+            let #ident = match #ident {
+                ::core::option::Option::Some(given) => given,
+                ::core::option::Option::None => #default,
+            };
+        })
+    });
+    let call = method
+        .call
+        .iter()
+        .map(|(ident, ty)| quote!(let #ident: #ty = ::rpc_server::service::call_in_process();));
+    let before = quote!(#(#call)* #(#defaults)*);
+    let called = quote!(<Self as #ident>::#name(&self, #arguments));
+    let outcome = |result: TokenStream| match method.result.error {
+        Some(_) => quote!(#result.map_err(::rpc_client::ServiceError::Service)),
+        None => quote!(::core::result::Result::Ok(#result)),
+    };
+    match method.kind {
+        Kind::Async => {
+            let result = outcome(quote!(#called.await));
+            quote!(::std::boxed::Box::pin(async move { #before #result }))
+        }
+        Kind::Blocking => {
+            let work = quote!(::rpc_server::service::blocking(move || { #before #called }).await);
+            let result = outcome(work);
+            quote!(::std::boxed::Box::pin(async move { #result }))
+        }
+        Kind::Stream => {
+            let items = items(&called, &outcome(quote!(item)));
+            quote!(#before ::std::boxed::Box::pin(#items))
+        }
+    }
+}
