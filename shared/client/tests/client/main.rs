@@ -22,6 +22,7 @@ mod registry;
 mod retries;
 mod rude;
 mod streams;
+mod typed;
 mod wire;
 
 use std::sync::{Arc, Mutex};

@@ -86,13 +86,16 @@ fn made(service: &Service, method: &Method) -> TokenStream {
     let Method { ident, name, parameters, .. } = method;
     let visibility = &service.visibility;
     let attributes = attributes(method);
-    let declared = parameters.iter().map(|Parameter { ident, ty, default, .. }| match default {
-        Some(_) => quote!(#ident: impl ::core::convert::Into<::core::option::Option<#ty>>),
-        None => quote!(#ident: #ty),
+    let declared = parameters.iter().map(|parameter| {
+        let (ident, ty) = (&parameter.ident, &parameter.ty);
+        match parameter.optional_type() {
+            Some(ty) => quote!(#ident: impl ::core::convert::Into<#ty>),
+            None => quote!(#ident: #ty),
+        }
     });
-    let optional = parameters.iter().filter(|parameter| parameter.default.is_some());
-    let optional = optional.map(|Parameter { ident, ty, .. }| {
-        quote!(let #ident: ::core::option::Option<#ty> = #ident.into();)
+    let optional = parameters.iter().filter_map(|parameter| {
+        let (ident, ty) = (&parameter.ident, parameter.optional_type()?);
+        Some(quote!(let #ident: #ty = #ident.into();))
     });
     let (client, writer, added) = (hidden("client"), hidden("arguments"), added(parameters));
     let arguments = parameters.iter().map(|parameter| &parameter.ident);

@@ -5,7 +5,6 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::method::{Kind, Method};
-use super::parameter::Parameter;
 use super::server::items;
 use super::{Service, hidden};
 
@@ -34,9 +33,10 @@ pub(super) fn in_process(service: &Service) -> TokenStream {
 /// Parameters with a default are optional.
 fn signature(method: &Method) -> TokenStream {
     let Method { ident, parameters, .. } = method;
-    let parameters = parameters.iter().map(|Parameter { ident, ty, default, .. }| match default {
-        Some(_) => quote!(#ident: ::core::option::Option<#ty>),
-        None => quote!(#ident: #ty),
+    let parameters = parameters.iter().map(|parameter| {
+        let (ident, ty) = (&parameter.ident, &parameter.ty);
+        let ty = parameter.optional_type().unwrap_or_else(|| quote!(#ty));
+        quote!(#ident: #ty)
     });
     let result = method.client_result();
     let output = match method.kind {
@@ -48,7 +48,8 @@ fn signature(method: &Method) -> TokenStream {
 
 fn body(service: &Service, method: &Method) -> TokenStream {
     let (ident, name, arguments) = (&service.ident, &method.ident, method.arguments());
-    let defaults = method.parameters.iter().filter_map(|parameter| {
+    let optional = method.parameters.iter().filter(|parameter| !parameter.is_none_by_default());
+    let defaults = optional.filter_map(|parameter| {
         let (ident, default) = (&parameter.ident, parameter.default_value()?);
         Some(quote! {
             let #ident = match #ident {

@@ -23,6 +23,27 @@ pub(super) enum Default {
 }
 
 impl Parameter {
+    /// The type whose `None` stands for the default; `None` for a required parameter.
+    pub(super) fn optional_type(&self) -> Option<TokenStream> {
+        let ty = &self.ty;
+        self.default.as_ref()?;
+        Some(match self.is_none_by_default() {
+            true => quote!(#ty),
+            false => quote!(::core::option::Option<#ty>),
+        })
+    }
+
+    /// Whether it is an `Option` whose default is `None`: then an `Option` around it would only let
+    /// callers say the same in two ways.
+    pub(super) fn is_none_by_default(&self) -> bool {
+        let is_none = match &self.default {
+            Some(Default::OfType) => true,
+            Some(Default::Value(Expr::Path(value))) => ends_with(&value.path, "None"),
+            _ => false,
+        };
+        is_none && is_named(&self.ty, "Option")
+    }
+
     /// The default as a value of the parameter's type.
     pub(super) fn default_value(&self) -> Option<TokenStream> {
         let ty = &self.ty;
