@@ -40,6 +40,28 @@ impl Parameters {
         self.method = method;
     }
 
+    /// The names, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// # Errors
+    /// This many positional arguments are too many or too few.
+    pub(crate) fn accept(&self, positional: usize) -> Result<(), String> {
+        if positional > self.names.len() {
+            return Err(self.too_many(positional).message);
+        }
+        let given = vec![Some(Json::NULL); positional];
+        let all: Vec<_> =
+            given.into_iter().chain(std::iter::repeat(None)).take(self.names.len()).collect();
+        let is_missing =
+            |(slot, default): (&Option<Json<'_>>, &Option<_>)| slot.is_none() && default.is_none();
+        match std::iter::zip(&all, &self.defaults).any(is_missing) {
+            true => Err(self.missing(&all).message),
+            false => Ok(()),
+        }
+    }
+
     /// One value for each of the `N` parameters, without allocating.
     ///
     /// # Errors

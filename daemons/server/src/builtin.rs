@@ -34,25 +34,25 @@ pub fn methods() -> Vec<Method> {
 }
 
 /// Adds two or three numbers; integers stay integers.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn add(a: Number, b: Number, #[default(10)] c: Number) -> Result<Number, Failure> {
     a.plus(b)?.plus(c)
 }
 
 /// Subtracts the second number from the first.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn subtract(a: Number, b: Number) -> Result<Number, Failure> {
     a.minus(b)
 }
 
 /// Multiplies two numbers.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn multiply(a: Number, b: Number) -> Result<Number, Failure> {
     a.times(b)
 }
 
 /// Divides the first number by the second; always a float, or a text when dividing by zero.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn divide(a: Number, b: Number) -> Quotient {
     if b.to_float() == 0.0 {
         Quotient::Text("Division by zero error!")
@@ -62,43 +62,43 @@ fn divide(a: Number, b: Number) -> Quotient {
 }
 
 /// The area of a circle; always a float.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn area_of_circle(radius: Number) -> f64 {
     std::f64::consts::PI * radius.to_float() * radius.to_float()
 }
 
 /// Multiplies a number by itself.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn square(number: Number) -> Result<Number, Failure> {
     number.times(number)
 }
 
 /// The string in upper case.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn to_uppercase(string: String) -> String {
     string.to_uppercase()
 }
 
 /// The string reversed, by visible characters.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn reverse_string(string: String) -> String {
     string.graphemes(true).rev().collect()
 }
 
 /// Returns a greeting.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn hi(user: Value) -> String {
     format!("hi {}, welcome", spoken(&user))
 }
 
 /// Returns a greeting.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn hello(name: Value) -> String {
     format!("Hello, {}!", spoken(&name))
 }
 
 /// Waits the given seconds, or until the deadline or a cancel.
-#[rpc_method(crate)]
+#[rpc_method(crate, idempotent)]
 async fn sleep(seconds: f64) -> Result<f64, Failure> {
     let time = Duration::try_from_secs_f64(seconds)
         .map_err(|_| Failure::bad_arguments("sleep() argument 'seconds': must be 0 or more"))?;
@@ -107,7 +107,7 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
 }
 
 /// Returns its argument unchanged.
-#[rpc_method(crate)]
+#[rpc_method(crate, read_only)]
 fn echo(value: AsWritten) -> AsWritten {
     match Json::from(&value.0).compact() {
         Cow::Borrowed(_) => value,

@@ -1,8 +1,10 @@
 //! How a method reports that it failed.
 
 use std::error::Error;
+use std::fmt::Display;
 
 use rpc_wire::fault::{Code, Fault};
+use serde::Serialize;
 use serde_json::Value;
 
 /// A method's error: its text for the caller, and its code.
@@ -20,6 +22,25 @@ impl Failure {
     /// Arguments that make no sense together: -32602.
     pub fn bad_arguments(message: impl Into<String>) -> Self {
         Self(Fault::bad_arguments(message))
+    }
+
+    /// An error with the text of a typed one, and with it as JSON in `error.data`, so that a typed
+    /// client can read it again. Its code is -32603 unless [`with_code`](Self::with_code) says
+    /// otherwise.
+    ///
+    /// ```
+    /// use rpc_server::Failure;
+    ///
+    /// let failure = Failure::typed(&"sold out");
+    /// assert_eq!(failure, Failure::new("sold out").with_data("sold out".into()));
+    /// ```
+    pub fn typed<E: Display + Serialize + ?Sized>(error: &E) -> Self {
+        let failure = Self::new(error.to_string());
+        match serde_json::to_value(error) {
+            Ok(data) => failure.with_data(data),
+            // The text still tells people what happened.
+            Err(_) => failure,
+        }
     }
 
     /// The same with a code of your own (JSON-RPC leaves you all above -32000).
@@ -51,10 +72,72 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        failure.0
+    }
+}
+
+/// For layers and other code that deals in boxed errors: the failure is found in it again.
+impl From<Failure> for Box<dyn Error + Send + Sync> {
+    fn from(failure: Failure) -> Self {
+        Box::new(failure.0)
+    }
+}
+
+/// A typed error of a method: it travels with its text and, in `error.data`, as JSON
+/// ([`Failure::typed`]). `?` converts into it.
+///
+/// ```
+/// use rpc_server::{Typed, rpc_method};
+/// use serde::Serialize;
+///
+/// #[derive(Debug, Serialize, thiserror::Error)]
+/// #[error("only {left} left")]
+/// struct SoldOut {
+///     left: u32,
+/// }
+///
+/// #[rpc_method]
+/// fn order(count: u32) -> Result<u32, Typed<SoldOut>> {
+///     if count > 3 {
+///         return Err(SoldOut { left: 3 }.into());
+///     }
+///     Ok(count)
+/// }
+/// # assert!(order(2).is_ok() && order(4).is_err());
+/// # assert_eq!(order::method().signature().name, "order");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Typed<E>(pub E);
+
+impl<E> From<E> for Typed<E> {
+    fn from(error: E) -> Self {
+        Self(error)
+    }
+}
+
+impl<E: Display + Serialize> From<Typed<E>> for Failure {
+    fn from(Typed(error): Typed<E>) -> Self {
+        Self::typed(&error)
+    }
+}
+
 impl Failure {
     pub(crate) fn into_fault(self) -> Fault {
         self.0
     }
+}
+
+/// A panic as an error; only its message, since the rest is in the log.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a method panicked");
+    Fault::method_failed(format!("the method panicked: {text}"))
 }
 
 #[cfg(test)]

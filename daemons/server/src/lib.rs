@@ -23,6 +23,7 @@
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
+//! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
 //! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
@@ -35,8 +36,10 @@
 pub mod announce;
 mod arguments;
 pub mod builtin;
+mod call;
 mod connection;
 mod error;
+pub mod extract;
 mod failure;
 mod finite;
 mod http;
@@ -44,6 +47,7 @@ mod latency;
 mod limits;
 pub mod method;
 mod metrics;
+mod permit;
 mod reserved;
 pub mod server;
 pub mod service;
@@ -52,13 +56,16 @@ mod sniff;
 mod state;
 
 pub use announce::Announce;
+pub use call::{Call, Dialect, Identity};
 pub use error::ServerError;
-pub use failure::Failure;
+pub use extract::{FromCall, State};
+pub use failure::{Failure, Typed};
 pub use futures_util::Stream;
 pub use limits::Limits;
 pub use method::Method;
 pub use rpc_macros::{rpc_method, rpc_service};
-pub use rpc_wire::fault::Code;
+pub use rpc_wire::fault::{Code, Fault};
+pub use rpc_wire::signature::{self, Effect, Signature};
 pub use schemars;
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use service::Service;

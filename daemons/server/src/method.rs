@@ -11,8 +11,11 @@
 //! assert_eq!(scale.signature().parameters.len(), 2);
 //! ```
 
+mod blocking;
 mod body;
+mod example;
 mod function;
+mod returned;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -25,15 +28,19 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::ServerError;
 use crate::arguments::Parameters;
-pub use body::{Answer, Stream};
-pub(crate) use body::{Body, Fit, ItemStream, RunNow, Started, Unary};
-pub use function::{Function, Types};
+use crate::extract::{FromCall, Needs, States};
+pub(crate) use blocking::blocking;
+pub(crate) use body::{Body, Given, ItemStream, RunNow, Started, Unary, Work};
+pub use example::Example;
+pub use function::{Argument, Function, Types};
+pub use returned::{Fallible, Output, Plain, Returned, ReturnedStream};
 
 /// A method a server can serve.
 pub struct Method {
     signature: Signature,
     parameters: Parameters,
     body: Body,
+    needs: Needs,
     /// Why it cannot be served; reported when the server binds.
     problem: Option<String>,
 }
@@ -48,7 +55,7 @@ impl Method {
     /// Starts building a method by hand.
     pub fn named(name: impl Into<String>) -> MethodBuilder<0> {
         let signature = Signature { name: name.into(), ..Signature::default() };
-        MethodBuilder { signature, names: [], defaults: Vec::new() }
+        MethodBuilder { signature, names: [], defaults: Vec::new(), examples: Vec::new() }
     }
 
     /// The same method under another name.
@@ -74,22 +81,24 @@ impl Method {
 }
 
 /// A method under construction, with `N` parameters. The last call gives it its body, a closure or
-/// function of as many arguments: [`sync`](Self::sync) for short work,
-/// [`blocking`](Self::blocking) for work that blocks or computes long,
+/// function of as many arguments, with or without extractors in front: [`sync`](Self::sync) for
+/// short work, [`blocking`](Self::blocking) for work that blocks or computes long,
 /// [`asynchronous`](Self::asynchronous) for work that awaits, [`stream`](Self::stream) for many
-/// results; the `try_` forms take bodies that return a `Result`.
+/// results. A body that returns a `Result` can fail ([`Returned`]).
 #[derive(Debug)]
 #[must_use = "a method needs a body"]
 pub struct MethodBuilder<const N: usize> {
     signature: Signature,
     names: [&'static str; N],
     defaults: Vec<(&'static str, Result<Box<RawValue>, serde_json::Error>)>,
+    examples: Vec<Example>,
 }
 
 impl MethodBuilder<0> {
     /// The names of the parameters, in order.
     pub fn parameters<const N: usize>(self, names: [&'static str; N]) -> MethodBuilder<N> {
-        MethodBuilder { signature: self.signature, names, defaults: self.defaults }
+        let Self { signature, defaults, examples, .. } = self;
+        MethodBuilder { signature, names, defaults, examples }
     }
 }
 
@@ -100,13 +109,20 @@ impl<const N: usize> MethodBuilder<N> {
         self
     }
 
-    /// It changes nothing: callers may repeat it and call it without asking.
+    /// The value of a parameter when it is omitted. Parameters with a default come last.
+    pub fn default(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.defaults.push((name, to_raw_value(&value)));
+        self
+    }
+
+    /// It changes nothing: callers may repeat it, and people need not be asked before it runs.
     pub fn read_only(mut self) -> Self {
         self.signature.effect = Effect::ReadOnly;
         self
     }
 
-    /// Calling it twice has the effect of calling it once: callers may repeat it.
+    /// Calling it twice has the effect of calling it once: callers may repeat it. A method that is
+    /// [`read_only`](Self::read_only) is idempotent already, and stays read-only.
     pub fn idempotent(mut self) -> Self {
         self.signature.effect = self.signature.effect.max(Effect::Idempotent);
         self
@@ -118,15 +134,15 @@ impl<const N: usize> MethodBuilder<N> {
         self
     }
 
-    /// The value of a parameter when it is omitted. Parameters with a default come last.
-    pub fn default(mut self, name: &'static str, value: impl Serialize) -> Self {
-        self.defaults.push((name, to_raw_value(&value)));
+    /// A call that shows how it is used.
+    pub fn example(mut self, example: Example) -> Self {
+        self.examples.push(example);
         self
     }
 
     /// Combines names, types and defaults; mismatches are reported at bind.
     fn finish<P: Types<N>>(self, result: Value, stream: bool, body: Body) -> Method {
-        let Self { mut signature, names, defaults: given } = self;
+        let Self { mut signature, names, defaults: given, examples } = self;
         signature.stream = stream;
         signature.result = Some(result);
         let mut defaults = vec![None; N];
@@ -154,12 +170,35 @@ impl<const N: usize> MethodBuilder<N> {
                 None => Parameter::required(name, schema),
             });
         }
-        if let Err(fault) = P::check_defaults(&parameters, &defaults) {
+        if let Err(fault) = P::check(&parameters, &defaults) {
             problem = Some(format!("a default does not fit: {}", fault.message));
         }
-        Method { signature, parameters, body, problem }
+        for example in examples {
+            let check = |values: &[_]| P::check(&parameters, values).map_err(|fault| fault.message);
+            match example.finish(&parameters, check) {
+                Ok(example) => signature.examples.push(example),
+                Err(why) => problem = Some(format!("an example does not fit: {why}")),
+            }
+        }
+        Method { signature, parameters, body, needs: P::needs(), problem }
     }
 }
+
+/// Fails to compile, with the span of the type, unless it can be a parameter's: for `#[rpc_method]`.
+#[doc(hidden)]
+pub const fn is_argument<T: Argument>() {}
+
+/// The same for results and items of streams.
+#[doc(hidden)]
+pub const fn is_output<T: Output>() {}
+
+/// The same for errors of a service's methods, which travel as data.
+#[doc(hidden)]
+pub const fn is_error<T: serde::Serialize + 'static>() {}
+
+/// The same for extractors.
+#[doc(hidden)]
+pub const fn is_extractor<T: FromCall>() {}
 
 /// The methods of a server, by name.
 pub(crate) struct Methods {
@@ -172,8 +211,9 @@ pub(crate) struct Methods {
 
 impl Methods {
     /// # Errors
-    /// A name is empty, reserved or taken, or a method was built incorrectly.
-    pub(crate) fn new(methods: Vec<Method>) -> Result<Self, ServerError> {
+    /// A name is empty, reserved or taken, a method was built incorrectly, or needs a state that is
+    /// not among `states`.
+    pub(crate) fn new(methods: Vec<Method>, states: &States) -> Result<Self, ServerError> {
         let mut names = HashSet::new();
         for method in &methods {
             let name = &method.signature.name;
@@ -184,7 +224,11 @@ impl Methods {
             } else if !names.insert(name) {
                 Some("another method has this name; choose one with renamed()".to_owned())
             } else {
-                method.problem.clone()
+                let missing = method.needs.missing_from(states);
+                let missing = missing.map(|state| {
+                    format!("it takes State<{state}>; give one to the server with state()")
+                });
+                method.problem.clone().or(missing)
             };
             if let Some(problem) = problem {
                 return Err(ServerError::Method { method: name.clone(), problem });
@@ -229,7 +273,10 @@ mod tests {
     use super::*;
 
     fn problem(methods: Vec<Method>) -> String {
-        Methods::new(methods).err().map(|error| error.to_string()).unwrap_or_default()
+        Methods::new(methods, &States::default())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     fn half(name: &str) -> Method {

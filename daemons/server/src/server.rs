@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::announce::Announce;
 use crate::connection;
+use crate::extract::States;
 use crate::method::Methods;
 use crate::state::{GivenIdentity, Identity, ServerState};
 use crate::{InMemory, Limits, Method, ServerError, Service};
@@ -43,6 +44,7 @@ pub struct Server {
 pub struct ServerBuilder {
     identity: GivenIdentity,
     methods: Vec<Method>,
+    states: States,
     limits: Limits,
     log_ring: Option<LogRing>,
     announce: Option<Announce>,
@@ -119,6 +121,14 @@ impl ServerBuilder {
         self
     }
 
+    /// A value that methods can take as [`State`](crate::State): one of each type; a second one of
+    /// the same type takes the place of the first.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.set(value);
+        self
+    }
+
     /// Limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -157,7 +167,7 @@ impl ServerBuilder {
         let address = address.into();
         let announce = self.announce.take();
         let backlog = self.limits.backlog;
-        let state = self.state()?;
+        let state = self.shared()?;
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
@@ -171,18 +181,19 @@ impl ServerBuilder {
     /// [`ServerError::ServiceName`] and [`ServerError::Method`], as for [`bind`](Self::bind).
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
-        Ok(InMemory::new(self.state()?))
+        Ok(InMemory::new(self.shared()?))
     }
 
-    fn state(self) -> Result<Arc<ServerState>, ServerError> {
+    fn shared(self) -> Result<Arc<ServerState>, ServerError> {
         let identity = Identity::from(self.identity);
         if !is_service_name(&identity.service) {
             return Err(ServerError::ServiceName(identity.service));
         }
-        let methods = Methods::new(self.methods)?;
+        let methods = Methods::new(self.methods, &self.states)?;
         Ok(Arc::new(ServerState::new(
             identity,
             methods,
+            self.states,
             self.limits,
             self.log_ring,
             self.allowed_origins,

@@ -1,15 +1,15 @@
 //! A service: a named set of methods. `#[rpc_service]` makes one of a trait; its generated code uses
 //! the hidden parts of this module.
 
-#[doc(hidden)]
-pub mod bounds;
 mod items;
 
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio_util::sync::DropGuard;
 
-use crate::{Failure, Method};
+use crate::{Call, Failure, Method};
 
 #[doc(hidden)]
 pub use items::{ItemSender, items};
@@ -29,23 +29,23 @@ pub trait Service {
     fn methods(self) -> Vec<Method>;
 }
 
-/// An error of a trait's method on its way to the caller: the value in `data`, and its text.
+/// An error of a trait's method on its way to the caller: its text, and the error itself in `data`.
 ///
 /// The text is that of [`Display`] where the type has it and JSON where not. Both traits below have
-/// a method `failure`; for `(&Typed(error)).failure()` Rust chooses the first that applies, and it
+/// a method `failure`; for `(&Thrown(error)).failure()` Rust chooses the first that applies, and it
 /// looks at [`DisplayedError`] first. A bound on `Display` would refuse errors that do not need it.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Typed<E>(pub E);
+pub struct Thrown<E>(pub E);
 
 #[doc(hidden)]
 pub trait DisplayedError {
     fn failure(&self) -> Failure;
 }
 
-impl<E: Serialize + Display> DisplayedError for Typed<E> {
+impl<E: Serialize + Display> DisplayedError for Thrown<E> {
     fn failure(&self) -> Failure {
-        failure(&self.0, |_| self.0.to_string())
+        Failure::typed(&self.0)
     }
 }
 
@@ -54,16 +54,12 @@ pub trait SerializedError {
     fn failure(&self) -> Failure;
 }
 
-impl<E: Serialize> SerializedError for &Typed<E> {
+impl<E: Serialize> SerializedError for &Thrown<E> {
     fn failure(&self) -> Failure {
-        failure(&self.0, serde_json::Value::to_string)
-    }
-}
-
-fn failure<E: Serialize>(error: &E, text: impl FnOnce(&serde_json::Value) -> String) -> Failure {
-    match serde_json::to_value(error) {
-        Ok(data) => Failure::new(text(&data)).with_data(data),
-        Err(unwritable) => Failure::new(format!("the method's error cannot be sent: {unwritable}")),
+        match serde_json::to_value(&self.0) {
+            Ok(data) => Failure::new(data.to_string()).with_data(data),
+            Err(error) => Failure::new(format!("the method's error cannot be sent: {error}")),
+        }
     }
 }
 
@@ -80,6 +76,15 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
+/// The context of a call in this process; dropping the guard cancels it.
+#[doc(hidden)]
+pub fn call_in_process(method: &str, timeout: Option<Duration>) -> (Call, DropGuard) {
+    let call = Call::in_process(method);
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let call = deadline.into_iter().fold(call, Call::with_deadline);
+    (call.clone(), call.guard())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,9 +97,9 @@ mod tests {
 
     #[test]
     fn an_error_has_its_own_text_where_it_has_one() {
-        let fault = (&Typed("sold out")).failure().into_fault();
+        let fault = (&Thrown("sold out")).failure().into_fault();
         assert_eq!((&*fault.message, fault.data), ("sold out", Some(json!("sold out"))));
-        let fault = (&Typed(Plain { code: 3 })).failure().into_fault();
+        let fault = (&Thrown(Plain { code: 3 })).failure().into_fault();
         assert_eq!((&*fault.message, fault.data), (r#"{"code":3}"#, Some(json!({"code": 3}))));
     }
 

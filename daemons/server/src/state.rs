@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::extract::States;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
@@ -61,6 +62,8 @@ fn program_name() -> String {
 pub(crate) struct ServerState {
     pub(crate) identity: Identity,
     pub(crate) methods: Methods,
+    /// What methods take as `State`.
+    pub(crate) states: States,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
@@ -80,6 +83,7 @@ impl ServerState {
     pub(crate) fn new(
         identity: Identity,
         methods: Methods,
+        states: States,
         limits: Limits,
         log_ring: Option<LogRing>,
         allowed_origins: Vec<String>,
@@ -94,6 +98,7 @@ impl ServerState {
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
+            states,
             limits,
             metrics,
             log_ring,

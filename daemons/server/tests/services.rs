@@ -7,14 +7,14 @@
 )]
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use rpc_client::{CallError, CallOptions, Client, ClientOptions, ServiceError};
 use rpc_server::schemars::JsonSchema;
-use rpc_server::{Code, Failure, Method, Server, Service, Stream, rpc_service};
+use rpc_server::{Call, Code, Failure, Method, Server, Service, Stream, rpc_service};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ trait Stock {
     ///
     /// As many as there are.
     #[rpc(idempotent)]
+    #[example("two of them": "bolt", 2)]
     async fn take(
         &self,
         item: String,
@@ -203,6 +204,8 @@ async fn discovery_shows_docs_defaults_and_properties() {
             ("in", Some(json!("box"))),
         ]
     );
+    assert_eq!(take.examples[0].name, "two of them");
+    assert_eq!(take.examples[0].arguments[1], ("count".to_owned(), json!(2)));
     assert!(take.effect.is_idempotent() && !take.effect.is_read_only());
     assert!(named("price").effect.is_read_only());
     assert!(named("checksum").deprecated && !named("take").deprecated);
@@ -221,7 +224,7 @@ fn by_hand() -> Vec<Method> {
             .default("count", 1)
             .default("note", None::<String>)
             .default("in", "box")
-            .try_asynchronous(move |_: String, _: u32, _: Option<String>, _: String| never()),
+            .asynchronous(move |_: String, _: u32, _: Option<String>, _: String| never()),
         Method::named("price").read_only().parameters(["item"]).sync(|_: String| 0.0),
         Method::named("items").parameters(["after"]).stream(|_: usize| stream::empty::<String>()),
         Method::named("countdown").parameters(["from"]).stream(|_: u8| stream::empty::<u8>()),
@@ -315,6 +318,77 @@ async fn nothing_is_serialised_in_process() {
     tokio::spawn(server.serve(std::future::pending()));
     EchoClient::new(client).echo(Counted).await.unwrap_err();
     assert_eq!(SERIALISED.load(Ordering::SeqCst), 1);
+}
+
+#[rpc_service(name = "context")]
+trait Context {
+    async fn facts(&self, call: Call, #[default(0)] service: u8) -> String;
+    fn until_cancelled(&self, call: Call) -> impl Stream<Item = ()>;
+    #[rpc(blocking)]
+    fn block(&self, call: Call) -> bool;
+}
+
+/// Keeps the call that it served last.
+#[derive(Default)]
+struct Witness(Mutex<Option<Call>>);
+
+impl Context for Witness {
+    async fn facts(&self, call: Call, service: u8) -> String {
+        let left = call.remaining().map(|left| left.as_secs());
+        format!("{} {:?} {left:?} {service}", call.method(), call.dialect())
+    }
+
+    fn until_cancelled(&self, call: Call) -> impl Stream<Item = ()> {
+        *self.0.lock().unwrap() = Some(call);
+        stream::iter([()]).chain(stream::pending())
+    }
+
+    fn block(&self, call: Call) -> bool {
+        while !call.is_cancelled() {
+            *self.0.lock().unwrap() = Some(call.clone());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+}
+
+#[tokio::test]
+async fn the_call_is_known_on_a_server_and_in_process() {
+    let server = Server::builder().service(ContextService::new(Witness::default()));
+    let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let client = Client::direct(server.local_addr().to_string(), ClientOptions::default()).unwrap();
+    tokio::spawn(server.serve(std::future::pending()));
+    let options = || CallOptions::default().timeout(Duration::from_millis(70_500));
+    let remote = ContextClient::new(client).with(options());
+    assert_eq!(remote.facts(7).await.unwrap(), "facts Extended Some(70) 7");
+    let local = ContextClient::in_process(Witness::default());
+    assert_eq!(local.with(options()).facts(None).await.unwrap(), "facts InProcess Some(70) 0");
+    assert_eq!(local.facts(None).await.unwrap(), "facts InProcess None 0");
+}
+
+#[tokio::test]
+async fn a_call_in_process_is_cancelled_when_nobody_waits_for_it() {
+    let witness = Arc::new(Witness::default());
+    let local = ContextClient::in_process(Arc::clone(&witness));
+    let seen = || witness.0.lock().unwrap().clone();
+    let mut items = local.until_cancelled().await.unwrap();
+    assert!(matches!(items.next().await, Some(Ok(()))));
+    let call = seen().unwrap();
+    assert!(!call.is_cancelled());
+    drop(items);
+    assert!(call.is_cancelled());
+
+    *witness.0.lock().unwrap() = None;
+    let blocked = tokio::spawn(async move { local.block().await });
+    let call = loop {
+        match seen() {
+            Some(call) => break call,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    assert!(!call.is_cancelled());
+    blocked.abort();
+    call.cancelled().await;
 }
 
 #[tokio::test]

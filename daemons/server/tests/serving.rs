@@ -300,7 +300,7 @@ async fn a_panic_is_an_error_reply_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_method_may_fail_with_its_own_code_and_text() {
-    let method = Method::named("m").parameters(["n"]).try_asynchronous(async |n: i32| {
+    let method = Method::named("m").parameters(["n"]).asynchronous(async |n: i32| {
         if n > 0 { Ok(n) } else { Err(Failure::new("too small").with_code(5)) }
     });
     let server = Running::start(Server::builder().method(method)).await;

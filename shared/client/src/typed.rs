@@ -1,7 +1,6 @@
 //! What the client of a `#[rpc_service]` trait is made of: typed calls of a server or of the trait's
 //! implementation in this process.
 
-pub mod bounds;
 mod error;
 mod options;
 mod stream;
@@ -12,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::read_as;
@@ -64,6 +64,11 @@ impl<L: ?Sized> Caller<L> {
     /// Whom it calls.
     pub fn callee(&self) -> &Callee<L> {
         &self.callee
+    }
+
+    /// The timeout of a call, if the options have one.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.options.timeout
     }
 
     /// A call with these options; `add` adds its arguments.
@@ -155,6 +160,14 @@ where
     let method = request.method.clone();
     Ok(TypedStream::remote(client.stream_request(request).await?, method))
 }
+
+/// Fails to compile, with the span of the type, unless it can be a parameter's.
+#[doc(hidden)]
+pub const fn is_argument<T: Serialize>() {}
+
+/// The same for results, items of streams and errors.
+#[doc(hidden)]
+pub const fn is_output<T: DeserializeOwned>() {}
 
 fn timed_out(after: Duration) -> CallError {
     CallError::Timeout { peer: IN_PROCESS.to_owned(), after, phase: Phase::Reply }

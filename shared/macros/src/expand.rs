@@ -1,59 +1,18 @@
 //! Turns the function's tokens into the tokens of its method.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-use syn::parse::{Parse, ParseStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, LitStr, Meta, Pat, Result, ReturnType,
-    Token, Type,
-};
+use syn::{Attribute, Error, Expr, ExprLit, ItemFn, Lit, Meta, Result, ReturnType, Type};
 
-/// The options in the attribute's parentheses.
-#[derive(Default)]
-pub(crate) struct Options {
-    /// The method's name, if it is not the function's.
-    name: Option<LitStr>,
-    /// It runs on the blocking pool.
-    blocking: bool,
-    /// It returns a stream.
-    stream: bool,
-    /// It is defined inside the server crate itself.
-    inside: bool,
-}
-
-impl Parse for Options {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut options = Self::default();
-        while !input.is_empty() {
-            if input.peek(Token![crate]) {
-                input.parse::<Token![crate]>()?;
-                options.inside = true;
-            } else {
-                let word: Ident = input.parse()?;
-                if word == "name" {
-                    input.parse::<Token![=]>()?;
-                    options.name = Some(input.parse()?);
-                } else if word == "blocking" {
-                    options.blocking = true;
-                } else if word == "stream" {
-                    options.stream = true;
-                } else {
-                    let text = "expected `blocking`, `stream` or `name = \"…\"`";
-                    return Err(Error::new(word.span(), text));
-                }
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        Ok(options)
-    }
-}
+use crate::arguments::Arguments;
+use crate::example::Example;
+use crate::options::Options;
 
 /// The function, and beside it the type that makes its method.
 pub(crate) fn method(options: &Options, mut function: ItemFn) -> Result<TokenStream> {
-    let parameters = parameters(&mut function)?;
+    let examples = Example::take(&mut function.attrs);
+    let arguments = Arguments::read(&mut function.sig.inputs)?;
     let server = if options.inside { quote!(crate) } else { quote!(::rpc_server) };
     let ident = &function.sig.ident;
     let visibility = &function.vis;
@@ -62,12 +21,17 @@ pub(crate) fn method(options: &Options, mut function: ItemFn) -> Result<TokenStr
         None => ident.to_string().trim_start_matches("r#").to_owned(),
     };
     let doc = documentation(&function.attrs);
-    let body = format_ident!("{}", body(options, &function)?);
-    let names = parameters.iter().map(|parameter| &parameter.name);
-    let defaults = parameters.iter().filter_map(|parameter| {
+    let body = body(options, &function, &server)?;
+    let names = arguments.parameters.iter().map(|parameter| &parameter.name);
+    let defaults = arguments.parameters.iter().filter_map(|parameter| {
         let (name, default) = (&parameter.name, parameter.default.as_ref()?);
         Some(quote!(.default(#name, #default)))
     });
+    let examples = examples.iter().map(|example| Example::read(example, &arguments));
+    let examples = examples.collect::<Result<Vec<_>>>()?;
+    let examples = examples.iter().map(|example| example.build(&server));
+    let properties = properties(options, &function.attrs);
+    let checks = checks(&arguments, &server);
     let about = format!("Makes the method `{name}`.");
     Ok(quote! {
         #function
@@ -78,88 +42,79 @@ pub(crate) fn method(options: &Options, mut function: ItemFn) -> Result<TokenStr
 
         impl #ident {
             #[doc = #about]
+            #[allow(deprecated, reason = "a deprecated method is still served")]
             #visibility fn method() -> #server::Method {
+                #checks
                 #server::Method::named(#name)
                     .doc(#doc)
+                    #(.#properties())*
                     .parameters([#(#names),*])
                     #(#defaults)*
+                    #(#examples)*
                     .#body(#ident)
             }
         }
     })
 }
 
-struct Parameter {
-    name: String,
-    default: Option<Expr>,
+/// The builder's methods for what is said of the method.
+fn properties(options: &Options, attributes: &[Attribute]) -> Vec<Ident> {
+    let deprecated = attributes.iter().any(|attribute| attribute.path().is_ident("deprecated"));
+    let effect = options.effect.builder();
+    effect
+        .into_iter()
+        .chain(deprecated.then_some("deprecated"))
+        .map(|name| format_ident!("{name}"))
+        .collect()
 }
 
-/// Reads the parameters and removes their `#[default(…)]` from the function.
-fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
-    const MAX_PARAMETERS: usize = 8;
-    let mut parameters: Vec<Parameter> = Vec::new();
-    for argument in &mut function.sig.inputs {
-        let FnArg::Typed(argument) = argument else {
-            return Err(Error::new(
-                argument.span(),
-                "a method cannot take `self`; use a free function",
-            ));
-        };
-        let Pat::Ident(pattern) = &*argument.pat else {
-            return Err(Error::new(
-                argument.pat.span(),
-                "a parameter must be a plain name, not a pattern",
-            ));
-        };
-        let name = pattern.ident.to_string().trim_start_matches("r#").to_owned();
-        let mut default = None;
-        for attribute in &argument.attrs {
-            if !attribute.path().is_ident("default") {
-                return Err(Error::new(attribute.span(), "expected `#[default(…)]`"));
-            }
-            default = Some(attribute.parse_args::<Expr>()?);
-        }
-        argument.attrs.clear();
-        if default.is_none() && parameters.iter().any(|earlier| earlier.default.is_some()) {
-            let text = "a parameter without a default cannot follow one with a default";
-            return Err(Error::new(argument.span(), text));
-        }
-        parameters.push(Parameter { name, default });
-    }
-    if parameters.len() > MAX_PARAMETERS {
-        let text = "a method takes at most eight parameters; use a struct for more";
-        return Err(Error::new(function.sig.inputs.span(), text));
-    }
-    Ok(parameters)
+/// Statements that fail to compile at the argument whose type does not fit: the builder would only
+/// say that one of them does not.
+fn checks(arguments: &Arguments, server: &TokenStream) -> TokenStream {
+    let extractors = arguments.extractors.iter();
+    let extractors =
+        extractors.map(|ty| quote_spanned!(ty.span()=> #server::method::is_extractor::<#ty>();));
+    let parameters = arguments.parameters.iter().map(|parameter| &parameter.ty);
+    let parameters =
+        parameters.map(|ty| quote_spanned!(ty.span()=> #server::method::is_argument::<#ty>();));
+    quote!(#(#extractors)* #(#parameters)*)
 }
 
-/// The builder's method for this kind of body.
-fn body(options: &Options, function: &ItemFn) -> Result<&'static str> {
+/// The builder's method for this kind of body, at the place of the return type, where its errors
+/// belong.
+fn body(options: &Options, function: &ItemFn, server: &TokenStream) -> Result<TokenStream> {
     let signature = &function.sig;
     if !signature.generics.params.is_empty() {
-        return Err(Error::new(signature.generics.span(), "a method cannot be generic"));
+        return Err(Error::new_spanned(&signature.generics, "a method cannot be generic"));
     }
-    let can_fail = returns_result(&signature.output);
-    match (signature.asyncness.is_some(), options.blocking, options.stream) {
-        (false, false, true) => Ok("stream"),
-        (true, false, false) => Ok(if can_fail { "try_asynchronous" } else { "asynchronous" }),
-        (false, true, false) => Ok(if can_fail { "try_blocking" } else { "blocking" }),
-        (false, false, false) => Ok(if can_fail { "try_sync" } else { "sync" }),
-        _ => Err(Error::new(
-            signature.span(),
-            "a method must be one of: plain, `async`, `blocking` or `stream`",
-        )),
-    }
+    let kind = match (signature.asyncness.is_some(), options.blocking, options.stream) {
+        (false, false, true) => "stream",
+        (true, false, false) => "asynchronous",
+        (false, true, false) => "blocking",
+        (false, false, false) => "sync",
+        _ => {
+            let text = "a method must be one of: plain, `async`, `blocking` or `stream`";
+            return Err(Error::new_spanned(signature, text));
+        }
+    };
+    let (span, is_result) = match &signature.output {
+        ReturnType::Type(_, output) => (output.span(), is_result(output)),
+        ReturnType::Default => (signature.ident.span(), false),
+    };
+    let ident = Ident::new(kind, span);
+    let fallible = quote!(#server::method::Fallible);
+    Ok(match (kind, is_result) {
+        ("stream", _) | (_, false) => quote!(#ident),
+        ("asynchronous", true) => quote!(#ident::<_, _, #fallible, _>),
+        (_, true) => quote!(#ident::<_, _, #fallible>),
+    })
 }
 
-fn returns_result(output: &ReturnType) -> bool {
-    match output {
-        ReturnType::Type(_, answer) => match &**answer {
-            Type::Path(path) => path.path.segments.last().is_some_and(|s| s.ident == "Result"),
-            _ => false,
-        },
-        ReturnType::Default => false,
-    }
+/// Whether a type is written as a `Result`. Others are told by their type, which fails only for an
+/// error that could be a value, too.
+fn is_result(output: &Type) -> bool {
+    let Type::Path(path) = output else { return false };
+    path.path.segments.last().is_some_and(|segment| segment.ident == "Result")
 }
 
 /// The doc comment as written.

@@ -8,8 +8,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::arguments::Parameters;
+use crate::extract::{FromCall, Needs, Parts};
 
-/// A function or closure of up to eight arguments, given as a tuple `P`.
+/// A function or closure of extractors and parameters, given as a tuple `P`.
 pub trait Function<P>: Send + Sync + 'static {
     /// Its return type.
     type Output;
@@ -17,20 +18,43 @@ pub trait Function<P>: Send + Sync + 'static {
     fn apply(&self, arguments: P) -> Self::Output;
 }
 
-/// The types of a method's `N` parameters: a tuple of types that are read from JSON
-/// ([`DeserializeOwned`]) and describe themselves ([`JsonSchema`]).
+/// A type that a parameter can have: serde reads it from JSON, and schemars describes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the type of a parameter",
+    label = "not read from JSON, or without a schema",
+    note = "a parameter's type owns its data (`String`, not `&str`) and needs \
+            `#[derive(serde::Deserialize, schemars::JsonSchema)]`",
+    note = "an argument that is not from the caller has `#[extract]`, and comes first"
+)]
+pub trait Argument: DeserializeOwned + JsonSchema + Send + 'static {}
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + JsonSchema + Send + 'static> Argument for T {}
+
+/// The types of a function's arguments: at most four extractors ([`FromCall`]), then a method's `N`
+/// parameters ([`Argument`]).
+#[diagnostic::on_unimplemented(
+    message = "a function of `{Self}` does not fit {N} parameters",
+    label = "other arguments than its named parameters",
+    note = "name every parameter with `.parameters([…])`, at most eight; extractors come first, at \
+            most four"
+)]
 pub trait Types<const N: usize>: Sized + Send + 'static {
-    /// The JSON Schema of each.
+    /// The JSON Schema of each parameter.
     fn schemas() -> [Value; N];
 
-    #[doc(hidden)]
-    fn read(parameters: &Parameters, values: [Json<'_>; N]) -> Result<Self, Fault>;
+    /// The states that the extractors need.
+    fn needs() -> Needs;
 
     #[doc(hidden)]
-    fn check_defaults(
+    fn read(
         parameters: &Parameters,
-        defaults: &[Option<Box<RawValue>>],
-    ) -> Result<(), Fault>;
+        values: [Json<'_>; N],
+        parts: &Parts<'_>,
+    ) -> Result<Self, Fault>;
+
+    /// Whether the values that there are fit the parameters.
+    #[doc(hidden)]
+    fn check(parameters: &Parameters, values: &[Option<Box<RawValue>>]) -> Result<(), Fault>;
 }
 
 /// The schema of one type, without the keys that only a whole document needs.
@@ -47,7 +71,7 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Value {
 }
 
 macro_rules! functions {
-    ($($count:literal: $($type:ident $value:ident $index:literal),*;)*) => {$(
+    ($($($type:ident $value:ident),*;)*) => {$(
         impl<F, R, $($type),*> Function<($($type,)*)> for F
         where
             F: Fn($($type),*) -> R + Send + Sync + 'static,
@@ -57,36 +81,79 @@ macro_rules! functions {
                 self($($value),*)
             }
         }
+    )*};
+}
 
-        impl<$($type),*> Types<$count> for ($($type,)*)
+functions! {
+    ;
+    A a;
+    A a, B b;
+    A a, B b, C c;
+    A a, B b, C c, D d;
+    A a, B b, C c, D d, E e;
+    A a, B b, C c, D d, E e, G g;
+    A a, B b, C c, D d, E e, G g, H h;
+    A a, B b, C c, D d, E e, G g, H h, I i;
+    A a, B b, C c, D d, E e, G g, H h, I i, J j;
+    A a, B b, C c, D d, E e, G g, H h, I i, J j, K k;
+    A a, B b, C c, D d, E e, G g, H h, I i, J j, K k, L l;
+    A a, B b, C c, D d, E e, G g, H h, I i, J j, K k, L l, M m;
+}
+
+/// One `Types` per number of extractors and of parameters.
+macro_rules! types {
+    ($($count:literal: $($type:ident $value:ident $index:literal),*;)*) => {$(
+        types!(@ ; $count; $($type $value $index),*);
+        types!(@ W; $count; $($type $value $index),*);
+        types!(@ W X; $count; $($type $value $index),*);
+        types!(@ W X Y; $count; $($type $value $index),*);
+        types!(@ W X Y Z; $count; $($type $value $index),*);
+    )*};
+    (@ $($extractor:ident)*; $count:literal; $($type:ident $value:ident $index:literal),*) => {
+        impl<$($extractor,)* $($type),*> Types<$count> for ($($extractor,)* $($type,)*)
         where
-            $($type: DeserializeOwned + JsonSchema + Send + 'static,)*
+            $($extractor: FromCall,)*
+            $($type: Argument,)*
         {
             fn schemas() -> [Value; $count] {
                 [$(schema_of::<$type>()),*]
             }
 
-            #[allow(unused_variables, reason = "a method without parameters reads nothing")]
-            fn read(parameters: &Parameters, values: [Json<'_>; $count]) -> Result<Self, Fault> {
-                let [$($value),*] = values;
-                Ok(($(parameters.read::<$type>($index, $value)?,)*))
+            fn needs() -> Needs {
+                #[allow(unused_mut, reason = "a method without extractors needs nothing")]
+                let mut needs = Needs::default();
+                $($extractor::needs(&mut needs);)*
+                needs
             }
 
-            #[allow(unused_variables, reason = "a method without parameters has no defaults")]
-            fn check_defaults(
+            #[allow(unused_variables, reason = "a method without parameters reads nothing")]
+            fn read(
                 parameters: &Parameters,
-                defaults: &[Option<Box<RawValue>>],
+                values: [Json<'_>; $count],
+                parts: &Parts<'_>,
+            ) -> Result<Self, Fault> {
+                let [$($value),*] = values;
+                Ok((
+                    $($extractor::from_call(parts)?,)*
+                    $(parameters.read::<$type>($index, $value)?,)*
+                ))
+            }
+
+            #[allow(unused_variables, reason = "a method without parameters has no values")]
+            fn check(
+                parameters: &Parameters,
+                values: &[Option<Box<RawValue>>],
             ) -> Result<(), Fault> {
-                $(if let Some(Some(default)) = defaults.get($index) {
-                    parameters.read::<$type>($index, default.into())?;
+                $(if let Some(Some(value)) = values.get($index) {
+                    parameters.read::<$type>($index, value.into())?;
                 })*
                 Ok(())
             }
         }
-    )*};
+    };
 }
 
-functions! {
+types! {
     0: ;
     1: A a 0;
     2: A a 0, B b 1;

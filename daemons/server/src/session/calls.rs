@@ -1,7 +1,6 @@
 //! The calls in flight on one connection: results, deadlines, cancellation.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
@@ -11,9 +10,11 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
+use tokio_util::sync::DropGuard;
 
+use crate::failure::panicked;
 use crate::method::{ItemStream, Unary};
-use crate::state::ServerState;
+use crate::permit::Permit;
 
 /// Calls in flight, polled by the connection's own task.
 #[derive(Default)]
@@ -50,7 +51,7 @@ pub(crate) enum Progress {
 pub(crate) struct Rest {
     items: stream::Abortable<ItemStream>,
     deadline: Option<Instant>,
-    _permit: Permit,
+    _held: Held,
 }
 
 struct Handle {
@@ -60,32 +61,12 @@ struct Handle {
     is_stream: bool,
 }
 
-/// Counts one of the server's calls in flight until dropped.
-pub(crate) struct Permit {
-    state: Arc<ServerState>,
-    method: usize,
-}
-
-impl Permit {
-    /// `None` if the server has reached its limit.
-    pub(crate) fn acquire(state: &Arc<ServerState>, method: usize) -> Option<Self> {
-        if !state.metrics.in_flight.up_to(state.limits.max_calls) {
-            return None;
-        }
-        if let Some(metrics) = state.metrics.method(method) {
-            metrics.in_flight.up();
-        }
-        Some(Self { state: state.clone(), method })
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.state.metrics.in_flight.down();
-        if let Some(metrics) = self.state.metrics.method(self.method) {
-            metrics.in_flight.down();
-        }
-    }
+/// What is dropped when a call is done.
+#[expect(dead_code, reason = "they are kept until they are dropped")]
+pub(crate) struct Held {
+    pub(crate) permit: Option<Permit>,
+    /// Tells a body that asked for its `Call` that nobody waits any longer.
+    pub(crate) cancelled: Option<DropGuard>,
 }
 
 impl Calls {
@@ -99,7 +80,7 @@ impl Calls {
         mut context: CallContext,
         result: Unary,
         deadline: Instant,
-        permit: Option<Permit>,
+        held: Held,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
         self.register(&mut context, abort, false);
@@ -112,7 +93,7 @@ impl Calls {
                 Ok(Ok(Err(panic))) => Err(panicked(&*panic)),
                 Ok(Ok(Ok(outcome))) => outcome,
             };
-            drop(permit);
+            drop(held);
             Progress::Done(context, outcome)
         }));
     }
@@ -124,12 +105,12 @@ impl Calls {
         mut context: CallContext,
         items: ItemStream,
         deadline: Option<Instant>,
-        permit: Permit,
+        held: Held,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
         self.register(&mut context, abort, true);
         let items = stream::Abortable::new(items, registration);
-        self.resume(context, Rest { items, deadline, _permit: permit });
+        self.resume(context, Rest { items, deadline, _held: held });
     }
 
     /// Continues a stream after an item.
@@ -218,15 +199,4 @@ fn cancelled() -> Fault {
 pub(crate) fn deadline_exceeded(after: Duration) -> Fault {
     let text = format!("the deadline passed after {} ms", after.as_millis());
     Fault::new(Code::DeadlineExceeded, text)
-}
-
-/// A panic as an error; only its message, since the rest is in the log.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(panic = text, "a method panicked");
-    Fault::method_failed(format!("the method panicked: {text}"))
 }

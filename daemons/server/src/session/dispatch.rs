@@ -11,10 +11,15 @@ use rpc_wire::call::{Call, Message, Meta, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
-use super::calls::{CallContext, Calls, Permit, Progress, deadline_exceeded, panicked};
-use crate::arguments::Arguments;
-use crate::method::{Body, Fit, RunNow, Started};
+use super::calls::{CallContext, Calls, Held, Progress, deadline_exceeded};
+use crate::Limits;
+use crate::arguments::{Arguments, Parameters};
+use crate::call::{self, Dialect};
+use crate::extract::Parts;
+use crate::failure::panicked;
+use crate::method::{self, Body, Given, Method, RunNow, Started};
 use crate::metrics::Shard;
+use crate::permit::Permit;
 use crate::reserved::{self, Reserved};
 use crate::state::ServerState;
 
@@ -248,9 +253,9 @@ impl Dispatcher {
         if call.meta.deadline_ms == Some(0) {
             return Err(deadline_exceeded(Duration::ZERO));
         }
-        let given = Arguments { positional: call.args, keyword: call.kwargs };
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         if let Some(reserved) = Reserved::find(&call.method) {
-            return self.call_reserved(reserved, call, given, received);
+            return self.call_reserved(reserved, call, arguments, received);
         }
         // Like the older server, which finds no method without both argument keys.
         if call.id.is_none() && !call.has_arguments {
@@ -261,13 +266,18 @@ impl Dispatcher {
             .find(&call.method, self.last_method)
             .ok_or_else(|| no_such_method(&call.method))?;
         self.last_method = position;
-        let fit = (method.parameters(), given);
+        let peer = self.peer;
+        let make = || seen_by_method(state, method, call, peer, received);
+        let parts = Parts::new(&state.states, &make);
         match method.body() {
             Body::Sync(body) => {
-                self.run_now(call, position, body, fit, received);
+                let given = Given { parameters: method.parameters(), arguments, parts: &parts };
+                self.run_now(call, position, body, given, received);
                 Ok(())
             }
-            Body::Started(body) => self.start(call, position, body, fit, received),
+            Body::Started(body) => {
+                self.start(call, position, body, (method.parameters(), arguments), parts, received)
+            }
         }
     }
 
@@ -277,7 +287,7 @@ impl Dispatcher {
         call: &Call<'_>,
         position: usize,
         body: &RunNow,
-        fit: Fit<'_>,
+        given: Given<'_>,
         received: Instant,
     ) {
         let start = self.output.len();
@@ -286,7 +296,7 @@ impl Dispatcher {
             reply::begin_result(&mut self.output, call.id);
         }
         let result_start = self.output.len();
-        let outcome = catch_unwind(AssertUnwindSafe(|| body(fit, &mut self.output)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| body(given, &mut self.output)))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
         let failed = outcome.is_err();
         match outcome {
@@ -324,7 +334,8 @@ impl Dispatcher {
         call: &Call<'_>,
         position: usize,
         body: &Started,
-        fit: Fit<'_>,
+        (parameters, arguments): (&Parameters, Arguments<'_>),
+        parts: Parts<'_>,
         received: Instant,
     ) -> Result<(), Fault> {
         let is_stream = matches!(body, Started::Stream(_));
@@ -332,37 +343,29 @@ impl Dispatcher {
             return Err(needs_stream(&call.method));
         }
         let permit = self.permit(position)?;
-        let mut context = CallContext::new(call.id, position, received);
-        context.oneway = call.meta.oneway;
-        context.is_stream = call.meta.stream && call.id.is_some();
-        let deadline = self.deadline(&call.meta, received);
-        let started = catch_unwind(AssertUnwindSafe(|| match body {
-            Started::Async(body) => {
-                self.calls.start(context, body(fit)?, deadline, Some(permit));
-                Ok(())
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let given = Given { parameters, arguments, parts: &parts };
+            match body {
+                Started::Async(body) => {
+                    let result = body(given)?;
+                    let held = Held { permit: Some(permit), cancelled: parts.into_guard() };
+                    self.calls.start(context, result, deadline, held);
+                }
+                Started::Blocking(body) => {
+                    let result = method::blocking(body(given)?, permit);
+                    let held = Held { permit: None, cancelled: parts.into_guard() };
+                    self.calls.start(context, result, deadline, held);
+                }
+                Started::Stream(body) => {
+                    let items = body(given)?;
+                    let held = Held { permit: Some(permit), cancelled: parts.into_guard() };
+                    let deadline = call.meta.deadline_ms.map(|_| deadline);
+                    self.calls.start_stream(context, items, deadline, held);
+                }
             }
-            Started::Blocking(body) => {
-                let work = body(fit)?;
-                let span = tracing::Span::current();
-                // The permit moves to the thread: one that is still busy still counts.
-                let thread = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
-                    span.in_scope(work)
-                });
-                let result = async move {
-                    thread.await.unwrap_or_else(|error| match error.try_into_panic() {
-                        Ok(panic) => Err(panicked(&*panic)),
-                        Err(error) => Err(Fault::method_failed(error.to_string())),
-                    })
-                };
-                self.calls.start(context, Box::pin(result), deadline, None);
-                Ok(())
-            }
-            Started::Stream(body) => {
-                let deadline = call.meta.deadline_ms.map(|_| deadline);
-                self.calls.start_stream(context, body(fit)?, deadline, permit);
-                Ok(())
-            }
+            Ok(())
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match started {
@@ -385,10 +388,11 @@ impl Dispatcher {
             Reserved::Logs => {
                 let items = reserved::logs(&self.state, given)?;
                 let permit = self.permit(usize::MAX)?;
-                let deadline = call.meta.deadline_ms.map(|_| self.deadline(&call.meta, received));
-                let mut context = CallContext::new(call.id, usize::MAX, received);
-                context.is_stream = true;
-                self.calls.start_stream(context, items, deadline, permit);
+                let deadline = deadline(&self.state.limits, &call.meta, received);
+                let deadline = call.meta.deadline_ms.map(|_| deadline);
+                let held = Held { permit: Some(permit), cancelled: None };
+                let context = context(call, usize::MAX, received);
+                self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
             Reserved::Report(report) => {
@@ -470,15 +474,6 @@ impl Dispatcher {
         })
     }
 
-    fn deadline(&self, meta: &Meta, received: Instant) -> Instant {
-        // A century means no limit, and is still a valid instant.
-        const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        let left = meta.deadline_ms.map_or(self.state.limits.default_deadline, |ms| {
-            Duration::from_millis(ms).min(LONGEST)
-        });
-        received + left
-    }
-
     /// Writes a result; to the reader of a stream, as its only item.
     fn write_result(&mut self, id: Option<Json<'_>>, as_stream: bool, result: &[u8]) {
         if as_stream {
@@ -527,6 +522,42 @@ impl Dispatcher {
             metrics.unreadable_for_old_clients.inc();
         }
     }
+}
+
+fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
+    let mut context = CallContext::new(call.id, position, received);
+    context.oneway = call.meta.oneway;
+    context.is_stream = call.meta.stream && call.id.is_some();
+    context
+}
+
+fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
+    // A century means no limit, and is still a valid instant.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let left = meta
+        .deadline_ms
+        .map_or(limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
+    received + left
+}
+
+/// The call as a method sees it.
+fn seen_by_method(
+    state: &ServerState,
+    method: &Method,
+    call: &Call<'_>,
+    peer: SocketAddr,
+    received: Instant,
+) -> call::Call {
+    let has_deadline = call.meta.deadline_ms.is_some() || !method.signature().stream;
+    call::Call::new(call::Facts {
+        method: call.method.as_ref().into(),
+        // A session without a socket has no port.
+        peer: (peer.port() != 0).then_some(peer),
+        deadline: has_deadline.then(|| deadline(&state.limits, &call.meta, received)),
+        dialect: if call.id.is_some() { Dialect::Extended } else { Dialect::Classic },
+        traceparent: call.traceparent.clone(),
+        identity: None,
+    })
 }
 
 fn no_such_method(name: &str) -> Fault {

@@ -1,12 +1,14 @@
 //! Writes the typed client.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Attribute;
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Type};
 
 use super::method::{Kind, Method};
 use super::parameter::Parameter;
 use super::{Service, hidden};
+use crate::options::Effect;
 
 pub(super) fn client(service: &Service) -> TokenStream {
     let Service { visibility, ident, options, methods, .. } = service;
@@ -21,12 +23,11 @@ pub(super) fn client(service: &Service) -> TokenStream {
         }
     });
     let implementation = implementation(service);
-    let checks = methods.iter().map(Method::checks);
+    let checks = methods.iter().map(checks);
     let methods = methods.iter().map(|method| made(service, method));
     let about = format!("Calls the service `{}`. Cheap to clone.", options.name.value());
     quote! {
         const _: fn() = || {
-            use ::rpc_client::typed::bounds;
             #(#checks)*
         };
 
@@ -66,6 +67,19 @@ fn implementation(service: &Service) -> TokenStream {
     }
 }
 
+/// Statements that fail to compile at the type that does not fit.
+fn checks(method: &Method) -> TokenStream {
+    let parameters = method.parameters.iter().map(|parameter| check("is_argument", &parameter.ty));
+    let result = check("is_output", &method.result.result);
+    let error = method.result.error.iter().map(|error| check("is_output", error));
+    quote!(#(#parameters)* #result #(#error)*)
+}
+
+fn check(what: &str, ty: &Type) -> TokenStream {
+    let what = Ident::new(what, ty.span());
+    quote_spanned!(ty.span()=> ::rpc_client::typed::#what::<#ty>();)
+}
+
 impl Method {
     /// What a client's call fails with.
     pub(super) fn client_error(&self) -> TokenStream {
@@ -99,7 +113,9 @@ fn made(service: &Service, method: &Method) -> TokenStream {
     });
     let (client, writer, added) = (hidden("client"), hidden("arguments"), added(parameters));
     let arguments = parameters.iter().map(|parameter| &parameter.ident);
-    let idempotent = method.effect.is_some();
+    let idempotent = method.effect != Effect::Unknown;
+    let timeout = method.call.iter().map(|_| quote!(self.caller.timeout()));
+    let arguments = timeout.chain(arguments.map(|ident| quote!(#ident)));
     let (output, remote) = match method.kind {
         Kind::Stream => {
             let (item, error) = (&method.result.result, method.client_error());

@@ -43,6 +43,11 @@ fn signature(method: &Method) -> TokenStream {
         Kind::Stream => quote!(::rpc_client::typed::BoxStream<#result>),
         _ => quote!(::rpc_client::typed::BoxFuture<#result>),
     };
+    let timeout = method.call.iter().map(|_| {
+        let timeout = hidden("timeout");
+        quote!(#timeout: ::core::option::Option<::core::time::Duration>)
+    });
+    let parameters = timeout.chain(parameters);
     quote!(fn #ident(self: ::std::sync::Arc<Self>, #(#parameters),*) -> #output)
 }
 
@@ -58,11 +63,14 @@ fn body(service: &Service, method: &Method) -> TokenStream {
             };
         })
     });
-    let call = method
-        .call
-        .iter()
-        .map(|(ident, ty)| quote!(let #ident: #ty = ::rpc_server::service::call_in_process();));
-    let before = quote!(#(#call)* #(#defaults)*);
+    let call = method.call.iter().map(|(ident, ty)| {
+        let (name, timeout, guard) = (&method.name, hidden("timeout"), hidden("_guard"));
+        quote! {
+            let (call, #guard) = ::rpc_server::service::call_in_process(#name, #timeout);
+            let #ident: #ty = call;
+        }
+    });
+    let (call, defaults) = (quote!(#(#call)*), quote!(#(#defaults)*));
     let called = quote!(<Self as #ident>::#name(&self, #arguments));
     let outcome = |result: TokenStream| match method.result.error {
         Some(_) => quote!(#result.map_err(::rpc_client::ServiceError::Service)),
@@ -71,16 +79,17 @@ fn body(service: &Service, method: &Method) -> TokenStream {
     match method.kind {
         Kind::Async => {
             let result = outcome(quote!(#called.await));
-            quote!(::std::boxed::Box::pin(async move { #before #result }))
+            quote!(::std::boxed::Box::pin(async move { #call #defaults #result }))
         }
         Kind::Blocking => {
-            let work = quote!(::rpc_server::service::blocking(move || { #before #called }).await);
+            let work = quote!(::rpc_server::service::blocking(move || { #defaults #called }).await);
             let result = outcome(work);
-            quote!(::std::boxed::Box::pin(async move { #result }))
+            quote!(::std::boxed::Box::pin(async move { #call #result }))
         }
         Kind::Stream => {
-            let items = items(&called, &outcome(quote!(item)));
-            quote!(#before ::std::boxed::Box::pin(#items))
+            let before = quote!(#call #defaults);
+            let items = items(&before, &called, &outcome(quote!(item)));
+            quote!(::std::boxed::Box::pin(#items))
         }
     }
 }

@@ -9,7 +9,10 @@ use syn::{
 
 use super::Options;
 use super::parameter::{self, Parameter, Parameters, ends_with};
+use crate::arguments::Arguments;
+use crate::example::Example;
 use crate::expand::documentation;
+use crate::options::Effect;
 
 /// A method of the trait.
 pub(super) struct Method {
@@ -19,7 +22,8 @@ pub(super) struct Method {
     /// Its name for callers.
     pub(super) name: String,
     pub(super) doc: String,
-    pub(super) effect: Option<Effect>,
+    pub(super) effect: Effect,
+    pub(super) examples: Vec<Example>,
     pub(super) deprecated: bool,
     pub(super) call: Option<(Ident, Type)>,
     pub(super) parameters: Vec<Parameter>,
@@ -28,13 +32,6 @@ pub(super) struct Method {
     pub(super) output: ReturnType,
     pub(super) result: Outcome,
     pub(super) body: Option<Block>,
-}
-
-/// What a call changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    Idempotent,
-    ReadOnly,
 }
 
 /// How a method runs.
@@ -65,6 +62,7 @@ impl Method {
             return Err(Error::new_spanned(&sig.generics, text));
         }
         let rpc = Rpc::take(&mut attrs)?;
+        let examples = Example::take(&mut attrs);
         let ident = sig.ident.clone();
         let own_name = ident.to_string().trim_start_matches("r#").to_owned();
         if options.sides.client() && OF_CLIENT.contains(&&*own_name) {
@@ -76,6 +74,9 @@ impl Method {
         }
         let Parameters { call, given } = parameter::parameters(&sig)?;
         let (kind, result) = kind(&sig, rpc.blocking)?;
+        let arguments = Arguments::of(given.iter().map(Parameter::as_argument));
+        let examples = examples.iter().map(|example| Example::read(example, &arguments));
+        let examples = examples.collect::<Result<_>>()?;
         Ok(Self {
             doc: documentation(&attrs),
             deprecated: attrs.iter().any(|attribute| attribute.path().is_ident("deprecated")),
@@ -83,6 +84,7 @@ impl Method {
             ident,
             name: rpc.name.map_or(own_name, |name| name.value()),
             effect: rpc.effect,
+            examples,
             call,
             parameters: given,
             kind,
@@ -90,17 +92,6 @@ impl Method {
             result,
             body,
         })
-    }
-
-    /// Uses every type where it is written; `bounds` is the module of one side.
-    pub(super) fn checks(&self) -> TokenStream {
-        let parameters = self.parameters.iter().map(|parameter| &parameter.ty);
-        let (result, error) = (&self.result.result, self.result.error.iter());
-        quote! {
-            #(bounds::parameter::<#parameters>();)*
-            bounds::result::<#result>();
-            #(bounds::error::<#error>();)*
-        }
     }
 
     /// The names of all parameters, as the trait's method takes them.
@@ -115,7 +106,7 @@ impl Method {
 /// What `#[rpc(…)]` says.
 #[derive(Default)]
 struct Rpc {
-    effect: Option<Effect>,
+    effect: Effect,
     blocking: bool,
     name: Option<LitStr>,
 }
@@ -152,9 +143,11 @@ impl Rpc {
             let text = "expected `read_only`, `idempotent`, `blocking` or `name = \"…\"`";
             return Err(meta.error(text));
         };
-        if self.effect.replace(effect).is_some() {
-            return Err(meta.error("one effect is enough: `read_only` implies `idempotent`"));
+        if self.effect != Effect::Unknown && self.effect != effect {
+            let text = "a method that is `read_only` is idempotent already; keep one of the two";
+            return Err(meta.error(text));
         }
+        self.effect = effect;
         Ok(())
     }
 }

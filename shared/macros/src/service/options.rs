@@ -1,6 +1,6 @@
 //! The options of `#[rpc_service(…)]`.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, LitStr, Result, Token};
 
@@ -57,7 +57,7 @@ impl Parse for Options {
             }
         }
         let unnamed = "a service needs a name: `#[rpc_service(name = \"…\")]`";
-        let name: LitStr = name.ok_or_else(|| input.error(unnamed))?;
+        let name: LitStr = name.ok_or_else(|| Error::new(Span::call_site(), unnamed))?;
         if !is_service_name(&name.value()) {
             let text = "a service's name has 1 to 64 of `A-Z a-z 0-9 . _ -`";
             return Err(Error::new(name.span(), text));

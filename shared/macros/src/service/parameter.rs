@@ -1,11 +1,13 @@
 //! Reads the parameters of a trait's method.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, Expr, ExprLit, FnArg, Lit, Meta, Pat, PatType, Path, Receiver, ReceiverKind,
     Result, Signature, Type,
 };
+
+use crate::arguments;
 
 /// A parameter that callers give.
 pub(super) struct Parameter {
@@ -44,6 +46,15 @@ impl Parameter {
         is_none && is_named(&self.ty, "Option")
     }
 
+    /// As examples need it.
+    pub(super) fn as_argument(&self) -> arguments::Parameter {
+        let default = self.default.as_ref().map(|default| match default {
+            Default::OfType => syn::parse_quote!(::core::default::Default::default()),
+            Default::Value(value) => value.clone(),
+        });
+        arguments::Parameter { name: self.name.clone(), ty: self.ty.clone(), default }
+    }
+
     /// The default as a value of the parameter's type.
     pub(super) fn default_value(&self) -> Option<TokenStream> {
         let ty = &self.ty;
@@ -51,7 +62,11 @@ impl Parameter {
             Default::OfType => quote!(<#ty as ::core::default::Default>::default()),
             // A text as a `String`, or whatever type is made of one.
             Default::Value(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
-                quote!(<#ty as ::core::convert::From<&str>>::from(#text))
+                let made = quote_spanned!(text.span()=> ::core::convert::Into::into(#text));
+                quote!({
+                    let value: #ty = #made;
+                    value
+                })
             }
             Default::Value(value) => quote!({
                 let value: #ty = #value;

@@ -1,9 +1,11 @@
 //! Writes the adapter that makes the methods of a server from an implementation.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
 
-use super::method::{Effect, Kind, Method};
+use super::method::{Kind, Method};
 use super::{Service, hidden};
 
 pub(super) fn server(service: &Service) -> TokenStream {
@@ -14,14 +16,13 @@ pub(super) fn server(service: &Service) -> TokenStream {
         Some(version) => quote!(::core::option::Option::Some(#version)),
         None => quote!(::core::option::Option::None),
     };
-    let checks = methods.iter().map(Method::checks);
+    let checks = methods.iter().map(checks);
     let methods = methods.iter().map(|method| made(service, method));
     let about = format!(
         "Serves an implementation of [`{ident}`]: `Server::builder().service({server}::new(…))`."
     );
     quote! {
         const _: fn() = || {
-            use ::rpc_server::service::bounds;
             #(#checks)*
         };
 
@@ -62,6 +63,19 @@ pub(super) fn server(service: &Service) -> TokenStream {
     }
 }
 
+/// Statements that fail to compile at the type that does not fit.
+fn checks(method: &Method) -> TokenStream {
+    let parameters = method.parameters.iter().map(|parameter| check("is_argument", &parameter.ty));
+    let result = check("is_output", &method.result.result);
+    let error = method.result.error.iter().map(|error| check("is_error", error));
+    quote!(#(#parameters)* #result #(#error)*)
+}
+
+fn check(what: &str, ty: &Type) -> TokenStream {
+    let what = Ident::new(what, ty.span());
+    quote_spanned!(ty.span()=> ::rpc_server::method::#what::<#ty>();)
+}
+
 /// One method, built like any other.
 fn made(service: &Service, method: &Method) -> TokenStream {
     let Method { name, doc, parameters, .. } = method;
@@ -70,34 +84,33 @@ fn made(service: &Service, method: &Method) -> TokenStream {
         let (name, default) = (&parameter.name, parameter.default_value()?);
         Some(quote!(.default(#name, #default)))
     });
-    let effect = method.effect.map(|effect| match effect {
-        Effect::Idempotent => quote!(.idempotent()),
-        Effect::ReadOnly => quote!(.read_only()),
-    });
-    let deprecated = method.deprecated.then(|| quote!(.deprecated()));
+    let deprecated = method.deprecated.then_some("deprecated");
+    let properties = method.effect.builder().into_iter().chain(deprecated);
+    let properties = properties.map(|name| format_ident!("{name}"));
+    let examples = method.examples.iter().map(|example| example.build(&quote!(::rpc_server)));
     let (kind, body, own) = (kind(method), body(service, method), hidden("service"));
     quote! {{
         let #own = ::std::sync::Arc::clone(&#own);
         ::rpc_server::Method::named(#name)
             .doc(#doc)
-            #effect
-            #deprecated
+            #(.#properties())*
             .parameters([#(#names),*])
             #(#defaults)*
+            #(#examples)*
             .#kind(#body)
     }}
 }
 
 /// The builder's method for this kind of body.
-fn kind(method: &Method) -> Ident {
-    let kind = match method.kind {
-        Kind::Async => "asynchronous",
-        Kind::Blocking => "blocking",
-        Kind::Stream => "stream",
+fn kind(method: &Method) -> TokenStream {
+    let returned = match method.result.error {
+        Some(_) => quote!(::rpc_server::method::Fallible),
+        None => quote!(::rpc_server::method::Plain),
     };
-    match method.result.error {
-        Some(_) => format_ident!("try_{kind}"),
-        None => format_ident!("{kind}"),
+    match method.kind {
+        Kind::Async => quote!(asynchronous::<_, _, #returned, _>),
+        Kind::Blocking => quote!(blocking::<_, _, #returned>),
+        Kind::Stream => quote!(stream::<_, _, ::rpc_server::method::Plain, _, #returned>),
     }
 }
 
@@ -117,13 +130,13 @@ fn body(service: &Service, method: &Method) -> TokenStream {
         quote!(.map_err(|error| {
             #[allow(unused_imports, reason = "one of them is used")]
             use ::rpc_server::service::{DisplayedError as _, SerializedError as _};
-            (&::rpc_server::service::Typed(error)).failure()
+            (&::rpc_server::service::Thrown(error)).failure()
         }))
     });
     let work = match method.kind {
         Kind::Async => quote!(async move { #called.await #failure }),
         Kind::Blocking => quote!(#called #failure),
-        Kind::Stream => items(&called, &quote!(item #failure)),
+        Kind::Stream => items(&TokenStream::new(), &called, &quote!(item #failure)),
     };
     let own = (method.kind != Kind::Blocking)
         .then(|| quote!(let #service = ::std::sync::Arc::clone(&#service);));
@@ -131,9 +144,14 @@ fn body(service: &Service, method: &Method) -> TokenStream {
 }
 
 /// A stream of what a call of the implementation gives, each `item` as `mapped`.
-pub(super) fn items(called: &TokenStream, mapped: &TokenStream) -> TokenStream {
+pub(super) fn items(
+    before: &TokenStream,
+    called: &TokenStream,
+    mapped: &TokenStream,
+) -> TokenStream {
     let items = hidden("items");
     quote!(::rpc_server::service::items(move |#items| async move {
+        #before
         #items.send_all(#called, |item| #mapped).await;
     }))
 }

@@ -61,6 +61,7 @@ impl<'a> Cursor<'a> {
             args,
             kwargs,
             meta: Meta { deadline_ms, ..Meta::default() },
+            traceparent: None,
         })
     }
 

@@ -36,12 +36,13 @@ pub struct Call<'a> {
     pub has_arguments: bool,
     /// The envelope of an extended call; empty for a classic one.
     pub meta: Meta,
+    /// The caller's W3C trace context, from the envelope.
+    pub traceparent: Option<Box<str>>,
 }
 
-/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `traceparent` and
-/// `token` must be strings and are not used yet.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(from = "Envelope")]
+/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `token` must be a
+/// string and is not used yet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Milliseconds left when the request was sent.
     pub deadline_ms: Option<u64>,
@@ -57,16 +58,9 @@ struct Envelope {
     deadline_ms: Option<u64>,
     stream: bool,
     oneway: bool,
-    #[serde(rename = "traceparent")]
-    _traceparent: Option<String>,
+    traceparent: Option<Box<str>>,
     #[serde(rename = "token")]
     _token: Option<String>,
-}
-
-impl From<Envelope> for Meta {
-    fn from(Envelope { deadline_ms, stream, oneway, .. }: Envelope) -> Self {
-        Self { deadline_ms, stream, oneway }
-    }
 }
 
 /// A frame that is not a usable message, and the reply to it.
@@ -197,22 +191,24 @@ impl<'a> Keys<'a> {
         let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
         let method =
             method.as_string().ok_or_else(|| wrong_shape("method_name must be a string"))?;
-        let meta = match self.meta.filter(|meta| id.is_some() && !meta.is_null()) {
+        let envelope: Envelope = match self.meta.filter(|meta| id.is_some() && !meta.is_null()) {
             Some(meta) if !meta.text().starts_with('{') => {
                 return Err(wrong_shape("meta must be an object"));
             }
             Some(meta) => meta
                 .read()
                 .map_err(|error| wrong_shape(&format!("meta is wrong: {}", describe(&error))))?,
-            None => Meta::default(),
+            None => Envelope::default(),
         };
+        let Envelope { deadline_ms, stream, oneway, traceparent, .. } = envelope;
         Ok(Message::Call(Call {
             id,
             method,
             has_arguments: self.method_args.is_some() && self.method_kwargs.is_some(),
             args: self.method_args.filter(|args| !args.is_null()),
             kwargs: self.method_kwargs.filter(|kwargs| !kwargs.is_null()),
-            meta,
+            meta: Meta { deadline_ms, stream, oneway },
+            traceparent,
         }))
     }
 }

@@ -1,0 +1,171 @@
+//! What a method may know of the call it serves: [`Call`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The call that is being served: an extractor, so a method takes it in front of its parameters.
+///
+/// It is owned and cheap to clone, so an asynchronous body may keep it across an await and pass it
+/// to other tasks.
+///
+/// ```
+/// use rpc_server::{Call, rpc_method};
+///
+/// /// Counts until nobody waits for the count.
+/// #[rpc_method(blocking)]
+/// fn count(call: Call, to: u64) -> u64 {
+///     (0..to).take_while(|_| !call.is_cancelled()).count() as u64
+/// }
+///
+/// assert_eq!(count(Call::in_process("count"), 3), 3);
+/// assert_eq!(count::method().signature().parameters.len(), 1, "callers give `to` only");
+/// ```
+#[derive(Clone)]
+pub struct Call {
+    facts: Arc<Facts>,
+    cancelled: CancellationToken,
+}
+
+/// What a [`Call`] is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) method: Box<str>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) dialect: Dialect,
+    pub(crate) traceparent: Option<Box<str>>,
+    pub(crate) identity: Option<Identity>,
+}
+
+/// The form in which a call arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// That of the older system: one call at a time, no deadline, no cancel.
+    Classic,
+    /// With an id: many calls in flight, deadlines, cancellation, streams.
+    Extended,
+    /// Called inside this process; nothing was sent.
+    InProcess,
+}
+
+/// Who calls. Nothing sets it but the embedder's own layers
+/// ([`Request::set_identity`](crate::layer::Request::set_identity)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The caller's name.
+    pub name: String,
+}
+
+impl Identity {
+    /// A caller of that name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl Call {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self { facts: Arc::new(facts), cancelled: CancellationToken::new() }
+    }
+
+    /// A call inside this process: for tests of a method, and for callers that use it as a function.
+    pub fn in_process(method: impl Into<String>) -> Self {
+        Self::new(Facts {
+            method: method.into().into(),
+            peer: None,
+            deadline: None,
+            dialect: Dialect::InProcess,
+            traceparent: None,
+            identity: None,
+        })
+    }
+
+    /// The same call with a deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        Arc::make_mut(&mut self.facts).deadline = Some(deadline);
+        self
+    }
+
+    /// The same call, made by this caller.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        Arc::make_mut(&mut self.facts).identity = Some(identity);
+        self
+    }
+
+    /// The method's name.
+    pub fn method(&self) -> &str {
+        &self.facts.method
+    }
+
+    /// The caller's address; `None` for a call without a socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.facts.peer
+    }
+
+    /// When the caller stops waiting. A stream has none unless its caller set one.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.facts.deadline
+    }
+
+    /// The time left until the deadline, zero once it has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The form in which it arrived.
+    pub fn dialect(&self) -> Dialect {
+        self.facts.dialect
+    }
+
+    /// The caller's W3C trace context (`traceparent`) as it was sent.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.facts.traceparent.as_deref()
+    }
+
+    /// Who calls, if a layer said so.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.facts.identity.as_ref()
+    }
+
+    /// Whether nobody waits for the result: the caller cancelled or disconnected, the deadline
+    /// passed, or the reply was sent. An asynchronous body is dropped then; a blocking one, and a
+    /// task that a body started, must ask.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+
+    /// Waits until [`is_cancelled`](Self::is_cancelled).
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// The token behind [`is_cancelled`](Self::is_cancelled), for APIs that take one.
+    pub fn cancellation_token(&self) -> CancellationToken {
+        self.cancelled.child_token()
+    }
+
+    /// Cancels the call when dropped.
+    pub(crate) fn guard(self) -> DropGuard {
+        self.cancelled.drop_guard()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { method, peer, deadline, dialect, .. } = &*self.facts;
+        f.debug_struct("Call")
+            .field("method", method)
+            .field("peer", peer)
+            .field("deadline", deadline)
+            .field("dialect", dialect)
+            .finish_non_exhaustive()
+    }
+}

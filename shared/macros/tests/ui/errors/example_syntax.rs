@@ -1,0 +1,9 @@
+use rpc_macros::rpc_method;
+
+#[rpc_method]
+#[example(1 2)]
+fn add(a: i64, b: i64) -> i64 {
+    a + b
+}
+
+fn main() {}
