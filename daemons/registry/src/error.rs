@@ -43,9 +43,9 @@ pub(crate) enum Refusal {
     /// The sender: the content type is not JSON.
     #[error("content-type: must be application/json")]
     NotJson,
-    /// The author of a web page: its origin may not use this registry.
-    #[error("origin: not allowed to use this registry")]
-    Origin,
+    /// The author of a web page, or the operator: a foreign page may have caused it.
+    #[error("{0}")]
+    Foreign(&'static str),
     /// The sender: no such route.
     #[error("Not Found")]
     NotFound,
@@ -60,4 +60,17 @@ pub(crate) enum Refusal {
     /// The operator: the limit of event streams is reached.
     #[error("stream: {0} event streams are open, the limit; try again later")]
     TooManyStreams(usize),
+    /// The operator of the peer: its address has its share of event streams.
+    #[error(
+        "stream: this address has {0} event streams open, its share; close some, or raise max_watchers_per_peer"
+    )]
+    TooManyStreamsOfPeer(usize),
+    /// The operator: the limit of connections is reached.
+    #[error("connection: {0} are open, the limit; try again later")]
+    TooManyConnections(usize),
+    /// The operator of the peer: its address has its share of connections.
+    #[error(
+        "connection: this address has {0} open, its share; close some, or raise max_connections_per_peer"
+    )]
+    TooManyConnectionsOfPeer(usize),
 }

@@ -13,6 +13,7 @@ mod write_timeout;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use std::convert::Infallible;
 
@@ -21,15 +22,17 @@ use futures_util::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
+use rpc_host::shares::Shares;
+use rpc_host::web::{Asked, Verdict, WebPolicy};
 use rpc_wire::paths;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 pub(crate) use connection::serve_connection;
+pub(crate) use refuse::connection as refuse_connection;
 
 use crate::error::Refusal;
 use crate::service::Service;
@@ -44,10 +47,21 @@ pub(crate) struct Http {
 #[derive(Debug)]
 struct Context {
     service: Arc<Service>,
-    /// One permit per open event stream.
-    streams: Arc<Semaphore>,
+    /// Places for event streams.
+    streams: Arc<Shares>,
     /// Cancelled at shutdown: streams end, long-polls get their replies.
     ending: CancellationToken,
+    web: WebPolicy,
+    /// An unknown host was logged.
+    host_logged: AtomicBool,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    ip: IpAddr,
+    /// It arrived at a loopback address.
+    on_loopback: bool,
 }
 
 /// A whole body, or a stream of chunks.
@@ -57,9 +71,11 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
     pub(crate) fn new(service: Arc<Service>, ending: CancellationToken) -> Self {
-        let max_streams = service.options.max_watchers.min(Semaphore::MAX_PERMITS);
-        let streams = Arc::new(Semaphore::new(max_streams));
-        Self { context: Arc::new(Context { service, streams, ending }) }
+        let options = &service.options;
+        let streams = Shares::new(options.max_watchers, options.max_watchers_per_peer);
+        let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
+        let host_logged = AtomicBool::new(false);
+        Self { context: Arc::new(Context { service, streams, ending, web, host_logged }) }
     }
 
     /// The service behind it.
@@ -68,7 +84,7 @@ impl Http {
     }
 
     /// Replies to one request of a peer.
-    async fn reply(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    async fn reply(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let (head, mut body) = request.into_parts();
         let reply = match self.route(&head, &mut body, peer).await {
             Ok(reply) => reply,
@@ -79,7 +95,7 @@ impl Http {
         if status >= 400 {
             self.context.service.metrics.refuse(status);
         }
-        debug!(%peer, method = %head.method, path = head.uri.path(), status, "request");
+        debug!(peer = %peer.ip, method = %head.method, path = head.uri.path(), status, "request");
         reply
     }
 
@@ -87,10 +103,10 @@ impl Http {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        peer: IpAddr,
+        Peer { ip: peer, on_loopback }: Peer,
     ) -> Result<Reply, Refusal> {
         let service = &self.context.service;
-        self.check_origin(&head.headers)?;
+        self.refuse_foreign_pages(&head.headers, on_loopback)?;
         match (&head.method, head.uri.path()) {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
@@ -104,9 +120,9 @@ impl Http {
             }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head).await,
             (&Method::GET | &Method::HEAD, path) => match path {
-                paths::INSTANCES => Ok(v1::instances(&self.context, head)),
-                paths::WATCH => v1::watch(&self.context, head),
-                paths::LOGS => v1::logs(&self.context, head),
+                paths::INSTANCES => v1::instances(&self.context, head),
+                paths::WATCH => v1::watch(&self.context, head, peer),
+                paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
                 paths::METRICS => Ok(health::metrics(&self.context)),
@@ -116,14 +132,36 @@ impl Http {
         }
     }
 
-    /// A browser sends the origin of its page: only configured origins may use a registry.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let allowed = &self.context.service.options.allowed_origins;
-        let is_allowed = |origin: &HeaderValue| allowed.iter().any(|known| origin == known);
-        let allowed = headers.get_all(header::ORIGIN).iter().all(is_allowed);
-        if allowed { Ok(()) } else { Err(Refusal::Origin) }
+    /// A web page must not use a registry on localhost.
+    fn refuse_foreign_pages(&self, headers: &HeaderMap, on_loopback: bool) -> Result<(), Refusal> {
+        // A value that is no text is no known one, and neither is the second of two.
+        let text = |name: HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next()?.to_str().unwrap_or(UNREADABLE);
+            Some(if values.next().is_some() { UNREADABLE } else { value })
+        };
+        let host = text(header::HOST);
+        let origin = text(header::ORIGIN);
+        let fetch_site = text(SEC_FETCH_SITE);
+        match self.context.web.judge(Asked { host, origin, fetch_site, on_loopback }) {
+            Verdict::Serve => Ok(()),
+            Verdict::ServeUnknownHost => {
+                if !self.context.host_logged.swap(true, Ordering::Relaxed) {
+                    warn!(
+                        host,
+                        "a request names a host that is not known here; add it to [registry-server] allowed_hosts"
+                    );
+                }
+                Ok(())
+            }
+            Verdict::Refuse(why) => Err(Refusal::Foreign(why)),
+        }
     }
 }
+
+/// Neither a known host nor an origin.
+const UNREADABLE: &str = "unreadable.invalid";
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses content types that a web page's form can send. Older programs send no content type
 /// (http.client does not), so a missing one counts as JSON, except from a browser.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc_host::logging::LogRing;
+use rpc_host::shares::Share;
 
 use crate::error::RegistryError;
 
@@ -16,8 +17,8 @@ pub struct RegistryOptions {
 
     /// Instances in total: 200,000. A further one gets 503.
     pub max_instances: usize,
-    /// Instances registered from one peer address other than loopback: 1,000. A further one gets
-    /// 429.
+    /// Instances registered from one peer address (IPv6: one /64) other than loopback: 1,000. A
+    /// further one gets 429.
     pub max_instances_per_peer: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
     pub max_body_bytes: usize,
@@ -26,12 +27,19 @@ pub struct RegistryOptions {
     /// Bytes of an instance's parameters as compact JSON: 4 KiB.
     pub max_parameters_bytes: usize,
 
-    /// Connections: 10,000. A further one is closed unread, and counted.
+    /// Connections: 10,000, and a few more from this machine, for health checks. A further one gets
+    /// 503 and is closed.
     pub max_connections: usize,
+    /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
+    /// gets 429 and is closed.
+    pub max_connections_per_peer: Share,
     /// Connections waiting to be accepted: 1,024.
     pub backlog: u32,
     /// Event streams, of changes and of log lines together: 2,000. A further one gets 503.
     pub max_watchers: usize,
+    /// Event streams of one address (IPv6: one /64): a quarter of `max_watchers`. A further one
+    /// gets 429.
+    pub max_watchers_per_peer: Share,
     /// Longest silence of an event stream: 5 s, then a comment is sent. It shows the reader that
     /// the stream is alive, and finds a reader that is gone with the second comment at the latest.
     pub keep_alive: Duration,
@@ -64,6 +72,10 @@ pub struct RegistryOptions {
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
+    /// Host names by which this registry may be addressed (`Host`), beside IP addresses, names
+    /// without a dot and the machine's own: none. At loopback others get 403; at other addresses
+    /// they do once this list is not empty, and are logged once before.
+    pub allowed_hosts: Vec<String>,
     /// The log that `/v1/logs` streams: none (404).
     pub log_ring: Option<LogRing>,
 }
@@ -79,8 +91,10 @@ impl Default for RegistryOptions {
             max_host_bytes: 253,
             max_parameters_bytes: 4 * 1024,
             max_connections: 10_000,
+            max_connections_per_peer: Share::Quarter,
             backlog: 1024,
             max_watchers: 2000,
+            max_watchers_per_peer: Share::Quarter,
             keep_alive: Duration::from_secs(5),
             max_history: 4096,
             header_timeout: Duration::from_secs(10),
@@ -93,6 +107,7 @@ impl Default for RegistryOptions {
             max_probes: 64,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             log_ring: None,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use rpc_wire::exact;
 use rpc_wire::instance::{self, Parameters};
+use rpc_wire::target::is_host;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -19,6 +20,8 @@ pub(crate) type Instance = instance::Instance<Box<RawValue>>;
 pub(crate) struct Registration {
     /// With status `true`.
     pub(crate) instance: Instance,
+    /// The service it says it is an instance of, if the name is valid.
+    pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(crate) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each of its heartbeats, and its element in a list.
@@ -42,11 +45,12 @@ impl Registration {
             status: true,
             parameters: parameters(&fields)?,
         };
+        let service = instance.service().map(str::to_owned);
         let incarnation = instance.incarnation();
         let parameters = to_text(&instance.parameters, limits.max_parameters_bytes)?;
         let instance = instance.with_parameters(parameters);
         let reply = to_json(&instance)?;
-        Ok(Self { instance, incarnation, reply })
+        Ok(Self { instance, service, incarnation, reply })
     }
 
     /// The reply to an instance that is not listed.
@@ -62,6 +66,8 @@ impl Registration {
 type Fields<'a> = HashMap<String, &'a RawValue>;
 
 const MAX_PROTOCOL_BYTES: usize = 64;
+/// The deepest nesting of parameters, their own object included.
+const MAX_PARAMETERS_DEPTH: usize = 16;
 
 fn protocol(fields: &Fields<'_>) -> Result<String, Refusal> {
     let protocol: String = required(fields, "protocol", "a string")?;
@@ -77,8 +83,11 @@ fn host(fields: &Fields<'_>, max_bytes: usize) -> Result<String, Refusal> {
     if !(1..=max_bytes).contains(&host.len()) {
         return Err(bad("host", format!("is {} bytes long, must be 1 to {max_bytes}", host.len())));
     }
-    if host.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(bad("host", "must hold neither control characters nor white space"));
+    if !is_host(&host) {
+        return Err(bad(
+            "host",
+            "must be an IP address (IPv6 without brackets or zone) or a host name",
+        ));
     }
     Ok(host)
 }
@@ -93,9 +102,34 @@ fn port(fields: &Fields<'_>) -> Result<u16, Refusal> {
 
 fn parameters(fields: &Fields<'_>) -> Result<Parameters, Refusal> {
     let Some(raw) = fields.get("parameters") else { return Ok(Parameters::new()) };
+    // Readers nest them in lists and events, each with its own limit of depth.
+    if nesting(raw.get()) > MAX_PARAMETERS_DEPTH {
+        let what = format!("are nested more than {MAX_PARAMETERS_DEPTH} deep");
+        return Err(bad("parameters", what));
+    }
     exact::check(*raw).map_err(|error| bad("parameters", error.to_string()))?;
     let parameters: Option<Parameters> = typed("parameters", raw, "an object")?;
     Ok(parameters.unwrap_or_default())
+}
+
+/// How deep lists and objects are nested in a JSON text.
+fn nesting(json: &str) -> usize {
+    let (mut depth, mut deepest): (usize, usize) = (0, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 fn to_text(parameters: &Parameters, max_bytes: usize) -> Result<Box<RawValue>, Refusal> {
@@ -205,7 +239,19 @@ mod tests {
             refused(&with("port", port), "port: is ");
         }
         let long = format!("\"{}\"", "h".repeat(254));
-        for host in ["\"\"", "\"a\\u0000\"", "\"a b\"", "\"a\\u001b[2J\"", "7", "null", &long] {
+        for host in [
+            "\"\"",
+            "\"-l\"",
+            "\"$(id)\"",
+            "\"fe80::1%eth0\"",
+            "\"a\\u200b\"",
+            "\"a\\u0000\"",
+            "\"a b\"",
+            "\"a\\u001b[2J\"",
+            "7",
+            "null",
+            &long,
+        ] {
             refused(&with("host", host), "host: ");
         }
         let long = format!("\"{}\"", "p".repeat(65));
@@ -214,6 +260,11 @@ mod tests {
         }
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(4096));
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        let nested = |depth: usize| {
+            format!("{{\"a\":{}\"]}}\\\"[\"{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1))
+        };
+        assert!(parse(&with("parameters", &nested(16))).is_ok());
+        refused(&with("parameters", &nested(17)), "parameters: are nested more than 16 deep");
         for parameters in ["[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep] {
             refused(&with("parameters", parameters), "parameters: ");
         }
@@ -223,7 +274,7 @@ mod tests {
     fn any_bytes_are_an_instance_whose_reply_reads_back_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
-            let Ok(Registration { instance, incarnation, reply }) =
+            let Ok(Registration { instance, incarnation, reply, .. }) =
                 Registration::parse(body, &limits)
             else {
                 return;

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_host::shares::{Full, Share, Shares};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, info, warn};
 
-use crate::http::{Http, serve_connection};
+use crate::error::Refusal;
+use crate::http::{Http, refuse_connection, serve_connection};
 use crate::service::Service;
 use crate::{RegistryError, RegistryOptions};
 
@@ -82,7 +83,9 @@ impl Registry {
 /// The connections and timers of a serving registry. Dropping it stops them at once.
 struct Acceptor {
     http: Arc<Http>,
-    permits: Arc<Semaphore>,
+    places: Arc<Shares>,
+    /// Places for connections that get a refusal.
+    refusals: Arc<Shares>,
     tasks: TaskTracker,
     /// Cancelled first: no new requests are taken.
     ending: CancellationToken,
@@ -91,17 +94,27 @@ struct Acceptor {
     span: Span,
 }
 
+/// Connections from this machine beyond the limit, so that health checks work.
+const PLACES_FOR_LOOPBACK: usize = 8;
+/// Connections that are being refused with a reply; further ones are closed unread.
+const MAX_REFUSALS: usize = 256;
+
 /// Pause after a failed accept, for other connections to end and free their sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Acceptor {
     fn open(options: RegistryOptions) -> Self {
         let ending = CancellationToken::new();
-        let permits = options.max_connections.min(Semaphore::MAX_PERMITS);
+        let places = Shares::with_places_for_loopback(
+            options.max_connections,
+            options.max_connections_per_peer,
+            PLACES_FOR_LOOPBACK,
+        );
         let service = Arc::new(Service::new(options));
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
-            permits: Arc::new(Semaphore::new(permits)),
+            places,
+            refusals: Shares::new(MAX_REFUSALS, Share::Quarter),
             tasks: TaskTracker::new(),
             ending,
             aborted: CancellationToken::new(),
@@ -148,12 +161,15 @@ impl Acceptor {
         }
     }
 
-    /// Serves a connection, or closes it unread at the limit.
+    /// Serves a connection, or refuses it at a limit.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.http.service().metrics;
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            metrics.connections_refused.inc();
-            return;
+        let place = match self.places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                metrics.connections_refused.inc();
+                return self.refuse(stream, peer, full);
+            }
         };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
@@ -162,7 +178,20 @@ impl Acceptor {
         self.spawn(async move {
             serve_connection(stream, peer, http).await;
             open.dec();
-            drop(permit);
+            drop(place);
+        });
+    }
+
+    /// Says why, unless so many are being refused that closing unread is all there is time for.
+    fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+        let Ok(place) = self.refusals.take(peer.ip()) else { return };
+        let refusal = match full {
+            Full::Whole(all) => Refusal::TooManyConnections(all),
+            Full::Share(share) => Refusal::TooManyConnectionsOfPeer(share),
+        };
+        self.spawn(async move {
+            refuse_connection(stream, refusal).await;
+            drop(place);
         });
     }
 

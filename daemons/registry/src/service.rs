@@ -26,7 +26,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, List, Row, Table};
+use crate::table::{Change, ChangeKind, List, Row, Scope, Table};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -121,23 +121,23 @@ impl Service {
         registration.reply_unlisted()
     }
 
-    /// The prepared list of a protocol, never older than the last acknowledged change.
-    pub(crate) fn list(&self, protocol: &str) -> List {
-        if let Some(list) = self.lock().table.prepared(protocol) {
+    /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
+    pub(crate) fn list(&self, scope: &Scope) -> List {
+        if let Some(list) = self.lock().table.prepared(scope) {
             return list;
         }
         let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         let (revision, elements) = {
             let state = self.lock();
             // The previous holder of the lock may have built it.
-            if let Some(list) = state.table.prepared(protocol) {
+            if let Some(list) = state.table.prepared(scope) {
                 return list;
             }
-            state.table.elements(protocol)
+            state.table.elements(scope)
         };
         self.metrics.lists_built.inc();
         let list = List::build(revision, &elements);
-        self.lock().table.keep(protocol, &list);
+        self.lock().table.keep(scope, &list);
         list
     }
 
@@ -151,12 +151,12 @@ impl Service {
         self.changed.subscribe()
     }
 
-    /// The instances of a protocol, or all, with ages: a JSON array in chunks, each built when it
+    /// The instances of a scope, with ages: a JSON array in chunks, each built when it
     /// is requested, so that many instances neither keep a thread busy nor fill the memory for a
     /// slow reader.
-    pub(crate) fn records(&self, protocol: Option<&str>) -> impl Iterator<Item = Bytes> + use<> {
+    pub(crate) fn records(&self, scope: &Scope) -> impl Iterator<Item = Bytes> + use<> {
         const PIECE: usize = 256;
-        let (rows, now, ttl) = (self.lock().table.rows(protocol), now(), self.options.ttl);
+        let (rows, now, ttl) = (self.lock().table.rows(scope), now(), self.options.ttl);
         let total = rows.len();
         (0..total.max(1)).step_by(PIECE).map(move |start| {
             let end = total.min(start + PIECE);

@@ -10,6 +10,7 @@
 mod entry;
 mod lists;
 mod rejoin;
+mod scope;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,12 +18,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
 use rejoin::Rejoin;
+pub(crate) use scope::Scope;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
@@ -116,16 +119,16 @@ impl Table {
     ) -> Result<Option<Change>, Refusal> {
         let key = registration.instance.key();
         let known = self.by_key.get(&key).copied();
-        let (index, kind) = match known {
+        let (index, change) = match known {
             Some(index) => (index, self.renew_known(index, registration, now)),
             None => {
                 let index = self.insert(key, registration, peer, now)?;
-                (index, Some(ChangeKind::Registered))
+                (index, Some((ChangeKind::Registered, None)))
             }
         };
         self.keep_body(index, body);
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(kind.map(|kind| self.changed(kind, row, now)))
+        Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
     }
 
     /// Removes the instance. Returns the change, if it was listed.
@@ -176,30 +179,27 @@ impl Table {
         Checked { expired: over.into_iter().filter_map(remove).collect(), late }
     }
 
-    /// The prepared list of a protocol, if it is current.
-    pub(crate) fn prepared(&self, protocol: &str) -> Option<List> {
-        self.lists.prepared(protocol)
+    /// The prepared list of a scope with a protocol, if it is current.
+    pub(crate) fn prepared(&self, scope: &Scope) -> Option<List> {
+        self.lists.prepared(scope)
     }
 
-    /// The content of a protocol's list: its revision, and its elements as JSON.
-    pub(crate) fn elements(&self, protocol: &str) -> (u64, Vec<Bytes>) {
+    /// The content of a scope's list: its revision, and its elements as JSON.
+    pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
         let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
-        let elements = self.lists.members(protocol).filter_map(reply).collect();
-        (self.lists.revision(protocol), elements)
+        let elements = self.lists.slots(scope).filter_map(reply).collect();
+        (self.lists.revision(scope), elements)
     }
 
     /// Keeps a list for its readers, unless it changed since its elements were taken.
-    pub(crate) fn keep(&mut self, protocol: &str, list: &List) {
-        self.lists.keep(protocol, list);
+    pub(crate) fn keep(&mut self, scope: &Scope, list: &List) {
+        self.lists.keep(scope, list);
     }
 
-    /// The instances of a protocol, or all, in order of registration within a protocol.
-    pub(crate) fn rows(&self, protocol: Option<&str>) -> Vec<Row> {
+    /// The instances of a scope, in order of registration within a protocol.
+    pub(crate) fn rows(&self, scope: &Scope) -> Vec<Row> {
         let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
-        match protocol {
-            Some(protocol) => self.lists.members(protocol).filter_map(row).collect(),
-            None => self.lists.all_members().filter_map(row).collect(),
-        }
+        self.lists.slots(scope).filter_map(row).collect()
     }
 
     /// One instance.
@@ -232,17 +232,23 @@ impl Table {
         index: usize,
         registration: Registration,
         now: Instant,
-    ) -> Option<ChangeKind> {
+    ) -> Option<(ChangeKind, Option<Arc<Entry>>)> {
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
             return None;
         }
-        let Registration { instance, incarnation, reply } = registration;
+        let Registration { instance, service, incarnation, reply } = registration;
         let Entry { peer, registered, serial, .. } = *slot.entry;
-        slot.entry = Arc::new(Entry { instance, incarnation, reply, peer, registered, serial });
-        Some(ChangeKind::Updated)
+        let entry = Entry { instance, service, incarnation, reply, peer, registered, serial };
+        let replaced = std::mem::replace(&mut slot.entry, Arc::new(entry));
+        let Entry { instance, service, .. } = &*slot.entry;
+        if *service != replaced.service {
+            self.lists.remove(&instance.protocol, replaced.service.as_deref(), serial);
+            self.lists.insert(&instance.protocol, service.as_deref(), serial, index);
+        }
+        Some((ChangeKind::Updated, Some(replaced)))
     }
 
     fn insert(
@@ -255,6 +261,7 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
+        let peer = shares::group(peer);
         let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
         if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
             return Err(Refusal::PeerFull(self.max_instances_per_peer));
@@ -262,14 +269,14 @@ impl Table {
         self.by_peer.insert(peer, of_peer + 1);
         self.rejoin.remove(&key);
         self.serial += 1;
-        let Registration { instance, incarnation, reply } = registration;
+        let Registration { instance, service, incarnation, reply } = registration;
         let serial = self.serial;
-        let entry = Entry { instance, incarnation, reply, peer, registered: now, serial };
+        let entry = Entry { instance, service, incarnation, reply, peer, registered: now, serial };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        self.lists.insert(&key.protocol, self.serial, index);
+        self.lists.insert(&key.protocol, entry.service.as_deref(), serial, index);
         self.by_key.insert(key, index);
         self.slots[index] = Some(Slot {
             entry: Arc::new(entry),
@@ -287,7 +294,7 @@ impl Table {
         if let Some(body) = &slot.body {
             self.by_body.remove(body);
         }
-        let Entry { instance, peer, serial, .. } = &*slot.entry;
+        let Entry { instance, service, peer, serial, .. } = &*slot.entry;
         self.by_key.remove(&instance.key());
         if let Some(count) = self.by_peer.get_mut(peer) {
             *count -= 1;
@@ -295,8 +302,8 @@ impl Table {
                 self.by_peer.remove(peer);
             }
         }
-        self.lists.remove(&instance.protocol, *serial);
-        Some(self.changed(kind, slot.row(), now))
+        self.lists.remove(&instance.protocol, service.as_deref(), *serial);
+        Some(self.changed(kind, slot.row(), None, now))
     }
 
     fn keep_body(&mut self, index: usize, body: &[u8]) {
@@ -311,10 +318,19 @@ impl Table {
         }
     }
 
-    fn changed(&mut self, kind: ChangeKind, row: Row, now: Instant) -> Change {
+    fn changed(
+        &mut self,
+        kind: ChangeKind,
+        row: Row,
+        replaced: Option<Arc<Entry>>,
+        now: Instant,
+    ) -> Change {
         self.revision += 1;
-        self.lists.changed(&row.entry.instance.protocol, self.revision);
-        Change { revision: self.revision, kind, at: now, row }
+        for entry in replaced.iter().chain([&row.entry]) {
+            let protocol = &entry.instance.protocol;
+            self.lists.changed(protocol, entry.service.as_deref(), self.revision);
+        }
+        Change { revision: self.revision, kind, at: now, row, replaced }
     }
 }
 

@@ -54,7 +54,13 @@ impl Arguments {
     /// # Errors
     /// It is not JSON, or something else; the message names `source`.
     pub fn of_document(text: &str, source: &str) -> Result<Self, Failure> {
-        let raw = RawValue::from_string(text.trim().to_owned())
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Failure::usage(format!(
+                "{source} is empty; write a JSON array (positional) or object (by name)"
+            )));
+        }
+        let raw = RawValue::from_string(text.to_owned())
             .map_err(|error| Failure::usage(format!("bad JSON in {source}: {error}")))?;
         if !raw.get().starts_with(['[', '{']) {
             return Err(Failure::usage(format!(

@@ -18,7 +18,7 @@ pub use bench::Bench;
 pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
-pub use options::{Asking, AskingRegistry, Common, Direct, Through, Via};
+pub use options::{Asking, Common, Direct, Through, Via};
 pub use values::{CallTime, Pause};
 
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ Examples:
   rpcd call add 1 2                     call a method of any registered server
   rpcd help call                        all about one command
 
-Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or
+Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or \
 settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal.";
 
 /// The commands.
@@ -64,10 +64,10 @@ pub enum Command {
     #[command(after_help = ask::DESCRIBE)]
     Describe(Describe),
     /// List instances
-    #[command(after_help = ask::INSTANCES)]
+    #[command(after_help = ask::INSTANCES, mut_args(options::of_a_registry))]
     Instances(Instances),
     /// Print changes of instances, one per line, until interrupted
-    #[command(after_help = follow::WATCH)]
+    #[command(after_help = follow::WATCH, mut_args(options::of_a_registry))]
     Watch(Watch),
     /// Print the logs of the registry and of instances
     #[command(after_help = follow::LOGS)]
@@ -76,7 +76,7 @@ pub enum Command {
     #[command(after_help = ask::STATS)]
     Stats(Stats),
     /// Check a daemon's health
-    #[command(after_help = ask::HEALTH)]
+    #[command(after_help = ask::HEALTH, mut_args(options::of_any_daemon))]
     Health(Health),
 }
 

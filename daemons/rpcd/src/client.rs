@@ -2,6 +2,7 @@
 //! and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
+//! - `reserved`: the methods every server has.
 //! - `signature`: a method as people read it.
 
 mod bench;
@@ -12,6 +13,7 @@ mod health;
 mod instances;
 mod logs;
 mod methods;
+mod reserved;
 mod signature;
 mod stats;
 mod watch;

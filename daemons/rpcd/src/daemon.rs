@@ -18,7 +18,7 @@ use crate::plan::{ServePlan, ServeRegistryPlan};
 pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
     let mut builder = Server::builder()
-        .name("rpcd")
+        .name(plan.service)
         .version(env!("CARGO_PKG_VERSION"))
         .methods(builtin::methods())
         .limits(plan.limits)

@@ -15,20 +15,20 @@ pub struct Failure {
     pub message: String,
     /// The message is a help text, printed as it is; for [`Exit::Done`] to standard output.
     pub is_help: bool,
-    /// What the peer sent, where it sent an error.
-    pub peer: Option<Box<PeerError>>,
+    /// What only its JSON form says. In a box: results, which have room for a failure, are moved often.
+    pub details: Option<Box<Details>>,
     /// Standard output says it already, in JSON.
     pub is_printed: bool,
 }
 
-/// An error as a peer sent it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerError {
-    /// Its code.
-    pub code: i64,
-    /// Its text.
-    pub message: String,
-    /// What it says beside.
+/// What only the JSON form of a failure says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// A code of the protocol, or a method's own; none of them applies to every failure.
+    pub code: Option<i64>,
+    /// The text as a peer sent it; `None`: the failure's own.
+    pub message: Option<String>,
+    /// What the peer says beside, and the names that were probably meant.
     pub data: Option<Value>,
 }
 
@@ -74,7 +74,7 @@ impl Exit {
 impl Failure {
     /// A failure of that kind.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), is_help: false, peer: None, is_printed: false }
+        Self { exit, message: message.into(), is_help: false, details: None, is_printed: false }
     }
 
     /// Help or version instead of a command.
@@ -93,13 +93,43 @@ impl Failure {
         Self { is_printed: true, ..self }
     }
 
+    /// The same with a code of the protocol.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.details.get_or_insert_default().code = Some(code.number());
+        self
+    }
+
+    /// The same with the name that was probably meant, as `data.nearest`, beside what a peer sent.
+    #[must_use]
+    pub fn with_nearest(mut self, name: &str) -> Self {
+        let data = &mut self.details.get_or_insert_default().data;
+        match data.get_or_insert_with(|| json!({})) {
+            Value::Object(data) => {
+                data.entry("nearest").or_insert_with(|| json!([name]));
+            }
+            _of_the_peer => {}
+        }
+        self
+    }
+
+    /// Its code: a timeout is the same whether the server or the client found it.
+    fn code(&self) -> Option<i64> {
+        let known = self.details.as_ref().and_then(|details| details.code);
+        known.or_else(|| (self.exit == Exit::Timeout).then(|| Code::DeadlineExceeded.number()))
+    }
+
     /// One line of JSON: `{"error":{"code":…,"data":…,"kind":…,"message":…}}`.
     pub fn to_json(&self) -> String {
         let mut error = json!({"kind": self.exit.kind(), "message": self.message});
-        if let Some(peer) = &self.peer {
-            error["code"] = peer.code.into();
-            error["message"] = peer.message.as_str().into();
-            if let Some(data) = &peer.data {
+        if let Some(code) = self.code() {
+            error["code"] = code.into();
+        }
+        if let Some(details) = &self.details {
+            if let Some(message) = &details.message {
+                error["message"] = message.as_str().into();
+            }
+            if let Some(data) = &details.data {
                 error["data"] = data.clone();
             }
         }
@@ -137,27 +167,35 @@ impl From<ClientError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let exit = match error.kind() {
+            // What an older server does not have is no mistake of the command line.
+            _ if matches!(error, CallError::Unsupported { .. }) => Exit::Failed,
             ErrorKind::Remote => Exit::Failed,
             ErrorKind::Usage => Exit::Usage,
             ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Timeout => Exit::Timeout,
         };
-        let mut failure = Self::new(exit, error.to_string());
-        if let CallError::Remote { fault, .. } = error {
-            failure.peer = Some(Box::new((*fault).into()));
+        let failure = Self::new(exit, error.to_string());
+        match error {
+            CallError::Remote { fault, .. } => {
+                Self { details: Some(Box::new((*fault).into())), ..failure }
+            }
+            CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
+            CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
+                failure.with_code(Code::TooLarge)
+            }
+            _ => failure,
         }
-        failure
     }
 }
 
-impl From<Fault> for PeerError {
+impl From<Fault> for Details {
     fn from(fault: Fault) -> Self {
         let message = match fault.code {
             // The message is only the name of the method.
             Code::MethodNotFound => fault.classic_text(),
             _ => fault.message,
         };
-        Self { code: fault.code.number(), message, data: fault.data }
+        Self { code: Some(fault.code.number()), message: Some(message), data: fault.data }
     }
 }
 
@@ -175,7 +213,11 @@ impl From<RegistryClientError> for Failure {
             RegistryClientError::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match error {
+            RegistryClientError::TooLarge { .. } => failure.with_code(Code::TooLarge),
+            _ => failure,
+        }
     }
 }
 
@@ -203,5 +245,41 @@ mod tests {
         assert!(Failure::from(late).to_json().contains(r#""kind":"timeout""#));
         let failure = Failure::usage("wrong");
         assert_eq!(failure.to_json(), r#"{"error":{"kind":"usage","message":"wrong"}}"#);
+    }
+
+    #[test]
+    fn what_the_client_finds_has_a_code_where_the_protocol_has_one_for_it() {
+        let peer = || "127.0.0.1:8089".to_owned();
+        let after = std::time::Duration::from_secs(1);
+        let late = CallError::Timeout { peer: peer(), after, phase: rpc_client::Phase::Connect };
+        let large = CallError::TooLarge { peer: peer(), size: 2000, limit: 1024 };
+        let older = CallError::Unsupported { peer: peer(), what: "streams" };
+        let full = CallError::QueueFull { peer: peer(), limit: 1 };
+        for (error, exit, code) in [
+            (late, Exit::Timeout, Some(-32000)),
+            (large, Exit::Usage, Some(-32005)),
+            (older, Exit::Failed, Some(-32601)),
+            (full, Exit::Usage, None),
+        ] {
+            let failure = Failure::from(error);
+            let said: Value = serde_json::from_str(&failure.to_json()).unwrap();
+            assert_eq!((failure.exit, said["error"]["code"].as_i64()), (exit, code), "{said}");
+        }
+        let registry = RegistryClientError::Timeout { url: "http://a:1".to_owned() };
+        assert!(Failure::from(registry).to_json().contains(r#""code":-32000"#));
+    }
+
+    #[test]
+    fn the_name_that_was_probably_meant_is_added_to_what_a_peer_says() {
+        let unknown = |data| {
+            let fault = Fault { data, ..Fault::method_not_found("ad") };
+            let failure = Failure::from(remote(fault)).with_nearest("add");
+            let said: Value = serde_json::from_str(&failure.to_json()).unwrap();
+            said["error"]["data"].clone()
+        };
+        assert_eq!(unknown(None), json!({"nearest": ["add"]}));
+        assert_eq!(unknown(Some(json!({"a": 1}))), json!({"a": 1, "nearest": ["add"]}));
+        assert_eq!(unknown(Some(json!({"nearest": 1}))), json!({"nearest": 1}));
+        assert_eq!(unknown(Some(json!([1]))), json!([1]));
     }
 }

@@ -1,21 +1,28 @@
 //! The only place that writes to standard output and standard error (besides the log).
 //!
 //! - [`pretty`]: JSON for people.
+//! - `reader`: whether anybody reads standard output.
 //! - [`mod@table`]: columns for people.
 
 pub mod pretty;
+mod reader;
 pub mod table;
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use rpc_host::logging::escape_controls;
 
 use crate::failure::{Exit, Failure};
 use table::Table;
 
-/// Writes one line of a result. On a terminal control characters are escaped (except line breaks
-/// and tabs), since a remote text may contain any; otherwise it is written unchanged.
+pub use reader::while_read;
+
+/// Writes one line of data: JSON, or a result that is a string. On a terminal control characters are escaped
+/// (except line breaks and tabs), since a remote text may contain any; otherwise it is written unchanged.
 ///
 /// # Errors
 /// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
@@ -28,6 +35,16 @@ pub fn line(text: &str) -> Result<(), Failure> {
         format!("{}{}", escape_controls(&piece[..end]), &piece[end..])
     });
     write(&pieces.collect::<String>())
+}
+
+/// Writes one line for people, its control characters escaped (except tabs) wherever it goes: a pipe may
+/// end at a terminal, and a line break would forge a line.
+///
+/// # Errors
+/// As [`line()`].
+pub fn text(line: &str) -> Result<(), Failure> {
+    let pieces: Vec<_> = line.split('\t').map(escape_controls).collect();
+    write(&pieces.join("\t"))
 }
 
 /// Writes a JSON value: a string without quotes and anything else indented and coloured on a terminal,
@@ -64,7 +81,7 @@ pub fn table(table: &Table) -> Result<(), Failure> {
     let lines = table.lines();
     let (first, rows) = lines.split_first().map_or(("", &[][..]), |(first, rows)| (first, rows));
     heading(first)?;
-    rows.iter().try_for_each(|row| line(row))
+    rows.iter().try_for_each(|row| text(row))
 }
 
 /// Whether a person reads standard output.
@@ -79,12 +96,21 @@ fn has_colour() -> bool {
 }
 
 fn write(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
     // One write, so that lines of several processes do not mix.
-    let written = out.write_all(format!("{text}\n").as_bytes());
-    written.and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    write_all(format!("{text}\n").as_bytes())
+}
+
+/// To the file itself: `io::stdout()` takes a descriptor that cannot be written for a success.
+fn write_all(bytes: &[u8]) -> Result<(), Failure> {
+    static FILE: LazyLock<io::Result<File>> =
+        LazyLock::new(|| io::stdout().as_fd().try_clone_to_owned().map(File::from));
+    let written = match &*FILE {
+        Ok(file) => (&*file).write_all(bytes),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    };
+    written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::new(Exit::Done, ""),
-        _ => Failure::new(Exit::Failed, format!("cannot write the result: {error}")),
+        _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {error}")),
     })
 }
 
@@ -117,21 +143,20 @@ pub fn clear_status() {
 /// The exit code; a failure is printed first, with `json` on standard output too.
 pub fn finish(done: Result<(), Failure>, json: bool) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
-    if json && !failure.is_help && !failure.is_printed && !failure.message.is_empty() {
-        // A failure here cannot be reported anywhere.
-        let _ = line(&failure.to_json());
+    let message = failure.message.as_str();
+    if failure.is_help && failure.exit == Exit::Done {
+        return finish(write_all(message.as_bytes()), false);
     }
-    let text = failure.message.as_str();
-    // A failure here cannot be reported anywhere.
-    let _ = match (failure.is_help, failure.exit) {
-        (true, Exit::Done) => io::stdout().lock().write_all(text.as_bytes()),
-        (true, _) => io::stderr().lock().write_all(text.as_bytes()),
-        (false, _) if text.is_empty() => Ok(()),
-        (false, _) => {
-            say(text);
-            Ok(())
+    if failure.is_help {
+        // A failure here cannot be reported anywhere.
+        let _ = io::stderr().lock().write_all(message.as_bytes());
+    } else if !message.is_empty() {
+        if json && !failure.is_printed {
+            // The exit code is that of the failure anyway.
+            let _ = line(&failure.to_json());
         }
-    };
+        say(message);
+    }
     ExitCode::from(failure.exit.code())
 }
 

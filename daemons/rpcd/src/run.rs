@@ -43,8 +43,10 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Methods { ask, filter } => client::methods(*ask, filter.as_deref()).await,
         Task::Describe { ask, method } => client::describe(*ask, &method).await,
         Task::Instances(ask) => client::instances(ask).await,
-        Task::Watch { ask, beats, interval } => client::watch(ask, beats, interval).await,
-        Task::Logs(plan) => client::logs(*plan).await,
+        Task::Watch { ask, beats, interval } => {
+            output::while_read(client::watch(ask, beats, interval)).await
+        }
+        Task::Logs(plan) => output::while_read(client::logs(*plan)).await,
         Task::Stats { ask, instances } => client::stats(*ask, instances).await,
         Task::Health { address, timeout, json } => client::health(&address, timeout, json).await,
     }

@@ -96,8 +96,12 @@ impl Call {
     /// The same call, made by this caller.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {
-        Arc::make_mut(&mut self.facts).identity = Some(identity);
+        self.set_identity(identity);
         self
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: Identity) {
+        Arc::make_mut(&mut self.facts).identity = Some(identity);
     }
 
     /// The method's name.
@@ -153,8 +157,8 @@ impl Call {
     }
 
     /// Cancels the call when dropped.
-    pub(crate) fn guard(self) -> DropGuard {
-        self.cancelled.drop_guard()
+    pub(crate) fn guard(&self) -> DropGuard {
+        self.cancelled.clone().drop_guard()
     }
 }
 

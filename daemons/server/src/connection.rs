@@ -1,6 +1,8 @@
 //! One accepted socket: its first bytes select the protocol.
 
-use std::io::{self, Cursor};
+use std::io;
+#[cfg(feature = "http")]
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "http")]
 use crate::http;
 use crate::limits::FIRST_REQUEST_GRACE;
 use crate::session::Session;
@@ -50,12 +53,7 @@ async fn serve_stream(
                 linger(stream).await;
             }
         }
-        // Boxed, so that the task of a JSON connection has no room for hyper's state.
-        Protocol::Http => {
-            let (reader, writer) = stream.split();
-            let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
-            Box::pin(http::serve(state, whole)).await;
-        }
+        Protocol::Http => serve_http(state, stream, first).await?,
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: not supported yet"),
         Protocol::Unknown => {
             state.metrics.malformed.inc();
@@ -66,6 +64,33 @@ async fn serve_stream(
             linger(stream).await;
         }
     }
+    Ok(())
+}
+
+#[cfg(feature = "http")]
+async fn serve_http(
+    state: &Arc<ServerState>,
+    stream: &mut TcpStream,
+    first: BytesMut,
+) -> io::Result<()> {
+    let (reader, writer) = stream.split();
+    let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
+    // Boxed, so that the task of a JSON connection has no room for hyper's state.
+    Box::pin(http::serve(state, whole)).await;
+    Ok(())
+}
+
+/// A server without HTTP says so in HTTP.
+#[cfg(not(feature = "http"))]
+async fn serve_http(_: &Arc<ServerState>, stream: &mut TcpStream, _: BytesMut) -> io::Result<()> {
+    let text = "this server was built without HTTP; send JSON messages";
+    let reply = format!(
+        "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{text}\n",
+        text.len() + 1
+    );
+    stream.write_all(reply.as_bytes()).await?;
+    linger(stream).await;
     Ok(())
 }
 

@@ -82,8 +82,8 @@ impl<'a> Parts<'a> {
     }
 
     /// Cancels the call when dropped, if anybody has it.
-    pub(crate) fn into_guard(self) -> Option<DropGuard> {
-        self.made.into_inner().map(Call::guard)
+    pub(crate) fn guard(&self) -> Option<DropGuard> {
+        self.made.get().map(Call::guard)
     }
 }
 

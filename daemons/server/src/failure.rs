@@ -61,15 +61,20 @@ impl Failure {
 // `Failure` itself is not an `Error`: otherwise this conversion could not be written.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self::new(message)
+        Self::new(text_of(&error))
     }
+}
+
+/// The text of an error and of its causes.
+pub(crate) fn text_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl From<Failure> for Fault {

@@ -18,21 +18,25 @@
 //!
 //! In reading order, the way a call travels:
 //!
-//! - [`server`]: accepts connections within limits, and shuts down gracefully.
+//! - [`server`]: puts a server together, and shuts it down gracefully.
+//! - `acceptor`: accepts connections within limits.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
 //! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
 //! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
+//! - [`layer`]: tower layers around the methods.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
 //! - [`announce`]: registers with a registry and sends heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
-//! Inside: `server → connection → session → dispatch → calls → method`, `connection → http`.
+//! Inside: `server → acceptor → connection → session → dispatch → calls → method`, `connection → http`.
 
+mod acceptor;
+#[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
 pub mod builtin;
@@ -42,8 +46,10 @@ mod error;
 pub mod extract;
 mod failure;
 mod finite;
+#[cfg(feature = "http")]
 mod http;
 mod latency;
+pub mod layer;
 mod limits;
 pub mod method;
 mod metrics;
@@ -55,6 +61,7 @@ mod session;
 mod sniff;
 mod state;
 
+#[cfg(feature = "announce")]
 pub use announce::Announce;
 pub use call::{Call, Dialect, Identity};
 pub use error::ServerError;
@@ -68,5 +75,4 @@ pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use schemars;
 pub use server::{Server, ServerBuilder, ServerHandle};
-pub use service::Service;
 pub use session::InMemory;

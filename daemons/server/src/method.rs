@@ -33,6 +33,7 @@ pub(crate) use blocking::blocking;
 pub(crate) use body::{Body, Given, ItemStream, RunNow, Started, Unary, Work};
 pub use example::Example;
 pub use function::{Argument, Function, Types};
+pub(crate) use returned::write_value;
 pub use returned::{Fallible, Output, Plain, Returned, ReturnedStream};
 
 /// A method a server can serve.
@@ -253,6 +254,10 @@ impl Methods {
             .ok()?;
         let position = *self.by_name.get(found)?;
         Some((position, self.methods.get(position)?))
+    }
+
+    pub(crate) fn at(&self, position: usize) -> Option<&Method> {
+        self.methods.get(position)
     }
 
     pub(crate) fn name(&self, position: usize) -> Option<&str> {

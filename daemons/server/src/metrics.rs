@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use prometheus_client::metrics::counter::Counter;
 use rpc_wire::report::{MethodStats, ServerStats};
 
 use crate::latency::{Latencies, LatencySnapshot};
@@ -119,7 +118,21 @@ impl MethodMetrics {
     }
 }
 
-/// A number that goes up and down. Not prometheus-client's gauge, which cannot go up within a limit.
+/// A number that only goes up.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn inc(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
 #[derive(Default)]
 pub(crate) struct Gauge(AtomicU64);
 

@@ -1,40 +1,34 @@
 //! Accepts connections within limits, and shuts down gracefully.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use rpc_host::logging::LogRing;
 use rpc_host::net;
 use rpc_wire::instance::is_service_name;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
+use crate::acceptor::Acceptor;
+#[cfg(feature = "announce")]
 use crate::announce::Announce;
-use crate::connection;
 use crate::extract::States;
+use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
 use crate::state::{GivenIdentity, Identity, ServerState};
-use crate::{InMemory, Limits, Method, ServerError, Service};
+use crate::{InMemory, Limits, Method, ServerError, service};
 
 /// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
-/// Pause after an accept that failed for lack of files or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Minimum interval between log lines about such failures.
-const ACCEPT_LOG: Duration = Duration::from_secs(5);
-
 /// A server that listens and is not serving yet.
 pub struct Server {
     state: Arc<ServerState>,
     listener: TcpListener,
     address: SocketAddr,
+    #[cfg(feature = "announce")]
     announce: Option<Announce>,
     handle: ServerHandle,
 }
@@ -45,9 +39,12 @@ pub struct ServerBuilder {
     identity: GivenIdentity,
     methods: Vec<Method>,
     states: States,
+    layers: Layers,
     limits: Limits,
     log_ring: Option<LogRing>,
+    #[cfg(feature = "announce")]
     announce: Option<Announce>,
+    #[cfg(feature = "http")]
     allowed_origins: Vec<String>,
 }
 
@@ -99,7 +96,7 @@ impl ServerBuilder {
 
     /// Adds the methods of a service, and its name and version where none is set yet.
     #[must_use]
-    pub fn service(mut self, service: impl Service) -> Self {
+    pub fn service(mut self, service: impl service::Service) -> Self {
         self.identity.service.get_or_insert_with(|| service.name().to_owned());
         if let (None, Some(version)) = (&self.identity.version, service.version()) {
             self.identity.version = Some(version.to_owned());
@@ -129,6 +126,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Wraps the methods, and the layers added before, in a [tower layer](crate::layer): the one
+    /// added last sees a call first. Without layers a call costs nothing for them.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Next> + Send + 'static,
+        L::Service: Service<Request, Response = Reply, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.layers.add(layer);
+        self
+    }
+
     /// Limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -144,6 +157,7 @@ impl ServerBuilder {
     }
 
     /// Registers with a registry while serving. Default: no registry.
+    #[cfg(feature = "announce")]
     #[must_use]
     pub fn announce(mut self, announce: Announce) -> Self {
         self.announce = Some(announce);
@@ -151,6 +165,7 @@ impl ServerBuilder {
     }
 
     /// Web origins (`https://example.org`) whose pages may use HTTP here; none by default.
+    #[cfg(feature = "http")]
     #[must_use]
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
         self.allowed_origins.extend(origins);
@@ -163,15 +178,23 @@ impl ServerBuilder {
     /// [`ServerError::ServiceName`] for a name that cannot be used, [`ServerError::Method`] for
     /// methods that cannot be served, [`ServerError::Bind`] for an address that cannot be listened
     /// on.
-    pub async fn bind(mut self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
+    pub async fn bind(self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
         let address = address.into();
-        let announce = self.announce.take();
+        #[cfg(feature = "announce")]
+        let announce = self.announce.clone();
         let backlog = self.limits.backlog;
         let state = self.shared()?;
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        Ok(Server { state, listener, address, announce, handle: ServerHandle::default() })
+        Ok(Server {
+            state,
+            listener,
+            address,
+            #[cfg(feature = "announce")]
+            announce,
+            handle: ServerHandle::default(),
+        })
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. It is not
@@ -190,14 +213,15 @@ impl ServerBuilder {
             return Err(ServerError::ServiceName(identity.service));
         }
         let methods = Methods::new(self.methods, &self.states)?;
-        Ok(Arc::new(ServerState::new(
-            identity,
-            methods,
-            self.states,
-            self.limits,
-            self.log_ring,
-            self.allowed_origins,
-        )))
+        let state = ServerState::new(identity, methods, self.limits);
+        Ok(Arc::new(ServerState {
+            states: self.states,
+            layers: self.layers.apply(),
+            log_ring: self.log_ring,
+            #[cfg(feature = "http")]
+            allowed_origins: self.allowed_origins,
+            ..state
+        }))
     }
 }
 
@@ -240,11 +264,12 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
-        let Self { state, listener, address, announce, handle } = self;
+        let Self { state, listener, address, handle, .. } = self;
         let limits = state.limits.clone();
         tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
-        let announcer = announce.map(|announce| announce.start(address, state.facts()));
-        let acceptor = Acceptor { state: state.clone(), listener, connections: TaskTracker::new() };
+        #[cfg(feature = "announce")]
+        let announcer = self.announce.map(|announce| announce.start(address, state.facts()));
+        let acceptor = Acceptor::new(state.clone(), listener);
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
@@ -259,6 +284,7 @@ impl Server {
         } else {
             tracing::info!(%address, connections = state.metrics.connections.get(), "draining");
         }
+        #[cfg(feature = "announce")]
         if let Some(announcer) = announcer {
             // Calls are accepted until clients can know that this instance has unregistered.
             tokio::select! {
@@ -277,54 +303,5 @@ impl Server {
         }
         tracing::info!(%address, "stopped");
         outcome
-    }
-}
-
-/// The listening socket, and the connections accepted from it.
-struct Acceptor {
-    state: Arc<ServerState>,
-    listener: TcpListener,
-    connections: TaskTracker,
-}
-
-impl Acceptor {
-    /// Accepts connections until the listening socket fails.
-    async fn accept(&self) -> io::Error {
-        let mut logged: Option<Instant> = None;
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => self.admit(stream, peer),
-                Err(error) if net::is_listener_gone(&error) => return error,
-                Err(error) => {
-                    if logged.is_none_or(|at| at.elapsed() > ACCEPT_LOG) {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        logged = Some(Instant::now());
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let metrics = &self.state.metrics;
-        if self.connections.len() >= self.state.limits.max_connections {
-            metrics.connections_refused.inc();
-            tracing::debug!(%peer, "connection refused: max_connections reached");
-            return;
-        }
-        metrics.connections_accepted.inc();
-        net::set_up(&stream);
-        self.connections
-            .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());
-    }
-
-    /// Accepts the connections in the backlog, so that they get a refusal, and closes.
-    fn close(self) -> TaskTracker {
-        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.admit(stream, peer);
-        }
-        self.connections.close();
-        self.connections
     }
 }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod dispatch;
+mod layered;
 mod memory;
 
 use std::io;

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use rpc_host::logging::LogRing;
 use rpc_wire::WIRE_VERSION;
-use rpc_wire::instance::{
-    CONTRACT_KEY, Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY, is_service_name,
-};
+use rpc_wire::instance::is_service_name;
+#[cfg(feature = "announce")]
+use rpc_wire::instance::{CONTRACT_KEY, Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
 use rpc_wire::signature;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::extract::States;
+use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
 
@@ -64,10 +64,13 @@ pub(crate) struct ServerState {
     pub(crate) methods: Methods,
     /// What methods take as `State`.
     pub(crate) states: States,
+    /// The layers around all methods; `None`: calls go straight to them.
+    pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
+    #[cfg(feature = "http")]
     pub(crate) allowed_origins: Vec<String>,
     /// The reply to `all_your_methods`, prepared.
     pub(crate) listing: Vec<u8>,
@@ -80,14 +83,8 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    pub(crate) fn new(
-        identity: Identity,
-        methods: Methods,
-        states: States,
-        limits: Limits,
-        log_ring: Option<LogRing>,
-        allowed_origins: Vec<String>,
-    ) -> Self {
+    /// The state of a server without anything else.
+    pub(crate) fn new(identity: Identity, methods: Methods, limits: Limits) -> Self {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
         let listing = signature::to_classic(methods.signatures()).into_bytes();
@@ -98,11 +95,13 @@ impl ServerState {
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
-            states,
+            states: States::default(),
+            layers: None,
             limits,
             metrics,
-            log_ring,
-            allowed_origins,
+            log_ring: None,
+            #[cfg(feature = "http")]
+            allowed_origins: Vec::new(),
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }
@@ -120,6 +119,7 @@ impl ServerState {
     }
 
     /// What the registry is told of this server.
+    #[cfg(feature = "announce")]
     pub(crate) fn facts(&self) -> Parameters {
         let Identity { service, version, .. } = &self.identity;
         let contract = signature::contract(self.methods.signatures());
@@ -129,7 +129,10 @@ impl ServerState {
             (VERSION_KEY, version.as_str().into()),
             (CONTRACT_KEY, contract.into()),
         ];
-        facts.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect()
+        facts
+            .into_iter()
+            .map(|(key, value): (&str, serde_json::Value)| (key.to_owned(), value))
+            .collect()
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {

@@ -1,4 +1,5 @@
 //! A server and its registry: register, heartbeat, outages, unregister.
+#![cfg(feature = "announce")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use rpc_client::{CallError, CallOptions, Client, ClientOptions, ServiceError};
 use rpc_server::schemars::JsonSchema;
-use rpc_server::{Call, Code, Failure, Method, Server, Service, Stream, rpc_service};
+use rpc_server::service::Service;
+use rpc_server::{Call, Code, Failure, Method, Server, Stream, rpc_service};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 

@@ -538,6 +538,18 @@ async fn the_drain_has_a_limit_and_calls_in_flight_get_an_error() {
     assert!(matches!(outcome, Err(ServerError::Failed(why)) if why == "lost the database"));
 }
 
+#[cfg(not(feature = "http"))]
+#[tokio::test]
+async fn without_http_a_request_is_refused_in_http() {
+    let server = Running::start(builtins()).await;
+    let reply = server.exchange("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{reply}");
+    let (_, body) = reply.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "this server was built without HTTP; send JSON messages\n");
+    assert!(reply.contains(&format!("Content-Length: {}\r\n", body.len())), "{reply}");
+}
+
+#[cfg(feature = "http")]
 #[tokio::test]
 async fn http_on_the_same_port_shows_metrics_health_and_methods() {
     let server = Running::start(builtins()).await;

@@ -5,6 +5,8 @@
 //! - [`logging`]: tracing to the terminal, to rolling files, and to the bounded rings that log
 //!   streams read.
 //! - [`net`]: listening sockets and the limit of open files.
+//! - [`shares`]: places that peers compete for.
+//! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
@@ -12,5 +14,7 @@
 
 pub mod logging;
 pub mod net;
+pub mod shares;
 pub mod shutdown;
 pub mod task;
+pub mod web;

@@ -5,7 +5,7 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
-    host, level, origins, pause, port, ratio, switch,
+    host, level, names, origins, pause, port, ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -74,9 +74,11 @@ pub const KEYS: &[Key] = keys! {
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
         max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON.";
-        max_connections: count, registry_server.options.max_connections, "Open connections; a further one is closed and counted.";
+        max_connections: count, registry_server.options.max_connections, "Open connections; a further one is refused and counted.";
+        max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
         max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";
+        max_watchers_per_peer: share, registry_server.options.max_watchers_per_peer, "Of these for one address; as above.";
         keep_alive: duration, registry_server.options.keep_alive, "Longest silence of an event stream; then a comment is sent.";
         max_history: count, registry_server.options.max_history, "Changes kept for watchers that reconnect or fall behind.";
         header_timeout: duration, registry_server.options.header_timeout, "Timeout for a request's headers.";
@@ -88,10 +90,12 @@ pub const KEYS: &[Key] = keys! {
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
         max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
+        allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
+        service: service, server.service, "Name of the service that it registers: 1 to 64 of A-Z a-z 0-9 . _ -.";
         announce: switch, server.announce, "Whether to register (--no-registry turns it off).";
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";

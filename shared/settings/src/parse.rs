@@ -23,6 +23,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     value::duration::read(text)
 }
 
+/// The name of a service.
+///
+/// # Errors
+/// Names what was expected.
+pub fn service(text: &str) -> Result<String, String> {
+    value::service::read(text)
+}
+
 /// A balancing policy by its name.
 ///
 /// # Errors

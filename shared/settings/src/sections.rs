@@ -55,6 +55,8 @@ impl Default for RegistryServer {
 pub struct Server {
     /// The address to listen on. Default `0.0.0.0`.
     pub listen: String,
+    /// The name of the service that it registers. Default `rpcd`.
+    pub service: String,
     /// Whether it registers. Default true.
     pub announce: bool,
     /// The address it registers; `None`, the default: the one that routes to the registry.
@@ -71,6 +73,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: ALL_INTERFACES.to_owned(),
+            service: "rpcd".to_owned(),
             announce: true,
             advertise: None,
             heartbeat_interval: Duration::from_secs(5),

@@ -205,6 +205,23 @@ impl Display for Advertised {
     }
 }
 
+/// The name of a service.
+pub(crate) mod service {
+    use rpc_wire::instance::is_service_name;
+
+    pub(crate) fn read(text: &str) -> Result<String, String> {
+        if is_service_name(text) {
+            Ok(text.to_owned())
+        } else {
+            Err("expected 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'".to_owned())
+        }
+    }
+
+    pub(crate) fn show(value: &str) -> String {
+        value.to_owned()
+    }
+}
+
 /// [`Advertised`](super::Advertised), or nothing.
 pub(crate) mod advertised {
     use super::Advertised;
@@ -215,6 +232,31 @@ pub(crate) mod advertised {
 
     pub(crate) fn show(value: &Option<Advertised>) -> String {
         value.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// The share of one peer: `quarter`, a count, or 0 for none.
+pub(crate) mod share {
+    use rpc_host::shares::Share;
+
+    use super::count;
+
+    pub(crate) fn read(text: &str) -> Result<Share, String> {
+        match text {
+            "quarter" => Ok(Share::Quarter),
+            "0" => Ok(Share::Whole),
+            _ => count::read(text)
+                .map(Share::AtMost)
+                .map_err(|_| "expected quarter, a whole number, or 0 for no share".to_owned()),
+        }
+    }
+
+    pub(crate) fn show(value: &Share) -> String {
+        match value {
+            Share::Quarter => "quarter".to_owned(),
+            Share::Whole => "0".to_owned(),
+            Share::AtMost(most) => count::show(most),
+        }
     }
 }
 
@@ -361,6 +403,20 @@ pub(crate) mod pause {
     }
 
     pub(crate) use super::duration::show;
+}
+
+/// Host names, comma-separated; empty text is an empty list.
+pub(crate) mod names {
+    pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        text.split(',').map(|name| super::host::read(name.trim())).collect()
+    }
+
+    pub(crate) fn show(value: &[String]) -> String {
+        value.join(", ")
+    }
 }
 
 /// Web origins, comma-separated; empty text is an empty list. Browsers send an origin in lower case

@@ -62,8 +62,36 @@ pub fn parse_address(address: &str) -> Result<(String, u16), AddressError> {
     if host.contains(['[', ']']) {
         return Err(bad("only an IPv6 address goes in brackets"));
     }
+    if !is_host(host) {
+        return Err(bad("its host is neither an IP address nor a name"));
+    }
     Ok((host.to_owned(), port))
 }
+
+/// Whether it is an IP literal (IPv6 bare, without a zone) or a host name: RFC 1123, and the
+/// underscore, which container networks use. A last label of digits alone, or `0x…`, is no name:
+/// resolvers take it for an address in another notation.
+pub fn is_host(text: &str) -> bool {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.starts_with("0x")
+        || last.starts_with("0X");
+    text.len() <= MAX_HOST_BYTES && name.split('.').all(is_label) && !is_number
+}
+
+/// The length of the longest host name.
+pub const MAX_HOST_BYTES: usize = 253;
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,8 +131,46 @@ mod tests {
             "[::1:80",
             "[[::1]:80",
             "a]:1",
+            "a b:1",
+            "$(id):1",
+            "0x7f000001:1",
         ] {
             check(address, None);
+        }
+    }
+
+    #[test]
+    fn a_host_is_an_ip_literal_or_a_name() {
+        for host in
+            ["127.0.0.1", "::1", "::ffff:1.2.3.4", "a", "my_web-1.example.org.", "3f2a", "a.1b"]
+        {
+            assert!(is_host(host), "{host}");
+        }
+        let long = "a.".repeat(127);
+        let label = "a".repeat(64);
+        for host in [
+            "",
+            ".",
+            "-l",
+            "-e/bin/sh",
+            "$(id)",
+            ";id",
+            "a b",
+            "a\u{200b}",
+            "a\u{202e}",
+            "127.0.0.1:1",
+            "fe80::1%eth0",
+            "a..b",
+            "a-",
+            "é",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "1.0x1",
+            &long,
+            &label,
+        ] {
+            assert!(!is_host(host), "{host}");
         }
     }
 

@@ -53,6 +53,9 @@ impl Server {
                 .args(arguments)
                 .current_dir(home.path())
                 .env("XDG_CONFIG_HOME", home.path())
+                // All load comes from one address.
+                .env("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS_PER_PEER", "0")
+                .env("RPCD_REGISTRY_SERVER_MAX_WATCHERS_PER_PEER", "0")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())

@@ -10,8 +10,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::Http;
 use super::write_timeout::WriteTimeout;
+use super::{Http, Peer};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -20,11 +20,13 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
     rpc_host::net::set_up(&stream);
+    let on_loopback =
+        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
-    let ip = peer.ip().to_canonical();
+    let from = Peer { ip: peer.ip().to_canonical(), on_loopback };
     let service = service_fn(|request| {
         let http = Arc::clone(&http);
-        async move { Ok::<_, Infallible>(http.reply(request, ip).await) }
+        async move { Ok::<_, Infallible>(http.reply(request, from).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-//! The list of a protocol: prepared bytes, 304 if unchanged, and long-polling.
+//! The list of a protocol, or of one of its services: prepared bytes, 304 if unchanged, and long-polling.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use http_body_util::{Either, Full};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode, header};
-use rpc_wire::paths;
 
 use super::query;
 use super::{Context, JSON, Reply};
@@ -23,7 +22,8 @@ const WAIT: &str = "wait";
 pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
     let service = &context.service;
     let query = head.uri.query().unwrap_or_default();
-    let protocol = query::first(query, paths::PROTO).unwrap_or_default();
+    let mut scope = query::scope(query)?;
+    scope.protocol.get_or_insert_default();
     let wait = match query::first(query, WAIT) {
         Some(text) => query::duration(WAIT, &text)?.min(service.options.max_wait),
         None => Duration::ZERO,
@@ -34,7 +34,7 @@ pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, R
     let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
     let mut waits = !wait.is_zero();
     loop {
-        let list = service.list(&protocol);
+        let list = service.list(&scope);
         let etag = format!("\"{}\"", service.name_of(list.revision));
         if !matches(&head.headers, &etag) {
             return Ok(reply(list, &etag));

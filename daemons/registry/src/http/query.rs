@@ -3,13 +3,32 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use rpc_wire::instance::is_service_name;
+use rpc_wire::paths;
+
 use crate::error::Refusal;
+use crate::table::Scope;
 
 /// The first non-empty value of that name.
 pub(super) fn first<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, value)| key == name && !value.is_empty())
         .map(|(_, value)| value)
+}
+
+/// The instances that [`paths::PROTO`] and [`paths::SERVICE`] name.
+///
+/// # Errors
+/// The service cannot be a name: no instance has it.
+pub(super) fn scope(query: &str) -> Result<Scope, Refusal> {
+    let service = first(query, paths::SERVICE).map(Cow::into_owned);
+    if service.as_deref().is_some_and(|name| !is_service_name(name)) {
+        return Err(bad(
+            paths::SERVICE,
+            "must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'",
+        ));
+    }
+    Ok(Scope { protocol: first(query, paths::PROTO).map(Cow::into_owned), service })
 }
 
 /// A duration written as `30s` or `500ms`.

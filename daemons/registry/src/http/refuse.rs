@@ -1,21 +1,62 @@
 //! A refusal as a reply: a status, and `{"error": "what and where"}`.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{JSON, Reply, with_type};
 use crate::error::Refusal;
 
 pub(super) fn reply(refusal: &Refusal) -> Reply {
-    let status = match refusal {
+    with_type(status(refusal), JSON, body(refusal).into())
+}
+
+/// Refuses a connection for which there is no place: the reply, then the end. At most a head is
+/// read, and at most for [`REFUSAL_TIME`], so that a refusal costs little.
+pub(crate) async fn connection(mut stream: TcpStream, refusal: Refusal) {
+    let body = body(&refusal);
+    let reply = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        status(&refusal),
+        body.len(),
+    );
+    let refuse = async {
+        let mut head = [0; 1024];
+        // Closing with bytes unread would reset the connection before the reply is read.
+        if stream.read(&mut head).await? == 0 {
+            return Ok(());
+        }
+        stream.write_all(reply.as_bytes()).await?;
+        stream.shutdown().await?;
+        while stream.read(&mut head).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // The peer has gone, or is slow: either way this was the last it is given.
+    let _ = tokio::time::timeout(REFUSAL_TIME, refuse).await;
+}
+
+/// How long a connection that is refused may take.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
         Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
-        Refusal::Origin => StatusCode::FORBIDDEN,
+        Refusal::Foreign(_) => StatusCode::FORBIDDEN,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Refusal::PeerFull(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Full(_) | Refusal::TooManyStreams(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let body = serde_json::json!({ "error": refusal.to_string() }).to_string();
-    with_type(status, JSON, body.into())
+        Refusal::PeerFull(_)
+        | Refusal::TooManyStreamsOfPeer(_)
+        | Refusal::TooManyConnectionsOfPeer(_) => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Full(_) | Refusal::TooManyStreams(_) | Refusal::TooManyConnections(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+fn body(refusal: &Refusal) -> String {
+    serde_json::json!({ "error": refusal.to_string() }).to_string()
 }

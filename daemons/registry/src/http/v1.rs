@@ -1,5 +1,6 @@
 //! The new routes, for people: records with ages, changes and log lines as event streams.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc_host::logging::{Followed, LogFollower};
+use rpc_host::shares::{Full, Place};
 use rpc_wire::paths;
 use rpc_wire::report::Level;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, JSON, Reply, in_pieces, query};
@@ -19,31 +20,31 @@ use crate::error::Refusal;
 use crate::service::Watcher;
 use crate::sse;
 
-/// The instances of `proto`, or all, with their ages.
-pub(super) fn instances(context: &Context, head: &Parts) -> Reply {
-    let protocol = query::first(head.uri.query().unwrap_or_default(), paths::PROTO);
-    in_pieces(JSON, stream::iter(context.service.records(protocol.as_deref())))
+/// The instances of `proto` and `service`, or all, with their ages.
+pub(super) fn instances(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+    let scope = query::scope(head.uri.query().unwrap_or_default())?;
+    Ok(in_pieces(JSON, stream::iter(context.service.records(&scope))))
 }
 
-/// The changes of `proto`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
+/// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
 /// one.
-pub(super) fn watch(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+pub(super) fn watch(context: &Context, head: &Parts, peer: IpAddr) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
-    let protocol = query::first(query, paths::PROTO).map(Into::into);
+    let scope = query::scope(query)?;
     let beats = match query::first(query, paths::BEATS).as_deref() {
         None | Some("0") => false,
         Some("1") => true,
         Some(_) => return Err(query::bad(paths::BEATS, "must be 0 or 1")),
     };
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let open = OpenStream::new(context)?;
-    let watcher = Watcher::new(Arc::clone(&context.service), protocol, last, beats);
+    let open = OpenStream::new(context, peer)?;
+    let watcher = Watcher::new(Arc::clone(&context.service), scope, last, beats);
     let frames = stream::unfold(watcher, async |mut watcher| Some((watcher.next().await, watcher)));
     Ok(event_stream(open, frames))
 }
 
 /// The registry's own log: recent lines, then each new one.
-pub(super) fn logs(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Reply, Refusal> {
     const RECENT: usize = 200;
     let ring = context.service.options.log_ring.as_ref().ok_or(Refusal::NotFound)?;
     let query = head.uri.query().unwrap_or_default();
@@ -59,7 +60,7 @@ pub(super) fn logs(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
         }
     };
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
-    let open = OpenStream::new(context)?;
+    let open = OpenStream::new(context, peer)?;
     let follower = ring.follow(recent, level, &contains);
     let keep_alive = context.service.options.keep_alive;
     let frames = stream::unfold(follower, move |mut follower| async move {
@@ -93,17 +94,18 @@ fn line(Followed { line, dropped }: &Followed) -> Bytes {
 struct OpenStream {
     ending: CancellationToken,
     open: Gauge,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl OpenStream {
-    fn new(context: &Context) -> Result<Self, Refusal> {
-        let permit = Arc::clone(&context.streams).try_acquire_owned();
-        let limit = context.service.options.max_watchers;
-        let permit = permit.map_err(|_| Refusal::TooManyStreams(limit))?;
+    fn new(context: &Context, peer: IpAddr) -> Result<Self, Refusal> {
+        let place = context.streams.take(peer).map_err(|full| match full {
+            Full::Whole(all) => Refusal::TooManyStreams(all),
+            Full::Share(share) => Refusal::TooManyStreamsOfPeer(share),
+        })?;
         let open = context.service.metrics.streams.clone();
         open.inc();
-        Ok(Self { ending: context.ending.clone(), open, _permit: permit })
+        Ok(Self { ending: context.ending.clone(), open, _place: place })
     }
 }
 

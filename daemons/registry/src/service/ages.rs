@@ -1,7 +1,7 @@
-//! Heartbeat ages for watchers: built once a second for all of them.
+//! Heartbeat ages for watchers: taken once a second, written once for all watchers of a scope.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,41 +9,34 @@ use rpc_wire::instance::{Beat, WatchEvent};
 
 use super::{Service, now};
 use crate::sse;
-use crate::table::Row;
+use crate::table::{Row, Scope};
 
 /// Interval between rounds of ages.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The heartbeats of one interval as Server-Sent Events. They change no revision, so they have no
+/// The heartbeats of one interval. As Server-Sent Events they change no revision, so they have no
 /// id; a watcher that misses a round gets the next.
 #[derive(Debug, Default)]
 pub(super) struct Ages {
-    all: Bytes,
-    by_protocol: BTreeMap<String, Bytes>,
+    rows: Vec<Row>,
+    at: Option<Instant>,
+    /// Built when the first watcher of a scope asks; there are at most as many as watchers.
+    frames: Mutex<HashMap<Scope, Option<Bytes>>>,
 }
 
 impl Ages {
-    fn build(rows: &[Row], now: Instant) -> Self {
-        let mut by_protocol = BTreeMap::<String, Vec<Beat>>::new();
-        for row in rows {
-            let age = row.age(now);
-            by_protocol.entry(age.key.protocol.clone()).or_default().push(age);
+    /// The heartbeats of a scope; `None` if there were none.
+    pub(super) fn of(&self, scope: &Scope) -> Option<Bytes> {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = frames.get(scope) {
+            return built.clone();
         }
-        let by_protocol: BTreeMap<_, _> =
-            by_protocol.into_iter().map(|(protocol, ages)| (protocol, frame(ages))).collect();
-        let all = match by_protocol.first_key_value() {
-            Some((_, only)) if by_protocol.len() == 1 => only.clone(),
-            _ => frame(rows.iter().map(|row| row.age(now)).collect()),
-        };
-        Self { all, by_protocol }
-    }
-
-    /// The heartbeats of a protocol, or all; `None` if there were none.
-    pub(super) fn of(&self, protocol: Option<&str>) -> Option<Bytes> {
-        match protocol {
-            Some(protocol) => self.by_protocol.get(protocol).cloned(),
-            None => (!self.all.is_empty()).then(|| self.all.clone()),
-        }
+        let at = self.at?;
+        let rows = self.rows.iter().filter(|row| scope.contains(&row.entry));
+        let ages: Vec<Beat> = rows.map(|row| row.age(at)).collect();
+        let built = (!ages.is_empty()).then(|| frame(ages));
+        frames.insert(scope.clone(), built.clone());
+        built
     }
 }
 
@@ -57,7 +50,11 @@ impl Service {
             if self.ages.receiver_count() > 0 {
                 let rows = self.lock().table.with_heartbeat_since(since);
                 if !rows.is_empty() {
-                    self.ages.send_replace(Arc::new(Ages::build(&rows, now())));
+                    self.ages.send_replace(Arc::new(Ages {
+                        rows,
+                        at: Some(now()),
+                        frames: Mutex::default(),
+                    }));
                 }
             }
         }

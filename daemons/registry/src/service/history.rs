@@ -20,24 +20,28 @@ pub(super) struct Event {
 
 impl Event {
     /// With the ages at the time of the change.
-    pub(super) fn frame(&self, epoch: &str, ttl: Duration) -> Bytes {
-        let build = || self.frame_of(&self.change.row, self.change.at, epoch, ttl);
-        self.frame.get_or_init(build).clone()
+    pub(super) fn frame(&self, kind: ChangeKind, epoch: &str, ttl: Duration) -> Bytes {
+        let build = || self.frame_of(kind, &self.change.row, self.change.at, epoch, ttl);
+        // Only readers of one service see another kind.
+        if kind == self.change.kind { self.frame.get_or_init(build).clone() } else { build() }
     }
 
-    /// The same change with the ages of `row` at `now`.
-    pub(super) fn frame_of(&self, row: &Row, now: Instant, epoch: &str, ttl: Duration) -> Bytes {
-        let event = match self.change.kind {
+    /// The change as one of this kind, with the ages of `row` at `now`.
+    pub(super) fn frame_of(
+        &self,
+        kind: ChangeKind,
+        row: &Row,
+        now: Instant,
+        epoch: &str,
+        ttl: Duration,
+    ) -> Bytes {
+        let event = match kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
             ChangeKind::Updated => WatchEvent::Updated(row.record(ttl, now)),
             ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.instance.key()),
             ChangeKind::Expired => WatchEvent::Expired(row.entry.instance.key()),
         };
         frame(&event, epoch, self.change.revision)
-    }
-
-    pub(super) fn protocol(&self) -> &str {
-        &self.change.row.entry.instance.protocol
     }
 }
 

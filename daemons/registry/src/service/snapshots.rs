@@ -9,13 +9,14 @@ use rpc_wire::instance::WatchEvent;
 
 use super::history;
 use super::{Service, now, records};
+use crate::table::Scope;
 
 /// How long a snapshot may be shared: its ages are off by at most that.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Snapshots by protocol (`None`: all). Only protocols with instances have one.
+/// Snapshots by scope. Only scopes with instances have one.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots(Mutex<HashMap<Option<String>, Snapshot>>);
+pub(super) struct Snapshots(Mutex<HashMap<Scope, Snapshot>>);
 
 /// All instances at a revision, as a Server-Sent Event.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ impl Snapshots {
         self.lock().retain(|_, snapshot| snapshot.is_fresh(now));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Option<String>, Snapshot>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Snapshot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,10 +47,9 @@ impl Service {
     /// A snapshot whose revision the history still reaches. A new watcher's is never older than the
     /// last acknowledged change; a watcher that fell behind may get one up to [`FRESH`] old, or a
     /// thousand slow watchers would cause a thousand builds.
-    pub(super) fn snapshot(&self, protocol: Option<&str>, fell_behind: bool) -> Snapshot {
+    pub(super) fn snapshot(&self, scope: &Scope, fell_behind: bool) -> Snapshot {
         self.metrics.snapshots.inc();
-        let key = protocol.map(str::to_owned);
-        let known = self.snapshots.lock().get(&key).cloned();
+        let known = self.snapshots.lock().get(scope).cloned();
         let (revision, rows, made) = {
             let state = self.lock();
             let now = now();
@@ -61,13 +61,13 @@ impl Service {
             if let Some(known) = known.filter(serves) {
                 return known;
             }
-            (state.table.revision(), state.table.rows(protocol), now)
+            (state.table.revision(), state.table.rows(scope), now)
         };
         let event = WatchEvent::Snapshot(records(&rows, self.options.ttl, made));
         let frame = history::frame(&event, &self.epoch, revision);
         let snapshot = Snapshot { revision, frame, made };
         if !rows.is_empty() {
-            self.snapshots.lock().insert(key, snapshot.clone());
+            self.snapshots.lock().insert(scope.clone(), snapshot.clone());
         }
         snapshot
     }

@@ -28,7 +28,8 @@ async fn register(service: &Service, body: &[u8]) -> String {
 }
 
 fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> Watcher {
-    Watcher::new(Arc::clone(service), protocol.map(str::to_owned), last, false)
+    let scope = Scope { protocol: protocol.map(Into::into), service: None };
+    Watcher::new(Arc::clone(service), scope, last, false)
 }
 
 /// The next event and its id.
@@ -175,7 +176,7 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
     for port in [1, 2, 3] {
         register(&service, &body("json", port, 0)).await;
     }
-    let mut watcher = Watcher::new(Arc::clone(&service), Some("json".to_owned()), None, true);
+    let mut watcher = Watcher::new(Arc::clone(&service), Scope::protocol("json"), None, true);
     assert_eq!(next_text(&mut watcher).await, "snapshot 1,2,3");
     tokio::time::sleep(Duration::from_millis(2500)).await;
     while !is_silent(&mut watcher).await {}
@@ -220,12 +221,22 @@ async fn a_list_is_built_once_per_burst_of_changes() {
         register(&service, &body("json", port, 0)).await;
     }
     for _ in 0..50 {
-        assert_eq!(service.list("json").body.iter().filter(|byte| **byte == b'{').count(), 200);
+        assert_eq!(
+            service
+                .list(&Scope::protocol("json"))
+                .body
+                .iter()
+                .filter(|byte| **byte == b'{')
+                .count(),
+            200
+        );
         register(&service, &body("json", 1, 0)).await;
     }
     assert_eq!(service.metrics.lists_built.get(), 1);
     register(&service, &body("json", 1, 7)).await;
-    assert!(service.list("json").body.windows(10).any(|part| part == b"\"weight\":7"));
+    assert!(
+        service.list(&Scope::protocol("json")).body.windows(10).any(|part| part == b"\"weight\":7")
+    );
     assert_eq!(service.metrics.lists_built.get(), 2);
 }
 
@@ -273,7 +284,7 @@ async fn records_in_pieces_are_one_array_whatever_their_number() {
             registered += 1;
             register(&service, &body("json", registered, 0)).await;
         }
-        let whole: Vec<u8> = service.records(None).flatten().collect();
+        let whole: Vec<u8> = service.records(&Scope::default()).flatten().collect();
         let records: Vec<InstanceRecord> = serde_json::from_slice(&whole).unwrap();
         let ports: Vec<_> = records.iter().map(|record| record.instance.port).collect();
         assert_eq!(ports, (1..=number).collect::<Vec<_>>());

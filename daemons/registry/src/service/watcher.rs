@@ -11,15 +11,14 @@ use super::ages::Ages;
 use super::history::Event;
 use super::{Service, now};
 use crate::sse;
-use crate::table::{ChangeKind, Row};
+use crate::table::{ChangeKind, Row, Scope};
 
 /// A watcher's position in the changes. It has no queue of its own: it takes the changes after its
 /// revision from the shared history, and a new snapshot if it fell too far behind.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     service: Arc<Service>,
-    /// `None`: all.
-    protocol: Option<String>,
+    scope: Scope,
     /// The revision it has; `None` before its first snapshot.
     revision: Option<u64>,
     ready: VecDeque<Bytes>,
@@ -34,11 +33,11 @@ const BATCH: usize = 64;
 const STALE: Duration = Duration::from_secs(1);
 
 impl Watcher {
-    /// Watches a protocol (`None`: all), starting after the event with the id `last` if it is
-    /// known, with heartbeat ages if wanted.
+    /// Watches a scope, starting after the event with the id `last` if it is known, with heartbeat
+    /// ages if wanted.
     pub(crate) fn new(
         service: Arc<Service>,
-        protocol: Option<String>,
+        scope: Scope,
         last: Option<&str>,
         beats: bool,
     ) -> Self {
@@ -46,7 +45,7 @@ impl Watcher {
         let changed = service.changed.subscribe();
         let ages = beats.then(|| service.ages.subscribe());
         let ready = VecDeque::new();
-        Self { service, protocol, revision, ready, changed, ages }
+        Self { service, scope, revision, ready, changed, ages }
     }
 
     /// Waits for the next event to send.
@@ -63,26 +62,27 @@ impl Watcher {
             }
             tokio::select! {
                 Ok(()) = self.changed.changed() => {}
-                frame = next_ages(&mut self.ages, self.protocol.as_deref()) => return frame,
+                frame = next_ages(&mut self.ages, &self.scope) => return frame,
                 () = tokio::time::sleep(keep_alive) => return sse::comment(),
             }
         }
     }
 
-    /// Takes the next changes; `true` if there were any, also of other protocols.
+    /// Takes the next changes; `true` if there were any, also outside its scope.
     fn catch_up(&mut self) -> bool {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
-            let snapshot = self.service.snapshot(self.protocol.as_deref(), self.revision.is_some());
+            let snapshot = self.service.snapshot(&self.scope, self.revision.is_some());
             self.revision = Some(snapshot.revision);
             self.ready.push_back(snapshot.frame);
             return true;
         };
         let Some(last) = missed.last() else { return false };
         self.revision = Some(last.event.change.revision);
-        let wanted = |missed: &&Missed| {
-            self.protocol.as_deref().is_none_or(|wanted| wanted == missed.event.protocol())
+        let frame = |missed: &Missed| {
+            let kind = missed.event.change.kind_in(&self.scope)?;
+            Some(self.service.frame(missed, kind))
         };
-        self.ready.extend(missed.iter().filter(wanted).map(|missed| self.service.frame(missed)));
+        self.ready.extend(missed.iter().filter_map(frame));
         true
     }
 }
@@ -114,19 +114,19 @@ impl Service {
         Some(missed.collect())
     }
 
-    fn frame(&self, Missed { event, current }: &Missed) -> Bytes {
+    fn frame(&self, Missed { event, current }: &Missed, kind: ChangeKind) -> Bytes {
         match current {
-            Some(row) => event.frame_of(row, now(), &self.epoch, self.options.ttl),
-            None => event.frame(&self.epoch, self.options.ttl),
+            Some(row) => event.frame_of(kind, row, now(), &self.epoch, self.options.ttl),
+            None => event.frame(kind, &self.epoch, self.options.ttl),
         }
     }
 }
 
 /// Waits for the next round of ages for this watcher; for ever if none are wanted.
-async fn next_ages(ages: &mut Option<watch::Receiver<Arc<Ages>>>, protocol: Option<&str>) -> Bytes {
+async fn next_ages(ages: &mut Option<watch::Receiver<Arc<Ages>>>, scope: &Scope) -> Bytes {
     if let Some(ages) = ages {
         while ages.changed().await.is_ok() {
-            if let Some(frame) = ages.borrow_and_update().of(protocol) {
+            if let Some(frame) = ages.borrow_and_update().of(scope) {
                 return frame;
             }
         }

@@ -8,17 +8,20 @@ use bytes::Bytes;
 use rpc_wire::instance::{Beat, InstanceRecord, InstanceState};
 use serde_json::value::RawValue;
 
+use super::Scope;
 use crate::registration::Instance;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) instance: Instance,
+    /// The service it is an instance of, if it says a valid name.
+    pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(super) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
-    /// The peer that first registered it.
+    /// The peer that first registered it; for IPv6 its network.
     pub(super) peer: IpAddr,
     /// When it was first registered.
     pub(super) registered: Instant,
@@ -65,6 +68,22 @@ pub(crate) struct Change {
     pub(crate) kind: ChangeKind,
     pub(crate) at: Instant,
     pub(crate) row: Row,
+    /// The entry that it replaced: of another service, perhaps.
+    pub(crate) replaced: Option<Arc<Entry>>,
+}
+
+impl Change {
+    /// What the change is to a reader of `scope`; `None`: nothing. To a reader of one service, an
+    /// instance that moves to another has left.
+    pub(crate) fn kind_in(&self, scope: &Scope) -> Option<ChangeKind> {
+        let was = self.replaced.as_ref().map(|entry| scope.contains(entry));
+        match (was, scope.contains(&self.row.entry)) {
+            (Some(false), true) => Some(ChangeKind::Registered),
+            (Some(true), false) => Some(ChangeKind::Unregistered),
+            (_, true) => Some(self.kind),
+            (_, false) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

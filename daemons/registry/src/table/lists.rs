@@ -1,10 +1,13 @@
-//! The instances of each protocol, in order of registration, and their prepared list.
+//! The instances of each protocol and of each of its services, in order of registration, and their
+//! prepared lists.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-/// A list as it is sent: a JSON array, and the revision of its protocol's last change.
+use super::Scope;
+
+/// A list as it is sent: a JSON array, and the revision of its last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct List {
     /// 0 for an empty list.
@@ -33,7 +36,8 @@ impl List {
     }
 }
 
-/// The protocols that have instances.
+/// The protocols that have instances. Clients choose the names of protocols and services, so those
+/// without instances are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     protocols: HashMap<String, Protocol>,
@@ -41,57 +45,105 @@ pub(super) struct Lists {
 
 #[derive(Debug, Default)]
 struct Protocol {
+    all: Members,
+    services: HashMap<String, Members>,
+}
+
+/// The instances that share a list.
+#[derive(Debug, Default)]
+struct Members {
     revision: u64,
     /// Slots by the serial number of their registration.
-    members: BTreeMap<u64, usize>,
+    slots: BTreeMap<u64, usize>,
     prepared: Option<List>,
 }
 
 impl Lists {
-    pub(super) fn insert(&mut self, protocol: &str, serial: u64, slot: usize) {
-        self.protocols.entry(protocol.to_owned()).or_default().members.insert(serial, slot);
+    pub(super) fn insert(
+        &mut self,
+        protocol: &str,
+        service: Option<&str>,
+        serial: u64,
+        slot: usize,
+    ) {
+        let known = self.protocols.entry(protocol.to_owned()).or_default();
+        known.all.slots.insert(serial, slot);
+        if let Some(service) = service {
+            known.services.entry(service.to_owned()).or_default().slots.insert(serial, slot);
+        }
     }
 
-    /// Forgets a protocol without instances: clients choose the names, so they must not pile up.
-    pub(super) fn remove(&mut self, protocol: &str, serial: u64) {
+    pub(super) fn remove(&mut self, protocol: &str, service: Option<&str>, serial: u64) {
         let Some(known) = self.protocols.get_mut(protocol) else { return };
-        known.members.remove(&serial);
-        if known.members.is_empty() {
+        known.all.slots.remove(&serial);
+        if let Some(service) = service
+            && let Some(members) = known.services.get_mut(service)
+        {
+            members.slots.remove(&serial);
+            if members.slots.is_empty() {
+                known.services.remove(service);
+            }
+        }
+        if known.all.slots.is_empty() {
             self.protocols.remove(protocol);
         }
     }
 
-    pub(super) fn changed(&mut self, protocol: &str, revision: u64) {
-        if let Some(known) = self.protocols.get_mut(protocol) {
-            known.revision = revision;
-            known.prepared = None;
+    /// An instance of this protocol and service changed, came or left.
+    pub(super) fn changed(&mut self, protocol: &str, service: Option<&str>, revision: u64) {
+        let Some(known) = self.protocols.get_mut(protocol) else { return };
+        known.all.changed(revision);
+        if let Some(members) = service.and_then(|service| known.services.get_mut(service)) {
+            members.changed(revision);
         }
     }
 
-    pub(super) fn revision(&self, protocol: &str) -> u64 {
-        self.protocols.get(protocol).map_or(0, |known| known.revision)
+    pub(super) fn revision(&self, scope: &Scope) -> u64 {
+        self.members(scope).map(|members| members.revision).max().unwrap_or(0)
     }
 
-    pub(super) fn members(&self, protocol: &str) -> impl Iterator<Item = usize> {
-        self.protocols.get(protocol).into_iter().flat_map(|known| known.members.values().copied())
+    pub(super) fn slots(&self, scope: &Scope) -> impl Iterator<Item = usize> {
+        self.members(scope).flat_map(|members| members.slots.values().copied())
     }
 
-    pub(super) fn all_members(&self) -> impl Iterator<Item = usize> {
-        self.protocols.values().flat_map(|known| known.members.values().copied())
-    }
-
-    pub(super) fn prepared(&self, protocol: &str) -> Option<List> {
-        match self.protocols.get(protocol) {
-            Some(known) => known.prepared.clone(),
+    /// The list of a scope with a protocol, if it is current.
+    pub(super) fn prepared(&self, scope: &Scope) -> Option<List> {
+        match self.members(scope).next() {
+            Some(members) => members.prepared.clone(),
             None => Some(List::empty()),
         }
     }
 
-    pub(super) fn keep(&mut self, protocol: &str, list: &List) {
-        if let Some(known) = self.protocols.get_mut(protocol)
-            && known.revision == list.revision
-        {
-            known.prepared = Some(list.clone());
+    pub(super) fn keep(&mut self, scope: &Scope, list: &List) {
+        let Some(protocol) = &scope.protocol else { return };
+        let Some(known) = self.protocols.get_mut(protocol) else { return };
+        let members = match &scope.service {
+            Some(service) => known.services.get_mut(service),
+            None => Some(&mut known.all),
+        };
+        if let Some(members) = members.filter(|members| members.revision == list.revision) {
+            members.prepared = Some(list.clone());
         }
+    }
+
+    /// The members of a scope: one group if it names a protocol.
+    fn members(&self, scope: &Scope) -> impl Iterator<Item = &Members> {
+        let Scope { protocol, service } = scope;
+        let (one, all) = match protocol {
+            Some(protocol) => (self.protocols.get(protocol), None),
+            None => (None, Some(self.protocols.values())),
+        };
+        let protocols = one.into_iter().chain(all.into_iter().flatten());
+        protocols.filter_map(move |known| match service {
+            Some(service) => known.services.get(service),
+            None => Some(&known.all),
+        })
+    }
+}
+
+impl Members {
+    fn changed(&mut self, revision: u64) {
+        self.revision = revision;
+        self.prepared = None;
     }
 }

@@ -43,12 +43,16 @@ fn key(port: u16) -> InstanceKey {
     Instance::new("h", port).key()
 }
 
+fn json() -> Scope {
+    Scope::protocol("json")
+}
+
 fn list(table: &Table, protocol: &str) -> String {
     String::from_utf8(list_of(table, protocol).body.to_vec()).unwrap()
 }
 
 fn list_of(table: &Table, protocol: &str) -> List {
-    let (revision, elements) = table.elements(protocol);
+    let (revision, elements) = table.elements(&Scope::protocol(protocol));
     List::build(revision, &elements)
 }
 
@@ -63,6 +67,63 @@ fn an_instance_expires_at_the_first_check_that_finds_its_ttl_over() {
     assert_eq!(expired(&mut table, start + 15 * SECOND), [2]);
     assert_eq!((table.len(), table.slots.iter().flatten().count()), (0, 0));
     assert!(table.by_body.is_empty() && table.by_peer.is_empty());
+}
+
+fn ports(table: &Table, protocol: Option<&str>, service: &str) -> Vec<u16> {
+    let scope = Scope { protocol: protocol.map(Into::into), service: Some(service.to_owned()) };
+    table.rows(&scope).iter().map(|row| row.entry.instance.port).collect()
+}
+
+#[test]
+fn a_service_has_its_own_list_which_changes_with_its_instances_only() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let scope = |service: &str| Scope { service: Some(service.to_owned()), ..json() };
+    register(&mut table, &body(1, r#"{"service":"a"}"#), start);
+    register(&mut table, &body(2, r#"{"service":"b"}"#), start);
+    register(&mut table, &body(3, r#"{"service":"not a name"}"#), start);
+    assert_eq!(ports(&table, Some("json"), "a"), [1]);
+    assert_eq!(ports(&table, None, "b"), [2]);
+    assert_eq!(ports(&table, Some("other"), "a"), [0; 0]);
+    assert_eq!(table.rows(&json()).len(), 3);
+    let before = table.elements(&scope("a")).0;
+    table.keep(&scope("a"), &List::build(before, &[]));
+    register(&mut table, &body(2, r#"{"service":"b","x":1}"#), start);
+    assert!(table.prepared(&scope("a")).is_some(), "another service changed");
+    // It moves to the other service: both lists change.
+    register(&mut table, &body(2, r#"{"service":"a"}"#), start);
+    assert_eq!((ports(&table, None, "a"), ports(&table, None, "b")), (vec![1, 2], vec![]));
+    assert_eq!(table.prepared(&scope("a")), None);
+    assert_eq!(table.prepared(&scope("b")).unwrap().body, "[]");
+    table.unregister(&key(1), start);
+    table.unregister(&key(2), start);
+    table.unregister(&key(3), start);
+    assert_eq!(table.lists.revision(&Scope::default()), 0, "nothing of the names is kept");
+}
+
+#[test]
+fn to_a_reader_of_one_service_an_instance_that_moves_has_left() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let mut change = |parameters: &str| {
+        let body = body(1, parameters);
+        let registration = Registration::parse(&body, &RegistryOptions::default()).unwrap();
+        table.register(registration, &body, LOOPBACK, start).unwrap().unwrap()
+    };
+    let to = |change: &Change, service: Option<&str>| {
+        change.kind_in(&Scope { protocol: None, service: service.map(Into::into) })
+    };
+    use ChangeKind::{Registered, Unregistered, Updated};
+    let first = change(r#"{"service":"a"}"#);
+    assert_eq!([to(&first, Some("a")), to(&first, Some("b"))], [Some(Registered), None]);
+    let same = change(r#"{"service":"a","x":1}"#);
+    assert_eq!([to(&same, Some("a")), to(&same, Some("b"))], [Some(Updated), None]);
+    let moved = change(r#"{"service":"b"}"#);
+    assert_eq!(
+        [to(&moved, Some("a")), to(&moved, Some("b"))],
+        [Some(Unregistered), Some(Registered)]
+    );
+    assert_eq!(to(&moved, None), Some(Updated));
 }
 
 #[test]
@@ -133,7 +194,8 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     let row = table.row(&key(1)).unwrap();
     let parameters = row.entry.instance.parameters.get();
     assert_eq!((row.entry.registered, parameters), (start, r#"{"weight":2}"#));
-    let ports: Vec<_> = table.rows(None).iter().map(|row| row.entry.instance.port).collect();
+    let ports: Vec<_> =
+        table.rows(&Scope::default()).iter().map(|row| row.entry.instance.port).collect();
     assert_eq!(ports, [1, 2]);
 }
 
@@ -146,7 +208,7 @@ fn a_hundred_thousand_instances_leave_room_in_150_mb() {
         for port in 1..=INSTANCES {
             register(&mut table, &body(port, r#"{"mode":"development"}"#), start);
         }
-        table.keep("json", &list_of(&table, "json"));
+        table.keep(&json(), &list_of(&table, "json"));
     });
     let per_instance = allocated.bytes_current / i64::from(INSTANCES);
     assert!(per_instance < 1_000, "{per_instance} bytes for each");
@@ -184,21 +246,21 @@ fn an_unregistered_instance_is_remembered_until_it_is_listed_again() {
 fn a_prepared_list_serves_until_its_protocol_changes() {
     let start = Instant::now();
     let mut table = table(start);
-    assert_eq!(table.prepared("json").unwrap().body, "[]");
+    assert_eq!(table.prepared(&json()).unwrap().body, "[]");
     register(&mut table, &body(1, "{}"), start);
-    assert_eq!(table.prepared("json"), None);
-    let (revision, elements) = table.elements("json");
+    assert_eq!(table.prepared(&json()), None);
+    let (revision, elements) = table.elements(&json());
     let built = List::build(revision, &elements);
-    table.keep("json", &built);
+    table.keep(&json(), &built);
     table.renew(&body(1, "{}"), start);
-    assert_eq!(table.prepared("json"), Some(built.clone()));
+    assert_eq!(table.prepared(&json()), Some(built.clone()));
     let other = br#"{"protocol":"other","host":"h","port":9}"#;
     register(&mut table, other, start);
-    assert_eq!(table.prepared("json"), Some(built.clone()));
+    assert_eq!(table.prepared(&json()), Some(built.clone()));
     register(&mut table, &body(2, "{}"), start);
-    assert_eq!(table.prepared("json"), None);
-    table.keep("json", &built);
-    assert_eq!(table.prepared("json"), None, "a list built before the change is not kept");
+    assert_eq!(table.prepared(&json()), None);
+    table.keep(&json(), &built);
+    assert_eq!(table.prepared(&json()), None, "a list built before the change is not kept");
 }
 
 #[test]
@@ -211,7 +273,7 @@ fn a_forgotten_protocol_leaves_nothing_behind() {
         let key = InstanceKey { protocol: format!("p{port}"), ..key(port) };
         table.unregister(&key, start);
     }
-    assert_eq!((table.lists.all_members().count(), table.slots.len()), (0, 1));
+    assert_eq!((table.lists.slots(&Scope::default()).count(), table.slots.len()), (0, 1));
 }
 
 #[test]

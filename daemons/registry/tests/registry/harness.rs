@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_registry::{Registry, RegistryError, RegistryOptions};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
@@ -114,6 +114,13 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self { stream: BufReader::new(within(TcpStream::connect(address)).await.unwrap()) }
+    }
+
+    /// From another address of this machine.
+    pub(crate) async fn connect_from(from: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        Self { stream: BufReader::new(within(socket.connect(address)).await.unwrap()) }
     }
 
     pub(crate) async fn send(&mut self, bytes: &str) {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rpc_host::shares::Share;
 use rpc_registry::RegistryOptions;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
 
-use crate::harness::{Peer, Running, instance, post, within};
+use crate::harness::{Peer, Running, get, instance, post, within};
 
 /// Short for a test, and longer than a polite peer needs on a busy machine.
 const SHORT: Duration = Duration::from_secs(1);
@@ -45,33 +46,67 @@ async fn a_body_that_does_not_arrive_gets_408() {
     assert_eq!(registry.metric("rpc_registry_instances").await, 0.0);
 }
 
-#[tokio::test]
-async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
-    let registry =
-        Running::start(RegistryOptions { max_connections: 2, ..Default::default() }).await;
-    let mut kept = Vec::new();
-    for _ in 0..2 {
-        let mut peer = registry.peer().await;
-        peer.send(&post("/myRegistry/register", "", &instance(1))).await;
+/// Places beyond `max_connections` for peers on this machine.
+const FOR_LOOPBACK: usize = 8;
+
+/// Connections that got a reply, so that they surely hold their places.
+async fn held(registry: &Running, from: [u8; 4], count: usize) -> Vec<Peer> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut peer = Peer::connect_from(from, registry.address).await;
+        peer.send(&get("/healthz", "")).await;
         assert_eq!(peer.reply().await.status, 200);
-        kept.push(peer);
+        held.push(peer);
     }
-    assert_eq!(registry.peer().await.rest().await, "");
+    held
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_refused_and_counted() {
+    let options = RegistryOptions { max_connections: 2, ..Default::default() };
+    let registry = Running::start(options).await;
+    let mut kept = held(&registry, [127, 0, 0, 1], 2 + FOR_LOOPBACK).await;
+    let mut further = registry.peer().await;
+    further.send(&post("/myRegistry/register", "", &instance(1))).await;
+    further.reply().await.refuses(503, "connection: 2 are open, the limit");
+    assert_eq!(further.rest().await, "", "it is closed");
     let asking = kept.last_mut().unwrap();
-    asking.send(&crate::harness::get("/metrics", "")).await;
+    asking.send(&get("/metrics", "")).await;
     let metrics = asking.reply().await.body;
     assert!(metrics.contains("\nrpc_registry_connections_refused_total 1\n"), "{metrics}");
     drop(kept);
     within(async {
-        loop {
-            let mut peer = registry.peer().await;
-            peer.send(&post("/myRegistry/register", "Connection: close\r\n", &instance(1))).await;
-            if !peer.rest().await.is_empty() {
-                break;
-            }
+        while registry.get("/healthz").await.status != 200 {
+            tokio::task::yield_now().await;
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn one_address_has_its_share_of_connections_and_others_are_served() {
+    let options =
+        RegistryOptions { max_connections_per_peer: Share::AtMost(3), ..Default::default() };
+    let registry = Running::start(options).await;
+    let _kept = held(&registry, [127, 0, 0, 1], 3 + FOR_LOOPBACK).await;
+    let mut further = registry.peer().await;
+    further.send(&get("/healthz", "")).await;
+    further.reply().await.refuses(429, "connection: this address has 3 open, its share");
+    held(&registry, [127, 0, 0, 2], 1).await;
+}
+
+#[tokio::test]
+async fn one_address_has_its_share_of_event_streams() {
+    let options = RegistryOptions { max_watchers_per_peer: Share::AtMost(1), ..Default::default() };
+    let registry = Running::start(options).await;
+    let mut first = registry.peer().await;
+    first.send(&get("/v1/watch", "")).await;
+    assert_eq!(first.head().await.status, 200);
+    let refused = registry.get("/v1/watch").await;
+    refused.refuses(429, "stream: this address has 1 event streams open, its share");
+    let mut other = Peer::connect_from([127, 0, 0, 2], registry.address).await;
+    other.send(&get("/v1/watch", "")).await;
+    assert_eq!(other.head().await.status, 200);
 }
 
 /// Fills the socket buffers of a watcher that reads nothing.

@@ -48,6 +48,38 @@ async fn a_change_of_another_protocol_changes_no_tag() {
     assert_eq!(find(&registry, &known, "").await.status, 304);
 }
 
+fn of_service(port: u16, service: &str) -> String {
+    let parameters = format!(r#"{{"service":"{service}"}}"#);
+    format!(r#"{{"protocol":"json","host":"h","port":{port},"parameters":{parameters}}}"#)
+}
+
+#[tokio::test]
+async fn a_list_can_be_of_one_service_and_changes_only_with_it() {
+    let registry = Running::default().await;
+    registry.register(1).await;
+    for (port, service) in [(2, "orders"), (3, "prices")] {
+        registry.post("/myRegistry/register", &of_service(port, service)).await;
+    }
+    let target = format!("{FIND_ALL}&service=orders");
+    let reply = registry.get(&target).await;
+    let ports = |reply: &Reply| -> Vec<u64> {
+        let list = reply.json();
+        list.as_array().unwrap().iter().map(|one| one["port"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(ports(&reply), [2]);
+    assert_eq!(ports(&registry.get("/v1/instances?service=prices").await), [3]);
+    let tag = tag(&reply);
+    registry.post("/myRegistry/register", &of_service(4, "prices")).await;
+    let again = registry.ask(&get(&target, &format!("If-None-Match: {tag}\r\n"))).await;
+    assert_eq!(again.status, 304, "another service changed");
+    assert_eq!(registry.get(&format!("{FIND_ALL}&service=nobody")).await.body, "[]");
+    for route in [FIND_ALL, "/v1/instances?x", "/v1/watch?x"] {
+        let refused = registry.get(&format!("{route}&service=no%20name")).await;
+        assert_eq!(refused.status, 400, "{route}");
+        assert!(refused.body.contains("query service: must be 1 to 64"), "{}", refused.body);
+    }
+}
+
 #[tokio::test]
 async fn two_registries_never_share_a_tag() {
     let (first, second) = (Running::default().await, Running::default().await);

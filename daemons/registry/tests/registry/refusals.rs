@@ -21,7 +21,7 @@ async fn a_bad_body_gets_400_with_what_and_where() {
         (port("0"), "port: is 0"),
         (port("\"1\""), "port: is \"1\""),
         (host("\"\""), "host: is 0 bytes"),
-        (host("\"a\\u001b[31m\""), "host: must hold neither"),
+        (host("\"a\\u001b[31m\""), "host: must be an IP address"),
         (host(&format!("\"{}\"", "x".repeat(254))), "host: is 254 bytes"),
         (host("1"), "host: is 1"),
         (r#"{"protocol":"JSON!","host":"h","port":1}"#.to_owned(), "protocol: must be"),
@@ -86,6 +86,29 @@ async fn a_web_page_cannot_use_the_registry() {
     registry.ask(&post(REGISTER, mine, &body)).await.refuses(415, "content-type");
     let json = format!("{mine}Content-Type: application/json\r\n");
     assert_eq!(registry.ask(&post(REGISTER, &json, &body)).await.status, 200);
+}
+
+/// DNS rebinding: a page's own name resolves to this machine, so that no origin is foreign.
+#[tokio::test]
+async fn a_request_for_a_foreign_name_at_loopback_is_refused() {
+    let allowed_hosts = vec!["registry.example".to_owned()];
+    let registry = Running::start(RegistryOptions { allowed_hosts, ..Default::default() }).await;
+    let of =
+        |headers: &str| format!("GET /v1/instances HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
+    for host in ["127.0.0.1:9999", "[::1]", "localhost:9999", "registry", "registry.example:9999"] {
+        let reply = registry.ask(&of(&format!("Host: {host}\r\n"))).await;
+        assert_eq!(reply.status, 200, "{host}");
+    }
+    for host in ["rebind.attacker.example", "127.0.0.1.attacker.example:9999"] {
+        registry
+            .ask(&of(&format!("Host: {host}\r\n")))
+            .await
+            .refuses(403, "host: not a known name");
+    }
+    let cross = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n";
+    registry.ask(&of(cross)).await.refuses(403, "sec-fetch-site: a page of another site");
+    let older = "GET /myRegistry/findAllInstances?proto=json HTTP/1.0\r\n\r\n";
+    assert_eq!(registry.ask(older).await.body, "[]");
 }
 
 #[tokio::test]

@@ -59,6 +59,38 @@ async fn a_watcher_gets_a_snapshot_and_then_every_change_with_its_id() {
 }
 
 #[tokio::test]
+async fn a_watcher_of_one_service_gets_its_changes_and_heartbeats_only() {
+    let registry = Running::default().await;
+    let register = async |port: u16, service: &str| {
+        let parameters = format!(r#"{{"service":"{service}"}}"#);
+        let body =
+            format!(r#"{{"protocol":"json","host":"h","port":{port},"parameters":{parameters}}}"#);
+        registry.post("/myRegistry/register", &body).await;
+    };
+    register(1, "orders").await;
+    register(2, "prices").await;
+    let mut events = Events::open(&registry, "/v1/watch?service=orders&beats=1", "").await;
+    let mut next = async |beats: bool| loop {
+        let event = events.next().await.unwrap();
+        if (event.name == "beats") == beats {
+            let json = event.json();
+            let one = json.get(0).cloned().unwrap_or(json);
+            return (event.name, one["port"].as_u64().unwrap());
+        }
+    };
+    assert_eq!(next(false).await, ("snapshot".to_owned(), 1));
+    register(3, "prices").await;
+    register(2, "orders").await;
+    assert_eq!(next(false).await, ("registered".to_owned(), 2));
+    register(1, "prices").await;
+    assert_eq!(next(false).await, ("unregistered".to_owned(), 1));
+    for port in [1, 2, 3] {
+        register(port, if port == 2 { "orders" } else { "prices" }).await;
+    }
+    while next(true).await.1 != 2 {}
+}
+
+#[tokio::test]
 async fn no_line_of_a_snapshot_grows_with_the_number_of_instances() {
     let registry = Running::default().await;
     for port in 1..=20 {

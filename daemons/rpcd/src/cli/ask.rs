@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Asking, AskingRegistry, CallTime, Common, Direct};
+use super::{Asking, CallTime, Common, Direct};
 
 pub(super) const METHODS: &str = "\
 Examples:
@@ -14,11 +14,13 @@ pub(super) const DESCRIBE: &str = "\
 Examples:
   rpcd describe add
   rpcd describe add -p 8089
+  rpcd describe rpc.logs           one of the methods that every server has
   rpcd describe add --json         the method's part of the OpenRPC document";
 
 pub(super) const INSTANCES: &str = "\
 Examples:
   rpcd instances
+  rpcd instances -p 9999           of the registry at this port
   rpcd instances --registry http://10.0.0.5:9999
   rpcd instances --json";
 
@@ -36,7 +38,8 @@ Examples:
   rpcd health -p 8089 --json       state, version and uptime
   rpcd health                      the registry of the settings
 
-With an address no settings are read, so that a container's health check depends on nothing else.
+With an address no settings are read, so that a container's health check depends on nothing else. \
+An older server has no health of its own: it is up if it lists its methods.
 Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed out.";
 
 /// List methods.
@@ -64,7 +67,7 @@ pub struct Describe {
 pub struct Instances {
     /// The registry.
     #[command(flatten)]
-    pub asking: AskingRegistry,
+    pub asking: Asking,
 }
 
 /// Print statistics.

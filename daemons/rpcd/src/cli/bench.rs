@@ -12,14 +12,14 @@ Examples:
   rpcd bench add 1 2 --rate 1000 --duration 30s at a fixed rate
   rpcd bench echo -d @order.json --concurrency 64 --json
 
-Without --rate (closed loop) each of --concurrency callers starts its next call when the last one
-ends: this measures the maximum throughput. With --rate (open loop) calls start on schedule, however
+Without --rate (closed loop) each of --concurrency callers starts its next call when the last one \
+ends: this measures the maximum throughput. With --rate (open loop) calls start on schedule, however \
 slow the server is, and latency counts from the scheduled start: this is what independent users see.
 
-Arguments are read as by rpcd call. Each connection makes one extra call first, which is not
+Arguments are read as by rpcd call. Each connection makes one extra call first, which is not \
 measured. Ctrl-C stops and prints the results so far.
 
-Exit codes: 0 success; 1 more calls failed than --max-error-ratio allows; 2 wrong arguments;
+Exit codes: 0 success; 1 more calls failed than --max-error-ratio allows; 2 wrong arguments; \
 3 unreachable.";
 
 /// Load-test a method.

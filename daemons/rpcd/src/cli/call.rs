@@ -13,9 +13,9 @@ Examples:
   rpcd call echo -d @order.json                arguments from a file
   rpcd call add 1 2 -v                         who replied, and what took how long
 
-VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else
-must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string.
-NAME:=JSON is always JSON. After -- nothing is an option. A string result prints without quotes, any
+VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else \
+must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string. \
+NAME:=JSON is always JSON. After -- nothing is an option. A string result prints without quotes, any \
 other as JSON, indented and coloured on a terminal. A stream is printed as it arrives.
 Without -m: with -i or -p one server is called, else any that the registry lists.";
 
@@ -58,7 +58,7 @@ pub struct Given {
     #[arg(allow_negative_numbers = true)]
     pub args: Vec<String>,
     /// All arguments as JSON: an array (positional) or object (by name); @FILE reads a file, - standard
-    /// input
+    /// input, which must end within --timeout
     #[arg(short, long, value_name = "JSON", conflicts_with = "args")]
     pub data: Option<String>,
 }

@@ -11,7 +11,7 @@ Examples:
   rpcd serve -p 8089 -l 127.0.0.1 --no-registry
   rpcd serve -p 8089 --registry http://10.0.0.5:9999 --advertise 10.0.0.7
 
-SIGINT, SIGTERM or SIGHUP: unregister, finish calls in flight (8 s at most), exit 0. A second signal:
+SIGINT, SIGTERM or SIGHUP: unregister, finish calls in flight (8 s at most), exit 0. A second signal: \
 exit 130 at once.";
 
 pub(super) const REGISTRY: &str = "\
@@ -19,7 +19,7 @@ Examples:
   rpcd registry -p 9999 -l 127.0.0.1            this machine only
   rpcd registry -p 9999                         every network
 
-SIGINT, SIGTERM or SIGHUP: close event streams, exit 0 within 2 s. A second signal: exit 130 at
+SIGINT, SIGTERM or SIGHUP: close event streams, exit 0 within 2 s. A second signal: exit 130 at \
 once.";
 
 /// Run a server with the built-in methods.
@@ -31,6 +31,9 @@ pub struct Serve {
     /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
+    /// Name of the service [default: rpcd]
+    #[arg(long, value_name = "NAME", value_parser = parse::service)]
+    pub service: Option<String>,
     /// Registry to register with [default: http://127.0.0.1:9999]
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,

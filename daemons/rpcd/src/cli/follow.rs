@@ -3,15 +3,16 @@
 use clap::Args;
 use rpc_wire::report::Level;
 
-use super::{Asking, AskingRegistry};
+use super::Asking;
 
 pub(super) const WATCH: &str = "\
 Examples:
   rpcd watch
+  rpcd watch -p 9999                       the registry at this port
   rpcd watch --beats --json | jq .event
 
-The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is
-retried until it succeeds. An older registry cannot send events: its list is polled at
+The first line is a snapshot. When the connection to the registry is lost, a line says so, and it is \
+retried until it succeeds. An older registry cannot send events: its list is polled at \
 [client] refresh_interval.";
 
 pub(super) const LOGS: &str = "\
@@ -30,7 +31,7 @@ pub struct Watch {
     pub beats: bool,
     /// The registry.
     #[command(flatten)]
-    pub asking: AskingRegistry,
+    pub asking: Asking,
 }
 
 /// Print logs.

@@ -16,19 +16,34 @@ pub(super) fn failure(error: &Error, command: Option<&OsString>) -> Failure {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
         _ => {
             let what = said(error).unwrap_or_else(|| squeezed(&text));
-            return Failure::usage(format!("{what}; see {} --help", help_of(command)));
+            let failure = Failure::usage(format!("{what}; see {} --help", help_of(command)));
+            let suggested = [
+                ContextKind::SuggestedArg,
+                ContextKind::SuggestedSubcommand,
+                ContextKind::SuggestedValue,
+            ];
+            let meant = suggested.into_iter().find_map(|kind| known(error, kind));
+            return match meant {
+                Some(near) if !near.is_empty() => failure.with_nearest(&near),
+                _ => failure,
+            };
         }
     };
     Failure::help(exit, text.trim_end().to_owned() + "\n")
 }
 
-/// In our words; `None`: a rare kind, for which clap's own do.
-fn said(error: &Error) -> Option<String> {
-    let text = |kind| match error.get(kind)? {
+/// What clap knows of that kind.
+fn known(error: &Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
         ContextValue::Strings(texts) => Some(texts.join(", ")),
         _ => None,
-    };
+    }
+}
+
+/// In our words; `None`: a rare kind, for which clap's own do.
+fn said(error: &Error) -> Option<String> {
+    let text = |kind| known(error, kind);
     let argument = text(ContextKind::InvalidArg);
     let meant = |kind| match text(kind) {
         Some(near) if !near.is_empty() => format!(" (did you mean {near}?)"),
@@ -86,10 +101,10 @@ fn squeezed(paragraph: &str) -> String {
 
 /// `rpcd call`, if that is a command.
 fn help_of(command: Option<&OsString>) -> String {
-    let known = Typed::command();
+    let commands = Typed::command();
     let is_typed =
         |known: &&clap::Command| command.is_some_and(|typed| typed.as_os_str() == known.get_name());
-    match known.get_subcommands().find(is_typed) {
+    match commands.get_subcommands().find(is_typed) {
         Some(known) => format!("rpcd {}", known.get_name()),
         None => "rpcd".to_owned(),
     }

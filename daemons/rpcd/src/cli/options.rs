@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use rpc_settings::parse;
 
 use super::CallTime;
@@ -13,23 +13,6 @@ pub struct Asking {
     /// The target.
     #[command(flatten)]
     pub direct: Direct,
-    /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub timeout: Option<CallTime>,
-    /// Print JSON, errors included
-    #[arg(long)]
-    pub json: bool,
-    /// Settings and log.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// The same for what only a registry knows.
-#[derive(Debug, Clone, Default, Args)]
-pub struct AskingRegistry {
-    /// The registry.
-    #[command(flatten)]
-    pub through: Through,
     /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
@@ -80,12 +63,36 @@ pub struct Direct {
 }
 
 impl Direct {
+    /// Whether `-i` or `-p` was given.
+    pub fn has_address(&self) -> bool {
+        self.host.is_some() || self.port.is_some()
+    }
+
     /// The flags as they were typed, for commands that are shown.
     pub fn as_typed(&self) -> String {
         let host = self.host.as_ref().map(|host| format!("-i {host}"));
         let port = self.port.map(|port| format!("-p {port}"));
         let registry = self.through.registry.as_ref().map(|url| format!("--registry {url}"));
         [host, port, registry].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The help of the options of [`Direct`] for a command that asks the registry itself.
+pub(super) fn of_a_registry(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "mode" => option.help("registry: only a registry lists instances"),
+        "host" => option.help("Registry address or name [default: 127.0.0.1]"),
+        "port" => option.help("Registry port"),
+        _ => option,
+    }
+}
+
+/// The same for a command that asks any daemon.
+pub(super) fn of_any_daemon(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "host" => option.help("Address or name of the server or registry [default: 127.0.0.1]"),
+        "port" => option.help("Its port"),
+        _ => option,
     }
 }
 

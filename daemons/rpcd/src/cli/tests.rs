@@ -120,6 +120,20 @@ fn help_is_a_command_and_every_command_has_examples() {
 }
 
 #[test]
+fn paragraphs_of_the_help_are_wrapped_as_wide_as_the_terminal() {
+    use clap::CommandFactory as _;
+    let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+    for command in Typed::command().get_subcommands() {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for (line, next) in after.lines().zip(after.lines().skip(1)) {
+            // A sentence that goes on in the next line would be broken twice in a narrow terminal.
+            let goes_on = is_text(line) && is_text(next) && !line.ends_with('.');
+            assert!(!goes_on, "{}: {line}", command.get_name());
+        }
+    }
+}
+
+#[test]
 fn json_is_wanted_also_where_the_rest_is_a_mistake() {
     let wants =
         |line: &str| Typed::wants_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());

@@ -45,7 +45,7 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
         output::line(&json)?;
     } else {
-        output::line(&text::report(&report))?;
+        text::report(&report).lines().try_for_each(output::text)?;
     }
     verdict(&report, plan.max_error_ratio).map_err(Failure::printed)
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use rpc_client::{CallError, Client, Code, Request, Response};
+use rpc_client::{CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
-use rpc_wire::nearest;
+use rpc_wire::paths::RESERVED_PREFIX;
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, Spent};
+use super::reserved;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -36,9 +37,9 @@ struct Calls<'a> {
 impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
-        let method = match plan.arguments.need_schema() {
-            true => self.discovery.method(&plan.method).await,
-            false => None,
+        let method = match reserved::find(&plan.method) {
+            None if plan.arguments.need_schema() => self.discovery.method(&plan.method).await,
+            known => known,
         };
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
@@ -50,7 +51,7 @@ impl Calls<'_> {
             wire: None,
         };
         match (is_stream, plan.repeat) {
-            (true, 1) => self.follow(request).await,
+            (true, 1) => output::while_read(self.follow(request)).await,
             (true, _) => Err(Failure::usage(format!(
                 "{} is a stream; call it without --repeat and --concurrency",
                 plan.method
@@ -76,7 +77,7 @@ impl Calls<'_> {
             && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
-            return self.follow(request).await;
+            return output::while_read(self.follow(request)).await;
         }
         if self.plan.verbose {
             output::say(&format!("failed after {}", precise(self.discovery.elapsed())));
@@ -86,18 +87,26 @@ impl Calls<'_> {
 
     /// The failure, with what was probably meant.
     async fn explained(&mut self, error: CallError) -> Failure {
-        let is_unknown = matches!(&error, CallError::Remote { fault, .. }
-            if fault.code == Code::MethodNotFound && fault.message == self.plan.method);
-        let may_be_stream = matches!(&error, CallError::Remote { fault, .. }
-            if fault.message.contains("a stream"));
+        let name = self.plan.method.as_str();
+        let CallError::Remote { peer, fault } = &error else { return error.into() };
+        let is_unknown = fault.code == Code::MethodNotFound && fault.message == name;
+        let may_be_stream = fault.message.contains("a stream");
+        let peer = peer.clone();
         let mut failure = Failure::from(error);
-        if is_unknown {
-            let names = self.discovery.methods().await.iter().map(|method| method.name.as_str());
-            if let Some(near) = nearest(&self.plan.method, names) {
+        if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
+            failure.message = format!("{peer} is an older server without {name}; upgrade it");
+        } else if is_unknown {
+            let methods = self.discovery.methods().await;
+            if methods.iter().any(|method| method.name == name) {
+                failure.message.push_str(&format!(
+                    "; {peer} does not have it, another instance does: choose one by -i and -p"
+                ));
+            } else if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
+                return failure.with_nearest(near);
             }
         } else if may_be_stream && !self.plan.stream {
-            failure.message = format!("{} is a stream; add --stream", self.plan.method);
+            failure.message = format!("{name} is a stream; add --stream");
         }
         failure
     }
@@ -149,7 +158,12 @@ impl Calls<'_> {
         }
         let mut count: u64 = 0;
         while let Some(item) = items.next().await {
-            let item = item.map_err(|error| self.timed(error))?;
+            let item = match item.map_err(|error| self.timed(error)) {
+                Err(CallError::Timeout { peer, after, .. }) if count > 0 => {
+                    return Err(unended(&peer, after));
+                }
+                item => item?,
+            };
             if item.dropped > 0 {
                 output::say(&format!(
                     "{} items dropped here: the output was read too slowly",
@@ -185,19 +199,19 @@ impl Calls<'_> {
     /// `127.0.0.1:8089 replied, extended dialect, 1 attempt: connect 301 µs, server …, total 1.20 ms`.
     fn story(&self, response: &Response) -> String {
         let spent = &response.timing;
-        let call = spent.queue + spent.connect + spent.server + spent.transfer;
         // Many calls have one discovery.
-        let discovery = if self.plan.repeat == 1 { self.discovery.took() } else { Duration::ZERO };
+        let before = if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
         let parts = [
-            ("discovery", discovery),
-            ("queue", spent.queue),
-            ("connect", spent.connect),
+            ("discovery", before.discovery),
+            ("queue", before.queue + spent.queue),
+            ("connect", before.connect + spent.connect),
             ("server", spent.server),
             ("transfer", spent.transfer),
-            ("total", discovery + call),
         ];
+        let total = parts.iter().map(|(_, spent)| *spent).sum();
         let shown: Vec<String> = parts
             .iter()
+            .chain([&("total", total)])
             .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
             .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();
@@ -212,4 +226,13 @@ impl Calls<'_> {
             shown.join(", ")
         )
     }
+}
+
+/// Not "no reply": items did arrive.
+fn unended(peer: &str, after: Duration) -> Failure {
+    let message = format!(
+        "the stream of {peer} did not end within {}; raise --timeout, or leave it out to follow the stream",
+        Rounded(after)
+    );
+    Failure::new(Exit::Timeout, message)
 }

@@ -1,10 +1,10 @@
 //! `rpcd describe`: everything about one method.
 
-use rpc_wire::nearest;
+use rpc_client::Code;
 use rpc_wire::signature::{Parameter, Signature, to_openrpc};
 use serde_json::{Value, json};
 
-use super::signature;
+use super::{reserved, signature};
 use crate::arguments::schema::type_name;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, table::Table};
@@ -15,21 +15,32 @@ use crate::plan::Ask;
 /// # Errors
 /// The call failed, or there is no such method.
 pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
+    if let Some(method) = reserved::find(name) {
+        return show(&ask, method);
+    }
     let methods = super::methods::listed(&ask).await?;
     let Some(method) = methods.iter().find(|method| method.name == name) else {
-        let near = nearest(name, methods.iter().map(|method| method.name.as_str()));
+        let near = reserved::nearest(name, &methods);
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
             None => "rpcd methods lists them".to_owned(),
         };
         let message = format!("{} has no method {name}; {hint}", ask.target);
-        return Err(Failure::new(Exit::Failed, message));
+        let failure = Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound);
+        return Err(match near {
+            Some(near) => failure.with_nearest(near),
+            None => failure,
+        });
     };
+    show(&ask, method)
+}
+
+fn show(ask: &Ask, method: &Signature) -> Result<(), Failure> {
     if ask.json {
         let document = to_openrpc("", "", [method]);
         return output::value(&document["methods"][0].to_string(), true);
     }
-    text(method, &ask.typed).iter().try_for_each(|line| output::line(line))
+    text(method, &ask.typed).iter().try_for_each(|line| output::text(line))
 }
 
 /// The description, line by line.

@@ -3,8 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use rpc_client::Client;
-use rpc_wire::signature::Signature;
+use rpc_client::{Args, CallError, Client, Dialect, Request, Response};
+use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
+use rpc_wire::signature::{self, NotAMethodList, Signature};
+
+use super::reserved;
 
 /// What was discovered, and the time that is left of a call.
 #[derive(Debug)]
@@ -14,18 +17,32 @@ pub(super) struct Discovery<'a> {
     timeout: Duration,
     /// Empty: nothing was discovered.
     methods: Option<Vec<Signature>>,
-    /// How long it took.
-    took: Duration,
+    /// How long it took, by step.
+    spent: Spent,
+}
+
+/// What the time of a discovery was spent on. The connection is one that the call needs, too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    /// Before it was sent, without `connect`.
+    pub(super) queue: Duration,
+    /// Opening a connection and learning the dialect.
+    pub(super) connect: Duration,
+    /// The discovery itself.
+    pub(super) discovery: Duration,
 }
 
 impl<'a> Discovery<'a> {
     /// Nothing is asked yet; the call has `timeout` from now on.
     pub(super) fn new(client: &'a Client, timeout: Duration) -> Self {
-        Self { client, started: Instant::now(), timeout, methods: None, took: Duration::ZERO }
+        Self { client, started: Instant::now(), timeout, methods: None, spent: Spent::default() }
     }
 
-    /// The method of that name, if the target says it has it.
+    /// The method of that name, if the target says it has it, or every server has it.
     pub(super) async fn method(&mut self, name: &str) -> Option<&Signature> {
+        if let Some(reserved) = reserved::find(name) {
+            return Some(reserved);
+        }
         self.methods().await.iter().find(|method| method.name == name)
     }
 
@@ -34,14 +51,48 @@ impl<'a> Discovery<'a> {
         if self.methods.is_none() {
             let started = Instant::now();
             // A server that does not reply to this one must leave time for the call.
-            let listed = tokio::time::timeout(self.left() / 2, self.client.methods()).await;
+            let listed = tokio::time::timeout(self.left() / 2, self.list()).await;
             let listed = listed.ok().and_then(|listed| {
                 listed.inspect_err(|error| tracing::debug!(%error, "no discovery")).ok()
             });
             self.methods = Some(listed.unwrap_or_default());
-            self.took += started.elapsed();
+            let before = self.spent.queue + self.spent.connect;
+            self.spent.discovery = started.elapsed().saturating_sub(before);
         }
         self.methods.as_deref().unwrap_or_default()
+    }
+
+    /// As [`Client::methods`], which does not say what its time was spent on.
+    async fn list(&mut self) -> Result<Vec<Signature>, CallError> {
+        let started = Instant::now();
+        match self.ask(RPC_DISCOVER).await {
+            Ok(reply) if reply.dialect == Dialect::Extended => {
+                self.spent.queue = reply.timing.queue;
+                self.spent.connect = reply.timing.connect;
+                return read(&reply, signature::from_openrpc);
+            }
+            Ok(_) => {}
+            Err(error) if reserved::is_missing(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let refused = started.elapsed();
+        let reply = self.ask(ALL_YOUR_METHODS).await?;
+        // An error has no timing: what it took beyond such a reply was spent on connecting.
+        let replying = reply.timing.server + reply.timing.transfer;
+        self.spent.connect = reply.timing.connect + refused.saturating_sub(replying);
+        read(&reply, signature::from_classic)
+    }
+
+    async fn ask(&self, method: &str) -> Result<Response, CallError> {
+        let request = Request {
+            method: method.to_owned(),
+            args: Args::none(),
+            timeout: None,
+            idempotent: true,
+            on: None,
+            wire: None,
+        };
+        self.client.request(request).await
     }
 
     /// Whether it was asked for.
@@ -59,13 +110,24 @@ impl<'a> Discovery<'a> {
         self.started.elapsed()
     }
 
-    /// The time that discovery took.
-    pub(super) fn took(&self) -> Duration {
-        self.took
+    /// What its time was spent on.
+    pub(super) fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// All the time there was.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+fn read(
+    reply: &Response,
+    read: impl FnOnce(&str) -> Result<Vec<Signature>, NotAMethodList>,
+) -> Result<Vec<Signature>, CallError> {
+    let bad = |error: NotAMethodList| CallError::BadReply {
+        peer: reply.peer.clone(),
+        reason: error.to_string(),
+    };
+    read(reply.value.get()).map_err(bad)
 }

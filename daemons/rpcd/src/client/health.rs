@@ -1,26 +1,31 @@
-//! `rpcd health`: the same HTTP request for servers and registries.
+//! `rpcd health`: the same HTTP request for servers and registries; an older server has no HTTP.
 
 use std::io;
 use std::time::Duration;
 
-use rpc_client::Rounded;
-use rpc_wire::paths::HEALTHZ;
+use rpc_client::{Client, ClientOptions, Request, Rounded};
+use rpc_wire::paths::{ALL_YOUR_METHODS, HEALTHZ};
+use rpc_wire::signature;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
+/// How a reply begins.
+const VERSION: &str = "HTTP/1.";
 
 /// Checks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
 ///
 /// # Errors
 /// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.
 pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), Failure> {
-    let reply = match tokio::time::timeout(timeout, ask(address, json)).await {
+    let end = Instant::now() + timeout;
+    let reply = match timeout_at(end, ask(address, json)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             let message = format!("cannot reach {address}: {error}; check that it is running");
@@ -34,24 +39,44 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
             return Err(Failure::new(Exit::Timeout, message));
         }
     };
-    let Some(code) = status(&reply) else {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{address} is not an rpcd server or registry; check the address"),
-        ));
-    };
+    let Some(code) = status(&reply) else { return older(address, end, json).await };
     if json {
         output::line(&document(address, code, &reply).to_string())?;
     }
     match code {
         200 if json => Ok(()),
-        200 => output::line("ok"),
+        200 => output::text("ok"),
         code => {
             let message = format!("{address} is unhealthy: HTTP {code}; see its log");
             let failure = Failure::new(Exit::Failed, message);
             Err(if json { failure.printed() } else { failure })
         }
     }
+}
+
+/// What does not speak HTTP may be an older server: it is up if it lists its methods.
+async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
+    if !lists_methods(address, end.saturating_duration_since(Instant::now())).await? {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("{address} is not an rpcd server or registry; check the address"),
+        ));
+    }
+    if json {
+        let document =
+            json!({"address": address, "healthy": true, "status": "up", "dialect": "classic"});
+        return output::line(&document.to_string());
+    }
+    output::text("up (speaks the older dialect; no health of its own)")
+}
+
+async fn lists_methods(address: &str, timeout: Duration) -> Result<bool, Failure> {
+    let options = ClientOptions { timeout, connect_timeout: timeout, ..ClientOptions::default() };
+    let client = Client::direct(address, options)?;
+    let request = Request::new(ALL_YOUR_METHODS, ())?;
+    let listed = client.request(request).await;
+    super::close(client).await;
+    Ok(listed.is_ok_and(|reply| signature::from_classic(reply.value.get()).is_ok()))
 }
 
 /// The address, whether it is healthy, and what it says: state, version, uptime.
@@ -74,7 +99,11 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
     let mut reply = Vec::new();
     let mut stream = stream.take(MAX_REPLY);
     // Do not wait for the peer to close: the status line decides, and a body that can be read is whole.
-    let is_enough = |reply: &[u8]| reply.contains(&b'\n') && (!whole || body(reply).is_some());
+    // What is not HTTP, an older server's error for example, may have no line break.
+    let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
+    let is_enough = |reply: &[u8]| {
+        !is_http(reply) || reply.contains(&b'\n') && (!whole || body(reply).is_some())
+    };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
 }
@@ -82,7 +111,7 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
 fn status(reply: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(reply.split(|byte| *byte == b'\n').next()?).ok()?;
     let mut words = line.split_whitespace();
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    words.next().filter(|version| version.starts_with(VERSION))?;
     words.next()?.parse().ok()
 }
 

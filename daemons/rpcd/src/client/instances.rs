@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
+use rpc_load::show;
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
@@ -45,7 +46,7 @@ fn print(url: &str, rows: Vec<String>) -> Result<(), Failure> {
     if rows.is_empty() {
         output::say(&format!("no instances registered at {url}"));
     }
-    rows.iter().try_for_each(|row| output::line(row))
+    rows.iter().try_for_each(|row| output::text(row))
 }
 
 /// For people: a heading instead of words in every row.
@@ -57,9 +58,9 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
             record.instance.key().to_string(),
             record.state.to_string(),
             format!("{} ago", age(record.age_ms)),
-            two_units(record.ttl_ms),
+            ttl(record),
             record.heartbeats.to_string(),
-            format!("{} ago", two_units(record.registered_ms_ago)),
+            format!("{} ago", age(record.registered_ms_ago)),
         ]);
     }
     output::table(&table)
@@ -72,29 +73,19 @@ fn row(record: &InstanceRecord) -> String {
         record.instance.key().to_string(),
         record.state.to_string(),
         age(record.age_ms),
-        two_units(record.ttl_ms),
+        ttl(record),
         record.heartbeats,
-        two_units(record.registered_ms_ago),
+        age(record.registered_ms_ago),
     )
 }
 
 fn age(ms: u64) -> String {
-    if ms < 10_000 {
-        format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())
-    } else {
-        two_units(ms)
-    }
+    show::age(Duration::from_millis(ms))
 }
 
-/// The two largest units.
-fn two_units(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, s) => format!("{m}m{s:02}s"),
-        (0, h, m, _) => format!("{h}h{m:02}m"),
-        (d, h, _, _) => format!("{d}d{h:02}h"),
-    }
+/// A setting, which has no fractions of a second.
+fn ttl(record: &InstanceRecord) -> String {
+    show::seconds(Duration::from_millis(record.ttl_ms))
 }
 
 #[cfg(test)]
@@ -118,12 +109,5 @@ mod tests {
             "[::1]:8089             up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  \
              registered 2h13m ago"
         );
-    }
-
-    #[test]
-    fn durations_have_their_two_largest_units() {
-        for (ms, shown) in [(999, "0s"), (61_000, "1m01s"), (90_000_000, "1d01h")] {
-            assert_eq!(two_units(ms), shown);
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! `rpcd logs`: the logs of the registry and of instances, as one.
 //!
+//! - `recent`: the recent lines of all, as far as memory allows.
 //! - `source`: one daemon's log, in a task of its own.
 //! - `print`: what is printed, and what was printed before.
 
 mod print;
+mod recent;
 mod source;
 
 use std::collections::BTreeSet;
@@ -12,18 +14,17 @@ use std::time::Duration;
 use rpc_client::registry::RegistryClient;
 use rpc_client::{Client, Target};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, timeout_at};
+use tokio::time::interval;
 
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::{LogsPlan, REGISTRY};
 use print::Printer;
-use source::{Event, Source, Wanted};
+use recent::Recent;
+use source::{Ended, Event, Source, Wanted};
 
 /// Without a line for this time, the recent ones are there: nothing marks their end.
 const QUIET: Duration = Duration::from_millis(500);
-/// Text of recent lines that waits to be sorted, in bytes; then it is printed, and what follows is live.
-const MAX_RECENT_BYTES: usize = 16 << 20;
 /// Lines that wait to be printed; then the daemons are read more slowly.
 const QUEUE: usize = 256;
 
@@ -106,39 +107,18 @@ impl Logs<'_> {
 
     /// Prints the recent lines of all, in order of time; `false`: that is all.
     async fn recent(&mut self) -> Result<bool, Failure> {
-        let (mut lines, mut failures, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let expected = self.followed.len();
-        let mut started = 0;
-        let mut last = Instant::now() + self.plan.ask.options.timeout;
-        let mut end = last;
-        while failures.len() < expected && bytes < MAX_RECENT_BYTES {
-            match timeout_at(end, self.events.recv()).await {
-                Ok(Some(Event::Started)) => started += 1,
-                Ok(Some(Event::Line(line))) => {
-                    bytes += line.line.message.len();
-                    lines.push(line);
-                }
-                Ok(Some(Event::Ended { name, failure, is_unsupported })) => {
-                    self.ended(&name, is_unsupported);
-                    failures.push((name, failure));
-                }
-                Ok(None) | Err(_) => break,
-            }
-            if started + failures.len() >= expected {
-                // A log that never pauses must not hold back the others.
-                last = last.min(Instant::now() + 4 * QUIET);
-                end = last.min(Instant::now() + QUIET);
-            }
-        }
+        let timeout = self.plan.ask.options.timeout;
+        let recent = Recent::of(self.followed.len(), &mut self.events, timeout).await;
+        let Recent { mut lines, started, ended, .. } = recent;
+        ended.iter().for_each(|ended| self.ended(ended));
         lines.sort_by_key(|line| line.line.at_ms);
         lines.iter().try_for_each(|line| self.printer.print(line))?;
         if started == 0 {
-            return Err(failures.into_iter().next().map_or_else(
-                || Failure::new(Exit::Timeout, "no daemon sent its log in time; raise --timeout"),
-                |(name, failure)| no_log(&name, &failure),
-            ));
+            let late =
+                || Failure::new(Exit::Timeout, "no daemon sent its log in time; raise --timeout");
+            return Err(ended.first().map_or_else(late, no_log));
         }
-        failures.iter().for_each(|(name, failure)| output::warn(&no_log(name, failure).message));
+        ended.iter().for_each(|ended| output::warn(&no_log(ended).message));
         Ok(self.plan.follow)
     }
 
@@ -151,9 +131,9 @@ impl Logs<'_> {
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(Event::Line(line)) => self.printer.print(&line)?,
-                    Some(Event::Ended { name, failure, is_unsupported }) => {
-                        self.ended(&name, is_unsupported);
-                        self.printer.lost(&name, &failure);
+                    Some(Event::Ended(ended)) => {
+                        self.ended(&ended);
+                        self.printer.lost(&ended.name, &ended.failure);
                     }
                     Some(Event::Started) => {}
                     None => return Ok(()),
@@ -167,15 +147,15 @@ impl Logs<'_> {
         }
     }
 
-    fn ended(&mut self, name: &str, is_unsupported: bool) {
-        self.followed.remove(name);
-        if is_unsupported {
-            self.unsupported.insert(name.to_owned());
+    fn ended(&mut self, ended: &Ended) {
+        self.followed.remove(&ended.name);
+        if ended.is_unsupported {
+            self.unsupported.insert(ended.name.clone());
         }
     }
 }
 
-fn no_log(name: &str, failure: &Failure) -> Failure {
-    let message = format!("no log from {name}: {}", failure.message);
-    Failure { message, ..failure.clone() }
+fn no_log(ended: &Ended) -> Failure {
+    let message = format!("no log from {}: {}", ended.name, ended.failure.message);
+    Failure { message, ..ended.failure.clone() }
 }

@@ -31,7 +31,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
         (false, _) => {
             let (heading, lines) = table(&methods);
             output::heading(&heading)?;
-            lines.iter().try_for_each(|line| output::line(line))?;
+            lines.iter().try_for_each(|line| output::text(line))?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! A method as people read it: `add(a: number, b: number, c: number = 10) -> number`.
 
+use rpc_host::logging::escape_controls;
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::Value;
 
@@ -13,7 +14,9 @@ pub(super) fn of(method: &Signature) -> String {
         _ => String::new(),
     };
     let stream = if method.stream { " (stream)" } else { "" };
-    format!("{}({}){result}{stream}", method.name, parameters.join(", "))
+    let text = format!("{}({}){result}{stream}", method.name, parameters.join(", "));
+    // Here, so that columns are as wide as what is shown.
+    escape_controls(&text).into_owned()
 }
 
 fn parameter(parameter: &Parameter) -> String {

@@ -9,6 +9,7 @@ use rpc_wire::paths::{PROTO_JSON, RPC_STATS};
 use rpc_wire::report::{MethodStats, ServerStats};
 use serde_json::{Value, json};
 
+use super::reserved;
 use crate::failure::Failure;
 use crate::output::{self, table::Table};
 use crate::plan::Ask;
@@ -17,7 +18,7 @@ use crate::plan::Ask;
 const AT_ONCE: usize = 32;
 
 /// What one server replied.
-type Asked = (String, Result<ServerStats, CallError>);
+type Asked = (String, Result<ServerStats, Failure>);
 
 /// Asks the instances, or all that the target knows, and prints what they counted.
 ///
@@ -46,8 +47,8 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
         output::table(&table(&asked))?;
     }
     for (address, stats) in &asked {
-        if let Err(error) = stats {
-            output::warn(&format!("no statistics from {address}: {error}"));
+        if let Err(failure) = stats {
+            output::warn(&format!("no statistics from {address}: {}", failure.message));
         }
     }
     Ok(())
@@ -56,12 +57,9 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
 /// The first failure, if nobody replied.
 fn all_failed(asked: &[Asked]) -> Option<Failure> {
     let (address, first) = asked.first()?;
-    let error = first.as_ref().err().filter(|_| asked.iter().all(|(_, stats)| stats.is_err()))?;
-    let failure = Failure::from(error.clone());
-    Some(Failure {
-        message: format!("no statistics from {address}: {}", failure.message),
-        ..failure
-    })
+    let failure = first.as_ref().err().filter(|_| asked.iter().all(|(_, stats)| stats.is_err()))?;
+    let message = format!("no statistics from {address}: {}", failure.message);
+    Some(Failure { message, ..failure.clone() })
 }
 
 /// `host:port` of every server to ask, in order.
@@ -89,7 +87,7 @@ async fn all(client: &Client, addresses: Vec<String>) -> Vec<Asked> {
     asked.buffered(AT_ONCE).collect().await
 }
 
-async fn one(client: &Client, address: &str) -> Result<ServerStats, CallError> {
+async fn one(client: &Client, address: &str) -> Result<ServerStats, Failure> {
     let request = Request {
         method: RPC_STATS.to_owned(),
         args: Args::none(),
@@ -98,10 +96,11 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, CallError> {
         on: Some(address.to_owned()),
         wire: None,
     };
-    let response = client.request(request).await?;
-    serde_json::from_str(response.value.get()).map_err(|error| CallError::BadReply {
-        peer: address.to_owned(),
-        reason: error.to_string(),
+    let response = client.request(request).await;
+    let response = response.map_err(|error| reserved::failure(error, RPC_STATS))?;
+    serde_json::from_str(response.value.get()).map_err(|error| {
+        let (peer, reason) = (address.to_owned(), error.to_string());
+        CallError::BadReply { peer, reason }.into()
     })
 }
 
@@ -109,9 +108,8 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, CallError> {
 fn document((address, stats): &Asked) -> Value {
     match stats {
         Ok(stats) => json!({"instance": address, "stats": stats}),
-        Err(error) => {
-            let failure = Failure::from(error.clone()).to_json();
-            let mut document: Value = serde_json::from_str(&failure).unwrap_or_default();
+        Err(failure) => {
+            let mut document: Value = serde_json::from_str(&failure.to_json()).unwrap_or_default();
             document["instance"] = address.as_str().into();
             document
         }
@@ -182,7 +180,7 @@ mod tests {
         let asked = [
             ("a:1".to_owned(), Ok(stats(methods))),
             ("b:2".to_owned(), Ok(stats(Vec::new()))),
-            ("c:3".to_owned(), Err(CallError::Closed)),
+            ("c:3".to_owned(), Err(CallError::Closed.into())),
         ];
         assert_eq!(
             table(&asked).lines(),

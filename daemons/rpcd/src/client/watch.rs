@@ -46,7 +46,10 @@ pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<
         }
         failures = if watcher.reached { 1 } else { failures + 1 };
         let wait = backoff.delay(failures, &mut rand::rng());
-        watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;
+        // Once, not again with each retry.
+        if failures == 1 {
+            watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;
+        }
         watcher.listed = None;
         sleep(wait).await;
     }
@@ -164,7 +167,7 @@ impl Watcher {
         let at = SystemTime::now();
         if !self.json {
             let time = humantime::format_rfc3339_seconds(at);
-            return output::line(&format!("{time}  {event:<12}  {about}"));
+            return output::text(&format!("{time}  {event:<12}  {about}"));
         }
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);

@@ -1,5 +1,7 @@
 //! Columns for people: each as wide as its widest cell, the last one as it is.
 
+use rpc_host::logging::escape_controls;
+
 /// Rows of equally many cells, two blanks between columns.
 #[derive(Debug)]
 pub struct Table {
@@ -14,9 +16,10 @@ impl Table {
         Self { rows: vec![heading.iter().map(|&cell| cell.to_owned()).collect()], right }
     }
 
-    /// Adds a row.
+    /// Adds a row; a cell is one line without control characters.
     pub fn push(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+        // Here, so that columns are as wide as what is shown.
+        self.rows.push(row.iter().map(|cell| escape_controls(cell).into_owned()).collect());
     }
 
     /// The lines, the heading first.
@@ -53,5 +56,7 @@ mod tests {
             table.lines(),
             ["NAME      CALLS  NOTE", "a             1", "longer  1000000  x"]
         );
+        table.push(["a\nb\u{1b}", "1", "x"].map(str::to_owned).to_vec());
+        assert_eq!(table.lines()[3], "a\\nb\\u{1b}        1  x");
     }
 }

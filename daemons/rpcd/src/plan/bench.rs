@@ -42,7 +42,7 @@ impl BenchPlan {
         let connections = typed
             .connections
             .map_or_else(|| concurrency.unwrap_or(1).div_ceil(per_connection), number);
-        let arguments = data::arguments(&typed.given)?;
+        let arguments = data::arguments(&typed.given, options.timeout)?;
         let load = Plan {
             mode: match typed.rate {
                 Some(rate) => Mode::OpenLoop {

@@ -96,7 +96,7 @@ pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<Stri
     let address = match (&typed.address, &typed.direct) {
         (Some(address), _) => {
             // Parsed here so that an invalid address is a usage error and not an unreachable daemon.
-            Target::direct(address)?;
+            is_address(address)?;
             address.clone()
         }
         (None, cli::Direct { host, port: Some(port), .. }) => {
@@ -113,13 +113,24 @@ pub(super) fn instances(
     direct: &cli::Direct,
     word: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
-    if !typed.is_empty() && (direct.host.is_some() || direct.port.is_some()) {
+    if !typed.is_empty() && direct.has_address() {
         return Err(Failure::usage("name instances, or one server by -i and -p, not both"));
     }
     for address in typed.iter().filter(|address| Some(address.as_str()) != word) {
-        Target::direct(address)?;
+        is_address(address)?;
     }
     Ok(typed)
+}
+
+/// Whether it is `host:port`; a port alone is usual elsewhere, and here an option.
+fn is_address(text: &str) -> Result<(), Failure> {
+    match Target::direct(text) {
+        Ok(_) => Ok(()),
+        Err(_) if text.parse::<u16>().is_ok() => Err(Failure::usage(format!(
+            "{text} is a port without a host; write -p {text}, or HOST:{text}"
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Ask {
@@ -134,9 +145,9 @@ impl Ask {
 }
 
 impl AskRegistry {
-    pub(super) fn new(typed: &cli::AskingRegistry, settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn new(typed: &cli::Asking, settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
-            url: target::registry(&typed.through, settings)?,
+            url: target::registry_itself(&typed.direct, settings)?,
             options: options::registry_client(settings, typed.timeout),
             json: typed.json,
         })
@@ -165,7 +176,7 @@ impl CallPlan {
         }
         Ok(Self {
             target: target::of(&typed.asking.direct, settings)?,
-            arguments: data::arguments(&typed.given)?,
+            arguments: data::arguments(&typed.given, options.timeout)?,
             method: typed.given.method,
             timeout: typed.asking.timeout.map(|time| time.0),
             repeat: typed.repeat.unwrap_or(typed.concurrency.into()),

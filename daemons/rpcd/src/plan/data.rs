@@ -1,7 +1,12 @@
 //! Where arguments are read from: words, `-d JSON`, a file, or standard input.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rpc_client::Rounded;
 
 use crate::arguments::Arguments;
 use crate::cli::Given;
@@ -9,6 +14,30 @@ use crate::failure::Failure;
 
 /// Maximum size of a document of arguments, more than any server takes by default.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// The arguments as given; a source of them must end within `timeout`.
+pub(super) fn arguments(given: &Given, timeout: Duration) -> Result<Arguments, Failure> {
+    let Some(data) = &given.data else { return Arguments::of_words(&given.args) };
+    let unreadable =
+        |source: &str, error: io::Error| Failure::usage(format!("cannot read {source}: {error}"));
+    match data.strip_prefix('@') {
+        _ if data == "-" || data == "@-" => {
+            // Who types sees what is waited for.
+            let timeout = if io::stdin().is_terminal() { Duration::MAX } else { timeout };
+            let text = within(timeout, || read(io::stdin().lock()));
+            let text = text.map_err(|error| unreadable("standard input", error))?;
+            Arguments::of_document(&text, "standard input")
+        }
+        Some("") => Err(Failure::usage("-d @ names no file; write @FILE, or - for standard input")),
+        Some(path) => {
+            let file = path.to_owned();
+            let text = within(timeout, || File::open(file).and_then(read));
+            let text = text.map_err(|error| unreadable(path, error))?;
+            Arguments::of_document(&text, path)
+        }
+        None => Arguments::of_document(data, "-d"),
+    }
+}
 
 /// All of a source, which may have no end.
 fn read(source: impl Read) -> io::Result<String> {
@@ -20,23 +49,19 @@ fn read(source: impl Read) -> io::Result<String> {
     }
 }
 
-/// The arguments as given.
-pub(super) fn arguments(given: &Given) -> Result<Arguments, Failure> {
-    let Some(data) = &given.data else { return Arguments::of_words(&given.args) };
-    let unreadable =
-        |source: &str, error: io::Error| Failure::usage(format!("cannot read {source}: {error}"));
-    match data.strip_prefix('@') {
-        _ if data == "-" || data == "@-" => {
-            let text = read(std::io::stdin().lock());
-            let text = text.map_err(|error| unreadable("standard input", error))?;
-            Arguments::of_document(&text, "standard input")
-        }
-        Some(path) => {
-            let text = File::open(path).and_then(read).map_err(|error| unreadable(path, error))?;
-            Arguments::of_document(&text, path)
-        }
-        None => Arguments::of_document(data, "-d"),
-    }
+/// What `read` returns, in time. It has a thread, since neither opening a FIFO nor reading has a timeout;
+/// a late one ends with the process.
+fn within(
+    timeout: Duration,
+    read: impl FnOnce() -> io::Result<String> + Send + 'static,
+) -> io::Result<String> {
+    let (sender, text) = mpsc::sync_channel(1);
+    thread::Builder::new().spawn(move || sender.send(read()))?;
+    text.recv_timeout(timeout).unwrap_or_else(|_| {
+        let time = Rounded(timeout);
+        let why = format!("it did not end within {time}; close it, or raise --timeout");
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })
 }
 
 #[cfg(test)]
@@ -48,5 +73,13 @@ mod tests {
         let error = read(io::repeat(b' ')).unwrap_err();
         assert_eq!(error.to_string(), "larger than 64 MiB");
         assert_eq!(read(&b"[1]"[..]).unwrap(), "[1]");
+    }
+
+    #[test]
+    fn a_source_that_says_nothing_is_waited_for_in_time_only() {
+        let (_open, text) = mpsc::channel::<io::Result<String>>();
+        let error = within(Duration::from_millis(20), move || text.recv().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "it did not end within 20ms; close it, or raise --timeout");
+        assert_eq!(within(Duration::MAX, || Ok("[1]".to_owned())).unwrap(), "[1]");
     }
 }

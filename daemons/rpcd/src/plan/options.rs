@@ -18,6 +18,8 @@ use crate::failure::Failure;
 pub struct ServePlan {
     /// The address to listen on.
     pub address: SocketAddr,
+    /// The name of the service.
+    pub service: String,
     /// The server's limits.
     pub limits: Limits,
     /// Web origins that may send HTTP requests.
@@ -62,6 +64,7 @@ impl ServePlan {
         });
         Ok(Self {
             address: listen_address(typed.listen.as_ref(), &server.listen, typed.port)?,
+            service: typed.service.unwrap_or_else(|| server.service.clone()),
             limits: server.limits.clone(),
             allowed_origins: server.allowed_origins.clone(),
             announce,

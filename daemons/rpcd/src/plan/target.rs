@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// The address, if given, else the registry; `-m` requires one of them.
 pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure> {
-    let address_given = typed.host.is_some() || typed.port.is_some();
+    let address_given = typed.has_address();
     let registry_given = typed.through.registry.is_some();
     if address_given && typed.mode == Some(Via::Registry) {
         return Err(Failure::usage(
@@ -19,18 +19,40 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
         ));
     }
     if registry_given && (address_given || typed.mode == Some(Via::Server)) {
-        return Err(Failure::usage(
-            "--registry does not go with -m server, -i or -p; remove one of them",
-        ));
+        return Err(both_given());
     }
     if !address_given && typed.mode != Some(Via::Server) {
         return Ok(Target::Registry { url: registry(&typed.through, settings)? });
     }
-    let Some(port) = typed.port else {
-        return Err(Failure::usage("missing port; add -p PORT"));
-    };
-    let host = typed.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+    let (host, port) = host_and_port(typed)?;
     Ok(Target::Direct { host, port })
+}
+
+/// The registry itself, for what only a registry knows: at the address, if given.
+pub(super) fn registry_itself(typed: &Direct, settings: &Settings) -> Result<String, Failure> {
+    if typed.mode == Some(Via::Server) {
+        return Err(Failure::usage(
+            "-m server does not go with this command: only a registry lists instances; remove it",
+        ));
+    }
+    if !typed.has_address() {
+        return registry(&typed.through, settings);
+    }
+    if typed.through.registry.is_some() {
+        return Err(both_given());
+    }
+    let (host, port) = host_and_port(typed)?;
+    registry_url(&host_port(&host, port))
+}
+
+fn both_given() -> Failure {
+    Failure::usage("--registry does not go with -m server, -i or -p; remove one of them")
+}
+
+fn host_and_port(typed: &Direct) -> Result<(String, u16), Failure> {
+    let host = typed.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = typed.port.ok_or_else(|| Failure::usage("missing port; add -p PORT"))?;
+    Ok((host, port))
 }
 
 /// The registry: the flag's, else the settings'.
@@ -50,7 +72,8 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
     match nearest(text, names).filter(|_| !text.contains([':', '/', '.'])) {
         Some(near) => Err(Failure::usage(format!(
             "no registry is named {text}; did you mean {near}? otherwise write http://HOST:PORT"
-        ))),
+        ))
+        .with_nearest(near)),
         None => registry_url(text),
     }
 }

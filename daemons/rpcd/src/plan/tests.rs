@@ -1,8 +1,13 @@
 //! What command lines mean.
+//!
+//! - `targets`: what is called, or asked.
+
+mod targets;
 
 use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
+use rpc_host::shares::Share;
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -25,48 +30,6 @@ fn serve(line: &str, environment: &[(&str, &str)]) -> ServePlan {
     match plan_with(line, environment).unwrap().task {
         Task::Serve(serve) => *serve,
         other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn an_address_selects_that_server_and_none_the_registry() {
-    for (flags, target) in [
-        ("", "http://127.0.0.1:9999"),
-        ("-m registry", "http://127.0.0.1:9999"),
-        ("--registry http://[::1]:7/", "http://[::1]:7"),
-        ("--registry localhost:7", "http://localhost:7"),
-        ("-p 8089", "127.0.0.1:8089"),
-        ("-i ::1 -p 8089", "[::1]:8089"),
-        ("-m server -i example.org -p 8089", "example.org:8089"),
-    ] {
-        assert_eq!(call(&format!("call m {flags}")).target.to_string(), target, "{flags}");
-    }
-}
-
-#[test]
-fn flags_that_contradict_each_other_are_a_usage_error() {
-    for flags in [
-        "-m registry -p 1",
-        "-m registry -i h",
-        "-i h",
-        "-m server",
-        "--registry http://h:1 -p 1",
-        "--registry http://h:1 -m server",
-        "--registry https://h:1",
-        "--registry http://h:1/path",
-        "--registry http://u@h:1",
-        "--registry http://h:0",
-        "--registry http://",
-        "--log-level inof",
-        "--config /nowhere.ini",
-        "a=1 a=2",
-        "a:=x",
-        "-d 5",
-        "-d @/nowhere.json",
-    ] {
-        let failure = plan(&format!("call m {flags}")).unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage, "{flags}");
-        assert_eq!(failure.message.lines().count(), 1, "{}", failure.message);
     }
 }
 
@@ -163,6 +126,14 @@ fn a_server_listens_on_all_addresses_and_registers_by_default() {
 }
 
 #[test]
+fn a_server_is_an_instance_of_the_named_service() {
+    assert_eq!(serve("serve -p 1", &[]).service, "rpcd");
+    let named = [("RPCD_SERVER_SERVICE", "orders")];
+    assert_eq!(serve("serve -p 1", &named).service, "orders");
+    assert_eq!(serve("serve -p 1 --service prices.v2", &named).service, "prices.v2");
+}
+
+#[test]
 fn every_limit_of_the_file_reaches_the_server() {
     let plan = serve(
         "serve -p 1 --advertise [::1]:5",
@@ -220,8 +191,11 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_PARAMETERS_BYTES", "7"),
         ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS", "8"),
         ("RPCD_REGISTRY_SERVER_MAX_WATCHERS", "9"),
+        ("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS_PER_PEER", "0"),
+        ("RPCD_REGISTRY_SERVER_MAX_WATCHERS_PER_PEER", "10"),
         ("RPCD_REGISTRY_SERVER_HEADER_TIMEOUT", "10ms"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
+        ("RPCD_REGISTRY_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
         ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
         ("RPCD_REGISTRY_SERVER_KEEP_ALIVE", "12s"),
         ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
@@ -247,8 +221,11 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_parameters_bytes: 7,
         max_connections: 8,
         max_watchers: 9,
+        max_connections_per_peer: Share::Whole,
+        max_watchers_per_peer: Share::AtMost(10),
         header_timeout: Duration::from_millis(10),
         allowed_origins: vec!["http://a".to_owned()],
+        allowed_hosts: vec!["a.example".to_owned(), "b.example".to_owned()],
         backlog: 11,
         keep_alive: Duration::from_secs(12),
         max_history: 13,
@@ -326,55 +303,4 @@ fn daemons_log_to_the_terminal_and_clients_only_when_asked() {
     assert!(!log.terminal && log.save && log.dir.ends_with("x"));
     let log = plan_with("registry -p 1", &[("RPCD_LOG_SAVE", "true")]).unwrap().log.unwrap();
     assert!(log.save && log.dir.ends_with("logs"));
-}
-
-#[test]
-fn a_registry_is_named_as_the_settings_name_it() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "[registry.east]\nhost = easthost\nport = 7\n").unwrap();
-    let line = |name: &str| format!("call m --config {} --registry {name}", file.path().display());
-    assert_eq!(call(&line("east")).target.to_string(), "http://easthost:7");
-    assert_eq!(call(&line("west")).target.to_string(), "http://west");
-    let failure = plan(&line("eats")).unwrap_err();
-    assert_eq!(failure.exit, Exit::Usage);
-    assert!(failure.message.contains("did you mean east?"), "{}", failure.message);
-}
-
-#[test]
-fn named_instances_are_addresses_and_exclude_another_target() {
-    for line in ["logs x", "logs 127.0.0.1:1 -p 2", "stats registry", "stats 127.0.0.1"] {
-        assert_eq!(plan(line).unwrap_err().exit, Exit::Usage, "{line}");
-    }
-    let Task::Logs(logs) = plan("logs registry [::1]:2 -n 3 --no-follow").unwrap().task else {
-        panic!("logs");
-    };
-    assert_eq!((logs.instances.len(), logs.recent, logs.follow), (2, 3, false));
-}
-
-#[test]
-fn health_of_an_address_needs_no_settings() {
-    let address =
-        |line: &str, environment: &[(&str, &str)]| match plan_with(line, environment).unwrap().task
-        {
-            Task::Health { address, .. } => address,
-            other => panic!("{other:?}"),
-        };
-    assert_eq!(address("health", &[("RPCD_REGISTRY_PORT", "7")]), "127.0.0.1:7");
-    assert_eq!(address("health --registry http://h", &[]), "h:80");
-    let broken = [("RPCD_REGISTRY_PORT", "x")];
-    assert_eq!(address("health -p 80", &broken), "127.0.0.1:80");
-    assert_eq!(address("health -i ::1 -p 80", &broken), "[::1]:80");
-    assert_eq!(address("health [::1]:80", &broken), "[::1]:80");
-    assert_eq!(plan_with("health 80", &broken).unwrap_err().exit, Exit::Usage);
-    assert_eq!(plan_with("call m", &broken).unwrap_err().exit, Exit::Usage);
-}
-
-#[test]
-fn any_text_is_a_registry_whose_address_stays_the_same_or_an_error() {
-    rpc_fuzz::text("address", |text| {
-        if let Ok(url) = target::registry_url(text) {
-            assert_eq!(target::registry_url(&url).unwrap(), url);
-        }
-        let _ = text.parse::<crate::cli::CallTime>();
-    });
 }

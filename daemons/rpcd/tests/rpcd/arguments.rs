@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::fakes::{self, Do, result};
 
-use crate::process::{Daemon, command, rpcd_args};
+use crate::process::{Daemon, command, rpcd_args, step};
 use crate::site::{Site, runtime};
 
 #[test]
@@ -106,7 +106,8 @@ fn a_server_that_does_not_describe_itself_is_called_in_time_all_the_same() {
     let started = Instant::now();
     let run = rpcd_args(&["call", "-p", &port, "echo", "12", "--timeout", "2s", "-v"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{}", run.stderr);
-    assert!(run.stderr.contains("discovery 1.0"), "half of its time: {}", run.stderr);
+    let discovery = step(&run.stderr, "discovery");
+    assert!((990.0..1100.0).contains(&discovery), "half of its time: {}", run.stderr);
     assert!(started.elapsed() < Duration::from_secs(20));
     // Without a word there is nothing to discover.
     let asked = peer.seen.calls().len();
@@ -127,8 +128,52 @@ fn a_stream_is_streamed_where_discovery_says_so() {
     assert!(run.stderr.contains("rpcd: 2 items in "), "{}", run.stderr);
     let run = site.run("call countdown 3 --repeat 2");
     assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.stderr);
-    // A reserved stream is not described.
-    let run = rpcd_args(&["call", "rpc.logs", "--registry", &site.url]);
-    assert_eq!(run.code, 1);
-    assert_eq!(run.stderr, "rpcd: rpc.logs is a stream; add --stream\n");
+}
+
+#[test]
+fn a_reserved_stream_is_streamed_although_discovery_does_not_list_it() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    for words in [&["contains=listening"][..], &["info", "listening", "5"], &["-d", "[]"]] {
+        let line = [&["call", "-p", &port, "rpc.logs", "--timeout", "1"][..], words].concat();
+        let run = rpcd_args(&line);
+        assert!(run.stdout.contains("\"listening\""), "{words:?}: {run:?}");
+        let said = format!("the stream of 127.0.0.1:{port} did not end within 1s; ");
+        assert!(run.code == 4 && run.stderr.contains(&said), "{words:?}: {run:?}");
+    }
+    // Its parameters are known as well.
+    let run = rpcd_args(&["call", "-p", &port, "rpc.logs", "recent=many"]);
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("recent of rpc.logs must be an integer"), "{}", run.stderr);
+}
+
+#[test]
+fn arguments_that_do_not_end_are_waited_for_as_long_as_a_call() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let at = format!("@{}", fifo.display());
+    for data in ["-", &at] {
+        let line = ["call", "-p", &port, "echo", "--timeout", "300ms", "-d", data];
+        let started = Instant::now();
+        let mut child = command(&line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let open = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(open);
+        assert!(started.elapsed() < Duration::from_secs(20));
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{data}");
+        let source = data.strip_prefix('@').unwrap_or("standard input");
+        let said = format!(
+            "rpcd: cannot read {source}: it did not end within 300ms; close it, or raise --timeout\n"
+        );
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), said);
+    }
 }

@@ -3,7 +3,7 @@
 use rpc_tests::fakes::{self, Do};
 use serde_json::{Value, json};
 
-use crate::process::{DEAD_PORT, Daemon, Run, rpcd};
+use crate::process::{DEAD_PORT, Daemon, Run, rpcd, step};
 use crate::site::{Site, runtime};
 
 /// The one line of a failed run.
@@ -26,7 +26,7 @@ fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
     let wrong = error(&site.run("call add 1 two --json"), 2);
     assert_eq!((wrong.get("code"), &wrong["kind"]), (None, &json!("usage")));
     let late = error(&site.run("call sleep 60 --json --timeout 300ms"), 4);
-    assert_eq!(late["kind"], "timeout");
+    assert_eq!((&late["kind"], &late["code"]), (&json!("timeout"), &json!(-32000)));
     for line in ["call add", "methods", "stats", "describe add"] {
         let dead = error(&rpcd(&format!("{line} -p {DEAD_PORT} --json")), 3);
         assert_eq!(dead["kind"], "unreachable", "{line}");
@@ -49,6 +49,75 @@ fn with_json_every_call_of_many_has_its_line() {
     assert_eq!(run.code, 1);
     assert_eq!(run.stdout.lines().count(), 20, "{}", run.stdout);
     assert!(run.stdout.lines().all(|line| line.contains("-32601")), "{}", run.stdout);
+}
+
+#[test]
+fn a_timeout_has_its_code_whoever_finds_it() {
+    let threads = runtime();
+    let silent = threads.block_on(fakes::extended(|_| Do::Nothing));
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for port in [silent.address.port(), mute.local_addr().unwrap().port()] {
+        for line in ["call echo -d []", "call echo x", "methods", "stats"] {
+            let late = error(&rpcd(&format!("{line} -p {port} --json --timeout 300ms")), 4);
+            assert_eq!(
+                (&late["kind"], &late["code"]),
+                (&json!("timeout"), &json!(-32000)),
+                "{line}"
+            );
+        }
+    }
+    let at = mute.local_addr().unwrap();
+    for line in [format!("health {at}"), format!("instances --registry http://{at}")] {
+        let late = error(&rpcd(&format!("{line} --json --timeout 300ms")), 4);
+        assert_eq!(late["code"], -32000, "{line}");
+    }
+}
+
+#[test]
+fn in_json_the_name_that_was_probably_meant_is_data() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    for (line, code, near) in [
+        ("call ad 1 2", 1, "add"),
+        ("call rpc.stat", 1, "rpc.stats"),
+        ("describe ad", 1, "add"),
+        ("describe rpc.stat", 1, "rpc.stats"),
+    ] {
+        let said = error(&rpcd(&format!("{line} -p {port} --json")), code);
+        assert_eq!(said["data"], json!({"nearest": [near]}), "{line}");
+        assert_eq!(said["code"], -32601, "{line}");
+    }
+    for (line, near) in [
+        ("clal --json", "call"),
+        ("call m --jsn --json", "--json"),
+        ("call m --mode servr --json", "server"),
+    ] {
+        let said = error(&rpcd(line), 2);
+        assert_eq!(said["data"], json!({"nearest": [near]}), "{line}");
+    }
+    assert_eq!(error(&rpcd(&format!("call qwertyuiop -p {port} --json")), 1).get("data"), None);
+}
+
+#[test]
+fn a_reserved_method_is_described_as_it_replies() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    for name in ["all_your_methods", "rpc.discover", "rpc.stats", "rpc.logs", "rpc.health"] {
+        let run = rpcd(&format!("describe {name} -p {port}"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{name}");
+        assert!(run.stdout.starts_with(&format!("{name}(")), "{}", run.stdout);
+        assert!(run.stdout.contains(&format!("rpcd call {name} ")), "{}", run.stdout);
+    }
+    let run = rpcd(&format!("describe rpc.logs -p {port}"));
+    assert!(run.stdout.contains("(stream)") && run.stdout.contains("recent"), "{}", run.stdout);
+    // What a real server replies has the properties that are described.
+    for name in ["rpc.stats", "rpc.health"] {
+        let json = |line: &str| -> Value {
+            serde_json::from_str(&rpcd(&format!("{line} {name} -p {port} --json")).stdout).unwrap()
+        };
+        let (described, reply) = (json("describe"), json("call"));
+        let properties = &described["result"]["schema"]["properties"];
+        let names = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(properties), names(&reply), "{name}");
+    }
 }
 
 #[test]
@@ -76,6 +145,48 @@ fn verbose_says_who_replied_and_what_the_time_was_spent_on() {
     }
     for part in [" connect ", " server ", " transfer ", " total "] {
         assert!(run.stderr.lines().all(|line| line.contains(part)), "{part}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn verbose_counts_connecting_as_connecting_also_before_a_discovery() {
+    const SLOW: std::time::Duration = std::time::Duration::from_millis(700);
+    let threads = runtime();
+    let extended: fakes::Handler = std::sync::Arc::new(|message| {
+        Do::Write(match message["method_name"].as_str() {
+            Some("rpc.discover") => fakes::result(message, r#"{"openrpc": "1", "methods": []}"#),
+            _ => fakes::result(message, "1"),
+        })
+    });
+    let classic: fakes::Handler = std::sync::Arc::new(|message| {
+        Do::Write(match message["method_name"].as_str() {
+            Some("rpc.discover") => r#"{"res": "No service found for: rpc.discover"}"#.to_owned(),
+            Some("all_your_methods") => r#"{"res": []}"#.to_owned(),
+            _ => r#"{"res": 1}"#.to_owned(),
+        })
+    });
+    // Both learn the dialect late, and reply at once from then on.
+    let extended = threads.block_on(fakes::scripted(move |_, socket, seen| {
+        let handler = extended.clone();
+        async move {
+            tokio::time::sleep(SLOW).await;
+            fakes::speak_extended(socket, seen, handler).await;
+        }
+    }));
+    let classic = threads.block_on(fakes::scripted(move |_, socket, seen| {
+        let handler = classic.clone();
+        async move {
+            tokio::time::sleep(SLOW).await;
+            fakes::speak_classic(socket, seen, handler).await;
+        }
+    }));
+    for peer in [extended, classic] {
+        let run = rpcd(&format!("call m x -v -p {}", peer.address.port()));
+        assert_eq!((run.code, run.stdout.as_str()), (0, "1\n"), "{run:?}");
+        let [discovery, connect, total] =
+            ["discovery", "connect", "total"].map(|name| step(&run.stderr, name));
+        assert!(connect >= 600.0 && discovery < 600.0, "{}", run.stderr);
+        assert!(total >= connect + discovery - 1.0, "{}", run.stderr);
     }
 }
 
@@ -124,6 +235,31 @@ fn a_method_is_described_with_commands_that_work() {
     let run = rpcd(&format!("describe add -p {port} --json"));
     let method: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&method["name"], method["params"].as_array().unwrap().len()), (&json!("add"), 3));
+}
+
+#[test]
+fn a_method_that_only_another_instance_has_is_not_called_unknown() {
+    let threads = runtime();
+    // It describes the method, as another instance would, and does not have it.
+    let peer = threads.block_on(fakes::extended(|message| {
+        Do::Write(match message["method_name"].as_str() {
+            Some("rpc.discover") => {
+                fakes::result(message, r#"{"openrpc": "1", "methods": [{"name": "m"}]}"#)
+            }
+            _ => format!(
+                "{{\"id\":{},\"res\":\"No service found for: m\",\"error\":{{\"code\":-32601,\
+                 \"message\":\"No service found for: m\"}}}}\n",
+                message["id"]
+            ),
+        })
+    }));
+    let run = rpcd(&format!("call m -p {}", peer.address.port()));
+    let said = format!(
+        "rpcd: No service found for: m; {} does not have it, another instance does: choose one by -i \
+         and -p\n",
+        peer.address
+    );
+    assert_eq!((run.code, run.stderr), (1, said));
 }
 
 #[test]

@@ -80,6 +80,15 @@ fn logs_are_followed_and_so_are_instances_that_come_later() {
 }
 
 #[test]
+fn a_server_that_keeps_no_log_says_so_itself() {
+    let site = Site::start();
+    let run = site.run(&format!("logs {} --no-follow", site.server));
+    let said =
+        format!("rpcd: no log from {}: this server keeps no log lines to stream\n", site.server);
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said));
+}
+
+#[test]
 fn statistics_are_those_of_every_instance() {
     let site = Site::start();
     let other = site.another();

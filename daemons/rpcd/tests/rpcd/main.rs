@@ -16,6 +16,8 @@ mod errors;
 mod help;
 mod logs;
 mod mistakes;
+mod older;
+mod output;
 mod process;
 mod screen;
 mod site;

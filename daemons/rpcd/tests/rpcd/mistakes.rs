@@ -54,6 +54,19 @@ fn wrong_arguments_and_addresses_exit_2_with_one_line() {
 }
 
 #[test]
+fn what_is_missing_is_said() {
+    for (line, said) in [
+        ("health 8089", "8089 is a port without a host; write -p 8089, or HOST:8089"),
+        ("logs 8089", "8089 is a port without a host; write -p 8089, or HOST:8089"),
+        ("call m -d @ -p 1", "-d @ names no file; write @FILE, or - for standard input"),
+        ("call m -d - -p 1", "standard input is empty; write a JSON array"),
+    ] {
+        let (code, message) = error_line(line);
+        assert!(code == 2 && message.contains(said), "{line}: {message}");
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_bound_exits_3() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

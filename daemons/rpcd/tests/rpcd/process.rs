@@ -140,3 +140,18 @@ pub(crate) fn read_all(child: &mut Child) -> String {
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     text
 }
+
+/// The milliseconds of a step in what `-v` prints.
+pub(crate) fn step(said: &str, name: &str) -> f64 {
+    let (_, rest) =
+        said.split_once(&format!(" {name} ")).unwrap_or_else(|| panic!("{name}: {said}"));
+    let time = rest.split([',', '\n']).next().unwrap();
+    let scale = |unit: &str| Some((time.strip_suffix(unit)?.parse::<f64>().ok()?, unit.to_owned()));
+    let (value, unit) = ["µs", "ms", "s"].into_iter().find_map(scale).unwrap();
+    value
+        * match unit.as_str() {
+            "µs" => 1e-3,
+            "ms" => 1.0,
+            _ => 1e3,
+        }
+}

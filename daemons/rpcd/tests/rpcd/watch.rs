@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::process::{command, rpcd};
+use crate::process::{Daemon, command, rpcd};
 use crate::site::{Site, runtime, start_registry};
 
 /// A watch under way; killed when dropped.
@@ -68,9 +68,11 @@ fn watch_prints_a_line_for_each_event_and_survives_a_lost_registry() {
     site.registry.take().unwrap().shutdown_timeout(Duration::from_secs(1));
     let lost = watching.until("lost");
     assert!(lost["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{lost}");
+    // Long enough for some retries, which print nothing.
+    std::thread::sleep(Duration::from_secs(1));
     let again = runtime();
     start_registry(&again, &site.port);
-    watching.until("snapshot");
+    assert_eq!(watching.next()["event"], "snapshot");
 }
 
 /// A registry as the older system has it: lists, and nothing else.
@@ -108,6 +110,75 @@ fn an_older_registry_is_watched_by_asking_again() {
     *list.lock().unwrap() = json!([instance("b")]);
     assert_eq!(watching.until("gone")["instance"]["host"], "a");
     assert_eq!(rpcd(&format!("instances --registry {url}")).stdout, "b:1\n");
+}
+
+#[test]
+fn instances_and_watch_take_the_address_of_a_registry_as_other_commands_that_of_a_server() {
+    let site = Site::start();
+    let port = site.url.rsplit(':').next().unwrap();
+    for flags in ["-p", "-i 127.0.0.1 -p", "-m registry -p"] {
+        let run = rpcd(&format!("instances {flags} {port}"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{flags}");
+        assert!(run.stdout.starts_with(&site.server), "{flags}: {}", run.stdout);
+        let line = format!("watch --json {flags} {port}");
+        let mut watching = Watching::start(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(watching.next()["event"], "snapshot", "{flags}");
+    }
+    for command in ["instances", "watch"] {
+        for (flags, why) in [
+            ("-m server -p 1", "-m server does not go with this command: only a registry lists"),
+            ("-p 1 --registry http://h:1", "--registry does not go with -m server, -i or -p"),
+            ("-i h", "missing port; add -p PORT"),
+        ] {
+            let run = rpcd(&format!("{command} {flags}"));
+            assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{command} {flags}");
+            assert!(run.stderr.contains(why), "{command} {flags}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_what_follows_while_nothing_is_printed() {
+    let site = Site::start();
+    let (_server, logging) = Daemon::serve("--no-registry");
+    let logging = logging.to_string();
+    for line in [
+        &["watch", "--registry", &site.url][..],
+        &["watch", "--json", "--registry", &site.url],
+        &["logs", "-p", &logging],
+        &["call", "rpc.logs", "-p", &logging],
+    ] {
+        let mut child =
+            command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        drop(out);
+        let end = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "{line:?} still runs");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{line:?}");
+    }
+    // Nobody left: it is followed on, also where standard output is no pipe.
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let mut child = command(&["watch", "--registry", &site.url])
+        .stdout(out.reopen().unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let text = || std::fs::read_to_string(out.path()).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !text().contains("snapshot") {
+        assert!(Instant::now() < end, "{}", text());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "{}", text());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

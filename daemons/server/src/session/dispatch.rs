@@ -12,11 +12,13 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
 use super::calls::{CallContext, Calls, Held, Progress, deadline_exceeded};
+use super::layered;
 use crate::Limits;
 use crate::arguments::{Arguments, Parameters};
 use crate::call::{self, Dialect};
 use crate::extract::Parts;
 use crate::failure::panicked;
+use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, RunNow, Started};
 use crate::metrics::Shard;
 use crate::permit::Permit;
@@ -268,6 +270,9 @@ impl Dispatcher {
         self.last_method = position;
         let peer = self.peer;
         let make = || seen_by_method(state, method, call, peer, received);
+        if let Some(next) = &state.layers {
+            return self.start_layered(next, call, (position, method), make(), received);
+        }
         let parts = Parts::new(&state.states, &make);
         match method.body() {
             Body::Sync(body) => {
@@ -276,7 +281,7 @@ impl Dispatcher {
                 Ok(())
             }
             Body::Started(body) => {
-                self.start(call, position, body, (method.parameters(), arguments), parts, received)
+                self.start(call, position, body, (method.parameters(), arguments), &parts, received)
             }
         }
     }
@@ -335,7 +340,7 @@ impl Dispatcher {
         position: usize,
         body: &Started,
         (parameters, arguments): (&Parameters, Arguments<'_>),
-        parts: Parts<'_>,
+        parts: &Parts<'_>,
         received: Instant,
     ) -> Result<(), Fault> {
         let is_stream = matches!(body, Started::Stream(_));
@@ -346,21 +351,21 @@ impl Dispatcher {
         let context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
-            let given = Given { parameters, arguments, parts: &parts };
+            let given = Given { parameters, arguments, parts };
             match body {
                 Started::Async(body) => {
                     let result = body(given)?;
-                    let held = Held { permit: Some(permit), cancelled: parts.into_guard() };
+                    let held = Held { permit: Some(permit), cancelled: parts.guard() };
                     self.calls.start(context, result, deadline, held);
                 }
                 Started::Blocking(body) => {
                     let result = method::blocking(body(given)?, permit);
-                    let held = Held { permit: None, cancelled: parts.into_guard() };
+                    let held = Held { permit: None, cancelled: parts.guard() };
                     self.calls.start(context, result, deadline, held);
                 }
                 Started::Stream(body) => {
                     let items = body(given)?;
-                    let held = Held { permit: Some(permit), cancelled: parts.into_guard() };
+                    let held = Held { permit: Some(permit), cancelled: parts.guard() };
                     let deadline = call.meta.deadline_ms.map(|_| deadline);
                     self.calls.start_stream(context, items, deadline, held);
                 }
@@ -373,6 +378,36 @@ impl Dispatcher {
             Err(_) => self.note(position, received.elapsed(), true),
         }
         started
+    }
+
+    /// Starts a call that goes through the server's layers, of whatever kind its method is.
+    fn start_layered(
+        &mut self,
+        next: &Next,
+        call: &Call<'_>,
+        (position, method): (usize, &Method),
+        seen: call::Call,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let is_stream = method.signature().stream;
+        if is_stream && !(call.meta.stream && call.id.is_some()) {
+            return Err(needs_stream(&call.method));
+        }
+        let permit = self.permit(position)?;
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let held = Held { permit: None, cancelled: Some(seen.guard()) };
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let request = layered::request(&self.state, position, method, seen, arguments, permit);
+        if is_stream {
+            let deadline = call.meta.deadline_ms.map(|_| deadline);
+            let items = layered::items(next, request);
+            self.calls.start_stream(context, items, deadline, held);
+        } else {
+            self.calls.start(context, layered::unary(next, request), deadline, held);
+        }
+        self.classic_is_running |= call.id.is_none();
+        Ok(())
     }
 
     fn call_reserved(

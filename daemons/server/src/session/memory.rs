@@ -60,9 +60,9 @@ impl InMemory {
     /// rest follows in the next call) and waits until nothing is in flight. Returns the replies,
     /// each with its newline, in the order in which they finished.
     ///
-    /// Synchronous methods reply without waiting; others need a Tokio runtime with time enabled. An
-    /// endless stream is waited for endlessly. After bytes that are not JSON the last reply is an
-    /// error, and there are no further replies.
+    /// Synchronous methods reply without waiting; others, and all of a server with layers, need a
+    /// Tokio runtime with time enabled. An endless stream is waited for endlessly. After bytes that
+    /// are not JSON the last reply is an error, and there are no further replies.
     pub async fn answer(&mut self, requests: &[u8]) -> &[u8] {
         let session = &mut self.session;
         session.dispatcher.discard_output();

@@ -119,8 +119,9 @@ async fn a_method_known_to_be_repeatable_is_retried_and_others_on_request() {
 
 #[tokio::test]
 async fn a_stream_ends_with_the_first_error() {
-    let peer = extended(|request| Do::Write(failure(request, -32601))).await;
+    let peer = extended(|request| Do::Write(failure(request, -32603))).await;
     let mut numbers = orders(direct(peer.address)).watch().await.unwrap();
-    assert!(matches!(numbers.next().await, Some(Err(CallError::Remote { .. }))));
+    let first = numbers.next().await;
+    assert!(matches!(first, Some(Err(CallError::Remote { .. }))), "{first:?}");
     assert!(numbers.next().await.is_none());
 }

@@ -46,7 +46,7 @@ pub(super) fn server(service: &Service) -> TokenStream {
 
         #[allow(deprecated, reason = "a deprecated method is still served")]
         #[allow(clippy::too_many_arguments, reason = "as many as the trait's method has")]
-        impl<#shared: #ident> ::rpc_server::Service for #server<#shared> {
+        impl<#shared: #ident> ::rpc_server::service::Service for #server<#shared> {
             fn name(&self) -> &str {
                 #name
             }

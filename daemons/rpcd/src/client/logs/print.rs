@@ -67,9 +67,9 @@ impl Printer {
             return output::line(&document(line));
         }
         if line.dropped > 0 {
-            output::line(&format!("({} lines of {} dropped here)", line.dropped, line.name))?;
+            output::text(&format!("({} lines of {} dropped here)", line.dropped, line.name))?;
         }
-        output::line(&text(&line.name, &line.line, self.width))
+        output::text(&text(&line.name, &line.line, self.width))
     }
 }
 

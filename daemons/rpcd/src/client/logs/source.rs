@@ -1,12 +1,13 @@
 //! One daemon's log: asked for, and passed on line by line until it ends.
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
-use rpc_client::{CallError, Client, Code, IntoArgs, Request};
+use rpc_client::{CallError, Client, IntoArgs, Request};
 use rpc_wire::paths::{CONTAINS, LEVEL, RECENT, RPC_LOGS};
 use rpc_wire::report::{Level, LogLine};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
+use super::super::reserved;
 use crate::failure::{Exit, Failure};
 
 /// Recent lines asked for after an interruption; those that were printed before are left out.
@@ -31,12 +32,7 @@ pub(super) enum Event {
     Started,
     Line(Line),
     /// There are no more.
-    Ended {
-        name: String,
-        failure: Failure,
-        /// Asking again is of no use.
-        is_unsupported: bool,
-    },
+    Ended(Ended),
 }
 
 /// A line, and whose it is.
@@ -47,6 +43,14 @@ pub(super) struct Line {
     pub(super) dropped: u64,
 }
 
+/// A daemon's log ended, or there is none.
+pub(super) struct Ended {
+    pub(super) name: String,
+    pub(super) failure: Failure,
+    /// Asking again is of no use.
+    pub(super) is_unsupported: bool,
+}
+
 /// Follows the log of `name` to its end.
 pub(super) async fn follow(source: Source, name: String, wanted: Wanted, events: Sender<Event>) {
     let ended = match source {
@@ -55,17 +59,18 @@ pub(super) async fn follow(source: Source, name: String, wanted: Wanted, events:
     };
     let (failure, is_unsupported) =
         ended.err().unwrap_or_else(|| (Failure::new(Exit::Unreachable, "the log ended"), false));
-    let _ = events.send(Event::Ended { name, failure, is_unsupported }).await;
+    let _ = events.send(Event::Ended(Ended { name, failure, is_unsupported })).await;
 }
 
-type Ended = (Failure, bool);
+/// Why, and whether asking again is of no use.
+type Why = (Failure, bool);
 
 async fn of_registry(
     registry: &RegistryClient,
     name: &str,
     wanted: &Wanted,
     events: &Sender<Event>,
-) -> Result<(), Ended> {
+) -> Result<(), Why> {
     let ended = |error: RegistryClientError| {
         let is_unsupported = matches!(error, RegistryClientError::Unsupported { .. });
         (Failure::from(error), is_unsupported)
@@ -87,14 +92,10 @@ async fn of_instance(
     name: &str,
     wanted: &Wanted,
     events: &Sender<Event>,
-) -> Result<(), Ended> {
+) -> Result<(), Why> {
     let ended = |error: CallError| {
-        let is_unsupported = match &error {
-            CallError::Unsupported { .. } => true,
-            CallError::Remote { fault, .. } => fault.code == Code::MethodNotFound,
-            _ => false,
-        };
-        (Failure::from(error), is_unsupported)
+        let is_unsupported = reserved::is_missing(&error);
+        (reserved::failure(error, RPC_LOGS), is_unsupported)
     };
     let args = json!({LEVEL: wanted.level, CONTAINS: wanted.contains, RECENT: wanted.recent});
     let args = args.into_args().map_err(|error| (Failure::from(error), true))?;

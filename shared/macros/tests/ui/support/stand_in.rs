@@ -3,12 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub trait Service {
-    fn name(&self) -> &str;
-    fn version(&self) -> Option<&str>;
-    fn methods(self) -> Vec<Method>;
-}
-
 pub struct Method;
 
 impl Method {
@@ -60,6 +54,12 @@ pub mod method {
 }
 
 pub mod service {
+    pub trait Service {
+        fn name(&self) -> &str;
+        fn version(&self) -> Option<&str>;
+        fn methods(self) -> Vec<super::Method>;
+    }
+
     pub struct Thrown<E>(pub E);
     pub trait DisplayedError {
         fn failure(&self) {}

@@ -1,0 +1,119 @@
+//! What command lines call, or ask.
+
+use super::*;
+
+#[test]
+fn an_address_selects_that_server_and_none_the_registry() {
+    for (flags, target) in [
+        ("", "http://127.0.0.1:9999"),
+        ("-m registry", "http://127.0.0.1:9999"),
+        ("--registry http://[::1]:7/", "http://[::1]:7"),
+        ("--registry localhost:7", "http://localhost:7"),
+        ("-p 8089", "127.0.0.1:8089"),
+        ("-i ::1 -p 8089", "[::1]:8089"),
+        ("-m server -i example.org -p 8089", "example.org:8089"),
+    ] {
+        assert_eq!(call(&format!("call m {flags}")).target.to_string(), target, "{flags}");
+    }
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_a_usage_error() {
+    for flags in [
+        "-m registry -p 1",
+        "-m registry -i h",
+        "-i h",
+        "-m server",
+        "--registry http://h:1 -p 1",
+        "--registry http://h:1 -m server",
+        "--registry https://h:1",
+        "--registry http://h:1/path",
+        "--registry http://u@h:1",
+        "--registry http://h:0",
+        "--registry http://",
+        "--log-level inof",
+        "--config /nowhere.ini",
+        "a=1 a=2",
+        "a:=x",
+        "-d 5",
+        "-d @/nowhere.json",
+    ] {
+        let failure = plan(&format!("call m {flags}")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{flags}");
+        assert_eq!(failure.message.lines().count(), 1, "{}", failure.message);
+    }
+}
+
+#[test]
+fn what_only_a_registry_knows_is_asked_of_the_registry_at_the_address() {
+    let url = |line: &str| match plan(line).unwrap().task {
+        Task::Instances(ask) | Task::Watch { ask, .. } => ask.url,
+        other => panic!("{other:?}"),
+    };
+    for command in ["instances", "watch"] {
+        for (flags, expected) in [
+            ("", "http://127.0.0.1:9999"),
+            ("-m registry", "http://127.0.0.1:9999"),
+            ("--registry h:7", "http://h:7"),
+            ("-p 7", "http://127.0.0.1:7"),
+            ("-m registry -i ::1 -p 7", "http://[::1]:7"),
+        ] {
+            assert_eq!(url(&format!("{command} {flags}")), expected, "{command} {flags}");
+        }
+        for flags in ["-m server", "-m server -p 7", "-i h", "-p 7 --registry h:7"] {
+            let failure = plan(&format!("{command} {flags}")).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{command} {flags}");
+        }
+    }
+}
+
+#[test]
+fn a_registry_is_named_as_the_settings_name_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[registry.east]\nhost = easthost\nport = 7\n").unwrap();
+    let line = |name: &str| format!("call m --config {} --registry {name}", file.path().display());
+    assert_eq!(call(&line("east")).target.to_string(), "http://easthost:7");
+    assert_eq!(call(&line("west")).target.to_string(), "http://west");
+    let failure = plan(&line("eats")).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.message.contains("did you mean east?"), "{}", failure.message);
+}
+
+#[test]
+fn named_instances_are_addresses_and_exclude_another_target() {
+    for line in ["logs x", "logs 127.0.0.1:1 -p 2", "stats registry", "stats 127.0.0.1"] {
+        assert_eq!(plan(line).unwrap_err().exit, Exit::Usage, "{line}");
+    }
+    let Task::Logs(logs) = plan("logs registry [::1]:2 -n 3 --no-follow").unwrap().task else {
+        panic!("logs");
+    };
+    assert_eq!((logs.instances.len(), logs.recent, logs.follow), (2, 3, false));
+}
+
+#[test]
+fn health_of_an_address_needs_no_settings() {
+    let address =
+        |line: &str, environment: &[(&str, &str)]| match plan_with(line, environment).unwrap().task
+        {
+            Task::Health { address, .. } => address,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(address("health", &[("RPCD_REGISTRY_PORT", "7")]), "127.0.0.1:7");
+    assert_eq!(address("health --registry http://h", &[]), "h:80");
+    let broken = [("RPCD_REGISTRY_PORT", "x")];
+    assert_eq!(address("health -p 80", &broken), "127.0.0.1:80");
+    assert_eq!(address("health -i ::1 -p 80", &broken), "[::1]:80");
+    assert_eq!(address("health [::1]:80", &broken), "[::1]:80");
+    assert_eq!(plan_with("health 80", &broken).unwrap_err().exit, Exit::Usage);
+    assert_eq!(plan_with("call m", &broken).unwrap_err().exit, Exit::Usage);
+}
+
+#[test]
+fn any_text_is_a_registry_whose_address_stays_the_same_or_an_error() {
+    rpc_fuzz::text("address", |text| {
+        if let Ok(url) = target::registry_url(text) {
+            assert_eq!(target::registry_url(&url).unwrap(), url);
+        }
+        let _ = text.parse::<crate::cli::CallTime>();
+    });
+}

@@ -1,0 +1,187 @@
+//! Which HTTP requests are refused because a foreign web page may have caused them: by their
+//! `Origin`, `Sec-Fetch-Site` and `Host`. Programs that are no browsers send none of the first two.
+
+use std::net::IpAddr;
+
+/// The origins and hosts that are accepted beside those that always are.
+#[derive(Debug, Clone, Default)]
+pub struct WebPolicy {
+    allowed_origins: Vec<String>,
+    allowed_hosts: Vec<String>,
+    /// This machine's names.
+    own_names: Vec<String>,
+}
+
+/// What the decision is made from; header values as received.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// `Host`.
+    pub host: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub fetch_site: Option<&'a str>,
+    /// Whether the connection arrived at a loopback address: only there does a page that resolves
+    /// its own name to this machine (DNS rebinding) reach what no other machine can.
+    pub on_loopback: bool,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is served.
+    Serve,
+    /// It is served, but its `Host` is none that is known: worth one warning.
+    ServeUnknownHost,
+    /// It is refused: the header, and what to do.
+    Refuse(&'static str),
+}
+
+impl WebPolicy {
+    /// With the origins (`https://example.org`) and host names given by an operator.
+    pub fn new(allowed_origins: Vec<String>, allowed_hosts: Vec<String>) -> Self {
+        let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        Self { allowed_origins, allowed_hosts, own_names: vec![own] }
+    }
+
+    /// With a further name of this machine, by which others reach it.
+    #[must_use]
+    pub fn with_own_name(mut self, name: &str) -> Self {
+        self.own_names.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Whether a request is served.
+    pub fn judge(&self, asked: Asked<'_>) -> Verdict {
+        let host = asked.host.map(host_name);
+        let known_host = host.as_deref().is_none_or(|host| self.knows(host));
+        // A configured list is complete; without one, a name of the network is only unknown.
+        if !known_host && (asked.on_loopback || !self.allowed_hosts.is_empty()) {
+            return Verdict::Refuse(
+                "host: not a known name of this daemon; use its IP address or add the name to allowed_hosts",
+            );
+        }
+        let allowed_origin = asked.origin.map(|origin| self.allows(origin, asked.host));
+        if allowed_origin == Some(false) {
+            return Verdict::Refuse("origin: not allowed here; add it to allowed_origins");
+        }
+        // Browsers send no `Origin` with most GETs.
+        let cross_site =
+            asked.fetch_site.is_some_and(|site| site.eq_ignore_ascii_case("cross-site"));
+        if cross_site && allowed_origin.is_none() {
+            return Verdict::Refuse(
+                "sec-fetch-site: a page of another site may not use this daemon",
+            );
+        }
+        if known_host { Verdict::Serve } else { Verdict::ServeUnknownHost }
+    }
+
+    /// IP literals, `localhost`, names without a dot (containers), this machine's and the
+    /// operator's.
+    fn knows(&self, host: &str) -> bool {
+        let known = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        host.parse::<IpAddr>().is_ok()
+            || !host.contains('.')
+            || known(&self.own_names)
+            || known(&self.allowed_hosts)
+    }
+
+    /// An operator's origin, or the one of a page that this daemon itself would serve.
+    fn allows(&self, origin: &str, host: Option<&str>) -> bool {
+        let own = |scheme: &str| {
+            let rest = origin.strip_prefix(scheme);
+            rest.is_some() && rest == host
+        };
+        self.allowed_origins.iter().any(|known| known == origin)
+            || own("http://")
+            || own("https://")
+    }
+}
+
+/// The host of a `Host` header, in lower case, without port, brackets and a final dot.
+fn host_name(header: &str) -> String {
+    let header = header.trim();
+    let host = match header.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => match header.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => header,
+        },
+    };
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(hosts: &[&str]) -> WebPolicy {
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        WebPolicy::new(list(&["https://ops.example"]), list(hosts)).with_own_name("rpc.example.org")
+    }
+
+    fn of_host(host: &str, on_loopback: bool) -> Asked<'_> {
+        Asked { host: Some(host), on_loopback, ..Asked::default() }
+    }
+
+    fn refused(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Refuse(_))
+    }
+
+    #[test]
+    fn a_program_that_sends_no_such_header_is_served() {
+        assert_eq!(
+            policy(&[]).judge(Asked { on_loopback: true, ..Asked::default() }),
+            Verdict::Serve
+        );
+    }
+
+    #[test]
+    fn at_loopback_a_foreign_name_is_refused() {
+        for host in [
+            "127.0.0.1:9999",
+            "[::1]:9999",
+            "localhost",
+            "LOCALHOST:1",
+            "registry:9999",
+            "rpc.example.org",
+            "RPC.example.org.:9999",
+            "",
+        ] {
+            assert_eq!(policy(&[]).judge(of_host(host, true)), Verdict::Serve, "{host}");
+        }
+        for host in
+            ["rebind.attacker.example", "rebind.attacker.example:9999", "127.0.0.1.nip.io", "a.b]"]
+        {
+            assert!(refused(&policy(&[]).judge(of_host(host, true))), "{host}");
+        }
+    }
+
+    #[test]
+    fn elsewhere_an_unknown_name_is_refused_only_beside_a_list() {
+        let asked = of_host("lb.example.net", false);
+        assert_eq!(policy(&[]).judge(asked), Verdict::ServeUnknownHost);
+        assert!(refused(&policy(&["other.example.net"]).judge(asked)));
+        assert_eq!(policy(&["lb.example.net"]).judge(asked), Verdict::Serve);
+    }
+
+    #[test]
+    fn a_page_needs_an_allowed_origin() {
+        let asked = |origin, fetch_site| Asked {
+            host: Some("127.0.0.1:9999"),
+            origin,
+            fetch_site,
+            on_loopback: true,
+        };
+        let judge = |origin, site| policy(&[]).judge(asked(origin, site));
+        for origin in ["https://ops.example", "http://127.0.0.1:9999", "https://127.0.0.1:9999"] {
+            assert_eq!(judge(Some(origin), Some("cross-site")), Verdict::Serve, "{origin}");
+        }
+        for origin in ["null", "", "https://evil.example", "http://127.0.0.1", "file://"] {
+            assert!(refused(&judge(Some(origin), None)), "{origin}");
+        }
+        assert!(refused(&judge(None, Some("cross-site"))));
+        assert_eq!(judge(None, Some("same-origin")), Verdict::Serve);
+        assert_eq!(judge(None, Some("none")), Verdict::Serve);
+    }
+}
