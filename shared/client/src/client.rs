@@ -111,7 +111,10 @@ impl Client {
     ) -> Result<T, CallError> {
         let (attempts, value) = self.simple_call(method, args).await?;
         exact::check(&value).map_err(|inexact| attempts.not_exact(&inexact))?;
-        deserialize(&value, method)
+        serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
+            method: method.to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// Makes a call with all its options; the response includes timing and peer.
@@ -219,26 +222,6 @@ impl Client {
 
 fn request(method: &str, args: impl IntoArgs) -> Result<Request, CallError> {
     Request::new(method, args).map_err(|error| CallError::BadArguments(error.to_string()))
-}
-
-/// A result of `peer` as a `T`, without a rounded number.
-pub(crate) fn read_as<T: DeserializeOwned>(
-    value: &RawValue,
-    method: &str,
-    peer: &str,
-) -> Result<T, CallError> {
-    exact::check(value).map_err(|inexact| CallError::NotExact {
-        peer: peer.to_owned(),
-        reason: inexact.to_string(),
-    })?;
-    deserialize(value, method)
-}
-
-fn deserialize<T: DeserializeOwned>(value: &RawValue, method: &str) -> Result<T, CallError> {
-    serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
-        method: method.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn read_methods(

@@ -11,10 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_wire::exact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
-use crate::client::read_as;
 use crate::{Args, ArgsError, CallError, Client, Phase, Request};
 
 pub use error::ServiceError;
@@ -159,6 +160,22 @@ where
 {
     let method = request.method.clone();
     Ok(TypedStream::remote(client.stream_request(request).await?, method))
+}
+
+/// A result of `peer` as a `T`, without a rounded number.
+fn read_as<T: DeserializeOwned>(
+    value: &RawValue,
+    method: &str,
+    peer: &str,
+) -> Result<T, CallError> {
+    exact::check(value).map_err(|inexact| CallError::NotExact {
+        peer: peer.to_owned(),
+        reason: inexact.to_string(),
+    })?;
+    serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
+        method: method.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Fails to compile, with the span of the type, unless it can be a parameter's.

@@ -10,8 +10,7 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use tokio::time::Sleep;
 
-use super::{BoxStream, timed_out};
-use crate::client::read_as;
+use super::{BoxStream, read_as, timed_out};
 use crate::{CallError, CallStream};
 
 /// The items of a stream method, in order; it ends after an error. Dropping it cancels the call.
