@@ -222,10 +222,11 @@ fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Out
 fn failure(error: &CallError, last: Option<&str>, secrets: &Secrets) -> Failure {
     let CallError::Remote { fault, .. } = error else {
         let kind = match error.kind() {
-            ErrorKind::Remote => "invalid reply",
+            ErrorKind::NoSuchMethod => "unknown method",
             ErrorKind::Usage => "not sent",
             ErrorKind::Unreachable => "unreachable",
             ErrorKind::Timeout => "timeout",
+            _ => "invalid reply",
         };
         return Failure::new(kind, secrets.hide(error.to_string()));
     };

@@ -169,10 +169,10 @@ impl From<CallError> for Failure {
         let exit = match error.kind() {
             // What an older server does not have is no mistake of the command line.
             _ if matches!(error, CallError::Unsupported { .. }) => Exit::Failed,
-            ErrorKind::Remote => Exit::Failed,
             ErrorKind::Usage => Exit::Usage,
             ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Timeout => Exit::Timeout,
+            _ => Exit::Failed,
         };
         let failure = Self::new(exit, error.to_string());
         match error {
@@ -180,6 +180,11 @@ impl From<CallError> for Failure {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
+            CallError::NoSuchMethod { nearest, .. } => {
+                let data = (!nearest.is_empty()).then(|| json!({ "nearest": nearest }));
+                let code = Some(Code::MethodNotFound.number());
+                Self { details: Some(Box::new(Details { code, message: None, data })), ..failure }
+            }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
             }

@@ -12,8 +12,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Args, CallError, CallStream, ClientError, ClientOptions, KnownInstance, Request, Response,
-    StreamItem, Target,
+    Args, CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request,
+    Response, StreamItem, Target,
 };
 
 /// A client whose calls block the calling thread. They may be made anywhere; inside an async runtime they
@@ -123,6 +123,14 @@ impl Client {
     /// See [`CallError`].
     pub fn methods(&self) -> Result<Vec<Signature>, CallError> {
         self.run(|client| async move { client.methods().await })
+    }
+
+    /// See [`crate::Client::catalog`].
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn catalog(&self) -> Result<Catalog, CallError> {
+        self.run(|client| async move { client.catalog().await })
     }
 
     /// See [`crate::Client::instances`].

@@ -8,22 +8,23 @@ use std::sync::Arc;
 
 use rpc_wire::call::IntoArgs;
 use rpc_wire::exact;
-use rpc_wire::fault::Code;
 use rpc_wire::instance::Instance;
-use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
-use rpc_wire::signature::{self, NotAMethodList, Signature};
+use rpc_wire::signature::Signature;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::catalog::Offered;
 use crate::context::Context;
 use crate::discovery::Discovery;
+use crate::method_list::Methods;
+use crate::methods;
 use crate::pool::Peer;
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
-    Args, CallError, CallStream, ClientError, ClientOptions, Dialect, KnownInstance, Request,
-    Response, Target,
+    CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request, Response,
+    Target,
 };
 
 use attempts::Attempts;
@@ -35,6 +36,8 @@ use unlisted::UnlistedPeers;
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Where a request names none.
+    service: Option<Arc<str>>,
 }
 
 /// What a client counted since it was made.
@@ -83,7 +86,16 @@ impl Client {
         };
         let unlisted = UnlistedPeers::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
-        Ok(Self { inner: Arc::new(Inner { context, target, source, unlisted, budget }) })
+        let inner = Arc::new(Inner { context, target, source, unlisted, budget });
+        Ok(Self { inner, service: None })
+    }
+
+    /// The same client, which shares its connections and ends with it, for calls to instances of one service
+    /// unless a request names another. With [`ClientOptions::service`] the registry is asked for no others in
+    /// the first place.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Self {
+        Self { service: Some(name.into()), ..self.clone() }
     }
 
     /// What it calls.
@@ -122,7 +134,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
-        let mut attempts = Attempts::new(&self.inner, request)?;
+        let mut attempts = self.attempts(request)?;
         let reply = attempts.call().await?;
         Ok(attempts.response(reply))
     }
@@ -141,15 +153,42 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn stream_request(&self, request: Request) -> Result<CallStream, CallError> {
-        Attempts::new(&self.inner, request)?.stream().await
+        self.attempts(request)?.stream().await
     }
 
-    /// The methods: from `rpc.discover`, or from `all_your_methods` of an older server.
+    /// The methods, by name: of the one server, or of all instances that the registry lists. Where instances
+    /// offer a method with several signatures, the first of its variants in the [`catalog`](Self::catalog).
     ///
     /// # Errors
-    /// See [`CallError`].
+    /// See [`CallError`]; none of the instances could be asked.
     pub async fn methods(&self) -> Result<Vec<Signature>, CallError> {
-        self.methods_of(None).await
+        match &self.inner.source {
+            Source::Direct(peer) => self.ask(peer).await,
+            Source::Registry(_) => {
+                let catalog = self.catalog().await?;
+                match catalog.unknown.first() {
+                    Some(unknown) if catalog.replicas.is_empty() => Err(unknown.reason.clone()),
+                    _ => Ok(catalog.signatures()),
+                }
+            }
+        }
+    }
+
+    /// Which instance offers which methods: one instance of each contract is asked, from `rpc.discover` or
+    /// `all_your_methods` of older servers, unless that was done before. Waits at most
+    /// [`ClientOptions::timeout`]; instances that have not replied by then are in its list of unknown ones.
+    ///
+    /// # Errors
+    /// See [`CallError`]; there is no instance to ask.
+    pub async fn catalog(&self) -> Result<Catalog, CallError> {
+        match &self.inner.source {
+            Source::Direct(peer) => {
+                let instance = Instance::new(peer.host(), peer.port()).key();
+                let methods = Arc::new(Methods::new(self.ask(peer).await?));
+                Ok(Catalog::new(vec![Offered { service: None, instance, methods }], Vec::new()))
+            }
+            Source::Registry(discovery) => discovery.catalog(self.service.as_deref()).await,
+        }
     }
 
     /// The methods of the server at one address (`host:port`).
@@ -157,7 +196,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn methods_on(&self, address: &str) -> Result<Vec<Signature>, CallError> {
-        self.methods_of(Some(address.to_owned())).await
+        self.ask(&self.inner.peer_at(address)?).await
     }
 
     /// The instances known now; for a direct target, that one.
@@ -190,45 +229,31 @@ impl Client {
         self.inner.context.close().await;
     }
 
+    fn attempts(&self, mut request: Request) -> Result<Attempts<'_>, CallError> {
+        if let (Some(service), None) = (&self.service, &request.service) {
+            request.service = Some(service.to_string());
+        }
+        Attempts::new(&self.inner, request)
+    }
+
     async fn simple_call(
         &self,
         method: &str,
         args: impl IntoArgs,
     ) -> Result<(Attempts<'_>, Box<RawValue>), CallError> {
-        let mut attempts = Attempts::new(&self.inner, request(method, args)?)?;
+        let mut attempts = self.attempts(request(method, args)?)?;
         let reply = attempts.call().await?;
         Ok((attempts, reply.value))
     }
 
-    async fn methods_of(&self, on: Option<String>) -> Result<Vec<Signature>, CallError> {
-        let ask = |method: &str, on: Option<String>| {
-            let request = Request::with_args(method.to_owned(), Args::none());
-            self.request(Request { on, idempotent: true, ..request })
-        };
-        let response = match ask(RPC_DISCOVER, on.clone()).await {
-            Ok(response) if response.dialect == Dialect::Extended => {
-                return read_methods(&response, signature::from_openrpc);
-            }
-            // An older server, or one without this reserved method.
-            Ok(_) => ask(ALL_YOUR_METHODS, on).await?,
-            Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
-                ask(ALL_YOUR_METHODS, on).await?
-            }
-            Err(error) => return Err(error),
-        };
-        read_methods(&response, signature::from_classic)
+    async fn ask(&self, peer: &Arc<Peer>) -> Result<Vec<Signature>, CallError> {
+        if self.inner.context.has_ended() {
+            return Err(CallError::Closed);
+        }
+        methods::ask(peer, self.inner.context.options.timeout).await
     }
 }
 
 fn request(method: &str, args: impl IntoArgs) -> Result<Request, CallError> {
     Request::new(method, args).map_err(|error| CallError::BadArguments(error.to_string()))
-}
-
-fn read_methods(
-    response: &Response,
-    read: impl FnOnce(&str) -> Result<Vec<Signature>, NotAMethodList>,
-) -> Result<Vec<Signature>, CallError> {
-    let bad = |reason: String| CallError::BadReply { peer: response.peer.clone(), reason };
-    exact::check(&response.value).map_err(|inexact| bad(inexact.to_string()))?;
-    read(response.value.get()).map_err(|error| bad(error.to_string()))
 }

@@ -11,9 +11,12 @@ use crate::registry::RegistryClientError;
 
 /// What a call was waiting for when its deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// The registry's first list.
     Discovery,
+    /// What the instances offer: none of those that replied has the method.
+    Methods,
     /// A connection, or the peer's dialect.
     Connect,
     /// Other calls on the connection.
@@ -26,6 +29,7 @@ impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Discovery => "waiting for the registry",
+            Self::Methods => "asking which of them has the method",
             Self::Connect => "connecting",
             Self::Queue => "waiting for other calls to finish",
             Self::Reply => "waiting for the reply",
@@ -73,18 +77,41 @@ pub enum CallError {
         /// Whether the call may have been executed.
         executed: bool,
     },
-    /// The registry lists no instance.
+    /// The registry lists no instance, or none of the service.
     #[error(
-        "no instance to call: the registry at {registry} lists none{}; start a server that registers there",
+        "no instance to call: the registry at {registry} lists none{}{}; start a server that registers there",
+        of_service(.service.as_deref()),
         invalid_hint(*.invalid)
     )]
     NoInstance {
         /// The registry.
         registry: String,
+        /// The service that was asked for.
+        service: Option<String>,
         /// Entries of its list that were skipped.
         invalid: usize,
     },
-    /// The registry's list could not be fetched, and there is no earlier one.
+    /// No instance offers the method, as far as they could be asked; the call was not executed.
+    #[error(
+        "no instance{}{} offers {method:?}: asked {asked} of {of}; {}",
+        of_service(.service.as_deref()),
+        if asked < of { " that replied" } else { "" },
+        nearest_hint(.nearest)
+    )]
+    NoSuchMethod {
+        /// The method.
+        method: String,
+        /// The service that was asked for.
+        service: Option<String>,
+        /// Instances that are known not to offer it, by their list of methods or by their own word.
+        asked: usize,
+        /// Instances there are.
+        of: usize,
+        /// The most similar names that are offered, most similar first.
+        nearest: Vec<String>,
+    },
+    /// The registry's list could not be fetched, and there is no earlier one or it has no instance for the
+    /// call.
     #[error(transparent)]
     Registry(RegistryClientError),
     /// The request is larger than an older peer can read; nothing was sent.
@@ -168,6 +195,7 @@ impl CallError {
                 ErrorKind::Timeout
             }
             Self::Registry(error) => error.kind(),
+            Self::NoSuchMethod { .. } => ErrorKind::NoSuchMethod,
             Self::Remote { .. }
             | Self::BadReply { .. }
             | Self::ReplyTooLarge { .. }
@@ -188,7 +216,7 @@ impl CallError {
     /// The server that was called, as `host:port`; `None` if no server was.
     pub fn peer(&self) -> Option<&str> {
         match self {
-            Self::Timeout { phase: Phase::Discovery, .. } => None,
+            Self::Timeout { phase: Phase::Discovery | Phase::Methods, .. } => None,
             Self::Remote { peer, .. }
             | Self::Timeout { peer, .. }
             | Self::Unreachable { peer, .. }
@@ -200,6 +228,7 @@ impl CallError {
             | Self::NotExact { peer, .. }
             | Self::Unsupported { peer, .. } => Some(peer),
             Self::NoInstance { .. }
+            | Self::NoSuchMethod { .. }
             | Self::Registry(_)
             | Self::WrongType { .. }
             | Self::BadArguments(_)
@@ -219,11 +248,18 @@ impl CallError {
         Self::BadReply { peer: peer.to_owned(), reason: reason.to_string() }
     }
 
+    /// Whether the peer said that it does not have the method. A method that failed because another one
+    /// that it called is missing names that other one.
+    pub(crate) fn is_unoffered(&self, method: &str) -> bool {
+        matches!(self, Self::Remote { fault, .. }
+            if fault.code == Code::MethodNotFound && fault.message == method)
+    }
+
     /// Whether the call was certainly not executed, so that a retry executes nothing twice.
     pub fn is_not_executed(&self) -> bool {
         match self {
             Self::Remote { fault, .. } => fault.code.is_retryable(),
-            Self::Unreachable { .. } | Self::QueueFull { .. } => true,
+            Self::Unreachable { .. } | Self::QueueFull { .. } | Self::NoSuchMethod { .. } => true,
             Self::ConnectionLost { executed, .. } => !executed,
             _ => false,
         }
@@ -261,6 +297,18 @@ fn invalid_hint(invalid: usize) -> String {
         0 => String::new(),
         1 => " (1 invalid entry skipped)".to_owned(),
         _ => format!(" ({invalid} invalid entries skipped)"),
+    }
+}
+
+fn of_service(service: Option<&str>) -> String {
+    service.map(|service| format!(" of service {service}")).unwrap_or_default()
+}
+
+fn nearest_hint(nearest: &[String]) -> String {
+    match nearest {
+        [] => "what is offered has no similar name".to_owned(),
+        [name] => format!("the nearest name is {name}"),
+        names => format!("the nearest names are {}", names.join(", ")),
     }
 }
 

@@ -28,6 +28,7 @@
 pub mod backoff;
 mod balance;
 pub mod blocking;
+mod catalog;
 mod client;
 mod connection;
 mod context;
@@ -36,6 +37,8 @@ mod discovery;
 mod error;
 mod item;
 mod kind;
+mod method_list;
+mod methods;
 mod options;
 mod pool;
 pub mod registry;
@@ -46,6 +49,7 @@ mod stream;
 pub mod typed;
 mod wire_log;
 
+pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, Phase, Rounded};
 pub use futures_util::Stream;

@@ -13,7 +13,8 @@ pub struct ClientOptions {
     /// Timeout of opening a connection and learning the peer's dialect; 10 s. One attempt serves all calls
     /// that wait for it, each with its own deadline.
     pub connect_timeout: Duration,
-    /// How long a call waits for a connection to one instance before it fails over to another; 2 s.
+    /// How long a call waits for a connection to one instance before it fails over to another, and for the
+    /// methods of one instance before another is asked; 2 s.
     pub failover_after: Duration,
     /// A connection is lost when the peer's system acknowledges neither data nor keepalive probes for this
     /// time; 20 s.
@@ -23,6 +24,8 @@ pub struct ClientOptions {
     /// Interval between refreshes of the registry's list, with a jitter of a tenth; 3 s. At least 10 ms and
     /// at most a day.
     pub refresh_interval: Duration,
+    /// Call only instances of this service (`parameters.service`); `None`, the default, is any.
+    pub service: Option<String>,
     /// Timeout of one refresh of the registry's list; 5 s.
     pub registry_timeout: Duration,
     /// Largest reply; 64 MiB. A larger one is an error and closes its connection.
@@ -50,6 +53,9 @@ pub struct ClientOptions {
     pub max_unlisted_peers: usize,
     /// Most ejected instances that are probed at the same time; 16.
     pub max_probes: usize,
+    /// Most instances that are asked for their methods at the same time; 32. They are asked only where a
+    /// registry lists several contracts: once per contract, and each instance that shows none.
+    pub max_discoveries: usize,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
 }
@@ -75,6 +81,7 @@ impl Default for ClientOptions {
             tcp_user_timeout: Duration::from_secs(20),
             balance: Balance::Random,
             refresh_interval: Duration::from_secs(3),
+            service: None,
             registry_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 << 20,
             max_list_bytes: 32 << 20,
@@ -87,6 +94,7 @@ impl Default for ClientOptions {
             max_in_flight: 240,
             max_unlisted_peers: 256,
             max_probes: 16,
+            max_discoveries: 32,
             retry: RetryOptions::default(),
         }
     }

@@ -18,7 +18,7 @@ use crate::connection::{Connection, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
 use crate::request::{CallReply, Outgoing};
-use crate::{CallError, Dialect, Rounded};
+use crate::{CallError, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
@@ -76,6 +76,17 @@ pub(crate) struct Progress {
     /// Set if another instance could be called instead: wait no longer than this for a connection.
     pub(crate) failover_after: Option<Duration>,
     pub(crate) dialect: Option<Dialect>,
+}
+
+impl Progress {
+    /// What the call waits for.
+    pub(crate) fn phase(&self, call: &Outgoing) -> Phase {
+        match (self.connected, call.is_sent()) {
+            (false, _) => Phase::Connect,
+            (true, false) => Phase::Queue,
+            (true, true) => Phase::Reply,
+        }
+    }
 }
 
 impl Peer {

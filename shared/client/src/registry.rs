@@ -101,22 +101,26 @@ impl RegistryClient {
     /// # Errors
     /// See [`RegistryClientError`].
     pub async fn find_all(&self, proto: &str) -> Result<Vec<Instance>, RegistryClientError> {
-        match self.find_all_if_changed(proto, None).await? {
+        match self.find_all_if_changed(proto, None, None).await? {
             List::Changed { instances, .. } => Ok(instances),
             List::NotModified => Ok(Vec::new()),
         }
     }
 
-    /// Every live instance that speaks `proto`, unless the list still has that `etag`.
+    /// Every live instance that speaks `proto`, of that service if one is given, unless the list still has
+    /// that `etag`. An older registry lists the instances of every service.
     ///
     /// # Errors
     /// See [`RegistryClientError`].
     pub async fn find_all_if_changed(
         &self,
         proto: &str,
+        service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
-        let mut request = self.request(Method::GET, paths::FIND_ALL, &[(paths::PROTO, proto)]);
+        let mut query = vec![(paths::PROTO, proto)];
+        query.extend(service.map(|service| (paths::SERVICE, service)));
+        let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
         if let Some(etag) = etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }

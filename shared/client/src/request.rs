@@ -22,6 +22,9 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Whether executing it twice does no harm. Then it is retried even if it may have been executed.
     pub idempotent: bool,
+    /// Call only instances of this service; `None` is any that offers the method. A client of one server
+    /// calls that one.
+    pub service: Option<String>,
     /// Call only this address (`host:port`), listed or not.
     pub on: Option<String>,
     /// Records what is sent and received, whether the call succeeds or fails; attempts on several
@@ -39,7 +42,7 @@ impl Request {
     }
 
     pub(crate) fn with_args(method: String, args: Args) -> Self {
-        Self { method, args, timeout: None, idempotent: false, on: None, wire: None }
+        Self { method, args, timeout: None, idempotent: false, service: None, on: None, wire: None }
     }
 }
 
@@ -54,7 +57,7 @@ pub struct Response {
     pub dialect: Dialect,
     /// What the time was spent on.
     pub timing: Timing,
-    /// Attempts made, the successful one included.
+    /// Attempts made, the successful one included, without instances that did not have the method.
     pub attempts: u32,
     /// Bytes of the reply.
     pub reply_bytes: usize,

@@ -12,7 +12,7 @@
 //! - [`target`]: what a client calls: one address, or the instances that a registry lists.
 //! - [`report`]: what a daemon reports about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
-//! - [`nearest`]: the known name that was probably meant.
+//! - [`nearest`], [`most_similar`]: the known names that were probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
 
@@ -28,7 +28,7 @@ pub mod report;
 pub mod signature;
 pub mod target;
 
-pub use nearest::nearest;
+pub use nearest::{most_similar, nearest};
 
 /// The version of the extended dialect, announced as `parameters.wire` and by `rpc.health`.
 pub const WIRE_VERSION: u64 = 1;

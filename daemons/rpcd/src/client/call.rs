@@ -47,6 +47,7 @@ impl Calls<'_> {
             args: plan.arguments.read(method)?,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
+            service: None,
             on: None,
             wire: None,
         };

@@ -89,6 +89,7 @@ impl<'a> Discovery<'a> {
             args: Args::none(),
             timeout: None,
             idempotent: true,
+            service: None,
             on: None,
             wire: None,
         };

@@ -93,6 +93,7 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, Failure> {
         args: Args::none(),
         timeout: None,
         idempotent: true,
+        service: None,
         on: Some(address.to_owned()),
         wire: None,
     };

@@ -286,7 +286,9 @@ fn every_limit_of_the_file_reaches_the_client() {
         dialect_ttl: seconds(11),
         idle_timeout: seconds(12),
         max_in_flight: 13,
+        service: None,
         max_unlisted_peers: 256,
+        max_discoveries: 32,
         max_probes: 15,
         retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
     };

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
+use crate::discovery::{Wanted, is_reserved};
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
@@ -19,12 +20,19 @@ pub(super) struct Attempts<'a> {
     inner: &'a Inner,
     outgoing: Arc<Outgoing>,
     idempotent: bool,
+    service: Option<String>,
     /// The only peer that may be called.
     only: Option<Arc<Peer>>,
     began: Instant,
     timeout: Option<Duration>,
     /// The peers called so far; the last one is being called.
     tried: SmallVec<[Arc<Peer>; 1]>,
+    /// How many of them do not have the method; they count as no attempts.
+    unoffered: usize,
+    /// The last peer could not be asked whether it has the method.
+    is_guess: bool,
+    /// It is waiting for an instance to call.
+    is_picking: bool,
     progress: Progress,
 }
 
@@ -41,10 +49,14 @@ impl<'a> Attempts<'a> {
             inner,
             outgoing: Arc::new(Outgoing::new(request.method, request.args, request.wire)),
             idempotent: request.idempotent,
+            service: request.service,
             only,
             began: Instant::now(),
             timeout: request.timeout,
             tried: SmallVec::new(),
+            unoffered: 0,
+            is_guess: false,
+            is_picking: false,
             progress: Progress::default(),
         })
     }
@@ -57,7 +69,7 @@ impl<'a> Attempts<'a> {
             Ok(reply) => Ok(reply),
             Err(Failed::Error(error)) => Err(error),
             Err(Failed::Expired) => {
-                if let Some(peer) = self.tried.last() {
+                if let Some(peer) = self.tried.last().filter(|_| !self.is_picking) {
                     peer.load.record(within, Instant::now());
                 }
                 Err(self.timed_out(within))
@@ -98,6 +110,9 @@ impl<'a> Attempts<'a> {
                     } else {
                         peer.load.record(now - started, now);
                     }
+                    if self.is_idempotent(&peer, &error, deadline).await {
+                        self.idempotent = true;
+                    }
                     self.check_retry(&peer, error)?;
                 }
             }
@@ -135,26 +150,69 @@ impl<'a> Attempts<'a> {
 
     /// The next peer to call.
     async fn pick(&mut self) -> Result<Arc<Peer>, CallError> {
+        let mut failover_after = None;
         let peer = match (&self.only, &self.inner.source) {
             (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
-            (None, Source::Registry(discovery)) => discovery.pick(&self.tried).await?,
+            (None, Source::Registry(discovery)) => {
+                self.is_picking = true;
+                let picked = discovery.pick(self.wanted()).await?;
+                self.is_picking = false;
+                self.is_guess = picked.is_guess;
+                // This attempt included.
+                let is_last = self.attempts() + 1 >= self.attempt_limit();
+                if picked.is_guess || picked.has_other && !is_last {
+                    failover_after = Some(self.inner.context.options.failover_after);
+                }
+                picked.peer
+            }
         };
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
-        let failover_after = self.inner.context.options.failover_after;
-        self.progress.failover_after = self.may_try_another().then_some(failover_after);
+        self.progress.failover_after = failover_after;
         Ok(peer)
     }
 
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            method: &self.outgoing.method,
+            service: self.service.as_deref(),
+            tried: &self.tried,
+            is_unoffered: self.unoffered > 0,
+        }
+    }
+
+    /// Whether the call may be repeated after this failure because its method says that this does no
+    /// harm. Asked only when it decides whether the call fails.
+    async fn is_idempotent(&self, peer: &Arc<Peer>, error: &CallError, deadline: Instant) -> bool {
+        let Source::Registry(discovery) = &self.inner.source else { return false };
+        let decides = !self.idempotent && !may_retry(error, false) && may_retry(error, true);
+        if !decides || !self.may_try_another() {
+            return false;
+        }
+        let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
+        tokio::time::timeout_at(deadline, learned).await.unwrap_or(false)
+    }
+
     /// `Ok` if the call is to be retried on another instance, else the error.
-    fn check_retry(&self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
+    fn check_retry(&mut self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
+        if self.only.is_none()
+            && error.is_unoffered(&self.outgoing.method)
+            && !is_reserved(&self.outgoing.method)
+        {
+            // Nothing was executed: this is a wrong choice, not a failure of the instance.
+            discovery.note_unoffered(peer, &self.outgoing.method);
+            self.unoffered += 1;
+            return Ok(());
+        }
         discovery.note_failure(peer, &error);
         let retries = may_retry(&error, self.idempotent)
             && self.may_try_another()
             && (never_reached_server(&error) || self.inner.budget.withdraw());
         if !retries {
-            return Err(error);
+            let is_unknown = self.is_guess && never_reached_server(&error);
+            let known = is_unknown.then(|| discovery.no_such_method(self.wanted())).flatten();
+            return Err(known.unwrap_or(error));
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
         self.inner.context.retries.add_one();
@@ -163,24 +221,32 @@ impl<'a> Attempts<'a> {
 
     /// Whether another attempt is left, and an instance for it.
     fn may_try_another(&self) -> bool {
-        let limit = self.inner.context.options.retry.attempts as usize;
         match &self.inner.source {
             Source::Registry(discovery) => {
-                self.only.is_none() && self.tried.len() < limit && discovery.has_other(&self.tried)
+                self.only.is_none()
+                    && self.attempts() < self.attempt_limit()
+                    && discovery.has_other(self.wanted())
             }
             Source::Direct(_) => false,
         }
     }
 
+    fn attempts(&self) -> usize {
+        self.tried.len() - self.unoffered
+    }
+
+    fn attempt_limit(&self) -> usize {
+        self.inner.context.options.retry.attempts as usize
+    }
+
     fn timed_out(&self, after: Duration) -> CallError {
         let (peer, phase) = match (self.tried.last(), &self.inner.source) {
-            (None, Source::Registry(discovery)) => (discovery.url(), Phase::Discovery),
-            (None, Source::Direct(peer)) => (peer.name(), Phase::Connect),
-            (Some(peer), _) if !self.progress.connected => (peer.name(), Phase::Connect),
-            (Some(peer), _) if !self.outgoing.is_sent() => (peer.name(), Phase::Queue),
-            (Some(peer), _) => (peer.name(), Phase::Reply),
+            (_, Source::Registry(discovery)) if self.is_picking => discovery.waiting_for(),
+            (None, Source::Registry(discovery)) => discovery.waiting_for(),
+            (None, Source::Direct(peer)) => (peer.name().to_owned(), Phase::Connect),
+            (Some(peer), _) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
         };
-        CallError::Timeout { peer: peer.to_owned(), after, phase }
+        CallError::Timeout { peer, after, phase }
     }
 
     pub(super) fn not_exact(&self, inexact: &Inexact) -> CallError {
@@ -199,7 +265,7 @@ impl<'a> Attempts<'a> {
                 server: reply.first_byte.saturating_duration_since(reply.sent_at),
                 transfer: reply.done.saturating_duration_since(reply.first_byte),
             },
-            attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
+            attempts: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
             value: reply.value,
             reply_bytes: reply.reply_bytes,
         }

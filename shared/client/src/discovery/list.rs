@@ -1,26 +1,30 @@
 //! The list of instances: an immutable snapshot, replaced as a whole.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use rpc_wire::instance::{Instance, InstanceKey};
 use tokio::time::Instant;
 
+use super::contracts::{Contracts, Identity};
+use super::view::View;
 use crate::backoff::Backoff;
-use crate::balance::running_totals;
 use crate::context::Context;
 use crate::pool::Peer;
 use crate::registry::RegistryClientError;
 
+/// Services whose instances are kept together; with more, they are collected again when needed.
+const MAX_SERVICES: usize = 256;
+
 /// The instances known at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct List {
-    pub(super) members: Arc<[Arc<Member>]>,
-    /// The members that calls go to: those not ejected, or all of them if all are.
-    pub(super) usable: Vec<Arc<Member>>,
-    /// Running totals of the usable members' weights.
-    pub(super) weights: Vec<u64>,
+    /// All of them.
+    pub(super) all: Arc<View>,
+    /// Those of one service, for calls that name it; collected when the first one does.
+    services: Arc<RwLock<HashMap<String, Arc<View>>>>,
     /// When the registry last sent or confirmed the list.
     pub(super) fetched_at: Option<Instant>,
     /// When it was last asked.
@@ -36,6 +40,7 @@ pub(super) struct List {
 pub(super) struct Member {
     pub(super) instance: Instance,
     pub(super) peer: Arc<Peer>,
+    pub(super) identity: Arc<Identity>,
     /// Shared by the members of successive lists that have the same peer.
     ejection: Arc<Mutex<Option<Ejection>>>,
 }
@@ -49,6 +54,27 @@ struct Ejection {
 }
 
 impl Member {
+    fn new(instance: Instance, context: &Arc<Context>) -> Self {
+        let is_extended = instance.speaks_extended();
+        Self {
+            peer: Arc::new(Peer::new(context, &instance.host, instance.port, is_extended)),
+            identity: identity(&instance),
+            instance,
+            ejection: Arc::default(),
+        }
+    }
+
+    /// The same process with other parameters.
+    fn updated(&self, instance: Instance) -> Self {
+        let is_same = self.instance.contract() == instance.contract();
+        Self {
+            peer: Arc::clone(&self.peer),
+            identity: if is_same { Arc::clone(&self.identity) } else { identity(&instance) },
+            instance,
+            ejection: Arc::clone(&self.ejection),
+        }
+    }
+
     /// Ejects it; `false` if it was already.
     pub(super) fn eject(&self, now: Instant) -> bool {
         let mut state = self.ejection();
@@ -95,11 +121,12 @@ impl List {
         &self,
         instances: Vec<Instance>,
         invalid: usize,
-        context: &Arc<Context>,
+        (context, contracts): (&Arc<Context>, &Contracts),
         now: Instant,
     ) -> Self {
+        let members = &self.all.members;
         let mut known: HashMap<InstanceKey, &Arc<Member>> =
-            self.members.iter().map(|member| (member.instance.key(), member)).collect();
+            members.iter().map(|member| (member.instance.key(), member)).collect();
         let mut listed = HashSet::new();
         let mut members = Vec::with_capacity(instances.len());
         for instance in instances {
@@ -108,33 +135,21 @@ impl List {
             }
             members.push(match known.remove(&instance.key()) {
                 Some(member) if member.instance == instance => Arc::clone(member),
-                Some(member) if is_same_process(&member.instance, &instance) => Arc::new(Member {
-                    instance,
-                    peer: Arc::clone(&member.peer),
-                    ejection: Arc::clone(&member.ejection),
-                }),
-                _ => Arc::new(Member {
-                    peer: Arc::new(Peer::new(
-                        context,
-                        &instance.host,
-                        instance.port,
-                        instance.speaks_extended(),
-                    )),
-                    instance,
-                    ejection: Arc::default(),
-                }),
+                Some(member) if is_same_process(&member.instance, &instance) => {
+                    Arc::new(member.updated(instance))
+                }
+                _ => Arc::new(Member::new(instance, context)),
             });
         }
-        let members = members.into();
+        let all = Arc::new(View::new(members.into(), contracts));
         Self {
-            members,
+            all,
+            services: Arc::default(),
             fetched_at: Some(now),
             attempted_at: Some(now),
             error: None,
             invalid,
-            ..Self::default()
         }
-        .with_usable()
     }
 
     /// The same list, confirmed by the registry.
@@ -147,33 +162,43 @@ impl List {
         Self { attempted_at: Some(now), error: Some(error), ..self.clone() }
     }
 
-    /// The same list with the usable members determined again.
-    pub(super) fn with_usable(&self) -> Self {
-        let is_up = |member: &&Arc<Member>| !member.is_ejected();
-        let mut usable: Vec<_> = self.members.iter().filter(is_up).cloned().collect();
-        if usable.is_empty() {
-            usable = self.members.to_vec();
-        }
-        let weights = weights(&usable);
-        Self {
-            members: Arc::clone(&self.members),
-            usable,
-            weights,
-            fetched_at: self.fetched_at,
-            attempted_at: self.attempted_at,
-            error: self.error.clone(),
-            invalid: self.invalid,
-        }
+    /// The same list with whom to call determined again.
+    pub(super) fn with_usable(&self, contracts: &Contracts) -> Self {
+        let all = Arc::new(View::new(Arc::clone(&self.all.members), contracts));
+        Self { all, services: Arc::default(), ..self.clone() }
     }
+
+    /// The instances of a service.
+    pub(super) fn of_service(&self, service: &str, contracts: &Mutex<Contracts>) -> Arc<View> {
+        let known = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = known.get(service) {
+            return Arc::clone(view);
+        }
+        drop(known);
+        let is_of = |member: &&Arc<Member>| member.instance.service() == Some(service);
+        let members: Arc<[_]> = self.all.members.iter().filter(is_of).cloned().collect();
+        let view = {
+            let contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::new(View::new(members, &contracts))
+        };
+        let mut known = self.services.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_SERVICES {
+            known.clear();
+        }
+        known.insert(service.to_owned(), Arc::clone(&view));
+        view
+    }
+}
+
+/// A new identity: nothing that was learned of the address before counts.
+fn identity(instance: &Instance) -> Arc<Identity> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let digest = instance.contract().map(Arc::from);
+    Arc::new(Identity { id: NEXT.fetch_add(1, Ordering::Relaxed), digest })
 }
 
 fn delay(failures: u32) -> Duration {
     Backoff::reconnect().delay(failures, &mut rand::rng())
-}
-
-/// Running totals of the members' weights.
-pub(super) fn weights(members: &[Arc<Member>]) -> Vec<u64> {
-    running_totals(members.iter().map(|member| member.instance.weight()))
 }
 
 fn is_same_process(before: &Instance, after: &Instance) -> bool {

@@ -36,7 +36,7 @@ fn start_due(
 ) -> Option<Instant> {
     let now = Instant::now();
     let mut next: Option<Instant> = None;
-    for member in shared.list.load().members.iter() {
+    for member in shared.list.load().all.members.iter() {
         let Some(at) = member.probe_at() else { continue };
         if at > now {
             next = Some(next.map_or(at, |earliest| earliest.min(at)));
@@ -65,8 +65,8 @@ fn note(shared: &Shared, member: &Member, is_up: bool) {
     if is_up {
         tracing::info!(instance = %member.peer.name(), "instance restored");
     }
-    shared.update(|list| {
+    shared.update(|list, contracts| {
         member.probed(is_up, Instant::now());
-        Some(list.with_usable())
+        Some(list.with_usable(contracts))
     });
 }

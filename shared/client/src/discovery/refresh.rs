@@ -8,6 +8,7 @@ use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
 use super::shared::Shared;
+use crate::ClientOptions;
 use crate::registry::{List as Listed, RegistryClient, RegistryClientError};
 
 /// A refresh interval of zero would spin; an endless one cannot be jittered.
@@ -38,20 +39,29 @@ impl Refresh {
     }
 
     async fn refresh(&mut self) {
-        let result = self.registry.find_all_if_changed(PROTO_JSON, self.etag.as_deref()).await;
+        let shared = Arc::clone(&self.shared);
+        let context = &shared.context;
+        let service = context.options.service.as_deref();
+        let etag = self.etag.as_deref();
+        let result = self.registry.find_all_if_changed(PROTO_JSON, service, etag).await;
         self.note(&result);
         let now = Instant::now();
-        self.shared.update(|list| {
-            Some(match result {
+        shared.update(|list, contracts| {
+            let list = match result {
                 Ok(Listed::NotModified) => list.confirmed(now),
-                Ok(Listed::Changed { instances, etag, invalid }) => {
+                Ok(Listed::Changed { mut instances, etag, invalid }) => {
                     self.etag = etag;
-                    list.refreshed(instances, invalid, &self.shared.context, now)
+                    // An older registry lists them all.
+                    instances.retain(|it| service.is_none() || it.service() == service);
+                    list.refreshed(instances, invalid, (context, contracts), now)
                 }
                 Err(error) => list.stale(error, now),
-            })
+            };
+            let notes_expired = contracts.retain(&list.all.identities(), now);
+            Some(if notes_expired { list.with_usable(contracts) } else { list })
         });
-        self.shared.refreshes.send_modify(|done| *done += 1);
+        shared.refreshes.send_modify(|done| *done += 1);
+        shared.learn_wanted.notify_one();
     }
 
     /// Logs changes of state only, however long an outage lasts.
@@ -69,7 +79,11 @@ impl Refresh {
 
     /// The refresh interval, with a jitter of a tenth so that clients do not ask in step.
     fn pause(&self) -> Duration {
-        let refresh = self.shared.context.options.refresh_interval.clamp(SHORTEST, LONGEST);
-        refresh.mul_f64(rand::rng().random_range(0.9..=1.1))
+        interval(&self.shared.context.options).mul_f64(rand::rng().random_range(0.9..=1.1))
     }
+}
+
+/// The refresh interval, within what can be waited for.
+pub(super) fn interval(options: &ClientOptions) -> Duration {
+    options.refresh_interval.clamp(SHORTEST, LONGEST)
 }

@@ -1,12 +1,14 @@
 //! What the callers and the tasks that maintain the list share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use rpc_wire::fault::Code;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::list::List;
+use super::contracts::{Contracts, Identity};
+use super::list::{List, Member};
 use crate::CallError;
 use crate::context::Context;
 use crate::pool::Peer;
@@ -17,8 +19,12 @@ pub(super) struct Shared {
     pub(super) context: Arc<Context>,
     pub(super) url: String,
     pub(super) list: ArcSwap<List>,
-    /// Locked while the list is replaced, so that no change is lost; never across an await.
-    pub(super) replacing: Mutex<()>,
+    /// Locked while the list is replaced, so that no change is lost; never across an await. Whoever changes
+    /// what is known of contracts replaces the list, which keeps what follows from it.
+    pub(super) contracts: Mutex<Contracts>,
+    /// Changes of what is known of contracts.
+    pub(super) learned: watch::Sender<u64>,
+    pub(super) learn_wanted: Notify,
     /// Refreshes done, whether they succeeded or failed.
     pub(super) refreshes: watch::Sender<u64>,
     pub(super) refresh_wanted: Notify,
@@ -27,22 +33,50 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Replaces the list by what `change` makes of it, if anything.
-    pub(super) fn update(&self, change: impl FnOnce(&List) -> Option<List>) {
-        let _writing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = change(&self.list.load()) {
+    pub(super) fn update(&self, change: impl FnOnce(&List, &mut Contracts) -> Option<List>) {
+        let mut contracts = self.contracts();
+        if let Some(next) = change(&self.list.load(), &mut contracts) {
             self.list.store(Arc::new(next));
         }
     }
 
     pub(super) fn eject(&self, peer: &Arc<Peer>, error: &CallError) {
-        self.update(|list| {
-            let found = list.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))?;
+        self.update(|list, contracts| {
+            let found = member_of(list, peer)?;
             if !found.eject(Instant::now()) {
                 return None;
             }
             tracing::info!(instance = %peer.name(), %error, "instance ejected");
             self.newly_ejected.notify_one();
-            Some(list.with_usable())
+            Some(list.with_usable(contracts))
         });
     }
+
+    /// Ejects `peer` if the failure of a call says that it takes none.
+    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
+        let draining =
+            matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
+        if draining || matches!(error, CallError::Unreachable { .. }) {
+            self.eject(peer, error);
+        }
+    }
+
+    /// Asks for the contracts of the list from now on, even if there is only one.
+    pub(super) fn learn(&self) {
+        self.contracts().is_wanted = true;
+        self.learn_wanted.notify_one();
+    }
+
+    pub(super) fn contracts(&self) -> MutexGuard<'_, Contracts> {
+        self.contracts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<Arc<Identity>> {
+        let list = self.list.load();
+        member_of(&list, peer).map(|member| Arc::clone(&member.identity))
+    }
+}
+
+fn member_of<'a>(list: &'a List, peer: &Arc<Peer>) -> Option<&'a Arc<Member>> {
+    list.all.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))
 }

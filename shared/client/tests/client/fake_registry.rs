@@ -61,12 +61,10 @@ impl FakeRegistry {
         format!("http://{}", self.address)
     }
 
-    /// Lists servers at these addresses.
+    /// Lists replicas of one contract at these addresses.
     pub fn list(&self, addresses: &[SocketAddr]) {
-        let entry = |address: &SocketAddr| {
-            json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
-                   "status": true, "parameters": {}})
-        };
+        let parameters = json!({"contract": "0123456789abcdef0123456789abcdef"});
+        let entry = |address: &SocketAddr| entry(*address, parameters.clone());
         self.list_json(&Value::from(addresses.iter().map(entry).collect::<Vec<_>>()));
     }
 
@@ -98,6 +96,12 @@ impl Drop for FakeRegistry {
         self.accepting.abort();
         self.state.connections.lock().unwrap().drain(..).for_each(|handle| handle.abort());
     }
+}
+
+/// An entry of a list.
+pub fn entry(address: SocketAddr, parameters: Value) -> Value {
+    json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
+           "status": true, "parameters": parameters})
 }
 
 struct Open<'a>(&'a State);

@@ -9,7 +9,7 @@ use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::report::Level;
 use serde_json::json;
 
-use crate::fake_registry::FakeRegistry;
+use crate::fake_registry::{FakeRegistry, entry};
 
 fn client_of(registry: &FakeRegistry) -> RegistryClient {
     let options = RegistryClientOptions {
@@ -27,7 +27,8 @@ async fn both_kinds_of_registry_register_list_and_unregister() {
         let client = client_of(&registry);
         let instance = Instance::new("127.0.0.1", 8000);
         assert!(client.register(&instance).await.unwrap().status);
-        registry.list(&["127.0.0.1:8000".parse().unwrap()]);
+        let plain = entry("127.0.0.1:8000".parse().unwrap(), serde_json::json!({}));
+        registry.list_json(&serde_json::Value::from(vec![plain]));
         assert_eq!(client.find_all("json").await.unwrap(), std::slice::from_ref(&instance));
         assert!(!client.unregister(&instance).await.unwrap().status);
         let requests = registry.requests();
@@ -41,13 +42,14 @@ async fn both_kinds_of_registry_register_list_and_unregister() {
 async fn an_unchanged_list_is_not_sent_again() {
     let registry = FakeRegistry::new_style().await;
     let client = client_of(&registry);
-    let List::Changed { etag, .. } = client.find_all_if_changed("json", None).await.unwrap() else {
+    let List::Changed { etag, .. } = client.find_all_if_changed("json", None, None).await.unwrap()
+    else {
         panic!("the first list is a change");
     };
-    let again = client.find_all_if_changed("json", etag.as_deref()).await.unwrap();
+    let again = client.find_all_if_changed("json", None, etag.as_deref()).await.unwrap();
     assert_eq!(again, List::NotModified);
     registry.list(&["127.0.0.1:1".parse().unwrap()]);
-    let changed = client.find_all_if_changed("json", etag.as_deref()).await.unwrap();
+    let changed = client.find_all_if_changed("json", None, etag.as_deref()).await.unwrap();
     assert!(matches!(changed, List::Changed { instances, .. } if instances.len() == 1));
 }
 
@@ -60,7 +62,7 @@ async fn an_invalid_entry_is_skipped_and_the_others_are_used() {
     ]));
     let found = client_of(&registry).find_all("json").await.unwrap();
     assert_eq!(found.iter().map(|i| i.host.as_str()).collect::<Vec<_>>(), ["c"]);
-    let list = client_of(&registry).find_all_if_changed("json", None).await.unwrap();
+    let list = client_of(&registry).find_all_if_changed("json", None, None).await.unwrap();
     assert!(matches!(list, List::Changed { invalid: 4, .. }), "{list:?}");
 }
 

@@ -16,9 +16,15 @@ async fn pair(first: fn(&serde_json::Value) -> Do) -> ([Peer; 2], FakeRegistry, 
     let calls = Arc::new(AtomicUsize::new(0));
     let peer = || {
         let calls = Arc::clone(&calls);
-        extended(move |request| match calls.fetch_add(1, Ordering::SeqCst) {
-            0 => first(request),
-            _ => Do::Write(result(request, "1")),
+        extended(move |request| {
+            if request["method_name"] != "m" {
+                // It says of no method that it may be repeated.
+                return Do::Write(failure(request, -32601));
+            }
+            match calls.fetch_add(1, Ordering::SeqCst) {
+                0 => first(request),
+                _ => Do::Write(result(request, "1")),
+            }
         })
     };
     let peers = [peer().await, peer().await];

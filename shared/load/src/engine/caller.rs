@@ -46,6 +46,7 @@ pub(super) fn clients(
         args: plan.args.clone(),
         timeout: plan.timeout,
         idempotent: false,
+        service: None,
         on: plan.on.clone(),
         wire: None,
     };

@@ -121,10 +121,10 @@ async fn first_calls<C: Caller>(callers: &[C]) -> Result<(), LoadError> {
     let first = errors.next().flatten();
     match first {
         Some(error) if errors.all(|error| error.is_some()) => Err(match error.kind() {
-            ErrorKind::Usage => LoadError::Usage(error.to_string()),
-            ErrorKind::Timeout => LoadError::TimedOut(error.to_string()),
             ErrorKind::Remote => LoadError::Registry(error.to_string()),
+            ErrorKind::Timeout => LoadError::TimedOut(error.to_string()),
             ErrorKind::Unreachable => LoadError::Unreachable(error.to_string()),
+            _ => LoadError::Usage(error.to_string()),
         }),
         _ => Ok(()),
     }
@@ -202,7 +202,11 @@ impl<C: Caller> Worker<C> {
             if measured {
                 self.record(began, Duration::ZERO, outcome);
             }
-            if matches!(kind, Some(ErrorKind::Unreachable | ErrorKind::Usage)) {
+            let is_local = matches!(
+                kind,
+                Some(ErrorKind::Unreachable | ErrorKind::Usage | ErrorKind::NoSuchMethod)
+            );
+            if is_local {
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -104,6 +104,7 @@ async fn of_instance(
         args,
         timeout: None,
         idempotent: true,
+        service: None,
         on: Some(name.to_owned()),
         wire: None,
     };

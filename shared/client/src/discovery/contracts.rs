@@ -1,0 +1,404 @@
+//! What the contracts of a list offer, as far as that is known: pure, time and randomness are passed in.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+use rpc_wire::signature::Effect;
+use tokio::time::Instant;
+
+use crate::CallError;
+use crate::method_list::Methods;
+
+/// Instances of one contract that are asked for its methods before it counts as unknown for a while.
+const MAX_ASKED: usize = 3;
+/// The longest pause between two rounds of asking for a contract that nobody could tell.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Methods noted as not offered by one instance; further ones are not noted.
+const MAX_NOTES: usize = 256;
+/// How long a note counts: what an instance said may have been true for a moment only.
+const NOTE_TTL: Duration = Duration::from_secs(30);
+
+/// One instance, as long as nothing shows that another program runs at its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Another one after a restart or a change of the digest.
+    pub(crate) id: u64,
+    /// The contract it shows.
+    pub(crate) digest: Option<Arc<str>>,
+}
+
+/// Whose methods are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Contract {
+    /// That of every instance that shows this digest.
+    Digest(Arc<str>),
+    /// That of one instance: it shows no digest, or one that its own list contradicts.
+    Own(u64),
+}
+
+#[derive(Debug)]
+enum Entry {
+    Known {
+        methods: Arc<Methods>,
+        at: Instant,
+        /// To be asked for again, because a call found no instance.
+        is_outdated: bool,
+    },
+    /// Some of its instances could not tell; others are asked.
+    Unknown { asked: Vec<u64>, error: CallError },
+    /// It is asked for again after a pause.
+    Failed { rounds: u32, at: Instant, error: CallError },
+}
+
+/// What is known of the contracts of a list. Entries are forgotten with the last instance of a contract,
+/// so that the list's own limit bounds them.
+#[derive(Debug, Default)]
+pub(super) struct Contracts {
+    entries: HashMap<Contract, Entry>,
+    asking: HashSet<Contract>,
+    /// Instances whose own list is not that of the digest they show.
+    misfits: HashSet<u64>,
+    /// Methods that instances said they do not have, and when.
+    notes: HashMap<u64, HashMap<String, Instant>>,
+    /// Contracts are asked for even if there is only one.
+    pub(super) is_wanted: bool,
+}
+
+/// Which of some instances offer a method, by index.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Offering {
+    pub(super) offered_by: Vec<usize>,
+    /// They could not tell, so that only a call can show it.
+    pub(super) unknown: Vec<usize>,
+    /// Others are being asked.
+    pub(super) is_pending: bool,
+}
+
+/// What to ask now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Contracts, each with the index of the instance to ask.
+    pub(super) ask: Vec<(Contract, usize)>,
+    /// Some contract counts as unknown from now on.
+    pub(super) gave_up: bool,
+}
+
+/// Instances of one contract, by index, and what they offer.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) instances: Vec<usize>,
+    /// `Err(None)`: they are still being asked.
+    pub(super) methods: Result<Arc<Methods>, Option<CallError>>,
+}
+
+impl Contracts {
+    /// Whether the instances need no routing: there is one, or all show the same digest and none of them
+    /// is known to contradict it.
+    pub(super) fn is_uniform(&self, instances: &[&Identity]) -> bool {
+        let [first, others @ ..] = instances else { return true };
+        others.is_empty()
+            || first.digest.is_some()
+                && others.iter().all(|other| other.digest == first.digest)
+                && (self.misfits.is_empty() && self.notes.is_empty()
+                    || instances.iter().all(|instance| !self.contradicts(instance)))
+    }
+
+    fn contradicts(&self, instance: &Identity) -> bool {
+        let lacks_offered = || {
+            let notes = self.notes.get(&instance.id)?;
+            let methods = self.known(&self.contract_of(instance))?;
+            Some(notes.keys().any(|method| methods.get(method).is_some()))
+        };
+        self.misfits.contains(&instance.id) || lacks_offered().unwrap_or(false)
+    }
+
+    fn contract_of(&self, instance: &Identity) -> Contract {
+        match &instance.digest {
+            Some(digest) if !self.misfits.contains(&instance.id) => {
+                Contract::Digest(Arc::clone(digest))
+            }
+            _ => Contract::Own(instance.id),
+        }
+    }
+
+    fn known(&self, contract: &Contract) -> Option<&Arc<Methods>> {
+        match self.entries.get(contract)? {
+            Entry::Known { methods, .. } => Some(methods),
+            Entry::Unknown { .. } | Entry::Failed { .. } => None,
+        }
+    }
+
+    fn is_noted(&self, instance: &Identity, method: &str) -> bool {
+        self.notes.get(&instance.id).is_some_and(|methods| methods.contains_key(method))
+    }
+
+    /// Which instances offer `method`.
+    pub(super) fn offering(&self, method: &str, instances: &[&Identity]) -> Offering {
+        let mut offering = Offering::default();
+        for (index, instance) in instances.iter().enumerate() {
+            let is_noted = self.is_noted(instance, method);
+            match self.entries.get(&self.contract_of(instance)) {
+                Some(Entry::Known { methods, .. })
+                    if !is_noted && methods.get(method).is_some() =>
+                {
+                    offering.offered_by.push(index);
+                }
+                Some(Entry::Known { is_outdated, .. }) => offering.is_pending |= is_outdated,
+                Some(Entry::Failed { .. }) if is_noted => {}
+                Some(Entry::Failed { .. }) => offering.unknown.push(index),
+                None | Some(Entry::Unknown { .. }) => offering.is_pending = true,
+            }
+        }
+        offering
+    }
+
+    /// What a call of `method` on this instance changes; `None`: its contract is still being asked for.
+    pub(super) fn effect(&self, method: &str, instance: &Identity) -> Option<Effect> {
+        match self.entries.get(&self.contract_of(instance))? {
+            Entry::Known { methods, .. } => {
+                Some(methods.get(method).map_or(Effect::Unknown, |known| known.effect))
+            }
+            Entry::Failed { .. } => Some(Effect::Unknown),
+            Entry::Unknown { .. } => None,
+        }
+    }
+
+    /// How many of the instances are known not to offer `method`, by their list or by their own word.
+    pub(super) fn asked(&self, method: &str, instances: &[&Identity]) -> usize {
+        let is_asked = |instance: &&&Identity| {
+            self.is_noted(instance, method) || self.known(&self.contract_of(instance)).is_some()
+        };
+        instances.iter().filter(is_asked).count()
+    }
+
+    /// The lists of the instances' contracts, as far as they are known, each once.
+    pub(super) fn lists(&self, instances: &[&Identity]) -> Vec<Arc<Methods>> {
+        let contracts: HashSet<_> =
+            instances.iter().map(|instance| self.contract_of(instance)).collect();
+        contracts.iter().filter_map(|contract| self.known(contract)).cloned().collect()
+    }
+
+    /// The instances by contract, in the order of the first instance of each.
+    pub(super) fn groups(&self, instances: &[&Identity]) -> Vec<Group> {
+        let by_contract = grouped(
+            instances
+                .iter()
+                .enumerate()
+                .map(|(index, instance)| (self.contract_of(instance), index)),
+        );
+        let group = |(contract, instances): (Contract, Vec<usize>)| Group {
+            instances,
+            methods: match self.entries.get(&contract) {
+                Some(Entry::Known { methods, .. }) => Ok(Arc::clone(methods)),
+                Some(Entry::Failed { error, .. }) => Err(Some(error.clone())),
+                None | Some(Entry::Unknown { .. }) => Err(None),
+            },
+        };
+        by_contract.into_iter().map(group).collect()
+    }
+
+    /// Whether some contract of the instances is being asked for and was never known.
+    pub(super) fn is_pending(&self, instances: &[&Identity]) -> bool {
+        instances.iter().any(|instance| match self.entries.get(&self.contract_of(instance)) {
+            Some(Entry::Known { is_outdated, .. }) => *is_outdated,
+            Some(Entry::Failed { .. }) => false,
+            None | Some(Entry::Unknown { .. }) => true,
+        })
+    }
+
+    /// Which contracts to ask for now, at most `room`: those that are unknown, outdated, or failed a while
+    /// ago. `pause` is the shortest time until a failed one is asked for again. Each instance comes with
+    /// whether it takes calls.
+    pub(super) fn due(
+        &mut self,
+        instances: &[(&Identity, bool)],
+        (room, pause): (usize, Duration),
+        now: Instant,
+        rng: &mut (impl Rng + ?Sized),
+    ) -> Due {
+        let mut due = Due::default();
+        let needed = instances.iter().enumerate().filter_map(|(index, (instance, _))| {
+            let contract = self.contract_of(instance);
+            self.needs_asking(&contract, pause, now).then_some((contract, index))
+        });
+        for (contract, indices) in grouped(needed) {
+            if due.ask.len() >= room {
+                break;
+            }
+            let (asked, error) = match self.entries.get(&contract) {
+                Some(Entry::Unknown { asked, error }) => (asked.as_slice(), Some(error)),
+                _ => (&[][..], None),
+            };
+            let mut left: Vec<usize> = indices;
+            left.retain(|&index| {
+                instances.get(index).is_some_and(|(it, _)| !asked.contains(&it.id))
+            });
+            if let Some(error) = error.filter(|_| left.is_empty() || asked.len() >= MAX_ASKED) {
+                let failed = Entry::Failed { rounds: 1, at: now, error: error.clone() };
+                self.entries.insert(contract, failed);
+                due.gave_up = true;
+                continue;
+            }
+            let usable = |index: &usize| instances.get(*index).is_some_and(|(_, usable)| *usable);
+            if left.iter().any(usable) {
+                left.retain(usable);
+            }
+            // At random: clients that start together do not all ask the same instance.
+            let chosen = left.get(rng.random_range(0..left.len().max(1))).copied();
+            if let Some(chosen) = chosen {
+                self.asking.insert(contract.clone());
+                due.ask.push((contract, chosen));
+            }
+        }
+        due
+    }
+
+    fn needs_asking(&self, contract: &Contract, pause: Duration, now: Instant) -> bool {
+        let needs = match self.entries.get(contract) {
+            None | Some(Entry::Unknown { .. }) => true,
+            Some(Entry::Known { is_outdated, .. }) => *is_outdated,
+            Some(Entry::Failed { rounds, at, .. }) => {
+                let doublings = rounds.saturating_sub(1).min(16);
+                let pause = pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+                now.saturating_duration_since(*at) >= pause
+            }
+        };
+        needs && !self.asking.contains(contract)
+    }
+
+    /// Takes the reply of the instance that was asked for `contract`. A list that is not that of the digest
+    /// counts for this instance alone.
+    pub(super) fn learned(
+        &mut self,
+        contract: Contract,
+        instance: &Identity,
+        result: Result<Methods, CallError>,
+        now: Instant,
+    ) {
+        self.asking.remove(&contract);
+        match result {
+            Ok(methods) => {
+                let is_own =
+                    !matches!(&contract, Contract::Digest(it) if **it == *methods.contract());
+                if is_own && matches!(contract, Contract::Digest(_)) {
+                    self.misfits.insert(instance.id);
+                }
+                if is_own {
+                    self.notes.remove(&instance.id);
+                }
+                let contract = if is_own { Contract::Own(instance.id) } else { contract };
+                let methods = self.shared(methods);
+                self.entries
+                    .insert(contract, Entry::Known { methods, at: now, is_outdated: false });
+            }
+            Err(error) => self.failed(contract, instance, error, now),
+        }
+    }
+
+    /// Equal lists of many instances without a digest are kept once.
+    fn shared(&self, methods: Methods) -> Arc<Methods> {
+        let same = self.entries.values().find_map(|entry| match entry {
+            Entry::Known { methods: known, .. } if **known == methods => Some(Arc::clone(known)),
+            _ => None,
+        });
+        same.unwrap_or_else(|| Arc::new(methods))
+    }
+
+    fn failed(&mut self, contract: Contract, instance: &Identity, error: CallError, now: Instant) {
+        match self.entries.get_mut(&contract) {
+            // What it said before is better than nothing.
+            Some(Entry::Known { is_outdated, at, .. }) => (*is_outdated, *at) = (false, now),
+            Some(Entry::Failed { rounds, at, error: last }) => {
+                (*rounds, *at, *last) = (rounds.saturating_add(1), now, error);
+            }
+            Some(Entry::Unknown { asked, error: last }) => {
+                asked.push(instance.id);
+                *last = error;
+            }
+            None => {
+                let unknown = Entry::Unknown { asked: vec![instance.id], error };
+                self.entries.insert(contract, unknown);
+            }
+        }
+    }
+
+    /// Notes that the instance said it has no such method. Its own list is asked for again if it is not
+    /// younger than `pause`.
+    pub(super) fn note_unoffered(
+        &mut self,
+        instance: &Identity,
+        method: &str,
+        (now, pause): (Instant, Duration),
+    ) {
+        if let Some(Entry::Known { methods, at, is_outdated }) =
+            self.entries.get_mut(&Contract::Own(instance.id))
+        {
+            let is_wrong = methods.get(method).is_some();
+            *is_outdated |= is_wrong && now.saturating_duration_since(*at) >= pause;
+        }
+        let notes = self.notes.entry(instance.id).or_default();
+        if notes.len() < MAX_NOTES || notes.contains_key(method) {
+            notes.insert(method.to_owned(), now);
+        }
+    }
+
+    /// Before a call is given up: the lists of instances without a digest that are not younger than
+    /// `since` are to be asked for again, and older notes no longer count. Whether there are any.
+    pub(super) fn doubt(&mut self, instances: &[&Identity], since: Instant) -> bool {
+        let mut any = false;
+        for instance in instances {
+            let own = Contract::Own(instance.id);
+            if let Some(Entry::Known { at, is_outdated, .. }) = self.entries.get_mut(&own)
+                && *at <= since
+            {
+                *is_outdated = true;
+                any = true;
+            }
+            if let Some(notes) = self.notes.get_mut(&instance.id) {
+                let before = notes.len();
+                notes.retain(|_, at| *at > since);
+                any |= notes.len() < before;
+            }
+        }
+        any
+    }
+
+    /// Forgets whatever belongs to none of these instances, and old notes. Whether there were old notes.
+    pub(super) fn retain(&mut self, instances: &[&Identity], now: Instant) -> bool {
+        let count = |notes: &HashMap<u64, HashMap<String, Instant>>| -> usize {
+            notes.values().map(HashMap::len).sum()
+        };
+        let before = count(&self.notes);
+        self.notes.values_mut().for_each(|notes| {
+            notes.retain(|_, at| now.saturating_duration_since(*at) < NOTE_TTL);
+        });
+        let expired = count(&self.notes) < before;
+        self.notes.retain(|_, notes| !notes.is_empty());
+        let ids: HashSet<u64> = instances.iter().map(|instance| instance.id).collect();
+        self.misfits.retain(|id| ids.contains(id));
+        self.notes.retain(|id, _| ids.contains(id));
+        let contracts: HashSet<Contract> =
+            instances.iter().map(|instance| self.contract_of(instance)).collect();
+        self.entries.retain(|contract, _| contracts.contains(contract));
+        expired
+    }
+}
+
+/// Values by key, in the order in which the keys first appear.
+fn grouped(pairs: impl Iterator<Item = (Contract, usize)>) -> Vec<(Contract, Vec<usize>)> {
+    let mut places: HashMap<Contract, usize> = HashMap::new();
+    let mut groups: Vec<(Contract, Vec<usize>)> = Vec::new();
+    for (contract, index) in pairs {
+        let place = *places.entry(contract.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, indices)) => indices.push(index),
+            None => groups.push((contract, vec![index])),
+        }
+    }
+    groups
+}

@@ -1,0 +1,239 @@
+//! The choice of an instance for a call: one that offers the method.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rpc_wire::most_similar;
+use rpc_wire::paths::{ALL_YOUR_METHODS, RESERVED_PREFIX};
+use tokio::time::Instant;
+
+use super::list::List;
+use super::view::{Candidates, Route, View};
+use super::{Discovery, learn};
+use crate::CallError;
+use crate::balance::Choice;
+use crate::pool::Peer;
+
+/// Names that an error suggests.
+const SUGGESTED: usize = 3;
+
+/// What an instance is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) method: &'a str,
+    /// Only an instance of this service.
+    pub(crate) service: Option<&'a str>,
+    /// Those that were called already.
+    pub(crate) tried: &'a [Arc<Peer>],
+    /// Some of them said that they do not have the method.
+    pub(crate) is_unoffered: bool,
+}
+
+/// The instance to call.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) peer: Arc<Peer>,
+    /// There is another one for the call.
+    pub(crate) has_other: bool,
+    /// It could not be asked whether it offers the method.
+    pub(crate) is_guess: bool,
+}
+
+impl Discovery {
+    /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
+    /// instances offer if none is known to offer the method.
+    pub(crate) async fn pick(&self, wanted: Wanted<'_>) -> Result<Picked, CallError> {
+        match self.pick_now(&self.shared.list.load(), wanted) {
+            Some(picked) => Ok(picked),
+            // In a box: it is rare, and every call would have to carry its state.
+            None => Box::pin(self.pick_later(wanted)).await,
+        }
+    }
+
+    fn pick_now(&self, list: &List, wanted: Wanted<'_>) -> Option<Picked> {
+        let Some(service) = wanted.service else { return self.pick_from(&list.all, wanted) };
+        self.pick_from(&list.of_service(service, &self.shared.contracts), wanted)
+    }
+
+    fn pick_from(&self, view: &View, wanted: Wanted<'_>) -> Option<Picked> {
+        if view.is_uniform && !wanted.is_unoffered || is_reserved(wanted.method) {
+            return self.choose(&view.anyone, wanted.tried);
+        }
+        self.choose(&*view.known_route(wanted.method)?, wanted.tried)
+    }
+
+    async fn pick_later(&self, wanted: Wanted<'_>) -> Result<Picked, CallError> {
+        let mut is_last = false;
+        loop {
+            let mut learned = self.shared.learned.subscribe();
+            let list = self.shared.list.load_full();
+            if let Some(picked) = self.pick_now(&list, wanted) {
+                return Ok(picked);
+            }
+            let view = self.view(&list, wanted.service);
+            let needs_route = !view.members.is_empty()
+                && !is_reserved(wanted.method)
+                && (!view.is_uniform || wanted.is_unoffered);
+            match needs_route.then(|| view.route(wanted.method, &self.shared.contracts)) {
+                Some(Route::To(candidates)) => {
+                    if let Some(picked) = self.choose(&candidates, wanted.tried) {
+                        return Ok(picked);
+                    }
+                }
+                Some(Route::Unknown) => {
+                    self.shared.learn();
+                    tokio::select! {
+                        () = self.shared.context.end.cancelled() => return Err(CallError::Closed),
+                        // Never an error: the sender lives as long as `self`.
+                        _ = learned.changed() => continue,
+                    }
+                }
+                Some(Route::Nowhere) | None => {}
+            }
+            if is_last {
+                return Err(self.nobody(&list, wanted));
+            }
+            is_last = true;
+            self.refresh_now().await?;
+            self.doubt(&view);
+        }
+    }
+
+    /// Before a call is given up, what may have changed is asked for again.
+    pub(super) fn doubt(&self, view: &View) {
+        let Some(since) = Instant::now().checked_sub(learn::pause(&self.shared)) else { return };
+        let mut any = false;
+        self.shared.update(|list, contracts| {
+            any = contracts.doubt(&view.identities(), since);
+            any.then(|| list.with_usable(contracts))
+        });
+        if any {
+            self.shared.learn_wanted.notify_one();
+        }
+    }
+
+    pub(super) fn view(&self, list: &List, service: Option<&str>) -> Arc<View> {
+        match service {
+            None => Arc::clone(&list.all),
+            Some(service) => list.of_service(service, &self.shared.contracts),
+        }
+    }
+
+    fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
+        if !tried.is_empty() {
+            let left = candidates.without(tried);
+            return self.choose(&left, &[]);
+        }
+        let Candidates { members, weights, is_guess } = candidates;
+        let now = Instant::now();
+        let choice = Choice {
+            count: members.len(),
+            weights,
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost(now)),
+        };
+        let index = choice.choose(self.shared.context.options.balance, &mut rand::rng())?;
+        let peer = Arc::clone(&members.get(index)?.peer);
+        Some(Picked { peer, has_other: members.len() > 1, is_guess: *is_guess })
+    }
+
+    /// Whether there is an instance for the call besides those that were tried.
+    pub(crate) fn has_other(&self, wanted: Wanted<'_>) -> bool {
+        let list = self.shared.list.load();
+        let view = self.view(&list, wanted.service);
+        if view.is_uniform || is_reserved(wanted.method) {
+            return view.anyone.has_other(wanted.tried);
+        }
+        match view.route(wanted.method, &self.shared.contracts) {
+            Route::To(candidates) => candidates.has_other(wanted.tried),
+            // Some may turn out to offer it.
+            Route::Unknown => true,
+            Route::Nowhere => false,
+        }
+    }
+
+    /// Notes that the instance said it does not have the method.
+    pub(crate) fn note_unoffered(&self, peer: &Arc<Peer>, method: &str) {
+        let Some(identity) = self.shared.identity_of(peer) else { return };
+        tracing::debug!(instance = %peer.name(), method, "the instance does not offer the method");
+        self.shared.update(|list, contracts| {
+            let now = (Instant::now(), learn::pause(&self.shared));
+            contracts.note_unoffered(&identity, method, now);
+            contracts.is_wanted = true;
+            Some(list.with_usable(contracts))
+        });
+        self.shared.learn_wanted.notify_one();
+    }
+
+    /// Whether calling the method twice does no harm, by the word of the instance that was called. Waits
+    /// for its contract, which another instance may tell.
+    pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+        let Some(identity) = self.shared.identity_of(peer) else { return false };
+        loop {
+            let mut learned = self.shared.learned.subscribe();
+            let known = self.shared.contracts().effect(method, &identity);
+            if let Some(effect) = known {
+                return effect.is_idempotent();
+            }
+            // It has left the list, and with it its contract.
+            if self.shared.identity_of(peer).is_none_or(|current| current != identity) {
+                return false;
+            }
+            self.shared.learn();
+            tokio::select! {
+                () = self.shared.context.end.cancelled() => return false,
+                _ = learned.changed() => {}
+            }
+        }
+    }
+
+    /// Why there is no instance for a call; `None` if none of them could be asked.
+    pub(crate) fn no_such_method(&self, wanted: Wanted<'_>) -> Option<CallError> {
+        let list = self.shared.list.load();
+        let view = self.view(&list, wanted.service);
+        let identities = view.identities();
+        let contracts = self.shared.contracts();
+        let asked = contracts.asked(wanted.method, &identities);
+        let lists = contracts.lists(&identities);
+        drop(contracts);
+        let names = lists.iter().flat_map(|list| list.all()).map(|known| known.name.as_str());
+        let names = names.filter(|name| *name != wanted.method && !is_reserved(name));
+        let nearest = most_similar(wanted.method, names, SUGGESTED);
+        (asked > 0).then(|| CallError::NoSuchMethod {
+            method: wanted.method.to_owned(),
+            service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
+            asked,
+            of: identities.len(),
+            nearest: nearest.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    fn nobody(&self, list: &List, wanted: Wanted<'_>) -> CallError {
+        // With a list that may be outdated, "nobody" is not known.
+        if let Some(error) = &list.error {
+            return CallError::Registry(error.clone());
+        }
+        self.no_such_method(wanted).unwrap_or_else(|| self.no_instance(list, wanted.service))
+    }
+
+    pub(super) fn no_instance(&self, list: &List, service: Option<&str>) -> CallError {
+        match &list.error {
+            Some(error) => CallError::Registry(error.clone()),
+            None => CallError::NoInstance {
+                registry: self.shared.url.clone(),
+                service: service.map(str::to_owned).or_else(|| self.only_service()),
+                invalid: list.invalid,
+            },
+        }
+    }
+
+    /// The service that the whole client is limited to.
+    fn only_service(&self) -> Option<String> {
+        self.shared.context.options.service.clone()
+    }
+}
+
+/// Whether every server has a method of that name, or says itself that it has none.
+pub(crate) fn is_reserved(method: &str) -> bool {
+    method.starts_with(RESERVED_PREFIX) || method == ALL_YOUR_METHODS
+}

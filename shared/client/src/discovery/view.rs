@@ -1,0 +1,122 @@
+//! The instances that a call may go to: all, or those of one service, and which of them offer a method.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::contracts::{Contracts, Identity};
+use super::list::Member;
+use crate::balance::running_totals;
+use crate::pool::Peer;
+
+/// Methods whose candidates are kept; with more, they are determined again when needed.
+const MAX_ROUTES: usize = 4096;
+
+/// Instances, and whom to call of them.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) members: Arc<[Arc<Member>]>,
+    /// Those that calls of any method may go to.
+    pub(super) anyone: Candidates,
+    /// Every call may go to anyone: there is one instance, or one contract.
+    pub(super) is_uniform: bool,
+    /// Those that calls of one method may go to.
+    routes: RwLock<HashMap<String, Arc<Candidates>>>,
+}
+
+/// Instances to choose from.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    /// Those that are not ejected, or all of them if all are.
+    pub(super) members: Vec<Arc<Member>>,
+    /// Running totals of their weights.
+    pub(super) weights: Vec<u64>,
+    /// Whether they offer the method is unknown: none is known to, and these could not be asked.
+    pub(super) is_guess: bool,
+}
+
+/// Where calls of a method go.
+#[derive(Debug)]
+pub(super) enum Route {
+    To(Arc<Candidates>),
+    /// No instance is known to offer it, and some are being asked.
+    Unknown,
+    Nowhere,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self::new(Arc::default(), &Contracts::default())
+    }
+}
+
+impl View {
+    pub(super) fn new(members: Arc<[Arc<Member>]>, contracts: &Contracts) -> Self {
+        Self {
+            anyone: Candidates::of(members.iter().cloned().collect()),
+            is_uniform: contracts.is_uniform(&identities(&members)),
+            members,
+            routes: RwLock::default(),
+        }
+    }
+
+    pub(super) fn identities(&self) -> Vec<&Identity> {
+        identities(&self.members)
+    }
+
+    /// Who offers `method`, if that was determined before.
+    pub(super) fn known_route(&self, method: &str) -> Option<Arc<Candidates>> {
+        self.routes.read().unwrap_or_else(PoisonError::into_inner).get(method).cloned()
+    }
+
+    /// Who offers `method`.
+    pub(super) fn route(&self, method: &str, contracts: &Mutex<Contracts>) -> Route {
+        let offering = {
+            let contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
+            contracts.offering(method, &self.identities())
+        };
+        let (chosen, is_guess) = match (offering.offered_by, offering.is_pending) {
+            (chosen, _) if !chosen.is_empty() => (chosen, false),
+            (_, true) => return Route::Unknown,
+            (_, false) if offering.unknown.is_empty() => return Route::Nowhere,
+            (_, false) => (offering.unknown, true),
+        };
+        let members = chosen.iter().filter_map(|&index| self.members.get(index)).cloned();
+        let candidates = Arc::new(Candidates { is_guess, ..Candidates::of(members.collect()) });
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if routes.len() >= MAX_ROUTES {
+            routes.clear();
+        }
+        routes.insert(method.to_owned(), Arc::clone(&candidates));
+        Route::To(candidates)
+    }
+}
+
+impl Candidates {
+    fn of(mut members: Vec<Arc<Member>>) -> Self {
+        if members.iter().any(|member| !member.is_ejected()) {
+            members.retain(|member| !member.is_ejected());
+        }
+        let weights = weights(&members);
+        Self { members, weights, is_guess: false }
+    }
+
+    /// The same without `tried`.
+    pub(super) fn without(&self, tried: &[Arc<Peer>]) -> Self {
+        let is_left = |member: &&Arc<Member>| !super::contains(tried, &member.peer);
+        let members: Vec<_> = self.members.iter().filter(is_left).cloned().collect();
+        Self { weights: weights(&members), members, is_guess: self.is_guess }
+    }
+
+    /// Whether there is one besides `tried`.
+    pub(super) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
+        self.members.iter().any(|member| !super::contains(tried, &member.peer))
+    }
+}
+
+fn identities(members: &[Arc<Member>]) -> Vec<&Identity> {
+    members.iter().map(|member| &*member.identity).collect()
+}
+
+fn weights(members: &[Arc<Member>]) -> Vec<u64> {
+    running_totals(members.iter().map(|member| member.instance.weight()))
+}
