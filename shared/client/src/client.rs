@@ -98,6 +98,11 @@ impl Client {
         Self { service: Some(name.into()), ..self.clone() }
     }
 
+    /// The same client for calls of this service, unless it is for another one already.
+    pub(crate) fn service_if_none(self, name: &str) -> Self {
+        if self.service.is_some() { self } else { self.service(name) }
+    }
+
     /// What it calls.
     pub fn target(&self) -> &Target {
         &self.inner.target

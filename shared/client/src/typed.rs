@@ -46,8 +46,13 @@ pub enum Callee<L: ?Sized> {
 }
 
 impl<L: ?Sized> Caller<L> {
-    /// Calls through a client.
-    pub fn remote(client: Client) -> Self {
+    /// Calls instances of a service, or of the one that the client is for.
+    pub fn remote(client: Client, service: &str) -> Self {
+        Self::any_service(client.service_if_none(service))
+    }
+
+    /// Calls whatever the client calls.
+    pub fn any_service(client: Client) -> Self {
         Self { callee: Callee::Remote(client), options: CallOptions::default() }
     }
 

@@ -13,7 +13,8 @@ use tokio::time::Sleep;
 use super::{BoxStream, read_as, timed_out};
 use crate::{CallError, CallStream};
 
-/// The items of a stream method, in order; it ends after an error. Dropping it cancels the call.
+/// The items of a stream method, in order; it ends after an error. Dropping it cancels the call; so does
+/// dropping the last clone of its client.
 ///
 /// `F` is [`CallError`], or [`ServiceError`](crate::ServiceError) where the items are results.
 pub struct TypedStream<T, F = CallError> {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::fake_registry::FakeRegistry;
 use crate::fakes::{Do, extended, failure, result};
+use crate::offering::Offering;
 use crate::{direct, options};
 
 #[rpc_service(name = "orders", client)]
@@ -107,7 +108,8 @@ async fn a_method_known_to_be_repeatable_is_retried_and_others_on_request() {
     let registry = FakeRegistry::new_style().await;
     registry.list(&[peers[0].address, peers[1].address]);
     let round_robin = ClientOptions { balance: Balance::RoundRobin, ..options() };
-    let orders = orders(Client::through_registry(&registry.url(), round_robin).unwrap());
+    let client = Client::through_registry(&registry.url(), round_robin).unwrap();
+    let orders = OrdersClient::any_service(client);
     assert_eq!(orders.cancel().await, Ok(1));
     assert_eq!(orders.find().await, Ok(1));
     let twice = orders.with(CallOptions::default().idempotent());
@@ -118,9 +120,30 @@ async fn a_method_known_to_be_repeatable_is_retried_and_others_on_request() {
 }
 
 #[tokio::test]
+async fn calls_go_to_instances_of_the_service_or_of_the_one_that_the_client_is_for() {
+    let (ours, others) = (Offering::new(&["cancel"]).await, Offering::new(&["cancel"]).await);
+    let registry = FakeRegistry::new_style().await;
+    registry.list_json(&json!([ours.entry("orders"), others.entry("orders-eu")]));
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    for _ in 0..20 {
+        orders(client.clone()).cancel().await.unwrap();
+    }
+    assert_eq!((ours.count("cancel"), others.count("cancel")), (20, 0));
+    for _ in 0..20 {
+        orders(client.service("orders-eu")).cancel().await.unwrap();
+    }
+    assert_eq!((ours.count("cancel"), others.count("cancel")), (20, 20));
+    for _ in 0..50 {
+        OrdersClient::any_service(client.clone()).cancel().await.unwrap();
+    }
+    assert!(ours.count("cancel") > 20 && others.count("cancel") > 20);
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_the_first_error() {
     let peer = extended(|request| Do::Write(failure(request, -32603))).await;
-    let mut numbers = orders(direct(peer.address)).watch().await.unwrap();
+    let orders = orders(direct(peer.address));
+    let mut numbers = orders.watch().await.unwrap();
     let first = numbers.next().await;
     assert!(matches!(first, Some(Err(CallError::Remote { .. }))), "{first:?}");
     assert!(numbers.next().await.is_none());

@@ -26,6 +26,12 @@ pub(super) fn client(service: &Service) -> TokenStream {
     let checks = methods.iter().map(checks);
     let methods = methods.iter().map(|method| made(service, method));
     let about = format!("Calls the service `{}`. Cheap to clone.", options.name.value());
+    let service_name = &options.name;
+    let about_new = format!(
+        "Calls the client's server, or through its registry the instances of the service `{}`, or of \
+         [`Client::service`](::rpc_client::Client::service) where that is set.",
+        options.name.value()
+    );
     quote! {
         const _: fn() = || {
             #(#checks)*
@@ -39,9 +45,15 @@ pub(super) fn client(service: &Service) -> TokenStream {
 
         #[allow(clippy::too_many_arguments, reason = "as many as the trait's method has")]
         impl #client {
-            /// Calls the server, or the servers, of a client.
+            #[doc = #about_new]
             #visibility fn new(client: ::rpc_client::Client) -> Self {
-                Self { caller: ::rpc_client::typed::Caller::remote(client) }
+                Self { caller: ::rpc_client::typed::Caller::remote(client, #service_name) }
+            }
+
+            /// Calls instances of any service that offers the method, and those that do not say
+            /// their service, as older ones.
+            #visibility fn any_service(client: ::rpc_client::Client) -> Self {
+                Self { caller: ::rpc_client::typed::Caller::any_service(client) }
             }
 
             #in_process

@@ -50,7 +50,7 @@ pub(super) struct Outcome {
 }
 
 /// Names of the client's own methods.
-const OF_CLIENT: [&str; 3] = ["new", "with", "in_process"];
+const OF_CLIENT: [&str; 4] = ["new", "any_service", "with", "in_process"];
 
 impl Method {
     /// # Errors

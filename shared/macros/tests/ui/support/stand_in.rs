@@ -125,7 +125,11 @@ pub mod typed {
     }
 
     impl<L: ?Sized> Caller<L> {
-        pub fn remote(client: Client) -> Self {
+        pub fn remote(client: Client, _: &str) -> Self {
+            Self(Callee::Remote(client))
+        }
+
+        pub fn any_service(client: Client) -> Self {
             Self(Callee::Remote(client))
         }
 
