@@ -4,6 +4,7 @@
 //! - `state_and_call`: methods with the server's state and the context of the call.
 //! - [`orders`]: a service as a trait; `orders_served` serves it and calls it with the typed client,
 //!   `orders_in_process` calls the implementation with the same client.
+//! - `layers`: tower layers that log and limit, around a server's methods and a client's calls.
 
 pub mod orders;
 

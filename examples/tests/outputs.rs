@@ -41,6 +41,25 @@ fn state_and_call() {
 }
 
 #[test]
+fn layers() {
+    prints(
+        "layers",
+        &[
+            "two calls at once, which the server limits:",
+            "server: wait failed: service overloaded",
+            "client: wait failed: …",
+            "server: wait succeeded",
+            "client: wait succeeded",
+            "refused: true",
+            "two calls at once, which the client sends one after the other:",
+            "server: wait succeeded",
+            "server: wait succeeded",
+            "results: 20 0",
+        ],
+    );
+}
+
+#[test]
 fn orders_served() {
     prints(
         "orders_served",

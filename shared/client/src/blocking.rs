@@ -51,6 +51,7 @@ impl Client {
     ///
     /// # Errors
     /// It is not a URL, or no thread can be started.
+    #[cfg(feature = "registry")]
     pub fn through_registry(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         Self::new(Target::Registry { url: url.to_owned() }, options)
     }

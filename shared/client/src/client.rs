@@ -2,12 +2,13 @@
 
 mod attempts;
 mod inner;
+mod restart;
 mod unlisted;
 
 use std::sync::Arc;
 
 use rpc_wire::call::IntoArgs;
-use rpc_wire::exact;
+use rpc_wire::exact::{self, Inexact};
 use rpc_wire::instance::Instance;
 use rpc_wire::signature::Signature;
 use serde::de::DeserializeOwned;
@@ -16,10 +17,12 @@ use serde_json::value::RawValue;
 
 use crate::catalog::Offered;
 use crate::context::Context;
+#[cfg(feature = "registry")]
 use crate::discovery::Discovery;
 use crate::method_list::Methods;
 use crate::methods;
 use crate::pool::Peer;
+#[cfg(feature = "registry")]
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
@@ -27,7 +30,9 @@ use crate::{
     Target,
 };
 
-use attempts::Attempts;
+#[cfg(feature = "tower")]
+use crate::layers::Layers;
+use attempts::{Attempts, Tried};
 use inner::{Inner, Source};
 use unlisted::UnlistedPeers;
 
@@ -38,6 +43,8 @@ pub struct Client {
     inner: Arc<Inner>,
     /// Where a request names none.
     service: Option<Arc<str>>,
+    #[cfg(feature = "tower")]
+    layers: Option<Arc<Layers>>,
 }
 
 /// What a client counted since it was made.
@@ -64,6 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// It is not a URL, or there is no tokio runtime.
+    #[cfg(feature = "registry")]
     pub fn through_registry(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         Self::new(Target::Registry { url: url.to_owned() }, options)
     }
@@ -78,6 +86,9 @@ impl Client {
             Target::Direct { host, port } => {
                 Source::Direct(Arc::new(Peer::new(&context, host, *port, false)))
             }
+            #[cfg(not(feature = "registry"))]
+            Target::Registry { url } => return Err(ClientError::NoRegistry { url: url.clone() }),
+            #[cfg(feature = "registry")]
             Target::Registry { url } => {
                 let registry = RegistryClient::new(url, context.options.registry())?;
                 tokio::runtime::Handle::try_current().map_err(|_| ClientError::NoRuntime)?;
@@ -87,7 +98,12 @@ impl Client {
         let unlisted = UnlistedPeers::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
         let inner = Arc::new(Inner { context, target, source, unlisted, budget });
-        Ok(Self { inner, service: None })
+        Ok(Self {
+            inner,
+            service: None,
+            #[cfg(feature = "tower")]
+            layers: None,
+        })
     }
 
     /// The same client, which shares its connections and ends with it, for calls to instances of one service
@@ -103,6 +119,12 @@ impl Client {
         if self.service.is_some() { self } else { self.service(name) }
     }
 
+    /// The same client, which shares its connections, whose calls pass through these layers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn with_layers(&self, layers: Layers) -> Self {
+        Self { layers: Some(Arc::new(layers)), ..self.clone() }
+    }
+
     /// What it calls.
     pub fn target(&self) -> &Target {
         &self.inner.target
@@ -113,8 +135,8 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, method: &str, args: impl IntoArgs) -> Result<Value, CallError> {
-        let (attempts, value) = self.simple_call(method, args).await?;
-        exact::value(&value).map_err(|inexact| attempts.not_exact(&inexact))
+        let (replier, value) = self.simple_call(method, args).await?;
+        exact::value(&value).map_err(|inexact| replier.not_exact(&inexact))
     }
 
     /// Calls `method` and deserializes its result.
@@ -126,8 +148,8 @@ impl Client {
         method: &str,
         args: impl IntoArgs,
     ) -> Result<T, CallError> {
-        let (attempts, value) = self.simple_call(method, args).await?;
-        exact::check(&value).map_err(|inexact| attempts.not_exact(&inexact))?;
+        let (replier, value) = self.simple_call(method, args).await?;
+        exact::check(&value).map_err(|inexact| replier.not_exact(&inexact))?;
         serde_json::from_str(value.get()).map_err(|error| CallError::WrongType {
             method: method.to_owned(),
             reason: error.to_string(),
@@ -139,7 +161,12 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
-        let mut attempts = self.attempts(request)?;
+        let request = self.of_service(request);
+        #[cfg(feature = "tower")]
+        if let Some(layers) = &self.layers {
+            return layers.call(request).await;
+        }
+        let mut attempts = Attempts::new(&self.inner, request)?;
         let reply = attempts.call().await?;
         Ok(attempts.response(reply))
     }
@@ -158,7 +185,13 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn stream_request(&self, request: Request) -> Result<CallStream, CallError> {
-        self.attempts(request)?.stream().await
+        let request = self.of_service(request);
+        match &self.inner.source {
+            Source::Registry(_) if request.on.is_none() => {
+                restart::stream(&self.inner, request, Tried::default()).await
+            }
+            _ => Attempts::new(&self.inner, request)?.stream().await,
+        }
     }
 
     /// The methods, by name: of the one server, or of all instances that the registry lists. Where instances
@@ -234,21 +267,28 @@ impl Client {
         self.inner.context.close().await;
     }
 
-    fn attempts(&self, mut request: Request) -> Result<Attempts<'_>, CallError> {
+    fn of_service(&self, mut request: Request) -> Request {
         if let (Some(service), None) = (&self.service, &request.service) {
             request.service = Some(service.to_string());
         }
-        Attempts::new(&self.inner, request)
+        request
     }
 
     async fn simple_call(
         &self,
         method: &str,
         args: impl IntoArgs,
-    ) -> Result<(Attempts<'_>, Box<RawValue>), CallError> {
-        let mut attempts = self.attempts(request(method, args)?)?;
+    ) -> Result<(Replier<'_>, Box<RawValue>), CallError> {
+        let request = request(method, args)?;
+        #[cfg(feature = "tower")]
+        if self.layers.is_some() {
+            // In a box: without layers, no call carries its state.
+            let response = Box::pin(self.request(request)).await?;
+            return Ok((Replier::Named(response.peer), response.value));
+        }
+        let mut attempts = Attempts::new(&self.inner, self.of_service(request))?;
         let reply = attempts.call().await?;
-        Ok((attempts, reply.value))
+        Ok((Replier::Last(attempts), reply.value))
     }
 
     async fn ask(&self, peer: &Arc<Peer>) -> Result<Vec<Signature>, CallError> {
@@ -256,6 +296,25 @@ impl Client {
             return Err(CallError::Closed);
         }
         methods::ask(peer, self.inner.context.options.timeout).await
+    }
+}
+
+/// Who replied to a call.
+enum Replier<'a> {
+    /// The last instance that was called.
+    Last(Attempts<'a>),
+    #[cfg(feature = "tower")]
+    Named(String),
+}
+
+impl Replier<'_> {
+    fn not_exact(&self, inexact: &Inexact) -> CallError {
+        let peer = match self {
+            Self::Last(attempts) => attempts.peer_name(),
+            #[cfg(feature = "tower")]
+            Self::Named(peer) => peer.clone(),
+        };
+        CallError::NotExact { peer, reason: inexact.to_string() }
     }
 }
 

@@ -24,7 +24,6 @@ use crate::registry::RegistryClient;
 use crate::{CallError, KnownInstance, Phase};
 
 use list::Member;
-pub(crate) use routing::{Wanted, is_reserved};
 use shared::Shared;
 
 /// A call without instances does not refresh a list that is younger than this.

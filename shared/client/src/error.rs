@@ -7,6 +7,7 @@ use rpc_wire::framing::FrameError;
 use rpc_wire::target::AddressError;
 
 use crate::kind::ErrorKind;
+#[cfg(feature = "registry")]
 use crate::registry::RegistryClientError;
 
 /// What a call was waiting for when its deadline passed.
@@ -112,8 +113,13 @@ pub enum CallError {
     },
     /// The registry's list could not be fetched, and there is no earlier one or it has no instance for the
     /// call.
+    #[cfg(feature = "registry")]
     #[error(transparent)]
     Registry(RegistryClientError),
+    /// A layer of the client failed the call, see [`Client::layer`](crate::Client::layer).
+    #[cfg(feature = "tower")]
+    #[error(transparent)]
+    Layer(crate::layers::LayerError),
     /// The request is larger than an older peer can read; nothing was sent.
     #[error(
         "the request has {size} bytes, but {peer} is an older server that reads at most {limit}; send less or upgrade it"
@@ -194,7 +200,10 @@ impl CallError {
             Self::Remote { fault, .. } if fault.code == Code::DeadlineExceeded => {
                 ErrorKind::Timeout
             }
+            #[cfg(feature = "registry")]
             Self::Registry(error) => error.kind(),
+            #[cfg(feature = "tower")]
+            Self::Layer(_) => ErrorKind::Usage,
             Self::NoSuchMethod { .. } => ErrorKind::NoSuchMethod,
             Self::Remote { .. }
             | Self::BadReply { .. }
@@ -229,10 +238,13 @@ impl CallError {
             | Self::Unsupported { peer, .. } => Some(peer),
             Self::NoInstance { .. }
             | Self::NoSuchMethod { .. }
-            | Self::Registry(_)
             | Self::WrongType { .. }
             | Self::BadArguments(_)
             | Self::Closed => None,
+            #[cfg(feature = "registry")]
+            Self::Registry(_) => None,
+            #[cfg(feature = "tower")]
+            Self::Layer(_) => None,
         }
     }
 
@@ -328,8 +340,17 @@ pub enum ClientError {
     #[error(transparent)]
     BadAddress(#[from] AddressError),
     /// The registry's URL is not valid, or there is no HTTP client.
+    #[cfg(feature = "registry")]
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryClientError),
+    /// The target is a registry, and the crate is built without that.
+    #[error(
+        "cannot use the registry at {url}: this program is built without registries; build rpc-client with its feature `registry`"
+    )]
+    NoRegistry {
+        /// The registry.
+        url: String,
+    },
     /// The client was created outside a tokio runtime.
     #[error("a client needs a tokio runtime; create it inside one, or use rpc_client::blocking")]
     NoRuntime,

@@ -21,32 +21,63 @@
 //! - [`rpc_service`]: a trait becomes a typed client; [`CallOptions`], [`TypedStream`] and
 //!   [`ServiceError`] are what it takes and returns.
 //! - [`CallError`]: why a call failed, by who must act.
+//! - [`Catalog`]: the methods of all instances, with who has what.
+//! - [`Client::layer`]: tower layers around every call.
 //! - [`registry`]: the registry's HTTP routes, typed.
 //! - [`backoff`]: delays between retries.
 //! - [`blocking`]: the same calls without async.
+//!
+//! # Which instance is called
+//!
+//! Behind a registry there may be several services, and several versions of one. While all instances show the
+//! same contract (the digest of their methods, `parameters.contract`), any of them gets a call, as `balance`
+//! says. Otherwise the client asks once per contract what it offers, and each instance that shows none, and
+//! a call goes to one that offers the method. [`Client::service`] limits calls to one service. An instance
+//! that says that it does not have the method was not at fault: another one is called, and no retry counts.
+//!
+//! # Features
+//!
+//! All are on by default; each works alone.
+//!
+//! - `registry`: instances from a registry. Without it a client calls one address, and no HTTP client is built.
+//! - `blocking`: the module [`blocking`].
+//! - `tower`: [`Client`] is a [`tower::Service`](https://docs.rs/tower), and [`Client::layer`] exists.
+//! - `macros`: [`rpc_service`].
+
+#![cfg_attr(
+    not(feature = "registry"),
+    allow(dead_code, reason = "only instances of a registry are probed, balanced and failed over")
+)]
 
 pub mod backoff;
+#[cfg(feature = "registry")]
 mod balance;
+#[cfg(feature = "blocking")]
 pub mod blocking;
 mod catalog;
 mod client;
 mod connection;
 mod context;
 mod deadline;
+#[cfg_attr(not(feature = "registry"), path = "no_discovery.rs")]
 mod discovery;
 mod error;
 mod item;
 mod kind;
+#[cfg(feature = "tower")]
+mod layers;
 mod method_list;
 mod methods;
 mod options;
 mod pool;
+#[cfg(feature = "registry")]
 pub mod registry;
 mod request;
 mod retry;
 mod stream;
 #[doc(hidden)]
 pub mod typed;
+mod wanted;
 mod wire_log;
 
 pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
@@ -55,6 +86,8 @@ pub use error::{CallError, ClientError, Phase, Rounded};
 pub use futures_util::Stream;
 pub use item::StreamItem;
 pub use kind::ErrorKind;
+#[cfg(feature = "tower")]
+pub use layers::LayerError;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
 
 /// Limits and times of a [`Client`](crate::Client). Each field says its default.
@@ -60,6 +61,7 @@ pub struct ClientOptions {
     pub retry: RetryOptions,
 }
 
+#[cfg(feature = "registry")]
 impl ClientOptions {
     /// The options of a client of the registry that go with these.
     pub fn registry(&self) -> RegistryClientOptions {

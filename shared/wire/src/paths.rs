@@ -49,3 +49,8 @@ pub const RPC_LOGS: &str = "rpc.logs";
 pub const RPC_HEALTH: &str = "rpc.health";
 /// Names with this prefix are reserved; no user's method may have one.
 pub const RESERVED_PREFIX: &str = "rpc.";
+
+/// Whether a name is none of a user's method: every server has that method, or says that it is an older one.
+pub fn is_reserved(method: &str) -> bool {
+    method.starts_with(RESERVED_PREFIX) || method == ALL_YOUR_METHODS
+}

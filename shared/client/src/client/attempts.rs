@@ -3,17 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_wire::exact::Inexact;
+use rpc_wire::paths::is_reserved;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
-use crate::discovery::{Wanted, is_reserved};
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
+use crate::wanted::Wanted;
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
+
+/// The peers that a stream was started on before.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    peers: SmallVec<[Arc<Peer>; 1]>,
+    /// How many of them do not have the method.
+    unoffered: usize,
+}
+
+impl Tried {
+    /// The same, after the last one said that it does not have the method.
+    pub(super) fn refused(
+        mut self,
+        inner: &Inner,
+        method: &str,
+        error: CallError,
+    ) -> Result<Self, CallError> {
+        let (Source::Registry(discovery), Some(last)) = (&inner.source, self.peers.last()) else {
+            return Err(error);
+        };
+        if is_reserved(method) {
+            return Err(error);
+        }
+        discovery.note_unoffered(last, method);
+        self.unoffered += 1;
+        Ok(self)
+    }
+}
 
 /// A call in progress.
 pub(super) struct Attempts<'a> {
@@ -119,15 +147,26 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The same call, after these were tried.
+    pub(super) fn after(mut self, tried: Tried) -> Self {
+        (self.tried, self.unoffered) = (tried.peers, tried.unoffered);
+        self
+    }
+
     /// Begins a stream; the client's timeout limits only the time until it is sent.
-    pub(super) async fn stream(mut self) -> Result<CallStream, CallError> {
+    pub(super) async fn stream(self) -> Result<CallStream, CallError> {
+        Ok(self.stream_and_tried().await?.0)
+    }
+
+    /// The same, with the peers that were tried.
+    pub(super) async fn stream_and_tried(mut self) -> Result<(CallStream, Tried), CallError> {
         if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
             outgoing.stream = true;
         }
         let within = self.inner.context.options.timeout;
         let within = self.timeout.map_or(within, |timeout| timeout.min(within));
         match tokio::time::timeout(within, self.until_streaming()).await {
-            Ok(result) => result,
+            Ok(result) => Ok((result?, Tried { peers: self.tried, unoffered: self.unoffered })),
             Err(_) => Err(self.timed_out(within)),
         }
     }
@@ -249,10 +288,6 @@ impl<'a> Attempts<'a> {
         CallError::Timeout { peer, after, phase }
     }
 
-    pub(super) fn not_exact(&self, inexact: &Inexact) -> CallError {
-        CallError::NotExact { peer: self.peer_name(), reason: inexact.to_string() }
-    }
-
     pub(super) fn response(self, reply: CallReply) -> Response {
         let before = reply.sent_at.saturating_duration_since(self.began);
         let connect = self.progress.connecting;
@@ -271,7 +306,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn peer_name(&self) -> String {
+    pub(super) fn peer_name(&self) -> String {
         self.tried.last().map_or_else(String::new, |peer| peer.name().to_owned())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rpc_wire::most_similar;
-use rpc_wire::paths::{ALL_YOUR_METHODS, RESERVED_PREFIX};
+use rpc_wire::paths::is_reserved;
 use tokio::time::Instant;
 
 use super::list::List;
@@ -13,31 +13,10 @@ use super::{Discovery, learn};
 use crate::CallError;
 use crate::balance::Choice;
 use crate::pool::Peer;
+use crate::wanted::{Picked, Wanted};
 
 /// Names that an error suggests.
 const SUGGESTED: usize = 3;
-
-/// What an instance is wanted for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) method: &'a str,
-    /// Only an instance of this service.
-    pub(crate) service: Option<&'a str>,
-    /// Those that were called already.
-    pub(crate) tried: &'a [Arc<Peer>],
-    /// Some of them said that they do not have the method.
-    pub(crate) is_unoffered: bool,
-}
-
-/// The instance to call.
-#[derive(Debug)]
-pub(crate) struct Picked {
-    pub(crate) peer: Arc<Peer>,
-    /// There is another one for the call.
-    pub(crate) has_other: bool,
-    /// It could not be asked whether it offers the method.
-    pub(crate) is_guess: bool,
-}
 
 impl Discovery {
     /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
@@ -231,9 +210,4 @@ impl Discovery {
     fn only_service(&self) -> Option<String> {
         self.shared.context.options.service.clone()
     }
-}
-
-/// Whether every server has a method of that name, or says itself that it has none.
-pub(crate) fn is_reserved(method: &str) -> bool {
-    method.starts_with(RESERVED_PREFIX) || method == ALL_YOUR_METHODS
 }

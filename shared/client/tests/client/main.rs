@@ -18,6 +18,7 @@ mod discovery;
 mod ending;
 mod fake_registry;
 mod inline_calls;
+mod layers;
 mod offering;
 mod registry;
 mod retries;

@@ -355,3 +355,37 @@ async fn an_address_of_choice_has_the_last_word_on_its_methods() {
     let error = direct.call("add", ()).await.unwrap_err();
     assert_eq!(error.to_string(), "No service found for: add");
 }
+
+/// A peer with one stream, `ticks`, or without any.
+async fn streaming(has_it: bool) -> crate::fakes::Peer {
+    extended(move |request| match request["method_name"].as_str().unwrap() {
+        "ticks" if has_it => {
+            let id = &request["id"];
+            let item = |n| format!("{{\"id\":{id},\"stream\":true,\"res\":{n}}}\n");
+            Do::Write(item(1) + &item(2) + &format!("{{\"id\":{id},\"end\":true}}\n"))
+        }
+        name => Do::Write(crate::offering::no_such_method(request, name)),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_to_an_instance_that_has_the_method() {
+    let peers = [streaming(false).await, streaming(false).await, streaming(true).await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    for _ in 0..10 {
+        let mut stream = client_of(&registry).stream("ticks", ()).await.unwrap();
+        let first = stream.next().await.unwrap().unwrap();
+        assert_eq!((first.value.get(), stream.peer()), ("1", peers[2].name().as_str()));
+        assert_eq!(stream.next().await.unwrap().unwrap().value.get(), "2");
+        assert!(stream.next().await.is_none());
+    }
+    let mut stream = client_of(&registry).stream("tocks", ()).await.unwrap();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string().split(';').next(),
+        Some(r#"no instance offers "tocks": asked 3 of 3"#)
+    );
+    assert!(stream.next().await.is_none());
+}

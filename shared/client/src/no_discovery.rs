@@ -1,0 +1,54 @@
+//! Discovery in a build without the feature `registry`: there is none, so that a client has one address.
+
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::pool::Peer;
+use crate::wanted::{Picked, Wanted};
+use crate::{CallError, KnownInstance, Phase};
+
+/// Never made.
+#[derive(Debug)]
+pub(crate) enum Discovery {}
+
+impl Discovery {
+    pub(crate) async fn pick(&self, _: Wanted<'_>) -> Result<Picked, CallError> {
+        match *self {}
+    }
+
+    pub(crate) fn has_other(&self, _: Wanted<'_>) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn note_failure(&self, _: &Arc<Peer>, _: &CallError) {
+        match *self {}
+    }
+
+    pub(crate) fn note_unoffered(&self, _: &Arc<Peer>, _: &str) {
+        match *self {}
+    }
+
+    pub(crate) async fn is_idempotent(&self, _: &Arc<Peer>, _: &str) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn no_such_method(&self, _: Wanted<'_>) -> Option<CallError> {
+        match *self {}
+    }
+
+    pub(crate) fn waiting_for(&self) -> (String, Phase) {
+        match *self {}
+    }
+
+    pub(crate) fn find(&self, _: &str, _: u16) -> Option<Arc<Peer>> {
+        match *self {}
+    }
+
+    pub(crate) fn instances(&self) -> Vec<KnownInstance> {
+        match *self {}
+    }
+
+    pub(crate) async fn catalog(&self, _: Option<&str>) -> Result<Catalog, CallError> {
+        match *self {}
+    }
+}
