@@ -90,15 +90,15 @@ async fn main() -> anyhow::Result<()> {
     let serving = tokio::spawn(server.serve(std::future::pending()));
     let client = Client::direct(address.to_string(), ClientOptions::default())?;
 
-    println!("two calls at once, which the server limits:");
-    let logged = client.layer(layer_fn(|inner| Logged { inner, side: "client" }));
-    let (_, refused) = join(logged.call("wait", (200,)), logged.call("wait", (0,))).await;
-    println!("refused: {}", refused.is_err());
-
     println!("two calls at once, which the client sends one after the other:");
     let polite = client.layer(ConcurrencyLimitLayer::new(1));
     let (first, second) = join(polite.call("wait", (20,)), polite.call("wait", (0,))).await;
     println!("results: {} {}", first?, second?);
+
+    println!("two calls at once, which the server limits:");
+    let logged = client.layer(layer_fn(|inner| Logged { inner, side: "client" }));
+    let (_, refused) = join(logged.call("wait", (200,)), logged.call("wait", (0,))).await;
+    println!("refused: {}", refused.is_err());
 
     client.close().await;
     handle.stop();

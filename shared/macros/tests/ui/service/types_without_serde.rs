@@ -14,7 +14,7 @@ pub struct Receipt;
 
 #[rpc_service(name = "orders")]
 pub trait Orders {
-    async fn place(&self, what: Item, #[default("one")] count: u32) -> Receipt;
+    async fn place(&self, what: Item, #[default(1.5)] count: u32) -> Receipt;
 }
 
 fn main() {}
