@@ -96,6 +96,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::needless_borrow, reason = "as generated code calls it")]
     fn an_error_has_its_own_text_where_it_has_one() {
         let fault = (&Thrown("sold out")).failure().into_fault();
         assert_eq!((&*fault.message, fault.data), ("sold out", Some(json!("sold out"))));

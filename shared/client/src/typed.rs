@@ -32,14 +32,12 @@ const IN_PROCESS: &str = "in process";
 
 /// Whom a typed client calls, and how. `L` is the implementation as a trait object, or
 /// [`Infallible`](std::convert::Infallible) where there is none.
-#[doc(hidden)]
 pub struct Caller<L: ?Sized> {
     callee: Callee<L>,
     options: CallOptions,
 }
 
 /// A server, or an implementation in this process.
-#[doc(hidden)]
 pub enum Callee<L: ?Sized> {
     Remote(Client),
     InProcess(Arc<L>),
@@ -101,20 +99,25 @@ impl<L: ?Sized> Caller<L> {
     ///
     /// # Errors
     /// Those of the implementation; [`CallError::Timeout`].
-    pub async fn reply<T, F: From<CallError>>(
+    pub async fn reply<T, F>(
         &self,
-        reply: impl Future<Output = Result<T, F>>,
+        reply: BoxFuture<Result<T, F>>,
+        failed: Failed<F>,
     ) -> Result<T, F> {
         let Some(after) = self.options.timeout else { return reply.await };
         match tokio::time::timeout(after, reply).await {
             Ok(result) => result,
-            Err(_) => Err(timed_out(after).into()),
+            Err(_) => Err(failed(timed_out(after))),
         }
     }
 
     /// The items of an implementation, until the timeout.
-    pub fn items<T, F>(&self, items: BoxStream<Result<T, F>>) -> TypedStream<T, F> {
-        TypedStream::in_process(items, self.options.timeout)
+    pub fn items<T, F>(
+        &self,
+        items: BoxStream<Result<T, F>>,
+        failed: Failed<F>,
+    ) -> TypedStream<T, F> {
+        TypedStream::in_process(items, self.options.timeout, failed)
     }
 }
 
@@ -143,28 +146,85 @@ impl<L: ?Sized> fmt::Debug for Caller<L> {
 ///
 /// # Errors
 /// See [`CallError`].
-#[doc(hidden)]
-pub async fn call<T, F>(client: &Client, request: Request) -> Result<T, F>
-where
-    T: DeserializeOwned,
-    F: From<CallError>,
-{
-    let method = request.method.clone();
-    let response = client.request(request).await?;
-    Ok(read_as(&response.value, &method, &response.peer)?)
+pub async fn call<T, F>(
+    client: &Client,
+    request: Result<Request, CallError>,
+    reader: Reader<T>,
+    failed: Failed<F>,
+) -> Result<T, F> {
+    let result = async {
+        let request = request?;
+        let method = request.method.clone();
+        let response = client.request(request).await?;
+        reader.0(&response.value, &method, &response.peer)
+    };
+    result.await.map_err(failed)
 }
 
 /// Calls a stream method.
 ///
 /// # Errors
 /// See [`CallError`].
-#[doc(hidden)]
-pub async fn stream<T, F>(client: &Client, request: Request) -> Result<TypedStream<T, F>, F>
-where
-    F: From<CallError>,
-{
-    let method = request.method.clone();
-    Ok(TypedStream::remote(client.stream_request(request).await?, method))
+pub async fn stream<T, F>(
+    client: &Client,
+    request: Result<Request, CallError>,
+    reader: Reader<T>,
+    failed: Failed<F>,
+) -> Result<TypedStream<T, F>, F> {
+    let items = async {
+        let request = request?;
+        let method = request.method.clone();
+        Ok(TypedStream::remote(client.stream_request(request).await?, method, reader, failed))
+    };
+    items.await.map_err(failed)
+}
+
+// What follows has the bounds of a method's types, and nothing before has any: generated code makes
+// these values where the types are written, so that the compiler's errors point there, once.
+
+/// Reads results: of which method, and from which peer.
+pub struct Reader<T>(fn(&RawValue, &str, &str) -> Result<T, CallError>);
+
+/// Reads results and items of streams.
+pub const fn reader<T: DeserializeOwned>() -> Reader<T> {
+    Reader(read_as)
+}
+
+/// Writes arguments: by name, or by position.
+pub struct Writer<T>(fn(&mut Args, Option<&str>, &T) -> Result<(), ArgsError>);
+
+/// Writes arguments.
+pub const fn writer<T: Serialize>() -> Writer<T> {
+    Writer(|args, name, value| match name {
+        Some(name) => args.insert(name, value),
+        None => args.push(value),
+    })
+}
+
+impl<T> Writer<T> {
+    /// Adds the next argument.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn push(&self, args: &mut Args, value: &T) -> Result<(), ArgsError> {
+        self.0(args, None, value)
+    }
+
+    /// Adds an argument by name.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn insert(&self, args: &mut Args, name: &str, value: &T) -> Result<(), ArgsError> {
+        self.0(args, Some(name), value)
+    }
+}
+
+/// Makes the error of a method of a failed call.
+pub type Failed<F> = fn(CallError) -> F;
+
+/// The error of a method that returns a `Result`.
+pub const fn service_error<E: DeserializeOwned>() -> Failed<ServiceError<E>> {
+    ServiceError::from
 }
 
 /// A result of `peer` as a `T`, without a rounded number.
@@ -182,14 +242,6 @@ fn read_as<T: DeserializeOwned>(
         reason: error.to_string(),
     })
 }
-
-/// Fails to compile, with the span of the type, unless it can be a parameter's.
-#[doc(hidden)]
-pub const fn is_argument<T: Serialize>() {}
-
-/// The same for results, items of streams and errors.
-#[doc(hidden)]
-pub const fn is_output<T: DeserializeOwned>() {}
 
 fn timed_out(after: Duration) -> CallError {
     CallError::Timeout { peer: IN_PROCESS.to_owned(), after, phase: Phase::Reply }

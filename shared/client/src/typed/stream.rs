@@ -7,10 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
-use serde::de::DeserializeOwned;
 use tokio::time::Sleep;
 
-use super::{BoxStream, read_as, timed_out};
+use super::{BoxStream, Failed, Reader, timed_out};
 use crate::{CallError, CallStream};
 
 /// The items of a stream method, in order; it ends after an error. Dropping it cancels the call; so does
@@ -19,53 +18,63 @@ use crate::{CallError, CallStream};
 /// `F` is [`CallError`], or [`ServiceError`](crate::ServiceError) where the items are results.
 pub struct TypedStream<T, F = CallError> {
     source: Source<T, F>,
+    failed: Failed<F>,
 }
 
 enum Source<T, F> {
-    Remote { items: CallStream, method: String },
+    Remote { items: CallStream, method: String, reader: Reader<T> },
     InProcess { items: BoxStream<Result<T, F>>, deadline: Option<(Duration, Pin<Box<Sleep>>)> },
     Over,
 }
 
 impl<T, F> TypedStream<T, F> {
-    pub(super) fn remote(items: CallStream, method: String) -> Self {
-        Self { source: Source::Remote { items, method } }
+    pub(super) fn remote(
+        items: CallStream,
+        method: String,
+        reader: Reader<T>,
+        failed: Failed<F>,
+    ) -> Self {
+        Self { source: Source::Remote { items, method, reader }, failed }
     }
 
-    pub(super) fn in_process(items: BoxStream<Result<T, F>>, timeout: Option<Duration>) -> Self {
+    pub(super) fn in_process(
+        items: BoxStream<Result<T, F>>,
+        timeout: Option<Duration>,
+        failed: Failed<F>,
+    ) -> Self {
         let deadline = timeout.map(|after| (after, Box::pin(tokio::time::sleep(after))));
-        Self { source: Source::InProcess { items, deadline } }
+        Self { source: Source::InProcess { items, deadline }, failed }
     }
-}
 
-impl<T: DeserializeOwned, F: From<CallError>> TypedStream<T, F> {
     /// The next item; `None` when the stream is over.
     pub async fn next(&mut self) -> Option<Result<T, F>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
-impl<T: DeserializeOwned, F: From<CallError>> Stream for TypedStream<T, F> {
+impl<T, F> Stream for TypedStream<T, F> {
     type Item = Result<T, F>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = match &mut self.source {
-            Source::Remote { items, method } => {
+        let this = &mut *self;
+        let item = match &mut this.source {
+            Source::Remote { items, method, reader } => {
                 let item = ready!(Pin::new(&mut *items).poll_next(cx));
-                item.map(|item| Ok(read_as(&item?.value, method, items.peer())?))
+                let item = item.map(|item| reader.0(&item?.value, method, items.peer()));
+                item.map(|item| item.map_err(this.failed))
             }
             Source::InProcess { items, deadline } => match items.as_mut().poll_next(cx) {
                 Poll::Ready(item) => item,
                 Poll::Pending => {
                     let Some((after, sleep)) = deadline else { return Poll::Pending };
                     ready!(sleep.as_mut().poll(cx));
-                    Some(Err(timed_out(*after).into()))
+                    Some(Err((this.failed)(timed_out(*after))))
                 }
             },
             Source::Over => None,
         };
         if !matches!(item, Some(Ok(_))) {
-            self.source = Source::Over;
+            this.source = Source::Over;
         }
         Poll::Ready(item)
     }

@@ -1,9 +1,9 @@
 //! Writes the typed client.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::Attribute;
 use syn::spanned::Spanned;
-use syn::{Attribute, Type};
 
 use super::method::{Kind, Method};
 use super::parameter::Parameter;
@@ -23,7 +23,6 @@ pub(super) fn client(service: &Service) -> TokenStream {
         }
     });
     let implementation = implementation(service);
-    let checks = methods.iter().map(checks);
     let methods = methods.iter().map(|method| made(service, method));
     let about = format!("Calls the service `{}`. Cheap to clone.", options.name.value());
     let service_name = &options.name;
@@ -33,10 +32,6 @@ pub(super) fn client(service: &Service) -> TokenStream {
         options.name.value()
     );
     quote! {
-        const _: fn() = || {
-            #(#checks)*
-        };
-
         #[doc = #about]
         #[derive(Debug, Clone)]
         #visibility struct #client {
@@ -79,19 +74,6 @@ fn implementation(service: &Service) -> TokenStream {
     }
 }
 
-/// Statements that fail to compile at the type that does not fit.
-fn checks(method: &Method) -> TokenStream {
-    let parameters = method.parameters.iter().map(|parameter| check("is_argument", &parameter.ty));
-    let result = check("is_output", &method.result.result);
-    let error = method.result.error.iter().map(|error| check("is_output", error));
-    quote!(#(#parameters)* #result #(#error)*)
-}
-
-fn check(what: &str, ty: &Type) -> TokenStream {
-    let what = Ident::new(what, ty.span());
-    quote_spanned!(ty.span()=> ::rpc_client::typed::#what::<#ty>();)
-}
-
 impl Method {
     /// What a client's call fails with.
     pub(super) fn client_error(&self) -> TokenStream {
@@ -128,6 +110,7 @@ fn made(service: &Service, method: &Method) -> TokenStream {
     let idempotent = method.effect != Effect::Unknown;
     let timeout = method.call.iter().map(|_| quote!(self.caller.timeout()));
     let arguments = timeout.chain(arguments.map(|ident| quote!(#ident)));
+    let (reader, failed) = (reader(method), failed(method));
     let (output, remote) = match method.kind {
         Kind::Stream => {
             let (item, error) = (&method.result.result, method.client_error());
@@ -140,11 +123,11 @@ fn made(service: &Service, method: &Method) -> TokenStream {
         (false, _) => quote!(match **#client {}),
         (true, Kind::Stream) => quote! {
             ::core::result::Result::Ok(
-                self.caller.items(::std::sync::Arc::clone(#client).#ident(#(#arguments),*)),
+                self.caller.items(::std::sync::Arc::clone(#client).#ident(#(#arguments),*), #failed),
             )
         },
         (true, _) => quote! {
-            self.caller.reply(::std::sync::Arc::clone(#client).#ident(#(#arguments),*)).await
+            self.caller.reply(::std::sync::Arc::clone(#client).#ident(#(#arguments),*), #failed).await
         },
     };
     quote! {
@@ -156,8 +139,8 @@ fn made(service: &Service, method: &Method) -> TokenStream {
                     let request = self.caller.request(#name, #idempotent, |#writer| {
                         #added
                         ::core::result::Result::Ok(())
-                    })?;
-                    ::rpc_client::typed::#remote(#client, request).await
+                    });
+                    ::rpc_client::typed::#remote(#client, request, #reader, #failed).await
                 }
                 ::rpc_client::typed::Callee::InProcess(#client) => #in_process,
             }
@@ -168,15 +151,37 @@ fn made(service: &Service, method: &Method) -> TokenStream {
 /// Adds the arguments: required ones by position, the others by name where they are given.
 fn added(parameters: &[Parameter]) -> TokenStream {
     let arguments = hidden("arguments");
-    let added = parameters.iter().map(|Parameter { ident, name, default, .. }| match default {
-        None => quote!(#arguments.push(&#ident)?;),
-        Some(_) => quote! {
-            if let ::core::option::Option::Some(given) = &#ident {
-                #arguments.insert(#name, given)?;
-            }
-        },
+    let added = parameters.iter().map(|parameter| {
+        let Parameter { ident, name, ty, default, .. } = parameter;
+        // Of an `Option` that is `None` by default, only what is in it is written.
+        let written = if parameter.is_none_by_default() { quote!(_) } else { quote!(#ty) };
+        let writer = quote_spanned!(ty.span()=> ::rpc_client::typed::writer::<#written>());
+        match default {
+            None => quote!(#writer.push(#arguments, &#ident)?;),
+            Some(_) => quote! {
+                if let ::core::option::Option::Some(given) = &#ident {
+                    #writer.insert(#arguments, #name, given)?;
+                }
+            },
+        }
     });
     quote!(#(#added)*)
+}
+
+/// Reads the result, at the place of its type.
+fn reader(method: &Method) -> TokenStream {
+    let result = &method.result.result;
+    quote_spanned!(result.span()=> ::rpc_client::typed::reader::<#result>())
+}
+
+/// Makes the method's error of a failed call.
+fn failed(method: &Method) -> TokenStream {
+    match &method.result.error {
+        Some(error) => {
+            quote_spanned!(error.span()=> ::rpc_client::typed::service_error::<#error>())
+        }
+        None => quote!(::core::convert::identity),
+    }
 }
 
 /// The method's docs and `#[deprecated]`.

@@ -16,16 +16,11 @@ pub(super) fn server(service: &Service) -> TokenStream {
         Some(version) => quote!(::core::option::Option::Some(#version)),
         None => quote!(::core::option::Option::None),
     };
-    let checks = methods.iter().map(checks);
     let methods = methods.iter().map(|method| made(service, method));
     let about = format!(
         "Serves an implementation of [`{ident}`]: `Server::builder().service({server}::new(…))`."
     );
     quote! {
-        const _: fn() = || {
-            #(#checks)*
-        };
-
         #[doc = #about]
         #visibility struct #server<#shared> {
             service: ::std::sync::Arc<#shared>,
@@ -89,7 +84,9 @@ fn made(service: &Service, method: &Method) -> TokenStream {
     let properties = properties.map(|name| format_ident!("{name}"));
     let examples = method.examples.iter().map(|example| example.build(&quote!(::rpc_server)));
     let (kind, body, own) = (kind(method), body(service, method), hidden("service"));
+    let checks = checks(method);
     quote! {{
+        #checks
         let #own = ::std::sync::Arc::clone(&#own);
         ::rpc_server::Method::named(#name)
             .doc(#doc)
@@ -107,10 +104,14 @@ fn kind(method: &Method) -> TokenStream {
         Some(_) => quote!(::rpc_server::method::Fallible),
         None => quote!(::rpc_server::method::Plain),
     };
+    // What does not fit as a whole is an error at the method's name.
+    let span = method.ident.span();
     match method.kind {
-        Kind::Async => quote!(asynchronous::<_, _, #returned, _>),
-        Kind::Blocking => quote!(blocking::<_, _, #returned>),
-        Kind::Stream => quote!(stream::<_, _, ::rpc_server::method::Plain, _, #returned>),
+        Kind::Async => quote_spanned!(span=> asynchronous::<_, _, #returned, _>),
+        Kind::Blocking => quote_spanned!(span=> blocking::<_, _, #returned>),
+        Kind::Stream => {
+            quote_spanned!(span=> stream::<_, _, ::rpc_server::method::Plain, _, #returned>)
+        }
     }
 }
 
@@ -126,8 +127,8 @@ fn body(service: &Service, method: &Method) -> TokenStream {
     let all = call.chain(given);
     let called = quote!(<#shared as #ident>::#name(&#service, #arguments));
     // Which of the two traits applies depends on the type of the error.
-    let failure = method.result.error.as_ref().map(|_| {
-        quote!(.map_err(|error| {
+    let failure = method.result.error.as_ref().map(|error| {
+        quote_spanned!(error.span()=> .map_err(|error| {
             #[allow(unused_imports, reason = "one of them is used")]
             use ::rpc_server::service::{DisplayedError as _, SerializedError as _};
             (&::rpc_server::service::Thrown(error)).failure()

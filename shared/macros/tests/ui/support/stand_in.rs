@@ -114,16 +114,6 @@ pub mod typed {
 
     pub struct Args;
 
-    impl Args {
-        pub fn push<T>(&mut self, _: &T) -> Result<(), ()> {
-            Ok(())
-        }
-
-        pub fn insert<T>(&mut self, _: &str, _: &T) -> Result<(), ()> {
-            Ok(())
-        }
-    }
-
     impl<L: ?Sized> Caller<L> {
         pub fn remote(client: Client, _: &str) -> Self {
             Self(Callee::Remote(client))
@@ -154,15 +144,42 @@ pub mod typed {
             Ok(())
         }
 
-        pub async fn reply<T>(&self, reply: impl Future<Output = T>) -> T {
+        pub async fn reply<T, F>(
+            &self,
+            reply: BoxFuture<Result<T, F>>,
+            _: fn(CallError) -> F,
+        ) -> Result<T, F> {
             reply.await
         }
     }
 
-    pub async fn call<T, F>(_: &Client, _: ()) -> Result<T, F> {
+    pub async fn call<T, F>(
+        _: &Client,
+        _: Result<(), CallError>,
+        _: Reader<T>,
+        _: fn(CallError) -> F,
+    ) -> Result<T, F> {
         loop {}
     }
 
-    pub const fn is_argument<T>() {}
-    pub const fn is_output<T>() {}
+    pub struct Reader<T>(pub Option<T>);
+    pub struct Writer<T>(pub Option<T>);
+
+    impl<T> Writer<T> {
+        pub fn push(&self, _: &mut Args, _: &T) -> Result<(), ()> {
+            Ok(())
+        }
+
+        pub fn insert(&self, _: &mut Args, _: &str, _: &T) -> Result<(), ()> {
+            Ok(())
+        }
+    }
+
+    pub const fn reader<T>() -> Reader<T> {
+        Reader(None)
+    }
+
+    pub const fn writer<T>() -> Writer<T> {
+        Writer(None)
+    }
 }
