@@ -72,12 +72,12 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn it_gives_every_item_and_waits_for_late_ones() {
         let owner = Arc::new([1, 2, 3]);
         let mut numbers = items(|sender| async move {
             let late = stream::iter(owner.iter()).then(async |number| {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
                 *number
             });
             sender.send_all(late, |number| number).await;
