@@ -19,7 +19,7 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
     /// Open this server without a registry
-    #[arg(value_name = "HOST:PORT", value_parser = Target::direct,
+    #[arg(value_name = "HOST:PORT", value_parser = server,
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,
 
@@ -89,6 +89,14 @@ impl Options {
     }
 }
 
+/// The server at `HOST:PORT`; of a URL the error says how to open a registry.
+fn server(text: &str) -> Result<Target, String> {
+    if text.contains("://") {
+        return Err(format!("write HOST:PORT for one server, or --registry {text} for a registry"));
+    }
+    Target::direct(text).map_err(|error| error.to_string())
+}
+
 fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
     NamedRegistry {
         name: name.to_owned(),
@@ -113,9 +121,10 @@ Examples:
   rpc-console --registry http://10.0.0.5:9999 --readonly
   rpc-console 127.0.0.1:8089              one server, without a registry";
 
-/// The commands that the console had, and those of `rpcd` that replace them.
-const MOVED: [(&str, &str); 4] = [
+/// The commands that the console had or that people try, and those of `rpcd`.
+const MOVED: [(&str, &str); 5] = [
     ("ls", "rpcd instances"),
+    ("instances", "rpcd instances"),
     ("methods", "rpcd methods"),
     ("call", "rpcd call"),
     ("watch", "rpcd watch"),
@@ -189,6 +198,9 @@ mod tests {
             ["rpc-console", "nowhere", "--readonly"],
             ["rpc-console", "h:70000", "--readonly"],
             ["rpc-console", "::1:8089", "--readonly"],
+            ["rpc-console", "a b:8089", "--readonly"],
+            ["rpc-console", "0x7f000001:8089", "--readonly"],
+            ["rpc-console", "http://127.0.0.1:8089", "--readonly"],
             ["rpc-console", "h:8089", "--demo"],
             ["rpc-console", "h:8089", "--registry=h:1"],
         ] {
@@ -214,6 +226,7 @@ mod tests {
         let moved = |line: &str| moved(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for (line, said) in [
             ("rpc-console ls --json", "ls moved to: rpcd instances"),
+            ("rpc-console instances", "instances moved to: rpcd instances"),
             ("rpc-console methods", "methods moved to: rpcd methods"),
             ("rpc-console --registry r call add 1 -2", "call moved to: rpcd call"),
             ("rpc-console --readonly watch", "watch moved to: rpcd watch"),

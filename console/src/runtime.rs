@@ -1,5 +1,6 @@
 //! The only place with sockets, tasks and a clock: it runs the loop and carries out effects.
 //!
+//! - `settings`: what it starts with, and the model made of it.
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
 //! - `monitor`: discovery, probes and log of each instance.
@@ -27,14 +28,15 @@ mod load;
 mod monitor;
 mod requests;
 mod secrets;
+mod settings;
 mod signals;
 mod tasks;
 mod terminal_handover;
 
 pub use clock::Clock;
 pub use history::HistoryFolder;
+pub use settings::{DemoRuns, Settings, StartDemo};
 
-use std::ffi::OsString;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -44,19 +46,16 @@ use futures_util::StreamExt;
 use rpc_client::ClientOptions;
 use rpc_host::logging::LogRing;
 use rpc_wire::target::Target;
-use tokio::sync::mpsc;
 
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::view::{HitMap, Theme, render};
 use external_program::ExternalProgram;
 use inbox::Inbox;
 use requests::RequestsFile;
-use rpc_console_core::action::Keymap;
-use rpc_console_core::message::{DemoCommand, Effect, Msg};
+use rpc_console_core::message::{Effect, Msg};
 use rpc_console_core::model::Model;
 use rpc_console_core::model::Now;
 use rpc_console_core::model::link::Link;
-use rpc_console_core::model::registries::Registries;
 use rpc_console_core::update::update;
 use rpc_console_core::wake::next_wake;
 use signals::{Signal, Signals};
@@ -68,113 +67,36 @@ const MAX_PER_TURN: usize = 4_096;
 /// Shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// What the console starts with.
-pub struct Settings {
-    /// The registries to choose from; the current one is watched. Empty with a demo, whose registry
-    /// is known only once it runs.
-    pub registries: Registries,
-    /// The key bindings.
-    pub keys: Keymap,
-    /// Colours and symbols.
-    pub theme: Theme,
-    /// Whether the terminal reports the mouse.
-    pub mouse: bool,
-    /// Log lines kept in memory.
-    pub max_log_lines: usize,
-    /// Bytes of log lines kept in memory.
-    pub max_log_bytes: usize,
-    /// Events kept in memory.
-    pub max_events: usize,
-    /// Calls kept in memory.
-    pub max_history: usize,
-    /// Options of calls and of requests to the registry.
-    pub client: ClientOptions,
-    /// Warnings about the settings, a line each, shown first.
-    pub warnings: Vec<String>,
-    /// Instances monitored at most; others are only listed.
-    pub max_probed: usize,
-    /// Whether everything that changes the system is refused: calls, load tests, unregistering.
-    pub readonly: bool,
-    /// Where the history of calls is kept; `None` keeps none.
-    pub histories: Option<HistoryFolder>,
-    /// Monotonic and wall time.
-    pub clock: Clock,
-    /// The console's own log.
-    pub log: LogRing,
-    /// Starts the embedded demo; called after the first frame.
-    pub demo: Option<StartDemo>,
-}
-
-/// Starts the embedded demo, which reports to the sender.
-pub type StartDemo = Box<
-    dyn FnOnce(
-            mpsc::Sender<Msg>,
-        ) -> futures_util::future::BoxFuture<'static, Result<DemoRuns, String>>
-        + Send,
->;
-
-/// A running demo; dropping it stops it.
-pub struct DemoRuns {
-    /// The URL of its registry.
-    pub registry: String,
-    /// Takes commands, such as stopping an instance.
-    pub commands: mpsc::Sender<DemoCommand>,
-}
-
 /// Runs the console until a person or a signal ends it.
 ///
 /// # Errors
 /// The terminal cannot be used, or the demo cannot start.
-pub async fn run(settings: Settings) -> Result<Ended, io::Error> {
-    let Settings { registries, keys, theme, mouse, clock, log, demo, .. } = settings;
-    let terminal = Terminal::take(mouse)?;
-    let registry = registries.current().map(|named| named.target.clone());
-    let mut model = Model::new("starting", clock.now());
-    if let Some(target) = &registry {
-        model.link = Link::to(target, clock.now());
-    }
-    (model.registries, model.keys) = (registries, keys);
-    model.mouse = mouse;
-    model.readonly = settings.readonly;
-    model.logs.shift_ms = clock.shift_ms();
-    model.logs.limit = settings.max_log_lines;
-    model.logs.max_bytes = settings.max_log_bytes;
-    model.events.limit = settings.max_events;
-    model.calls.limit = settings.max_history;
-    model.instances.max_probed = settings.max_probed;
-    model.load.max_in_flight = Some(settings.client.max_in_flight);
-    model.forms.default_timeout = settings.client.timeout;
-    model.refresh_interval = feed::poll_interval(&settings.client);
-    if let Some(warning) = first_of(&settings.warnings) {
-        model.notify_error(warning, clock.now());
-    }
-    let is_text = |(name, value): (OsString, OsString)| {
-        value.to_str()?;
-        name.into_string().ok()
-    };
-    model.saved.process = std::env::vars_os().filter_map(is_text).collect();
+pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
+    let terminal = Terminal::take(settings.mouse)?;
+    let registry = settings.registries.current().map(|named| named.target.clone());
+    let model = settings.model();
     let requests = RequestsFile::of(std::env::current_dir()?);
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
         screen: ratatui::Terminal::new(ScreenBackend::new(io::stdout()))?,
         terminal,
         model,
-        theme,
-        clock,
+        theme: settings.theme,
+        clock: settings.clock,
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
         tasks: Tasks::new(senders, settings.max_probed, settings.client.clone(), requests.clone()),
         requests,
         client: settings.client,
-        log,
+        log: settings.log,
         histories: settings.histories,
         written: None,
     };
     let size = console.screen.size()?;
     console.take(Msg::Resize(size.width, size.height));
     console.draw()?;
-    if let Some(start) = demo {
+    if let Some(start) = settings.demo {
         console.start_demo(start).await?;
     } else if let Some(target) = &registry {
         console.tasks.watch(target);
@@ -442,18 +364,6 @@ impl Console {
         self.tasks.demo = Some(runs.commands);
         Ok(())
     }
-}
-
-/// The first warning, and how many more there are in the log.
-fn first_of(warnings: &[String]) -> Option<String> {
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    let (first, others) = warnings.split_first()?;
-    Some(match others.len() {
-        0 => first.clone(),
-        more => format!("{first} (and {more} more; see the logs)"),
-    })
 }
 
 /// The next terminal event that has arrived already. Polled with the task's own waker: the event

@@ -122,7 +122,8 @@ fn view(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         View::Methods => {
             let [list, right] =
                 Layout::horizontal([Constraint::Length(22), Constraint::Fill(1)]).areas(area);
-            let wanted = form::rows_needed(model).saturating_add(2).min(area.height * 3 / 5);
+            let wanted =
+                form::rows_needed(model, right.width).saturating_add(2).min(area.height * 3 / 5);
             let [form, response] =
                 Layout::vertical([Constraint::Length(wanted), Constraint::Fill(1)]).areas(right);
             pane(model, screen, list, Pane::Methods);

@@ -8,6 +8,8 @@
     reason = "tests say what they expect"
 )]
 
+#[path = "terminal/background.rs"]
+mod background;
 #[path = "terminal/contexts.rs"]
 mod contexts;
 #[path = "terminal/direct.rs"]
@@ -35,6 +37,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use background::{Background, Registry};
 use portable_pty::CommandBuilder;
 use rpc_tests::reserved_port::ReservedPort;
 use rpc_tests::terminal::{DEADLINE, ESC, Tty};
@@ -43,32 +46,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_rpc-console");
 
 const DOWN: &str = "\x1b[B";
 const CTRL_Z: &str = "\x1a";
-
-/// A registry in this process; stops when dropped.
-struct Registry(Option<tokio::runtime::Runtime>);
-
-impl Registry {
-    fn start(port: &ReservedPort) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let address = port.address();
-        let options = rpc_registry::RegistryOptions::default();
-        let registry = runtime.block_on(rpc_registry::Registry::bind(address, options)).unwrap();
-        runtime.spawn(registry.serve(std::future::pending()));
-        Self(Some(runtime))
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
 
 #[test]
 fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
@@ -143,18 +120,10 @@ fn it_connects_once_the_registry_is_up_and_keeps_the_list_when_it_is_lost() {
 
     let registry = Registry::start(&port);
     tty.until(&["● live", "no instances registered", "connected after"]);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let background = Background::new();
     let announce = rpc_server::Announce::to(&port.url()).unwrap();
-    let server = runtime.block_on(
-        rpc_server::Server::builder()
-            .methods(rpc_server::builtin::methods())
-            .announce(announce)
-            .bind((Ipv4Addr::LOCALHOST, 0)),
-    );
-    let server = server.unwrap();
-    let address = server.local_addr().to_string();
-    runtime.spawn(server.serve(std::future::pending()));
+    let server = rpc_server::Server::builder().methods(rpc_server::builtin::methods());
+    let address = background.serve(server.announce(announce)).to_string();
     tty.until(&["1 up", &address]);
 
     drop(registry);
@@ -168,7 +137,6 @@ fn it_connects_once_the_registry_is_up_and_keeps_the_list_when_it_is_lost() {
     let _registry = Registry::start(&port);
     tty.press("1");
     tty.until(&["● live", "reconnected after", "1 up"]);
-    runtime.shutdown_background();
 }
 
 #[test]
@@ -322,6 +290,7 @@ fn a_command_that_moved_to_rpcd_says_where_it_went_and_exits_2() {
     for (arguments, said) in [
         (["ls", "--json"], "rpc-console: ls moved to: rpcd instances\n"),
         (["call", "add"], "rpc-console: call moved to: rpcd call\n"),
+        (["instances", "--json"], "rpc-console: instances moved to: rpcd instances\n"),
     ] {
         let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));

@@ -15,6 +15,10 @@
 //! - [`slow`]: whether slow tests run.
 //! - [`queries`]: common queries of tests.
 //! - [`transcripts`]: recorded bytes of the older client and server.
+//! - [`recordings`]: recorded bytes of an earlier build of rpcd; [`replayed`]: a server and a registry
+//!   that know nothing else.
+//! - [`http_reply`]: an HTTP reply from its bytes.
+//! - [`understood`]: whether an earlier program finds in a value what it found there before.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,11 +34,15 @@ pub mod daemon;
 pub mod eventually;
 pub mod fakes;
 pub mod home;
+pub mod http_reply;
 pub mod python;
 pub mod queries;
 pub mod raw;
 pub mod recording_registry;
+pub mod recordings;
+pub mod replayed;
 pub mod reserved_port;
 pub mod slow;
 pub mod terminal;
 pub mod transcripts;
+pub mod understood;

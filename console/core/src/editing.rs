@@ -7,6 +7,10 @@ use crate::key::{Code, Key};
 /// Maximum length of a field; more input is ignored.
 pub(crate) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
+/// Maximum length of a filter or a search: a JSONPath or a regex is compiled while it is typed, and one
+/// of tens of kilobytes takes longer than a frame.
+pub(crate) const MAX_FILTER_BYTES: usize = 2_048;
+
 /// The edit that a key makes in a text field, if it makes one.
 pub(crate) fn edit_request(key: Key) -> Option<InputRequest> {
     if let Some(c) = key.types() {
@@ -35,9 +39,17 @@ pub(crate) fn edits(key: Key) -> bool {
 
 /// Applies edits to a field.
 pub(crate) fn apply(input: &mut Input, requests: &[InputRequest]) {
+    apply_within(MAX_FIELD_BYTES, input, requests);
+}
+
+/// Applies edits to a field of at most `limit` bytes.
+pub(crate) fn apply_within(limit: usize, input: &mut Input, requests: &[InputRequest]) {
     for request in requests {
-        let grows = matches!(request, InputRequest::InsertChar(_));
-        if !grows || input.value().len() < MAX_FIELD_BYTES {
+        let fits = match request {
+            InputRequest::InsertChar(c) => input.value().len() + c.len_utf8() <= limit,
+            _ => true,
+        };
+        if fits {
             input.handle(*request);
         }
     }

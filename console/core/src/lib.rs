@@ -13,6 +13,8 @@
 //! - [`text`]: formatting of texts and numbers for the screen.
 //!
 //! Dependencies inside: `update → selectors → model → action → key, pane`.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod action;
 mod editing;

@@ -97,6 +97,8 @@ pub struct Toast {
     pub is_error: bool,
     /// When it disappears.
     pub until: Instant,
+    /// Whether it was there before the open dialog: it is not shown below that.
+    pub is_earlier: bool,
 }
 
 /// The state of the embedded demo.
@@ -307,11 +309,21 @@ impl Model {
 
     /// Shows a message in the hint bar for a while.
     pub fn notify(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), is_error: false, until: now.at + TOAST_TIME });
+        self.set_toast(text.into(), false, now);
     }
 
     /// Shows an error in the hint bar for a while.
     pub fn notify_error(&mut self, text: impl Into<String>, now: Now) {
-        self.toast = Some(Toast { text: text.into(), is_error: true, until: now.at + TOAST_TIME });
+        self.set_toast(text.into(), true, now);
+    }
+
+    fn set_toast(&mut self, text: String, is_error: bool, now: Now) {
+        let until = now.at + TOAST_TIME;
+        self.toast = Some(Toast { text, is_error, until, is_earlier: false });
+    }
+
+    /// The message to show: not one from before a dialog, which would look like a part of it.
+    pub fn shown_toast(&self) -> Option<&Toast> {
+        self.toast.as_ref().filter(|toast| self.overlay.is_none() || !toast.is_earlier)
     }
 }

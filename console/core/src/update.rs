@@ -32,6 +32,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Now) -> Effects {
     let mut effects = Effects::new();
     // Between the reconnect and the new list, ages are from before the outage: nothing is late.
     let list_is_current = !matches!(msg, Msg::Registry(RegistryUpdate::Live { .. }));
+    if let (None, Some(toast)) = (&model.overlay, &mut model.toast) {
+        // Of the dialog that this message may open.
+        toast.is_earlier = true;
+    }
     apply(model, msg, now, &mut effects);
     if list_is_current {
         tick(model, now, &mut effects);

@@ -5,16 +5,21 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::mpsc;
 
+use rpc_console_core::message::Msg;
 use rpc_console_core::text;
 
 /// A program that takes longer is stopped.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// A copy that takes longer says so, and again while it lasts.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// Cells of the copied text in the notice.
 const SHOWN: usize = 50;
 
@@ -29,7 +34,7 @@ const X11: [Program; 2] =
 const MACOS: Program = &["pbcopy"];
 
 /// The programs to try, those of each group until one succeeds. `variable` reads the environment.
-pub(super) fn programs(
+fn programs(
     variable: impl Fn(&str) -> Option<OsString>,
     is_installed: impl Fn(&str) -> bool,
 ) -> Vec<Vec<Program>> {
@@ -56,7 +61,7 @@ pub(super) fn programs(
 }
 
 /// Whether `PATH` has the program.
-pub(super) fn is_installed(name: &str) -> bool {
+fn is_installed(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder: std::path::PathBuf| is_executable(&folder.join(name)))
 }
@@ -66,12 +71,28 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// Copies with the programs of each group; the notice, and whether it is an error. `sent`: the terminal
-/// got its sequence.
-pub(super) async fn copy(
+/// Copies a text with the programs at hand and reports to `inbox` how. `sent`: the terminal got its
+/// sequence.
+pub(super) async fn copy(what: String, copied: String, sent: bool, inbox: mpsc::Sender<Msg>) {
+    let programs = programs(|name| std::env::var_os(name), is_installed);
+    let mut copying = pin!(copy_with(programs, &what, &copied, sent));
+    let notice = loop {
+        match tokio::time::timeout(PATIENCE, &mut copying).await {
+            Ok((text, true)) => break Msg::Error(text),
+            Ok((text, false)) => break Msg::Notice(text),
+            Err(_) => {
+                let _ = inbox.send(Msg::Notice(format!("copying the {what} …"))).await;
+            }
+        }
+    };
+    let _ = inbox.send(notice).await;
+}
+
+/// Copies with the programs of each group; the notice, and whether it is an error.
+async fn copy_with(
+    programs: Vec<Vec<Program>>,
     what: &str,
     copied: &str,
-    programs: Vec<Vec<Program>>,
     sent: bool,
 ) -> (String, bool) {
     let (mut done, mut failed) = (Vec::new(), Vec::new());

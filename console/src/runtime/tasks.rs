@@ -187,14 +187,7 @@ impl Tasks {
     /// Copies a text with the clipboard programs at hand, and says how it was copied. `sent`: the
     /// terminal has got it.
     pub(super) fn copy(&mut self, what: String, text: String, sent: bool) {
-        let replies = self.replies.clone();
-        let task = tokio::spawn(async move {
-            let variable = |name: &str| std::env::var_os(name);
-            let programs = clipboard::programs(variable, clipboard::is_installed);
-            let (notice, is_error) = clipboard::copy(&what, &text, programs, sent).await;
-            let notice = if is_error { Msg::Error(notice) } else { Msg::Notice(notice) };
-            let _ = replies.send(notice).await;
-        });
+        let task = tokio::spawn(clipboard::copy(what, text, sent, self.replies.clone()));
         // The latest copy counts; a program that hangs for an earlier one is ended.
         if let Some(earlier) = self.copying.replace(task.abort_handle()) {
             earlier.abort();

@@ -11,14 +11,15 @@ use rpc_console_core::text;
 pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let width = area.width.min(84);
-    let wanted = u16::try_from(menu.items.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
+    let (title, question) = heading(&menu.title, width);
+    let rows = menu.items.len().max(1) + question.len();
+    let wanted = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
     let height = wanted.min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
-    let title = format!(" {} ", text::printable(&menu.title));
-    let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
     let right = Line::from(Span::styled(" ⏎ choose · esc close ", theme.dim()));
     let inner = screen.bordered(popup, true, Line::from(title), right);
+    let inner = above(screen, inner, question);
     if menu.items.is_empty() {
         let line = Span::styled("   no actions", theme.dim());
         return screen.line(inner, 0, Line::from(line));
@@ -54,21 +55,47 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
 pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let width = area.width.min(76);
-    let height = 4.min(area.height);
+    let (title, question) = heading(&prompt.title, width);
+    let note = text::wrap_words(&text::printable(&prompt.note), room(width));
+    let rows = u16::try_from(question.len() + note.len().max(1)).unwrap_or(u16::MAX);
+    let height = rows.saturating_add(3).min(area.height);
     let y = area.y + (area.height - height) / 3;
     let popup = Rect { x: area.x + (area.width - width) / 2, y, width, height };
     screen.clear(popup);
-    let title = format!(" {} ", text::printable(&prompt.title));
-    let title = text::cut(&title, usize::from(width).saturating_sub(4)).into_owned();
     let right = Line::from(Span::styled(" esc cancel ", theme.dim()));
     let inner = screen.bordered(popup, true, Line::from(title), right);
+    let inner = above(screen, inner, question);
     screen.line(inner, 0, Line::from(Span::styled(" > ", theme.accent())));
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, &prompt.input, true);
     let style = if prompt.is_error { theme.bad() } else { theme.dim() };
-    let note =
-        text::cut(&text::printable(&prompt.note), usize::from(inner.width).saturating_sub(2))
-            .into_owned();
-    screen.line(inner, 1, Line::from(Span::styled(format!(" {note}"), style)));
+    for (row, note) in (1..).zip(note) {
+        screen.line(inner, row, Line::from(Span::styled(format!(" {note}"), style)));
+    }
+}
+
+/// The cells for a text in a popup of this width.
+fn room(width: u16) -> usize {
+    usize::from(width).saturating_sub(4).max(1)
+}
+
+/// The title for the frame; one that does not fit there becomes lines inside, since the end of a
+/// question says what will happen.
+fn heading(title: &str, width: u16) -> (String, Vec<String>) {
+    let title = text::printable(title);
+    if text::width(&title) + 2 <= room(width) {
+        return (format!(" {title} "), Vec::new());
+    }
+    (String::new(), text::wrap_words(&title, room(width)))
+}
+
+/// Draws lines at the top of `area` and returns the area below.
+fn above(screen: &mut Screen<'_, '_>, area: Rect, lines: Vec<String>) -> Rect {
+    let mut below = area;
+    for (row, line) in (0..area.height).zip(lines) {
+        screen.line(area, row, Line::from(format!(" {line}")));
+        below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    }
+    below
 }

@@ -17,13 +17,14 @@ use rpc_console_core::text;
 /// Rows of the target, a blank row, and the request.
 const FOOTER: u16 = 3;
 
-/// Rows that the form of the current method needs.
-pub(super) fn rows_needed(model: &Model) -> u16 {
+/// Rows that the form of the current method needs in a pane of this width.
+pub(super) fn rows_needed(model: &Model, width: u16) -> u16 {
     let rows = model.forms.get().map_or(0, |form| match &form.json {
         Some(json) => json.area.lines().len().max(form.fields.len()),
         None => {
             let errors = (0..form.fields.len()).filter_map(|index| form.shown_error(index));
-            form.fields.len() + errors.count()
+            let more = summary(form, width.saturating_sub(2)).len().saturating_sub(1);
+            form.fields.len() + errors.count() + more
         }
     });
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(6)
@@ -52,14 +53,21 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
     let needed = fields::rows(form, area.width) + footer::rows(model, screen, form, area.width) + 1;
     let spare = area.height.saturating_sub(needed);
     // Where the documentation does not fit below, its first line stands above.
-    let summary =
-        (!docs::fits(spare) && area.height > 6).then(|| form.signature.doc.lines().next());
     let mut top = 0;
-    if let Some(summary) = summary.flatten() {
-        let summary = text::printable(summary).into_owned();
-        let summary = text::cut(&summary, usize::from(area.width).saturating_sub(2)).into_owned();
-        screen.line(area, 0, Line::from(Span::styled(format!(" {summary}"), screen.theme.dim())));
-        top = 1;
+    if !docs::fits(spare) && area.height > 6 {
+        let mut lines = summary(form, area.width);
+        let room = usize::from(spare).max(1);
+        if lines.len() > room {
+            lines.truncate(room);
+            if let Some(last) = lines.last_mut() {
+                *last = text::cut(&format!("{last}……"), text_width(area.width)).into_owned();
+            }
+        }
+        for line in lines {
+            let line = Span::styled(format!(" {line}"), screen.theme.dim());
+            screen.line(area, top, Line::from(line));
+            top += 1;
+        }
     }
     let room = area.height.saturating_sub(top + FOOTER.min(area.height));
     let used = fields::draw(model, screen, form, below(area, top, room));
@@ -68,6 +76,23 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
     let footer = below(area, top, area.height);
     let used = footer::draw(model, screen, form, footer);
     docs::draw(model, screen, form, below(area, top + used, area.height));
+}
+
+/// The first line of the documentation in at most two rows.
+fn summary(form: &Form, width: u16) -> Vec<String> {
+    let Some(first) = form.signature.doc.lines().next() else { return Vec::new() };
+    let width = text_width(width);
+    let mut lines = text::wrap_words(&text::printable(first), width);
+    if lines.len() > 2 {
+        lines.truncate(2);
+        lines[1] = text::cut(&format!("{}……", lines[1]), width).into_owned();
+    }
+    lines
+}
+
+/// Cells of a text inside of a pane.
+fn text_width(width: u16) -> usize {
+    usize::from(width).saturating_sub(2).max(1)
 }
 
 /// At most `height` rows of the area, from row `top` on.

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::screen::Screen;
+use super::screen::{Screen, fitted};
 use super::theme::Theme;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
@@ -26,26 +26,6 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let left_area = Rect { width: area.width.saturating_sub(right_width + 1), ..area };
     screen.line(left_area, 0, fitted(left, left_area.width.into()));
     screen.line_right(area, 0, right);
-}
-
-/// The line, marked where it is cut: the beginning of an address is another address.
-fn fitted(line: Line<'static>, width: usize) -> Line<'static> {
-    if line.width() <= width {
-        return line;
-    }
-    let mut room = width;
-    let mut spans = Vec::new();
-    for span in line.spans {
-        if span.width() > room {
-            // A blank at its end may be missing.
-            let cut = text::cut(span.content.trim_end(), room).into_owned();
-            spans.push(Span::styled(cut, span.style));
-            break;
-        }
-        room -= span.width();
-        spans.push(span);
-    }
-    Line::from(spans)
 }
 
 /// The registry, and the state of the connection to it.

@@ -60,7 +60,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
 }
 
 pub(super) fn toast(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let Some(toast) = &model.toast else { return };
+    let Some(toast) = model.shown_toast() else { return };
     let style = if toast.is_error { screen.theme.bad() } else { screen.theme.good() };
     let text = text::left(&format!(" {}", text::printable(&toast.text)), usize::from(area.width));
     screen.line(area, 0, Line::from(Span::styled(text, style)));

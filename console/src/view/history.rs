@@ -63,21 +63,31 @@ impl Columns {
             (true, false) => 10,
             (false, _) => 6,
         };
+        let longest = |of: &dyn Fn(&Call) -> usize| visible.iter().map(|call| of(call)).max();
+        let peer = longest(&|call| text::width(call.peer().unwrap_or_default())).unwrap_or(0);
         let via = match width {
-            100.. => 22,
-            70.. => 16,
+            100.. => peer.clamp(3, 22),
+            70.. => peer.clamp(3, 16),
             _ => 0,
         };
-        let longest = visible.iter().map(|call| text::width(&call.request.method) + 2).max();
+        let method = longest(&|call| text::width(&call.request.method) + 2).unwrap_or(0);
         let method = match width {
-            150.. => longest.unwrap_or(0).clamp(14, 40),
-            70.. => 14,
-            _ => 11,
+            150.. => method.clamp(8, 40),
+            70.. => method.clamp(8, 14),
+            _ => method.clamp(8, 11),
         };
-        let used = 3 + at + method + 10 + via;
+        // The mark, the time taken, and the space around VIA.
+        let used = 3 + at + method + 8 + if via > 0 { via + 3 } else { 0 };
         let rest = usize::from(width).saturating_sub(used);
+        // Bytes are counted, not cells: arguments may be megabytes, and there may be 1,000 calls.
+        let wanted = longest(&|call| call.arguments_bytes() + 1).unwrap_or(0).max(5);
+        let result = longest(&|call| call.summary_bytes() + 3).unwrap_or(0);
         // Without room for both, the result matters more.
-        let arguments = if rest < 16 { 0 } else { rest / 2 };
+        let arguments = match rest {
+            0..16 => 0,
+            _ if wanted <= rest / 2 => wanted,
+            _ => wanted.min(rest.saturating_sub(result).max(rest / 2)),
+        };
         Self { wide, today, at, method, arguments, result: rest - arguments, via }
     }
 
@@ -86,7 +96,7 @@ impl Columns {
             "   {}{}{}{}{} {}",
             text::left("AT", self.at),
             text::left("METHOD", self.method),
-            text::left("ARGUMENTS ", self.arguments),
+            text::left(if self.arguments < 10 { "ARGS" } else { "ARGUMENTS" }, self.arguments),
             text::left("RESULT", self.result),
             text::right("TOOK", 8),
             text::left(if self.wide { " VIA" } else { "" }, self.via),
@@ -104,7 +114,7 @@ impl Columns {
         let arguments = printable(&call.arguments(), self.arguments.saturating_sub(1));
         let took = call.took().map_or_else(String::new, text::latency);
         let via = text::printable(call.peer().unwrap_or_default()).into_owned();
-        Line::from(vec![
+        let mut line = Line::from(vec![
             Span::raw(if selected { " ▸ " } else { "   " }),
             Span::styled(text::left(&self.time(call.wall_ms), self.at), theme.dim()),
             Span::raw(printable(&call.request.method, self.method - 1)),
@@ -114,8 +124,12 @@ impl Columns {
             Span::raw(printable(&decoded(&summary), self.result.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
-            Span::styled(format!("  {}", text::suffix(&via, self.via)), theme.dim()),
-        ])
+        ]);
+        if self.via > 0 {
+            let via = format!("  {}", text::suffix(&via, self.via));
+            line.push_span(Span::styled(via, theme.dim()));
+        }
+        line
     }
 
     /// With the date, for a call of an earlier day.

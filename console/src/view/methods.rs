@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::screen::Screen;
 use super::theme::Theme;
+use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::methods::Method;
 use rpc_console_core::model::{Model, Pane, scroll};
@@ -28,6 +29,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let inner = screen.pane(model, area, Pane::Methods, Line::from(title), right);
     let note = visible.len().to_string();
     let inner = screen.filter_row(model, inner, Pane::Methods, &methods.filter, note);
+    let inner = unreadable(model, screen, inner);
     screen.record_height(Pane::Methods, inner.height);
     if visible.is_empty() {
         let (why, style) = match methods.errors.values().next() {
@@ -75,6 +77,36 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             screen.style_row(inner, row, style);
         }
     }
+}
+
+/// Says at the head of the list why there are no saved requests, in at most half of it; returns the area
+/// below. A toast alone would leave an empty list without a reason.
+fn unreadable(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
+    let Some(error) = &model.saved.error else { return area };
+    let theme = screen.theme;
+    let width = usize::from(area.width).saturating_sub(2).max(1);
+    let key = screen.key_of(model, Context::Everywhere, Action::ViewMethods);
+    let what = text::wrap_words(&text::printable(&in_words(error)), width);
+    let next = text::wrap_words(&format!("Fix it, then press {key}"), width);
+    let room = usize::from(area.height / 2).saturating_sub(next.len());
+    let what = ["✗ not read:".to_owned()].into_iter().chain(what).take(room);
+    let what = what.map(|line| (line, theme.bad()));
+    let lines: Vec<_> = what.chain(next.into_iter().map(|line| (line, theme.dim()))).collect();
+    let mut below = area;
+    for (row, (line, style)) in (0..area.height).zip(lines) {
+        screen.line(area, row, Line::from(Span::styled(format!(" {line}"), style)));
+        below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    }
+    below
+}
+
+/// `FILE:3: why` in words, which a narrow list breaks between them.
+fn in_words(error: &str) -> String {
+    let parts = error.split_once(": ").and_then(|(place, why)| {
+        let (file, line) = place.rsplit_once(':')?;
+        line.parse::<usize>().ok().map(|line| format!("{file} line {line}: {why}"))
+    });
+    parts.unwrap_or_else(|| error.to_owned())
 }
 
 /// How many instances have the method; ≠ where signatures differ.

@@ -14,7 +14,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     let found = palette_entries(model, palette);
     let width = area.width.min(76);
     let wanted = u16::try_from(found.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
-    let height = wanted.min(16).min(area.height);
+    let height = wanted.min((area.height * 2 / 3).max(16)).min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
     let right = Line::from(Span::styled(" add 1 2 c=3 sends a call ", theme.dim()));

@@ -18,7 +18,7 @@ pub(super) fn frame(
     let theme = screen.theme;
     let width = area.width.min(max_width);
     let wanted = u16::try_from(entries.max(1)).unwrap_or(u16::MAX).saturating_add(3);
-    let height = wanted.min(16).min(area.height);
+    let height = wanted.min((area.height * 2 / 3).max(16)).min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
     let inner = screen.bordered(popup, true, title, right);

@@ -46,8 +46,8 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     };
     screen.record_height(Pane::Response, inner.height);
     match call.tab {
-        Tab::Body => body::body(model, screen, call, inner),
-        Tab::Wire => wire::wire(screen, call, inner),
+        Tab::Body => body::body(model, screen, call, (area, inner)),
+        Tab::Wire => wire::wire(screen, call, (area, inner)),
         Tab::Timing => timing::timing(screen, call, inner),
         Tab::Diff => diff::diff(model, screen, call, inner),
     }
@@ -69,7 +69,6 @@ fn past_call(
     let method = text::printable(&call.request.method).into_owned();
     let title = Line::from(format!(" {} ", text::cut(&method, 30)));
     let inner = screen.pane(model, area, Pane::Response, title, Line::default());
-    screen.record_height(Pane::Response, inner.height);
     let width = usize::from(inner.width).saturating_sub(2).max(1);
     let took = text::latency(past.elapsed);
     let by = past.peer.as_deref().unwrap_or("an unknown instance");
@@ -84,9 +83,8 @@ fn past_call(
     let known = known.into_iter().map(|line| Span::styled(format!(" {line}"), style));
     let note = text::wrap_words(note, width);
     let note = note.into_iter().map(|line| Span::styled(format!(" {line}"), theme.dim()));
-    for (row, span) in (0..inner.height).zip(known.chain([Span::raw("")]).chain(note)) {
-        screen.line(inner, row, Line::from(span));
-    }
+    let lines = known.chain([Span::raw("")]).chain(note).map(Line::from).collect();
+    screen.scrolled(Pane::Response, (area, inner), lines, call.failure_top);
 }
 
 /// The title in full and shortened, without its glyph: the method is in all of them.

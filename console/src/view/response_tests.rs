@@ -6,7 +6,8 @@ use super::Theme;
 use super::tests::{draw, golden, text_of};
 use rpc_console_core::fixture::{self, feed, press, types};
 use rpc_console_core::key::{Code, Key};
-use rpc_console_core::message::Msg;
+use rpc_console_core::message::{Effect, Msg};
+use rpc_console_core::model::calls::Failure;
 use rpc_console_core::model::content::SaveError;
 use rpc_console_core::model::logs::Source;
 use rpc_console_core::model::{Model, Now, Pane, View};
@@ -399,4 +400,20 @@ fn a_stream_has_no_deadline() {
         let screen = super::tests::text_of(&draw(&mut model, Theme::default(), now, (width, 24)));
         assert!(screen.contains("no deadline") && !screen.contains("timeout 10s"), "{screen}");
     }
+}
+
+#[test]
+fn a_long_error_scrolls_and_says_how_much_is_below() {
+    golden("error_scrolled", || {
+        let (mut model, now) = fixture::replied();
+        let effects = press(&mut model, Key::ctrl('s'), now);
+        let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+        let lines: String = (1..60).map(|n| format!("line {n}\n")).collect();
+        let failure =
+            Failure { data: Some("{\"why\":[1,2]}".to_owned()), ..Failure::new("error 1", lines) };
+        feed(&mut model, Msg::CallEnded(request.id, Box::new(fixture::outcome(Err(failure)))), now);
+        press(&mut model, Key::plain(Code::F(3)), now);
+        (0..4).for_each(|_| drop(press(&mut model, Key::char('j'), now)));
+        (model, now)
+    });
 }

@@ -129,7 +129,7 @@ impl<'a, 'b> Screen<'a, 'b> {
         let edge = Rect { x: area.x + 2.min(area.width), width: room, ..area };
         let used = u16::try_from(title.width()).unwrap_or(u16::MAX);
         let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX);
-        self.line(edge, 0, title);
+        self.line(edge, 0, fitted(title, room.into()));
         if right_width > 0 && used.saturating_add(right_width).saturating_add(1) <= room {
             self.line_right(edge, 0, right);
         }
@@ -264,6 +264,26 @@ impl<'a, 'b> Screen<'a, 'b> {
             self.line(area, row, if fits { line.centered() } else { line });
         }
     }
+}
+
+/// The line, marked where it is cut: the beginning of an address is another address.
+pub(super) fn fitted(line: Line<'_>, width: usize) -> Line<'_> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut room = width;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        if span.width() > room {
+            // A blank at its end may be missing.
+            let cut = text::cut(span.content.trim_end(), room).into_owned();
+            spans.push(Span::styled(cut, span.style));
+            break;
+        }
+        room -= span.width();
+        spans.push(span);
+    }
+    Line::from(spans)
 }
 
 /// The text without its first `cells` cells.

@@ -17,7 +17,7 @@ fn west_only(n: i64) -> i64 {
 /// A registry with one server, which has a method that no other has.
 struct Site {
     _registry: Registry,
-    _servers: tokio::runtime::Runtime,
+    _servers: Background,
     port: ReservedPort,
     server: String,
 }
@@ -26,21 +26,10 @@ impl Site {
     fn start(method: rpc_server::Method) -> Self {
         let port = ReservedPort::new();
         let registry = Registry::start(&port);
-        let servers = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let servers = Background::new();
         let announce = rpc_server::Announce::to(&port.url()).unwrap();
-        let server = servers.block_on(
-            rpc_server::Server::builder()
-                .method(method)
-                .announce(announce)
-                .bind((Ipv4Addr::LOCALHOST, 0)),
-        );
-        let server = server.unwrap();
-        let address = server.local_addr().to_string();
-        servers.spawn(server.serve(std::future::pending()));
+        let server = rpc_server::Server::builder().method(method).announce(announce);
+        let address = servers.serve(server).to_string();
         Self { _registry: registry, _servers: servers, port, server: address }
     }
 }

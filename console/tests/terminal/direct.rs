@@ -7,35 +7,12 @@ fn double(n: i64) -> i64 {
     n * 2
 }
 
-/// A server that is registered nowhere, on this port; stops when dropped.
-struct Server(Option<tokio::runtime::Runtime>);
-
-impl Server {
-    fn start(port: &ReservedPort) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let server = rpc_server::Server::builder().method(double::method());
-        let server = runtime.block_on(server.bind(port.address())).unwrap();
-        runtime.spawn(server.serve(std::future::pending()));
-        Self(Some(runtime))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 #[test]
 fn every_view_works_for_one_server_and_its_history_is_kept() {
     let port = ReservedPort::new();
-    let server = Server::start(&port);
+    let server = Background::new();
+    let builder = rpc_server::Server::builder().method(double::method());
+    server.serve_at(port.address(), builder, std::future::pending());
     let address = port.address().to_string();
     let mut command = CommandBuilder::new(PROGRAM);
     command.args([&address]);
@@ -64,7 +41,15 @@ fn every_view_works_for_one_server_and_its_history_is_kept() {
 
 #[test]
 fn a_bad_address_is_a_usage_error_on_the_normal_screen() {
-    for (address, why) in [("nowhere", "it has no port"), ("h:0", "from 1 to 65535")] {
+    for (address, why) in [
+        ("nowhere", "it has no port"),
+        ("h:0", "from 1 to 65535"),
+        ("a b:1", "its host is neither an IP address nor a name"),
+        (
+            "http://127.0.0.1:9999",
+            "write HOST:PORT for one server, or --registry http://127.0.0.1:9999",
+        ),
+    ] {
         let mut tty = Tty::start(&[address]);
         assert_eq!(tty.ends(), 2);
         tty.until(&[why]);

@@ -121,15 +121,13 @@ fn idle_costs_nothing_without_ages_and_a_frame_per_second_with_them() {
     tty.press(ESC);
     tty.until(&[": commands"]);
 
-    let servers =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let servers = Background::new();
     let announce = rpc_server::Announce::to(&url).unwrap();
     let builder = rpc_server::Server::builder()
         .methods(rpc_server::builtin::methods())
         .log_ring(rpc_host::logging::LogRing::new(100))
         .announce(announce);
-    let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0)));
-    servers.spawn(bound.unwrap().serve(std::future::pending()));
+    servers.serve(builder);
     tty.press("1");
     tty.until(&["1 up", "10 "]);
     let (_, frames, _) = tty.idle("Instances, one server");
@@ -139,22 +137,22 @@ fn idle_costs_nothing_without_ages_and_a_frame_per_second_with_them() {
     let (bytes, _, wakes) = tty.idle("Methods, one server with heartbeats");
     assert_eq!(bytes, 0);
     assert!(wakes <= 6, "{wakes} wake-ups in 5 s");
-    servers.shutdown_background();
 }
 
 #[test]
 fn a_key_is_drawn_soon_with_ten_thousand_instances() {
     const INSTANCES: u16 = 10_000;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let background = Background::new();
     let ttl = Duration::from_secs(600);
     let options = rpc_registry::RegistryOptions { ttl, ..Default::default() };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let registry = runtime.block_on(rpc_registry::Registry::bind(any, options)).unwrap();
+    let registry = background.wait_for(rpc_registry::Registry::bind(any, options)).unwrap();
     let url = format!("http://{}", registry.local_addr());
-    runtime.spawn(registry.serve(std::future::pending()));
+    background.spawn(async move {
+        let _ = registry.serve(std::future::pending()).await;
+    });
     let client = rpc_client::registry::RegistryClient::new(&url, Default::default()).unwrap();
-    runtime.block_on(async {
+    background.wait_for(async {
         use futures_util::StreamExt;
         let register = |n: u16| {
             let client = client.clone();

@@ -60,7 +60,7 @@ fn calls_are_in_the_history_after_a_restart_and_can_be_resent() {
     second.until(&["cancelled: nothing sent"]);
     second.press("r");
     second.until(&["a call of an earlier session?"]);
-    second.press("y\r");
+    second.press("j\r");
     second.until(&["✓ add → 42 in"]);
     second.press("3gR");
     second.until(&["Resend", "replied"]);

@@ -222,15 +222,11 @@ fn a_method_with_another_signature_on_one_instance_is_marked() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
-    let servers =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let servers = Background::new();
     let serve = |method: rpc_server::Method| {
         let announce = rpc_server::Announce::to(&url).unwrap();
         let builder = rpc_server::Server::builder().method(method).announce(announce);
-        let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let address = bound.local_addr().to_string();
-        servers.spawn(bound.serve(std::future::pending()));
-        address
+        servers.serve(builder).to_string()
     };
     serve(older::scale::method());
     serve(older::scale::method());
@@ -241,7 +237,6 @@ fn a_method_with_another_signature_on_one_instance_is_marked() {
     tty.until(&["[2 Methods]", "scale          3 ≠", "Call scale"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
-    servers.shutdown_background();
 }
 
 #[rpc_server::rpc_method]
@@ -254,17 +249,15 @@ fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregis
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
-    let servers =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let servers = Background::new();
     // Dropping the sender stops the server, which unregisters.
     let serve = |method: rpc_server::Method| {
         let announce = rpc_server::Announce::to(&url).unwrap();
         let builder = rpc_server::Server::builder().method(method).announce(announce);
-        let bound = servers.block_on(builder.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        servers.spawn(bound.serve(async {
+        servers.serve_at((Ipv4Addr::LOCALHOST, 0).into(), builder, async {
             let _ = stopped.await;
-        }));
+        });
         stop
     };
     let mut command = CommandBuilder::new(PROGRAM);
@@ -283,5 +276,4 @@ fn at_most_max_probed_instances_are_probed_and_another_replaces_one_that_unregis
     tty.until(&["third", "1/2"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
-    servers.shutdown_background();
 }

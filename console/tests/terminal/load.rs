@@ -31,7 +31,7 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     tty.press("y");
     tty.until(&["command sent to the terminal's clipboard: rpcd bench --rate 100"]);
 
-    // Closed loop; Esc stops it too.
+    // Closed loop; Esc goes back to the plan and stops nothing.
     tty.press(ESC);
     tty.until(&["⏎ start"]);
     tty.press("o");
@@ -39,6 +39,8 @@ fn a_load_test_of_the_demo_from_a_call_to_a_comparison() {
     tty.press("\r");
     tty.until(&["closed loop, 4 callers", "measuring"]);
     tty.press(ESC);
+    tty.until(&["┏━ Load plan", "␣ Stop", "measuring"]);
+    tty.press(" ");
     tty.until(&["■ stopped"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);

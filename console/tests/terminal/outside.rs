@@ -1,7 +1,6 @@
 //! External programs on the terminal, files, and a reply of fifty megabytes.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use portable_pty::CommandBuilder;
 use rpc_server::{Announce, Server, rpc_method};
 
-use super::{ESC, PROGRAM, Registry, ReservedPort, Tty};
+use super::{Background, ESC, PROGRAM, Registry, ReservedPort, Tty};
 
 fn script(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
@@ -115,12 +114,10 @@ fn a_reply_of_fifty_megabytes_neither_blocks_keys_nor_fills_the_memory() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let url = port.url();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let background = Background::new();
     let announce = Announce::to(&url).unwrap();
     let builder = Server::builder().method(big::method()).announce(announce);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = runtime.block_on(builder.bind(address)).unwrap();
-    runtime.spawn(server.serve(std::future::pending()));
+    background.serve(builder);
 
     let mut tty = Tty::start(&["--registry", &url]);
     tty.until(&["1 up"]);
@@ -178,5 +175,4 @@ fn a_reply_of_fifty_megabytes_neither_blocks_keys_nor_fills_the_memory() {
     println!("to its last line: {:?}", start.elapsed());
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
-    runtime.shutdown_background();
 }

@@ -121,6 +121,8 @@ fn a_file_that_cannot_be_read_is_named_with_its_line_and_left_alone() {
     tty.until(&["Call hello"]);
     tty.press("x\x0e");
     tty.until(&["not saved: rpcd-requests.toml:3: unknown key \"metod\"; did you mean method?"]);
+    // The list says so, too, for as long as it is so.
+    tty.until(&["✗ not read:", "rpcd-requests.toml", "line 3: unknown", "Fix it, then press 2"]);
     assert_eq!(file_of(&tty), broken);
     // Mended in an editor, it is read when its requests are next shown.
     let mended = broken.replace("metod", "method").replace("\"m\"", "\"hello\"");
@@ -131,6 +133,7 @@ fn a_file_that_cannot_be_read_is_named_with_its_line_and_left_alone() {
     tty.until(&["Commands, methods, instances"]);
     tty.press("saved a");
     tty.until(&["saved a · hello"]);
+    tty.until_not("Fix it, then press 2");
 }
 
 #[test]

@@ -34,11 +34,11 @@ fn two_items() -> impl Stream<Item = u32> {
     stream::iter([7, 8])
 }
 
-/// The console on a registry with one server; the runtime ends with the test.
+/// The console on a registry with one server; both end with the test.
 struct Service {
     _port: ReservedPort,
     _registry: Registry,
-    _runtime: tokio::runtime::Runtime,
+    _background: Background,
     tty: Tty,
 }
 
@@ -46,24 +46,19 @@ impl Service {
     fn start() -> Self {
         let port = ReservedPort::new();
         let registry = Registry::start(&port);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let background = Background::new();
         let server = rpc_server::Server::builder()
             .methods(rpc_server::builtin::methods())
             .methods([keep::method(), fail::method(), two_items::method()])
             .announce(rpc_server::Announce::to(&port.url()).unwrap());
-        let server = runtime.block_on(server.bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        runtime.spawn(server.serve(std::future::pending()));
+        background.serve(server);
         let mut command = CommandBuilder::new(PROGRAM);
         command.args(["--registry", &port.url()]);
         let mut tty = Tty::run(command, (220, 40));
         tty.until(&["1 up"]);
         tty.press("2");
         tty.until(&["two_items"]);
-        Self { _port: port, _registry: registry, _runtime: runtime, tty }
+        Self { _port: port, _registry: registry, _background: background, tty }
     }
 
     /// Calls from the palette.
@@ -184,6 +179,35 @@ fn a_clipboard_program_gets_the_text_and_its_failure_is_said() {
     script(folder.path(), "wl-copy", "exit 1");
     tty.press("y");
     tty.until(&["only sent to the terminal's clipboard: wl-copy failed with exit code 1"]);
+}
+
+#[test]
+fn only_the_latest_copy_reaches_the_clipboard_and_a_slow_one_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = folder.path().join("copied");
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--demo"]);
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", folder.path().display()));
+    command.env("WAYLAND_DISPLAY", "wayland-0");
+    command.env("COPIED", &copied);
+    // It writes the first text late, unless it is ended.
+    script(folder.path(), "wl-copy", "touch \"$COPIED.started\"; sleep 1; cat > \"$COPIED\"");
+    let mut tty = Tty::run(command, (120, 35));
+    tty.until(&["3 up", "▸ ● up"]);
+    tty.press("y");
+    tty.until(&["copying the address …"]);
+    assert!(folder.path().join("copied.started").exists());
+    script(folder.path(), "wl-copy", "cat > \"$COPIED\"");
+    let first = selected(&tty);
+    tty.press("j");
+    tty.until_so("another instance", |tty| selected(tty) != first);
+    let second = selected(&tty);
+    tty.press("y");
+    tty.until(&[&format!("address copied with wl-copy: {second}")]);
+    // Longer than the first one would have taken: a sleep is the point here.
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(fs::read_to_string(&copied).unwrap(), second, "the first one came later");
 }
 
 /// tmux with its default settings, ended when dropped.

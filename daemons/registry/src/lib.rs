@@ -9,6 +9,8 @@
 //! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared replies; the
 //! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),
 //! and `http` is the only part that knows paths, status codes and hyper.
+//!
+//! Needs Rust 1.95 or later.
 
 mod error;
 mod http;

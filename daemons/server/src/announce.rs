@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
+pub use rpc_client::registry::RegistryClientError;
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_wire::instance::{INCARNATION_KEY, Instance, Parameters, ip_literal};
 use serde_json::Value;
 use tokio::net::{UdpSocket, lookup_host};
@@ -15,6 +16,25 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// The registry to register with, and how.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rpc_server::{Announce, Server};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let announce = Announce::to("http://127.0.0.1:9999")?
+///     .advertise("203.0.113.7", Some(8080)) // if clients reach it at another address
+///     .heartbeat(Duration::from_secs(2))
+///     .parameter("weight", 3);
+/// let server = Server::builder().announce(announce).bind(([127, 0, 0, 1], 0)).await?;
+/// server.handle().stop();
+/// // It registers while it serves, whether or not the registry can be reached at first.
+/// server.serve(std::future::pending()).await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Announce {
     registry: RegistryClient,

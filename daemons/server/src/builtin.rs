@@ -16,6 +16,14 @@ use crate::{Failure, Method, rpc_method};
 pub use number::Number;
 
 /// All of them.
+///
+/// ```
+/// use rpc_server::{Server, builtin};
+///
+/// let names: Vec<_> = builtin::methods().iter().map(|m| m.signature().name.clone()).collect();
+/// assert!(names.contains(&"add".to_owned()));
+/// let server = Server::builder().methods(builtin::methods());
+/// ```
 pub fn methods() -> Vec<Method> {
     vec![
         add::method(),

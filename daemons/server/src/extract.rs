@@ -43,7 +43,8 @@ use crate::call::Call;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor",
     label = "this cannot be made from a call",
-    note = "extractors come before the parameters: `State<T>`, `Call`, or types with `impl FromCall`"
+    note = "in front of the parameters there may be `State<T>`, `Call`, or types with \
+            `impl FromCall`; by hand, every parameter is named in `.parameters([…])`"
 )]
 pub trait FromCall: Sized + Send + 'static {
     /// Makes it. It runs for every call, so it must not block.

@@ -10,6 +10,20 @@ use serde_json::Value;
 /// A method's error: its text for the caller, and its code.
 ///
 /// Every [`Error`] converts into one with `?` and travels as -32603 with its text, causes included.
+///
+/// ```
+/// use rpc_server::{Failure, rpc_method};
+///
+/// /// The first byte of a file.
+/// #[rpc_method(blocking, read_only)]
+/// fn first_byte(path: String) -> Result<u8, Failure> {
+///     let bytes = std::fs::read(path)?;
+///     bytes.first().copied().ok_or_else(|| Failure::new("the file is empty").with_code(1))
+/// }
+///
+/// assert!(first_byte("no such file".to_owned()).is_err());
+/// # assert_eq!(first_byte::method().signature().name, "first_byte");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure(Fault);
 
@@ -59,8 +73,12 @@ impl Failure {
 }
 
 // `Failure` itself is not an `Error`: otherwise this conversion could not be written.
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
+        // It has its code already.
+        if let Some(fault) = (&error as &dyn Error).downcast_ref::<Fault>() {
+            return Self(fault.clone());
+        }
         Self::new(text_of(&error))
     }
 }
@@ -89,6 +107,18 @@ impl From<Failure> for Box<dyn Error + Send + Sync> {
         Box::new(failure.0)
     }
 }
+
+/// A type that a method's error can have: whatever converts into a [`Failure`]. Every
+/// [`Error`](std::error::Error) does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method",
+    label = "does not convert into `Failure`",
+    note = "implement `std::error::Error` for it, or `impl From<…> for rpc_server::Failure`; for a \
+            text use `Failure::new(text)`"
+)]
+pub trait MethodError: Into<Failure> {}
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure>> MethodError for E {}
 
 /// A typed error of a method: it travels with its text and, in `error.data`, as JSON
 /// ([`Failure::typed`]). `?` converts into it.
@@ -156,6 +186,12 @@ mod tests {
         }
         let fault = method().unwrap_err().into_fault();
         assert_eq!(fault.classic_text(), "Error calling method: invalid digit found in string");
+    }
+
+    #[test]
+    fn a_fault_keeps_its_code() {
+        let fault = Fault::new(Code::Overloaded, "busy").with_data(1.into());
+        assert_eq!(Failure::from(fault.clone()).into_fault(), fault);
     }
 
     #[test]

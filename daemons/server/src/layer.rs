@@ -1,6 +1,6 @@
 //! tower layers around the methods of a server.
 //!
-//! [`ServerBuilder::layer`](crate::ServerBuilder::layer) takes any [`tower::Layer`](Layer): those of
+//! [`ServerBuilder::layer`](crate::ServerBuilder::layer) takes any [`tower::Layer`]: those of
 //! tower (limits, timeouts, load shedding), or your own. A layer wraps a [`Next`], a service of
 //! [`Request`] → [`Reply`], whose error is any boxed error:
 //!

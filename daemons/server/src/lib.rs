@@ -1,20 +1,59 @@
 //! An embeddable RPC server: give it methods and an address, and stop it when you like.
 //!
-//! ```no_run
+//! ```
 //! use rpc_server::{Server, rpc_method};
 //!
 //! /// Adds two numbers.
-//! #[rpc_method]
+//! #[rpc_method(read_only)]
+//! #[example(1.0, 2.0)]
 //! fn plus(a: f64, #[default(1.0)] b: f64) -> f64 {
 //!     a + b
 //! }
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Server::builder().method(plus::method()).bind(([127, 0, 0, 1], 8089)).await?;
-//! server.serve(std::future::pending()).await?;
+//! let server = Server::builder()
+//!     .name("calculator") // the service, among others behind one registry
+//!     .version(env!("CARGO_PKG_VERSION"))
+//!     .method(plus::method())
+//!     .bind(([127, 0, 0, 1], 0)) // any free port
+//!     .await?;
+//! println!("listening on {}", server.local_addr());
+//! # server.handle().stop();
+//! server.serve(std::future::pending()).await?; // until a signal, or `server.handle().stop()`
 //! # Ok(())
 //! # }
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run()).unwrap();
 //! ```
+//!
+//! # Which when
+//!
+//! | you want | use |
+//! |---|---|
+//! | a method from a function | [`#[rpc_method]`](rpc_method) |
+//! | the methods of a trait, with a typed client for callers in Rust | [`#[rpc_service]`](rpc_service) |
+//! | a method from a closure, or with a name known at run time | [`Method::named`] |
+//! | work that is short | a plain `fn`, [`sync`](method::MethodBuilder::sync) |
+//! | work that awaits | an `async fn`, [`asynchronous`](method::MethodBuilder::asynchronous) |
+//! | work that blocks or computes for more than a millisecond | `#[rpc_method(blocking)]`, [`blocking`](method::MethodBuilder::blocking) |
+//! | many results for one call | `#[rpc_method(stream)]`, [`stream`](method::MethodBuilder::stream) |
+//! | a database, a cache, settings in a method | [`State`] |
+//! | the deadline, the caller, whether it still waits | [`Call`] |
+//! | something else made from the call | [`FromCall`] |
+//! | an error with a code or data | [`Failure`]; one that a typed client reads again: [`Typed`] |
+//! | logging, limits, timeouts, authorisation around all methods | [`ServerBuilder::layer`](ServerBuilder::layer) |
+//! | limits of size, number and time | [`Limits`] |
+//! | to be found through a registry | `Announce` |
+//! | to test methods without a socket | [`ServerBuilder::in_memory`], or call the function |
+//!
+//! # Features
+//!
+//! Both are on by default; without either the crate depends on no HTTP library.
+//!
+//! - `http`: metrics (`/metrics`), health (`/healthz`) and the OpenRPC document (`/openrpc.json`) over
+//!   HTTP, on the same port.
+//! - `announce`: registers with a registry while serving.
+//!
+//! # Inside
 //!
 //! In reading order, the way a call travels:
 //!
@@ -33,7 +72,9 @@
 //! - [`announce`]: registers with a registry and sends heartbeats.
 //! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
 //!
-//! Inside: `server → acceptor → connection → session → dispatch → calls → method`, `connection → http`.
+//! Inside: `server → acceptor → connection → session → dispatch → {calls, layered} → method`, `connection → http`.
+//!
+//! Needs Rust 1.95 or later.
 
 mod acceptor;
 #[cfg(feature = "announce")]
@@ -66,13 +107,17 @@ pub use announce::Announce;
 pub use call::{Call, Dialect, Identity};
 pub use error::ServerError;
 pub use extract::{FromCall, State};
-pub use failure::{Failure, Typed};
-pub use futures_util::Stream;
+pub use failure::{Failure, MethodError, Typed};
 pub use limits::Limits;
 pub use method::Method;
 pub use rpc_macros::{rpc_method, rpc_service};
-pub use rpc_wire::fault::{Code, Fault};
-pub use rpc_wire::signature::{self, Effect, Signature};
-pub use schemars;
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use session::InMemory;
+
+// What the interface above is made of, of other crates: at the versions that it uses.
+pub use futures_util::Stream;
+pub use rpc_host::logging::LogRing;
+pub use rpc_wire::fault::{Code, Fault};
+pub use rpc_wire::signature::{self, Effect, Signature};
+pub use tokio_util::sync::CancellationToken;
+pub use {schemars, serde_json, tower};

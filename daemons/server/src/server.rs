@@ -23,7 +23,8 @@ use crate::{InMemory, Limits, Method, ServerError, service};
 
 /// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
-/// A server that listens and is not serving yet.
+/// A server that listens and is not serving yet: made by [`builder`](Self::builder), run by
+/// [`serve`](Self::serve), stopped by a [`ServerHandle`] or the future given to `serve`.
 pub struct Server {
     state: Arc<ServerState>,
     listener: TcpListener,
@@ -34,6 +35,27 @@ pub struct Server {
 }
 
 /// The parts of a server. Everything but the methods has a default.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rpc_server::{Limits, Method, Server};
+///
+/// # async fn run() -> Result<(), rpc_server::ServerError> {
+/// let server = Server::builder()
+///     .name("orders")
+///     .title("Orders of the shop") // in the OpenRPC document, instead of the name
+///     .version("1.4.0")
+///     .state(String::from("shared"))
+///     .method(Method::named("ping").read_only().sync(|| "pong"))
+///     .limits(Limits::default().drain_timeout(Duration::from_secs(2)))
+///     .bind(([127, 0, 0, 1], 0))
+///     .await?;
+/// assert_ne!(server.local_addr().port(), 0);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+/// ```
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
     identity: GivenIdentity,
@@ -49,6 +71,20 @@ pub struct ServerBuilder {
 }
 
 /// Stops a server from anywhere in the program.
+///
+/// ```
+/// use rpc_server::Server;
+///
+/// # async fn run() -> Result<(), rpc_server::ServerError> {
+/// let server = Server::builder().bind(([127, 0, 0, 1], 0)).await?;
+/// let handle = server.handle();
+/// let serving = tokio::spawn(server.serve(std::future::pending()));
+/// handle.stop();
+/// serving.await.expect("it does not panic")?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ServerHandle {
     ending: CancellationToken,

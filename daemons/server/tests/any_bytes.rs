@@ -9,7 +9,7 @@ use serde_json::Value;
 fn replies(bytes: &[u8], piece: usize) -> String {
     // All but sleep(), which would have to be waited for.
     let methods = builtin::methods().into_iter().filter(|m| m.signature().name != "sleep");
-    let limits = Limits { max_request_bytes: 2048, max_nesting: 20, ..Limits::default() };
+    let limits = Limits::default().max_request_bytes(2048).max_nesting(20);
     let mut server = Server::builder().methods(methods).limits(limits).in_memory().unwrap();
     let mut replies = Vec::new();
     for piece in bytes.chunks(piece) {

@@ -172,6 +172,14 @@ async fn an_extractor_may_refuse_a_call() {
 #[tokio::test]
 async fn bodies_learn_that_nobody_waits_any_longer() {
     let (ended, mut endings) = mpsc::unbounded_channel();
+    let by_plain = ended.clone();
+    let plain = Method::named("plain").parameters([]).sync(move |call: Call| {
+        let ended = by_plain.clone();
+        tokio::spawn(async move {
+            call.cancelled().await;
+            let _ = ended.send("plain");
+        });
+    });
     let by_thread = ended.clone();
     let thread = Method::named("thread").parameters([]).blocking(move |call: Call| {
         while !call.is_cancelled() {
@@ -193,7 +201,7 @@ async fn bodies_learn_that_nobody_waits_any_longer() {
             std::future::pending::<()>().await;
         }
     });
-    let mut peer = Peer::of(Server::builder().methods([thread, task])).await;
+    let mut peer = Peer::of(Server::builder().methods([thread, task, plain])).await;
     for (method, id) in [("thread", 1), ("task", 2)] {
         peer.send(json!({"id": id, "method_name": method})).await;
         peer.send(json!({"cancel": id})).await;
@@ -203,7 +211,10 @@ async fn bodies_learn_that_nobody_waits_any_longer() {
     peer.send(json!({"id": 3, "method_name": "thread", "meta": {"deadline_ms": 20}})).await;
     assert_eq!(peer.line().await["error"]["code"], -32000);
     assert_eq!(endings.recv().await, Some("thread"));
-    peer.send(json!({"id": 4, "method_name": "task"})).await;
+    peer.send(json!({"id": 4, "method_name": "plain"})).await;
+    assert_eq!(peer.line().await["res"], Value::Null);
+    assert_eq!(endings.recv().await, Some("plain"));
+    peer.send(json!({"id": 5, "method_name": "task"})).await;
     drop(peer);
     assert_eq!(endings.recv().await, Some("task"));
 }

@@ -283,7 +283,7 @@ async fn a_layer_may_reply_refuse_and_say_who_calls() {
 
 #[tokio::test]
 async fn the_servers_own_limits_and_statistics_hold_around_layers() {
-    let limits = Limits { max_calls: 1, ..Limits::default() };
+    let limits = Limits::default().max_calls(1);
     let waits = ServiceBuilder::new().concurrency_limit(1);
     let mut peer = Peer::of(Server::builder().limits(limits).layer(waits)).await;
     peer.send(1, "nap", json!([50])).await;

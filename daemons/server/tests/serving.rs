@@ -329,7 +329,7 @@ async fn a_stream_sends_its_items_and_its_end() {
 async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
     let endless =
         Method::named("endless").parameters([]).stream(|| stream::repeat("x".repeat(10_000)));
-    let limits = Limits { max_unwritten_bytes: 100_000, ..Limits::default() };
+    let limits = Limits::default().max_unwritten_bytes(100_000);
     let server = Running::start(with_limits(limits).method(endless)).await;
     let mut lazy = server.connect().await;
     lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
@@ -344,7 +344,7 @@ async fn a_reader_that_stops_reading_stops_its_stream_and_nothing_grows() {
 async fn calls_wait_until_there_is_room_for_their_replies() {
     // More than the sockets' buffers hold, so that the server must stop in the middle of a read.
     let large = Method::named("large").parameters([]).sync(|| "x".repeat(1_000_000));
-    let limits = Limits { max_unwritten_bytes: 1000, ..Limits::default() };
+    let limits = Limits::default().max_unwritten_bytes(1000);
     let server = Running::start(with_limits(limits).method(large)).await;
     let mut peer = server.connect().await;
     let call = |id| format!("{{\"id\":{id},\"method_name\":\"large\",\"method_args\":[]}}");
@@ -363,7 +363,7 @@ async fn a_peer_that_reads_nothing_is_disconnected_and_its_other_calls_do_not_ru
         "x".repeat(1_000_000)
     });
     let idle = Duration::from_secs(1);
-    let limits = Limits { max_unwritten_bytes: 1000, idle_timeout: idle, ..Limits::default() };
+    let limits = Limits::default().max_unwritten_bytes(1000).idle_timeout(idle);
     let server = Running::start(with_limits(limits).method(large)).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"large","method_args":[]}"#.repeat(80)).await;
@@ -414,7 +414,7 @@ async fn oneway_calls_get_no_reply_not_even_errors() {
 
 #[tokio::test]
 async fn requests_over_a_limit_get_an_error() {
-    let limits = Limits { max_request_bytes: 200, max_nesting: 4, ..Limits::default() };
+    let limits = Limits::default().max_request_bytes(200).max_nesting(4);
     let server = Running::start(with_limits(limits)).await;
     let long = format!(r#"{{"id":1,"method_name":"echo","method_args":["{}"#, "x".repeat(100_000));
     assert!(server.exchange(long).await.contains("larger than 200 bytes"));
@@ -424,7 +424,7 @@ async fn requests_over_a_limit_get_an_error() {
 
 #[tokio::test]
 async fn a_call_over_the_limit_is_refused_as_retryable() {
-    let limits = Limits { max_calls_per_connection: 2, max_calls: 3, ..Limits::default() };
+    let limits = Limits::default().max_calls_per_connection(2).max_calls(3);
     let server = Running::start(with_limits(limits)).await;
     let sleep = |id| format!("{{\"id\":{id},\"method_name\":\"sleep\",\"method_args\":[30]}}");
     let mut first = server.connect().await;
@@ -440,7 +440,7 @@ async fn a_call_over_the_limit_is_refused_as_retryable() {
 
 #[tokio::test]
 async fn after_a_full_queue_of_classic_calls_nothing_is_lost() {
-    let limits = Limits { max_calls_per_connection: 2, ..Limits::default() };
+    let limits = Limits::default().max_calls_per_connection(2);
     let server = Running::start(with_limits(limits)).await;
     let requests: String = (0..10)
         .map(|n| {
@@ -454,7 +454,7 @@ async fn after_a_full_queue_of_classic_calls_nothing_is_lost() {
 
 #[tokio::test]
 async fn an_incomplete_request_times_out() {
-    let limits = Limits { request_timeout: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits::default().request_timeout(Duration::from_millis(100));
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
     peer.send(r#"{"id":1,"method_name":"square","method_args":[3]}{"id":2,"#).await;
@@ -465,7 +465,7 @@ async fn an_incomplete_request_times_out() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
-    let limits = Limits { idle_timeout: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits::default().idle_timeout(Duration::from_secs(1));
     let server = Running::start(with_limits(limits)).await;
     let mut waiting = server.connect().await;
     waiting.send(r#"{"id":1,"method_name":"sleep","method_args":[2.5]}"#).await;
@@ -478,8 +478,7 @@ async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
 
 #[tokio::test]
 async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
-    let server =
-        Running::start(with_limits(Limits { max_connections: 1, ..Limits::default() })).await;
+    let server = Running::start(with_limits(Limits::default().max_connections(1))).await;
     let mut first = server.connect().await;
     first.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
     first.line().await;
@@ -523,7 +522,7 @@ async fn draining_replies_to_calls_in_flight_and_refuses_the_rest() {
 
 #[tokio::test]
 async fn the_drain_has_a_limit_and_calls_in_flight_get_an_error() {
-    let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits::default().drain_timeout(Duration::from_millis(100));
     let server = Running::start(with_limits(limits)).await;
     let mut peer = server.connect().await;
     peer.send(

@@ -43,6 +43,8 @@
 //! - `blocking`: the module [`blocking`].
 //! - `tower`: [`Client`] is a [`tower::Service`](https://docs.rs/tower), and [`Client::layer`] exists.
 //! - `macros`: [`rpc_service`].
+//!
+//! Needs Rust 1.95 or later.
 
 #![cfg_attr(
     not(feature = "registry"),

@@ -11,6 +11,8 @@
 //! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
 //! It reads no settings: options are passed in as values.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod logging;
 pub mod net;

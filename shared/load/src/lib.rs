@@ -11,6 +11,8 @@
 //!
 //! `Load` needs the feature `engine` (on by default). Without it the crate is data only, for
 //! programs that plan or show load tests and do not make the calls: no runtime, no sockets.
+//!
+//! Needs Rust 1.95 or later.
 
 mod compare;
 #[cfg(feature = "engine")]

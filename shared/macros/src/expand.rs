@@ -1,6 +1,6 @@
 //! Turns the function's tokens into the tokens of its method.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, ExprLit, ItemFn, Lit, Meta, Result, ReturnType, Type};
@@ -102,12 +102,20 @@ fn body(options: &Options, function: &ItemFn, server: &TokenStream) -> Result<To
         ReturnType::Default => (signature.ident.span(), false),
     };
     let ident = Ident::new(kind, span);
-    let fallible = quote!(#server::method::Fallible);
+    let fallible = respanned(quote!(#server::method::Fallible), span);
     Ok(match (kind, is_result) {
         ("stream", _) | (_, false) => quote!(#ident),
-        ("asynchronous", true) => quote!(#ident::<_, _, #fallible, _>),
-        (_, true) => quote!(#ident::<_, _, #fallible>),
+        ("asynchronous", true) => quote_spanned!(span=> #ident::<_, _, #fallible, _>),
+        (_, true) => quote_spanned!(span=> #ident::<_, _, #fallible>),
     })
+}
+
+fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
+    let at_span = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(at_span).collect()
 }
 
 /// Whether a type is written as a `Result`. Others are told by their type, which fails only for an

@@ -3,6 +3,8 @@
 //!
 //! A function stays as it is and can still be called; beside it is a type of the same name whose
 //! `method()` makes the method: `Server::builder().method(add::method())`.
+//!
+//! Needs Rust 1.95 or later.
 
 mod arguments;
 mod example;

@@ -12,6 +12,8 @@
 //!
 //! Inside: `ini` reads lines, `value` has the types of values, `layers` applies one source over
 //! another.
+//!
+//! Needs Rust 1.95 or later.
 
 mod document;
 mod error;

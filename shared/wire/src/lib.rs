@@ -15,6 +15,8 @@
 //! - [`nearest`], [`most_similar`]: the known names that were probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
+//!
+//! Needs Rust 1.95 or later.
 
 pub mod call;
 pub mod exact;

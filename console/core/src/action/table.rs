@@ -387,7 +387,7 @@ pub const BINDINGS: &[Binding] = &[
         "target: all instances, or one of them",
     ),
     row(Context::LoadPlan, EditField, &[Key::char('i')], "", "edit the field"),
-    row(Context::LoadPlan, Escape, &[ESC], "leave", "stop the load test; leave the field"),
+    row(Context::LoadPlan, Escape, &[ESC], "leave", "leave the field"),
     row(Context::LoadPlan, Compare, &[Key::char('c')], "compare", "compare with the previous run"),
     row(
         Context::LoadPlan,
@@ -406,7 +406,7 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Context::LoadRun, Compare, &[Key::char('c')], "compare", "compare with the previous run"),
     row(Context::LoadRun, Action::Copy, &[Key::char('y')], "copy", "copy as an rpcd bench command"),
-    row(Context::LoadRun, Escape, &[ESC], "", "stop the load test; then back to the plan"),
+    row(Context::LoadRun, Escape, &[ESC], "", "back to the plan"),
     row(Context::Filter, Accept, &[ENTER, TAB, DOWN], "apply", "apply the filter or search"),
     row(Context::Filter, Close, &[ESC], "clear", "clear the filter or search"),
     row(Context::Menu, Accept, &[ENTER, Key::char('l')], "choose", "choose the selected entry"),

@@ -41,8 +41,6 @@ pub enum Choice {
     Copy(&'static str, String),
     /// Carries out an action.
     Run(Action),
-    /// Only closes the menu.
-    Stay,
     /// Fills the form field of this index with a text.
     Fill(usize, String),
     /// Asks to confirm unregistering an instance.
@@ -51,8 +49,12 @@ pub enum Choice {
     Cancel,
     /// Sends a call, confirmed for a registry that asks first.
     Send(Box<PendingCall>),
-    /// Starts the load test of the form, confirmed in the same way.
+    /// Resends a call of an earlier session, to one instance or to any.
+    Resend(CallId, Option<InstanceKey>),
+    /// Starts the load test of the form, confirmed for a registry that asks first.
     StartLoad,
+    /// Starts a load test of instances that are not on this machine.
+    LoadTest(Box<LoadRequest>),
     /// Deletes a saved request.
     DeleteRequest(String),
 }
@@ -64,6 +66,8 @@ pub struct PendingCall {
     pub method: String,
     /// The arguments.
     pub args: Args,
+    /// The arguments as written, with their references to variables.
+    pub written: Args,
     /// One instance; `None`: any that has the method.
     pub target: Option<InstanceKey>,
     /// The timeout.
@@ -97,8 +101,6 @@ pub enum Purpose {
     },
     /// The address of an instance, typed to confirm unregistering it.
     Unregister(Box<Instance>),
-    /// `y` to confirm this; anything else refuses it.
-    Confirm(Confirmed),
     /// The name of a request to save.
     SaveRequest {
         /// The request, still without its name.
@@ -108,13 +110,4 @@ pub enum Purpose {
     },
     /// The new name of this saved request.
     RenameRequest(String),
-}
-
-/// What is done once it is confirmed.
-#[derive(Debug)]
-pub enum Confirmed {
-    /// Starts a load test of instances that are not on this machine.
-    LoadTest(Box<LoadRequest>),
-    /// Resends a call of an earlier session, to one instance or to any.
-    Resend(CallId, Option<InstanceKey>),
 }

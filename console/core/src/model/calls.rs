@@ -6,6 +6,7 @@ mod latency;
 mod outcome;
 mod past;
 mod request;
+mod summary;
 mod wire;
 
 pub use filtered::Filtered;
@@ -26,15 +27,11 @@ use tui_input::Input;
 
 use super::diff::Diff;
 use super::json::{Document, Folding, Matches};
-use crate::text;
 
 /// Default number of calls in the history.
 pub const DEFAULT_CALLS: usize = 1_000;
 /// Maximum bytes of results in the history; the oldest calls are dropped.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
-
-/// Length of a result in a summary.
-const SUMMARY_BYTES: usize = 1_000;
 
 /// Identifies a call.
 pub type CallId = u64;
@@ -87,6 +84,8 @@ pub struct Call {
     pub wire: Wire,
     /// The selected tab of the response.
     pub tab: Tab,
+    /// The first visible row of an error.
+    pub failure_top: usize,
     /// The part of the result that a JSONPath selects.
     pub filtered: Option<Filtered>,
     /// Folded lines and the cursor of the result, or of the selected part.
@@ -102,42 +101,20 @@ pub struct Call {
 }
 
 impl Call {
-    /// The arguments in one line, as typed in the palette.
-    pub fn arguments(&self) -> String {
-        let inner = |text: &str| text[1..text.len().saturating_sub(1)].to_owned();
-        let positional = inner(self.request.args.positional());
-        let keyword = inner(self.request.args.keyword());
-        match (positional.is_empty(), keyword.is_empty()) {
-            (_, true) => positional,
-            (true, false) => format!("{{{keyword}}}"),
-            (false, false) => format!("{positional} {{{keyword}}}"),
-        }
-    }
-
     /// The result, if it succeeded.
     pub fn document(&self) -> Option<&Arc<Document>> {
         self.outcome.as_ref()?.result.as_ref().ok()
     }
 
-    /// The outcome in a few words, and whether it succeeded; `None`: in flight.
-    pub fn summary(&self) -> (String, Option<bool>) {
-        if let (true, Some(Outcome { result: Ok(_), .. })) = (self.request.stream, &self.outcome) {
-            // The result of a stream is always null.
-            return (self.items.counted(), Some(true));
-        }
-        if let Some(past) = &self.past {
-            return match &past.failure {
-                Some(failure) => (failure.text.clone(), Some(false)),
-                None => ("result not stored".to_owned(), Some(true)),
-            };
-        }
-        match &self.outcome {
-            None => ("in flight".to_owned(), None),
-            Some(Outcome { result: Ok(document), .. }) => {
-                (text::prefix(document.text(), SUMMARY_BYTES).to_owned(), Some(true))
-            }
-            Some(Outcome { result: Err(failure), .. }) => (failure.text.clone(), Some(false)),
-        }
+    /// Whether it ended with an error.
+    pub fn has_failed(&self) -> bool {
+        let past = self.past.as_ref().is_some_and(|past| past.failure.is_some());
+        past || self.outcome.as_ref().is_some_and(|outcome| outcome.result.is_err())
+    }
+
+    /// Whether its body is the items of a stream: not an error without any.
+    pub fn shows_items(&self) -> bool {
+        self.request.stream && (!self.has_failed() || !self.items.is_empty())
     }
 
     /// The instance it was sent to, if it was only one.
@@ -250,6 +227,7 @@ impl Calls {
             items: Items::default(),
             wire: Wire::default(),
             tab: Tab::default(),
+            failure_top: 0,
             filtered: None,
             folding: Folding::default(),
             received_bytes: None,

@@ -1,9 +1,14 @@
 //! A call as text for a shell, a script or a program.
 
+mod environment;
+
 use std::time::Duration;
 
 use rpc_wire::call::{Args, request};
 use rpc_wire::instance::InstanceKey;
+
+use environment::Part;
+pub use environment::marked;
 
 /// A call to format.
 #[derive(Debug, Clone)]
@@ -68,17 +73,21 @@ impl Snippet {
             || if self.stream { Err("streams need rpcd or Rust".to_owned()) } else { Ok(()) };
         match format {
             Format::Rpcd => self.rpcd(),
-            Format::Wire => Ok(self.wire()),
+            Format::Wire => Ok(wire(&self.method, &self.args)),
             Format::Rust => self.rust(),
             Format::Python => plain().and_then(|()| self.python()),
             Format::Netcat => plain().and_then(|()| self.netcat()),
         }
     }
 
-    fn wire(&self) -> String {
-        let mut out = Vec::new();
-        request::classic(&mut out, &self.method, &self.args);
-        String::from_utf8(out).unwrap_or_default()
+    /// The request with marked names of variables.
+    fn marked_wire(&self) -> Result<String, String> {
+        Ok(wire(&self.method, &marked(&self.args)?))
+    }
+
+    /// The arguments as words of a command line, with marked names of variables.
+    fn words(&self) -> Result<Vec<String>, String> {
+        marked(&self.args)?.to_words().map_err(|error| error.to_string())
     }
 
     fn peer(&self) -> Result<&InstanceKey, String> {
@@ -101,13 +110,13 @@ impl Snippet {
         }
         // Arguments may look like options.
         words.extend(["--".to_owned(), self.method.clone()]);
-        words.extend(self.args.to_words().map_err(|error| error.to_string())?);
+        words.extend(self.words()?);
         command_line(&words)
     }
 
     fn netcat(&self) -> Result<String, String> {
         let peer = self.peer()?;
-        let (wire, host) = (quote(&self.wire()), quote(&peer.host));
+        let (wire, host) = (environment::shell(&self.marked_wire()?)?, quote(&peer.host));
         Ok(format!("printf %s {wire} | nc -N {host} {}", peer.port))
     }
 
@@ -122,8 +131,7 @@ impl Snippet {
             Some(key) => format!("direct({:?}, options)?", key.to_string()),
             None => format!("through_registry({:?}, options)?", self.registry),
         };
-        let words = self.args.to_words().map_err(|error| error.to_string())?;
-        let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
+        let words: Vec<String> = self.words()?.iter().map(|word| expression(word)).collect();
         let args = match &words[..] {
             [] => "let args = Args::none();".to_owned(),
             words => format!("let args = Args::from_words([{}])?;", words.join(", ")),
@@ -156,12 +164,15 @@ impl Snippet {
 
     fn python(&self) -> Result<String, String> {
         let peer = self.peer()?;
-        // A JSON string is a valid Python string.
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let (request, host) = (text(&self.wire()), text(&peer.host));
+        let request = self.marked_wire()?;
+        let (request, host) = (environment::python(&request), environment::python(&peer.host));
+        let (modules, request) = match request.contains("os.environ[") {
+            true => ("json, os, socket", format!("({request})")),
+            false => ("json, socket", request),
+        };
         let (port, timeout) = (peer.port, self.timeout.as_secs_f64());
         Ok(format!(
-            "import json, socket\n\
+            "import {modules}\n\
              \n\
              with socket.create_connection(({host}, {port}), timeout={timeout}) as server:\n    \
                  server.sendall({request}.encode())\n    \
@@ -180,7 +191,8 @@ pub fn command_line(words: &[String]) -> Result<String, String> {
     if words.iter().any(|word| word.chars().any(char::is_control)) {
         return Err("control characters cannot be part of a command".to_owned());
     }
-    Ok(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
+    let words: Result<Vec<_>, _> = words.iter().map(|word| environment::shell(word)).collect();
+    Ok(words?.join(" "))
 }
 
 /// Quotes a word for a POSIX shell. Not with `shlex`: it quotes every `=` and `,`, so that each
@@ -206,10 +218,29 @@ fn literal(text: &str) -> String {
     format!("r{hashes}\"{text}\"{hashes}")
 }
 
+/// A word as an expression of Rust.
+fn expression(word: &str) -> String {
+    let parts = environment::parts(word);
+    if !parts.iter().any(|part| matches!(part, Part::Variable(_))) {
+        return literal(word);
+    }
+    let (mut format, mut values) = (String::new(), String::new());
+    for part in parts {
+        match part {
+            Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Variable(name) => {
+                format.push_str("{}");
+                values.push_str(&format!(", std::env::var({name:?})?"));
+            }
+        }
+    }
+    format!("format!({format:?}{values}).as_str()")
+}
+
 /// The request in the classic dialect.
-pub fn wire(method: &str, args: &rpc_wire::call::Args) -> String {
+pub fn wire(method: &str, args: &Args) -> String {
     let mut out = Vec::new();
-    rpc_wire::call::request::classic(&mut out, method, args);
+    request::classic(&mut out, method, args);
     String::from_utf8(out).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! Which actions are unavailable, and why.
 
 use crate::action::Action;
+use crate::model::calls::Tab;
 use crate::model::json::Document;
 use crate::model::{Model, Pane};
 
@@ -56,6 +57,14 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         }
         Action::CancelCall if model.calls.running().is_none() => Some("no call in flight"),
         Action::Docs if model.forms.get().is_none() => Some("no method selected"),
+        Action::Fold | Action::Unfold | Action::ToggleFold | Action::FoldAll | Action::CopyPath
+            if is_beside_body(model) =>
+        {
+            Some("only in the Body tab")
+        }
+        Action::Wrap if model.focus() == Pane::Response && is_beside_body(model) => {
+            Some("only in the Body tab")
+        }
         Action::ToggleFold
             if model.calls.shown_call().is_some_and(|call| !call.items.is_empty()) =>
         {
@@ -114,6 +123,11 @@ fn changes_something(action: Action) -> bool {
 fn document(model: &Model) -> Option<&Document> {
     let call = model.calls.shown_call().filter(|call| !call.request.stream)?;
     call.document().map(AsRef::as_ref)
+}
+
+/// Whether another tab of the response than its body is on screen.
+fn is_beside_body(model: &Model) -> bool {
+    model.calls.shown_call().is_some_and(|call| call.tab != Tab::Body)
 }
 
 /// The search text of the focused pane.

@@ -5,7 +5,7 @@ use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
 use super::{Effects, ask, copy, external, load, reading, registries, resume, saved, search, send};
-use crate::action::Action;
+use crate::action::{Action, Context};
 use crate::message::{DemoCommand, Effect};
 use crate::model::Now;
 use crate::model::content::Program;
@@ -78,7 +78,7 @@ fn overlay(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Accept => accept(model, now, effects),
         Action::Close => close(model),
         Action::Back => back(model, effects),
-        Action::Escape => escape(model, now, effects),
+        Action::Escape => escape(model, now),
         other => unhandled(other),
     }
 }
@@ -256,7 +256,8 @@ fn edit_json(model: &mut Model, now: Now) {
     if form.json.is_none() {
         form.open_json(&form.to_json(), None);
     } else if !form.close_json() {
-        model.notify_error("fix the JSON first, or press d to reset it", now);
+        let key = model.keys.shown(Context::Json, Action::ResetForm);
+        model.notify_error(format!("fix the JSON first, or press {key} to reset it"), now);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Effects, act, external, load, send};
 use crate::action::Action;
 use crate::message::Effect;
 use crate::model::Now;
-use crate::model::ask::{Choice, Confirmed, Item, Menu, Prompt, Purpose};
+use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
 use crate::model::calls::CallId;
 use crate::model::content::SaveError;
 use crate::model::instances::State;
@@ -75,17 +75,9 @@ pub(super) fn unregister(model: &mut Model, instance: Box<Instance>) {
 }
 
 /// Asks whether to quit although something runs (`what`).
-pub(super) fn quit(what: &str) -> Menu {
-    let item = |label: &str, detail: &str, choice| Item {
-        label: label.to_owned(),
-        detail: detail.to_owned(),
-        choice: Ok(choice),
-    };
-    let items = vec![
-        item("stay", "", Choice::Stay),
-        item("quit", "and stop it", Choice::Run(Action::QuitNow)),
-    ];
-    Menu { title: format!("Quit? {what}"), items, selected: 0 }
+pub(super) fn quit(model: &mut Model, what: &str) {
+    let choice = Choice::Run(Action::QuitNow);
+    confirm(model, format!("Quit? {what}"), "quit", "and stop it".to_owned(), choice);
 }
 
 /// Asks for the path to save to.
@@ -104,7 +96,7 @@ pub(super) fn save(model: &mut Model, now: Now) {
 pub(super) fn load_test(model: &mut Model, request: LoadRequest, remote: &str) {
     let method = text::printable(&request.method).into_owned();
     let title = format!("Load-test {method} on {remote}?");
-    prompt_yes(model, title, Confirmed::LoadTest(Box::new(request)));
+    confirm(model, title, "start", String::new(), Choice::LoadTest(Box::new(request)));
 }
 
 /// Asks before a call of an earlier session is sent again.
@@ -112,22 +104,12 @@ pub(super) fn resend(model: &mut Model, id: CallId, target: Option<InstanceKey>)
     let Some(call) = model.calls.get(id) else { return };
     let shown = format!("{} {}", call.request.method, call.arguments());
     let shown = text::cut(&text::printable(shown.trim_end()), MAX_QUESTION).into_owned();
-    prompt_yes(
-        model,
-        format!("Resend {shown}, a call of an earlier session?"),
-        Confirmed::Resend(id, target),
+    let title = format!("Resend {shown}, a call of an earlier session?");
+    let to = target.as_ref().map_or_else(
+        || "to any instance that has the method".to_owned(),
+        |key| format!("to {}", text::printable(&key.to_string())),
     );
-}
-
-/// Asks a question that `y` confirms.
-fn prompt_yes(model: &mut Model, title: String, what: Confirmed) {
-    model.overlay = Some(Overlay::Prompt(Prompt {
-        title,
-        input: Input::default(),
-        note: "y and ⏎ confirms; ⏎ alone cancels".to_owned(),
-        purpose: Purpose::Confirm(what),
-        is_error: false,
-    }));
+    confirm(model, title, "resend", to, Choice::Resend(id, target));
 }
 
 /// Confirms the selected entry or the typed text.
@@ -167,13 +149,14 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
                 field.set_text(text);
             }
         }
-        Choice::Cancel => model.notify("cancelled", now),
-        Choice::Send(call) => super::send::confirmed(model, *call, now, effects),
-        Choice::StartLoad => super::load::confirmed(model, now, effects),
+        Choice::Cancel => model.notify("cancelled: nothing sent or changed", now),
+        Choice::Send(call) => send::confirmed(model, *call, now, effects),
+        Choice::Resend(id, target) => send::confirmed_resend(model, id, target, now, effects),
+        Choice::StartLoad => load::confirmed(model, now, effects),
+        Choice::LoadTest(request) => load::run(model, *request, effects),
         Choice::DeleteRequest(name) => {
             effects.push(Effect::ChangeRequests(Box::new(Change::Delete(name))));
         }
-        Choice::Stay => {}
         Choice::Unregister(instance) => unregister(model, instance),
     }
 }
@@ -202,15 +185,6 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
             } else {
                 model.notify("cancelled: nothing unregistered", now);
             }
-        }
-        Purpose::Confirm(_) if !["y", "yes"].contains(&typed.to_lowercase().as_str()) => {
-            model.notify("cancelled: nothing sent", now);
-        }
-        Purpose::Confirm(Confirmed::LoadTest(request)) => {
-            load::run(model, LoadRequest::clone(request), effects);
-        }
-        Purpose::Confirm(Confirmed::Resend(id, target)) => {
-            send::confirmed_resend(model, *id, target.clone(), now, effects);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::show::show;
 use super::{Effects, ask, load, registries, saved, send};
 use crate::message::Effect;
 use crate::model::Now;
+use crate::model::ask::PendingCall;
 use crate::model::palette::Entry;
 use crate::model::resend::Resend;
 use crate::model::{Model, Overlay, Pane, View};
@@ -20,7 +21,7 @@ pub(super) fn back(model: &mut Model, effects: &mut Effects) {
     }
     match model.focus() {
         Pane::Instances => match running(model) {
-            Some(what) => model.overlay = Some(Overlay::Menu(ask::quit(what))),
+            Some(what) => ask::quit(model, what),
             None => effects.push(Effect::Quit),
         },
         Pane::Detail | Pane::Events => model.set_focus(Pane::Instances),
@@ -55,8 +56,8 @@ pub(super) fn cancel_call(model: &mut Model, now: Now, effects: &mut Effects) {
     }
 }
 
-pub(super) fn escape(model: &mut Model, now: Now, effects: &mut Effects) {
-    if model.view == View::Load && load::escape(model, effects) {
+pub(super) fn escape(model: &mut Model, now: Now) {
+    if model.view == View::Load && load::escape(model) {
         return;
     }
     if model.focus() == Pane::Form {
@@ -117,7 +118,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
         None => model.notify_error("no such command or method", now),
         Some(Entry::Call(_, Err(why))) => model.notify_error(format!("not sent: {why}"), now),
         Some(Entry::Call(method, Ok(args))) => {
-            let args = match model.saved.variables().fill_args(&args) {
+            let written = args;
+            let args = match model.saved.variables().fill_args(&written) {
                 Ok(args) => args,
                 Err(why) => return model.notify_error(format!("not sent: {why}"), now),
             };
@@ -127,7 +129,8 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             // Only the form of a known method can be filled; the call is sent as typed.
             let _ = fill(model, &method, &args);
             let timeout = model.forms.default_timeout;
-            send::call(model, &method, args, None, timeout, now, effects);
+            let call = PendingCall { method, args, written, target: None, timeout };
+            send::call(model, call, now, effects);
         }
         Some(Entry::Method(name, _)) => {
             model.methods.scope = None;

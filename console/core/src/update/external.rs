@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::target::Target;
+
 use super::Effects;
+use crate::action::{Action, Context};
 use crate::message::{Effect, MAX_COPIED_BYTES};
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
+use crate::model::calls::Call;
 use crate::model::content::{Content, Program};
 use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
@@ -78,7 +83,9 @@ pub(super) fn edited(model: &mut Model, method: &str, result: Result<String, Str
     if let Err(error) = form.read_json(&text) {
         // Invalid text is kept: the form shows it as JSON, with the error below.
         form.open_json(&text, Some(error));
-        model.notify_error("not valid arguments; fix them here, or press e to edit again", now);
+        let key = model.keys.shown(Context::Json, Action::Edit);
+        let text = format!("not valid arguments; fix them here, or press {key} to edit again");
+        model.notify_error(text, now);
     } else {
         model.notify("form filled from the editor", now);
     }
@@ -115,7 +122,8 @@ fn whole_result(model: &Model) -> Option<Item> {
 }
 
 fn one_line(text: &str) -> String {
-    let line = text.lines().find(|line| line.contains("call") || line.contains('{'));
+    let sends = ["client.call(", "client.stream(", "sendall("];
+    let line = text.lines().find(|line| sends.iter().any(|call| line.contains(call)));
     text::prefix(line.or(text.lines().next()).unwrap_or_default().trim(), 200).to_owned()
 }
 
@@ -141,18 +149,24 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     };
     let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     let request = &call.request;
-    let replied = call.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref());
-    let replied = request.candidates.iter().find(|key| Some(&*key.to_string()) == replied);
     Ok(Snippet {
         method: request.method.clone(),
         args: request.args.clone(),
-        target: match &request.candidates[..] {
-            [one] => Some(one.clone()),
-            _ => None,
-        },
-        peer: replied.or(request.candidates.first()).cloned(),
+        target: call.target().cloned().or_else(|| model.link.server.clone()),
+        peer: peer(model, call),
         registry,
         timeout: request.timeout,
         stream: request.stream,
     })
+}
+
+/// The instance for formats without a registry: the one that replied, else one that could. A call of an
+/// earlier session knows only the former, also before the methods of this session are known.
+fn peer(model: &Model, call: &Call) -> Option<InstanceKey> {
+    let replied = || match Target::direct(call.peer()?).ok()? {
+        Target::Direct { host, port } => Some(Instance::new(host, port).key()),
+        Target::Registry { .. } => None,
+    };
+    let has_method = || model.methods.get(&call.request.method)?.on.first().cloned();
+    replied().or_else(|| call.request.candidates.first().cloned()).or_else(has_method)
 }

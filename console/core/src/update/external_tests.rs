@@ -216,3 +216,65 @@ fn readonly_refuses_unregistering_with_the_reason() {
     assert!(matches!(model.overlay, Some(Overlay::Menu(_))), "no question follows");
     assert!(toast(&model).contains("read-only"));
 }
+
+#[test]
+fn a_call_of_an_earlier_session_is_copied_in_every_format_at_once() {
+    use crate::model::calls::PastCall;
+    let now = fixture::now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    let (other, _) = fixture::history_restored();
+    let calls = other.calls.visible();
+    let add = calls.iter().find(|call| call.past.is_some() && call.request.method == "add");
+    let mut past = PastCall::of(add.unwrap(), &fixture::outcome(Ok("7")), 0);
+    // It went to any instance; no method is known yet.
+    past.target = None;
+    feed(&mut model, Msg::History(vec![past]), now);
+    assert!(model.methods.is_empty());
+    press(&mut model, Key::char('3'), now);
+    press(&mut model, Key::char('Y'), now);
+    let Some(Overlay::Menu(menu)) = &model.overlay else { panic!("{:?}", model.overlay) };
+    for item in &menu.items {
+        assert!(item.choice.is_ok(), "{item:?}");
+    }
+    assert!(menu.items.iter().any(|item| item.detail.ends_with("nc -N 127.0.0.1 8089")));
+}
+
+#[test]
+fn a_filter_has_a_limit_that_is_said() {
+    let (mut model, now) = fixture::folded();
+    press(&mut model, Key::char('&'), now);
+    feed(&mut model, Msg::Paste("[?@.a]".repeat(5_000)), now);
+    assert_eq!(toast(&model), "not pasted: it is 29.3 KiB, a filter or search takes 2.0 KiB");
+    assert_eq!(model.calls.path.value(), "");
+    feed(&mut model, Msg::Paste("$.list\n".to_owned()), now);
+    assert_eq!(model.calls.path.value(), "$.list");
+    types(&mut model, &"x".repeat(2_100), now);
+    assert_eq!(model.calls.path.value().len(), 2_048);
+}
+
+#[test]
+fn a_message_from_before_a_dialog_does_not_stay_under_it() {
+    let (mut model, now) = fixture::folded();
+    model.notify("earlier", now);
+    press(&mut model, Key::char('z'), now);
+    assert_eq!(toast(&model), "earlier");
+    press(&mut model, Key::char('Y'), now);
+    assert!(model.overlay.is_some() && model.shown_toast().is_none());
+    model.notify("later", now);
+    press(&mut model, Key::plain(Code::Down), now);
+    assert_eq!(model.shown_toast().unwrap().text, "later", "what is said while it is open stays");
+    press(&mut model, ESC, now);
+    assert_eq!(model.shown_toast().unwrap().text, "later");
+}
+
+#[test]
+fn invalid_json_names_the_key_that_resets_it() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::ctrl('j'), now);
+    types(&mut model, "}", now);
+    press(&mut model, Key::ctrl('j'), now);
+    assert_eq!(toast(&model), "fix the JSON first, or press ^r to reset it");
+    press(&mut model, Key::ctrl('r'), now);
+    press(&mut model, Key::ctrl('j'), now);
+    assert!(model.forms.get().unwrap().json.is_none());
+}

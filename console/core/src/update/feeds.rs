@@ -19,7 +19,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
     match update {
         RegistryUpdate::Direct(instance) => {
             let subject = instance.key().to_string();
-            let text = "opened without a registry: its state is that of the probe".to_owned();
+            let text = "no registry: the probe tells its state".to_owned();
             push_event(model, EventKind::Neutral, "open", subject, text, now);
             model.instances.known_at = Some(now.at);
             model.instances.open(instance.clone(), now.at);

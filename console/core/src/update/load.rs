@@ -10,7 +10,7 @@ use rpc_wire::paths::RPC_HEALTH;
 use tui_input::InputRequest;
 
 use super::Effects;
-use crate::action::Action;
+use crate::action::{Action, Context};
 use crate::message::{Effect, LoadUpdate};
 use crate::model::Now;
 use crate::model::ask::Choice;
@@ -80,7 +80,11 @@ fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
 fn from_call(model: &Model, id: Option<CallId>) -> Result<PlannedCall, String> {
     let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     if call.past.is_some() {
-        return Err("this call is from an earlier session; send it again first".to_owned());
+        let context = Context::of(model.focus());
+        let key = model.keys.shown(context, Action::Resend);
+        return Err(format!(
+            "this call is from an earlier session; press {key} to resend it first"
+        ));
     }
     Ok(planned(model, &call.request))
 }
@@ -184,11 +188,10 @@ pub(super) fn stop(model: &Model, effects: &mut Effects) {
     }
 }
 
-/// Handles Escape; returns whether it concerned the load test.
-pub(super) fn escape(model: &mut Model, effects: &mut Effects) -> bool {
-    if model.load.is_running() {
-        effects.push(Effect::StopLoad);
-    } else if is_typing_load_field(model) {
+/// Handles Escape; returns whether it concerned the load test. It never stops one: that has a key of its
+/// own, and a person presses Escape without looking.
+pub(super) fn escape(model: &mut Model) -> bool {
+    if is_typing_load_field(model) {
         leave_field(model);
     } else if model.focus() == Pane::LoadRun && !model.full_screen {
         model.set_focus(Pane::LoadPlan);

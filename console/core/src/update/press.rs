@@ -1,7 +1,7 @@
 //! Keys, paste, and mouse.
 
 use super::{search, show};
-use crate::editing::{MAX_FIELD_BYTES, apply, edit_request};
+use crate::editing::{MAX_FIELD_BYTES, MAX_FILTER_BYTES, apply, apply_within, edit_request};
 use crate::selectors::{self, is_typing, is_typing_load_field};
 use tui_input::InputRequest;
 
@@ -89,7 +89,7 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
         }
         None if model.filtering => {
             if let Some(filter) = model.filter_mut() {
-                apply(filter, requests);
+                apply_within(MAX_FILTER_BYTES, filter, requests);
             }
             search::filter_changed(model);
         }
@@ -134,6 +134,15 @@ pub(super) fn paste(model: &mut Model, text: &str, now: Now) {
             model.notify_error(format!("not pasted: a field takes {limit}"), now);
         }
         return;
+    }
+    if model.overlay.is_none() && model.filtering {
+        let before = model.filter().map_or(0, |filter| filter.value().len());
+        // Half a path selects something else than the whole.
+        if before + text.trim_end().len() > MAX_FILTER_BYTES {
+            let (size, limit) = (text::bytes(text.len()), text::bytes(MAX_FILTER_BYTES));
+            let why = format!("not pasted: it is {size}, a filter or search takes {limit}");
+            return model.notify_error(why, now);
+        }
     }
     // A filter, a path or a command is one line: a line break becomes a space, and other control
     // characters are dropped.

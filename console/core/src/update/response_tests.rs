@@ -3,7 +3,9 @@
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
-use crate::model::{Model, Now, Overlay};
+use crate::model::calls::Failure;
+use crate::model::{Model, Now, Overlay, Pane, PaneRows};
+use crate::selectors::is_useful;
 
 const ENTER: Key = Key::plain(Code::Enter);
 const ESC: Key = Key::plain(Code::Esc);
@@ -134,4 +136,43 @@ fn an_item_of_a_stream_opens_indented_and_the_stream_ends_with_their_number() {
     feed(&mut model, Msg::CallEnded(id, Box::new(fixture::outcome(Ok("null")))), now);
     let toast = &model.toast.as_ref().unwrap().text;
     assert!(toast.contains("countdown → 30 items in"), "{toast}");
+}
+
+#[test]
+fn a_long_error_scrolls() {
+    let (mut model, now) = fixture::replied();
+    let effects = press(&mut model, Key::ctrl('s'), now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    let failure = Failure::new("error 1", "line\n".repeat(50));
+    let outcome = fixture::outcome(Err(failure));
+    feed(&mut model, Msg::CallEnded(request.id, Box::new(outcome)), now);
+    press(&mut model, F3, now);
+    model.set_heights(vec![PaneRows { pane: Pane::Response, visible: 10, all: Some(52) }]);
+    let top = |model: &Model| model.calls.shown_call().unwrap().failure_top;
+    down(&mut model, 3, now);
+    assert_eq!(top(&model), 3);
+    press(&mut model, Key::char('G'), now);
+    assert_eq!(top(&model), 42);
+    press(&mut model, Key::char('g'), now);
+    assert_eq!(top(&model), 0);
+}
+
+#[test]
+fn beside_the_body_nothing_of_it_is_offered_or_changed() {
+    use crate::action::Action::*;
+    let (mut model, now) = result(ITEMS);
+    let of_body = [ToggleFold, FoldAll, Search, FilterPath, Wrap, CopyPath];
+    let offered = |model: &Model| of_body.map(|action| is_useful(model, action));
+    assert_eq!(offered(&model), [true; 6]);
+    press(&mut model, Key::char('}'), now);
+    assert_eq!(offered(&model), [false; 6]);
+    assert!(is_useful(&model, Copy) && is_useful(&model, NextTab) && is_useful(&model, Save));
+    let rows = |model: &Model| {
+        let call = model.calls.shown_call().unwrap();
+        call.folding.rows(call.body().unwrap())
+    };
+    let before = rows(&model);
+    press(&mut model, Key::char('z'), now);
+    assert_eq!(rows(&model), before, "nothing is folded out of sight");
+    assert_eq!(model.toast.as_ref().unwrap().text, "only in the Body tab");
 }

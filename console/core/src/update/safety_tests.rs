@@ -38,6 +38,7 @@ fn a_load_test_is_never_planned_from_an_earlier_session() {
     press(&mut model, Key::char('b'), now);
     assert!(model.load.form.is_none());
     assert!(toast(&model).contains("earlier session"), "{}", toast(&model));
+    assert!(toast(&model).contains("press r to resend it first"), "{}", toast(&model));
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn a_form_that_nobody_filled_in_is_not_planned() {
 
 #[test]
 fn resending_a_call_of_an_earlier_session_asks_first() {
-    for (keys, confirms) in [("", false), ("n", false), ("y", true), ("YES", true)] {
+    for (keys, confirms) in [("", false), ("y", false), ("jk", false), ("j", true)] {
         for action in ["r", "R"] {
             let (mut model, now) = earlier();
             press(&mut model, Key::char('3'), now);
@@ -62,12 +63,13 @@ fn resending_a_call_of_an_earlier_session_asks_first() {
             if action == "R" {
                 assert!(press(&mut model, ENTER, now).is_empty(), "an instance is chosen");
             }
-            let Some(Overlay::Prompt(prompt)) = &model.overlay else { panic!("no question") };
-            assert!(prompt.title.contains("Resend add 3,4, a call of an earlier session?"));
+            let Some(Overlay::Menu(menu)) = &model.overlay else { panic!("no question") };
+            assert!(menu.title.contains("Resend add 3,4, a call of an earlier session?"));
             types(&mut model, keys, now);
             let effects = press(&mut model, ENTER, now);
             let sent = matches!(&effects[..], [Effect::Call(call)] if call.method == "add");
             assert_eq!(sent, confirms, "{action} {keys}");
+            assert_eq!(toast(&model).contains("cancelled: nothing sent"), !confirms);
         }
     }
 }
@@ -76,15 +78,15 @@ fn resending_a_call_of_an_earlier_session_asks_first() {
 fn a_load_test_of_another_machine_asks_first() {
     let (mut model, now) = fixture::load_plan();
     assert!(press(&mut model, ENTER, now).is_empty());
-    let Some(Overlay::Prompt(prompt)) = &model.overlay else { panic!("no question") };
-    assert_eq!(prompt.title, "Load-test add on 1 of 3 instances not on this machine?");
+    let Some(Overlay::Menu(menu)) = &model.overlay else { panic!("no question") };
+    assert_eq!(menu.title, "Load-test add on 1 of 3 instances not on this machine?");
     assert!(press(&mut model, ENTER, now).is_empty(), "no by default");
     assert!(toast(&model).contains("cancelled") && !model.load.is_running());
     press(&mut model, ENTER, now);
     press(&mut model, ESC, now);
     assert!(model.overlay.is_none() && !model.load.is_running());
     press(&mut model, ENTER, now);
-    types(&mut model, "y", now);
+    types(&mut model, "j", now);
     assert!(matches!(&press(&mut model, ENTER, now)[..], [Effect::StartLoad(_)]));
     assert_eq!(model.focus(), Pane::LoadRun);
 }

@@ -90,7 +90,7 @@ fn from_history(model: &Model) -> Option<SavedRequest> {
     Some(SavedRequest {
         name: String::new(),
         method: request.method.clone(),
-        args: request.args.clone(),
+        args: request.written.clone(),
         target: call.target().cloned().filter(|_| model.link.server.is_none()),
         timeout: request.timeout,
         stream: request.stream,
@@ -106,7 +106,7 @@ pub(super) fn submit(model: &mut Model, mut prompt: Prompt, effects: &mut Effect
             replace: exists.as_ref() == Some(&typed),
         },
         Purpose::RenameRequest(from) => Change::Rename { from: from.clone(), to: typed.clone() },
-        Purpose::Save { .. } | Purpose::Unregister(_) | Purpose::Confirm(_) => return,
+        Purpose::Save { .. } | Purpose::Unregister(_) => return,
     };
     match check_name(&typed) {
         Err(why) => (prompt.note, prompt.is_error) = (format!("{why}; esc cancels"), true),

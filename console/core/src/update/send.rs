@@ -1,9 +1,7 @@
 //! Sending and finishing calls.
 
 use crate::selectors::{READ_ONLY, candidates};
-use std::time::Duration;
 
-use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
 use super::{Effects, ask};
@@ -45,6 +43,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     }
     let args = form.arguments();
+    let written = form.written();
     if let Some(json) = json {
         // The form stays JSON; the error of a field is shown below the text.
         let error = form
@@ -61,30 +60,25 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         model.notify_error(format!("not sent: {why}"), now);
         return;
     };
-    let (method, target, timeout) =
-        (form.signature.name.clone(), form.target.clone(), form.timeout);
-    call(model, &method, args, target, timeout, now, effects);
+    let pending = PendingCall {
+        method: form.signature.name.clone(),
+        written: written.unwrap_or_else(|_| args.clone()),
+        args,
+        target: form.target.clone(),
+        timeout: form.timeout,
+    };
+    call(model, pending, now, effects);
 }
 
-/// Sends a call to `target`, or to any instance that has the method. Asks first where the settings
-/// want it.
-pub(super) fn call(
-    model: &mut Model,
-    method: &str,
-    args: Args,
-    target: Option<InstanceKey>,
-    timeout: Duration,
-    now: Now,
-    effects: &mut Effects,
-) {
+/// Sends a call. Asks first where the settings want it.
+pub(super) fn call(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
     if model.readonly {
         return model.notify_error(format!("not sent: {READ_ONLY}"), now);
     }
-    let call = PendingCall { method: method.to_owned(), args, target, timeout };
     match name_to_confirm(model) {
         None => confirmed(model, call, now, effects),
         Some(name) => {
-            let title = format!("Send {method} to {name}?");
+            let title = format!("Send {} to {name}?", call.method);
             let detail = crate::model::snippet::wire(&call.method, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
@@ -100,7 +94,7 @@ pub(super) fn name_to_confirm(model: &Model) -> Option<String> {
 
 /// Sends a call.
 pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects: &mut Effects) {
-    let PendingCall { method, args, target, timeout } = call;
+    let PendingCall { method, args, written, target, timeout } = call;
     let candidates = match target {
         Some(key) => vec![key],
         None => candidates(model, &method, now),
@@ -111,7 +105,7 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
     }
     let stream = model.methods.get(&method).is_some_and(|method| method.signature.stream);
     let id = model.calls.next_id();
-    let request = CallRequest { id, method, args, candidates, timeout, stream };
+    let request = CallRequest { id, method, args, written, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
 }
@@ -148,7 +142,8 @@ pub(super) fn confirmed_resend(
 ) {
     let Some(old) = model.calls.get(id) else { return };
     let old = old.request.clone();
-    call(model, &old.method, old.args, target, old.timeout, now, effects);
+    let CallRequest { method, args, written, timeout, .. } = old;
+    call(model, PendingCall { method, args, written, target, timeout }, now, effects);
     if model.view == View::History {
         model.calls.selected = model.calls.shown;
     }
@@ -177,7 +172,9 @@ pub(super) fn ended(
         Ok(document) => {
             let body = decoded(text::prefix(document.text(), 200));
             let body = text::printable(&body);
-            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, 40)), false)
+            let rest = text::width(&format!(" ✓ {method} →  in {took}{via}"));
+            let room = usize::from(model.size.0).saturating_sub(rest).clamp(12, 40);
+            (format!("✓ {method} → {} in {took}{via}", text::cut(&body, room)), false)
         }
         Err(failure) => {
             let why = text::printable(&failure.text);

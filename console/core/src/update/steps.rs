@@ -92,9 +92,9 @@ fn step_history(model: &mut Model, step: Step, height: usize) {
 }
 
 fn step_response(model: &mut Model, step: Step, height: usize) {
-    let all_rows = model.rows(Pane::Response);
+    let (all_rows, last) = (model.rows(Pane::Response), model.last_top(Pane::Response));
     let Some(call) = model.calls.shown_call_mut() else { return };
-    if call.request.stream && call.tab == Tab::Body {
+    if call.shows_items() && call.tab == Tab::Body {
         return call.items.step(step);
     }
     if call.tab == Tab::Wire {
@@ -106,6 +106,9 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
         let rows = changes.len().saturating_sub(height) + 1;
         call.diff_top = step.from(call.diff_top, rows);
         return;
+    }
+    if call.tab == Tab::Body && call.has_failed() {
+        return scroll(&mut call.failure_top, last, step);
     }
     let Some(document) = call.body().cloned() else { return };
     if call.tab != Tab::Body {

@@ -291,7 +291,7 @@ fn a_call_of_an_earlier_session_fills_the_form_and_is_resent() {
     assert_eq!((form.target.clone(), form.timeout.as_secs()), (Some(fixture::key(8090)), 30));
     assert!(model.calls.running().is_none(), "it is not in flight");
     assert!(press(&mut model, Key::char('r'), now).is_empty(), "it asks first");
-    types(&mut model, "y", now);
+    types(&mut model, "j", now);
     let effects = press(&mut model, ENTER, now);
     let request = only_call(&effects);
     assert_eq!(request.args.positional(), "[3,4]");

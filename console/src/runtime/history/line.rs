@@ -17,6 +17,9 @@ struct Line {
     args: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kwargs: Option<Box<RawValue>>,
+    /// Both as written, if they refer to variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written: Option<[Box<RawValue>; 2]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Address>,
     timeout_ms: u64,
@@ -44,14 +47,20 @@ struct Failed {
 
 /// The line of a call; `None` if its arguments are not JSON.
 pub(super) fn write(call: &PastCall) -> Option<String> {
+    let raw = |json: &str| serde_json::from_str::<Box<RawValue>>(json).ok();
+    let is_written_so = call.written == call.args;
     let number = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     let line = Line {
         at_ms: call.at_ms,
         method: call.method.clone(),
-        args: serde_json::from_str(call.args.positional()).ok()?,
+        args: raw(call.args.positional())?,
         kwargs: match call.args.keyword() {
             "{}" => None,
-            keyword => Some(serde_json::from_str(keyword).ok()?),
+            keyword => Some(raw(keyword)?),
+        },
+        written: match is_written_so {
+            true => None,
+            false => Some([raw(call.written.positional())?, raw(call.written.keyword())?]),
         },
         target: call.target.as_ref().map(|key| Address { host: key.host.clone(), port: key.port }),
         timeout_ms: number(call.timeout.as_millis()),
@@ -74,10 +83,15 @@ pub(super) fn write(call: &PastCall) -> Option<String> {
 pub(super) fn read(text: &str) -> Option<PastCall> {
     let line: Line = serde_json::from_str(text).ok()?;
     let none = RawValue::from_string("{}".to_owned()).ok()?;
+    let args = Args::from_json(&line.args, line.kwargs.as_deref().unwrap_or(&none)).ok()?;
     Some(PastCall {
         at_ms: line.at_ms,
         method: line.method,
-        args: Args::from_json(&line.args, line.kwargs.as_deref().unwrap_or(&none)).ok()?,
+        written: match &line.written {
+            Some([positional, keyword]) => Args::from_json(positional, keyword).ok()?,
+            None => args.clone(),
+        },
+        args,
         target: line.target.map(|at| Instance::new(at.host, at.port).key()),
         timeout: Duration::from_millis(line.timeout_ms),
         stream: line.stream,

@@ -15,6 +15,7 @@ fn call(at_ms: u64) -> PastCall {
         at_ms,
         method: "add".to_owned(),
         args: Args::from_raw(&[raw(digits)], &[("z", raw("3")), ("c", raw("1.50"))]),
+        written: Args::from_raw(&[raw("\"{{big}}\"")], &[("z", raw("3")), ("c", raw("1.50"))]),
         target: Some(Instance::new("10.0.0.7", 8089).key()),
         timeout: Duration::from_secs(30),
         stream: false,

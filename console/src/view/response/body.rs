@@ -5,16 +5,22 @@ use ratatui::text::{Line, Span};
 
 use super::document::document;
 use super::stream::stream;
+use crate::view::Theme;
 use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
-use rpc_console_core::model::Model;
 use rpc_console_core::model::calls::{Call, Failure};
 use rpc_console_core::model::json::Document;
+use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
-pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
-    let failed = matches!(call.outcome.as_ref().map(|o| &o.result), Some(Err(_)));
-    if call.request.stream && (!failed || !call.items.is_empty()) {
+/// `frame` is the one of the pane, `area` what is inside for the body.
+pub(super) fn body(
+    model: &Model,
+    screen: &mut Screen<'_, '_>,
+    call: &Call,
+    (frame, area): (Rect, Rect),
+) {
+    if call.shows_items() {
         return stream(model, screen, call, area);
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
@@ -30,14 +36,19 @@ pub(super) fn body(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area
             screen.line(area, 1, Line::from(cancel));
         }
         Some(Ok(whole)) => document(model, screen, call, call.body().unwrap_or(whole), area),
-        Some(Err(error)) => failure(screen, error, area),
+        Some(Err(error)) => {
+            let width = usize::from(area.width).saturating_sub(2).max(1);
+            let lines = failure(screen.theme, error, width);
+            screen.scrolled(Pane::Response, (frame, area), lines, call.failure_top);
+        }
     }
 }
 
-fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
-    let theme = screen.theme;
-    let width = usize::from(area.width).saturating_sub(2).max(1);
-    let wrapped = |text: &str| text::wrap_words(&text::printable(text), width);
+/// What went wrong, wrapped at `width` cells.
+fn failure(theme: Theme, failure: &Failure, width: usize) -> Vec<Line<'static>> {
+    let wrapped = |text: &str| -> Vec<String> {
+        text.lines().flat_map(|line| text::wrap_words(&text::printable(line), width)).collect()
+    };
     let kind = wrapped(&format!("✗ {}", failure.kind));
     let mut lines: Vec<_> =
         kind.into_iter().map(|line| Span::styled(format!(" {line}"), theme.bad())).collect();
@@ -59,7 +70,5 @@ fn failure(screen: &mut Screen<'_, '_>, failure: &Failure, area: Rect) {
             pretty.lines().flat_map(|line| text::wrap_anywhere(&text::printable(line), width));
         lines.extend(data.map(|line| Span::raw(format!(" {line}"))));
     }
-    for (row, line) in (0..area.height).zip(lines) {
-        screen.line(area, row, Line::from(line));
-    }
+    lines.into_iter().map(Line::from).collect()
 }

@@ -9,14 +9,11 @@ use rpc_console_core::model::Pane;
 use rpc_console_core::model::calls::{Call, WireMessage};
 use rpc_console_core::text;
 
-pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+/// `frame` is the one of the pane, `area` what is inside for the messages.
+pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, (frame, area): (Rect, Rect)) {
     let width = usize::from(area.width).saturating_sub(2).max(1);
     let lines = lines(screen.theme, call, width);
-    screen.record_rows(Pane::Response, area.height, lines.len());
-    let top = call.wire.top.min(lines.len().saturating_sub(area.height.into()));
-    for (row, line) in (0..area.height).zip(lines.into_iter().skip(top)) {
-        screen.line(area, row, line);
-    }
+    screen.scrolled(Pane::Response, (frame, area), lines, call.wire.top);
 }
 
 fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {

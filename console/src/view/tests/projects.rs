@@ -47,3 +47,26 @@ fn a_registry_with_a_colour_asks_first() {
     let (colour, text) = name(Theme { mono: true, ..Theme::default() });
     assert!(colour == Color::Reset && text.contains("@production (red) asks first"), "{text}");
 }
+
+#[test]
+fn a_file_of_requests_that_cannot_be_read_is_named_above_the_methods() {
+    golden("unreadable", || {
+        let (mut model, now) = fixture::saved();
+        press(&mut model, Key::char('2'), now);
+        let error = "rpcd-requests.toml:3: unknown key \"metod\"; did you mean method?";
+        let read = rpc_console_core::message::Msg::Requests(Err(error.to_owned()));
+        feed(&mut model, read, now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_question_is_shown_whole() {
+    golden("question", || {
+        let (mut model, now) = fixture::history_restored();
+        press(&mut model, Key::char('g'), now);
+        (0..3).for_each(|_| drop(press(&mut model, Key::char('j'), now)));
+        press(&mut model, Key::char('r'), now);
+        (model, now)
+    });
+}

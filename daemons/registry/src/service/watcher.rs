@@ -79,7 +79,7 @@ impl Watcher {
         let Some(last) = missed.last() else { return false };
         self.revision = Some(last.event.change.revision);
         let frame = |missed: &Missed| {
-            let kind = missed.event.change.kind_in(&self.scope)?;
+            let kind = self.scope.kind_of(&missed.event.change)?;
             Some(self.service.frame(missed, kind))
         };
         self.ready.extend(missed.iter().filter_map(frame));

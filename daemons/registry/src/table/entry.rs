@@ -8,7 +8,6 @@ use bytes::Bytes;
 use rpc_wire::instance::{Beat, InstanceRecord, InstanceState};
 use serde_json::value::RawValue;
 
-use super::Scope;
 use crate::registration::Instance;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -70,20 +69,6 @@ pub(crate) struct Change {
     pub(crate) row: Row,
     /// The entry that it replaced: of another service, perhaps.
     pub(crate) replaced: Option<Arc<Entry>>,
-}
-
-impl Change {
-    /// What the change is to a reader of `scope`; `None`: nothing. To a reader of one service, an
-    /// instance that moves to another has left.
-    pub(crate) fn kind_in(&self, scope: &Scope) -> Option<ChangeKind> {
-        let was = self.replaced.as_ref().map(|entry| scope.contains(entry));
-        match (was, scope.contains(&self.row.entry)) {
-            (Some(false), true) => Some(ChangeKind::Registered),
-            (Some(true), false) => Some(ChangeKind::Unregistered),
-            (_, true) => Some(self.kind),
-            (_, false) => None,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

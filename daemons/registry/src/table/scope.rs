@@ -1,6 +1,6 @@
 //! Which instances a reader asks for: those of a protocol, of a service, or all.
 
-use super::Entry;
+use super::{Change, ChangeKind, Entry};
 
 /// What a reader asks for; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -19,6 +19,18 @@ impl Scope {
     /// Whether it has this entry.
     pub(crate) fn contains(&self, entry: &Entry) -> bool {
         self.is_of(&entry.instance.protocol, entry.service.as_deref())
+    }
+
+    /// What a change is to its readers; `None`: nothing. To a reader of one service, an instance that
+    /// moves to another has left.
+    pub(crate) fn kind_of(&self, change: &Change) -> Option<ChangeKind> {
+        let was = change.replaced.as_ref().map(|entry| self.contains(entry));
+        match (was, self.contains(&change.row.entry)) {
+            (Some(false), true) => Some(ChangeKind::Registered),
+            (Some(true), false) => Some(ChangeKind::Unregistered),
+            (_, true) => Some(change.kind),
+            (_, false) => None,
+        }
     }
 
     /// Whether it has the instances of this protocol and service.

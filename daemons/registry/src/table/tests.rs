@@ -111,7 +111,7 @@ fn to_a_reader_of_one_service_an_instance_that_moves_has_left() {
         table.register(registration, &body, LOOPBACK, start).unwrap().unwrap()
     };
     let to = |change: &Change, service: Option<&str>| {
-        change.kind_in(&Scope { protocol: None, service: service.map(Into::into) })
+        Scope { protocol: None, service: service.map(Into::into) }.kind_of(change)
     };
     use ChangeKind::{Registered, Unregistered, Updated};
     let first = change(r#"{"service":"a"}"#);

@@ -157,20 +157,19 @@ fn every_limit_of_the_file_reaches_the_server() {
     let seconds = Duration::from_secs;
     assert_eq!(
         plan.limits,
-        rpc_server::Limits {
-            max_request_bytes: 1024,
-            max_nesting: 7,
-            request_timeout: seconds(1),
-            max_calls_per_connection: 2,
-            max_calls: 3,
-            max_unwritten_bytes: 4,
-            max_connections: 5,
-            idle_timeout: seconds(6),
-            default_deadline: seconds(7),
-            drain_timeout: seconds(0),
-            unregister_timeout: seconds(8),
-            backlog: 9,
-        }
+        rpc_server::Limits::default()
+            .max_request_bytes(1024)
+            .max_nesting(7)
+            .request_timeout(seconds(1))
+            .max_calls_per_connection(2)
+            .max_calls(3)
+            .max_unwritten_bytes(4)
+            .max_connections(5)
+            .idle_timeout(seconds(6))
+            .default_deadline(seconds(7))
+            .drain_timeout(seconds(0))
+            .unregister_timeout(seconds(8))
+            .backlog(9)
     );
     let announce = plan.announce.unwrap();
     assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");

@@ -8,7 +8,7 @@ use rpc_wire::fault::Fault;
 
 use super::returned::{self, Returned, ReturnedStream};
 use super::{Function, Method, MethodBuilder, Types};
-use crate::Failure;
+use crate::MethodError;
 use crate::arguments::{Arguments, Parameters};
 use crate::extract::Parts;
 
@@ -67,7 +67,7 @@ impl<const N: usize> MethodBuilder<N> {
     pub fn sync<P, R, K>(self, function: impl Function<P, Output = R>) -> Method
     where
         P: Types<N>,
-        R: Returned<K, Error: Into<Failure>>,
+        R: Returned<K, Error: MethodError>,
         K: 'static,
     {
         let body = move |given: Given<'_>, out: &mut Vec<u8>| {
@@ -90,7 +90,7 @@ impl<const N: usize> MethodBuilder<N> {
     pub fn blocking<P, R, K>(self, function: impl Function<P, Output = R>) -> Method
     where
         P: Types<N>,
-        R: Returned<K, Error: Into<Failure>>,
+        R: Returned<K, Error: MethodError>,
         K: 'static,
     {
         let function = Arc::new(function);
@@ -119,7 +119,7 @@ impl<const N: usize> MethodBuilder<N> {
     pub fn asynchronous<P, R, K, F>(self, function: impl Function<P, Output = F>) -> Method
     where
         P: Types<N>,
-        R: Returned<K, Error: Into<Failure>>,
+        R: Returned<K, Error: MethodError>,
         K: 'static,
         F: Future<Output = R> + Send + 'static,
     {
@@ -143,9 +143,9 @@ impl<const N: usize> MethodBuilder<N> {
     pub fn stream<P, S, K, Item, ItemKind>(self, function: impl Function<P, Output = S>) -> Method
     where
         P: Types<N>,
-        S: ReturnedStream<K, Items: Stream<Item = Item>, Error: Into<Failure>>,
+        S: ReturnedStream<K, Items: Stream<Item = Item>, Error: MethodError>,
         K: 'static,
-        Item: Returned<ItemKind, Error: Into<Failure>>,
+        Item: Returned<ItemKind, Error: MethodError>,
         ItemKind: 'static,
     {
         let body = move |given: Given<'_>| -> Result<ItemStream, Fault> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::function::schema_of;
-use crate::Failure;
+use crate::MethodError;
 use crate::finite;
 
 /// A type that a result can have: serde writes it as JSON, and schemars describes it.
@@ -23,7 +23,7 @@ pub trait Output: Serialize + JsonSchema + 'static {}
 impl<T: Serialize + JsonSchema + 'static> Output for T {}
 
 /// What a method can return: a result ([`Output`]), or `Result<T, E>` with such a `T` and with an
-/// error that is `Into<`[`Failure`]`>`.
+/// error that is a [`MethodError`].
 ///
 /// `Kind` is inferred. Only where an error type implements both `Serialize` and `JsonSchema` it must
 /// be said that a `Result` is meant, and not a value that happens to be one:
@@ -83,7 +83,7 @@ pub(crate) fn schema<R: Returned<K>, K>() -> Value {
 /// Appends the result; after an error the caller truncates `out`.
 pub(crate) fn write<R, K>(returned: R, out: &mut Vec<u8>) -> Result<(), Fault>
 where
-    R: Returned<K, Error: Into<Failure>>,
+    R: Returned<K, Error: MethodError>,
 {
     let value = returned.into_result().map_err(|error| error.into().into_fault())?;
     write_value(&value, out)
@@ -92,7 +92,7 @@ where
 /// The result as JSON text.
 pub(crate) fn to_json<R, K>(returned: R) -> Result<Vec<u8>, Fault>
 where
-    R: Returned<K, Error: Into<Failure>>,
+    R: Returned<K, Error: MethodError>,
 {
     let mut out = Vec::new();
     write(returned, &mut out)?;
@@ -112,7 +112,7 @@ pub(crate) fn write_value<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a stream of results",
     label = "not a stream",
-    note = "return `impl Stream<Item = T> + Send + 'static` (of futures), or a `Result` with one"
+    note = "return `impl rpc_server::Stream<Item = T>`, or a `Result` with one"
 )]
 pub trait ReturnedStream<Kind>: Sized {
     /// The stream.
@@ -127,6 +127,7 @@ pub trait ReturnedStream<Kind>: Sized {
     fn into_items(self) -> Result<Self::Items, Self::Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Stream + Send + 'static> ReturnedStream<Plain> for S {
     type Items = S;
     type Error = Infallible;

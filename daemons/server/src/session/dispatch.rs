@@ -278,6 +278,8 @@ impl Dispatcher {
             Body::Sync(body) => {
                 let given = Given { parameters: method.parameters(), arguments, parts: &parts };
                 self.run_now(call, position, body, given, received);
+                // A task that the body started learns that it has returned.
+                drop(parts.guard());
                 Ok(())
             }
             Body::Started(body) => {

@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn replies_are_not_held_back_by_a_limit_on_unread_ones() {
-        let limits = crate::Limits { max_unwritten_bytes: 20, ..crate::Limits::default() };
+        let limits = crate::Limits::default().max_unwritten_bytes(20);
         let server = Server::builder().methods(builtin::methods()).limits(limits);
         let mut server = server.in_memory().unwrap();
         assert_eq!(server.answer(&ADD.repeat(100)).await, b"{\"res\":13}\n".repeat(100));

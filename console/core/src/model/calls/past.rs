@@ -19,6 +19,8 @@ pub struct PastCall {
     pub method: String,
     /// The arguments.
     pub args: Args,
+    /// The arguments as written, with their references to variables.
+    pub written: Args,
     /// The one instance it was sent to; `None`: any that has the method.
     pub target: Option<InstanceKey>,
     /// The timeout.
@@ -49,6 +51,7 @@ impl PastCall {
             at_ms: call.wall_ms.saturating_add_signed(shift_ms.saturating_neg()),
             method: call.request.method.clone(),
             args: call.request.args.clone(),
+            written: call.request.written.clone(),
             target: call.target().cloned(),
             timeout: call.request.timeout,
             stream: call.request.stream,
@@ -67,6 +70,7 @@ impl PastCall {
                 id,
                 method: self.method,
                 args: self.args,
+                written: self.written,
                 candidates: self.target.into_iter().collect(),
                 timeout: self.timeout,
                 stream: self.stream,
@@ -78,6 +82,7 @@ impl PastCall {
             items: Items::default(),
             wire: Wire::default(),
             tab: Tab::default(),
+            failure_top: 0,
             filtered: None,
             folding: Folding::default(),
             diff: None,

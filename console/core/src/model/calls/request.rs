@@ -15,6 +15,8 @@ pub struct CallRequest {
     pub method: String,
     /// The arguments.
     pub args: rpc_wire::call::Args,
+    /// The arguments as written, with their references to variables: what a saved request keeps.
+    pub written: rpc_wire::call::Args,
     /// The instances to try, in random order until one is reachable.
     pub candidates: Vec<InstanceKey>,
     /// Timeout of the whole call.

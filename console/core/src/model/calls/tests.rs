@@ -7,6 +7,7 @@ fn request(id: CallId, args: Args) -> CallRequest {
     CallRequest {
         id,
         method: "add".to_owned(),
+        written: args.clone(),
         args,
         candidates: Vec::new(),
         timeout: Duration::from_secs(1),

@@ -4,7 +4,7 @@ use rpc_load::{Length, Mode};
 use rpc_wire::target::Target;
 
 use crate::model::load::LoadRequest;
-use crate::model::snippet::command_line;
+use crate::model::snippet::{command_line, marked};
 
 /// The `rpcd bench` command that makes the same load test, quoted for a POSIX shell.
 ///
@@ -34,7 +34,7 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
             flag("-p", port.to_string());
         }
     }
-    let args = request.args.to_words().map_err(|error| error.to_string())?;
+    let args = marked(&request.args)?.to_words().map_err(|error| error.to_string())?;
     let call: Vec<String> = [request.method.clone()].into_iter().chain(args).collect();
     if call.iter().any(|word| word.starts_with('-')) {
         words.push("--".to_owned());

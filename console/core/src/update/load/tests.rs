@@ -27,19 +27,28 @@ fn a_load_test_starts_from_a_form() {
 }
 
 #[test]
-fn space_and_escape_stop_a_run_and_keep_its_results() {
-    for key in [SPACE, ESC] {
-        let (mut model, now) = fixture::loading();
-        assert_eq!(press(&mut model, key, now), [Effect::StopLoad]);
-        let request = model.load.run.as_ref().unwrap().request.clone();
-        let mut kept = report(&request, 1);
-        kept.stopped = true;
-        load_update(&mut model, Phase::Done, kept, now);
-        assert_eq!(model.load.run.as_ref().unwrap().status(), "stopped");
-        assert!(model.toast.as_ref().unwrap().text.contains("stopped: 995 calls"));
-        assert!(press(&mut model, SPACE, now).is_empty(), "no run to stop");
-        assert!(model.paused.is_none(), "and no pause starts");
-    }
+fn space_stops_a_run_and_keeps_its_results() {
+    let (mut model, now) = fixture::loading();
+    assert_eq!(press(&mut model, SPACE, now), [Effect::StopLoad]);
+    let request = model.load.run.as_ref().unwrap().request.clone();
+    let mut kept = report(&request, 1);
+    kept.stopped = true;
+    load_update(&mut model, Phase::Done, kept, now);
+    assert_eq!(model.load.run.as_ref().unwrap().status(), "stopped");
+    assert!(model.toast.as_ref().unwrap().text.contains("stopped: 995 calls"));
+    assert!(press(&mut model, SPACE, now).is_empty(), "no run to stop");
+    assert!(model.paused.is_none(), "and no pause starts");
+}
+
+#[test]
+fn escape_goes_back_and_never_stops_a_run() {
+    let (mut model, now) = fixture::loading();
+    assert_eq!(model.focus(), Pane::LoadRun);
+    assert!(press(&mut model, ESC, now).is_empty());
+    assert_eq!(model.focus(), Pane::LoadPlan);
+    assert!(press(&mut model, ESC, now).is_empty());
+    assert!(model.load.is_running());
+    assert_eq!(press(&mut model, SPACE, now), [Effect::StopLoad]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use rpc_wire::call::Args;
 use crate::fixture::{self, feed, press, types};
 use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
+use crate::model::ask::Purpose;
 use crate::model::saved::file::parse;
 use crate::model::saved::{Change, ChangeError};
 use crate::model::{Model, Now, Overlay, Pane};
@@ -272,4 +273,47 @@ fn another_registry_keeps_the_requests_and_the_environment() {
     press(&mut model, ENTER, now);
     assert_eq!(model.saved.environment.as_deref(), Some("prod"));
     assert_eq!(model.saved.contents.requests.len(), 2);
+}
+
+#[test]
+fn a_call_of_the_history_is_saved_with_its_references() {
+    let (mut model, now) = hello("{{user}} {{env:TOKEN}}");
+    let effects = press(&mut model, ENTER, now);
+    let request = effects.iter().find_map(|effect| match effect {
+        Effect::Call(request) => Some(request.clone()),
+        _ => None,
+    });
+    let id = request.unwrap().id;
+    assert_eq!(model.calls.get(id).unwrap().request.args.positional(), r#"["ann {{env:TOKEN}}"]"#);
+    let outcome = Box::new(fixture::outcome(Ok("1")));
+    let recorded = feed(&mut model, Msg::CallEnded(id, outcome), now);
+    let [Effect::RecordCall(past)] = &recorded[..] else { panic!("{recorded:?}") };
+    // In a later session, too.
+    feed(&mut model, Msg::History(vec![(**past).clone()]), now);
+    press(&mut model, ESC, now);
+    press(&mut model, Key::char('3'), now);
+    for key in ['g', 'G'] {
+        press(&mut model, Key::char(key), now);
+        press(&mut model, Key::char('S'), now);
+        press(&mut model, Key::ctrl('u'), now);
+        types(&mut model, "greet again", now);
+        let change = change_of(&press(&mut model, ENTER, now));
+        let Change::Save { request, .. } = &change else { panic!("{change:?}") };
+        assert_eq!(request.args.positional(), r#"["{{user}} {{env:TOKEN}}"]"#);
+        press(&mut model, ESC, now);
+    }
+}
+
+#[test]
+fn a_call_typed_in_the_palette_is_saved_with_its_references() {
+    let (mut model, now) = saved();
+    press(&mut model, Key::char(':'), now);
+    types(&mut model, "hello {{user}}", now);
+    let (_, args) = sent(&press(&mut model, ENTER, now)).unwrap();
+    assert_eq!(args.positional(), r#"["ann"]"#);
+    press(&mut model, Key::char('3'), now);
+    press(&mut model, Key::char('S'), now);
+    let Some(Overlay::Prompt(prompt)) = &model.overlay else { panic!() };
+    let Purpose::SaveRequest { request, .. } = &prompt.purpose else { panic!("{prompt:?}") };
+    assert_eq!(request.args.positional(), r#"["{{user}}"]"#);
 }
