@@ -63,7 +63,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
             Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
         };
-        let retry_in = backoff.delay(failures, &mut rand::rng());
+        let retry_in = backoff.delay(failures);
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
         if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
             return;
@@ -188,12 +188,10 @@ pub(super) async fn logs(url: String, options: RegistryClientOptions, inbox: mps
         failures += 1;
         let (state, wait) = match ended {
             Err(RegistryClientError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
-            Err(error) => {
-                (SourceState::Lost(reason(&error)), backoff.delay(failures, &mut rand::rng()))
-            }
+            Err(error) => (SourceState::Lost(reason(&error)), backoff.delay(failures)),
             Ok(()) => {
                 let why = "connection closed".to_owned();
-                (SourceState::Lost(why), backoff.delay(failures, &mut rand::rng()))
+                (SourceState::Lost(why), backoff.delay(failures))
             }
         };
         if inbox.send(Msg::LogSource(Source::Registry, state)).await.is_err() {

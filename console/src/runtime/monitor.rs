@@ -161,7 +161,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
         if inbox.send(Msg::LogSource(source.clone(), state)).await.is_err() || never {
             return;
         }
-        let wait = backoff.delay(failures, &mut rand::rng());
+        let wait = backoff.delay(failures);
         sleep(wait).await;
     }
 }

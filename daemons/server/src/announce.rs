@@ -229,12 +229,11 @@ impl Task {
     }
 
     fn pause(&self, failures: u32) -> Duration {
-        let mut rng = rand::rng();
         if failures == 0 {
-            let jitter = rng.random_range(1.0 - JITTER..=1.0 + JITTER);
+            let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
             self.announce.heartbeat.mul_f64(jitter)
         } else {
-            Backoff::reconnect().delay(failures, &mut rng)
+            Backoff::reconnect().delay(failures)
         }
     }
 

@@ -15,6 +15,7 @@ pub struct Backoff {
 
 /// Why values do not make a [`Backoff`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BackoffError {
     /// Retries would spin.
     #[error("the first delay must be longer than zero")]
@@ -51,7 +52,21 @@ impl Backoff {
     }
 
     /// The delay after failure number `failures` in a row, counted from 1.
-    pub fn delay(&self, failures: u32, rng: &mut (impl Rng + ?Sized)) -> Duration {
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rpc_client::backoff::Backoff;
+    ///
+    /// let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5), 0.5)?;
+    /// let third = backoff.delay(3);
+    /// assert!((Duration::from_secs(1)..=Duration::from_secs(2)).contains(&third));
+    /// # Ok::<(), rpc_client::backoff::BackoffError>(())
+    /// ```
+    pub fn delay(&self, failures: u32) -> Duration {
+        self.delay_by(failures, &mut rand::rng())
+    }
+
+    fn delay_by(&self, failures: u32, rng: &mut (impl Rng + ?Sized)) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let full = self.first.saturating_mul(1 << doublings).min(self.cap);
         full.mul_f64(1.0 - self.jitter * rng.random_range(0.0..=1.0))
@@ -70,7 +85,7 @@ mod tests {
         let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5), 0.0);
         let mut rng = SmallRng::seed_from_u64(1);
         let delays: Vec<_> =
-            (0..7).map(|n| backoff.unwrap().delay(n, &mut rng).as_millis()).collect();
+            (0..7).map(|n| backoff.unwrap().delay_by(n, &mut rng).as_millis()).collect();
         assert_eq!(delays, [500, 500, 1000, 2000, 4000, 5000, 5000]);
     }
 
@@ -93,7 +108,7 @@ mod tests {
             let first = Duration::from_millis(first_ms);
             let cap = first + Duration::from_millis(more_ms);
             let backoff = Backoff::new(first, cap, jitter).unwrap();
-            let delay = backoff.delay(failures, &mut SmallRng::seed_from_u64(seed));
+            let delay = backoff.delay_by(failures, &mut SmallRng::seed_from_u64(seed));
             prop_assert!(delay <= cap);
             prop_assert!(delay >= first.mul_f64(1.0 - jitter).saturating_sub(Duration::from_nanos(1)));
         }

@@ -18,14 +18,26 @@ use crate::{
 
 /// A client whose calls block the calling thread. They may be made anywhere; inside an async runtime they
 /// block one of its workers, but never panic.
+///
+/// ```
+/// # let runtime = tokio::runtime::Runtime::new()?;
+/// # let server = runtime.block_on(rpc_tests::fakes::adder());
+/// # let address = server.name();
+/// use rpc_client::ClientOptions;
+/// use rpc_client::blocking::Client;
+///
+/// let client = Client::direct(address, ClientOptions::default())?;
+/// assert_eq!(client.call("add", (1, 2))?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
+    client: crate::Client,
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    client: crate::Client,
     handle: Handle,
     end: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -75,7 +87,14 @@ impl Client {
             runtime.shutdown_background();
         });
         let thread = Mutex::new(Some(thread.map_err(failed)?));
-        Ok(Self { inner: Arc::new(Inner { client, handle, end, thread }) })
+        Ok(Self { client, inner: Arc::new(Inner { handle, end, thread }) })
+    }
+
+    /// See [`crate::Client::service`].
+    #[must_use]
+    pub fn service(&self, name: &str) -> Self {
+        let inner = &self.inner;
+        Self { client: self.client.service(name), inner: Arc::clone(inner) }
     }
 
     /// See [`crate::Client::call`].
@@ -136,7 +155,7 @@ impl Client {
 
     /// See [`crate::Client::instances`].
     pub fn instances(&self) -> Vec<KnownInstance> {
-        self.inner.client.instances()
+        self.client.instances()
     }
 
     /// Ends every task and socket of this client and of its clones, and its thread.
@@ -155,7 +174,7 @@ impl Client {
         call: impl FnOnce(crate::Client) -> F,
     ) -> Result<T, CallError> {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let call = call(self.inner.client.clone());
+        let call = call(self.client.clone());
         // Once the thread has ended the future is dropped at once, and with it the sender.
         self.inner.handle.spawn(async move {
             // The channel has room for the one result.

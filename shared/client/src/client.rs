@@ -3,6 +3,8 @@
 mod attempts;
 mod inner;
 mod restart;
+#[cfg(feature = "tower")]
+mod service;
 mod unlisted;
 
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub struct Client {
 
 /// What a client counted since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientStats {
     /// Calls retried on another instance.
     pub retries: u64,
@@ -61,6 +64,18 @@ pub struct ClientStats {
 impl Client {
     /// A client of one server, `host:port`. Nothing is sent before the first call.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// use rpc_client::{Client, ClientOptions};
+    ///
+    /// let client = Client::direct(address, ClientOptions::default())?;
+    /// assert_eq!(client.call("add", (1, 2)).await?, 3);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// It is not an address.
     pub fn direct(address: impl Into<String>, options: ClientOptions) -> Result<Self, ClientError> {
@@ -68,6 +83,18 @@ impl Client {
     }
 
     /// A client of the servers that the registry at `url` lists. It starts to fetch the list.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rpc_client::{Client, ClientOptions};
+    ///
+    /// let client = Client::through_registry("http://127.0.0.1:9999", ClientOptions::default())?;
+    /// // Any instance that offers the method is called.
+    /// println!("{}", client.call("add", (1, 2)).await?);
+    /// // Only instances of one service.
+    /// println!("{}", client.service("orders").call("get", (17,)).await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// It is not a URL, or there is no tokio runtime.
@@ -141,6 +168,17 @@ impl Client {
 
     /// Calls `method` and deserializes its result.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// # let client = rpc_client::Client::direct(address, Default::default())?;
+    /// let sum: i64 = client.call_as("add", (1, 2)).await?;
+    /// assert_eq!(sum, 3);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`CallError`]; [`CallError::WrongType`] when the result does not fit.
     pub async fn call_as<T: DeserializeOwned>(
@@ -158,6 +196,21 @@ impl Client {
 
     /// Makes a call with all its options; the response includes timing and peer.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = rpc_tests::fakes::adder().await;
+    /// # let address = server.name();
+    /// # let client = rpc_client::Client::direct(address.clone(), Default::default())?;
+    /// use std::time::Duration;
+    /// use rpc_client::Request;
+    ///
+    /// let request = Request::new("add", (1, 2))?.timeout(Duration::from_secs(1)).idempotent();
+    /// let response = client.request(request).await?;
+    /// assert_eq!((response.value.get(), response.peer), ("3", address));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`CallError`].
     pub async fn request(&self, request: Request) -> Result<Response, CallError> {
@@ -172,6 +225,15 @@ impl Client {
     }
 
     /// Calls a stream method; its items arrive as they are sent.
+    ///
+    /// ```no_run
+    /// # async fn example(client: rpc_client::Client) -> Result<(), rpc_client::CallError> {
+    /// let mut ticks = client.stream("ticks", (10,)).await?;
+    /// while let Some(tick) = ticks.next().await {
+    ///     println!("{}", tick?.value);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`]; an error after the start is the stream's last item.
@@ -215,6 +277,22 @@ impl Client {
     /// Which instance offers which methods: one instance of each contract is asked, from `rpc.discover` or
     /// `all_your_methods` of older servers, unless that was done before. Waits at most
     /// [`ClientOptions::timeout`]; instances that have not replied by then are in its list of unknown ones.
+    ///
+    /// ```no_run
+    /// # async fn example(client: rpc_client::Client) -> Result<(), rpc_client::CallError> {
+    /// let catalog = client.catalog().await?;
+    /// for method in catalog.methods() {
+    ///     for variant in &method.variants {
+    ///         let services: Vec<_> =
+    ///             variant.offered_by.iter().filter_map(|it| it.service.as_deref()).collect();
+    ///         println!("{}: {}", method.name, services.join(", "));
+    ///     }
+    /// }
+    /// for unknown in &catalog.unknown {
+    ///     eprintln!("{}: {}", unknown.instance, unknown.reason);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`CallError`]; there is no instance to ask.

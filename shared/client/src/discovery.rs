@@ -5,6 +5,7 @@ mod catalog;
 mod contracts;
 mod learn;
 mod list;
+mod member;
 mod probe;
 mod refresh;
 mod routing;
@@ -23,7 +24,7 @@ use crate::pool::Peer;
 use crate::registry::RegistryClient;
 use crate::{CallError, KnownInstance, Phase};
 
-use list::Member;
+use member::Member;
 use shared::Shared;
 
 /// A call without instances does not refresh a list that is younger than this.
@@ -112,8 +113,4 @@ impl Discovery {
         };
         list.all.members.iter().map(known).collect()
     }
-}
-
-fn contains(peers: &[Arc<Peer>], peer: &Arc<Peer>) -> bool {
-    peers.iter().any(|known| Arc::ptr_eq(known, peer))
 }

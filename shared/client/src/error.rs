@@ -119,7 +119,7 @@ pub enum CallError {
     /// A layer of the client failed the call, see [`Client::layer`](crate::Client::layer).
     #[cfg(feature = "tower")]
     #[error(transparent)]
-    Layer(crate::layers::LayerError),
+    Layer(crate::layer_error::LayerError),
     /// The request is larger than an older peer can read; nothing was sent.
     #[error(
         "the request has {size} bytes, but {peer} is an older server that reads at most {limit}; send less or upgrade it"

@@ -67,6 +67,8 @@ mod error;
 mod item;
 mod kind;
 #[cfg(feature = "tower")]
+mod layer_error;
+#[cfg(feature = "tower")]
 mod layers;
 mod method_list;
 mod methods;
@@ -89,7 +91,7 @@ pub use futures_util::Stream;
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
-pub use layers::LayerError;
+pub use layer_error::LayerError;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]

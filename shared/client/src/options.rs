@@ -6,6 +6,21 @@ use std::time::Duration;
 use crate::registry::RegistryClientOptions;
 
 /// Limits and times of a [`Client`](crate::Client). Each field says its default.
+///
+/// Later versions may have more fields: end a literal with `..ClientOptions::default()`, which
+/// `#[non_exhaustive]` would forbid.
+///
+/// ```
+/// use std::time::Duration;
+/// use rpc_client::{Balance, ClientOptions};
+///
+/// let options = ClientOptions {
+///     timeout: Duration::from_secs(2),
+///     balance: Balance::LeastInFlight,
+///     service: Some("orders".to_owned()),
+///     ..ClientOptions::default()
+/// };
+/// ```
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// Timeout of a call, from its start to the whole reply; 10 s. A stream must start within it and has
@@ -104,6 +119,7 @@ impl Default for ClientOptions {
 
 /// How an instance is chosen for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Balance {
     /// At random, all with the same probability.
     #[default]

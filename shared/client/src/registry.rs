@@ -21,6 +21,17 @@ pub use options::RegistryClientOptions;
 
 /// Talks to one registry. Cheap to clone; clones share the connections.
 ///
+/// ```no_run
+/// # async fn example() -> Result<(), rpc_client::registry::RegistryClientError> {
+/// use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+///
+/// let registry = RegistryClient::new("http://127.0.0.1:9999", RegistryClientOptions::default())?;
+/// for instance in registry.find_all("json").await? {
+///     println!("{}:{}", instance.host, instance.port);
+/// }
+/// # Ok(()) }
+/// ```
+///
 /// The older registry replies with HTTP/1.0 without `Content-Length` and knows only
 /// [`register`](Self::register), [`unregister`](Self::unregister) and
 /// [`find_all`](Self::find_all); the others fail with [`RegistryClientError::Unsupported`].

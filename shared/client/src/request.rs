@@ -10,7 +10,21 @@ use tokio::time::Instant;
 
 use crate::WireLog;
 
-/// One call, with all its options.
+/// One call, with all its options, set as fields or one after the other:
+///
+/// ```
+/// use std::time::Duration;
+/// use rpc_client::Request;
+///
+/// let request = Request::new("get", (17,))?.service("orders").timeout(Duration::from_secs(1));
+/// let same = Request {
+///     service: Some("orders".to_owned()),
+///     timeout: Some(Duration::from_secs(1)),
+///     ..Request::new("get", (17,))?
+/// };
+/// # assert_eq!(format!("{request:?}"), format!("{same:?}"));
+/// # Ok::<(), rpc_client::ArgsError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The method's name.
@@ -43,6 +57,36 @@ impl Request {
 
     pub(crate) fn with_args(method: String, args: Args) -> Self {
         Self { method, args, timeout: None, idempotent: false, service: None, on: None, wire: None }
+    }
+
+    /// The same with this timeout.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// The same, which may be executed twice.
+    #[must_use]
+    pub fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
+    }
+
+    /// The same, only on instances of this service.
+    #[must_use]
+    pub fn service(self, name: impl Into<String>) -> Self {
+        Self { service: Some(name.into()), ..self }
+    }
+
+    /// The same, only at this address (`host:port`), listed or not.
+    #[must_use]
+    pub fn on(self, address: impl Into<String>) -> Self {
+        Self { on: Some(address.into()), ..self }
+    }
+
+    /// The same, with what it sends and receives recorded.
+    #[must_use]
+    pub fn recorded(self, log: WireLog) -> Self {
+        Self { wire: Some(log), ..self }
     }
 }
 

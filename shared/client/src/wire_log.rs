@@ -4,6 +4,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Records what a call sends and receives, see [`Request::wire`](crate::Request::wire). Cheap to clone;
 /// clones share the messages. Calls without one copy nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = rpc_tests::fakes::adder().await;
+/// # let client = rpc_client::Client::direct(server.name(), Default::default())?;
+/// use rpc_client::{Request, WireLog};
+///
+/// let log = WireLog::new(1024);
+/// client.request(Request::new("add", (1, 2))?.recorded(log.clone())).await?;
+/// for message in log.take() {
+///     println!("{} {}", message.is_sent, String::from_utf8_lossy(&message.bytes));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WireLog(Arc<Shared>);
 

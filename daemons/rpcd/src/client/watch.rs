@@ -45,7 +45,7 @@ pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<
             return Err(error.into());
         }
         failures = if watcher.reached { 1 } else { failures + 1 };
-        let wait = backoff.delay(failures, &mut rand::rng());
+        let wait = backoff.delay(failures);
         // Once, not again with each retry.
         if failures == 1 {
             watcher.print("lost", error.to_string(), &json!({"reason": error.to_string()}))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Discovery;
-use super::list::Member;
+use super::member::Member;
 use super::view::View;
 use crate::catalog::{Catalog, Offered};
 use crate::deadline::after;

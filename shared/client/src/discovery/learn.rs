@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::contracts::{Contract, Due, Identity};
-use super::list::Member;
+use super::member::Member;
 use super::shared::Shared;
 use crate::method_list::Methods;
 use crate::{CallError, methods};

@@ -8,7 +8,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Identity};
-use super::list::{List, Member};
+use super::list::List;
+use super::member::Member;
 use crate::CallError;
 use crate::context::Context;
 use crate::pool::Peer;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::contracts::{Contracts, Identity};
-use super::list::Member;
+use super::member::Member;
 use crate::balance::running_totals;
 use crate::pool::Peer;
 
@@ -102,14 +102,14 @@ impl Candidates {
 
     /// The same without `tried`.
     pub(super) fn without(&self, tried: &[Arc<Peer>]) -> Self {
-        let is_left = |member: &&Arc<Member>| !super::contains(tried, &member.peer);
+        let is_left = |member: &&Arc<Member>| !contains(tried, &member.peer);
         let members: Vec<_> = self.members.iter().filter(is_left).cloned().collect();
         Self { weights: weights(&members), members, is_guess: self.is_guess }
     }
 
     /// Whether there is one besides `tried`.
     pub(super) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
-        self.members.iter().any(|member| !super::contains(tried, &member.peer))
+        self.members.iter().any(|member| !contains(tried, &member.peer))
     }
 }
 
@@ -119,4 +119,8 @@ fn identities(members: &[Arc<Member>]) -> Vec<&Identity> {
 
 fn weights(members: &[Arc<Member>]) -> Vec<u64> {
     running_totals(members.iter().map(|member| member.instance.weight()))
+}
+
+fn contains(peers: &[Arc<Peer>], peer: &Arc<Peer>) -> bool {
+    peers.iter().any(|known| Arc::ptr_eq(known, peer))
 }

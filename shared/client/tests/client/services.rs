@@ -283,7 +283,7 @@ async fn a_slow_discovery_delays_no_call_that_others_can_answer() {
     let entries =
         vec![slow.entry("s"), plain(dead.address()), plain(silent.address), quick.entry("q")];
     let registry = registry_of(entries).await;
-    let failover_after = Duration::from_secs(1);
+    let failover_after = Duration::from_secs(4);
     let options = ClientOptions { failover_after, ..options() };
     let client = Client::through_registry(&registry.url(), options).unwrap();
     let began = Instant::now();
@@ -361,7 +361,7 @@ async fn streaming(has_it: bool) -> crate::fakes::Peer {
     extended(move |request| match request["method_name"].as_str().unwrap() {
         "ticks" if has_it => {
             let id = &request["id"];
-            let item = |n| format!("{{\"id\":{id},\"stream\":true,\"res\":{n}}}\n");
+            let item = |n| format!("{{\"id\":{id},\"item\":{n}}}\n");
             Do::Write(item(1) + &item(2) + &format!("{{\"id\":{id},\"end\":true}}\n"))
         }
         name => Do::Write(crate::offering::no_such_method(request, name)),
@@ -375,13 +375,15 @@ async fn a_stream_goes_on_to_an_instance_that_has_the_method() {
     let registry = FakeRegistry::new_style().await;
     registry.list(&peers.each_ref().map(|peer| peer.address));
     for _ in 0..10 {
-        let mut stream = client_of(&registry).stream("ticks", ()).await.unwrap();
+        let client = client_of(&registry);
+        let mut stream = client.stream("ticks", ()).await.unwrap();
         let first = stream.next().await.unwrap().unwrap();
         assert_eq!((first.value.get(), stream.peer()), ("1", peers[2].name().as_str()));
         assert_eq!(stream.next().await.unwrap().unwrap().value.get(), "2");
         assert!(stream.next().await.is_none());
     }
-    let mut stream = client_of(&registry).stream("tocks", ()).await.unwrap();
+    let client = client_of(&registry);
+    let mut stream = client.stream("tocks", ()).await.unwrap();
     let error = stream.next().await.unwrap().unwrap_err();
     assert_eq!(
         error.to_string().split(';').next(),

@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 use rpc_wire::signature::{Effect, Signature};
 use tokio::time::Instant;
 
+use super::asking::MAX_ASKED;
 use super::*;
 
 const PAUSE: Duration = Duration::from_secs(3);
@@ -161,6 +162,19 @@ fn a_contract_that_nobody_can_tell_is_unknown_until_it_is_asked_for_again() {
     assert_eq!(ask_all(&mut contracts, &instances, now + PAUSE / 2, reply).len(), 0);
     assert_eq!(ask_all(&mut contracts, &instances, now + PAUSE, reply).len(), 1);
     assert_eq!(offered_by(&contracts, "add", &instances).len(), 10);
+}
+
+#[test]
+fn an_instance_that_is_restored_is_asked_at_once() {
+    let instances = [shows_none(0)];
+    let mut contracts = Contracts { is_wanted: true, ..Contracts::default() };
+    let now = Instant::now();
+    assert_eq!(ask_all(&mut contracts, &instances, now, |_| Err(unreachable())), [0]);
+    assert!(ask_all(&mut contracts, &instances, now, |_| Ok(methods(&["add"]))).is_empty());
+    contracts.restored(&instances[0]);
+    assert_eq!(ask_all(&mut contracts, &instances, now, |_| Ok(methods(&["add"]))), [0]);
+    contracts.restored(&instances[0]);
+    assert_eq!(offered_by(&contracts, "add", &instances), [0], "what is known stays");
 }
 
 #[test]
