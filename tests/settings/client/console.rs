@@ -10,7 +10,6 @@ use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
 use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
-use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
@@ -125,18 +124,6 @@ pub(crate) async fn balance() {
     loaded(&mut tty, &Loop::Closed(1), 19);
     let order = order.lock().unwrap().clone();
     assert!(["ab", "ba"].map(|two| two.repeat(10)).contains(&order), "{order}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-pub(crate) async fn service() {
-    let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
-    let registry = RecordingRegistry::start().await;
-    let of = |peer: &Peer, service| (peer.address, json!({"service": service}));
-    registry.list_with([of(&ours, "ours"), of(&other, "other")]);
-    let line = format!("--registry {}", registry.url());
-    let mut tty = console(&[("CLIENT_SERVICE", "ours")], &line);
-    loaded(&mut tty, &Loop::Closed(1), 19);
-    assert_eq!((ticks.calls(), others.calls()), (20, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

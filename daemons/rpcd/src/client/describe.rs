@@ -4,7 +4,7 @@
 
 mod examples;
 
-use rpc_client::{CallError, Catalog, Code, NoSuchMethod, Target};
+use rpc_client::{CallError, Catalog, Code, Target};
 use rpc_wire::most_similar;
 use rpc_wire::signature::{Effect, Signature, to_openrpc};
 use serde_json::Value;
@@ -15,9 +15,6 @@ use crate::arguments::schema::type_name;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, table::Table};
 use crate::plan::Ask;
-
-/// Names that an error suggests.
-const SUGGESTED: usize = 3;
 
 /// Describes the method of that name.
 ///
@@ -57,18 +54,15 @@ async fn of_all(ask: &Ask, name: &str) -> Result<(), Failure> {
     show(ask, variant.signature, &parts)
 }
 
-/// In the words of a call, which fails likewise.
+/// In the words of a call, which fails likewise; what every server has can be described, too.
 fn no_such_method(ask: &Ask, catalog: &Catalog, name: &str) -> CallError {
-    let asked = catalog.replicas.iter().map(|replicas| replicas.instances.len()).sum();
-    let offered = catalog.signatures();
-    let names = offered.iter().map(|method| method.name.as_str()).chain(reserved::names());
-    CallError::NoSuchMethod(Box::new(NoSuchMethod {
-        method: name.to_owned(),
-        service: ask.options.service.clone(),
-        asked,
-        of: asked + catalog.unknown.len(),
-        nearest: most_similar(name, names, SUGGESTED).into_iter().map(str::to_owned).collect(),
-    }))
+    let mut none = catalog.no_such_method(name);
+    none.service.clone_from(&ask.options.service);
+    let count = none.nearest.len().max(1);
+    let offered = none.nearest.iter().map(String::as_str);
+    let nearest = most_similar(name, offered.chain(reserved::names()), count);
+    none.nearest = nearest.into_iter().map(str::to_owned).collect();
+    CallError::NoSuchMethod(Box::new(none))
 }
 
 fn show(ask: &Ask, method: &Signature, offered_by: &[Part<'_>]) -> Result<(), Failure> {

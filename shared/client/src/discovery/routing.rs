@@ -11,12 +11,10 @@ use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
 use crate::balance::Choice;
+use crate::catalog::SUGGESTED;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
 use crate::{CallError, NoSuchMethod};
-
-/// Names that an error suggests.
-const SUGGESTED: usize = 3;
 
 impl Discovery {
     /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
