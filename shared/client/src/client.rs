@@ -142,6 +142,11 @@ impl Client {
         Self { service: Some(name.into()), ..self.clone() }
     }
 
+    /// The same client for calls of this service, unless it is for another one already.
+    pub(crate) fn service_if_none(self, name: &str) -> Self {
+        if self.service.is_some() { self } else { self.service(name) }
+    }
+
     /// The same client, which shares its connections, whose calls pass through these layers.
     #[cfg(feature = "tower")]
     pub(crate) fn with_layers(&self, layers: Layers) -> Self {

@@ -185,7 +185,6 @@ pub enum CallError {
     if asked < of { " that replied" } else { "" },
     nearest_hint(.nearest)
 )]
-#[non_exhaustive]
 pub struct NoSuchMethod {
     /// The method.
     pub method: String,
