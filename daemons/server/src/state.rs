@@ -76,6 +76,8 @@ pub(crate) struct ServerState {
     pub(crate) listing: Vec<u8>,
     /// The OpenRPC document, prepared.
     pub(crate) openrpc: Vec<u8>,
+    /// The contract of the methods.
+    pub(crate) contract: String,
     /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything stops now.
@@ -92,6 +94,7 @@ impl ServerState {
             signature::to_openrpc(identity.title(), &identity.version, methods.signatures());
         Self {
             identity,
+            contract: signature::contract(methods.signatures()),
             listing,
             openrpc: openrpc.to_string().into_bytes(),
             methods,
@@ -114,6 +117,7 @@ impl ServerState {
             wire: WIRE_VERSION,
             version: self.identity.version.clone(),
             service: Some(self.identity.service.clone()),
+            contract: Some(self.contract.clone()),
             uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -122,12 +126,11 @@ impl ServerState {
     #[cfg(feature = "announce")]
     pub(crate) fn facts(&self) -> Parameters {
         let Identity { service, version, .. } = &self.identity;
-        let contract = signature::contract(self.methods.signatures());
         let facts = [
             (WIRE_KEY, WIRE_VERSION.into()),
             (SERVICE_KEY, service.as_str().into()),
             (VERSION_KEY, version.as_str().into()),
-            (CONTRACT_KEY, contract.into()),
+            (CONTRACT_KEY, self.contract.as_str().into()),
         ];
         facts
             .into_iter()

@@ -17,6 +17,10 @@ pub struct Health {
     /// The name of the service; `None` for a server that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The [contract](crate::signature::contract) of its methods; `None` for a server that does not
+    /// say. What a registry lists may be outdated, this is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
     /// Milliseconds since the server started to listen.
     pub uptime_ms: u64,
 }

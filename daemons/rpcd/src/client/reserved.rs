@@ -51,6 +51,7 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
             "wire": {"type": "integer", "description": "Version of the dialect."},
             "version": text,
             "service": {"type": "string", "description": "Its name; older versions do not say it."},
+            "contract": {"type": "string", "description": "Digest of its methods; older versions do not say it."},
             "uptime_ms": count,
         }),
     );
@@ -196,6 +197,7 @@ mod tests {
             wire: 1,
             version: String::new(),
             service: Some(String::new()),
+            contract: Some(String::new()),
             uptime_ms: 1,
         };
         same_names(&result(RPC_HEALTH), &json!(health));
