@@ -116,9 +116,12 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.toast.as_ref().is_some_and(|toast| now.at >= toast.until) {
         model.toast = None;
     }
+    if model.paused.is_none() {
+        feeds::silence(model, now);
+    }
     let live = model.link.is_live();
     if model.paused.is_none() {
-        let changes = model.instances.tick(now.at, live);
+        let changes = model.instances.tick(now.at, live, model.link.heard);
         feeds::report(model, changes, now, effects);
     }
     model.methods.refresh();
@@ -167,5 +170,7 @@ mod response_tests;
 mod safety_tests;
 #[cfg(test)]
 mod service_tests;
+#[cfg(test)]
+mod silence_tests;
 #[cfg(test)]
 mod tests;

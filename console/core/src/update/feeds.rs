@@ -11,6 +11,7 @@ use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample}
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
+use crate::model::heard::{Heard, SILENCE};
 use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
@@ -29,8 +30,15 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
         }
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        RegistryUpdate::Heard(at) => match &mut model.link.heard {
+            Some(heard) => heard.again(at),
+            None => model.link.heard = Some(Heard::first(at)),
+        },
         // It may have waited before it was applied: ages count from its arrival.
         RegistryUpdate::Change(change, arrived) => {
+            if let Some(heard) = &mut model.link.heard {
+                heard.again(arrived);
+            }
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
@@ -114,9 +122,33 @@ fn live(model: &mut Model, ages: bool, now: Now) {
         }
     };
     model.link.state = LinkState::Live { ages };
+    // One that is polled says nothing by itself.
+    model.link.heard = model.link.heard.filter(|_| ages);
+    if let Some(heard) = &mut model.link.heard {
+        heard.again(now.at);
+    }
     model.logs.sources.entry(Source::Registry).or_insert(SourceState::Live);
     let subject = model.link.address().to_owned();
     push_event(model, EventKind::Good, "registry", subject, text, now);
+}
+
+/// Looks whether the registry is silent, and reports it.
+pub(super) fn silence(model: &mut Model, now: Now) {
+    let before = model.link.silent;
+    let over = model.link.look(now.at);
+    let (kind, text) = match (before, model.link.silent, over) {
+        (None, Some(_), _) => {
+            let silence = SILENCE.as_secs();
+            let text = format!("connected, but silent for {silence} s — states unknown");
+            (EventKind::Warning, text)
+        }
+        (.., Some(length)) => {
+            (EventKind::Good, format!("heard again after {:.1} s", length.as_secs_f64()))
+        }
+        _ => return,
+    };
+    let subject = model.link.address().to_owned();
+    push_event(model, kind, "registry", subject, text, now);
 }
 
 fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: Now) {
@@ -245,7 +277,6 @@ pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
 
 fn instance_gone(model: &mut Model, key: &InstanceKey) {
     model.methods.remove(key);
-    model.forms.clear_target(key);
     let source = Source::Server(key.clone());
     if let Some(state) = model.logs.sources.get_mut(&source) {
         *state = SourceState::Gone;

@@ -129,7 +129,11 @@ fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String,
     let address =
         |key: &rpc_wire::instance::InstanceKey| text::printable(&key.to_string()).into_owned();
     if let Some(key) = &form.target {
-        return (address(key), address(key));
+        let long = match model.is_listed(key) {
+            true => address(key),
+            false => format!("{} (not listed)", address(key)),
+        };
+        return (long, address(key));
     }
     match &candidates(model, &form.id(), screen.now)[..] {
         [] => ("no instance".to_owned(), "no instance".to_owned()),
