@@ -57,7 +57,8 @@ async fn start(
     }
     let (commands, queued) = mpsc::channel(MAX_COMMANDS);
     let (traffic, on) = watch::channel(true);
-    tokio::spawn(traffic::generate(url.clone(), on));
+    let first = demo.servers.iter().map(|(spec, daemon)| (daemon.address, spec.kind.first_call()));
+    tokio::spawn(traffic::generate(url.clone(), first.collect(), on));
     tokio::spawn(demo.run(queued, traffic));
     Ok(DemoRuns { registry: url, commands })
 }
@@ -98,6 +99,14 @@ impl Kind {
             Self::Shop => "1.5.0",
             Self::OlderShop => "1.4.2",
             Self::Weather => "2.0.0",
+        }
+    }
+
+    /// A call that each server gets at the start.
+    fn first_call(self) -> traffic::Call {
+        match self {
+            Self::Shop | Self::OlderShop => ("hello", json!(["world"])),
+            Self::Weather => ("forecast", json!(["Bergen"])),
         }
     }
 

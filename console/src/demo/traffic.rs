@@ -1,5 +1,6 @@
 //! Calls to the demo's servers, some of which fail.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -8,11 +9,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Calls made one after the other at the start.
-const FIRST: u64 = 20;
+/// A method and its arguments.
+pub(super) type Call = (&'static str, Value);
+
+/// Calls that each server gets at once, so that the first screen shows some traffic.
+const FIRST: usize = 3;
 
 /// Methods and arguments. Some calls fail, to show errors.
-fn calls() -> [(&'static str, Value); 12] {
+fn calls() -> [Call; 12] {
     [
         ("add", json!([1, 2])),
         ("add", json!([1, 2, 30])),
@@ -29,20 +33,31 @@ fn calls() -> [(&'static str, Value); 12] {
     ]
 }
 
-/// Calls random methods through the registry at `url` while `on` is true, until its sender is
-/// dropped.
-pub(super) async fn generate(url: String, mut on: watch::Receiver<bool>) {
+/// Makes the first call of each server, then calls random methods through the registry at `url` while
+/// `on` is true, until its sender is dropped.
+pub(super) async fn generate(
+    url: String,
+    first: Vec<(SocketAddr, Call)>,
+    mut on: watch::Receiver<bool>,
+) {
+    // The registry may not list them yet.
+    for (address, (method, arguments)) in first {
+        let Ok(server) = Client::direct(address.to_string(), ClientOptions::default()) else {
+            continue;
+        };
+        for _ in 0..FIRST {
+            let _ = server.call(method, arguments.clone()).await;
+        }
+    }
     let Ok(client) = Client::through_registry(&url, ClientOptions::default()) else { return };
     let calls = calls();
-    for made in 0u64.. {
+    loop {
         if on.wait_for(|on| *on).await.is_err() {
             return;
         }
         let (pause, choice) = {
             let mut rng = rand::rng();
-            // The first screen already shows some traffic.
-            let pauses = if made < FIRST { 10..40 } else { 60..400 };
-            (rng.random_range(pauses), rng.random_range(0..calls.len()))
+            (rng.random_range(60..400), rng.random_range(0..calls.len()))
         };
         sleep(Duration::from_millis(pause)).await;
         if let Some((method, arguments)) = calls.get(choice) {
