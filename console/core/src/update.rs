@@ -163,6 +163,8 @@ mod external_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
+mod palette_tests;
+#[cfg(test)]
 mod pane_tests;
 #[cfg(test)]
 mod response_tests;

@@ -234,10 +234,14 @@ fn failure(error: &CallError, last: Option<&str>, secrets: &Secrets) -> Failure 
         };
         return Failure::new(kind, secrets.hide(error.to_string()));
     };
+    let has_code = last.is_none_or(has_code);
     Failure {
         kind: match fault.code.meaning() {
-            Some(meaning) => format!("{meaning} ({})", fault.code),
-            None => format!("error {}", fault.code),
+            Some(meaning) if has_code => format!("{meaning} ({})", fault.code),
+            None if has_code => format!("error {}", fault.code),
+            // Concluded from its text.
+            Some(meaning) => format!("{meaning}, no code (older dialect)"),
+            None => "error, no code (older dialect)".to_owned(),
         },
         // Without the classic prefix, which is not part of the message.
         text: secrets.hide(match fault.code {
@@ -247,6 +251,12 @@ fn failure(error: &CallError, last: Option<&str>, secrets: &Secrets) -> Failure 
         retryable: last.and_then(is_retryable),
         data: fault.data.as_ref().map(|data| secrets.hide(data.to_string())),
     }
+}
+
+/// Whether a reply says a code; one that is not kept whole is taken to.
+fn has_code(reply: &str) -> bool {
+    let reply = serde_json::from_str::<serde_json::Value>(reply);
+    reply.map_or(true, |reply| reply.pointer("/error/code").is_some())
 }
 
 /// What the error of a reply says about a retry.
@@ -324,9 +334,8 @@ fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
         let not_kept = message.size.saturating_sub(message.bytes.len());
         let text = String::from_utf8_lossy(&message.bytes).into_owned();
         let text = secrets.hide_in_message(text);
-        // The size as shown: that of the bytes would tell the length of what is hidden.
-        let size = text.len() + not_kept;
-        WireMessage { is_sent: message.is_sent, peer: peer.to_owned(), text, size }
+        let (is_sent, size) = (message.is_sent, message.size);
+        WireMessage { is_sent, peer: peer.to_owned(), text, size, not_kept }
     };
     wire.take().into_iter().map(message).collect()
 }
@@ -334,6 +343,16 @@ fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_that_never_came_is_not_shown() {
+        let fault = rpc_client::Fault::from_classic_text("Argument error: f() takes 1").unwrap();
+        let error = CallError::Remote { peer: "h:1".to_owned(), fault: Box::new(fault) };
+        let kind = |reply: &str| failure(&error, Some(reply), &Secrets::default()).kind;
+        assert!(!kind(r#"{"res":"Argument error: f() takes 1"}"#).contains("-32602"));
+        let extended = r#"{"id":1,"res":"x","error":{"code":-32602,"message":"x"}}"#;
+        assert!(kind(extended).contains("-32602"));
+    }
 
     #[test]
     fn the_time_left_is_shown_without_nanoseconds() {

@@ -53,7 +53,13 @@ pub enum LinkState {
 impl Link {
     /// A registry not yet contacted.
     pub fn new(url: impl Into<String>, _now: Now) -> Self {
-        Self { url: url.into(), server: None, state: LinkState::Connecting, heard: None, silent: None }
+        Self {
+            url: url.into(),
+            server: None,
+            state: LinkState::Connecting,
+            heard: None,
+            silent: None,
+        }
     }
 
     /// A registry not yet contacted, or a server without one.

@@ -51,7 +51,9 @@ impl Entry {
     /// Whether `typed` is its whole name.
     pub(crate) fn is_named(&self, typed: &str) -> bool {
         match self {
-            Self::Method(method, _) => [&method.id.name, &method.label].contains(&&typed.to_owned()),
+            Self::Method(method, _) => {
+                [&method.id.name, &method.label].contains(&&typed.to_owned())
+            }
             Self::Action(_, _, help) => help.eq_ignore_ascii_case(typed),
             _ => false,
         }

@@ -22,9 +22,11 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     if let Some((method, rest)) = typed.split_once(char::is_whitespace) {
         // One of each service that has it: the user chooses.
         let found = model.methods.named(method);
-        entries.extend(found.map(|method| {
-            Entry::Call(labelled(&method.id), arguments(rest, &method.signature))
-        }));
+        entries.extend(
+            found.map(|method| {
+                Entry::Call(labelled(&method.id), arguments(rest, &method.signature))
+            }),
+        );
         if !entries.is_empty() {
             return entries;
         }

@@ -43,7 +43,8 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now) {
 
 fn prompt(model: &mut Model, title: String, text: &str, note: String, purpose: Purpose) {
     let input = Input::new(text.to_owned());
-    let prompt = Prompt { title, input, purpose, note, is_error: false };
+    let is_proposal = matches!(purpose, Purpose::SaveRequest { .. });
+    let prompt = Prompt { title, input, purpose, note, is_error: false, is_proposal };
     model.overlay = Some(Overlay::Prompt(prompt));
 }
 
@@ -63,7 +64,7 @@ fn save(model: &mut Model, now: Now) {
         Err(error) => return model.notify_error(format!("not saved: {error}"), now),
     };
     let name = model.saved.free_name(&request.method);
-    let note = "⏎ saves it in rpcd-requests.toml; esc cancels".to_owned();
+    let note = "⏎ saves it in rpcd-requests.toml; typing replaces the name; esc cancels".to_owned();
     let purpose = Purpose::SaveRequest { request, exists: None };
     prompt(model, "Save request as".to_owned(), &name, note, purpose);
 }
@@ -218,7 +219,8 @@ pub(super) fn open(model: &mut Model, name: &str, now: Now) {
         Some(key) => {
             let key = text::printable(&key.to_string()).into_owned();
             let next = model.keys.shown(Context::Form, Action::NextTarget);
-            let text = format!("filled from {shown} for {key}, not listed; {next} for any instance");
+            let text =
+                format!("filled from {shown} for {key}, not listed; {next} for any instance");
             model.notify(text, now);
         }
     }

@@ -93,10 +93,16 @@ fn a_registry_that_stalls_makes_nothing_late() {
     assert_eq!(scene.state(31_000), State::Up);
     scene.pass(31_500, 32_500);
     scene.beat(32_600, 600, 2);
-    assert_eq!(scene.model.instances.all().next().unwrap().age(scene.now(32_600).at).unwrap(), Duration::from_millis(600));
+    assert_eq!(
+        scene.model.instances.all().next().unwrap().age(scene.now(32_600).at).unwrap(),
+        Duration::from_millis(600)
+    );
     assert_eq!(
         scene.events(),
-        ["registry connected, but silent for 5 s — states unknown", "registry heard again after 27.0 s"]
+        [
+            "registry connected, but silent for 5 s — states unknown",
+            "registry heard again after 27.0 s"
+        ]
     );
 }
 
