@@ -30,7 +30,7 @@ fn colours(tty: &Tty) -> HashSet<String> {
 /// A console that shows a list of methods.
 fn with_methods(setting: (&str, &str)) -> Tty {
     let mut tty = console(&[setting], "--demo");
-    tty.until(&["3 up"]);
+    tty.until(&["4 up"]);
     tty.press("2");
     tty.until(&["[2 Methods]", "forecast"]);
     tty

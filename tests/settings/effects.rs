@@ -25,7 +25,7 @@ const EFFECTS: &[Effect] = effects! {
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
         registry_timeout max_reply_bytes max_list_bytes max_in_flight max_classic_connections
         max_classic_queue classic_idle_timeout dialect_ttl idle_timeout max_probes retry_attempts
-        retry_ratio retry_burst;
+        retry_ratio retry_burst service;
     "client" in "rpc-console", screen:
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
         registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
@@ -60,6 +60,8 @@ const READERS: &[(&str, &[&str])] = &[
 const MEANINGLESS: &[(&str, &str, &str)] = &[
     // It reads no event stream.
     ("client", "max_event_line_bytes", "rpcd"),
+    // It shows all services; a form or a load test is of the service in its row.
+    ("client", "service", "rpc-console"),
     // It serves no log.
     ("log", "max_ring_lines", "rpcd call"),
     ("log", "max_ring_bytes", "rpcd call"),

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::console;
 use crate::log::program::Program;
-use crate::programs::{call, console_in, listing, run_in};
+use crate::programs::{at, call, console_in, listing, run_in};
 use crate::registries::{DEFAULT_REGISTRY, Registries};
 use crate::ticks::instance;
 
@@ -222,13 +222,22 @@ async fn timeout_of(method: &str, peer: &Peer) -> String {
     format!("{}s", deadline.unwrap().div_ceil(10_000) * 10)
 }
 
-/// `rpcd` with the words of `command`, which calls `method`, to its end.
+/// `rpcd` with the words of `command`, which calls `method` by the registry, to its end.
 async fn client_in(command: &str, method: &str) {
+    client_of(command, method, async |peer| {
+        let registry = listing(&[peer]).await;
+        (format!("--registry {}", registry.url()), registry)
+    })
+    .await;
+}
+
+/// The same of any target, which lives as long as what is returned with its flags.
+async fn client_of<T>(command: &str, method: &str, target: impl AsyncFn(&Peer) -> (String, T)) {
     each_wins_over_those_before(("client", "timeout"), "--timeout ", TIMEOUTS, async |start| {
         let Start { home, variables, flags } = start;
         let peer = instance(|tick| Do::Write(result(tick, "1"))).await;
-        let registry = listing(&[&peer]).await;
-        let line = format!("{command} --registry {} {flags}", registry.url());
+        let (to, _target) = target(&peer).await;
+        let line = format!("{command} {to} {flags}");
         let run = run_in("rpcd", home, &settings(&variables), &line).await;
         assert_eq!(run.code, 0, "{run:?}");
         timeout_of(method, &peer).await
@@ -248,7 +257,9 @@ async fn client_in_bench() {
 
 #[tokio::test]
 async fn client_in_methods() {
-    client_in("methods", "rpc.discover").await;
+    // By the registry each instance has the time of `failover_after` only.
+    let direct = async |peer: &Peer| (at(peer, ""), ());
+    client_of("methods", "rpc.discover", direct).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

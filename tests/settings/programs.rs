@@ -7,6 +7,8 @@ use rpc_tests::fakes::Peer;
 use rpc_tests::home::Home;
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::terminal::Tty;
+use rpc_wire::signature::{Signature, contract};
+use serde_json::json;
 
 /// Settings as the names of their variables, without `RPCD_`, and values.
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -41,10 +43,12 @@ pub(crate) fn at(peer: &Peer, command: &str) -> String {
     format!("{command} -p {}", peer.address.port())
 }
 
-/// An older registry that lists these peers.
+/// An older registry that lists these peers, which say that their methods are the same.
 pub(crate) async fn listing(peers: &[&Peer]) -> RecordingRegistry {
     let registry = RecordingRegistry::start().await;
-    registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
+    let tick = Signature { name: "tick".to_owned(), ..Signature::default() };
+    let contract = contract(&[tick]);
+    registry.list_with(peers.iter().map(|peer| (peer.address, json!({"contract": contract}))));
     registry
 }
 

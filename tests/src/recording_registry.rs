@@ -105,11 +105,16 @@ impl RecordingRegistry {
     /// # Panics
     /// Never, unless a test panicked before.
     pub fn list(&self, addresses: &[SocketAddr]) {
-        let instance = |address: &SocketAddr| {
-            json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
-                   "parameters": {}, "status": true})
-        };
-        self.shared.lock().unwrap().instances = addresses.iter().map(instance).collect();
+        self.list_with(addresses.iter().map(|address| (*address, json!({}))));
+    }
+
+    /// The same with the parameters of each.
+    ///
+    /// # Panics
+    /// Never, unless a test panicked before.
+    pub fn list_with(&self, instances: impl IntoIterator<Item = (SocketAddr, Value)>) {
+        let instances = instances.into_iter().map(|(at, parameters)| instance(at, parameters));
+        self.shared.lock().unwrap().instances = instances.collect();
     }
 
     /// The requests so far, in order.
@@ -133,6 +138,11 @@ impl RecordingRegistry {
         let what = format!("{number} times {action}");
         eventually(&what, async || self.count(action) >= number).await;
     }
+}
+
+fn instance(address: SocketAddr, parameters: Value) -> Value {
+    json!({"protocol": "json", "host": address.ip().to_string(), "port": address.port(),
+           "parameters": parameters, "status": true})
 }
 
 async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {

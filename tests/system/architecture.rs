@@ -176,7 +176,7 @@ fn arrows_point_one_way() {
     let allowed: [(&str, &[&str]); 8] = [
         ("shared/wire", &[]),
         ("shared/macros", &[]),
-        ("shared/client", &["rpc-wire"]),
+        ("shared/client", &["rpc-wire", "rpc-macros"]),
         ("shared/load", &["rpc-wire", "rpc-client"]),
         ("shared/host", &["rpc-wire"]),
         ("daemons/server", &["rpc-wire", "rpc-macros", "rpc-client", "rpc-host"]),
@@ -221,20 +221,43 @@ fn only_the_demo_links_the_daemons_into_the_console() {
     }
 }
 
+/// What a crate depends on, by its manifest.
+fn tree(arguments: &[&str]) -> BTreeSet<String> {
+    let tree = ["tree", "-e", "normal", "--prefix", "none", "--offline"];
+    let command =
+        Command::new(env!("CARGO")).args(tree).args(arguments).current_dir(root()).output();
+    let output = command.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_consoles_core_is_pure_by_its_manifest() {
-    let tree = ["tree", "-p", "rpc-console-core", "-e", "normal", "--prefix", "none", "--offline"];
-    let output = Command::new(env!("CARGO")).args(tree).current_dir(root()).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let tree = String::from_utf8(output.stdout).unwrap();
-    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let names = tree(&["-p", "rpc-console-core"]);
     assert!(names.contains("rpc-wire") && names.contains("rpc-load"), "{names:?}");
     for impure in
         ["tokio", "reqwest", "ratatui", "crossterm", "rpc-client", "rpc-host", "rpc-settings"]
     {
         assert!(!names.contains(impure), "rpc-console-core depends on {impure}");
     }
+}
+
+#[test]
+fn a_server_without_its_features_has_no_http_library() {
+    let with = |features: &str| {
+        tree(&["-p", "rpc-server", "--no-default-features", "--features", features])
+    };
+    let serves = ["axum", "hyper", "hyper-util", "prometheus-client"];
+    let announces = ["reqwest", "rpc-client", "rand", "url"];
+    let (none, http, announce) = (with(""), with("http"), with("announce"));
+    for name in serves {
+        assert!(!none.contains(name) && http.contains(name), "{name}");
+    }
+    for name in announces {
+        assert!(!none.contains(name) && !http.contains(name) && announce.contains(name), "{name}");
+    }
+    assert!(none.contains("tokio") && !announce.contains("axum"));
 }
 
 #[test]

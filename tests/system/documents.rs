@@ -105,7 +105,7 @@ async fn every_command_of_the_readme_works() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    assert_eq!(run(&root.join("README.md")).await, 4);
+    assert_eq!(run(&root.join("README.md")).await, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

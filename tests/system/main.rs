@@ -27,6 +27,7 @@ mod old_programs;
 mod packages;
 mod registry_lost_and_found;
 mod rude_clients;
+mod services;
 mod streams;
 mod transcripts;
 mod version_skew;

@@ -36,7 +36,7 @@ const EXAMPLES: &str = "\
 Examples:
   rpcd registry -p 9999 -l 127.0.0.1    run a registry
   rpcd serve -p 8089 -l 127.0.0.1       run a server that registers there
-  rpcd call add 1 2                     call a method of any registered server
+  rpcd call add 1 2                     call a method, on any instance that offers it
   rpcd help call                        all about one command
 
 Exit codes: 0 success; 1 the call returned an error, or a daemon failed; 2 wrong arguments or \

@@ -2,6 +2,7 @@
 //! and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
+//! - `offers`: who offers a method, of all instances.
 //! - `reserved`: the methods every server has.
 //! - `signature`: a method as people read it.
 
@@ -13,6 +14,7 @@ mod health;
 mod instances;
 mod logs;
 mod methods;
+mod offers;
 mod reserved;
 mod signature;
 mod stats;

@@ -100,16 +100,27 @@ impl Failure {
         self
     }
 
-    /// The same with the name that was probably meant, as `data.nearest`, beside what a peer sent.
+    /// The same with the names that were probably meant, as `data.nearest`, beside what a peer sent.
     #[must_use]
-    pub fn with_nearest(mut self, name: &str) -> Self {
+    pub fn with_nearest<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        if names.is_empty() {
+            return self;
+        }
         let data = &mut self.details.get_or_insert_default().data;
         match data.get_or_insert_with(|| json!({})) {
             Value::Object(data) => {
-                data.entry("nearest").or_insert_with(|| json!([name]));
+                data.entry("nearest").or_insert_with(|| json!(names));
             }
             _of_the_peer => {}
         }
+        self
+    }
+
+    /// The same with what its JSON form says beside.
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.details.get_or_insert_default().data = Some(data);
         self
     }
 
@@ -179,12 +190,10 @@ impl From<CallError> for Failure {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
+            CallError::NoSuchMethod(none) => failure
+                .with_code(Code::MethodNotFound)
+                .with_nearest(none.nearest.iter().map(String::as_str)),
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
-            CallError::NoSuchMethod { nearest, .. } => {
-                let data = (!nearest.is_empty()).then(|| json!({ "nearest": nearest }));
-                let code = Some(Code::MethodNotFound.number());
-                Self { details: Some(Box::new(Details { code, message: None, data })), ..failure }
-            }
             CallError::TooLarge { .. } | CallError::ReplyTooLarge { .. } => {
                 failure.with_code(Code::TooLarge)
             }
@@ -278,7 +287,7 @@ mod tests {
     fn the_name_that_was_probably_meant_is_added_to_what_a_peer_says() {
         let unknown = |data| {
             let fault = Fault { data, ..Fault::method_not_found("ad") };
-            let failure = Failure::from(remote(fault)).with_nearest("add");
+            let failure = Failure::from(remote(fault)).with_nearest(["add"]);
             let said: Value = serde_json::from_str(&failure.to_json()).unwrap();
             said["error"]["data"].clone()
         };

@@ -143,7 +143,7 @@ impl Task {
             },
             Command::Logs(typed) => Self::Logs(Box::new(LogsPlan::new(typed, settings)?)),
             Command::Stats(typed) => Self::Stats {
-                instances: client::instances(typed.instances, &typed.asking.direct, None)?,
+                instances: client::instances(typed.instances, &typed.asking, None)?,
                 ask: Box::new(Ask::new(&typed.asking, settings)?),
             },
             Command::Health(typed) => Self::Health {

@@ -30,6 +30,7 @@
 //! | you want | use |
 //! |---|---|
 //! | a method from a function | [`#[rpc_method]`](rpc_method) |
+//! | the methods of a trait, with a typed client for callers in Rust | [`#[rpc_service]`](rpc_service) |
 //! | a method from a closure, or with a name known at run time | [`Method::named`] |
 //! | work that is short | a plain `fn`, [`sync`](method::MethodBuilder::sync) |
 //! | work that awaits | an `async fn`, [`asynchronous`](method::MethodBuilder::asynchronous) |
@@ -63,6 +64,7 @@
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
 //! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
+//! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
 //! - [`layer`]: tower layers around the methods.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
 //! - [`builtin`]: the methods of the demo and of the original system.
@@ -95,6 +97,7 @@ mod metrics;
 mod permit;
 mod reserved;
 pub mod server;
+pub mod service;
 mod session;
 mod sniff;
 mod state;
@@ -107,7 +110,7 @@ pub use extract::{FromCall, State};
 pub use failure::{Failure, MethodError, Typed};
 pub use limits::Limits;
 pub use method::Method;
-pub use rpc_macros::rpc_method;
+pub use rpc_macros::{rpc_method, rpc_service};
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use session::InMemory;
 

@@ -189,6 +189,14 @@ impl<const N: usize> MethodBuilder<N> {
 #[doc(hidden)]
 pub const fn is_argument<T: Argument>() {}
 
+/// The same for results and items of streams.
+#[doc(hidden)]
+pub const fn is_output<T: Output>() {}
+
+/// The same for errors of a service's methods, which travel as data.
+#[doc(hidden)]
+pub const fn is_error<T: serde::Serialize + 'static>() {}
+
 /// The same for extractors.
 #[doc(hidden)]
 pub const fn is_extractor<T: FromCall>() {}

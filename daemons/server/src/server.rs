@@ -18,8 +18,8 @@ use crate::announce::Announce;
 use crate::extract::States;
 use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
-use crate::state::{Identity, ServerState};
-use crate::{InMemory, Limits, Method, ServerError};
+use crate::state::{GivenIdentity, Identity, ServerState};
+use crate::{InMemory, Limits, Method, ServerError, service};
 
 /// Time for tasks to send their final errors after the drain timeout.
 const ABORT_GRACE: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ pub struct Server {
 /// ```
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
-    identity: Identity,
+    identity: GivenIdentity,
     methods: Vec<Method>,
     states: States,
     layers: Layers,
@@ -111,7 +111,7 @@ impl ServerBuilder {
     /// of `A-Z a-z 0-9 . _ -`. Default: the name of the program's file.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.identity.service = name.into();
+        self.identity.service = Some(name.into());
         self
     }
 
@@ -126,8 +126,18 @@ impl ServerBuilder {
     /// `0.0.0`; usually `env!("CARGO_PKG_VERSION")`.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.identity.version = version.into();
+        self.identity.version = Some(version.into());
         self
+    }
+
+    /// Adds the methods of a service, and its name and version where none is set yet.
+    #[must_use]
+    pub fn service(mut self, service: impl service::Service) -> Self {
+        self.identity.service.get_or_insert_with(|| service.name().to_owned());
+        if let (None, Some(version)) = (&self.identity.version, service.version()) {
+            self.identity.version = Some(version.to_owned());
+        }
+        self.methods(service.methods())
     }
 
     /// Adds a method.
@@ -234,11 +244,12 @@ impl ServerBuilder {
     }
 
     fn shared(self) -> Result<Arc<ServerState>, ServerError> {
-        if !is_service_name(&self.identity.service) {
-            return Err(ServerError::ServiceName(self.identity.service));
+        let identity = Identity::from(self.identity);
+        if !is_service_name(&identity.service) {
+            return Err(ServerError::ServiceName(identity.service));
         }
         let methods = Methods::new(self.methods, &self.states)?;
-        let state = ServerState::new(self.identity, methods, self.limits);
+        let state = ServerState::new(identity, methods, self.limits);
         Ok(Arc::new(ServerState {
             states: self.states,
             layers: self.layers.apply(),

@@ -33,14 +33,29 @@ impl Identity {
     }
 }
 
-impl Default for Identity {
-    /// A service called like the program's file.
-    fn default() -> Self {
-        let program = std::env::current_exe().ok();
-        let name = program.as_ref().and_then(|path| path.file_stem()?.to_str());
-        let service = name.filter(|name| is_service_name(name)).unwrap_or("rpc-server").to_owned();
-        Self { service, title: None, version: "0.0.0".to_owned() }
+/// What the builder was told of it.
+#[derive(Debug, Default)]
+pub(crate) struct GivenIdentity {
+    pub(crate) service: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) version: Option<String>,
+}
+
+impl From<GivenIdentity> for Identity {
+    fn from(given: GivenIdentity) -> Self {
+        Self {
+            service: given.service.unwrap_or_else(program_name),
+            title: given.title,
+            version: given.version.unwrap_or_else(|| "0.0.0".to_owned()),
+        }
     }
+}
+
+/// The name of the program's file.
+fn program_name() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_ref().and_then(|path| path.file_stem()?.to_str());
+    name.filter(|name| is_service_name(name)).unwrap_or("rpc-server").to_owned()
 }
 
 /// What all sessions of a server share.

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::most_similar;
 use rpc_wire::signature::Signature;
 use serde_json::Value;
 
-use crate::CallError;
 use crate::method_list::Methods;
+use crate::{CallError, NoSuchMethod};
+
+/// Names that an error suggests.
+pub(crate) const SUGGESTED: usize = 3;
 
 /// What the instances of a client's target offer, see [`Client::catalog`](crate::Client::catalog). Its order
 /// does not depend on who replied first.
@@ -116,6 +120,20 @@ impl Catalog {
     /// The method of that name, if any instance offers it.
     pub fn method(&self, name: &str) -> Option<CatalogMethod<'_>> {
         self.methods().into_iter().find(|method| method.name == name)
+    }
+
+    /// Why there is no method of that name, in the words of a call of it.
+    pub fn no_such_method(&self, name: &str) -> NoSuchMethod {
+        let asked = self.replicas.iter().map(|replicas| replicas.instances.len()).sum();
+        let methods = self.methods();
+        let names = methods.iter().map(|method| method.name);
+        NoSuchMethod {
+            method: name.to_owned(),
+            service: None,
+            asked,
+            of: asked + self.unknown.len(),
+            nearest: most_similar(name, names, SUGGESTED).into_iter().map(str::to_owned).collect(),
+        }
     }
 
     /// One signature per name: the first variant.

@@ -8,6 +8,7 @@ mod service;
 mod unlisted;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc_wire::call::IntoArgs;
 use rpc_wire::exact::{self, Inexact};
@@ -28,8 +29,8 @@ use crate::pool::Peer;
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
-    CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Request, Response,
-    Target,
+    CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Phase, Request,
+    Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -139,6 +140,11 @@ impl Client {
     #[must_use]
     pub fn service(&self, name: &str) -> Self {
         Self { service: Some(name.into()), ..self.clone() }
+    }
+
+    /// The same client for calls of this service, unless it is for another one already.
+    pub(crate) fn service_if_none(self, name: &str) -> Self {
+        if self.service.is_some() { self } else { self.service(name) }
     }
 
     /// The same client, which shares its connections, whose calls pass through these layers.
@@ -292,13 +298,28 @@ impl Client {
     /// # Errors
     /// See [`CallError`]; there is no instance to ask.
     pub async fn catalog(&self) -> Result<Catalog, CallError> {
+        self.catalog_within(self.inner.context.options.timeout).await
+    }
+
+    /// The same, which waits at most that time. Learning goes on, so that a later one knows more.
+    ///
+    /// # Errors
+    /// As for [`catalog`](Self::catalog).
+    pub async fn catalog_within(&self, within: Duration) -> Result<Catalog, CallError> {
         match &self.inner.source {
             Source::Direct(peer) => {
                 let instance = Instance::new(peer.host(), peer.port()).key();
-                let methods = Arc::new(Methods::new(self.ask(peer).await?));
+                let late = |_| CallError::Timeout {
+                    peer: peer.name().to_owned(),
+                    after: within,
+                    phase: Phase::Reply,
+                };
+                let methods =
+                    tokio::time::timeout(within, self.ask(peer)).await.map_err(late)??;
+                let methods = Arc::new(Methods::new(methods));
                 Ok(Catalog::new(vec![Offered { service: None, instance, methods }], Vec::new()))
             }
-            Source::Registry(discovery) => discovery.catalog(self.service.as_deref()).await,
+            Source::Registry(discovery) => discovery.catalog(self.service.as_deref(), within).await,
         }
     }
 

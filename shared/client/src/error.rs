@@ -93,24 +93,8 @@ pub enum CallError {
         invalid: usize,
     },
     /// No instance offers the method, as far as they could be asked; the call was not executed.
-    #[error(
-        "no instance{}{} offers {method:?}: asked {asked} of {of}; {}",
-        of_service(.service.as_deref()),
-        if asked < of { " that replied" } else { "" },
-        nearest_hint(.nearest)
-    )]
-    NoSuchMethod {
-        /// The method.
-        method: String,
-        /// The service that was asked for.
-        service: Option<String>,
-        /// Instances that are known not to offer it, by their list of methods or by their own word.
-        asked: usize,
-        /// Instances there are.
-        of: usize,
-        /// The most similar names that are offered, most similar first.
-        nearest: Vec<String>,
-    },
+    #[error(transparent)]
+    NoSuchMethod(Box<NoSuchMethod>),
     /// The registry's list could not be fetched, and there is no earlier one or it has no instance for the
     /// call.
     #[cfg(feature = "registry")]
@@ -193,6 +177,27 @@ pub enum CallError {
     Closed,
 }
 
+/// A method that no instance offers. In a box in [`CallError`], since results are moved often.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no instance{}{} offers {method:?}: asked {asked} of {of}; {}",
+    of_service(.service.as_deref()),
+    if asked < of { " that replied" } else { "" },
+    nearest_hint(.nearest)
+)]
+pub struct NoSuchMethod {
+    /// The method.
+    pub method: String,
+    /// The service that was asked for.
+    pub service: Option<String>,
+    /// Instances that are known not to offer it, by their list of methods or by their own word.
+    pub asked: usize,
+    /// Instances there are.
+    pub of: usize,
+    /// The most similar names that are offered, most similar first.
+    pub nearest: Vec<String>,
+}
+
 impl CallError {
     /// Who must act; a program's exit code follows from it.
     pub fn kind(&self) -> ErrorKind {
@@ -204,7 +209,7 @@ impl CallError {
             Self::Registry(error) => error.kind(),
             #[cfg(feature = "tower")]
             Self::Layer(_) => ErrorKind::Usage,
-            Self::NoSuchMethod { .. } => ErrorKind::NoSuchMethod,
+            Self::NoSuchMethod(_) => ErrorKind::NoSuchMethod,
             Self::Remote { .. }
             | Self::BadReply { .. }
             | Self::ReplyTooLarge { .. }
@@ -237,7 +242,7 @@ impl CallError {
             | Self::NotExact { peer, .. }
             | Self::Unsupported { peer, .. } => Some(peer),
             Self::NoInstance { .. }
-            | Self::NoSuchMethod { .. }
+            | Self::NoSuchMethod(_)
             | Self::WrongType { .. }
             | Self::BadArguments(_)
             | Self::Closed => None,
@@ -271,7 +276,7 @@ impl CallError {
     pub fn is_not_executed(&self) -> bool {
         match self {
             Self::Remote { fault, .. } => fault.code.is_retryable(),
-            Self::Unreachable { .. } | Self::QueueFull { .. } | Self::NoSuchMethod { .. } => true,
+            Self::Unreachable { .. } | Self::QueueFull { .. } | Self::NoSuchMethod(_) => true,
             Self::ConnectionLost { executed, .. } => !executed,
             _ => false,
         }

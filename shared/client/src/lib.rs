@@ -18,6 +18,8 @@
 //! - [`Target`]: one address, or whatever a registry lists.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
 //! - [`WireLog`]: the messages of a call as they were on the wire.
+//! - [`rpc_service`]: a trait becomes a typed client; [`CallOptions`], [`TypedStream`] and
+//!   [`ServiceError`] are what it takes and returns.
 //! - [`CallError`]: why a call failed, by who must act.
 //! - [`Catalog`]: the methods of all instances, with who has what.
 //! - [`Client::layer`]: tower layers around every call.
@@ -40,6 +42,7 @@
 //! - `registry`: instances from a registry. Without it a client calls one address, and no HTTP client is built.
 //! - `blocking`: the module [`blocking`].
 //! - `tower`: [`Client`] is a [`tower::Service`](https://docs.rs/tower), and [`Client::layer`] exists.
+//! - `macros`: [`rpc_service`].
 //!
 //! Needs Rust 1.95 or later.
 
@@ -76,20 +79,26 @@ pub mod registry;
 mod request;
 mod retry;
 mod stream;
+#[doc(hidden)]
+pub mod typed;
 mod wanted;
 mod wire_log;
 
 pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
-pub use error::{CallError, ClientError, Phase, Rounded};
+pub use error::{CallError, ClientError, NoSuchMethod, Phase, Rounded};
+pub use futures_util::Stream;
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
 pub use layer_error::LayerError;
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
+#[cfg(feature = "macros")]
+pub use rpc_macros::rpc_service;
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};
 pub use stream::CallStream;
+pub use typed::{CallOptions, ServiceError, TypedStream};
 pub use wire_log::{WireLog, WireMessage};

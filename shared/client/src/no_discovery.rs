@@ -1,6 +1,7 @@
 //! Discovery in a build without the feature `registry`: there is none, so that a client has one address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::pool::Peer;
@@ -48,7 +49,7 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) async fn catalog(&self, _: Option<&str>) -> Result<Catalog, CallError> {
+    pub(crate) async fn catalog(&self, _: Option<&str>, _: Duration) -> Result<Catalog, CallError> {
         match *self {}
     }
 }

@@ -22,6 +22,11 @@ const MAX_PARAMETERS: usize = 8;
 const MAX_EXTRACTORS: usize = 4;
 
 impl Arguments {
+    /// Those of a method without extractors.
+    pub(crate) fn of(parameters: impl Iterator<Item = Parameter>) -> Self {
+        Self { extractors: Vec::new(), parameters: parameters.collect() }
+    }
+
     /// Reads them, and removes the attributes that only this macro knows.
     pub(crate) fn read(inputs: &mut Punctuated<FnArg, Token![,]>) -> Result<Self> {
         let whole = inputs.clone();

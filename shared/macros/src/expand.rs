@@ -126,7 +126,7 @@ fn is_result(output: &Type) -> bool {
 }
 
 /// The doc comment as written.
-fn documentation(attributes: &[Attribute]) -> String {
+pub(crate) fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),

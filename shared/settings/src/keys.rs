@@ -4,8 +4,8 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, answer, attempts, backlog, burst, bytes, choice, count, depth, duration, folder,
-    host, level, names, origins, pause, port, ratio, service, share, switch,
+    advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth,
+    duration, folder, host, level, names, origins, pause, port, ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -119,6 +119,7 @@ pub const KEYS: &[Key] = keys! {
         failover_after: duration, client.failover_after, "Connect timeout per instance before failing over; a connected server that never replies is not failed over.";
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
+        service: any_service, client.service, "Call only instances of this service; empty: of any that offers the method. rpc-console shows all.";
         refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
         registry_timeout: duration, client.registry_timeout, "Timeout of one refresh.";
         max_reply_bytes: bytes, client.max_reply_bytes, "Size of a reply.";

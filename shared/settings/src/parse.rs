@@ -31,6 +31,14 @@ pub fn service(text: &str) -> Result<String, String> {
     value::service::read(text)
 }
 
+/// The same, or nothing: any service.
+///
+/// # Errors
+/// Names what was expected.
+pub fn any_service(text: &str) -> Result<String, String> {
+    value::any_service::read(text).map(Option::unwrap_or_default)
+}
+
 /// A balancing policy by its name.
 ///
 /// # Errors

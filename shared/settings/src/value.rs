@@ -222,6 +222,19 @@ pub(crate) mod service {
     }
 }
 
+/// The name of a service, or nothing: any service.
+pub(crate) mod any_service {
+    use super::service;
+
+    pub(crate) fn read(text: &str) -> Result<Option<String>, String> {
+        if text.is_empty() { Ok(None) } else { service::read(text).map(Some) }
+    }
+
+    pub(crate) fn show(value: &Option<String>) -> String {
+        value.clone().unwrap_or_default()
+    }
+}
+
 /// [`Advertised`](super::Advertised), or nothing.
 pub(crate) mod advertised {
     use super::Advertised;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
-use rpc_tests::fakes::{Do, failure, result};
+use rpc_tests::fakes::{Do, Peer, failure, result};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
+use serde_json::json;
 use tokio::join;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
@@ -96,6 +97,29 @@ pub(crate) async fn balance() {
         let order = std::mem::take(&mut *order.lock().unwrap());
         assert!(["ab", "ba"].map(|two| two.repeat(10)).contains(&order), "{command}: {order}");
     }
+}
+
+#[tokio::test]
+pub(crate) async fn service() {
+    let ((ours, ticks), (other, others)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
+    let registry = RecordingRegistry::start().await;
+    let of = |peer: &Peer, service| (peer.address, json!({"service": service}));
+    registry.list_with([of(&ours, "ours"), of(&other, "other")]);
+    let set = [("CLIENT_SERVICE", "ours")];
+    for command in ["call tick --repeat 20", "bench tick --count 19", "methods", "instances"] {
+        let done = rpcd(&set, &format!("{command} --registry {}", registry.url())).await;
+        assert_eq!(done.code, DONE, "{command}: {done:?}");
+        assert!(!done.stdout.contains(&other.name()), "{command}: {done:?}");
+    }
+    assert_eq!((ticks.calls(), others.calls()), (40, 0));
+    // The flag overrides it, also with any service.
+    let line = format!("call tick --service other --registry {}", registry.url());
+    assert_eq!(rpcd(&set, &line).await.code, DONE);
+    assert_eq!((ticks.calls(), others.calls()), (40, 1));
+    let mut command = tokio::process::Command::new(rpc_tests::binaries::binary("rpcd"));
+    command.args(["instances", "--service", "", "--registry", &registry.url()]);
+    let any = command.env("RPCD_CLIENT_SERVICE", "ours").output().await.unwrap();
+    assert!(String::from_utf8_lossy(&any.stdout).contains(&other.name()), "{any:?}");
 }
 
 #[tokio::test]

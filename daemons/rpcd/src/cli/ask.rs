@@ -6,20 +6,28 @@ use super::{Asking, CallTime, Common, Direct};
 
 pub(super) const METHODS: &str = "\
 Examples:
-  rpcd methods                     of any registered server
+  rpcd methods                     of all registered instances, and who offers what
+  rpcd methods --service orders    of the instances of one service
   rpcd methods user                those with \"user\" in their names
-  rpcd methods -p 8089 --json      an OpenRPC document";
+  rpcd methods -p 8089 --json      an OpenRPC document
+
+With a registry, SERVICE · METHOD, how many of the service's instances offer it, and what it does; if \
+all instances are alike, only the methods. Instances that could not be asked are named on standard \
+error. --json adds x-offered-by to each method (service, instances, of) and x-unknown to the document; a \
+method with several signatures is listed once per signature.";
 
 pub(super) const DESCRIBE: &str = "\
 Examples:
   rpcd describe add
   rpcd describe add -p 8089
+  rpcd describe get --service orders
   rpcd describe rpc.logs           one of the methods that every server has
   rpcd describe add --json         the method's part of the OpenRPC document";
 
 pub(super) const INSTANCES: &str = "\
 Examples:
   rpcd instances
+  rpcd instances --service orders
   rpcd instances -p 9999           of the registry at this port
   rpcd instances --registry http://10.0.0.5:9999
   rpcd instances --json";
@@ -28,6 +36,7 @@ pub(super) const STATS: &str = "\
 Examples:
   rpcd stats                       every registered server
   rpcd stats 127.0.0.1:8089        this one
+  rpcd stats --service orders      the instances of one service
   rpcd stats --json                what each server replied to rpc.stats
 
 Counts are since the server started. Latencies are those of finished calls.";

@@ -16,6 +16,10 @@ Without --rate (closed loop) each of --concurrency callers starts its next call 
 ends: this measures the maximum throughput. With --rate (open loop) calls start on schedule, however \
 slow the server is, and latency counts from the scheduled start: this is what independent users see.
 
+A method that does not say that it is read-only or idempotent is loaded only after a question, unless \
+all its instances are on a loopback address or --yes is given; without a terminal to ask on, --yes is \
+required (exit 2).
+
 Arguments are read as by rpcd call. Each connection makes one extra call first, which is not \
 measured. Ctrl-C stops and prints the results so far.
 
@@ -55,6 +59,9 @@ pub struct Bench {
     /// Allowed failure ratio, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]
     pub max_error_ratio: f64,
+    /// Do not ask before loading a method that may change something
+    #[arg(short, long)]
+    pub yes: bool,
     /// The target; the timeout is that of each call.
     #[command(flatten)]
     pub asking: Asking,

@@ -11,13 +11,16 @@ Examples:
   rpcd call add 1 2 c=3                        by the registry, positional and by name
   rpcd call -p 8089 to_uppercase 12            one server; the schema makes 12 a string
   rpcd call echo -d @order.json                arguments from a file
+  rpcd call --service orders get 7             an instance of this service
   rpcd call add 1 2 -v                         who replied, and what took how long
 
 VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else \
 must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string. \
 NAME:=JSON is always JSON. After -- nothing is an option. A string result prints without quotes, any \
 other as JSON, indented and coloured on a terminal. A stream is printed as it arrives.
-Without -m: with -i or -p one server is called, else any that the registry lists.";
+Without -m: with -i or -p one server is called, else any instance that the registry lists and that \
+offers the method. If services offer it with different signatures, --service must choose one. A call of \
+a deprecated method is warned about on standard error.";
 
 /// Call a method.
 #[derive(Debug, Clone, Args)]
@@ -35,7 +38,8 @@ pub struct Call {
     /// random, round_robin, weighted_random or least_in_flight [default: random]
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
-    /// Executing it twice does no harm: retry it on another instance even if it may have been executed
+    /// Executing it twice does no harm: retry it on another instance even if it may have been executed.
+    /// Methods that say that they are read-only or idempotent are retried like this without it
     #[arg(long)]
     pub idempotent: bool,
     /// Call a streaming method even if the server does not describe it as one

@@ -8,6 +8,7 @@ use super::Asking;
 pub(super) const WATCH: &str = "\
 Examples:
   rpcd watch
+  rpcd watch --service orders              the instances of one service
   rpcd watch -p 9999                       the registry at this port
   rpcd watch --beats --json | jq .event
 
@@ -19,6 +20,7 @@ pub(super) const LOGS: &str = "\
 Examples:
   rpcd logs                                the registry and every instance, until interrupted
   rpcd logs 127.0.0.1:8089 registry        these two
+  rpcd logs --service orders               the instances of one service
   rpcd logs --level warn -n 50 --no-follow
 
 A daemon keeps no lines below its own log level. An older server has no log to print.";

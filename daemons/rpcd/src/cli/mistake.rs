@@ -24,7 +24,7 @@ pub(super) fn failure(error: &Error, command: Option<&OsString>) -> Failure {
             ];
             let meant = suggested.into_iter().find_map(|kind| known(error, kind));
             return match meant {
-                Some(near) if !near.is_empty() => failure.with_nearest(&near),
+                Some(near) if !near.is_empty() => failure.with_nearest([near.as_str()]),
                 _ => failure,
             };
         }

@@ -13,6 +13,9 @@ pub struct Asking {
     /// The target.
     #[command(flatten)]
     pub direct: Direct,
+    /// Only instances of this service; '': of any [default: any]
+    #[arg(long, value_name = "NAME", help_heading = "Target", value_parser = parse::any_service)]
+    pub service: Option<String>,
     /// Total time of a call or request: 500ms, 10s, or seconds [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
@@ -22,6 +25,16 @@ pub struct Asking {
     /// Settings and log.
     #[command(flatten)]
     pub common: Common,
+}
+
+impl Asking {
+    /// The flags that choose the target as they were typed, for commands that are shown.
+    pub fn target_as_typed(&self) -> String {
+        let service = self.service.as_deref().filter(|service| !service.is_empty());
+        let service = service.map(|service| format!("--service {service}"));
+        let words = [self.direct.as_typed(), service.unwrap_or_default()];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Settings file and logging, the same for every command.

@@ -1,17 +1,20 @@
 //! `rpcd bench`: a load test with the engine of rpc-load.
+//!
+//! - [`consent`]: whether the method may be called that often.
+//! - [`text`]: progress and results for people.
 
+mod consent;
 mod text;
 
 use std::sync::Arc;
 
-use rpc_client::{Args, Client, ClientOptions, Target};
+use rpc_client::{Args, Client};
 use rpc_host::shutdown;
 use rpc_load::show::percent;
 use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
 use super::discovery::Discovery;
-use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::BenchPlan;
@@ -21,10 +24,11 @@ use crate::plan::BenchPlan;
 /// # Errors
 /// No call got through, or more calls failed than allowed.
 pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
+    let args = prepared(&plan).await?;
     let stop = shutdown::on_signals()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let mut load = plan.load;
-    load.args = read(&plan.arguments, &load.method, &plan.target, &plan.options).await?;
+    load.args = args;
     let load = Load::start(plan.target, plan.options, load)?;
     let report = {
         let mut finished = std::pin::pin!(load.finished());
@@ -50,21 +54,22 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     verdict(&report, plan.max_error_ratio).map_err(Failure::printed)
 }
 
-/// The arguments as the method's schema says.
-async fn read(
-    arguments: &Arguments,
-    method: &str,
-    target: &Target,
-    options: &ClientOptions,
-) -> Result<Args, Failure> {
-    if !arguments.need_schema() {
-        return arguments.read(None);
+/// The arguments as the method's schema says, once it is clear that the method may be loaded.
+async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
+    let method = plan.load.method.as_str();
+    let client = Client::new(plan.target.clone(), plan.options.clone())?;
+    let mut discovery = Discovery::new(&client, &plan.options, plan.options.timeout);
+    let args = async {
+        if !plan.yes {
+            consent::obtain(&mut discovery, method, &plan.target).await?;
+        }
+        let known = match discovery.is_needed(&plan.arguments).await {
+            true => discovery.method(method).await?,
+            false => None,
+        };
+        plan.arguments.read(known)
     }
-    let client = Client::new(target.clone(), options.clone())?;
-    let args = {
-        let mut discovery = Discovery::new(&client, options.timeout);
-        arguments.read(discovery.method(method).await)
-    };
+    .await;
     super::close(client).await;
     args
 }

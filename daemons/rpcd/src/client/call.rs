@@ -22,7 +22,8 @@ const FAILURES_SHOWN: u64 = 10;
 /// The first failure.
 pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
-    let discovery = Discovery::new(&client, plan.timeout.unwrap_or(plan.options.timeout));
+    let options = &plan.options;
+    let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
     let done = Calls { client: &client, plan: &plan, discovery }.make().await;
     super::close(client).await;
     done
@@ -38,9 +39,14 @@ impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
         let method = match reserved::find(&plan.method) {
-            None if plan.arguments.need_schema() => self.discovery.method(&plan.method).await,
+            None if self.discovery.is_needed(&plan.arguments).await => {
+                self.discovery.method(&plan.method).await?
+            }
             known => known,
         };
+        if method.is_some_and(|method| method.deprecated) {
+            output::warn(&format!("{0} is deprecated; see rpcd describe {0}", plan.method));
+        }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
             method: plan.method.clone(),
@@ -75,7 +81,7 @@ impl Calls<'_> {
         };
         // A server refuses to call a stream method as another one: nothing was executed.
         if matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments)
-            && self.discovery.method(&self.plan.method).await.is_some_and(|method| method.stream)
+            && self.discovery.method(&self.plan.method).await?.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
             return output::while_read(self.follow(request)).await;
@@ -104,7 +110,7 @@ impl Calls<'_> {
                 ));
             } else if let Some(near) = reserved::nearest(name, methods) {
                 failure.message.push_str(&format!("; did you mean {near}?"));
-                return failure.with_nearest(near);
+                return failure.with_nearest([near]);
             }
         } else if may_be_stream && !self.plan.stream {
             failure.message = format!("{name} is a stream; add --stream");

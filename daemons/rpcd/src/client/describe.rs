@@ -1,9 +1,15 @@
 //! `rpcd describe`: everything about one method.
+//!
+//! - [`examples`]: commands that call it.
 
-use rpc_client::Code;
-use rpc_wire::signature::{Parameter, Signature, to_openrpc};
-use serde_json::{Value, json};
+mod examples;
 
+use rpc_client::{CallError, Catalog, Code, Target};
+use rpc_wire::most_similar;
+use rpc_wire::signature::{Effect, Signature, to_openrpc};
+use serde_json::Value;
+
+use super::offers::{self, Part};
 use super::{reserved, signature};
 use crate::arguments::schema::type_name;
 use crate::failure::{Exit, Failure};
@@ -13,10 +19,13 @@ use crate::plan::Ask;
 /// Describes the method of that name.
 ///
 /// # Errors
-/// The call failed, or there is no such method.
+/// No instance could be asked, there is no such method, or a service must be chosen.
 pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
     if let Some(method) = reserved::find(name) {
-        return show(&ask, method);
+        return show(&ask, method, &[]);
+    }
+    if let Target::Registry { .. } = ask.target {
+        return of_all(&ask, name).await;
     }
     let methods = super::methods::listed(&ask).await?;
     let Some(method) = methods.iter().find(|method| method.name == name) else {
@@ -27,20 +36,69 @@ pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
         };
         let message = format!("{} has no method {name}; {hint}", ask.target);
         let failure = Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound);
-        return Err(match near {
-            Some(near) => failure.with_nearest(near),
-            None => failure,
-        });
+        return Err(failure.with_nearest(near));
     };
-    show(&ask, method)
+    show(&ask, method, &[])
 }
 
-fn show(ask: &Ask, method: &Signature) -> Result<(), Failure> {
+/// Describes a method of the instances that a registry lists.
+async fn of_all(ask: &Ask, name: &str) -> Result<(), Failure> {
+    let catalog = super::methods::catalog(ask).await?;
+    let sizes = offers::sizes(&catalog);
+    let known = catalog.method(name).map(offers::chosen).transpose()?.flatten();
+    offers::warn_of_unknown(&catalog);
+    let Some(variant) = known else {
+        return Err(no_such_method(ask, &catalog, name).into());
+    };
+    let parts = offers::parts(&variant, &sizes);
+    show(ask, variant.signature, &parts)
+}
+
+/// In the words of a call, which fails likewise; what every server has can be described, too.
+fn no_such_method(ask: &Ask, catalog: &Catalog, name: &str) -> CallError {
+    let mut none = catalog.no_such_method(name);
+    none.service.clone_from(&ask.options.service);
+    let count = none.nearest.len().max(1);
+    let offered = none.nearest.iter().map(String::as_str);
+    let nearest = most_similar(name, offered.chain(reserved::names()), count);
+    none.nearest = nearest.into_iter().map(str::to_owned).collect();
+    CallError::NoSuchMethod(Box::new(none))
+}
+
+fn show(ask: &Ask, method: &Signature, offered_by: &[Part<'_>]) -> Result<(), Failure> {
     if ask.json {
-        let document = to_openrpc("", "", [method]);
-        return output::value(&document["methods"][0].to_string(), true);
+        let mut document = to_openrpc("", "", [method])["methods"][0].take();
+        if !offered_by.is_empty() {
+            document["x-offered-by"] = offers::document(offered_by);
+        }
+        return output::value(&document.to_string(), true);
     }
-    text(method, &ask.typed).iter().try_for_each(|line| output::text(line))
+    let mut lines = text(method, &ask.typed);
+    if !offered_by.is_empty() {
+        let mut table = Table::new(&[], &[]);
+        for part in offered_by {
+            let instances = format!("{} instances", part.count());
+            table.push(vec![offers::shown(part.service).to_owned(), instances]);
+        }
+        lines.extend([String::new(), "Offered by".to_owned()]);
+        lines.extend(table.lines().iter().skip(1).map(|line| format!("  {line}")));
+    }
+    lines.iter().try_for_each(|line| output::text(line))
+}
+
+/// What a caller may do with it.
+fn notes(method: &Signature) -> Option<String> {
+    let effect = match method.effect {
+        Effect::ReadOnly => Some("Read-only: a call changes nothing."),
+        Effect::Idempotent => {
+            Some("Idempotent: calling it twice has the effect of calling it once.")
+        }
+        Effect::Unknown => None,
+    };
+    let deprecated =
+        method.deprecated.then_some("Deprecated: kept for programs that still call it.");
+    let notes: Vec<&str> = deprecated.into_iter().chain(effect).collect();
+    (!notes.is_empty()).then(|| notes.join(" "))
 }
 
 /// The description, line by line.
@@ -49,6 +107,9 @@ fn text(method: &Signature, typed: &str) -> Vec<String> {
     if !method.doc.is_empty() {
         lines.push(String::new());
         lines.extend(method.doc.lines().map(|line| format!("  {line}").trim_end().to_owned()));
+    }
+    if let Some(notes) = notes(method) {
+        lines.extend([String::new(), format!("  {notes}")]);
     }
     if !method.parameters.is_empty() {
         lines.extend([String::new(), "Parameters".to_owned()]);
@@ -73,8 +134,12 @@ fn text(method: &Signature, typed: &str) -> Vec<String> {
         lines.extend([String::new(), what.to_owned()]);
         lines.extend(schema(result));
     }
+    if !method.examples.is_empty() {
+        lines.extend([String::new(), "Examples".to_owned()]);
+        lines.extend(examples::given(method, typed).into_iter().map(|it| format!("  {it}")));
+    }
     lines.extend([String::new(), "Call it".to_owned()]);
-    lines.extend(examples(method, typed).into_iter().map(|example| format!("  {example}")));
+    lines.extend(examples::commands(method, typed).into_iter().map(|it| format!("  {it}")));
     lines
 }
 
@@ -95,87 +160,11 @@ fn schema(schema: &Value) -> Vec<String> {
     text.lines().map(|line| format!("  {line}")).collect()
 }
 
-/// Commands that call it, with the target as it was typed: required arguments by position, all by
-/// name, and as one document.
-fn examples(method: &Signature, typed: &str) -> Vec<String> {
-    let call = |arguments: &str| {
-        let words = ["rpcd call", &method.name, arguments, typed];
-        words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
-    };
-    let required = method.parameters.iter().filter(|parameter| parameter.is_required());
-    let words: Vec<String> = required.map(|it| word(&sample(it))).collect();
-    let mut examples = vec![call(&words.join(" "))];
-    if !method.parameters.is_empty() {
-        let named = |it: &Parameter| format!("{}={}", it.name, word(&sample(it)));
-        let named: Vec<String> = method.parameters.iter().map(named).collect();
-        examples.push(call(&named.join(" ")));
-        let pairs = method.parameters.iter().map(|it| (it.name.clone(), sample(it)));
-        let document = Value::Object(pairs.collect());
-        examples.push(call(&format!("-d {}", quoted(&document.to_string()))));
-    }
-    examples
-}
-
-/// A value of the parameter's type: its default, an example of the schema, or an invented one.
-fn sample(parameter: &Parameter) -> Value {
-    if let Some(default) = &parameter.default {
-        return default.clone();
-    }
-    of_schema(&parameter.schema, &parameter.schema, 4)
-}
-
-fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
-    let Some(depth) = depth.checked_sub(1) else { return Value::Null };
-    let first = |key: &str| schema.get(key).and_then(Value::as_array).and_then(|all| all.first());
-    if let Some(value) = schema.get("const").or_else(|| first("examples")).or_else(|| first("enum"))
-    {
-        return value.clone();
-    }
-    if let Some(pointer) = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#')) {
-        return root.pointer(pointer).map_or(Value::Null, |to| of_schema(to, root, depth));
-    }
-    if let Some(either) = first("anyOf").or_else(|| first("oneOf")) {
-        return of_schema(either, root, depth);
-    }
-    let name = schema["type"].as_str().or_else(|| first("type").and_then(Value::as_str));
-    match name {
-        Some("integer" | "number") => json!(1),
-        Some("boolean") => json!(true),
-        Some("array") => match schema.get("items") {
-            Some(items) => json!([of_schema(items, root, depth)]),
-            None => json!([]),
-        },
-        Some("object") => {
-            let properties = schema["properties"].as_object().into_iter().flatten();
-            let pair =
-                |(name, schema): (&String, &Value)| (name.clone(), of_schema(schema, root, depth));
-            Value::Object(properties.map(pair).collect())
-        }
-        Some("null") => Value::Null,
-        _ => json!("text"),
-    }
-}
-
-/// A value as a word of a shell.
-fn word(value: &Value) -> String {
-    match value {
-        Value::String(text) => quoted(text),
-        other => quoted(&other.to_string()),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::signature::Parameter;
+    use serde_json::json;
 
     #[test]
     fn a_description_has_everything_that_discovery_says() {
@@ -189,6 +178,8 @@ mod tests {
                 Parameter::optional("c", json!({"type": "number"}), json!(10)),
             ],
             result: Some(json!({"type": "string"})),
+            effect: Effect::Idempotent,
+            deprecated: true,
             ..Signature::default()
         };
         let expected = "\
@@ -197,6 +188,8 @@ order(what: object, note: string, c: number = 10) -> string
   Orders.
 
   At once.
+
+  Deprecated: kept for programs that still call it. Idempotent: calling it twice has the effect of calling it once.
 
 Parameters
   what  object  required
@@ -219,14 +212,5 @@ Call it
   rpcd call order what='{\"id\":1}' note=text c=10 -p 7
   rpcd call order -d '{\"c\":10,\"note\":\"text\",\"what\":{\"id\":1}}' -p 7";
         assert_eq!(text(&method, "-p 7").join("\n"), expected);
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (text, shown) in
-            [("a", "a"), ("", "''"), ("it's", r"'it'\''s'"), ("-x", "'-x'"), ("[1]", "'[1]'")]
-        {
-            assert_eq!(quoted(text), shown);
-        }
     }
 }

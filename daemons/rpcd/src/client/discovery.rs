@@ -1,24 +1,47 @@
-//! The methods of the target, for a call that wants to know a schema: in a part of its time, and never
-//! a reason to fail.
+//! What is known of the method of a call: learned in a part of its time, and never a reason to fail
+//! unless a service must be chosen.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rpc_client::{Args, CallError, Client, Dialect, Request, Response, Target};
-use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
+use rpc_client::registry::RegistryClient;
+use rpc_client::{
+    Args, CallError, Catalog, Client, ClientOptions, Dialect, Request, Response, Target,
+};
+use rpc_wire::instance::Instance;
+use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 
-use super::reserved;
+use super::{offers, reserved};
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+
+/// How long a call waits to learn what all instances offer, if one offers its method.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// What was discovered, and the time that is left of a call.
 #[derive(Debug)]
 pub(super) struct Discovery<'a> {
     client: &'a Client,
+    /// The client's.
+    options: &'a ClientOptions,
     started: Instant,
     timeout: Duration,
-    /// Empty: nothing was discovered.
-    methods: Option<Vec<Signature>>,
+    /// What the registry lists; empty: it was not asked.
+    listed: Option<Vec<Instance>>,
+    /// Empty: nothing was asked for.
+    found: Option<Result<Found, CallError>>,
     /// How long it took, by step.
     spent: Spent,
+}
+
+/// Who offers what.
+#[derive(Debug)]
+enum Found {
+    /// The methods of the one server.
+    OfOne(Vec<Signature>),
+    /// Those of all instances.
+    OfAll(Catalog),
 }
 
 /// What the time of a discovery was spent on. The connection is one that the call needs, too.
@@ -34,40 +57,113 @@ pub(super) struct Spent {
 
 impl<'a> Discovery<'a> {
     /// Nothing is asked yet; the call has `timeout` from now on.
-    pub(super) fn new(client: &'a Client, timeout: Duration) -> Self {
-        Self { client, started: Instant::now(), timeout, methods: None, spent: Spent::default() }
+    pub(super) fn new(client: &'a Client, options: &'a ClientOptions, timeout: Duration) -> Self {
+        let (started, spent) = (Instant::now(), Spent::default());
+        Self { client, options, started, timeout, listed: None, found: None, spent }
+    }
+
+    /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
+    /// service are not asked what they offer just to call them.
+    pub(super) async fn is_needed(&mut self, arguments: &Arguments) -> bool {
+        if arguments.need_schema() {
+            return true;
+        }
+        let services = self.listed().await.iter().map(Instance::service);
+        services.collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// What the registry lists of the service that is called; nothing for one server, or if it is unknown.
+    pub(super) async fn listed(&mut self) -> &[Instance] {
+        if self.listed.is_none() {
+            let within = self.left() / 2;
+            let listed = tokio::time::timeout(within, self.list()).await;
+            self.listed = Some(listed.unwrap_or_default());
+        }
+        self.listed.as_deref().unwrap_or_default()
+    }
+
+    async fn list(&self) -> Vec<Instance> {
+        let Target::Registry { url } = self.client.target() else { return Vec::new() };
+        let Ok(registry) = RegistryClient::new(url, self.options.registry()) else {
+            return Vec::new();
+        };
+        let mut listed = registry.find_all(PROTO_JSON).await.unwrap_or_default();
+        listed.retain(|instance| offers::is_of(instance, self.options.service.as_deref()));
+        listed
     }
 
     /// The method of that name, if the target says it has it, or every server has it.
-    pub(super) async fn method(&mut self, name: &str) -> Option<&Signature> {
+    ///
+    /// # Errors
+    /// Services offer it with different signatures: one must be chosen.
+    pub(super) async fn method(&mut self, name: &str) -> Result<Option<&Signature>, Failure> {
         if let Some(reserved) = reserved::find(name) {
-            return Some(reserved);
+            return Ok(Some(reserved));
         }
-        self.methods().await.iter().find(|method| method.name == name)
+        match self.found(name).await {
+            Ok(Found::OfOne(methods)) => Ok(methods.iter().find(|method| method.name == name)),
+            Ok(Found::OfAll(catalog)) => match catalog.method(name) {
+                Some(method) => Ok(offers::chosen(method)?.map(|variant| variant.signature)),
+                None => Ok(None),
+            },
+            Err(_) => Ok(None),
+        }
     }
 
-    /// The methods, asked for at most once.
+    /// The names that the one server has; none of a registry, whose client suggests names itself.
     pub(super) async fn methods(&mut self) -> &[Signature] {
-        if self.methods.is_none() {
-            let started = Instant::now();
-            // A server that does not reply to this one must leave time for the call.
-            let listed = tokio::time::timeout(self.left() / 2, self.list()).await;
-            let listed = listed.ok().and_then(|listed| {
-                listed.inspect_err(|error| tracing::debug!(%error, "no discovery")).ok()
-            });
-            self.methods = Some(listed.unwrap_or_default());
-            let before = self.spent.queue + self.spent.connect;
-            self.spent.discovery = started.elapsed().saturating_sub(before);
+        match self.found("").await {
+            Ok(Found::OfOne(methods)) => methods,
+            _ => &[],
         }
-        self.methods.as_deref().unwrap_or_default()
+    }
+
+    /// Why nothing was discovered.
+    pub(super) fn error(&self) -> Option<&CallError> {
+        self.found.as_ref()?.as_ref().err()
+    }
+
+    /// Asked for at most once.
+    async fn found(&mut self, method: &str) -> Result<&Found, &CallError> {
+        let found = match self.found.take() {
+            Some(found) => found,
+            None => self.discover(method).await,
+        };
+        self.found.insert(found).as_ref()
+    }
+
+    /// A call does not wait for an instance that does not reply, once another one offers the method.
+    async fn of_all(&self, method: &str) -> Result<Catalog, CallError> {
+        match self.client.catalog_within(GRACE).await {
+            Ok(catalog) if catalog.unknown.is_empty() || catalog.method(method).is_some() => {
+                Ok(catalog)
+            }
+            _ => self.client.catalog().await,
+        }
+    }
+
+    async fn discover(&mut self, method: &str) -> Result<Found, CallError> {
+        let started = Instant::now();
+        // A server that does not reply to this one must leave time for the call.
+        let within = self.left() / 2;
+        let found = tokio::time::timeout(within, async {
+            match self.client.target() {
+                Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
+                Target::Registry { .. } => self.of_all(method).await.map(Found::OfAll),
+            }
+        })
+        .await;
+        let before = self.spent.queue + self.spent.connect;
+        self.spent.discovery = started.elapsed().saturating_sub(before);
+        let late = |_| {
+            let (peer, phase) = (self.client.target().to_string(), rpc_client::Phase::Reply);
+            Err(CallError::Timeout { peer, phase, after: within })
+        };
+        found.unwrap_or_else(late).inspect_err(|error| tracing::debug!(%error, "no discovery"))
     }
 
     /// As [`Client::methods`], which does not say what its time was spent on.
-    async fn list(&mut self) -> Result<Vec<Signature>, CallError> {
-        if let Target::Registry { .. } = self.client.target() {
-            // One instance says nothing of what others offer.
-            return self.client.methods().await;
-        }
+    async fn methods_of_one(&mut self) -> Result<Vec<Signature>, CallError> {
         let started = Instant::now();
         match self.ask(RPC_DISCOVER).await {
             Ok(reply) if reply.dialect == Dialect::Extended => {
@@ -88,21 +184,14 @@ impl<'a> Discovery<'a> {
     }
 
     async fn ask(&self, method: &str) -> Result<Response, CallError> {
-        let request = Request {
-            method: method.to_owned(),
-            args: Args::none(),
-            timeout: None,
-            idempotent: true,
-            service: None,
-            on: None,
-            wire: None,
-        };
-        self.client.request(request).await
+        let request = Request::new(method, Args::none())
+            .map_err(|error| CallError::BadArguments(error.to_string()))?;
+        self.client.request(Request { idempotent: true, ..request }).await
     }
 
     /// Whether it was asked for.
     pub(super) fn was_made(&self) -> bool {
-        self.methods.is_some()
+        self.found.is_some()
     }
 
     /// What is left of the call's time; never nothing, so that the call fails by itself.

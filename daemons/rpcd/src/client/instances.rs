@@ -8,6 +8,7 @@ use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
+use super::offers;
 use crate::failure::Failure;
 use crate::output::{self, table::Table};
 use crate::plan::AskRegistry;
@@ -17,44 +18,55 @@ use crate::plan::AskRegistry;
 /// # Errors
 /// It is unreachable or refuses the request.
 pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
-    let registry = RegistryClient::new(&ask.url, ask.options)?;
+    let registry = RegistryClient::new(&ask.url, ask.options.clone())?;
+    let service = ask.service.as_deref();
     match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
+            records.retain(|record| offers::is_of(&record.instance, service));
             records.sort_by_key(|record| record.instance.key());
             if ask.json {
                 return output::line(&json!(records).to_string());
             }
+            // Stable, so that those of a service stay sorted by address.
+            records.sort_by(|a, b| a.instance.service().cmp(&b.instance.service()));
             if output::is_terminal() && !records.is_empty() {
                 return table(&records);
             }
-            print(&ask.url, records.iter().map(row).collect())
+            print(&ask, records.iter().map(row).collect())
         }
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
+            listed.retain(|instance| offers::is_of(instance, service));
             listed.sort_by_key(Instance::key);
             if ask.json {
                 return output::line(&json!(listed).to_string());
             }
-            print(&ask.url, listed.iter().map(|it| it.key().to_string()).collect())
+            listed.sort_by(|a, b| a.service().cmp(&b.service()));
+            print(&ask, listed.iter().map(|it| format!("{}{}", it.key(), words(it))).collect())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn print(url: &str, rows: Vec<String>) -> Result<(), Failure> {
+fn print(ask: &AskRegistry, rows: Vec<String>) -> Result<(), Failure> {
     if rows.is_empty() {
-        output::say(&format!("no instances registered at {url}"));
+        let of = ask.service.as_ref().map(|service| format!(" of service {service}"));
+        let (of, url) = (of.unwrap_or_default(), &ask.url);
+        output::say(&format!("no instances{of} registered at {url}"));
     }
     rows.iter().try_for_each(|row| output::text(row))
 }
 
 /// For people: a heading instead of words in every row.
 fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
-    let heading = ["INSTANCE", "STATE", "HEARTBEAT", "TTL", "HEARTBEATS", "REGISTERED"];
-    let mut table = Table::new(&heading, &[4]);
+    let heading =
+        ["SERVICE", "VERSION", "INSTANCE", "STATE", "HEARTBEAT", "TTL", "HEARTBEATS", "REGISTERED"];
+    let mut table = Table::new(&heading, &[6]);
     for record in records {
         table.push(vec![
+            offers::shown(record.instance.service()).to_owned(),
+            record.instance.version().unwrap_or("-").to_owned(),
             record.instance.key().to_string(),
             record.state.to_string(),
             format!("{} ago", age(record.age_ms)),
@@ -66,17 +78,26 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
     output::table(&table)
 }
 
-/// `127.0.0.1:8089  up  heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago`.
+/// `127.0.0.1:8089  up  heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago  service rpcd`;
+/// the service comes last, so that the place of the others is what it was.
 fn row(record: &InstanceRecord) -> String {
     format!(
-        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago",
+        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago{}",
         record.instance.key().to_string(),
         record.state.to_string(),
         age(record.age_ms),
         ttl(record),
         record.heartbeats,
         age(record.registered_ms_ago),
+        words(&record.instance),
     )
+}
+
+/// What it says of itself, for a row without a heading.
+fn words(instance: &Instance) -> String {
+    let service = instance.service().map(|service| format!("  service {service}"));
+    let version = instance.version().map(|version| format!("  version {version}"));
+    [service, version].into_iter().flatten().collect()
 }
 
 fn age(ms: u64) -> String {
@@ -95,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {
-        let record = InstanceRecord {
+        let mut record = InstanceRecord {
             instance: Instance::new("::1", 8089),
             age_ms: 1234,
             ttl_ms: 10_000,
@@ -109,5 +130,8 @@ mod tests {
             "[::1]:8089             up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  \
              registered 2h13m ago"
         );
+        record.instance.parameters.insert("service".to_owned(), json!("orders"));
+        record.instance.parameters.insert("version".to_owned(), json!("1.2"));
+        assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
     }
 }

@@ -70,6 +70,12 @@ struct Logs<'a> {
 impl Logs<'_> {
     async fn print(mut self) -> Result<(), Failure> {
         let names = self.names().await?;
+        if names.is_empty() {
+            let service = self.plan.ask.options.service.as_deref();
+            let of = service.map(|service| format!(" of service {service}")).unwrap_or_default();
+            let message = format!("no instances{of} registered at {}", self.plan.ask.target);
+            return Err(Failure::new(Exit::Unreachable, message));
+        }
         names.into_iter().for_each(|name| self.follow(name));
         if self.recent().await? {
             self.live().await?;
@@ -79,7 +85,10 @@ impl Logs<'_> {
 
     /// The daemons to follow now.
     async fn names(&self) -> Result<Vec<String>, Failure> {
-        let asks_all = self.plan.instances.is_empty() && self.registry.is_some();
+        // Who wants the logs of one service does not want the registry's.
+        let asks_all = self.plan.instances.is_empty()
+            && self.plan.ask.options.service.is_none()
+            && self.registry.is_some();
         let addresses =
             super::stats::addresses(&self.plan.ask, self.plan.instances.clone()).await?;
         let registry = asks_all.then(|| REGISTRY.to_owned());

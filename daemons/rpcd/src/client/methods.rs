@@ -1,35 +1,58 @@
-//! `rpcd methods`: lists methods.
+//! `rpcd methods`: lists methods, with who offers them if there is more than one kind of instance.
+//!
+//! - [`table`]: methods in columns.
+//! - [`union`]: the methods of all instances that a registry lists.
 
-use rpc_client::Client;
+mod table;
+mod union;
+
+use rpc_client::{Catalog, Client, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
-use super::signature;
+use super::{offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
 
-/// A longer signature has a line of its own, so that it does not push the others' docs away.
-const WIDEST: usize = 56;
-
-/// Lists the methods of the target; of any instance if it is a registry.
+/// Lists the methods of the target; of all instances if it is a registry.
 ///
 /// # Errors
-/// The call failed.
+/// No instance could be asked.
 pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
-    let title = ask.target.to_string();
-    let mut methods = listed(&ask).await?;
     let wanted = filter.map(str::to_lowercase).unwrap_or_default();
-    methods.retain(|method| method.name.to_lowercase().contains(&wanted));
-    if ask.json {
-        return output::line(&to_openrpc(&title, env!("CARGO_PKG_VERSION"), &methods).to_string());
-    }
-    match (methods.is_empty(), filter) {
-        (true, Some(filter)) => {
-            output::say(&format!("no method of {title} has {filter:?} in its name"))
+    let is_wanted = |name: &str| name.to_lowercase().contains(&wanted);
+    let rows = match ask.target {
+        Target::Registry { .. } => {
+            let catalog = catalog(&ask).await?;
+            let rows = union::rows(&catalog, is_wanted);
+            if ask.json {
+                output::line(&union::document(&ask.target, &catalog, is_wanted).to_string())?;
+            }
+            offers::warn_of_unknown(&catalog);
+            rows
         }
-        (true, None) => output::say(&format!("{title} has no methods")),
+        Target::Direct { .. } => {
+            let mut methods = listed(&ask).await?;
+            methods.retain(|method| is_wanted(&method.name));
+            if ask.json {
+                let title = ask.target.to_string();
+                let document = to_openrpc(&title, env!("CARGO_PKG_VERSION"), &methods);
+                output::line(&document.to_string())?;
+            }
+            methods.iter().map(table::Row::new).collect()
+        }
+    };
+    if ask.json {
+        return Ok(());
+    }
+    let target = &ask.target;
+    match (rows.is_empty(), filter) {
+        (true, Some(filter)) => {
+            output::say(&format!("no method of {target} has {filter:?} in its name"))
+        }
+        (true, None) => output::say(&format!("{target} has no methods")),
         (false, _) => {
-            let (heading, lines) = table(&methods);
+            let (heading, lines) = table::lines(&rows);
             output::heading(&heading)?;
             lines.iter().try_for_each(|line| output::text(line))?;
         }
@@ -37,7 +60,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The methods of the target.
+/// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let listed = client.methods().await;
@@ -45,47 +68,17 @@ pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     Ok(listed?)
 }
 
-fn table(methods: &[Signature]) -> (String, Vec<String>) {
-    let calls: Vec<String> = methods.iter().map(signature::of).collect();
-    let lengths = calls.iter().map(|call| call.chars().count());
-    let width = lengths.filter(|length| *length <= WIDEST).max().unwrap_or(0).max("METHOD".len());
-    let mut lines = Vec::new();
-    for (method, call) in methods.iter().zip(&calls) {
-        let doc = method.doc.lines().next().unwrap_or_default();
-        if call.chars().count() <= width {
-            lines.push(format!("{call:width$}  {doc}").trim_end().to_owned());
-        } else {
-            lines.push(call.clone());
-            if !doc.is_empty() {
-                lines.push(format!("{:width$}  {doc}", ""));
-            }
-        }
-    }
-    (format!("{:width$}  {}", "METHOD", "DESCRIPTION"), lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rpc_wire::signature::Parameter;
-    use serde_json::json;
-
-    #[test]
-    fn a_long_signature_does_not_pad_the_others() {
-        let method = |name: &str, parameters: usize| Signature {
-            name: name.to_owned(),
-            doc: format!("Does {name}.\nMore."),
-            parameters: (0..parameters)
-                .map(|at| Parameter::required(format!("argument_{at}"), json!(true)))
-                .collect(),
-            ..Signature::default()
-        };
-        let (heading, lines) = table(&[method("a", 0), method("long", 20), method("bcdefg", 0)]);
-        assert_eq!(heading, "METHOD    DESCRIPTION");
-        assert_eq!(
-            (lines[0].as_str(), lines[3].as_str()),
-            ("a()       Does a.", "bcdefg()  Does bcdefg.")
-        );
-        assert!(lines[1].starts_with("long(argument_0, ") && lines[2] == "          Does long.");
+/// The methods of all instances of a registry.
+///
+/// # Errors
+/// None of them could be asked.
+pub(super) async fn catalog(ask: &Ask) -> Result<Catalog, Failure> {
+    let client = Client::new(ask.target.clone(), ask.options.clone())?;
+    let catalog = client.catalog().await;
+    super::close(client).await;
+    let catalog = catalog?;
+    match catalog.unknown.first() {
+        Some(unknown) if catalog.replicas.is_empty() => Err(unknown.reason.clone().into()),
+        _ => Ok(catalog),
     }
 }

@@ -7,7 +7,7 @@ use rpc_wire::paths::{
     ALL_YOUR_METHODS, CONTAINS, LEVEL, RECENT, RPC_DISCOVER, RPC_HEALTH, RPC_LOGS, RPC_STATS,
 };
 use rpc_wire::report::Level;
-use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::signature::{Effect, Parameter, Signature};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
@@ -25,6 +25,7 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
         name: name.to_owned(),
         doc: doc.to_owned(),
         result: Some(result),
+        effect: Effect::ReadOnly,
         ..Signature::default()
     };
     let per_method = object(
@@ -115,6 +116,11 @@ fn parameter(name: &str, doc: &str, schema: Value, default: impl Into<Value>) ->
 /// The reserved method of that name.
 pub(super) fn find(name: &str) -> Option<&'static Signature> {
     ALL.iter().find(|method| method.name == name)
+}
+
+/// Their names.
+pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
+    ALL.iter().map(|method| method.name.as_str())
 }
 
 /// Why the reserved `method` of a server gave nothing. That the server is an older one without it has the

@@ -5,10 +5,12 @@ use futures_util::stream;
 use rpc_client::registry::RegistryClient;
 use rpc_client::{Args, CallError, Client, Request, Target};
 use rpc_load::show::{grouped, precise};
+use rpc_wire::instance::Instance;
 use rpc_wire::paths::{PROTO_JSON, RPC_STATS};
 use rpc_wire::report::{MethodStats, ServerStats};
 use serde_json::{Value, json};
 
+use super::offers::is_of;
 use super::reserved;
 use crate::failure::Failure;
 use crate::output::{self, table::Table};
@@ -35,7 +37,12 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     };
     super::close(client).await;
     if asked.is_empty() && !ask.json {
-        output::say(&format!("no instances registered at {}", ask.target));
+        let of = ask.options.service.as_ref().map(|service| format!(" of service {service}"));
+        output::say(&format!(
+            "no instances{} registered at {}",
+            of.unwrap_or_default(),
+            ask.target
+        ));
     }
     if let Some(failure) = all_failed(&asked) {
         return Err(failure);
@@ -71,8 +78,9 @@ pub(super) async fn addresses(ask: &Ask, named: Vec<String>) -> Result<Vec<Strin
         Target::Direct { .. } => Ok(vec![ask.target.to_string()]),
         Target::Registry { url } => {
             let registry = RegistryClient::new(url, ask.options.registry())?;
-            let mut keys: Vec<_> =
-                registry.find_all(PROTO_JSON).await?.iter().map(|it| it.key()).collect();
+            let mut listed = registry.find_all(PROTO_JSON).await?;
+            listed.retain(|it| is_of(it, ask.options.service.as_deref()));
+            let mut keys: Vec<_> = listed.iter().map(Instance::key).collect();
             keys.sort();
             Ok(keys.iter().map(ToString::to_string).collect())
         }

@@ -1,4 +1,8 @@
 //! `rpcd watch`: every event of the registry as a line, also of an older one, which is polled.
+//!
+//! - [`services`]: which instance is of which service.
+
+mod services;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::AskRegistry;
+use services::Services;
 
 /// After this many polls an older registry is asked again for its event stream.
 const POLLS_BEFORE_WATCH: u32 = 20;
@@ -25,8 +30,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The registry is unreachable at the start; later losses are retried without end.
 pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<(), Failure> {
     let registry = RegistryClient::new(&ask.url, ask.options)?;
-    let json = ask.json;
-    let mut watcher = Watcher { registry, beats, json, interval, reached: false, listed: None };
+    let (services, json) = (Services::new(ask.service), ask.json);
+    let (reached, listed) = (false, None);
+    let mut watcher = Watcher { registry, services, beats, json, interval, reached, listed };
     let backoff = Backoff::reconnect();
     let (mut failures, mut ever) = (0, false);
     loop {
@@ -57,6 +63,7 @@ pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<
 
 struct Watcher {
     registry: RegistryClient,
+    services: Services,
     /// Heartbeats too.
     beats: bool,
     json: bool,
@@ -102,27 +109,29 @@ impl Watcher {
                 }
             };
             self.reached = true;
-            self.event(&event)?;
+            self.event(event)?;
         }
     }
 
-    fn event(&self, event: &WatchEvent) -> Result<(), Failure> {
+    fn event(&mut self, event: WatchEvent) -> Result<(), Failure> {
+        let Some(event) = self.services.filter(event) else { return Ok(()) };
         let data = event.data().unwrap_or_default();
         let data: Value = serde_json::from_str(&data).unwrap_or_default();
-        let (about, name) = match event {
-            WatchEvent::Snapshot(records) => (counted(records.len()), "instances"),
+        let about = |key: &InstanceKey| services::named(key, self.services.of(key));
+        let (about, name) = match &event {
+            WatchEvent::Snapshot(records) => (services::counted(records), "instances"),
             WatchEvent::Registered(record)
             | WatchEvent::Updated(record)
-            | WatchEvent::Suspect(record) => (record.instance.key().to_string(), "instance"),
-            WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => {
-                (key.to_string(), "instance")
-            }
+            | WatchEvent::Suspect(record) => (about(&record.instance.key()), "instance"),
+            WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => (about(key), "instance"),
             WatchEvent::Beats(beats) => {
                 let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
                 (who.join(" "), "beats")
             }
         };
-        self.print(event.name(), about, &json!({name: data}))
+        self.print(event.name(), about, &json!({name: data}))?;
+        self.services.forget(&event);
+        Ok(())
     }
 
     /// Polls an older registry and prints the differences; returns to try the event stream again.
@@ -130,11 +139,16 @@ impl Watcher {
         for _ in 0..POLLS_BEFORE_WATCH {
             let list = self.registry.find_all(PROTO_JSON).await?;
             self.reached = true;
-            let now: BTreeMap<_, _> = list.into_iter().map(|it| (it.key(), it)).collect();
+            let now: BTreeMap<_, _> = list
+                .into_iter()
+                .filter(|it| self.services.wants(it))
+                .map(|it| (it.key(), it))
+                .collect();
             match self.listed.replace(now.clone()) {
                 None => {
                     let all: Vec<_> = now.values().collect();
-                    self.print("snapshot", counted(all.len()), &json!({"instances": all}))?;
+                    let counted = services::counted_of(now.values());
+                    self.print("snapshot", counted, &json!({"instances": all}))?;
                 }
                 Some(before) => self.differences(&before, &now)?,
             }
@@ -154,11 +168,19 @@ impl Watcher {
                 Some(known) if known.parameters != instance.parameters => "updated",
                 Some(_) => continue,
             };
-            self.print(name, key.to_string(), &json!({"instance": instance}))?;
+            self.print(
+                name,
+                services::named(key, instance.service()),
+                &json!({"instance": instance}),
+            )?;
         }
         for (key, instance) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
             // The list does not say why.
-            self.print("gone", key.to_string(), &json!({"instance": instance}))?;
+            self.print(
+                "gone",
+                services::named(key, instance.service()),
+                &json!({"instance": instance}),
+            )?;
         }
         Ok(())
     }
@@ -177,8 +199,4 @@ impl Watcher {
         object.extend(data.as_object().cloned().unwrap_or_default());
         output::line(&Value::Object(object).to_string())
     }
-}
-
-fn counted(count: usize) -> String {
-    if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }
 }

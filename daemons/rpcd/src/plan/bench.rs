@@ -25,13 +25,15 @@ pub struct BenchPlan {
     pub arguments: Arguments,
     /// The allowed failure ratio.
     pub max_error_ratio: f64,
+    /// Whether to load whatever the method does.
+    pub yes: bool,
     /// Whether to print the report as JSON.
     pub json: bool,
 }
 
 impl BenchPlan {
     pub(super) fn new(typed: cli::Bench, settings: &Settings) -> Result<Self, Failure> {
-        let mut options = options::client(settings, typed.asking.timeout);
+        let mut options = options::client(settings, &typed.asking);
         if let Some(balance) = typed.balance {
             options.balance = balance;
         }
@@ -67,11 +69,12 @@ impl BenchPlan {
         };
         load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
         Ok(Self {
-            target: target::of(&typed.asking.direct, settings)?,
+            target: target::of_call(&typed.asking, settings)?,
             options,
             load,
             arguments,
             max_error_ratio: typed.max_error_ratio,
+            yes: typed.yes,
             json: typed.asking.json,
         })
     }

@@ -34,6 +34,8 @@ pub struct Ask {
 pub struct AskRegistry {
     /// The registry.
     pub url: String,
+    /// Only instances of this service; `None`: of any.
+    pub service: Option<String>,
     /// Its timeout.
     pub options: RegistryClientOptions,
     /// Whether to print JSON.
@@ -110,11 +112,14 @@ pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<Stri
 /// Named instances, each of them an address, or the word that stands for another daemon.
 pub(super) fn instances(
     typed: Vec<String>,
-    direct: &cli::Direct,
+    asking: &cli::Asking,
     word: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
-    if !typed.is_empty() && direct.has_address() {
+    if !typed.is_empty() && asking.direct.has_address() {
         return Err(Failure::usage("name instances, or one server by -i and -p, not both"));
+    }
+    if !typed.is_empty() && asking.service.is_some() {
+        return Err(Failure::usage("name instances, or all of one by --service, not both"));
     }
     for address in typed.iter().filter(|address| Some(address.as_str()) != word) {
         is_address(address)?;
@@ -136,9 +141,9 @@ fn is_address(text: &str) -> Result<(), Failure> {
 impl Ask {
     pub(super) fn new(typed: &cli::Asking, settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
-            typed: typed.direct.as_typed(),
-            target: target::of(&typed.direct, settings)?,
-            options: options::client(settings, typed.timeout),
+            typed: typed.target_as_typed(),
+            target: target::of_call(typed, settings)?,
+            options: options::client(settings, typed),
             json: typed.json,
         })
     }
@@ -148,6 +153,7 @@ impl AskRegistry {
     pub(super) fn new(typed: &cli::Asking, settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
             url: target::registry_itself(&typed.direct, settings)?,
+            service: options::service(settings, typed),
             options: options::registry_client(settings, typed.timeout),
             json: typed.json,
         })
@@ -157,7 +163,7 @@ impl AskRegistry {
 impl LogsPlan {
     pub(super) fn new(typed: cli::Logs, settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
-            instances: instances(typed.instances, &typed.asking.direct, Some(REGISTRY))?,
+            instances: instances(typed.instances, &typed.asking, Some(REGISTRY))?,
             ask: Ask::new(&typed.asking, settings)?,
             registry: options::registry_client(settings, typed.asking.timeout),
             level: typed.level,
@@ -170,12 +176,12 @@ impl LogsPlan {
 
 impl CallPlan {
     pub(super) fn new(typed: cli::Call, settings: &Settings) -> Result<Self, Failure> {
-        let mut options = options::client(settings, typed.asking.timeout);
+        let mut options = options::client(settings, &typed.asking);
         if let Some(balance) = typed.balance {
             options.balance = balance;
         }
         Ok(Self {
-            target: target::of(&typed.asking.direct, settings)?,
+            target: target::of_call(&typed.asking, settings)?,
             arguments: data::arguments(&typed.given, options.timeout)?,
             method: typed.given.method,
             timeout: typed.asking.timeout.map(|time| time.0),

@@ -10,7 +10,7 @@ use rpc_server::Limits;
 use rpc_settings::{Advertised, Settings};
 
 use super::target;
-use crate::cli::{CallTime, Registry, Serve};
+use crate::cli::{Asking, CallTime, Registry, Serve};
 use crate::failure::Failure;
 
 /// What `rpcd serve` does.
@@ -91,10 +91,18 @@ fn listen_address(
     })
 }
 
-/// The client's options; `timeout` is the flag's.
-pub(super) fn client(settings: &Settings, timeout: Option<CallTime>) -> ClientOptions {
-    let timeout = timeout.map_or(settings.client.timeout, |time| time.0);
-    ClientOptions { timeout, ..settings.client.clone() }
+/// The client's options, with the flags over the settings.
+pub(super) fn client(settings: &Settings, typed: &Asking) -> ClientOptions {
+    let timeout = typed.timeout.map_or(settings.client.timeout, |time| time.0);
+    ClientOptions { timeout, service: service(settings, typed), ..settings.client.clone() }
+}
+
+/// The service whose instances are meant; `None`: any. The flag may be empty, which overrides the setting.
+pub(super) fn service(settings: &Settings, typed: &Asking) -> Option<String> {
+    match &typed.service {
+        Some(service) => Some(service.clone()).filter(|service| !service.is_empty()),
+        None => settings.client.service.clone(),
+    }
 }
 
 pub(super) fn registry_client(

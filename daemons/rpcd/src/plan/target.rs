@@ -6,7 +6,7 @@ use rpc_wire::instance::host_port;
 use rpc_wire::nearest;
 use url::Url;
 
-use crate::cli::{Direct, Through, Via};
+use crate::cli::{Asking, Direct, Through, Via};
 use crate::failure::Failure;
 
 /// The address, if given, else the registry; `-m` requires one of them.
@@ -26,6 +26,17 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
     }
     let (host, port) = host_and_port(typed)?;
     Ok(Target::Direct { host, port })
+}
+
+/// The same for a command that may choose a service, which one server has no choice of.
+pub(super) fn of_call(typed: &Asking, settings: &Settings) -> Result<Target, Failure> {
+    let target = of(&typed.direct, settings)?;
+    match (&target, typed.service.as_deref().unwrap_or_default()) {
+        (Target::Registry { .. }, _) | (_, "") => Ok(target),
+        _ => Err(Failure::usage(
+            "--service chooses among the instances of a registry; remove it, or -i, -p and -m server",
+        )),
+    }
 }
 
 /// The registry itself, for what only a registry knows: at the address, if given.
@@ -73,7 +84,7 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
         Some(near) => Err(Failure::usage(format!(
             "no registry is named {text}; did you mean {near}? otherwise write http://HOST:PORT"
         ))
-        .with_nearest(near)),
+        .with_nearest([near])),
         None => registry_url(text),
     }
 }

@@ -20,5 +20,6 @@ mod older;
 mod output;
 mod process;
 mod screen;
+mod services;
 mod site;
 mod watch;

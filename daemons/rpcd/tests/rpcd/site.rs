@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use rpc_server::{Announce, Failure, Server, builtin, rpc_method};
+use rpc_server::{Announce, Failure, Method, Server, builtin, rpc_method};
 use rpc_tests::reserved_port::ReservedPort;
 use serde_json::json;
 
@@ -59,10 +59,17 @@ impl Site {
 
     /// Starts one more server; its address once it is listed.
     pub(crate) fn another(&self) -> String {
+        let ours = [countdown::method(), two::method(), fail::method(), nested::method()];
+        self.serve("site", builtin::methods().into_iter().chain(ours))
+    }
+
+    /// Starts a server of that service, with those methods; its address once it is listed.
+    pub(crate) fn serve(&self, service: &str, methods: impl IntoIterator<Item = Method>) -> String {
         let server = self.threads.block_on(
             Server::builder()
-                .methods(builtin::methods())
-                .methods([countdown::method(), two::method(), fail::method(), nested::method()])
+                .name(service)
+                .version("1.2.3")
+                .methods(methods)
                 .announce(Announce::to(&self.url).unwrap())
                 .bind((Ipv4Addr::LOCALHOST, 0)),
         );

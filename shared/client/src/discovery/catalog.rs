@@ -1,6 +1,7 @@
 //! What all instances offer, collected for people.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,9 +13,12 @@ use crate::deadline::after;
 use crate::{CallError, Phase};
 
 impl Discovery {
-    /// What the instances offer, as soon as each has replied or failed to, at most the client's timeout.
-    pub(crate) async fn catalog(&self, service: Option<&str>) -> Result<Catalog, CallError> {
-        let within = self.shared.context.options.timeout;
+    /// What the instances offer, as soon as each has replied or failed to, at most for that time.
+    pub(crate) async fn catalog(
+        &self,
+        service: Option<&str>,
+        within: Duration,
+    ) -> Result<Catalog, CallError> {
         let deadline = after(Instant::now(), within);
         let late = |_| {
             let (peer, phase) = self.waiting_for();
@@ -25,7 +29,7 @@ impl Discovery {
         self.doubt(&view);
         let learned = tokio::time::timeout_at(deadline, self.learn_all(service)).await;
         let view = learned.unwrap_or_else(|_| Ok(self.view(&self.shared.list.load(), service)))?;
-        Ok(self.collect(&view))
+        Ok(self.collect(&view, within))
     }
 
     /// The instances, after a refresh if there are none.
@@ -57,7 +61,7 @@ impl Discovery {
         }
     }
 
-    fn collect(&self, view: &View) -> Catalog {
+    fn collect(&self, view: &View, within: Duration) -> Catalog {
         let groups = self.shared.contracts().groups(&view.identities());
         let mut offered = Vec::new();
         let mut unknown = Vec::new();
@@ -70,7 +74,7 @@ impl Discovery {
                     methods: Arc::clone(&methods),
                 })),
                 Err(reason) => unknown.extend(members.map(|member| {
-                    let reason = reason.clone().unwrap_or_else(|| self.no_reply(member));
+                    let reason = reason.clone().unwrap_or_else(|| no_reply(member, within));
                     let service = member.instance.service().map(str::to_owned);
                     (member.instance.key(), service, reason)
                 })),
@@ -78,12 +82,9 @@ impl Discovery {
         }
         Catalog::new(offered, unknown)
     }
+}
 
-    fn no_reply(&self, member: &Member) -> CallError {
-        CallError::Timeout {
-            peer: member.peer.name().to_owned(),
-            after: self.shared.context.options.timeout,
-            phase: Phase::Reply,
-        }
-    }
+fn no_reply(member: &Member, within: Duration) -> CallError {
+    let peer = member.peer.name().to_owned();
+    CallError::Timeout { peer, after: within, phase: Phase::Reply }
 }

@@ -67,6 +67,10 @@ fn note(shared: &Shared, member: &Member, is_up: bool) {
     }
     shared.update(|list, contracts| {
         member.probed(is_up, Instant::now());
+        if is_up {
+            contracts.restored(&member.identity);
+        }
         Some(list.with_usable(contracts))
     });
+    shared.learn_wanted.notify_one();
 }

@@ -10,13 +10,11 @@ use tokio::time::Instant;
 use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
-use crate::CallError;
 use crate::balance::Choice;
+use crate::catalog::SUGGESTED;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
-
-/// Names that an error suggests.
-const SUGGESTED: usize = 3;
+use crate::{CallError, NoSuchMethod};
 
 impl Discovery {
     /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
@@ -178,12 +176,14 @@ impl Discovery {
         let names = lists.iter().flat_map(|list| list.all()).map(|known| known.name.as_str());
         let names = names.filter(|name| *name != wanted.method && !is_reserved(name));
         let nearest = most_similar(wanted.method, names, SUGGESTED);
-        (asked > 0).then(|| CallError::NoSuchMethod {
-            method: wanted.method.to_owned(),
-            service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
-            asked,
-            of: identities.len(),
-            nearest: nearest.into_iter().map(str::to_owned).collect(),
+        (asked > 0).then(|| {
+            CallError::NoSuchMethod(Box::new(NoSuchMethod {
+                method: wanted.method.to_owned(),
+                service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
+                asked,
+                of: identities.len(),
+                nearest: nearest.into_iter().map(str::to_owned).collect(),
+            }))
         })
     }
 

@@ -91,3 +91,25 @@ fn a_registry_can_be_used_without_a_runtime_and_async_clients_say_that_they_cann
     let error = rpc_client::Client::through_registry(&registry.url(), options()).unwrap_err();
     assert_eq!(error, rpc_client::ClientError::NoRuntime);
 }
+
+#[test]
+fn services_and_the_catalog_are_there_too() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (registry, _peers) = runtime.block_on(async {
+        let a = crate::offering::Offering::new(&["get"]).await;
+        let b = crate::offering::Offering::classic(&["put"]).await;
+        let registry = crate::fake_registry::FakeRegistry::new_style().await;
+        registry.list_json(&serde_json::json!([a.entry("orders"), b.plain_entry()]));
+        (registry, (a, b))
+    });
+    let client =
+        rpc_client::blocking::Client::through_registry(&registry.url(), crate::options()).unwrap();
+    client.call("put", ()).unwrap();
+    let orders = client.service("orders");
+    orders.call("get", ()).unwrap();
+    assert_eq!(orders.call("put", ()).unwrap_err().kind(), ErrorKind::NoSuchMethod);
+    assert_eq!(client.catalog().unwrap().methods().len(), 2);
+    assert_eq!(client.methods().unwrap().len(), 2);
+    client.close();
+    assert_eq!(orders.call("get", ()), Err(CallError::Closed));
+}

@@ -25,6 +25,7 @@ mod retries;
 mod rude;
 mod services;
 mod streams;
+mod typed;
 mod wire;
 
 use std::sync::{Arc, Mutex};

@@ -76,7 +76,7 @@ impl Kind {
             CallError::Unreachable { .. } => "unreachable",
             CallError::ConnectionLost { .. } => "connection lost",
             CallError::NoInstance { .. } => "no instance",
-            CallError::NoSuchMethod { .. } => "no such method",
+            CallError::NoSuchMethod(_) => "no such method",
             CallError::Registry(_) => "registry",
             CallError::TooLarge { .. } => "request too large",
             CallError::QueueFull { .. } => "queue full",

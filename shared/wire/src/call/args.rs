@@ -44,6 +44,29 @@ impl Args {
         Self { positional: NO_POSITIONAL.into(), keyword: NO_KEYWORD.into() }
     }
 
+    /// Adds a positional argument.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn push(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), ArgsError> {
+        append(&mut self.positional, &serde_json::to_string(value)?, ']');
+        Ok(())
+    }
+
+    /// Adds a keyword argument; one of that name must not be there yet.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn insert(
+        &mut self,
+        name: &str,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), ArgsError> {
+        let name = serde_json::to_string(name)?;
+        append(&mut self.keyword, &format!("{name}:{}", serde_json::to_string(value)?), '}');
+        Ok(())
+    }
+
     /// Positional and keyword values.
     pub fn from_values(positional: &[Value], keyword: &Map<String, Value>) -> Self {
         let text = |value: serde_json::Result<String>, empty: &'static str| {
@@ -134,6 +157,17 @@ impl Args {
     }
 }
 
+/// Adds an element to the text of an array or object that ends with `close`.
+fn append(list: &mut Cow<'static, str>, element: &str, close: char) {
+    let list = list.to_mut();
+    list.pop();
+    if list.len() > 1 {
+        list.push(',');
+    }
+    list.push_str(element);
+    list.push(close);
+}
+
 /// Keyword arguments in the order of their JSON object.
 struct Keyword<'a>(Vec<(String, &'a RawValue)>);
 
@@ -215,6 +249,19 @@ mod tests {
         let args = json!({"a": 1}).into_args().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[]", r#"{"a":1}"#));
         assert_eq!(().into_args().unwrap(), Args::none());
+    }
+
+    #[test]
+    fn arguments_are_added_one_by_one() {
+        let mut args = Args::none();
+        args.push("a").unwrap();
+        args.push(&[1, 2]).unwrap();
+        args.insert("b\"", &()).unwrap();
+        args.insert("c", "}").unwrap();
+        assert_eq!(
+            (args.positional(), args.keyword()),
+            (r#"["a",[1,2]]"#, r#"{"b\"":null,"c":"}"}"#)
+        );
     }
 
     #[test]

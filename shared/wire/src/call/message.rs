@@ -36,8 +36,8 @@ pub struct Call<'a> {
     pub has_arguments: bool,
     /// The envelope of an extended call; empty for a classic one.
     pub meta: Meta,
-    /// The caller's W3C trace context, from the envelope.
-    pub traceparent: Option<Box<str>>,
+    /// The caller's W3C trace context, from the envelope: a string, not yet read.
+    pub traceparent: Option<Json<'a>>,
 }
 
 /// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `token` must be a
@@ -54,11 +54,12 @@ pub struct Meta {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Envelope {
+struct Envelope<'a> {
     deadline_ms: Option<u64>,
     stream: bool,
     oneway: bool,
-    traceparent: Option<Box<str>>,
+    #[serde(borrow)]
+    traceparent: Option<&'a RawValue>,
     #[serde(rename = "token")]
     _token: Option<String>,
 }
@@ -191,7 +192,8 @@ impl<'a> Keys<'a> {
         let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
         let method =
             method.as_string().ok_or_else(|| wrong_shape("method_name must be a string"))?;
-        let envelope: Envelope = match self.meta.filter(|meta| id.is_some() && !meta.is_null()) {
+        let envelope: Envelope<'_> = match self.meta.filter(|meta| id.is_some() && !meta.is_null())
+        {
             Some(meta) if !meta.text().starts_with('{') => {
                 return Err(wrong_shape("meta must be an object"));
             }
@@ -201,6 +203,10 @@ impl<'a> Keys<'a> {
             None => Envelope::default(),
         };
         let Envelope { deadline_ms, stream, oneway, traceparent, .. } = envelope;
+        let traceparent = traceparent.map(Json::from);
+        if traceparent.is_some_and(|text| text.as_string().is_none()) {
+            return Err(wrong_shape("meta is wrong: traceparent must be a string"));
+        }
         Ok(Message::Call(Call {
             id,
             method,

@@ -63,6 +63,14 @@ impl Contracts {
         due
     }
 
+    /// The instance takes calls again: if nobody could tell its contract, it is asked at once.
+    pub(in crate::discovery) fn restored(&mut self, instance: &Identity) {
+        let contract = self.contract_of(instance);
+        if let Some(Entry::Failed { .. }) = self.entries.get(&contract) {
+            self.entries.remove(&contract);
+        }
+    }
+
     fn needs_asking(&self, contract: &Contract, pause: Duration, now: Instant) -> bool {
         let needs = match self.entries.get(contract) {
             None | Some(Entry::Unknown { .. }) => true,

@@ -165,6 +165,19 @@ fn a_contract_that_nobody_can_tell_is_unknown_until_it_is_asked_for_again() {
 }
 
 #[test]
+fn an_instance_that_is_restored_is_asked_at_once() {
+    let instances = [shows_none(0)];
+    let mut contracts = Contracts { is_wanted: true, ..Contracts::default() };
+    let now = Instant::now();
+    assert_eq!(ask_all(&mut contracts, &instances, now, |_| Err(unreachable())), [0]);
+    assert!(ask_all(&mut contracts, &instances, now, |_| Ok(methods(&["add"]))).is_empty());
+    contracts.restored(&instances[0]);
+    assert_eq!(ask_all(&mut contracts, &instances, now, |_| Ok(methods(&["add"]))), [0]);
+    contracts.restored(&instances[0]);
+    assert_eq!(offered_by(&contracts, "add", &instances), [0], "what is known stays");
+}
+
+#[test]
 fn an_ejected_instance_is_asked_only_if_there_is_no_other() {
     let instances = [shows(0, &["add"]), shows(1, &["add"])];
     for seed in 0..20 {

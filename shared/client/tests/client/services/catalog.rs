@@ -52,6 +52,23 @@ async fn the_union_with_who_has_what_is_ten_times_the_same() {
 }
 
 #[tokio::test]
+async fn a_catalog_that_may_not_wait_has_those_that_have_replied() {
+    let users = Offering::new(&["get"]).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = entry(silent.local_addr().unwrap(), json!({"service": "silent"}));
+    let registry = registry_of(vec![users.entry("users"), silent]).await;
+    let client = client_of(&registry);
+    let within = Duration::from_millis(500);
+    let start = std::time::Instant::now();
+    let catalog = client.catalog_within(within).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(text(&catalog), "get: users x1");
+    let [unknown] = &catalog.unknown[..] else { panic!("{:?}", catalog.unknown) };
+    let is_late = matches!(unknown.reason, CallError::Timeout { after, .. } if after == within);
+    assert!(unknown.service.as_deref() == Some("silent") && is_late, "{}", unknown.reason);
+}
+
+#[tokio::test]
 async fn a_direct_client_has_a_catalog_of_one() {
     let older = Offering::classic(&["add", "legacy"]).await;
     let catalog = crate::direct(older.address()).catalog().await.unwrap();

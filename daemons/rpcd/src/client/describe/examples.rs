@@ -1,0 +1,154 @@
+//! Commands that call a method, to be pasted into a shell.
+
+use rpc_wire::call::is_name;
+use rpc_wire::signature::{Example, Parameter, Signature};
+use serde_json::{Map, Value, json};
+
+/// Commands that call the method, with the target as it was typed: required arguments by position, all by
+/// name, and as one document.
+pub(super) fn commands(method: &Signature, typed: &str) -> Vec<String> {
+    let required = method.parameters.iter().filter(|parameter| parameter.is_required());
+    let words: Vec<String> = required.map(|it| word(&sample(it))).collect();
+    let mut commands = vec![command(method, &words.join(" "), typed)];
+    if !method.parameters.is_empty() {
+        let all: Vec<(String, Value)> =
+            method.parameters.iter().map(|it| (it.name.clone(), sample(it))).collect();
+        commands.push(command(method, &named(&all), typed));
+        commands.push(command(method, &document(&all), typed));
+    }
+    commands
+}
+
+/// The examples of the method itself: what each shows, if it says so, and the command.
+pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Example { name, arguments, result, .. } in &method.examples {
+        let result = result.as_ref().map(|result| format!("returns {result}"));
+        let title = [Some(name.clone()).filter(|name| !name.is_empty()), result];
+        let title: Vec<String> = title.into_iter().flatten().collect();
+        if !title.is_empty() {
+            lines.push(format!("# {}", title.join(": ").replace('\n', " ")));
+        }
+        let has_names = arguments.iter().all(|(name, _)| is_name(name));
+        let words = if has_names { named(arguments) } else { document(arguments) };
+        lines.push(command(method, &words, typed));
+    }
+    lines
+}
+
+fn command(method: &Signature, arguments: &str, typed: &str) -> String {
+    let name = quoted(&method.name);
+    let words = ["rpcd call", &name, arguments, typed];
+    words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
+}
+
+fn named(arguments: &[(String, Value)]) -> String {
+    let named = |(name, value): &(String, Value)| format!("{name}={}", word(value));
+    arguments.iter().map(named).collect::<Vec<_>>().join(" ")
+}
+
+fn document(arguments: &[(String, Value)]) -> String {
+    let document: Map<String, Value> = arguments.iter().cloned().collect();
+    format!("-d {}", quoted(&Value::Object(document).to_string()))
+}
+
+/// A value of the parameter's type: its default, an example of the schema, or an invented one.
+fn sample(parameter: &Parameter) -> Value {
+    if let Some(default) = &parameter.default {
+        return default.clone();
+    }
+    of_schema(&parameter.schema, &parameter.schema, 4)
+}
+
+fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
+    let Some(depth) = depth.checked_sub(1) else { return Value::Null };
+    let first = |key: &str| schema.get(key).and_then(Value::as_array).and_then(|all| all.first());
+    if let Some(value) = schema.get("const").or_else(|| first("examples")).or_else(|| first("enum"))
+    {
+        return value.clone();
+    }
+    if let Some(pointer) = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#')) {
+        return root.pointer(pointer).map_or(Value::Null, |to| of_schema(to, root, depth));
+    }
+    if let Some(either) = first("anyOf").or_else(|| first("oneOf")) {
+        return of_schema(either, root, depth);
+    }
+    let name = schema["type"].as_str().or_else(|| first("type").and_then(Value::as_str));
+    match name {
+        Some("integer" | "number") => json!(1),
+        Some("boolean") => json!(true),
+        Some("array") => match schema.get("items") {
+            Some(items) => json!([of_schema(items, root, depth)]),
+            None => json!([]),
+        },
+        Some("object") => {
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            let pair =
+                |(name, schema): (&String, &Value)| (name.clone(), of_schema(schema, root, depth));
+            Value::Object(properties.map(pair).collect())
+        }
+        Some("null") => Value::Null,
+        _ => json!("text"),
+    }
+}
+
+/// A value as a word of a shell. A text that looks like JSON is written as a JSON string.
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if !looks_like_json(text) => quoted(text),
+        other => quoted(&other.to_string()),
+    }
+}
+
+fn looks_like_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<Value>(text).is_ok()
+}
+
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:@%".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (text, shown) in
+            [("a", "a"), ("", "''"), ("it's", r"'it'\''s'"), ("-x", "'-x'"), ("[1]", "'[1]'")]
+        {
+            assert_eq!(quoted(text), shown);
+        }
+    }
+
+    #[test]
+    fn examples_of_the_method_can_be_pasted() {
+        let example = |name: &str, arguments: Value, result| Example {
+            name: name.to_owned(),
+            arguments: arguments.as_object().unwrap().clone().into_iter().collect(),
+            result,
+        };
+        let method = Signature {
+            name: "order".to_owned(),
+            examples: vec![
+                example("two pears", json!({"count": 2, "what": "pears"}), Some(json!({"id": 7}))),
+                example("", json!({"code": "12", "note": "it's"}), None),
+                example("odd", json!({"a b": 1}), None),
+            ],
+            ..Signature::default()
+        };
+        let expected = [
+            r#"# two pears: returns {"id":7}"#,
+            "rpcd call order count=2 what=pears -p 7",
+            r#"rpcd call order code='"12"' note='it'\''s' -p 7"#,
+            "# odd",
+            r#"rpcd call order -d '{"a b":1}' -p 7"#,
+        ];
+        assert_eq!(given(&method, "-p 7"), expected);
+    }
+}

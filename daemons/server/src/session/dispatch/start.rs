@@ -1,0 +1,260 @@
+//! From a call to its method: which one it is, whether it may run, and its start.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rpc_wire::call::{Call, Meta};
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::json::Json;
+
+use super::Dispatcher;
+use crate::Limits;
+use crate::arguments::{Arguments, Parameters};
+use crate::call::{self, Dialect};
+use crate::extract::Parts;
+use crate::failure::panicked;
+use crate::layer::Next;
+use crate::method::{self, Body, Given, Method, Started};
+use crate::permit::Permit;
+use crate::reserved::{self, Reserved};
+use crate::session::calls::{CallContext, Held, deadline_exceeded};
+use crate::session::layered;
+use crate::state::ServerState;
+
+impl Dispatcher {
+    /// Runs the call's method, or starts it.
+    ///
+    /// # Errors
+    /// The reply, if it did neither.
+    pub(super) fn try_begin(
+        &mut self,
+        state: &ServerState,
+        call: &Call<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        if self.draining {
+            return Err(Fault::new(
+                Code::Draining,
+                "the server is draining; call another instance",
+            ));
+        }
+        if call.meta.deadline_ms == Some(0) {
+            return Err(deadline_exceeded(Duration::ZERO));
+        }
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        if let Some(reserved) = Reserved::find(&call.method) {
+            return self.call_reserved(reserved, call, arguments, received);
+        }
+        // Like the older server, which finds no method without both argument keys.
+        if call.id.is_none() && !call.has_arguments {
+            return Err(no_such_method(&call.method));
+        }
+        let (position, method) = state
+            .methods
+            .find(&call.method, self.last_method)
+            .ok_or_else(|| no_such_method(&call.method))?;
+        self.last_method = position;
+        let peer = self.peer;
+        let make = || seen_by_method(state, method, call, peer, received);
+        if let Some(next) = &state.layers {
+            return self.start_layered(next, call, (position, method), make(), received);
+        }
+        let parts = Parts::new(&state.states, &make);
+        match method.body() {
+            Body::Sync(body) => {
+                let given = Given { parameters: method.parameters(), arguments, parts: &parts };
+                self.run_now(call, position, body, given, received);
+                // A task that the body started learns that it has returned.
+                drop(parts.guard());
+                Ok(())
+            }
+            Body::Started(body) => {
+                self.start(call, position, body, (method.parameters(), arguments), &parts, received)
+            }
+        }
+    }
+
+    /// Starts a method that does not finish at once.
+    fn start(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        body: &Started,
+        (parameters, arguments): (&Parameters, Arguments<'_>),
+        parts: &Parts<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let is_stream = matches!(body, Started::Stream(_));
+        if is_stream && !(call.meta.stream && call.id.is_some()) {
+            return Err(needs_stream(&call.method));
+        }
+        let permit = self.permit(position)?;
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let given = Given { parameters, arguments, parts };
+            match body {
+                Started::Async(body) => {
+                    let result = body(given)?;
+                    let held = Held { permit: Some(permit), cancelled: parts.guard() };
+                    self.calls.start(context, result, deadline, held);
+                }
+                Started::Blocking(body) => {
+                    let result = method::blocking(body(given)?, permit);
+                    let held = Held { permit: None, cancelled: parts.guard() };
+                    self.calls.start(context, result, deadline, held);
+                }
+                Started::Stream(body) => {
+                    let items = body(given)?;
+                    let held = Held { permit: Some(permit), cancelled: parts.guard() };
+                    let deadline = call.meta.deadline_ms.map(|_| deadline);
+                    self.calls.start_stream(context, items, deadline, held);
+                }
+            }
+            Ok(())
+        }))
+        .unwrap_or_else(|panic| Err(panicked(&*panic)));
+        match started {
+            Ok(()) => self.classic_is_running |= call.id.is_none(),
+            Err(_) => self.note(position, received.elapsed(), true),
+        }
+        started
+    }
+
+    /// Starts a call that goes through the server's layers, of whatever kind its method is.
+    fn start_layered(
+        &mut self,
+        next: &Next,
+        call: &Call<'_>,
+        (position, method): (usize, &Method),
+        seen: call::Call,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let is_stream = method.signature().stream;
+        if is_stream && !(call.meta.stream && call.id.is_some()) {
+            return Err(needs_stream(&call.method));
+        }
+        let permit = self.permit(position)?;
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let held = Held { permit: None, cancelled: Some(seen.guard()) };
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let request = layered::request(&self.state, position, method, seen, arguments, permit);
+        if is_stream {
+            let deadline = call.meta.deadline_ms.map(|_| deadline);
+            let items = layered::items(next, request);
+            self.calls.start_stream(context, items, deadline, held);
+        } else {
+            self.calls.start(context, layered::unary(next, request), deadline, held);
+        }
+        self.classic_is_running |= call.id.is_none();
+        Ok(())
+    }
+
+    fn call_reserved(
+        &mut self,
+        reserved: Reserved,
+        call: &Call<'_>,
+        given: Arguments<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let as_stream = call.meta.stream && call.id.is_some();
+        match reserved {
+            Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
+            Reserved::Logs => {
+                let items = reserved::logs(&self.state, given)?;
+                let permit = self.permit(usize::MAX)?;
+                let deadline = deadline(&self.state.limits, &call.meta, received);
+                let deadline = call.meta.deadline_ms.map(|_| deadline);
+                let held = Held { permit: Some(permit), cancelled: None };
+                let context = context(call, usize::MAX, received);
+                self.calls.start_stream(context, items, deadline, held);
+                Ok(())
+            }
+            Reserved::Report(report) => {
+                // The statistics include this connection's calls that have just finished.
+                self.end_turn();
+                let result = reserved::report(&self.state, report, received);
+                if !call.meta.oneway {
+                    self.write_result(call.id, as_stream, &result);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn permit(&self, method: usize) -> Result<Permit, Fault> {
+        let limits = &self.state.limits;
+        if self.in_flight() >= limits.max_calls_per_connection {
+            let text = format!(
+                "busy: limit of {} in flight on this connection (max_calls_per_connection); wait, or \
+                 open another",
+                calls(limits.max_calls_per_connection)
+            );
+            return Err(Fault::new(Code::Overloaded, text));
+        }
+        Permit::acquire(&self.state, method).ok_or_else(|| {
+            let text = format!(
+                "busy: limit of {} in flight (max_calls); call another instance",
+                calls(limits.max_calls)
+            );
+            Fault::new(Code::Overloaded, text)
+        })
+    }
+}
+
+fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
+    let mut context = CallContext::new(call.id, position, received);
+    context.oneway = call.meta.oneway;
+    context.is_stream = call.meta.stream && call.id.is_some();
+    context
+}
+
+fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
+    // A century means no limit, and is still a valid instant.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let left = meta
+        .deadline_ms
+        .map_or(limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
+    received + left
+}
+
+/// The call as a method sees it.
+fn seen_by_method(
+    state: &ServerState,
+    method: &Method,
+    call: &Call<'_>,
+    peer: SocketAddr,
+    received: Instant,
+) -> call::Call {
+    let has_deadline = call.meta.deadline_ms.is_some() || !method.signature().stream;
+    call::Call::new(call::Facts {
+        method: call.method.as_ref().into(),
+        // A session without a socket has no port.
+        peer: (peer.port() != 0).then_some(peer),
+        deadline: has_deadline.then(|| deadline(&state.limits, &call.meta, received)),
+        dialect: if call.id.is_some() { Dialect::Extended } else { Dialect::Classic },
+        traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
+        identity: None,
+    })
+}
+
+fn no_such_method(name: &str) -> Fault {
+    const SHOWN: usize = 256;
+    let name = match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    };
+    Fault::method_not_found(name)
+}
+
+fn calls(count: usize) -> String {
+    format!("{count} call{}", if count == 1 { "" } else { "s" })
+}
+
+fn needs_stream(method: &str) -> Fault {
+    let text = format!("{method}() is a stream; call it with an id and meta.stream");
+    Fault::bad_arguments(text)
+}
