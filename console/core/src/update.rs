@@ -17,6 +17,7 @@ mod saved;
 mod search;
 mod send;
 mod show;
+mod silence;
 mod steps;
 
 pub use search::MAX_MATCHES;
@@ -117,7 +118,7 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
         model.toast = None;
     }
     if model.paused.is_none() {
-        feeds::silence(model, now);
+        silence::look(model, now);
     }
     let live = model.link.is_live();
     if model.paused.is_none() {

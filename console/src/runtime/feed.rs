@@ -88,8 +88,15 @@ async fn watch(
                 biased;
                 event = events.next() => event,
                 reply = registry.find_all_if_changed(PROTO_JSON, None, tag.as_deref()) => {
-                    if let List::Changed { etag, .. } = reply? {
-                        tag = etag;
+                    match reply {
+                        Ok(List::Changed { etag, .. }) => tag = etag,
+                        Ok(List::NotModified) => {}
+                        Err(
+                            error @ (RegistryClientError::Unreachable { .. }
+                            | RegistryClientError::Timeout { .. }),
+                        ) => return Err(error),
+                        // Whatever it replies, it is there.
+                        Err(_) => {}
                     }
                     send(inbox, RegistryUpdate::Heard(Instant::now())).await;
                     continue;

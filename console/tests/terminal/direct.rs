@@ -44,7 +44,7 @@ fn a_registry_opened_as_a_server_says_how_to_open_it() {
     let port = ReservedPort::new();
     let _registry = Registry::start(&port);
     let address = port.address().to_string();
-    let mut tty = Tty::start(&[&address]);
+    let tty = Tty::start(&[&address]);
     tty.until(&["is a registry", &format!("--registry http://{address}")]);
 }
 

@@ -11,7 +11,7 @@ use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample}
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
-use crate::model::heard::{Heard, SILENCE};
+use crate::model::heard::Heard;
 use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
@@ -130,25 +130,6 @@ fn live(model: &mut Model, ages: bool, now: Now) {
     model.logs.sources.entry(Source::Registry).or_insert(SourceState::Live);
     let subject = model.link.address().to_owned();
     push_event(model, EventKind::Good, "registry", subject, text, now);
-}
-
-/// Looks whether the registry is silent, and reports it.
-pub(super) fn silence(model: &mut Model, now: Now) {
-    let before = model.link.silent;
-    let over = model.link.look(now.at);
-    let (kind, text) = match (before, model.link.silent, over) {
-        (None, Some(_), _) => {
-            let silence = SILENCE.as_secs();
-            let text = format!("connected, but silent for {silence} s — states unknown");
-            (EventKind::Warning, text)
-        }
-        (.., Some(length)) => {
-            (EventKind::Good, format!("heard again after {:.1} s", length.as_secs_f64()))
-        }
-        _ => return,
-    };
-    let subject = model.link.address().to_owned();
-    push_event(model, kind, "registry", subject, text, now);
 }
 
 fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: Now) {
@@ -356,7 +337,7 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     }
 }
 
-fn push_event(
+pub(super) fn push_event(
     model: &mut Model,
     kind: EventKind,
     word: &'static str,
