@@ -103,6 +103,18 @@ fn lines_below_are_new_only_if_they_came_later() {
 }
 
 #[test]
+fn a_target_that_is_not_listed_is_marked() {
+    let (mut model, now) = fixture::form();
+    let target = rpc_wire::instance::Instance::new("10.9.9.9", 1).key();
+    model.forms.get_mut().unwrap().target = Some(target);
+    for size in &SIZES[..2] {
+        let screen = shown(&mut model, now, *size);
+        assert!(screen.contains("to 10.9.9.9:1 (not listed)"), "{screen}");
+    }
+    assert!(shown(&mut model, now, (40, 12)).contains("to 10.9.9.9:1"));
+}
+
+#[test]
 fn typing_replaces_a_proposed_name() {
     let (mut model, now) = fixture::form();
     press(&mut model, Key::plain(Code::Esc), now);
