@@ -2,6 +2,7 @@
 //! and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
+//! - `mistaken`: a registry that is taken for a server.
 //! - `offers`: who offers a method, of all instances.
 //! - `reserved`: the methods every server has.
 //! - `signature`: a method as people read it.
@@ -14,6 +15,7 @@ mod health;
 mod instances;
 mod logs;
 mod methods;
+mod mistaken;
 mod offers;
 mod reserved;
 mod signature;

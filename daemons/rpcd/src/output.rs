@@ -1,9 +1,11 @@
 //! The only place that writes to standard output and standard error (besides the log).
 //!
+//! - `escapes`: JSON on a terminal.
 //! - [`pretty`]: JSON for people.
 //! - `reader`: whether anybody reads standard output.
 //! - [`mod@table`]: columns for people.
 
+mod escapes;
 pub mod pretty;
 mod reader;
 pub mod table;
@@ -21,12 +23,18 @@ use table::Table;
 
 pub use reader::while_read;
 
-/// Writes one line of data: JSON, or a result that is a string. On a terminal control characters are escaped
-/// (except line breaks and tabs), since a remote text may contain any; otherwise it is written unchanged.
+/// Writes one line of JSON: unchanged, or on a terminal without white space between its parts and with
+/// the control characters that a remote text may contain as JSON escapes.
 ///
 /// # Errors
 /// The reader closed the pipe ([`Exit::Done`], no message), or the output cannot be written.
-pub fn line(text: &str) -> Result<(), Failure> {
+pub fn json(json: &str) -> Result<(), Failure> {
+    if is_terminal() { write(&escapes::in_json(&pretty::compact(json))) } else { write(json) }
+}
+
+/// Writes a result that is a string. On a terminal control characters are escaped (except line breaks and
+/// tabs); otherwise it is written unchanged.
+fn string(text: &str) -> Result<(), Failure> {
     if !is_terminal() {
         return write(text);
     }
@@ -41,7 +49,7 @@ pub fn line(text: &str) -> Result<(), Failure> {
 /// end at a terminal, and a line break would forge a line.
 ///
 /// # Errors
-/// As [`line()`].
+/// As [`json()`].
 pub fn text(line: &str) -> Result<(), Failure> {
     let pieces: Vec<_> = line.split('\t').map(escape_controls).collect();
     write(&pieces.join("\t"))
@@ -51,20 +59,20 @@ pub fn text(line: &str) -> Result<(), Failure> {
 /// unless `compact` JSON is wanted; as it was received elsewhere.
 ///
 /// # Errors
-/// As [`line()`].
-pub fn value(json: &str, compact: bool) -> Result<(), Failure> {
-    let text = if compact { None } else { serde_json::from_str::<String>(json).ok() };
+/// As [`json()`].
+pub fn value(value: &str, compact: bool) -> Result<(), Failure> {
+    let text = if compact { None } else { serde_json::from_str::<String>(value).ok() };
     match text {
-        Some(text) => line(&text),
-        None if !compact && is_terminal() => write(&pretty::indented(json, has_colour())),
-        None => line(json),
+        Some(text) => string(&text),
+        None if !compact && is_terminal() => write(&pretty::indented(value, has_colour())),
+        None => json(value),
     }
 }
 
 /// Writes the heading of a table, on a terminal only.
 ///
 /// # Errors
-/// As [`line()`].
+/// As [`json()`].
 pub fn heading(text: &str) -> Result<(), Failure> {
     match (is_terminal(), has_colour()) {
         (false, _) => Ok(()),
@@ -76,7 +84,7 @@ pub fn heading(text: &str) -> Result<(), Failure> {
 /// Writes a table, its heading on a terminal only.
 ///
 /// # Errors
-/// As [`line()`].
+/// As [`json()`].
 pub fn table(table: &Table) -> Result<(), Failure> {
     let lines = table.lines();
     let (first, rows) = lines.split_first().map_or(("", &[][..]), |(first, rows)| (first, rows));
@@ -140,8 +148,8 @@ pub fn clear_status() {
     status("");
 }
 
-/// The exit code; a failure is printed first, with `json` on standard output too.
-pub fn finish(done: Result<(), Failure>, json: bool) -> ExitCode {
+/// The exit code; a failure is printed first, `as_json` on standard output too.
+pub fn finish(done: Result<(), Failure>, as_json: bool) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
     let message = failure.message.as_str();
     if failure.is_help && failure.exit == Exit::Done {
@@ -151,9 +159,9 @@ pub fn finish(done: Result<(), Failure>, json: bool) -> ExitCode {
         // A failure here cannot be reported anywhere.
         let _ = io::stderr().lock().write_all(message.as_bytes());
     } else if !message.is_empty() {
-        if json && !failure.is_printed {
+        if as_json && !failure.is_printed {
             // The exit code is that of the failure anyway.
-            let _ = line(&failure.to_json());
+            let _ = json(&failure.to_json());
         }
         say(message);
     }

@@ -68,6 +68,7 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The [`Call`] is made only for those who ask for it.
+    #[inline]
     pub(crate) fn new(states: &'a States, make: &'a dyn Fn() -> Call) -> Self {
         Self { states, make, made: OnceCell::new() }
     }
@@ -83,6 +84,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Cancels the call when dropped, if anybody has it.
+    #[inline]
     pub(crate) fn guard(&self) -> Option<DropGuard> {
         self.made.get().map(Call::guard)
     }

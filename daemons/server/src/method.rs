@@ -242,6 +242,7 @@ impl Methods {
 
     /// The method of that name, and its position. `likely` is checked first: callers tend to repeat
     /// a method.
+    #[inline]
     pub(crate) fn find(&self, name: &str, likely: usize) -> Option<(usize, &Method)> {
         if let Some(method) = self.methods.get(likely)
             && method.signature.name == name

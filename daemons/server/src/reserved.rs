@@ -36,6 +36,7 @@ pub(crate) enum Report {
 const RECENT_LINES: u64 = 200;
 
 impl Reserved {
+    #[inline]
     pub(crate) fn find(name: &str) -> Option<Self> {
         match name {
             paths::ALL_YOUR_METHODS => Some(Self::Report(Report::AllYourMethods)),

@@ -214,8 +214,8 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn request(&self, request: Request) -> Result<Response, CallError> {
-        let request = self.of_service(request);
+    pub async fn request(&self, mut request: Request) -> Result<Response, CallError> {
+        self.set_service(&mut request);
         #[cfg(feature = "tower")]
         if let Some(layers) = &self.layers {
             return layers.call(request).await;
@@ -247,8 +247,8 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub async fn stream_request(&self, request: Request) -> Result<CallStream, CallError> {
-        let request = self.of_service(request);
+    pub async fn stream_request(&self, mut request: Request) -> Result<CallStream, CallError> {
+        self.set_service(&mut request);
         match &self.inner.source {
             Source::Registry(_) if request.on.is_none() => {
                 restart::stream(&self.inner, request, Tried::default()).await
@@ -361,11 +361,11 @@ impl Client {
         self.inner.context.close().await;
     }
 
-    fn of_service(&self, mut request: Request) -> Request {
+    /// Limits a request that names no service to the client's.
+    fn set_service(&self, request: &mut Request) {
         if let (Some(service), None) = (&self.service, &request.service) {
             request.service = Some(service.to_string());
         }
-        request
     }
 
     async fn simple_call(
@@ -373,14 +373,15 @@ impl Client {
         method: &str,
         args: impl IntoArgs,
     ) -> Result<(Replier<'_>, Box<RawValue>), CallError> {
-        let request = request(method, args)?;
+        let mut request = request(method, args)?;
         #[cfg(feature = "tower")]
         if self.layers.is_some() {
             // In a box: without layers, no call carries its state.
             let response = Box::pin(self.request(request)).await?;
             return Ok((Replier::Named(response.peer), response.value));
         }
-        let mut attempts = Attempts::new(&self.inner, self.of_service(request))?;
+        self.set_service(&mut request);
+        let mut attempts = Attempts::new(&self.inner, request)?;
         let reply = attempts.call().await?;
         Ok((Replier::Last(attempts), reply.value))
     }

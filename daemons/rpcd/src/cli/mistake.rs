@@ -15,18 +15,10 @@ pub(super) fn failure(error: &Error, command: Option<&OsString>) -> Failure {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Exit::Usage,
         _ => {
-            let what = said(error).unwrap_or_else(|| squeezed(&text));
+            let near = meant(error, command);
+            let what = said(error, near.as_deref()).unwrap_or_else(|| squeezed(&text));
             let failure = Failure::usage(format!("{what}; see {} --help", help_of(command)));
-            let suggested = [
-                ContextKind::SuggestedArg,
-                ContextKind::SuggestedSubcommand,
-                ContextKind::SuggestedValue,
-            ];
-            let meant = suggested.into_iter().find_map(|kind| known(error, kind));
-            return match meant {
-                Some(near) if !near.is_empty() => failure.with_nearest([near.as_str()]),
-                _ => failure,
-            };
+            return failure.with_nearest(near.as_deref());
         }
     };
     Failure::help(exit, text.trim_end().to_owned() + "\n")
@@ -41,27 +33,52 @@ fn known(error: &Error, kind: ContextKind) -> Option<String> {
     }
 }
 
+/// What was probably meant: as clap says, or where it says nothing.
+fn meant(error: &Error, command: Option<&OsString>) -> Option<String> {
+    let suggested =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let by_clap = suggested.into_iter().find_map(|kind| known(error, kind));
+    by_clap.filter(|near| !near.is_empty()).or_else(|| match error.kind() {
+        // Of `rpcd help COMMAND`.
+        ErrorKind::InvalidSubcommand => {
+            let (typed, commands) =
+                (known(error, ContextKind::InvalidSubcommand)?, Typed::command());
+            let names = commands.get_subcommands().map(clap::Command::get_name);
+            rpc_wire::nearest(&typed, names).map(str::to_owned)
+        }
+        // Daemons print no result: their log is what can be JSON.
+        ErrorKind::UnknownArgument => {
+            let (typed, commands) = (known(error, ContextKind::InvalidArg)?, Typed::command());
+            let has = |name| is_option(&commands, command, name);
+            (has("log-format") && !has("json") && rpc_wire::nearest(&typed, ["--json"]).is_some())
+                .then(|| "--log-format json".to_owned())
+        }
+        _ => None,
+    })
+}
+
+/// Whether the command that was typed has the option.
+fn is_option(commands: &clap::Command, command: Option<&OsString>, name: &str) -> bool {
+    let typed = command.and_then(|typed| commands.find_subcommand(typed));
+    typed.is_some_and(|typed| typed.get_arguments().any(|it| it.get_long() == Some(name)))
+}
+
 /// In our words; `None`: a rare kind, for which clap's own do.
-fn said(error: &Error) -> Option<String> {
+fn said(error: &Error, near: Option<&str>) -> Option<String> {
     let text = |kind| known(error, kind);
     let argument = text(ContextKind::InvalidArg);
-    let meant = |kind| match text(kind) {
-        Some(near) if !near.is_empty() => format!(" (did you mean {near}?)"),
-        _ => String::new(),
-    };
+    let meant = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
     Some(match error.kind() {
         ErrorKind::MissingRequiredArgument => format!("missing {}", argument?),
         ErrorKind::UnknownArgument => {
             let argument = argument?;
             let what =
                 if argument.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            format!("{what} {argument}{}", meant(ContextKind::SuggestedArg))
+            format!("{what} {argument}{meant}")
         }
-        ErrorKind::InvalidSubcommand => format!(
-            "unknown command {}{}",
-            text(ContextKind::InvalidSubcommand)?,
-            meant(ContextKind::SuggestedSubcommand)
-        ),
+        ErrorKind::InvalidSubcommand => {
+            format!("unknown command {}{meant}", text(ContextKind::InvalidSubcommand)?)
+        }
         ErrorKind::ArgumentConflict => {
             let (one, other) = (argument?, text(ContextKind::PriorArg)?);
             if one == other {
@@ -76,10 +93,9 @@ fn said(error: &Error) -> Option<String> {
             match (value.is_empty(), known.is_empty()) {
                 (true, _) => format!("missing value of {argument}"),
                 (false, true) => format!("bad value '{value}' for {argument}"),
-                (false, false) => format!(
-                    "bad value '{value}' for {argument}: expected one of {known}{}",
-                    meant(ContextKind::SuggestedValue)
-                ),
+                (false, false) => {
+                    format!("bad value '{value}' for {argument}: expected one of {known}{meant}")
+                }
             }
         }
         ErrorKind::ValueValidation => {

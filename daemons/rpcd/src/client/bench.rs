@@ -47,7 +47,7 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     if plan.json {
         let json = serde_json::to_string(&report)
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-        output::line(&json)?;
+        output::json(&json)?;
     } else {
         text::report(&report).lines().try_for_each(output::text)?;
     }

@@ -8,7 +8,7 @@ use rpc_load::show::precise;
 use rpc_wire::paths::RESERVED_PREFIX;
 
 use super::discovery::{Discovery, Spent};
-use super::reserved;
+use super::{mistaken, reserved};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -39,9 +39,9 @@ impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
         let method = match reserved::find(&plan.method) {
-            None if self.discovery.is_needed(&plan.arguments).await => {
-                self.discovery.method(&plan.method).await?
-            }
+            // What discovery says of streams is of no interest then.
+            None if plan.stream && !self.discovery.is_needed(&plan.arguments).await => None,
+            None => self.discovery.before_a_call(&plan.method, &plan.arguments).await?,
             known => known,
         };
         if method.is_some_and(|method| method.deprecated) {
@@ -94,6 +94,9 @@ impl Calls<'_> {
 
     /// The failure, with what was probably meant.
     async fn explained(&mut self, error: CallError) -> Failure {
+        if let Some(failure) = mistaken::registry(&error).await {
+            return failure;
+        }
         let name = self.plan.method.as_str();
         let CallError::Remote { peer, fault } = &error else { return error.into() };
         let is_unknown = fault.code == Code::MethodNotFound && fault.message == name;
@@ -138,7 +141,7 @@ impl Calls<'_> {
                 return Err(failure);
             }
             if plan.json {
-                output::line(&failure.to_json())?;
+                output::json(&failure.to_json())?;
             }
             if failed <= FAILURES_SHOWN {
                 output::say(&failure.message);
@@ -158,8 +161,10 @@ impl Calls<'_> {
         if self.discovery.was_made() && request.timeout.is_some() {
             request.timeout = Some(self.discovery.left());
         }
-        let mut items =
-            self.client.stream_request(request).await.map_err(|error| self.timed(error))?;
+        let mut items = match self.client.stream_request(request).await {
+            Ok(items) => items,
+            Err(error) => return Err(mistaken::failure(self.timed(error)).await),
+        };
         if self.plan.verbose {
             output::say(&format!("{} streams", items.peer()));
         }

@@ -12,7 +12,7 @@ use rpc_wire::instance::Instance;
 use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 
-use super::{offers, reserved};
+use super::{mistaken, offers, reserved};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 
@@ -29,6 +29,8 @@ pub(super) struct Discovery<'a> {
     timeout: Duration,
     /// What the registry lists; empty: it was not asked.
     listed: Option<Vec<Instance>>,
+    /// Whether one instance speaks for all of its service.
+    asks_one: bool,
     /// Empty: nothing was asked for.
     found: Option<Result<Found, CallError>>,
     /// How long it took, by step.
@@ -59,7 +61,8 @@ impl<'a> Discovery<'a> {
     /// Nothing is asked yet; the call has `timeout` from now on.
     pub(super) fn new(client: &'a Client, options: &'a ClientOptions, timeout: Duration) -> Self {
         let (started, spent) = (Instant::now(), Spent::default());
-        Self { client, options, started, timeout, listed: None, found: None, spent }
+        let (listed, asks_one, found) = (None, false, None);
+        Self { client, options, started, timeout, listed, asks_one, found, spent }
     }
 
     /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
@@ -70,6 +73,21 @@ impl<'a> Discovery<'a> {
         }
         let services = self.listed().await.iter().map(Instance::service);
         services.collect::<BTreeSet<_>>().len() > 1
+    }
+
+    /// The method that is about to be called, as [`method`](Self::method), whatever its arguments are. A
+    /// stream that is called as another method may run, and its items would be lost: servers of other makes
+    /// do not refuse that. So each run asks, once; of a service whose instances need not be told apart, one.
+    ///
+    /// # Errors
+    /// As [`method`](Self::method), or it is not a server that is called.
+    pub(super) async fn before_a_call(
+        &mut self,
+        name: &str,
+        arguments: &Arguments,
+    ) -> Result<Option<&Signature>, Failure> {
+        self.asks_one = !self.is_needed(arguments).await;
+        self.method(name).await
     }
 
     /// What the registry lists of the service that is called; nothing for one server, or if it is unknown.
@@ -95,10 +113,15 @@ impl<'a> Discovery<'a> {
     /// The method of that name, if the target says it has it, or every server has it.
     ///
     /// # Errors
-    /// Services offer it with different signatures: one must be chosen.
+    /// Services offer it with different signatures: one must be chosen. Or a registry is called.
     pub(super) async fn method(&mut self, name: &str) -> Result<Option<&Signature>, Failure> {
         if let Some(reserved) = reserved::find(name) {
             return Ok(Some(reserved));
+        }
+        if let Err(error) = self.found(name).await
+            && let Some(failure) = mistaken::registry(error).await
+        {
+            return Err(failure);
         }
         match self.found(name).await {
             Ok(Found::OfOne(methods)) => Ok(methods.iter().find(|method| method.name == name)),
@@ -149,7 +172,7 @@ impl<'a> Discovery<'a> {
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
                 Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
-                Target::Registry { .. } => self.of_all(method).await.map(Found::OfAll),
+                Target::Registry { .. } => self.of_instances(method).await,
             }
         })
         .await;
@@ -160,6 +183,17 @@ impl<'a> Discovery<'a> {
             Err(CallError::Timeout { peer, phase, after: within })
         };
         found.unwrap_or_else(late).inspect_err(|error| tracing::debug!(%error, "no discovery"))
+    }
+
+    /// What one of the instances does not have, another one may.
+    async fn of_instances(&mut self, method: &str) -> Result<Found, CallError> {
+        if self.asks_one
+            && let Ok(methods) = self.methods_of_one().await
+            && methods.iter().any(|known| known.name == method)
+        {
+            return Ok(Found::OfOne(methods));
+        }
+        self.of_all(method).await.map(Found::OfAll)
     }
 
     /// As [`Client::methods`], which does not say what its time was spent on.

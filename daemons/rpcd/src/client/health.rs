@@ -41,7 +41,7 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
     };
     let Some(code) = status(&reply) else { return older(address, end, json).await };
     if json {
-        output::line(&document(address, code, &reply).to_string())?;
+        output::json(&document(address, code, &reply).to_string())?;
     }
     match code {
         200 if json => Ok(()),
@@ -65,7 +65,7 @@ async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
     if json {
         let document =
             json!({"address": address, "healthy": true, "status": "up", "dialect": "classic"});
-        return output::line(&document.to_string());
+        return output::json(&document.to_string());
     }
     output::text("up (speaks the older dialect; no health of its own)")
 }

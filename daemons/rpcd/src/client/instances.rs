@@ -25,7 +25,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             records.retain(|record| offers::is_of(&record.instance, service));
             records.sort_by_key(|record| record.instance.key());
             if ask.json {
-                return output::line(&json!(records).to_string());
+                return output::json(&json!(records).to_string());
             }
             // Stable, so that those of a service stay sorted by address.
             records.sort_by(|a, b| a.instance.service().cmp(&b.instance.service()));
@@ -40,7 +40,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             listed.retain(|instance| offers::is_of(instance, service));
             listed.sort_by_key(Instance::key);
             if ask.json {
-                return output::line(&json!(listed).to_string());
+                return output::json(&json!(listed).to_string());
             }
             listed.sort_by(|a, b| a.service().cmp(&b.service()));
             print(&ask, listed.iter().map(|it| format!("{}{}", it.key(), words(it))).collect())

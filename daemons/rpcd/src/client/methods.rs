@@ -9,7 +9,7 @@ mod union;
 use rpc_client::{Catalog, Client, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
-use super::{offers, signature};
+use super::{mistaken, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
@@ -26,7 +26,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
             let catalog = catalog(&ask).await?;
             let rows = union::rows(&catalog, is_wanted);
             if ask.json {
-                output::line(&union::document(&ask.target, &catalog, is_wanted).to_string())?;
+                output::json(&union::document(&ask.target, &catalog, is_wanted).to_string())?;
             }
             offers::warn_of_unknown(&catalog);
             rows
@@ -37,7 +37,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
             if ask.json {
                 let title = ask.target.to_string();
                 let document = to_openrpc(&title, env!("CARGO_PKG_VERSION"), &methods);
-                output::line(&document.to_string())?;
+                output::json(&document.to_string())?;
             }
             methods.iter().map(table::Row::new).collect()
         }
@@ -65,7 +65,10 @@ pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let listed = client.methods().await;
     super::close(client).await;
-    Ok(listed?)
+    match listed {
+        Ok(listed) => Ok(listed),
+        Err(error) => Err(mistaken::failure(error).await),
+    }
 }
 
 /// The methods of all instances of a registry.

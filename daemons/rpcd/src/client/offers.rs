@@ -64,7 +64,13 @@ pub(super) fn parts<'a>(
     for replicas in &variant.offered_by {
         let service = replicas.service.as_deref();
         match parts.iter_mut().find(|part| part.service == service) {
-            Some(part) => part.instances.extend(&replicas.instances),
+            Some(part) => {
+                part.instances.extend(&replicas.instances);
+                // The variant's own says types, where any of them does.
+                if replicas.methods().contains(variant.signature) {
+                    part.signature = variant.signature;
+                }
+            }
             None => {
                 let of = sizes.get(&service).copied().unwrap_or_default();
                 let own = |known: &&Signature| known.name == variant.signature.name;

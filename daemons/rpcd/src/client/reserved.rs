@@ -10,6 +10,7 @@ use rpc_wire::report::Level;
 use rpc_wire::signature::{Effect, Parameter, Signature};
 use serde_json::{Value, json};
 
+use super::mistaken;
 use crate::failure::{Exit, Failure};
 
 static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
@@ -125,7 +126,10 @@ pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
 
 /// Why the reserved `method` of a server gave nothing. That the server is an older one without it has the
 /// same words and the same exit code, whichever way it was found.
-pub(super) fn failure(error: CallError, method: &str) -> Failure {
+pub(super) async fn failure(error: CallError, method: &str) -> Failure {
+    if let Some(failure) = mistaken::registry(&error).await {
+        return failure;
+    }
     if !is_missing(&error) {
         let message = match &error {
             // Nobody typed a method that could have an error.

@@ -48,7 +48,7 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
         return Err(failure);
     }
     if ask.json {
-        return output::line(&Value::Array(asked.iter().map(document).collect()).to_string());
+        return output::json(&Value::Array(asked.iter().map(document).collect()).to_string());
     }
     if !asked.is_empty() {
         output::table(&table(&asked))?;
@@ -105,8 +105,10 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, Failure> {
         on: Some(address.to_owned()),
         wire: None,
     };
-    let response = client.request(request).await;
-    let response = response.map_err(|error| reserved::failure(error, RPC_STATS))?;
+    let response = match client.request(request).await {
+        Ok(response) => response,
+        Err(error) => return Err(reserved::failure(error, RPC_STATS).await),
+    };
     serde_json::from_str(response.value.get()).map_err(|error| {
         let (peer, reason) = (address.to_owned(), error.to_string());
         CallError::BadReply { peer, reason }.into()

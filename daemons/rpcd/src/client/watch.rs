@@ -197,6 +197,6 @@ impl Watcher {
         object.insert("at_ms".to_owned(), json!(at_ms));
         object.insert("event".to_owned(), json!(event));
         object.extend(data.as_object().cloned().unwrap_or_default());
-        output::line(&Value::Object(object).to_string())
+        output::json(&Value::Object(object).to_string())
     }
 }

@@ -79,14 +79,20 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
     if let Some(known) = settings.registries.get(text) {
         return Ok(known.url());
     }
-    let names = settings.registries.keys().map(String::as_str);
-    match nearest(text, names).filter(|_| !text.contains([':', '/', '.'])) {
-        Some(near) => Err(Failure::usage(format!(
-            "no registry is named {text}; did you mean {near}? otherwise write http://HOST:PORT"
-        ))
-        .with_nearest([near])),
-        None => registry_url(text),
+    // A word is a name: the port of a host without one would be 80, where no registry listens.
+    let is_word = !text.is_empty() && !text.contains([':', '/', '.']);
+    if !is_word || text.eq_ignore_ascii_case("localhost") {
+        return registry_url(text);
     }
+    let names: Vec<&str> = settings.registries.keys().map(String::as_str).collect();
+    let near = nearest(text, names.iter().copied());
+    let hint = match near {
+        Some(near) => format!("did you mean {near}? otherwise"),
+        None if names.is_empty() => format!("add a section [registry.{text}] to config.ini, or"),
+        None => format!("the settings name {}; otherwise", names.join(", ")),
+    };
+    let message = format!("no registry is named {text}; {hint} write http://HOST:PORT");
+    Err(Failure::usage(message).with_nearest(near))
 }
 
 /// `host:port` of a daemon: of the server that is meant, else of the registry.

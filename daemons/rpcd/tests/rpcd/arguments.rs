@@ -109,10 +109,13 @@ fn a_server_that_does_not_describe_itself_is_called_in_time_all_the_same() {
     let discovery = step(&run.stderr, "discovery");
     assert!((990.0..1100.0).contains(&discovery), "half of its time: {}", run.stderr);
     assert!(started.elapsed() < Duration::from_secs(20));
-    // Without a word there is nothing to discover.
-    let asked = peer.seen.calls().len();
-    assert_eq!(rpcd_args(&["call", "-p", &port, "echo", "-d", "[12]"]).code, 0);
-    assert_eq!(peer.seen.calls().len(), asked + 1);
+    // With a document the types do not matter, but whether it is a stream does; who knows that asks nothing.
+    let calls = peer.seen.calls().len();
+    let run = rpcd_args(&["call", "-p", &port, "echo", "-d", "[12]", "--timeout", "1s"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{}", run.stderr);
+    assert_eq!(peer.seen.calls().len(), calls + 2);
+    rpcd_args(&["call", "-p", &port, "echo", "-d", "[12]", "--stream"]);
+    assert_eq!(peer.seen.calls().len(), calls + 3);
 }
 
 #[test]

@@ -215,6 +215,39 @@ fn a_server_that_is_taken_for_a_registry_is_called_what_it_is_not() {
 }
 
 #[test]
+fn a_registry_that_is_taken_for_a_server_is_called_what_it_is() {
+    let mut registry = Daemon::start("registry -p 0 -l 127.0.0.1");
+    let at = registry.address();
+    for line in [
+        "call add 1 2",
+        "call add",
+        "call add --repeat 3",
+        "call add --stream",
+        "call rpc.stats",
+        "call rpc.logs",
+        "methods",
+        "describe add",
+        "stats",
+        "logs",
+        "bench add 1 2 --count 1",
+    ] {
+        let run = rpcd(&format!("{line} -p {}", at.port()));
+        let said = format!(
+            "{at} is a registry, not a server; write --registry http://{at}, or -p with the port of a \
+             server\n"
+        );
+        assert!(run.code == 1 && run.stderr.ends_with(&said), "{line}: {run:?}");
+        assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, ""), "{line}: {run:?}");
+    }
+    // Another program that speaks HTTP is none.
+    let page = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
+    let web = runtime();
+    let web = (web.block_on(fakes::classic(move |_| Do::WriteAndClose(page.to_owned()))), web);
+    let run = rpcd(&format!("call add 1 2 -p {}", web.0.address.port()));
+    assert!(run.stderr.contains("sent an invalid reply: not JSON; check that"), "{run:?}");
+}
+
+#[test]
 fn a_method_is_described_with_commands_that_work() {
     let (_server, port) = Daemon::serve("--no-registry");
     let run = rpcd(&format!("describe add -p {port}"));

@@ -22,4 +22,5 @@ mod process;
 mod screen;
 mod services;
 mod site;
+mod streams;
 mod watch;

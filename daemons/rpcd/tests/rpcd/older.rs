@@ -1,10 +1,12 @@
 //! Older servers, which have no log, no statistics and no health of their own.
 
-use rpc_tests::python::{has_python, old_server};
+use rpc_tests::fakes::{self, Do, result};
+use rpc_tests::python::{has_python, old_registry, old_server};
 use serde_json::{Value, json};
 
 use crate::process::rpcd;
-use crate::site::runtime;
+use crate::services::register;
+use crate::site::{Site, runtime};
 
 #[test]
 fn an_older_server_has_no_log_and_no_statistics_in_the_same_words() {
@@ -66,4 +68,92 @@ fn what_lists_no_methods_is_no_server_and_not_up() {
     let run = rpcd(&format!("health {at}"));
     let said = format!("rpcd: {at} is not an rpcd server or registry; check the address\n");
     assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said));
+}
+
+#[test]
+fn an_older_registry_that_is_taken_for_a_server_is_called_what_it_is() {
+    if !has_python() {
+        return;
+    }
+    let threads = runtime();
+    let (_registry, at) = threads.block_on(old_registry(&[]));
+    for line in ["call add 1 2", "methods"] {
+        let run = rpcd(&format!("{line} -p {}", at.port()));
+        let said =
+            format!("rpcd: {at} is a registry, not a server; write --registry http://{at}, ");
+        assert!(run.code == 1 && run.stderr.starts_with(&said), "{line}: {run:?}");
+    }
+}
+
+#[test]
+fn an_older_method_is_described_with_commands_that_work_or_guess_nothing() {
+    if !has_python() {
+        return;
+    }
+    let threads = runtime();
+    let (_server, at) = threads.block_on(old_server(&[]));
+    let commands = |name: &str| -> Vec<String> {
+        let described = rpcd(&format!("describe {name} -p {}", at.port())).stdout;
+        let lines = described.lines().filter_map(|line| line.trim().strip_prefix("rpcd "));
+        lines.map(|line| line.replace('\'', "")).collect()
+    };
+    let add = commands("add");
+    assert_eq!(add.len(), 3, "{add:?}");
+    for line in add {
+        let run = rpcd(&line);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "12\n"), "{line}: {run:?}");
+    }
+    let expected = ["", "number="].map(|name| format!("call square {name}NUMBER -p {}", at.port()));
+    assert_eq!(commands("square"), expected);
+}
+
+#[test]
+fn the_methods_of_older_and_newer_instances_are_one_list_that_does_not_change() {
+    if !has_python() {
+        return;
+    }
+    let threads = runtime();
+    let (_server, older) = threads.block_on(old_server(&[]));
+    // Digests, which sort the instances, before and after that of the older one.
+    let newer = ["Adds.", "Sums.", "Totals.", "Counts."].map(|doc| {
+        let peer = fakes::extended(move |message| {
+            let number = r#"{"type": "number"}"#;
+            let [a, b, c] = [("a", ""), ("b", ""), ("c", r#", "default": 10"#)].map(|(name, default)| {
+                let schema = number.replace('}', &format!("{default}}}"));
+                format!(r#"{{"name": "{name}", "required": {}, "schema": {schema}}}"#, default.is_empty())
+            });
+            Do::Write(result(
+                message,
+                &format!(
+                    r#"{{"openrpc": "1", "methods": [{{"name": "add", "description": "{doc}", "params": [{a}, {b}, {c}], "result": {{"name": "r", "schema": {number}}}}}]}}"#
+                ),
+            ))
+        });
+        threads.block_on(peer)
+    });
+    for newer in &newer {
+        let ports = [older.port(), newer.address.port()];
+        let mut lists = Vec::new();
+        for ports in [ports, [ports[1], ports[0]]] {
+            let site = Site::empty();
+            for port in ports {
+                let body = format!(
+                    r#"{{"protocol":"json","host":"127.0.0.1","port":{port},"status":true}}"#
+                );
+                assert!(register(&site.url, &body).contains("200"));
+            }
+            for _ in 0..3 {
+                let [methods, described] = ["methods", "describe add"].map(|line| site.run(line));
+                assert_eq!((methods.stderr.as_str(), described.stderr.as_str()), ("", ""));
+                lists.push((methods.stdout, described.stdout.replace(&site.url, "URL")));
+            }
+        }
+        let (methods, described) = &lists[0];
+        let add = "(unnamed) · add(a: number, b: number, c: number = 10) -> number";
+        assert!(methods.lines().any(|line| line.starts_with(add)), "{methods}");
+        assert!(methods.contains("(unnamed) · hello(name) "), "{methods}");
+        assert!(described.starts_with("add(a: number, "), "{described}");
+        assert!(described.contains("  (unnamed)  2 of 2 instances"), "{described}");
+        assert!(lists.iter().all(|list| list == &lists[0]), "{lists:#?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What a person sees on a terminal, and a pipe does not.
 
 use portable_pty::CommandBuilder;
+use rpc_tests::fakes::{self, Do, result};
 use rpc_tests::terminal::Tty;
 
 use crate::process::rpcd;
@@ -31,6 +32,22 @@ fn json_is_indented_and_coloured_on_a_terminal_only() {
     assert!(!tty.sent("\x1b[34m"), "{:?}", tty.screen());
     let tty = on_terminal(&format!("{line} --json"), &[]);
     tty.until(&[compact]);
+}
+
+#[test]
+fn json_on_a_terminal_is_json_whatever_a_string_holds() {
+    let threads = crate::site::runtime();
+    let raw = "[\"a\u{9b}31m\u{202e}\u{7f}😀\"]";
+    let peer = threads.block_on(fakes::extended(move |message| Do::Write(result(message, raw))));
+    let line = format!("call m -p {}", peer.address.port());
+    let escaped = r#"["a\u009b31m\u202e\u007f😀"]"#;
+    for further in ["", " --json"] {
+        let tty = on_terminal(&format!("{line}{further}"), &[("NO_COLOR", "1")]);
+        tty.until(&["\"a\\u009b31m\\u202e\\u007f"]);
+        assert!(tty.sent(escaped), "{further}: {:?}", tty.screen());
+    }
+    // A pipe gets what was received.
+    assert_eq!(rpcd(&line).stdout, format!("{raw}\n"));
 }
 
 #[test]

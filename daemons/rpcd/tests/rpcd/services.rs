@@ -126,7 +126,7 @@ fn a_call_waits_for_no_instance_that_says_nothing_of_its_methods() {
 }
 
 /// Registers an instance, and returns the status line.
-fn register(url: &str, body: &str) -> String {
+pub(crate) fn register(url: &str, body: &str) -> String {
     use std::io::Write as _;
     let address = url.trim_start_matches("http://");
     let mut socket = std::net::TcpStream::connect(address).unwrap();
@@ -177,11 +177,19 @@ fn a_method_that_nobody_offers_is_another_error_than_an_unreachable_registry() {
     let (site, _) = services();
     for line in ["call chrage 1", "call chrage -d [1]", "describe chrage"] {
         let run = site.run(&format!("{line} --json"));
-        let said = r#"no instance offers "chrage": asked 4 of 4; the nearest names are charge, "#;
-        assert!(run.code == 1 && run.stderr.contains(said), "{line}: {run:?}");
+        let said = r#"no instance offers "chrage": asked 4 of 4; the nearest name is charge"#;
+        assert_eq!((run.code, run.stderr), (1, format!("rpcd: {said}\n")), "{line}");
         let error: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(error["error"]["code"], -32601, "{line}");
-        assert_eq!(error["error"]["data"]["nearest"][0], "charge", "{line}");
+        assert_eq!(error["error"]["data"]["nearest"], json!(["charge"]), "{line}");
+    }
+    for line in ["call nosuch", "describe nosuch"] {
+        let run = site.run(&format!("{line} --json"));
+        let said =
+            r#"no instance offers "nosuch": asked 4 of 4; what is offered has no similar name"#;
+        assert_eq!((run.code, run.stderr), (1, format!("rpcd: {said}\n")), "{line}");
+        let error: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(error["error"].get("data"), None, "{line}");
     }
     let run = site.run("bench chrage 1 --count 1");
     assert!(run.code == 1 && run.stdout.contains(r#"no instance offers "chrage""#), "{run:?}");

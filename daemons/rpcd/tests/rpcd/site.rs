@@ -21,6 +21,12 @@ fn two() -> impl futures_util::Stream<Item = String> {
     futures_util::stream::iter(["a".to_owned(), "b".to_owned()])
 }
 
+/// One item, of a method that [`Site::another`] does not have.
+#[rpc_method(stream)]
+pub(crate) fn only_here() -> impl futures_util::Stream<Item = String> {
+    futures_util::stream::iter(["a".to_owned()])
+}
+
 /// Fails with data.
 #[rpc_method]
 fn fail() -> Result<i64, Failure> {
@@ -44,17 +50,22 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start() -> Self {
+        let mut site = Self::empty();
+        site.server = site.another();
+        site
+    }
+
+    /// A registry that lists nothing.
+    pub(crate) fn empty() -> Self {
         let (registry, port) = (runtime(), ReservedPort::new());
         start_registry(&registry, &port);
-        let mut site = Self {
+        Self {
             url: port.url(),
             server: String::new(),
             threads: runtime(),
             registry: Some(registry),
             port,
-        };
-        site.server = site.another();
-        site
+        }
     }
 
     /// Starts one more server; its address once it is listed.

@@ -234,6 +234,7 @@ impl Dispatcher {
     }
 
     /// Runs a synchronous method at once.
+    #[inline]
     fn run_now(
         &mut self,
         call: &Call<'_>,

@@ -7,16 +7,35 @@ use serde_json::{Map, Value, json};
 /// Commands that call the method, with the target as it was typed: required arguments by position, all by
 /// name, and as one document.
 pub(super) fn commands(method: &Signature, typed: &str) -> Vec<String> {
+    let invented = invented(method);
+    let shown = |parameter: &Parameter| match sample(parameter, invented.as_ref()) {
+        Some(value) => word(&value),
+        None => quoted(&parameter.name.to_uppercase()),
+    };
     let required = method.parameters.iter().filter(|parameter| parameter.is_required());
-    let words: Vec<String> = required.map(|it| word(&sample(it))).collect();
+    let words: Vec<String> = required.map(shown).collect();
     let mut commands = vec![command(method, &words.join(" "), typed)];
     if !method.parameters.is_empty() {
-        let all: Vec<(String, Value)> =
-            method.parameters.iter().map(|it| (it.name.clone(), sample(it))).collect();
-        commands.push(command(method, &named(&all), typed));
-        commands.push(command(method, &document(&all), typed));
+        let all = method.parameters.iter();
+        let named = all.clone().map(|it| format!("{}={}", it.name, shown(it)));
+        commands.push(command(method, &named.collect::<Vec<_>>().join(" "), typed));
+        let values = all.map(|it| Some((it.name.clone(), sample(it, invented.as_ref())?)));
+        if let Some(values) = values.collect::<Option<Vec<_>>>() {
+            commands.push(command(method, &document(&values), typed));
+        }
     }
     commands
+}
+
+/// A value for parameters without a type. Older servers say no types: where every default is a number, the
+/// others are probably numbers, too; otherwise any value may be the wrong one.
+fn invented(method: &Signature) -> Option<Value> {
+    let is_untyped = |schema: &Value| *schema == Value::Bool(true);
+    if method.result.is_some() || !method.parameters.iter().all(|it| is_untyped(&it.schema)) {
+        return Some(json!("text"));
+    }
+    let mut defaults = method.parameters.iter().filter_map(|it| it.default.as_ref()).peekable();
+    (defaults.peek().is_some() && defaults.all(Value::is_number)).then(|| json!(1))
 }
 
 /// The examples of the method itself: what each shows, if it says so, and the command.
@@ -52,12 +71,13 @@ fn document(arguments: &[(String, Value)]) -> String {
     format!("-d {}", quoted(&Value::Object(document).to_string()))
 }
 
-/// A value of the parameter's type: its default, an example of the schema, or an invented one.
-fn sample(parameter: &Parameter) -> Value {
-    if let Some(default) = &parameter.default {
-        return default.clone();
+/// A value of the parameter's type: its default, an example of the schema, or one that is made up.
+fn sample(parameter: &Parameter, invented: Option<&Value>) -> Option<Value> {
+    match (&parameter.default, &parameter.schema) {
+        (Some(default), _) => Some(default.clone()),
+        (None, Value::Bool(true)) => invented.cloned(),
+        (None, schema) => Some(of_schema(schema, schema, 4)),
     }
-    of_schema(&parameter.schema, &parameter.schema, 4)
 }
 
 fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
@@ -124,6 +144,35 @@ mod tests {
         {
             assert_eq!(quoted(text), shown);
         }
+    }
+
+    #[test]
+    fn where_no_types_are_known_they_are_not_guessed_unless_every_default_is_a_number() {
+        let any = || json!(true);
+        let [a, b] = ["a", "b"].map(|name| Parameter::required(name, any()));
+        let method = |name: &str, parameters| Signature {
+            name: name.to_owned(),
+            parameters,
+            ..Signature::default()
+        };
+        let ten = Parameter::optional("c", any(), json!(10));
+        let add = method("add", vec![a.clone(), b.clone(), ten.clone()]);
+        let expected = [
+            "rpcd call add 1 1 -p 7",
+            "rpcd call add a=1 b=1 c=10 -p 7",
+            r#"rpcd call add -d '{"a":1,"b":1,"c":10}' -p 7"#,
+        ];
+        assert_eq!(commands(&add, "-p 7"), expected);
+        assert_eq!(
+            commands(&method("m", vec![a.clone(), b]), ""),
+            ["rpcd call m A B", "rpcd call m a=A b=B"]
+        );
+        let text = Parameter::optional("d", any(), json!("x"));
+        let mixed = method("m", vec![a.clone(), ten, text]);
+        assert_eq!(commands(&mixed, "")[1], "rpcd call m a=A c=10 d=x");
+        // Of a server that says types, anything is fine.
+        let echo = Signature { result: Some(any()), ..method("echo", vec![a]) };
+        assert_eq!(commands(&echo, "")[0], "rpcd call echo text");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Printer {
         known.resumes = false;
         known.last = place;
         if self.json {
-            return output::line(&document(line));
+            return output::json(&document(line));
         }
         if line.dropped > 0 {
             output::text(&format!("({} lines of {} dropped here)", line.dropped, line.name))?;

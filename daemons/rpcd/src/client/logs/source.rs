@@ -93,10 +93,6 @@ async fn of_instance(
     wanted: &Wanted,
     events: &Sender<Event>,
 ) -> Result<(), Why> {
-    let ended = |error: CallError| {
-        let is_unsupported = reserved::is_missing(&error);
-        (reserved::failure(error, RPC_LOGS), is_unsupported)
-    };
     let args = json!({LEVEL: wanted.level, CONTAINS: wanted.contains, RECENT: wanted.recent});
     let args = args.into_args().map_err(|error| (Failure::from(error), true))?;
     let request = Request {
@@ -108,17 +104,28 @@ async fn of_instance(
         on: Some(name.to_owned()),
         wire: None,
     };
-    let mut items = client.stream_request(request).await.map_err(ended)?;
+    let mut items = match client.stream_request(request).await {
+        Ok(items) => items,
+        Err(error) => return Err(ended(error).await),
+    };
     // The first item, or the first error, says that the server has one.
     let mut started = false;
     while let Some(item) = next(&mut items, &mut started, events).await {
-        let item = item.map_err(ended)?;
+        let item = match item {
+            Ok(item) => item,
+            Err(error) => return Err(ended(error).await),
+        };
         // A line of a later version that cannot be read is skipped; the others still count.
         let Ok(line) = serde_json::from_str(item.value.get()) else { continue };
         let line = Line { name: name.to_owned(), line, dropped: item.dropped };
         let _ = events.send(Event::Line(line)).await;
     }
     Ok(())
+}
+
+async fn ended(error: CallError) -> Why {
+    let is_unsupported = reserved::is_missing(&error);
+    (reserved::failure(error, RPC_LOGS).await, is_unsupported)
 }
 
 /// The next item. A log without a line is as good as one that has some: after a while it counts as

@@ -73,10 +73,35 @@ fn a_registry_is_named_as_the_settings_name_it() {
     std::fs::write(file.path(), "[registry.east]\nhost = easthost\nport = 7\n").unwrap();
     let line = |name: &str| format!("call m --config {} --registry {name}", file.path().display());
     assert_eq!(call(&line("east")).target.to_string(), "http://easthost:7");
-    assert_eq!(call(&line("west")).target.to_string(), "http://west");
     let failure = plan(&line("eats")).unwrap_err();
     assert_eq!(failure.exit, Exit::Usage);
     assert!(failure.message.contains("did you mean east?"), "{}", failure.message);
+    assert!(failure.to_json().contains(r#"{"nearest":["east"]}"#), "{}", failure.to_json());
+    let failure = plan(&line("west")).unwrap_err();
+    let said =
+        "no registry is named west; the settings name east; otherwise write http://HOST:PORT";
+    assert_eq!((failure.exit, failure.message.as_str()), (Exit::Usage, said));
+}
+
+#[test]
+fn a_word_that_names_no_registry_is_not_taken_for_a_host() {
+    for line in
+        ["call m --registry prod", "instances --registry prod", "serve -p 0 --registry prod"]
+    {
+        let failure = plan(line).unwrap_err();
+        let said = "no registry is named prod; add a section [registry.prod] to config.ini, or write \
+                    http://HOST:PORT";
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Usage, said), "{line}");
+    }
+    for (typed, url) in [
+        ("localhost", "http://localhost"),
+        ("http://prod", "http://prod"),
+        ("prod:9999", "http://prod:9999"),
+        ("prod.example", "http://prod.example"),
+        ("127.0.0.1", "http://127.0.0.1"),
+    ] {
+        assert_eq!(call(&format!("call m --registry {typed}")).target.to_string(), url);
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// The reply, if it did neither.
+    #[inline]
     pub(super) fn try_begin(
         &mut self,
         state: &ServerState,

@@ -33,8 +33,7 @@ async fn a_handle_or_a_request_names_a_service_and_shares_the_connections() {
     assert_eq!(failures(&client, "put", 10).await, []);
     assert_eq!((a.peer.seen.accepted(), b.peer.seen.accepted()), (1, 1));
     let error = orders.call("put", ()).await.unwrap_err();
-    let said =
-        r#"no instance of service orders offers "put": asked 1 of 1; the nearest name is get"#;
+    let said = r#"no instance of service orders offers "put": asked 1 of 1; what is offered has no similar name"#;
     assert_eq!(error.to_string(), said);
 }
 
