@@ -6,10 +6,10 @@
 mod table;
 mod union;
 
-use rpc_client::{Catalog, Client, Target};
+use rpc_client::{CallError, Catalog, Client, Phase, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
-use super::{mistaken, offers, signature};
+use super::{mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
@@ -63,7 +63,12 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
-    let listed = client.methods().await;
+    let after = ask.options.timeout;
+    // Of an older server two methods are called, each with all of the time.
+    let listed = tokio::time::timeout(after, client.methods()).await.unwrap_or_else(|_| {
+        let peer = ask.target.to_string();
+        Err(CallError::Timeout { peer, after, phase: Phase::Reply })
+    });
     super::close(client).await;
     match listed {
         Ok(listed) => Ok(listed),
@@ -74,12 +79,18 @@ pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
 /// The methods of all instances of a registry.
 ///
 /// # Errors
-/// None of them could be asked.
+/// None of them could be asked, or there is none.
 pub(super) async fn catalog(ask: &Ask) -> Result<Catalog, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let catalog = client.catalog().await;
     super::close(client).await;
-    let catalog = catalog?;
+    let catalog = match catalog {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            let none = no_instance::of_error(&error, &ask.options).await;
+            return Err(none.unwrap_or_else(|| error.into()));
+        }
+    };
     match catalog.unknown.first() {
         Some(unknown) if catalog.replicas.is_empty() => Err(unknown.reason.clone().into()),
         _ => Ok(catalog),
