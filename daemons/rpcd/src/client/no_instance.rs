@@ -64,7 +64,8 @@ pub(super) fn failure<'a>(
         }
     };
     let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    let message = format!("no instance of service {service}; the registry at {url} lists {there}{hint}");
+    let message =
+        format!("no instance of service {service}; the registry at {url} lists {there}{hint}");
     Failure::new(Exit::Unreachable, message)
         .with_kind(NO_INSTANCE)
         .with_data(json!({ "services": services }))

@@ -6,22 +6,21 @@ use std::time::{Duration, Instant};
 
 use portable_pty::CommandBuilder;
 use rpc_server::{Method, rpc_method};
-use rpc_tests::fakes::{self, Do};
 use rpc_tests::terminal::Tty;
 use serde_json::{Value, json};
 
 use crate::process::{DEAD_PORT, command, rpcd, rpcd_args};
-use crate::site::{Site, runtime};
+use crate::site::Site;
 
 /// Gets an order.
 #[rpc_method(read_only)]
 #[example("the first": 1 => "order 1")]
-fn get(id: u32) -> String {
+pub(crate) fn get(id: u32) -> String {
     format!("order {id}")
 }
 
 /// Gets a bill.
-fn get_a_bill() -> Method {
+pub(crate) fn get_a_bill() -> Method {
     Method::named("get")
         .doc("Gets a bill.")
         .parameters(["number", "year"])
@@ -30,7 +29,7 @@ fn get_a_bill() -> Method {
 
 /// Charges a card.
 #[rpc_method]
-fn charge(amount: u32) -> u32 {
+pub(crate) fn charge(amount: u32) -> u32 {
     amount
 }
 
@@ -43,7 +42,7 @@ fn pay(id: u32) -> u32 {
 
 /// A registry with an instance of `site`, two of `orders` (one of them with a method more), and one of
 /// `billing`.
-fn services() -> (Site, [String; 3]) {
+pub(crate) fn services() -> (Site, [String; 3]) {
     let site = Site::start();
     #[allow(deprecated, reason = "the warning is for callers")]
     let orders = || vec![get::method(), pay::method()];
@@ -288,166 +287,6 @@ fn instances_stats_and_watch_know_services() {
     }
     watch.kill().unwrap();
     watch.wait().unwrap();
-}
-
-#[test]
-fn a_service_without_instances_is_the_same_message_everywhere() {
-    let (site, _) = services();
-    let said = format!(
-        "no instance of service oders; the registry at {} lists services billing, orders, site; did you \
-         mean orders?",
-        site.url
-    );
-    for line in [
-        "call add 1 2",
-        "call add -d [1,2]",
-        "call add 1 2 --stream",
-        "call add 1 2 --repeat 3",
-        "bench add 1 2",
-        "methods",
-        "describe add",
-        "logs",
-    ] {
-        let run = site.run(&format!("{line} --service oders"));
-        assert_eq!((run.code, run.stderr), (3, format!("rpcd: {said}\n")), "{line}");
-    }
-    let run = site.run("call add 1 2 --service oders --json");
-    let error: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(error["error"]["kind"], "no_instance");
-    let data = json!({"services": ["billing", "orders", "site"], "nearest": ["orders"]});
-    assert_eq!(error["error"]["data"], data);
-    // Nothing is called here.
-    for (line, stdout) in
-        [("instances", ""), ("instances --json", "[]\n"), ("stats", ""), ("stats --json", "[]\n")]
-    {
-        let run = site.run(&format!("{line} --service oders"));
-        assert_eq!((run.code, run.stdout.as_str()), (0, stdout), "{line}");
-        assert_eq!(run.stderr, format!("rpcd: {said}\n"), "{line}");
-    }
-    let mut watch = command(&["watch", "--registry", &site.url, "--service", "oders"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let first = BufReader::new(watch.stderr.take().unwrap()).lines().next().unwrap().unwrap();
-    watch.kill().unwrap();
-    watch.wait().unwrap();
-    assert_eq!(first, format!("rpcd: {said}"));
-    // An empty registry was reached, too.
-    let empty = Site::empty();
-    for line in ["call add 1 2 --json", "bench add 1 2 --json"] {
-        let run = empty.run(line);
-        let error: Value = serde_json::from_str(&run.stdout).unwrap();
-        assert_eq!((run.code, &error["error"]["kind"]), (3, &json!("no_instance")), "{line}");
-    }
-}
-
-/// A server without a service name, and the runtime it is on.
-fn unnamed(site: &Site, method: &'static str) -> (fakes::Peer, tokio::runtime::Runtime) {
-    let threads = runtime();
-    let peer = threads.block_on(fakes::extended(move |message| {
-        Do::Write(match message["method_name"].as_str() {
-            Some("rpc.discover") => {
-                fakes::result(message, &format!(r#"{{"openrpc": "1", "methods": [{method}]}}"#))
-            }
-            _ => fakes::result(message, "7"),
-        })
-    }));
-    let port = peer.address.port();
-    let body = format!(r#"{{"protocol":"json","host":"127.0.0.1","port":{port},"status":true}}"#);
-    let status = register(&site.url, &body);
-    assert!(status.contains("200"), "{status}");
-    (peer, threads)
-}
-
-const GET_BY_ID: &str = r#"{"name": "get", "params": [{"name": "id", "required": true, "schema": {"type": "integer"}}]}"#;
-const GET_BY_NAME: &str = r#"{"name": "get", "params": [{"name": "name", "required": true, "schema": {"type": "string"}}]}"#;
-
-#[test]
-fn servers_without_a_name_that_differ_are_told_apart_by_address() {
-    let site = Site::empty();
-    let (first, second) = (unnamed(&site, GET_BY_ID), unnamed(&site, GET_BY_NAME));
-    let mut addresses = [first.0.address.to_string(), second.0.address.to_string()];
-    addresses.sort();
-    for line in ["call get 7", "describe get"] {
-        let run = site.run(line);
-        assert_eq!(run.code, 0, "{line}: {run:?}");
-        let said = "rpcd: warning: instances without a service name offer get with different signatures (";
-        assert!(run.stderr.starts_with(said), "{line}: {run:?}");
-        assert!(addresses.iter().all(|it| run.stderr.contains(it)), "{line}: {run:?}");
-        assert!(run.stderr.ends_with("); choose one by -i and -p\n"), "{line}: {run:?}");
-    }
-    let port = first.0.address.port();
-    assert_eq!(rpcd(&format!("call get 7 -p {port}")).stderr, "");
-    // Beside a service with a name, the data has them all.
-    let named = site.serve("orders", [charge::method(), get_a_bill()]);
-    let run = site.run("call get 7 --json");
-    assert_eq!(run.code, 2, "{run:?}");
-    let error: Value = serde_json::from_str(&run.stdout).unwrap();
-    let expected = json!({
-        "services": [null, "orders"],
-        "offered_by": [
-            {"service": null, "instances": addresses},
-            {"service": "orders", "instances": [named]},
-        ],
-    });
-    assert_eq!(error["error"]["data"], expected);
-}
-
-#[test]
-fn a_description_shows_the_other_signature_within_a_service() {
-    let site = Site::start();
-    let two = [site.serve("orders", [get::method()]), site.serve("orders", [get::method()])];
-    let other = site.serve("orders", [get_a_bill()]);
-    let described = site.run("describe get").stdout;
-    assert!(described.starts_with("get(id: integer) -> string\n"), "{described}");
-    let expected = format!(
-        "Other signatures (choose an instance by -i and -p)\n  get(number: string, year: integer) -> \
-         string\n    orders  1 of 3 instances: {other}\n"
-    );
-    assert!(described.ends_with(&expected), "{described}");
-    let document: Value = serde_json::from_str(&site.run("describe get --json").stdout).unwrap();
-    assert_eq!(document["x-offered-by"][0]["instances"].as_array().unwrap().len(), two.len());
-    let others = &document["x-other-signatures"];
-    assert_eq!(others[0]["params"][0]["name"], "number");
-    assert_eq!(others[0]["x-offered-by"][0]["instances"], json!([other]));
-}
-
-#[test]
-fn many_methods_are_listed_in_linear_time() {
-    let site = Site::empty();
-    let methods: Vec<_> = (0..20_000).map(|at| format!("{{\"name\": \"method_number_{at}\"}}")).collect();
-    let _server = unnamed(&site, methods.join(",").leak());
-    let start = Instant::now();
-    let run = site.run("methods --timeout 60 --json");
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    println!("METHODS TOOK {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-}
-
-#[test]
-fn a_registry_that_never_replies_takes_no_more_than_the_timeout() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    for line in ["call add -d [1,2]", "call add -d [1,2] --stream", "methods", "stats", "logs"] {
-        let start = Instant::now();
-        let run = rpcd(&format!("{line} --timeout 2s --registry {url}"));
-        let took = start.elapsed();
-        assert_eq!(run.code, 4, "{line}: {run:?}");
-        assert!(took < Duration::from_millis(2700), "{line}: {took:?}");
-    }
-}
-
-#[test]
-fn the_description_takes_at_most_a_quarter_of_the_time_of_a_call() {
-    // It does not say what it offers, and is slow.
-    let threads = runtime();
-    let peer = threads.block_on(fakes::extended(|message| match message["method_name"].as_str() {
-        Some("slow") => Do::WriteAfter(Duration::from_millis(1200), fakes::result(message, "7")),
-        _ => Do::Nothing,
-    }));
-    let run = rpcd(&format!("call slow -p {} --timeout 2s", peer.address.port()));
-    assert_eq!((run.code, run.stdout.as_str()), (0, "7\n"), "{run:?}");
 }
 
 #[test]
