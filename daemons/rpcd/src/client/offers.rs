@@ -140,13 +140,13 @@ pub(super) fn unnamed_hint(method: &CatalogMethod<'_>) -> Option<String> {
         unnamed?.instances.first().map(ToString::to_string)
     };
     let firsts: Vec<String> = method.variants.iter().filter_map(unnamed).collect();
-    let [first, others @ ..] = firsts.as_slice() else { return None };
-    (!others.is_empty()).then(|| {
+    (firsts.len() > 1).then(|| {
+        let named = firsts.get(..NAMED).unwrap_or(&firsts).join(", ");
+        let more = if firsts.len() > NAMED { ", …" } else { "" };
         format!(
-            "instances without a service name offer {} with different signatures ({first} and {}); \
-             choose one by -i and -p",
-            method.name,
-            others.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ")
+            "instances without a service name offer {} with different signatures ({named}{more}); choose \
+             one by -i and -p",
+            method.name
         )
     })
 }
