@@ -6,7 +6,7 @@
 mod table;
 mod union;
 
-use rpc_client::{CallError, Catalog, Client, Phase, Target};
+use rpc_client::{Catalog, Client, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
 use super::{mistaken, no_instance, offers, signature};
@@ -63,12 +63,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
-    let after = ask.options.timeout;
-    // Of an older server two methods are called, each with all of the time.
-    let listed = tokio::time::timeout(after, client.methods()).await.unwrap_or_else(|_| {
-        let peer = ask.target.to_string();
-        Err(CallError::Timeout { peer, after, phase: Phase::Reply })
-    });
+    let listed = client.methods().await;
     super::close(client).await;
     match listed {
         Ok(listed) => Ok(listed),

@@ -90,7 +90,7 @@ fn servers_without_a_name_that_differ_are_told_apart_by_address() {
     let (first, second) = (unnamed(&site, GET_BY_ID), unnamed(&site, GET_BY_NAME));
     let mut addresses = [first.0.address.to_string(), second.0.address.to_string()];
     addresses.sort();
-    for line in ["call get 7", "describe get"] {
+    for line in ["call get 7", "call get -d [7]", "describe get"] {
         let run = site.run(line);
         assert_eq!(run.code, 0, "{line}: {run:?}");
         let said =
