@@ -2,7 +2,9 @@
 //! and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
+//! - `explain`: what was probably meant by a call that failed.
 //! - `mistaken`: a registry that is taken for a server.
+//! - `no_instance`: a service that no instance belongs to.
 //! - `offers`: who offers a method, of all instances.
 //! - `reserved`: the methods every server has.
 //! - `signature`: a method as people read it.
@@ -11,11 +13,13 @@ mod bench;
 mod call;
 mod describe;
 mod discovery;
+mod explain;
 mod health;
 mod instances;
 mod logs;
 mod methods;
 mod mistaken;
+mod no_instance;
 mod offers;
 mod reserved;
 mod signature;

@@ -24,6 +24,8 @@ pub struct Failure {
 /// What only the JSON form of a failure says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
+    /// A finer kind than that of the exit code.
+    pub kind: Option<&'static str>,
     /// A code of the protocol, or a method's own; none of them applies to every failure.
     pub code: Option<i64>,
     /// The text as a peer sent it; `None`: the failure's own.
@@ -31,6 +33,11 @@ pub struct Details {
     /// What the peer says beside, and the names that were probably meant.
     pub data: Option<Value>,
 }
+
+/// The kind of a failure in JSON: nothing is registered that could be called. The registry was reached.
+pub const NO_INSTANCE: &str = "no_instance";
+/// The kind of a failure in JSON: no instance offers the method.
+pub const NO_SUCH_METHOD: &str = "no_such_method";
 
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +107,19 @@ impl Failure {
         self
     }
 
+    /// The same with a finer kind in JSON than that of the exit code.
+    #[must_use]
+    pub fn with_kind(mut self, kind: &'static str) -> Self {
+        self.details.get_or_insert_default().kind = Some(kind);
+        self
+    }
+
+    /// Its kind in JSON.
+    pub fn kind(&self) -> &'static str {
+        let finer = self.details.as_ref().and_then(|details| details.kind);
+        finer.unwrap_or(self.exit.kind())
+    }
+
     /// The same with the names that were probably meant, as `data.nearest`, beside what a peer sent.
     #[must_use]
     pub fn with_nearest<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -132,7 +152,7 @@ impl Failure {
 
     /// One line of JSON: `{"error":{"code":…,"data":…,"kind":…,"message":…}}`.
     pub fn to_json(&self) -> String {
-        let mut error = json!({"kind": self.exit.kind(), "message": self.message});
+        let mut error = json!({"kind": self.kind(), "message": self.message});
         if let Some(code) = self.code() {
             error["code"] = code.into();
         }
@@ -190,7 +210,9 @@ impl From<CallError> for Failure {
             CallError::Remote { fault, .. } => {
                 Self { details: Some(Box::new((*fault).into())), ..failure }
             }
+            CallError::NoInstance { .. } => failure.with_kind(NO_INSTANCE),
             CallError::NoSuchMethod(none) => failure
+                .with_kind(NO_SUCH_METHOD)
                 .with_code(Code::MethodNotFound)
                 .with_nearest(none.nearest.iter().map(String::as_str)),
             CallError::Unsupported { .. } => failure.with_code(Code::MethodNotFound),
@@ -209,7 +231,12 @@ impl From<Fault> for Details {
             Code::MethodNotFound => fault.classic_text(),
             _ => fault.message,
         };
-        Self { code: Some(fault.code.number()), message: Some(message), data: fault.data }
+        Self {
+            kind: None,
+            code: Some(fault.code.number()),
+            message: Some(message),
+            data: fault.data,
+        }
     }
 }
 

@@ -8,13 +8,14 @@ mod text;
 
 use std::sync::Arc;
 
-use rpc_client::{Args, Client};
+use rpc_client::{Args, CallError, Client, Request};
 use rpc_host::shutdown;
 use rpc_load::show::percent;
 use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
 use super::discovery::Discovery;
+use super::explain;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::BenchPlan;
@@ -54,24 +55,51 @@ pub async fn bench(plan: BenchPlan) -> Result<(), Failure> {
     verdict(&report, plan.max_error_ratio).map_err(Failure::printed)
 }
 
-/// The arguments as the method's schema says, once it is clear that the method may be loaded.
+/// The arguments as the method's schema says, once it is clear that there is such a method and that it may be
+/// loaded.
 async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
     let method = plan.load.method.as_str();
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
-    let mut discovery = Discovery::new(&client, &plan.options, plan.options.timeout);
+    let mut discovery =
+        Discovery::new(&client, &plan.options, plan.options.timeout).without_a_call();
     let args = async {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
-        let known = match discovery.is_needed(&plan.arguments).await {
-            true => discovery.method(method).await?,
-            false => None,
-        };
-        plan.arguments.read(known)
+        let known = discovery.method(method).await?;
+        let is_known = known.is_some();
+        let args = plan.arguments.read(known)?;
+        match discovery.error() {
+            None if !is_known => refuse_unknown(&client, &mut discovery, method, &args).await?,
+            Some(error @ CallError::NoInstance { .. }) => return Err(error.clone().into()),
+            _ => {}
+        }
+        Ok(args)
     }
     .await;
     super::close(client).await;
     args
+}
+
+/// Calls a method once that nobody says to have, as `rpcd call` would: a server may have more than it lists.
+///
+/// # Errors
+/// Nobody has it.
+async fn refuse_unknown(
+    client: &Client,
+    discovery: &mut Discovery<'_>,
+    method: &str,
+    args: &Args,
+) -> Result<(), Failure> {
+    let request =
+        Request::new(method, args.clone()).map_err(|error| Failure::usage(error.to_string()))?;
+    match client.request(request).await {
+        Err(error) if explain::is_unknown(&error, method) => {
+            Err(explain::failure(error, method, discovery, false).await)
+        }
+        // The load test measures errors of any other kind.
+        _ => Ok(()),
+    }
 }
 
 /// Shows progress on a terminal.

@@ -5,10 +5,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use rpc_client::{CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
-use rpc_wire::paths::RESERVED_PREFIX;
 
 use super::discovery::{Discovery, Spent};
-use super::{mistaken, reserved};
+use super::{explain, mistaken, no_instance, reserved};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -57,6 +56,9 @@ impl Calls<'_> {
             on: None,
             wire: None,
         };
+        if let Some(hint) = self.discovery.hint(&plan.method) {
+            output::warn(&hint);
+        }
         match (is_stream, plan.repeat) {
             (true, 1) => output::while_read(self.follow(request)).await,
             (true, _) => Err(Failure::usage(format!(
@@ -89,36 +91,8 @@ impl Calls<'_> {
         if self.plan.verbose {
             output::say(&format!("failed after {}", precise(self.discovery.elapsed())));
         }
-        Err(self.explained(error).await)
-    }
-
-    /// The failure, with what was probably meant.
-    async fn explained(&mut self, error: CallError) -> Failure {
-        if let Some(failure) = mistaken::registry(&error).await {
-            return failure;
-        }
-        let name = self.plan.method.as_str();
-        let CallError::Remote { peer, fault } = &error else { return error.into() };
-        let is_unknown = fault.code == Code::MethodNotFound && fault.message == name;
-        let may_be_stream = fault.message.contains("a stream");
-        let peer = peer.clone();
-        let mut failure = Failure::from(error);
-        if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
-            failure.message = format!("{peer} is an older server without {name}; upgrade it");
-        } else if is_unknown {
-            let methods = self.discovery.methods().await;
-            if methods.iter().any(|method| method.name == name) {
-                failure.message.push_str(&format!(
-                    "; {peer} does not have it, another instance does: choose one by -i and -p"
-                ));
-            } else if let Some(near) = reserved::nearest(name, methods) {
-                failure.message.push_str(&format!("; did you mean {near}?"));
-                return failure.with_nearest([near]);
-            }
-        } else if may_be_stream && !self.plan.stream {
-            failure.message = format!("{name} is a stream; add --stream");
-        }
-        failure
+        let plan = self.plan;
+        Err(explain::failure(error, &plan.method, &mut self.discovery, plan.stream).await)
     }
 
     async fn repeat(&self, request: &Request) -> Result<(), Failure> {
@@ -163,7 +137,13 @@ impl Calls<'_> {
         }
         let mut items = match self.client.stream_request(request).await {
             Ok(items) => items,
-            Err(error) => return Err(mistaken::failure(self.timed(error)).await),
+            Err(error) => {
+                let none = no_instance::of_error(&error, &self.plan.options).await;
+                return Err(match none {
+                    Some(none) => none,
+                    None => mistaken::failure(self.timed(error)).await,
+                });
+            }
         };
         if self.plan.verbose {
             output::say(&format!("{} streams", items.peer()));

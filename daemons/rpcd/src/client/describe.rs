@@ -12,9 +12,12 @@ use serde_json::Value;
 use super::offers::{self, Part};
 use super::{reserved, signature};
 use crate::arguments::schema::type_name;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, NO_SUCH_METHOD};
 use crate::output::{self, table::Table};
 use crate::plan::Ask;
+
+/// Instances that are named where signatures differ.
+const NAMED: usize = 5;
 
 /// Describes the method of that name.
 ///
@@ -22,7 +25,7 @@ use crate::plan::Ask;
 /// No instance could be asked, there is no such method, or a service must be chosen.
 pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
     if let Some(method) = reserved::find(name) {
-        return show(&ask, method, &[]);
+        return show(&ask, method, &[], &[]);
     }
     if let Target::Registry { .. } = ask.target {
         return of_all(&ask, name).await;
@@ -36,22 +39,29 @@ pub async fn describe(ask: Ask, name: &str) -> Result<(), Failure> {
         };
         let message = format!("{} has no method {name}; {hint}", ask.target);
         let failure = Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound);
-        return Err(failure.with_nearest(near));
+        return Err(failure.with_kind(NO_SUCH_METHOD).with_nearest(near));
     };
-    show(&ask, method, &[])
+    show(&ask, method, &[], &[])
 }
 
 /// Describes a method of the instances that a registry lists.
 async fn of_all(ask: &Ask, name: &str) -> Result<(), Failure> {
     let catalog = super::methods::catalog(ask).await?;
     let sizes = offers::sizes(&catalog);
-    let known = catalog.method(name).map(offers::chosen).transpose()?.flatten();
+    let method = catalog.method(name);
+    let known = method.clone().map(offers::chosen).transpose()?.flatten();
     offers::warn_of_unknown(&catalog);
-    let Some(variant) = known else {
+    let (Some(method), Some(variant)) = (method, known) else {
         return Err(no_such_method(ask, &catalog, name).into());
     };
+    if let Some(hint) = offers::unnamed_hint(&method) {
+        output::warn(&hint);
+    }
     let parts = offers::parts(&variant, &sizes);
-    show(ask, variant.signature, &parts)
+    let others = method.variants.iter().filter(|other| other.signature != variant.signature);
+    let others: Vec<Other<'_>> =
+        others.map(|other| (other.signature, offers::parts(other, &sizes))).collect();
+    show(ask, variant.signature, &parts, &others)
 }
 
 /// In the words of a call, which fails likewise; what every server has can be described, too.
@@ -65,11 +75,22 @@ fn no_such_method(ask: &Ask, catalog: &Catalog, name: &str) -> CallError {
     CallError::NoSuchMethod(Box::new(none))
 }
 
-fn show(ask: &Ask, method: &Signature, offered_by: &[Part<'_>]) -> Result<(), Failure> {
+/// Another signature of the method, and who offers it.
+type Other<'a> = (&'a Signature, Vec<Part<'a>>);
+
+fn show(
+    ask: &Ask,
+    method: &Signature,
+    offered_by: &[Part<'_>],
+    others: &[Other<'_>],
+) -> Result<(), Failure> {
     if ask.json {
         let mut document = to_openrpc("", "", [method])["methods"][0].take();
         if !offered_by.is_empty() {
             document["x-offered-by"] = offers::document(offered_by);
+        }
+        if !others.is_empty() {
+            document["x-other-signatures"] = others.iter().map(other_document).collect();
         }
         return output::value(&document.to_string(), true);
     }
@@ -83,7 +104,33 @@ fn show(ask: &Ask, method: &Signature, offered_by: &[Part<'_>]) -> Result<(), Fa
         lines.extend([String::new(), "Offered by".to_owned()]);
         lines.extend(table.lines().iter().skip(1).map(|line| format!("  {line}")));
     }
+    if !others.is_empty() {
+        let title = "Other signatures (choose an instance by -i and -p)".to_owned();
+        lines.extend([String::new(), title]);
+        lines.extend(others.iter().flat_map(other_lines));
+    }
     lines.iter().try_for_each(|line| output::text(line))
+}
+
+fn other_document((method, offered_by): &Other<'_>) -> Value {
+    let mut document = to_openrpc("", "", [*method])["methods"][0].take();
+    document["x-offered-by"] = offers::document(offered_by);
+    document
+}
+
+/// The signature, and who offers it: there is no other way to call it than by address.
+fn other_lines((method, offered_by): &Other<'_>) -> Vec<String> {
+    let mut lines = vec![format!("  {}", signature::of(method))];
+    for part in offered_by {
+        let mut named: Vec<String> =
+            part.instances.iter().take(NAMED).map(ToString::to_string).collect();
+        if part.instances.len() > NAMED {
+            named.push(format!("{} more", part.instances.len() - NAMED));
+        }
+        let (service, count) = (offers::shown(part.service), part.count());
+        lines.push(format!("    {service}  {count} instances: {}", named.join(", ")));
+    }
+    lines
 }
 
 /// What a caller may do with it.

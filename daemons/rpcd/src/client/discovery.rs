@@ -12,12 +12,15 @@ use rpc_wire::instance::Instance;
 use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 
-use super::{mistaken, offers, reserved};
+use super::{mistaken, no_instance, offers, reserved};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 
 /// How long a call waits to learn what all instances offer, if one offers its method.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// More unnamed instances than this are taken for replicas of one older server: each would have to be asked.
+const UNNAMED: usize = 16;
 
 /// What was discovered, and the time that is left of a call.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct Discovery<'a> {
     options: &'a ClientOptions,
     started: Instant,
     timeout: Duration,
+    /// What look-ups may still take of it.
+    budget: Duration,
     /// What the registry lists; empty: it was not asked.
     listed: Option<Vec<Instance>>,
     /// Whether one instance speaks for all of its service.
@@ -58,11 +63,17 @@ pub(super) struct Spent {
 }
 
 impl<'a> Discovery<'a> {
-    /// Nothing is asked yet; the call has `timeout` from now on.
+    /// Nothing is asked yet; the call has `timeout` from now on, and look-ups at most a quarter of it.
     pub(super) fn new(client: &'a Client, options: &'a ClientOptions, timeout: Duration) -> Self {
         let (started, spent) = (Instant::now(), Spent::default());
         let (listed, asks_one, found) = (None, false, None);
-        Self { client, options, started, timeout, listed, asks_one, found, spent }
+        let budget = timeout / 4;
+        Self { client, options, started, timeout, budget, listed, asks_one, found, spent }
+    }
+
+    /// The same where no call waits: look-ups may take all of the time.
+    pub(super) fn without_a_call(self) -> Self {
+        Self { budget: self.timeout, ..self }
     }
 
     /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
@@ -71,8 +82,9 @@ impl<'a> Discovery<'a> {
         if arguments.need_schema() {
             return true;
         }
-        let services = self.listed().await.iter().map(Instance::service);
-        services.collect::<BTreeSet<_>>().len() > 1
+        let listed = self.listed().await;
+        let services = listed.iter().map(Instance::service).collect::<BTreeSet<_>>();
+        services.len() > 1 || may_differ_without_a_name(listed)
     }
 
     /// The method that is about to be called, as [`method`](Self::method), whatever its arguments are. A
@@ -93,8 +105,9 @@ impl<'a> Discovery<'a> {
     /// What the registry lists of the service that is called; nothing for one server, or if it is unknown.
     pub(super) async fn listed(&mut self) -> &[Instance] {
         if self.listed.is_none() {
-            let within = self.left() / 2;
+            let (started, within) = (Instant::now(), self.budget / 2);
             let listed = tokio::time::timeout(within, self.list()).await;
+            self.budget = self.budget.saturating_sub(started.elapsed());
             self.listed = Some(listed.unwrap_or_default());
         }
         self.listed.as_deref().unwrap_or_default()
@@ -113,15 +126,20 @@ impl<'a> Discovery<'a> {
     /// The method of that name, if the target says it has it, or every server has it.
     ///
     /// # Errors
-    /// Services offer it with different signatures: one must be chosen. Or a registry is called.
+    /// Services offer it with different signatures: one must be chosen. Or a registry is called, or no
+    /// instance is of the service.
     pub(super) async fn method(&mut self, name: &str) -> Result<Option<&Signature>, Failure> {
         if let Some(reserved) = reserved::find(name) {
             return Ok(Some(reserved));
         }
-        if let Err(error) = self.found(name).await
-            && let Some(failure) = mistaken::registry(error).await
-        {
-            return Err(failure);
+        let options = self.options;
+        if let Err(error) = self.found(name).await {
+            if let Some(failure) = mistaken::registry(error).await {
+                return Err(failure);
+            }
+            if let Some(failure) = no_instance::of_error(error, options).await {
+                return Err(failure);
+            }
         }
         match self.found(name).await {
             Ok(Found::OfOne(methods)) => Ok(methods.iter().find(|method| method.name == name)),
@@ -138,6 +156,14 @@ impl<'a> Discovery<'a> {
         match self.found("").await {
             Ok(Found::OfOne(methods)) => methods,
             _ => &[],
+        }
+    }
+
+    /// What to know before the method is called through a registry; see [`offers::unnamed_hint`].
+    pub(super) fn hint(&self, name: &str) -> Option<String> {
+        match &self.found {
+            Some(Ok(Found::OfAll(catalog))) => offers::unnamed_hint(&catalog.method(name)?),
+            _ => None,
         }
     }
 
@@ -168,7 +194,7 @@ impl<'a> Discovery<'a> {
     async fn discover(&mut self, method: &str) -> Result<Found, CallError> {
         let started = Instant::now();
         // A server that does not reply to this one must leave time for the call.
-        let within = self.left() / 2;
+        let within = self.budget;
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
                 Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
@@ -176,6 +202,7 @@ impl<'a> Discovery<'a> {
             }
         })
         .await;
+        self.budget = self.budget.saturating_sub(started.elapsed());
         let before = self.spent.queue + self.spent.connect;
         self.spent.discovery = started.elapsed().saturating_sub(before);
         let late = |_| {
@@ -223,9 +250,9 @@ impl<'a> Discovery<'a> {
         self.client.request(Request { idempotent: true, ..request }).await
     }
 
-    /// Whether it was asked for.
+    /// Whether anything was asked for.
     pub(super) fn was_made(&self) -> bool {
-        self.found.is_some()
+        self.found.is_some() || self.listed.is_some()
     }
 
     /// What is left of the call's time; never nothing, so that the call fails by itself.
@@ -247,6 +274,15 @@ impl<'a> Discovery<'a> {
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+/// Whether some of the instances without a name may be another server than the rest of them.
+fn may_differ_without_a_name(listed: &[Instance]) -> bool {
+    let unnamed = || listed.iter().filter(|instance| instance.service().is_none());
+    let count = unnamed().count();
+    let first = unnamed().next().and_then(Instance::contract);
+    (2..=UNNAMED).contains(&count)
+        && (first.is_none() || unnamed().any(|instance| instance.contract() != first))
 }
 
 fn read(

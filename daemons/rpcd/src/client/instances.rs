@@ -8,7 +8,7 @@ use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
-use super::offers;
+use super::{no_instance, offers};
 use crate::failure::Failure;
 use crate::output::{self, table::Table};
 use crate::plan::AskRegistry;
@@ -22,6 +22,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     let service = ask.service.as_deref();
     match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
+            no_instance::say(service, &ask.url, records.iter().map(|record| &record.instance));
             records.retain(|record| offers::is_of(&record.instance, service));
             records.sort_by_key(|record| record.instance.key());
             if ask.json {
@@ -37,6 +38,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
+            no_instance::say(service, &ask.url, &listed);
             listed.retain(|instance| offers::is_of(instance, service));
             listed.sort_by_key(Instance::key);
             if ask.json {
@@ -50,10 +52,8 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 }
 
 fn print(ask: &AskRegistry, rows: Vec<String>) -> Result<(), Failure> {
-    if rows.is_empty() {
-        let of = ask.service.as_ref().map(|service| format!(" of service {service}"));
-        let (of, url) = (of.unwrap_or_default(), &ask.url);
-        output::say(&format!("no instances{of} registered at {url}"));
+    if rows.is_empty() && ask.service.is_none() {
+        output::say(&format!("no instances registered at {}", ask.url));
     }
     rows.iter().try_for_each(|row| output::text(row))
 }

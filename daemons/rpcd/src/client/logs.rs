@@ -16,7 +16,7 @@ use rpc_client::{Client, Target};
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, NO_INSTANCE};
 use crate::output;
 use crate::plan::{LogsPlan, REGISTRY};
 use print::Printer;
@@ -71,10 +71,8 @@ impl Logs<'_> {
     async fn print(mut self) -> Result<(), Failure> {
         let names = self.names().await?;
         if names.is_empty() {
-            let service = self.plan.ask.options.service.as_deref();
-            let of = service.map(|service| format!(" of service {service}")).unwrap_or_default();
-            let message = format!("no instances{of} registered at {}", self.plan.ask.target);
-            return Err(Failure::new(Exit::Unreachable, message));
+            let message = format!("no instances registered at {}", self.plan.ask.target);
+            return Err(Failure::new(Exit::Unreachable, message).with_kind(NO_INSTANCE));
         }
         names.into_iter().for_each(|name| self.follow(name));
         if self.recent().await? {
@@ -89,8 +87,8 @@ impl Logs<'_> {
         let asks_all = self.plan.instances.is_empty()
             && self.plan.ask.options.service.is_none()
             && self.registry.is_some();
-        let addresses =
-            super::stats::addresses(&self.plan.ask, self.plan.instances.clone()).await?;
+        let listed = super::stats::listed(&self.plan.ask, self.plan.instances.clone()).await?;
+        let addresses = listed.into_iter().map(|(address, _)| address);
         let registry = asks_all.then(|| REGISTRY.to_owned());
         Ok(registry.into_iter().chain(addresses).collect())
     }

@@ -9,7 +9,7 @@ mod union;
 use rpc_client::{Catalog, Client, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
-use super::{mistaken, offers, signature};
+use super::{mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
@@ -74,12 +74,18 @@ pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
 /// The methods of all instances of a registry.
 ///
 /// # Errors
-/// None of them could be asked.
+/// None of them could be asked, or there is none.
 pub(super) async fn catalog(ask: &Ask) -> Result<Catalog, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let catalog = client.catalog().await;
     super::close(client).await;
-    let catalog = catalog?;
+    let catalog = match catalog {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            let none = no_instance::of_error(&error, &ask.options).await;
+            return Err(none.unwrap_or_else(|| error.into()));
+        }
+    };
     match catalog.unknown.first() {
         Some(unknown) if catalog.replicas.is_empty() => Err(unknown.reason.clone().into()),
         _ => Ok(catalog),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rpc_client::{Catalog, CatalogMethod, Variant};
+use rpc_client::{Catalog, CatalogMethod, Replicas, Variant};
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::signature::Signature;
 use serde_json::{Value, json};
@@ -63,28 +63,32 @@ pub(super) fn parts<'a>(
     let mut parts: Vec<Part<'a>> = Vec::new();
     for replicas in &variant.offered_by {
         let service = replicas.service.as_deref();
-        match parts.iter_mut().find(|part| part.service == service) {
+        let own = method_of(replicas, &variant.signature.name).unwrap_or(variant.signature);
+        // Sorted by service: another one of the same comes next.
+        match parts.last_mut().filter(|part| part.service == service) {
             Some(part) => {
                 part.instances.extend(&replicas.instances);
                 // The variant's own says types, where any of them does.
-                if replicas.methods().contains(variant.signature) {
-                    part.signature = variant.signature;
+                if own == variant.signature {
+                    part.signature = own;
                 }
             }
             None => {
                 let of = sizes.get(&service).copied().unwrap_or_default();
-                let own = |known: &&Signature| known.name == variant.signature.name;
-                parts.push(Part {
-                    service,
-                    instances: replicas.instances.iter().collect(),
-                    signature: replicas.methods().iter().find(own).unwrap_or(variant.signature),
-                    of,
-                });
+                let instances = replicas.instances.iter().collect();
+                parts.push(Part { service, instances, signature: own, of });
             }
         }
     }
     parts.iter_mut().for_each(|part| part.instances.sort());
     parts
+}
+
+/// The method of that name: they are sorted by name, and there may be thousands for each of which this is asked.
+fn method_of<'a>(replicas: &'a Replicas, name: &str) -> Option<&'a Signature> {
+    let methods = replicas.methods();
+    let at = methods.binary_search_by(|method| method.name.as_str().cmp(name)).ok()?;
+    methods.get(at)
 }
 
 /// The same in JSON: `[{"instances":[…],"of":3,"service":"orders"}]`.
@@ -114,12 +118,11 @@ pub(super) fn warn_of_unknown(catalog: &Catalog) {
 /// # Errors
 /// Several services offer the method, each as it likes: one must be chosen.
 pub(super) fn chosen<'a>(method: CatalogMethod<'a>) -> Result<Option<Variant<'a>>, Failure> {
-    let mut by_service: BTreeMap<Option<&str>, &InstanceKey> = BTreeMap::new();
+    let mut by_service: BTreeMap<Option<&str>, Vec<&InstanceKey>> = BTreeMap::new();
     for replicas in method.variants.iter().flat_map(|variant| &variant.offered_by) {
-        if let Some(first) = replicas.instances.first() {
-            by_service.entry(replicas.service.as_deref()).or_insert(first);
-        }
+        by_service.entry(replicas.service.as_deref()).or_default().extend(&replicas.instances);
     }
+    by_service.values_mut().for_each(|instances| instances.sort());
     if method.variants.len() > 1 && by_service.len() > 1 {
         return Err(choose_a_service(method.name, &by_service));
     }
@@ -130,14 +133,35 @@ pub(super) fn chosen<'a>(method: CatalogMethod<'a>) -> Result<Option<Variant<'a>
     Ok(method.variants.into_iter().rev().max_by_key(size))
 }
 
-fn choose_a_service(method: &str, by_service: &BTreeMap<Option<&str>, &InstanceKey>) -> Failure {
+/// Says that instances without a service name differ in the method: there is no service to choose.
+pub(super) fn unnamed_hint(method: &CatalogMethod<'_>) -> Option<String> {
+    let unnamed = |variant: &Variant<'_>| {
+        let unnamed = variant.offered_by.iter().find(|replicas| replicas.service.is_none());
+        unnamed?.instances.first().map(ToString::to_string)
+    };
+    let firsts: Vec<String> = method.variants.iter().filter_map(unnamed).collect();
+    (firsts.len() > 1).then(|| {
+        let named = firsts.get(..NAMED).unwrap_or(&firsts).join(", ");
+        let more = if firsts.len() > NAMED { ", …" } else { "" };
+        format!(
+            "instances without a service name offer {} with different signatures ({named}{more}); choose \
+             one by -i and -p",
+            method.name
+        )
+    })
+}
+
+fn choose_a_service(
+    method: &str,
+    by_service: &BTreeMap<Option<&str>, Vec<&InstanceKey>>,
+) -> Failure {
     let named: Vec<&str> = by_service.keys().filter_map(|service| *service).collect();
     let mut who: Vec<String> = named.iter().take(NAMED).map(|name| (*name).to_owned()).collect();
     if named.len() > NAMED {
         who.push(format!("{} more services", named.len() - NAMED));
     }
     let mut how = vec!["--service NAME".to_owned()];
-    if let Some(instance) = by_service.get(&None) {
+    if let Some(instance) = by_service.get(&None).and_then(|instances| instances.first()) {
         who.push(format!("a service without a name ({instance})"));
         how.push(format!("-i {} -p {}", instance.host, instance.port));
     }
@@ -147,5 +171,11 @@ fn choose_a_service(method: &str, by_service: &BTreeMap<Option<&str>, &InstanceK
         who.join(", "),
         how.join(", or by ")
     );
-    Failure::usage(message).with_data(json!({ "services": named }))
+    let offer = |(service, instances): (&Option<&str>, &Vec<&InstanceKey>)| {
+        let instances: Vec<String> = instances.iter().map(ToString::to_string).collect();
+        json!({"service": service, "instances": instances})
+    };
+    let offered_by: Vec<Value> = by_service.iter().map(offer).collect();
+    let services: Vec<&Option<&str>> = by_service.keys().collect();
+    Failure::usage(message).with_data(json!({"services": services, "offered_by": offered_by}))
 }

@@ -1,26 +1,40 @@
 //! `rpcd stats`: what servers count, per method and instance.
 
+use std::time::{Duration, Instant};
+
 use futures_util::StreamExt;
 use futures_util::stream;
-use rpc_client::registry::RegistryClient;
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{Args, CallError, Client, Request, Target};
 use rpc_load::show::{grouped, precise};
 use rpc_wire::instance::Instance;
-use rpc_wire::paths::{PROTO_JSON, RPC_STATS};
-use rpc_wire::report::{MethodStats, ServerStats};
+use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_STATS};
+use rpc_wire::report::{Health, MethodStats, ServerStats};
 use serde_json::{Value, json};
 
-use super::offers::is_of;
-use super::reserved;
-use crate::failure::Failure;
+use super::offers::{is_of, shown};
+use super::{no_instance, reserved};
+use crate::failure::{Failure, NO_INSTANCE};
 use crate::output::{self, table::Table};
 use crate::plan::Ask;
 
 /// Servers that are asked at once.
 const AT_ONCE: usize = 32;
 
+/// How long a server may take to say its service, which nothing depends on.
+const SERVICE_WITHIN: Duration = Duration::from_secs(1);
+
+/// `host:port`, and the service where a registry says it.
+type Listed = (String, Option<String>);
+
 /// What one server replied.
-type Asked = (String, Result<ServerStats, Failure>);
+#[derive(Debug)]
+struct Asked {
+    address: String,
+    /// `None`: it has no name, or does not say it.
+    service: Option<String>,
+    stats: Result<ServerStats, Failure>,
+}
 
 /// Asks the instances, or all that the target knows, and prints what they counted.
 ///
@@ -28,8 +42,16 @@ type Asked = (String, Result<ServerStats, Failure>);
 /// No instance replied.
 pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
-    let asked = match addresses(&ask, instances).await {
-        Ok(addresses) => all(&client, addresses).await,
+    let until = Instant::now() + ask.options.timeout;
+    // A registry lists the services of its instances; of others only they know it.
+    let is_listed = instances.is_empty() && matches!(ask.target, Target::Registry { .. });
+    let asked = match listed(&ask, instances).await {
+        Ok(listed) => all(&Asking { client: &client, until, is_listed }, listed).await,
+        Err(none) if none.kind() == NO_INSTANCE => {
+            super::close(client).await;
+            output::say(&none.message);
+            return if ask.json { output::json("[]") } else { Ok(()) };
+        }
         Err(failure) => {
             super::close(client).await;
             return Err(failure);
@@ -37,12 +59,7 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     };
     super::close(client).await;
     if asked.is_empty() && !ask.json {
-        let of = ask.options.service.as_ref().map(|service| format!(" of service {service}"));
-        output::say(&format!(
-            "no instances{} registered at {}",
-            of.unwrap_or_default(),
-            ask.target
-        ));
+        output::say(&format!("no instances registered at {}", ask.target));
     }
     if let Some(failure) = all_failed(&asked) {
         return Err(failure);
@@ -53,7 +70,7 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
     if !asked.is_empty() {
         output::table(&table(&asked))?;
     }
-    for (address, stats) in &asked {
+    for Asked { address, stats, .. } in &asked {
         if let Err(failure) = stats {
             output::warn(&format!("no statistics from {address}: {}", failure.message));
         }
@@ -63,49 +80,86 @@ pub async fn stats(ask: Ask, instances: Vec<String>) -> Result<(), Failure> {
 
 /// The first failure, if nobody replied.
 fn all_failed(asked: &[Asked]) -> Option<Failure> {
-    let (address, first) = asked.first()?;
-    let failure = first.as_ref().err().filter(|_| asked.iter().all(|(_, stats)| stats.is_err()))?;
-    let message = format!("no statistics from {address}: {}", failure.message);
+    let first = asked.first()?;
+    let all_failed = asked.iter().all(|asked| asked.stats.is_err());
+    let failure = first.stats.as_ref().err().filter(|_| all_failed)?;
+    let message = format!("no statistics from {}: {}", first.address, failure.message);
     Some(Failure { message, ..failure.clone() })
 }
 
-/// `host:port` of every server to ask, in order.
-pub(super) async fn addresses(ask: &Ask, named: Vec<String>) -> Result<Vec<String>, Failure> {
+/// Every server to ask, in order.
+///
+/// # Errors
+/// The registry is unreachable, or no instance is of the service that is asked for.
+pub(super) async fn listed(ask: &Ask, named: Vec<String>) -> Result<Vec<Listed>, Failure> {
     if !named.is_empty() {
-        return Ok(named);
+        return Ok(named.into_iter().map(|address| (address, None)).collect());
     }
     match &ask.target {
-        Target::Direct { .. } => Ok(vec![ask.target.to_string()]),
+        Target::Direct { .. } => Ok(vec![(ask.target.to_string(), None)]),
         Target::Registry { url } => {
-            let registry = RegistryClient::new(url, ask.options.registry())?;
+            let options = ask.options.registry();
+            // The command's time is all there is, also where a refresh may take longer.
+            let timeout = options.timeout.min(ask.options.timeout);
+            let registry = RegistryClient::new(url, RegistryClientOptions { timeout, ..options })?;
             let mut listed = registry.find_all(PROTO_JSON).await?;
-            listed.retain(|it| is_of(it, ask.options.service.as_deref()));
-            let mut keys: Vec<_> = listed.iter().map(Instance::key).collect();
-            keys.sort();
-            Ok(keys.iter().map(ToString::to_string).collect())
+            let service = ask.options.service.as_deref();
+            if let Some(service) = service
+                && !listed.iter().any(|it| it.service() == Some(service))
+            {
+                return Err(no_instance::failure(service, url, &listed));
+            }
+            listed.retain(|it| is_of(it, service));
+            listed.sort_by_key(Instance::key);
+            let named = |it: &Instance| (it.key().to_string(), it.service().map(str::to_owned));
+            Ok(listed.iter().map(named).collect())
         }
     }
 }
 
-async fn all(client: &Client, addresses: Vec<String>) -> Vec<Asked> {
-    let asked = stream::iter(addresses).map(|address| async move {
-        let stats = one(client, &address).await;
-        (address, stats)
+struct Asking<'a> {
+    client: &'a Client,
+    until: Instant,
+    /// Whether a registry says the services.
+    is_listed: bool,
+}
+
+async fn all(asking: &Asking<'_>, listed: Vec<Listed>) -> Vec<Asked> {
+    let asked = stream::iter(listed).map(|(address, service)| async move {
+        let stats = one(asking, &address).await;
+        let service = match stats.is_ok() && !asking.is_listed {
+            true => own_service(asking, &address).await,
+            false => service,
+        };
+        Asked { address, service, stats }
     });
     asked.buffered(AT_ONCE).collect().await
 }
 
-async fn one(client: &Client, address: &str) -> Result<ServerStats, Failure> {
-    let request = Request {
-        method: RPC_STATS.to_owned(),
+/// The service that the server says it is an instance of; older ones do not say it.
+async fn own_service(asking: &Asking<'_>, address: &str) -> Option<String> {
+    let left = asking.until.saturating_duration_since(Instant::now());
+    let request = request(RPC_HEALTH, address, left.min(SERVICE_WITHIN));
+    let response = asking.client.request(request).await.ok()?;
+    let health: Health = serde_json::from_str(response.value.get()).ok()?;
+    health.service
+}
+
+fn request(method: &str, address: &str, timeout: Duration) -> Request {
+    Request {
+        method: method.to_owned(),
         args: Args::none(),
-        timeout: None,
+        timeout: Some(timeout.max(Duration::from_millis(1))),
         idempotent: true,
         service: None,
         on: Some(address.to_owned()),
         wire: None,
-    };
-    let response = match client.request(request).await {
+    }
+}
+
+async fn one(asking: &Asking<'_>, address: &str) -> Result<ServerStats, Failure> {
+    let left = asking.until.saturating_duration_since(Instant::now());
+    let response = match asking.client.request(request(RPC_STATS, address, left)).await {
         Ok(response) => response,
         Err(error) => return Err(reserved::failure(error, RPC_STATS).await),
     };
@@ -115,22 +169,27 @@ async fn one(client: &Client, address: &str) -> Result<ServerStats, Failure> {
     })
 }
 
-/// `{"instance":…,"stats":…}`, or with an error instead.
-fn document((address, stats): &Asked) -> Value {
-    match stats {
-        Ok(stats) => json!({"instance": address, "stats": stats}),
+/// `{"instance":…,"service":…,"stats":…}`, or with an error instead.
+fn document(asked: &Asked) -> Value {
+    match &asked.stats {
+        Ok(stats) => {
+            json!({"instance": asked.address, "service": asked.service, "stats": stats})
+        }
         Err(failure) => {
             let mut document: Value = serde_json::from_str(&failure.to_json()).unwrap_or_default();
-            document["instance"] = address.as_str().into();
+            document["instance"] = asked.address.as_str().into();
+            document["service"] = json!(asked.service);
             document
         }
     }
 }
 
 fn table(asked: &[Asked]) -> Table {
-    let heading = ["INSTANCE", "METHOD", "CALLS", "ERRORS", "IN FLIGHT", "P50", "P95", "P99"];
+    // The service comes last, so that the place of the others is what it was.
+    let heading =
+        ["INSTANCE", "METHOD", "CALLS", "ERRORS", "IN FLIGHT", "P50", "P95", "P99", "SERVICE"];
     let mut table = Table::new(&heading, &[2, 3, 4, 5, 6, 7]);
-    for (address, stats) in asked {
+    for Asked { address, service, stats } in asked {
         let Ok(stats) = stats else { continue };
         let used = stats.methods.iter().filter(|method| method.calls > 0);
         let mut rows: Vec<Vec<String>> = used.map(|method| row(address, method)).collect();
@@ -138,6 +197,7 @@ fn table(asked: &[Asked]) -> Table {
             let none = [address.as_str(), "-", "0", "0", "0", "-", "-", "-"];
             rows.push(none.map(str::to_owned).to_vec());
         }
+        rows.iter_mut().for_each(|row| row.push(shown(service.as_deref()).to_owned()));
         rows.into_iter().for_each(|row| table.push(row));
     }
     table
@@ -188,21 +248,27 @@ mod tests {
             methods,
         };
         let methods = vec![method("add", 1234, 0), method("hi", 0, 0), method("sleep", 1, 1)];
+        let of = |address: &str, service: &str, stats| Asked {
+            address: address.to_owned(),
+            service: Some(service.to_owned()).filter(|service| !service.is_empty()),
+            stats,
+        };
         let asked = [
-            ("a:1".to_owned(), Ok(stats(methods))),
-            ("b:2".to_owned(), Ok(stats(Vec::new()))),
-            ("c:3".to_owned(), Err(CallError::Closed.into())),
+            of("a:1", "orders", Ok(stats(methods))),
+            of("b:2", "", Ok(stats(Vec::new()))),
+            of("c:3", "orders", Err(CallError::Closed.into())),
         ];
         assert_eq!(
             table(&asked).lines(),
             [
-                "INSTANCE  METHOD  CALLS  ERRORS  IN FLIGHT    P50     P95    P99",
-                "a:1       add     1,234       1          0  120µs  1.50ms  12.0s",
-                "a:1       sleep       1       1          1      -       -      -",
-                "b:2       -           0       0          0      -       -      -",
+                "INSTANCE  METHOD  CALLS  ERRORS  IN FLIGHT    P50     P95    P99  SERVICE",
+                "a:1       add     1,234       1          0  120µs  1.50ms  12.0s  orders",
+                "a:1       sleep       1       1          1      -       -      -  orders",
+                "b:2       -           0       0          0      -       -      -  (unnamed)",
             ]
         );
         assert_eq!(document(&asked[2])["error"]["kind"], "usage");
+        assert_eq!(document(&asked[0])["service"], "orders");
         assert_eq!(document(&asked[0])["stats"]["methods"][0]["calls"], 1234);
     }
 }

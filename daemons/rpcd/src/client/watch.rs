@@ -31,8 +31,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<(), Failure> {
     let registry = RegistryClient::new(&ask.url, ask.options)?;
     let (services, json) = (Services::new(ask.service), ask.json);
-    let (reached, listed) = (false, None);
-    let mut watcher = Watcher { registry, services, beats, json, interval, reached, listed };
+    let (reached, told, listed) = (false, false, None);
+    let mut watcher = Watcher { registry, services, beats, json, interval, reached, told, listed };
     let backoff = Backoff::reconnect();
     let (mut failures, mut ever) = (0, false);
     loop {
@@ -71,6 +71,8 @@ struct Watcher {
     interval: Duration,
     /// Whether the registry replied since the last loss.
     reached: bool,
+    /// Whether it was said that no instance is of the service.
+    told: bool,
     /// What an older registry listed last.
     listed: Option<BTreeMap<InstanceKey, Instance>>,
 }
@@ -94,7 +96,9 @@ impl From<Failure> for Ended {
 
 impl Watcher {
     async fn follow(&mut self) -> Result<(), Ended> {
-        let mut events = self.registry.watch(PROTO_JSON, self.beats, None).await?;
+        let service = self.services.only();
+        let events = self.registry.watch_service(PROTO_JSON, service, self.beats, None);
+        let mut events = events.await?;
         loop {
             let event = match timeout(SILENCE, events.next()).await {
                 Ok(Some(event)) => event?.1,
@@ -109,8 +113,23 @@ impl Watcher {
                 }
             };
             self.reached = true;
+            self.say_none(&event).await?;
             self.event(event)?;
         }
+    }
+
+    /// Says it if no instance is of the service, once: a name may be mistaken, or its instances start later.
+    async fn say_none(&mut self, event: &WatchEvent) -> Result<(), RegistryClientError> {
+        let (WatchEvent::Snapshot(records), Some(_)) = (event, self.services.only()) else {
+            return Ok(());
+        };
+        if self.told || records.iter().any(|record| self.services.wants(&record.instance)) {
+            return Ok(());
+        }
+        self.told = true;
+        let all = self.registry.find_all(PROTO_JSON).await?;
+        self.services.say_none(self.registry.url(), &all);
+        Ok(())
     }
 
     fn event(&mut self, event: WatchEvent) -> Result<(), Failure> {
@@ -139,6 +158,10 @@ impl Watcher {
         for _ in 0..POLLS_BEFORE_WATCH {
             let list = self.registry.find_all(PROTO_JSON).await?;
             self.reached = true;
+            if !self.told {
+                self.told = true;
+                self.services.say_none(self.registry.url(), &list);
+            }
             let now: BTreeMap<_, _> = list
                 .into_iter()
                 .filter(|it| self.services.wants(it))

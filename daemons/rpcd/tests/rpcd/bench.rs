@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::process::{Daemon, Run, command, read_all, rpcd};
+use crate::site::Site;
 
 /// Runs a load test and reads its report.
 fn measured(line: &str) -> (Run, Value) {
@@ -98,12 +99,14 @@ fn calls_are_shared_among_the_instances_of_a_registry() {
 #[test]
 fn the_exit_code_depends_on_the_failure_ratio() {
     let (_server, port) = Daemon::serve("--no-registry");
-    let (run, report) = measured(&format!("nope -p {port} --count 50"));
+    let site = Site::start();
+    let failing = site.server.rsplit(':').next().unwrap();
+    let (run, report) = measured(&format!("fail -p {failing} --count 50"));
     assert_eq!((run.code, number(&report, "/error_ratio")), (1, 1.0));
-    assert_eq!(report["errors"][0]["kind"], "remote -32601");
+    assert_eq!(report["errors"][0]["kind"], "remote 7");
     let error_line = "rpcd: 100% of the calls failed; --max-error-ratio allows 0%\n";
     assert_eq!(run.stderr, error_line);
-    assert_eq!(measured(&format!("nope -p {port} --count 50 --max-error-ratio 1")).0.code, 0);
+    assert_eq!(measured(&format!("fail -p {failing} --count 50 --max-error-ratio 1")).0.code, 0);
     let slow = format!("sleep 60 -p {port} --count 4 --concurrency 4 --timeout 100ms");
     let (run, report) = measured(&slow);
     assert_eq!((run.code, &report["errors"][0]["kind"]), (1, &Value::from("timeout")));

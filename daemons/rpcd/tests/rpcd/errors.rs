@@ -22,7 +22,7 @@ fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
         json!({"code": 7, "data": {"why": ["a", 1]}, "kind": "remote", "message": "it broke"});
     assert_eq!(fails, expected);
     let unknown = error(&site.run("call nope --json"), 1);
-    assert_eq!((&unknown["code"], &unknown["kind"]), (&json!(-32601), &json!("remote")));
+    assert_eq!((&unknown["code"], &unknown["kind"]), (&json!(-32601), &json!("no_such_method")));
     let wrong = error(&site.run("call add 1 two --json"), 2);
     assert_eq!((wrong.get("code"), &wrong["kind"]), (None, &json!("usage")));
     let late = error(&site.run("call sleep 60 --json --timeout 300ms"), 4);

@@ -11,6 +11,8 @@
 mod arguments;
 mod bench;
 mod calls;
+mod deadlines;
+mod differences;
 mod endings;
 mod errors;
 mod help;

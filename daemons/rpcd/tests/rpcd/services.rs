@@ -15,12 +15,12 @@ use crate::site::Site;
 /// Gets an order.
 #[rpc_method(read_only)]
 #[example("the first": 1 => "order 1")]
-fn get(id: u32) -> String {
+pub(crate) fn get(id: u32) -> String {
     format!("order {id}")
 }
 
 /// Gets a bill.
-fn get_a_bill() -> Method {
+pub(crate) fn get_a_bill() -> Method {
     Method::named("get")
         .doc("Gets a bill.")
         .parameters(["number", "year"])
@@ -29,7 +29,7 @@ fn get_a_bill() -> Method {
 
 /// Charges a card.
 #[rpc_method]
-fn charge(amount: u32) -> u32 {
+pub(crate) fn charge(amount: u32) -> u32 {
     amount
 }
 
@@ -42,7 +42,7 @@ fn pay(id: u32) -> u32 {
 
 /// A registry with an instance of `site`, two of `orders` (one of them with a method more), and one of
 /// `billing`.
-fn services() -> (Site, [String; 3]) {
+pub(crate) fn services() -> (Site, [String; 3]) {
     let site = Site::start();
     #[allow(deprecated, reason = "the warning is for callers")]
     let orders = || vec![get::method(), pay::method()];
@@ -175,15 +175,16 @@ fn where_services_differ_in_a_method_one_must_be_chosen() {
 #[test]
 fn a_method_that_nobody_offers_is_another_error_than_an_unreachable_registry() {
     let (site, _) = services();
-    for line in ["call chrage 1", "call chrage -d [1]", "describe chrage"] {
+    for line in ["call chrage 1", "call chrage -d [1]", "describe chrage", "bench chrage 1"] {
         let run = site.run(&format!("{line} --json"));
         let said = r#"no instance offers "chrage": asked 4 of 4; the nearest name is charge"#;
         assert_eq!((run.code, run.stderr), (1, format!("rpcd: {said}\n")), "{line}");
         let error: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(error["error"]["code"], -32601, "{line}");
+        assert_eq!(error["error"]["kind"], "no_such_method", "{line}");
         assert_eq!(error["error"]["data"]["nearest"], json!(["charge"]), "{line}");
     }
-    for line in ["call nosuch", "describe nosuch"] {
+    for line in ["call nosuch", "describe nosuch", "bench nosuch --count 1"] {
         let run = site.run(&format!("{line} --json"));
         let said =
             r#"no instance offers "nosuch": asked 4 of 4; what is offered has no similar name"#;
@@ -192,7 +193,11 @@ fn a_method_that_nobody_offers_is_another_error_than_an_unreachable_registry() {
         assert_eq!(error["error"].get("data"), None, "{line}");
     }
     let run = site.run("bench chrage 1 --count 1");
-    assert!(run.code == 1 && run.stdout.contains(r#"no instance offers "chrage""#), "{run:?}");
+    assert!(run.code == 1 && run.stderr.contains(r#"no instance offers "chrage""#), "{run:?}");
+    let port = site.server.rsplit(':').next().unwrap();
+    let run = rpcd(&format!("bench ad 1 2 -p {port}"));
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    assert_eq!(run.stderr, "rpcd: No service found for: ad; did you mean add?\n");
     for line in ["call add 1 2", "describe add", "methods", "bench add 1 2 --count 1"] {
         let run = rpcd(&format!("{line} --registry http://127.0.0.1:{DEAD_PORT} --json"));
         let error: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -236,14 +241,14 @@ fn instances_stats_and_watch_know_services() {
     assert_eq!(services, expected, "{all}");
     let parsed: Value = serde_json::from_str(&of("instances --json")).unwrap();
     assert_eq!(parsed.as_array().unwrap().len(), 2, "{parsed}");
+    for line in [of("stats"), site.run(&format!("stats {}", servers[0])).stdout] {
+        assert!(line.trim_end().ends_with("  orders"), "{line}");
+    }
+    let stats = of("stats --json");
+    let parsed: Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!(parsed[0]["service"], "orders", "{stats}");
     let stats = of("stats");
     assert!(stats.contains(&servers[0]) && !stats.contains(&servers[2]), "{stats}");
-    let none = site.run("instances --service oders");
-    assert!(none.stderr.contains("no instances of service oders registered at"), "{none:?}");
-    let none = site.run("call add 1 2 --service oders");
-    assert!(none.code == 3 && none.stderr.contains("lists none of service oders"), "{none:?}");
-    let none = site.run("logs --service oders");
-    assert!(none.code == 3 && none.stderr.contains("no instances of service oders"), "{none:?}");
 
     let first_line = |further: &[&str]| {
         let arguments = [&["watch", "--registry", &site.url][..], further].concat();
@@ -264,6 +269,22 @@ fn instances_stats_and_watch_know_services() {
     let next = lines.next().unwrap().unwrap();
     let words: Vec<&str> = next.split_whitespace().skip(1).collect();
     assert_eq!(words, ["registered", &new, "orders"], "{next}");
+    // Who watches one service sees who moves in and out.
+    let moves = |service: &str| {
+        let body = format!(
+            r#"{{"protocol":"json","host":"127.0.0.1","port":{DEAD_PORT},"status":true,"parameters":{{"service":"{service}"}}}}"#
+        );
+        let status = register(&site.url, &body);
+        assert!(status.contains("200"), "{status}");
+    };
+    let dead = format!("127.0.0.1:{DEAD_PORT}");
+    moves("billing");
+    for (service, event) in [("orders", "registered"), ("billing", "unregistered")] {
+        moves(service);
+        let next = lines.next().unwrap().unwrap();
+        let words: Vec<&str> = next.split_whitespace().skip(1).collect();
+        assert_eq!(words, [event, &dead, "orders"], "{next}");
+    }
     watch.kill().unwrap();
     watch.wait().unwrap();
 }

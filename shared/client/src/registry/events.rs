@@ -44,7 +44,23 @@ impl RegistryClient {
         beats: bool,
         last_id: Option<String>,
     ) -> Result<Watch, RegistryClientError> {
+        self.watch_service(proto, None, beats, last_id).await
+    }
+
+    /// The same of that service, if one is given: an instance that moves into it is registered, one that moves
+    /// out is unregistered. A registry that does not know services sends the changes of all.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub async fn watch_service(
+        &self,
+        proto: &str,
+        service: Option<&str>,
+        beats: bool,
+        last_id: Option<String>,
+    ) -> Result<Watch, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
+        query.extend(service.map(|service| (paths::SERVICE, service)));
         if beats {
             query.push((paths::BEATS, "1"));
         }

@@ -181,6 +181,9 @@ async fn changes_are_events_with_ids_and_unknown_ones_are_skipped() {
     let request = &registry.requests()[0];
     assert!(request.starts_with("GET /v1/watch?proto=json&beats=1 "), "{request}");
     assert!(request.contains("last-event-id: e.0\r\n"), "{request}");
+    let _of_orders = client.watch_service("json", Some("orders"), false, None).await.unwrap();
+    let request = &registry.requests()[1];
+    assert!(request.starts_with("GET /v1/watch?proto=json&service=orders "), "{request}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, WatchEvent};
 
+use crate::client::no_instance;
 use crate::client::offers::{is_of, shown};
 
 /// The services of the instances that are listed, as many as the registry allows.
@@ -20,6 +21,16 @@ impl Services {
         Self { only, known: BTreeMap::new() }
     }
 
+    /// The only one that is watched.
+    pub(super) fn only(&self) -> Option<&str> {
+        self.only.as_deref()
+    }
+
+    /// Says it if none of the instances is watched.
+    pub(super) fn say_none(&self, url: &str, listed: &[Instance]) {
+        no_instance::say(self.only(), url, listed);
+    }
+
     /// Whether the instance is watched.
     pub(super) fn wants(&self, instance: &Instance) -> bool {
         is_of(instance, self.only.as_deref())
@@ -30,13 +41,14 @@ impl Services {
         self.known.get(key).map(String::as_str)
     }
 
-    /// What of the event is about the watched service; `None`: nothing.
+    /// What of the event is about the watched service; `None`: nothing. A registry that knows services has sent
+    /// just that; what an older one sends of an instance that moves is translated.
     pub(super) fn filter(&mut self, event: WatchEvent) -> Option<WatchEvent> {
         match event {
             WatchEvent::Snapshot(mut records) => {
                 self.known.clear();
-                records.iter().for_each(|record| self.note(&record.instance));
                 records.retain(|record| self.wants(&record.instance));
+                records.iter().for_each(|record| self.note(&record.instance));
                 Some(WatchEvent::Snapshot(records))
             }
             WatchEvent::Beats(mut beats) => {
@@ -46,10 +58,19 @@ impl Services {
             WatchEvent::Registered(ref record)
             | WatchEvent::Updated(ref record)
             | WatchEvent::Suspect(ref record) => {
-                // That it is of another service now is of interest, too.
-                let wanted_before = self.only.is_some() && self.wants_key(&record.instance.key());
+                let key = record.instance.key();
+                let was_wanted = self.wants_key(&key);
+                if !self.wants(&record.instance) {
+                    // Noted still, so that its event says what it was of.
+                    return was_wanted.then_some(WatchEvent::Unregistered(key));
+                }
                 self.note(&record.instance);
-                (wanted_before || self.wants(&record.instance)).then_some(event)
+                match event {
+                    WatchEvent::Updated(record) if !was_wanted => {
+                        Some(WatchEvent::Registered(record))
+                    }
+                    event => Some(event),
+                }
             }
             WatchEvent::Unregistered(ref key) | WatchEvent::Expired(ref key) => {
                 self.wants_key(key).then_some(event)
@@ -99,5 +120,48 @@ pub(super) fn named(key: &InstanceKey, service: Option<&str>) -> String {
     match service {
         Some(service) => format!("{:<21}  {service}", key.to_string()),
         None => key.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::instance::InstanceState;
+    use serde_json::json;
+
+    fn record(service: &str) -> InstanceRecord {
+        let mut instance = Instance::new("h", 1);
+        instance.parameters.insert("service".to_owned(), json!(service));
+        InstanceRecord {
+            instance,
+            age_ms: 0,
+            ttl_ms: 0,
+            registered_ms_ago: 0,
+            heartbeats: 0,
+            state: InstanceState::Up,
+            incarnation: None,
+        }
+    }
+
+    #[test]
+    fn what_an_older_registry_says_of_one_that_moves_is_translated() {
+        let mut services = Services::new(Some("orders".to_owned()));
+        let key = record("orders").instance.key();
+        services.filter(WatchEvent::Snapshot(vec![record("billing")]));
+        let mut filtered = |event| {
+            let event = services.filter(event)?;
+            let of = services.of(&key).map(str::to_owned);
+            services.forget(&event);
+            Some((event.name(), of.unwrap_or_default()))
+        };
+        let orders = |name| Some((name, "orders".to_owned()));
+        assert_eq!(filtered(WatchEvent::Updated(record("orders"))), orders("registered"));
+        assert_eq!(filtered(WatchEvent::Updated(record("orders"))), orders("updated"));
+        assert_eq!(filtered(WatchEvent::Updated(record("billing"))), orders("unregistered"));
+        assert_eq!(filtered(WatchEvent::Updated(record("billing"))), None);
+        assert_eq!(filtered(WatchEvent::Unregistered(key.clone())), None);
+        // A newer one has sent what it is for the service.
+        assert_eq!(filtered(WatchEvent::Registered(record("orders"))), orders("registered"));
+        assert_eq!(filtered(WatchEvent::Unregistered(key.clone())), orders("unregistered"));
     }
 }

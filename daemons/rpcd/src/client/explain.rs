@@ -1,0 +1,52 @@
+//! What was probably meant by a call that failed.
+
+use rpc_client::{CallError, Code};
+use rpc_wire::paths::RESERVED_PREFIX;
+
+use super::discovery::Discovery;
+use super::{mistaken, reserved};
+use crate::failure::Failure;
+
+/// The failure of a call of the method, with what was probably meant. `stream`: it was called as one.
+pub(super) async fn failure(
+    error: CallError,
+    name: &str,
+    discovery: &mut Discovery<'_>,
+    stream: bool,
+) -> Failure {
+    if let Some(failure) = mistaken::registry(&error).await {
+        return failure;
+    }
+    let is_unknown = is_unknown(&error, name);
+    let CallError::Remote { peer, fault } = &error else { return error.into() };
+    let may_be_stream = fault.message.contains("a stream");
+    let peer = peer.clone();
+    let mut failure = Failure::from(error);
+    if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
+        failure.message = format!("{peer} is an older server without {name}; upgrade it");
+    } else if is_unknown {
+        let methods = discovery.methods().await;
+        if methods.iter().any(|method| method.name == name) {
+            failure.message.push_str(&format!(
+                "; {peer} does not have it, another instance does: choose one by -i and -p"
+            ));
+        } else if let Some(near) = reserved::nearest(name, methods) {
+            failure.message.push_str(&format!("; did you mean {near}?"));
+            return failure.with_nearest([near]);
+        }
+    } else if may_be_stream && !stream {
+        failure.message = format!("{name} is a stream; add --stream");
+    }
+    failure
+}
+
+/// Whether nobody that could be called has the method: nothing was executed.
+pub(super) fn is_unknown(error: &CallError, name: &str) -> bool {
+    match error {
+        CallError::NoSuchMethod(_) => true,
+        CallError::Remote { fault, .. } => {
+            fault.code == Code::MethodNotFound && fault.message == name
+        }
+        _ => false,
+    }
+}
