@@ -212,11 +212,13 @@ impl<'a> Attempts<'a> {
     }
 
     fn wanted(&self) -> Wanted<'_> {
+        let within = self.inner.context.options.timeout;
         Wanted {
             method: &self.outgoing.method,
             service: self.service.as_deref(),
             tried: &self.tried,
             is_unoffered: self.unoffered > 0,
+            guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
         }
     }
 
@@ -249,9 +251,11 @@ impl<'a> Attempts<'a> {
             && self.may_try_another()
             && (never_reached_server(&error) || self.inner.budget.withdraw());
         if !retries {
-            let is_unknown = self.is_guess && never_reached_server(&error);
-            let known = is_unknown.then(|| discovery.no_such_method(self.wanted())).flatten();
-            return Err(known.unwrap_or(error));
+            return Err(if self.is_guess {
+                discovery.not_found(self.wanted(), error)
+            } else {
+                error
+            });
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
         self.inner.context.retries.add_one();

@@ -49,7 +49,8 @@ fn start_due(
     next
 }
 
-async fn sleep_until(at: Option<Instant>) {
+/// Waits until then, if ever.
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

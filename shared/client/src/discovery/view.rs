@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::contracts::{Contracts, Identity};
+use super::contracts::{Contracts, Identity, Offering};
 use super::member::Member;
 use crate::balance::running_totals;
 use crate::pool::Peer;
@@ -69,19 +69,27 @@ impl View {
     }
 
     /// Who offers `method`.
-    pub(super) fn route(&self, method: &str, contracts: &Mutex<Contracts>) -> Route {
+    /// With `is_late`, whoever is still being asked counts as one that could not tell.
+    pub(super) fn route(&self, method: &str, contracts: &Mutex<Contracts>, is_late: bool) -> Route {
         let offering = {
             let contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
             contracts.offering(method, &self.identities())
         };
-        let (chosen, is_guess) = match (offering.offered_by, offering.is_pending) {
-            (chosen, _) if !chosen.is_empty() => (chosen, false),
-            (_, true) => return Route::Unknown,
-            (_, false) if offering.unknown.is_empty() => return Route::Nowhere,
-            (_, false) => (offering.unknown, true),
-        };
+        let Offering { offered_by, mut unknown, pending, is_confirming } = offering;
+        let is_guess = offered_by.is_empty();
+        if is_guess && !is_late && (is_confirming || !pending.is_empty()) {
+            return Route::Unknown;
+        }
+        unknown.extend(pending);
+        let chosen = if is_guess { unknown } else { offered_by };
+        if chosen.is_empty() {
+            return Route::Nowhere;
+        }
         let members = chosen.iter().filter_map(|&index| self.members.get(index)).cloned();
         let candidates = Arc::new(Candidates { is_guess, ..Candidates::of(members.collect()) });
+        if is_late {
+            return Route::To(candidates);
+        }
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         if routes.len() >= MAX_ROUTES {
             routes.clear();
