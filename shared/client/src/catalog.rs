@@ -138,10 +138,7 @@ impl Catalog {
             service: None,
             asked,
             of: asked + self.unknown.len(),
-            nearest: most_similar(name, names.into_iter(), SUGGESTED)
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            nearest: most_similar(name, names, SUGGESTED).into_iter().map(str::to_owned).collect(),
         }
     }
 

@@ -136,7 +136,8 @@ impl Client {
 
     /// The same client, which shares its connections and ends with it, for calls to instances of one service
     /// unless a request names another. With [`ClientOptions::service`] the registry is asked for no others in
-    /// the first place.
+    /// the first place. Calls fail with [`CallError::BadArguments`] if it is no name: 1 to 64 ASCII letters,
+    /// digits, `.`, `_` and `-`.
     #[must_use]
     pub fn service(&self, name: &str) -> Self {
         Self { service: Some(name.into()), ..self.clone() }

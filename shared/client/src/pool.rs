@@ -152,15 +152,19 @@ impl Peer {
         self: &Arc<Self>,
         progress: &mut Progress,
     ) -> Result<Connection, CallError> {
-        if let Link::Classic(_) = *self.link(progress).await? {
-            return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
-        }
+        let is_probed = match &*self.link(progress).await? {
+            Link::Extended(connection) => connection.is_probed(),
+            Link::Classic(_) => {
+                let peer = self.name.to_string();
+                return Err(CallError::Unsupported { peer, what: "streams" });
+            }
+        };
         progress.connected = false;
         let socket = self.context.end.run_until_cancelled(self.connect()).await;
         let socket = socket.ok_or(CallError::Closed)??;
         progress.connected = true;
         let inbox = Inbox::new(self.context.options.max_reply_bytes);
-        Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
+        Ok(self.start(socket, inbox, is_probed))
     }
 
     /// The link in use, or a new one.
@@ -230,12 +234,12 @@ impl Peer {
             let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
             if self.listed_extended.swap(false, Ordering::Relaxed) {
-                return Ok(Link::Extended(self.start(socket, inbox)));
+                return Ok(Link::Extended(self.start(socket, inbox, false)));
             }
             let Probed { dialect, socket, inbox, .. } = probe(&self.name, socket, inbox).await?;
             tracing::debug!(peer = %self.name, %dialect, "connected");
             Ok(match dialect {
-                Dialect::Extended => Link::Extended(self.start(socket, inbox)),
+                Dialect::Extended => Link::Extended(self.start(socket, inbox, true)),
                 Dialect::Classic => Link::Classic(ClassicPool::start(
                     &self.context,
                     Arc::clone(&self.name),
@@ -268,8 +272,8 @@ impl Peer {
         }
     }
 
-    fn start(&self, socket: TcpStream, inbox: Inbox) -> Connection {
-        Connection::start(&self.context, Arc::clone(&self.name), socket, inbox)
+    fn start(&self, socket: TcpStream, inbox: Inbox, is_probed: bool) -> Connection {
+        Connection::start(&self.context, Arc::clone(&self.name), socket, inbox, is_probed)
     }
 
     async fn connect(&self) -> Result<TcpStream, CallError> {

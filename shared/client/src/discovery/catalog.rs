@@ -21,6 +21,7 @@ impl Discovery {
         within: Duration,
         confirms: bool,
     ) -> Result<Catalog, CallError> {
+        self.check_service(service)?;
         let deadline = after(Instant::now(), within);
         let late = |_| {
             let (peer, phase) = self.waiting_for();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rpc_wire::instance::is_service_name;
 use rpc_wire::most_similar;
 use rpc_wire::paths::is_reserved;
 use tokio::time::Instant;
@@ -35,12 +36,13 @@ impl Discovery {
 
     fn pick_from(&self, view: &View, wanted: Wanted<'_>) -> Option<Picked> {
         if view.is_uniform && !wanted.is_unoffered || is_reserved(wanted.method) {
-            return self.choose(&view.anyone, wanted.tried);
+            return self.choose(view.anyone(wanted.method), wanted.tried);
         }
         self.choose(&*view.known_route(wanted.method)?, wanted.tried)
     }
 
     async fn pick_later(&self, wanted: Wanted<'_>) -> Result<Picked, CallError> {
+        self.check_service(wanted.service)?;
         let mut is_last = false;
         let mut is_late = false;
         loop {
@@ -137,7 +139,7 @@ impl Discovery {
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
         if view.is_uniform || is_reserved(wanted.method) {
-            return view.anyone.has_other(wanted.tried);
+            return view.anyone(wanted.method).has_other(wanted.tried);
         }
         match view.route(wanted.method, &self.shared.contracts, false) {
             Route::To(candidates) => candidates.has_other(wanted.tried),
@@ -149,6 +151,10 @@ impl Discovery {
 
     /// Notes that the instance said it does not have the method.
     pub(crate) fn note_unoffered(&self, peer: &Arc<Peer>, method: &str) {
+        // No list names those.
+        if is_reserved(method) {
+            return;
+        }
         let Some(identity) = self.shared.identity_of(peer) else { return };
         tracing::debug!(instance = %peer.name(), method, "the instance does not offer the method");
         self.shared.update(|list, contracts| {
@@ -243,6 +249,17 @@ impl Discovery {
                 invalid: list.invalid,
             },
         }
+    }
+
+    /// No instance has a service of another form, so that it is checked only where there is none to call.
+    pub(super) fn check_service(&self, service: Option<&str>) -> Result<(), CallError> {
+        let only = self.shared.context.options.service.as_deref();
+        let bad = [service, only].into_iter().flatten().find(|name| !is_service_name(name));
+        bad.map_or(Ok(()), |name| {
+            Err(CallError::BadArguments(format!(
+                "{name:?} is not the name of a service; write 1 to 64 ASCII letters, digits, \".\", \"_\" or \"-\""
+            )))
+        })
     }
 
     /// The service that the whole client is limited to.

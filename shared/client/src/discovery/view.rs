@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use rpc_wire::paths::RESERVED_PREFIX;
+
 use super::contracts::{Contracts, Identity, Offering};
 use super::member::Member;
 use crate::balance::running_totals;
@@ -16,7 +18,9 @@ const MAX_ROUTES: usize = 4096;
 pub(super) struct View {
     pub(super) members: Arc<[Arc<Member>]>,
     /// Those that calls of any method may go to.
-    pub(super) anyone: Candidates,
+    anyone: Candidates,
+    /// Those of them that are listed as newer servers, if not all or none are.
+    newer: Option<Candidates>,
     /// Every call may go to anyone: there is one instance, or one contract.
     pub(super) is_uniform: bool,
     /// Those that calls of one method may go to.
@@ -51,11 +55,23 @@ impl Default for View {
 
 impl View {
     pub(super) fn new(members: Arc<[Arc<Member>]>, contracts: &Contracts) -> Self {
+        let (newer, older): (Vec<_>, Vec<_>) =
+            members.iter().cloned().partition(|member| member.instance.speaks_extended());
+        let differ = !newer.is_empty() && !older.is_empty();
         Self {
+            newer: differ.then(|| Candidates::of(newer)),
             anyone: Candidates::of(members.iter().cloned().collect()),
             is_uniform: contracts.is_uniform(&identities(&members)),
             members,
             routes: RwLock::default(),
+        }
+    }
+
+    /// Those that calls of the method may go to, whatever they offer. Older servers have no reserved methods.
+    pub(super) fn anyone(&self, method: &str) -> &Candidates {
+        match &self.newer {
+            Some(newer) if method.starts_with(RESERVED_PREFIX) => newer,
+            _ => &self.anyone,
         }
     }
 

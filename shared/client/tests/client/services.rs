@@ -5,6 +5,8 @@ mod digests;
 mod effects;
 mod filter;
 mod lists;
+mod outdated;
+mod reserved;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
