@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     /// The latest link, perhaps no longer usable; changed with `state` locked.
     link_in_use: ArcSwapOption<Link>,
     state: Mutex<State>,
+    /// The contract that the latest probe found, and when.
+    probed_contract: Mutex<Option<(Instant, String)>>,
     pub(crate) load: Load,
 }
 
@@ -104,6 +106,7 @@ impl Peer {
             listed_extended: AtomicBool::new(listed_extended),
             link_in_use: ArcSwapOption::empty(),
             state: Mutex::new(State::Settled),
+            probed_contract: Mutex::default(),
             load: Load::new(Instant::now()),
         }
     }
@@ -236,7 +239,9 @@ impl Peer {
             if self.listed_extended.swap(false, Ordering::Relaxed) {
                 return Ok(Link::Extended(self.start(socket, inbox, false)));
             }
-            let Probed { dialect, socket, inbox, .. } = probe(&self.name, socket, inbox).await?;
+            let probed = probe(&self.name, socket, inbox).await?;
+            self.note_contract(&probed);
+            let Probed { dialect, socket, inbox, .. } = probed;
             tracing::debug!(peer = %self.name, %dialect, "connected");
             Ok(match dialect {
                 Dialect::Extended => Link::Extended(self.start(socket, inbox, true)),
@@ -259,10 +264,25 @@ impl Peer {
         let attempt = async {
             let socket = self.connect().await.ok()?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
-            probe(&self.name, socket, inbox).await.ok()
+            probe(&self.name, socket, inbox).await.ok().inspect(|probed| self.note_contract(probed))
         };
         let probed = tokio::time::timeout(within, attempt).await;
         matches!(probed, Ok(Some(Probed { accepts_calls: true, .. })))
+    }
+
+    /// Whether there is a connection that takes calls.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// The contract that the latest probe found, and when; once.
+    pub(crate) fn take_probed_contract(&self) -> Option<(Instant, String)> {
+        self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_contract(&self, probed: &Probed) {
+        let contract = probed.contract.clone().map(|contract| (Instant::now(), contract));
+        *self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner) = contract;
     }
 
     fn no_connection(&self, within: Duration) -> CallError {

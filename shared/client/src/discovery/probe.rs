@@ -70,6 +70,7 @@ fn note(shared: &Shared, member: &Member, is_up: bool) {
         member.probed(is_up, Instant::now());
         if is_up {
             contracts.restored(&member.identity);
+            contracts.is_wanted |= member.take_probed(contracts);
         }
         Some(list.with_usable(contracts))
     });

@@ -57,7 +57,11 @@ impl Discovery {
                 && (!view.is_uniform || wanted.is_unoffered);
             match needs_route.then(|| view.route(wanted.method, &self.shared.contracts, is_late)) {
                 Some(Route::To(candidates)) => {
-                    if let Some(picked) = self.choose(&candidates, wanted.tried) {
+                    // Those that share a digest with the one that replied may be down.
+                    let connected = candidates.connected().unwrap_or_default();
+                    let picked = self.choose(&connected, wanted.tried);
+                    if let Some(picked) = picked.or_else(|| self.choose(&candidates, wanted.tried))
+                    {
                         return Ok(picked);
                     }
                 }
@@ -91,6 +95,9 @@ impl Discovery {
         let since = now.checked_sub(learn::pause(&self.shared));
         self.ask_again(|contracts| {
             let instances = view.identities();
+            for member in view.members.iter() {
+                member.take_probed(contracts);
+            }
             let is_outdated = since.is_some_and(|since| contracts.doubt(&instances, since));
             contracts.confirm(&instances, since, now, &mut rand::rng()) || is_outdated
         });
@@ -119,7 +126,8 @@ impl Discovery {
     fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
         if !tried.is_empty() {
             let left = candidates.without(tried);
-            return self.choose(&left, &[]);
+            // After a failure, rather one that is known to be up.
+            return self.choose(left.connected().as_ref().unwrap_or(&left), &[]);
         }
         let Candidates { members, weights, is_guess } = candidates;
         let now = Instant::now();

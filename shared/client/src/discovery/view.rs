@@ -131,6 +131,14 @@ impl Candidates {
         Self { weights: weights(&members), members, is_guess: self.is_guess }
     }
 
+    /// Those of them that have a connection; `None` if that is none or all.
+    pub(super) fn connected(&self) -> Option<Self> {
+        let is_connected = |member: &&Arc<Member>| member.peer.is_connected();
+        let members: Vec<_> = self.members.iter().filter(is_connected).cloned().collect();
+        let differ = !members.is_empty() && members.len() < self.members.len();
+        differ.then(|| Self { weights: weights(&members), members, is_guess: self.is_guess })
+    }
+
     /// Whether there is one besides `tried`.
     pub(super) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
         self.members.iter().any(|member| !contains(tried, &member.peer))

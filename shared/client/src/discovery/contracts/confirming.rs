@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
 use super::asking::LONGEST_PAUSE;
-use super::{Asking, Contract, Contracts, Due, Entry, Identity};
+use super::{Asking, Contract, Contracts, Due, Entry, Identity, Word};
 use crate::CallError;
 
 /// Instances that are asked themselves before one call is given up.
@@ -34,6 +34,22 @@ impl Contracts {
         let chosen = open.into_iter().map(|(_, id)| id);
         self.to_confirm.extend(chosen.take(MAX_CONFIRMATIONS.saturating_sub(waiting)));
         instances.iter().any(|instance| self.to_confirm.contains(&instance.id))
+    }
+
+    /// Takes what the instance said of its contract in a reply to a probe. Whether that contradicts the digest
+    /// it shows: then it is to be asked itself.
+    pub(in crate::discovery) fn probed(
+        &mut self,
+        instance: &Identity,
+        contract: &str,
+        at: Instant,
+    ) -> bool {
+        let Contract::Digest(digest) = self.contract_of(instance) else { return false };
+        if *digest == *contract {
+            self.words.insert(instance.id, Word { at, error: None });
+            return false;
+        }
+        self.to_confirm.insert(instance.id)
     }
 
     fn may_confirm(&self, instance: &Identity, since: Option<Instant>, now: Instant) -> bool {

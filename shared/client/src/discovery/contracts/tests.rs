@@ -167,6 +167,20 @@ fn an_instance_with_the_digest_of_another_is_asked_itself_before_a_call_is_given
 }
 
 #[test]
+fn a_probe_confirms_a_digest_or_has_the_instance_asked() {
+    let instances = [shows(0, &["add"]), shows(1, &["add"])];
+    let digest = methods(&["add"]).contract().to_owned();
+    let mut contracts = Contracts::default();
+    let (now, mut rng) = (Instant::now(), SmallRng::seed_from_u64(1));
+    assert!(!contracts.probed(&instances[0], &digest, now));
+    assert!(contracts.probed(&instances[1], methods(&["sub"]).contract(), now));
+    let reply = |index| Ok(methods(if index == 1 { &["sub"] } else { &["add"] }));
+    ask_all(&mut contracts, &instances, now, reply);
+    assert_eq!(offered_by(&contracts, "sub", &instances), [1]);
+    assert!(!contracts.confirm(&refs(&instances), Some(now - PAUSE), now, &mut rng));
+}
+
+#[test]
 fn a_digest_that_was_contradicted_does_not_speak_for_those_that_could_not_be_asked() {
     let instances = [shows(0, &["add"]), shows(1, &["add"]), shows(2, &["add"])];
     let mut contracts = Contracts::default();

@@ -45,7 +45,9 @@ async fn refused_instances_of_a_digest_do_not_make_it_unknown() {
     entries.extend(dead.iter().map(|it| entry_showing(&digest, it.address())));
     let registry = registry_of(entries).await;
     for _ in 0..5 {
-        client_of(&registry).call("beta", ()).await.unwrap();
+        let client = client_of(&registry);
+        client.call("beta", ()).await.unwrap();
+        assert_eq!(failures(&client, "beta", 50).await, [], "a retry goes to the one that is up");
     }
     let catalog = client_of(&registry).catalog().await.unwrap();
     assert_eq!(catalog.unknown.len(), 0);
