@@ -1,6 +1,6 @@
 //! The methods of all instances, with who has what: for people, not for the choice of an instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rpc_wire::instance::InstanceKey;
@@ -69,6 +69,8 @@ pub struct Variant<'a> {
     pub signature: &'a Signature,
     /// Who offers it, in the order of [`Catalog::replicas`].
     pub offered_by: Vec<&'a Replicas>,
+    /// The signatures of those, each once.
+    distinct: Vec<&'a Signature>,
 }
 
 /// One instance and what it offers.
@@ -107,10 +109,7 @@ impl Catalog {
         for replicas in &self.replicas {
             for signature in replicas.methods() {
                 let variants = methods.entry(signature.name.as_str()).or_default();
-                match variants.iter_mut().find(|variant| variant.includes(signature)) {
-                    Some(variant) => variant.add(signature, replicas),
-                    None => variants.push(Variant { signature, offered_by: vec![replicas] }),
-                }
+                add(variants, signature, replicas);
             }
         }
         let method = |(name, variants)| CatalogMethod { name, variants };
@@ -119,14 +118,21 @@ impl Catalog {
 
     /// The method of that name, if any instance offers it.
     pub fn method(&self, name: &str) -> Option<CatalogMethod<'_>> {
-        self.methods().into_iter().find(|method| method.name == name)
+        let mut variants = Vec::new();
+        for replicas in &self.replicas {
+            if let Some(signature) = replicas.methods.get(name) {
+                add(&mut variants, signature, replicas);
+            }
+        }
+        let name = variants.first().map(|variant| variant.signature.name.as_str())?;
+        Some(CatalogMethod { name, variants })
     }
 
     /// Why there is no method of that name, in the words of a call of it.
     pub fn no_such_method(&self, name: &str) -> NoSuchMethod {
         let asked = self.replicas.iter().map(|replicas| replicas.instances.len()).sum();
-        let methods = self.methods();
-        let names = methods.iter().map(|method| method.name);
+        let all = self.replicas.iter().flat_map(Replicas::methods);
+        let names: BTreeSet<&str> = all.map(|signature| signature.name.as_str()).collect();
         NoSuchMethod {
             method: name.to_owned(),
             service: None,
@@ -150,17 +156,31 @@ impl Replicas {
     }
 }
 
+/// Adds what one more contract says of a method.
+fn add<'a>(variants: &mut Vec<Variant<'a>>, signature: &'a Signature, replicas: &'a Replicas) {
+    match variants.iter_mut().find(|variant| variant.includes(signature)) {
+        Some(variant) => variant.add(signature, replicas),
+        None => variants.push(Variant {
+            signature,
+            offered_by: vec![replicas],
+            distinct: vec![signature],
+        }),
+    }
+}
+
 impl<'a> Variant<'a> {
     /// Whether callers of any that is here already may call this one. All are compared: what says no types
     /// is like two that differ.
     fn includes(&self, signature: &Signature) -> bool {
-        let here = self.offered_by.iter().filter_map(|it| it.methods.get(&signature.name));
-        here.into_iter().all(|known| is_called_alike(known, signature))
+        self.distinct.iter().all(|known| is_called_alike(known, signature))
     }
 
     fn add(&mut self, signature: &'a Signature, replicas: &'a Replicas) {
         if !says_types(self.signature) && says_types(signature) {
             self.signature = signature;
+        }
+        if !self.distinct.contains(&signature) {
+            self.distinct.push(signature);
         }
         self.offered_by.push(replicas);
     }

@@ -136,7 +136,8 @@ impl Client {
 
     /// The same client, which shares its connections and ends with it, for calls to instances of one service
     /// unless a request names another. With [`ClientOptions::service`] the registry is asked for no others in
-    /// the first place.
+    /// the first place. Calls fail with [`CallError::BadArguments`] if it is no name: 1 to 64 ASCII letters,
+    /// digits, `.`, `_` and `-`.
     #[must_use]
     pub fn service(&self, name: &str) -> Self {
         Self { service: Some(name.into()), ..self.clone() }
@@ -264,7 +265,7 @@ impl Client {
     /// See [`CallError`]; none of the instances could be asked.
     pub async fn methods(&self) -> Result<Vec<Signature>, CallError> {
         match &self.inner.source {
-            Source::Direct(peer) => self.ask(peer).await,
+            Source::Direct(peer) => Ok(self.ask(peer).await?.into_signatures()),
             Source::Registry(_) => {
                 let catalog = self.catalog().await?;
                 match catalog.unknown.first() {
@@ -275,8 +276,8 @@ impl Client {
         }
     }
 
-    /// Which instance offers which methods: one instance of each contract is asked, from `rpc.discover` or
-    /// `all_your_methods` of older servers, unless that was done before. Waits at most
+    /// Which instance offers which methods, from `rpc.discover` or `all_your_methods` of older servers. At most 64
+    /// instances are asked themselves; of the others, one per digest, unless that was done before. Waits at most
     /// [`ClientOptions::timeout`]; instances that have not replied by then are in its list of unknown ones.
     ///
     /// ```no_run
@@ -298,14 +299,19 @@ impl Client {
     /// # Errors
     /// See [`CallError`]; there is no instance to ask.
     pub async fn catalog(&self) -> Result<Catalog, CallError> {
-        self.catalog_within(self.inner.context.options.timeout).await
+        self.catalog_of(self.inner.context.options.timeout, true).await
     }
 
-    /// The same, which waits at most that time. Learning goes on, so that a later one knows more.
+    /// The same, which waits at most that time and asks one instance per digest. Learning goes on, so that a
+    /// later one knows more.
     ///
     /// # Errors
     /// As for [`catalog`](Self::catalog).
     pub async fn catalog_within(&self, within: Duration) -> Result<Catalog, CallError> {
+        self.catalog_of(within, false).await
+    }
+
+    async fn catalog_of(&self, within: Duration, confirms: bool) -> Result<Catalog, CallError> {
         match &self.inner.source {
             Source::Direct(peer) => {
                 let instance = Instance::new(peer.host(), peer.port()).key();
@@ -316,10 +322,12 @@ impl Client {
                 };
                 let methods =
                     tokio::time::timeout(within, self.ask(peer)).await.map_err(late)??;
-                let methods = Arc::new(Methods::new(methods));
+                let methods = Arc::new(methods);
                 Ok(Catalog::new(vec![Offered { service: None, instance, methods }], Vec::new()))
             }
-            Source::Registry(discovery) => discovery.catalog(self.service.as_deref(), within).await,
+            Source::Registry(discovery) => {
+                discovery.catalog(self.service.as_deref(), within, confirms).await
+            }
         }
     }
 
@@ -328,7 +336,7 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn methods_on(&self, address: &str) -> Result<Vec<Signature>, CallError> {
-        self.ask(&self.inner.peer_at(address)?).await
+        Ok(self.ask(&self.inner.peer_at(address)?).await?.into_signatures())
     }
 
     /// The instances known now; for a direct target, that one.
@@ -386,11 +394,12 @@ impl Client {
         Ok((Replier::Last(attempts), reply.value))
     }
 
-    async fn ask(&self, peer: &Arc<Peer>) -> Result<Vec<Signature>, CallError> {
+    async fn ask(&self, peer: &Arc<Peer>) -> Result<Methods, CallError> {
         if self.inner.context.has_ended() {
             return Err(CallError::Closed);
         }
-        methods::ask(peer, self.inner.context.options.timeout).await
+        let options = &self.inner.context.options;
+        methods::ask(peer, options, options.timeout).await
     }
 }
 

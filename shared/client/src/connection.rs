@@ -43,7 +43,7 @@ pub(crate) use inbox::{Frame, Inbox};
 use inline_call::{Halves, InlineStart};
 use outbound::Outbound;
 use pending::{QueuedCall, ReplyTo};
-use shared::{Handle, Shared};
+use shared::{FIRST_ID, Handle, Shared};
 use slots::Slots;
 pub(crate) use subscription::Subscription;
 
@@ -61,12 +61,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Starts the driver of `socket`. `inbox` holds what was read from it so far.
+    /// Starts the driver of `socket`. `inbox` holds what was read from it so far. Without `is_probed`, the
+    /// peer may turn out to be an older server.
     pub(crate) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
         socket: TcpStream,
         inbox: Inbox,
+        is_probed: bool,
     ) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
         let (reader, writer) = socket.into_split();
@@ -77,8 +79,8 @@ impl Connection {
         let shared = Arc::new(Shared {
             peer,
             context: Arc::clone(context),
-            // 0 was the probe's.
-            next_id: AtomicU64::new(1),
+            next_id: AtomicU64::new(FIRST_ID),
+            is_probed,
             slots: Slots::new(in_flight.saturating_add(QUEUE)),
             halves: Halves::new(Inbound::new(reader, inbox), outbound),
         });
@@ -89,6 +91,11 @@ impl Connection {
     /// Whether it takes new calls.
     pub(crate) fn is_open(&self) -> bool {
         !self.handle.shared.halves.is_retired() && !self.handle.commands.is_closed()
+    }
+
+    /// Whether it is known that the peer speaks the extended dialect.
+    pub(crate) fn is_probed(&self) -> bool {
+        self.handle.shared.is_probed
     }
 
     /// Makes one call. Dropping the future cancels it. The deadline of the reply is the driver's to

@@ -32,7 +32,9 @@
 //! Behind a registry there may be several services, and several versions of one. While all instances show the
 //! same contract (the digest of their methods, `parameters.contract`), any of them gets a call, as `balance`
 //! says. Otherwise the client asks once per contract what it offers, and each instance that shows none, and
-//! a call goes to one that offers the method. [`Client::service`] limits calls to one service. An instance
+//! a call goes to one that offers the method. [`Client::service`] limits calls to one service. A digest may be
+//! wrong: before a call fails because nobody offers its method, instances that were not asked are, at most 64
+//! per call. An instance
 //! that says that it does not have the method was not at fault: another one is called, and no retry counts.
 //!
 //! # Features

@@ -11,9 +11,12 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
+    /// Of equal names the last counts.
     pub(crate) fn new(mut signatures: Vec<Signature>) -> Self {
-        let contract = contract(&signatures);
+        signatures.reverse();
         signatures.sort_by(|a, b| a.name.cmp(&b.name));
+        signatures.dedup_by(|next, kept| next.name == kept.name);
+        let contract = contract(&signatures);
         Self { contract, signatures }
     }
 
@@ -25,6 +28,11 @@ impl Methods {
     pub(crate) fn get(&self, name: &str) -> Option<&Signature> {
         let at = self.signatures.binary_search_by(|it| it.name.as_str().cmp(name)).ok()?;
         self.signatures.get(at)
+    }
+
+    /// The list itself.
+    pub(crate) fn into_signatures(self) -> Vec<Signature> {
+        self.signatures
     }
 
     /// All of them, by name.

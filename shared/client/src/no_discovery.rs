@@ -33,7 +33,7 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) fn no_such_method(&self, _: Wanted<'_>) -> Option<CallError> {
+    pub(crate) fn not_found(&self, _: Wanted<'_>, _: CallError) -> CallError {
         match *self {}
     }
 
@@ -49,7 +49,12 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) async fn catalog(&self, _: Option<&str>, _: Duration) -> Result<Catalog, CallError> {
+    pub(crate) async fn catalog(
+        &self,
+        _: Option<&str>,
+        _: Duration,
+        _: bool,
+    ) -> Result<Catalog, CallError> {
         match *self {}
     }
 }

@@ -70,8 +70,13 @@ pub struct ClientOptions {
     /// Most ejected instances that are probed at the same time; 16.
     pub max_probes: usize,
     /// Most instances that are asked for their methods at the same time; 32. They are asked only where a
-    /// registry lists several contracts: once per contract, and each instance that shows none.
+    /// registry lists several contracts: once per contract, and each instance that shows none. Before a call
+    /// fails because nobody offers its method, at most 64 others are asked themselves.
     pub max_discoveries: usize,
+    /// Most methods of one instance; 10,000. With more, its methods count as unknown.
+    pub max_methods: usize,
+    /// Largest method list of one instance; 4 MiB. With a larger one, its methods count as unknown.
+    pub max_method_list_bytes: usize,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
 }
@@ -112,6 +117,8 @@ impl Default for ClientOptions {
             max_unlisted_peers: 256,
             max_probes: 16,
             max_discoveries: 32,
+            max_methods: 10_000,
+            max_method_list_bytes: 4 << 20,
             retry: RetryOptions::default(),
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     /// The latest link, perhaps no longer usable; changed with `state` locked.
     link_in_use: ArcSwapOption<Link>,
     state: Mutex<State>,
+    /// The contract that the latest probe found, and when.
+    probed_contract: Mutex<Option<(Instant, String)>>,
     pub(crate) load: Load,
 }
 
@@ -104,6 +106,7 @@ impl Peer {
             listed_extended: AtomicBool::new(listed_extended),
             link_in_use: ArcSwapOption::empty(),
             state: Mutex::new(State::Settled),
+            probed_contract: Mutex::default(),
             load: Load::new(Instant::now()),
         }
     }
@@ -152,15 +155,19 @@ impl Peer {
         self: &Arc<Self>,
         progress: &mut Progress,
     ) -> Result<Connection, CallError> {
-        if let Link::Classic(_) = *self.link(progress).await? {
-            return Err(CallError::Unsupported { peer: self.name.to_string(), what: "streams" });
-        }
+        let is_probed = match &*self.link(progress).await? {
+            Link::Extended(connection) => connection.is_probed(),
+            Link::Classic(_) => {
+                let peer = self.name.to_string();
+                return Err(CallError::Unsupported { peer, what: "streams" });
+            }
+        };
         progress.connected = false;
         let socket = self.context.end.run_until_cancelled(self.connect()).await;
         let socket = socket.ok_or(CallError::Closed)??;
         progress.connected = true;
         let inbox = Inbox::new(self.context.options.max_reply_bytes);
-        Ok(Connection::start(&self.context, Arc::clone(&self.name), socket, inbox))
+        Ok(self.start(socket, inbox, is_probed))
     }
 
     /// The link in use, or a new one.
@@ -230,12 +237,14 @@ impl Peer {
             let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
             if self.listed_extended.swap(false, Ordering::Relaxed) {
-                return Ok(Link::Extended(self.start(socket, inbox)));
+                return Ok(Link::Extended(self.start(socket, inbox, false)));
             }
-            let Probed { dialect, socket, inbox, .. } = probe(&self.name, socket, inbox).await?;
+            let probed = probe(&self.name, socket, inbox).await?;
+            self.note_contract(&probed);
+            let Probed { dialect, socket, inbox, .. } = probed;
             tracing::debug!(peer = %self.name, %dialect, "connected");
             Ok(match dialect {
-                Dialect::Extended => Link::Extended(self.start(socket, inbox)),
+                Dialect::Extended => Link::Extended(self.start(socket, inbox, true)),
                 Dialect::Classic => Link::Classic(ClassicPool::start(
                     &self.context,
                     Arc::clone(&self.name),
@@ -255,10 +264,25 @@ impl Peer {
         let attempt = async {
             let socket = self.connect().await.ok()?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
-            probe(&self.name, socket, inbox).await.ok()
+            probe(&self.name, socket, inbox).await.ok().inspect(|probed| self.note_contract(probed))
         };
         let probed = tokio::time::timeout(within, attempt).await;
         matches!(probed, Ok(Some(Probed { accepts_calls: true, .. })))
+    }
+
+    /// Whether there is a connection that takes calls.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// The contract that the latest probe found, and when; once.
+    pub(crate) fn take_probed_contract(&self) -> Option<(Instant, String)> {
+        self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_contract(&self, probed: &Probed) {
+        let contract = probed.contract.clone().map(|contract| (Instant::now(), contract));
+        *self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner) = contract;
     }
 
     fn no_connection(&self, within: Duration) -> CallError {
@@ -268,8 +292,8 @@ impl Peer {
         }
     }
 
-    fn start(&self, socket: TcpStream, inbox: Inbox) -> Connection {
-        Connection::start(&self.context, Arc::clone(&self.name), socket, inbox)
+    fn start(&self, socket: TcpStream, inbox: Inbox, is_probed: bool) -> Connection {
+        Connection::start(&self.context, Arc::clone(&self.name), socket, inbox, is_probed)
     }
 
     async fn connect(&self) -> Result<TcpStream, CallError> {

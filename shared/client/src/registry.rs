@@ -67,6 +67,9 @@ impl RegistryClient {
     /// It is not an `http` URL.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
         let bad = |why: String| RegistryClientError::BadUrl { url: url.to_owned(), why };
+        if !url.contains("://") {
+            return Err(bad("it has no http://".to_owned()));
+        }
         let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
         if base.scheme() != "http" || base.host().is_none() {
             return Err(bad("it must start with http:// and a host".to_owned()));

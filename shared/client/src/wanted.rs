@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::pool::Peer;
 
 /// What an instance is wanted for.
@@ -14,6 +16,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) tried: &'a [Arc<Peer>],
     /// Some of them said that they do not have the method.
     pub(crate) is_unoffered: bool,
+    /// From then on it waits no longer for what instances offer: one whose methods are unknown is called.
+    pub(crate) guess_at: Instant,
 }
 
 /// The instance to call.

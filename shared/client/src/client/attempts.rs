@@ -9,11 +9,16 @@ use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
+use crate::discovery::Discovery;
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
+
+/// Instances without a reserved method that one call of it may find. No list names these methods, so that
+/// otherwise every instance would be called.
+const MAX_RESERVED: usize = 16;
 
 /// The peers that a stream was started on before.
 #[derive(Debug, Default)]
@@ -28,19 +33,32 @@ impl Tried {
     pub(super) fn refused(
         mut self,
         inner: &Inner,
-        method: &str,
+        request: &Request,
         error: CallError,
     ) -> Result<Self, CallError> {
         let (Source::Registry(discovery), Some(last)) = (&inner.source, self.peers.last()) else {
             return Err(error);
         };
-        if is_reserved(method) {
+        let wanted = Wanted {
+            method: &request.method,
+            service: request.service.as_deref(),
+            tried: &self.peers,
+            is_unoffered: true,
+            guess_at: Instant::now(),
+        };
+        if !may_ask_another(discovery, wanted, self.unoffered) {
             return Err(error);
         }
-        discovery.note_unoffered(last, method);
+        discovery.note_unoffered(last, &request.method);
         self.unoffered += 1;
         Ok(self)
     }
+}
+
+/// Whether another instance is called after one said that it does not have the method. For a reserved one
+/// only if there is another: no list names it, so that the last word is that of an instance.
+fn may_ask_another(discovery: &Discovery, wanted: Wanted<'_>, unoffered: usize) -> bool {
+    !is_reserved(wanted.method) || unoffered < MAX_RESERVED && discovery.has_other(wanted)
 }
 
 /// A call in progress.
@@ -212,11 +230,13 @@ impl<'a> Attempts<'a> {
     }
 
     fn wanted(&self) -> Wanted<'_> {
+        let within = self.inner.context.options.timeout;
         Wanted {
             method: &self.outgoing.method,
             service: self.service.as_deref(),
             tried: &self.tried,
             is_unoffered: self.unoffered > 0,
+            guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
         }
     }
 
@@ -237,7 +257,7 @@ impl<'a> Attempts<'a> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         if self.only.is_none()
             && error.is_unoffered(&self.outgoing.method)
-            && !is_reserved(&self.outgoing.method)
+            && may_ask_another(discovery, self.wanted(), self.unoffered)
         {
             // Nothing was executed: this is a wrong choice, not a failure of the instance.
             discovery.note_unoffered(peer, &self.outgoing.method);
@@ -249,9 +269,11 @@ impl<'a> Attempts<'a> {
             && self.may_try_another()
             && (never_reached_server(&error) || self.inner.budget.withdraw());
         if !retries {
-            let is_unknown = self.is_guess && never_reached_server(&error);
-            let known = is_unknown.then(|| discovery.no_such_method(self.wanted())).flatten();
-            return Err(known.unwrap_or(error));
+            return Err(if self.is_guess {
+                discovery.not_found(self.wanted(), error)
+            } else {
+                error
+            });
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
         self.inner.context.retries.add_one();

@@ -25,7 +25,7 @@ pub(super) async fn stream(
 fn restart(client: Weak<Inner>, request: Request, tried: Tried, error: CallError) -> Restarting {
     Box::pin(async move {
         let inner = client.upgrade().ok_or(CallError::Closed)?;
-        let tried = tried.refused(&inner, &request.method, error)?;
+        let tried = tried.refused(&inner, &request, error)?;
         stream(&inner, request, tried).await
     })
 }

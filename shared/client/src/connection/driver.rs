@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use rpc_wire::call::Reply;
+use rpc_wire::fault::Fault;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
@@ -49,7 +50,12 @@ enum End {
     /// The peer closes the connection because of an error of its own, or sent something that is not a
     /// reply.
     Failed(CallError),
+    /// The registry lists it as a newer server, and it is an older one: it takes one call at a time, on
+    /// connections that are made for that.
+    Older,
 }
+
+const OLDER: &str = "it is an older server, listed as a newer one, and took one of several calls";
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
@@ -138,13 +144,22 @@ impl Driver {
                 }
                 Reply::Done { id: None, outcome } => {
                     pending.note_unmatched(bytes);
+                    let outcome = outcome.map_err(Fault::of_connection);
+                    if self.shared.is_older(&outcome) {
+                        if let Some(id) = self.shared.only_id() {
+                            delivered(
+                                pending.finish(id, outcome, &frame, bytes),
+                                &mut self.undelivered,
+                            );
+                        }
+                        return Err(End::Older);
+                    }
                     // It is about a request that the server could not read, whose id nobody knows.
                     return Err(End::Failed(match outcome {
                         Ok(_) => CallError::bad_reply(peer, "a reply without an id"),
-                        Err(fault) => CallError::Remote {
-                            peer: peer.to_owned(),
-                            fault: Box::new(fault.of_connection()),
-                        },
+                        Err(fault) => {
+                            CallError::Remote { peer: peer.to_owned(), fault: Box::new(fault) }
+                        }
                     }));
                 }
                 Reply::Item { id, item, dropped } => {
@@ -253,6 +268,7 @@ impl Driver {
             }
             End::Lost(error) => error.to_string(),
             End::Failed(error) => error.to_string(),
+            End::Older => OLDER.to_owned(),
         };
         let mut reading = self.shared.halves.reading();
         // The peer sees the end before any caller does.

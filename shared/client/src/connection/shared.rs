@@ -1,8 +1,10 @@
 //! What the callers of a connection and its driver share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use rpc_wire::fault::{Code, Fault};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::command::Command;
@@ -11,6 +13,9 @@ use super::outbound::Outbound;
 use super::slots::Slots;
 use crate::CallError;
 use crate::context::Context;
+
+/// The id of the first call; 0 was the probe's.
+pub(super) const FIRST_ID: u64 = 1;
 
 /// The callers' end of a connection; the driver runs at least as long as one exists.
 #[derive(Debug, Clone)]
@@ -29,6 +34,8 @@ pub(super) struct Shared {
     pub(super) next_id: AtomicU64,
     pub(super) slots: Slots,
     pub(super) halves: Halves,
+    /// It is known that the peer speaks the extended dialect.
+    pub(super) is_probed: bool,
 }
 
 impl Shared {
@@ -41,6 +48,18 @@ impl Shared {
             // The driver is awake, and does whatever there is to do in its loop.
             Command::Wake => {}
         }
+    }
+
+    /// Whether a reply without an id shows that the peer is an older server. One of this dialect sends such a
+    /// reply as well, about a request that it could not read.
+    pub(super) fn is_older(&self, outcome: &Result<&RawValue, Fault>) -> bool {
+        let is_unread = |fault: &Fault| matches!(fault.code, Code::NotJson | Code::TooLarge);
+        !self.is_probed && !outcome.as_ref().is_err_and(is_unread)
+    }
+
+    /// The id of the only call that was ever made on the connection, if there was one.
+    pub(super) fn only_id(&self) -> Option<u64> {
+        (self.next_id.load(Ordering::Relaxed) == FIRST_ID + 1).then_some(FIRST_ID)
     }
 
     /// The connection was closed before it took the call.

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Discovery;
 use super::member::Member;
 use super::view::View;
+use super::{Discovery, learn};
 use crate::catalog::{Catalog, Offered};
 use crate::deadline::after;
 use crate::{CallError, Phase};
 
 impl Discovery {
-    /// What the instances offer, as soon as each has replied or failed to, at most for that time.
+    /// What the instances offer, as soon as each has replied or failed to, at most for that time. With
+    /// `confirms`, a digest is not enough: the instances are asked themselves, as far as that is bounded.
     pub(crate) async fn catalog(
         &self,
         service: Option<&str>,
         within: Duration,
+        confirms: bool,
     ) -> Result<Catalog, CallError> {
+        self.check_service(service)?;
         let deadline = after(Instant::now(), within);
         let late = |_| {
             let (peer, phase) = self.waiting_for();
@@ -26,7 +29,14 @@ impl Discovery {
         };
         let view =
             tokio::time::timeout_at(deadline, self.known_view(service)).await.map_err(late)??;
-        self.doubt(&view);
+        let now = Instant::now();
+        let since = now.checked_sub(learn::pause(&self.shared));
+        self.ask_again(|contracts| {
+            let instances = view.identities();
+            let is_outdated = since.is_some_and(|since| contracts.doubt(&instances, since));
+            let confirms = confirms && contracts.confirm(&instances, None, now, &mut rand::rng());
+            is_outdated || confirms
+        });
         let learned = tokio::time::timeout_at(deadline, self.learn_all(service)).await;
         let view = learned.unwrap_or_else(|_| Ok(self.view(&self.shared.list.load(), service)))?;
         Ok(self.collect(&view, within))
@@ -62,24 +72,21 @@ impl Discovery {
     }
 
     fn collect(&self, view: &View, within: Duration) -> Catalog {
-        let groups = self.shared.contracts().groups(&view.identities());
+        let contracts = self.shared.contracts();
         let mut offered = Vec::new();
         let mut unknown = Vec::new();
-        for group in groups {
-            let members = group.instances.iter().filter_map(|&index| view.members.get(index));
-            match group.methods {
-                Ok(methods) => offered.extend(members.map(|member| Offered {
-                    service: member.instance.service().map(str::to_owned),
-                    instance: member.instance.key(),
-                    methods: Arc::clone(&methods),
-                })),
-                Err(reason) => unknown.extend(members.map(|member| {
-                    let reason = reason.clone().unwrap_or_else(|| no_reply(member, within));
-                    let service = member.instance.service().map(str::to_owned);
-                    (member.instance.key(), service, reason)
-                })),
+        for member in view.members.iter() {
+            let service = member.instance.service().map(str::to_owned);
+            let instance = member.instance.key();
+            match contracts.offer(&member.identity) {
+                Ok(methods) => offered.push(Offered { service, instance, methods }),
+                Err(reason) => {
+                    let reason = reason.unwrap_or_else(|| no_reply(member, within));
+                    unknown.push((instance, service, reason));
+                }
             }
         }
+        drop(contracts);
         Catalog::new(offered, unknown)
     }
 }

@@ -1,6 +1,7 @@
 //! What the contracts of a list offer, as far as that is known: pure, time and randomness are passed in.
 
 mod asking;
+mod confirming;
 #[cfg(test)]
 mod tests;
 
@@ -45,10 +46,34 @@ enum Entry {
         /// To be asked for again, because a call found no instance.
         is_outdated: bool,
     },
-    /// Some of its instances could not tell; others are asked.
-    Unknown { asked: Vec<u64>, error: CallError },
-    /// It is asked for again after a pause.
-    Failed { rounds: u32, at: Instant, error: CallError },
+    Unknown(Search),
+}
+
+/// A contract that none of its instances could tell so far: they are asked until one can. When all of them
+/// were, it counts as unknown, and they are asked again after a pause.
+#[derive(Debug)]
+struct Search {
+    /// Those that could not tell in this round.
+    tried: HashSet<u64>,
+    /// Rounds in which every instance was asked.
+    rounds: u32,
+    /// When the last of them ended.
+    at: Instant,
+}
+
+/// What an instance replied when it was asked itself.
+#[derive(Debug)]
+struct Word {
+    at: Instant,
+    /// Why it could not tell.
+    error: Option<CallError>,
+}
+
+/// An instance that is being asked.
+#[derive(Debug)]
+struct Asking {
+    contract: Contract,
+    since: Instant,
 }
 
 /// What is known of the contracts of a list. Entries are forgotten with the last instance of a contract,
@@ -56,9 +81,15 @@ enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Contracts {
     entries: HashMap<Contract, Entry>,
-    asking: HashSet<Contract>,
-    /// Instances whose own list is not that of the digest they show.
-    misfits: HashSet<u64>,
+    asking: HashMap<u64, Asking>,
+    /// Instances whose own list is not that of the digest they show, which is kept.
+    misfits: HashMap<u64, Arc<str>>,
+    /// Their digests.
+    contradicted: HashSet<Arc<str>>,
+    /// Instances that were asked themselves.
+    words: HashMap<u64, Word>,
+    /// Instances to ask themselves, although another one of their digest has replied.
+    to_confirm: HashSet<u64>,
     /// Methods that instances said they do not have, and when.
     notes: HashMap<u64, HashMap<String, Instant>>,
     /// Contracts are asked for even if there is only one.
@@ -71,8 +102,10 @@ pub(super) struct Offering {
     pub(super) offered_by: Vec<usize>,
     /// They could not tell, so that only a call can show it.
     pub(super) unknown: Vec<usize>,
-    /// Others are being asked.
-    pub(super) is_pending: bool,
+    /// They are being asked, or will be.
+    pub(super) pending: Vec<usize>,
+    /// Instances that offer it by no list known so far are being asked for their own.
+    pub(super) is_confirming: bool,
 }
 
 /// What to ask now.
@@ -82,14 +115,8 @@ pub(super) struct Due {
     pub(super) ask: Vec<(Contract, usize)>,
     /// Some contract counts as unknown from now on.
     pub(super) gave_up: bool,
-}
-
-/// Instances of one contract, by index, and what they offer.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) instances: Vec<usize>,
-    /// `Err(None)`: they are still being asked.
-    pub(super) methods: Result<Arc<Methods>, Option<CallError>>,
+    /// If nobody has replied by then, other instances are to be asked as well.
+    pub(super) hedge_at: Option<Instant>,
 }
 
 impl Contracts {
@@ -110,12 +137,12 @@ impl Contracts {
             let methods = self.known(&self.contract_of(instance))?;
             Some(notes.keys().any(|method| methods.get(method).is_some()))
         };
-        self.misfits.contains(&instance.id) || lacks_offered().unwrap_or(false)
+        self.misfits.contains_key(&instance.id) || lacks_offered().unwrap_or(false)
     }
 
     fn contract_of(&self, instance: &Identity) -> Contract {
         match &instance.digest {
-            Some(digest) if !self.misfits.contains(&instance.id) => {
+            Some(digest) if !self.misfits.contains_key(&instance.id) => {
                 Contract::Digest(Arc::clone(digest))
             }
             _ => Contract::Own(instance.id),
@@ -125,7 +152,7 @@ impl Contracts {
     fn known(&self, contract: &Contract) -> Option<&Arc<Methods>> {
         match self.entries.get(contract)? {
             Entry::Known { methods, .. } => Some(methods),
-            Entry::Unknown { .. } | Entry::Failed { .. } => None,
+            Entry::Unknown(_) => None,
         }
     }
 
@@ -144,10 +171,17 @@ impl Contracts {
                 {
                     offering.offered_by.push(index);
                 }
-                Some(Entry::Known { is_outdated, .. }) => offering.is_pending |= is_outdated,
-                Some(Entry::Failed { .. }) if is_noted => {}
-                Some(Entry::Failed { .. }) => offering.unknown.push(index),
-                None | Some(Entry::Unknown { .. }) => offering.is_pending = true,
+                Some(Entry::Known { is_outdated, .. }) => {
+                    let is_open = *is_outdated || self.to_confirm.contains(&instance.id);
+                    offering.is_confirming |= is_open;
+                    if !is_open && !is_noted && self.is_unheard(instance) {
+                        offering.unknown.push(index);
+                    }
+                }
+                Some(Entry::Unknown(search)) if search.rounds > 0 => {
+                    offering.unknown.extend((!is_noted).then_some(index));
+                }
+                None | Some(Entry::Unknown(_)) => offering.pending.push(index),
             }
         }
         offering
@@ -159,15 +193,16 @@ impl Contracts {
             Entry::Known { methods, .. } => {
                 Some(methods.get(method).map_or(Effect::Unknown, |known| known.effect))
             }
-            Entry::Failed { .. } => Some(Effect::Unknown),
-            Entry::Unknown { .. } => None,
+            Entry::Unknown(search) => (search.rounds > 0).then_some(Effect::Unknown),
         }
     }
 
-    /// How many of the instances are known not to offer `method`, by their list or by their own word.
+    /// How many of the instances are known not to offer `method`: by their own word, by their own list, or by
+    /// that of their digest, which no instance has contradicted.
     pub(super) fn asked(&self, method: &str, instances: &[&Identity]) -> usize {
         let is_asked = |instance: &&&Identity| {
-            self.is_noted(instance, method) || self.known(&self.contract_of(instance)).is_some()
+            self.is_noted(instance, method)
+                || self.known(&self.contract_of(instance)).is_some() && !self.is_doubtful(instance)
         };
         instances.iter().filter(is_asked).count()
     }
@@ -179,31 +214,21 @@ impl Contracts {
         contracts.iter().filter_map(|contract| self.known(contract)).cloned().collect()
     }
 
-    /// The instances by contract, in the order of the first instance of each.
-    pub(super) fn groups(&self, instances: &[&Identity]) -> Vec<Group> {
-        let by_contract = grouped(
-            instances
-                .iter()
-                .enumerate()
-                .map(|(index, instance)| (self.contract_of(instance), index)),
-        );
-        let group = |(contract, instances): (Contract, Vec<usize>)| Group {
-            instances,
-            methods: match self.entries.get(&contract) {
-                Some(Entry::Known { methods, .. }) => Ok(Arc::clone(methods)),
-                Some(Entry::Failed { error, .. }) => Err(Some(error.clone())),
-                None | Some(Entry::Unknown { .. }) => Err(None),
-            },
-        };
-        by_contract.into_iter().map(group).collect()
+    /// What the instance offers; `Err(None)`: it is still being asked for.
+    pub(super) fn offer(&self, instance: &Identity) -> Result<Arc<Methods>, Option<CallError>> {
+        let known = self.known(&self.contract_of(instance));
+        // Its own error, not that of another instance of its contract.
+        let own = || self.words.get(&instance.id).and_then(|word| word.error.clone());
+        known.map(Arc::clone).ok_or_else(own)
     }
 
     /// Whether some contract of the instances is being asked for and was never known.
     pub(super) fn is_pending(&self, instances: &[&Identity]) -> bool {
         instances.iter().any(|instance| match self.entries.get(&self.contract_of(instance)) {
+            _ if self.to_confirm.contains(&instance.id) => true,
             Some(Entry::Known { is_outdated, .. }) => *is_outdated,
-            Some(Entry::Failed { .. }) => false,
-            None | Some(Entry::Unknown { .. }) => true,
+            Some(Entry::Unknown(search)) => search.rounds == 0,
+            None => true,
         })
     }
 
@@ -260,7 +285,10 @@ impl Contracts {
         let expired = count(&self.notes) < before;
         self.notes.retain(|_, notes| !notes.is_empty());
         let ids: HashSet<u64> = instances.iter().map(|instance| instance.id).collect();
-        self.misfits.retain(|id| ids.contains(id));
+        self.misfits.retain(|id, _| ids.contains(id));
+        self.contradicted.retain(|digest| self.misfits.values().any(|it| it == digest));
+        self.words.retain(|id, _| ids.contains(id));
+        self.to_confirm.retain(|id| ids.contains(id));
         self.notes.retain(|id, _| ids.contains(id));
         let contracts: HashSet<Contract> =
             instances.iter().map(|instance| self.contract_of(instance)).collect();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::contracts::{Contract, Due, Identity};
 use super::member::Member;
+use super::probe::sleep_until;
 use super::shared::Shared;
 use crate::method_list::Methods;
 use crate::{CallError, methods};
@@ -25,11 +26,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let limit = shared.context.options.max_discoveries.max(1);
     let mut asked = FuturesUnordered::new();
     loop {
-        for (contract, member) in start_due(&shared, limit - asked.len()) {
+        let (started, hedge_at) = start_due(&shared, limit - asked.len());
+        for (contract, member) in started {
             asked.push(ask(&shared, contract, member));
         }
         tokio::select! {
             () = shared.learn_wanted.notified() => {}
+            () = sleep_until(hedge_at) => {}
             Some(first) = asked.next() => {
                 let mut replies = vec![first];
                 // Together: each change replaces the list.
@@ -48,11 +51,13 @@ pub(super) fn pause(shared: &Shared) -> Duration {
     super::refresh::interval(&shared.context.options)
 }
 
-fn start_due(shared: &Shared, room: usize) -> Vec<(Contract, Arc<Member>)> {
-    if room == 0 {
-        return Vec::new();
-    }
+/// Whom to ask now, and when to look again if nobody replies.
+fn start_due(shared: &Shared, room: usize) -> (Vec<(Contract, Arc<Member>)>, Option<Instant>) {
     let mut started = Vec::new();
+    let mut look_again = None;
+    if room == 0 {
+        return (started, look_again);
+    }
     let mut any_gave_up = false;
     shared.update(|list, contracts| {
         if list.all.is_uniform && !contracts.is_wanted {
@@ -62,24 +67,24 @@ fn start_due(shared: &Shared, room: usize) -> Vec<(Contract, Arc<Member>)> {
         let instances: Vec<(&Identity, bool)> =
             members.iter().map(|member| (&*member.identity, !member.is_ejected())).collect();
         let limits = (room, pause(shared));
-        let Due { ask, gave_up } =
+        let Due { ask, gave_up, hedge_at } =
             contracts.due(&instances, limits, Instant::now(), &mut rand::rng());
         let member = |index: usize| members.get(index).map(Arc::clone);
         started.extend(ask.into_iter().filter_map(|(it, index)| Some((it, member(index)?))));
-        any_gave_up = gave_up;
+        (any_gave_up, look_again) = (gave_up, hedge_at);
         gave_up.then(|| list.with_usable(contracts))
     });
     if any_gave_up {
         shared.learned.send_modify(|changes| *changes += 1);
     }
-    started
+    (started, look_again)
 }
 
 async fn ask(shared: &Shared, contract: Contract, member: Arc<Member>) -> Reply {
     let options = &shared.context.options;
     // A slow one holds nobody up for long: another one is asked, or called without knowing.
     let within = options.failover_after.min(options.timeout);
-    let result = methods::ask(&member.peer, within).await.map(Methods::new);
+    let result = methods::ask(&member.peer, options, within).await;
     Reply { contract, member, result }
 }
 

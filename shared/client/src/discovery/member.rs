@@ -7,7 +7,7 @@ use std::time::Duration;
 use rpc_wire::instance::Instance;
 use tokio::time::Instant;
 
-use super::contracts::Identity;
+use super::contracts::{Contracts, Identity};
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::pool::Peer;
@@ -84,6 +84,12 @@ impl Member {
             let failures = ejection.failures.saturating_add(1);
             Ejection { failures, probe_at: Some(now + delay(failures)) }
         });
+    }
+
+    /// Takes what the instance said of its contract when it was last probed, if it was.
+    pub(super) fn take_probed(&self, contracts: &mut Contracts) -> bool {
+        let probed = self.peer.take_probed_contract();
+        probed.is_some_and(|(at, contract)| contracts.probed(&self.identity, &contract, at))
     }
 
     fn ejection(&self) -> MutexGuard<'_, Option<Ejection>> {

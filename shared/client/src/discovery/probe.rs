@@ -49,7 +49,8 @@ fn start_due(
     next
 }
 
-async fn sleep_until(at: Option<Instant>) {
+/// Waits until then, if ever.
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
@@ -69,6 +70,7 @@ fn note(shared: &Shared, member: &Member, is_up: bool) {
         member.probed(is_up, Instant::now());
         if is_up {
             contracts.restored(&member.identity);
+            contracts.is_wanted |= member.take_probed(contracts);
         }
         Some(list.with_usable(contracts))
     });

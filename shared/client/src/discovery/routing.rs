@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rpc_wire::instance::is_service_name;
 use rpc_wire::most_similar;
 use rpc_wire::paths::is_reserved;
 use tokio::time::Instant;
 
+use super::contracts::{Contracts, Offering};
 use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
@@ -34,13 +36,15 @@ impl Discovery {
 
     fn pick_from(&self, view: &View, wanted: Wanted<'_>) -> Option<Picked> {
         if view.is_uniform && !wanted.is_unoffered || is_reserved(wanted.method) {
-            return self.choose(&view.anyone, wanted.tried);
+            return self.choose(view.anyone(wanted.method), wanted.tried);
         }
         self.choose(&*view.known_route(wanted.method)?, wanted.tried)
     }
 
     async fn pick_later(&self, wanted: Wanted<'_>) -> Result<Picked, CallError> {
+        self.check_service(wanted.service)?;
         let mut is_last = false;
+        let mut is_late = false;
         loop {
             let mut learned = self.shared.learned.subscribe();
             let list = self.shared.list.load_full();
@@ -51,9 +55,13 @@ impl Discovery {
             let needs_route = !view.members.is_empty()
                 && !is_reserved(wanted.method)
                 && (!view.is_uniform || wanted.is_unoffered);
-            match needs_route.then(|| view.route(wanted.method, &self.shared.contracts)) {
+            match needs_route.then(|| view.route(wanted.method, &self.shared.contracts, is_late)) {
                 Some(Route::To(candidates)) => {
-                    if let Some(picked) = self.choose(&candidates, wanted.tried) {
+                    // Those that share a digest with the one that replied may be down.
+                    let connected = candidates.connected().unwrap_or_default();
+                    let picked = self.choose(&connected, wanted.tried);
+                    if let Some(picked) = picked.or_else(|| self.choose(&candidates, wanted.tried))
+                    {
                         return Ok(picked);
                     }
                 }
@@ -63,6 +71,10 @@ impl Discovery {
                         () = self.shared.context.end.cancelled() => return Err(CallError::Closed),
                         // Never an error: the sender lives as long as `self`.
                         _ = learned.changed() => continue,
+                        () = tokio::time::sleep_until(wanted.guess_at) => {
+                            is_late = true;
+                            continue;
+                        }
                     }
                 }
                 Some(Route::Nowhere) | None => {}
@@ -76,12 +88,27 @@ impl Discovery {
         }
     }
 
-    /// Before a call is given up, what may have changed is asked for again.
+    /// Before a call is given up, what may have changed is asked for again, and instances that were taken at
+    /// the word of their digest are asked themselves.
     pub(super) fn doubt(&self, view: &View) {
-        let Some(since) = Instant::now().checked_sub(learn::pause(&self.shared)) else { return };
+        let now = Instant::now();
+        let since = now.checked_sub(learn::pause(&self.shared));
+        self.ask_again(|contracts| {
+            let instances = view.identities();
+            for member in view.members.iter() {
+                member.take_probed(contracts);
+            }
+            let is_outdated = since.is_some_and(|since| contracts.doubt(&instances, since));
+            contracts.confirm(&instances, since, now, &mut rand::rng()) || is_outdated
+        });
+    }
+
+    /// Has instances asked again if `change` says so.
+    pub(super) fn ask_again(&self, change: impl FnOnce(&mut Contracts) -> bool) {
         let mut any = false;
         self.shared.update(|list, contracts| {
-            any = contracts.doubt(&view.identities(), since);
+            any = change(contracts);
+            contracts.is_wanted |= any;
             any.then(|| list.with_usable(contracts))
         });
         if any {
@@ -99,7 +126,8 @@ impl Discovery {
     fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
         if !tried.is_empty() {
             let left = candidates.without(tried);
-            return self.choose(&left, &[]);
+            // After a failure, rather one that is known to be up.
+            return self.choose(left.connected().as_ref().unwrap_or(&left), &[]);
         }
         let Candidates { members, weights, is_guess } = candidates;
         let now = Instant::now();
@@ -119,9 +147,9 @@ impl Discovery {
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
         if view.is_uniform || is_reserved(wanted.method) {
-            return view.anyone.has_other(wanted.tried);
+            return view.anyone(wanted.method).has_other(wanted.tried);
         }
-        match view.route(wanted.method, &self.shared.contracts) {
+        match view.route(wanted.method, &self.shared.contracts, false) {
             Route::To(candidates) => candidates.has_other(wanted.tried),
             // Some may turn out to offer it.
             Route::Unknown => true,
@@ -131,6 +159,10 @@ impl Discovery {
 
     /// Notes that the instance said it does not have the method.
     pub(crate) fn note_unoffered(&self, peer: &Arc<Peer>, method: &str) {
+        // No list names those.
+        if is_reserved(method) {
+            return;
+        }
         let Some(identity) = self.shared.identity_of(peer) else { return };
         tracing::debug!(instance = %peer.name(), method, "the instance does not offer the method");
         self.shared.update(|list, contracts| {
@@ -164,8 +196,8 @@ impl Discovery {
         }
     }
 
-    /// Why there is no instance for a call; `None` if none of them could be asked.
-    pub(crate) fn no_such_method(&self, wanted: Wanted<'_>) -> Option<CallError> {
+    /// That no instance offers the method; `None` if none of them could be asked.
+    fn no_such_method(&self, wanted: Wanted<'_>) -> Option<NoSuchMethod> {
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
         let identities = view.identities();
@@ -176,15 +208,24 @@ impl Discovery {
         let names = lists.iter().flat_map(|list| list.all()).map(|known| known.name.as_str());
         let names = names.filter(|name| *name != wanted.method && !is_reserved(name));
         let nearest = most_similar(wanted.method, names, SUGGESTED);
-        (asked > 0).then(|| {
-            CallError::NoSuchMethod(Box::new(NoSuchMethod {
-                method: wanted.method.to_owned(),
-                service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
-                asked,
-                of: identities.len(),
-                nearest: nearest.into_iter().map(str::to_owned).collect(),
-            }))
+        (asked > 0).then(|| NoSuchMethod {
+            method: wanted.method.to_owned(),
+            service: wanted.service.map(str::to_owned).or_else(|| self.only_service()),
+            asked,
+            of: identities.len(),
+            nearest: nearest.into_iter().map(str::to_owned).collect(),
         })
+    }
+
+    /// The error of an instance that perhaps offers the method and could not be reached, with what is known of
+    /// the others.
+    pub(crate) fn not_found(&self, wanted: Wanted<'_>, error: CallError) -> CallError {
+        match (error, self.no_such_method(wanted)) {
+            (CallError::Unreachable { peer, reason }, Some(others)) => {
+                CallError::Unreachable { peer, reason: format!("{reason}, and {others}") }
+            }
+            (error, _) => error,
+        }
     }
 
     fn nobody(&self, list: &List, wanted: Wanted<'_>) -> CallError {
@@ -192,7 +233,19 @@ impl Discovery {
         if let Some(error) = &list.error {
             return CallError::Registry(error.clone());
         }
-        self.no_such_method(wanted).unwrap_or_else(|| self.no_instance(list, wanted.service))
+        let view = self.view(list, wanted.service);
+        let unreached = {
+            let (contracts, identities) = (self.shared.contracts(), view.identities());
+            let Offering { unknown, pending, .. } = contracts.offering(wanted.method, &identities);
+            contracts.first_failure(&identities, &[unknown, pending].concat())
+        };
+        if let Some(error) = unreached {
+            return self.not_found(wanted, error);
+        }
+        self.no_such_method(wanted).map_or_else(
+            || self.no_instance(list, wanted.service),
+            |error| CallError::NoSuchMethod(Box::new(error)),
+        )
     }
 
     pub(super) fn no_instance(&self, list: &List, service: Option<&str>) -> CallError {
@@ -204,6 +257,17 @@ impl Discovery {
                 invalid: list.invalid,
             },
         }
+    }
+
+    /// No instance has a service of another form, so that it is checked only where there is none to call.
+    pub(super) fn check_service(&self, service: Option<&str>) -> Result<(), CallError> {
+        let only = self.shared.context.options.service.as_deref();
+        let bad = [service, only].into_iter().flatten().find(|name| !is_service_name(name));
+        bad.map_or(Ok(()), |name| {
+            Err(CallError::BadArguments(format!(
+                "{name:?} is not the name of a service; write 1 to 64 ASCII letters, digits, \".\", \"_\" or \"-\""
+            )))
+        })
     }
 
     /// The service that the whole client is limited to.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::contracts::{Contracts, Identity};
+use rpc_wire::paths::RESERVED_PREFIX;
+
+use super::contracts::{Contracts, Identity, Offering};
 use super::member::Member;
 use crate::balance::running_totals;
 use crate::pool::Peer;
@@ -16,7 +18,9 @@ const MAX_ROUTES: usize = 4096;
 pub(super) struct View {
     pub(super) members: Arc<[Arc<Member>]>,
     /// Those that calls of any method may go to.
-    pub(super) anyone: Candidates,
+    anyone: Candidates,
+    /// Those of them that are listed as newer servers, if not all or none are.
+    newer: Option<Candidates>,
     /// Every call may go to anyone: there is one instance, or one contract.
     pub(super) is_uniform: bool,
     /// Those that calls of one method may go to.
@@ -51,11 +55,23 @@ impl Default for View {
 
 impl View {
     pub(super) fn new(members: Arc<[Arc<Member>]>, contracts: &Contracts) -> Self {
+        let (newer, older): (Vec<_>, Vec<_>) =
+            members.iter().cloned().partition(|member| member.instance.speaks_extended());
+        let differ = !newer.is_empty() && !older.is_empty();
         Self {
+            newer: differ.then(|| Candidates::of(newer)),
             anyone: Candidates::of(members.iter().cloned().collect()),
             is_uniform: contracts.is_uniform(&identities(&members)),
             members,
             routes: RwLock::default(),
+        }
+    }
+
+    /// Those that calls of the method may go to, whatever they offer. Older servers have no reserved methods.
+    pub(super) fn anyone(&self, method: &str) -> &Candidates {
+        match &self.newer {
+            Some(newer) if method.starts_with(RESERVED_PREFIX) => newer,
+            _ => &self.anyone,
         }
     }
 
@@ -69,19 +85,27 @@ impl View {
     }
 
     /// Who offers `method`.
-    pub(super) fn route(&self, method: &str, contracts: &Mutex<Contracts>) -> Route {
+    /// With `is_late`, whoever is still being asked counts as one that could not tell.
+    pub(super) fn route(&self, method: &str, contracts: &Mutex<Contracts>, is_late: bool) -> Route {
         let offering = {
             let contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
             contracts.offering(method, &self.identities())
         };
-        let (chosen, is_guess) = match (offering.offered_by, offering.is_pending) {
-            (chosen, _) if !chosen.is_empty() => (chosen, false),
-            (_, true) => return Route::Unknown,
-            (_, false) if offering.unknown.is_empty() => return Route::Nowhere,
-            (_, false) => (offering.unknown, true),
-        };
+        let Offering { offered_by, mut unknown, pending, is_confirming } = offering;
+        let is_guess = offered_by.is_empty();
+        if is_guess && !is_late && (is_confirming || !pending.is_empty()) {
+            return Route::Unknown;
+        }
+        unknown.extend(pending);
+        let chosen = if is_guess { unknown } else { offered_by };
+        if chosen.is_empty() {
+            return Route::Nowhere;
+        }
         let members = chosen.iter().filter_map(|&index| self.members.get(index)).cloned();
         let candidates = Arc::new(Candidates { is_guess, ..Candidates::of(members.collect()) });
+        if is_late {
+            return Route::To(candidates);
+        }
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         if routes.len() >= MAX_ROUTES {
             routes.clear();
@@ -105,6 +129,14 @@ impl Candidates {
         let is_left = |member: &&Arc<Member>| !contains(tried, &member.peer);
         let members: Vec<_> = self.members.iter().filter(is_left).cloned().collect();
         Self { weights: weights(&members), members, is_guess: self.is_guess }
+    }
+
+    /// Those of them that have a connection; `None` if that is none or all.
+    pub(super) fn connected(&self) -> Option<Self> {
+        let is_connected = |member: &&Arc<Member>| member.peer.is_connected();
+        let members: Vec<_> = self.members.iter().filter(is_connected).cloned().collect();
+        let differ = !members.is_empty() && members.len() < self.members.len();
+        differ.then(|| Self { weights: weights(&members), members, is_guess: self.is_guess })
     }
 
     /// Whether there is one besides `tried`.

@@ -84,6 +84,8 @@ pub(super) struct Probed {
     pub(super) dialect: Dialect,
     /// Whether it takes calls: a draining server refuses them.
     pub(super) accepts_calls: bool,
+    /// The contract of its methods, if it says that.
+    pub(super) contract: Option<String>,
     pub(super) socket: TcpStream,
     pub(super) inbox: Inbox,
 }
@@ -107,11 +109,9 @@ pub(super) async fn probe(
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
         if let Some((_, _, reply)) = next {
-            let (dialect, accepts_calls) = match reply {
-                Ok(Reply::Done { id: Some(0), outcome }) => {
-                    (Dialect::Extended, !is_draining(&outcome))
-                }
-                Ok(Reply::Done { id: None, .. }) => (Dialect::Classic, true),
+            let (dialect, (accepts_calls, contract)) = match reply {
+                Ok(Reply::Done { id: Some(0), outcome }) => (Dialect::Extended, read(outcome)),
+                Ok(Reply::Done { id: None, .. }) => (Dialect::Classic, (true, None)),
                 // A draining server says so before it replies.
                 Ok(Reply::Draining) => {
                     return Err(lost("the server is draining".to_owned()));
@@ -120,7 +120,7 @@ pub(super) async fn probe(
                 Err(error) => return Err(CallError::bad_reply(peer, error)),
             };
             inbox.release();
-            return Ok(Probed { dialect, accepts_calls, socket, inbox });
+            return Ok(Probed { dialect, accepts_calls, contract, socket, inbox });
         }
         if received >= MAX_PROBE_BYTES {
             return Err(CallError::bad_reply(
@@ -136,10 +136,11 @@ pub(super) async fn probe(
     }
 }
 
-fn is_draining(health: &Result<&RawValue, Fault>) -> bool {
-    match health {
-        Ok(health) => serde_json::from_str::<Health>(health.get())
-            .is_ok_and(|health| health.status == HealthStatus::Draining),
-        Err(fault) => fault.code == Code::Draining,
+/// Whether the server takes calls, and the contract of its methods.
+fn read(health: Result<&RawValue, Fault>) -> (bool, Option<String>) {
+    match health.map(|health| serde_json::from_str::<Health>(health.get())) {
+        Ok(Ok(health)) => (health.status != HealthStatus::Draining, health.contract),
+        Ok(Err(_)) => (true, None),
+        Err(fault) => (fault.code != Code::Draining, None),
     }
 }

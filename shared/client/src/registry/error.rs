@@ -1,5 +1,7 @@
 //! Why a request to a registry failed.
 
+use rpc_wire::target::parse_address;
+
 use crate::kind::ErrorKind;
 
 /// Why a request to a registry failed.
@@ -7,7 +9,7 @@ use crate::kind::ErrorKind;
 #[non_exhaustive]
 pub enum RegistryClientError {
     /// The URL is not valid.
-    #[error("`{url}` is not a registry's URL: {why}; write http://host:port")]
+    #[error("`{url}` is not a registry's URL: {why}; write {}", url_hint(.url))]
     BadUrl {
         /// What was given.
         url: String,
@@ -93,4 +95,12 @@ impl RegistryClientError {
 /// A registry never redirects; other web servers do.
 fn refused_hint(status: u16) -> &'static str {
     if matches!(status, 300..=399) { "; check that this is a registry" } else { "" }
+}
+
+/// What was probably meant.
+fn url_hint(url: &str) -> String {
+    match parse_address(url) {
+        Ok(_) => format!("http://{url}"),
+        Err(_) => "http://host:port".to_owned(),
+    }
 }

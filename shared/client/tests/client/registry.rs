@@ -164,6 +164,12 @@ fn an_invalid_registry_url_is_refused() {
         let error = RegistryClient::new(url, RegistryClientOptions::default()).unwrap_err();
         assert!(matches!(error, RegistryClientError::BadUrl { .. }), "{url}: {error}");
     }
+    for url in ["127.0.0.1:9999", "localhost:9999", "[::1]:9999"] {
+        let error = RegistryClient::new(url, RegistryClientOptions::default()).unwrap_err();
+        let said =
+            format!("`{url}` is not a registry's URL: it has no http://; write http://{url}");
+        assert_eq!(error.to_string(), said);
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! Several services behind one registry: a call goes to an instance that offers the method.
 
 mod catalog;
+mod digests;
 mod effects;
 mod filter;
+mod lists;
+mod outdated;
+mod reserved;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -90,7 +94,11 @@ async fn replicas_of_one_contract_are_not_all_called_for_what_none_of_them_offer
     let said = r#"no instance offers "ad": asked 2 of 2; the nearest name is add"#;
     assert_eq!(error.to_string(), said);
     let count = |method| replicas.iter().map(|it| it.count(method)).sum::<usize>();
-    assert_eq!((count("ad"), count("rpc.discover")), (1, 1), "the contract speaks for the others");
+    assert_eq!(
+        (count("ad"), count("rpc.discover")),
+        (1, 2),
+        "each is asked itself, none is called in vain"
+    );
     assert_eq!(failures(&client, "add", 50).await, []);
 }
 
@@ -110,8 +118,10 @@ async fn what_could_not_be_asked_is_not_claimed() {
     let dead = ReservedPort::new();
     let registry = registry_of(vec![known.entry("a"), entry(dead.address(), json!({}))]).await;
     let error = client_of(&registry).call("sub", ()).await.unwrap_err();
-    let said = r#"no instance that replied offers "sub": asked 1 of 2; what is offered has no similar name"#;
-    assert_eq!(error.to_string(), said);
+    let others = r#", and no instance that replied offers "sub": asked 1 of 2; what is offered has no similar name"#;
+    assert!(error.to_string().contains(others), "{error}");
+    assert!(error.to_string().contains(&format!("cannot reach {}: ", dead.address())), "{error}");
+    assert_eq!((error.kind(), error.is_not_executed()), (ErrorKind::Unreachable, true));
 }
 
 #[tokio::test]

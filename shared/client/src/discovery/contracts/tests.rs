@@ -1,5 +1,7 @@
 //! What is known of contracts, without instances, sockets or a clock.
 
+mod confirming;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,7 +10,6 @@ use rand::rngs::SmallRng;
 use rpc_wire::signature::{Effect, Signature};
 use tokio::time::Instant;
 
-use super::asking::MAX_ASKED;
 use super::*;
 
 const PAUSE: Duration = Duration::from_secs(3);
@@ -80,8 +81,32 @@ fn a_contract_that_is_being_asked_for_is_not_asked_for_again() {
     let mut contracts = Contracts::default();
     let (now, mut rng) = (Instant::now(), SmallRng::seed_from_u64(1));
     assert_eq!(contracts.due(&usable, (100, PAUSE), now, &mut rng).ask.len(), 1);
-    assert_eq!(contracts.due(&usable, (100, PAUSE), now, &mut rng), Due::default());
-    assert!(contracts.offering("add", &refs(&instances)).is_pending);
+    let due = contracts.due(&usable, (100, PAUSE), now, &mut rng);
+    assert_eq!((due.ask, due.gave_up), (Vec::new(), false));
+    assert_eq!(contracts.offering("add", &refs(&instances)).pending, [0, 1]);
+    // One that is silent does not hold up the others of its contract.
+    let at = due.hedge_at.unwrap();
+    assert!(at - now < PAUSE / 2);
+    assert_eq!(contracts.due(&usable, (100, PAUSE), at, &mut rng).ask.len(), 1);
+    assert_eq!(contracts.due(&usable, (100, PAUSE), at, &mut rng), Due::default());
+}
+
+#[test]
+fn after_each_failure_more_instances_of_the_contract_are_asked_at_once() {
+    let instances: Vec<_> = (0..1000).map(|id| shows(id, &["add"])).collect();
+    let usable: Vec<_> = instances.iter().map(|instance| (instance, true)).collect();
+    let mut contracts = Contracts::default();
+    let (now, mut rng) = (Instant::now(), SmallRng::seed_from_u64(1));
+    let mut rounds = Vec::new();
+    for _ in 0..8 {
+        let due = contracts.due(&usable, (32, PAUSE), now, &mut rng);
+        rounds.push(due.ask.len());
+        for (contract, index) in due.ask {
+            contracts.learned(contract, &instances[index], Err(unreachable()), now);
+        }
+    }
+    assert_eq!(rounds, [1, 2, 4, 8, 16, 32, 32, 32]);
+    assert_eq!(contracts.offering("add", &refs(&instances)).pending.len(), 1000);
 }
 
 #[test]
@@ -138,9 +163,9 @@ fn a_list_without_a_digest_is_asked_for_again_when_it_is_older_than_a_refresh() 
     let now = Instant::now();
     ask_all(&mut contracts, &instances, now, |_| Ok(methods(&["add"])));
     assert!(!contracts.doubt(&refs(&instances), now - PAUSE));
-    assert!(!contracts.offering("get", &refs(&instances)).is_pending);
+    assert!(!contracts.offering("get", &refs(&instances)).is_confirming);
     assert!(contracts.doubt(&refs(&instances), now));
-    assert!(contracts.offering("get", &refs(&instances)).is_pending);
+    assert!(contracts.offering("get", &refs(&instances)).is_confirming);
     assert_eq!(offered_by(&contracts, "add", &instances), [0, 1], "what is known still counts");
     let reply = |index| if index == 0 { Ok(methods(&["get"])) } else { Err(unreachable()) };
     ask_all(&mut contracts, &instances, now + PAUSE, reply);
@@ -154,9 +179,9 @@ fn a_contract_that_nobody_can_tell_is_unknown_until_it_is_asked_for_again() {
     let mut contracts = Contracts::default();
     let now = Instant::now();
     let asked = ask_all(&mut contracts, &instances, now, |_| Err(unreachable()));
-    assert_eq!(asked.len(), MAX_ASKED);
+    assert_eq!(asked.len(), 10, "no instance is left that was not asked");
     let offering = contracts.offering("add", &refs(&instances));
-    assert_eq!((offering.unknown.len(), offering.is_pending), (10, false));
+    assert_eq!((offering.unknown.len(), offering.pending.len()), (10, 0));
     assert_eq!(contracts.asked("add", &refs(&instances)), 0);
     let reply = |_| Ok(methods(&["add"]));
     assert_eq!(ask_all(&mut contracts, &instances, now + PAUSE / 2, reply).len(), 0);
@@ -305,7 +330,8 @@ proptest! {
             prop_assert!(contracts.entries.len() <= 2 * instances.len().max(6));
             let ids: Vec<u64> = instances.iter().map(|it| it.id).collect();
             prop_assert!(contracts.notes.keys().all(|id| ids.contains(id)));
-            prop_assert!(contracts.misfits.iter().all(|id| ids.contains(id)));
+            prop_assert!(contracts.words.keys().chain(&contracts.to_confirm).all(|id| ids.contains(id)));
+            prop_assert!(contracts.misfits.keys().all(|id| ids.contains(id)));
         }
     }
 }

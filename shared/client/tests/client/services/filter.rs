@@ -49,3 +49,20 @@ async fn a_service_without_instances_is_named() {
     let error = client.call("get", ()).await.unwrap_err().to_string();
     assert!(error.contains("lists none of service users; start a server"), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_no_name_of_a_service_is_said_to_be_none() {
+    let a = Offering::new(&["get"]).await;
+    let registry = registry_of(vec![a.entry("orders")]).await;
+    let client = client_of(&registry);
+    for name in ["a b", "", "ä", &"x".repeat(65)] {
+        let error = client.service(name).call("get", ()).await.unwrap_err();
+        assert!(matches!(error, CallError::BadArguments(_)), "{error}");
+        assert!(
+            error.to_string().contains("is not the name of a service; write 1 to 64"),
+            "{error}"
+        );
+        let error = client.service(name).catalog().await.unwrap_err();
+        assert!(matches!(error, CallError::BadArguments(_)), "{error}");
+    }
+}
