@@ -1,7 +1,7 @@
 //! The console: reads command line and settings, then runs the screen.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,9 +24,9 @@ fn main() -> ExitCode {
     }
     let options = match Options::try_parse_from(line) {
         Ok(options) => options,
-        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if !error.use_stderr() => return print_help(&error.render().to_string()),
         Err(error) => {
-            print_error(&one_line(&error.render().to_string()));
+            print_error(&options::mistake(&error));
             return ExitCode::from(2);
         }
     };
@@ -122,10 +122,10 @@ fn log_options(options: &Options, settings: &Settings) -> LogOptions {
 
 fn theme(settings: &Settings) -> Theme {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let has_colours = view::has_colours(&std::env::var("TERM").unwrap_or_default());
     let terminal_is_light = || std::env::var("COLORFGBG").is_ok_and(|text| view::is_light(&text));
     Theme {
-        mono: no_colour || dumb || settings.console.theme == Colours::Mono,
+        mono: no_colour || !has_colours || settings.console.theme == Colours::Mono,
         light: match settings.console.theme {
             Colours::Light => true,
             Colours::Auto => terminal_is_light(),
@@ -142,13 +142,16 @@ fn theme(settings: &Settings) -> Theme {
     }
 }
 
-/// clap prints a paragraph and the usage; this is its first sentence.
-fn one_line(paragraph: &str) -> String {
-    let what = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-    let what = what.split("\n\nUsage: ").next().unwrap_or(what);
-    let what = what.split("\n\nFor more information").next().unwrap_or(what);
-    let words: Vec<&str> = what.split_whitespace().collect();
-    format!("{}; see rpc-console --help", words.join(" "))
+/// Help or version; a closed pipe has had what it wanted.
+fn print_help(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            print_error(&format!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "there is no screen to show it on")]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
@@ -121,13 +122,54 @@ Examples:
   rpc-console --registry http://10.0.0.5:9999 --readonly
   rpc-console 127.0.0.1:8089              one server, without a registry";
 
+/// A mistake on the command line in one line, in the words of `rpcd`.
+pub fn mistake(error: &clap::Error) -> String {
+    let known = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) if !text.is_empty() => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let argument = known(ContextKind::InvalidArg);
+    let what = match (error.kind(), argument) {
+        (ErrorKind::UnknownArgument, Some(argument)) => {
+            let meant = known(ContextKind::SuggestedArg);
+            let meant = meant.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            let is_option = argument.starts_with('-');
+            let what = if is_option { "unknown option" } else { "unexpected argument" };
+            format!("{what} {argument}{meant}")
+        }
+        (ErrorKind::ArgumentConflict, Some(argument)) => match known(ContextKind::PriorArg) {
+            Some(other) if other != argument => format!("{argument} cannot be used with {other}"),
+            _ => format!("{argument} is given twice"),
+        },
+        (ErrorKind::InvalidValue, Some(argument)) => format!("missing value of {argument}"),
+        (ErrorKind::ValueValidation, Some(argument)) => {
+            let value = known(ContextKind::InvalidValue).unwrap_or_default();
+            let why = std::error::Error::source(error).map(|why| format!(": {why}"));
+            format!("bad value '{value}' for {argument}{}", why.unwrap_or_default())
+        }
+        _ => {
+            let text = error.render().to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            first.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    };
+    format!("{what}; see rpc-console --help")
+}
+
 /// The commands that the console had or that people try, and those of `rpcd`.
-const MOVED: [(&str, &str); 5] = [
+const MOVED: [(&str, &str); 10] = [
     ("ls", "rpcd instances"),
     ("instances", "rpcd instances"),
     ("methods", "rpcd methods"),
     ("call", "rpcd call"),
     ("watch", "rpcd watch"),
+    ("logs", "rpcd logs"),
+    ("stats", "rpcd stats"),
+    ("describe", "rpcd describe"),
+    ("health", "rpcd health"),
+    ("bench", "rpcd bench"),
 ];
 
 /// Where the command of the line `line` went, if it is one that the console had.
@@ -222,6 +264,26 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_is_one_line_in_the_words_of_rpcd() {
+        for (line, said) in [
+            (&["--jsn"][..], "unknown option --jsn"),
+            (&["--readonyl"], "unknown option --readonyl (did you mean --readonly?)"),
+            (&["h:1", "h:2"], "unexpected argument h:2"),
+            (&["--config"], "missing value of --config <FILE>"),
+            (&["--demo", "--demo"], "--demo is given twice"),
+            (
+                &["http://h:1"],
+                "bad value 'http://h:1' for [HOST:PORT]: write HOST:PORT for one server, or --registry \
+                 http://h:1 for a registry",
+            ),
+        ] {
+            let line = ["rpc-console"].iter().chain(line);
+            let error = Options::try_parse_from(line).unwrap_err();
+            assert_eq!(mistake(&error), format!("{said}; see rpc-console --help"));
+        }
+    }
+
+    #[test]
     fn a_command_that_the_console_had_says_where_it_went() {
         let moved = |line: &str| moved(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for (line, said) in [
@@ -230,6 +292,11 @@ mod tests {
             ("rpc-console methods", "methods moved to: rpcd methods"),
             ("rpc-console --registry r call add 1 -2", "call moved to: rpcd call"),
             ("rpc-console --readonly watch", "watch moved to: rpcd watch"),
+            ("rpc-console logs", "logs moved to: rpcd logs"),
+            ("rpc-console stats --json", "stats moved to: rpcd stats"),
+            ("rpc-console describe add", "describe moved to: rpcd describe"),
+            ("rpc-console health", "health moved to: rpcd health"),
+            ("rpc-console bench add 1 2", "bench moved to: rpcd bench"),
         ] {
             assert_eq!(moved(line).as_deref(), Some(said), "{line}");
         }

@@ -23,7 +23,7 @@ mod theme;
 mod traffic;
 
 pub use screen::HitMap;
-pub use theme::{Theme, is_ascii, is_light};
+pub use theme::{Theme, has_colours, is_ascii, is_light};
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -62,7 +62,7 @@ pub fn render(model: &Model, theme: &Theme, now: Now, frame: &mut Frame<'_>) -> 
     header::tabs(model, &mut screen, tabs);
     view(model, &mut screen, body);
     hints::hints(model, &mut screen, hints);
-    hints::toast(model, &mut screen, if toast_row > 0 { toast } else { hints });
+    hints::toast(model, &mut screen, toast, hints);
     match &model.overlay {
         Some(Overlay::Help { filter, top }) => help::help(model, filter, *top, &mut screen, body),
         Some(Overlay::Palette(palette)) => palette::palette(model, palette, &mut screen, body),

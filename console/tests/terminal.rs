@@ -320,3 +320,13 @@ fn an_unknown_registry_is_a_usage_error_on_the_normal_screen() {
     assert_eq!(tty.ends(), 2);
     tty.is_restored();
 }
+
+#[test]
+fn help_that_cannot_be_written_fails_with_one_line() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(PROGRAM);
+    let done = command.arg("--help").stdout(full).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!((done.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("rpc-console: cannot write to standard output: "), "{said}");
+}

@@ -20,7 +20,7 @@ use crate::model::logs::{Source, SourceState};
 use crate::model::saved::{Change, ChangeError, Contents};
 use crate::pane::{Pane, PaneRows};
 
-/// Maximum size of a copy to the clipboard: terminals truncate or ignore more.
+/// Maximum size of a copy by the terminal: terminals truncate or ignore more. Programs have no limit.
 pub const MAX_COPIED_BYTES: usize = 74_000;
 
 /// An input.
@@ -125,6 +125,8 @@ pub enum RegistryUpdate {
         /// Time until the next attempt.
         retry_in: Duration,
     },
+    /// It replied although it had no change to report.
+    Heard(Instant),
     /// A change reported by `/v1/watch`, and when it arrived: its ages are those at that time.
     Change(WatchEvent, Instant),
     /// The whole list of an older registry.

@@ -9,6 +9,7 @@ pub mod docs;
 pub mod events;
 pub mod filter;
 pub mod form;
+pub mod heard;
 pub mod instances;
 pub mod json;
 pub mod link;
@@ -281,6 +282,11 @@ impl Model {
     /// Sets the rows of the last frame.
     pub fn set_heights(&mut self, heights: Heights) {
         self.heights = heights;
+    }
+
+    /// Whether an instance is one that a call can be sent to, as far as is known.
+    pub fn is_listed(&self, key: &InstanceKey) -> bool {
+        self.instances.get(key).is_some_and(|row| row.gone.is_none())
     }
 
     /// The time the screen shows: now, or the start of the pause.

@@ -17,6 +17,7 @@ mod saved;
 mod search;
 mod send;
 mod show;
+mod silence;
 mod steps;
 
 pub use search::MAX_MATCHES;
@@ -116,9 +117,12 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     if model.toast.as_ref().is_some_and(|toast| now.at >= toast.until) {
         model.toast = None;
     }
+    if model.paused.is_none() {
+        silence::look(model, now);
+    }
     let live = model.link.is_live();
     if model.paused.is_none() {
-        let changes = model.instances.tick(now.at, live);
+        let changes = model.instances.tick(now.at, live, model.link.heard);
         feeds::report(model, changes, now, effects);
     }
     model.methods.refresh();
@@ -160,6 +164,8 @@ mod external_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
+mod palette_tests;
+#[cfg(test)]
 mod pane_tests;
 #[cfg(test)]
 mod response_tests;
@@ -167,5 +173,7 @@ mod response_tests;
 mod safety_tests;
 #[cfg(test)]
 mod service_tests;
+#[cfg(test)]
+mod silence_tests;
 #[cfg(test)]
 mod tests;

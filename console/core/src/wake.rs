@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::Now;
+use crate::model::heard::SILENCE;
 use crate::model::instances::{FLASH, LINGER};
 use crate::model::{Model, Overlay, View};
 
@@ -34,12 +35,16 @@ pub fn next_wake(model: &Model, now: Now, origin: Instant) -> Option<Instant> {
     }
     let in_view = shows_instances(model);
     let live = model.link.is_live();
+    let heard = model.link.heard.filter(|_| live);
+    next.consider(heard.and_then(|heard| heard.last.checked_add(SILENCE)));
     for row in model.instances.all() {
         if let Some((at, _)) = row.gone {
             next.consider(at.checked_add(LINGER));
         } else if live && !row.was_late {
             // The header counts late instances in every view.
-            next.consider(row.last_beat.and_then(|beat| beat.reaches(row.late_after())));
+            let at = row.last_beat.and_then(|beat| beat.reaches(row.late_after()));
+            // Later it is judged with the next news of the registry.
+            next.consider(at.filter(|at| *at > now.at));
         }
         if in_view {
             next.consider(

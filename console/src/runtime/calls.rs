@@ -1,16 +1,19 @@
 //! Sends a call, and reports its outcome and what it sent and received.
 
+mod failure;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
-use rpc_client::{CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog};
+use rpc_client::{CallError, Client, Code, Dialect, Request, Response, WireLog};
 use rpc_wire::instance::InstanceKey;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::secrets::Secrets;
+use failure::failure;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::{
     CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
@@ -222,39 +225,6 @@ fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Out
     }
 }
 
-/// `last` is the last message received.
-fn failure(error: &CallError, last: Option<&str>, secrets: &Secrets) -> Failure {
-    let CallError::Remote { fault, .. } = error else {
-        let kind = match error.kind() {
-            ErrorKind::NoSuchMethod => "unknown method",
-            ErrorKind::Usage => "not sent",
-            ErrorKind::Unreachable => "unreachable",
-            ErrorKind::Timeout => "timeout",
-            _ => "invalid reply",
-        };
-        return Failure::new(kind, secrets.hide(error.to_string()));
-    };
-    Failure {
-        kind: match fault.code.meaning() {
-            Some(meaning) => format!("{meaning} ({})", fault.code),
-            None => format!("error {}", fault.code),
-        },
-        // Without the classic prefix, which is not part of the message.
-        text: secrets.hide(match fault.code {
-            Code::MethodNotFound => error.to_string(),
-            _ => fault.message.clone(),
-        }),
-        retryable: last.and_then(is_retryable),
-        data: fault.data.as_ref().map(|data| secrets.hide(data.to_string())),
-    }
-}
-
-/// What the error of a reply says about a retry.
-fn is_retryable(reply: &str) -> Option<bool> {
-    let reply: serde_json::Value = serde_json::from_str(reply).ok()?;
-    reply.get("error")?.get("retryable")?.as_bool()
-}
-
 /// Reports what one attempt of a call sends and receives.
 struct Recording {
     id: CallId,
@@ -324,9 +294,8 @@ fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
         let not_kept = message.size.saturating_sub(message.bytes.len());
         let text = String::from_utf8_lossy(&message.bytes).into_owned();
         let text = secrets.hide_in_message(text);
-        // The size as shown: that of the bytes would tell the length of what is hidden.
-        let size = text.len() + not_kept;
-        WireMessage { is_sent: message.is_sent, peer: peer.to_owned(), text, size }
+        let (is_sent, size) = (message.is_sent, message.size);
+        WireMessage { is_sent, peer: peer.to_owned(), text, size, not_kept }
     };
     wire.take().into_iter().map(message).collect()
 }

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use rpc_console_core::message::Msg;
+use rpc_console_core::message::{MAX_COPIED_BYTES, Msg};
 use rpc_console_core::text;
 
 /// A program that takes longer is stopped.
@@ -119,7 +119,12 @@ fn notice(
     sent: bool,
 ) -> (String, bool) {
     let shown = text::cut(&text::one_line(copied), SHOWN).into_owned();
-    let failures = failed.join("; ");
+    let mut failures = failed.join("; ");
+    if !sent && copied.len() > MAX_COPIED_BYTES {
+        let (size, limit) = (text::bytes(copied.len()), text::bytes(MAX_COPIED_BYTES));
+        let too_large = format!("it is {size}, the terminal takes {limit}; save it to a file");
+        failures = if failures.is_empty() { too_large } else { format!("{failures}; {too_large}") };
+    }
     match (done, sent) {
         ([], true) if failed.is_empty() => {
             (format!("{what} sent to the terminal's clipboard: {shown}"), false)
@@ -203,6 +208,16 @@ mod tests {
         let (text, is_error) = notice(&[], &["xclip failed with exit code 1"], true);
         assert!(is_error && text.ends_with("clipboard: xclip failed with exit code 1"), "{text}");
         assert!(notice(&[], &["xclip was killed"], false).0.starts_with("address not copied"));
+    }
+
+    #[test]
+    fn a_text_too_large_for_the_terminal_is_copied_by_a_program_or_says_what_to_do() {
+        let large = "x".repeat(MAX_COPIED_BYTES + 1);
+        let (text, is_error) = super::notice("result", &large, &["tmux"], &[], false);
+        assert!(!is_error && text.starts_with("result copied with tmux"), "{text}");
+        let (text, is_error) = super::notice("result", &large, &[], &[], false);
+        assert!(is_error && text.starts_with("result not copied: it is "), "{text}");
+        assert!(text.ends_with("save it to a file"), "{text}");
     }
 
     #[tokio::test]

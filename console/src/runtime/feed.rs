@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
+use rpc_client::registry::{List, RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
@@ -23,8 +23,8 @@ use rpc_console_core::model::logs::{Source, SourceState};
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Polls after which a watch is tried again: the registry may have been upgraded.
 const POLLS_BEFORE_WATCH: u32 = 20;
-/// A watch silent for this long is checked with a request.
-const SILENCE: Duration = Duration::from_secs(10);
+/// A registry that sends nothing for this long is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(2);
 /// Recent log lines requested.
 const RECENT: usize = 200;
 /// Interval of attempts to read the log of a registry that offers none.
@@ -79,13 +79,29 @@ async fn watch(
 ) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
+    let mut tag = None;
     loop {
-        let event = match timeout(SILENCE, events.next()).await {
+        let event = match timeout(QUIET, events.next()).await {
             Ok(event) => event,
-            Err(_silent) => {
-                registry.instances(PROTO_JSON).await?;
-                continue;
-            }
+            // What it sends meanwhile does not wait for the reply.
+            Err(_quiet) => tokio::select! {
+                biased;
+                event = events.next() => event,
+                reply = registry.find_all_if_changed(PROTO_JSON, None, tag.as_deref()) => {
+                    match reply {
+                        Ok(List::Changed { etag, .. }) => tag = etag,
+                        Ok(List::NotModified) => {}
+                        Err(
+                            error @ (RegistryClientError::Unreachable { .. }
+                            | RegistryClientError::Timeout { .. }),
+                        ) => return Err(error),
+                        // Whatever it replies, it is there.
+                        Err(_) => {}
+                    }
+                    send(inbox, RegistryUpdate::Heard(Instant::now())).await;
+                    continue;
+                }
+            },
         };
         let change = match event {
             Some(event) => event?.1,
@@ -95,6 +111,7 @@ async fn watch(
             // A connection alone proves nothing; the snapshot is the first event of a registry.
             *reached = matches!(change, WatchEvent::Snapshot(_));
             send(inbox, RegistryUpdate::Live { ages: true }).await;
+            send(inbox, RegistryUpdate::Heard(Instant::now())).await;
         }
         send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }

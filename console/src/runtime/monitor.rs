@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use rpc_client::backoff::Backoff;
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
-use rpc_wire::paths::{RPC_HEALTH, RPC_LOGS};
+use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS};
 use rpc_wire::report::LogLine;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -128,8 +129,23 @@ async fn probe(
         Err(CallError::Remote { .. }) if probing == Probing::FirstReply => {
             (connect(instance).await, Probing::Connection)
         }
+        // What is given by its address may be of another kind.
+        Err(_) if probing == Probing::FirstReply && is_registry(instance).await => {
+            let key = instance.key();
+            let why = format!("{key} is a registry; use --registry http://{key}");
+            (Err(why), probing)
+        }
         Err(CallError::Unreachable { reason, .. }) => (Err(reason), probing),
         Err(error) => (Err(error.to_string()), probing),
+    }
+}
+
+/// Whether what listens there replies as a registry.
+async fn is_registry(instance: &Instance) -> bool {
+    let options = RegistryClientOptions { timeout: PROBE_TIMEOUT, ..Default::default() };
+    match RegistryClient::new(&format!("http://{}", instance.key()), options) {
+        Ok(registry) => registry.find_all(PROTO_JSON).await.is_ok(),
+        Err(_) => false,
     }
 }
 

@@ -69,6 +69,11 @@ pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     let field =
         Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
     screen.input(field, 0, &prompt.input, true);
+    if prompt.is_proposal {
+        let width = u16::try_from(text::width(prompt.input.value())).unwrap_or(u16::MAX);
+        let selected = Rect { width: width.min(field.width), ..field };
+        screen.style_row(selected, 0, theme.selected());
+    }
     let style = if prompt.is_error { theme.bad() } else { theme.dim() };
     for (row, note) in (1..).zip(note) {
         screen.line(inner, row, Line::from(Span::styled(format!(" {note}"), style)));

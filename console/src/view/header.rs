@@ -163,6 +163,11 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
     let theme = screen.theme;
     match &model.link.state {
         LinkState::Direct => Span::styled("○ no registry", theme.dim()),
+        LinkState::Live { .. } if let Some(since) = model.link.silent => {
+            let now = model.shown_at(screen.now).at;
+            let silent = text::seconds(now.saturating_duration_since(since));
+            Span::styled(format!("? silent for {silent}"), theme.warning())
+        }
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {

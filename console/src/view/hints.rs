@@ -9,6 +9,9 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::Model;
 use rpc_console_core::text;
 
+/// Says that keys are text now, not commands.
+const TYPING: &str = " TYPING ";
+
 pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let context = selectors::context(model);
@@ -42,8 +45,7 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let is_kept = |action: Action| matches!(action, Action::Help | Action::Palette);
     // Help and palette always fit: the other keys can be found with them.
     let kept: usize = hints.iter().filter(|hint| is_kept(hint.0)).map(width).sum();
-    // Says that keys are text now, not commands.
-    let mode = if typing { " TYPING " } else { "" };
+    let mode = if typing { TYPING } else { "" };
     let mut room = usize::from(area.width).saturating_sub(kept + 1 + mode.len());
     let mut line = Line::from(vec![Span::styled(mode, theme.selected()), Span::raw(" ")]);
     for hint in &hints {
@@ -59,8 +61,15 @@ pub(super) fn hints(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.line(area, 0, line);
 }
 
-pub(super) fn toast(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
+/// The message, in its own row or, where there is none, over the hints beside the mode word.
+pub(super) fn toast(model: &Model, screen: &mut Screen<'_, '_>, own: Rect, hints: Rect) {
     let Some(toast) = model.shown_toast() else { return };
+    let mode = if selectors::is_typing(model) { text::width(TYPING) } else { 0 };
+    let mode = u16::try_from(mode).unwrap_or(0).min(hints.width);
+    let area = match own.height {
+        0 => Rect { x: hints.x + mode, width: hints.width - mode, ..hints },
+        _ => own,
+    };
     let style = if toast.is_error { screen.theme.bad() } else { screen.theme.good() };
     let text = text::left(&format!(" {}", text::printable(&toast.text)), usize::from(area.width));
     screen.line(area, 0, Line::from(Span::styled(text, style)));

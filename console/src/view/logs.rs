@@ -56,7 +56,13 @@ fn title(model: &Model, screen: &Screen<'_, '_>) -> Line<'static> {
     let follow = match logs.bottom {
         None => Span::styled(" FOLLOW ", theme.good()),
         Some(_) if logs.below() > 0 => {
-            Span::styled(format!(" STOPPED ▼ {} new ", logs.below()), theme.warning())
+            let (below, new) = (logs.below(), logs.new_below());
+            let what = match new {
+                0 => format!("{below} more"),
+                new if new == below => format!("{new} new"),
+                new => format!("{below} more, {new} new"),
+            };
+            Span::styled(format!(" STOPPED ▼ {what} "), theme.warning())
         }
         Some(_) => Span::styled(" STOPPED ", theme.warning()),
     };

@@ -65,11 +65,11 @@ fn the_messages_of_a_stream_scroll_from_the_request_to_the_end() {
         let screen = text_of(&draw(&mut model, Theme::default(), now, (80, 24)));
         assert!(screen.contains(text), "{keys}: {text}\n{screen}");
     };
-    shows("", "sent to 127.0.0.1:8089");
+    shows("", "sent 8 B to 127.0.0.1:8089");
     shows("G", r#""item":39}"#);
     shows("jjj", r#""item":39}"#);
     shows("kkk", r#""item":38}"#);
-    shows("g", "sent to 127.0.0.1:8089");
+    shows("g", "sent 8 B to 127.0.0.1:8089");
 }
 
 #[test]

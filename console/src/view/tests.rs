@@ -5,6 +5,7 @@ mod looks;
 mod picture;
 mod projects;
 mod services;
+mod shown_whole;
 mod sizes;
 
 use std::fmt::Write as _;

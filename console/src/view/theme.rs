@@ -133,6 +133,16 @@ pub fn is_ascii(locale: &[Option<String>], term: &str) -> bool {
     set.is_some_and(|value| value == "C" || value == "POSIX") || term == "linux"
 }
 
+/// Whether the terminal named by `TERM` has colours: the VT terminals, those that say `mono`, and `dumb`
+/// have none.
+pub fn has_colours(term: &str) -> bool {
+    let is_vt = term
+        .strip_prefix("vt")
+        .is_some_and(|model| model.starts_with(|c: char| c.is_ascii_digit()));
+    let is_mono = term.split('-').skip(1).any(|word| matches!(word, "m" | "mono"));
+    !(is_vt || is_mono || term == "dumb")
+}
+
 /// Whether `COLORFGBG` (`foreground;background`, colour numbers), which some terminals set, names a
 /// light background.
 pub fn is_light(colorfgbg: &str) -> bool {
@@ -142,6 +152,16 @@ pub fn is_light(colorfgbg: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_without_colours_is_known_by_its_name() {
+        for term in ["vt100", "vt220", "xterm-mono", "linux-m", "dumb"] {
+            assert!(!has_colours(term), "{term}");
+        }
+        for term in ["xterm", "xterm-256color", "tmux", "linux", "screen-mine", ""] {
+            assert!(has_colours(term), "{term}");
+        }
+    }
 
     #[test]
     fn a_locale_or_terminal_without_unicode_is_detected() {

@@ -40,6 +40,15 @@ fn every_view_works_for_one_server_and_its_history_is_kept() {
 }
 
 #[test]
+fn a_registry_opened_as_a_server_says_how_to_open_it() {
+    let port = ReservedPort::new();
+    let _registry = Registry::start(&port);
+    let address = port.address().to_string();
+    let tty = Tty::start(&[&address]);
+    tty.until(&["is a registry", &format!("--registry http://{address}")]);
+}
+
+#[test]
 fn a_bad_address_is_a_usage_error_on_the_normal_screen() {
     for (address, why) in [
         ("nowhere", "it has no port"),

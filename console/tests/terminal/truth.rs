@@ -85,10 +85,11 @@ fn the_wire_tab_shows_the_frames_of_successes_failures_and_streams() {
     let sent =
         r#""method_name":"keep","method_args":["hi"],"method_kwargs":{},"meta":{"deadline_ms":"#;
     service.wire(&[
-        "sent to 127.0.0.1:",
+        "┃ sent ",
+        " B to 127.0.0.1:",
         r#"{"id":"#,
         sent,
-        "received from 127.0.0.1:",
+        "received 16 B from 127.0.0.1:",
         r#","res":2}"#,
     ]);
     service.tty.press("f");

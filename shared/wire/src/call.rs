@@ -1,6 +1,6 @@
 //! Frames to messages, and calls and replies to bytes.
 //!
-//! [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of a reply;
+//! [`Words`] is what was typed on a command line. [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of a reply;
 //! both borrow from the frame. [`request`] and [`reply`] append to a buffer.
 
 mod args;
@@ -8,7 +8,9 @@ mod canonical;
 mod message;
 pub mod reply;
 pub mod request;
+mod words;
 
-pub use args::{Args, ArgsError, IntoArgs};
+pub use args::{Args, ArgsError, IntoArgs, is_name};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected};
 pub use reply::{ReceivedReply, Reply, ReplyError};
+pub use words::{Words, WordsError};

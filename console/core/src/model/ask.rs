@@ -88,6 +88,8 @@ pub struct Prompt {
     pub note: String,
     /// Whether the note is an error.
     pub is_error: bool,
+    /// Whether the text is a proposal that typing replaces.
+    pub is_proposal: bool,
 }
 
 /// What the text of a prompt is for.

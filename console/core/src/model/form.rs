@@ -86,15 +86,6 @@ impl Forms {
     pub fn get_mut(&mut self) -> Option<&mut Form> {
         self.forms.get_mut(self.current.as_ref()?)
     }
-
-    /// Clears the target of forms for an instance that is gone.
-    pub fn clear_target(&mut self, key: &InstanceKey) {
-        for form in self.forms.values_mut() {
-            if form.target.as_ref() == Some(key) {
-                form.target = None;
-            }
-        }
-    }
 }
 
 /// The form of a call.

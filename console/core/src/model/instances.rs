@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord};
 use tui_input::Input;
 
+use super::heard::Heard;
 use super::scroll::Step;
 use super::service::Service;
 
@@ -244,7 +245,7 @@ impl Instances {
 
     /// Applies the passing of time: late and recovered heartbeats, and rows whose time is over.
     /// Nothing is judged unless the registry is connected (`live`).
-    pub fn tick(&mut self, now: Instant, live: bool) -> Vec<Change> {
+    pub fn tick(&mut self, now: Instant, live: bool, heard: Option<Heard>) -> Vec<Change> {
         let has_lingered =
             |row: &Row| row.gone.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LINGER);
         if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(has_lingered)) {
@@ -259,6 +260,7 @@ impl Instances {
             if row.gone.is_some() {
                 continue;
             }
+            row.heard = heard;
             let late = row.is_late(now);
             if late != row.was_late {
                 row.was_late = late;

@@ -1,11 +1,12 @@
 //! The connection to the registry, or the one server that is opened without one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::target::Target;
 
 use crate::model::Now;
+use crate::model::heard::Heard;
 
 /// The registry and the connection to it.
 #[derive(Debug)]
@@ -16,6 +17,10 @@ pub struct Link {
     pub server: Option<InstanceKey>,
     /// State of the connection.
     pub state: LinkState,
+    /// When the registry was heard; `None`: it is polled, or was not asked yet.
+    pub heard: Option<Heard>,
+    /// Since when it is silent although it is connected.
+    pub silent: Option<Instant>,
 }
 
 /// State of the connection.
@@ -48,7 +53,13 @@ pub enum LinkState {
 impl Link {
     /// A registry not yet contacted.
     pub fn new(url: impl Into<String>, _now: Now) -> Self {
-        Self { url: url.into(), server: None, state: LinkState::Connecting }
+        Self {
+            url: url.into(),
+            server: None,
+            state: LinkState::Connecting,
+            heard: None,
+            silent: None,
+        }
     }
 
     /// A registry not yet contacted, or a server without one.
@@ -59,6 +70,8 @@ impl Link {
                 url: target.to_string(),
                 server: Some(Instance::new(host, *port).key()),
                 state: LinkState::Direct,
+                heard: None,
+                silent: None,
             },
         }
     }
@@ -68,8 +81,20 @@ impl Link {
         self.url.strip_prefix("http://").unwrap_or(&self.url).trim_end_matches('/')
     }
 
-    /// Whether the list of instances is current: the registry is connected, or there is none.
+    /// Looks whether the registry is silent; returns the length of a silence that is over.
+    pub fn look(&mut self, now: Instant) -> Option<Duration> {
+        let is_connected = matches!(self.state, LinkState::Live { .. });
+        let heard = self.heard.as_mut().filter(|_| is_connected);
+        let silent = heard.and_then(|heard| heard.is_silent(now).then_some(heard.last));
+        let over = self.silent.filter(|_| silent.is_none() && is_connected);
+        self.silent = silent;
+        let heard = self.heard.map(|heard| heard.last);
+        over.and_then(|since| Some(heard?.saturating_duration_since(since)))
+    }
+
+    /// Whether the list of instances is current: the registry is connected and not silent, or there is
+    /// none.
     pub fn is_live(&self) -> bool {
-        matches!(self.state, LinkState::Live { .. } | LinkState::Direct)
+        self.silent.is_none() && matches!(self.state, LinkState::Live { .. } | LinkState::Direct)
     }
 }

@@ -120,6 +120,8 @@ pub struct Logs {
     pub sources: BTreeMap<Source, SourceState>,
     /// The line at the bottom of the screen; `None` follows the newest.
     pub bottom: Option<u64>,
+    /// The sequence number after the newest line that was on screen.
+    seen: u64,
     /// Whether long lines are wrapped.
     pub wrap: bool,
     /// How times are shown.
@@ -154,6 +156,7 @@ impl Default for Logs {
             current_match: None,
             sources: BTreeMap::new(),
             bottom: None,
+            seen: 0,
             wrap: false,
             time: Times::default(),
             dropped: 0,

@@ -1,7 +1,8 @@
 //! The command palette: every command, method and instance by name, or a call as typed on a shell.
 
-use rpc_wire::call::Args;
+use rpc_wire::call::{Args, Words};
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::signature::Signature;
 use tui_input::Input;
 
 use super::service::MethodId;
@@ -30,6 +31,8 @@ pub struct Labelled {
 pub enum Entry {
     /// Sends a call, unless its arguments are invalid.
     Call(Labelled, Result<Args, String>),
+    /// Corrects the typed name of a method: that method, and the whole corrected text.
+    Correct(String, String),
     /// Opens a saved request: its name and its method.
     Saved(String, String),
     /// Switches to an environment, by its name.
@@ -45,6 +48,17 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// Whether `typed` is its whole name.
+    pub(crate) fn is_named(&self, typed: &str) -> bool {
+        match self {
+            Self::Method(method, _) => {
+                [&method.id.name, &method.label].contains(&&typed.to_owned())
+            }
+            Self::Action(_, _, help) => help.eq_ignore_ascii_case(typed),
+            _ => false,
+        }
+    }
+
     /// The text that is shown and matched.
     pub fn label(&self) -> String {
         match self {
@@ -53,6 +67,7 @@ impl Entry {
                 let text = format!("call {} {}", method.label, args.positional());
                 if args.keyword() == "{}" { text } else { format!("{text} {}", args.keyword()) }
             }
+            Self::Correct(method, _) => format!("did you mean {method}?"),
             Self::Saved(name, method) => format!("saved {name} · {method}"),
             Self::Environment(name) => format!("environment {name}"),
             Self::Method(method, doc) if doc.is_empty() => format!("method {}", method.label),
@@ -64,12 +79,13 @@ impl Entry {
     }
 }
 
-/// Parses arguments as typed on a shell.
+/// Reads the arguments of a call of `method` as `rpcd call` does.
 ///
 /// # Errors
-/// A keyword argument is given twice.
-pub fn arguments(text: &str) -> Result<Args, String> {
-    Args::from_words(&words(text)).map_err(|error| error.to_string())
+/// What is wrong, with the name of the parameter.
+pub fn arguments(text: &str, method: &Signature) -> Result<Args, String> {
+    let words = Words::new(words(text)).map_err(|error| error.to_string())?;
+    words.read(Some(method)).map_err(|error| error.to_string())
 }
 
 /// Splits at spaces, except inside JSON strings and brackets. Double quotes are kept, as JSON needs
@@ -113,9 +129,11 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::signature::Parameter;
+    use serde_json::json;
 
     fn check(text: &str, positional: &str, keyword: &str) {
-        let args = arguments(text).unwrap();
+        let args = arguments(text, &Signature::default()).unwrap();
         assert_eq!((args.positional(), args.keyword()), (positional, keyword), "{text}");
     }
 
@@ -127,8 +145,32 @@ mod tests {
         check(r#""two words" 'three more words'"#, r#"["two words","three more words"]"#, "{}");
         check("name='a b' 1=2", r#"["1=2"]"#, r#"{"name":"a b"}"#);
         check("  ''  ", r#"[""]"#, "{}");
-        check(r#""a\" b" [1"#, r#"["a\" b","[1"]"#, "{}");
+        check(r#""a\" b" "[1""#, r#"["a\" b","[1"]"#, "{}");
+        check("a:=1 b:='\"2\"' c:={\"d\": 3}", "[]", r#"{"a":1,"b":"2","c":{"d": 3}}"#);
         check("", "[]", "{}");
-        assert_eq!(arguments("a=1 a=2").unwrap_err(), "the argument a= is given twice");
+        let wrong = |text| arguments(text, &Signature::default()).unwrap_err();
+        assert_eq!(wrong("a=1 a=2"), "the argument a is given twice");
+        assert!(wrong("[1").starts_with("the argument '[1' begins like JSON and is not"));
+        assert!(wrong("a:=x").starts_with("a:= takes JSON, not 'x'"));
+    }
+
+    #[test]
+    fn the_schema_decides_how_a_word_is_read() {
+        let method = |name: &str, schema: serde_json::Value| Signature {
+            name: "m".to_owned(),
+            parameters: vec![Parameter::required(name, schema)],
+            ..Signature::default()
+        };
+        let read = |text, method: &Signature| arguments(text, method);
+        let text = method("string", json!({"type": "string"}));
+        assert_eq!(read("12", &text).unwrap().positional(), r#"["12"]"#);
+        assert_eq!(read("string:=5", &text).unwrap().keyword(), r#"{"string":5}"#);
+        assert_eq!(read("string=5", &text).unwrap().keyword(), r#"{"string":"5"}"#);
+        let number = method("b", json!({"type": "number"}));
+        let error = read("two", &number).unwrap_err();
+        assert_eq!(error, "the argument b of m must be a number, not 'two'");
+        let order = method("order", json!({"type": "object"}));
+        let error = read(r#"{"id":1"#, &order).unwrap_err();
+        assert_eq!(error, r#"the argument order of m must be a JSON object, not '{"id":1'"#);
     }
 }

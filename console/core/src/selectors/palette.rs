@@ -22,7 +22,11 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     if let Some((method, rest)) = typed.split_once(char::is_whitespace) {
         // One of each service that has it: the user chooses.
         let found = model.methods.named(method);
-        entries.extend(found.map(|method| Entry::Call(labelled(&method.id), arguments(rest))));
+        entries.extend(
+            found.map(|method| {
+                Entry::Call(labelled(&method.id), arguments(rest, &method.signature))
+            }),
+        );
         if !entries.is_empty() {
             return entries;
         }
@@ -50,10 +54,11 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
         requests.map(|request| Entry::Saved(request.name.clone(), request.method.clone()));
     let environments = saved.environments.iter().map(|one| Entry::Environment(one.name.clone()));
     entries.extend(actions);
-    entries.extend(requests);
     entries.extend(environments);
     entries.extend(unregister(model));
     entries.extend(methods);
+    // After the method: a request is mostly saved under the name of its method.
+    entries.extend(requests);
     entries.extend(instances.into_iter().map(Entry::Instance));
     let typed = typed.trim_end();
     if typed.is_empty() {
@@ -61,6 +66,21 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     }
     let named = entries.into_iter().map(|entry| (entry.label(), entry));
     let mut ranked = fuzzy(typed, named, |(label, _)| label);
-    ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    ranked.into_iter().map(|(_, (_, entry))| entry).collect()
+    ranked.sort_by_key(|(score, (_, entry))| std::cmp::Reverse((entry.is_named(typed), *score)));
+    let found = ranked.into_iter().map(|(_, (_, entry))| entry);
+    correction(model, typed).into_iter().chain(found).collect()
+}
+
+/// The method that was probably meant by the first word, where there is none of that name: in a call,
+/// or where nothing begins like it.
+fn correction(model: &Model, typed: &str) -> Option<Entry> {
+    let (name, rest) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+    let names = || model.methods.all().map(|method| method.id.name.as_str());
+    let is_start = |known: &str| known.starts_with(name);
+    if rest.is_empty() && names().any(is_start) {
+        return None;
+    }
+    let meant = rpc_wire::nearest(name, names()).filter(|meant| *meant != name)?;
+    let corrected = format!("{meant} {rest}").trim_end().to_owned();
+    Some(Entry::Correct(meant.to_owned(), corrected))
 }

@@ -71,6 +71,7 @@ pub(super) fn unregister(model: &mut Model, instance: Box<Instance>) {
         note: format!("type {key} and ⏎ to confirm; esc cancels"),
         purpose: Purpose::Unregister(instance),
         is_error: false,
+        is_proposal: false,
     }));
 }
 
@@ -89,6 +90,7 @@ pub(super) fn save(model: &mut Model, now: Now) {
         purpose: Purpose::Save { content, exists: None },
         note: "⏎ saves; asks before overwriting".to_owned(),
         is_error: false,
+        is_proposal: false,
     }));
 }
 
@@ -140,8 +142,10 @@ pub(super) fn confirm(model: &mut Model, title: String, yes: &str, detail: Strin
 }
 
 fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
+    // An earlier "cancelled" would contradict what is done now.
+    model.toast = None;
     match choice {
-        Choice::Copy(what, text) => super::copy::put(model, what, text, now, effects),
+        Choice::Copy(what, text) => super::copy::put(what, text, effects),
         Choice::Run(action) => act::act(model, action, now, effects),
         Choice::Fill(index, text) => {
             let form = model.forms.get_mut();

@@ -8,7 +8,7 @@ use super::{Effects, ask, load, registries, saved, send};
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::PendingCall;
-use crate::model::palette::{Entry, Labelled};
+use crate::model::palette::{Entry, Labelled, Palette};
 use crate::model::resend::Resend;
 use crate::model::{Model, Overlay, Pane, View};
 use crate::selectors::{palette_entries, resend_targets, sources};
@@ -139,6 +139,10 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             model.saved.selected = None;
             show(model, View::Methods);
             open_method(model);
+        }
+        Some(Entry::Correct(_, text)) => {
+            let input = tui_input::Input::new(text);
+            model.overlay = Some(Overlay::Palette(Palette { input, selected: 0 }));
         }
         Some(Entry::Saved(name, _)) => saved::open(model, &name, now),
         Some(Entry::Environment(name)) => saved::switch(model, name, now),

@@ -1,7 +1,7 @@
 //! Copying to the clipboard.
 
 use super::Effects;
-use crate::message::{Effect, MAX_COPIED_BYTES};
+use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::{Call, Tab};
 use crate::model::snippet::wire;
@@ -12,7 +12,7 @@ use crate::text;
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
     if let Some(Overlay::Reader(reader)) = &model.overlay {
         let text = reader.copied();
-        return put(model, "text", text, now, effects);
+        return put("text", text, effects);
     }
     let (what, copied) = match model.focus() {
         Pane::Instances | Pane::Detail => {
@@ -49,10 +49,8 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
                 return put_any("item", item, model, now, effects);
             }
             let Some(call) = call else { return put_any("value", None, model, now, effects) };
-            match value_under_cursor(call) {
-                Ok(value) => (if call.folding.cursor == 0 { "result" } else { "value" }, value),
-                Err(size) => return too_large(model, "value", size, now),
-            }
+            let what = if call.folding.cursor == 0 { "result" } else { "value" };
+            (what, value_under_cursor(call))
         }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
@@ -67,18 +65,14 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
     put_any(what, copied, model, now, effects);
 }
 
-/// The value under the cursor, strings without quotes; or the error. `Err`: its size is too large.
-fn value_under_cursor(call: &Call) -> Result<Option<String>, usize> {
+/// The value under the cursor, strings without quotes; or the error.
+fn value_under_cursor(call: &Call) -> Option<String> {
     let Some(document) = call.body() else {
         let outcome = call.outcome.as_ref().map(|outcome| &outcome.result);
-        return Ok(outcome.and_then(|result| result.as_ref().err()).map(|f| f.text.clone()));
+        return outcome.and_then(|result| result.as_ref().err()).map(|f| f.text.clone());
     };
     let value = document.value(call.folding.cursor);
-    // Checked before copying: it may be very large.
-    if value.len() > MAX_COPIED_BYTES {
-        return Err(value.len());
-    }
-    Ok(Some(serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned())))
+    Some(serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned()))
 }
 
 /// Copies the path of the value under the cursor.
@@ -89,24 +83,12 @@ pub(super) fn path(model: &mut Model, now: Now, effects: &mut Effects) {
 
 fn put_any(what: &str, text: Option<String>, model: &mut Model, now: Now, effects: &mut Effects) {
     match text {
-        Some(text) => put(model, what, text, now, effects),
+        Some(text) => put(what, text, effects),
         None => model.notify_error("nothing to copy", now),
     }
 }
 
-/// Copies a text, unless it is too large.
-pub(super) fn put(model: &mut Model, what: &str, copied: String, now: Now, effects: &mut Effects) {
-    if copied.len() > MAX_COPIED_BYTES {
-        return too_large(model, what, copied.len(), now);
-    }
+/// Copies a text. How much fits is a matter of the way it is copied.
+pub(super) fn put(what: &str, copied: String, effects: &mut Effects) {
     effects.push(Effect::Copy { what: what.to_owned(), text: copied });
-}
-
-fn too_large(model: &mut Model, what: &str, size: usize, now: Now) {
-    let (size, limit) = (text::bytes(size), text::bytes(MAX_COPIED_BYTES));
-    let instead = if model.focus() == Pane::Response { "; press s to save it" } else { "" };
-    model.notify_error(
-        format!("not copied: the {what} is {size}, the limit is {limit}{instead}"),
-        now,
-    );
 }

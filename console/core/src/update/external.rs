@@ -7,7 +7,7 @@ use rpc_wire::target::Target;
 
 use super::Effects;
 use crate::action::{Action, Context};
-use crate::message::{Effect, MAX_COPIED_BYTES};
+use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
 use crate::model::calls::Call;
@@ -112,11 +112,7 @@ pub(super) fn copy_as(model: &mut Model, now: Now) {
 fn whole_result(model: &Model) -> Option<Item> {
     let call = model.calls.shown_call().filter(|_| model.focus() == Pane::Response)?;
     let text = call.body()?.text();
-    let choice = if text.len() > MAX_COPIED_BYTES {
-        Err(format!("it is {}; s saves it", text::bytes(text.len())))
-    } else {
-        Ok(Choice::Copy("result", text.to_owned()))
-    };
+    let choice = Ok(Choice::Copy("result", text.to_owned()));
     let detail = text::prefix(text, 200).to_owned();
     Some(Item { label: "result".to_owned(), detail, choice })
 }

@@ -11,6 +11,7 @@ use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample}
 use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
+use crate::model::heard::Heard;
 use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
@@ -29,8 +30,15 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
         }
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        RegistryUpdate::Heard(at) => match &mut model.link.heard {
+            Some(heard) => heard.again(at),
+            None => model.link.heard = Some(Heard::first(at)),
+        },
         // It may have waited before it was applied: ages count from its arrival.
         RegistryUpdate::Change(change, arrived) => {
+            if let Some(heard) = &mut model.link.heard {
+                heard.again(arrived);
+            }
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
             let changes = match change {
@@ -114,6 +122,11 @@ fn live(model: &mut Model, ages: bool, now: Now) {
         }
     };
     model.link.state = LinkState::Live { ages };
+    // One that is polled says nothing by itself.
+    model.link.heard = model.link.heard.filter(|_| ages);
+    if let Some(heard) = &mut model.link.heard {
+        heard.again(now.at);
+    }
     model.logs.sources.entry(Source::Registry).or_insert(SourceState::Live);
     let subject = model.link.address().to_owned();
     push_event(model, EventKind::Good, "registry", subject, text, now);
@@ -245,7 +258,6 @@ pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
 
 fn instance_gone(model: &mut Model, key: &InstanceKey) {
     model.methods.remove(key);
-    model.forms.clear_target(key);
     let source = Source::Server(key.clone());
     if let Some(state) = model.logs.sources.get_mut(&source) {
         *state = SourceState::Gone;
@@ -325,7 +337,7 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
     }
 }
 
-fn push_event(
+pub(super) fn push_event(
     model: &mut Model,
     kind: EventKind,
     word: &'static str,

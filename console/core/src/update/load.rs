@@ -65,6 +65,12 @@ struct PlannedCall {
 /// The call in the form; errors are shown on its fields.
 fn from_form(model: &mut Model) -> Result<PlannedCall, String> {
     let form = model.forms.get_mut().ok_or("fill in the call first")?;
+    let json = form.json.clone();
+    if !form.apply_json() {
+        model.set_focus(Pane::Form);
+        return Err("fix the JSON first".to_owned());
+    }
+    form.json = json;
     let Some(args) = form.arguments() else {
         let why = form.preview().err().map(|invalid| text::fix(&invalid));
         model.set_focus(Pane::Form);

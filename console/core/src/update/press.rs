@@ -77,7 +77,16 @@ fn edit(model: &mut Model, requests: &[InputRequest]) {
             palette.selected = 0;
         }
         Some(Overlay::Registries { .. }) => {}
-        Some(Overlay::Prompt(prompt)) => apply(&mut prompt.input, requests),
+        Some(Overlay::Prompt(prompt)) => {
+            let replaces = matches!(
+                requests,
+                [InputRequest::InsertChar(_) | InputRequest::DeletePrevChar, ..]
+            );
+            if std::mem::take(&mut prompt.is_proposal) && replaces {
+                prompt.input.reset();
+            }
+            apply(&mut prompt.input, requests);
+        }
         Some(Overlay::Menu(_) | Overlay::Reader(_)) => {}
         Some(Overlay::Resend(choice)) => {
             apply(&mut choice.filter, requests);

@@ -4,7 +4,7 @@ use tui_input::Input;
 
 use super::show::show;
 use super::{Effects, ask, opening};
-use crate::action::Action;
+use crate::action::{Action, Context};
 use crate::message::Effect;
 use crate::model::ask::{Choice, Prompt, Purpose};
 use crate::model::saved::{Change, ChangeError, Contents, SavedRequest, check_name};
@@ -43,7 +43,8 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now) {
 
 fn prompt(model: &mut Model, title: String, text: &str, note: String, purpose: Purpose) {
     let input = Input::new(text.to_owned());
-    let prompt = Prompt { title, input, purpose, note, is_error: false };
+    let is_proposal = matches!(purpose, Purpose::SaveRequest { .. });
+    let prompt = Prompt { title, input, purpose, note, is_error: false, is_proposal };
     model.overlay = Some(Overlay::Prompt(prompt));
 }
 
@@ -63,7 +64,7 @@ fn save(model: &mut Model, now: Now) {
         Err(error) => return model.notify_error(format!("not saved: {error}"), now),
     };
     let name = model.saved.free_name(&request.method);
-    let note = "⏎ saves it in rpcd-requests.toml; esc cancels".to_owned();
+    let note = "⏎ saves it in rpcd-requests.toml; typing replaces the name; esc cancels".to_owned();
     let purpose = Purpose::SaveRequest { request, exists: None };
     prompt(model, "Save request as".to_owned(), &name, note, purpose);
 }
@@ -204,20 +205,23 @@ pub(super) fn open(model: &mut Model, name: &str, now: Now) {
         return model.notify_error(format!("{shown} not opened: {why}"), now);
     }
     model.saved.selected = Some(request.name);
-    let listed = |key: &rpc_wire::instance::InstanceKey| model.instances.get(key).is_some();
-    let target = request.target.clone().filter(listed);
-    let lost = request.target.filter(|_| target.is_none());
+    // It is kept where it is not listed: the request was never meant for another server.
+    let target = request.target;
+    let unlisted = target.clone().filter(|key| !model.is_listed(key));
     if let Some(form) = model.forms.get_mut() {
         (form.target, form.timeout) = (target, request.timeout);
         (form.focus, form.editing) = (0, true);
     }
     show(model, View::Methods);
     model.set_focus(Pane::Form);
-    match lost {
+    match unlisted {
         None => model.notify(format!("filled from {shown}"), now),
         Some(key) => {
             let key = text::printable(&key.to_string()).into_owned();
-            model.notify(format!("filled from {shown}; {key} is not listed: any instance"), now);
+            let next = model.keys.shown(Context::Form, Action::NextTarget);
+            let text =
+                format!("filled from {shown} for {key}, not listed; {next} for any instance");
+            model.notify(text, now);
         }
     }
 }

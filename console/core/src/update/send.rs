@@ -39,7 +39,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         return;
     };
     let json = form.json.clone();
-    if !form.close_json() {
+    if !form.apply_json() {
         model.notify_error("not sent: invalid arguments", now);
         return;
     }

@@ -3,7 +3,7 @@
 use super::show::next_pane;
 use super::{load, saved, send};
 use crate::model::Now;
-use crate::model::calls::Tab;
+use crate::model::calls::{Call, Tab};
 use crate::model::diff::Diff;
 use crate::model::scroll::Step;
 use crate::model::{Model, Overlay, Pane};
@@ -95,7 +95,7 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
     let (all_rows, last) = (model.rows(Pane::Response), model.last_top(Pane::Response));
     let Some(call) = model.calls.shown_call_mut() else { return };
     if call.shows_items() && call.tab == Tab::Body {
-        return call.items.step(step);
+        return step_items(call, step, last);
     }
     if call.tab == Tab::Wire {
         let tops = all_rows.unwrap_or(height).saturating_sub(height) + 1;
@@ -118,6 +118,20 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
     let to = step.from(call.folding.row_of(call.folding.cursor), rows);
     call.folding.cursor = call.folding.line_of(to);
     call.folding.top = crate::model::scroll::keep_visible(call.folding.top, to, height, rows);
+}
+
+/// Moves in the items of a stream, and below the last one in the error that ended it.
+fn step_items(call: &mut Call, step: Step, last: usize) {
+    let is_above = match step {
+        Step::By(rows) => rows < 0 && call.failure_top == 0,
+        Step::First => true,
+        Step::Last => !call.items.is_following(),
+    };
+    if call.has_failed() && call.items.is_following() && !is_above {
+        return scroll(&mut call.failure_top, last, step);
+    }
+    call.failure_top = 0;
+    call.items.step(step);
 }
 
 pub(super) fn next_field(model: &mut Model, by: isize) {

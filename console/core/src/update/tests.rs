@@ -348,7 +348,7 @@ fn a_call_of_the_history_fills_the_form_again() {
 }
 
 #[test]
-fn targets_cycle_and_a_gone_target_is_cleared() {
+fn targets_cycle_and_a_gone_target_stays() {
     let (mut model, now) = fixture::form();
     let target = |model: &Model| model.forms.get().unwrap().target.clone();
     let mut seen = Vec::new();
@@ -361,8 +361,10 @@ fn targets_cycle_and_a_gone_target_is_cleared() {
     assert_eq!(seen[3], None);
     press(&mut model, Key::ctrl('t'), now);
     let gone = target(&model).unwrap();
-    let event = rpc_wire::instance::WatchEvent::Expired(gone);
+    let event = rpc_wire::instance::WatchEvent::Expired(gone.clone());
     fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
+    assert_eq!(target(&model), Some(gone), "a call for one server goes to no other");
+    press(&mut model, Key::ctrl('t'), now);
     assert_eq!(target(&model), None);
 }
 

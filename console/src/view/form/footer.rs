@@ -100,15 +100,21 @@ fn target(
         line(&[&to(&short), &timeout_long]),
         line(&[&to(&short), &timeout]),
     ];
-    if let Some(fitting) = in_one_row.into_iter().find(|line| line.width() <= room) {
-        return vec![fitting];
+    // That the target is not listed matters more than a second row.
+    let is_listed = form.target.as_ref().is_none_or(|key| model.is_listed(key));
+    let wanted = if is_listed { in_one_row.len() } else { 1 };
+    let fits = |line: &&Line<'static>| line.width() <= room;
+    if let Some(fitting) = in_one_row[..wanted].iter().find(fits) {
+        return vec![fitting.clone()];
     }
-    let target = format!(" to {}", text::suffix(&short, room.saturating_sub(5)));
+    let shown = if is_listed { &short } else { &long };
+    let target = format!(" to {}", text::suffix(shown, room.saturating_sub(5)));
     let (first, second) = (line(&[&timeout_long]), Span::styled(target, theme.dim()));
     if rows > 2 && first.width() <= room {
         return vec![first, Line::from(second)];
     }
-    vec![line(&[&timeout])]
+    let last = in_one_row.iter().find(fits).cloned();
+    vec![last.unwrap_or_else(|| line(&[&timeout]))]
 }
 
 fn button(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> Span<'static> {
@@ -129,7 +135,11 @@ fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String,
     let address =
         |key: &rpc_wire::instance::InstanceKey| text::printable(&key.to_string()).into_owned();
     if let Some(key) = &form.target {
-        return (address(key), address(key));
+        let long = match model.is_listed(key) {
+            true => address(key),
+            false => format!("{} (not listed)", address(key)),
+        };
+        return (long, address(key));
     }
     match &candidates(model, &form.id(), screen.now)[..] {
         [] => ("no instance".to_owned(), "no instance".to_owned()),

@@ -21,7 +21,7 @@ pub(super) fn body(
     (frame, area): (Rect, Rect),
 ) {
     if call.shows_items() {
-        return stream(model, screen, call, area);
+        return stream(model, screen, call, (frame, area));
     }
     match call.outcome.as_ref().map(|outcome| &outcome.result) {
         None => {
@@ -45,7 +45,7 @@ pub(super) fn body(
 }
 
 /// What went wrong, wrapped at `width` cells.
-fn failure(theme: Theme, failure: &Failure, width: usize) -> Vec<Line<'static>> {
+pub(super) fn failure(theme: Theme, failure: &Failure, width: usize) -> Vec<Line<'static>> {
     let wrapped = |text: &str| -> Vec<String> {
         text.lines().flat_map(|line| text::wrap_words(&text::printable(line), width)).collect()
     };

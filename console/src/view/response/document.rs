@@ -234,11 +234,26 @@ fn path_row(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect)
         Some(filtered) => filtered.note(),
         None => ("⏎ filter".to_owned(), false),
     };
-    // The path is typed beside it.
-    let note = if is_error { format!("✗ {note}") } else { note };
-    let note = text::cut(&note, usize::from(area.width) / 2).into_owned();
     let is_typed = model.calls.is_typing_path;
-    screen.input_row(model, area, Pane::Response, ("&", is_typed), &model.calls.path, note)
+    let typed = ("&", is_typed);
+    if !is_error {
+        // The path is typed beside it.
+        let note = text::cut(&note, usize::from(area.width) / 2).into_owned();
+        return screen.input_row(model, area, Pane::Response, typed, &model.calls.path, note);
+    }
+    let path = &model.calls.path;
+    let mut below = screen.input_row(model, area, Pane::Response, typed, path, "✗".to_owned());
+    let width = usize::from(area.width).saturating_sub(4).max(1);
+    for line in text::wrap_words(&text::printable(&note), width) {
+        // One row is left for the result.
+        if below.height < 2 {
+            break;
+        }
+        let line = Line::from(Span::styled(format!("   {line}"), screen.theme.bad()));
+        screen.line(below, 0, line);
+        below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    }
+    below
 }
 
 /// The search and its count of matches, on the first row; returns the area below.

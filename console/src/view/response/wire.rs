@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::view::Theme;
-use crate::view::screen::Screen;
+use crate::view::screen::{Screen, fitted};
 use rpc_console_core::model::Pane;
 use rpc_console_core::model::calls::{Call, WireMessage};
 use rpc_console_core::text;
@@ -27,14 +27,13 @@ fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
             lines.push(dim(&format!("… {} older messages not kept", call.wire.dropped)));
             lines.push(Line::default());
         }
-        lines.push(head(theme, call, message));
+        lines.push(fitted(head(theme, call, message), width + 1));
         let shown = text::printable(message.text.trim_end());
         for piece in text::wrap_anywhere(&shown, width) {
             lines.push(Line::from(format!(" {piece}")));
         }
-        let kept = message.text.len();
-        if kept < message.size {
-            lines.push(dim(&format!("… {} more, not kept", text::bytes(message.size - kept))));
+        if message.not_kept > 0 {
+            lines.push(dim(&format!("… {} more, not kept", text::bytes(message.not_kept))));
         }
     }
     let note = match (call.wire.iter().last(), &call.outcome) {
@@ -53,13 +52,14 @@ fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// `sent to 127.0.0.1:8089, extended dialect  66 B`.
+/// `sent 66 B to 127.0.0.1:8089, classic dialect`: the size first, which is never cut.
 fn head(theme: Theme, call: &Call, message: &WireMessage) -> Line<'static> {
     let peer = text::printable(&message.peer).into_owned();
+    let size = text::bytes(message.size);
     let what = match (message.is_sent, call.outcome.as_ref().map(|outcome| outcome.classic)) {
-        (false, _) => format!(" received from {peer}"),
-        (true, Some(true)) => format!(" sent to {peer}, classic dialect"),
-        (true, _) => format!(" sent to {peer}"),
+        (false, _) => format!(" received {size} from {peer}"),
+        (true, Some(true)) => format!(" sent {size} to {peer}, classic dialect"),
+        (true, _) => format!(" sent {size} to {peer}"),
     };
-    Line::from(Span::styled(format!("{what}  {}", text::bytes(message.size)), theme.strong()))
+    Line::from(Span::styled(what, theme.strong()))
 }

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use rpc_wire::signature::Parameter;
+
 use super::*;
 use crate::failure::Exit;
 

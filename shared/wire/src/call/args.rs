@@ -198,7 +198,8 @@ fn as_keyword(word: &str) -> Option<(&str, &str)> {
     is_name(name).then_some((name, value))
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether it can be the name of `NAME=VALUE`.
+pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }

@@ -29,8 +29,10 @@ pub struct WireMessage {
     pub peer: String,
     /// The message, or its start if it is larger than [`MAX_MESSAGE_BYTES`].
     pub text: String,
-    /// Size of the whole message in bytes.
+    /// Size in bytes of the whole message as it was sent or received.
     pub size: usize,
+    /// How many of them are not kept.
+    pub not_kept: usize,
 }
 
 impl Wire {
@@ -79,8 +81,13 @@ mod tests {
         let mut wire = Wire::default();
         for n in 0..MAX_MESSAGES + 5 {
             let text = format!("message {n}");
-            let message =
-                WireMessage { is_sent: n == 0, peer: String::new(), size: text.len(), text };
+            let message = WireMessage {
+                is_sent: n == 0,
+                peer: String::new(),
+                size: text.len(),
+                not_kept: 0,
+                text,
+            };
             wire.push(message);
         }
         let texts: Vec<_> = wire.iter().map(|message| message.text.as_str()).collect();
@@ -91,6 +98,7 @@ mod tests {
             is_sent: false,
             peer: String::new(),
             size: large.len(),
+            not_kept: 0,
             text: large,
         });
         assert_eq!(wire.iter().count(), 2);

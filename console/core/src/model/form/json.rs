@@ -47,14 +47,21 @@ impl Form {
         self.editing = true;
     }
 
-    /// Switches back to the fields. Returns whether the text was valid; if not, its error is set.
+    /// Switches back to the fields; a text that was not changed changes none of them. Returns whether the
+    /// text was valid; if not, its error is set.
     pub fn close_json(&mut self) -> bool {
-        let Some(json) = self.json.take() else { return true };
-        let text = json.area.text();
-        if text == json.before {
+        if self.json.as_ref().is_some_and(|json| json.area.text() == json.before) {
+            self.json = None;
             return true;
         }
-        match self.read_json(&text) {
+        self.apply_json()
+    }
+
+    /// Switches back to the fields with the values of the text, changed or not: what is shown is what is
+    /// sent. Returns whether the text was valid; if not, its error is set.
+    pub fn apply_json(&mut self) -> bool {
+        let Some(json) = self.json.take() else { return true };
+        match self.read_json(&json.area.text()) {
             Ok(()) => true,
             Err(error) => {
                 self.json = Some(JsonText { error: Some(error), ..json });
@@ -228,6 +235,23 @@ mod tests {
         form.read_json(r#"{"order": {"id": 1, "customer": {"name": 5}}}"#).unwrap();
         assert_eq!(form.arguments(), None);
         assert_eq!(form.fields[0].error.as_deref(), Some("customer.name must be text"));
+    }
+
+    #[test]
+    fn what_is_shown_is_sent_though_it_was_not_changed() {
+        let order = json!({"type": "object", "properties": {"id": {"type": "number"}}});
+        let mut form = Form::new(Signature {
+            parameters: vec![Parameter::required("order", order)],
+            ..Signature::default()
+        });
+        form.open_json(&form.to_json(), None);
+        assert!(form.apply_json());
+        assert_eq!(form.arguments().unwrap().positional(), r#"[{"id":0}]"#);
+        let mut form = self::form();
+        form.open_json(&form.to_json(), None);
+        assert!(form.apply_json());
+        assert_eq!(form.arguments(), None);
+        assert_eq!(form.fields[0].error.as_deref(), Some("must be a number"), "null was shown");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
+use crate::model::heard::Heard;
 use crate::model::service::Service;
 use crate::model::traffic::Traffic;
 
@@ -116,6 +117,8 @@ pub struct Row {
     pub changed_at: Option<Instant>,
     /// Whether its heartbeat was late when last judged.
     pub was_late: bool,
+    /// When the registry was heard, as of then.
+    pub heard: Option<Heard>,
     /// The result of the console's own probe.
     pub probe: Probe,
     /// Number of its methods, if known.
@@ -150,6 +153,7 @@ impl Row {
             gone: None,
             changed_at: Some(now),
             was_late: false,
+            heard: None,
             probe: Probe::None,
             methods: None,
             intervals: VecDeque::new(),
@@ -250,9 +254,14 @@ impl Row {
         self.ttl * 6 / 10 + DELIVERY
     }
 
-    /// Whether its heartbeat is overdue.
+    /// Whether its heartbeat is overdue: a registry that reported none must have been heard since it was
+    /// due.
     pub fn is_late(&self, now: Instant) -> bool {
-        self.age(now).is_some_and(|age| age >= self.late_after())
+        let is_old = self.age(now).is_some_and(|age| age >= self.late_after());
+        let Some(heard) = self.heard.filter(|_| is_old) else { return is_old };
+        let known = self.age(heard.last).unwrap_or_default();
+        let without_silence = heard.since.map(|since| heard.last.saturating_duration_since(since));
+        without_silence.map_or(known, |heard| heard.min(known)) >= self.late_after() - DELIVERY
     }
 
     /// The state; `live`: whether the registry is connected.

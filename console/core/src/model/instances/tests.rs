@@ -27,17 +27,17 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
     let key = record(1, 0).instance.key();
     let word = |table: &Instances, now| table.get(&key).map(|row| row.state_text(now, true));
     assert_eq!(word(&table, after(7_900)), Some("up"));
-    assert!(matches!(table.tick(after(8_000), true)[..], [Change::Late(..)]));
+    assert!(matches!(table.tick(after(8_000), true, None)[..], [Change::Late(..)]));
     assert_eq!(word(&table, after(8_000)), Some("late"));
-    assert!(table.tick(after(9_000), true).is_empty(), "late is reported once");
+    assert!(table.tick(after(9_000), true, None).is_empty(), "late is reported once");
     assert!(matches!(
         table.mark_gone(&key, Gone::Expired, after(12_000)),
         Some(Change::Removed(..))
     ));
     assert_eq!(table.mark_gone(&key, Gone::Expired, after(12_000)), None);
-    table.tick(after(17_900), true);
+    table.tick(after(17_900), true, None);
     assert_eq!(word(&table, after(17_900)), Some("gone"));
-    table.tick(after(18_000), true);
+    table.tick(after(18_000), true, None);
     assert_eq!(word(&table, after(18_000)), None);
 }
 
@@ -45,9 +45,9 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
 fn without_a_registry_the_last_known_states_are_kept() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 0), record(2, 8_000)], now, now);
-    table.tick(now, true);
+    table.tick(now, true, None);
     let later = now + Duration::from_secs(60);
-    assert!(table.tick(later, false).is_empty());
+    assert!(table.tick(later, false, None).is_empty());
     let words: Vec<_> =
         table.visible(later, false).iter().map(|row| row.state_text(later, false)).collect();
     assert_eq!(words, ["was up", "was late"]);
@@ -69,7 +69,7 @@ fn a_healthy_instance_is_never_late() {
         for (arrived, beats) in waiting.drain(..) {
             table.beats(beats, at(arrived));
         }
-        assert_eq!(table.tick(at(applied), true), [], "at {second} s");
+        assert_eq!(table.tick(at(applied), true, None), [], "at {second} s");
         let next = beat + 5_000 + (beat * 7) % 500;
         if next <= handed_out {
             (beat, heartbeats) = (next, heartbeats + 1);
@@ -78,7 +78,7 @@ fn a_healthy_instance_is_never_late() {
         }
     }
     assert!(heartbeats > 600, "{heartbeats}");
-    assert!(!table.tick(at(3_610_000), true).is_empty(), "one that stopped is late");
+    assert!(!table.tick(at(3_610_000), true, None).is_empty(), "one that stopped is late");
 }
 
 #[test]
@@ -94,10 +94,10 @@ fn the_age_of_a_heartbeat_counts_from_its_arrival() {
 fn a_heartbeat_after_a_late_one_is_a_recovery() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 8_000)], now, now);
-    table.tick(now, true);
+    table.tick(now, true, None);
     let key = record(1, 0).instance.key();
     table.beats(vec![Beat { key: key.clone(), age_ms: 10, heartbeats: 4 }], now);
-    assert_eq!(table.tick(now, true), [Change::Recovered(key.clone())]);
+    assert_eq!(table.tick(now, true, None), [Change::Recovered(key.clone())]);
     assert_eq!(table.get(&key).unwrap().intervals.len(), 1);
 }
 
@@ -123,7 +123,7 @@ fn when_the_selected_row_goes_its_neighbour_is_selected() {
     table.snapshot(vec![record(1, 0), record(2, 0), record(3, 0)], now, now);
     table.selected = Some(record(2, 0).instance.key());
     table.mark_gone(&record(2, 0).instance.key(), Gone::Unregistered, now);
-    table.tick(now + LINGER, true);
+    table.tick(now + LINGER, true, None);
     assert_eq!(table.selected.as_ref().unwrap().port, 3);
 }
 
@@ -146,6 +146,6 @@ fn without_ages_no_instance_is_late() {
     let changes = table.list(vec![Instance::new("h", 1)], now);
     assert!(matches!(changes[..], [Change::Added(_)]));
     let later = now + Duration::from_secs(100);
-    assert!(table.tick(later, true).is_empty());
+    assert!(table.tick(later, true, None).is_empty());
     assert!(matches!(table.list(Vec::new(), later)[..], [Change::Removed(..)]));
 }

@@ -23,6 +23,11 @@ impl Logs {
         self.shown.len() - self.end()
     }
 
+    /// Number of those that arrived since the newest line was on screen.
+    pub fn new_below(&self) -> usize {
+        self.shown.len() - self.end().max(self.shown.partition_point(|seq| *seq < self.seen))
+    }
+
     /// Scrolls; the last line is followed. `height` rows are visible.
     pub fn step(&mut self, step: Step, height: usize) {
         let len = self.shown.len();

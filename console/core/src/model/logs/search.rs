@@ -92,6 +92,9 @@ impl Logs {
         if self.jump_pending {
             self.newest_match(height);
         }
+        if self.bottom.is_none() {
+            self.seen = self.next_seq;
+        }
     }
 
     /// The position of the current match, from 1, and the number of matches.

@@ -239,8 +239,13 @@ fn a_request_of_an_unknown_method_or_to_an_unlisted_instance_says_so() {
     assert_eq!(model.focus(), Pane::Methods);
     press(&mut model, DOWN, now);
     press(&mut model, ENTER, now);
-    assert!(model.toast.as_ref().unwrap().text.contains("10.9.9.9:1 is not listed"));
-    assert_eq!(model.forms.get().unwrap().target, None);
+    let toast = &model.toast.as_ref().unwrap().text;
+    assert!(toast.contains("10.9.9.9:1, not listed"), "{toast}");
+    let pinned = rpc_wire::instance::Instance::new("10.9.9.9", 1).key();
+    assert_eq!(model.forms.get().unwrap().target, Some(pinned.clone()));
+    let effects = press(&mut model, Key::ctrl('s'), now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(request.candidates, [pinned], "never another server");
 }
 
 #[test]

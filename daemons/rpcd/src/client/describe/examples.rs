@@ -1,9 +1,8 @@
 //! Commands that call a method, to be pasted into a shell.
 
+use rpc_wire::call::is_name;
 use rpc_wire::signature::{Example, Parameter, Signature};
 use serde_json::{Map, Value, json};
-
-use crate::arguments::is_name;
 
 /// Commands that call the method, with the target as it was typed: required arguments by position, all by
 /// name, and as one document.

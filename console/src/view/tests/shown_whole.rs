@@ -1,0 +1,153 @@
+//! What a person has to read is never cut or covered.
+
+use super::*;
+use rpc_console_core::message::Msg;
+use rpc_console_core::model::calls::{Failure, Outcome};
+
+const SIZES: [(u16, u16); 3] = [(120, 35), (80, 24), (40, 12)];
+const ENTER: Key = Key::plain(Code::Enter);
+
+fn shown(model: &mut Model, now: Now, size: (u16, u16)) -> String {
+    draw(model, Theme::default(), now, size);
+    text_of(&draw(model, Theme::default(), now, size))
+}
+
+/// The words of a screen, without its frames.
+fn words(screen: &str) -> String {
+    let text = screen.replace(['│', '┃'], " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_error_of_a_stream_is_shown_as_that_of_a_call_below_its_items() {
+    let (mut model, now) = fixture::streaming();
+    let id = model.calls.shown.unwrap();
+    let failure = Failure {
+        data: Some(r#"{"at":7}"#.to_owned()),
+        ..Failure::new("error -32099", "the counter lost its place and cannot go on")
+    };
+    let outcome = Outcome { result: Err(failure), ..fixture::outcome(Ok("null")) };
+    feed(&mut model, Msg::CallEnded(id, Box::new(outcome)), now);
+    model.toast = None;
+    for size in SIZES {
+        let screen = shown(&mut model, now, size);
+        let text = words(&screen);
+        for part in ["✗ error -32099", r#"{"left":0,"#] {
+            assert!(text.contains(part), "{size:?} {part}\n{screen}");
+        }
+        let (item, error) = (screen.find(r#""left":0"#).unwrap(), screen.find("✗ error").unwrap());
+        assert!(item < error, "{screen}");
+    }
+    let text = words(&shown(&mut model, now, (120, 35)));
+    assert!(text.contains("the counter lost its place") && text.contains(r#""at": 7"#), "{text}");
+    // Where there is less room it scrolls.
+    for (size, steps) in [((80, 24), 10), ((40, 12), 20)] {
+        model.set_focus(Pane::Response);
+        types(&mut model, "G", now);
+        let mut seen = String::new();
+        for _ in 0..steps {
+            seen.push_str(&words(&shown(&mut model, now, size)));
+            types(&mut model, "j", now);
+        }
+        for part in ["the counter lost", "data", r#""at": 7"#] {
+            assert!(seen.contains(part), "{size:?} {part}\n{seen}");
+        }
+        types(&mut model, "g", now);
+        assert!(shown(&mut model, now, size).contains(r#"{"left":29"#));
+    }
+}
+
+#[test]
+fn the_mode_word_stays_beside_a_message() {
+    let (mut model, now) = fixture::form();
+    model.notify("saved 120 B to somewhere", now);
+    let screen = shown(&mut model, now, (40, 12));
+    let last = screen.lines().last().unwrap();
+    assert!(last.starts_with(" TYPING ") && last.contains("saved 120 B"), "{screen}");
+}
+
+#[test]
+fn the_error_of_a_path_is_shown_whole() {
+    for size in SIZES {
+        let (mut model, now) = fixture::folded();
+        press(&mut model, Key::char('&'), now);
+        types(&mut model, "$.list[?(@.deep", now);
+        press(&mut model, ENTER, now);
+        let (why, is_error) = model.calls.shown_call().unwrap().filtered.as_ref().unwrap().note();
+        assert!(is_error);
+        let screen = shown(&mut model, now, size);
+        assert!(words(&screen).contains(&why), "{why}\n{screen}");
+    }
+}
+
+#[test]
+fn the_size_of_a_message_is_never_cut() {
+    let (mut model, now) = fixture::replied();
+    model.set_focus(Pane::Response);
+    press(&mut model, Key::char('}'), now);
+    for size in SIZES {
+        let screen = shown(&mut model, now, size);
+        let size = model.calls.shown_call().unwrap().wire.iter().next().unwrap().size;
+        assert!(screen.contains(&format!("sent {size} B to 127.0.0.1")), "{screen}");
+    }
+}
+
+#[test]
+fn lines_below_are_new_only_if_they_came_later() {
+    let (mut model, now) = fixture::logs();
+    shown(&mut model, now, (80, 24));
+    types(&mut model, "kk", now);
+    let screen = shown(&mut model, now, (80, 24));
+    assert!(screen.contains("STOPPED ▼ ") && screen.contains(" more "), "{screen}");
+    assert!(!screen.contains(" new "), "{screen}");
+}
+
+#[test]
+fn a_target_that_is_not_listed_is_marked() {
+    let (mut model, now) = fixture::form();
+    let target = rpc_wire::instance::Instance::new("10.9.9.9", 1).key();
+    model.forms.get_mut().unwrap().target = Some(target);
+    for size in &SIZES[..2] {
+        let screen = shown(&mut model, now, *size);
+        assert!(screen.contains("to 10.9.9.9:1 (not listed)"), "{screen}");
+    }
+    assert!(shown(&mut model, now, (40, 12)).contains("to 10.9.9.9:1"));
+}
+
+#[test]
+fn typing_replaces_a_proposed_name() {
+    let (mut model, now) = fixture::form();
+    press(&mut model, Key::plain(Code::Esc), now);
+    types(&mut model, "S", now);
+    let screen = shown(&mut model, now, (80, 24));
+    assert!(screen.contains("> add"), "{screen}");
+    types(&mut model, "mine", now);
+    let screen = shown(&mut model, now, (80, 24));
+    assert!(screen.contains("> mine"), "{screen}");
+}
+
+#[test]
+fn cancelled_is_not_said_once_it_was_confirmed() {
+    let (mut model, now) = fixture::load_plan();
+    press(&mut model, ENTER, now);
+    press(&mut model, ENTER, now);
+    assert!(model.toast.as_ref().unwrap().text.starts_with("cancelled"));
+    press(&mut model, ENTER, now);
+    press(&mut model, Key::plain(Code::Down), now);
+    press(&mut model, ENTER, now);
+    assert!(model.load.is_running() && model.toast.is_none());
+}
+
+#[test]
+fn a_silent_registry_is_said_in_the_header() {
+    use rpc_console_core::message::RegistryUpdate;
+    let (mut model, now) = fixture::busy();
+    feed(&mut model, Msg::Registry(RegistryUpdate::Heard(now.at)), now);
+    let later = fixture::after(now, 6_000);
+    feed(&mut model, Msg::Tick, later);
+    for size in SIZES {
+        let screen = shown(&mut model, later, size);
+        assert!(screen.lines().next().unwrap().contains("silent for 6s"), "{screen}");
+        assert!(!screen.contains("▲ late") && !screen.contains("1 late"), "{screen}");
+    }
+}
