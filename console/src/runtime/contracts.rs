@@ -172,8 +172,8 @@ async fn discover(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::signature::contract;
     use rpc_server::{Server, builtin};
+    use rpc_wire::signature::contract;
     use std::net::Ipv4Addr;
 
     fn instance(port: u16, digest: &str) -> Instance {

@@ -30,23 +30,25 @@ pub(super) enum Said {
 }
 
 impl Said {
-    /// Whether the methods may be others than those of this contract.
-    fn doubts(&self, digest: &str) -> bool {
+    /// Whether the methods may be others than those of this contract; `is_confirmed`: they were those
+    /// that are listed, and a restart lists it again.
+    fn doubts(&self, digest: &str, is_confirmed: bool) -> bool {
         match self {
             Self::Nothing => false,
-            Self::NoContract => true,
+            Self::NoContract => !is_confirmed,
             Self::Contract(said) => said != digest,
         }
     }
 }
 
-/// The methods of an instance, and their contract.
+/// The methods of an instance, and their contract: of those that count, since a digest takes several
+/// times their memory.
 ///
 /// # Errors
 /// See [`CallError`].
 pub(super) async fn ask(client: &Client) -> Result<(String, Vec<Signature>), CallError> {
-    let methods = client.methods().await?;
-    Ok((contract(&methods), bounded(methods)))
+    let methods = bounded(client.methods().await?);
+    Ok((contract(&methods), methods))
 }
 
 /// Asks an instance that has said that it has not what it is listed with.
@@ -70,17 +72,19 @@ pub(super) async fn follow(
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
     let mut believed = listed.map(str::to_owned);
+    let mut is_confirmed = false;
     let mut told: Option<Vec<Signature>> = None;
     loop {
         if let Some(digest) = &believed
-            && said.wait_for(|said| said.doubts(digest)).await.is_err()
+            && said.wait_for(|said| said.doubts(digest, is_confirmed)).await.is_err()
         {
             return;
         }
         let wait = match ask(client).await {
             Ok((digest, methods)) => {
-                let is_listed = told.is_none() && listed == Some(&*digest);
-                if !is_listed && told.as_ref() != Some(&methods) {
+                is_confirmed = listed == Some(&*digest);
+                let is_known = told.is_none() && is_confirmed;
+                if !is_known && told.as_ref() != Some(&methods) {
                     told = Some(methods.clone());
                     tell(Ok(methods)).await;
                 }

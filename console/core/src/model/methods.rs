@@ -187,7 +187,8 @@ impl Methods {
         for ((service, _), offer) in &mut self.offers {
             // Instances without a service are not replicas of each other.
             let all = self.known.get(service).copied().filter(|_| service.name().is_some());
-            offer.differences = union::differences(&self.union, service, offer, all.unwrap_or_default());
+            offer.differences =
+                union::differences(&self.union, service, offer, all.unwrap_or_default());
         }
     }
 

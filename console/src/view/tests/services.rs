@@ -169,7 +169,10 @@ fn a_call_goes_to_an_instance_of_its_service_that_has_the_method() {
     };
     let entries = rpc_console_core::selectors::palette_entries(&model, palette);
     let labels: Vec<_> = entries.iter().map(|entry| entry.label()).collect();
-    assert_eq!(labels, ["call shop · add [1,2]", "call weather · add [1,2]", "call (unnamed) · add [1,2]"]);
+    assert_eq!(
+        labels,
+        ["call shop · add [1,2]", "call weather · add [1,2]", "call (unnamed) · add [1,2]"]
+    );
     press(&mut model, Key::plain(Code::Down), now);
     let effects = press(&mut model, Key::plain(Code::Enter), now);
     let candidates = effects.iter().find_map(|effect| match effect {

@@ -113,7 +113,8 @@ fn services() -> Methods {
 #[test]
 fn one_list_serves_all_instances_of_a_contract_and_each_service_has_its_own_rows() {
     let mut methods = services();
-    let labels: Vec<_> = methods.all().map(|method| (methods.label(&method.id), method.on.len())).collect();
+    let labels: Vec<_> =
+        methods.all().map(|method| (methods.label(&method.id), method.on.len())).collect();
     let expected = [("shop · order", 2), ("shop · refund", 1), ("weather · order", 1)];
     assert_eq!(labels, expected.map(|(label, on)| (label.to_owned(), on)));
     assert_eq!(methods.count(&key(2)), Some(2));
