@@ -219,6 +219,7 @@ async fn stream(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const OWN: &str =
@@ -269,5 +270,36 @@ mod tests {
         monitor.abort();
         let own = own.unwrap().unwrap();
         assert_eq!(own.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(), ["own"]);
+    }
+
+    /// Number of methods that a server of two replies with itself, listed with this contract.
+    async fn own_list(listed: Option<&str>) -> Option<usize> {
+        let methods: Vec<_> = rpc_server::builtin::methods().into_iter().take(2).collect();
+        let digest = contract(methods.iter().map(|method| method.signature()));
+        let server = rpc_server::Server::builder().methods(methods);
+        let server = server.bind(([127, 0, 0, 1], 0)).await.unwrap();
+        let mut instance = Instance::new("127.0.0.1", server.local_addr().port());
+        tokio::spawn(server.serve(std::future::pending()));
+        let listed = listed.unwrap_or(&digest);
+        instance.parameters.insert("contract".to_owned(), listed.into());
+        instance.parameters.insert("wire".to_owned(), 1.into());
+        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
+        let (inbox, mut messages) = mpsc::channel(64);
+        let probing = Probing::of(&instance, false);
+        let monitor = run(instance, probing, client, inbox);
+        let _ = timeout(Duration::from_millis(500), monitor).await;
+        let mut own = None;
+        while let Ok(msg) = messages.try_recv() {
+            if let Msg::Instance(_, InstanceUpdate::Methods(methods)) = msg {
+                own = Some(methods.unwrap().len());
+            }
+        }
+        own
+    }
+
+    #[tokio::test]
+    async fn what_the_health_check_says_counts_more_than_what_is_listed() {
+        assert_eq!(own_list(Some("00000000000000000000000000000000")).await, Some(2));
+        assert_eq!(own_list(None).await, None, "it is listed as it is");
     }
 }

@@ -171,9 +171,9 @@ mod tests {
         };
         super::super::calls::call(request, vec![(key.clone(), client)], inbox).await;
         let corrected = loop {
-            match messages.recv().await.unwrap() {
-                Msg::Instance(of, InstanceUpdate::Methods(Ok(methods))) => break (of, methods),
-                _ => {}
+            let msg = messages.recv().await.unwrap();
+            if let Msg::Instance(of, InstanceUpdate::Methods(Ok(methods))) = msg {
+                break (of, methods);
             }
         };
         assert_eq!((corrected.0, corrected.1.len()), (key, 2));
