@@ -37,7 +37,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Look only: refuse calls, load tests and unregistering
+    /// Look only: refuse calls and load tests of methods that do not say that they are read-only, and
+    /// unregistering
     #[arg(long)]
     pub readonly: bool,
 
@@ -195,6 +196,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_what_a_console_that_only_looks_refuses() {
+        let help = Options::command().render_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("of methods that do not say that they are read-only"), "{help}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod help;
 mod hints;
 mod history;
 mod instances;
+mod label;
 mod load;
 mod logs;
 mod methods;

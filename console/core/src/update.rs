@@ -60,6 +60,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
     }
     if matches!(msg, Msg::Key(_) | Msg::Click(_) | Msg::Wheel(..)) {
         model.instances.follow_first = false;
+        model.methods.is_chosen |= model.view == View::Methods;
     }
     match msg {
         Msg::Key(key) => press::key(model, key, now, effects),
@@ -127,8 +128,12 @@ fn tick(model: &mut Model, now: Now, effects: &mut Effects) {
     }
     model.methods.refresh();
     model.instances.keep_selection(model.shown_at(now).at, live);
-    model.methods.keep_selection(false);
-    saved::keep_selection(model);
+    if model.methods.is_chosen {
+        model.methods.keep_selection(false);
+        saved::keep_selection(model);
+    } else {
+        saved::select_first(model);
+    }
     send::sync_form(model);
     opening::compute_diff(model);
     json_path::sync(model, effects);

@@ -12,6 +12,7 @@ use rpc_wire::instance::InstanceKey;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::own_methods;
 use super::secrets::Secrets;
 use failure::failure;
 use rpc_console_core::message::Msg;
@@ -24,6 +25,8 @@ use rpc_console_core::model::json::Document;
 const ARRIVALS: Duration = Duration::from_millis(200);
 /// Results longer than this, in bytes, are laid out on the blocking pool.
 const LARGE: usize = 64 * 1024;
+/// The methods of the protocol, which no instance is listed with.
+const RESERVED: &str = "rpc.";
 /// A call that is dropped is cancelled at the server; its cancellation is written within this time.
 const CANCELLATION: Duration = Duration::from_millis(200);
 
@@ -76,6 +79,9 @@ pub(super) async fn call(
                 let is_unknown = matches!(&error, CallError::Remote { fault, .. }
                     if fault.code == Code::MethodNotFound);
                 let retry = error.is_not_executed() || is_unknown;
+                if is_unknown && !request.method.starts_with(RESERVED) {
+                    tokio::spawn(own_methods::correct(key.clone(), client, inbox.clone()));
+                }
                 last = Some((
                     key,
                     failure(&error, recording.last.as_deref(), &secrets),

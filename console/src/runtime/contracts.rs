@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use rpc_client::{Client, ClientOptions};
 use rpc_wire::instance::{Instance, InstanceKey};
-use rpc_wire::signature::contract;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::monitor;
+use super::{monitor, own_methods};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 
 /// Interval of attempts, until one succeeds.
@@ -141,15 +140,14 @@ async fn discover(
         let Some(asked) = client.clone().or_else(|| monitor::client(&key, &options)) else {
             continue;
         };
-        let reply = asked.methods().await;
-        let msg = match reply {
-            Ok(methods) if contract(&methods) == digest => {
+        let msg = match own_methods::ask(&asked).await {
+            Ok((found, methods)) if found == digest => {
                 let mut progress = lock(&progress);
                 progress.is_done = true;
                 progress.to_ask.clear();
                 Msg::Contract(digest.clone(), methods)
             }
-            Ok(methods) => {
+            Ok((_, methods)) => {
                 tracing::warn!(instance = %key, "its methods are not those of its contract");
                 Msg::Instance(key.clone(), InstanceUpdate::Methods(Ok(methods)))
             }
@@ -175,6 +173,7 @@ async fn discover(
 mod tests {
     use super::*;
     use rpc_server::{Server, builtin};
+    use rpc_wire::signature::contract;
     use std::net::Ipv4Addr;
 
     fn instance(port: u16, digest: &str) -> Instance {

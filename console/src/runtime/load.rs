@@ -44,8 +44,9 @@ async fn run(
         Ok((args, _)) => args,
         Err(why) => return drop(inbox.send(Msg::Load(id, LoadUpdate::Failed(why))).await),
     };
-    // Of that service, the client calls those instances that have the method.
-    options.service = request.service.name().map(str::to_owned).or(options.service);
+    // Of that service, the client calls those instances that have the method. The service of the
+    // settings is not that of a method that has none.
+    options.service = request.service.name().map(str::to_owned);
     // Starting threads may block.
     let started = tokio::task::spawn_blocking(move || {
         Load::start(request.target.clone(), options, request.plan())

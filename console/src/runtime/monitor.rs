@@ -1,4 +1,4 @@
-//! Monitors one instance: discovers its methods, probes it, streams its log.
+//! Monitors one instance: its methods where no contract tells them, probes, its log.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,13 @@ use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS};
-use rpc_wire::report::LogLine;
+use rpc_wire::report::{Health, LogLine};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
+use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
 
@@ -23,11 +24,6 @@ const PROBE: Duration = Duration::from_secs(5);
 const PROBE_CLASSIC: Duration = Duration::from_secs(15);
 /// Timeout of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Interval of attempts to discover the methods, until one succeeds.
-const DISCOVER: Duration = Duration::from_secs(10);
-/// Interval of checks whether the methods changed: without a contract, a restart on the same address
-/// looks unchanged.
-const DISCOVER_AGAIN: Duration = Duration::from_secs(30);
 /// A log stream that lasted this long resets the backoff.
 const STEADY: Duration = Duration::from_secs(5);
 /// Recent lines requested.
@@ -79,32 +75,19 @@ pub(super) async fn run(
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
+    let (said, heard) = watch::channel(Said::Nothing);
     tokio::join!(
-        async {
-            // Those of a contract are discovered once for all its instances.
-            if instance.contract().is_some() {
-                return;
-            }
-            let mut known = None;
-            loop {
-                let found = client.methods().await.map_err(|error| error.to_string());
-                let wait = if found.is_ok() { DISCOVER_AGAIN } else { DISCOVER };
-                if found.is_err() && known.is_none()
-                    || found.is_ok() && found.as_ref().ok() != known.as_ref()
-                {
-                    known = found.as_ref().ok().cloned();
-                    tell(InstanceUpdate::Methods(found)).await;
-                }
-                sleep(wait).await;
-            }
-        },
+        own_methods::follow(&instance, &client, heard, &inbox),
         async {
             loop {
-                let (result, learned) = probe(&instance, probing, &client).await;
-                tell(InstanceUpdate::Probe(result)).await;
-                if learned != probing {
-                    probing = learned;
+                let probed = probe(&instance, probing, &client).await;
+                tell(InstanceUpdate::Probe(probed.result)).await;
+                if probed.probing != probing {
+                    probing = probed.probing;
                     tell(InstanceUpdate::Dialect(probing == Probing::Health)).await;
+                }
+                if probed.said != Said::Nothing {
+                    said.send_replace(probed.said);
                 }
                 sleep(probing.interval()).await;
             }
@@ -113,30 +96,49 @@ pub(super) async fn run(
     );
 }
 
-/// Probes an instance; returns the result, and how to probe it from now on.
-async fn probe(
-    instance: &Instance,
+/// What a probe found.
+struct Probed {
+    result: Result<Duration, String>,
+    /// How to probe it from now on.
     probing: Probing,
-    client: &Client,
-) -> (Result<Duration, String>, Probing) {
+    said: Said,
+}
+
+impl Probed {
+    /// By a connection: an older server, if there is one.
+    async fn by_connection(instance: &Instance) -> Self {
+        let result = connect(instance).await;
+        let said = if result.is_ok() { Said::NoContract } else { Said::Nothing };
+        Self { result, probing: Probing::Connection, said }
+    }
+
+    fn failed(why: String, probing: Probing) -> Self {
+        Self { result: Err(why), probing, said: Said::Nothing }
+    }
+}
+
+async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed {
     if probing == Probing::Connection {
-        return (connect(instance).await, probing);
+        return Probed::by_connection(instance).await;
     }
     match health(client).await {
-        Ok((took, Dialect::Extended)) => (Ok(took), Probing::Health),
+        Ok((took, said, Dialect::Extended)) => {
+            Probed { result: Ok(took), probing: Probing::Health, said }
+        }
         // It replied, but an older server has no health check.
-        Ok((_, Dialect::Classic)) => (connect(instance).await, Probing::Connection),
-        Err(CallError::Remote { .. }) if probing == Probing::FirstReply => {
-            (connect(instance).await, Probing::Connection)
+        Ok((_, _, Dialect::Classic)) => Probed::by_connection(instance).await,
+        Err(CallError::Remote { fault, .. })
+            if probing == Probing::FirstReply || fault.code == Code::MethodNotFound =>
+        {
+            Probed::by_connection(instance).await
         }
         // What is given by its address may be of another kind.
         Err(_) if probing == Probing::FirstReply && is_registry(instance).await => {
             let key = instance.key();
-            let why = format!("{key} is a registry; use --registry http://{key}");
-            (Err(why), probing)
+            Probed::failed(format!("{key} is a registry; use --registry http://{key}"), probing)
         }
-        Err(CallError::Unreachable { reason, .. }) => (Err(reason), probing),
-        Err(error) => (Err(error.to_string()), probing),
+        Err(CallError::Unreachable { reason, .. }) => Probed::failed(reason, probing),
+        Err(error) => Probed::failed(error.to_string(), probing),
     }
 }
 
@@ -159,13 +161,16 @@ async fn connect(instance: &Instance) -> Result<Duration, String> {
     }
 }
 
-async fn health(client: &Client) -> Result<(Duration, Dialect), CallError> {
+async fn health(client: &Client) -> Result<(Duration, Said, Dialect), CallError> {
     let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
     let mut request = Request::new(RPC_HEALTH, ()).map_err(bad)?;
     request.timeout = Some(PROBE_TIMEOUT);
     let response = client.request(request).await?;
     // The time to connect is not part of the round trip.
-    Ok((response.timing.server + response.timing.transfer, response.dialect))
+    let took = response.timing.server + response.timing.transfer;
+    let health = serde_json::from_str::<Health>(response.value.get()).ok();
+    let contract = health.and_then(|health| health.contract);
+    Ok((took, contract.map_or(Said::NoContract, Said::Contract), response.dialect))
 }
 
 async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
@@ -209,4 +214,92 @@ async fn stream(
         std::future::ready(Ok(line.map(|line| (line, item.dropped))))
     });
     batch::forward(source, inbox, seen, lines).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::signature::contract;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const OWN: &str =
+        r#"{"res": [{"method_name": "own", "method_args": [], "method_kwargs": {}}]}"#;
+
+    /// A server of the older system; returns its port.
+    async fn older_server() -> u16 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    while let Ok(size @ 1..) = stream.read(&mut request).await {
+                        let request = String::from_utf8_lossy(&request[..size]);
+                        let reply = match request.contains("all_your_methods") {
+                            true => OWN,
+                            false => r#"{"res": "No service found for: rpc.health"}"#,
+                        };
+                        let _ = stream.write_all(reply.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn an_older_server_behind_an_outdated_entry_is_probed_as_one_and_asked_itself() {
+        let mut instance = Instance::new("127.0.0.1", older_server().await);
+        let digest = "00000000000000000000000000000000";
+        instance.parameters.insert("contract".to_owned(), digest.into());
+        instance.parameters.insert("wire".to_owned(), 1.into());
+        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
+        let (inbox, mut messages) = mpsc::channel(64);
+        let probing = Probing::of(&instance, false);
+        assert_eq!(probing, Probing::Health);
+        let monitor = tokio::spawn(run(instance, probing, client, inbox));
+        let (mut is_older, mut own) = (false, None);
+        while !is_older || own.is_none() {
+            match messages.recv().await.unwrap() {
+                Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_older = !extended,
+                Msg::Instance(_, InstanceUpdate::Methods(methods)) => own = Some(methods),
+                Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
+                _ => {}
+            }
+        }
+        monitor.abort();
+        let own = own.unwrap().unwrap();
+        assert_eq!(own.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(), ["own"]);
+    }
+
+    /// Number of methods that a server of two replies with itself, listed with this contract.
+    async fn own_list(listed: Option<&str>) -> Option<usize> {
+        let methods: Vec<_> = rpc_server::builtin::methods().into_iter().take(2).collect();
+        let digest = contract(methods.iter().map(|method| method.signature()));
+        let server = rpc_server::Server::builder().methods(methods);
+        let server = server.bind(([127, 0, 0, 1], 0)).await.unwrap();
+        let mut instance = Instance::new("127.0.0.1", server.local_addr().port());
+        tokio::spawn(server.serve(std::future::pending()));
+        let listed = listed.unwrap_or(&digest);
+        instance.parameters.insert("contract".to_owned(), listed.into());
+        instance.parameters.insert("wire".to_owned(), 1.into());
+        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
+        let (inbox, mut messages) = mpsc::channel(64);
+        let probing = Probing::of(&instance, false);
+        let monitor = run(instance, probing, client, inbox);
+        let _ = timeout(Duration::from_millis(500), monitor).await;
+        let mut own = None;
+        while let Ok(msg) = messages.try_recv() {
+            if let Msg::Instance(_, InstanceUpdate::Methods(methods)) = msg {
+                own = Some(methods.unwrap().len());
+            }
+        }
+        own
+    }
+
+    #[tokio::test]
+    async fn what_the_health_check_says_counts_more_than_what_is_listed() {
+        assert_eq!(own_list(Some("00000000000000000000000000000000")).await, Some(2));
+        assert_eq!(own_list(None).await, None, "it is listed as it is");
+    }
 }

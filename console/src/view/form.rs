@@ -9,6 +9,7 @@ pub(super) use docs::doc_line;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::label;
 use super::screen::Screen;
 use super::traffic;
 use rpc_console_core::model::docs as docs_model;
@@ -41,12 +42,9 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return screen.centred(inner, vec![line]);
     };
     let name = text::printable(&form.signature.name).into_owned();
-    let service = match form.service.name().filter(|_| model.methods.has_services()) {
-        Some(service) => format!("{service} · "),
-        None => String::new(),
-    };
-    let is_wide = usize::from(area.width) > text::width(&service) + text::width(&name) + 12;
-    let service = if is_wide { &*service } else { "" };
+    let id = form.id();
+    let room = usize::from(area.width).saturating_sub(11);
+    let (service, name) = label::parts(model.methods.shown_service(&id), &name, room);
     let title = Line::from(vec![
         Span::raw(format!(" Call {service}")),
         Span::styled(format!("{name} "), theme.strong()),

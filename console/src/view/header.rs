@@ -210,28 +210,29 @@ pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         screen.hit(tab, Hit::View(view));
         x = x.saturating_add(width);
     }
-    let demo = demo_traffic(model, screen);
-    let free = |x: u16| usize::from(area.right().saturating_sub(x)).saturating_sub(1);
-    let demo = demo.filter(|line| line.width() < free(x));
-    let room = free(x).saturating_sub(demo.as_ref().map_or(0, |line| line.width() + 2));
-    let mut line = traffic_line(model, screen, room);
+    let free = usize::from(area.right().saturating_sub(x)).saturating_sub(1);
+    let texts = traffic_texts(model, screen);
+    // Errors and latency matter more than the demo's key.
+    let needed = texts.get(traffic::WITH_P99 - 1).map_or(0, |text| text::width(text));
+    let demo = demo_traffic(model, screen).filter(|line| line.width() + needed + 2 <= free);
+    let room = free.saturating_sub(demo.as_ref().map_or(0, |line| line.width() + 2));
+    let text = texts.into_iter().find(|text| text::width(text) <= room).unwrap_or_default();
+    let mut line = Line::from(Span::styled(text, theme.accent()));
     if let Some(demo) = demo {
         line.push_span("  ");
         line.extend(demo);
     }
-    if line.width() > 0 && line.width() <= free(x) + 1 {
+    if line.width() > 0 {
         screen.line_right(area, 0, line);
     }
 }
 
-/// The traffic of all instances, as much as there is room for.
-fn traffic_line(model: &Model, screen: &Screen<'_, '_>, room: usize) -> Line<'static> {
+/// The traffic of all instances, the longest text first.
+fn traffic_texts(model: &Model, screen: &Screen<'_, '_>) -> Vec<String> {
     let now = model.shown_at(screen.now).at;
-    let Some((sum, is_all)) = total_traffic(model, now) else { return Line::default() };
+    let Some((sum, is_all)) = total_traffic(model, now) else { return Vec::new() };
     let bound = if is_all { "" } else { "≥ " };
-    let mut texts = traffic::variants(&sum).into_iter().map(|text| format!("{bound}{text} "));
-    let text = texts.find(|text| text::width(text) <= room);
-    Line::from(Span::styled(text.unwrap_or_default(), screen.theme.accent()))
+    traffic::variants(&sum).into_iter().map(|text| format!("{bound}{text} ")).collect()
 }
 
 /// Whether the demo makes calls, and the key that changes it.

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::label::label;
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::calls::Call;
@@ -22,7 +23,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         return empty(screen, inner);
     }
     let today = text::day(screen.now.wall_ms);
-    let columns = Columns::for_width(&visible, inner.width, today);
+    let columns = Columns::for_width(model, &visible, inner.width, today);
     screen.line(inner, 0, Line::from(Span::styled(columns.heading(), theme.dim())));
     let rows = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let selected = visible.iter().position(|call| Some(call.request.id) == model.calls.selected);
@@ -30,7 +31,7 @@ pub(super) fn history(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let top = scroll::keep_visible(model.calls.top, selected, rows.height.into(), visible.len());
     let shown = visible.iter().enumerate().skip(top).take(rows.height.into());
     for (row, (index, call)) in (0..).zip(shown) {
-        screen.line(rows, row, columns.row(screen, call, index == selected));
+        screen.line(rows, row, columns.row(model, screen, call, index == selected));
         screen.hit_row(rows, row, Hit::Row(Pane::History, index));
         if index == selected {
             screen.style_row(rows, row, theme.selected());
@@ -55,7 +56,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn for_width(visible: &[&Call], width: u16, today: u64) -> Self {
+    fn for_width(model: &Model, visible: &[&Call], width: u16, today: u64) -> Self {
         let wide = width >= 70;
         let has_older = visible.iter().any(|call| text::day(call.wall_ms) != today);
         let at = match (wide, has_older) {
@@ -70,9 +71,15 @@ impl Columns {
             70.. => peer.clamp(3, 16),
             _ => 0,
         };
-        let method = longest(&|call| text::width(&call.request.method) + 2).unwrap_or(0);
+        let has_services = visible.iter().any(|call| service(model, call).is_some());
+        let method = longest(&|call| {
+            let service = service(model, call).map_or(0, |service| text::width(service) + 3);
+            text::width(&call.request.method) + service + 2
+        });
+        let method = method.unwrap_or(0);
         let method = match width {
             150.. => method.clamp(8, 40),
+            70.. if has_services => method.clamp(8, 20),
             70.. => method.clamp(8, 14),
             _ => method.clamp(8, 11),
         };
@@ -103,7 +110,13 @@ impl Columns {
         )
     }
 
-    fn row(&self, screen: &Screen<'_, '_>, call: &Call, selected: bool) -> Line<'static> {
+    fn row(
+        &self,
+        model: &Model,
+        screen: &Screen<'_, '_>,
+        call: &Call,
+        selected: bool,
+    ) -> Line<'static> {
         let theme = screen.theme;
         let (summary, ok) = call.summary();
         let (glyph, style) = match ok {
@@ -114,10 +127,12 @@ impl Columns {
         let arguments = printable(&call.arguments(), self.arguments.saturating_sub(1));
         let took = call.took().map_or_else(String::new, text::latency);
         let via = text::printable(call.peer().unwrap_or_default()).into_owned();
+        let method = text::printable(&call.request.method);
+        let method = label(service(model, call), &method, self.method - 1);
         let mut line = Line::from(vec![
             Span::raw(if selected { " ▸ " } else { "   " }),
             Span::styled(text::left(&self.time(call.wall_ms), self.at), theme.dim()),
-            Span::raw(printable(&call.request.method, self.method - 1)),
+            Span::raw(text::left(&method, self.method - 1)),
             Span::raw(" "),
             Span::raw(text::left(&arguments, self.arguments)),
             Span::styled(format!("{glyph} "), style),
@@ -141,6 +156,12 @@ impl Columns {
             (false, false) => text::month_day(wall_ms),
         }
     }
+}
+
+/// The service of a call, where several have a method of this name.
+fn service<'a>(model: &Model, call: &'a Call) -> Option<&'a str> {
+    let is_ambiguous = model.methods.is_ambiguous(&call.request.method);
+    call.request.service.name().filter(|_| is_ambiguous)
 }
 
 /// The text in exactly `width` cells; cut before escaping, since it may be megabytes.

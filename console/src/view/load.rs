@@ -9,6 +9,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
+use super::label::label;
 use super::screen::Screen;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::load::{LoadField, LoadForm, bench_command};
@@ -20,6 +21,8 @@ use rpc_console_core::text;
 const TALL_PLAN: u16 = 18;
 /// Rows of the plan with its frame and the start of the command.
 const SHORT_PLAN: u16 = 14;
+/// Fewest cells of the method in the title of the results.
+const MIN_TITLE: usize = 12;
 /// Width of the labels of fields.
 const LABEL: usize = 11;
 /// Width of the values of fields.
@@ -239,12 +242,15 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
         };
         return screen.centred(inner, vec![Line::from(Span::styled(line, theme.dim()))]);
     };
-    let method = text::cut(&text::printable(&run.request.method), 24).into_owned();
+    let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
+    let room = usize::from(area.width).saturating_sub(right.width() + 15).max(MIN_TITLE);
+    let id = run.request.method_id();
+    let method = text::printable(&id.name);
+    let method = label(model.methods.shown_service(&id), &method, room);
     let title = Line::from(vec![
         Span::raw(" Results "),
         Span::styled(format!("{method} "), theme.strong()),
     ]);
-    let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
     let inner = screen.pane(model, area, Pane::LoadRun, title, right);
     let lines = results::lines(model, theme, run, (inner.width, inner.height), with_shares);
     screen.scrolled(Pane::LoadRun, (area, inner), lines, model.load.top);

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::label::label;
 use super::screen::Screen;
 use super::theme::Theme;
 use super::traffic;
@@ -50,7 +51,6 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         inner.height.into(),
         visible.len(),
     );
-    let by_service = methods.has_services();
     let room = usize::from(inner.width).saturating_sub(3);
     for (row, (index, line)) in
         (0..).zip(visible.iter().enumerate().skip(top).take(inner.height.into()))
@@ -58,10 +58,9 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let (service, name, count, style) = match line {
             MethodRow::Saved(request) => (None, &request.name, "★".to_owned(), theme.accent()),
             MethodRow::Method(method) => {
-                let all = methods.known_instances(&method.id.service);
+                let all = methods.possible_instances(method);
                 let (count, style) = count(method, methods.scope.as_ref(), all, theme);
-                let service = by_service.then(|| method.id.service.shown());
-                (service, &method.id.name, count, style)
+                (methods.shown_service(&method.id), &method.id.name, count, style)
             }
         };
         let rate = match line {
@@ -69,7 +68,7 @@ pub(super) fn list(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             MethodRow::Saved(_) => String::new(),
         };
         let room = room.saturating_sub(text::width(&count) + text::width(&rate) + 2);
-        let name = text::left(&labelled(service, &text::printable(name), room), room);
+        let name = text::left(&label(service, &text::printable(name), room), room);
         let mark = if Some(index) == selected { " ▸ " } else { "   " };
         let is_deprecated =
             matches!(line, MethodRow::Method(method) if method.signature.deprecated);
@@ -123,15 +122,6 @@ fn rate(model: &Model, method: &Method, now: Now, room: usize) -> String {
         format!("{calls}/s ")
     } else {
         format!("{} {calls}/s ", text::right(&traffic::graph(&trend, 8), 8))
-    }
-}
-
-/// `orders · add`. Where it does not fit, the service is cut, or omitted.
-fn labelled(service: Option<&str>, name: &str, room: usize) -> String {
-    let left = room.saturating_sub(text::width(name) + 3);
-    match service.filter(|service| left > 2 || text::width(service) <= left) {
-        Some(service) => format!("{} · {name}", text::cut(service, left)),
-        None => name.to_owned(),
     }
 }
 

@@ -86,35 +86,22 @@ fn past_call(
     screen.scrolled(Pane::Response, (area, inner), lines, call.failure_top);
 }
 
-/// The title in full and shortened, without its glyph: the method is in all of them.
-fn titles(model: &Model, screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
-    let method = text::printable(&call.request.method).into_owned();
-    let labelled = label(model, call);
-    let is_labelled = labelled != method;
+/// What follows the method in the title, in full and shortened.
+fn title_ends(screen: &Screen<'_, '_>, call: &Call) -> Vec<String> {
     let Some(outcome) = &call.outcome else {
         let since = screen.now.at.saturating_duration_since(call.started);
-        let since = format!("{:.1}s", since.as_secs_f64());
-        let full = is_labelled.then(|| format!(" {labelled} · {since} "));
-        return full.into_iter().chain([format!(" {method} · {since} ")]).collect();
+        return vec![format!(" · {:.1}s", since.as_secs_f64())];
     };
     let took = text::latency(outcome.elapsed);
-    let mut titles = Vec::new();
+    let mut ends = Vec::new();
     if let Some(peer) = outcome.peer.as_deref().map(text::printable) {
         let port = peer.rfind(':').map_or(&*peer, |colon| &peer[colon..]);
-        if is_labelled {
-            titles.push(format!(" {labelled} · {took} · {peer} "));
-            titles.push(format!(" {labelled} · {took} · {port} "));
-        }
-        titles.push(format!(" {method} · {took} · {peer} "));
-        titles.push(format!(" {method} · {took} · {port} "));
+        ends.push(format!(" · {took} · {peer}"));
+        ends.push(format!(" · {took} · {port}"));
     }
-    if is_labelled {
-        titles.push(format!(" {labelled} · {took} "));
-    }
-    titles.push(format!(" {method} · {took} "));
     // A time is never cut, it would be another time.
-    titles.push(format!(" {method} "));
-    titles
+    ends.extend([format!(" · {took}"), String::new()]);
+    ends
 }
 
 /// The method of a call, with its service where there are several.
@@ -124,8 +111,9 @@ fn label(model: &Model, call: &Call) -> String {
 
 /// The width of the title with the port of the instance, but not its host: hosts are mostly equal.
 fn title_width(model: &Model, screen: &Screen<'_, '_>, call: &Call) -> usize {
-    let titles = titles(model, screen, call);
-    titles.get(1).or(titles.first()).map_or(0, |title| text::width(title) + 2)
+    let ends = title_ends(screen, call);
+    let end = ends.get(1).or(ends.first()).map_or(0, |end| text::width(end));
+    text::width(&label(model, call)) + end + 4
 }
 
 fn title(model: &Model, screen: &Screen<'_, '_>, call: &Call, room: usize) -> Line<'static> {
@@ -135,17 +123,21 @@ fn title(model: &Model, screen: &Screen<'_, '_>, call: &Call, room: usize) -> Li
         Some(true) => ("✓", theme.good()),
         Some(false) => ("✗", theme.bad()),
     };
-    let mut titles = titles(model, screen, call);
+    let mut ends = title_ends(screen, call);
     if call.outcome.is_none() {
         let key = screen.key_of(model, Context::Everywhere, Action::CancelCall);
-        titles.insert(0, format!("{}· {key} cancels ", titles[0]));
+        ends.insert(0, format!("{} · {key} cancels", ends[0]));
     }
-    let room = room.saturating_sub(2);
-    let fitting = titles.iter().find(|text| text::width(text) <= room);
-    let text = match fitting.or(titles.last()) {
-        Some(text) => text::cut(text, room).into_owned(),
-        None => String::new(),
-    };
+    // The glyph, and the blanks around the text.
+    let room = room.saturating_sub(4);
+    let labelled = label(model, call);
+    let fitting = ends.iter().find(|end| text::width(&labelled) + text::width(end) <= room);
+    let end = fitting.or(ends.last()).map_or("", String::as_str);
+    let id = call.request.method_id();
+    let method = text::printable(&id.name);
+    let room = room.saturating_sub(text::width(end));
+    let label = super::label::label(model.methods.shown_service(&id), &method, room);
+    let text = format!(" {label}{end} ");
     Line::from(vec![Span::styled(format!(" {glyph}"), style), Span::raw(text)])
 }
 

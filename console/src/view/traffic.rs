@@ -20,20 +20,37 @@ pub(super) fn p99(rates: &Rates) -> String {
     rates.p99.map_or_else(|| "–".to_owned(), text::latency)
 }
 
-/// The traffic in one line, with all its parts and then with fewer: the first that fits is shown.
-pub(super) fn variants(trend: &Trend) -> [String; 4] {
+/// The traffic in one line, with all its parts, then in shorter words, then with fewer parts: the first
+/// that fits is shown.
+pub(super) fn variants(trend: &Trend) -> [String; 8] {
     let now = &trend.now;
-    let calls = format!("{} calls/s", rate(now.calls));
-    let errors = match now.errors {
+    let (calls, in_flight) = (rate(now.calls), now.in_flight);
+    let errors = |words: &str| match now.errors {
         0.0 => String::new(),
-        errors => format!(" · {} errors/s", text::rate(errors)),
+        errors => format!("{}{words}", text::rate(errors)),
     };
-    let p99 = now.p99.map_or_else(String::new, |p99| format!(" · p99 {}", text::latency(p99)));
+    let p99 = now.p99.map_or_else(String::new, |p99| format!("p99 {}", text::latency(p99)));
     let graph = graph(trend, 12);
+    let long = [format!("{calls} calls/s"), errors(" errors/s"), format!("{in_flight} in flight")];
+    let [long_calls, long_errors, long_in_flight] = &long;
+    let short = [format!("{calls}/s"), errors(" err/s"), format!("{in_flight} infl")];
+    let [short_calls, short_errors, short_in_flight] = &short;
+    let joined = |parts: &[&str], between: &str| {
+        let parts: Vec<_> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+        parts.join(between)
+    };
+    let graphed = format!("{long_calls} {graph}");
     [
-        format!("{calls} {graph}{errors} · {} in flight{p99}", now.in_flight),
-        format!("{calls} {graph}{errors}{p99}"),
-        format!("{calls} {graph}"),
-        calls,
+        joined(&[&graphed, long_errors, long_in_flight, &p99], " · "),
+        joined(&[long_calls, long_errors, long_in_flight, &p99], " · "),
+        joined(&[long_calls, short_errors, short_in_flight, &p99], " · "),
+        joined(&[short_calls, short_errors, short_in_flight, &p99], " · "),
+        joined(&[short_calls, short_errors, &p99], " · "),
+        joined(&[short_calls, &errors(" err"), &p99], " "),
+        joined(&[short_calls, &errors(" err")], " "),
+        short_calls.clone(),
     ]
 }
+
+/// The variants with calls, errors and the 99th percentile.
+pub(super) const WITH_P99: usize = 6;

@@ -4,9 +4,11 @@
 //! One without a contract, or whose own reply is another list than its contract says, has a list of
 //! its own.
 
+mod bounded;
 mod shape;
 mod union;
 
+pub use bounded::{MAX_METHODS, bounded};
 pub use union::Holders;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -71,6 +73,8 @@ pub struct Methods {
     pub errors: BTreeMap<InstanceKey, String>,
     union: BTreeMap<MethodId, Method>,
     known: BTreeMap<Service, usize>,
+    /// Names that methods of several services have.
+    ambiguous: BTreeSet<String>,
     is_stale: bool,
     /// The instance whose methods are listed; `None`: all.
     pub scope: Option<InstanceKey>,
@@ -80,6 +84,8 @@ pub struct Methods {
     pub filter: Input,
     /// The first visible row.
     pub top: usize,
+    /// Whether a row was selected: until then it is the first one, also of methods found later.
+    pub is_chosen: bool,
 }
 
 impl Methods {
@@ -99,13 +105,13 @@ impl Methods {
     /// Sets the methods of a contract.
     pub fn learn(&mut self, digest: String, signatures: Vec<Signature>) {
         self.stale();
-        self.contracts.insert(digest, Arc::new(signatures));
+        self.contracts.insert(digest, Arc::new(bounded(signatures)));
     }
 
     /// Sets the methods of one instance, as it replied itself.
     pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
         self.errors.remove(&key);
-        self.own.insert(key.clone(), Arc::new(signatures));
+        self.own.insert(key.clone(), Arc::new(bounded(signatures)));
         let service = self.homes.get(&key).map(|(service, _)| service.clone());
         self.place(key.clone(), service.unwrap_or_default(), Contract::Own(key));
     }
@@ -175,9 +181,14 @@ impl Methods {
             }
         }
         self.union = union::union(self.offers.iter().map(|((service, _), offer)| (service, offer)));
+        let mut names = BTreeSet::new();
+        let repeated = self.union.keys().filter(|id| !names.insert(&id.name));
+        self.ambiguous = repeated.map(|id| id.name.clone()).collect();
         for ((service, _), offer) in &mut self.offers {
-            let all = self.known.get(service).copied().unwrap_or_default();
-            offer.differences = union::differences(&self.union, service, offer, all);
+            // Instances without a service are not replicas of each other.
+            let all = self.known.get(service).copied().filter(|_| service.name().is_some());
+            offer.differences =
+                union::differences(&self.union, service, offer, all.unwrap_or_default());
         }
     }
 
@@ -212,14 +223,32 @@ impl Methods {
         self.known.len() > 1
     }
 
-    /// `orders · add` where there are several services, else the name alone.
-    pub fn label(&self, id: &MethodId) -> String {
-        if self.has_services() { id.label() } else { id.name.clone() }
+    /// The service of a method, where there are several and it is known.
+    pub fn shown_service<'a>(&self, id: &'a MethodId) -> Option<&'a str> {
+        let is_known = id.service.name().is_some() || self.get(id).is_some();
+        (self.has_services() && is_known).then(|| id.service.shown())
     }
 
-    /// Number of instances of a service whose methods are known.
-    pub fn known_instances(&self, service: &Service) -> usize {
-        self.known.get(service).copied().unwrap_or_default()
+    /// `orders · add` where there are several services, else the name alone.
+    pub fn label(&self, id: &MethodId) -> String {
+        match self.shown_service(id) {
+            Some(service) => format!("{service} · {}", id.name),
+            None => id.name.clone(),
+        }
+    }
+
+    /// Whether several services have a method of this name.
+    pub fn is_ambiguous(&self, name: &str) -> bool {
+        self.ambiguous.contains(name)
+    }
+
+    /// Number of instances that could have a method: those of its service whose methods are known.
+    /// Instances without a service are unrelated programs, so that only those that have it count.
+    pub fn possible_instances(&self, method: &Method) -> usize {
+        match method.id.service.name() {
+            Some(_) => self.known.get(&method.id.service).copied().unwrap_or_default(),
+            None => method.on.len(),
+        }
     }
 
     /// Number of methods of an instance, if they are known.

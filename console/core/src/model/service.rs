@@ -59,14 +59,6 @@ impl MethodId {
     pub fn new(service: &Service, name: impl Into<String>) -> Self {
         Self { service: service.clone(), name: name.into() }
     }
-
-    /// `orders · add`, or the name alone where the service has none.
-    pub fn label(&self) -> String {
-        match self.service.name() {
-            Some(service) => format!("{service} · {}", self.name),
-            None => self.name.clone(),
-        }
-    }
 }
 
 /// A method whose service is not known.

@@ -20,7 +20,7 @@ pub fn docs_of(model: &Model, id: &MethodId) -> Option<Docs> {
     let offered = Offered {
         service,
         have: method.on.len(),
-        all: model.methods.known_instances(&id.service),
+        all: model.methods.possible_instances(method),
         on: on.collect(),
     };
     Some(Docs { signature: method.signature.clone(), offered })

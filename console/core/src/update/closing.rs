@@ -125,7 +125,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             };
             show(model, View::Methods);
             model.set_focus(Pane::Response);
-            model.methods.selected = Some(method.clone());
+            (model.methods.selected, model.methods.is_chosen) = (Some(method.clone()), true);
             // Only the form of a known method can be filled; the call is sent as typed.
             let _ = fill(model, &method, &args);
             let timeout = model.forms.default_timeout;
@@ -135,7 +135,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
         Some(Entry::Method(Labelled { id, .. }, _)) => {
             model.methods.scope = None;
             model.methods.filter.reset();
-            model.methods.selected = Some(id);
+            (model.methods.selected, model.methods.is_chosen) = (Some(id), true);
             model.saved.selected = None;
             show(model, View::Methods);
             open_method(model);

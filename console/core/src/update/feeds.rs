@@ -268,8 +268,8 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
     match update {
         InstanceUpdate::Methods(Ok(signatures)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
-                row.methods = Some(signatures.len());
-                model.methods.insert(key, signatures);
+                model.methods.insert(key.clone(), signatures);
+                row.methods = model.methods.count(&key);
             }
         }
         InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),

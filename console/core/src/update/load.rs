@@ -1,5 +1,7 @@
 //! Load tests: form, start, stop, progress.
 
+mod unnamed;
+
 use super::{ask, send, show};
 use crate::editing::apply;
 use crate::selectors::{self, is_typing_load_field, selected_call};
@@ -36,14 +38,16 @@ pub(super) fn plan(model: &mut Model, now: Now) {
         Ok(call) => call,
         Err(why) => return model.notify_error(why, now),
     };
-    if model.methods.find(&call.method).is_some_and(|method| method.signature.stream) {
+    let known = model.methods.find(&call.method);
+    if known.is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
+    let method = known.map_or(call.method, |method| method.id.clone());
     // The settings are kept: the next run is usually like the previous one.
     let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
     let form = model.load.form.take();
     let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
-    (form.service, form.method) = (call.method.service, call.method.name);
+    (form.service, form.method) = (method.service, method.name);
     form.args = call.args;
     // Without a registry there is only one server to call.
     form.target = call.target.or_else(|| model.link.server.clone());
@@ -163,7 +167,12 @@ pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     if form.target.is_none() && !live {
         return model.notify_error("registry unreachable; choose an instance (^t)", now);
     }
-    match form.submit(id, &url) {
+    let request = form.submit(id, &url);
+    let request = request.and_then(|mut request| {
+        unnamed::aim(model, &mut request)?;
+        Ok(request)
+    });
+    match request {
         Ok(request) => match selectors::remote_target(model, &request) {
             // Where the settings want a question, it was answered.
             Some(remote)

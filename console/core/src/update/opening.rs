@@ -74,7 +74,7 @@ pub(super) fn fill(
     if let Some(surplus) = surplus(&signature, args) {
         return Err(format!("{shown} takes no {surplus}"));
     }
-    model.methods.selected = Some(id.clone());
+    (model.methods.selected, model.methods.is_chosen) = (Some(id.clone()), true);
     model.saved.selected = None;
     model.methods.filter.reset();
     let form = model.forms.open(&id.service, &signature);

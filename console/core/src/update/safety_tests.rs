@@ -45,7 +45,7 @@ fn a_load_test_is_never_planned_from_an_earlier_session() {
 fn a_form_that_nobody_filled_in_is_not_planned() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char('2'), now);
-    model.methods.selected = Some("now".into());
+    (model.methods.selected, model.methods.is_chosen) = (Some("now".into()), true);
     fixture::feed(&mut model, Msg::Tick, now);
     assert_eq!(model.forms.current, Some("now".into()), "it needs no arguments");
     press(&mut model, Key::char('1'), now);

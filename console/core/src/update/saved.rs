@@ -89,7 +89,7 @@ fn from_form(model: &Model) -> Result<Option<SavedRequest>, String> {
 
 /// The service of a method, if others have one of the same name.
 fn ambiguous(model: &Model, method: MethodId) -> Service {
-    let is_ambiguous = model.methods.named(&method.name).nth(1).is_some();
+    let is_ambiguous = model.methods.is_ambiguous(&method.name);
     if is_ambiguous { method.service } else { Service::default() }
 }
 

@@ -44,6 +44,65 @@ fn a_reply_of_other_methods_counts_for_that_instance_alone() {
 }
 
 #[test]
+fn the_first_row_is_selected_until_one_is_chosen() {
+    let (mut model, now) = fixture::services();
+    press(&mut model, Key::char('2'), now);
+    let rows = crate::selectors::method_rows(&model);
+    assert_eq!(crate::selectors::selected_row(&model, &rows), Some(0));
+    let earlier = Signature { name: "aaa".to_owned(), ..Signature::default() };
+    let reply = |signature: &Signature| InstanceUpdate::Methods(Ok(vec![signature.clone()]));
+    feed(&mut model, Msg::Instance(key(8089), reply(&earlier)), now);
+    let selected = |model: &Model| model.methods.selected.as_ref().unwrap().name.clone();
+    assert_eq!(selected(&model), "aaa");
+    press(&mut model, Key::char('j'), now);
+    let chosen = selected(&model);
+    let earliest = Signature { name: "a".to_owned(), ..Signature::default() };
+    feed(&mut model, Msg::Instance(key(8089), reply(&earliest)), now);
+    assert_eq!(selected(&model), chosen);
+}
+
+#[test]
+fn a_load_test_of_a_method_without_a_service_goes_to_those_that_have_it() {
+    use rpc_wire::target::Target;
+    let start = |model: &mut Model, now| {
+        press(model, Key::ctrl('b'), now);
+        let effects = press(model, Key::plain(Code::Enter), now);
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::StartLoad(request) => Some(request.target),
+            _ => None,
+        })
+    };
+    let open = |model: &mut Model, now| {
+        types(model, "2/unnamed add", now);
+        press(model, Key::plain(Code::Enter), now);
+        press(model, Key::plain(Code::Enter), now);
+    };
+    let older = |model: &mut Model, port: u16, now: Now| {
+        let record = fixture::record("127.0.0.1", port, 100, 60);
+        let update = RegistryUpdate::Change(WatchEvent::Registered(record), now.at);
+        feed(model, Msg::Registry(update), now);
+        let add = Signature { name: "add".to_owned(), ..Signature::default() };
+        let reply = InstanceUpdate::Methods(Ok(vec![add]));
+        feed(model, Msg::Instance(key(port), reply), now);
+    };
+    let (mut model, now) = fixture::services();
+    let far = rpc_wire::instance::Instance::new("10.0.0.7", 8089).key();
+    let update = RegistryUpdate::Change(WatchEvent::Unregistered(far), now.at);
+    feed(&mut model, Msg::Registry(update), now);
+    older(&mut model, 7001, now);
+    open(&mut model, now);
+    let target = start(&mut model, now);
+    assert_eq!(target, Some(Target::direct("127.0.0.1:7001").unwrap()), "the only one");
+
+    let (mut model, now) = fixture::services();
+    older(&mut model, 7001, now);
+    open(&mut model, now);
+    assert_eq!(start(&mut model, now), None, "others of that name are of a service");
+    let toast = &model.toast.as_ref().unwrap().text;
+    assert!(toast.contains("choose an instance"), "{toast}");
+}
+
+#[test]
 fn a_load_test_of_a_read_only_method_needs_no_question_wherever_it_runs() {
     for (method, starts) in [("forecast", true), ("add", false)] {
         let (mut model, now) = fixture::services();

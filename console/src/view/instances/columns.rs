@@ -39,7 +39,7 @@ const GAP: usize = 2;
 const MAX_BAR: usize = 20;
 const MIN_BAR: usize = 8;
 const MAX_GRAPH: usize = POINTS;
-const MIN_GRAPH: usize = 8;
+const MIN_GRAPH: usize = 6;
 /// Narrowest columns, with short headings.
 const SHORT_BEAT: usize = 6;
 const SHORT_METHODS: usize = 3;
@@ -79,10 +79,10 @@ impl Columns {
         let droppable: [fn(&mut Self) -> &mut usize; 9] = [
             |columns| &mut columns.bar,
             |columns| &mut columns.since,
-            |columns| &mut columns.in_flight,
             |columns| &mut columns.methods,
             |columns| &mut columns.rtt,
             |columns| &mut columns.graph,
+            |columns| &mut columns.in_flight,
             |columns| &mut columns.p99,
             |columns| &mut columns.errors,
             |columns| &mut columns.calls,
@@ -112,13 +112,12 @@ impl Columns {
         }
     }
 
-    /// The width of the table.
-    pub(super) fn width(&self) -> usize {
-        self.width
-    }
-
-    /// The cells of state and address together, where the heading of a service has its name.
-    pub(super) fn name_width(&self) -> usize {
+    /// The cells of the text of a service's heading: those of state and address, or all where the
+    /// heading has no other cells.
+    pub(super) fn heading_width(&self) -> usize {
+        if self.calls == 0 {
+            return self.width.saturating_sub(MARKER + 1);
+        }
         self.state + GAP + self.address
     }
 

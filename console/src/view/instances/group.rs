@@ -30,7 +30,7 @@ fn traffic(group: &Group<'_>, now: Instant) -> Option<Trend> {
 }
 
 /// ` ▾ orders 3  ◐ 1 late  1.4.0`: the service, how many instances it has, their worst state, and
-/// their versions where there is room.
+/// their versions where there is room. Beside the text they would stand below another column's title.
 pub(super) fn heading(
     screen: &Screen<'_, '_>,
     group: &Group<'_>,
@@ -53,21 +53,27 @@ pub(super) fn heading(
         None => (String::new(), theme.dim()),
     };
     let used = text::width(&count) + text::width(&worst);
-    let room = columns.name_width();
+    let room = columns.heading_width();
     let name = text::cut(group.service.shown(), room.saturating_sub(used).max(8)).into_owned();
     let left = room.saturating_sub(text::width(&name) + used);
+    let versions = versions(group, left);
+    let left = left.saturating_sub(text::width(&versions));
     let mut line = Line::from(vec![
         Span::raw(mark),
         Span::styled(name, theme.strong()),
         Span::styled(count, theme.dim()),
         Span::styled(worst, style),
+        Span::styled(versions, theme.dim()),
         Span::raw(" ".repeat(left)),
     ]);
     line.extend(columns.sum(screen, traffic(group, now).as_ref()));
-    let versions: Vec<_> = group.versions().into_iter().map(text::printable).collect();
-    let versions = versions.join(", ");
-    if !versions.is_empty() && line.width() + text::width(&versions) + 2 <= columns.width() {
-        line.push_span(Span::styled(format!("  {versions}"), theme.dim()));
-    }
     line
+}
+
+/// `  1.4.0, 1.5.0`, `  1.4.0, …`, or nothing: a version is never cut, it would be another version.
+fn versions(group: &Group<'_>, room: usize) -> String {
+    let all: Vec<_> = group.versions().into_iter().map(text::printable).collect();
+    let Some(first) = all.first() else { return String::new() };
+    let texts = [format!("  {}", all.join(", ")), format!("  {first}, …")];
+    texts.into_iter().find(|text| text::width(text) <= room).unwrap_or_default()
 }

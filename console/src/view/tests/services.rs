@@ -30,6 +30,104 @@ fn methods_by_service_with_who_has_them() {
     });
 }
 
+/// The frame at this size, as text.
+fn frame(build: (Model, Now), size: (u16, u16)) -> String {
+    let (mut model, now) = build;
+    text_of(&draw(&mut model, Theme::default(), now, size))
+}
+
+#[test]
+fn replicas_of_a_service_are_compared_and_unnamed_instances_are_not() {
+    use rpc_console_core::message::{InstanceUpdate, Msg};
+    let (mut model, now) = fixture::services();
+    let lists = |model: &mut Model, key, without: &str| {
+        let mut methods = fixture::methods();
+        methods.retain(|method| method.name != without);
+        feed(model, Msg::Instance(key, InstanceUpdate::Methods(Ok(methods))), now);
+    };
+    lists(&mut model, fixture::key(8091), "square");
+    let shown = frame((model, now), (120, 35));
+    assert!(shown.contains("≠ 127.0.0.1:8091 lacks square"), "{shown}");
+    let (mut model, now) = fixture::services();
+    let mut shorter = fixture::methods();
+    shorter[0].parameters.truncate(2);
+    let own = Msg::Instance(fixture::key(8091), InstanceUpdate::Methods(Ok(shorter)));
+    feed(&mut model, own, now);
+    let shown = frame((model, now), (120, 35));
+    assert!(shown.contains("≠ 127.0.0.1:8091 has add(a, b)"), "{shown}");
+    let (mut model, now) = fixture::services();
+    lists(&mut model, fixture::key(8091), "square");
+    press(&mut model, Key::char('2'), now);
+    let shown = frame((model, now), (120, 35));
+    assert!(shown.contains("shop · square") && shown.contains(" 2/3 "), "{shown}");
+
+    let (model, now) = fixture::busy();
+    let shown = frame((model, now), (120, 35));
+    assert!(!shown.contains("lacks"), "{shown}");
+    let (mut model, now) = fixture::busy();
+    press(&mut model, Key::char('2'), now);
+    let shown = frame((model, now), (120, 35));
+    assert!(shown.contains("square") && !shown.contains("2/3"), "{shown}");
+}
+
+#[test]
+fn the_important_traffic_is_shown_at_every_size() {
+    let shown = frame(fixture::traffic(), (120, 35));
+    for part in ["calls/s", "errors/s", "in flight", "p99", "INFL", "P99", "ERR/S"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = frame(fixture::traffic(), (80, 24));
+    for part in ["336/s", "4.0 err", "p99 6.6ms", "INFL"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let demo = || {
+        let (mut model, now) = fixture::traffic();
+        model.demo = Some(rpc_console_core::model::Demo {
+            traffic: true,
+            registry: true,
+            servers: Vec::new(),
+        });
+        (model, now)
+    };
+    let shown = frame(demo(), (120, 35));
+    for part in ["336/s", "4.0 err/s", "10 infl", "p99 6.6ms", "demo: traffic on"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = frame(demo(), (80, 24));
+    assert!(shown.contains("336/s 4.0 err p99 6.6ms"), "{shown}");
+}
+
+#[test]
+fn versions_are_a_part_of_the_heading() {
+    let shown = frame(fixture::traffic(), (120, 35));
+    assert!(shown.contains("weather 1  ◐ 1 late  2.0.1"), "{shown}");
+    let shown = frame(fixture::services(), (120, 35));
+    assert!(shown.contains("shop 3  ◐ 1 late  1.4.0, 1.5.0"), "{shown}");
+}
+
+#[test]
+fn a_method_keeps_its_service_in_every_title() {
+    use rpc_console_core::message::Msg;
+    let (mut model, now) = fixture::services();
+    types(&mut model, "2/weather add", now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    press(&mut model, Key::plain(Code::Enter), now);
+    let effects = press(&mut model, Key::plain(Code::Enter), now);
+    let [rpc_console_core::message::Effect::Call(request)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let outcome = fixture::outcome(Ok("3"));
+    feed(&mut model, Msg::CallEnded(request.id, Box::new(outcome)), now);
+    for size in [(120, 35), (80, 24)] {
+        let shown = text_of(&draw(&mut model, Theme::default(), now, size));
+        assert!(shown.contains("✓ weather · add"), "{shown}");
+    }
+    press(&mut model, Key::plain(Code::Esc), now);
+    press(&mut model, Key::char('3'), now);
+    let shown = text_of(&draw(&mut model, Theme::default(), now, (120, 35)));
+    assert!(shown.contains("weather · add"), "of several services with this method: {shown}");
+}
+
 #[test]
 fn a_folded_service_hides_its_instances_and_keeps_a_valid_selection() {
     let (mut model, now) = fixture::services();
@@ -71,7 +169,10 @@ fn a_call_goes_to_an_instance_of_its_service_that_has_the_method() {
     };
     let entries = rpc_console_core::selectors::palette_entries(&model, palette);
     let labels: Vec<_> = entries.iter().map(|entry| entry.label()).collect();
-    assert_eq!(labels, ["call shop · add [1,2]", "call weather · add [1,2]", "call add [1,2]"]);
+    assert_eq!(
+        labels,
+        ["call shop · add [1,2]", "call weather · add [1,2]", "call (unnamed) · add [1,2]"]
+    );
     press(&mut model, Key::plain(Code::Down), now);
     let effects = press(&mut model, Key::plain(Code::Enter), now);
     let candidates = effects.iter().find_map(|effect| match effect {

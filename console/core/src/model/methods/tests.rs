@@ -10,8 +10,23 @@ fn key(port: u16) -> InstanceKey {
     rpc_wire::instance::Instance::new("h", port).key()
 }
 
-fn three() -> Methods {
+fn id(name: &str) -> MethodId {
+    MethodId::new(&Service::named("shop"), name)
+}
+
+/// The shop, with these instances.
+fn shop(ports: &[u16]) -> Methods {
     let mut methods = Methods::default();
+    for port in ports {
+        let mut instance = Instance::new("h", *port);
+        instance.parameters.insert("service".to_owned(), "shop".into());
+        methods.join(&instance);
+    }
+    methods
+}
+
+fn three() -> Methods {
+    let mut methods = shop(&[1, 2, 3]);
     methods.insert(key(1), vec![signature("add"), signature("square")]);
     methods.insert(key(2), vec![signature("add"), signature("square")]);
     methods.insert(key(3), vec![signature("add"), signature("own")]);
@@ -33,7 +48,7 @@ fn differing_signatures_are_found_and_unknown_types_agree() {
     use serde_json::json;
     let number = || Parameter::required("a", json!({"type": "number"}));
     let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
-    let mut methods = Methods::default();
+    let mut methods = shop(&[1, 2, 3]);
     methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
     methods.insert(key(2), vec![add(vec![number()])]);
     let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
@@ -42,7 +57,7 @@ fn differing_signatures_are_found_and_unknown_types_agree() {
     let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
     assert_eq!(found, [&[][..], &[], &["add(a, b=10)".to_owned()]]);
     assert_eq!(
-        methods.get(&"add".into()).unwrap().signature.parameters,
+        methods.get(&id("add")).unwrap().signature.parameters,
         [number()],
         "types are known"
     );
@@ -70,7 +85,7 @@ fn the_best_match_comes_first() {
     let mut methods = three();
     methods.filter = Input::new("sq".to_owned());
     methods.keep_selection(true);
-    assert_eq!(methods.selected, Some("square".into()));
+    assert_eq!(methods.selected, Some(id("square")));
 }
 
 fn instance(port: u16, service: &str, contract: &str) -> Instance {
@@ -98,7 +113,8 @@ fn services() -> Methods {
 #[test]
 fn one_list_serves_all_instances_of_a_contract_and_each_service_has_its_own_rows() {
     let mut methods = services();
-    let labels: Vec<_> = methods.all().map(|method| (method.id.label(), method.on.len())).collect();
+    let labels: Vec<_> =
+        methods.all().map(|method| (methods.label(&method.id), method.on.len())).collect();
     let expected = [("shop · order", 2), ("shop · refund", 1), ("weather · order", 1)];
     assert_eq!(labels, expected.map(|(label, on)| (label.to_owned(), on)));
     assert_eq!(methods.count(&key(2)), Some(2));
@@ -111,6 +127,33 @@ fn only_replicas_of_one_service_are_compared() {
     let methods = services();
     assert_eq!(methods.missing(&key(1)), ["refund"]);
     assert!(methods.missing(&key(3)).is_empty(), "the only one of its service");
+}
+
+#[test]
+fn instances_without_a_service_are_unrelated_programs() {
+    let mut methods = services();
+    for (port, name) in [(4, "add"), (5, "multiply")] {
+        methods.join(&Instance::new("h", port));
+        methods.insert(key(port), vec![signature(name), signature("ping")]);
+    }
+    methods.refresh();
+    assert!(methods.missing(&key(4)).is_empty() && methods.missing(&key(5)).is_empty());
+    let add = methods.get(&"add".into()).unwrap();
+    assert_eq!((add.on.len(), methods.possible_instances(add)), (1, 1), "not 1 of 2");
+    assert_eq!(methods.label(&add.id), "(unnamed) · add", "it is not any service's");
+    assert_eq!(methods.label(&"rpc.health".into()), "rpc.health", "it is nobody's");
+    assert_eq!((methods.is_ambiguous("add"), methods.is_ambiguous("order")), (false, true));
+}
+
+#[test]
+fn a_list_counts_up_to_a_limit_and_names_a_method_once() {
+    let mut methods = Methods::default();
+    let huge = (0..MAX_METHODS + 5).map(|number| signature(&number.to_string()));
+    methods.insert(key(1), huge.collect());
+    methods.insert(key(2), vec![signature("twice"), signature("twice")]);
+    methods.refresh();
+    assert_eq!((methods.count(&key(1)), methods.count(&key(2))), (Some(MAX_METHODS), Some(1)));
+    assert_eq!(methods.get(&"twice".into()).unwrap().on.len(), 1);
 }
 
 #[test]

@@ -73,10 +73,8 @@ pub(super) fn union<'a>(
             if known_types(signature) > known_types(variants[at].signature) {
                 variants[at].signature = signature;
             }
-            // A list may name a method twice.
-            if !variants.iter().any(|variant| variant.on.has(&offer.instances)) {
-                variants[at].on.0.push(offer.instances.clone());
-            }
+            // A list names a method once.
+            variants[at].on.0.push(offer.instances.clone());
         }
     }
     let method = |((service, name), variants): ((&Service, &str), Vec<Variant<'_>>)| {
