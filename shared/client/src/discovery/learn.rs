@@ -12,7 +12,7 @@ use super::member::Member;
 use super::probe::sleep_until;
 use super::shared::Shared;
 use crate::method_list::Methods;
-use crate::{CallError, methods};
+use crate::{CallError, Phase, Rounded, methods};
 
 /// The reply of an instance that was asked for the methods of a contract.
 struct Reply {
@@ -84,7 +84,15 @@ async fn ask(shared: &Shared, contract: Contract, member: Arc<Member>) -> Reply 
     let options = &shared.context.options;
     // A slow one holds nobody up for long: another one is asked, or called without knowing.
     let within = options.failover_after.min(options.timeout);
-    let result = methods::ask(&member.peer, options, within).await;
+    let result = methods::ask(&member.peer, options, within).await.map_err(|error| match error {
+        // As for a call that could go to another one: it gets no calls until a probe finds it up.
+        CallError::Timeout { peer, after, phase: Phase::Connect } => {
+            let reason =
+                format!("no connection or no reply to the probe within {}", Rounded(after));
+            CallError::Unreachable { peer, reason }
+        }
+        error => error,
+    });
     Reply { contract, member, result }
 }
 

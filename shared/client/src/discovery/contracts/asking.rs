@@ -11,7 +11,7 @@ use super::{Asking, Contract, Contracts, Due, Entry, Identity, Search, Word, gro
 use crate::CallError;
 use crate::method_list::Methods;
 
-/// If an instance has not replied by then, another one of its contract is asked as well.
+/// If no instance has replied by then, as many again of its contract are asked as well.
 const HEDGE_AFTER: Duration = Duration::from_millis(250);
 /// The longest pause between two rounds of asking for a contract that nobody could tell.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ impl Contracts {
             if let (0, Some(latest)) = (missing, latest) {
                 let at = latest + HEDGE_AFTER;
                 if at <= now {
-                    missing = 1;
+                    missing = in_flight;
                 } else {
                     due.hedge_at = Some(due.hedge_at.map_or(at, |earliest| earliest.min(at)));
                 }

@@ -89,6 +89,13 @@ fn a_contract_that_is_being_asked_for_is_not_asked_for_again() {
     assert!(at - now < PAUSE / 2);
     assert_eq!(contracts.due(&usable, (100, PAUSE), at, &mut rng).ask.len(), 1);
     assert_eq!(contracts.due(&usable, (100, PAUSE), at, &mut rng), Due::default());
+
+    let instances: Vec<_> = (0..1000).map(|id| shows(id, &["add"])).collect();
+    let usable: Vec<_> = instances.iter().map(|instance| (instance, true)).collect();
+    let mut contracts = Contracts::default();
+    let step = |n: u32| now + (at - now) * n;
+    let asked = (0..6).map(|n| contracts.due(&usable, (100, PAUSE), step(n), &mut rng).ask.len());
+    assert_eq!(asked.collect::<Vec<_>>(), [1, 1, 2, 4, 8, 16]);
 }
 
 #[test]

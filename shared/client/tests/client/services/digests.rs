@@ -93,3 +93,34 @@ async fn a_call_does_not_spend_its_time_on_asking() {
     let request = Request::new("beta", ()).unwrap().timeout(Duration::from_secs(1));
     client_of(&registry).request(request).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_instance_to_which_no_connection_was_made_for_asking_gets_no_calls() {
+    // Its queue of connections is full: no more are accepted.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.listen(0).unwrap();
+    let full = socket.local_addr().unwrap().as_socket().unwrap();
+    let connect =
+        || tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(full));
+    let mut queued = Vec::new();
+    while let Ok(connected) = connect().await {
+        queued.push(connected.unwrap());
+        assert!(queued.len() < 100);
+    }
+    let (a, b) = (Offering::new(&["alpha"]).await, Offering::new(&["beta"]).await);
+    let entries = vec![
+        a.entry("a"),
+        entry_showing(&b.contract(), b.address()),
+        entry_showing(&b.contract(), full),
+    ];
+    let registry = registry_of(entries).await;
+    let options = ClientOptions { failover_after: Duration::from_millis(600), ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    client.catalog().await.unwrap();
+    let ejected = client.instances().into_iter().find(|it| it.instance.port == full.port());
+    assert!(ejected.unwrap().ejected);
+    let start = Instant::now();
+    assert_eq!(failures(&client, "beta", 100).await, []);
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}
