@@ -288,8 +288,8 @@ fn every_limit_of_the_file_reaches_the_client() {
         service: None,
         max_unlisted_peers: 256,
         max_discoveries: 32,
-        max_method_list_bytes: 4 << 20,
         max_methods: 10_000,
+        max_method_list_bytes: 4 << 20,
         max_probes: 15,
         retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
     };

@@ -177,6 +177,10 @@ impl Discovery {
     /// Whether calling the method twice does no harm, by the word of the instance that was called. Waits
     /// for its contract, which another instance may tell.
     pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+        // Reserved methods only read; no list names them.
+        if is_reserved(method) {
+            return true;
+        }
         let Some(identity) = self.shared.identity_of(peer) else { return false };
         loop {
             let mut learned = self.shared.learned.subscribe();

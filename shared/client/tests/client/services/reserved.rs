@@ -40,3 +40,18 @@ async fn an_instance_without_them_sends_the_call_to_another() {
         3
     );
 }
+
+#[tokio::test]
+async fn one_whose_connection_is_lost_is_called_on_another_instance() {
+    let lossy = extended(|request| match request["method_name"].as_str() {
+        Some("rpc.stats") => Do::Close,
+        _ => Do::Write(result(request, "1")),
+    })
+    .await;
+    let peers = [lossy, with_health(true).await];
+    let entries = peers.each_ref().map(|it| entry(it.address, json!({"wire": 1})));
+    let registry = registry_of(entries.to_vec()).await;
+    for _ in 0..6 {
+        assert_eq!(client_of(&registry).call("rpc.stats", ()).await.unwrap(), 7);
+    }
+}
