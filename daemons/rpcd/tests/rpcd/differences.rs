@@ -139,7 +139,7 @@ fn a_description_shows_the_other_signature_within_a_service() {
 fn many_methods_are_listed_in_linear_time() {
     let site = Site::empty();
     let methods: Vec<_> =
-        (0..40_000).map(|at| format!("{{\"name\": \"method_number_{at}\"}}")).collect();
+        (0..10_000).map(|at| format!("{{\"name\": \"method_number_{at}\"}}")).collect();
     let _server = unnamed(&site, methods.join(",").leak());
     let start = Instant::now();
     let run = site.run("methods --timeout 60 --json");

@@ -121,7 +121,8 @@ fn a_call_waits_for_no_instance_that_says_nothing_of_its_methods() {
     assert_eq!((run.code, run.stdout.as_str()), (0, "3\n"), "{run:?}");
     assert!(start.elapsed() < Duration::from_millis(1900), "{:?}", start.elapsed());
     let methods = site.run("methods charge");
-    let said = format!("the methods of 127.0.0.1:{port} are unknown: no reply from ");
+    let said =
+        format!("the methods of 127.0.0.1:{port} are unknown: cannot reach 127.0.0.1:{port}: ");
     assert!(methods.stderr.contains(&said), "{methods:?}");
 }
 
