@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 
+use super::picker;
 use super::screen::Screen;
 use rpc_console_core::action::{Action, Binding, Context};
 use rpc_console_core::model::Model;
@@ -37,12 +38,7 @@ pub(super) fn help(
     let note = format!(" type to filter · {close} close ");
     let right = Line::from(Span::styled(note, theme.dim()));
     let inner = screen.bordered(popup, true, title, right);
-    screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
-    let field =
-        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
-    screen.input(field, 0, filter, true);
-    let body =
-        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
+    let body = picker::filter_line(screen, inner, filter);
     let column = Rect { width: body.width / columns, ..body };
     let mut lines = lines(model, filter.value(), screen, column.width);
     let (room, columns) = (usize::from(body.height), usize::from(columns));

@@ -22,15 +22,19 @@ pub(super) fn frame(
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
     let inner = screen.bordered(popup, true, title, right);
-    screen.line(inner, 0, Line::from(Span::styled(" / ", theme.accent())));
-    let field =
-        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
-    screen.input(field, 0, filter, true);
-    let rows =
-        Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
+    let rows = filter_line(screen, inner, filter);
     if entries == 0 {
         screen.line(rows, 0, Line::from(Span::styled(format!("   {none}"), theme.dim())));
         return None;
     }
     Some(rows)
+}
+
+/// The line that is typed, at the top of `inner`; returns the room below it.
+pub(super) fn filter_line(screen: &mut Screen<'_, '_>, inner: Rect, filter: &Input) -> Rect {
+    screen.line(inner, 0, Line::from(Span::styled(" / ", screen.theme.accent())));
+    let field =
+        Rect { x: inner.x + 3.min(inner.width), width: inner.width.saturating_sub(4), ..inner };
+    screen.input(field, 0, filter, true);
+    Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner }
 }
