@@ -165,17 +165,23 @@ fn selected(tty: &Tty) -> String {
     row.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).unwrap().to_owned()
 }
 
+/// The demo on Wayland, with the programs of `folder`, which write to `copied`.
+fn demo_with_programs_of(folder: &Path, copied: &Path) -> CommandBuilder {
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["--demo"]);
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", folder.display()));
+    command.env("WAYLAND_DISPLAY", "wayland-0");
+    command.env("COPIED", copied);
+    command
+}
+
 #[test]
 fn a_clipboard_program_gets_the_text_and_its_failure_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let copied = folder.path().join("copied");
     script(folder.path(), "wl-copy", "cat > \"$COPIED\"");
-    let mut command = CommandBuilder::new(PROGRAM);
-    command.args(["--demo"]);
-    let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", folder.path().display()));
-    command.env("WAYLAND_DISPLAY", "wayland-0");
-    command.env("COPIED", &copied);
+    let command = demo_with_programs_of(folder.path(), &copied);
     let mut tty = Tty::run(command, (120, 35));
     tty.until(&["4 up", "▸ ● up"]);
     let address = selected(&tty);
@@ -192,12 +198,7 @@ fn a_clipboard_program_gets_the_text_and_its_failure_is_said() {
 fn only_the_latest_copy_reaches_the_clipboard_and_a_slow_one_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let copied = folder.path().join("copied");
-    let mut command = CommandBuilder::new(PROGRAM);
-    command.args(["--demo"]);
-    let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", folder.path().display()));
-    command.env("WAYLAND_DISPLAY", "wayland-0");
-    command.env("COPIED", &copied);
+    let command = demo_with_programs_of(folder.path(), &copied);
     // It writes the first text late, unless it is ended.
     script(folder.path(), "wl-copy", "touch \"$COPIED.started\"; sleep 1; cat > \"$COPIED\"");
     let mut tty = Tty::run(command, (120, 35));
