@@ -11,6 +11,7 @@ use rpc_wire::instance::is_service_name;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::acceptor::Acceptor;
 #[cfg(feature = "announce")]
@@ -306,6 +307,9 @@ impl Server {
         #[cfg(feature = "announce")]
         let announcer = self.announce.map(|announce| announce.start(address, state.facts()));
         let acceptor = Acceptor::new(state.clone(), listener);
+        let measuring = state.clone();
+        let _measuring =
+            AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),

@@ -12,7 +12,9 @@ use rpc_wire::signature;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::admission::Admission;
 use crate::extract::States;
+use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
@@ -68,6 +70,8 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) admission: Admission,
+    pub(crate) lag: Lag,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
     #[cfg(feature = "http")]
@@ -102,6 +106,8 @@ impl ServerState {
             layers: None,
             limits,
             metrics,
+            admission: Admission::default(),
+            lag: Lag::new(),
             log_ring: None,
             #[cfg(feature = "http")]
             allowed_origins: Vec::new(),

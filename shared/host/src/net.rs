@@ -38,6 +38,12 @@ pub fn set_up(stream: &TcpStream) {
     }
 }
 
+/// How many bytes of the stream have arrived and are not read yet; 0 if the system does not say.
+pub fn unread(stream: &TcpStream) -> usize {
+    let count = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 /// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, whose first
 /// address is used. A name is resolved by the system, which may block: call this at start.
 ///

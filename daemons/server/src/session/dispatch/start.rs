@@ -24,6 +24,21 @@ use crate::session::layered;
 use crate::state::ServerState;
 
 impl Dispatcher {
+    /// Lets a call start that has just been read. The server's own methods always may: they are
+    /// short, and health must be told under any load.
+    ///
+    /// # Errors
+    /// It has waited too long; the reply.
+    #[inline]
+    pub(super) fn admit(&self, state: &ServerState, call: &Call<'_>) -> Result<(), Fault> {
+        let waited = self.now - self.arrived;
+        let within = time_limit(&state.limits, &call.meta);
+        match state.admission.admit(waited, within, self.now) {
+            Err(_) if Reserved::find(&call.method).is_some() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Runs the call's method, or starts it.
     ///
     /// # Errors
@@ -214,12 +229,14 @@ fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
 }
 
 fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
+    received + time_limit(limits, meta)
+}
+
+/// The deadline of a call, from its arrival.
+fn time_limit(limits: &Limits, meta: &Meta) -> Duration {
     // A century means no limit, and is still a valid instant.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    let left = meta
-        .deadline_ms
-        .map_or(limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
-    received + left
+    meta.deadline_ms.map_or(limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST))
 }
 
 /// The call as a method sees it.
