@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
+
+mod listener;
+
+pub use listener::Listener;
 
 /// Listens at `address` (port 0: any free port), with room for `backlog` connections waiting to be
 /// accepted. The address can be bound while connections of a previous process linger. `[::]`
@@ -18,7 +22,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 ///
 /// # Panics
 /// Outside a tokio runtime with I/O enabled.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     if address.ip().is_unspecified() && address.is_ipv6() {
@@ -27,7 +31,7 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     // On Linux accepted connections inherit them.
     set_options(&socket)?;
     socket.bind(address)?;
-    socket.listen(backlog)
+    socket.listen(backlog).map(Listener::new)
 }
 
 /// Sets the options of an accepted connection, unless it has inherited them from [`listen`]'s socket:
@@ -35,7 +39,7 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 /// vanished. Such a peer is asked for a sign of life after 20 s of silence and every 10 s from then
 /// on, and is given up after 50 s in which it acknowledged nothing that it was asked or sent (on
 /// Linux also one that reads nothing for that long while something waits for it).
-pub fn set_up(stream: &TcpStream) {
+fn set_up(stream: &TcpStream) {
     if cfg!(not(target_os = "linux")) {
         // A connection that refuses options reports its error when it is read.
         let _ = set_options(stream);
@@ -90,15 +94,6 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
-/// Whether a failed accept means that no later one can succeed: the socket is closed or no longer
-/// listens. All other errors concern one connection, or pass when files or memory become free.
-pub fn is_listener_gone(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
-        .iter()
-        .any(|gone| error.raw_os_error() == Some(gone.raw_os_error()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,11 +133,10 @@ mod tests {
     async fn an_accepted_connection_has_no_delay_and_finds_out_within_a_minute_that_its_peer_vanished()
      {
         for host in ["127.0.0.1", "::"] {
-            let listener = listen(resolve_listen(host, 0).unwrap(), 16).unwrap();
+            let mut listener = listen(resolve_listen(host, 0).unwrap(), 16).unwrap();
             let port = listener.local_addr().unwrap().port();
             let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
-            set_up(&stream);
             assert!(stream.nodelay().unwrap());
             assert!(sockopt::socket_keepalive(&stream).unwrap());
             let asked =
