@@ -26,7 +26,8 @@ pub(crate) struct Lag {
     /// There were calls since the last tick.
     has_calls: AtomicBool,
     is_idle: AtomicBool,
-    wakes: Notify,
+    wakes_measuring: Notify,
+    wakes_watching: Notify,
 }
 
 impl Lag {
@@ -37,7 +38,8 @@ impl Lag {
             last: AtomicU64::new(0),
             has_calls: AtomicBool::new(false),
             is_idle: AtomicBool::new(true),
-            wakes: Notify::new(),
+            wakes_measuring: Notify::new(),
+            wakes_watching: Notify::new(),
         }
     }
 
@@ -47,7 +49,8 @@ impl Lag {
         if !self.has_calls.load(Relaxed) {
             self.has_calls.store(true, Relaxed);
             if self.is_idle.load(Relaxed) {
-                self.wakes.notify_one();
+                self.wakes_measuring.notify_one();
+                self.wakes_watching.notify_one();
             }
         }
     }
@@ -59,6 +62,14 @@ impl Lag {
         Duration::from_nanos(overdue.max(self.last.load(Relaxed)))
     }
 
+    /// Waits for `time`; while the server is idle, also for the first call.
+    pub(crate) async fn pause(&self, time: Duration) {
+        if self.is_idle.load(Relaxed) {
+            self.wakes_watching.notified().await;
+        }
+        tokio::time::sleep(time).await;
+    }
+
     /// Measures the lag of the runtime it runs on, until it is dropped.
     pub(crate) async fn measure(&self) {
         let mut quiet = QUIET_TICKS;
@@ -68,7 +79,7 @@ impl Lag {
             let due = Instant::now() + if is_idle { IDLE_TICK } else { TICK };
             self.due.store(self.nanos(due + TIMER), Relaxed);
             if is_idle {
-                let waits = self.wakes.notified();
+                let waits = self.wakes_measuring.notified();
                 // Also without calls: a process that was stopped learns it from the next tick.
                 let _ = timeout(IDLE_TICK, waits).await;
             } else {
@@ -100,7 +111,7 @@ mod tests {
         });
         assert_eq!(lag.at(Instant::now()), Duration::ZERO);
         lag.matters();
-        tokio::time::sleep(TICK * 4).await;
+        lag.pause(TICK * 4).await;
         let busy = Duration::from_millis(300);
         std::thread::sleep(busy);
         let seen = lag.at(Instant::now());
