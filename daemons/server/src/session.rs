@@ -243,7 +243,6 @@ impl Session {
     /// these leave some unread, all came at the same rate.
     fn note_read(&mut self, count: usize, stream: &TcpStream) {
         let now = Instant::now();
-        self.state.lag.matters();
         let left_unread = self.read_size == ReadSize::Large;
         self.arrived = match now.checked_sub(self.state.lag.at(now)) {
             Some(ready) if !left_unread => ready.max(self.unread_since),
@@ -263,6 +262,7 @@ impl Session {
     /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
     fn take_frames(&mut self, writer: &impl Writer) {
         self.last_activity = Instant::now();
+        self.state.lag.matters(self.last_activity);
         self.dispatcher.begin_turn(self.last_activity, self.arrived);
         if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
