@@ -104,6 +104,7 @@ pub const KEYS: &[Key] = keys! {
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
         max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
+        max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";

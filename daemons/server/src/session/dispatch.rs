@@ -102,7 +102,7 @@ impl Dispatcher {
         frame: &[u8],
     ) -> Result<(), Fault> {
         let received = self.read_at;
-        match message {
+        match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
@@ -376,5 +376,25 @@ impl Dispatcher {
         {
             metrics.unreadable_for_old_clients.inc();
         }
+    }
+}
+
+/// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
+#[inline]
+fn with_short_id<'a>(
+    message: Result<Message<'a>, Rejected<'a>>,
+    most: usize,
+) -> Result<Message<'a>, Rejected<'a>> {
+    let id = match &message {
+        Ok(Message::Call(call)) => call.id,
+        Ok(Message::Cancel(id)) => Some(*id),
+        Err(rejected) => rejected.id,
+    };
+    match id {
+        Some(id) if id.text().len() > most => {
+            let text = format!("id is longer than {most} bytes (max_id_bytes)");
+            Err(Rejected { id: None, fault: Fault::new(Code::Malformed, text), fatal: false })
+        }
+        _ => message,
     }
 }
