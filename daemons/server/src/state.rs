@@ -16,6 +16,7 @@ use crate::extract::States;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
+use crate::permit::Places;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -68,6 +69,8 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    /// Places for calls in flight.
+    pub(crate) places: Places,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
     #[cfg(feature = "http")]
@@ -100,6 +103,7 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
+            places: Places::new(&limits),
             limits,
             metrics,
             log_ring: None,
@@ -139,6 +143,7 @@ impl ServerState {
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {
-        self.metrics.snapshot(now, self.log_ring.as_ref().map_or(0, LogRing::dropped))
+        let in_flight = self.places.taken() as u64;
+        self.metrics.snapshot(now, in_flight, self.log_ring.as_ref().map_or(0, LogRing::dropped))
     }
 }

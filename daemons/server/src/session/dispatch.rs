@@ -16,6 +16,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::Shard;
+use crate::permit::PlacesOfPeer;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -27,6 +28,8 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// The peer's places for calls, looked up with the first that needs one.
+    places: Option<PlacesOfPeer>,
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
@@ -57,6 +60,7 @@ impl Dispatcher {
     pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr) -> Self {
         Self {
             shard: state.metrics.shard(),
+            places: None,
             state,
             peer,
             output: Vec::new(),
