@@ -122,6 +122,7 @@ pub use session::InMemory;
 // What the interface above is made of, of other crates: at the versions that it uses.
 pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
+pub use rpc_host::shares::Share;
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use tokio_util::sync::CancellationToken;

@@ -348,7 +348,7 @@ impl Server {
         }
         let connections = acceptor.close();
         if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
-            let left = state.metrics.in_flight.get();
+            let left = state.places.taken();
             tracing::warn!(calls = left, "drain timeout reached; aborting the calls in flight");
             state.aborted.cancel();
             // Tasks that are still running stop with the runtime.

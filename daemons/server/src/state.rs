@@ -18,6 +18,7 @@ use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
+use crate::permit::Places;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -72,6 +73,8 @@ pub(crate) struct ServerState {
     pub(crate) metrics: Metrics,
     pub(crate) admission: Admission,
     pub(crate) lag: Lag,
+    /// Places for calls in flight.
+    pub(crate) places: Places,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
     #[cfg(feature = "http")]
@@ -104,6 +107,7 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
+            places: Places::new(&limits),
             limits,
             metrics,
             admission: Admission::default(),
@@ -145,6 +149,7 @@ impl ServerState {
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {
-        self.metrics.snapshot(now, self.log_ring.as_ref().map_or(0, LogRing::dropped))
+        let in_flight = self.places.taken() as u64;
+        self.metrics.snapshot(now, in_flight, self.log_ring.as_ref().map_or(0, LogRing::dropped))
     }
 }

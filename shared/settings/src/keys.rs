@@ -101,12 +101,18 @@ pub const KEYS: &[Key] = keys! {
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
         drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
+        max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
         max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
+        max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";
+        max_calls_per_peer: share, server.limits.max_calls_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a server behind a proxy.";
+        max_streams: count, server.limits.max_streams, "Of the calls, streams.";
+        max_streams_per_peer: share, server.limits.max_streams_per_peer, "Of these for one address; as above.";
+        max_log_streams: count, server.limits.max_log_streams, "Open streams of rpc.logs, which are no calls; for one address a quarter, unless max_streams_per_peer is 0.";
         max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
         max_connections: count, server.limits.max_connections, "Open connections; a further one is closed and counted.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";

@@ -140,9 +140,15 @@ fn every_limit_of_the_file_reaches_the_server() {
         &[
             ("RPCD_SERVER_MAX_REQUEST_BYTES", "1KiB"),
             ("RPCD_SERVER_MAX_NESTING", "7"),
+            ("RPCD_SERVER_MAX_ID_BYTES", "64"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
+            ("RPCD_SERVER_MAX_CALLS_PER_PEER", "0"),
+            ("RPCD_SERVER_MAX_STREAMS", "10"),
+            ("RPCD_SERVER_MAX_STREAMS_PER_PEER", "11"),
+            ("RPCD_SERVER_MAX_LOG_STREAMS", "12"),
+            ("RPCD_SERVER_MAX_DEADLINE", "13s"),
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
@@ -160,9 +166,15 @@ fn every_limit_of_the_file_reaches_the_server() {
         rpc_server::Limits::default()
             .max_request_bytes(1024)
             .max_nesting(7)
+            .max_id_bytes(64)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
             .max_calls(3)
+            .max_calls_per_peer(Share::Whole)
+            .max_streams(10)
+            .max_streams_per_peer(Share::AtMost(11))
+            .max_log_streams(12)
+            .max_deadline(seconds(13))
             .max_unwritten_bytes(4)
             .max_connections(5)
             .idle_timeout(seconds(6))

@@ -16,6 +16,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::Shard;
+use crate::permit::PlacesOfPeer;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -27,6 +28,8 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// The peer's places for calls, looked up with the first that needs one.
+    places: Option<PlacesOfPeer>,
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
@@ -62,6 +65,7 @@ impl Dispatcher {
         let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
+            places: None,
             state,
             peer,
             output: Vec::new(),
@@ -126,7 +130,7 @@ impl Dispatcher {
         frame: &[u8],
     ) -> Result<(), Fault> {
         let received = self.arrived;
-        match message {
+        match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
@@ -404,5 +408,25 @@ impl Dispatcher {
         {
             metrics.unreadable_for_old_clients.inc();
         }
+    }
+}
+
+/// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
+#[inline]
+fn with_short_id<'a>(
+    message: Result<Message<'a>, Rejected<'a>>,
+    most: usize,
+) -> Result<Message<'a>, Rejected<'a>> {
+    let id = match &message {
+        Ok(Message::Call(call)) => call.id,
+        Ok(Message::Cancel(id)) => Some(*id),
+        Err(rejected) => rejected.id,
+    };
+    match id {
+        Some(id) if id.text().len() > most => {
+            let text = format!("id is longer than {most} bytes (max_id_bytes)");
+            Err(Rejected { id: None, fault: Fault::new(Code::Malformed, text), fatal: false })
+        }
+        _ => message,
     }
 }
