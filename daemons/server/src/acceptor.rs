@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::FutureExt;
-use rpc_host::net::Listener;
+use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -17,6 +18,8 @@ use crate::connection;
 use crate::control::{First, first_look};
 use crate::state::ServerState;
 
+const NO_FILE_LEFT: &str =
+    "the server has no open file left for this connection; try again later, or on another instance";
 /// Connections that are looked at before they get to the workers; further ones go there unseen.
 const MAX_EARLY: usize = 64;
 
@@ -30,14 +33,18 @@ pub(crate) struct Acceptor {
 #[derive(Clone)]
 pub(crate) struct Entrance {
     state: Arc<ServerState>,
+    max_connections: usize,
     connections: TaskTracker,
     early: Arc<Semaphore>,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
+        let Room { connections: max_connections, .. } =
+            Room::for_connections(state.limits.max_connections);
         let early = Arc::new(Semaphore::new(MAX_EARLY));
-        Self { listener, entrance: Entrance { state, connections: TaskTracker::new(), early } }
+        let connections = TaskTracker::new();
+        Self { listener, entrance: Entrance { state, max_connections, connections, early } }
     }
 
     pub(crate) fn entrance(&self) -> Entrance {
@@ -48,7 +55,13 @@ impl Acceptor {
     pub(crate) async fn accept(&mut self) -> io::Error {
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => self.entrance.admit(stream, peer),
+                Ok(Accepted::Connection(stream, peer)) => self.entrance.admit(stream, peer),
+                Ok(Accepted::Surplus(stream, _)) => {
+                    self.entrance.state.metrics.connections_refused.inc();
+                    let refusal = connection::refuse(stream, NO_FILE_LEFT);
+                    // The peer is slow: its file is needed for the next one.
+                    let _ = timeout(SURPLUS_TIME, refusal).await;
+                }
                 Err(error) => return error,
             }
         }
@@ -56,8 +69,10 @@ impl Acceptor {
 
     /// Accepts the connections in the backlog, so that they get a refusal, and closes.
     pub(crate) fn close(mut self) -> TaskTracker {
-        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.entrance.admit(stream, peer);
+        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
+            if let Accepted::Connection(stream, peer) = accepted {
+                self.entrance.admit(stream, peer);
+            }
         }
         self.entrance.connections.close();
         self.entrance.connections
@@ -111,7 +126,7 @@ impl Entrance {
 
     fn has_room(&self, peer: SocketAddr) -> bool {
         let metrics = &self.state.metrics;
-        if self.connections.len() >= self.state.limits.max_connections {
+        if self.connections.len() >= self.max_connections {
             metrics.connections_refused.inc();
             tracing::debug!(%peer, "connection refused: max_connections reached");
             return false;
