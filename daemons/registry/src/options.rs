@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
+use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
 
@@ -24,7 +25,8 @@ pub struct RegistryOptions {
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB.
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
     /// Connections: 10,000, and a few more from this machine, for health checks. A further one gets
@@ -133,6 +135,13 @@ impl RegistryOptions {
         if self.max_connections == 0 {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
+        if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
+            let expected = "at most 7KiB, since readers skip larger instances";
+            return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
+        }
         Ok(())
     }
 }
+
+/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
+const BESIDE_PARAMETERS: usize = 1024;

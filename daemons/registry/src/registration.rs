@@ -178,6 +178,7 @@ fn bad(key: &str, what: impl AsRef<str>) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::instance::read_entry;
 
     fn parse(body: &str) -> Result<Registration, String> {
         let parsed = Registration::parse(body.as_bytes(), &RegistryOptions::default());
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_an_instance_whose_reply_reads_back_or_an_error() {
+    fn any_bytes_are_an_instance_that_every_reader_reads_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
             let Ok(Registration { instance, incarnation, reply, .. }) =
@@ -282,9 +283,11 @@ mod tests {
             let again = Registration::parse(&reply, &limits).unwrap();
             assert_eq!((again.instance.key(), again.incarnation), (instance.key(), incarnation));
             assert_eq!(
-                (again.instance.parameters.get(), again.reply),
-                (instance.parameters.get(), reply)
+                (again.instance.parameters.get(), &again.reply),
+                (instance.parameters.get(), &reply)
             );
+            let read = read_entry::<instance::Instance>(std::str::from_utf8(&reply).unwrap());
+            assert_eq!(read.unwrap().key(), instance.key());
         });
     }
 }
