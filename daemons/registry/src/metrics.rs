@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) streams: Gauge,
     instances: Gauge,
+    table_bytes: Gauge,
     paused: Counter<f64, std::sync::atomic::AtomicU64>,
     refused: Family<[(&'static str, String); 1], Counter>,
 }
@@ -42,8 +43,9 @@ impl Metrics {
     }
 
     /// All metrics in the OpenMetrics text format.
-    pub(crate) fn render(&self, instances: usize) -> String {
+    pub(crate) fn render(&self, instances: usize, table_bytes: usize) -> String {
         self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+        self.table_bytes.set(i64::try_from(table_bytes).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry());
@@ -79,6 +81,7 @@ impl Metrics {
         );
         let gauges = [
             ("instances", "Instances listed", &self.instances),
+            ("table_bytes", "Memory of the instances", &self.table_bytes),
             ("connections", "Connections open", &self.connections),
             ("streams", "Event streams open", &self.streams),
         ];
@@ -99,12 +102,13 @@ mod tests {
         metrics.heartbeats.inc();
         metrics.refuse(404);
         metrics.pause(Duration::from_millis(1500));
-        let text = metrics.render(3);
+        let text = metrics.render(3, 4);
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
             "rpc_registry_paused_seconds_total 1.5",
             "rpc_registry_instances 3",
+            "rpc_registry_table_bytes 4",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -104,7 +104,7 @@ impl Service {
     /// The body is invalid.
     pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let key = registration.instance.key();
+        let key = registration.key.clone();
         let change = {
             let mut state = self.lock();
             let now = now();
@@ -179,6 +179,11 @@ impl Service {
         self.lock().table.len()
     }
 
+    /// Memory of all instances, in bytes.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.lock().table.bytes()
+    }
+
     /// Expires instances and publishes heartbeat ages. Never returns.
     pub(crate) async fn run_timers(&self) {
         tokio::join!(self.expire(), self.publish_ages());
@@ -226,7 +231,7 @@ impl Service {
         if registration.incarnation.is_some() {
             return true;
         }
-        let key = registration.instance.key();
+        let key = registration.key.clone();
         if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
@@ -259,8 +264,8 @@ impl Service {
         self.changed.send_replace(());
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
-            let instance = row.entry.instance.key();
-            let protocol = &row.entry.instance.protocol;
+            let instance = &row.entry.key;
+            let protocol = &instance.protocol;
             match kind {
                 ChangeKind::Registered => {
                     self.metrics.registrations.inc();
@@ -289,7 +294,7 @@ impl Service {
     }
 }
 
-fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<Box<RawValue>>> {
+fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<&RawValue>> {
     rows.iter().map(|row| row.record(ttl, now)).collect()
 }
 

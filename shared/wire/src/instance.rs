@@ -289,9 +289,15 @@ fn list<T: Entry>(json: &str, skipped: &mut Skipped) -> Result<Vec<T>, EntryErro
 
 /// A JSON array with one line per element.
 fn lines<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
-    let elements: Vec<String> =
-        elements.iter().map(serde_json::to_string).collect::<serde_json::Result<_>>()?;
-    Ok(format!("[{}]", elements.join(",\n")))
+    let mut lines = vec![b'['];
+    for (position, element) in elements.iter().enumerate() {
+        if position > 0 {
+            lines.extend_from_slice(b",\n");
+        }
+        serde_json::to_writer(&mut lines, element)?;
+    }
+    lines.push(b']');
+    String::from_utf8(lines).map_err(serde::ser::Error::custom)
 }
 
 fn status_of_any_type<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {

@@ -108,7 +108,7 @@ impl Service {
             let change = &event.change;
             let lists = matches!(change.kind, ChangeKind::Registered | ChangeKind::Updated);
             let stale = lists && now.saturating_duration_since(change.at) > STALE;
-            let current = || state.table.row(&change.row.entry.instance.key());
+            let current = || state.table.row(&change.row.entry.key);
             Missed { event: Arc::clone(event), current: stale.then(current).flatten() }
         });
         Some(missed.collect())
