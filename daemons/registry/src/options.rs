@@ -62,6 +62,11 @@ pub struct RegistryOptions {
     /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
 
+    /// Lists and snapshots that wait for their readers, in bytes: 256 MiB, each counted once however
+    /// many read it. At the limit the connections that read slowest are closed; a request for which
+    /// there is no room within a second gets 503.
+    pub max_pinned_bytes: usize,
+
     /// How long an unregistered instance without incarnation must accept a TCP connection before it
     /// is listed again: 60 s. Zero: never.
     pub rejoin_window: Duration,
@@ -107,6 +112,7 @@ impl Default for RegistryOptions {
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             max_wait: Duration::from_secs(60),
+            max_pinned_bytes: 256 << 20,
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             probe_timeout: Duration::from_millis(500),

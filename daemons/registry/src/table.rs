@@ -209,6 +209,38 @@ impl Table {
         self.lists.slots(scope).filter_map(row).collect()
     }
 
+    /// The instances of a scope after one (its protocol and number), in the same order: those registered
+    /// up to a number, as many as fit into about `bytes`, and one at least.
+    pub(crate) fn rows_after(
+        &self,
+        scope: &Scope,
+        after: Option<&(String, u64)>,
+        until: u64,
+        bytes: usize,
+    ) -> Vec<Row> {
+        let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
+        let mut rows = Vec::new();
+        let mut taken = 0;
+        for row in self.lists.slots_after(scope, after, until).filter_map(row) {
+            taken += row.entry.reply.len();
+            rows.push(row);
+            if taken > bytes {
+                break;
+            }
+        }
+        rows
+    }
+
+    /// The number of the last registration of a new instance.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Forgets the lists that are kept for their readers.
+    pub(crate) fn forget_prepared(&mut self) {
+        self.lists.forget_prepared();
+    }
+
     /// One instance.
     pub(crate) fn row(&self, key: &InstanceKey) -> Option<Row> {
         Some(self.slots.get(*self.by_key.get(key)?)?.as_ref()?.row())

@@ -27,7 +27,7 @@ pub(crate) struct Entry {
     /// When it was first registered.
     pub(super) registered: Instant,
     /// Numbers the registrations, so that a list keeps their order.
-    pub(super) serial: u64,
+    pub(crate) serial: u64,
 }
 
 impl Entry {
