@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_host::shares::{Full, Place};
 use rpc_wire::paths;
-use rpc_wire::report::Level;
+use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, JSON, Peer, Reply, in_pieces, query};
@@ -89,6 +89,9 @@ pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Repl
         }
     };
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
+    if contains.len() > MAX_CONTAINS_BYTES {
+        return Err(query::bad(paths::CONTAINS, "must be at most 1024 bytes"));
+    }
     let open = OpenStream::new(context, peer)?;
     let follower = ring.follow(recent, level, &contains);
     let keep_alive = context.service.options.keep_alive;
