@@ -22,6 +22,7 @@ mod documents;
 mod embedding;
 mod endings;
 mod few_files;
+mod every_reader_reads;
 mod limits;
 mod many_clients;
 mod old_programs;
