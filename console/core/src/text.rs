@@ -46,6 +46,44 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A value as JSON; `None` if that is longer than `max_bytes`, of which no more is written.
+pub fn json(value: &serde_json::Value, max_bytes: usize) -> Option<String> {
+    let mut written = Bounded { bytes: Vec::new(), max_bytes };
+    serde_json::to_writer(&mut written, value).ok()?;
+    String::from_utf8(written.bytes).ok()
+}
+
+/// A value as JSON in at most `max_bytes` bytes; `…` stands for the rest.
+pub fn json_cut(value: &serde_json::Value, max_bytes: usize) -> String {
+    let mut written = Bounded { bytes: Vec::new(), max_bytes };
+    match serde_json::to_writer(&mut written, value) {
+        Ok(()) => String::from_utf8_lossy(&written.bytes).into_owned(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&written.bytes);
+            format!("{}…", text.trim_end_matches(char::REPLACEMENT_CHARACTER))
+        }
+    }
+}
+
+/// Bytes written up to a limit; then writing fails.
+struct Bounded {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.max_bytes - self.bytes.len();
+        let written = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..written]);
+        if written < bytes.len() { Err(std::io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// At most the first `bytes` bytes of the text, cut between characters.
 pub fn prefix(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
@@ -245,6 +283,16 @@ mod tests {
     fn line_breaks_and_tabs_of_a_field_take_one_cell_each() {
         assert_eq!(one_line("a\nb\tc\r\u{200d}"), "a⏎b⇥c\\r\\u200d");
         assert!(matches!(one_line("漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_long_value_is_written_up_to_its_limit() {
+        let value = serde_json::json!(["äää", 1]);
+        let whole = value.to_string();
+        assert_eq!(json(&value, whole.len()), Some(whole.clone()));
+        assert_eq!(json(&value, whole.len() - 1), None);
+        assert_eq!(json_cut(&value, whole.len()), whole);
+        assert_eq!(json_cut(&value, 5), "[\"ä…", "cut between characters");
     }
 
     #[test]
