@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 pub use rpc_load::show::{
     age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
 };
+use rpc_wire::is_hidden;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text with control characters, direction overrides and zero-width characters escaped: they
-/// could control the terminal or be invisible. Escapes are those of JSON, so that a JSON text stays
-/// one.
+/// The text with hidden characters ([`is_hidden`]) escaped. Escapes are those of JSON, so that a JSON
+/// text stays one.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -21,14 +21,40 @@ pub fn printable(text: &str) -> Cow<'_, str> {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            // As in JSON, so that JSON stays JSON; all of them are below U+10000.
-            c if is_unsafe(c) => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
+            c => push_visible(&mut out, c),
         }
     }
     Cow::Owned(out)
+}
+
+/// JSON or a text of several lines with hidden characters escaped, except for line breaks and tabs:
+/// JSON stays the same JSON, since it has these only between its parts.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| matches!(c, '\n' | '\t');
+    if !text.contains(|c| is_hidden(c) && !stays(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            // Between the parts of JSON it says nothing.
+            '\r' => {}
+            c if stays(c) => out.push(c),
+            c => push_visible(&mut out, c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Adds a character, escaped as in JSON if it is hidden.
+fn push_visible(out: &mut String, c: char) {
+    if !is_hidden(c) {
+        return out.push(c);
+    }
+    // Above U+FFFF a pair of them.
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let _ = write!(out, "\\u{unit:04x}");
+    }
 }
 
 /// As [`printable`], with line breaks and tabs as one symbol each: for fields of one line, whose text
@@ -39,11 +65,6 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
         return Cow::Owned(printable(&text).into_owned());
     }
     printable(text)
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A value as JSON; `None` if that is longer than `max_bytes`, of which no more is written.
@@ -272,11 +293,14 @@ mod tests {
 
     #[test]
     fn an_escaped_json_text_is_the_same_json() {
-        let text = serde_json::to_string("\u{1f469}\u{200d}\u{1f469} \u{feff}\u{2066}").unwrap();
-        let shown = printable(&text);
-        assert_ne!(shown, text);
+        let text = "\u{1f469}\u{200d}\u{1f469} \u{feff}\u{2066}\u{e0041}\u{9b}";
+        let text = serde_json::to_string(text).unwrap();
         let read = |text: &str| serde_json::from_str::<String>(text).unwrap();
-        assert_eq!(read(&shown), read(&text));
+        for shown in [printable(&text), printable_lines(&text)] {
+            assert!(!shown.contains(is_hidden), "{shown}");
+            assert_eq!(read(&shown), read(&text));
+        }
+        assert_eq!(printable_lines("{\r\n\t\"a\": 1}\u{1b}"), "{\n\t\"a\": 1}\\u001b");
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => {
             model.logs.sources.insert(source, state);
         }
-        Msg::Contract(digest, signatures) => feeds::contract(model, digest, signatures),
+        Msg::Contract(digest, methods) => feeds::contract(model, digest, methods),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
@@ -164,6 +164,8 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
 
 #[cfg(test)]
 mod confirm_tests;
+#[cfg(test)]
+mod copy_tests;
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]
