@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
+use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
@@ -28,6 +29,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const STEADY: Duration = Duration::from_secs(5);
 /// Recent lines requested.
 const RECENT: u64 = 200;
+/// Largest reply to what the console asks by itself, but for lists of methods. A longer log line ends
+/// the stream; shorter ones are cut when they are received.
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// A client for one instance; connects when it is first used.
 pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
@@ -68,16 +72,22 @@ impl Probing {
 pub(super) async fn run(
     instance: Instance,
     mut probing: Probing,
-    client: Client,
+    options: &ClientOptions,
+    discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
     let key = instance.key();
+    let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
+    let small = ClientOptions { max_reply_bytes, ..options.clone() };
+    let (Some(client), Some(asking)) = (self::client(&key, &small), discovery.client(&key)) else {
+        return;
+    };
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
     let (said, heard) = watch::channel(Said::Nothing);
     tokio::join!(
-        own_methods::follow(&instance, &client, heard, &inbox),
+        own_methods::follow(&instance, &discovery, &asking, heard, &inbox),
         async {
             loop {
                 let probed = probe(&instance, probing, &client).await;
@@ -222,6 +232,12 @@ mod tests {
     use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    /// Monitors with default settings.
+    async fn monitor(instance: Instance, probing: Probing, inbox: mpsc::Sender<Msg>) {
+        let options = ClientOptions::default();
+        run(instance, probing, &options, Discovery::new(&options), inbox).await;
+    }
+
     const OWN: &str =
         r#"{"res": [{"method_name": "own", "method_args": [], "method_kwargs": {}}]}"#;
 
@@ -253,11 +269,10 @@ mod tests {
         let digest = "00000000000000000000000000000000";
         instance.parameters.insert("contract".to_owned(), digest.into());
         instance.parameters.insert("wire".to_owned(), 1.into());
-        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
         let (inbox, mut messages) = mpsc::channel(64);
         let probing = Probing::of(&instance, false);
         assert_eq!(probing, Probing::Health);
-        let monitor = tokio::spawn(run(instance, probing, client, inbox));
+        let monitor = tokio::spawn(monitor(instance, probing, inbox));
         let (mut is_older, mut own) = (false, None);
         while !is_older || own.is_none() {
             match messages.recv().await.unwrap() {
@@ -269,7 +284,10 @@ mod tests {
         }
         monitor.abort();
         let own = own.unwrap().unwrap();
-        assert_eq!(own.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(), ["own"]);
+        assert_eq!(
+            own.signatures().map(|method| method.name.as_str()).collect::<Vec<_>>(),
+            ["own"]
+        );
     }
 
     /// Number of methods that a server of two replies with itself, listed with this contract.
@@ -283,10 +301,9 @@ mod tests {
         let listed = listed.unwrap_or(&digest);
         instance.parameters.insert("contract".to_owned(), listed.into());
         instance.parameters.insert("wire".to_owned(), 1.into());
-        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
         let (inbox, mut messages) = mpsc::channel(64);
         let probing = Probing::of(&instance, false);
-        let monitor = run(instance, probing, client, inbox);
+        let monitor = monitor(instance, probing, inbox);
         let _ = timeout(Duration::from_millis(500), monitor).await;
         let mut own = None;
         while let Ok(msg) = messages.try_recv() {

@@ -1,5 +1,7 @@
 //! The documentation of a method as lines: its text, parameters, result and examples.
 
+use std::sync::Arc;
+
 use rpc_wire::signature::{Effect, Parameter, Signature};
 use serde_json::Value;
 
@@ -47,7 +49,7 @@ pub enum DocKind {
 #[derive(Debug, Clone, Default)]
 pub struct Docs {
     /// Its signature.
-    pub signature: Signature,
+    pub signature: Arc<Signature>,
     /// Who has it.
     pub offered: Offered,
 }
@@ -276,8 +278,10 @@ mod tests {
         });
         let signature = Signature { parameters: parameters.collect(), ..Signature::default() };
         for doc in [String::new(), long(), "\n".repeat(4 << 20), long().replace(' ', "\n")] {
-            let page =
-                Docs { signature: Signature { doc, ..signature.clone() }, ..Docs::default() };
+            let page = Docs {
+                signature: Arc::new(Signature { doc, ..signature.clone() }),
+                ..Docs::default()
+            };
             let lines = docs(&page, 80);
             assert!(lines.len() <= 3 * MAX_LINES, "{}", lines.len());
             let text: usize = lines.iter().map(|line| line.text.len()).sum();
@@ -322,7 +326,7 @@ mod tests {
             all: 4,
             on: vec![("h:1".to_owned(), false), ("h:2".to_owned(), true)],
         };
-        let page = Docs { signature, offered };
+        let page = Docs { signature: Arc::new(signature), offered };
         let lines: Vec<_> = docs(&page, 34).into_iter().map(|line| line.text).collect();
         let expected = "\
 order(customer, count = 1, note?)

@@ -1,9 +1,9 @@
 //! Changes of the registry, the instances and the demo.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
-use rpc_wire::signature::Signature;
 
 use super::Effects;
 use crate::action::{Action, Context};
@@ -15,6 +15,7 @@ use crate::model::heard::Heard;
 use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
+use crate::model::methods::MethodList;
 use crate::text;
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
@@ -236,8 +237,8 @@ fn join(model: &mut Model, instance: &Instance) {
 }
 
 /// Applies the methods of a contract, to all instances that show it.
-pub(super) fn contract(model: &mut Model, digest: String, signatures: Vec<Signature>) {
-    model.methods.learn(digest.clone(), signatures);
+pub(super) fn contract(model: &mut Model, digest: String, methods: Arc<MethodList>) {
+    model.methods.learn(digest.clone(), methods);
     for row in model.instances.all_mut().filter(|row| row.instance.contract() == Some(&*digest)) {
         row.methods = model.methods.count(&row.key);
         model.methods.errors.remove(&row.key);
@@ -266,9 +267,9 @@ fn instance_gone(model: &mut Model, key: &InstanceKey) {
 
 pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate, now: Now) {
     match update {
-        InstanceUpdate::Methods(Ok(signatures)) => {
+        InstanceUpdate::Methods(Ok(methods)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
-                model.methods.insert(key.clone(), signatures);
+                model.methods.insert(key.clone(), methods);
                 row.methods = model.methods.count(&key);
             }
         }
