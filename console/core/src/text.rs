@@ -105,6 +105,22 @@ impl std::io::Write for Bounded {
     }
 }
 
+/// Longest text of an event or an error that is kept, in bytes.
+const MAX_NOTE_BYTES: usize = 512;
+
+/// A stranger's text as an event or an error has it: printable, and cut to 512 bytes, in memory of its
+/// own.
+pub fn note(text: &str) -> String {
+    let shown = printable(prefix(text, MAX_NOTE_BYTES));
+    match text.len() <= MAX_NOTE_BYTES && shown.len() <= MAX_NOTE_BYTES {
+        true => shown.into_owned(),
+        false => {
+            let cut = format!("{}…", prefix(&shown, MAX_NOTE_BYTES));
+            cut.into_boxed_str().into_string()
+        }
+    }
+}
+
 /// At most the first `bytes` bytes of the text, cut between characters.
 pub fn prefix(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
@@ -307,6 +323,16 @@ mod tests {
     fn line_breaks_and_tabs_of_a_field_take_one_cell_each() {
         assert_eq!(one_line("a\nb\tc\r\u{200d}"), "a⏎b⇥c\\r\\u200d");
         assert!(matches!(one_line("漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_note_is_printable_and_cut() {
+        assert_eq!(note("a\u{1b}ä"), "a\\u001bä");
+        for long in ["ä".repeat(1 << 20), "\u{1b}".repeat(500)] {
+            let note = note(&long);
+            assert!(note.len() <= 515 && note.ends_with('…'), "{}", note.len());
+            assert!(note.capacity() < 1_024, "{}", note.capacity());
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
+use rpc_console_core::text;
 
 /// Interval of attempts, until one succeeds.
 const RETRY: Duration = Duration::from_secs(10);
@@ -137,7 +138,7 @@ async fn discover(
         };
         let Some(key) = next else { return };
         let Some(client) = discovery.client(&key) else { continue };
-        let asked = discovery.ask(&client).await.map_err(|error| error.to_string());
+        let asked = discovery.ask(&client).await.map_err(|error| text::note(&error.to_string()));
         let kept = asked.and_then(|found| Ok((found.digest, discovery.keep(found.methods)?)));
         let msg = match kept {
             Ok((found, methods)) if found == digest => {

@@ -18,6 +18,7 @@ use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::text;
 
 /// Interval of probes.
 const PROBE: Duration = Duration::from_secs(5);
@@ -122,8 +123,8 @@ impl Probed {
         Self { result, probing: Probing::Connection, said }
     }
 
-    fn failed(why: String, probing: Probing) -> Self {
-        Self { result: Err(why), probing, said: Said::Nothing }
+    fn failed(why: &str, probing: Probing) -> Self {
+        Self { result: Err(text::note(why)), probing, said: Said::Nothing }
     }
 }
 
@@ -145,10 +146,10 @@ async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed
         // What is given by its address may be of another kind.
         Err(_) if probing == Probing::FirstReply && is_registry(instance).await => {
             let key = instance.key();
-            Probed::failed(format!("{key} is a registry; use --registry http://{key}"), probing)
+            Probed::failed(&format!("{key} is a registry; use --registry http://{key}"), probing)
         }
-        Err(CallError::Unreachable { reason, .. }) => Probed::failed(reason, probing),
-        Err(error) => Probed::failed(error.to_string(), probing),
+        Err(CallError::Unreachable { reason, .. }) => Probed::failed(&reason, probing),
+        Err(error) => Probed::failed(&error.to_string(), probing),
     }
 }
 
@@ -197,7 +198,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
             Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
                 SourceState::Unsupported
             }
-            Err(error) => SourceState::Lost(error.to_string()),
+            Err(error) => SourceState::Lost(text::note(&error.to_string())),
             Ok(()) => SourceState::Lost("stream ended".to_owned()),
         };
         let never = state == SourceState::Unsupported;

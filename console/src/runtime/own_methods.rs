@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::methods::MethodList;
+use rpc_console_core::text;
 
 /// Interval of attempts, until one succeeds.
 const RETRY: Duration = Duration::from_secs(10);
@@ -88,7 +89,7 @@ pub(super) async fn follow(
             }
             Err(error) => {
                 if believed.is_none() {
-                    tell(Err(error.to_string())).await;
+                    tell(Err(text::note(&error.to_string()))).await;
                 }
                 RETRY
             }

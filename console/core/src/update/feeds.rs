@@ -152,6 +152,7 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
         push_event(model, EventKind::Bad, "registry", subject, text, now);
     }
     let retry_at = now.at + retry_in;
+    let error = text::note(&error);
     model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
 }
 
@@ -260,9 +261,7 @@ pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
 fn instance_gone(model: &mut Model, key: &InstanceKey) {
     model.methods.remove(key);
     let source = Source::Server(key.clone());
-    if let Some(state) = model.logs.sources.get_mut(&source) {
-        *state = SourceState::Gone;
-    }
+    model.logs.source_gone(&source);
 }
 
 pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate, now: Now) {
@@ -273,7 +272,12 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
                 row.methods = model.methods.count(&key);
             }
         }
-        InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
+        InstanceUpdate::Methods(Err(error)) => {
+            // It may have gone meanwhile.
+            if model.is_listed(&key) {
+                model.methods.set_error(key, text::note(&error));
+            }
+        }
         InstanceUpdate::Dialect(extended) => {
             if let Some(row) = model.instances.get_mut(&key) {
                 row.extended = Some(extended);
@@ -287,7 +291,7 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
 fn probe(model: &mut Model, key: InstanceKey, result: Result<Duration, String>, now: Now) {
     let Some(row) = model.instances.get_mut(&key) else { return };
     let before = std::mem::discriminant(&row.probe);
-    row.apply_probe(result);
+    row.apply_probe(result.map_err(|error| text::note(&error)));
     if !row.is_direct || before == std::mem::discriminant(&row.probe) {
         return;
     }
@@ -346,7 +350,6 @@ pub(super) fn push_event(
     text: String,
     now: Now,
 ) {
-    let text = text::printable(&text).into_owned();
-    let subject = text::printable(&subject).into_owned();
+    let (text, subject) = (text::note(&text), text::note(&subject));
     model.events.push(Event { wall_ms: now.wall_ms, kind, word, subject, text });
 }

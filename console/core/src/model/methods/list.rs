@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rpc_wire::signature::Signature;
-use serde_json::Value;
 
 use super::shape::Shape;
+use crate::model::memory;
 use crate::text;
 
 /// Methods of a list that count at most: no server can fill the memory with them.
@@ -17,8 +17,6 @@ pub const MAX_METHODS: usize = 10_000;
 pub const MAX_BYTES: usize = 64 << 20;
 /// What a method takes beside its signature: its place in the list of all methods.
 const METHOD_BYTES: usize = 512;
-/// What an entry of an object takes beside its name and its value.
-const ENTRY_BYTES: usize = 32;
 
 /// A list of methods.
 #[derive(Debug, Default)]
@@ -48,7 +46,7 @@ impl MethodList {
         let mut counting = counting.into_iter();
         signatures.retain(|_| counting.next().unwrap_or_default());
         signatures.truncate(MAX_METHODS);
-        let bytes = signatures.iter().map(memory).sum();
+        let bytes = signatures.iter().map(size).sum();
         let listed = |signature: Signature| {
             let shape = Shape::of(&signature);
             ListedMethod { signature: Arc::new(signature), shape }
@@ -149,42 +147,28 @@ impl Drop for Place {
 }
 
 /// The memory that a signature takes, nearly.
-fn memory(signature: &Signature) -> usize {
+fn size(signature: &Signature) -> usize {
     let parameters = signature.parameters.iter().map(|parameter| {
-        let default = parameter.default.as_ref().map_or(0, heap);
+        let default = parameter.default.as_ref().map_or(0, memory::of_value);
         size_of_val(parameter)
             + parameter.name.len()
             + parameter.doc.len()
-            + heap(&parameter.schema)
+            + memory::of_value(&parameter.schema)
             + default
     });
     let examples = signature.examples.iter().map(|example| {
         let arguments = example.arguments.iter();
-        let arguments = arguments.map(|(name, value)| entry(name, value)).sum::<usize>();
-        let result = example.result.as_ref().map_or(0, heap);
+        let arguments = arguments.map(|(name, value)| memory::of_entry(name, value)).sum::<usize>();
+        let result = example.result.as_ref().map_or(0, memory::of_value);
         size_of_val(example) + example.name.len() + arguments + result
     });
     METHOD_BYTES
         + size_of::<Signature>()
         + signature.name.len()
         + signature.doc.len()
-        + signature.result.as_ref().map_or(0, heap)
+        + signature.result.as_ref().map_or(0, memory::of_value)
         + parameters.sum::<usize>()
         + examples.sum::<usize>()
-}
-
-/// What a value takes beside itself.
-fn heap(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + heap(value)).sum(),
-        Value::Object(entries) => entries.iter().map(|(name, value)| entry(name, value)).sum(),
-    }
-}
-
-fn entry(name: &str, value: &Value) -> usize {
-    ENTRY_BYTES + size_of::<String>() + name.len() + size_of::<Value>() + heap(value)
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use super::shape::call_shape;
 use super::{Differences, Method, Offer};
 use crate::model::service::{MethodId, Service};
 
+/// Differences of an offer that are named; no screen has room for more.
+const MAX_NAMED: usize = 200;
+
 /// Instances in sets that are shared with their contracts: many methods have the same ones.
 #[derive(Debug, Clone, Default)]
 pub struct Holders(Vec<Arc<BTreeSet<InstanceKey>>>);
@@ -124,7 +127,11 @@ pub(super) fn differences(
         method.is_some_and(|method| method.differing.has(&offer.instances))
     };
     Differences {
-        missing: of_service.filter(is_missing).map(|method| method.id.name.clone()).collect(),
-        differing: list.signatures().filter(is_differing).map(call_shape).collect(),
+        missing: of_service
+            .filter(is_missing)
+            .map(|method| method.id.name.clone())
+            .take(MAX_NAMED)
+            .collect(),
+        differing: list.signatures().filter(is_differing).map(call_shape).take(MAX_NAMED).collect(),
     }
 }
