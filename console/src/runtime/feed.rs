@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::batch::{self, Seen};
 use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::text;
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -192,9 +193,9 @@ fn ended(registry: &RegistryClient) -> RegistryClientError {
 /// The reason without the address, which the screen shows beside it.
 fn reason(error: &RegistryClientError) -> String {
     match error {
-        RegistryClientError::Unreachable { reason, .. } => reason.clone(),
+        RegistryClientError::Unreachable { reason, .. } => text::note(reason),
         RegistryClientError::Timeout { .. } => "no reply in time".to_owned(),
-        other => other.to_string(),
+        other => text::note(&other.to_string()),
     }
 }
 
