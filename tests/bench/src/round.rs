@@ -11,34 +11,34 @@ use crate::measure::Figures;
 use crate::pin::{Placement, on_cpu};
 use crate::plan::Options;
 use crate::process::Server;
-use crate::table::{Head, Table};
+use crate::table::{self, Head, Table};
 use crate::{place, procfs};
 
 /// A scenario: rows that belong together; the others are compared with the first.
-pub struct Scenario {
+pub struct Scenario<F = Figures> {
     /// Its short name, for `--only`.
     pub key: String,
     /// Its description.
     pub title: String,
     /// Measures every row once.
-    pub measure: Box<Measure>,
+    pub measure: Box<Measure<F>>,
 }
 
 /// Measures every wanted row of a scenario once.
-pub type Measure = dyn Fn(&mut Round<'_>) -> anyhow::Result<()>;
+pub type Measure<F> = dyn Fn(&mut Round<'_, F>) -> anyhow::Result<()>;
 
 /// One scenario in one round.
-pub struct Round<'a> {
+pub struct Round<'a, F = Figures> {
     bench: &'a Bench,
     key: &'a str,
-    rows: Vec<(&'static str, Row)>,
+    rows: Vec<(&'static str, Row<F>)>,
 }
 
 /// The outcome of a row.
 #[derive(Debug)]
-pub enum Row {
+pub enum Row<F> {
     /// It was measured.
-    Measured(Figures),
+    Measured(F),
     /// It cannot be measured here, and why.
     Skipped(String),
 }
@@ -60,9 +60,9 @@ pub struct Bench {
 /// # Errors
 /// Nothing could be measured.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
-pub fn run(
+pub fn run<F: table::Figures>(
     group: &str,
-    scenarios: &[Scenario],
+    scenarios: &[Scenario<F>],
     usual_window: Duration,
     options: Options,
 ) -> anyhow::Result<bool> {
@@ -112,7 +112,7 @@ pub fn run(
     Ok(!table.has_failures())
 }
 
-impl<'a> Round<'a> {
+impl<'a, F> Round<'a, F> {
     /// What every scenario needs.
     pub fn bench(&self) -> &'a Bench {
         self.bench
@@ -125,7 +125,7 @@ impl<'a> Round<'a> {
     pub fn baseline(
         &mut self,
         name: &'static str,
-        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<F>,
     ) -> anyhow::Result<()> {
         let figures = measure(self.bench).with_context(|| name.to_owned())?;
         self.rows.push((name, Row::Measured(figures)));
@@ -139,7 +139,7 @@ impl<'a> Round<'a> {
     pub fn row(
         &mut self,
         name: &'static str,
-        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<F>,
     ) -> anyhow::Result<()> {
         if self.bench.options.wants_row(self.key, name) {
             self.baseline(name, measure)?;
