@@ -159,9 +159,13 @@ impl Bench {
     /// # Errors
     /// It does not start.
     pub fn rpcd(&self, arguments: &[&str]) -> anyhow::Result<Server> {
+        self.rpcd_on(self.placement.server, arguments)
+    }
+
+    fn rpcd_on(&self, cpu: Option<usize>, arguments: &[&str]) -> anyhow::Result<Server> {
         let (command, further) = arguments.split_first().context("a command of rpcd")?;
         let arguments = [&[*command, "-p", "0", "-l", "127.0.0.1"], further].concat();
-        Server::start(&self.rpcd, &arguments, b"", self.placement.server)
+        Server::start(&self.rpcd, &arguments, b"", cpu)
     }
 
     /// A server that does not register.
@@ -170,6 +174,31 @@ impl Bench {
     /// It does not start.
     pub fn server(&self) -> anyhow::Result<Server> {
         self.rpcd(&["serve", "--no-registry"])
+    }
+
+    /// A registry for a server under load, on the processor of that load.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn registry_beside_load(&self) -> anyhow::Result<Server> {
+        self.rpcd_on(self.placement.load, &["registry"])
+    }
+
+    /// A server that registers at `registry`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn registered(&self, registry: &Server) -> anyhow::Result<Server> {
+        self.rpcd(&["serve", "--registry", &url(registry)])
+    }
+
+    /// The library with a method that computes, registered at `registry`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn burning(&self, registry: &Server) -> anyhow::Result<Server> {
+        let arguments = ["burn", "--registry", &url(registry)];
+        Server::start(&self.own, &arguments, b"", self.placement.server)
     }
 
     /// The limit: an echo without a protocol.
@@ -240,6 +269,10 @@ impl Bench {
     pub fn open_files(&self) -> u64 {
         self.open_files
     }
+}
+
+fn url(registry: &Server) -> String {
+    format!("http://{}", registry.address())
 }
 
 /// Raises the soft limit to the hard one, for this process and the servers it starts.
