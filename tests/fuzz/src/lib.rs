@@ -20,12 +20,14 @@
     reason = "a fixture that cannot do its work is a failed test"
 )]
 
+mod corpus;
 mod cut;
+#[cfg(fuzzing_libfuzzer)]
+mod hunt;
 mod near;
 mod written;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestError, TestRunner};
@@ -36,7 +38,9 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 /// # Panics
 /// `check` did; the message ends with the input as a line for the corpus.
 pub fn bytes(name: &str, check: impl Fn(&[u8])) {
-    let corpus = corpus(name);
+    #[cfg(fuzzing_libfuzzer)]
+    hunt::hunt(name, &check);
+    let corpus = corpus::read(name);
     for input in &corpus {
         let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
         assert!(outcome.is_ok(), "{name}: {}", written::write(input));
@@ -76,15 +80,6 @@ impl std::fmt::Debug for Input {
     }
 }
 
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(format!("{name}.txt"));
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
-    let inputs: Vec<_> = text.lines().map(written::read).collect();
-    assert!(!inputs.is_empty(), "{} is empty", path.display());
-    inputs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +90,7 @@ mod tests {
         let looked_at = Cell::new(0);
         bytes("call", |_| looked_at.set(looked_at.get() + 1));
         let cases = Config::default().cases;
-        assert!(looked_at.get() >= cases as usize + corpus("call").len());
+        assert!(looked_at.get() >= cases as usize + corpus::read("call").len());
     }
 
     #[test]
