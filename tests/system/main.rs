@@ -22,6 +22,7 @@ mod documents;
 mod embedding;
 mod endings;
 mod limits;
+mod limits_page;
 mod many_clients;
 mod old_programs;
 mod packages;

@@ -7,11 +7,15 @@
 //! PROPTEST_CASES=1000000 cargo test --workspace any_
 //! ```
 //!
-//! runs as many as you like. An input that breaks a parser is minimised and printed as a line for
-//! the corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+//! runs as many as you like, and `tests/fuzz/hunt TEST` finds others by coverage. An input that breaks
+//! a parser is minimised and printed as a line for the corpus: `corpus/NAME.txt`, one input a line, with
+//! `\n`, `\r`, `\t`, `\\` and `\xNN`.
 //!
-//! Hand-made and not bolero: in plain `cargo test` that replays a corpus and adds random bytes, but
-//! no inputs near the corpus; its coverage-guided engines need a separate tool (cargo-bolero).
+//! - `corpus`: reads and extends the corpus.
+//! - `near`: inputs similar to those of a corpus.
+//! - `cut`: minimises an input that breaks a parser.
+//! - `written`: an input as a line.
+//! - `hunt`: the same targets under libFuzzer (bolero's build of it), if `--cfg fuzzing_libfuzzer` is set.
 
 #![allow(
     clippy::unwrap_used,
