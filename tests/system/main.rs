@@ -24,6 +24,7 @@ mod endings;
 mod few_files;
 mod every_reader_reads;
 mod limits;
+mod limits_page;
 mod many_clients;
 mod old_programs;
 mod packages;

@@ -71,6 +71,7 @@ impl Registration {
 
 type Fields<'a> = HashMap<String, &'a RawValue>;
 
+/// The longest name of a protocol; a longer one is refused with 400.
 const MAX_PROTOCOL_BYTES: usize = 64;
 /// The deepest nesting of parameters, their own object included.
 const MAX_PARAMETERS_DEPTH: usize = 16;
