@@ -56,6 +56,9 @@ limits! {
     /// Time from the first byte of a request to its last. Default 10 s. Over it: -32700, then
     /// close.
     request_timeout: Duration = Duration::from_secs(10);
+    /// Bytes of arguments with which a synchronous method runs where they were read. Default 64 KiB.
+    /// With more it runs on the blocking pool, so that other connections need not wait for it.
+    max_inline_bytes: usize = 64 << 10;
     /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; after
     /// classic ones nothing more is read until one is done.
     max_calls_per_connection: usize = 256;

@@ -236,12 +236,14 @@ impl ServerBuilder {
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. It is not
-    /// registered, and [`Limits::max_unwritten_bytes`] does not apply, as there is no slow reader.
+    /// registered, and [`Limits::max_unwritten_bytes`] and [`Limits::max_inline_bytes`] do not apply, as
+    /// nobody else waits.
     ///
     /// # Errors
     /// [`ServerError::ServiceName`] and [`ServerError::Method`], as for [`bind`](Self::bind).
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
+        self.limits.max_inline_bytes = usize::MAX;
         Ok(InMemory::new(self.shared()?))
     }
 

@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = keys! {
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
         max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
+        max_inline_bytes: bytes, server.limits.max_inline_bytes, "Arguments of a synchronous method that runs where they were read; with more it runs on a thread of its own.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
         max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";

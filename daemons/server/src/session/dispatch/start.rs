@@ -79,6 +79,9 @@ impl Dispatcher {
         }
         let parts = Parts::new(&state.states, &make);
         match method.body() {
+            Body::Sync(_) if arguments.len() > state.limits.max_inline_bytes => {
+                self.start_offloaded(call, position, make(), received)
+            }
             Body::Sync(body) => {
                 let given = Given { parameters: method.parameters(), arguments, parts: &parts };
                 self.run_now(call, position, body, given, received);
@@ -137,6 +140,25 @@ impl Dispatcher {
             Err(_) => self.note(position, received.elapsed(), true),
         }
         started
+    }
+
+    /// Starts a synchronous method on the blocking pool.
+    fn start_offloaded(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        seen: call::Call,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let permit = self.permit(position, false)?;
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let held = Held { permit: None, cancelled: Some(seen.guard()) };
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let result = layered::offloaded(&self.state, position, seen, arguments, permit);
+        self.calls.start(context, result, deadline, held);
+        self.classic_is_running |= call.id.is_none();
+        Ok(())
     }
 
     /// Starts a call that goes through the server's layers, of whatever kind its method is.
