@@ -60,6 +60,7 @@
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
+//! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
@@ -77,6 +78,7 @@
 //! Needs Rust 1.95 or later.
 
 mod acceptor;
+mod admission;
 #[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
@@ -89,6 +91,7 @@ mod failure;
 mod finite;
 #[cfg(feature = "http")]
 mod http;
+mod lag;
 mod latency;
 pub mod layer;
 mod limits;

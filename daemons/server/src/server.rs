@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rpc_host::logging::LogRing;
-use rpc_host::net;
+use rpc_host::net::{self, Listener};
 use rpc_wire::instance::is_service_name;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::acceptor::Acceptor;
 #[cfg(feature = "announce")]
@@ -27,7 +27,7 @@ const ABORT_GRACE: Duration = Duration::from_millis(500);
 /// [`serve`](Self::serve), stopped by a [`ServerHandle`] or the future given to `serve`.
 pub struct Server {
     state: Arc<ServerState>,
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     #[cfg(feature = "announce")]
     announce: Option<Announce>,
@@ -305,7 +305,10 @@ impl Server {
         tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
         #[cfg(feature = "announce")]
         let announcer = self.announce.map(|announce| announce.start(address, state.facts()));
-        let acceptor = Acceptor::new(state.clone(), listener);
+        let mut acceptor = Acceptor::new(state.clone(), listener);
+        let measuring = state.clone();
+        let _measuring =
+            AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),

@@ -12,7 +12,9 @@ use rpc_wire::signature;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::admission::Admission;
 use crate::extract::States;
+use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
@@ -71,6 +73,8 @@ pub(crate) struct ServerState {
     pub(crate) metrics: Metrics,
     /// Places for calls in flight.
     pub(crate) places: Places,
+    pub(crate) admission: Admission,
+    pub(crate) lag: Lag,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
     #[cfg(feature = "http")]
@@ -106,6 +110,8 @@ impl ServerState {
             places: Places::new(&limits),
             limits,
             metrics,
+            admission: Admission::default(),
+            lag: Lag::new(),
             log_ring: None,
             #[cfg(feature = "http")]
             allowed_origins: Vec::new(),

@@ -19,7 +19,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Serves a connection until it ends. At shutdown the request in flight is the last.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
-    rpc_host::net::set_up(&stream);
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));

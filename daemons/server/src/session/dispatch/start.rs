@@ -24,6 +24,21 @@ use crate::session::layered;
 use crate::state::ServerState;
 
 impl Dispatcher {
+    /// Lets a call start that has just been read. The server's own methods always may: they are
+    /// short, and health must be told under any load.
+    ///
+    /// # Errors
+    /// It has waited too long; the reply.
+    #[inline]
+    pub(super) fn admit(&self, state: &ServerState, call: &Call<'_>) -> Result<(), Fault> {
+        let waited = self.now - self.arrived;
+        let within = time_limit(&state.limits, &call.meta);
+        match state.admission.admit(waited, within, self.now) {
+            Err(_) if Reserved::find(&call.method).is_some() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Runs the call's method, or starts it.
     ///
     /// # Errors
@@ -214,11 +229,15 @@ fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
 }
 
 fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
-    let left = match meta.deadline_ms {
+    received + time_limit(limits, meta)
+}
+
+/// The deadline of a call, from its arrival.
+fn time_limit(limits: &Limits, meta: &Meta) -> Duration {
+    match meta.deadline_ms {
         Some(ms) => Duration::from_millis(ms).min(limits.max_deadline),
         None => limits.default_deadline,
-    };
-    received + left
+    }
 }
 
 /// The call as a method sees it.
