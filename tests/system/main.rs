@@ -21,6 +21,7 @@ mod copied_commands;
 mod documents;
 mod embedding;
 mod endings;
+mod few_files;
 mod limits;
 mod many_clients;
 mod old_programs;

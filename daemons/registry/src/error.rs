@@ -68,6 +68,9 @@ pub(crate) enum Refusal {
     /// The operator: the limit of connections is reached.
     #[error("connection: {0} are open, the limit; try again later")]
     TooManyConnections(usize),
+    /// The operator: the process has as many files open as it may.
+    #[error("connection: the registry has no open file left for it; try again later")]
+    NoFileLeft,
     /// The operator of the peer: its address has its share of connections.
     #[error(
         "connection: this address has {0} open, its share; close some, or raise max_connections_per_peer"

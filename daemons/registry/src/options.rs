@@ -27,8 +27,8 @@ pub struct RegistryOptions {
     /// Bytes of an instance's parameters as compact JSON: 4 KiB.
     pub max_parameters_bytes: usize,
 
-    /// Connections: 10,000, and a few more from this machine, for health checks. A further one gets
-    /// 503 and is closed.
+    /// Connections: 10,000, and a few more from this machine, for health checks; fewer, and a
+    /// warning, where there are not open files enough. A further one gets 503 and is closed.
     pub max_connections: usize,
     /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
     /// gets 429 and is closed.

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_host::net::Listener;
+use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, info};
@@ -85,7 +86,7 @@ impl Registry {
 struct Acceptor {
     http: Arc<Http>,
     places: Arc<Shares>,
-    /// Places for connections that get a refusal.
+    /// Places for connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     tasks: TaskTracker,
     /// Cancelled first: no new requests are taken.
@@ -97,14 +98,13 @@ struct Acceptor {
 
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
-/// Connections that are being refused with a reply; further ones are closed unread.
-const MAX_REFUSALS: usize = 256;
 
 impl Acceptor {
     fn open(options: RegistryOptions) -> Self {
         let ending = CancellationToken::new();
+        let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
-            options.max_connections,
+            room.connections,
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
@@ -112,7 +112,7 @@ impl Acceptor {
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             places,
-            refusals: Shares::new(MAX_REFUSALS, Share::Quarter),
+            refusals: Shares::new(room.refusals, Share::Quarter),
             tasks: TaskTracker::new(),
             ending,
             aborted: CancellationToken::new(),
@@ -138,8 +138,15 @@ impl Acceptor {
                 () = shutdown.as_mut() => return Ok(()),
                 accepted = listener.accept() => accepted,
             };
-            let (stream, peer) = accepted?;
-            self.admit(stream, peer);
+            match accepted? {
+                Accepted::Connection(stream, peer) => self.admit(stream, peer),
+                Accepted::Surplus(stream, _) => {
+                    self.http.service().metrics.connections_refused.inc();
+                    let refusal = refuse_connection(stream, Refusal::NoFileLeft);
+                    // The peer is slow: its file is needed for the next one.
+                    let _ = timeout(SURPLUS_TIME, refusal).await;
+                }
+            }
         }
     }
 
@@ -180,7 +187,7 @@ impl Acceptor {
     async fn close(self, drain: Duration) {
         self.ending.cancel();
         self.tasks.close();
-        if tokio::time::timeout(drain, self.tasks.wait()).await.is_err() {
+        if timeout(drain, self.tasks.wait()).await.is_err() {
             self.aborted.cancel();
             self.tasks.wait().await;
         }

@@ -5,31 +5,44 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use rpc_host::net::Listener;
+use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
 use crate::state::ServerState;
 
+const NO_FILE_LEFT: &str =
+    "the server has no open file left for this connection; try again later, or on another instance";
+
 /// The listening socket, and the connections accepted from it.
 pub(crate) struct Acceptor {
     state: Arc<ServerState>,
     listener: Listener,
+    max_connections: usize,
     connections: TaskTracker,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
-        Self { state, listener, connections: TaskTracker::new() }
+        let Room { connections: max_connections, .. } =
+            Room::for_connections(state.limits.max_connections);
+        Self { state, listener, max_connections, connections: TaskTracker::new() }
     }
 
     /// Accepts connections until the listening socket fails.
     pub(crate) async fn accept(&mut self) -> io::Error {
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok(Accepted::Connection(stream, peer)) => self.admit(stream, peer),
+                Ok(Accepted::Surplus(stream, _)) => {
+                    self.state.metrics.connections_refused.inc();
+                    let refusal = connection::refuse(stream, NO_FILE_LEFT);
+                    // The peer is slow: its file is needed for the next one.
+                    let _ = timeout(SURPLUS_TIME, refusal).await;
+                }
                 Err(error) => return error,
             }
         }
@@ -37,7 +50,7 @@ impl Acceptor {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.state.metrics;
-        if self.connections.len() >= self.state.limits.max_connections {
+        if self.connections.len() >= self.max_connections {
             metrics.connections_refused.inc();
             tracing::debug!(%peer, "connection refused: max_connections reached");
             return;
@@ -49,8 +62,10 @@ impl Acceptor {
 
     /// Accepts the connections in the backlog, so that they get a refusal, and closes.
     pub(crate) fn close(mut self) -> TaskTracker {
-        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.admit(stream, peer);
+        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
+            if let Accepted::Connection(stream, peer) = accepted {
+                self.admit(stream, peer);
+            }
         }
         self.connections.close();
         self.connections

@@ -84,13 +84,38 @@ async fn serve_http(
 #[cfg(not(feature = "http"))]
 async fn serve_http(_: &Arc<ServerState>, stream: &mut TcpStream, _: BytesMut) -> io::Result<()> {
     let text = "this server was built without HTTP; send JSON messages";
-    let reply = format!(
-        "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+    stream.write_all(http_reply("501 Not Implemented", text).as_bytes()).await?;
+    linger(stream).await;
+    Ok(())
+}
+
+/// The last reply on a connection, in HTTP, without a library.
+fn http_reply(status: &str, text: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{text}\n",
         text.len() + 1
-    );
-    stream.write_all(reply.as_bytes()).await?;
-    linger(stream).await;
+    )
+}
+
+/// Says why a connection is not served, in the protocol of its first bytes, and ends it.
+pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
+    let mut first = BytesMut::with_capacity(1024);
+    if stream.read_buf(&mut first).await? == 0 {
+        return Ok(());
+    }
+    let reply = match sniff(&first) {
+        Some(Protocol::Tls) => return Ok(()),
+        Some(Protocol::Http) => http_reply("503 Service Unavailable", why).into_bytes(),
+        _ => {
+            let mut out = Vec::new();
+            reply::fault(&mut out, None, &Fault::new(Code::Overloaded, why));
+            out
+        }
+    };
+    stream.write_all(&reply).await?;
+    stream.shutdown().await?;
+    linger(&mut stream).await;
     Ok(())
 }
 

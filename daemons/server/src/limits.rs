@@ -75,7 +75,8 @@ limits! {
     /// Bytes of unsent replies per connection. Default 4 MiB. Over it the connection is not read,
     /// and calls already read wait; a single reply may be larger.
     max_unwritten_bytes: usize = 4 << 20;
-    /// Open connections. Default 10,000. A further one is closed unread, and counted.
+    /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
+    /// enough. A further one is closed unread, and counted.
     max_connections: usize = 10_000;
     /// A connection without traffic and without a call in flight is closed after this time. Default
     /// 300 s.

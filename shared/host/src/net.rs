@@ -1,4 +1,4 @@
-//! Listening sockets and the limit of open files.
+//! Listening sockets, and the open files that connections need.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -6,12 +6,13 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpSocket, TcpStream};
 
 mod listener;
+mod open_files;
 
-pub use listener::Listener;
+pub use listener::{Accepted, Listener, SURPLUS_TIME};
+pub use open_files::{Room, raise_open_files_limit};
 
 /// Listens at `address` (port 0: any free port), with room for `backlog` connections waiting to be
 /// accepted. The address can be bound while connections of a previous process linger. `[::]`
@@ -88,18 +89,6 @@ pub fn resolve_listen(host: &str, port: u16) -> io::Result<SocketAddr> {
     })
 }
 
-/// Raises the soft limit of open files to the hard limit and returns it ([`u64::MAX`] for none).
-///
-/// # Errors
-/// The system refuses; the limit is unchanged.
-pub fn raise_open_files_limit() -> io::Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    }
-    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,12 +118,6 @@ mod tests {
         assert!(resolve_listen("256.1.1.1.", 7).is_err());
     }
 
-    #[test]
-    fn the_soft_limit_of_open_files_becomes_the_hard_one() {
-        let raised = raise_open_files_limit().unwrap();
-        assert_eq!(raised, getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX));
-    }
-
     #[tokio::test]
     async fn an_accepted_connection_has_no_delay_and_finds_out_within_a_minute_that_its_peer_vanished()
      {
@@ -142,7 +125,9 @@ mod tests {
             let mut listener = listen(resolve_listen(host, 0).unwrap(), 16).unwrap();
             let port = listener.local_addr().unwrap().port();
             let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let (stream, _) = listener.accept().await.unwrap();
+            let Accepted::Connection(stream, _) = listener.accept().await.unwrap() else {
+                panic!()
+            };
             assert!(stream.nodelay().unwrap());
             assert!(sockopt::socket_keepalive(&stream).unwrap());
             let asked =

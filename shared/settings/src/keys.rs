@@ -74,7 +74,7 @@ pub const KEYS: &[Key] = keys! {
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
         max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON.";
-        max_connections: count, registry_server.options.max_connections, "Open connections; a further one is refused and counted.";
+        max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
         max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";
@@ -114,7 +114,7 @@ pub const KEYS: &[Key] = keys! {
         max_streams_per_peer: share, server.limits.max_streams_per_peer, "Of these for one address; as above.";
         max_log_streams: count, server.limits.max_log_streams, "Open streams of rpc.logs, which are no calls; for one address a quarter, unless max_streams_per_peer is 0.";
         max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
-        max_connections: count, server.limits.max_connections, "Open connections; a further one is closed and counted.";
+        max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is closed and counted.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";

@@ -51,9 +51,10 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::PeerFull(_)
         | Refusal::TooManyStreamsOfPeer(_)
         | Refusal::TooManyConnectionsOfPeer(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Full(_) | Refusal::TooManyStreams(_) | Refusal::TooManyConnections(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::Full(_)
+        | Refusal::TooManyStreams(_)
+        | Refusal::TooManyConnections(_)
+        | Refusal::NoFileLeft => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
