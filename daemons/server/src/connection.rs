@@ -12,7 +12,7 @@ use rpc_wire::call::reply;
 use rpc_wire::fault::{Code, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "http")]
@@ -49,7 +49,7 @@ async fn serve_stream(
     };
     match protocol {
         Protocol::Json => {
-            if Session::new(state.clone(), peer, first).run(stream, draining).await? {
+            if Session::new(state.clone(), peer, first, &draining).run(stream, draining).await? {
                 linger(stream).await;
             }
         }
@@ -126,14 +126,19 @@ async fn first_bytes(
     stream: &mut TcpStream,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
+    // White space is no request: it does not keep a connection open.
+    let idle = Instant::now() + state.limits.idle_timeout;
     loop {
-        let limit =
-            if first.is_empty() { state.limits.idle_timeout } else { state.limits.request_timeout };
+        let until = match first.is_empty() {
+            true => idle,
+            false => idle.min(Instant::now() + state.limits.request_timeout),
+        };
         let read = tokio::select! {
             biased;
-            read = timeout(limit, stream.read_buf(first)) => read,
+            read = timeout_at(until, stream.read_buf(first)) => read,
             () = draining.cancelled() => {
-                timeout(FIRST_REQUEST_GRACE.min(limit), stream.read_buf(first)).await
+                let until = until.min(Instant::now() + FIRST_REQUEST_GRACE);
+                timeout_at(until, stream.read_buf(first)).await
             }
         };
         let Ok(read) = read else { return Ok(None) };

@@ -82,7 +82,8 @@ async fn refuse_foreign_pages(
 }
 
 async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
-    match render(&state.stats(Instant::now())) {
+    let kept = state.buffers.kept() as u64;
+    match render(&state.stats(Instant::now()), kept) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
     }
@@ -110,7 +111,7 @@ fn error(status: StatusCode, text: &str) -> Response {
 }
 
 /// The statistics as OpenMetrics.
-fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
+fn render(stats: &ServerStats, buffered_bytes: u64) -> Result<String, std::fmt::Error> {
     type Labels = Vec<(String, String)>;
     let mut registry = Registry::with_prefix("rpc_server");
     let gauge = |value: u64| {
@@ -128,6 +129,8 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
     registry.register_with_unit("uptime", "Time since start", Unit::Seconds, uptime);
     registry.register("connections", "Connections open now", gauge(stats.connections));
     registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
+    let help = "Kept for connections beyond a free share of each";
+    registry.register_with_unit("buffered", help, Unit::Bytes, gauge(buffered_bytes));
     let counts = [
         ("connections_accepted", "Connections accepted", stats.connections_accepted),
         ("connections_refused", "Connections over the limit", stats.connections_refused),

@@ -63,6 +63,7 @@
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
+//! - `buffers`: what all connections keep, bounded in sum.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
 //! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
 //! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
@@ -82,6 +83,7 @@ mod admission;
 #[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
+mod buffers;
 pub mod builtin;
 mod call;
 mod connection;

@@ -57,7 +57,8 @@ limits! {
     /// close.
     request_timeout: Duration = Duration::from_secs(10);
     /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; after
-    /// classic ones nothing more is read until one is done.
+    /// classic ones, and after `max_request_bytes` of those that wait, nothing more is read until
+    /// one is done.
     max_calls_per_connection: usize = 256;
     /// Calls in flight in total. Default 4,096. Over it: -32002.
     max_calls: usize = 4096;
@@ -75,6 +76,11 @@ limits! {
     /// Bytes of unsent replies per connection. Default 4 MiB. Over it the connection is not read,
     /// and calls already read wait; a single reply may be larger.
     max_unwritten_bytes: usize = 4 << 20;
+    /// Bytes kept for all connections: input, calls that wait, arguments of those in flight, unsent
+    /// replies, each beyond 64 KiB of its connection. Default 256 MiB. Over it nothing more is read
+    /// from those beyond, a request that stays incomplete gets -32002, and of the peers that take
+    /// no replies those with most are disconnected.
+    max_buffered_bytes: usize = 256 << 20;
     /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
     /// enough. A further one is closed unread, and counted.
     max_connections: usize = 10_000;

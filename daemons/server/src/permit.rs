@@ -62,7 +62,16 @@ impl Places {
 }
 
 impl PlacesOfPeer {
-    /// A place for a call of the method at that position, a stream or not.
+    /// A place for a classic call that waits for the one before it.
+    ///
+    /// # Errors
+    /// There is none: the reply.
+    pub(crate) fn waiting(&self) -> Result<Place, Fault> {
+        take(&self.calls, "call", "max_calls")
+    }
+
+    /// A place for a call of the method at that position, a stream or not; `place` if it has waited
+    /// with one.
     ///
     /// # Errors
     /// There is none: the reply.
@@ -71,8 +80,12 @@ impl PlacesOfPeer {
         state: &Arc<ServerState>,
         method: usize,
         is_stream: bool,
+        place: Option<Place>,
     ) -> Result<Permit, Fault> {
-        let call = take(&self.calls, "call", "max_calls")?;
+        let call = match place {
+            Some(place) => place,
+            None => take(&self.calls, "call", "max_calls")?,
+        };
         let stream = match is_stream {
             true => Some(take(&self.streams, "stream", "max_streams")?),
             false => None,

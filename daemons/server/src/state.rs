@@ -1,5 +1,6 @@
 //! What every connection of one server shares.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rpc_host::logging::LogRing;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::admission::Admission;
+use crate::buffers::Buffers;
 use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
@@ -71,6 +73,8 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    /// What is kept for all connections.
+    pub(crate) buffers: Arc<Buffers>,
     /// Places for calls in flight.
     pub(crate) places: Places,
     pub(crate) admission: Admission,
@@ -107,6 +111,7 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
+            buffers: Buffers::new(limits.max_buffered_bytes),
             places: Places::new(&limits),
             limits,
             metrics,

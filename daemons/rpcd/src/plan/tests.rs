@@ -150,6 +150,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_LOG_STREAMS", "12"),
             ("RPCD_SERVER_MAX_DEADLINE", "13s"),
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
+            ("RPCD_SERVER_MAX_BUFFERED_BYTES", "14"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
@@ -176,6 +177,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_log_streams(12)
             .max_deadline(seconds(13))
             .max_unwritten_bytes(4)
+            .max_buffered_bytes(14)
             .max_connections(5)
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))

@@ -108,6 +108,7 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
+        let argument_bytes = context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
             let given = Given { parameters, arguments, parts };
@@ -133,7 +134,10 @@ impl Dispatcher {
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match started {
-            Ok(()) => self.classic_is_running |= call.id.is_none(),
+            Ok(()) => {
+                self.argument_bytes += argument_bytes;
+                self.classic_is_running |= call.id.is_none();
+            }
             Err(_) => self.note(position, received.elapsed(), true),
         }
         started
@@ -154,6 +158,7 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
+        self.argument_bytes += context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
@@ -187,6 +192,7 @@ impl Dispatcher {
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
                 let context = context(call, usize::MAX, received);
+                self.argument_bytes += context.argument_bytes;
                 self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
@@ -213,16 +219,19 @@ impl Dispatcher {
             return Err(Fault::new(Code::Overloaded, text));
         }
         let state = self.state.clone();
-        self.places().permit(&state, method, is_stream)
+        let place = self.place.take();
+        self.places().permit(&state, method, is_stream, place)
     }
 
-    fn places(&mut self) -> &PlacesOfPeer {
+    pub(super) fn places(&mut self) -> &PlacesOfPeer {
         self.places.get_or_insert_with(|| self.state.places.of(self.peer.ip()))
     }
 }
 
 fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
     let mut context = CallContext::new(call.id, position, received);
+    context.argument_bytes =
+        [call.args, call.kwargs].into_iter().flatten().map(|json| json.text().len()).sum();
     context.oneway = call.meta.oneway;
     context.is_stream = call.meta.stream && call.id.is_some();
     context
