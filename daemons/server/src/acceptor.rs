@@ -3,33 +3,39 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
+use rpc_host::net::{Accepted, Listener, SURPLUS_TIME};
+use rpc_host::shares::Full;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
+use crate::permit::counted;
+use crate::places::ConnectionPlaces;
 use crate::state::ServerState;
 
 const NO_FILE_LEFT: &str =
     "the server has no open file left for this connection; try again later, or on another instance";
 
+/// How long a connection that is refused may take.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
 /// The listening socket, and the connections accepted from it.
 pub(crate) struct Acceptor {
     state: Arc<ServerState>,
     listener: Listener,
-    max_connections: usize,
+    places: Arc<ConnectionPlaces>,
     connections: TaskTracker,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
-        let Room { connections: max_connections, .. } =
-            Room::for_connections(state.limits.max_connections);
-        Self { state, listener, max_connections, connections: TaskTracker::new() }
+        let places = ConnectionPlaces::new(&state.limits);
+        Self { state, listener, places, connections: TaskTracker::new() }
     }
 
     /// Accepts connections until the listening socket fails.
@@ -48,16 +54,42 @@ impl Acceptor {
         }
     }
 
+    /// Serves a connection, or refuses it at a limit.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.state.metrics;
-        if self.connections.len() >= self.max_connections {
-            metrics.connections_refused.inc();
-            tracing::debug!(%peer, "connection refused: max_connections reached");
-            return;
-        }
+        // A token of its own: waiting on the server's would make all connections share its lock.
+        let slot = match self.places.take(peer.ip(), self.state.draining.child_token()) {
+            Ok(slot) => slot,
+            Err(full) => {
+                metrics.connections_refused.inc();
+                return self.refuse(stream, peer, full);
+            }
+        };
         metrics.connections_accepted.inc();
         self.connections
-            .spawn(connection::serve(self.state.clone(), stream, peer).in_current_span());
+            .spawn(connection::serve(self.state.clone(), stream, peer, slot).in_current_span());
+    }
+
+    /// Says why, unless so many are being refused that closing unread is all there is time for.
+    fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+        let Some(place) = self.places.take_refusal(peer.ip()) else { return };
+        let why = match full {
+            Full::Whole(most) => format!(
+                "busy: limit of {} open (max_connections); call another instance",
+                counted(most, "connection")
+            ),
+            Full::Share(most) => format!(
+                "busy: limit of {} open from one address (max_connections_per_peer); close some, or \
+                 call another instance",
+                counted(most, "connection")
+            ),
+        };
+        tracing::debug!(%peer, why, "connection refused");
+        self.connections.spawn(async move {
+            // The peer has gone, or is slow: either way this was the last it is given.
+            let _ = timeout(REFUSAL_TIME, connection::refuse(stream, &why)).await;
+            drop(place);
+        });
     }
 
     /// Accepts the connections in the backlog, so that they get a refusal, and closes.

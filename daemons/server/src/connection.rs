@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rpc_wire::call::reply;
+use rpc_wire::call::{Message, Messages, reply};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "http")]
 use crate::http;
 use crate::limits::FIRST_REQUEST_GRACE;
+use crate::places::Slot;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
@@ -27,11 +28,20 @@ use crate::state::ServerState;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
+/// How much, and how long, is read of a connection that is refused, for the id to refuse.
+const REFUSED_BYTES: usize = 64 * 1024;
+const REFUSED_TIME: Duration = Duration::from_millis(500);
+
 /// Serves one connection until it closes.
-pub(crate) async fn serve(state: Arc<ServerState>, mut stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(
+    state: Arc<ServerState>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    mut slot: Slot,
+) {
     state.metrics.connections.up();
     let _counted = count_connection(&state);
-    if let Err(error) = serve_stream(&state, &mut stream, peer).await {
+    if let Err(error) = serve_stream(&state, &mut stream, peer, &mut slot).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
@@ -40,16 +50,15 @@ async fn serve_stream(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     peer: SocketAddr,
+    slot: &mut Slot,
 ) -> io::Result<()> {
     let mut first = BytesMut::with_capacity(4096);
-    // A token of its own: waiting on the server's would make all connections share its lock.
-    let draining = state.draining.child_token();
-    let Some(protocol) = first_bytes(state, &draining, stream, &mut first).await? else {
+    let Some(protocol) = first_bytes(state, slot, stream, &mut first).await? else {
         return Ok(());
     };
     match protocol {
         Protocol::Json => {
-            if Session::new(state.clone(), peer, first, &draining).run(stream, draining).await? {
+            if Session::new(state.clone(), peer, first, slot.closing()).run(stream, slot).await? {
                 linger(stream).await;
             }
         }
@@ -98,51 +107,91 @@ fn http_reply(status: &str, text: &str) -> String {
     )
 }
 
-/// Says why a connection is not served, in the protocol of its first bytes, and ends it.
+/// Says why a connection is not served, in the dialect of its first message, and ends it.
 pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
-    let mut first = BytesMut::with_capacity(1024);
-    if stream.read_buf(&mut first).await? == 0 {
-        return Ok(());
-    }
-    let reply = match sniff(&first) {
+    let fault = Fault::new(Code::Overloaded, why);
+    let (mut first, mut out) = (BytesMut::with_capacity(1024), Vec::new());
+    // A message that stays incomplete has no id to reply with.
+    let read = timeout(REFUSED_TIME, refuse_first(&mut stream, &mut first, &fault, &mut out)).await;
+    read.unwrap_or(Ok(()))?;
+    match sniff(&first) {
         Some(Protocol::Tls) => return Ok(()),
-        Some(Protocol::Http) => http_reply("503 Service Unavailable", why).into_bytes(),
-        _ => {
-            let mut out = Vec::new();
-            reply::fault(&mut out, None, &Fault::new(Code::Overloaded, why));
-            out
-        }
-    };
-    stream.write_all(&reply).await?;
+        Some(Protocol::Http) => out = http_reply("503 Service Unavailable", why).into_bytes(),
+        None if first.is_empty() => return Ok(()),
+        _ if out.is_empty() => reply::fault(&mut out, None, &fault),
+        _ => {}
+    }
+    stream.write_all(&out).await?;
     stream.shutdown().await?;
     linger(&mut stream).await;
+    Ok(())
+}
+
+/// Reads the first messages and appends a refusal of each.
+async fn refuse_first(
+    stream: &mut TcpStream,
+    first: &mut BytesMut,
+    fault: &Fault,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let limits = FrameLimits { max_bytes: REFUSED_BYTES, max_depth: FrameLimits::DEEPEST };
+    let mut framer = Framer::new(limits);
+    while out.is_empty() && first.len() < REFUSED_BYTES && stream.read_buf(first).await? > 0 {
+        match sniff(first) {
+            None => continue,
+            Some(Protocol::Json) => {}
+            Some(_) => break,
+        }
+        let mut messages = Messages::new(&mut framer, first);
+        while let Ok(Some((message, _))) = messages.next() {
+            match message {
+                Ok(Message::Call(call)) if call.meta.oneway => {}
+                Ok(Message::Call(call)) => reply::fault(out, call.id, fault),
+                Ok(Message::Cancel(_)) => {}
+                Err(rejected) => reply::fault(out, rejected.id, fault),
+            }
+        }
+    }
     Ok(())
 }
 
 /// Reads until the protocol is known; `None` if the peer closes or the time is up.
 async fn first_bytes(
     state: &ServerState,
-    draining: &CancellationToken,
+    slot: &mut Slot,
     stream: &mut TcpStream,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
     // White space is no request: it does not keep a connection open.
-    let idle = Instant::now() + state.limits.idle_timeout;
+    let opened = Instant::now();
+    let idle = opened + state.limits.idle_timeout;
+    let gives_way = opened + Slot::patience(&state.limits);
+    let closing = slot.closing().clone();
     loop {
         let until = match first.is_empty() {
-            true => idle,
+            true if slot.gives_way() => idle,
+            true => idle.min(gives_way),
             false => idle.min(Instant::now() + state.limits.request_timeout),
         };
         let read = tokio::select! {
             biased;
             read = timeout_at(until, stream.read_buf(first)) => read,
-            () = draining.cancelled() => {
+            () = closing.cancelled() => {
+                if !state.draining.is_cancelled() {
+                    return Ok(None);
+                }
                 let until = until.min(Instant::now() + FIRST_REQUEST_GRACE);
                 timeout_at(until, stream.read_buf(first)).await
             }
         };
-        let Ok(read) = read else { return Ok(None) };
-        if read? == 0 {
+        let Ok(read) = read else {
+            if first.is_empty() && !slot.gives_way() && until < idle && !closing.is_cancelled() {
+                slot.give_way(opened.into());
+                continue;
+            }
+            return Ok(None);
+        };
+        if read? == 0 || !slot.resume() {
             return Ok(None);
         }
         if let Some(protocol) = sniff(first) {

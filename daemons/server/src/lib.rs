@@ -58,7 +58,7 @@
 //! In reading order, the way a call travels:
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
-//! - `acceptor`: accepts connections within limits.
+//! - `acceptor`: accepts connections within limits; `places` says how many, and of whom.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
@@ -100,6 +100,7 @@ mod limits;
 pub mod method;
 mod metrics;
 mod permit;
+mod places;
 mod reserved;
 pub mod server;
 pub mod service;

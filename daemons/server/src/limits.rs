@@ -82,8 +82,13 @@ limits! {
     /// no replies those with most are disconnected.
     max_buffered_bytes: usize = 256 << 20;
     /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
-    /// enough. A further one is closed unread, and counted.
+    /// enough. For a further one that which has waited longest for a request, for a tenth of
+    /// `idle_timeout` at least, is closed; else it is refused (-32002, 503), and counted. This
+    /// machine has 8 beyond.
     max_connections: usize = 10_000;
+    /// Of these, of one peer: an IPv4 address or an IPv6 /64. Default a quarter, at least 256. A
+    /// further one is refused, and counted.
+    max_connections_per_peer: Share = Share::Quarter;
     /// A connection without traffic and without a call in flight is closed after this time. Default
     /// 300 s.
     idle_timeout: Duration = Duration::from_secs(300);

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffers::{Account, FREE_BYTES};
 use crate::limits::FIRST_REQUEST_GRACE;
+use crate::places::Slot;
 use crate::state::ServerState;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
@@ -146,6 +147,8 @@ enum ReadSize {
 struct Timers {
     /// When the unfinished request started.
     incomplete_since: Option<Instant>,
+    /// Another connection may take the place of this one.
+    gives_way: bool,
     /// Large buffers are freed once the connection is quiet.
     watches_buffers: bool,
     /// The timer must be set again before the next wait.
@@ -189,19 +192,15 @@ impl Session {
         }
     }
 
-    /// Serves until the connection closes, or at the latest until `draining` says so; returns
-    /// whether the peer may still be sending (see `linger`).
-    pub(crate) async fn run(
-        mut self,
-        stream: &mut TcpStream,
-        draining: CancellationToken,
-    ) -> io::Result<bool> {
+    /// Serves until the connection closes, at the latest when the server has drained or another
+    /// needs its place; returns whether the peer may still be sending (see `linger`).
+    pub(crate) async fn run(mut self, stream: &mut TcpStream, slot: &mut Slot) -> io::Result<bool> {
         tracing::debug!(peer = %self.peer, "connection opened");
-        let draining = draining.cancelled_owned();
+        let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
-        tokio::pin!(draining, timer);
+        tokio::pin!(closing, timer);
         self.take_frames(&writer);
         loop {
             self.write_some(&writer)?;
@@ -231,6 +230,10 @@ impl Session {
                         0 => self.peer_ended(),
                         count => self.note_read(count, reader.as_ref()),
                     }
+                    if std::mem::take(&mut self.timers.gives_way) && !slot.resume() {
+                        // It came too late.
+                        break;
+                    }
                     self.take_frames(&writer);
                     self.finish_ready();
                 }
@@ -245,7 +248,7 @@ impl Session {
                     ready?;
                     self.last_activity = Instant::now();
                 }
-                () = &mut draining, if !self.is_draining() => {
+                () = &mut closing, if !self.is_draining() => {
                     if !state.draining.is_cancelled() {
                         tracing::debug!(peer = %self.peer, "closing the connection to make room for others");
                         break;
@@ -260,6 +263,7 @@ impl Session {
                 }
                 () = &mut timer => {
                     self.check_time(Instant::now());
+                    self.give_way(slot);
                     timer.as_mut().reset(self.next_check().into());
                 }
             }
@@ -437,8 +441,7 @@ impl Session {
 
     /// Since when no request came, or the peer has taken none of its output, whatever it waits for.
     fn idle_since(&self) -> Option<Instant> {
-        let is_quiet = self.dispatcher.is_idle() && !self.framer.is_inside();
-        self.stalled_since.or(is_quiet.then_some(self.last_activity))
+        self.stalled_since.or(self.is_quiet().then_some(self.last_activity))
     }
 
     /// Counts what this connection keeps.
@@ -455,6 +458,24 @@ impl Session {
         self.input_bytes = self.input_bytes.max(self.input.capacity());
         let bytes = self.input_bytes + self.dispatcher.kept_bytes();
         self.account.set(bytes, self.stalled_since);
+    }
+
+    /// A connection that has waited for a request for a while gives way to others.
+    fn give_way(&mut self, slot: &mut Slot) {
+        let patience = Slot::patience(&self.state.limits);
+        if !self.timers.gives_way
+            && self.is_quiet()
+            && self.unwritten() == 0
+            && self.last_activity.elapsed() >= patience
+        {
+            slot.give_way(self.last_activity);
+            self.timers.gives_way = true;
+        }
+    }
+
+    /// Whether nothing is in flight, and no request has begun.
+    fn is_quiet(&self) -> bool {
+        self.dispatcher.is_idle() && !self.framer.is_inside()
     }
 
     fn has_large_buffers(&self) -> bool {
@@ -478,6 +499,10 @@ impl Session {
         let mut next = since + self.state.limits.idle_timeout;
         if next <= Instant::now() {
             next = Instant::now() + self.state.limits.idle_timeout;
+        }
+        if !self.timers.gives_way {
+            let patience = Slot::patience(&self.state.limits);
+            next = next.min((self.last_activity + patience).max(Instant::now() + patience / 10));
         }
         if self.timers.watches_buffers {
             next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));

@@ -328,3 +328,53 @@ async fn white_space_does_not_keep_a_connection_open() {
         timeout(TIMEOUT, sending).await.expect("the connection is closed");
     }
 }
+
+#[tokio::test]
+async fn one_peer_cannot_take_the_places_for_all_connections() {
+    // This machine, which all peers of a test are on, has 8 beyond.
+    let limits =
+        Limits::default().max_connections(4).max_connections_per_peer(Share::AtMost(1));
+    let server = serve(with_limits(limits)).await;
+    let mut inside = Vec::new();
+    for host in [2; 9].into_iter().chain([3; 3]) {
+        let mut peer = Peer::connect(server, host).await;
+        assert_eq!(peer.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+        inside.push(peer);
+    }
+    let add = call(1, "add", &json!([1, 2]));
+    let share = Peer::connect(server, 2).await.ask(&add).await;
+    assert!(is_refused(&share, "max_connections_per_peer"), "{share}");
+    let whole = Peer::connect(server, 4).await.ask(&add).await;
+    assert!(is_refused(&whole, "max_connections"), "{whole}");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_gives_way_and_one_with_a_call_does_not() {
+    let limits = Limits::default().max_connections(1).idle_timeout(Duration::from_secs(5));
+    let server = serve(with_limits(limits)).await;
+    let mut busy = Peer::connect(server, 2).await;
+    busy.send(call(1, "sleep", &json!([2]))).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(Peer::connect(server, 2).await);
+    }
+    for _ in 0..4 {
+        let mut peer = Peer::connect(server, 2).await;
+        assert_eq!(peer.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+        silent.push(peer);
+    }
+    let mut served = Vec::new();
+    eventually("all silent ones have given way", async || {
+        let mut peer = Peer::connect(server, 3).await;
+        let reply = peer.ask(call(1, "add", &json!([1, 2]))).await;
+        if reply["res"] == 13 {
+            served.push(peer);
+        }
+        served.len() == 8
+    })
+    .await;
+    for mut peer in silent {
+        assert_eq!(peer.reply().await, None);
+    }
+    assert_eq!(busy.reply().await.unwrap()["error"], Value::Null);
+}

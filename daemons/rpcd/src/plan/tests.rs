@@ -152,6 +152,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
             ("RPCD_SERVER_MAX_BUFFERED_BYTES", "14"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
+            ("RPCD_SERVER_MAX_CONNECTIONS_PER_PEER", "4"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
@@ -179,6 +180,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_unwritten_bytes(4)
             .max_buffered_bytes(14)
             .max_connections(5)
+            .max_connections_per_peer(Share::AtMost(4))
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
