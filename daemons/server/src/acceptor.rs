@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
-use crate::permit::counted;
-use crate::places::ConnectionPlaces;
+use crate::places::connections::ConnectionPlaces;
+use crate::places::counted;
 use crate::state::ServerState;
 
 const NO_FILE_LEFT: &str =

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 #[cfg(feature = "http")]
 use crate::http;
 use crate::limits::FIRST_REQUEST_GRACE;
-use crate::places::Slot;
+use crate::places::connections::Slot;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
@@ -82,10 +82,12 @@ async fn serve_http(
     stream: &mut TcpStream,
     first: BytesMut,
 ) -> io::Result<()> {
+    let on_loopback =
+        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole)).await;
+    Box::pin(http::serve(state, whole, on_loopback)).await;
     Ok(())
 }
 

@@ -58,7 +58,8 @@
 //! In reading order, the way a call travels:
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
-//! - `acceptor`: accepts connections within limits; `places` says how many, and of whom.
+//! - `acceptor`: accepts connections within limits.
+//! - `places`: how many connections and calls there may be, and of one peer.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;

@@ -100,6 +100,8 @@ limits! {
     drain_timeout: Duration = Duration::from_secs(8);
     /// Timeout for unregistering at shutdown. Default 1 s.
     unregister_timeout: Duration = Duration::from_secs(1);
+    /// An HTTP client that reads nothing for this long is disconnected. Default 30 s.
+    write_timeout: Duration = Duration::from_secs(30);
     /// Connections waiting to be accepted. Default 1,024.
     backlog: u32 = 1024;
 }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffers::{Account, FREE_BYTES};
 use crate::limits::FIRST_REQUEST_GRACE;
-use crate::places::Slot;
+use crate::places::connections::Slot;
 use crate::state::ServerState;
 use dispatch::Dispatcher;
 pub use memory::InMemory;

@@ -488,7 +488,10 @@ async fn a_connection_over_the_limit_is_refused_in_its_dialect_and_counted() {
     }
     let why = "busy: limit of 1 connection open (max_connections); call another instance";
     let cases = [
-        (square, format!(r#"{{"id":1,"res":"Error calling method: {why}","error":{{"code":-32002"#)),
+        (
+            square,
+            format!(r#"{{"id":1,"res":"Error calling method: {why}","error":{{"code":-32002"#),
+        ),
         (r#"{"method_name":"square","#, format!(r#"{{"res":"Error calling method: {why}"}}"#)),
         ("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 503 Service Unavailable".to_owned()),
     ];

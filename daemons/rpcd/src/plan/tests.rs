@@ -159,6 +159,8 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
+            ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
+            ("RPCD_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
     );
@@ -185,12 +187,14 @@ fn every_limit_of_the_file_reaches_the_server() {
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
             .unregister_timeout(seconds(8))
+            .write_timeout(seconds(15))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
     assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");
     assert_eq!(announce.heartbeat_interval, seconds(9));
     assert_eq!(plan.allowed_origins, ["http://a", "http://b"]);
+    assert_eq!(plan.allowed_hosts, ["a.example", "b.example"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::Shard;
-use crate::permit::PlacesOfPeer;
+use crate::places::calls::PlacesOfPeer;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -155,7 +155,7 @@ impl Dispatcher {
         let received = self.arrived;
         match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
-                let waiting = match self.places().waiting() {
+                let waiting = match self.places().call() {
                     Ok(place) => Waiting::Call { frame: frame.into(), received, place },
                     Err(fault) => Waiting::Refused(fault),
                 };

@@ -17,7 +17,9 @@ use crate::extract::Parts;
 use crate::failure::panicked;
 use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, Started};
-use crate::permit::{Permit, PlacesOfPeer, counted};
+use crate::permit::Permit;
+use crate::places::calls::PlacesOfPeer;
+use crate::places::counted;
 use crate::reserved::{self, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;
@@ -186,8 +188,8 @@ impl Dispatcher {
             Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
             Reserved::Logs => {
                 let items = reserved::logs(&self.state, given)?;
-                let state = self.state.clone();
-                let permit = self.places().log_stream(&state)?;
+                let place = self.places().log_stream()?;
+                let permit = Permit::new(&self.state, usize::MAX, place, None);
                 let deadline = deadline(&self.state.limits, &call.meta, received);
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
@@ -218,9 +220,12 @@ impl Dispatcher {
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
-        let state = self.state.clone();
-        let place = self.place.take();
-        self.places().permit(&state, method, is_stream, place)
+        let place = match self.place.take() {
+            Some(place) => place,
+            None => self.places().call()?,
+        };
+        let stream = is_stream.then(|| self.places().stream()).transpose()?;
+        Ok(Permit::new(&self.state, method, place, stream))
     }
 
     pub(super) fn places(&mut self) -> &PlacesOfPeer {
