@@ -5,46 +5,65 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use rpc_host::net::{Accepted, Listener, SURPLUS_TIME};
 use rpc_host::shares::Full;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
-use crate::places::connections::ConnectionPlaces;
+use crate::control::{First, first_look};
+use crate::places::connections::{ConnectionPlaces, Slot};
 use crate::places::counted;
 use crate::state::ServerState;
 
 const NO_FILE_LEFT: &str =
     "the server has no open file left for this connection; try again later, or on another instance";
+/// Connections that are looked at before they get to the workers; further ones go there unseen.
+const MAX_EARLY: usize = 64;
 
 /// How long a connection that is refused may take.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// The listening socket, and the connections accepted from it.
 pub(crate) struct Acceptor {
-    state: Arc<ServerState>,
     listener: Listener,
+    entrance: Entrance,
+}
+
+/// Where accepted connections come in, within the limit of them.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    state: Arc<ServerState>,
     places: Arc<ConnectionPlaces>,
     connections: TaskTracker,
+    early: Arc<Semaphore>,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
         let places = ConnectionPlaces::new(&state.limits);
-        Self { state, listener, places, connections: TaskTracker::new() }
+        let early = Arc::new(Semaphore::new(MAX_EARLY));
+        let connections = TaskTracker::new();
+        Self { listener, entrance: Entrance { state, places, connections, early } }
+    }
+
+    pub(crate) fn entrance(&self) -> Entrance {
+        self.entrance.clone()
     }
 
     /// Accepts connections until the listening socket fails.
     pub(crate) async fn accept(&mut self) -> io::Error {
         loop {
             match self.listener.accept().await {
-                Ok(Accepted::Connection(stream, peer)) => self.admit(stream, peer),
+                Ok(Accepted::Connection(stream, peer)) => self.entrance.admit(stream, peer),
                 Ok(Accepted::Surplus(stream, _)) => {
-                    self.state.metrics.connections_refused.inc();
+                    self.entrance.state.metrics.connections_refused.inc();
                     let refusal = connection::refuse(stream, NO_FILE_LEFT);
                     // The peer is slow: its file is needed for the next one.
                     let _ = timeout(SURPLUS_TIME, refusal).await;
@@ -54,20 +73,78 @@ impl Acceptor {
         }
     }
 
-    /// Serves a connection, or refuses it at a limit.
+    /// Accepts the connections in the backlog, so that they get a refusal, and closes.
+    pub(crate) fn close(mut self) -> TaskTracker {
+        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
+            if let Accepted::Connection(stream, peer) = accepted {
+                self.entrance.admit(stream, peer);
+            }
+        }
+        self.entrance.connections.close();
+        self.entrance.connections
+    }
+}
+
+impl Entrance {
+    pub(crate) fn state(&self) -> &Arc<ServerState> {
+        &self.state
+    }
+
+    /// Serves the connection, on the worker this is called on.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.slot(peer) {
+            Ok(slot) => {
+                let first = BytesMut::new();
+                let served = connection::serve(self.state.clone(), stream, peer, first, slot);
+                self.connections.spawn(served.in_current_span());
+            }
+            Err(full) => self.refuse(stream, peer, full),
+        }
+    }
+
+    /// Looks at the connection's first message on the thread this is called on, then lets the
+    /// workers serve it.
+    pub(crate) fn admit_early(&self, mut stream: TcpStream, peer: SocketAddr, workers: &Handle) {
+        let slot = match self.slot(peer) {
+            Ok(slot) => slot,
+            Err(full) => return self.refuse(stream, peer, full),
+        };
+        let place = self.early.clone().try_acquire_owned();
+        let (entrance, workers) = (self.clone(), workers.clone());
+        let look = async move {
+            let mut first = BytesMut::new();
+            if place.is_ok() {
+                match first_look(&entrance.state, &mut stream, &mut first).await {
+                    First::Message => {}
+                    First::Served => return,
+                }
+            }
+            drop(place);
+            // What this runtime knows of the socket stays here.
+            let Ok(stream) = stream.into_std() else { return };
+            let state = entrance.state.clone();
+            let serve = async move {
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => connection::serve(state, stream, peer, first, slot).await,
+                    Err(error) => tracing::debug!(%peer, %error, "connection lost"),
+                }
+            };
+            entrance.connections.spawn_on(serve.in_current_span(), &workers);
+        };
+        self.connections.spawn(look.in_current_span());
+    }
+
+    /// A place for a connection of this peer.
+    fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
         let metrics = &self.state.metrics;
         // A token of its own: waiting on the server's would make all connections share its lock.
-        let slot = match self.places.take(peer.ip(), self.state.draining.child_token()) {
-            Ok(slot) => slot,
-            Err(full) => {
-                metrics.connections_refused.inc();
-                return self.refuse(stream, peer, full);
-            }
-        };
-        metrics.connections_accepted.inc();
-        self.connections
-            .spawn(connection::serve(self.state.clone(), stream, peer, slot).in_current_span());
+        let closing = self.state.draining.child_token();
+        let slot = self.places.take(peer.ip(), closing);
+        match &slot {
+            Ok(_) => metrics.connections_accepted.inc(),
+            Err(_) => metrics.connections_refused.inc(),
+        }
+        slot
     }
 
     /// Says why, unless so many are being refused that closing unread is all there is time for.
@@ -90,16 +167,5 @@ impl Acceptor {
             let _ = timeout(REFUSAL_TIME, connection::refuse(stream, &why)).await;
             drop(place);
         });
-    }
-
-    /// Accepts the connections in the backlog, so that they get a refusal, and closes.
-    pub(crate) fn close(mut self) -> TaskTracker {
-        while let Some(Ok(accepted)) = self.listener.accept().now_or_never() {
-            if let Accepted::Connection(stream, peer) = accepted {
-                self.admit(stream, peer);
-            }
-        }
-        self.connections.close();
-        self.connections
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rpc_wire::call::{Message, Messages, reply};
+use rpc_wire::call::{Call, Message, Messages, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,16 +32,17 @@ const LINGER_BYTES: usize = 16 << 20;
 const REFUSED_BYTES: usize = 64 * 1024;
 const REFUSED_TIME: Duration = Duration::from_millis(500);
 
-/// Serves one connection until it closes.
+/// Serves one connection, of which the `first` bytes were read already, until it closes.
 pub(crate) async fn serve(
     state: Arc<ServerState>,
     mut stream: TcpStream,
     peer: SocketAddr,
+    first: BytesMut,
     mut slot: Slot,
 ) {
     state.metrics.connections.up();
     let _counted = count_connection(&state);
-    if let Err(error) = serve_stream(&state, &mut stream, peer, &mut slot).await {
+    if let Err(error) = serve_stream(&state, &mut stream, peer, first, &mut slot).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
@@ -50,9 +51,10 @@ async fn serve_stream(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     peer: SocketAddr,
+    mut first: BytesMut,
     slot: &mut Slot,
 ) -> io::Result<()> {
-    let mut first = BytesMut::with_capacity(4096);
+    first.reserve(4096);
     let Some(protocol) = first_bytes(state, slot, stream, &mut first).await? else {
         return Ok(());
     };
@@ -77,7 +79,7 @@ async fn serve_stream(
 }
 
 #[cfg(feature = "http")]
-async fn serve_http(
+pub(crate) async fn serve_http(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     first: BytesMut,
@@ -93,7 +95,11 @@ async fn serve_http(
 
 /// A server without HTTP says so in HTTP.
 #[cfg(not(feature = "http"))]
-async fn serve_http(_: &Arc<ServerState>, stream: &mut TcpStream, _: BytesMut) -> io::Result<()> {
+pub(crate) async fn serve_http(
+    _: &Arc<ServerState>,
+    stream: &mut TcpStream,
+    _: BytesMut,
+) -> io::Result<()> {
     let text = "this server was built without HTTP; send JSON messages";
     stream.write_all(http_reply("501 Not Implemented", text).as_bytes()).await?;
     linger(stream).await;
@@ -120,7 +126,7 @@ pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
         Some(Protocol::Tls) => return Ok(()),
         Some(Protocol::Http) => out = http_reply("503 Service Unavailable", why).into_bytes(),
         None if first.is_empty() => return Ok(()),
-        _ if out.is_empty() => reply::fault(&mut out, None, &fault),
+        _ if out.is_empty() => reply::refusal(&mut out, &fault),
         _ => {}
     }
     stream.write_all(&out).await?;
@@ -148,9 +154,10 @@ async fn refuse_first(
         while let Ok(Some((message, _))) = messages.next() {
             match message {
                 Ok(Message::Call(call)) if call.meta.oneway => {}
-                Ok(Message::Call(call)) => reply::fault(out, call.id, fault),
                 Ok(Message::Cancel(_)) => {}
-                Err(rejected) => reply::fault(out, rejected.id, fault),
+                Ok(Message::Call(Call { id: id @ Some(_), .. }))
+                | Err(Rejected { id: id @ Some(_), .. }) => reply::fault(out, id, fault),
+                _ => reply::refusal(out, fault),
             }
         }
     }
@@ -170,6 +177,12 @@ async fn first_bytes(
     let gives_way = opened + Slot::patience(&state.limits);
     let closing = slot.closing().clone();
     loop {
+        if let Some(protocol) = sniff(first) {
+            return Ok(Some(protocol));
+        }
+        // Only white space or the start of an HTTP method is undecided.
+        let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        first.advance(space);
         let until = match first.is_empty() {
             true if slot.gives_way() => idle,
             true => idle.min(gives_way),
@@ -196,12 +209,6 @@ async fn first_bytes(
         if read? == 0 || !slot.resume() {
             return Ok(None);
         }
-        if let Some(protocol) = sniff(first) {
-            return Ok(Some(protocol));
-        }
-        // Only white space or the start of an HTTP method is undecided.
-        let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        first.advance(space);
     }
 }
 

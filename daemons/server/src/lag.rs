@@ -45,10 +45,11 @@ impl Lag {
 
     /// There are calls, for which the lag matters.
     #[inline]
-    pub(crate) fn matters(&self) {
+    pub(crate) fn matters(&self, now: Instant) {
         if !self.has_calls.load(Relaxed) {
             self.has_calls.store(true, Relaxed);
-            if self.is_idle.load(Relaxed) {
+            if self.is_idle.swap(false, Relaxed) {
+                self.due.store(self.nanos(now + TICK + TIMER), Relaxed);
                 self.wakes_measuring.notify_one();
                 self.wakes_watching.notify_one();
             }
@@ -85,8 +86,8 @@ impl Lag {
             } else {
                 sleep_until(due.into()).await;
             }
-            let late = Instant::now().saturating_duration_since(due + TIMER);
-            self.last.store(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+            let late = self.nanos(Instant::now()).saturating_sub(self.due.load(Relaxed));
+            self.last.store(late, Relaxed);
             quiet = if self.has_calls.swap(false, Relaxed) { 0 } else { quiet.saturating_add(1) };
         }
     }
@@ -109,13 +110,14 @@ mod tests {
             let lag = lag.clone();
             async move { lag.measure().await }
         });
+        tokio::task::yield_now().await;
         assert_eq!(lag.at(Instant::now()), Duration::ZERO);
-        lag.matters();
-        lag.pause(TICK * 4).await;
         let busy = Duration::from_millis(300);
+        lag.matters(Instant::now());
         std::thread::sleep(busy);
         let seen = lag.at(Instant::now());
-        assert!(seen >= busy - TICK * 2 - TIMER, "{seen:?}");
+        assert!(seen >= busy - TICK - TIMER, "{seen:?}");
+        lag.pause(TICK).await;
         while lag.at(Instant::now()) > busy / 2 {
             tokio::task::yield_now().await;
         }

@@ -60,6 +60,7 @@
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
 //! - `places`: how many connections and calls there may be, and of one peer.
+//! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
@@ -88,6 +89,7 @@ mod buffers;
 pub mod builtin;
 mod call;
 mod connection;
+mod control;
 mod error;
 pub mod extract;
 mod failure;

@@ -277,7 +277,6 @@ impl Session {
     /// these leave some unread, all came at the same rate.
     fn note_read(&mut self, count: usize, stream: &TcpStream) {
         let now = Instant::now();
-        self.state.lag.matters();
         let left_unread = self.read_size == ReadSize::Large;
         self.arrived = match now.checked_sub(self.state.lag.at(now)) {
             Some(ready) if !left_unread => ready.max(self.unread_since),
@@ -296,7 +295,9 @@ impl Session {
 
     /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
     fn take_frames(&mut self, writer: &impl Writer) {
-        self.dispatcher.begin_turn(Instant::now(), self.arrived);
+        let now = Instant::now();
+        self.state.lag.matters(now);
+        self.dispatcher.begin_turn(now, self.arrived);
         if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,6 +12,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// A server with a method that keeps its worker for some milliseconds.
@@ -105,4 +108,56 @@ async fn a_peer_with_much_to_do_lets_others_have_their_turn() {
         } => {}
     }
     assert!(before < CALLS / 2, "{before} calls of the other peer came first");
+}
+
+/// A server on one worker of its own, which a call of `stuck` keeps until `release` is dropped.
+struct Stuck {
+    address: SocketAddr,
+    started: Arc<Notify>,
+    release: std::sync::mpsc::Sender<()>,
+    runtime: Runtime,
+}
+
+impl Stuck {
+    async fn serve() -> Self {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (released, started) = (Mutex::new(released), Arc::new(Notify::new()));
+        let starts = started.clone();
+        let stuck = Method::named("stuck").parameters(["any"]).sync(move |_: u64| {
+            starts.notify_one();
+            let _sender_is_gone = released.lock().unwrap().recv();
+        });
+        let quick = Method::named("quick").parameters(["any"]).sync(|any: u64| any);
+        let server = Server::builder().method(stuck).method(quick);
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.spawn(server.bind((Ipv4Addr::LOCALHOST, 0))).await.unwrap().unwrap();
+        let address = server.local_addr();
+        runtime.spawn(server.serve(std::future::pending()));
+        Self { address, started, release, runtime }
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_on_a_new_connection_while_every_worker_is_busy() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let server = Stuck::serve().await;
+    let mut busy = Peer::connect(server.address).await;
+    busy.send(0..1, "stuck", MINUTE).await;
+    server.started.notified().await;
+    let mut healthy = Peer::connect(server.address).await;
+    healthy.send(0..1, "rpc.health", MINUTE).await;
+    assert_eq!(healthy.reply().await, 0);
+    let mut http = Peer::connect(server.address).await;
+    http.writer.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await.unwrap();
+    assert_eq!(http.lines.next_line().await.unwrap().unwrap(), "HTTP/1.0 200 OK");
+    // The rest is the workers' work.
+    healthy.send(1..2, "quick", MINUTE).await;
+    let mut late = Peer::connect(server.address).await;
+    late.send(0..1, "quick", MINUTE).await;
+    drop(server.release);
+    for peer in [&mut busy, &mut healthy, &mut late] {
+        assert_eq!(peer.reply().await, 0);
+    }
+    server.runtime.shutdown_background();
 }

@@ -492,7 +492,10 @@ async fn a_connection_over_the_limit_is_refused_in_its_dialect_and_counted() {
             square,
             format!(r#"{{"id":1,"res":"Error calling method: {why}","error":{{"code":-32002"#),
         ),
-        (r#"{"method_name":"square","#, format!(r#"{{"res":"Error calling method: {why}"}}"#)),
+        (
+            r#"{"method_name":"square","#,
+            format!(r#"{{"res":"Error calling method: {why}","error":{{"code":-32002"#),
+        ),
         ("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 503 Service Unavailable".to_owned()),
     ];
     for (request, expected) in cases {

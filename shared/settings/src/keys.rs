@@ -71,9 +71,10 @@ pub const KEYS: &[Key] = keys! {
         check_interval: duration, registry_server.options.check_interval, "Interval between expiry checks.";
         max_instances: count, registry_server.options.max_instances, "Registered instances.";
         max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address other than loopback.";
+        max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
-        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON.";
+        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 7KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
@@ -85,6 +86,7 @@ pub const KEYS: &[Key] = keys! {
         body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
+        max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
         rejoin_window: pause, registry_server.options.rejoin_window, "How long an unregistered older instance is listed again if it accepts a connection; 0s: never.";
         max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered for rejoining.";
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
