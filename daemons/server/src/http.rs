@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -85,9 +85,16 @@ async fn refuse_foreign_pages(
     request: Request,
     next: Next,
 ) -> Response {
+    match judge(&state, request.headers(), on_loopback) {
+        Ok(()) => next.run(request).await,
+        Err(why) => error(StatusCode::FORBIDDEN, why),
+    }
+}
+
+fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<(), &'static str> {
     // A value that is no text is no known one, and neither is the second of two.
     let text = |name: HeaderName| {
-        let mut values = request.headers().get_all(name).iter();
+        let mut values = headers.get_all(name).iter();
         let value = values.next()?.to_str().unwrap_or(UNREADABLE);
         Some(if values.next().is_some() { UNREADABLE } else { value })
     };
@@ -95,7 +102,7 @@ async fn refuse_foreign_pages(
     let origin = text(header::ORIGIN);
     let fetch_site = text(SEC_FETCH_SITE);
     match state.web.judge(Asked { host, origin, fetch_site, on_loopback }) {
-        Verdict::Serve => {}
+        Verdict::Serve => Ok(()),
         Verdict::ServeUnknownHost => {
             if !state.host_logged.swap(true, Relaxed) {
                 tracing::warn!(
@@ -103,10 +110,10 @@ async fn refuse_foreign_pages(
                     "a request names a host that is not known here; add it to [server] allowed_hosts"
                 );
             }
+            Ok(())
         }
-        Verdict::Refuse(why) => return error(StatusCode::FORBIDDEN, why),
+        Verdict::Refuse(why) => Err(why),
     }
-    next.run(request).await
 }
 
 async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
