@@ -24,6 +24,8 @@ pub struct ServePlan {
     pub limits: Limits,
     /// Web origins that may send HTTP requests.
     pub allowed_origins: Vec<String>,
+    /// Further host names by which HTTP requests may address it.
+    pub allowed_hosts: Vec<String>,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
 }
@@ -67,6 +69,7 @@ impl ServePlan {
             service: typed.service.unwrap_or_else(|| server.service.clone()),
             limits: server.limits.clone(),
             allowed_origins: server.allowed_origins.clone(),
+            allowed_hosts: server.allowed_hosts.clone(),
             announce,
         })
     }

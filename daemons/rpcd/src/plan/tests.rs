@@ -151,13 +151,17 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_LOG_STREAMS", "12"),
             ("RPCD_SERVER_MAX_DEADLINE", "13s"),
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
+            ("RPCD_SERVER_MAX_BUFFERED_BYTES", "14"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
+            ("RPCD_SERVER_MAX_CONNECTIONS_PER_PEER", "4"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
+            ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
+            ("RPCD_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
     );
@@ -178,17 +182,21 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_log_streams(12)
             .max_deadline(seconds(13))
             .max_unwritten_bytes(4)
+            .max_buffered_bytes(14)
             .max_connections(5)
+            .max_connections_per_peer(Share::AtMost(4))
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
             .unregister_timeout(seconds(8))
+            .write_timeout(seconds(15))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
     assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");
     assert_eq!(announce.heartbeat_interval, seconds(9));
     assert_eq!(plan.allowed_origins, ["http://a", "http://b"]);
+    assert_eq!(plan.allowed_hosts, ["a.example", "b.example"]);
 }
 
 #[test]
