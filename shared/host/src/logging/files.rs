@@ -1,9 +1,9 @@
 //! Daily log files: a new one each day (UTC), the oldest deleted, and lines that cannot be written
 //! counted.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,7 +29,8 @@ pub(super) struct DailyFile {
 }
 
 impl DailyFile {
-    /// Creates the directory and today's file, unless they exist.
+    /// Creates the directory and today's file, for their owner alone; those that exist stay as they
+    /// are.
     pub(super) fn open(
         dir: PathBuf,
         prefix: String,
@@ -56,8 +57,9 @@ impl DailyFile {
     }
 
     fn open_file(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.dir)?;
-        let file = File::options().append(true).create(true).open(self.path(&self.day))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let mut options = File::options();
+        let file = options.append(true).create(true).mode(0o600).open(self.path(&self.day))?;
         self.delete_oldest();
         Ok(file)
     }
