@@ -190,6 +190,34 @@ fn a_removed_directory_is_created_again() {
 }
 
 #[test]
+fn a_file_that_was_moved_away_gets_no_more_lines_and_a_new_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(format!("rpcd.{}.log", files::today()));
+    let moved = dir.path().join("moved.log");
+    let has = |path, text| std::fs::read_to_string(path).is_ok_and(|read| read.contains(text));
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let started = std::time::Instant::now();
+        while !condition() {
+            assert!(started.elapsed().as_secs() < 20, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    drop(logged(&saving(dir.path()), |_| {
+        tracing::info!("before");
+        until("the first file has a line", &|| has(&file, "before"));
+        std::fs::rename(&file, &moved).unwrap();
+        tracing::info!("after");
+        until("a new file has a line", &|| has(&file, "after"));
+        // Another file in its place, as `logrotate` creates one.
+        std::fs::rename(&file, dir.path().join("second.log")).unwrap();
+        std::fs::write(&file, "").unwrap();
+        tracing::info!("at last");
+        until("the third file has a line", &|| has(&file, "at last"));
+    }));
+    assert!(!has(&moved, "after") && !has(&file, "after"));
+}
+
+#[test]
 fn an_unusable_directory_is_an_error_with_a_hint() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let options = LogOptions { save: true, dir: file.path().join("x"), ..quiet() };
