@@ -38,7 +38,11 @@ struct Opened {
 impl Opened {
     /// Whether it is still the file at `path`, which `logrotate` moves and people delete.
     fn is_at(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|metadata| identity(&metadata) == self.identity)
+        match fs::metadata(path) {
+            Ok(metadata) => identity(&metadata) == self.identity,
+            // What cannot be seen can still be written.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 }
 
