@@ -47,6 +47,12 @@ fn set_up(stream: &TcpStream) {
     }
 }
 
+/// How many bytes of the stream have arrived and are not read yet; 0 if the system does not say.
+pub fn unread(stream: &TcpStream) -> usize {
+    let count = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 /// Silence after which a peer is asked whether it is there, and the time between two such questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);

@@ -71,9 +71,10 @@ pub const KEYS: &[Key] = keys! {
         check_interval: duration, registry_server.options.check_interval, "Interval between expiry checks.";
         max_instances: count, registry_server.options.max_instances, "Registered instances.";
         max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address other than loopback.";
+        max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
-        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON.";
+        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 7KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
@@ -85,6 +86,7 @@ pub const KEYS: &[Key] = keys! {
         body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
+        max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
         rejoin_window: pause, registry_server.options.rejoin_window, "How long an unregistered older instance is listed again if it accepts a connection; 0s: never.";
         max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered for rejoining.";
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
@@ -101,12 +103,18 @@ pub const KEYS: &[Key] = keys! {
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
         drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
+        max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
         max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
+        max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";
+        max_calls_per_peer: share, server.limits.max_calls_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a server behind a proxy.";
+        max_streams: count, server.limits.max_streams, "Of the calls, streams.";
+        max_streams_per_peer: share, server.limits.max_streams_per_peer, "Of these for one address; as above.";
+        max_log_streams: count, server.limits.max_log_streams, "Open streams of rpc.logs, which are no calls; for one address a quarter, unless max_streams_per_peer is 0.";
         max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is closed and counted.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";

@@ -52,6 +52,15 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// Another handle of the same socket: each connection is accepted from one of them. The socket
+    /// listens until both are closed.
+    ///
+    /// # Errors
+    /// There is no descriptor for it.
+    pub fn duplicate(&self) -> io::Result<std::net::TcpListener> {
+        Ok(rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)?.into())
+    }
+
     /// The next connection. Dropping the future loses none.
     ///
     /// # Errors
