@@ -250,7 +250,7 @@ impl Service {
                 warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
             }
             for row in &checked.slow {
-                let instance = row.entry.instance.key();
+                let instance = &row.entry.key;
                 warn!(%instance, ttl = ?self.options.ttl, "its heartbeats are further apart than half the TTL: one that is lost may remove it; send them more often, or raise ttl");
             }
             self.announce(&checked.expired, None);
