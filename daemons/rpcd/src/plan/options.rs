@@ -1,6 +1,7 @@
 //! Flags applied over the options of the settings.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
@@ -38,7 +39,7 @@ pub struct AnnouncePlan {
     /// The address to register; `None`: the one that routes to the registry.
     pub advertise: Option<Advertised>,
     /// Interval between heartbeats.
-    pub heartbeat_interval: std::time::Duration,
+    pub heartbeat_interval: Duration,
 }
 
 /// What `rpcd registry` does.
@@ -48,6 +49,18 @@ pub struct ServeRegistryPlan {
     pub address: SocketAddr,
     /// The registry's options.
     pub options: RegistryOptions,
+}
+
+impl AnnouncePlan {
+    /// That heartbeats are too seldom for a registry with this TTL.
+    pub(super) fn warning(&self, ttl: Duration) -> Option<String> {
+        let interval = self.heartbeat_interval;
+        (interval > ttl / 2).then(|| {
+            format!(
+                "heartbeat_interval in [server] is {interval:?}, more than half of ttl in [registry-server], {ttl:?}: a registry with this ttl may remove the server when one heartbeat is lost"
+            )
+        })
+    }
 }
 
 impl ServePlan {
