@@ -1,6 +1,7 @@
 //! The registry's HTTP routes, typed; they work with the older registry too.
 
 mod body;
+mod entries;
 mod error;
 mod events;
 mod options;
@@ -11,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use url::Url;
 
+use entries::Entries;
+pub(crate) use entries::Entry;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
@@ -44,16 +45,19 @@ pub struct RegistryClient {
     invalid: Arc<AtomicUsize>,
 }
 
+/// A longer ETag is not kept, nor sent with the next request.
+const MAX_ETAG: usize = 1024;
+
 /// A list, or that it has not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum List {
+pub enum List<T = Instance> {
     /// The list, with its ETag where the registry gives one.
     Changed {
         /// What is registered.
-        instances: Vec<Instance>,
+        instances: Vec<T>,
         /// To be sent with the next request.
         etag: Option<String>,
-        /// Entries that were skipped because they are invalid.
+        /// Entries that were skipped because they are invalid or over a limit.
         invalid: usize,
     },
     /// The list is still the one with that ETag.
@@ -132,6 +136,16 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
+        self.list(proto, service, etag).await
+    }
+
+    /// The same, read into entries of another type.
+    pub(crate) async fn list<T: Entry>(
+        &self,
+        proto: &str,
+        service: Option<&str>,
+        etag: Option<&str>,
+    ) -> Result<List<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
@@ -144,7 +158,8 @@ impl RegistryClient {
         }
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
-        let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
+        let etag = etag.map(str::to_owned);
         let (instances, invalid) = self.entries(response).await?;
         Ok(List::Changed { instances, etag, invalid })
     }
@@ -159,33 +174,26 @@ impl RegistryClient {
         Ok(self.entries(response).await?.0)
     }
 
-    /// The valid entries of a list and the number of the others: an invalid registration must not
-    /// hide the rest.
-    async fn entries<T: DeserializeOwned>(
+    /// The entries of a list that can be read and the number of the others: one registration must not hide
+    /// the rest.
+    async fn entries<T: Entry>(
         &self,
         response: reqwest::Response,
     ) -> Result<(Vec<T>, usize), RegistryClientError> {
-        let entries: Vec<Box<RawValue>> = self.json(response).await?;
-        let mut first_error = None;
-        let mut valid: Vec<T> = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            match serde_json::from_str(entry.get()) {
-                Ok(entry) => valid.push(entry),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        let invalid = entries.len() - valid.len();
+        let body = self.bytes(response, self.options.max_list()).await?;
+        let Entries { read, skipped, why } =
+            Entries::read(&body, &self.options).map_err(|error| self.bad_reply(error))?;
         // A list is fetched every few seconds: only a change is logged.
-        let changed = self.invalid.swap(invalid, Ordering::Relaxed) != invalid;
-        if let (true, Some(error)) = (changed, first_error) {
+        let changed = self.invalid.swap(skipped, Ordering::Relaxed) != skipped;
+        if let (true, Some(error)) = (changed, why) {
             tracing::warn!(
                 registry = self.url(),
-                invalid,
-                %error,
+                invalid = skipped,
+                error,
                 "invalid entries of the registry's list skipped"
             );
         }
-        Ok((valid, invalid))
+        Ok((read, skipped))
     }
 
     async fn post_instance(
@@ -199,7 +207,8 @@ impl RegistryClient {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
         let response = self.successful(self.send(request).await?).await?;
-        self.json(response).await
+        let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
     fn request(

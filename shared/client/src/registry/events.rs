@@ -13,6 +13,7 @@ use rpc_wire::report::{Level, LogLine};
 use serde::Deserialize;
 use sse_stream::{Sse, SseByteStream};
 
+use super::entries::{Entries, is_affordable};
 use super::{RegistryClient, RegistryClientError};
 
 /// Changes in the order they happened, each with the id to resume from. It ends after an error.
@@ -97,13 +98,22 @@ impl RegistryClient {
         Ok(Logs(lines.boxed()))
     }
 
-    /// An event this version knows.
+    /// An event this version knows, without instances that would take too much memory.
     fn watch_event(
         &self,
         event: Sse,
     ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryClientError> {
         let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
-        let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_reply(error))?;
+        let parsed = match name.as_str() {
+            "snapshot" => {
+                let records = Entries::read(data.as_bytes(), &self.options);
+                records.map(|records| Some(WatchEvent::Snapshot(records.read)))
+            }
+            "beats" => WatchEvent::parse(name, data),
+            _ if is_affordable(data) => WatchEvent::parse(name, data),
+            _ => Ok(None),
+        };
+        let parsed = parsed.map_err(|error| self.bad_reply(error))?;
         Ok(parsed.map(|parsed| (event.id, parsed)))
     }
 

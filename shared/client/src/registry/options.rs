@@ -9,8 +9,14 @@ pub struct RegistryClientOptions {
     pub connect_timeout: Duration,
     /// Timeout of a request with its whole response, event streams excepted; 5 s.
     pub timeout: Duration,
-    /// Largest response, and largest event of a stream; 32 MiB.
+    /// Largest list, and largest event of a stream; 32 MiB. In memory a list takes at most eight times as
+    /// much, and one instance 64 KiB; entries beyond that are skipped.
     pub max_list_bytes: usize,
+    /// Largest response that is one instance or an error: to a registration, which is the heartbeat as well,
+    /// and to its end; 64 KiB.
+    pub max_instance_bytes: usize,
+    /// Most instances of a list; 200,000, as many as a registry takes. Further ones are skipped.
+    pub max_instances: usize,
     /// Longest line of an event stream; 1 MiB.
     pub max_event_line_bytes: usize,
     /// An unused connection is closed after this time; 30 s.
@@ -25,9 +31,28 @@ impl Default for RegistryClientOptions {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             max_list_bytes: 32 << 20,
+            max_instance_bytes: 64 << 10,
+            max_instances: 200_000,
             max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
         }
+    }
+}
+
+/// A limit of a response, with the option that sets it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) bytes: usize,
+    pub(super) option: &'static str,
+}
+
+impl RegistryClientOptions {
+    pub(super) fn max_list(&self) -> Limit {
+        Limit { bytes: self.max_list_bytes, option: "max_list_bytes" }
+    }
+
+    pub(super) fn max_instance(&self) -> Limit {
+        Limit { bytes: self.max_instance_bytes, option: "max_instance_bytes" }
     }
 }
