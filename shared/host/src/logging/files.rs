@@ -1,9 +1,9 @@
 //! Daily log files: a new one each day (UTC), the oldest deleted, and lines that cannot be written
 //! counted.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +12,8 @@ use super::ring::Lost;
 /// A file that cannot be written is reported at most this often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file of the current day: `PREFIX.2026-11-22.log`.
+/// The file of the current day: `PREFIX.2026-11-22.log`. It and its directory are made for their owner
+/// alone; one that exists stays as it is.
 ///
 /// Not tracing-appender's own: that one drops lines without a count or a word when the disk is full
 /// or its directory was removed.
@@ -56,8 +57,10 @@ impl DailyFile {
     }
 
     fn open_file(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.dir)?;
-        let file = File::options().append(true).create(true).open(self.path(&self.day))?;
+        // Only its owner may read what callers did.
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let path = self.path(&self.day);
+        let file = File::options().append(true).create(true).mode(0o600).open(path)?;
         self.delete_oldest();
         Ok(file)
     }
