@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::direct::client_of;
 
-/// Instances asked at the same time: a list takes many times its size while it is read.
+/// Instances asked at the same time; others wait: a list takes many times its size while it is read.
 const MAX_ASKED: usize = 4;
 /// Timeout of one list: a silent instance must not keep the others waiting.
 const TIMEOUT: Duration = Duration::from_secs(5);

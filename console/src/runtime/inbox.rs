@@ -14,7 +14,7 @@ use rpc_console_core::wake;
 
 /// Messages in either channel at most; a full one makes its tasks wait, never the screen.
 const CAPACITY: usize = 1_024;
-/// Changes of the registry at most: one may be a whole list.
+/// Changes of the registry that wait at most: one may be a whole list. A further one waits to be read.
 const MAX_CHANGES: usize = 16;
 
 /// The tasks' side of the channels.
