@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::Ipv4Addr;
 
-use rpc_wire::instance::WatchEvent;
+use rpc_wire::instance::{EntryLimits, WatchEvent};
 
 use super::*;
 

@@ -12,7 +12,8 @@ use super::ring::Lost;
 /// A file that cannot be written is reported at most this often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file of the current day: `PREFIX.2026-11-22.log`.
+/// The file of the current day: `PREFIX.2026-11-22.log`. It and its directory are made for their owner
+/// alone; one that exists stays as it is.
 ///
 /// Not tracing-appender's own: that one drops lines without a count or a word when the disk is full
 /// or its directory was removed.

@@ -174,6 +174,17 @@ fn lines_that_a_full_disk_loses_are_counted() {
 }
 
 #[test]
+fn log_files_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    drop(logged(&saving(&logs), |_| tracing::info!("something")));
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let file = logs.join(format!("rpcd.{}.log", files::today()));
+    assert_eq!((mode(&logs), mode(&file)), (0o700, 0o600));
+}
+
+#[test]
 fn a_removed_directory_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let logs = dir.path().join("logs");
