@@ -15,7 +15,7 @@ use rpc_wire::paths;
 use url::Url;
 
 use entries::Entries;
-pub(crate) use entries::Entry;
+pub(crate) use entries::ListEntry;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
@@ -114,7 +114,12 @@ impl RegistryClient {
         self.post_instance(paths::UNREGISTER, instance).await
     }
 
-    /// Every live instance that speaks `proto` (normally `json`).
+    /// How many entries of the last list were skipped because they are invalid. Clones count together.
+    pub fn invalid(&self) -> usize {
+        self.invalid.load(Ordering::Relaxed)
+    }
+
+    /// Every live instance that speaks `proto` (normally `json`), without [`invalid`](Self::invalid) ones.
     ///
     /// # Errors
     /// See [`RegistryClientError`].
@@ -140,7 +145,7 @@ impl RegistryClient {
     }
 
     /// The same, read into entries of another type.
-    pub(crate) async fn list<T: Entry>(
+    pub(crate) async fn list<T: ListEntry>(
         &self,
         proto: &str,
         service: Option<&str>,
@@ -164,7 +169,7 @@ impl RegistryClient {
         Ok(List::Changed { instances, etag, invalid })
     }
 
-    /// Every instance that speaks `proto`, with ages and states.
+    /// Every instance that speaks `proto`, with ages and states, without [`invalid`](Self::invalid) ones.
     ///
     /// # Errors
     /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
@@ -176,7 +181,7 @@ impl RegistryClient {
 
     /// The entries of a list that can be read and the number of the others: one registration must not hide
     /// the rest.
-    async fn entries<T: Entry>(
+    async fn entries<T: ListEntry>(
         &self,
         response: reqwest::Response,
     ) -> Result<(Vec<T>, usize), RegistryClientError> {

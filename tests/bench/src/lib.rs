@@ -8,11 +8,13 @@
 //! - [`clients`]: bare sockets, and our own client library, under one kind of load.
 //! - [`exchange`]: the requests of bare sockets, and the check of every reply.
 //! - [`measure`]: the window, latencies, processor time and memory of one run.
-//! - [`process`]: servers as child processes; [`raw`] is the limit, a server without a protocol.
+//! - [`process`]: servers as child processes; [`raw`] is the limit, a server without a protocol;
+//!   [`burn`] is the library with a method that computes.
 //! - [`pin`]: which processors server and load may use.
 //! - [`procfs`]: the kernel's figures of a process.
 //! - [`table`]: medians, ratios, Markdown and JSON; [`place`] is the directory of the JSON.
 
+pub mod burn;
 pub mod clients;
 pub mod exchange;
 pub mod measure;

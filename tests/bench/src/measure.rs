@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::procfs;
+use crate::table::{self, Column};
 
 /// Maximum calls of one run.
 const MAX_CALLS: u64 = 100_000_000;
@@ -32,6 +33,64 @@ pub struct Figures {
     pub peak_mib: Option<f64>,
     /// Processor seconds used by neither server nor load during the window.
     pub foreign_cpu: f64,
+}
+
+impl table::Figures for Figures {
+    const COLUMNS: &[Column<Self>] = &[
+        Column {
+            title: "calls/s",
+            key: "calls_per_second",
+            decimals: 0,
+            compared: true,
+            figure: |run| run.calls_per_second,
+        },
+        Column {
+            title: "p50 µs",
+            key: "p50_us",
+            decimals: 1,
+            compared: true,
+            figure: |run| run.p50_us,
+        },
+        Column {
+            title: "p99 µs",
+            key: "p99_us",
+            decimals: 1,
+            compared: true,
+            figure: |run| run.p99_us,
+        },
+        Column {
+            title: "server CPU s/100k",
+            key: "server_cpu",
+            decimals: 3,
+            compared: true,
+            figure: |run| run.server_cpu,
+        },
+        Column {
+            title: "load CPU s/100k",
+            key: "client_cpu",
+            decimals: 3,
+            compared: false,
+            figure: |run| run.client_cpu,
+        },
+        Column {
+            title: "resident MiB",
+            key: "resident_mib",
+            decimals: 1,
+            compared: false,
+            figure: |run| run.resident_mib,
+        },
+        Column {
+            title: "peak MiB",
+            key: "peak_mib",
+            decimals: 1,
+            compared: false,
+            figure: |run| run.peak_mib,
+        },
+    ];
+
+    fn foreign_cpu(&self) -> f64 {
+        self.foreign_cpu
+    }
 }
 
 /// Decides which calls count. The window opens with the first call that ends after the warm-up and

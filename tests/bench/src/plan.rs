@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::pin::Pin;
 
@@ -22,9 +22,14 @@ pub enum Group {
     Rpc(Options),
     /// Heartbeats, lists, unchanged lists, watchers
     Registry(Options),
+    /// 0.5, 1, 2 and 10 times the capacity: good calls, refusals, health, registration
+    Overload(OverloadOptions),
     /// Run the limit: an echo, or fixed replies (used by the others)
     #[command(hide = true)]
     Raw(RawOptions),
+    /// Run the library with a method that computes (used by overload)
+    #[command(hide = true)]
+    Burn(BurnOptions),
 }
 
 /// How to measure.
@@ -52,6 +57,37 @@ pub struct Options {
     /// File of the JSON [default: target/bench/GROUP-PIN.json]
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// How to measure an overload.
+#[derive(Debug, Clone, Args)]
+pub struct OverloadOptions {
+    /// As for the others; runs of --measure 25s show whether heartbeats are kept.
+    #[command(flatten)]
+    pub options: Options,
+    /// The calls that compute
+    #[arg(long, value_enum, default_value_t = Computing::Burn)]
+    pub computing: Computing,
+    /// Processor time of one call of burn
+    #[arg(long, default_value = "300us", value_name = "TIME", value_parser = seconds)]
+    pub burn: Duration,
+}
+
+/// A call that computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Computing {
+    /// `burn`: a server of the benchmark's own, made with the library
+    Burn,
+    /// `reverse_string` of 20 kB, by rpcd
+    ReverseString,
+}
+
+/// Where the server with `burn` registers.
+#[derive(Debug, Clone, Args)]
+pub struct BurnOptions {
+    /// The registry's URL
+    #[arg(long)]
+    pub registry: String,
 }
 
 /// What the limit replies.

@@ -11,34 +11,34 @@ use crate::measure::Figures;
 use crate::pin::{Placement, on_cpu};
 use crate::plan::Options;
 use crate::process::Server;
-use crate::table::{Head, Table};
+use crate::table::{self, Head, Table};
 use crate::{place, procfs};
 
 /// A scenario: rows that belong together; the others are compared with the first.
-pub struct Scenario {
+pub struct Scenario<F = Figures> {
     /// Its short name, for `--only`.
     pub key: String,
     /// Its description.
     pub title: String,
     /// Measures every row once.
-    pub measure: Box<Measure>,
+    pub measure: Box<Measure<F>>,
 }
 
 /// Measures every wanted row of a scenario once.
-pub type Measure = dyn Fn(&mut Round<'_>) -> anyhow::Result<()>;
+pub type Measure<F> = dyn Fn(&mut Round<'_, F>) -> anyhow::Result<()>;
 
 /// One scenario in one round.
-pub struct Round<'a> {
+pub struct Round<'a, F = Figures> {
     bench: &'a Bench,
     key: &'a str,
-    rows: Vec<(&'static str, Row)>,
+    rows: Vec<(&'static str, Row<F>)>,
 }
 
 /// The outcome of a row.
 #[derive(Debug)]
-pub enum Row {
+pub enum Row<F> {
     /// It was measured.
-    Measured(Figures),
+    Measured(F),
     /// It cannot be measured here, and why.
     Skipped(String),
 }
@@ -60,9 +60,9 @@ pub struct Bench {
 /// # Errors
 /// Nothing could be measured.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is the product")]
-pub fn run(
+pub fn run<F: table::Figures>(
     group: &str,
-    scenarios: &[Scenario],
+    scenarios: &[Scenario<F>],
     usual_window: Duration,
     options: Options,
 ) -> anyhow::Result<bool> {
@@ -112,7 +112,7 @@ pub fn run(
     Ok(!table.has_failures())
 }
 
-impl<'a> Round<'a> {
+impl<'a, F> Round<'a, F> {
     /// What every scenario needs.
     pub fn bench(&self) -> &'a Bench {
         self.bench
@@ -125,7 +125,7 @@ impl<'a> Round<'a> {
     pub fn baseline(
         &mut self,
         name: &'static str,
-        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<F>,
     ) -> anyhow::Result<()> {
         let figures = measure(self.bench).with_context(|| name.to_owned())?;
         self.rows.push((name, Row::Measured(figures)));
@@ -139,7 +139,7 @@ impl<'a> Round<'a> {
     pub fn row(
         &mut self,
         name: &'static str,
-        measure: impl FnOnce(&Bench) -> anyhow::Result<Figures>,
+        measure: impl FnOnce(&Bench) -> anyhow::Result<F>,
     ) -> anyhow::Result<()> {
         if self.bench.options.wants_row(self.key, name) {
             self.baseline(name, measure)?;
@@ -159,9 +159,13 @@ impl Bench {
     /// # Errors
     /// It does not start.
     pub fn rpcd(&self, arguments: &[&str]) -> anyhow::Result<Server> {
+        self.rpcd_on(self.placement.server, arguments)
+    }
+
+    fn rpcd_on(&self, cpu: Option<usize>, arguments: &[&str]) -> anyhow::Result<Server> {
         let (command, further) = arguments.split_first().context("a command of rpcd")?;
         let arguments = [&[*command, "-p", "0", "-l", "127.0.0.1"], further].concat();
-        Server::start(&self.rpcd, &arguments, b"", self.placement.server)
+        Server::start(&self.rpcd, &arguments, b"", cpu)
     }
 
     /// A server that does not register.
@@ -170,6 +174,31 @@ impl Bench {
     /// It does not start.
     pub fn server(&self) -> anyhow::Result<Server> {
         self.rpcd(&["serve", "--no-registry"])
+    }
+
+    /// A registry for a server under load, on the processor of that load.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn registry_beside_load(&self) -> anyhow::Result<Server> {
+        self.rpcd_on(self.placement.load, &["registry"])
+    }
+
+    /// A server that registers at `registry`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn registered(&self, registry: &Server) -> anyhow::Result<Server> {
+        self.rpcd(&["serve", "--registry", &url(registry)])
+    }
+
+    /// The library with a method that computes, registered at `registry`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn burning(&self, registry: &Server) -> anyhow::Result<Server> {
+        let arguments = ["burn", "--registry", &url(registry)];
+        Server::start(&self.own, &arguments, b"", self.placement.server)
     }
 
     /// The limit: an echo without a protocol.
@@ -240,6 +269,10 @@ impl Bench {
     pub fn open_files(&self) -> u64 {
         self.open_files
     }
+}
+
+fn url(registry: &Server) -> String {
+    format!("http://{}", registry.address())
 }
 
 /// Raises the soft limit to the hard one, for this process and the servers it starts.

@@ -1,14 +1,16 @@
-//! The scenarios: [`calls`] and related ones, the [`mod@registry`], [`sustained`] load on it, and
-//! its [`watchers`].
+//! The scenarios: [`calls`] and related ones, the [`mod@registry`], [`sustained`] load on it, its
+//! [`watchers`], and [`mod@overload`].
 
 pub mod calls;
 pub mod idle;
 pub mod open_loop;
+pub mod overload;
 pub mod pooled;
 pub mod registry;
 pub mod sustained;
 pub mod watchers;
 
+use crate::plan::OverloadOptions;
 use crate::round::Scenario;
 
 /// Scenarios of calls.
@@ -23,4 +25,14 @@ pub fn registry() -> Vec<Scenario> {
     let mut scenarios = registry::all();
     scenarios.extend([sustained::scenario(), watchers::scenario()]);
     scenarios
+}
+
+/// Scenarios of too many calls.
+///
+/// # Errors
+/// Never.
+pub fn overload(
+    options: &OverloadOptions,
+) -> anyhow::Result<Vec<Scenario<overload::figures::Overload>>> {
+    overload::all(options)
 }

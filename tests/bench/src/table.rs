@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::measure::Figures;
 use crate::plan::Options;
 use crate::procfs;
 use crate::round::{Row, Scenario};
@@ -51,18 +50,42 @@ impl Head {
     }
 }
 
+/// What a run of a row results in: the figures of one kind of table.
+pub trait Figures: Serialize + Sized + 'static {
+    /// The columns, in order.
+    const COLUMNS: &[Column<Self>];
+
+    /// Processor seconds used by neither server nor load during the window.
+    fn foreign_cpu(&self) -> f64;
+}
+
+/// A column of a table.
+#[derive(Debug)]
+pub struct Column<F> {
+    /// Its title, with the unit.
+    pub title: &'static str,
+    /// Its key in the JSON.
+    pub key: &'static str,
+    /// Decimals shown.
+    pub decimals: usize,
+    /// Whether it is compared with that of the first row.
+    pub compared: bool,
+    /// The figure; `None` where it does not apply.
+    pub figure: fn(&F) -> Option<f64>,
+}
+
 /// All measurements so far.
 #[derive(Debug)]
-pub struct Table {
+pub struct Table<F> {
     head: Head,
-    scenarios: Vec<Measured>,
+    scenarios: Vec<Measured<F>>,
 }
 
 #[derive(Debug)]
-struct Measured {
+struct Measured<F> {
     key: String,
     title: String,
-    rows: Vec<Runs>,
+    rows: Vec<Runs<F>>,
     /// Rows that were skipped, and rounds that failed.
     skipped: Vec<String>,
     failures: Vec<String>,
@@ -70,81 +93,20 @@ struct Measured {
 
 /// One row in all rounds that measured it.
 #[derive(Debug)]
-struct Runs {
+struct Runs<F> {
     name: &'static str,
     /// With the number of the round.
-    runs: Vec<(u32, Figures)>,
+    runs: Vec<(u32, F)>,
 }
 
-/// A column: its title, its decimals, its figure, and whether it is compared with the first row's.
-struct Column {
-    title: &'static str,
-    key: &'static str,
-    decimals: usize,
-    compared: bool,
-    figure: fn(&Figures) -> Option<f64>,
-}
-
-const COLUMNS: [Column; 7] = [
-    Column {
-        title: "calls/s",
-        key: "calls_per_second",
-        decimals: 0,
-        compared: true,
-        figure: |figures| figures.calls_per_second,
-    },
-    Column {
-        title: "p50 µs",
-        key: "p50_us",
-        decimals: 1,
-        compared: true,
-        figure: |figures| figures.p50_us,
-    },
-    Column {
-        title: "p99 µs",
-        key: "p99_us",
-        decimals: 1,
-        compared: true,
-        figure: |figures| figures.p99_us,
-    },
-    Column {
-        title: "server CPU s/100k",
-        key: "server_cpu",
-        decimals: 3,
-        compared: true,
-        figure: |figures| figures.server_cpu,
-    },
-    Column {
-        title: "load CPU s/100k",
-        key: "client_cpu",
-        decimals: 3,
-        compared: false,
-        figure: |figures| figures.client_cpu,
-    },
-    Column {
-        title: "resident MiB",
-        key: "resident_mib",
-        decimals: 1,
-        compared: false,
-        figure: |figures| figures.resident_mib,
-    },
-    Column {
-        title: "peak MiB",
-        key: "peak_mib",
-        decimals: 1,
-        compared: false,
-        figure: |figures| figures.peak_mib,
-    },
-];
-
-impl Table {
+impl<F: Figures> Table<F> {
     /// An empty table.
     pub fn new(head: Head) -> Self {
         Self { head, scenarios: Vec::new() }
     }
 
     /// Adds one round of a scenario.
-    pub fn add(&mut self, scenario: &Scenario, rows: Vec<(&'static str, Row)>, round: u32) {
+    pub fn add(&mut self, scenario: &Scenario<F>, rows: Vec<(&'static str, Row<F>)>, round: u32) {
         let measured = self.scenario(scenario);
         for (name, row) in rows {
             match row {
@@ -160,7 +122,7 @@ impl Table {
     }
 
     /// Adds a failed round of a scenario.
-    pub fn fail(&mut self, scenario: &Scenario, error: &str) {
+    pub fn fail(&mut self, scenario: &Scenario<F>, error: &str) {
         self.scenario(scenario).failures.push(error.to_owned());
     }
 
@@ -184,7 +146,7 @@ impl Table {
             scenario.write(&mut text);
         }
         let runs = || self.scenarios.iter().flat_map(|one| &one.rows).flat_map(|row| &row.runs);
-        let disturbed = runs().filter(|(_, figures)| figures.foreign_cpu > DISTURBED).count();
+        let disturbed = runs().filter(|(_, figures)| figures.foreign_cpu() > DISTURBED).count();
         let _ = writeln!(
             text,
             "\nRuns during which other processes used more than {DISTURBED} processor seconds: \
@@ -203,7 +165,7 @@ impl Table {
         serde_json::to_string_pretty(&json!({"head": self.head, "scenarios": scenarios}))
     }
 
-    fn scenario(&mut self, scenario: &Scenario) -> &mut Measured {
+    fn scenario(&mut self, scenario: &Scenario<F>) -> &mut Measured<F> {
         let known = self.scenarios.iter().position(|measured| measured.key == scenario.key);
         let index = known.unwrap_or_else(|| {
             self.scenarios.push(Measured {
@@ -219,8 +181,8 @@ impl Table {
     }
 }
 
-impl Measured {
-    fn add(&mut self, name: &'static str, round: u32, figures: Figures) {
+impl<F: Figures> Measured<F> {
+    fn add(&mut self, name: &'static str, round: u32, figures: F) {
         match self.rows.iter_mut().find(|row| row.name == name) {
             Some(row) => row.runs.push((round, figures)),
             None => self.rows.push(Runs { name, runs: vec![(round, figures)] }),
@@ -230,10 +192,12 @@ impl Measured {
     fn write(&self, text: &mut String) {
         let _ = writeln!(text, "\n### {}: {}\n", self.key, self.title);
         if let Some(base) = self.rows.first() {
-            let titles = COLUMNS.map(|column| column.title).join(" | ");
-            let _ = writeln!(text, "| | {titles} |\n|---|{}", "---:|".repeat(COLUMNS.len()));
+            let titles =
+                F::COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(" | ");
+            let _ = writeln!(text, "| | {titles} |\n|---|{}", "---:|".repeat(F::COLUMNS.len()));
             for row in &self.rows {
-                let cells = COLUMNS.each_ref().map(|column| row.cell(column, base));
+                let cells: Vec<_> =
+                    F::COLUMNS.iter().map(|column| row.cell(column, base)).collect();
                 let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
             }
         }
@@ -246,16 +210,19 @@ impl Measured {
     }
 
     fn json(&self) -> Value {
-        let row = |row: &Runs| {
-            let figures = |with: &dyn Fn(&Column) -> Option<f64>| {
-                COLUMNS.iter().map(|column| (column.key.to_owned(), json!(with(column)))).collect()
+        let row = |row: &Runs<F>| {
+            let figures = |with: &dyn Fn(&Column<F>) -> Option<f64>| {
+                F::COLUMNS
+                    .iter()
+                    .map(|column| (column.key.to_owned(), json!(with(column))))
+                    .collect()
             };
             let ratios: Value = match self.rows.first() {
                 Some(base) => figures(&|column| row.ratio(column, base)),
                 None => Value::Null,
             };
             let medians: Value = figures(&|column| row.median(column));
-            let runs: Vec<&Figures> = row.runs.iter().map(|(_, figures)| figures).collect();
+            let runs: Vec<&F> = row.runs.iter().map(|(_, figures)| figures).collect();
             json!({"name": row.name, "medians": medians, "ratios": ratios, "runs": runs})
         };
         json!({
@@ -268,8 +235,8 @@ impl Measured {
     }
 }
 
-impl Runs {
-    fn cell(&self, column: &Column, base: &Runs) -> String {
+impl<F: Figures> Runs<F> {
+    fn cell(&self, column: &Column<F>, base: &Runs<F>) -> String {
         let Some(median) = self.median(column) else { return "–".to_owned() };
         let figure = thousands(median, column.decimals);
         match self.ratio(column, base).filter(|_| !std::ptr::eq(self, base)) {
@@ -278,16 +245,16 @@ impl Runs {
         }
     }
 
-    fn median(&self, column: &Column) -> Option<f64> {
+    fn median(&self, column: &Column<F>) -> Option<f64> {
         median(self.runs.iter().filter_map(|(_, figures)| (column.figure)(figures)).collect())
     }
 
     /// The median of the ratios to `base`, each of one round.
-    fn ratio(&self, column: &Column, base: &Runs) -> Option<f64> {
+    fn ratio(&self, column: &Column<F>, base: &Runs<F>) -> Option<f64> {
         if !column.compared {
             return None;
         }
-        let ratio = |(round, figures): &(u32, Figures)| {
+        let ratio = |(round, figures): &(u32, F)| {
             let (_, limit) = base.runs.iter().find(|(other, _)| other == round)?;
             let limit = (column.figure)(limit).filter(|limit| *limit > 0.0)?;
             Some((column.figure)(figures)? / limit)
@@ -326,9 +293,10 @@ pub fn thousands(value: f64, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Figures;
     use crate::pin::Pin;
 
-    fn table() -> (Table, Scenario) {
+    fn table() -> (Table<Figures>, Scenario) {
         let options = Options {
             only: Vec::new(),
             pin: Pin::Free,
@@ -348,7 +316,7 @@ mod tests {
         (Table::new(head), scenario)
     }
 
-    fn calls(calls_per_second: f64) -> Row {
+    fn calls(calls_per_second: f64) -> Row<Figures> {
         let calls_per_second = Some(calls_per_second);
         Row::Measured(Figures { calls: 1, calls_per_second, ..Figures::default() })
     }

@@ -1,4 +1,4 @@
-//! The table of calls, in a very short run, with the rpcd beside this test.
+//! The tables, in very short runs, with the rpcd beside this test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
 
@@ -9,32 +9,11 @@ use serde_json::Value;
 
 #[test]
 fn the_table_of_calls_is_printed_and_written() {
-    let bench = Path::new(env!("CARGO_BIN_EXE_rpc-bench"));
-    let rpcd = bench.with_file_name("rpcd");
-    assert!(
-        rpcd.is_file(),
-        "{} is missing: run `cargo build -p rpcd`, or all tests with `cargo test --workspace`",
-        rpcd.display()
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("rpc.json");
-    let output = Command::new(bench)
-        .args(["rpc", "--runs", "1", "--pin", "free", "--idle", "100"])
-        .args(["--warm-up", "10ms", "--measure", "30ms"])
-        .arg("--json")
-        .arg(&json)
-        .env_remove("RPCD")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
-    let table = String::from_utf8(output.stdout).unwrap();
-    let written: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let written = run(&["rpc", "--idle", "100", "--measure", "30ms"]);
     let scenarios = written["scenarios"].as_array().unwrap();
     let keys: Vec<_> = scenarios.iter().map(|one| one["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["A", "B", "C", "D", "M", "O", "S", "I"]);
     for scenario in scenarios {
-        assert!(table.contains(&format!("### {}: ", scenario["key"].as_str().unwrap())), "{table}");
         for row in scenario["rows"].as_array().unwrap() {
             let run = &row["runs"][0];
             assert!(run["calls"].as_u64().unwrap() > 0, "{row}");
@@ -43,4 +22,48 @@ fn the_table_of_calls_is_printed_and_written() {
     }
     // Idle connections alone have no latency.
     assert!(scenarios[0]["rows"][0]["medians"]["p50_us"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn the_table_of_overloads_counts_every_call() {
+    let written = run(&["overload", "--only", "CPU@16:2x,AWAIT@16:2x", "--measure", "200ms"]);
+    let scenarios = written["scenarios"].as_array().unwrap();
+    let keys: Vec<_> = scenarios.iter().map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["CPU@16", "AWAIT@16"]);
+    for scenario in scenarios {
+        let row = &scenario["rows"][0];
+        assert_eq!(row["name"], "2x");
+        let run = |figure: &str| row["runs"][0][figure].as_f64().unwrap();
+        assert!(run("offered") > 0.0 && run("peak_mib") > 0.0, "{row}");
+        let good = run("goodput") * run("capacity") / run("offered");
+        let others = ["refused", "failed", "timed_out", "lost"].map(run).iter().sum::<f64>();
+        assert!((good + others - 1.0).abs() < 1e-6, "{row}");
+    }
+}
+
+/// Runs the benchmark once; returns the JSON, after checking that the table has its scenarios.
+fn run(arguments: &[&str]) -> Value {
+    let bench = Path::new(env!("CARGO_BIN_EXE_rpc-bench"));
+    let rpcd = bench.with_file_name("rpcd");
+    assert!(
+        rpcd.is_file(),
+        "{} is missing: run `cargo build -p rpcd`, or all tests with `cargo test --workspace`",
+        rpcd.display()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let output = Command::new(bench)
+        .args(arguments)
+        .args(["--runs", "1", "--pin", "free", "--warm-up", "10ms", "--json"])
+        .arg(&json)
+        .env_remove("RPCD")
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}\n{table}", String::from_utf8_lossy(&output.stderr));
+    let written: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    for scenario in written["scenarios"].as_array().unwrap() {
+        assert!(table.contains(&format!("### {}: ", scenario["key"].as_str().unwrap())), "{table}");
+    }
+    written
 }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rpc_wire::instance::{
-    CONTRACT_KEY, INCARNATION_KEY, Instance, InstanceKey, Parameters, SERVICE_KEY, WEIGHT_KEY,
-    WIRE_KEY,
+    CONTRACT_KEY, Entry, INCARNATION_KEY, Instance, InstanceKey, Parameters, SERVICE_KEY,
+    WEIGHT_KEY, WIRE_KEY,
 };
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::registry::Entry;
+use crate::registry::ListEntry;
 
 /// The parameters that are looked at.
 const KEYS: [&str; 5] = [WIRE_KEY, WEIGHT_KEY, INCARNATION_KEY, SERVICE_KEY, CONTRACT_KEY];
@@ -82,6 +82,12 @@ impl PartialEq for Listed {
 }
 
 impl Entry for Listed {
+    fn address(&self) -> (&str, u16) {
+        (self.host(), self.port())
+    }
+}
+
+impl ListEntry for Listed {
     fn cost(text: &str) -> usize {
         text.len()
     }

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use rpc_wire::instance::{Instance, InstanceRecord};
+use rpc_wire::instance::{Entry, Instance, InstanceRecord, read_entry};
 use rpc_wire::json::memory_of_value;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::RegistryClientOptions;
@@ -17,19 +17,21 @@ const MAX_ENTRY: usize = 64 << 10;
 /// All entries of a list may take this many times the bytes that it may have.
 const FACTOR: usize = 8;
 
+pub(super) const TOO_MUCH_MEMORY: &str = "its parameters take too much memory";
+
 /// What a list is read into.
-pub(crate) trait Entry: DeserializeOwned {
+pub(crate) trait ListEntry: Entry {
     /// The memory that an entry with this text takes; at most 64 KiB are allowed.
     fn cost(text: &str) -> usize;
 }
 
-impl Entry for Instance {
+impl ListEntry for Instance {
     fn cost(text: &str) -> usize {
         cost_of_parameters(text)
     }
 }
 
-impl Entry for InstanceRecord {
+impl ListEntry for InstanceRecord {
     fn cost(text: &str) -> usize {
         cost_of_parameters(text)
     }
@@ -54,7 +56,7 @@ pub(super) struct Entries<T> {
     pub(super) why: Option<String>,
 }
 
-impl<T: Entry> Entries<T> {
+impl<T: ListEntry> Entries<T> {
     /// # Errors
     /// It is not a JSON list.
     pub(super) fn read(json: &[u8], options: &RegistryClientOptions) -> serde_json::Result<Self> {
@@ -82,7 +84,7 @@ struct Reader<T> {
     entry: PhantomData<T>,
 }
 
-impl<'de, T: Entry> DeserializeSeed<'de> for Reader<T> {
+impl<'de, T: ListEntry> DeserializeSeed<'de> for Reader<T> {
     type Value = Entries<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Entries<T>, D::Error> {
@@ -90,7 +92,7 @@ impl<'de, T: Entry> DeserializeSeed<'de> for Reader<T> {
     }
 }
 
-impl<'de, T: Entry> Visitor<'de> for Reader<T> {
+impl<'de, T: ListEntry> Visitor<'de> for Reader<T> {
     type Value = Entries<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,9 +107,9 @@ impl<'de, T: Entry> Visitor<'de> for Reader<T> {
                 let max = self.max_instances;
                 entries.skip(|| format!("the list has more than max_instances = {max}"));
             } else if cost > MAX_ENTRY.min(self.room) {
-                entries.skip(|| "its parameters take too much memory".to_owned());
+                entries.skip(|| TOO_MUCH_MEMORY.to_owned());
             } else {
-                match serde_json::from_str(text.get()) {
+                match read_entry(text.get()) {
                     Ok(entry) => {
                         entries.read.push(entry);
                         self.room -= cost;
