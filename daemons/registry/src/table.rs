@@ -70,6 +70,9 @@ struct Slot {
     heartbeats: u64,
 }
 
+/// A kind of change, and the entry that it replaced.
+type Changed = (ChangeKind, Option<Arc<Entry>>);
+
 /// The result of an expiry check.
 #[derive(Debug)]
 pub(crate) struct Checked {
@@ -276,7 +279,7 @@ impl Table {
         index: usize,
         registration: Registration,
         now: Instant,
-    ) -> Result<Option<(ChangeKind, Option<Arc<Entry>>)>, Refusal> {
+    ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
         // The whole instance as JSON.

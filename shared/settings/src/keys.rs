@@ -70,7 +70,7 @@ pub const KEYS: &[Key] = keys! {
         ttl: duration, registry_server.options.ttl, "An instance expires this long after its last heartbeat.";
         check_interval: duration, registry_server.options.check_interval, "Interval between expiry checks.";
         max_instances: count, registry_server.options.max_instances, "Registered instances.";
-        max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address other than loopback.";
+        max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address (IPv6: a /64) other than loopback.";
         max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";

@@ -302,6 +302,19 @@ fn the_number_of_instances_is_limited_in_all_and_per_peer() {
 }
 
 #[test]
+fn an_ipv6_network_is_one_peer() {
+    let start = Instant::now();
+    let options = RegistryOptions { max_instances_per_peer: 1, ..Default::default() };
+    let mut table = Table::new(&options, start);
+    let mut from = |port, peer: &str| {
+        register_from(&mut table, &body(port, "{}"), peer.parse().unwrap(), start)
+    };
+    assert!(from(1, "2001:db8::1").is_ok());
+    assert_eq!(from(2, "2001:db8::ffff:1"), Err(Refusal::PeerFull(1)));
+    assert!(from(3, "2001:db8:0:1::1").is_ok());
+}
+
+#[test]
 fn a_body_of_any_length_renews_without_being_parsed() {
     let start = Instant::now();
     let mut table = table(start);
