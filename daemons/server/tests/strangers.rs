@@ -298,7 +298,8 @@ async fn classic_calls_that_wait_are_calls_in_flight() {
 async fn a_stream_without_a_deadline_ends_when_its_reader_takes_nothing() {
     let endless =
         Method::named("endless").parameters([]).stream(|| stream::repeat("x".repeat(10_000)));
-    let limits = Limits::default().idle_timeout(Duration::from_secs(1));
+    // Long enough to see both.
+    let limits = Limits::default().idle_timeout(Duration::from_secs(4));
     let server = serve(with_limits(limits).method(endless)).await;
     let mut lazy = Peer::connect(server, 2).await;
     lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;

@@ -23,6 +23,8 @@ pub(crate) struct Calls {
     running: FuturesUnordered<BoxFuture<'static, Progress>>,
     handles: Vec<Handle>,
     next_serial: u64,
+    /// Of all calls in flight.
+    argument_bytes: usize,
 }
 
 /// A call in flight: its id, method, start, and the kind of reply it gets.
@@ -75,6 +77,11 @@ pub(crate) struct Held {
 impl Calls {
     pub(crate) fn len(&self) -> usize {
         self.handles.len()
+    }
+
+    /// Bytes of arguments of all calls in flight.
+    pub(crate) fn argument_bytes(&self) -> usize {
+        self.argument_bytes
     }
 
     /// Runs a call until its result, its deadline or its cancellation.
@@ -143,6 +150,7 @@ impl Calls {
         let progress = self.running.next().await?;
         if let Progress::Done(context, _) | Progress::End(context) = &progress {
             self.handles.retain(|handle| handle.serial != context.serial);
+            self.argument_bytes -= context.argument_bytes;
         }
         Some(progress)
     }
@@ -163,6 +171,7 @@ impl Calls {
     /// Drops all calls in flight; returns their ids.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Arc<RawValue>>> {
         self.running = FuturesUnordered::new();
+        self.argument_bytes = 0;
         std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
     }
 
@@ -173,6 +182,7 @@ impl Calls {
     fn register(&mut self, context: &mut CallContext, abort: AbortHandle, is_stream: bool) {
         self.next_serial += 1;
         context.serial = self.next_serial;
+        self.argument_bytes += context.argument_bytes;
         self.handles.push(Handle {
             serial: context.serial,
             id: context.id.clone(),

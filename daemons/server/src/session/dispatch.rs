@@ -39,8 +39,6 @@ pub(crate) struct Dispatcher {
     classic_waiting: VecDeque<Waiting>,
     /// The bytes of these.
     waiting_bytes: usize,
-    /// The arguments of the calls in flight, which their methods may keep.
-    argument_bytes: usize,
     /// The place that the next call has waited with.
     place: Option<Place>,
     /// The peer understands control messages.
@@ -89,7 +87,6 @@ impl Dispatcher {
             classic_is_running: false,
             classic_waiting: VecDeque::new(),
             waiting_bytes: 0,
-            argument_bytes: 0,
             place: None,
             is_extended: false,
             draining: false,
@@ -240,7 +237,7 @@ impl Dispatcher {
 
     /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.output.capacity() + self.waiting_bytes + self.argument_bytes
+        self.output.capacity() + self.waiting_bytes + self.calls.argument_bytes()
     }
 
     pub(crate) fn has_large_output(&self) -> bool {
@@ -277,7 +274,7 @@ impl Dispatcher {
         for id in self.calls.abandon() {
             reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
         }
-        (self.waiting_bytes, self.argument_bytes) = (0, 0);
+        self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, None, &fault);
         }
@@ -417,8 +414,7 @@ impl Dispatcher {
         }
     }
 
-    fn count(&mut self, context: &CallContext, failed: bool) {
-        self.argument_bytes -= context.argument_bytes;
+    fn count(&self, context: &CallContext, failed: bool) {
         self.note(context.method, context.started.elapsed(), failed);
     }
 

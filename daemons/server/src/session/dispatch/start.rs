@@ -113,7 +113,6 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
-        let argument_bytes = context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
             let given = Given { parameters, arguments, parts };
@@ -139,10 +138,7 @@ impl Dispatcher {
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match started {
-            Ok(()) => {
-                self.argument_bytes += argument_bytes;
-                self.classic_is_running |= call.id.is_none();
-            }
+            Ok(()) => self.classic_is_running |= call.id.is_none(),
             Err(_) => self.note(position, received.elapsed(), true),
         }
         started
@@ -182,7 +178,6 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
-        self.argument_bytes += context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
@@ -216,8 +211,7 @@ impl Dispatcher {
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
                 let context = context(call, usize::MAX, received);
-                self.argument_bytes += context.argument_bytes;
-                self.calls.start_stream(context, items, deadline, held);
+                        self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
             Reserved::Report(report) => {
