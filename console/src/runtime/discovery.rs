@@ -82,11 +82,11 @@ mod tests {
     use rpc_wire::instance::Instance;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// A server of the older system whose list has this many methods of 100 KB; returns its key.
+    /// A server of the older system whose list has this many methods of 50 KB; returns its key.
     async fn hostile(count: usize) -> InstanceKey {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let default = vec!["[0]"; 20_000].join(", ");
+        let default = vec!["[0]"; 10_000].join(", ");
         let method = |at: usize| {
             format!(
                 r#"{{"method_name": "m{at}", "method_args": [], "method_kwargs": {{"a": [{default}]}}}}"#
@@ -117,7 +117,7 @@ mod tests {
     async fn lists_are_kept_while_there_is_room_for_all_and_refused_beyond_4_mib() {
         let discovery =
             Discovery { room: Room::new(12 << 20), ..Discovery::new(&ClientOptions::default()) };
-        let client = discovery.client(&hostile(4).await).unwrap();
+        let client = discovery.client(&hostile(8).await).unwrap();
         let mut kept = Vec::new();
         let refused = loop {
             let found = discovery.ask(&client).await.unwrap();
@@ -132,7 +132,7 @@ mod tests {
         let found = discovery.ask(&client).await.unwrap();
         assert!(discovery.keep(found.methods).is_ok(), "there is room again");
 
-        let client = discovery.client(&hostile(50).await).unwrap();
+        let client = discovery.client(&hostile(100).await).unwrap();
         let error = discovery.ask(&client).await.unwrap_err().to_string();
         assert!(error.contains("127.0.0.1"), "{error}");
     }
