@@ -1,0 +1,81 @@
+//! What strangers can make the programs keep or do is bounded: the attacks of the security review,
+//! each alone and all together, against real processes on one processor.
+//!
+//! - `ground`: the programs, what is measured of them, and what must hold at the end.
+//! - `stranger`: connections from other addresses than the honest peer's.
+//! - `on_server`, `on_registry`, `on_console`: the attacks.
+
+mod ground;
+mod on_console;
+mod on_registry;
+mod on_server;
+mod stranger;
+
+use std::time::Duration;
+
+use ground::Ground;
+use stranger::Stranger;
+
+/// How long one attack runs alone.
+const ALONE: Duration = Duration::from_secs(8);
+/// How long all of them run together.
+const TOGETHER: Duration = Duration::from_secs(20);
+/// How long the programs are watched before.
+const BEFORE: Duration = Duration::from_secs(3);
+
+/// A test for each attack, and one for all of them.
+macro_rules! attacks {
+    ($($name:ident: $attack:expr;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                if !rpc_tests::slow::enabled("it attacks for seconds, with hundreds of megabytes") {
+                    return;
+                }
+                let mut ground = Ground::prepare().await;
+                ground.attack(stringify!($name), $attack(ground.targets(), Stranger::number(0)));
+                ground.watch(ALONE).await;
+                ground.stands().await;
+            }
+        )*
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn all_attacks_together_end_nothing_and_fill_nothing() {
+            if !rpc_tests::slow::enabled("it attacks for 20 s, with gigabytes") {
+                return;
+            }
+            let mut ground = Ground::prepare().await;
+            ground.watch(BEFORE).await;
+            let mut numbers = 0..;
+            $(
+                let stranger = Stranger::number(numbers.next().unwrap());
+                ground.attack(stringify!($name), $attack(ground.targets(), stranger));
+            )*
+            ground.watch(TOGETHER).await;
+            ground.stands().await;
+        }
+    };
+}
+
+attacks! {
+    // The server.
+    ids_of_megabytes_are_not_kept: on_server::long_ids;
+    queued_calls_are_bounded_in_bytes: on_server::queue;
+    searched_texts_are_not_kept: on_server::needles;
+    unfinished_requests_are_bounded_in_sum: on_server::unfinished;
+    unread_replies_are_bounded_in_sum: on_server::unread;
+    endless_calls_leave_others_their_share: on_server::endless;
+    idle_connections_leave_others_their_share: on_server::idle;
+    unread_http_is_bounded_in_sum: on_server::unread_http;
+    long_calls_leave_others_their_turn: on_server::long_calls;
+    // The registry.
+    unread_lists_are_bounded_in_sum: on_registry::unread_lists;
+    instances_are_bounded_in_bytes: on_registry::many_instances;
+    watchers_leave_others_their_share: on_registry::watchers;
+    deep_parameters_blind_nobody: on_registry::deep;
+    // The console, by instances that a stranger registers.
+    a_schema_that_refers_to_itself_freezes_nothing: on_console::references;
+    floods_of_log_lines_are_cut: on_console::log_lines;
+    lists_of_equal_methods_freeze_nothing: on_console::equal_names;
+    huge_schemas_are_not_kept: on_console::huge_schema;
+}
