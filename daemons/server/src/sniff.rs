@@ -74,4 +74,16 @@ mod tests {
             assert_eq!(sniff(method.as_bytes()), Some(Protocol::Http));
         }
     }
+
+    #[test]
+    fn any_bytes_that_select_a_protocol_select_it_with_more_of_them() {
+        rpc_fuzz::bytes("first_bytes", |bytes| {
+            let mut found = None;
+            for end in 0..=bytes.len() {
+                let now = sniff(&bytes[..end]);
+                assert!(found.is_none() || now == found, "{found:?}, then {now:?}");
+                found = now;
+            }
+        });
+    }
 }

@@ -101,10 +101,13 @@ impl WebPolicy {
 /// The host of a `Host` header, in lower case, without port, brackets and a final dot.
 fn host_name(header: &str) -> String {
     let header = header.trim();
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    // Behind the brackets of an address only a port may follow: `[::1].example.org` is a name.
+    let is_rest = |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
     let host = match header.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => match header.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some((address, rest)) if is_rest(rest) => address,
+        _ => match header.rsplit_once(':') {
+            Some((host, port)) if is_port(port) => host,
             _ => header,
         },
     };
@@ -150,9 +153,13 @@ mod tests {
         ] {
             assert_eq!(policy(&[]).judge(of_host(host, true)), Verdict::Serve, "{host}");
         }
-        for host in
-            ["rebind.attacker.example", "rebind.attacker.example:9999", "127.0.0.1.nip.io", "a.b]"]
-        {
+        for host in [
+            "rebind.attacker.example",
+            "rebind.attacker.example:9999",
+            "127.0.0.1.nip.io",
+            "a.b]",
+            "[::1].nip.io",
+        ] {
             assert!(refused(&policy(&[]).judge(of_host(host, true))), "{host}");
         }
     }
@@ -183,5 +190,29 @@ mod tests {
         assert!(refused(&judge(None, Some("cross-site"))));
         assert_eq!(judge(None, Some("same-origin")), Verdict::Serve);
         assert_eq!(judge(None, Some("none")), Verdict::Serve);
+    }
+
+    #[test]
+    fn any_text_in_front_of_a_foreign_name_is_a_foreign_host() {
+        rpc_fuzz::text("web", |text| {
+            let mut headers = text.split('\n');
+            let mut header = || headers.next();
+            let (host, origin, fetch_site) = (header(), header(), header());
+            let asked = |on_loopback| Asked { host, origin, fetch_site, on_loopback };
+            let (here, elsewhere) =
+                (policy(&[]).judge(asked(true)), policy(&[]).judge(asked(false)));
+            assert!(refused(&here) || here == elsewhere, "{here:?} but {elsewhere:?}");
+            if fetch_site.is_some_and(|site| site.eq_ignore_ascii_case("cross-site"))
+                && origin.is_none()
+            {
+                assert!(refused(&here));
+            }
+            let host = host.unwrap_or_default();
+            for foreign in
+                [format!("{host}.attacker.example"), format!("{host}.attacker.example:80")]
+            {
+                assert!(refused(&policy(&[]).judge(of_host(&foreign, true))), "{foreign}");
+            }
+        });
     }
 }

@@ -169,6 +169,8 @@ pub struct LogSearch {
     level: Level,
     /// In lower case.
     contains: String,
+    /// Whether it was ASCII as it was given: some other letters have an ASCII one in lower case.
+    is_ascii: bool,
     text: String,
     lower: String,
 }
@@ -179,8 +181,10 @@ pub const MAX_CONTAINS_BYTES: usize = 1024;
 impl LogSearch {
     /// Lines at least as severe as `level` that contain `contains`, ignoring case (empty: all do).
     pub fn new(level: Level, contains: &str) -> Self {
-        let contains = contains.to_lowercase();
-        Self { level, contains, text: String::new(), lower: String::new() }
+        // Letter by letter, as the lines: `str::to_lowercase` knows a sigma at the end of a word.
+        let is_ascii = contains.is_ascii();
+        let contains = contains.chars().flat_map(char::to_lowercase).collect();
+        Self { level, contains, is_ascii, text: String::new(), lower: String::new() }
     }
 
     /// Whether the line is wanted.
@@ -195,7 +199,7 @@ impl LogSearch {
             line.append_text(&mut self.text);
             &self.text
         };
-        if self.contains.is_ascii() {
+        if self.is_ascii {
             return contains_ascii(text.as_bytes(), self.contains.as_bytes());
         }
         self.lower.clear();
@@ -240,5 +244,20 @@ mod tests {
             assert!(finds(Level::Info, found, &line), "{found}");
         }
         assert!(!finds(Level::Info, "a ", &line));
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_own_text_in_any_script() {
+        for message in ["ΟΔΟΣ", "ΟΔΟΣ ΑΣ", "300 \u{212a}", "İstanbul", "ẞ"] {
+            let line = LogLine {
+                seq: 0,
+                at_ms: 0,
+                level: Level::Info,
+                target: String::new(),
+                message: message.to_owned(),
+                fields: Map::new(),
+            };
+            assert!(LogSearch::new(Level::Info, message).finds(&line), "{message}");
+        }
     }
 }

@@ -64,17 +64,24 @@ pub(crate) fn hunt(name: &str, check: impl Fn(&[u8])) {
     corpus::add(name, &new);
     eprintln!("{name}: {spent:.1} minutes of processor time, {} inputs added", new.len());
 
-    if let Some(input) = inputs(&broken).pop() {
+    if let Some((why, input)) = failure(&broken) {
         let fails = |input: &[u8]| catch_unwind(AssertUnwindSafe(|| check(input))).is_err();
-        let is_slow = std::fs::read_dir(&broken).unwrap().flatten().any(|entry| {
-            ["timeout-", "oom-"]
-                .iter()
-                .any(|why| entry.file_name().to_string_lossy().starts_with(why))
-        });
-        let line = written::write(&if is_slow { input } else { cut::down(input, fails) });
-        panic!("a line for corpus/{name}.txt:\n{line}")
+        // A hang or a flood of memory would take this process, too.
+        let input = if why == "crash" { cut::down(input, fails) } else { input };
+        panic!("{why}; a line for corpus/{name}.txt:\n{}", written::write(&input))
     }
     assert!(passes, "libFuzzer failed");
+}
+
+/// The input that ended libFuzzer, and why: `crash`, `timeout` or `oom`.
+fn failure(folder: &Path) -> Option<(String, Vec<u8>)> {
+    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    files.find_map(|file| {
+        let name = file.file_name().into_string().unwrap();
+        let (why, _) = name.split_once('-').unwrap();
+        // `slow-unit-…` is only reported.
+        (why != "slow").then(|| (why.to_owned(), std::fs::read(file.path()).unwrap()))
+    })
 }
 
 /// Runs libFuzzer in this process, which it ends.

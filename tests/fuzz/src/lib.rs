@@ -99,9 +99,13 @@ mod tests {
 
     #[test]
     fn an_input_that_breaks_a_parser_is_printed_as_a_line_of_the_corpus() {
-        let broken = catch_unwind(|| bytes("call", |input| assert!(!input.contains(&0xff))));
+        let known = corpus::read("call");
+        let breaks =
+            |input: &[u8]| input.contains(&0xff) && !known.iter().any(|known| known == input);
+        let broken = catch_unwind(|| bytes("call", |input| assert!(!breaks(input))));
         let said = broken.unwrap_err().downcast::<String>().unwrap();
         let (_, line) = said.split_once("corpus/call.txt:\n").unwrap();
-        assert_eq!(line, "\\xff", "{said}");
+        let input = written::read(line);
+        assert!(input.contains(&0xff) && input.len() <= 2, "{said}");
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn write(input: &[u8]) -> String {
                 '\n' => line.push_str("\\n"),
                 '\r' => line.push_str("\\r"),
                 '\t' => line.push_str("\\t"),
-                c if c.is_control() => {
+                // Also what is invisible or reorders a line.
+                c if c.is_control() || !(c.is_ascii() || c.is_alphanumeric()) => {
                     for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                         let _ = write!(line, "\\x{byte:02x}");
                     }
@@ -63,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_line_can_be_read_by_a_person() {
-        let input = b"{\"a\":\"\\n\xc3\xa9\"}\r\n\x00\xff";
-        assert_eq!(write(input), r#"{"a":"\\né"}\r\n\x00\xff"#);
+        let input = b"{\"a\":\"\\n\xc3\xa9\xe2\x80\xae\"}\r\n\x00\xff";
+        assert_eq!(write(input), r#"{"a":"\\né\xe2\x80\xae"}\r\n\x00\xff"#);
     }
 
     proptest! {

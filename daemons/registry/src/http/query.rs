@@ -67,4 +67,28 @@ mod tests {
             assert!(duration("wait", text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn any_text_is_a_query_whose_values_can_be_written_again_or_an_error() {
+        rpc_fuzz::text("query", |query| {
+            if let Ok(scope) = scope(query) {
+                let names = [(paths::PROTO, scope.protocol), (paths::SERVICE, scope.service)];
+                for (name, value) in names {
+                    let Some(value) = value else { continue };
+                    assert!(!value.is_empty());
+                    let pair = [(name, value.as_str())];
+                    let written = url::form_urlencoded::Serializer::new(String::new())
+                        .extend_pairs(pair)
+                        .finish();
+                    assert_eq!(first(&written, name).unwrap(), value);
+                }
+            }
+            for name in ["wait", "recent"] {
+                let Some(text) = first(query, name) else { continue };
+                if let Ok(time) = duration(name, &text) {
+                    assert_eq!(duration(name, &format!("{}ms", time.as_millis())), Ok(time));
+                }
+            }
+        });
+    }
 }
