@@ -33,6 +33,7 @@ mod load;
 mod monitor;
 mod own_methods;
 mod requests;
+mod second_signal;
 mod secrets;
 mod settings;
 mod signals;
@@ -44,6 +45,7 @@ pub use clock::Clock;
 pub use history::HistoryFolder;
 pub use settings::{DemoRuns, Settings, StartDemo};
 
+pub use second_signal::end_on_second_signal;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -81,7 +83,7 @@ const FRAME: Duration = Duration::from_millis(16);
 pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     // Before the terminal is taken: from then on a signal must give it back.
     let signals = Signals::new()?;
-    crate::terminal::end_on_second_signal()?;
+    end_on_second_signal()?;
     let terminal = Terminal::take(settings.mouse)?;
     let registry = settings.registries.current().map(|named| named.target.clone());
     let model = settings.model();

@@ -3,12 +3,10 @@
 mod backend;
 mod clipboard;
 mod input;
-mod second_signal;
 
 pub use backend::ScreenBackend;
 pub use clipboard::osc52;
 pub use input::translate;
-pub use second_signal::end_on_second_signal;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,7 +89,7 @@ pub fn restore() {
 }
 
 /// Whether the terminal is taken at the moment.
-fn is_taken() -> bool {
+pub(crate) fn is_taken() -> bool {
     TAKEN.load(Ordering::SeqCst)
 }
 

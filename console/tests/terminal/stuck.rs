@@ -7,7 +7,8 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use rpc_console::terminal::{Terminal, end_on_second_signal};
+use rpc_console::runtime::end_on_second_signal;
+use rpc_console::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{DEADLINE, Tty};

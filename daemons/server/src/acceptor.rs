@@ -10,22 +10,17 @@ use futures_util::FutureExt;
 use rpc_host::net::{Accepted, Listener, SURPLUS_TIME};
 use rpc_host::shares::Full;
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
-use crate::control::{First, first_look};
 use crate::places::connections::{ConnectionPlaces, Slot};
 use crate::places::counted;
 use crate::state::ServerState;
 
 const NO_FILE_LEFT: &str =
     "the server has no open file left for this connection; try again later, or on another instance";
-/// Connections that are looked at before they get to the workers; further ones go there unseen.
-const MAX_EARLY: usize = 64;
 
 /// How long a connection that is refused may take.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
@@ -42,15 +37,13 @@ pub(crate) struct Entrance {
     state: Arc<ServerState>,
     places: Arc<ConnectionPlaces>,
     connections: TaskTracker,
-    early: Arc<Semaphore>,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
         let places = ConnectionPlaces::new(&state.limits);
-        let early = Arc::new(Semaphore::new(MAX_EARLY));
         let connections = TaskTracker::new();
-        Self { listener, entrance: Entrance { state, places, connections, early } }
+        Self { listener, entrance: Entrance { state, places, connections } }
     }
 
     pub(crate) fn entrance(&self) -> Entrance {
@@ -90,6 +83,11 @@ impl Entrance {
         &self.state
     }
 
+    /// The tasks of all connections.
+    pub(crate) fn connections(&self) -> &TaskTracker {
+        &self.connections
+    }
+
     /// Serves the connection, on the worker this is called on.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         match self.slot(peer) {
@@ -102,40 +100,8 @@ impl Entrance {
         }
     }
 
-    /// Looks at the connection's first message on the thread this is called on, then lets the
-    /// workers serve it.
-    pub(crate) fn admit_early(&self, mut stream: TcpStream, peer: SocketAddr, workers: &Handle) {
-        let slot = match self.slot(peer) {
-            Ok(slot) => slot,
-            Err(full) => return self.refuse(stream, peer, full),
-        };
-        let place = self.early.clone().try_acquire_owned();
-        let (entrance, workers) = (self.clone(), workers.clone());
-        let look = async move {
-            let mut first = BytesMut::new();
-            if place.is_ok() {
-                match first_look(&entrance.state, &mut stream, &mut first).await {
-                    First::Message => {}
-                    First::Served => return,
-                }
-            }
-            drop(place);
-            // What this runtime knows of the socket stays here.
-            let Ok(stream) = stream.into_std() else { return };
-            let state = entrance.state.clone();
-            let serve = async move {
-                match TcpStream::from_std(stream) {
-                    Ok(stream) => connection::serve(state, stream, peer, first, slot).await,
-                    Err(error) => tracing::debug!(%peer, %error, "connection lost"),
-                }
-            };
-            entrance.connections.spawn_on(serve.in_current_span(), &workers);
-        };
-        self.connections.spawn(look.in_current_span());
-    }
-
     /// A place for a connection of this peer.
-    fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
+    pub(crate) fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
         let metrics = &self.state.metrics;
         // A token of its own: waiting on the server's would make all connections share its lock.
         let closing = self.state.draining.child_token();
@@ -148,7 +114,7 @@ impl Entrance {
     }
 
     /// Says why, unless so many are being refused that closing unread is all there is time for.
-    fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+    pub(crate) fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
         let Some(place) = self.places.take_refusal(peer.ip()) else { return };
         let why = match full {
             Full::Whole(most) => format!(

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
-pub(crate) use early::{First, accept_early, first_look};
+pub(crate) use early::accept_early;
 
 /// A runtime on a thread of its own. It ends when this is dropped.
 pub(crate) struct Control {

@@ -327,7 +327,6 @@ impl Server {
     ) -> Result<(), ServerError> {
         let Self { state, listener, address, handle, .. } = self;
         let limits = state.limits.clone();
-        tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
         let control = Control::start().map_err(ServerError::Control)?;
         #[cfg(feature = "announce")]
         let announcer =
@@ -335,6 +334,7 @@ impl Server {
         // Without a descriptor for it, connections wait while the workers lag.
         let second_listener = listener.duplicate().ok();
         let mut acceptor = Acceptor::new(state.clone(), listener);
+        tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
         let early = second_listener.map(|listener| {
             let accepting = accept_early(acceptor.entrance(), listener, Handle::current());
             control.spawn(state.draining.child_token().run_until_cancelled_owned(accepting))

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
+pub use crate::target::host_port;
 pub use entries::{
     Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
 };
@@ -137,11 +138,6 @@ impl fmt::Display for InstanceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&host_port(&self.host, self.port))
     }
-}
-
-/// `host:port`, with an IPv6 literal in brackets.
-pub fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// An address as older clients read it: IPv6 without brackets, v4-mapped as IPv4 (they take a host
@@ -284,6 +280,30 @@ impl WatchEvent {
             _ => return Ok(None),
         };
         Ok(Some((event, skipped)))
+    }
+}
+
+impl Entry for Instance {
+    fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+}
+
+impl Entry for InstanceRecord {
+    fn address(&self) -> (&str, u16) {
+        self.instance.address()
+    }
+}
+
+impl Entry for InstanceKey {
+    fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+}
+
+impl Entry for Beat {
+    fn address(&self) -> (&str, u16) {
+        self.key.address()
     }
 }
 

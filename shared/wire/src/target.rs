@@ -1,7 +1,5 @@
 //! What a client calls: one address, or the instances that a registry lists.
 
-use crate::instance::host_port;
-
 /// What a client calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -100,6 +98,11 @@ impl std::fmt::Display for Target {
             Self::Registry { url } => f.write_str(url),
         }
     }
+}
+
+/// `host:port`, with an IPv6 literal in brackets.
+pub fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! While the workers lag: accepts connections in their place, and answers if health is asked for.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::acceptor::Entrance;
 use crate::connection;
@@ -27,9 +29,13 @@ const LOOK: Duration = Duration::from_millis(20);
 const FIRST_MESSAGE: Duration = Duration::from_secs(1);
 const FIRST_BYTES: usize = 4096;
 
+/// Connections that are looked at here at a time; further ones go to the workers unseen.
+const MAX_EARLY: usize = 64;
+
 /// Accepts from a second handle of the listening socket whenever the lag is high.
 pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, workers: Handle) {
     let state = entrance.state();
+    let looks = Arc::new(Semaphore::new(MAX_EARLY));
     loop {
         state.lag.pause(LOOK).await;
         if !is_high(state) {
@@ -39,7 +45,7 @@ pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, 
         let Ok(registered) = tokio::net::TcpListener::from_std(listener) else { return };
         while is_high(state) {
             if let Ok(Ok((stream, peer))) = timeout(LOOK, registered.accept()).await {
-                entrance.admit_early(stream, peer, &workers);
+                admit(&entrance, stream, peer, &workers, &looks);
             }
         }
         let Ok(unregistered) = registered.into_std() else { return };
@@ -51,8 +57,45 @@ fn is_high(state: &ServerState) -> bool {
     state.lag.at(Instant::now()) >= HIGH_LAG
 }
 
+/// Looks at the connection's first message, then lets the workers serve it.
+fn admit(
+    entrance: &Entrance,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    workers: &Handle,
+    looks: &Arc<Semaphore>,
+) {
+    let slot = match entrance.slot(peer) {
+        Ok(slot) => slot,
+        Err(full) => return entrance.refuse(stream, peer, full),
+    };
+    let place = looks.clone().try_acquire_owned();
+    let (state, connections) = (entrance.state().clone(), entrance.connections().clone());
+    let workers = workers.clone();
+    let look = async move {
+        let mut first = BytesMut::new();
+        if place.is_ok() {
+            match first_look(&state, &mut stream, &mut first).await {
+                First::Message => {}
+                First::Served => return,
+            }
+        }
+        drop(place);
+        // What this runtime knows of the socket stays here.
+        let Ok(stream) = stream.into_std() else { return };
+        let serve = async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection::serve(state, stream, peer, first, slot).await,
+                Err(error) => tracing::debug!(%peer, %error, "connection lost"),
+            }
+        };
+        connections.spawn_on(serve.in_current_span(), &workers);
+    };
+    entrance.connections().spawn(look.in_current_span());
+}
+
 /// What becomes of a connection whose first bytes were read here.
-pub(crate) enum First {
+enum First {
     /// It is for the workers.
     Message,
     /// It has ended, or was served here.
@@ -62,7 +105,7 @@ pub(crate) enum First {
 /// Reads a connection's first bytes and answers them if they ask for the server's health or
 /// statistics; HTTP, which is only about these, is served to its end. Whatever is left in `first` is
 /// for the workers.
-pub(crate) async fn first_look(
+async fn first_look(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     first: &mut BytesMut,

@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Beat, Instance, InstanceKey, InstanceRecord};
 use crate::json::memory_of_value;
 use crate::target::is_host;
 
@@ -150,35 +149,12 @@ pub fn read_entry<T: Entry>(json: &str) -> Result<T, EntryError> {
     Ok(entry)
 }
 
-impl Entry for Instance {
-    fn address(&self) -> (&str, u16) {
-        (&self.host, self.port)
-    }
-}
-
-impl Entry for InstanceRecord {
-    fn address(&self) -> (&str, u16) {
-        self.instance.address()
-    }
-}
-
-impl Entry for InstanceKey {
-    fn address(&self) -> (&str, u16) {
-        (&self.host, self.port)
-    }
-}
-
-impl Entry for Beat {
-    fn address(&self) -> (&str, u16) {
-        self.key.address()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::instance::Instance;
 
     #[test]
     fn what_cannot_be_read_is_skipped_and_counted() {

@@ -211,7 +211,7 @@ impl Dispatcher {
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
                 let context = context(call, usize::MAX, received);
-                        self.calls.start_stream(context, items, deadline, held);
+                self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
             Reserved::Report(report) => {

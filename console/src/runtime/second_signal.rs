@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossterm::terminal::disable_raw_mode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{is_taken, restore};
+use crate::terminal::{is_taken, restore};
 
 /// How long the terminal may take to be restored: one that takes no output is left as it is, but for
 /// its raw mode.
