@@ -88,6 +88,11 @@ pub fn restore() {
     let _ = disable_raw_mode();
 }
 
+/// Ends raw mode, which does not wait for output as the rest of [`restore`] may.
+pub(crate) fn end_raw_mode() {
+    let _ = disable_raw_mode();
+}
+
 /// Whether the terminal is taken at the moment.
 pub(crate) fn is_taken() -> bool {
     TAKEN.load(Ordering::SeqCst)

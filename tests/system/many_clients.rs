@@ -16,7 +16,7 @@ const CLIENTS: u64 = 3000;
 async fn thousands_of_clients_are_connected_and_served_at_once() {
     raise_open_files();
     // They are on one machine.
-    let no_share = [("RPCD_SERVER_MAX_CONNECTIONS_PER_PEER", "0")];
+    let no_share = [("SERVER_MAX_CONNECTIONS_PER_PEER", "0")];
     let (_server, address) = Daemon::server_with(&no_share, &["--no-registry"]).await;
     let mut clients = join_all((0..CLIENTS).map(|number| async move {
         let mut raw = Raw::connect(address).await;

@@ -8,10 +8,9 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crossterm::terminal::disable_raw_mode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::terminal::{is_taken, restore};
+use crate::terminal::{end_raw_mode, is_taken, restore};
 
 /// How long the terminal may take to be restored: one that takes no output is left as it is, but for
 /// its raw mode.
@@ -44,8 +43,7 @@ pub fn end_on_second_signal() -> io::Result<()> {
 
 /// Restores the terminal as far as it can be, and exits.
 fn end(number: u8) -> ! {
-    // Does not wait for output, as the rest may.
-    let _ = disable_raw_mode();
+    end_raw_mode();
     let (done, restored) = mpsc::channel();
     let restoring = thread::Builder::new().spawn(move || {
         restore();

@@ -19,16 +19,22 @@ const LATE: u32 = 4;
 /// Calls must be late for this long before any is refused: a burst, or a pause of the machine, is
 /// worked off.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Under overload a call may wait for this part of its deadline: a hundredth.
+const PATIENCE: u32 = 100;
 /// Overload has ended when no call had to be refused for this long.
 const CALM: Duration = Duration::from_millis(250);
+/// It ends after this time in any case, since callers may have changed who wait as long and are
+/// content. If calls are late again, it was too early, and the next time is twice as long.
+const FIRST_OVERLOAD: Duration = Duration::from_secs(1);
+const LONGEST_OVERLOAD: Duration = Duration::from_secs(30);
 
 /// Decides about calls that have waited.
 ///
 /// As long as calls start within a quarter of their deadlines nothing is refused, however many wait:
 /// a client with many calls in flight waits longer, and wants to. If calls are late for an
 /// [`INTERVAL`], more is asked than can be done, so that some must be refused in any case. Then it
-/// is best to refuse at once and to keep the queue short: until there is [`CALM`], a call that has
-/// waited longer than others take is refused. (That a standing queue is the sign, and not a long
+/// is best to refuse at once and to keep the queue short: for a while a call that has waited for a
+/// hundredth of its deadline, and longer than a few others take, is refused. (That a standing queue is the sign, and not a long
 /// one, is the idea of CoDel.)
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
@@ -41,7 +47,14 @@ pub(crate) struct Admission {
 struct Load {
     /// The first and the last late call of a series without a gap of [`INTERVAL`].
     late: Option<(Instant, Instant)>,
-    last_refusal: Option<Instant>,
+    overload: Option<Overload>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Overload {
+    began: Instant,
+    lasts: Duration,
+    last_refusal: Instant,
 }
 
 impl Admission {
@@ -75,8 +88,7 @@ impl Admission {
         if !load.refuses(waited, within, self.call_time(), now) {
             return Ok(());
         }
-        let text =
-            format!("busy: calls wait {} ms to start; call another instance", waited.as_millis());
+        let text = "busy: the server is asked for more than it can do; call another instance";
         Err(Fault::new(Code::Overloaded, text))
     }
 
@@ -108,21 +120,43 @@ impl Load {
         call_time: Duration,
         now: Instant,
     ) -> bool {
-        let mut stands = false;
         if waited > within / LATE {
             let since = match self.late {
                 Some((since, last)) if now < last + INTERVAL => since,
                 _ => now,
             };
             self.late = Some((since, now));
-            stands = now >= since + INTERVAL;
+            if now >= since + INTERVAL && !self.is_overloaded(now) {
+                self.begin_overload(within, now);
+            }
         }
-        let is_overloaded = stands || self.last_refusal.is_some_and(|last| now < last + CALM);
-        let refuses = is_overloaded && waited > SHORT_WAIT.max(call_time * CALLS_AHEAD);
-        if refuses {
-            self.last_refusal = Some(now);
+        let short = SHORT_WAIT.max(call_time * CALLS_AHEAD).max(within / PATIENCE);
+        let refuses = self.is_overloaded(now) && waited > short;
+        if let (true, Some(overload)) = (refuses, &mut self.overload) {
+            overload.last_refusal = now;
         }
         refuses
+    }
+
+    fn is_overloaded(&self, now: Instant) -> bool {
+        self.overload.is_some_and(|overload| {
+            now < overload.last_refusal + CALM && now < overload.began + overload.lasts
+        })
+    }
+
+    fn begin_overload(&mut self, within: Duration, now: Instant) {
+        let lasts = match self.overload {
+            Some(before) if now < before.last_refusal + within => {
+                (before.lasts * 2).min(LONGEST_OVERLOAD)
+            }
+            _ => {
+                tracing::warn!(
+                    "asked for more than it can do; refusing calls that waited too long"
+                );
+                FIRST_OVERLOAD
+            }
+        };
+        self.overload = Some(Overload { began: now, lasts, last_refusal: now });
     }
 }
 
@@ -180,11 +214,30 @@ mod tests {
         let mut queue = Queue::new();
         assert_eq!(queue.refused(100, ms(400), SECOND), 0);
         assert_eq!(queue.refused(100, ms(400), SECOND), 100);
-        assert_eq!(queue.refused(100, ms(4), SECOND), 100, "the queue is kept short");
-        assert_eq!(queue.refused(100, ms(3), SECOND), 0, "who has just come is served");
-        assert_eq!(queue.refused(100, ms(4), SECOND), 100, "the overload lasts");
+        assert_eq!(queue.refused(100, ms(11), SECOND), 100, "the queue is kept short");
+        assert_eq!(queue.refused(100, ms(10), SECOND), 0, "who has just come is served");
+        assert_eq!(queue.refused(100, ms(11), 10 * SECOND), 0, "and who has time");
+        assert_eq!(queue.refused(9, ms(11), SECOND), 9, "the overload lasts");
         queue.now += CALM;
         assert_eq!(queue.refused(1000, ms(200), SECOND), 0, "it has passed");
+    }
+
+    #[test]
+    fn an_overload_does_not_outlast_callers_who_are_content() {
+        let mut queue = Queue::new();
+        assert!(queue.refused(300, ms(400), SECOND) > 0);
+        // They wait as long as before, and have ten times as much time.
+        assert!(queue.refused(1000, ms(400), 10 * SECOND) < 1000);
+        assert_eq!(queue.refused(10_000, ms(400), 10 * SECOND), 0);
+    }
+
+    #[test]
+    fn an_overload_that_goes_on_is_tried_less_and_less_often() {
+        let mut queue = Queue::new();
+        // All that are served are late.
+        let served = [10_000, 10_000, 60_000]
+            .map(|calls| calls as usize - queue.refused(calls, ms(400), SECOND));
+        assert!(served[0] > served[1] && served[2] < 300, "{served:?}");
     }
 
     #[test]

@@ -32,6 +32,13 @@ const LINGER_BYTES: usize = 16 << 20;
 const REFUSED_BYTES: usize = 64 * 1024;
 const REFUSED_TIME: Duration = Duration::from_millis(500);
 
+/// How many requests an HTTP connection may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requests {
+    One,
+    Many,
+}
+
 /// Serves one connection, of which the `first` bytes were read already, until it closes.
 pub(crate) async fn serve(
     state: Arc<ServerState>,
@@ -64,7 +71,7 @@ async fn serve_stream(
                 linger(stream).await;
             }
         }
-        Protocol::Http => serve_http(state, stream, first).await?,
+        Protocol::Http => serve_http(state, stream, first, Requests::Many).await?,
         Protocol::Tls => tracing::debug!(%peer, "TLS refused: not supported yet"),
         Protocol::Unknown => {
             state.metrics.malformed.inc();
@@ -83,13 +90,14 @@ pub(crate) async fn serve_http(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     first: BytesMut,
+    requests: Requests,
 ) -> io::Result<()> {
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole, on_loopback)).await;
+    Box::pin(http::serve(state, whole, on_loopback, requests == Requests::Many)).await;
     Ok(())
 }
 
@@ -99,6 +107,7 @@ pub(crate) async fn serve_http(
     _: &Arc<ServerState>,
     stream: &mut TcpStream,
     _: BytesMut,
+    _: Requests,
 ) -> io::Result<()> {
     let text = "this server was built without HTTP; send JSON messages";
     stream.write_all(http_reply("501 Not Implemented", text).as_bytes()).await?;

@@ -41,6 +41,7 @@ pub(crate) async fn serve(
     state: &Arc<ServerState>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
     on_loopback: bool,
+    keep_alive: bool,
 ) {
     let stream = WriteTimeout::new(stream, state.limits.write_timeout);
     let service = TowerToHyperService::new(router(state.clone(), on_loopback));
@@ -48,6 +49,7 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(state.limits.request_timeout)
         .max_buf_size(HEAD_BYTES)
+        .keep_alive(keep_alive)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let draining = state.draining.cancelled();
@@ -85,6 +87,9 @@ async fn refuse_foreign_pages(
     request: Request,
     next: Next,
 ) -> Response {
+    state.lag.matters(Instant::now());
+    // Many requests may have come at once: other connections have their turn.
+    tokio::task::yield_now().await;
     match judge(&state, request.headers(), on_loopback) {
         Ok(()) => next.run(request).await,
         Err(why) => error(StatusCode::FORBIDDEN, why),

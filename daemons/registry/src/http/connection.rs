@@ -27,7 +27,11 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
     let from = Peer { ip: peer.ip().to_canonical(), on_loopback, cut: cut.clone() };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
-        async move { Ok::<_, Infallible>(http.reply(request, from).await) }
+        async move {
+            // Many requests may have come at once: other connections have their turn.
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(http.reply(request, from).await)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

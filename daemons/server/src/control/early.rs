@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::acceptor::Entrance;
-use crate::connection;
+use crate::connection::{self, Requests};
 use crate::reserved::{self, Report, Reserved};
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
@@ -25,6 +25,10 @@ use crate::state::ServerState;
 const HIGH_LAG: Duration = Duration::from_millis(20);
 /// How often the lag is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// How an HTTP request begins that asks for health or statistics.
+const HTTP: [&[u8]; 2] = [b"GET /healthz ", b"GET /metrics "];
+/// Bytes that are enough to know it.
+const LONGEST_HTTP: usize = 13;
 /// How long, and how many bytes of, the first message is waited for.
 const FIRST_MESSAGE: Duration = Duration::from_secs(1);
 const FIRST_BYTES: usize = 4096;
@@ -103,8 +107,7 @@ enum First {
 }
 
 /// Reads a connection's first bytes and answers them if they ask for the server's health or
-/// statistics; HTTP, which is only about these, is served to its end. Whatever is left in `first` is
-/// for the workers.
+/// statistics; over HTTP, once. Whatever is left in `first` is for the workers.
 async fn first_look(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
@@ -118,10 +121,10 @@ async fn first_look(
             tracing::debug!(%error, "connection lost");
             First::Served
         }
-        Ok(Ok(Protocol::Http)) => {
+        Ok(Ok(Protocol::Http)) if HTTP.iter().any(|asks| first.starts_with(asks)) => {
             let first = std::mem::take(first);
             // Its errors are reported there.
-            let _ = connection::serve_http(state, stream, first).await;
+            let _ = connection::serve_http(state, stream, first, Requests::One).await;
             First::Served
         }
         Ok(Ok(_)) => First::Message,
@@ -148,6 +151,7 @@ async fn read_first(
                 Answer::None => return Ok(Protocol::Json),
                 Answer::Unfinished => {}
             },
+            Some(Protocol::Http) if first.len() < LONGEST_HTTP => {}
             Some(protocol) => return Ok(protocol),
             None => {}
         }
