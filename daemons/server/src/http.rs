@@ -122,8 +122,7 @@ fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<
 }
 
 async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
-    let kept = state.buffers.kept() as u64;
-    match render(&state.stats(Instant::now()), kept) {
+    match render(&state.stats(Instant::now()), &state) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
     }
@@ -151,7 +150,7 @@ fn error(status: StatusCode, text: &str) -> Response {
 }
 
 /// The statistics as OpenMetrics.
-fn render(stats: &ServerStats, buffered_bytes: u64) -> Result<String, std::fmt::Error> {
+fn render(stats: &ServerStats, state: &ServerState) -> Result<String, std::fmt::Error> {
     type Labels = Vec<(String, String)>;
     let mut registry = Registry::with_prefix("rpc_server");
     let gauge = |value: u64| {
@@ -170,10 +169,11 @@ fn render(stats: &ServerStats, buffered_bytes: u64) -> Result<String, std::fmt::
     registry.register("connections", "Connections open now", gauge(stats.connections));
     registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
     let help = "Kept for connections beyond a free share of each";
-    registry.register_with_unit("buffered", help, Unit::Bytes, gauge(buffered_bytes));
+    registry.register_with_unit("buffered", help, Unit::Bytes, gauge(state.buffers.kept() as u64));
     let counts = [
         ("connections_accepted", "Connections accepted", stats.connections_accepted),
         ("connections_refused", "Connections over the limit", stats.connections_refused),
+        ("calls_refused", "Calls over a limit, or too late", state.metrics.calls_refused.get()),
         ("malformed", "Messages that could not be read", stats.malformed),
         ("log_lines_dropped", "Log lines lost", stats.log_lines_dropped),
     ];

@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
+    /// Calls that got -32002.
+    pub(crate) calls_refused: Counter,
     pub(crate) malformed: Counter,
     methods: Vec<MethodMetrics>,
     shards: usize,
@@ -55,6 +57,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_refused: Counter::default(),
+            calls_refused: Counter::default(),
             malformed: Counter::default(),
             methods,
             shards,

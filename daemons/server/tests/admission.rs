@@ -73,19 +73,24 @@ async fn what_cannot_be_done_in_time_is_refused_and_the_rest_is_done() {
     for code in join_all((0..8).map(ask)).await.concat() {
         *counts.entry(code).or_default() += 1;
     }
-    let [done, refused] = [0, -32002].map(|code| counts.remove(&code).unwrap_or(0));
+    let [done, mut refused] = [0, -32002].map(|code| counts.remove(&code).unwrap_or(0));
     assert!(done > 0 && refused > 0, "{done} done, {refused} refused, {counts:?}");
     assert!(counts.keys().all(|code| *code == -32000), "{counts:?}");
     let mut peer = Peer::connect(address).await;
     let is_over = async {
         loop {
             peer.send(0..1, "work", Duration::from_secs(10)).await;
-            if peer.reply().await == 0 {
-                break;
+            match peer.reply().await {
+                0 => break,
+                code => refused += usize::from(code == -32002),
             }
         }
     };
     timeout(Duration::from_secs(1), is_over).await.expect("normal within a second");
+    let counted = format!("rpc_server_calls_refused_total {refused}");
+    let mut http = Peer::connect(address).await;
+    http.writer.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    while http.lines.next_line().await.unwrap().expect("it is counted") != counted {}
 }
 
 #[tokio::test]

@@ -161,8 +161,7 @@ impl Dispatcher {
             }
             Ok(Message::Call(call)) => match self.admit(state, &call) {
                 Ok(()) => self.begin(state, &call, received),
-                Err(_) if call.meta.oneway => {}
-                Err(fault) => reply::fault(&mut self.output, call.id, &fault),
+                Err(fault) => self.refuse(&call, &fault),
             },
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
@@ -291,10 +290,19 @@ impl Dispatcher {
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.id.is_some();
-        if let Err(fault) = self.try_begin(state, call, received)
-            && !call.meta.oneway
-        {
-            reply::fault(&mut self.output, call.id, &fault);
+        if let Err(fault) = self.try_begin(state, call, received) {
+            self.refuse(call, &fault);
+        }
+    }
+
+    /// The reply to a call that does not start.
+    #[cold]
+    fn refuse(&mut self, call: &Call<'_>, fault: &Fault) {
+        if fault.code == Code::Overloaded {
+            self.state.metrics.calls_refused.inc();
+        }
+        if !call.meta.oneway {
+            reply::fault(&mut self.output, call.id, fault);
         }
     }
 
