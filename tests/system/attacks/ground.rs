@@ -126,10 +126,10 @@ impl Ground {
         eventually("an honest call is answered", async || Honest::call(server).await.is_ok()).await;
         eventually("the registry is well", async || healthy(registry).await).await;
         block_in_place(|| {
-            self.console.press(ESC);
             self.console.press("?");
             reacts(&self.console, "type to filter");
             self.console.press(ESC);
+            self.console.until_not("type to filter");
             self.console.press("1");
             reacts(&self.console, "[1 Instances]");
             // Back through the views visited, then out; what follows is not read.
