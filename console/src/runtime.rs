@@ -4,7 +4,7 @@
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
 //! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
-//!   `own_methods`: those of one instance; `traffic`: the statistics of what is on the screen.
+//!   `own_methods`: those of one instance; `discovery`: both ask within the same bounds; `traffic`: the statistics of what is on the screen.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -21,6 +21,7 @@ mod calls;
 mod clipboard;
 mod clock;
 mod contracts;
+mod discovery;
 mod external_program;
 mod feed;
 mod files;
@@ -76,6 +77,9 @@ const FRAME: Duration = Duration::from_millis(16);
 /// # Errors
 /// The terminal cannot be used, or the demo cannot start.
 pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
+    // Before the terminal is taken: from then on a signal must give it back.
+    let signals = Signals::new()?;
+    crate::terminal::end_on_second_signal()?;
     let terminal = Terminal::take(settings.mouse)?;
     let registry = settings.registries.current().map(|named| named.target.clone());
     let model = settings.model();
@@ -108,7 +112,7 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     console.tasks.read_requests();
     console.follow_own_log();
     console.keep_history(registry.as_ref());
-    let (ended, written) = console.run(inbox).await;
+    let (ended, written) = console.run(inbox, signals).await;
     // The terminal is given back by now; the last call must still reach the history.
     if let Some(written) = written {
         written.wait().await;
@@ -149,14 +153,21 @@ struct Console {
 
 impl Console {
     /// Runs to the end, which gives the terminal back; the history may still be written.
-    async fn run(mut self, inbox: Inbox) -> (Result<Ended, io::Error>, Option<history::Written>) {
-        let ended = self.event_loop(inbox).await;
+    async fn run(
+        mut self,
+        inbox: Inbox,
+        signals: Signals,
+    ) -> (Result<Ended, io::Error>, Option<history::Written>) {
+        let ended = self.event_loop(inbox, signals).await;
         (ended, self.written.take())
     }
 
-    async fn event_loop(&mut self, mut inbox: Inbox) -> Result<Ended, io::Error> {
+    async fn event_loop(
+        &mut self,
+        mut inbox: Inbox,
+        mut signals: Signals,
+    ) -> Result<Ended, io::Error> {
         let mut input = EventStream::new();
-        let mut signals = Signals::new()?;
         let origin = Instant::now();
         loop {
             let now = self.clock.now();

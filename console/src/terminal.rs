@@ -3,10 +3,12 @@
 mod backend;
 mod clipboard;
 mod input;
+mod second_signal;
 
 pub use backend::ScreenBackend;
 pub use clipboard::osc52;
 pub use input::translate;
+pub use second_signal::end_on_second_signal;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,6 +88,11 @@ pub fn restore() {
         let _ = write(step);
     }
     let _ = disable_raw_mode();
+}
+
+/// Whether the terminal is taken at the moment.
+fn is_taken() -> bool {
+    TAKEN.load(Ordering::SeqCst)
 }
 
 /// On a panic in any thread, restores the terminal first, so that the message can be read, and exits

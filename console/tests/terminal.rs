@@ -30,6 +30,8 @@ mod outside;
 mod reading;
 #[path = "terminal/requests.rs"]
 mod requests;
+#[path = "terminal/stuck.rs"]
+mod stuck;
 #[path = "terminal/truth.rs"]
 mod truth;
 

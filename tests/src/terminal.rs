@@ -201,6 +201,11 @@ impl Tty {
         }
     }
 
+    /// Whether it has exited.
+    pub fn has_exited(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it exits; returns the exit code.
     pub fn ends(&mut self) -> u32 {
         let end = Instant::now() + DEADLINE;

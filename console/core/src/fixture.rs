@@ -12,6 +12,7 @@ pub use logs::*;
 pub use picture::*;
 pub use services::*;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
@@ -113,7 +114,11 @@ pub fn snapshot(model: &mut Model, records: Vec<InstanceRecord>, now: Now) {
 
 pub fn learn(model: &mut Model, key: InstanceKey, methods: Vec<Signature>, now: Now) {
     let rtt = Duration::from_micros(420 + u64::from(key.port));
-    feed(model, Msg::Instance(key.clone(), InstanceUpdate::Methods(Ok(methods))), now);
+    feed(
+        model,
+        Msg::Instance(key.clone(), InstanceUpdate::Methods(Ok(Arc::new(methods.into())))),
+        now,
+    );
     feed(model, Msg::Instance(key, InstanceUpdate::Probe(Ok(rtt))), now);
 }
 

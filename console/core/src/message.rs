@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::{LogLine, ServerStats};
-use rpc_wire::signature::Signature;
 use rpc_wire::target::Target;
 
 use crate::key::Key;
@@ -17,6 +16,7 @@ use crate::model::json::{Document, Matches, Selection};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
+use crate::model::methods::MethodList;
 use crate::model::saved::{Change, ChangeError, Contents};
 use crate::pane::{Pane, PaneRows};
 
@@ -47,7 +47,7 @@ pub enum Msg {
     /// The state of a log source changed.
     LogSource(Source, SourceState),
     /// The methods of a contract, by its digest.
-    Contract(String, Vec<Signature>),
+    Contract(String, Arc<MethodList>),
     /// The traffic of instances, all asked in one go.
     Traffic(Vec<(InstanceKey, Sample)>),
     /// From the task that monitors an instance.
@@ -137,7 +137,7 @@ pub enum RegistryUpdate {
 #[derive(Debug)]
 pub enum InstanceUpdate {
     /// Its methods, or why they are unknown.
-    Methods(Result<Vec<Signature>, String>),
+    Methods(Result<Arc<MethodList>, String>),
     /// Whether it uses the extended dialect; reported of a server that is not registered.
     Dialect(bool),
     /// The round trip of a probe, or why it failed.

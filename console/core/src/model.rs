@@ -15,6 +15,7 @@ pub mod json;
 pub mod link;
 pub mod load;
 pub mod logs;
+mod memory;
 pub mod methods;
 mod now;
 pub mod palette;
@@ -235,6 +236,7 @@ impl Model {
         std::mem::swap(&mut fresh.heights, &mut self.heights);
         std::mem::swap(&mut fresh.saved, &mut self.saved);
         fresh.logs.limit = self.logs.limit;
+        fresh.logs.max_bytes = self.logs.max_bytes;
         fresh.logs.shift_ms = self.logs.shift_ms;
         fresh.events.limit = self.events.limit;
         fresh.instances.max_probed = self.instances.max_probed;

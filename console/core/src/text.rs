@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 pub use rpc_load::show::{
     age, bytes, flag_duration, grouped, latency, percent, precise, rate, seconds, sparkline,
 };
+use rpc_wire::is_hidden;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text with control characters, direction overrides and zero-width characters escaped: they
-/// could control the terminal or be invisible. Escapes are those of JSON, so that a JSON text stays
-/// one.
+/// The text with hidden characters ([`is_hidden`]) escaped. Escapes are those of JSON, so that a JSON
+/// text stays one.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -21,14 +21,40 @@ pub fn printable(text: &str) -> Cow<'_, str> {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            // As in JSON, so that JSON stays JSON; all of them are below U+10000.
-            c if is_unsafe(c) => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
+            c => push_visible(&mut out, c),
         }
     }
     Cow::Owned(out)
+}
+
+/// JSON or a text of several lines with hidden characters escaped, except for line breaks and tabs:
+/// JSON stays the same JSON, since it has these only between its parts.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| matches!(c, '\n' | '\t');
+    if !text.contains(|c| is_hidden(c) && !stays(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            // Between the parts of JSON it says nothing.
+            '\r' => {}
+            c if stays(c) => out.push(c),
+            c => push_visible(&mut out, c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Adds a character, escaped as in JSON if it is hidden.
+fn push_visible(out: &mut String, c: char) {
+    if !is_hidden(c) {
+        return out.push(c);
+    }
+    // Above U+FFFF a pair of them.
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let _ = write!(out, "\\u{unit:04x}");
+    }
 }
 
 /// As [`printable`], with line breaks and tabs as one symbol each: for fields of one line, whose text
@@ -41,9 +67,58 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     printable(text)
 }
 
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// A value as JSON; `None` if that is longer than `max_bytes`, of which no more is written.
+pub fn json(value: &serde_json::Value, max_bytes: usize) -> Option<String> {
+    let mut written = Bounded { bytes: Vec::new(), max_bytes };
+    serde_json::to_writer(&mut written, value).ok()?;
+    String::from_utf8(written.bytes).ok()
+}
+
+/// A value as JSON in at most `max_bytes` bytes; `…` stands for the rest.
+pub fn json_cut(value: &serde_json::Value, max_bytes: usize) -> String {
+    let mut written = Bounded { bytes: Vec::new(), max_bytes };
+    match serde_json::to_writer(&mut written, value) {
+        Ok(()) => String::from_utf8_lossy(&written.bytes).into_owned(),
+        Err(_) => {
+            let text = String::from_utf8_lossy(&written.bytes);
+            format!("{}…", text.trim_end_matches(char::REPLACEMENT_CHARACTER))
+        }
+    }
+}
+
+/// Bytes written up to a limit; then writing fails.
+struct Bounded {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.max_bytes - self.bytes.len();
+        let written = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..written]);
+        if written < bytes.len() { Err(std::io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Longest text of an event or an error that is kept, in bytes.
+const MAX_NOTE_BYTES: usize = 512;
+
+/// A stranger's text as an event or an error has it: printable, and cut to 512 bytes, in memory of its
+/// own.
+pub fn note(text: &str) -> String {
+    let shown = printable(prefix(text, MAX_NOTE_BYTES));
+    match text.len() <= MAX_NOTE_BYTES && shown.len() <= MAX_NOTE_BYTES {
+        true => shown.into_owned(),
+        false => {
+            let cut = format!("{}…", prefix(&shown, MAX_NOTE_BYTES));
+            cut.into_boxed_str().into_string()
+        }
+    }
 }
 
 /// At most the first `bytes` bytes of the text, cut between characters.
@@ -234,17 +309,40 @@ mod tests {
 
     #[test]
     fn an_escaped_json_text_is_the_same_json() {
-        let text = serde_json::to_string("\u{1f469}\u{200d}\u{1f469} \u{feff}\u{2066}").unwrap();
-        let shown = printable(&text);
-        assert_ne!(shown, text);
+        let text = "\u{1f469}\u{200d}\u{1f469} \u{feff}\u{2066}\u{e0041}\u{9b}";
+        let text = serde_json::to_string(text).unwrap();
         let read = |text: &str| serde_json::from_str::<String>(text).unwrap();
-        assert_eq!(read(&shown), read(&text));
+        for shown in [printable(&text), printable_lines(&text)] {
+            assert!(!shown.contains(is_hidden), "{shown}");
+            assert_eq!(read(&shown), read(&text));
+        }
+        assert_eq!(printable_lines("{\r\n\t\"a\": 1}\u{1b}"), "{\n\t\"a\": 1}\\u001b");
     }
 
     #[test]
     fn line_breaks_and_tabs_of_a_field_take_one_cell_each() {
         assert_eq!(one_line("a\nb\tc\r\u{200d}"), "a⏎b⇥c\\r\\u200d");
         assert!(matches!(one_line("漢"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_note_is_printable_and_cut() {
+        assert_eq!(note("a\u{1b}ä"), "a\\u001bä");
+        for long in ["ä".repeat(1 << 20), "\u{1b}".repeat(500)] {
+            let note = note(&long);
+            assert!(note.len() <= 515 && note.ends_with('…'), "{}", note.len());
+            assert!(note.capacity() < 1_024, "{}", note.capacity());
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_written_up_to_its_limit() {
+        let value = serde_json::json!(["äää", 1]);
+        let whole = value.to_string();
+        assert_eq!(json(&value, whole.len()), Some(whole.clone()));
+        assert_eq!(json(&value, whole.len() - 1), None);
+        assert_eq!(json_cut(&value, whole.len()), whole);
+        assert_eq!(json_cut(&value, 5), "[\"ä…", "cut between characters");
     }
 
     #[test]

@@ -78,10 +78,8 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::Traffic(samples) => feeds::traffic(model, samples),
         Msg::Registry(update) => feeds::registry(model, update, now, effects),
         Msg::Logs(source, lines) => model.logs.push(&source, lines),
-        Msg::LogSource(source, state) => {
-            model.logs.sources.insert(source, state);
-        }
-        Msg::Contract(digest, signatures) => feeds::contract(model, digest, signatures),
+        Msg::LogSource(source, state) => model.logs.set_source(source, state),
+        Msg::Contract(digest, methods) => feeds::contract(model, digest, methods),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
@@ -164,6 +162,8 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
 
 #[cfg(test)]
 mod confirm_tests;
+#[cfg(test)]
+mod copy_tests;
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]

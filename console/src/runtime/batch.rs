@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use rpc_console_core::message::Msg;
-use rpc_console_core::model::logs::{Source, bounded};
+use rpc_console_core::model::logs::{Source, bounded, size};
 
 /// How long the first line of a batch waits for further lines.
 const GATHER: Duration = Duration::from_millis(200);
 /// Lines in a batch at most.
 const MAX_BATCH: usize = 500;
-/// Text in a batch at most, in bytes, or one line.
+/// Memory of a batch at most, in bytes, or one line.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
 
 /// Forwards lines until their stream ends or fails.
@@ -43,7 +43,7 @@ pub(super) async fn forward<E>(
                 }
                 if seen.is_new(&line) {
                     let line = bounded(line);
-                    bytes += line.message.len();
+                    bytes += size(&line);
                     batch.push((line, dropped));
                 }
                 continue;

@@ -12,6 +12,7 @@ use rpc_wire::instance::InstanceKey;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::discovery::Discovery;
 use super::own_methods;
 use super::secrets::Secrets;
 use failure::failure;
@@ -39,6 +40,7 @@ fn whole_ms(left: Duration) -> Duration {
 pub(super) async fn call(
     mut request: CallRequest,
     mut clients: Vec<(InstanceKey, Client)>,
+    discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
     clients.shuffle(&mut rand::rng());
@@ -80,7 +82,9 @@ pub(super) async fn call(
                     if fault.code == Code::MethodNotFound);
                 let retry = error.is_not_executed() || is_unknown;
                 if is_unknown && !request.method.starts_with(RESERVED) {
-                    tokio::spawn(own_methods::correct(key.clone(), client, inbox.clone()));
+                    let correct =
+                        own_methods::correct(key.clone(), discovery.clone(), inbox.clone());
+                    tokio::spawn(correct);
                 }
                 last = Some((
                     key,

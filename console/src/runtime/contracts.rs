@@ -4,32 +4,32 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rpc_client::{Client, ClientOptions};
 use rpc_wire::instance::{Instance, InstanceKey};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::{monitor, own_methods};
+use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
+use rpc_console_core::text;
 
 /// Interval of attempts, until one succeeds.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The contracts that the instances show; dropping it stops the discovery.
 pub(super) struct Contracts {
-    by_digest: HashMap<String, Discovery>,
+    by_digest: HashMap<String, Contract>,
     homes: HashMap<InstanceKey, String>,
     /// Instances of contracts beyond the limit.
     waiting: HashMap<InstanceKey, Instance>,
     /// Contracts discovered at most, so that no registry can make the console ask without end.
     limit: usize,
-    options: ClientOptions,
+    discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 }
 
 /// The discovery of one contract.
-struct Discovery {
+struct Contract {
     members: usize,
     progress: Arc<Mutex<Progress>>,
     task: Option<AbortHandle>,
@@ -37,8 +37,8 @@ struct Discovery {
 
 #[derive(Default)]
 struct Progress {
-    /// The instances to ask, each with the client that monitors it, if one does.
-    to_ask: VecDeque<(InstanceKey, Option<Client>)>,
+    /// The instances to ask.
+    to_ask: VecDeque<InstanceKey>,
     /// Whether a task asks them.
     is_running: bool,
     is_done: bool,
@@ -46,19 +46,19 @@ struct Progress {
 
 impl Contracts {
     /// No contract is known yet.
-    pub(super) fn new(limit: usize, options: ClientOptions, inbox: mpsc::Sender<Msg>) -> Self {
+    pub(super) fn new(limit: usize, discovery: Discovery, inbox: mpsc::Sender<Msg>) -> Self {
         Self {
             by_digest: HashMap::new(),
             homes: HashMap::new(),
             waiting: HashMap::new(),
             limit,
-            options,
+            discovery,
             inbox,
         }
     }
 
     /// An instance shows a contract; it is asked unless another one has replied.
-    pub(super) fn add(&mut self, instance: &Instance, client: Option<Client>) {
+    pub(super) fn add(&mut self, instance: &Instance) {
         let key = instance.key();
         self.remove(&key);
         let Some(digest) = instance.contract() else { return };
@@ -69,25 +69,25 @@ impl Contracts {
             return;
         }
         self.homes.insert(key.clone(), digest.to_owned());
-        let discovery = self.by_digest.entry(digest.to_owned()).or_insert_with(|| Discovery {
+        let contract = self.by_digest.entry(digest.to_owned()).or_insert_with(|| Contract {
             members: 0,
             progress: Arc::default(),
             task: None,
         });
-        discovery.members += 1;
+        contract.members += 1;
         let is_running = {
-            let mut progress = lock(&discovery.progress);
+            let mut progress = lock(&contract.progress);
             if progress.is_done {
                 return;
             }
-            progress.to_ask.push_back((key, client));
+            progress.to_ask.push_back(key);
             std::mem::replace(&mut progress.is_running, true)
         };
         if !is_running {
-            let progress = discovery.progress.clone();
-            let (options, inbox) = (self.options.clone(), self.inbox.clone());
-            let task = tokio::spawn(discover(digest.to_owned(), progress, options, inbox));
-            discovery.task = Some(task.abort_handle());
+            let progress = contract.progress.clone();
+            let (discovery, inbox) = (self.discovery.clone(), self.inbox.clone());
+            let task = tokio::spawn(discover(digest.to_owned(), progress, discovery, inbox));
+            contract.task = Some(task.abort_handle());
         }
     }
 
@@ -95,20 +95,20 @@ impl Contracts {
     pub(super) fn remove(&mut self, key: &InstanceKey) {
         self.waiting.remove(key);
         let Some(digest) = self.homes.remove(key) else { return };
-        let Some(discovery) = self.by_digest.get_mut(&digest) else { return };
-        discovery.members -= 1;
-        lock(&discovery.progress).to_ask.retain(|(other, _)| other != key);
-        if discovery.members == 0 {
+        let Some(contract) = self.by_digest.get_mut(&digest) else { return };
+        contract.members -= 1;
+        lock(&contract.progress).to_ask.retain(|other| other != key);
+        if contract.members == 0 {
             self.by_digest.remove(&digest);
             // Another contract takes its place.
             for instance in std::mem::take(&mut self.waiting).into_values() {
-                self.add(&instance, None);
+                self.add(&instance);
             }
         }
     }
 }
 
-impl Drop for Discovery {
+impl Drop for Contract {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -125,7 +125,7 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 async fn discover(
     digest: String,
     progress: Arc<Mutex<Progress>>,
-    options: ClientOptions,
+    discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
     let mut failures = 0;
@@ -136,11 +136,11 @@ async fn discover(
             progress.is_running = next.is_some();
             next
         };
-        let Some((key, client)) = next else { return };
-        let Some(asked) = client.clone().or_else(|| monitor::client(&key, &options)) else {
-            continue;
-        };
-        let msg = match own_methods::ask(&asked).await {
+        let Some(key) = next else { return };
+        let Some(client) = discovery.client(&key) else { continue };
+        let asked = discovery.ask(&client).await.map_err(|error| text::note(&error.to_string()));
+        let kept = asked.and_then(|found| Ok((found.digest, discovery.keep(found.methods)?)));
+        let msg = match kept {
             Ok((found, methods)) if found == digest => {
                 let mut progress = lock(&progress);
                 progress.is_done = true;
@@ -154,8 +154,8 @@ async fn discover(
             Err(error) => {
                 // The others are asked first; it is asked again after them.
                 failures += 1;
-                lock(&progress).to_ask.push_back((key.clone(), client));
-                Msg::Instance(key.clone(), InstanceUpdate::Methods(Err(error.to_string())))
+                lock(&progress).to_ask.push_back(key.clone());
+                Msg::Instance(key.clone(), InstanceUpdate::Methods(Err(error)))
             }
         };
         let is_done = matches!(msg, Msg::Contract(..));
@@ -172,6 +172,7 @@ async fn discover(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_client::ClientOptions;
     use rpc_server::{Server, builtin};
     use rpc_wire::signature::contract;
     use std::net::Ipv4Addr;
@@ -198,12 +199,12 @@ mod tests {
             builtin::methods().iter().take(3).map(|method| method.signature().clone()).collect();
         let digest = contract(&signatures);
         let (inbox, mut messages) = mpsc::channel(16);
-        let mut contracts = Contracts::new(1, ClientOptions::default(), inbox);
+        let mut contracts = Contracts::new(1, Discovery::new(&ClientOptions::default()), inbox);
         // Port 1 is closed; the second shows the contract of the others, but has other methods.
         let (closed, liar) = (instance(1, &digest), instance(serve(2).await, &digest));
         let honest = instance(serve(3).await, &digest);
         for instance in [&closed, &liar, &honest] {
-            contracts.add(instance, None);
+            contracts.add(instance);
         }
         let mut found = Vec::new();
         while found.last().is_none_or(|last| !matches!(last, Msg::Contract(..))) {
@@ -219,12 +220,12 @@ mod tests {
         };
         assert_eq!((one, two, own.len()), (&closed.key(), &liar.key(), 2));
         assert_eq!((known, methods.len()), (&digest, 3));
-        contracts.add(&instance(2, &digest), None);
+        contracts.add(&instance(2, &digest));
         assert!(messages.try_recv().is_err(), "nobody is asked for what is known");
 
         // A second contract is beyond the limit, until the first one is gone.
         let other = instance(serve(1).await, "00000000000000000000000000000000");
-        contracts.add(&other, None);
+        contracts.add(&other);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(messages.try_recv().is_err());
         for key in [closed.key(), liar.key(), honest.key(), instance(2, &digest).key()] {

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::batch::{self, Seen};
 use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::text;
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -80,6 +81,7 @@ async fn watch(
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
     let mut tag = None;
+    let mut invalid = 0;
     loop {
         let event = match timeout(QUIET, events.next()).await {
             Ok(event) => event,
@@ -113,8 +115,19 @@ async fn watch(
             send(inbox, RegistryUpdate::Live { ages: true }).await;
             send(inbox, RegistryUpdate::Heard(Instant::now())).await;
         }
+        say_invalid(&mut invalid, events.invalid(), inbox).await;
         send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
     }
+}
+
+/// Says how many entries of the registry cannot be shown, when their number changes.
+async fn say_invalid(known: &mut usize, invalid: usize, inbox: &mpsc::Sender<Msg>) {
+    if std::mem::replace(known, invalid) == invalid || invalid == 0 {
+        return;
+    }
+    let what = if invalid == 1 { "1 entry" } else { &format!("{invalid} entries") };
+    let text = format!("{what} of the registry cannot be read; its log says who registers what");
+    let _ = inbox.send(Msg::Notice(text)).await;
 }
 
 /// Interval of polls of an older registry.
@@ -129,8 +142,10 @@ async fn poll(
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
 ) -> Result<(), RegistryClientError> {
+    let mut invalid = 0;
     for _ in 0..POLLS_BEFORE_WATCH {
         let list = registry.find_all(PROTO_JSON).await?;
+        say_invalid(&mut invalid, registry.invalid(), inbox).await;
         if !*reached {
             *reached = true;
             send(inbox, RegistryUpdate::Live { ages: false }).await;
@@ -178,9 +193,9 @@ fn ended(registry: &RegistryClient) -> RegistryClientError {
 /// The reason without the address, which the screen shows beside it.
 fn reason(error: &RegistryClientError) -> String {
     match error {
-        RegistryClientError::Unreachable { reason, .. } => reason.clone(),
+        RegistryClientError::Unreachable { reason, .. } => text::note(reason),
         RegistryClientError::Timeout { .. } => "no reply in time".to_owned(),
-        other => other.to_string(),
+        other => text::note(&other.to_string()),
     }
 }
 

@@ -13,7 +13,8 @@ use rpc_console_core::text;
 pub(super) fn save(path: &str, content: &Content, overwrite: bool) -> Result<u64, SaveError> {
     let other = |error: io::Error| SaveError::Other(error.to_string());
     let mut options = OpenOptions::new();
-    options.write(true);
+    // A result may hold what only its caller may see.
+    options.write(true).mode(0o600);
     if overwrite {
         options.create(true).truncate(true);
     } else {
@@ -71,8 +72,9 @@ pub(super) fn write(file: &mut File, content: &Content) -> io::Result<()> {
                 let (ms, level) = (line.wall_ms % 1000, line.level.as_str().to_uppercase());
                 let source = line.source.name();
                 // Escape sequences would act on the terminal of whoever prints the file.
+                let (source, target) = (text::printable(&source), text::printable(&line.target));
                 let message = text::printable(&line.text);
-                writeln!(out, "{time}.{ms:03} {level:<5} {source} {}: {message}", line.target)?;
+                writeln!(out, "{time}.{ms:03} {level:<5} {source} {target}: {message}")?;
             }
         }
     }

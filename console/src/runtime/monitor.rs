@@ -14,9 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
+use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::text;
 
 /// Interval of probes.
 const PROBE: Duration = Duration::from_secs(5);
@@ -28,6 +30,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const STEADY: Duration = Duration::from_secs(5);
 /// Recent lines requested.
 const RECENT: u64 = 200;
+/// Largest reply to what the console asks by itself, but for lists of methods. A longer log line ends
+/// the stream; shorter ones are cut when they are received.
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// A client for one instance; connects when it is first used.
 pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
@@ -68,16 +73,22 @@ impl Probing {
 pub(super) async fn run(
     instance: Instance,
     mut probing: Probing,
-    client: Client,
+    options: &ClientOptions,
+    discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
     let key = instance.key();
+    let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
+    let small = ClientOptions { max_reply_bytes, ..options.clone() };
+    let (Some(client), Some(asking)) = (self::client(&key, &small), discovery.client(&key)) else {
+        return;
+    };
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
     let (said, heard) = watch::channel(Said::Nothing);
     tokio::join!(
-        own_methods::follow(&instance, &client, heard, &inbox),
+        own_methods::follow(&instance, &discovery, &asking, heard, &inbox),
         async {
             loop {
                 let probed = probe(&instance, probing, &client).await;
@@ -112,8 +123,8 @@ impl Probed {
         Self { result, probing: Probing::Connection, said }
     }
 
-    fn failed(why: String, probing: Probing) -> Self {
-        Self { result: Err(why), probing, said: Said::Nothing }
+    fn failed(why: &str, probing: Probing) -> Self {
+        Self { result: Err(text::note(why)), probing, said: Said::Nothing }
     }
 }
 
@@ -135,10 +146,10 @@ async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed
         // What is given by its address may be of another kind.
         Err(_) if probing == Probing::FirstReply && is_registry(instance).await => {
             let key = instance.key();
-            Probed::failed(format!("{key} is a registry; use --registry http://{key}"), probing)
+            Probed::failed(&format!("{key} is a registry; use --registry http://{key}"), probing)
         }
-        Err(CallError::Unreachable { reason, .. }) => Probed::failed(reason, probing),
-        Err(error) => Probed::failed(error.to_string(), probing),
+        Err(CallError::Unreachable { reason, .. }) => Probed::failed(&reason, probing),
+        Err(error) => Probed::failed(&error.to_string(), probing),
     }
 }
 
@@ -187,7 +198,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
             Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
                 SourceState::Unsupported
             }
-            Err(error) => SourceState::Lost(error.to_string()),
+            Err(error) => SourceState::Lost(text::note(&error.to_string())),
             Ok(()) => SourceState::Lost("stream ended".to_owned()),
         };
         let never = state == SourceState::Unsupported;
@@ -222,6 +233,12 @@ mod tests {
     use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    /// Monitors with default settings.
+    async fn monitor(instance: Instance, probing: Probing, inbox: mpsc::Sender<Msg>) {
+        let options = ClientOptions::default();
+        run(instance, probing, &options, Discovery::new(&options), inbox).await;
+    }
+
     const OWN: &str =
         r#"{"res": [{"method_name": "own", "method_args": [], "method_kwargs": {}}]}"#;
 
@@ -253,11 +270,10 @@ mod tests {
         let digest = "00000000000000000000000000000000";
         instance.parameters.insert("contract".to_owned(), digest.into());
         instance.parameters.insert("wire".to_owned(), 1.into());
-        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
         let (inbox, mut messages) = mpsc::channel(64);
         let probing = Probing::of(&instance, false);
         assert_eq!(probing, Probing::Health);
-        let monitor = tokio::spawn(run(instance, probing, client, inbox));
+        let monitor = tokio::spawn(monitor(instance, probing, inbox));
         let (mut is_older, mut own) = (false, None);
         while !is_older || own.is_none() {
             match messages.recv().await.unwrap() {
@@ -269,7 +285,10 @@ mod tests {
         }
         monitor.abort();
         let own = own.unwrap().unwrap();
-        assert_eq!(own.iter().map(|method| method.name.as_str()).collect::<Vec<_>>(), ["own"]);
+        assert_eq!(
+            own.signatures().map(|method| method.name.as_str()).collect::<Vec<_>>(),
+            ["own"]
+        );
     }
 
     /// Number of methods that a server of two replies with itself, listed with this contract.
@@ -283,10 +302,9 @@ mod tests {
         let listed = listed.unwrap_or(&digest);
         instance.parameters.insert("contract".to_owned(), listed.into());
         instance.parameters.insert("wire".to_owned(), 1.into());
-        let client = client(&instance.key(), &ClientOptions::default()).unwrap();
         let (inbox, mut messages) = mpsc::channel(64);
         let probing = Probing::of(&instance, false);
-        let monitor = run(instance, probing, client, inbox);
+        let monitor = monitor(instance, probing, inbox);
         let _ = timeout(Duration::from_millis(500), monitor).await;
         let mut own = None;
         while let Ok(msg) = messages.try_recv() {

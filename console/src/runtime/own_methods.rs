@@ -1,16 +1,18 @@
 //! The methods of one instance as it replies itself: where no contract is listed, or the listed one
 //! is in doubt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_client::{CallError, Client};
+use rpc_client::Client;
 use rpc_wire::instance::{Instance, InstanceKey};
-use rpc_wire::signature::{Signature, contract};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
-use rpc_console_core::model::methods::bounded;
+use rpc_console_core::model::methods::MethodList;
+use rpc_console_core::text;
 
 /// Interval of attempts, until one succeeds.
 const RETRY: Duration = Duration::from_secs(10);
@@ -41,20 +43,12 @@ impl Said {
     }
 }
 
-/// The methods of an instance, and their contract: of those that count, since a digest takes several
-/// times their memory.
-///
-/// # Errors
-/// See [`CallError`].
-pub(super) async fn ask(client: &Client) -> Result<(String, Vec<Signature>), CallError> {
-    let methods = bounded(client.methods().await?);
-    Ok((contract(&methods), methods))
-}
-
 /// Asks an instance that has said that it has not what it is listed with.
-pub(super) async fn correct(key: InstanceKey, client: Client, inbox: mpsc::Sender<Msg>) {
-    if let Ok((_, methods)) = ask(&client).await {
-        let _ = inbox.send(Msg::Instance(key, InstanceUpdate::Methods(Ok(methods)))).await;
+pub(super) async fn correct(key: InstanceKey, discovery: Discovery, inbox: mpsc::Sender<Msg>) {
+    let Some(client) = discovery.client(&key) else { return };
+    if let Ok(found) = discovery.ask(&client).await {
+        let methods = discovery.keep(found.methods);
+        let _ = inbox.send(Msg::Instance(key, InstanceUpdate::Methods(methods))).await;
     }
 }
 
@@ -62,6 +56,7 @@ pub(super) async fn correct(key: InstanceKey, client: Client, inbox: mpsc::Sende
 /// of its listed contract: these are discovered once for all instances of a contract.
 pub(super) async fn follow(
     instance: &Instance,
+    discovery: &Discovery,
     client: &Client,
     mut said: watch::Receiver<Said>,
     inbox: &mpsc::Sender<Msg>,
@@ -73,27 +68,28 @@ pub(super) async fn follow(
     };
     let mut believed = listed.map(str::to_owned);
     let mut is_confirmed = false;
-    let mut told: Option<Vec<Signature>> = None;
+    let mut told: Option<Arc<MethodList>> = None;
     loop {
         if let Some(digest) = &believed
             && said.wait_for(|said| said.doubts(digest, is_confirmed)).await.is_err()
         {
             return;
         }
-        let wait = match ask(client).await {
-            Ok((digest, methods)) => {
-                is_confirmed = listed == Some(&*digest);
+        let wait = match discovery.ask(client).await {
+            Ok(found) => {
+                is_confirmed = listed == Some(&*found.digest);
                 let is_known = told.is_none() && is_confirmed;
-                if !is_known && told.as_ref() != Some(&methods) {
-                    told = Some(methods.clone());
-                    tell(Ok(methods)).await;
+                if !is_known && told.as_deref() != Some(&found.methods) {
+                    let kept = discovery.keep(found.methods);
+                    told = kept.as_ref().ok().cloned();
+                    tell(kept).await;
                 }
-                believed = Some(digest);
+                believed = Some(found.digest);
                 REPEAT
             }
             Err(error) => {
                 if believed.is_none() {
-                    tell(Err(error.to_string())).await;
+                    tell(Err(text::note(&error.to_string()))).await;
                 }
                 RETRY
             }
@@ -107,6 +103,7 @@ mod tests {
     use super::*;
     use rpc_client::ClientOptions;
     use rpc_server::{Server, builtin};
+    use rpc_wire::signature::contract;
     use std::net::Ipv4Addr;
 
     const LISTED: &str = "00000000000000000000000000000000";
@@ -128,7 +125,8 @@ mod tests {
         instance.parameters.insert("contract".to_owned(), listed.into());
         let (inbox, mut messages) = mpsc::channel(16);
         let (_sender, said) = watch::channel(said);
-        let follow = follow(&instance, client, said, &inbox);
+        let discovery = Discovery::new(&ClientOptions::default());
+        let follow = follow(&instance, &discovery, client, said, &inbox);
         let _ = tokio::time::timeout(Duration::from_millis(300), follow).await;
         let mut told = Vec::new();
         while let Ok(msg) = messages.try_recv() {
@@ -157,7 +155,8 @@ mod tests {
     async fn an_instance_that_has_not_what_it_is_listed_with_is_asked_again() {
         use rpc_console_core::model::calls::CallRequest;
         let (client, _) = serve(2).await;
-        let key = Instance::new("127.0.0.1", 1).key();
+        let port = client.instances()[0].instance.port;
+        let key = Instance::new("127.0.0.1", port).key();
         let (inbox, mut messages) = mpsc::channel(16);
         let request = CallRequest {
             id: 1,
@@ -169,7 +168,8 @@ mod tests {
             timeout: Duration::from_secs(5),
             stream: false,
         };
-        super::super::calls::call(request, vec![(key.clone(), client)], inbox).await;
+        let discovery = Discovery::new(&ClientOptions::default());
+        super::super::calls::call(request, vec![(key.clone(), client)], discovery, inbox).await;
         let corrected = loop {
             let msg = messages.recv().await.unwrap();
             if let Msg::Instance(of, InstanceUpdate::Methods(Ok(methods))) = msg {

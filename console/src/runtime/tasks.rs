@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::contracts::Contracts;
+use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
 use super::{calls, clipboard, feed, files, history, load, monitor, traffic};
@@ -31,6 +32,7 @@ pub(super) struct Tasks {
     feeds: Vec<AbortHandle>,
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
     contracts: Contracts,
+    discovery: Discovery,
     /// Asks instances for their statistics.
     sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
     sampled: Vec<InstanceKey>,
@@ -59,8 +61,10 @@ impl Tasks {
         requests: RequestsFile,
     ) -> Self {
         let Senders { replies, live } = senders;
+        let discovery = Discovery::new(&options);
         Self {
-            contracts: Contracts::new(max_monitored, options.clone(), live.clone()),
+            contracts: Contracts::new(max_monitored, discovery.clone(), live.clone()),
+            discovery,
             replies,
             live,
             feeds: Vec::new(),
@@ -113,7 +117,12 @@ impl Tasks {
             .collect();
         let id = request.id;
         self.calls.retain(|_, task| !task.is_finished());
-        let task = tokio::spawn(calls::call(request, clients, self.replies.clone()));
+        let task = tokio::spawn(calls::call(
+            request,
+            clients,
+            self.discovery.clone(),
+            self.replies.clone(),
+        ));
         self.calls.insert(id, task.abort_handle());
     }
 
@@ -232,16 +241,19 @@ impl Tasks {
         if self.monitored.len() >= self.max_monitored && !self.monitored.contains_key(&key) {
             tracing::debug!(instance = %key, limit = self.max_monitored,
                 "listed, but not probed: max_probed reached");
-            self.contracts.add(&instance, None);
+            self.contracts.add(&instance);
             self.waiting.insert(key, instance);
             return;
         }
         self.waiting.remove(&key);
         let Some(client) = monitor::client(&key, &self.options) else { return };
-        self.contracts.add(&instance, Some(client.clone()));
+        self.contracts.add(&instance);
         let probing = monitor::Probing::of(&instance, self.is_direct);
-        let monitor = monitor::run(instance, probing, client.clone(), self.live.clone());
-        let task = tokio::spawn(monitor);
+        let (options, discovery) = (self.options.clone(), self.discovery.clone());
+        let live = self.live.clone();
+        let task = tokio::spawn(async move {
+            monitor::run(instance, probing, &options, discovery, live).await;
+        });
         if let Some((_, old)) = self.monitored.insert(key, (client, task.abort_handle())) {
             old.abort();
         }

@@ -236,7 +236,7 @@ fn unregistering_asks_for_the_address() {
 
 fn million() -> (Model, rpc_console_core::model::Now) {
     let (mut model, now) = fixture::logs();
-    model.logs.limit = 1_000_000;
+    (model.logs.limit, model.logs.max_bytes) = (1_000_000, 1 << 30);
     for batch in 0..1_000u64 {
         let lines = (0..1_000)
             .map(|n| {

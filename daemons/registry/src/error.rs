@@ -57,6 +57,12 @@ pub(crate) enum Refusal {
     /// The operator: the registry has reached its limit of instances.
     #[error("instance: the registry is full with {0} instances; raise max_instances")]
     Full(usize),
+    /// The operator: the instances take as much memory as they may.
+    #[error("instance: the registry's instances take {0} bytes, the limit; raise max_table_bytes")]
+    TableFull(usize),
+    /// The operator, or readers: answers that nobody reads take as much memory as they may.
+    #[error("list: answers that are not read take {0} bytes, the limit; try again in a second")]
+    TooMuchUnread(usize),
     /// The operator: the limit of event streams is reached.
     #[error("stream: {0} event streams are open, the limit; try again later")]
     TooManyStreams(usize),
@@ -68,6 +74,9 @@ pub(crate) enum Refusal {
     /// The operator: the limit of connections is reached.
     #[error("connection: {0} are open, the limit; try again later")]
     TooManyConnections(usize),
+    /// The operator: the process has as many files open as it may.
+    #[error("connection: the registry has no open file left for it; try again later")]
+    NoFileLeft,
     /// The operator of the peer: its address has its share of connections.
     #[error(
         "connection: this address has {0} open, its share; close some, or raise max_connections_per_peer"

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -35,7 +35,7 @@ pub(crate) use connection::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
 use crate::error::Refusal;
-use crate::service::Service;
+use crate::service::{Pieces, Service};
 
 /// The registry's HTTP interface, shared by all connections.
 #[derive(Debug)]
@@ -57,9 +57,11 @@ struct Context {
 }
 
 /// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Peer {
     ip: IpAddr,
+    /// Ends the connection.
+    cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
 }
@@ -86,7 +88,7 @@ impl Http {
     /// Replies to one request of a peer.
     async fn reply(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let (head, mut body) = request.into_parts();
-        let reply = match self.route(&head, &mut body, peer).await {
+        let reply = match self.route(&head, &mut body, &peer).await {
             Ok(reply) => reply,
             Err(refusal) => refuse::reply(&refusal),
         };
@@ -103,10 +105,11 @@ impl Http {
         &self,
         head: &Parts,
         body: &mut Incoming,
-        Peer { ip: peer, on_loopback }: Peer,
+        from: &Peer,
     ) -> Result<Reply, Refusal> {
         let service = &self.context.service;
-        self.refuse_foreign_pages(&head.headers, on_loopback)?;
+        let peer = from.ip;
+        self.refuse_foreign_pages(&head.headers, from.on_loopback)?;
         match (&head.method, head.uri.path()) {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
@@ -118,10 +121,10 @@ impl Http {
                 let body = body::read(body, &service.options).await?;
                 Ok(json(service.unregister(&body, peer)?))
             }
-            (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head).await,
+            (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head, from).await,
             (&Method::GET | &Method::HEAD, path) => match path {
-                paths::INSTANCES => v1::instances(&self.context, head),
-                paths::WATCH => v1::watch(&self.context, head, peer),
+                paths::INSTANCES => v1::instances(&self.context, head, from).await,
+                paths::WATCH => v1::watch(&self.context, head, from).await,
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
@@ -184,6 +187,17 @@ fn with_type(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Repl
     let mut reply = Response::new(Either::Left(Full::new(body)));
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
+}
+
+/// An answer of known length.
+fn whole(content_type: HeaderValue, answer: Pieces) -> Reply {
+    if let Some(small) = answer.small() {
+        return with_type(StatusCode::OK, content_type, small);
+    }
+    let length = HeaderValue::from(answer.len());
+    let mut reply = in_pieces(content_type, stream::iter(answer));
+    reply.headers_mut().insert(header::CONTENT_LENGTH, length);
     reply
 }
 

@@ -21,11 +21,14 @@ pub(crate) struct Metrics {
     pub(crate) lists_built: Counter,
     pub(crate) lists_unchanged: Counter,
     pub(crate) snapshots: Counter,
+    pub(crate) readers_cut: Counter,
     pub(crate) connections: Gauge,
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
     pub(crate) streams: Gauge,
     instances: Gauge,
+    table_bytes: Gauge,
+    pinned_bytes: Gauge,
     paused: Counter<f64, std::sync::atomic::AtomicU64>,
     refused: Family<[(&'static str, String); 1], Counter>,
 }
@@ -42,8 +45,15 @@ impl Metrics {
     }
 
     /// All metrics in the OpenMetrics text format.
-    pub(crate) fn render(&self, instances: usize) -> String {
+    pub(crate) fn render(
+        &self,
+        instances: usize,
+        table_bytes: usize,
+        pinned_bytes: usize,
+    ) -> String {
         self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+        self.table_bytes.set(i64::try_from(table_bytes).unwrap_or(i64::MAX));
+        self.pinned_bytes.set(i64::try_from(pinned_bytes).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry());
@@ -66,6 +76,7 @@ impl Metrics {
             ("snapshots", "Snapshots sent to watchers", &self.snapshots),
             ("connections_accepted", "Connections accepted", &self.connections_accepted),
             ("connections_refused", "Connections closed at the limit", &self.connections_refused),
+            ("readers_cut", "Connections closed because they read too slowly", &self.readers_cut),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
@@ -79,6 +90,8 @@ impl Metrics {
         );
         let gauges = [
             ("instances", "Instances listed", &self.instances),
+            ("table_bytes", "Memory of the instances", &self.table_bytes),
+            ("pinned_bytes", "Lists and snapshots kept or being read", &self.pinned_bytes),
             ("connections", "Connections open", &self.connections),
             ("streams", "Event streams open", &self.streams),
         ];
@@ -99,12 +112,14 @@ mod tests {
         metrics.heartbeats.inc();
         metrics.refuse(404);
         metrics.pause(Duration::from_millis(1500));
-        let text = metrics.render(3);
+        let text = metrics.render(3, 4, 5);
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
             "rpc_registry_paused_seconds_total 1.5",
             "rpc_registry_instances 3",
+            "rpc_registry_table_bytes 4",
+            "rpc_registry_pinned_bytes 5",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
+use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
 
@@ -20,15 +21,19 @@ pub struct RegistryOptions {
     /// Instances registered from one peer address (IPv6: one /64) other than loopback: 1,000. A
     /// further one gets 429.
     pub max_instances_per_peer: usize,
+    /// Memory of all instances, in bytes: 256 MiB. A further instance, or larger parameters of a known
+    /// one, get 503; heartbeats go on.
+    pub max_table_bytes: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB.
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
-    /// Connections: 10,000, and a few more from this machine, for health checks. A further one gets
-    /// 503 and is closed.
+    /// Connections: 10,000, and a few more from this machine, for health checks; fewer, and a
+    /// warning, where there are not open files enough. A further one gets 503 and is closed.
     pub max_connections: usize,
     /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
     /// gets 429 and is closed.
@@ -56,6 +61,11 @@ pub struct RegistryOptions {
     pub write_timeout: Duration,
     /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
+
+    /// Lists and snapshots that wait for their readers, in bytes: 256 MiB, each counted once however
+    /// many read it. At the limit the connections that read slowest are closed; a request for which
+    /// there is no room within a second gets 503.
+    pub max_pinned_bytes: usize,
 
     /// How long an unregistered instance without incarnation must accept a TCP connection before it
     /// is listed again: 60 s. Zero: never.
@@ -87,6 +97,7 @@ impl Default for RegistryOptions {
             check_interval: Duration::from_secs(5),
             max_instances: 200_000,
             max_instances_per_peer: 1000,
+            max_table_bytes: 256 << 20,
             max_body_bytes: 64 * 1024,
             max_host_bytes: 253,
             max_parameters_bytes: 4 * 1024,
@@ -101,6 +112,7 @@ impl Default for RegistryOptions {
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             max_wait: Duration::from_secs(60),
+            max_pinned_bytes: 256 << 20,
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             probe_timeout: Duration::from_millis(500),
@@ -133,6 +145,13 @@ impl RegistryOptions {
         if self.max_connections == 0 {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
+        if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
+            let expected = "at most 7KiB, since readers skip larger instances";
+            return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
+        }
         Ok(())
     }
 }
+
+/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
+const BESIDE_PARAMETERS: usize = 1024;

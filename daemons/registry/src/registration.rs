@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use rpc_wire::exact;
-use rpc_wire::instance::{self, Parameters};
+use rpc_wire::instance::{self, InstanceKey, Parameters};
 use rpc_wire::target::is_host;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -13,19 +13,22 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 
 /// An instance whose parameters are only passed on: text takes a fraction of the memory.
-pub(crate) type Instance = instance::Instance<Box<RawValue>>;
+type Instance = instance::Instance<Box<RawValue>>;
 
 /// A checked registration, with the reply to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
-    /// With status `true`.
-    pub(crate) instance: Instance,
+    /// The instance that registers.
+    pub(crate) key: InstanceKey,
     /// The service it says it is an instance of, if the name is valid.
     pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(crate) incarnation: Option<u64>,
-    /// The instance as JSON: the reply to each of its heartbeats, and its element in a list.
+    /// The instance as JSON, with status `true`: the reply to each of its heartbeats, and its element
+    /// in a list.
     pub(crate) reply: Bytes,
+    /// Where its parameters begin in the reply; they end one byte before it does.
+    pub(crate) parameters_at: usize,
 }
 
 impl Registration {
@@ -50,21 +53,25 @@ impl Registration {
         let parameters = to_text(&instance.parameters, limits.max_parameters_bytes)?;
         let instance = instance.with_parameters(parameters);
         let reply = to_json(&instance)?;
-        Ok(Self { instance, service, incarnation, reply })
+        let parameters_at = reply.len() - 1 - instance.parameters.get().len();
+        Ok(Self { key: instance.key(), service, incarnation, reply, parameters_at })
     }
 
     /// The reply to an instance that is not listed.
     ///
     /// # Errors
     /// Never in practice; the signature is serde's.
-    pub(crate) fn reply_unlisted(mut self) -> Result<Bytes, Refusal> {
-        self.instance.status = false;
-        to_json(&self.instance)
+    pub(crate) fn reply_unlisted(self) -> Result<Bytes, Refusal> {
+        let mut instance: Instance =
+            serde_json::from_slice(&self.reply).map_err(|error| bad("body", error.to_string()))?;
+        instance.status = false;
+        to_json(&instance)
     }
 }
 
 type Fields<'a> = HashMap<String, &'a RawValue>;
 
+/// The longest name of a protocol; a longer one is refused with 400.
 const MAX_PROTOCOL_BYTES: usize = 64;
 /// The deepest nesting of parameters, their own object included.
 const MAX_PARAMETERS_DEPTH: usize = 16;
@@ -178,6 +185,7 @@ fn bad(key: &str, what: impl AsRef<str>) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rpc_wire::instance::read_entry;
 
     fn parse(body: &str) -> Result<Registration, String> {
         let parsed = Registration::parse(body.as_bytes(), &RegistryOptions::default());
@@ -271,20 +279,21 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_an_instance_whose_reply_reads_back_or_an_error() {
+    fn any_bytes_are_an_instance_that_every_reader_reads_or_an_error() {
         rpc_fuzz::bytes("registration", |body| {
             let limits = RegistryOptions::default();
-            let Ok(Registration { instance, incarnation, reply, .. }) =
+            let Ok(Registration { key, incarnation, reply, parameters_at, .. }) =
                 Registration::parse(body, &limits)
             else {
                 return;
             };
             let again = Registration::parse(&reply, &limits).unwrap();
-            assert_eq!((again.instance.key(), again.incarnation), (instance.key(), incarnation));
-            assert_eq!(
-                (again.instance.parameters.get(), again.reply),
-                (instance.parameters.get(), reply)
-            );
+            assert_eq!((&again.key, again.incarnation), (&key, incarnation));
+            assert_eq!((&again.reply, again.parameters_at), (&reply, parameters_at));
+            let parameters = &reply[parameters_at..reply.len() - 1];
+            assert!(serde_json::from_slice::<Parameters>(parameters).is_ok());
+            let read = read_entry::<instance::Instance>(std::str::from_utf8(&reply).unwrap());
+            assert_eq!(read.unwrap().key(), key);
         });
     }
 }

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, Span, error, info, warn};
+use tracing::{Instrument, Span, error, info};
 
 use crate::error::Refusal;
 use crate::http::{Http, refuse_connection, serve_connection};
@@ -19,7 +21,7 @@ use crate::{RegistryError, RegistryOptions};
 /// A registry that listens. Connections wait in the backlog until [`serve`](Self::serve).
 #[derive(Debug)]
 pub struct Registry {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     options: RegistryOptions,
 }
@@ -65,11 +67,11 @@ impl Registry {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
-        let Self { listener, address, options } = self;
+        let Self { mut listener, address, options } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         let drain = options.drain_timeout;
         let acceptor = Acceptor::open(options);
-        let outcome = acceptor.accept(&listener, shutdown).await;
+        let outcome = acceptor.accept(&mut listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
         }
@@ -84,7 +86,7 @@ impl Registry {
 struct Acceptor {
     http: Arc<Http>,
     places: Arc<Shares>,
-    /// Places for connections that get a refusal.
+    /// Places for connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     tasks: TaskTracker,
     /// Cancelled first: no new requests are taken.
@@ -96,17 +98,13 @@ struct Acceptor {
 
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
-/// Connections that are being refused with a reply; further ones are closed unread.
-const MAX_REFUSALS: usize = 256;
-
-/// Pause after a failed accept, for other connections to end and free their sockets.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Acceptor {
     fn open(options: RegistryOptions) -> Self {
         let ending = CancellationToken::new();
+        let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
-            options.max_connections,
+            room.connections,
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
@@ -114,7 +112,7 @@ impl Acceptor {
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             places,
-            refusals: Shares::new(MAX_REFUSALS, Share::Quarter),
+            refusals: Shares::new(room.refusals, Share::Quarter),
             tasks: TaskTracker::new(),
             ending,
             aborted: CancellationToken::new(),
@@ -130,32 +128,23 @@ impl Acceptor {
     /// Accepts connections until `shutdown` is ready or the listening socket fails.
     async fn accept(
         &self,
-        listener: &TcpListener,
+        listener: &mut Listener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => return Ok(()),
                 accepted = listener.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => {
-                    failing = false;
-                    self.admit(stream, peer);
-                }
-                Err(error) if rpc_host::net::is_listener_gone(&error) => return Err(error),
-                Err(error) if concerns_one_connection(&error) => {}
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(%error, "cannot accept connections, will retry");
-                    }
-                    tokio::select! {
-                        () = shutdown.as_mut() => return Ok(()),
-                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
-                    }
+            match accepted? {
+                Accepted::Connection(stream, peer) => self.admit(stream, peer),
+                Accepted::Surplus(stream, _) => {
+                    self.http.service().metrics.connections_refused.inc();
+                    let refusal = refuse_connection(stream, Refusal::NoFileLeft);
+                    // The peer is slow: its file is needed for the next one.
+                    let _ = timeout(SURPLUS_TIME, refusal).await;
                 }
             }
         }
@@ -198,7 +187,7 @@ impl Acceptor {
     async fn close(self, drain: Duration) {
         self.ending.cancel();
         self.tasks.close();
-        if tokio::time::timeout(drain, self.tasks.wait()).await.is_err() {
+        if timeout(drain, self.tasks.wait()).await.is_err() {
             self.aborted.cancel();
             self.tasks.wait().await;
         }
@@ -218,14 +207,4 @@ impl Drop for Acceptor {
         self.ending.cancel();
         self.aborted.cancel();
     }
-}
-
-/// The peer had gone before it was accepted.
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }

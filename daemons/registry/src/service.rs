@@ -1,6 +1,7 @@
 //! The table, shared: one lock held briefly, a timer, a change feed, probes.
 
 mod ages;
+mod answers;
 mod history;
 mod probe;
 mod snapshots;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use ages::Ages;
+pub(crate) use answers::{Answers, Pieces};
 use history::History;
 use probe::Prober;
 use snapshots::Snapshots;
@@ -36,7 +38,9 @@ pub(crate) struct Service {
     /// Random, so that revisions before and after a restart are never confused.
     epoch: String,
     state: Mutex<State>,
-    /// Held while a list is built, so that concurrent readers wait for one build.
+    /// The lists and snapshots that are kept or being read.
+    pub(crate) answers: Arc<Answers>,
+    /// Held while a list or a snapshot is built, so that concurrent readers wait for one build.
     building: Mutex<()>,
     snapshots: Snapshots,
     prober: Prober,
@@ -52,6 +56,19 @@ struct State {
     history: History,
 }
 
+/// How far a reader is that gets the instances page by page: nothing is kept for it in between.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// The protocol of the last instance it has, and the number of its registration.
+    after: Option<(String, u64)>,
+    /// Later registrations are not for this reader, so that it gets no instance twice.
+    until: Option<u64>,
+    ended: bool,
+}
+
+/// Bytes of a page, approximately.
+const PAGE: usize = 32 * 1024;
+
 impl Service {
     pub(crate) fn new(options: RegistryOptions) -> Self {
         let now = now();
@@ -62,6 +79,7 @@ impl Service {
                 table: Table::new(&options, now),
                 history: History::new(options.max_history),
             }),
+            answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
             prober: Prober::new(options.max_probes, options.probe_timeout),
@@ -104,7 +122,7 @@ impl Service {
     /// The body is invalid.
     pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let key = registration.instance.key();
+        let key = registration.key.clone();
         let change = {
             let mut state = self.lock();
             let now = now();
@@ -122,23 +140,47 @@ impl Service {
     }
 
     /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
-    pub(crate) fn list(&self, scope: &Scope) -> List {
+    ///
+    /// # Errors
+    /// It would have to be built, and too much is unread.
+    pub(crate) fn list(&self, scope: &Scope) -> Result<List, Refusal> {
         if let Some(list) = self.lock().table.prepared(scope) {
-            return list;
+            return Ok(list);
         }
-        let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.one_build_at_a_time();
         let (revision, elements) = {
             let state = self.lock();
             // The previous holder of the lock may have built it.
             if let Some(list) = state.table.prepared(scope) {
-                return list;
+                return Ok(list);
             }
-            state.table.elements(scope)
+            let (revision, elements) = state.table.elements(scope);
+            self.answers.check_room(elements.iter().map(Bytes::len).sum())?;
+            (revision, elements)
         };
         self.metrics.lists_built.inc();
-        let list = List::build(revision, &elements);
+        let List { revision, body } = List::build(revision, &elements);
+        let list = List { revision, body: self.answers.keep(body) };
         self.lock().table.keep(scope, &list);
-        list
+        Ok(list)
+    }
+
+    /// Waits until a list or snapshot of that many bytes may be made: what is only kept for readers to come is
+    /// forgotten, then the slowest readers are disconnected.
+    ///
+    /// # Errors
+    /// Too much stays unread.
+    pub(crate) async fn make_room(&self, bytes: usize) -> Result<(), Refusal> {
+        if self.answers.check_room(bytes).is_ok() {
+            return Ok(());
+        }
+        self.snapshots.forget();
+        self.lock().table.forget_prepared();
+        self.answers.make_room(bytes).await
+    }
+
+    fn one_build_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.building.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A revision as text: `<epoch>.<revision>`.
@@ -151,32 +193,41 @@ impl Service {
         self.changed.subscribe()
     }
 
-    /// The instances of a scope, with ages: a JSON array in chunks, each built when it
-    /// is requested, so that many instances neither keep a thread busy nor fill the memory for a
-    /// slow reader.
-    pub(crate) fn records(&self, scope: &Scope) -> impl Iterator<Item = Bytes> + use<> {
-        const PIECE: usize = 256;
-        let (rows, now, ttl) = (self.lock().table.rows(scope), now(), self.options.ttl);
-        let total = rows.len();
-        (0..total.max(1)).step_by(PIECE).map(move |start| {
-            let end = total.min(start + PIECE);
-            // Values that came from JSON serialise.
-            let mut array = serde_json::to_vec(&records(&rows[start..end], ttl, now));
-            if let Ok(array) = &mut array {
-                if start > 0 {
-                    array[0] = b',';
-                }
-                if end < total {
-                    array.pop();
-                }
-            }
-            array.unwrap_or_default().into()
-        })
+    /// The next part of a scope's instances, with ages, as one JSON array; `None` after the last. An
+    /// instance that comes or leaves in between may be missing.
+    pub(crate) fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
+        if page.ended {
+            return None;
+        }
+        let is_first = page.until.is_none();
+        let (rows, now) = {
+            let state = self.lock();
+            let until = *page.until.get_or_insert(state.table.serial());
+            (state.table.rows_after(scope, page.after.as_ref(), until, PAGE), now())
+        };
+        let Some(last) = rows.last() else {
+            page.ended = true;
+            return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
+        };
+        page.after = Some((last.entry.key.protocol.clone(), last.entry.serial));
+        // Values that came from JSON serialise.
+        let mut part =
+            serde_json::to_vec(&records(&rows, self.options.ttl, now)).unwrap_or_default();
+        part.pop();
+        if let Some(opening) = part.first_mut().filter(|_| !is_first) {
+            *opening = b',';
+        }
+        Some(part)
     }
 
     /// Instances listed.
     pub(crate) fn len(&self) -> usize {
         self.lock().table.len()
+    }
+
+    /// Memory of all instances, in bytes.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.lock().table.bytes()
     }
 
     /// Expires instances and publishes heartbeat ages. Never returns.
@@ -226,7 +277,7 @@ impl Service {
         if registration.incarnation.is_some() {
             return true;
         }
-        let key = registration.instance.key();
+        let key = registration.key.clone();
         if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
@@ -259,8 +310,8 @@ impl Service {
         self.changed.send_replace(());
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
-            let instance = row.entry.instance.key();
-            let protocol = &row.entry.instance.protocol;
+            let instance = &row.entry.key;
+            let protocol = &instance.protocol;
             match kind {
                 ChangeKind::Registered => {
                     self.metrics.registrations.inc();
@@ -289,7 +340,7 @@ impl Service {
     }
 }
 
-fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<Box<RawValue>>> {
+fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<&RawValue>> {
     rows.iter().map(|row| row.record(ttl, now)).collect()
 }
 

@@ -3,10 +3,11 @@
 //! No I/O and no clock: `now` is an argument, from one monotonic clock, and never goes back.
 //! An instance is found by:
 //!
-//! - the raw bytes of its last registration, for a heartbeat (no parsing),
+//! - a keyed hash of the bytes of its last registration, for a heartbeat (no parsing),
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod digest;
 mod entry;
 mod lists;
 mod rejoin;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
+use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
@@ -38,6 +40,9 @@ pub(crate) struct Table {
     check: Duration,
     max_instances: usize,
     max_instances_per_peer: usize,
+    max_bytes: usize,
+    /// Memory of all entries, approximately.
+    bytes: usize,
     /// When deadlines are checked next; a later check means that this process was paused.
     next_check: Instant,
     /// The revision of the last change.
@@ -47,7 +52,8 @@ pub(crate) struct Table {
     slots: Vec<Option<Slot>>,
     /// Free slots. Not `slab`: expiry walks the slots by index, which is plain with our own.
     free: Vec<usize>,
-    by_body: HashMap<Arc<[u8]>, usize>,
+    by_body: HashMap<Digest, usize>,
+    digests: Digests,
     by_key: HashMap<InstanceKey, usize>,
     by_peer: HashMap<IpAddr, usize>,
     lists: Lists,
@@ -57,15 +63,12 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Slot {
     entry: Arc<Entry>,
-    /// The body of the last registration: a heartbeat has the same bytes.
-    body: Option<Arc<[u8]>>,
+    /// Of the body of the last registration: a heartbeat has the same bytes.
+    body: Digest,
     deadline: Instant,
     last_heartbeat: Instant,
     heartbeats: u64,
 }
-
-/// A longer body is not kept, but parsed at every heartbeat.
-const MAX_KEPT_BODY: usize = 8 * 1024;
 
 /// The result of an expiry check.
 #[derive(Debug)]
@@ -83,12 +86,15 @@ impl Table {
             check: options.check_interval,
             max_instances: options.max_instances,
             max_instances_per_peer: options.max_instances_per_peer,
+            max_bytes: options.max_table_bytes,
+            bytes: 0,
             next_check: now + options.check_interval,
             revision: 0,
             serial: 0,
             slots: Vec::new(),
             free: Vec::new(),
             by_body: HashMap::new(),
+            digests: Digests::default(),
             by_key: HashMap::new(),
             by_peer: HashMap::new(),
             lists: Lists::default(),
@@ -99,7 +105,7 @@ impl Table {
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
     /// the reply.
     pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
-        let slot = *self.by_body.get(body)?;
+        let slot = *self.by_body.get(&self.digests.of(body))?;
         let slot = self.slots.get_mut(slot)?.as_mut()?;
         slot.renew(now, self.ttl);
         Some(slot.entry.reply.clone())
@@ -109,7 +115,8 @@ impl Table {
     /// unless it is only a heartbeat.
     ///
     /// # Errors
-    /// A limit of the number of instances is reached; nothing is changed.
+    /// A limit of the number of instances or of their memory is reached. A new instance is not listed, a
+    /// known one keeps its old parameters; its request is a heartbeat all the same.
     pub(crate) fn register(
         &mut self,
         registration: Registration,
@@ -117,16 +124,16 @@ impl Table {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Option<Change>, Refusal> {
-        let key = registration.instance.key();
-        let known = self.by_key.get(&key).copied();
+        let digest = self.digests.of(body);
+        let known = self.by_key.get(&registration.key).copied();
         let (index, change) = match known {
-            Some(index) => (index, self.renew_known(index, registration, now)),
+            Some(index) => (index, self.renew_known(index, registration, now)?),
             None => {
-                let index = self.insert(key, registration, peer, now)?;
+                let index = self.insert(registration, digest, peer, now)?;
                 (index, Some((ChangeKind::Registered, None)))
             }
         };
-        self.keep_body(index, body);
+        self.keep_digest(index, digest);
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
         Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
     }
@@ -202,6 +209,38 @@ impl Table {
         self.lists.slots(scope).filter_map(row).collect()
     }
 
+    /// The instances of a scope after one (its protocol and number), in the same order: those registered
+    /// up to a number, as many as fit into about `bytes`, and one at least.
+    pub(crate) fn rows_after(
+        &self,
+        scope: &Scope,
+        after: Option<&(String, u64)>,
+        until: u64,
+        bytes: usize,
+    ) -> Vec<Row> {
+        let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
+        let mut rows = Vec::new();
+        let mut taken = 0;
+        for row in self.lists.slots_after(scope, after, until).filter_map(row) {
+            taken += row.entry.reply.len();
+            rows.push(row);
+            if taken > bytes {
+                break;
+            }
+        }
+        rows
+    }
+
+    /// The number of the last registration of a new instance.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Forgets the lists that are kept for their readers.
+    pub(crate) fn forget_prepared(&mut self) {
+        self.lists.forget_prepared();
+    }
+
     /// One instance.
     pub(crate) fn row(&self, key: &InstanceKey) -> Option<Row> {
         Some(self.slots.get(*self.by_key.get(key)?)?.as_ref()?.row())
@@ -222,6 +261,11 @@ impl Table {
         self.by_key.len()
     }
 
+    /// Memory of all instances, in bytes, approximately.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The revision of the last change.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
@@ -232,29 +276,34 @@ impl Table {
         index: usize,
         registration: Registration,
         now: Instant,
-    ) -> Option<(ChangeKind, Option<Arc<Entry>>)> {
-        let slot = self.slots.get_mut(index)?.as_mut()?;
+    ) -> Result<Option<(ChangeKind, Option<Arc<Entry>>)>, Refusal> {
+        let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return None;
+            return Ok(None);
         }
-        let Registration { instance, service, incarnation, reply } = registration;
         let Entry { peer, registered, serial, .. } = *slot.entry;
-        let entry = Entry { instance, service, incarnation, reply, peer, registered, serial };
-        let replaced = std::mem::replace(&mut slot.entry, Arc::new(entry));
-        let Entry { instance, service, .. } = &*slot.entry;
-        if *service != replaced.service {
-            self.lists.remove(&instance.protocol, replaced.service.as_deref(), serial);
-            self.lists.insert(&instance.protocol, service.as_deref(), serial, index);
+        let entry = Arc::new(Entry::new(registration, peer, registered, serial));
+        let (old, new) = (slot.entry.bytes(), entry.bytes());
+        let bytes = self.bytes - old + new;
+        if new > old && bytes > self.max_bytes {
+            return Err(Refusal::TableFull(self.max_bytes));
         }
-        Some((ChangeKind::Updated, Some(replaced)))
+        self.bytes = bytes;
+        let replaced = std::mem::replace(&mut slot.entry, entry);
+        let Entry { key, service, .. } = &*slot.entry;
+        if *service != replaced.service {
+            self.lists.remove(&key.protocol, replaced.service.as_deref(), serial);
+            self.lists.insert(&key.protocol, service.as_deref(), serial, index);
+        }
+        Ok(Some((ChangeKind::Updated, Some(replaced))))
     }
 
     fn insert(
         &mut self,
-        key: InstanceKey,
         registration: Registration,
+        body: Digest,
         peer: IpAddr,
         now: Instant,
     ) -> Result<usize, Refusal> {
@@ -266,12 +315,17 @@ impl Table {
         if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
             return Err(Refusal::PeerFull(self.max_instances_per_peer));
         }
+        let serial = self.serial + 1;
+        let entry = Entry::new(registration, peer, now, serial);
+        let bytes = self.bytes + entry.bytes();
+        if bytes > self.max_bytes {
+            return Err(Refusal::TableFull(self.max_bytes));
+        }
+        self.bytes = bytes;
+        self.serial = serial;
         self.by_peer.insert(peer, of_peer + 1);
+        let key = entry.key.clone();
         self.rejoin.remove(&key);
-        self.serial += 1;
-        let Registration { instance, service, incarnation, reply } = registration;
-        let serial = self.serial;
-        let entry = Entry { instance, service, incarnation, reply, peer, registered: now, serial };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -280,7 +334,7 @@ impl Table {
         self.by_key.insert(key, index);
         self.slots[index] = Some(Slot {
             entry: Arc::new(entry),
-            body: None,
+            body,
             deadline: now + self.ttl,
             last_heartbeat: now,
             heartbeats: 1,
@@ -291,31 +345,25 @@ impl Table {
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
         self.free.push(index);
-        if let Some(body) = &slot.body {
-            self.by_body.remove(body);
-        }
-        let Entry { instance, service, peer, serial, .. } = &*slot.entry;
-        self.by_key.remove(&instance.key());
+        self.by_body.remove(&slot.body);
+        self.bytes -= slot.entry.bytes();
+        let Entry { key, service, peer, serial, .. } = &*slot.entry;
+        self.by_key.remove(key);
         if let Some(count) = self.by_peer.get_mut(peer) {
             *count -= 1;
             if *count == 0 {
                 self.by_peer.remove(peer);
             }
         }
-        self.lists.remove(&instance.protocol, service.as_deref(), *serial);
+        self.lists.remove(&key.protocol, service.as_deref(), *serial);
         Some(self.changed(kind, slot.row(), None, now))
     }
 
-    fn keep_body(&mut self, index: usize, body: &[u8]) {
+    fn keep_digest(&mut self, index: usize, body: Digest) {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return };
-        if let Some(old) = slot.body.take() {
-            self.by_body.remove(&old);
-        }
-        if body.len() <= MAX_KEPT_BODY {
-            let body: Arc<[u8]> = body.into();
-            self.by_body.insert(Arc::clone(&body), index);
-            slot.body = Some(body);
-        }
+        let old = std::mem::replace(&mut slot.body, body);
+        self.by_body.remove(&old);
+        self.by_body.insert(body, index);
     }
 
     fn changed(
@@ -327,7 +375,7 @@ impl Table {
     ) -> Change {
         self.revision += 1;
         for entry in replaced.iter().chain([&row.entry]) {
-            let protocol = &entry.instance.protocol;
+            let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
         }
         Change { revision: self.revision, kind, at: now, row, replaced }

@@ -13,7 +13,8 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+
+use crate::control::Control;
 
 /// The registry to register with, and how.
 ///
@@ -95,7 +96,12 @@ impl Announce {
 
     /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
     /// of itself.
-    pub(crate) fn start(mut self, listening: SocketAddr, facts: Parameters) -> Announcer {
+    pub(crate) fn start(
+        mut self,
+        listening: SocketAddr,
+        facts: Parameters,
+        control: &Control,
+    ) -> Announcer {
         self.parameters.extend(facts);
         self.parameters.insert(INCARNATION_KEY.to_owned(), incarnation().into());
         let stop = CancellationToken::new();
@@ -106,7 +112,7 @@ impl Announce {
             was_registered: false,
             known_as: None,
         };
-        Announcer { task: tokio::spawn(task.run(stop.clone()).in_current_span()), stop }
+        Announcer { task: control.spawn(task.run(stop.clone())), stop }
     }
 }
 

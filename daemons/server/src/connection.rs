@@ -27,11 +27,16 @@ use crate::state::ServerState;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
-/// Serves one connection until it closes.
-pub(crate) async fn serve(state: Arc<ServerState>, mut stream: TcpStream, peer: SocketAddr) {
+/// Serves one connection, of which the `first` bytes were read already, until it closes.
+pub(crate) async fn serve(
+    state: Arc<ServerState>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    first: BytesMut,
+) {
     state.metrics.connections.up();
     let _counted = count_connection(&state);
-    if let Err(error) = serve_stream(&state, &mut stream, peer).await {
+    if let Err(error) = serve_stream(&state, &mut stream, peer, first).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
@@ -40,8 +45,9 @@ async fn serve_stream(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     peer: SocketAddr,
+    mut first: BytesMut,
 ) -> io::Result<()> {
-    let mut first = BytesMut::with_capacity(4096);
+    first.reserve(4096);
     // A token of its own: waiting on the server's would make all connections share its lock.
     let draining = state.draining.child_token();
     let Some(protocol) = first_bytes(state, &draining, stream, &mut first).await? else {
@@ -68,7 +74,7 @@ async fn serve_stream(
 }
 
 #[cfg(feature = "http")]
-async fn serve_http(
+pub(crate) async fn serve_http(
     state: &Arc<ServerState>,
     stream: &mut TcpStream,
     first: BytesMut,
@@ -82,15 +88,44 @@ async fn serve_http(
 
 /// A server without HTTP says so in HTTP.
 #[cfg(not(feature = "http"))]
-async fn serve_http(_: &Arc<ServerState>, stream: &mut TcpStream, _: BytesMut) -> io::Result<()> {
+pub(crate) async fn serve_http(
+    _: &Arc<ServerState>,
+    stream: &mut TcpStream,
+    _: BytesMut,
+) -> io::Result<()> {
     let text = "this server was built without HTTP; send JSON messages";
-    let reply = format!(
-        "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+    stream.write_all(http_reply("501 Not Implemented", text).as_bytes()).await?;
+    linger(stream).await;
+    Ok(())
+}
+
+/// The last reply on a connection, in HTTP, without a library.
+fn http_reply(status: &str, text: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{text}\n",
         text.len() + 1
-    );
-    stream.write_all(reply.as_bytes()).await?;
-    linger(stream).await;
+    )
+}
+
+/// Says why a connection is not served, in the protocol of its first bytes, and ends it.
+pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
+    let mut first = BytesMut::with_capacity(1024);
+    if stream.read_buf(&mut first).await? == 0 {
+        return Ok(());
+    }
+    let reply = match sniff(&first) {
+        Some(Protocol::Tls) => return Ok(()),
+        Some(Protocol::Http) => http_reply("503 Service Unavailable", why).into_bytes(),
+        _ => {
+            let mut out = Vec::new();
+            reply::fault(&mut out, None, &Fault::new(Code::Overloaded, why));
+            out
+        }
+    };
+    stream.write_all(&reply).await?;
+    stream.shutdown().await?;
+    linger(&mut stream).await;
     Ok(())
 }
 
@@ -102,6 +137,12 @@ async fn first_bytes(
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
     loop {
+        if let Some(protocol) = sniff(first) {
+            return Ok(Some(protocol));
+        }
+        // Only white space or the start of an HTTP method is undecided.
+        let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        first.advance(space);
         let limit =
             if first.is_empty() { state.limits.idle_timeout } else { state.limits.request_timeout };
         let read = tokio::select! {
@@ -115,12 +156,6 @@ async fn first_bytes(
         if read? == 0 {
             return Ok(None);
         }
-        if let Some(protocol) = sniff(first) {
-            return Ok(Some(protocol));
-        }
-        // Only white space or the start of an HTTP method is undecided.
-        let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        first.advance(space);
     }
 }
 

@@ -26,6 +26,9 @@ pub enum ServerError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The thread for heartbeats and health could not be started.
+    #[error("cannot start the thread for heartbeats and health: {0}; allow more threads or files")]
+    Control(#[source] io::Error),
     /// The listening socket failed while serving. Calls in flight were replied to.
     #[error("the server stopped listening: {0}")]
     Listener(#[source] io::Error),

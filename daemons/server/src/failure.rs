@@ -164,7 +164,7 @@ impl Failure {
     }
 }
 
-/// A panic as an error; only its message, since the rest is in the log.
+/// A panic as an error. Its text goes to the log only: it may tell what no caller should know.
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     let text = panic
         .downcast_ref::<&str>()
@@ -172,7 +172,7 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     tracing::error!(panic = text, "a method panicked");
-    Fault::method_failed(format!("the method panicked: {text}"))
+    Fault::method_failed("the method panicked")
 }
 
 #[cfg(test)]

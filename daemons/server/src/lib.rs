@@ -59,7 +59,9 @@
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
+//! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
+//! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
@@ -77,18 +79,21 @@
 //! Needs Rust 1.95 or later.
 
 mod acceptor;
+mod admission;
 #[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
 pub mod builtin;
 mod call;
 mod connection;
+mod control;
 mod error;
 pub mod extract;
 mod failure;
 mod finite;
 #[cfg(feature = "http")]
 mod http;
+mod lag;
 mod latency;
 pub mod layer;
 mod limits;
@@ -117,6 +122,7 @@ pub use session::InMemory;
 // What the interface above is made of, of other crates: at the versions that it uses.
 pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
+pub use rpc_host::shares::Share;
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use tokio_util::sync::CancellationToken;

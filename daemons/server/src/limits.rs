@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rpc_host::shares::Share;
+
 /// How long a connection that has sent nothing is still read while the server drains: a connection
 /// from the accept backlog has a request on its way, which is refused with a reply.
 pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
@@ -49,6 +51,8 @@ limits! {
     max_request_bytes: usize = 4 << 20;
     /// Nesting of a request, at most 128. Default 128. Over it: -32005, then close.
     max_nesting: u32 = 128;
+    /// Bytes of a call's id as JSON. Default 128. Over it: -32600, without the id.
+    max_id_bytes: usize = 128;
     /// Time from the first byte of a request to its last. Default 10 s. Over it: -32700, then
     /// close.
     request_timeout: Duration = Duration::from_secs(10);
@@ -57,14 +61,28 @@ limits! {
     max_calls_per_connection: usize = 256;
     /// Calls in flight in total. Default 4,096. Over it: -32002.
     max_calls: usize = 4096;
+    /// Of these, of one peer: an IPv4 address or an IPv6 /64. Default a quarter, at least 256. Over
+    /// it: -32002.
+    max_calls_per_peer: Share = Share::Quarter;
+    /// Of the calls, streams: they may never end. Default 2,000. Over it: -32002.
+    max_streams: usize = 2000;
+    /// Of these, of one peer. Default a quarter, at least 256. Over it: -32002.
+    max_streams_per_peer: Share = Share::Quarter;
+    /// Open streams of `rpc.logs`, which do not count as calls, so that an operator finds a place
+    /// while there is none for calls. Of one peer a quarter, unless `max_streams_per_peer` is
+    /// [`Share::Whole`]. Default 64. Over it: -32002.
+    max_log_streams: usize = 64;
     /// Bytes of unsent replies per connection. Default 4 MiB. Over it the connection is not read,
     /// and calls already read wait; a single reply may be larger.
     max_unwritten_bytes: usize = 4 << 20;
-    /// Open connections. Default 10,000. A further one is closed unread, and counted.
+    /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
+    /// enough. A further one is closed unread, and counted.
     max_connections: usize = 10_000;
     /// A connection without traffic and without a call in flight is closed after this time. Default
     /// 300 s.
     idle_timeout: Duration = Duration::from_secs(300);
+    /// The longest deadline of a call. Default 10 min. A longer one is cut to it.
+    max_deadline: Duration = Duration::from_secs(600);
     /// The deadline of a unary call that has none. Default 10 s. Over it: -32000.
     default_deadline: Duration = Duration::from_secs(10);
     /// Time for calls in flight at shutdown. Default 8 s.

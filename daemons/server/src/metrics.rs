@@ -17,7 +17,6 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
-    pub(crate) in_flight: Gauge,
     pub(crate) malformed: Counter,
     methods: Vec<MethodMetrics>,
     shards: usize,
@@ -56,7 +55,6 @@ impl Metrics {
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_refused: Counter::default(),
-            in_flight: Gauge::default(),
             malformed: Counter::default(),
             methods,
             shards,
@@ -78,7 +76,12 @@ impl Metrics {
         now.saturating_duration_since(self.started)
     }
 
-    pub(crate) fn snapshot(&self, now: Instant, log_lines_dropped: u64) -> ServerStats {
+    pub(crate) fn snapshot(
+        &self,
+        now: Instant,
+        in_flight: u64,
+        log_lines_dropped: u64,
+    ) -> ServerStats {
         let mut methods: Vec<_> = self.methods.iter().map(MethodMetrics::snapshot).collect();
         methods.sort_by(|a, b| a.name.cmp(&b.name));
         ServerStats {
@@ -86,7 +89,7 @@ impl Metrics {
             connections: self.connections.get(),
             connections_accepted: self.connections_accepted.get(),
             connections_refused: self.connections_refused.get(),
-            in_flight: self.in_flight.get(),
+            in_flight,
             malformed: self.malformed.get(),
             log_lines_dropped,
             methods,
@@ -143,12 +146,6 @@ impl Gauge {
 
     pub(crate) fn down(&self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-
-    /// Increments it, unless it has reached `most`.
-    pub(crate) fn up_to(&self, most: usize) -> bool {
-        let most = u64::try_from(most).unwrap_or(u64::MAX);
-        self.0.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
     pub(crate) fn get(&self) -> u64 {

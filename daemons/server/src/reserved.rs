@@ -32,6 +32,8 @@ pub(crate) enum Report {
     Health,
 }
 
+/// The longest text to look for: it is kept as long as the stream.
+const MAX_CONTAINS_BYTES: usize = 1024;
 /// Default number of recent lines.
 const RECENT_LINES: u64 = 200;
 
@@ -77,6 +79,10 @@ pub(crate) fn logs(state: &Arc<ServerState>, given: Arguments<'_>) -> Result<Ite
     let [level, contains, recent] = parameters.bind(given)?;
     let level: Level = parameters.read(0, level)?;
     let contains: String = parameters.read(1, contains)?;
+    if contains.len() > MAX_CONTAINS_BYTES {
+        let text = format!("rpc.logs() takes at most {MAX_CONTAINS_BYTES} bytes of 'contains'");
+        return Err(Fault::bad_arguments(text));
+    }
     let recent: u64 = parameters.read(2, recent)?;
     let recent = usize::try_from(recent).unwrap_or(usize::MAX);
     let lines = ring.follow(recent, level, &contains).map(|Followed { line, dropped }| {

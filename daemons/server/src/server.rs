@@ -6,15 +6,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rpc_host::logging::LogRing;
-use rpc_host::net;
+use rpc_host::net::{self, Listener};
 use rpc_wire::instance::is_service_name;
-use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::acceptor::Acceptor;
 #[cfg(feature = "announce")]
 use crate::announce::Announce;
+use crate::control::{Control, accept_early};
 use crate::extract::States;
 use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
@@ -27,7 +29,7 @@ const ABORT_GRACE: Duration = Duration::from_millis(500);
 /// [`serve`](Self::serve), stopped by a [`ServerHandle`] or the future given to `serve`.
 pub struct Server {
     state: Arc<ServerState>,
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     #[cfg(feature = "announce")]
     announce: Option<Announce>,
@@ -303,9 +305,20 @@ impl Server {
         let Self { state, listener, address, handle, .. } = self;
         let limits = state.limits.clone();
         tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
+        let control = Control::start().map_err(ServerError::Control)?;
         #[cfg(feature = "announce")]
-        let announcer = self.announce.map(|announce| announce.start(address, state.facts()));
-        let acceptor = Acceptor::new(state.clone(), listener);
+        let announcer =
+            self.announce.map(|announce| announce.start(address, state.facts(), &control));
+        // Without a descriptor for it, connections wait while the workers lag.
+        let second_listener = listener.duplicate().ok();
+        let mut acceptor = Acceptor::new(state.clone(), listener);
+        let early = second_listener.map(|listener| {
+            let accepting = accept_early(acceptor.entrance(), listener, Handle::current());
+            control.spawn(state.draining.child_token().run_until_cancelled_owned(accepting))
+        });
+        let measuring = state.clone();
+        let _measuring =
+            AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),
@@ -324,14 +337,18 @@ impl Server {
         if let Some(announcer) = announcer {
             // Calls are accepted until clients can know that this instance has unregistered.
             tokio::select! {
-                () = announcer.stop(limits.unregister_timeout) => {}
+                _ = control.spawn(announcer.stop(limits.unregister_timeout)) => {}
                 _ = acceptor.accept(), if outcome.is_ok() => {}
             }
         }
         state.draining.cancel();
+        if let Some(early) = early {
+            // Its handle of the socket is closed, too.
+            let _ = early.await;
+        }
         let connections = acceptor.close();
         if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
-            let left = state.metrics.in_flight.get();
+            let left = state.places.taken();
             tracing::warn!(calls = left, "drain timeout reached; aborting the calls in flight");
             state.aborted.cancel();
             // Tasks that are still running stop with the runtime.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
+use rpc_host::net;
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
@@ -45,8 +46,10 @@ const COMPACT_FROM: usize = 64 * 1024;
 /// Replies of one read per write. A client with many calls in flight processes the first replies
 /// while the next calls run; with one write for all, client and server would wait for each other in
 /// turn (64 in flight: 0.8 of an echo's rate). A read has at most 58 calls; 32 per write gain
-/// little, 16 cost more processor time than they gain.
+/// little, 16 cost more processor time than they gain. Fewer if the calls take long.
 const REPLIES_PER_WRITE: usize = 20;
+/// After so much work a connection lets others have their turn, so that no peer keeps a worker.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Writes as many bytes as it can at once.
 trait Writer {
@@ -73,8 +76,15 @@ pub(crate) struct Session {
     input_state: InputState,
     phase: Phase,
     read_size: ReadSize,
-    /// The input may have unhandled messages, because there was no room for their replies.
+    /// The input may have unhandled messages: there was no room for their replies, or the turn was
+    /// over.
     behind: bool,
+    /// Messages handled between two readings of the clock, each with a write.
+    stretch: usize,
+    /// When the bytes that were read last arrived, by estimate.
+    arrived: Instant,
+    /// All bytes that are still to be read arrived after this time.
+    unread_since: Instant,
     last_activity: Instant,
     timers: Timers,
 }
@@ -136,6 +146,8 @@ impl Session {
             max_bytes: state.limits.max_request_bytes,
             max_depth: state.limits.max_nesting,
         };
+        let now = Instant::now();
+        let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
         Self {
             dispatcher: Dispatcher::new(state.clone(), peer),
             state,
@@ -147,7 +159,10 @@ impl Session {
             phase: Phase::Serving { has_received: false },
             read_size: ReadSize::Small,
             behind: false,
-            last_activity: Instant::now(),
+            stretch: 1,
+            arrived,
+            unread_since: now,
+            last_activity: now,
             timers: Timers::default(),
         }
     }
@@ -169,9 +184,9 @@ impl Session {
         loop {
             self.write_some(&writer)?;
             if self.behind && self.unwritten_is_low() {
-                self.take_frames(&writer);
                 // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;
+                self.take_frames(&writer);
                 continue;
             }
             if self.is_finished() {
@@ -187,13 +202,10 @@ impl Session {
             tokio::select! {
                 biased;
                 read = reader.read_buf(&mut self.input), if self.wants_input() => {
-                    if read? == 0 {
-                        self.peer_ended();
+                    match read? {
+                        0 => self.peer_ended(),
+                        count => self.note_read(count, reader.as_ref()),
                     }
-                    self.read_size = match self.input.len() == self.input.capacity() {
-                        true => ReadSize::Large,
-                        false => ReadSize::Small,
-                    };
                     self.take_frames(&writer);
                     self.finish_ready();
                 }
@@ -226,10 +238,32 @@ impl Session {
         Ok(self.input_state == InputState::Refused { is_sending: true })
     }
 
-    /// Passes every whole message to the dispatcher.
+    /// Estimates when the `count` bytes that were just read arrived: after the bytes before them,
+    /// and, if those had left nothing unread, not longer ago than this task waited for its turn. If
+    /// these leave some unread, all came at the same rate.
+    fn note_read(&mut self, count: usize, stream: &TcpStream) {
+        let now = Instant::now();
+        let left_unread = self.read_size == ReadSize::Large;
+        self.arrived = match now.checked_sub(self.state.lag.at(now)) {
+            Some(ready) if !left_unread => ready.max(self.unread_since),
+            _ => self.unread_since,
+        };
+        let fills_its_room = self.input.len() == self.input.capacity();
+        self.unread_since = now;
+        self.read_size = ReadSize::Small;
+        if fills_its_room {
+            self.read_size = ReadSize::Large;
+            let unread = net::unread(stream);
+            let read = count as f64 / (count + unread) as f64;
+            self.unread_since = self.arrived + (now - self.arrived).mul_f64(read);
+        }
+    }
+
+    /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
     fn take_frames(&mut self, writer: &impl Writer) {
         self.last_activity = Instant::now();
-        self.dispatcher.begin_turn(self.last_activity);
+        self.state.lag.matters(self.last_activity);
+        self.dispatcher.begin_turn(self.last_activity, self.arrived);
         if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
         }
@@ -252,16 +286,25 @@ impl Session {
         }
         let most = self.state.limits.max_unwritten_bytes;
         let mut messages = Messages::new(&mut self.framer, &self.input);
-        let mut until_write = REPLIES_PER_WRITE;
+        let mut until_write = self.stretch;
         while self.dispatcher.accepts() {
             self.behind = self.dispatcher.output().len() - self.written >= most;
             if self.behind {
                 break;
             }
             if until_write == 0 {
-                until_write = REPLIES_PER_WRITE;
+                let took = self.dispatcher.read_clock();
                 // The next write reports the error, too; the calls that were read still run.
-                let _ = write(&mut self.dispatcher, &mut self.written, writer);
+                let _ = write_out(&mut self.dispatcher, &mut self.written, writer);
+                self.behind = self.dispatcher.turn() >= TURN;
+                if self.behind {
+                    break;
+                }
+                self.stretch = match took < TURN / 4 {
+                    true => (self.stretch * 2).min(REPLIES_PER_WRITE),
+                    false => 1,
+                };
+                until_write = self.stretch;
             }
             let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
@@ -299,6 +342,10 @@ impl Session {
         self.dispatcher.begin_drain();
         // Messages that have arrived get a reply, even if it is a refusal.
         while self.wants_input() {
+            if self.behind {
+                self.take_frames(writer);
+                continue;
+            }
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
                 Ok(0) => self.peer_ended(),
@@ -418,7 +465,8 @@ impl Session {
     }
 
     fn write_some(&mut self, writer: &impl Writer) -> io::Result<()> {
-        write(&mut self.dispatcher, &mut self.written, writer)
+        self.dispatcher.end_turn();
+        write_out(&mut self.dispatcher, &mut self.written, writer)
     }
 }
 
@@ -446,8 +494,11 @@ impl Phase {
 }
 
 /// Writes as much of the dispatcher's output as the socket takes; `written` bytes of it are out.
-fn write(dispatcher: &mut Dispatcher, written: &mut usize, writer: &impl Writer) -> io::Result<()> {
-    dispatcher.end_turn();
+fn write_out(
+    dispatcher: &mut Dispatcher,
+    written: &mut usize,
+    writer: &impl Writer,
+) -> io::Result<()> {
     while *written < dispatcher.output().len() {
         match writer.try_write(&dispatcher.output()[*written..]) {
             Ok(count) => *written += count,

@@ -12,10 +12,13 @@ use rpc_wire::signature;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::admission::Admission;
 use crate::extract::States;
+use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
+use crate::permit::Places;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -68,6 +71,10 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) admission: Admission,
+    pub(crate) lag: Lag,
+    /// Places for calls in flight.
+    pub(crate) places: Places,
     pub(crate) log_ring: Option<LogRing>,
     /// Web origins that may use this server; none by default.
     #[cfg(feature = "http")]
@@ -100,8 +107,11 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
+            places: Places::new(&limits),
             limits,
             metrics,
+            admission: Admission::default(),
+            lag: Lag::new(),
             log_ring: None,
             #[cfg(feature = "http")]
             allowed_origins: Vec::new(),
@@ -139,6 +149,7 @@ impl ServerState {
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {
-        self.metrics.snapshot(now, self.log_ring.as_ref().map_or(0, LogRing::dropped))
+        let in_flight = self.places.taken() as u64;
+        self.metrics.snapshot(now, in_flight, self.log_ring.as_ref().map_or(0, LogRing::dropped))
     }
 }

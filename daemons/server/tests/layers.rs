@@ -225,7 +225,7 @@ async fn a_timeout_is_a_passed_deadline_and_a_panic_stays_an_error() {
     assert_eq!(peer.error().await.0, -32000);
     peer.send(2, "boom", json!([])).await;
     let (code, text) = peer.error().await;
-    assert!(code == -32603 && text.contains("panicked: boom"), "{text}");
+    assert!(code == -32603 && text.ends_with("panicked"), "{text}");
     peer.send(3, "square", json!([2])).await;
     assert_eq!(peer.text().await, "{\"id\":3,\"res\":4}\n");
 }

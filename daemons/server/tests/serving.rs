@@ -291,9 +291,7 @@ async fn a_panic_is_an_error_reply_and_the_connection_goes_on() {
     for method in ["now", "later", "aside"] {
         peer.send(format!("{{\"id\":3,\"method_name\":\"{method}\",\"method_args\":[1]}}")).await;
         let reply = peer.line().await;
-        assert!(
-            reply.starts_with(r#"{"id":3,"res":"Error calling method: the method panicked: boom""#)
-        );
+        assert!(reply.starts_with(r#"{"id":3,"res":"Error calling method: the method panicked","#));
         assert!(reply.contains("-32603"), "{reply}");
     }
 }

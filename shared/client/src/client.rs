@@ -244,7 +244,7 @@ impl Client {
     }
 
     /// Calls a stream method with options: `on` chooses the instance, `timeout` limits the whole stream. It
-    /// is not retried once it was sent.
+    /// is not retried once it may have been executed.
     ///
     /// # Errors
     /// See [`CallError`].

@@ -23,8 +23,8 @@ mod socket;
 mod subscription;
 mod sync;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -81,6 +81,7 @@ impl Connection {
             context: Arc::clone(context),
             next_id: AtomicU64::new(FIRST_ID),
             is_probed,
+            refusal: OnceLock::new(),
             slots: Slots::new(in_flight.saturating_add(QUEUE)),
             halves: Halves::new(Inbound::new(reader, inbox), outbound),
         });

@@ -68,6 +68,15 @@ pub enum CallError {
         /// The system's message.
         reason: String,
     },
+    /// The server refused the connection with an error, because it is full or draining; the call was not
+    /// executed.
+    #[error("{peer} takes no more connections: {}; try again later, or call another instance", .fault.message)]
+    Refused {
+        /// The server that was called.
+        peer: String,
+        /// What it said.
+        fault: Box<Fault>,
+    },
     /// The connection was lost before the reply.
     #[error("the connection to {peer} was lost before the reply: {reason}; {}", executed_hint(*.executed))]
     ConnectionLost {
@@ -216,9 +225,10 @@ impl CallError {
             | Self::NotExact { .. }
             | Self::WrongType { .. } => ErrorKind::Remote,
             Self::Timeout { .. } => ErrorKind::Timeout,
-            Self::Unreachable { .. } | Self::ConnectionLost { .. } | Self::NoInstance { .. } => {
-                ErrorKind::Unreachable
-            }
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::ConnectionLost { .. }
+            | Self::NoInstance { .. } => ErrorKind::Unreachable,
             Self::TooLarge { .. }
             | Self::QueueFull { .. }
             | Self::Unsupported { .. }
@@ -234,6 +244,7 @@ impl CallError {
             Self::Remote { peer, .. }
             | Self::Timeout { peer, .. }
             | Self::Unreachable { peer, .. }
+            | Self::Refused { peer, .. }
             | Self::ConnectionLost { peer, .. }
             | Self::TooLarge { peer, .. }
             | Self::QueueFull { peer, .. }
@@ -261,6 +272,10 @@ impl CallError {
         }
     }
 
+    pub(crate) fn refused(peer: &str, fault: Fault) -> Self {
+        Self::Refused { peer: peer.to_owned(), fault: Box::new(fault) }
+    }
+
     pub(crate) fn bad_reply(peer: &str, reason: impl std::fmt::Display) -> Self {
         Self::BadReply { peer: peer.to_owned(), reason: reason.to_string() }
     }
@@ -276,7 +291,10 @@ impl CallError {
     pub fn is_not_executed(&self) -> bool {
         match self {
             Self::Remote { fault, .. } => fault.code.is_retryable(),
-            Self::Unreachable { .. } | Self::QueueFull { .. } | Self::NoSuchMethod(_) => true,
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::QueueFull { .. }
+            | Self::NoSuchMethod(_) => true,
             Self::ConnectionLost { executed, .. } => !executed,
             _ => false,
         }

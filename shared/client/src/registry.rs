@@ -9,10 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::{Method, StatusCode, header};
-use rpc_wire::instance::{Instance, InstanceRecord};
+use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use url::Url;
 
 pub use error::RegistryClientError;
@@ -110,7 +108,12 @@ impl RegistryClient {
         self.post_instance(paths::UNREGISTER, instance).await
     }
 
-    /// Every live instance that speaks `proto` (normally `json`).
+    /// How many entries of the last list were skipped because they are invalid. Clones count together.
+    pub fn invalid(&self) -> usize {
+        self.invalid.load(Ordering::Relaxed)
+    }
+
+    /// Every live instance that speaks `proto` (normally `json`), without [`invalid`](Self::invalid) ones.
     ///
     /// # Errors
     /// See [`RegistryClientError`].
@@ -149,7 +152,7 @@ impl RegistryClient {
         Ok(List::Changed { instances, etag, invalid })
     }
 
-    /// Every instance that speaks `proto`, with ages and states.
+    /// Every instance that speaks `proto`, with ages and states, without [`invalid`](Self::invalid) ones.
     ///
     /// # Errors
     /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
@@ -161,23 +164,17 @@ impl RegistryClient {
 
     /// The valid entries of a list and the number of the others: an invalid registration must not
     /// hide the rest.
-    async fn entries<T: DeserializeOwned>(
+    async fn entries<T: Entry>(
         &self,
         response: reqwest::Response,
     ) -> Result<(Vec<T>, usize), RegistryClientError> {
-        let entries: Vec<Box<RawValue>> = self.json(response).await?;
-        let mut first_error = None;
-        let mut valid: Vec<T> = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            match serde_json::from_str(entry.get()) {
-                Ok(entry) => valid.push(entry),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        let invalid = entries.len() - valid.len();
+        let list = self.bytes(response).await?;
+        let (valid, skipped) =
+            instance::read_entries(&list).map_err(|error| self.bad_reply(error))?;
+        let invalid = skipped.count;
         // A list is fetched every few seconds: only a change is logged.
         let changed = self.invalid.swap(invalid, Ordering::Relaxed) != invalid;
-        if let (true, Some(error)) = (changed, first_error) {
+        if let (true, Some(error)) = (changed, skipped.why) {
             tracing::warn!(
                 registry = self.url(),
                 invalid,

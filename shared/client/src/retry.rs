@@ -10,10 +10,10 @@ pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
     error.is_not_executed() || idempotent && matches!(error, CallError::ConnectionLost { .. })
 }
 
-/// Whether the failed attempt put no load on any server; then its retry needs no budget. However many
+/// Whether the failed attempt put no load on any server: there was no connection; then its retry needs no budget. However many
 /// calls wait for a connection, only one attempt is made.
 pub(crate) fn never_reached_server(error: &CallError) -> bool {
-    matches!(error, CallError::Unreachable { .. })
+    matches!(error, CallError::Unreachable { .. } | CallError::Refused { .. })
 }
 
 /// A token bucket: every call deposits a part of a token, every retry withdraws a whole one. It keeps

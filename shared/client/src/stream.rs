@@ -24,7 +24,8 @@ pub struct CallStream {
     events: Subscription,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     over: bool,
-    /// For an instance that says at once that it does not have the method. Dropped with the first item.
+    /// For an instance that did not start it: it does not have the method, or takes no calls. Dropped with
+    /// the first item.
     restart: Option<(String, Restart)>,
     restarting: Option<Restarting>,
 }
@@ -39,7 +40,7 @@ impl CallStream {
         Self { peer, events, deadline, over: false, restart: None, restarting: None }
     }
 
-    /// The same stream, which goes on with `restart` if its instance does not have `method`.
+    /// The same stream, which goes on with `restart` if its instance does not start `method`.
     pub(crate) fn with_restart(mut self, method: String, restart: Restart) -> Self {
         self.restart = Some((method, restart));
         self
@@ -100,7 +101,9 @@ impl Stream for CallStream {
             Poll::Ready(Some(StreamEvent::Failed(error))) => {
                 this.events.finished();
                 match this.restart.take() {
-                    Some((method, restart)) if error.is_unoffered(&method) => {
+                    Some((method, restart))
+                        if error.is_unoffered(&method) || error.is_not_executed() =>
+                    {
                         this.restarting = Some(restart(error));
                         return self.poll_next(cx);
                     }

@@ -4,7 +4,7 @@
 //!
 //! - [`logging`]: tracing to the terminal, to rolling files, and to the bounded rings that log
 //!   streams read.
-//! - [`net`]: listening sockets and the limit of open files.
+//! - [`net`]: listening sockets, and the open files that connections need.
 //! - [`shares`]: places that peers compete for.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`task`]: where a daemon's main loop runs.

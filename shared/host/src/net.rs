@@ -1,10 +1,18 @@
-//! Listening sockets and the limit of open files.
+//! Listening sockets, and the open files that connections need.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use rustix::net::sockopt;
+use tokio::net::{TcpSocket, TcpStream};
+
+mod listener;
+mod open_files;
+
+pub use listener::{Accepted, Listener, SURPLUS_TIME};
+pub use open_files::{Room, raise_open_files_limit};
 
 /// Listens at `address` (port 0: any free port), with room for `backlog` connections waiting to be
 /// accepted. The address can be bound while connections of a previous process linger. `[::]`
@@ -15,27 +23,55 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 ///
 /// # Panics
 /// Outside a tokio runtime with I/O enabled.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     if address.ip().is_unspecified() && address.is_ipv6() {
-        rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+        sockopt::set_ipv6_v6only(&socket, false)?;
     }
-    socket.set_nodelay(true)?;
-    socket.set_keepalive(true)?;
+    // On Linux accepted connections inherit them.
+    set_options(&socket)?;
     socket.bind(address)?;
-    socket.listen(backlog)
+    socket.listen(backlog).map(Listener::new)
 }
 
-/// Sets the options of an accepted connection: no delay, since messages are written whole; and
-/// keepalive, so that a peer that disappeared is noticed even if nothing is sent to it. On Linux it
-/// has inherited them from [`listen`]'s socket.
-pub fn set_up(stream: &TcpStream) {
+/// Sets the options of an accepted connection, unless it has inherited them from [`listen`]'s socket:
+/// no delay, since messages are written whole; and what finds out within a minute that a peer has
+/// vanished. Such a peer is asked for a sign of life after 20 s of silence and every 10 s from then
+/// on, and is given up after 50 s in which it acknowledged nothing that it was asked or sent (on
+/// Linux also one that reads nothing for that long while something waits for it).
+fn set_up(stream: &TcpStream) {
     if cfg!(not(target_os = "linux")) {
         // A connection that refuses options reports its error when it is read.
-        let _ = stream.set_nodelay(true);
-        let _ = rustix::net::sockopt::set_socket_keepalive(stream, true);
+        let _ = set_options(stream);
     }
+}
+
+/// How many bytes of the stream have arrived and are not read yet; 0 if the system does not say.
+pub fn unread(stream: &TcpStream) -> usize {
+    let count = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Silence after which a peer is asked whether it is there, and the time between two such questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Questions without an answer after which a peer has vanished.
+const KEEPALIVE_COUNT: u32 = 3;
+/// The same for bytes that were sent to it, in milliseconds. Without it they would be sent again for
+/// a quarter of an hour.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT_MS: u32 = 50_000;
+
+fn set_options(socket: impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_COUNT)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT_MS)?;
+    Ok(())
 }
 
 /// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, whose first
@@ -51,27 +87,6 @@ pub fn resolve_listen(host: &str, port: u16) -> io::Result<SocketAddr> {
     (host, port).to_socket_addrs()?.next().ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, format!("the name {host:?} has no address"))
     })
-}
-
-/// Raises the soft limit of open files to the hard limit and returns it ([`u64::MAX`] for none).
-///
-/// # Errors
-/// The system refuses; the limit is unchanged.
-pub fn raise_open_files_limit() -> io::Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    }
-    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
-}
-
-/// Whether a failed accept means that no later one can succeed: the socket is closed or no longer
-/// listens. All other errors concern one connection, or pass when files or memory become free.
-pub fn is_listener_gone(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::BADF, Errno::INVAL, Errno::NOTSOCK]
-        .iter()
-        .any(|gone| error.raw_os_error() == Some(gone.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -103,19 +118,24 @@ mod tests {
         assert!(resolve_listen("256.1.1.1.", 7).is_err());
     }
 
-    #[test]
-    fn the_soft_limit_of_open_files_becomes_the_hard_one() {
-        let raised = raise_open_files_limit().unwrap();
-        assert_eq!(raised, getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX));
-    }
-
     #[tokio::test]
-    async fn an_accepted_connection_has_nodelay_and_keepalive() {
-        let listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        set_up(&stream);
-        assert!(stream.nodelay().unwrap());
-        assert!(rustix::net::sockopt::socket_keepalive(&stream).unwrap());
+    async fn an_accepted_connection_has_no_delay_and_finds_out_within_a_minute_that_its_peer_vanished()
+     {
+        for host in ["127.0.0.1", "::"] {
+            let mut listener = listen(resolve_listen(host, 0).unwrap(), 16).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let Accepted::Connection(stream, _) = listener.accept().await.unwrap() else {
+                panic!()
+            };
+            assert!(stream.nodelay().unwrap());
+            assert!(sockopt::socket_keepalive(&stream).unwrap());
+            let asked =
+                sockopt::tcp_keepintvl(&stream).unwrap() * sockopt::tcp_keepcnt(&stream).unwrap();
+            let found_out = sockopt::tcp_keepidle(&stream).unwrap() + asked;
+            assert_eq!(found_out, Duration::from_secs(50));
+            #[cfg(target_os = "linux")]
+            assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 50_000);
+        }
     }
 }

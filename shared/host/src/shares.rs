@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// How many of some places one peer may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,14 +36,21 @@ pub struct Shares {
     share: usize,
     /// Places beyond the whole for peers on this machine, such as health checks.
     for_loopback: usize,
-    held: Mutex<Held>,
+    taken: AtomicUsize,
+    /// Only peers that are known to somebody.
+    peers: Mutex<HashMap<IpAddr, Weak<Known>>>,
 }
 
-#[derive(Debug, Default)]
-struct Held {
-    all: usize,
-    /// Only peers that hold any.
-    by_peer: HashMap<IpAddr, usize>,
+/// A peer, looked up once: it takes places without being looked up again.
+#[derive(Debug, Clone)]
+pub struct Peer(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    shares: Arc<Shares>,
+    address: IpAddr,
+    /// Places that it holds.
+    held: AtomicUsize,
 }
 
 /// Why there is no place.
@@ -57,10 +65,7 @@ pub enum Full {
 /// A place that is held.
 #[derive(Debug)]
 #[must_use = "a place is free again when it is dropped"]
-pub struct Place {
-    shares: Arc<Shares>,
-    peer: IpAddr,
-}
+pub struct Place(Arc<Known>);
 
 impl Shares {
     /// `whole` places, of which one peer may hold its `share`.
@@ -70,8 +75,13 @@ impl Shares {
 
     /// The same, with further places for peers on this machine.
     pub fn with_places_for_loopback(whole: usize, share: Share, further: usize) -> Arc<Self> {
-        let share = share.of(whole);
-        Arc::new(Self { whole, share, for_loopback: further, held: Mutex::default() })
+        Arc::new(Self {
+            whole,
+            share: share.of(whole),
+            for_loopback: further,
+            taken: AtomicUsize::new(0),
+            peers: Mutex::default(),
+        })
     }
 
     /// Takes a place for the peer.
@@ -79,41 +89,69 @@ impl Shares {
     /// # Errors
     /// All are taken, or the peer holds its share.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
-        let peer = group(peer);
-        let further = if peer.is_loopback() { self.for_loopback } else { 0 };
-        let mut held = self.held();
-        if held.all >= self.whole + further {
-            return Err(Full::Whole(self.whole));
+        self.peer(peer).take()
+    }
+
+    /// Looks the peer up, for one that takes many places.
+    pub fn peer(self: &Arc<Self>, peer: IpAddr) -> Peer {
+        let address = group(peer);
+        let mut peers = self.peers();
+        if let Some(known) = peers.get(&address).and_then(Weak::upgrade) {
+            return Peer(known);
         }
-        let of_peer = held.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.share + further {
-            return Err(Full::Share(self.share));
-        }
-        held.all += 1;
-        held.by_peer.insert(peer, of_peer + 1);
-        drop(held);
-        Ok(Place { shares: Arc::clone(self), peer })
+        let known = Known { shares: Arc::clone(self), address, held: AtomicUsize::new(0) };
+        let known = Arc::new(known);
+        peers.insert(address, Arc::downgrade(&known));
+        Peer(known)
     }
 
     /// Places taken now.
     pub fn taken(&self) -> usize {
-        self.held().all
+        self.taken.load(Relaxed)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn peers(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<Known>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Peer {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// All are taken, or the peer holds its share.
+    pub fn take(&self) -> Result<Place, Full> {
+        let Known { shares, address, held } = &*self.0;
+        let further = if address.is_loopback() { shares.for_loopback } else { 0 };
+        if !up_to(held, shares.share.saturating_add(further)) {
+            return Err(Full::Share(shares.share));
+        }
+        if !up_to(&shares.taken, shares.whole.saturating_add(further)) {
+            held.fetch_sub(1, Relaxed);
+            return Err(Full::Whole(shares.whole));
+        }
+        Ok(Place(Arc::clone(&self.0)))
+    }
+}
+
+/// Counts one more, unless there are `most`. Nothing else depends on the order of these counts.
+fn up_to(count: &AtomicUsize, most: usize) -> bool {
+    count.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.shares.held();
-        held.all -= 1;
-        if let Some(of_peer) = held.by_peer.get_mut(&self.peer) {
-            *of_peer -= 1;
-            if *of_peer == 0 {
-                held.by_peer.remove(&self.peer);
-            }
+        self.0.held.fetch_sub(1, Relaxed);
+        self.0.shares.taken.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        let mut peers = self.shares.peers();
+        // Another may have come while this one ended: it stays known.
+        if peers.get(&self.address).is_some_and(|known| known.strong_count() == 0) {
+            peers.remove(&self.address);
         }
     }
 }
@@ -157,7 +195,18 @@ mod tests {
         assert_eq!(shares.taken(), 2);
         first.push(shares.take(ip("10.0.0.1")).unwrap());
         drop(first);
-        assert_eq!((shares.taken(), shares.held().by_peer.len()), (1, 1));
+        assert_eq!((shares.taken(), shares.peers().len()), (1, 1));
+    }
+
+    #[test]
+    fn a_peer_that_was_looked_up_takes_from_the_same_share() {
+        let shares = Shares::new(9, Share::AtMost(2));
+        let (peer, again) = (shares.peer(ip("10.0.0.1")), shares.peer(ip("10.0.0.1")));
+        let _places = [peer.take().unwrap(), again.take().unwrap()];
+        assert_eq!(peer.take().unwrap_err(), Full::Share(2));
+        assert_eq!(shares.take(ip("10.0.0.1")).unwrap_err(), Full::Share(2));
+        drop((peer, again));
+        assert_eq!(shares.peers().len(), 1, "its places are still known");
     }
 
     #[test]

@@ -77,9 +77,13 @@ pub enum PlanError {
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Most calls per second of a plan; a higher rate is refused.
 const MAX_RATE: f64 = 10_000_000.0;
+/// Most calls in flight of a plan; more are refused.
 const MAX_IN_FLIGHT: usize = 100_000;
+/// Most connections of a plan; more are refused.
 const MAX_CONNECTIONS: usize = 10_000;
+/// Most calls of a plan; more are refused.
 const MAX_CALLS: u64 = 1_000_000_000_000;
 
 impl Plan {

@@ -113,7 +113,7 @@ impl Default for Console {
             glyphs: Glyphs::Auto,
             mouse: true,
             max_log_lines: 100_000,
-            max_log_bytes: 256 << 20,
+            max_log_bytes: 64 << 20,
             max_events: 1000,
             max_history: 1000,
             save_history: true,

@@ -1,5 +1,7 @@
 //! What a registry knows about an instance: identity, parameters, liveness and changes.
 
+mod entries;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -8,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
+pub use entries::{Entry, EntryError, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -257,29 +260,44 @@ impl<P: Serialize> WatchEvent<P> {
 }
 
 impl WatchEvent {
-    /// The event that `event:` and `data:` describe; `None` for an event of a later version.
+    /// The event that `event:` and `data:` describe, and what of its list was skipped; `None` for an
+    /// event of a later version.
     ///
     /// # Errors
-    /// `data` is not valid for that event.
-    pub fn parse(event: &str, data: &str) -> serde_json::Result<Option<Self>> {
-        Ok(Some(match event {
-            "snapshot" => Self::Snapshot(serde_json::from_str(data)?),
-            "registered" => Self::Registered(serde_json::from_str(data)?),
-            "updated" => Self::Updated(serde_json::from_str(data)?),
-            "unregistered" => Self::Unregistered(serde_json::from_str(data)?),
-            "expired" => Self::Expired(serde_json::from_str(data)?),
-            "suspect" => Self::Suspect(serde_json::from_str(data)?),
-            "beats" => Self::Beats(serde_json::from_str(data)?),
+    /// Why it cannot be read.
+    pub fn parse(event: &str, data: &str) -> Result<Option<(Self, Skipped)>, EntryError> {
+        let mut skipped = Skipped::default();
+        let event = match event {
+            "snapshot" => Self::Snapshot(list(data, &mut skipped)?),
+            "registered" => Self::Registered(read_entry(data)?),
+            "updated" => Self::Updated(read_entry(data)?),
+            "unregistered" => Self::Unregistered(read_entry(data)?),
+            "expired" => Self::Expired(read_entry(data)?),
+            "suspect" => Self::Suspect(read_entry(data)?),
+            "beats" => Self::Beats(list(data, &mut skipped)?),
             _ => return Ok(None),
-        }))
+        };
+        Ok(Some((event, skipped)))
     }
+}
+
+fn list<T: Entry>(json: &str, skipped: &mut Skipped) -> Result<Vec<T>, EntryError> {
+    let (read, others) = read_entries(json.as_bytes())?;
+    *skipped = others;
+    Ok(read)
 }
 
 /// A JSON array with one line per element.
 fn lines<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
-    let elements: Vec<String> =
-        elements.iter().map(serde_json::to_string).collect::<serde_json::Result<_>>()?;
-    Ok(format!("[{}]", elements.join(",\n")))
+    let mut lines = vec![b'['];
+    for (position, element) in elements.iter().enumerate() {
+        if position > 0 {
+            lines.extend_from_slice(b",\n");
+        }
+        serde_json::to_writer(&mut lines, element)?;
+    }
+    lines.push(b']');
+    String::from_utf8(lines).map_err(serde::ser::Error::custom)
 }
 
 fn status_of_any_type<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
@@ -366,8 +384,9 @@ mod tests {
         ] {
             let data = event.data().unwrap();
             assert_eq!(data.lines().count(), 1, "one element, one line");
-            assert_eq!(WatchEvent::parse(event.name(), &data).unwrap(), Some(event));
+            let (read, skipped) = WatchEvent::parse(event.name(), &data).unwrap().unwrap();
+            assert_eq!((read, skipped.count), (event, 0));
         }
-        assert_eq!(WatchEvent::parse("later", "x").unwrap(), None);
+        assert!(WatchEvent::parse("later", "x").unwrap().is_none());
     }
 }

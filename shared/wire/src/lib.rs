@@ -12,6 +12,7 @@
 //! - [`target`]: what a client calls: one address, or the instances that a registry lists.
 //! - [`report`]: what a daemon reports about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
+//! - [`is_hidden`]: the characters that no terminal, log or clipboard gets as they are.
 //! - [`nearest`], [`most_similar`]: the known names that were probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
@@ -22,6 +23,7 @@ pub mod call;
 pub mod exact;
 pub mod fault;
 pub mod framing;
+mod hidden;
 pub mod instance;
 pub mod json;
 mod nearest;
@@ -30,6 +32,7 @@ pub mod report;
 pub mod signature;
 pub mod target;
 
+pub use hidden::is_hidden;
 pub use nearest::{most_similar, nearest};
 
 /// The version of the extended dialect, announced as `parameters.wire` and by `rpc.health`.

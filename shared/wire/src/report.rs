@@ -1,6 +1,6 @@
 //! What a daemon reports about itself: health, statistics and log lines.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -142,23 +142,103 @@ pub struct LogLine {
 impl LogLine {
     /// Message and fields in one line: `text key=value key=value`.
     pub fn text(&self) -> String {
-        let mut text = self.message.clone();
+        let mut text = String::new();
+        self.append_text(&mut text);
+        text
+    }
+
+    fn append_text(&self, text: &mut String) {
+        text.push_str(&self.message);
         for (key, value) in &self.fields {
             text.push(' ');
             text.push_str(key);
             text.push('=');
             match value {
                 Value::String(value) => text.push_str(value),
-                other => text.push_str(&other.to_string()),
+                // Writing to a String cannot fail.
+                other => drop(write!(text, "{other}")),
             }
         }
-        text
+    }
+}
+
+/// Which log lines a reader wants. It is prepared once and has memory of its own, so that a look at a
+/// line allocates nothing.
+#[derive(Debug, Clone)]
+pub struct LogSearch {
+    level: Level,
+    /// In lower case.
+    contains: String,
+    text: String,
+    lower: String,
+}
+
+/// Longest text that a log is searched for, in bytes: every line is looked at for it.
+pub const MAX_CONTAINS_BYTES: usize = 1024;
+
+impl LogSearch {
+    /// Lines at least as severe as `level` that contain `contains`, ignoring case (empty: all do).
+    pub fn new(level: Level, contains: &str) -> Self {
+        let contains = contains.to_lowercase();
+        Self { level, contains, text: String::new(), lower: String::new() }
     }
 
-    /// Whether it is at least as severe as `level` and contains `contains` (ignoring case).
-    pub fn matches(&self, level: Level, contains: &str) -> bool {
-        self.level >= level
-            && (contains.is_empty()
-                || self.text().to_lowercase().contains(&contains.to_lowercase()))
+    /// Whether the line is wanted.
+    pub fn finds(&mut self, line: &LogLine) -> bool {
+        if line.level < self.level || self.contains.is_empty() {
+            return line.level >= self.level;
+        }
+        let text = if line.fields.is_empty() {
+            &line.message
+        } else {
+            self.text.clear();
+            line.append_text(&mut self.text);
+            &self.text
+        };
+        if self.contains.is_ascii() {
+            return contains_ascii(text.as_bytes(), self.contains.as_bytes());
+        }
+        self.lower.clear();
+        self.lower.extend(text.chars().flat_map(char::to_lowercase));
+        self.lower.contains(&self.contains)
+    }
+}
+
+/// Whether the text has `lower`, which is not empty, in whatever case.
+fn contains_ascii(text: &[u8], lower: &[u8]) -> bool {
+    let Some(&first) = lower.first() else { return true };
+    let here = |at: usize| text.get(at..at + lower.len());
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text)
+        .any(|at| here(at).is_some_and(|here| here.eq_ignore_ascii_case(lower)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_ignores_case_in_message_and_fields() {
+        let mut line = LogLine {
+            seq: 0,
+            at_ms: 0,
+            level: Level::Info,
+            target: "t".to_owned(),
+            message: "Größe of LIST".to_owned(),
+            fields: Map::new(),
+        };
+        let finds =
+            |level, contains: &str, line: &LogLine| LogSearch::new(level, contains).finds(line);
+        for found in ["", "list", "LIST", "of l", "GRÖSSE".replace("SS", "ß").as_str(), "größe"]
+        {
+            assert!(finds(Level::Info, found, &line), "{found}");
+        }
+        assert!(!finds(Level::Warn, "", &line) && !finds(Level::Info, "lists", &line));
+        line.fields.insert("peer".to_owned(), "A".into());
+        line.fields.insert("n".to_owned(), 17.into());
+        assert_eq!(line.text(), "Größe of LIST n=17 peer=A");
+        for found in ["list n=1", "17 PEER=a", "größe of list n"] {
+            assert!(finds(Level::Info, found, &line), "{found}");
+        }
+        assert!(!finds(Level::Info, "a ", &line));
     }
 }

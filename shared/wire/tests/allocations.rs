@@ -5,6 +5,7 @@ use allocation_counter::measure;
 use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::json::Json;
+use rpc_wire::report::{Level, LogLine, LogSearch};
 
 const CLASSIC: &[u8] = br#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
 const EXTENDED: &[u8] = br#"{"id":7,"method_name":"add","method_args":[1,2],"method_kwargs":{"c":3},"meta":{"deadline_ms":2500}}"#;
@@ -65,5 +66,19 @@ fn reading_a_reply_allocates_nothing() {
             other => panic!("{other:?}"),
         });
         assert_eq!(count, 0, "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn searching_log_lines_allocates_nothing() {
+    let line: LogLine = serde_json::from_str(
+        r#"{"seq":1,"at_ms":2,"level":"info","target":"t","message":"registered ÄÖ",
+            "fields":{"peer":"127.0.0.1","n":17,"list":[1,{"a":null}]}}"#,
+    )
+    .unwrap();
+    for (contains, found) in [("N=17", true), ("äö", true), ("z", false)] {
+        let mut search = LogSearch::new(Level::Info, contains);
+        let count = allocations(|| assert_eq!(search.finds(&line), found, "{contains}"));
+        assert_eq!(count, 0, "{contains}");
     }
 }

@@ -7,11 +7,15 @@
 //! PROPTEST_CASES=1000000 cargo test --workspace any_
 //! ```
 //!
-//! runs as many as you like. An input that breaks a parser is minimised and printed as a line for
-//! the corpus: `corpus/NAME.txt`, one input a line, with `\n`, `\r`, `\t`, `\\` and `\xNN`.
+//! runs as many as you like, and `tests/fuzz/hunt TEST` finds others by coverage. An input that breaks
+//! a parser is minimised and printed as a line for the corpus: `corpus/NAME.txt`, one input a line, with
+//! `\n`, `\r`, `\t`, `\\` and `\xNN`.
 //!
-//! Hand-made and not bolero: in plain `cargo test` that replays a corpus and adds random bytes, but
-//! no inputs near the corpus; its coverage-guided engines need a separate tool (cargo-bolero).
+//! - `corpus`: reads and extends the corpus.
+//! - `near`: inputs similar to those of a corpus.
+//! - `cut`: minimises an input that breaks a parser.
+//! - `written`: an input as a line.
+//! - `hunt`: the same targets under libFuzzer (bolero's build of it), if `--cfg fuzzing_libfuzzer` is set.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,12 +24,14 @@
     reason = "a fixture that cannot do its work is a failed test"
 )]
 
+mod corpus;
 mod cut;
+#[cfg(fuzzing_libfuzzer)]
+mod hunt;
 mod near;
 mod written;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestError, TestRunner};
@@ -36,7 +42,9 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 /// # Panics
 /// `check` did; the message ends with the input as a line for the corpus.
 pub fn bytes(name: &str, check: impl Fn(&[u8])) {
-    let corpus = corpus(name);
+    #[cfg(fuzzing_libfuzzer)]
+    hunt::hunt(name, &check);
+    let corpus = corpus::read(name);
     for input in &corpus {
         let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
         assert!(outcome.is_ok(), "{name}: {}", written::write(input));
@@ -76,15 +84,6 @@ impl std::fmt::Debug for Input {
     }
 }
 
-fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(format!("{name}.txt"));
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
-    let inputs: Vec<_> = text.lines().map(written::read).collect();
-    assert!(!inputs.is_empty(), "{} is empty", path.display());
-    inputs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +94,7 @@ mod tests {
         let looked_at = Cell::new(0);
         bytes("call", |_| looked_at.set(looked_at.get() + 1));
         let cases = Config::default().cases;
-        assert!(looked_at.get() >= cases as usize + corpus("call").len());
+        assert!(looked_at.get() >= cases as usize + corpus::read("call").len());
     }
 
     #[test]

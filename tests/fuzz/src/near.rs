@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 /// Tokens that break parsers: starts, ends, limits, and invalid text.
-const TOKENS: [&[u8]; 28] = [
+pub(crate) const TOKENS: [&[u8]; 28] = [
     b"{",
     b"}",
     b"[",

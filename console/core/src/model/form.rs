@@ -56,13 +56,15 @@ impl Default for Forms {
 
 impl Forms {
     /// Opens the form of a method, with its previous input.
-    pub fn open(&mut self, service: &Service, signature: &Signature) -> &mut Form {
+    pub fn open(&mut self, service: &Service, signature: &Arc<Signature>) -> &mut Form {
         let id = MethodId::new(service, signature.name.clone());
         self.current = Some(id.clone());
+        // Walking through a long list leaves nothing behind.
+        self.forms.retain(|other, form| *other == id || form.has_input());
         let timeout = self.default_timeout;
-        let new = || Form { service: service.clone(), ..Form::new(signature.clone()) };
+        let new = || Form { service: service.clone(), ..Form::new(Arc::clone(signature)) };
         let form = self.forms.entry(id).or_insert_with(|| new().with_timeout(timeout));
-        if form.signature != *signature {
+        if !form.is_of(signature) {
             *form = new().with_timeout(timeout);
         }
         form.set_variables(&self.variables);
@@ -94,7 +96,7 @@ pub struct Form {
     /// The service of the method.
     pub service: Service,
     /// The method's signature.
-    pub signature: Signature,
+    pub signature: Arc<Signature>,
     /// One field per parameter.
     pub fields: Vec<Field>,
     /// The index of the focused field.
@@ -115,7 +117,8 @@ pub struct Form {
 
 impl Form {
     /// An empty form.
-    pub fn new(signature: Signature) -> Self {
+    pub fn new(signature: impl Into<Arc<Signature>>) -> Self {
+        let signature = signature.into();
         Self {
             fields: signature.parameters.iter().map(Field::new).collect(),
             signature,
@@ -128,6 +131,19 @@ impl Form {
             next_example: 0,
             default_timeout: DEFAULT_TIMEOUT,
         }
+    }
+
+    /// Whether it is a form of this signature.
+    pub fn is_of(&self, signature: &Arc<Signature>) -> bool {
+        Arc::ptr_eq(&self.signature, signature) || self.signature == *signature
+    }
+
+    /// Whether anything in it differs from an empty form.
+    fn has_input(&self) -> bool {
+        self.fields.iter().any(|field| field.touched)
+            || self.json.is_some()
+            || self.target.is_some()
+            || self.timeout != self.default_timeout
     }
 
     /// The method.
@@ -316,9 +332,10 @@ mod tests {
         let signature = add().signature;
         let service = Service::default();
         type_into(forms.open(&service, &signature), 0, "7");
-        forms.open(&service, &Signature::default());
+        forms.open(&service, &Arc::default());
         let other = forms.open(&Service::named("other"), &signature);
         assert_eq!(other.fields[0].input.value(), "", "the same name in another service");
         assert_eq!(forms.open(&service, &signature).fields[0].input.value(), "7");
+        assert_eq!(forms.forms.len(), 1, "the untouched ones are forgotten");
     }
 }

@@ -29,6 +29,14 @@ pub const LINGER: Duration = Duration::from_secs(6);
 pub const FLASH: Duration = Duration::from_millis(900);
 /// The first row of a longer table is not followed: that sorts all rows for every message.
 const MAX_FOLLOWED: usize = 200;
+/// Default number of rows kept.
+const MAX_ROWS: usize = 200_000;
+/// Default size of the rows kept, in bytes of memory.
+const MAX_BYTES: usize = 256 << 20;
+/// A table of more rows is judged at most once in [`JUDGED`], not for every message.
+const MANY: usize = 2_000;
+/// How long a judgement of many rows counts.
+const JUDGED: Duration = Duration::from_millis(250);
 /// Default maximum of monitored instances (methods, probes, log); others are only listed.
 pub const DEFAULT_PROBED: usize = 200;
 
@@ -36,6 +44,16 @@ pub const DEFAULT_PROBED: usize = 200;
 #[derive(Debug)]
 pub struct Instances {
     rows: HashMap<InstanceKey, Row>,
+    /// What the rows take, in bytes.
+    bytes: usize,
+    /// Maximum number of rows; further instances are not shown, but counted.
+    pub max_rows: usize,
+    /// Maximum size of the rows, in bytes of memory; the same.
+    pub max_bytes: usize,
+    /// Instances that were listed since the last full list, and are not shown.
+    pub beyond: usize,
+    /// When the rows were last judged.
+    judged_at: Option<Instant>,
     /// The selected row; it survives sorting, filtering and refreshes.
     pub selected: Option<InstanceKey>,
     /// The service whose heading is selected instead.
@@ -65,6 +83,11 @@ impl Default for Instances {
     fn default() -> Self {
         Self {
             rows: HashMap::new(),
+            bytes: 0,
+            max_rows: MAX_ROWS,
+            max_bytes: MAX_BYTES,
+            beyond: 0,
+            judged_at: None,
             selected: None,
             selected_service: None,
             folded: BTreeSet::new(),
@@ -124,6 +147,7 @@ impl Instances {
         arrived: Instant,
         now: Instant,
     ) -> Vec<Change> {
+        self.beyond = 0;
         let mut changes = Vec::new();
         let listed: std::collections::HashSet<_> =
             records.iter().map(|record| record.instance.key()).collect();
@@ -136,21 +160,27 @@ impl Instances {
 
     /// Applies the full list of an older registry, without ages.
     pub fn list(&mut self, instances: Vec<Instance>, now: Instant) -> Vec<Change> {
+        self.beyond = 0;
         let mut changes = Vec::new();
         let listed: std::collections::HashSet<_> = instances.iter().map(Instance::key).collect();
         for instance in instances {
+            if !self.has_room(&instance) {
+                continue;
+            }
             let row = self.rows.entry(instance.key());
-            let mut added = true;
+            let (mut added, mut is_new) = (true, true);
             let row = match row {
                 std::collections::hash_map::Entry::Occupied(old) => {
-                    added = old.get().gone.is_some();
+                    (added, is_new) = (old.get().gone.is_some(), false);
                     old.into_mut()
                 }
                 std::collections::hash_map::Entry::Vacant(new) => {
                     new.insert(Row::new(instance.clone(), now))
                 }
             };
+            let bytes = row.bytes();
             let (restarted, redeployed) = row.set_instance(instance);
+            self.bytes = self.bytes - if is_new { 0 } else { bytes } + row.bytes();
             row.forget_ages();
             let instance = || Box::new(row.instance.clone());
             let change = match (added, restarted, redeployed) {
@@ -171,6 +201,7 @@ impl Instances {
     pub fn open(&mut self, instance: Instance, now: Instant) {
         let mut row = Row::new(instance, now);
         row.is_direct = true;
+        self.bytes += row.bytes();
         self.rows.insert(row.key.clone(), row);
     }
 
@@ -181,7 +212,11 @@ impl Instances {
         arrived: Instant,
         now: Instant,
     ) -> Vec<Change> {
+        if !self.has_room(&record.instance) {
+            return Vec::new();
+        }
         let key = record.instance.key();
+        let known = self.rows.get(&key).map_or(0, Row::bytes);
         let row = self.rows.entry(key.clone()).or_insert_with(|| {
             let mut row = Row::new(record.instance.clone(), now);
             row.gone = Some((now, Gone::Expired));
@@ -193,6 +228,7 @@ impl Instances {
             row.forget_beats();
         }
         let (restarted, redeployed) = row.apply(record, arrived);
+        self.bytes = self.bytes - known + row.bytes();
         let mut changes = Vec::new();
         if added {
             row.gone = None;
@@ -210,6 +246,17 @@ impl Instances {
             changes.push(Change::StateChanged(key, row.state(now, true)));
         }
         changes
+    }
+
+    /// Whether an instance is shown, or may be; else it is counted.
+    fn has_room(&mut self, instance: &Instance) -> bool {
+        let key = instance.key();
+        let known = self.rows.get(&key).map(Row::bytes);
+        let bytes = self.bytes - known.unwrap_or_default() + row::bytes(instance);
+        let has_room =
+            bytes <= self.max_bytes && (known.is_some() || self.rows.len() < self.max_rows);
+        self.beyond += usize::from(!has_room);
+        has_room
     }
 
     /// Applies heartbeats, whose ages are those at `arrived`.
@@ -246,12 +293,25 @@ impl Instances {
     /// Applies the passing of time: late and recovered heartbeats, and rows whose time is over.
     /// Nothing is judged unless the registry is connected (`live`).
     pub fn tick(&mut self, now: Instant, live: bool, heard: Option<Heard>) -> Vec<Change> {
+        let is_judged = |at: Instant| now.saturating_duration_since(at) < JUDGED;
+        if self.rows.len() > MANY {
+            if self.judged_at.is_some_and(is_judged) {
+                return Vec::new();
+            }
+            self.judged_at = Some(now);
+        }
         let has_lingered =
             |row: &Row| row.gone.is_some_and(|(at, _)| now.saturating_duration_since(at) >= LINGER);
         if self.selected.as_ref().is_some_and(|key| self.rows.get(key).is_some_and(has_lingered)) {
             self.select_neighbour(now, live);
         }
-        self.rows.retain(|_, row| !has_lingered(row));
+        let mut bytes = 0;
+        self.rows.retain(|_, row| {
+            let stays = !has_lingered(row);
+            bytes += if stays { row.bytes() } else { 0 };
+            stays
+        });
+        self.bytes = bytes;
         let mut changes = Vec::new();
         if !live {
             return changes;

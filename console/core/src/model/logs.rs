@@ -22,7 +22,7 @@ use super::pattern::Pattern;
 /// Default number of lines kept.
 pub const DEFAULT_LINES: usize = 100_000;
 /// Default size of the lines kept, in bytes.
-pub const DEFAULT_BYTES: usize = 256 << 20;
+pub const DEFAULT_BYTES: usize = 64 << 20;
 /// Maximum length of a line; the rest is cut.
 pub const MAX_LINE_BYTES: usize = 8 * 1024;
 /// Maximum length of a line's target; the rest is cut.
@@ -64,18 +64,20 @@ impl Line {
     }
 }
 
-/// A received line, cut to [`MAX_LINE_BYTES`]: a peer may send any length, and lines are queued.
+/// A received line as it is kept, with its fields in its message and cut to [`MAX_LINE_BYTES`]: a peer
+/// may send any length, fields take many times their text, and lines are queued.
 pub fn bounded(line: LogLine) -> LogLine {
-    let text = line.text();
-    if text.len() <= MAX_LINE_BYTES && line.target.len() <= MAX_TARGET_BYTES {
-        return line;
-    }
     LogLine {
-        message: shortened(text, MAX_LINE_BYTES),
+        message: shortened(line.text(), MAX_LINE_BYTES),
         fields: Default::default(),
         target: shortened(line.target, MAX_TARGET_BYTES),
         ..line
     }
+}
+
+/// What a [`bounded`] line takes in memory, nearly, in bytes.
+pub fn size(line: &LogLine) -> usize {
+    size_of::<Line>() + line.message.len() + line.target.len()
 }
 
 /// The state of the log view.
@@ -175,7 +177,7 @@ impl Logs {
         let mut arrived = newer;
         for (line, dropped) in lines {
             let line = bounded(line);
-            let text = line.text();
+            let text = line.message;
             let wall_ms = self.local(line.at_ms);
             self.dropped += dropped;
             arrived.push(Line {
@@ -323,10 +325,12 @@ impl Logs {
 
 /// Cuts a text to `limit` bytes, in memory of its own: `truncate` would keep all of the old one's.
 fn shortened(text: String, limit: usize) -> String {
-    match text.len() > limit {
+    let kept = match text.len() > limit {
         true => format!("{}…", &text[..text.floor_char_boundary(limit)]),
         false => text,
-    }
+    };
+    // Its capacity grew while it was put together.
+    kept.into_boxed_str().into_string()
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //! One without a contract, or whose own reply is another list than its contract says, has a list of
 //! its own.
 
-mod bounded;
+mod list;
 mod shape;
 mod union;
 
-pub use bounded::{MAX_METHODS, bounded};
+pub use list::{MAX_BYTES, MAX_METHODS, MethodList, Room};
 pub use union::Holders;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,15 +28,12 @@ pub struct Method {
     /// What identifies it.
     pub id: MethodId,
     /// Its signature on most instances.
-    pub signature: Signature,
+    pub signature: Arc<Signature>,
     /// The instances that have it.
     pub on: Holders,
     /// Those of them where its signature differs.
     pub differing: Holders,
 }
-
-/// A list of methods.
-type Signatures = Arc<Vec<Signature>>;
 
 /// What identifies a list of methods.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +48,7 @@ enum Contract {
 #[derive(Debug, Default)]
 struct Offer {
     instances: Arc<BTreeSet<InstanceKey>>,
-    signatures: Option<Signatures>,
+    methods: Option<Arc<MethodList>>,
     differences: Differences,
 }
 
@@ -67,8 +64,8 @@ struct Differences {
 pub struct Methods {
     offers: BTreeMap<(Service, Contract), Offer>,
     homes: HashMap<InstanceKey, (Service, Contract)>,
-    contracts: HashMap<String, Signatures>,
-    own: HashMap<InstanceKey, Signatures>,
+    contracts: HashMap<String, Arc<MethodList>>,
+    own: HashMap<InstanceKey, Arc<MethodList>>,
     /// Why the methods of an instance are unknown.
     pub errors: BTreeMap<InstanceKey, String>,
     union: BTreeMap<MethodId, Method>,
@@ -103,15 +100,15 @@ impl Methods {
     }
 
     /// Sets the methods of a contract.
-    pub fn learn(&mut self, digest: String, signatures: Vec<Signature>) {
+    pub fn learn(&mut self, digest: String, methods: Arc<MethodList>) {
         self.stale();
-        self.contracts.insert(digest, Arc::new(bounded(signatures)));
+        self.contracts.insert(digest, methods);
     }
 
     /// Sets the methods of one instance, as it replied itself.
-    pub fn insert(&mut self, key: InstanceKey, signatures: Vec<Signature>) {
+    pub fn insert(&mut self, key: InstanceKey, methods: Arc<MethodList>) {
         self.errors.remove(&key);
-        self.own.insert(key.clone(), Arc::new(bounded(signatures)));
+        self.own.insert(key.clone(), methods);
         let service = self.homes.get(&key).map(|(service, _)| service.clone());
         self.place(key.clone(), service.unwrap_or_default(), Contract::Own(key));
     }
@@ -172,11 +169,11 @@ impl Methods {
         self.contracts.retain(|digest, _| digests.contains(digest));
         self.known.clear();
         for ((service, contract), offer) in &mut self.offers {
-            offer.signatures = match contract {
+            offer.methods = match contract {
                 Contract::Digest(digest) => self.contracts.get(digest).cloned(),
                 Contract::Own(key) => self.own.get(key).cloned(),
             };
-            if offer.signatures.is_some() {
+            if offer.methods.is_some() {
                 *self.known.entry(service.clone()).or_default() += offer.instances.len();
             }
         }

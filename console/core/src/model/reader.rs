@@ -76,7 +76,7 @@ impl Reader {
     /// The whole text, to copy.
     pub fn copied(&self) -> String {
         match &self.body {
-            Body::Text(body) => body.clone(),
+            Body::Text(body) => text::printable_lines(body).into_owned(),
             Body::Docs(page) => {
                 let lines = docs(page, usize::from(MAX_WIDTH));
                 lines.into_iter().map(|line| line.text + "\n").collect()
@@ -111,7 +111,7 @@ mod tests {
     fn line_breaks_stay_and_long_lines_wrap_at_words() {
         let reader = Reader::text("t", "one two three\n\n\tx\u{1b}");
         assert_eq!(lines(&reader, 10), ["one two", "three", "", "  x\\u001b"]);
-        assert_eq!(reader.copied(), "one two three\n\n\tx\u{1b}");
+        assert_eq!(reader.copied(), "one two three\n\n\tx\\u001b");
     }
 
     #[test]

@@ -1,29 +1,20 @@
 //! JSON Schemas of parameters and results: a name for each type, its properties, a check of a value.
+//!
+//! They are a stranger's: each walk over them has a number of [`Visits`], and what is beyond it counts
+//! as any JSON.
 
 mod check;
 mod skeleton;
+mod visits;
+
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use visits::Visits;
+
 /// Maximum references followed in a row, and maximum nesting: some schemas refer to themselves.
 const MAX_STEPS: usize = 16;
-/// Maximum parts visited: a schema may have alternatives at every level.
-const MAX_VISITS: usize = 2_000;
-
-/// What is left of both limits.
-struct Limit<'a> {
-    steps: usize,
-    visits: &'a mut usize,
-}
-
-impl Limit<'_> {
-    /// One level deeper; `None` at a limit.
-    fn deeper(&mut self) -> Option<Limit<'_>> {
-        let steps = self.steps.checked_sub(1)?;
-        *self.visits = self.visits.checked_sub(1)?;
-        Some(Limit { steps, visits: self.visits })
-    }
-}
 
 /// A JSON Schema, or a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +23,7 @@ pub struct Schema<'a> {
     root: &'a Value,
     /// This part.
     part: &'a Value,
+    visits: &'a Visits,
 }
 
 /// A property of an object.
@@ -46,9 +38,9 @@ pub struct Property<'a> {
 }
 
 impl<'a> Schema<'a> {
-    /// The whole schema.
-    pub fn new(root: &'a Value) -> Self {
-        Self { root, part: root }
+    /// The whole schema, of which all walks together have these visits.
+    pub fn new(root: &'a Value, visits: &'a Visits) -> Self {
+        Self { root, part: root, visits }
     }
 
     fn part(self, part: &'a Value) -> Self {
@@ -77,27 +69,33 @@ impl<'a> Schema<'a> {
                 _ => None,
             };
             match target {
-                Some(target) => schema = self.part(target),
-                None => break,
+                Some(target) if self.visits.spend(1) => schema = self.part(target),
+                _ => break,
             }
         }
         schema
     }
 
     /// The alternatives of `anyOf` or `oneOf`; empty if it has none.
-    fn alternatives(self) -> impl DoubleEndedIterator<Item = Self> + Clone {
+    fn alternatives(self) -> impl Iterator<Item = Self> {
         let any = self.list("anyOf");
         let any = if any.is_empty() { self.list("oneOf") } else { any };
-        any.iter().map(move |part| self.part(part))
+        any.iter().take_while(move |_| self.visits.spend(1)).map(move |part| self.part(part))
+    }
+
+    /// The first alternative that is not `null`.
+    fn alternative(self) -> Option<Self> {
+        self.alternatives().find(|one| one.types().ne(["null"]))
     }
 
     /// The names in `type`.
-    fn types(self) -> Vec<&'a str> {
-        match self.part.get("type") {
-            Some(Value::String(name)) => vec![name],
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        }
+    fn types(self) -> impl Iterator<Item = &'a str> {
+        let names = match self.part.get("type") {
+            Some(Value::Array(names)) => names,
+            Some(name) => std::slice::from_ref(name),
+            None => &[],
+        };
+        names.iter().take_while(move |_| self.visits.spend(1)).filter_map(Value::as_str)
     }
 
     /// The schema of the elements, if it is an array whose elements have one.
@@ -109,8 +107,8 @@ impl<'a> Schema<'a> {
     pub fn element(self) -> Self {
         let mut schema = self.resolved();
         for _ in 0..MAX_STEPS {
-            let object = schema.alternatives().find(|one| one.types() != ["null"]);
-            let inner = schema.items().or(object.filter(|_| schema.properties().is_empty()));
+            let object = || schema.alternative().filter(|_| !schema.has_properties());
+            let inner = schema.items().or_else(object);
             match inner {
                 Some(inner) => schema = inner.resolved(),
                 None => break,
@@ -119,16 +117,24 @@ impl<'a> Schema<'a> {
         schema
     }
 
+    /// Whether it is an object with properties.
+    pub fn has_properties(self) -> bool {
+        let all = self.resolved().part.get("properties").and_then(Value::as_object);
+        all.is_some_and(|all| !all.is_empty())
+    }
+
     /// The properties of an object: required ones first.
     pub fn properties(self) -> Vec<Property<'a>> {
         let schema = self.resolved();
-        let required = schema.list("required");
         let Some(all) = schema.part.get("properties").and_then(Value::as_object) else {
             return Vec::new();
         };
-        let place = |name: &str| required.iter().position(|other| other == name);
+        let required = schema.list("required").iter().filter_map(Value::as_str).enumerate();
+        let required = required.take_while(|_| self.visits.spend(1));
+        let places: HashMap<&str, usize> = required.map(|(place, name)| (name, place)).collect();
+        let place = |name: &str| places.get(name).copied();
+        let all = all.iter().take_while(|_| self.visits.spend(1));
         let mut found: Vec<_> = all
-            .iter()
             .map(|(name, part)| Property {
                 name,
                 schema: schema.part(part),
@@ -159,47 +165,60 @@ impl<'a> Schema<'a> {
 
     /// The type in a few words: `text`, `list of integer`, `"a" or "b"`; `any` if it is unknown.
     pub fn type_name(self) -> String {
-        self.type_name_within(&mut Limit { steps: MAX_STEPS, visits: &mut { MAX_VISITS } })
+        self.type_name_within(MAX_STEPS)
     }
 
-    fn type_name_within(self, limit: &mut Limit<'_>) -> String {
+    fn type_name_within(self, steps: usize) -> String {
+        let any = || "any".to_owned();
         let schema = self.resolved();
-        let Some(mut limit) = limit.deeper() else { return "any".to_owned() };
-        let mut names: Vec<String> = match schema.list("enum") {
-            [] => match schema.part.get("const") {
-                Some(only) => vec![only.to_string()],
-                None => schema.alternatives().map(|one| one.type_name_within(&mut limit)).collect(),
-            },
-            values => values.iter().map(Value::to_string).collect(),
+        let Some(steps) = steps.checked_sub(1).filter(|_| self.visits.spend(1)) else {
+            return any();
+        };
+        let mut names: Vec<String> = match (schema.list("enum"), schema.part.get("const")) {
+            ([], None) => schema.alternatives().map(|one| one.type_name_within(steps)).collect(),
+            ([], Some(only)) => vec![self.visits.json(only).unwrap_or_else(any)],
+            (values, _) => schema.choices(values),
         };
         if names.is_empty() {
-            let types = schema.types();
-            names = types.into_iter().map(|name| schema.name_of(name, &mut limit)).collect();
+            names = schema.types().map(|name| schema.name_of(name, steps)).collect();
         }
-        let mut unique: Vec<String> = Vec::new();
-        for name in names {
-            if !unique.contains(&name) {
-                unique.push(name);
-            }
-        }
-        match (unique.is_empty(), schema.part.get("properties")) {
+        let mut known = HashSet::new();
+        let is_new: Vec<bool> = names.iter().map(|name| known.insert(name.as_str())).collect();
+        let mut is_new = is_new.into_iter();
+        names.retain(|_| is_new.next().unwrap_or_default());
+        match (names.is_empty(), schema.part.get("properties")) {
             (true, Some(_)) => "object".to_owned(),
-            (true, None) => "any".to_owned(),
-            _ => unique.join(" or "),
+            (true, None) => any(),
+            _ => names.join(" or "),
         }
     }
 
-    fn name_of(self, name: &str, limit: &mut Limit<'_>) -> String {
+    /// The values of an `enum`, as many as may be visited.
+    fn choices(self, values: &[Value]) -> Vec<String> {
+        let mut names: Vec<_> = values.iter().map_while(|value| self.visits.json(value)).collect();
+        if names.len() < values.len() {
+            names.push("…".to_owned());
+        }
+        names
+    }
+
+    fn name_of(self, name: &str, steps: usize) -> String {
         match (name, self.items(), self.text("format")) {
-            ("array", Some(items), _) => format!("list of {}", items.type_name_within(limit)),
+            ("array", Some(items), _) => format!("list of {}", items.type_name_within(steps)),
             ("array", None, _) => "list".to_owned(),
             ("boolean", ..) => "bool".to_owned(),
-            ("string", _, "") => "text".to_owned(),
-            ("string", _, format) => format!("text ({format})"),
-            (other, ..) => other.to_owned(),
+            ("string", _, format) if !format.is_empty() && self.visits.read(format) => {
+                format!("text ({format})")
+            }
+            ("string", ..) => "text".to_owned(),
+            (other, ..) if self.visits.read(other) => other.to_owned(),
+            _ => "any".to_owned(),
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::hostile;
 
 #[cfg(test)]
 mod tests {
@@ -247,7 +266,7 @@ mod tests {
             (json!({"anyOf": [{"type": "number"}, {"type": "null"}]}), "number or null"),
             (json!({"oneOf": [{"const": "a"}, {"const": "b"}]}), "\"a\" or \"b\""),
         ] {
-            assert_eq!(Schema::new(&schema).type_name(), name);
+            assert_eq!(Schema::new(&schema, &Visits::default()).type_name(), name);
         }
     }
 
@@ -256,18 +275,56 @@ mod tests {
         let list = json!({"$ref": "#/$defs/L", "$defs": {
             "L": {"type": "array", "items": {"$ref": "#/$defs/L"}}
         }});
-        assert!(Schema::new(&list).type_name().ends_with("list of any"));
+        let visits = Visits::default();
+        assert!(Schema::new(&list, &visits).type_name().ends_with("list of any"));
         let wide = vec![json!({"$ref": "#/$defs/W"}); 10];
         let wide = json!({"$ref": "#/$defs/W", "$defs": {"W": {"anyOf": wide}}});
-        assert_eq!(Schema::new(&wide).type_name(), "any");
-        assert!(Schema::new(&wide).check(&json!(1)).is_ok());
-        assert!(Schema::new(&wide).skeleton(0).len() < 100);
+        assert_eq!(Schema::new(&wide, &Visits::default()).type_name(), "any");
+        assert!(Schema::new(&wide, &Visits::default()).check(&json!(1)).is_ok());
+        assert!(Schema::new(&wide, &Visits::default()).skeleton(0).len() < 100);
+    }
+
+    /// Schemas of the size that is accepted, each of which makes one kind of walk do much.
+    pub(crate) fn hostile() -> Vec<Value> {
+        let references = vec![json!({"$ref": "#"}); 3_000];
+        let values: Vec<_> = (0..8_000).map(|number| json!(number)).collect();
+        let long = "x".repeat(60_000);
+        let named = |name: usize| (format!("p{name}"), json!({"$ref": "#"}));
+        let properties: serde_json::Map<_, _> = (0..2_000).map(named).collect();
+        let required: Vec<_> = (0..2_000).rev().map(|name| json!(format!("p{name}"))).collect();
+        vec![
+            json!({"anyOf": references.clone()}),
+            json!({"anyOf": vec![json!({"$ref": "#/e"}); 2_000], "e": {"enum": values}}),
+            json!({"anyOf": vec![json!({"$ref": "#/l"}); 200], "l": {"const": long.clone()}}),
+            json!({"anyOf": vec![json!({"$ref": "#/f"}); 200],
+                "f": {"type": "string", "format": long.clone()}}),
+            json!({"type": vec![json!("null"); 9_000], "anyOf": references.clone()}),
+            json!({"type": "object", "properties": properties, "required": required}),
+            json!({"type": "array", "items": {"$ref": "#"}, "oneOf": references}),
+            json!({"type": "array", "items": {"anyOf": vec![json!({"type": ["null"]}); 4_000]}}),
+        ]
+    }
+
+    #[test]
+    fn walks_over_hostile_schemas_end_with_their_visits() {
+        for schema in hostile() {
+            let name = Schema::new(&schema, &Visits::default()).type_name();
+            assert!(name.len() < 300_000, "{} of {schema:.60}", name.len());
+            let found = Schema::new(&schema, &Visits::default()).element().properties().len();
+            assert!(found <= 2_000, "{found} of {schema:.60}");
+            let skeleton = Schema::new(&schema, &Visits::default()).skeleton(0);
+            assert!(skeleton.len() < 300_000, "{} of {schema:.60}", skeleton.len());
+            for value in [json!({"p0": {"p1": [[[1]]]}}), json!([[[[1]]]]), json!("x")] {
+                let _ = Schema::new(&schema, &Visits::default()).check(&value);
+            }
+        }
     }
 
     #[test]
     fn properties_are_listed_required_ones_first() {
         let order = order();
-        let found = Schema::new(&order).properties();
+        let visits = Visits::default();
+        let found = Schema::new(&order, &visits).properties();
         let names: Vec<_> = found.iter().map(|one| (one.name, one.required)).collect();
         assert_eq!(names, [("id", true), ("customer", true), ("express", false), ("items", false)]);
         assert_eq!(found[0].schema.description(), "Of the order.");

@@ -2,11 +2,14 @@
 
 mod environment;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rpc_wire::call::{Args, request};
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::is_hidden;
 
+use crate::text;
 use environment::Part;
 pub use environment::marked;
 
@@ -85,6 +88,14 @@ impl Snippet {
         Ok(wire(&self.method, &marked(&self.args)?))
     }
 
+    /// The instance to call, if its host is not an option for the command that gets it.
+    fn target(&self) -> Result<Option<&InstanceKey>, String> {
+        match &self.target {
+            Some(key) if key.host.starts_with('-') => Err(format!("{key} is no address")),
+            target => Ok(target.as_ref()),
+        }
+    }
+
     /// The arguments as words of a command line, with marked names of variables.
     fn words(&self) -> Result<Vec<String>, String> {
         marked(&self.args)?.to_words().map_err(|error| error.to_string())
@@ -96,7 +107,7 @@ impl Snippet {
 
     fn rpcd(&self) -> Result<String, String> {
         let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
-        match &self.target {
+        match self.target()? {
             Some(key) => {
                 words.extend(["-i".to_owned(), key.host.clone()]);
                 words.extend(["-p".to_owned(), key.port.to_string()]);
@@ -117,7 +128,7 @@ impl Snippet {
     fn netcat(&self) -> Result<String, String> {
         let peer = self.peer()?;
         let (wire, host) = (environment::shell(&self.marked_wire()?)?, quote(&peer.host));
-        Ok(format!("printf %s {wire} | nc -N {host} {}", peer.port))
+        Ok(format!("printf %s {wire} | nc -N -- {host} {}", peer.port))
     }
 
     /// A whole program; tests compare it with `examples/copied_call.rs`, which is compiled.
@@ -186,10 +197,10 @@ impl Snippet {
 /// Joins words into a command for a POSIX shell.
 ///
 /// # Errors
-/// A control character: it could end the command or control the terminal it is pasted into.
+/// A hidden character: it could end the command, control the terminal it is pasted into, or not be seen.
 pub fn command_line(words: &[String]) -> Result<String, String> {
-    if words.iter().any(|word| word.chars().any(char::is_control)) {
-        return Err("control characters cannot be part of a command".to_owned());
+    if words.iter().any(|word| word.contains(is_hidden)) {
+        return Err("control characters and invisible ones cannot be part of a command".to_owned());
     }
     let words: Result<Vec<_>, _> = words.iter().map(|word| environment::shell(word)).collect();
     Ok(words?.join(" "))
@@ -208,14 +219,23 @@ fn quote(word: &str) -> String {
 
 /// A Rust string literal, raw if that is easier to read.
 fn literal(text: &str) -> String {
-    if !text.contains(['"', '\\']) || text.contains(char::is_control) {
-        return format!("{text:?}");
+    if !text.contains(['"', '\\']) || text.contains(is_hidden) {
+        return debug(text);
     }
     let mut hashes = "#".to_owned();
     while text.contains(&format!("\"{hashes}")) {
         hashes.push('#');
     }
     format!("r{hashes}\"{text}\"{hashes}")
+}
+
+/// A Rust string literal in which every hidden character is escaped.
+fn debug(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in format!("{text:?}").chars() {
+        if is_hidden(c) { escaped.extend(c.escape_unicode()) } else { escaped.push(c) }
+    }
+    escaped
 }
 
 /// A word as an expression of Rust.
@@ -234,14 +254,18 @@ fn expression(word: &str) -> String {
             }
         }
     }
-    format!("format!({format:?}{values}).as_str()")
+    format!("format!({}{values}).as_str()", debug(&format))
 }
 
-/// The request in the classic dialect.
+/// The request in the classic dialect, with hidden characters escaped.
 pub fn wire(method: &str, args: &Args) -> String {
     let mut out = Vec::new();
     request::classic(&mut out, method, args);
-    String::from_utf8(out).unwrap_or_default()
+    let json = String::from_utf8(out).unwrap_or_default();
+    match text::printable_lines(&json) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 #[cfg(test)]
@@ -307,7 +331,7 @@ mod tests {
         let command = snippet.write(Format::Netcat).unwrap();
         let (printf, nc) = command.split_once(" | ").unwrap();
         assert_eq!(shell(printf), snippet.write(Format::Wire).unwrap());
-        assert_eq!(nc, "nc -N 127.0.0.1 8089");
+        assert_eq!(nc, "nc -N -- 127.0.0.1 8089");
     }
 
     /// The code of an example, without its header.
@@ -325,6 +349,37 @@ mod tests {
         snippet.target.clone_from(&snippet.peer);
         "countdown".clone_into(&mut snippet.method);
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
+    }
+
+    #[test]
+    fn hidden_characters_are_escaped_or_refused_in_every_format() {
+        let mut snippet = snippet();
+        let keyword = json!({"c": "\u{9b}31m\u{202e}\u{200b}\u{e0041}\"#"});
+        snippet.args = Args::from_values(&[], keyword.as_object().unwrap());
+        "add\u{200b}\"".clone_into(&mut snippet.method);
+        for format in Format::ALL {
+            match snippet.write(format) {
+                Ok(copied) => {
+                    let hidden = |c: char| is_hidden(c) && c != '\n';
+                    assert!(!copied.contains(hidden), "{format:?} {copied:?}");
+                }
+                Err(why) => assert_eq!((format, why.contains("invisible")), (Format::Rpcd, true)),
+            }
+        }
+        let printed = snippet.write(Format::Netcat).unwrap();
+        let sent: serde_json::Value =
+            serde_json::from_str(&shell(printed.split_once(" | ").unwrap().0)).unwrap();
+        assert_eq!(sent["method_kwargs"], keyword, "it is the same call");
+    }
+
+    #[test]
+    fn a_host_that_looks_like_an_option_is_none() {
+        let mut snippet = snippet();
+        snippet.target = Some(rpc_wire::instance::Instance::new("-e/bin/sh", 80).key());
+        snippet.peer.clone_from(&snippet.target);
+        assert_eq!(snippet.write(Format::Rpcd).unwrap_err(), "-e/bin/sh:80 is no address");
+        let netcat = snippet.write(Format::Netcat).unwrap();
+        assert!(netcat.ends_with("nc -N -- -e/bin/sh 80"), "{netcat}");
     }
 
     #[test]

@@ -239,7 +239,7 @@ fn a_call_of_an_earlier_session_is_copied_in_every_format_at_once() {
     for item in &menu.items {
         assert!(item.choice.is_ok(), "{item:?}");
     }
-    assert!(menu.items.iter().any(|item| item.detail.ends_with("nc -N 127.0.0.1 8089")));
+    assert!(menu.items.iter().any(|item| item.detail.ends_with("nc -N -- 127.0.0.1 8089")));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Changes of the registry, the instances and the demo.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
-use rpc_wire::signature::Signature;
 
 use super::Effects;
 use crate::action::{Action, Context};
@@ -15,6 +15,7 @@ use crate::model::heard::Heard;
 use crate::model::instances::{Change, Gone, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
+use crate::model::methods::MethodList;
 use crate::text;
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
@@ -151,6 +152,7 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
         push_event(model, EventKind::Bad, "registry", subject, text, now);
     }
     let retry_at = now.at + retry_in;
+    let error = text::note(&error);
     model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
 }
 
@@ -236,8 +238,8 @@ fn join(model: &mut Model, instance: &Instance) {
 }
 
 /// Applies the methods of a contract, to all instances that show it.
-pub(super) fn contract(model: &mut Model, digest: String, signatures: Vec<Signature>) {
-    model.methods.learn(digest.clone(), signatures);
+pub(super) fn contract(model: &mut Model, digest: String, methods: Arc<MethodList>) {
+    model.methods.learn(digest.clone(), methods);
     for row in model.instances.all_mut().filter(|row| row.instance.contract() == Some(&*digest)) {
         row.methods = model.methods.count(&row.key);
         model.methods.errors.remove(&row.key);
@@ -259,20 +261,23 @@ pub(super) fn traffic(model: &mut Model, samples: Vec<(InstanceKey, Sample)>) {
 fn instance_gone(model: &mut Model, key: &InstanceKey) {
     model.methods.remove(key);
     let source = Source::Server(key.clone());
-    if let Some(state) = model.logs.sources.get_mut(&source) {
-        *state = SourceState::Gone;
-    }
+    model.logs.source_gone(&source);
 }
 
 pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpdate, now: Now) {
     match update {
-        InstanceUpdate::Methods(Ok(signatures)) => {
+        InstanceUpdate::Methods(Ok(methods)) => {
             if let Some(row) = model.instances.get_mut(&key).filter(|row| row.gone.is_none()) {
-                model.methods.insert(key.clone(), signatures);
+                model.methods.insert(key.clone(), methods);
                 row.methods = model.methods.count(&key);
             }
         }
-        InstanceUpdate::Methods(Err(error)) => model.methods.set_error(key, error),
+        InstanceUpdate::Methods(Err(error)) => {
+            // It may have gone meanwhile.
+            if model.is_listed(&key) {
+                model.methods.set_error(key, text::note(&error));
+            }
+        }
         InstanceUpdate::Dialect(extended) => {
             if let Some(row) = model.instances.get_mut(&key) {
                 row.extended = Some(extended);
@@ -286,7 +291,7 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
 fn probe(model: &mut Model, key: InstanceKey, result: Result<Duration, String>, now: Now) {
     let Some(row) = model.instances.get_mut(&key) else { return };
     let before = std::mem::discriminant(&row.probe);
-    row.apply_probe(result);
+    row.apply_probe(result.map_err(|error| text::note(&error)));
     if !row.is_direct || before == std::mem::discriminant(&row.probe) {
         return;
     }
@@ -345,7 +350,6 @@ pub(super) fn push_event(
     text: String,
     now: Now,
 ) {
-    let text = text::printable(&text).into_owned();
-    let subject = text::printable(&subject).into_owned();
+    let (text, subject) = (text::note(&text), text::note(&subject));
     model.events.push(Event { wall_ms: now.wall_ms, kind, word, subject, text });
 }

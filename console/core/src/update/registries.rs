@@ -48,7 +48,7 @@ mod tests {
                 Keymap::new(&[KeyLine { action: "logs.wrap".into(), keys: "Z".into(), line: 1 }])
                     .unwrap();
             model.filtering = false;
-            model.logs.limit = 77;
+            (model.logs.limit, model.logs.max_bytes) = (77, 76);
             model.calls.limit = 78;
             model.events.limit = 79;
             model.size = (100, 40);
@@ -69,7 +69,7 @@ mod tests {
             expected.registries.select(1);
             expected.keys = model.keys.clone();
             (expected.size, expected.mouse) = ((100, 40), false);
-            expected.logs.limit = 77;
+            (expected.logs.limit, expected.logs.max_bytes) = (77, 76);
             expected.logs.shift_ms = model.logs.shift_ms;
             (expected.calls.limit, expected.events.limit) = (78, 79);
             assert!(model.toast.take().unwrap().text.contains("switched to staging"));

@@ -25,7 +25,7 @@ pub(super) fn sync_form(model: &mut Model) {
     }
     let Some(method) = model.methods.selected_method() else { return };
     if model.forms.current.as_ref() == Some(&method.id)
-        && model.forms.get().is_some_and(|form| form.signature == method.signature)
+        && model.forms.get().is_some_and(|form| form.is_of(&method.signature))
     {
         return;
     }

@@ -1,5 +1,7 @@
 //! Instances that change their service or contract, and calls that need no question.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::fixture::{self, feed, key, press, types};
 use crate::key::{Code, Key};
@@ -28,7 +30,7 @@ fn an_instance_with_another_contract_is_discovered_again() {
     assert!(matches!(&effects[..], [Effect::Monitor(instance)] if instance.key() == key(8090)));
     assert!(!has(&model, "shop", "square", 8090) && has(&model, "shop", "square", 8089));
     let new = Signature { name: "new".to_owned(), ..Signature::default() };
-    feed(&mut model, Msg::Contract(OTHER.to_owned(), vec![new]), now);
+    feed(&mut model, Msg::Contract(OTHER.to_owned(), Arc::new(vec![new].into())), now);
     assert!(has(&model, "shop", "new", 8090));
     assert_eq!(model.instances.get(&key(8090)).unwrap().methods, Some(1));
 }
@@ -37,7 +39,7 @@ fn an_instance_with_another_contract_is_discovered_again() {
 fn a_reply_of_other_methods_counts_for_that_instance_alone() {
     let (mut model, now) = fixture::services();
     let own = Signature { name: "own".to_owned(), ..Signature::default() };
-    let reply = InstanceUpdate::Methods(Ok(vec![own]));
+    let reply = InstanceUpdate::Methods(Ok(Arc::new(vec![own].into())));
     feed(&mut model, Msg::Instance(key(8089), reply), now);
     assert!(has(&model, "shop", "own", 8089) && !has(&model, "shop", "add", 8089));
     assert!(has(&model, "shop", "add", 8090) && !has(&model, "shop", "own", 8090));
@@ -50,7 +52,9 @@ fn the_first_row_is_selected_until_one_is_chosen() {
     let rows = crate::selectors::method_rows(&model);
     assert_eq!(crate::selectors::selected_row(&model, &rows), Some(0));
     let earlier = Signature { name: "aaa".to_owned(), ..Signature::default() };
-    let reply = |signature: &Signature| InstanceUpdate::Methods(Ok(vec![signature.clone()]));
+    let reply = |signature: &Signature| {
+        InstanceUpdate::Methods(Ok(Arc::new(vec![signature.clone()].into())))
+    };
     feed(&mut model, Msg::Instance(key(8089), reply(&earlier)), now);
     let selected = |model: &Model| model.methods.selected.as_ref().unwrap().name.clone();
     assert_eq!(selected(&model), "aaa");
@@ -82,7 +86,7 @@ fn a_load_test_of_a_method_without_a_service_goes_to_those_that_have_it() {
         let update = RegistryUpdate::Change(WatchEvent::Registered(record), now.at);
         feed(model, Msg::Registry(update), now);
         let add = Signature { name: "add".to_owned(), ..Signature::default() };
-        let reply = InstanceUpdate::Methods(Ok(vec![add]));
+        let reply = InstanceUpdate::Methods(Ok(Arc::new(vec![add].into())));
         feed(model, Msg::Instance(key(port), reply), now);
     };
     let (mut model, now) = fixture::services();

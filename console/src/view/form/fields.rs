@@ -8,7 +8,6 @@ use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::form::{Field, Form};
-use rpc_console_core::model::schema::Schema;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -126,12 +125,11 @@ fn placeholder(model: &Model, field: &Field, here: bool, editing: bool) -> Strin
         None if field.parameter.is_required() => None,
         None => Some("optional".to_owned()),
     };
-    let has_properties = || !Schema::new(&field.parameter.schema).element().properties().is_empty();
     let help = match field.kind.choices() {
         _ if !here => None,
         Some(_) if field.kind.is_bool() => Some("space toggles".to_owned()),
         Some(_) => Some("space: list".to_owned()),
-        None if editing && has_properties() => {
+        None if editing && field.has_properties() => {
             Some(format!("{}: fill in as JSON", model.keys.shown(Context::Form, Action::EditJson)))
         }
         None => None,

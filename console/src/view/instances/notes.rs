@@ -9,6 +9,8 @@ use rpc_console_core::text;
 
 /// No screen has room for more.
 const MAX_NOTES: usize = 20;
+/// Names in a note at most: no screen has room for more.
+const MAX_NAMES: usize = 50;
 /// Rows of notes, where the table leaves them.
 pub(super) const MAX_ROWS: usize = 3;
 
@@ -19,6 +21,10 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     let probed = model.instances.max_probed;
     if listed > probed {
         notes.push(format!("probing {probed} of {listed} ([console] max_probed)"));
+    }
+    if model.instances.beyond > 0 {
+        let beyond = text::count(model.instances.beyond as u64, "instance", "instances");
+        notes.push(format!("✗ the table is full: {beyond} listed, but not shown"));
     }
     let is_notable = |row: &&Row| {
         needs_attention(row.state(now, live))
@@ -37,7 +43,8 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
         }
         let lacking = model.methods.missing(&row.key);
         if row.gone.is_none() && !lacking.is_empty() {
-            let names = text::printable(&lacking.join(", ")).into_owned();
+            let names = &lacking[..lacking.len().min(MAX_NAMES)];
+            let names = text::printable(&names.join(", ")).into_owned();
             notes.push(format!("≠ {} lacks {names}", text::printable(&row.key.to_string())));
         }
         if let Some(method) = model.methods.differing(&row.key).first() {

@@ -43,7 +43,11 @@ fn replicas_of_a_service_are_compared_and_unnamed_instances_are_not() {
     let lists = |model: &mut Model, key, without: &str| {
         let mut methods = fixture::methods();
         methods.retain(|method| method.name != without);
-        feed(model, Msg::Instance(key, InstanceUpdate::Methods(Ok(methods))), now);
+        feed(
+            model,
+            Msg::Instance(key, InstanceUpdate::Methods(Ok(std::sync::Arc::new(methods.into())))),
+            now,
+        );
     };
     lists(&mut model, fixture::key(8091), "square");
     let shown = frame((model, now), (120, 35));
@@ -51,7 +55,10 @@ fn replicas_of_a_service_are_compared_and_unnamed_instances_are_not() {
     let (mut model, now) = fixture::services();
     let mut shorter = fixture::methods();
     shorter[0].parameters.truncate(2);
-    let own = Msg::Instance(fixture::key(8091), InstanceUpdate::Methods(Ok(shorter)));
+    let own = Msg::Instance(
+        fixture::key(8091),
+        InstanceUpdate::Methods(Ok(std::sync::Arc::new(shorter.into()))),
+    );
     feed(&mut model, own, now);
     let shown = frame((model, now), (120, 35));
     assert!(shown.contains("≠ 127.0.0.1:8091 has add(a, b)"), "{shown}");

@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::write_timeout::WriteTimeout;
@@ -19,13 +20,13 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Serves a connection until it ends. At shutdown the request in flight is the last.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
     let options = &http.service().options;
-    rpc_host::net::set_up(&stream);
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
-    let from = Peer { ip: peer.ip().to_canonical(), on_loopback };
+    let cut = CancellationToken::new();
+    let from = Peer { ip: peer.ip().to_canonical(), on_loopback, cut: cut.clone() };
     let service = service_fn(|request| {
-        let http = Arc::clone(&http);
+        let (http, from) = (Arc::clone(&http), from.clone());
         async move { Ok::<_, Infallible>(http.reply(request, from).await) }
     });
     let connection = http1::Builder::new()
@@ -36,15 +37,22 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = http.context.ending.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let serve = async {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = http.context.ending.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        debug!(%peer, %error, "connection failed");
+    match cut.run_until_cancelled(serve).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%peer, %error, "connection failed"),
+        None => {
+            http.service().metrics.readers_cut.inc();
+            debug!(%peer, "reads too slowly while too much is unread; disconnected");
+        }
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn ready(context: &Context) -> Reply {
 /// All metrics in the OpenMetrics text format.
 pub(super) fn metrics(context: &Context) -> Reply {
     let service = &context.service;
-    let text = service.metrics.render(service.len());
+    let text =
+        service.metrics.render(service.len(), service.table_bytes(), service.answers.bytes());
     with_type(StatusCode::OK, OPEN_METRICS, text.into())
 }
 

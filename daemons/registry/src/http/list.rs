@@ -10,16 +10,20 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode, header};
 
 use super::query;
-use super::{Context, JSON, Reply};
+use super::{Context, JSON, Peer, Reply};
 use crate::error::Refusal;
-use crate::table::List;
+use crate::service::Pieces;
 
 /// Query parameter: how long to wait for a list other than the one in `If-None-Match`.
 const WAIT: &str = "wait";
 
 /// `[]` if there are no instances, or no `proto`. With `If-None-Match` an unchanged list gets 304;
 /// with `wait` also, only after that time.
-pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+pub(super) async fn find_all(
+    context: &Context,
+    head: &Parts,
+    peer: &Peer,
+) -> Result<Reply, Refusal> {
     let service = &context.service;
     let query = head.uri.query().unwrap_or_default();
     let mut scope = query::scope(query)?;
@@ -34,10 +38,16 @@ pub(super) async fn find_all(context: &Context, head: &Parts) -> Result<Reply, R
     let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
     let mut waits = !wait.is_zero();
     loop {
-        let list = service.list(&scope);
+        let list = match service.list(&scope) {
+            Ok(list) => list,
+            Err(_no_room) => {
+                service.make_room(usize::MAX).await?;
+                service.list(&scope)?
+            }
+        };
         let etag = format!("\"{}\"", service.name_of(list.revision));
         if !matches(&head.headers, &etag) {
-            return Ok(reply(list, &etag));
+            return Ok(reply(service.answers.pieces(list.body, &peer.cut), &etag));
         }
         if !waits {
             service.metrics.lists_unchanged.inc();
@@ -59,8 +69,8 @@ fn matches(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-fn reply(list: List, etag: &str) -> Reply {
-    let mut reply = super::json(list.body);
+fn reply(list: Pieces, etag: &str) -> Reply {
+    let mut reply = super::whole(JSON, list);
     set_etag(reply.headers_mut(), etag);
     reply
 }

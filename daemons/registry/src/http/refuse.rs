@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use hyper::{StatusCode, header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,7 +11,11 @@ use super::{JSON, Reply, with_type};
 use crate::error::Refusal;
 
 pub(super) fn reply(refusal: &Refusal) -> Reply {
-    with_type(status(refusal), JSON, body(refusal).into())
+    let mut reply = with_type(status(refusal), JSON, body(refusal).into());
+    if matches!(refusal, Refusal::TooMuchUnread(_)) {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
 }
 
 /// Refuses a connection for which there is no place: the reply, then the end. At most a head is
@@ -51,9 +56,12 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::PeerFull(_)
         | Refusal::TooManyStreamsOfPeer(_)
         | Refusal::TooManyConnectionsOfPeer(_) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::Full(_) | Refusal::TooManyStreams(_) | Refusal::TooManyConnections(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::Full(_)
+        | Refusal::TableFull(_)
+        | Refusal::TooMuchUnread(_)
+        | Refusal::TooManyStreams(_)
+        | Refusal::TooManyConnections(_)
+        | Refusal::NoFileLeft => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

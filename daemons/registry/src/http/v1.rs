@@ -12,23 +12,48 @@ use prometheus_client::metrics::gauge::Gauge;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_host::shares::{Full, Place};
 use rpc_wire::paths;
-use rpc_wire::report::Level;
+use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, JSON, Reply, in_pieces, query};
+use super::{Context, JSON, Peer, Reply, in_pieces, query};
 use crate::error::Refusal;
-use crate::service::Watcher;
+use crate::service::{Page, Watcher};
 use crate::sse;
 
-/// The instances of `proto` and `service`, or all, with their ages.
-pub(super) fn instances(context: &Context, head: &Parts) -> Result<Reply, Refusal> {
+/// The instances of `proto` and `service`, or all, with their ages: in parts, each made when the previous
+/// one is written.
+pub(super) async fn instances(
+    context: &Context,
+    head: &Parts,
+    peer: &Peer,
+) -> Result<Reply, Refusal> {
     let scope = query::scope(head.uri.query().unwrap_or_default())?;
-    Ok(in_pieces(JSON, stream::iter(context.service.records(&scope))))
+    let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
+    let mut page = Page::default();
+    let first = service.page(&scope, &mut page).unwrap_or_default();
+    service.make_room(first.len()).await?;
+    let parts = stream::unfold((page, Some(first)), move |(mut page, first)| {
+        let (service, cut, scope) = (Arc::clone(&service), cut.clone(), scope.clone());
+        async move {
+            let part = match first {
+                Some(first) => first,
+                None => service.page(&scope, &mut page)?,
+            };
+            if service.make_room(part.len()).await.is_err() {
+                // What was sent is not all, and must not look like it.
+                cut.cancel();
+                return std::future::pending().await;
+            }
+            let part = service.answers.keep(part.into());
+            Some((service.answers.pieces(part, &cut), (page, None)))
+        }
+    });
+    Ok(in_pieces(JSON, parts.flat_map(stream::iter)))
 }
 
 /// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
 /// one.
-pub(super) fn watch(context: &Context, head: &Parts, peer: IpAddr) -> Result<Reply, Refusal> {
+pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
     let scope = query::scope(query)?;
     let beats = match query::first(query, paths::BEATS).as_deref() {
@@ -37,10 +62,14 @@ pub(super) fn watch(context: &Context, head: &Parts, peer: IpAddr) -> Result<Rep
         Some(_) => return Err(query::bad(paths::BEATS, "must be 0 or 1")),
     };
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let open = OpenStream::new(context, peer)?;
-    let watcher = Watcher::new(Arc::clone(&context.service), scope, last, beats);
-    let frames = stream::unfold(watcher, async |mut watcher| Some((watcher.next().await, watcher)));
-    Ok(event_stream(open, frames))
+    let open = OpenStream::new(context, peer.ip)?;
+    let mut watcher = Watcher::new(Arc::clone(&context.service), scope, last, beats);
+    watcher.start().await?;
+    let frames =
+        stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher)));
+    let (answers, cut) = (Arc::clone(&context.service.answers), peer.cut.clone());
+    let pieces = frames.flat_map(move |frame| stream::iter(answers.pieces(frame, &cut)));
+    Ok(event_stream(open, pieces))
 }
 
 /// The registry's own log: recent lines, then each new one.
@@ -60,6 +89,9 @@ pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Repl
         }
     };
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
+    if contains.len() > MAX_CONTAINS_BYTES {
+        return Err(query::bad(paths::CONTAINS, "must be at most 1024 bytes"));
+    }
     let open = OpenStream::new(context, peer)?;
     let follower = ring.follow(recent, level, &contains);
     let keep_alive = context.service.options.keep_alive;

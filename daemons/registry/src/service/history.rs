@@ -38,8 +38,8 @@ impl Event {
         let event = match kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
             ChangeKind::Updated => WatchEvent::Updated(row.record(ttl, now)),
-            ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.instance.key()),
-            ChangeKind::Expired => WatchEvent::Expired(row.entry.instance.key()),
+            ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.key.clone()),
+            ChangeKind::Expired => WatchEvent::Expired(row.entry.key.clone()),
         };
         frame(&event, epoch, self.change.revision)
     }

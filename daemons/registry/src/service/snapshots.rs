@@ -9,6 +9,7 @@ use rpc_wire::instance::WatchEvent;
 
 use super::history;
 use super::{Service, now, records};
+use crate::error::Refusal;
 use crate::table::Scope;
 
 /// How long a snapshot may be shared: its ages are off by at most that.
@@ -32,6 +33,11 @@ impl Snapshots {
         self.lock().retain(|_, snapshot| snapshot.is_fresh(now));
     }
 
+    /// Drops all of them.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Snapshot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,8 +53,11 @@ impl Service {
     /// A snapshot whose revision the history still reaches. A new watcher's is never older than the
     /// last acknowledged change; a watcher that fell behind may get one up to [`FRESH`] old, or a
     /// thousand slow watchers would cause a thousand builds.
-    pub(super) fn snapshot(&self, scope: &Scope, fell_behind: bool) -> Snapshot {
-        self.metrics.snapshots.inc();
+    ///
+    /// # Errors
+    /// It would have to be built, and too much is unread.
+    pub(super) fn snapshot(&self, scope: &Scope, fell_behind: bool) -> Result<Snapshot, Refusal> {
+        let _one_at_a_time = self.one_build_at_a_time();
         let known = self.snapshots.lock().get(scope).cloned();
         let (revision, rows, made) = {
             let state = self.lock();
@@ -59,16 +68,20 @@ impl Service {
                         || (fell_behind && state.history.since(known.revision).is_some()))
             };
             if let Some(known) = known.filter(serves) {
-                return known;
+                self.metrics.snapshots.inc();
+                return Ok(known);
             }
-            (state.table.revision(), state.table.rows(scope), now)
+            let rows = state.table.rows(scope);
+            self.answers.check_room(rows.iter().map(|row| row.entry.reply.len()).sum())?;
+            (state.table.revision(), rows, now)
         };
+        self.metrics.snapshots.inc();
         let event = WatchEvent::Snapshot(records(&rows, self.options.ttl, made));
-        let frame = history::frame(&event, &self.epoch, revision);
+        let frame = self.answers.keep(history::frame(&event, &self.epoch, revision));
         let snapshot = Snapshot { revision, frame, made };
         if !rows.is_empty() {
             self.snapshots.lock().insert(scope.clone(), snapshot.clone());
         }
-        snapshot
+        Ok(snapshot)
     }
 }

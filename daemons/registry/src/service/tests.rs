@@ -35,12 +35,13 @@ fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> 
 /// The next event and its id.
 async fn next(watcher: &mut Watcher) -> (WatchEvent, Option<String>) {
     loop {
-        let frame = String::from_utf8(watcher.next().await.to_vec()).unwrap();
+        let frame = String::from_utf8(watcher.next().await.unwrap().to_vec()).unwrap();
         let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
         if let Some(name) = field("event: ") {
             let data: String =
                 frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-            let event = WatchEvent::parse(name, &data).unwrap().unwrap();
+            let (event, skipped) = WatchEvent::parse(name, &data).unwrap().unwrap();
+            assert_eq!(skipped.count, 0, "{data}");
             return (event, field("id: ").map(str::to_owned));
         }
     }
@@ -224,6 +225,7 @@ async fn a_list_is_built_once_per_burst_of_changes() {
         assert_eq!(
             service
                 .list(&Scope::protocol("json"))
+                .unwrap()
                 .body
                 .iter()
                 .filter(|byte| **byte == b'{')
@@ -234,9 +236,8 @@ async fn a_list_is_built_once_per_burst_of_changes() {
     }
     assert_eq!(service.metrics.lists_built.get(), 1);
     register(&service, &body("json", 1, 7)).await;
-    assert!(
-        service.list(&Scope::protocol("json")).body.windows(10).any(|part| part == b"\"weight\":7")
-    );
+    let list = service.list(&Scope::protocol("json")).unwrap().body;
+    assert!(list.windows(10).any(|part| part == b"\"weight\":7"));
     assert_eq!(service.metrics.lists_built.get(), 2);
 }
 
@@ -275,18 +276,54 @@ async fn an_instance_with_an_incarnation_or_one_that_cannot_be_probed_is_listed_
     assert_eq!(service.len(), 3);
 }
 
+/// The parts from a page on, as one array; the ports of its instances.
+fn ports_from(service: &Service, scope: &Scope, mut start: Vec<u8>, mut page: Page) -> Vec<u16> {
+    while let Some(part) = service.page(scope, &mut page) {
+        start.extend(part);
+    }
+    let records: Vec<InstanceRecord> = serde_json::from_slice(&start).unwrap();
+    records.iter().map(|record| record.instance.port).collect()
+}
+
 #[tokio::test]
-async fn records_in_pieces_are_one_array_whatever_their_number() {
+async fn pages_are_one_array_whatever_their_number() {
     let service = service(RegistryOptions::default());
     let mut registered = 0;
-    for number in [0, 1, 255, 256, 257, 512, 513] {
+    for number in [0, 1, 300, 900] {
         while registered < number {
             registered += 1;
             register(&service, &body("json", registered, 0)).await;
         }
-        let whole: Vec<u8> = service.records(&Scope::default()).flatten().collect();
-        let records: Vec<InstanceRecord> = serde_json::from_slice(&whole).unwrap();
-        let ports: Vec<_> = records.iter().map(|record| record.instance.port).collect();
+        let ports = ports_from(&service, &Scope::default(), Vec::new(), Page::default());
         assert_eq!(ports, (1..=number).collect::<Vec<_>>());
     }
+    let mut parts = 0;
+    let mut page = Page::default();
+    while service.page(&Scope::default(), &mut page).is_some() {
+        parts += 1;
+    }
+    assert!((3..10).contains(&parts), "{parts} parts");
+}
+
+#[tokio::test]
+async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
+    let service = service(RegistryOptions::default());
+    for port in 1..=900 {
+        let protocol = if port <= 450 { "a" } else { "b" };
+        register(&service, &body(protocol, port, 0)).await;
+    }
+    let mut page = Page::default();
+    let start = service.page(&Scope::default(), &mut page).unwrap();
+    // One of the first page comes back, two of the following ones leave, another protocol comes.
+    for port in [1, 440, 800] {
+        let body = body(if port <= 450 { "a" } else { "b" }, port, 0);
+        service.unregister(&body, PEER).unwrap();
+        if port == 1 {
+            register(&service, &body).await;
+        }
+    }
+    register(&service, &body("aa", 1000, 0)).await;
+    let ports = ports_from(&service, &Scope::default(), start, page);
+    let expected: Vec<_> = (1..=900).filter(|port| ![440, 800].contains(port)).collect();
+    assert_eq!(ports, expected);
 }

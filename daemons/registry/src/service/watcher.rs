@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::ages::Ages;
 use super::history::Event;
 use super::{Service, now};
+use crate::error::Refusal;
 use crate::sse;
 use crate::table::{ChangeKind, Row, Scope};
 
@@ -48,42 +49,60 @@ impl Watcher {
         Self { service, scope, revision, ready, changed, ages }
     }
 
-    /// Waits for the next event to send.
-    pub(crate) async fn next(&mut self) -> Bytes {
+    /// Gets ready what is sent first.
+    ///
+    /// # Errors
+    /// It is a snapshot, and too much is unread for another one.
+    pub(crate) async fn start(&mut self) -> Result<(), Refusal> {
+        if self.catch_up().is_err() {
+            self.service.make_room(usize::MAX).await?;
+            self.catch_up()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next event to send; `None` if it fell behind and too much is unread for another
+    /// snapshot: its reader must ask again.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
         let keep_alive = self.service.options.keep_alive;
         loop {
             if let Some(frame) = self.ready.pop_front() {
-                return frame;
+                return Some(frame);
             }
             // Marked as seen before reading, so that no change in between is missed.
             self.changed.mark_unchanged();
-            if self.catch_up() {
-                continue;
+            match self.catch_up() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(_no_room) => {
+                    self.service.make_room(usize::MAX).await.ok()?;
+                    continue;
+                }
             }
             tokio::select! {
                 Ok(()) = self.changed.changed() => {}
-                frame = next_ages(&mut self.ages, &self.scope) => return frame,
-                () = tokio::time::sleep(keep_alive) => return sse::comment(),
+                frame = next_ages(&mut self.ages, &self.scope) => return Some(frame),
+                () = tokio::time::sleep(keep_alive) => return Some(sse::comment()),
             }
         }
     }
 
     /// Takes the next changes; `true` if there were any, also outside its scope.
-    fn catch_up(&mut self) -> bool {
+    fn catch_up(&mut self) -> Result<bool, Refusal> {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
-            let snapshot = self.service.snapshot(&self.scope, self.revision.is_some());
+            let snapshot = self.service.snapshot(&self.scope, self.revision.is_some())?;
             self.revision = Some(snapshot.revision);
             self.ready.push_back(snapshot.frame);
-            return true;
+            return Ok(true);
         };
-        let Some(last) = missed.last() else { return false };
+        let Some(last) = missed.last() else { return Ok(false) };
         self.revision = Some(last.event.change.revision);
         let frame = |missed: &Missed| {
             let kind = self.scope.kind_of(&missed.event.change)?;
             Some(self.service.frame(missed, kind))
         };
         self.ready.extend(missed.iter().filter_map(frame));
-        true
+        Ok(true)
     }
 }
 
@@ -108,7 +127,7 @@ impl Service {
             let change = &event.change;
             let lists = matches!(change.kind, ChangeKind::Registered | ChangeKind::Updated);
             let stale = lists && now.saturating_duration_since(change.at) > STALE;
-            let current = || state.table.row(&change.row.entry.instance.key());
+            let current = || state.table.row(&change.row.entry.key);
             Missed { event: Arc::clone(event), current: stale.then(current).flatten() }
         });
         Some(missed.collect())

@@ -5,27 +5,55 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rpc_wire::instance::{Beat, InstanceRecord, InstanceState};
+use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState};
 use serde_json::value::RawValue;
 
-use crate::registration::Instance;
+use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) instance: Instance,
+    pub(crate) key: InstanceKey,
     /// The service it is an instance of, if it says a valid name.
     pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(super) incarnation: Option<u64>,
     /// The instance as JSON: the reply to each heartbeat, and its element in a list.
     pub(crate) reply: Bytes,
+    /// Where its parameters begin in the reply; they end one byte before it does.
+    pub(super) parameters_at: usize,
     /// The peer that first registered it; for IPv6 its network.
     pub(super) peer: IpAddr,
     /// When it was first registered.
     pub(super) registered: Instant,
     /// Numbers the registrations, so that a list keeps their order.
-    pub(super) serial: u64,
+    pub(crate) serial: u64,
+}
+
+impl Entry {
+    /// A registration of a peer, first made at some time as the one of that number.
+    pub(super) fn new(from: Registration, peer: IpAddr, registered: Instant, serial: u64) -> Self {
+        let Registration { key, service, incarnation, reply, parameters_at } = from;
+        Self { key, service, incarnation, reply, parameters_at, peer, registered, serial }
+    }
+
+    /// Memory that it takes in the table, approximately.
+    pub(super) fn bytes(&self) -> usize {
+        const FIXED: usize = 512;
+        let service = self.service.as_ref().map_or(0, String::len);
+        // The key is kept twice, here and in the index.
+        FIXED + self.reply.len() + 2 * (self.key.protocol.len() + self.key.host.len()) + service
+    }
+
+    /// The instance; its parameters are part of the reply.
+    fn instance(&self) -> Instance<&RawValue> {
+        let InstanceKey { protocol, host, port } = self.key.clone();
+        let end = self.reply.len().saturating_sub(1);
+        let text = self.reply.get(self.parameters_at..end).unwrap_or_default();
+        // Never in practice: they were written here.
+        let parameters = serde_json::from_slice(text).unwrap_or(RawValue::NULL);
+        Instance { protocol, host, port, status: true, parameters }
+    }
 }
 
 /// An instance and its heartbeats at some time.
@@ -38,7 +66,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// The record for people, with ages at `now`.
-    pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<Box<RawValue>> {
+    pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
@@ -46,14 +74,14 @@ impl Row {
             heartbeats: self.heartbeats,
             state: InstanceState::Up,
             incarnation: self.entry.incarnation,
-            instance: self.entry.instance.clone(),
+            instance: self.entry.instance(),
         }
     }
 
     /// Its heartbeat age at `now`.
     pub(crate) fn age(&self, now: Instant) -> Beat {
         Beat {
-            key: self.entry.instance.key(),
+            key: self.entry.key.clone(),
             age_ms: millis(now, self.last_heartbeat),
             heartbeats: self.heartbeats,
         }

@@ -2,6 +2,7 @@
 //! prepared lists.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -40,7 +41,8 @@ impl List {
 /// without instances are forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    protocols: HashMap<String, Protocol>,
+    /// In order, so that a reader can go on where it was.
+    protocols: BTreeMap<String, Protocol>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,31 @@ impl Lists {
         self.members(scope).flat_map(|members| members.slots.values().copied())
     }
 
+    /// The slots after that of a protocol with a number, of registrations up to another number.
+    pub(super) fn slots_after(
+        &self,
+        scope: &Scope,
+        after: Option<&(String, u64)>,
+        until: u64,
+    ) -> impl Iterator<Item = usize> {
+        let (protocol, number) =
+            after.map_or(("", 0), |(protocol, number)| (protocol.as_str(), *number));
+        self.members_from(scope, protocol).flat_map(move |(of, members)| {
+            let after = if of == protocol { number } else { 0 };
+            let numbers = (Bound::Excluded(after), Bound::Included(until.max(after + 1)));
+            let slots = members.slots.range(numbers);
+            slots.filter(move |(number, _)| **number <= until).map(|(_, slot)| *slot)
+        })
+    }
+
+    /// Forgets the prepared lists.
+    pub(super) fn forget_prepared(&mut self) {
+        for known in self.protocols.values_mut() {
+            known.all.prepared = None;
+            known.services.values_mut().for_each(|members| members.prepared = None);
+        }
+    }
+
     /// The list of a scope with a protocol, if it is current.
     pub(super) fn prepared(&self, scope: &Scope) -> Option<List> {
         match self.members(scope).next() {
@@ -128,15 +155,22 @@ impl Lists {
 
     /// The members of a scope: one group if it names a protocol.
     fn members(&self, scope: &Scope) -> impl Iterator<Item = &Members> {
+        self.members_from(scope, "").map(|(_, members)| members)
+    }
+
+    /// The same with their protocols, from one on.
+    fn members_from(&self, scope: &Scope, first: &str) -> impl Iterator<Item = (&str, &Members)> {
         let Scope { protocol, service } = scope;
-        let (one, all) = match protocol {
-            Some(protocol) => (self.protocols.get(protocol), None),
-            None => (None, Some(self.protocols.values())),
+        let range = match protocol.as_deref() {
+            Some(one) => (Bound::Included(one), Bound::Included(one)),
+            None => (Bound::Included(first), Bound::Unbounded),
         };
-        let protocols = one.into_iter().chain(all.into_iter().flatten());
-        protocols.filter_map(move |known| match service {
-            Some(service) => known.services.get(service),
-            None => Some(&known.all),
+        self.protocols.range::<str, _>(range).filter_map(move |(protocol, known)| {
+            let members = match service {
+                Some(service) => known.services.get(service),
+                None => Some(&known.all),
+            };
+            members.map(|members| (protocol.as_str(), members))
         })
     }
 }

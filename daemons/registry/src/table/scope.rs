@@ -18,7 +18,7 @@ impl Scope {
 
     /// Whether it has this entry.
     pub(crate) fn contains(&self, entry: &Entry) -> bool {
-        self.is_of(&entry.instance.protocol, entry.service.as_deref())
+        self.is_of(&entry.key.protocol, entry.service.as_deref())
     }
 
     /// What a change is to its readers; `None`: nothing. To a reader of one service, an instance that

@@ -36,7 +36,7 @@ fn register_from(
 }
 
 fn expired(table: &mut Table, now: Instant) -> Vec<u16> {
-    table.expire(now).expired.iter().map(|change| change.row.entry.instance.port).collect()
+    table.expire(now).expired.iter().map(|change| change.row.entry.key.port).collect()
 }
 
 fn key(port: u16) -> InstanceKey {
@@ -71,7 +71,7 @@ fn an_instance_expires_at_the_first_check_that_finds_its_ttl_over() {
 
 fn ports(table: &Table, protocol: Option<&str>, service: &str) -> Vec<u16> {
     let scope = Scope { protocol: protocol.map(Into::into), service: Some(service.to_owned()) };
-    table.rows(&scope).iter().map(|row| row.entry.instance.port).collect()
+    table.rows(&scope).iter().map(|row| row.entry.key.port).collect()
 }
 
 #[test]
@@ -192,10 +192,13 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     assert!(table.renew(&old, start + SECOND).is_none());
     assert!(table.renew(&new, start + SECOND).is_some());
     let row = table.row(&key(1)).unwrap();
-    let parameters = row.entry.instance.parameters.get();
-    assert_eq!((row.entry.registered, parameters), (start, r#"{"weight":2}"#));
+    let record = row.record(SECOND, start);
+    assert_eq!(
+        (row.entry.registered, record.instance.parameters.get()),
+        (start, r#"{"weight":2}"#)
+    );
     let ports: Vec<_> =
-        table.rows(&Scope::default()).iter().map(|row| row.entry.instance.port).collect();
+        table.rows(&Scope::default()).iter().map(|row| row.entry.key.port).collect();
     assert_eq!(ports, [1, 2]);
 }
 
@@ -299,15 +302,56 @@ fn the_number_of_instances_is_limited_in_all_and_per_peer() {
 }
 
 #[test]
-fn a_body_too_long_to_keep_still_renews() {
+fn a_body_of_any_length_renews_without_being_parsed() {
     let start = Instant::now();
     let mut table = table(start);
     let mut body = body(1, "{}");
-    body.extend(std::iter::repeat_n(b' ', MAX_KEPT_BODY));
+    body.extend(std::iter::repeat_n(b' ', 60_000));
     register(&mut table, &body, start);
+    assert!(table.renew(&body, start).is_some());
+    body.push(b' ');
     assert!(table.renew(&body, start).is_none());
-    assert_eq!(register(&mut table, &body, start + 5 * SECOND), None);
-    assert_eq!(table.row(&key(1)).unwrap().heartbeats, 2);
+}
+
+#[test]
+fn an_instance_with_large_parameters_takes_little_more_than_they_are() {
+    const INSTANCES: u16 = 1000;
+    let start = Instant::now();
+    let mut table = table(start);
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(4000));
+    let allocated = allocation_counter::measure(|| {
+        for port in 1..=INSTANCES {
+            register(&mut table, &body(port, &large), start);
+        }
+    });
+    let each = allocated.bytes_current / i64::from(INSTANCES);
+    assert!(each < 4800, "{each} bytes an instance");
+    let counted = table.bytes() / usize::from(INSTANCES);
+    assert!((4000..4800).contains(&counted), "{counted} bytes counted");
+}
+
+#[test]
+fn a_full_table_refuses_what_is_new_or_grows_but_no_heartbeat() {
+    let start = Instant::now();
+    let mut options = RegistryOptions::default();
+    let mut table = Table::new(&options, start);
+    register(&mut table, &body(1, "{}"), start);
+    options.max_table_bytes = 2 * table.bytes() + 100;
+    let mut table = Table::new(&options, start);
+    let (one, two) = (body(1, "{}"), body(2, "{}"));
+    register(&mut table, &one, start);
+    register(&mut table, &two, start);
+    let full = Err(Refusal::TableFull(options.max_table_bytes));
+    assert_eq!(register_from(&mut table, &body(3, "{}"), LOOPBACK, start), full);
+    let larger = body(1, &format!(r#"{{"a":"{}"}}"#, "x".repeat(200)));
+    assert_eq!(register_from(&mut table, &larger, LOOPBACK, start + SECOND), full);
+    let row = table.row(&key(1)).unwrap();
+    assert_eq!((row.heartbeats, row.last_heartbeat), (2, start + SECOND), "it lives on");
+    assert!(table.renew(&one, start + SECOND).is_some());
+    table.unregister(&key(2), start);
+    assert_eq!(register_from(&mut table, &larger, LOOPBACK, start), Ok(Some(ChangeKind::Updated)));
+    table.unregister(&key(1), start);
+    assert_eq!(table.bytes(), 0);
 }
 
 /// The same rules without index, cache or slots.

@@ -137,3 +137,88 @@ async fn a_watcher_that_reads_nothing_delays_nobody_and_is_disconnected() {
     })
     .await;
 }
+
+/// Bytes of the list of [`filled`], at least.
+const LIST: usize = 6 << 20;
+
+/// A registry with a list that no socket buffer takes whole.
+async fn filled(options: RegistryOptions) -> Running {
+    let registry = Running::start(options).await;
+    let mut peer = registry.peer().await;
+    for port in 1..=1600 {
+        let large = with_parameters(port, &"x".repeat(4000));
+        peer.send(&post("/myRegistry/register", "", &large)).await;
+        assert_eq!(peer.reply().await.status, 200);
+    }
+    registry
+}
+
+fn with_parameters(port: u16, text: &str) -> String {
+    format!(r#"{{"protocol":"json","host":"h","port":{port},"parameters":{{"x":"{text}"}}}}"#)
+}
+
+/// A connection that has asked, and reads nothing after the status.
+async fn stalled(registry: &Running, target: &str) -> tokio::net::TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = within(socket.connect(registry.address)).await.unwrap();
+    let request = get(target, "");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    within(stream.read_exact(&mut status)).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+const FIND_ALL: &str = "/myRegistry/findAllInstances?proto=json";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads_are_bounded_and_their_readers_are_disconnected() {
+    for target in [FIND_ALL, "/v1/watch"] {
+        let options = RegistryOptions { max_pinned_bytes: LIST, ..Default::default() };
+        let registry = filled(options).await;
+        let mut unread = Vec::new();
+        for change in ["a", "b", "c"] {
+            unread.push(stalled(&registry, target).await);
+            // What is kept is an older list from here on.
+            registry.post("/myRegistry/register", &with_parameters(1, change)).await;
+            let list = registry.get(FIND_ALL).await;
+            assert_eq!((list.status, list.body.len() > LIST), (200, true), "{target}");
+            let pinned = registry.metric("rpc_registry_pinned_bytes").await;
+            assert!(pinned < 2.5 * LIST as f64, "{target}: {pinned}");
+        }
+        assert!(registry.metric("rpc_registry_readers_cut_total").await >= 2.0, "{target}");
+        let mut rest = Vec::new();
+        let _reset = within(unread[0].read_to_end(&mut rest)).await;
+        assert!(rest.len() < LIST, "{target}: it was cut off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_one_list_share_it() {
+    let options = RegistryOptions { max_pinned_bytes: LIST, ..Default::default() };
+    let registry = filled(options).await;
+    let mut unread = Vec::new();
+    for _ in 0..20 {
+        unread.push(stalled(&registry, FIND_ALL).await);
+    }
+    let pinned = registry.metric("rpc_registry_pinned_bytes").await;
+    assert!(pinned < 1.5 * LIST as f64, "{pinned}");
+    assert_eq!(registry.metric("rpc_registry_readers_cut_total").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_for_which_there_is_no_room_is_refused_for_a_second() {
+    let registry =
+        Running::start(RegistryOptions { max_pinned_bytes: 0, ..Default::default() }).await;
+    registry.register(1).await;
+    assert_eq!(registry.get(FIND_ALL).await.status, 200, "a small one needs none");
+    for port in 1..=8 {
+        registry.post("/myRegistry/register", &with_parameters(port, &"x".repeat(4000))).await;
+    }
+    for target in [FIND_ALL, "/v1/instances", "/v1/watch"] {
+        let refused = registry.get(target).await;
+        assert_eq!(refused.header("retry-after"), Some("1"), "{target}");
+        refused.refuses(503, "list: answers that are not read take 0 bytes, the limit");
+    }
+}

@@ -142,6 +142,17 @@ async fn heartbeat_ages_are_sent_to_watchers_that_ask() {
 }
 
 #[tokio::test]
+async fn a_log_is_not_searched_for_a_text_beyond_its_limit() {
+    let options = RegistryOptions { log_ring: Some(LogRing::new(10)), ..Default::default() };
+    let registry = Running::start(options).await;
+    let refused = registry.get(&format!("/v1/logs?contains={}", "x".repeat(1025))).await;
+    refused.refuses(400, "query contains: must be at most 1024 bytes");
+    let mut peer = registry.peer().await;
+    peer.send(&get(&format!("/v1/logs?contains={}", "x".repeat(1024)), "")).await;
+    assert_eq!(peer.head().await.status, 200);
+}
+
+#[tokio::test]
 async fn log_lines_are_streamed_recent_first_with_losses() {
     let ring = LogRing::new(4);
     let push = |level, message: &str| {

@@ -3,9 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use rpc_client::{Client, ClientOptions, Request, Rounded};
+use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Fault, Request, Rounded};
+use rpc_wire::call::Reply;
 use rpc_wire::paths::{ALL_YOUR_METHODS, HEALTHZ};
 use rpc_wire::signature;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,7 +41,12 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
             return Err(Failure::new(Exit::Timeout, message));
         }
     };
-    let Some(code) = status(&reply) else { return older(address, end, json).await };
+    let Some(code) = status(&reply) else {
+        return match refusal(&reply) {
+            Some(fault) => Err(refused(address, fault).into()),
+            None => older(address, end, json).await,
+        };
+    };
     if json {
         output::json(&document(address, code, &reply).to_string())?;
     }
@@ -54,13 +61,35 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
     }
 }
 
+/// A full server says so before it knows what it is asked.
+fn refusal(reply: &[u8]) -> Option<Fault> {
+    match Reply::parse(reply) {
+        Ok(Reply::Done { id: None, outcome: Err(fault) }) if fault.code.is_retryable() => {
+            Some(fault)
+        }
+        _ => None,
+    }
+}
+
+fn refused(address: &str, fault: Fault) -> CallError {
+    CallError::Refused { peer: address.to_owned(), fault: Box::new(fault) }
+}
+
 /// What does not speak HTTP may be an older server: it is up if it lists its methods.
 async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
-    if !lists_methods(address, end.saturating_duration_since(Instant::now())).await? {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("{address} is not an rpcd server or registry; check the address"),
-        ));
+    let listed = list(address, end.saturating_duration_since(Instant::now())).await?;
+    match listed {
+        Ok(list) if signature::from_classic(list.get()).is_ok() => {}
+        // It closes what it accepts, or took too long.
+        Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout) => {
+            return Err(error.into());
+        }
+        _ => {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("{address} is not an rpcd server or registry; check the address"),
+            ));
+        }
     }
     if json {
         let document =
@@ -70,13 +99,17 @@ async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
     output::text("up (speaks the older dialect; no health of its own)")
 }
 
-async fn lists_methods(address: &str, timeout: Duration) -> Result<bool, Failure> {
+/// The method list of an older server.
+async fn list(
+    address: &str,
+    timeout: Duration,
+) -> Result<Result<Box<RawValue>, CallError>, Failure> {
     let options = ClientOptions { timeout, connect_timeout: timeout, ..ClientOptions::default() };
     let client = Client::direct(address, options)?;
     let request = Request::new(ALL_YOUR_METHODS, ())?;
     let listed = client.request(request).await;
     super::close(client).await;
-    Ok(listed.is_ok_and(|reply| signature::from_classic(reply.value.get()).is_ok()))
+    Ok(listed.map(|reply| reply.value))
 }
 
 /// The address, whether it is healthy, and what it says: state, version, uptime.
@@ -101,8 +134,10 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
     // Do not wait for the peer to close: the status line decides, and a body that can be read is whole.
     // What is not HTTP, an older server's error for example, may have no line break.
     let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
+    let is_whole = |reply: &[u8]| !reply.starts_with(b"{") || Reply::parse(reply).is_ok();
     let is_enough = |reply: &[u8]| {
-        !is_http(reply) || reply.contains(&b'\n') && (!whole || body(reply).is_some())
+        !is_http(reply) && is_whole(reply)
+            || reply.contains(&b'\n') && (!whole || body(reply).is_some())
     };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)

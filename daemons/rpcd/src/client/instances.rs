@@ -22,6 +22,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     let service = ask.service.as_deref();
     match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
+            say_invalid(&ask.url, registry.invalid());
             no_instance::say(service, &ask.url, records.iter().map(|record| &record.instance));
             records.retain(|record| offers::is_of(&record.instance, service));
             records.sort_by_key(|record| record.instance.key());
@@ -38,6 +39,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
+            say_invalid(&ask.url, registry.invalid());
             no_instance::say(service, &ask.url, &listed);
             listed.retain(|instance| offers::is_of(instance, service));
             listed.sort_by_key(Instance::key);
@@ -49,6 +51,18 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Says that the registry lists entries that cannot be read, if it does.
+pub(super) fn say_invalid(url: &str, invalid: usize) {
+    let (entries, are) = match invalid {
+        0 => return,
+        1 => ("entry", "is"),
+        _ => ("entries", "are"),
+    };
+    output::warn(&format!(
+        "{invalid} {entries} of the registry at {url} cannot be read and {are} not shown; its log says who registers what"
+    ));
 }
 
 fn print(ask: &AskRegistry, rows: Vec<String>) -> Result<(), Failure> {

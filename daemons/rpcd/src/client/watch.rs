@@ -14,6 +14,7 @@ use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
+use super::instances::say_invalid;
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::AskRegistry;
@@ -31,8 +32,17 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub async fn watch(ask: AskRegistry, beats: bool, interval: Duration) -> Result<(), Failure> {
     let registry = RegistryClient::new(&ask.url, ask.options)?;
     let (services, json) = (Services::new(ask.service), ask.json);
-    let (reached, told, listed) = (false, false, None);
-    let mut watcher = Watcher { registry, services, beats, json, interval, reached, told, listed };
+    let mut watcher = Watcher {
+        registry,
+        services,
+        beats,
+        json,
+        interval,
+        reached: false,
+        told: false,
+        invalid: 0,
+        listed: None,
+    };
     let backoff = Backoff::reconnect();
     let (mut failures, mut ever) = (0, false);
     loop {
@@ -73,6 +83,8 @@ struct Watcher {
     reached: bool,
     /// Whether it was said that no instance is of the service.
     told: bool,
+    /// Entries that could not be read, as last said.
+    invalid: usize,
     /// What an older registry listed last.
     listed: Option<BTreeMap<InstanceKey, Instance>>,
 }
@@ -113,6 +125,7 @@ impl Watcher {
                 }
             };
             self.reached = true;
+            self.say_invalid(events.invalid());
             self.say_none(&event).await?;
             self.event(event)?;
         }
@@ -130,6 +143,13 @@ impl Watcher {
         let all = self.registry.find_all(PROTO_JSON).await?;
         self.services.say_none(self.registry.url(), &all);
         Ok(())
+    }
+
+    /// Says how many entries cannot be read, when their number changes.
+    fn say_invalid(&mut self, invalid: usize) {
+        if std::mem::replace(&mut self.invalid, invalid) != invalid {
+            say_invalid(self.registry.url(), invalid);
+        }
     }
 
     fn event(&mut self, event: WatchEvent) -> Result<(), Failure> {
@@ -158,6 +178,7 @@ impl Watcher {
         for _ in 0..POLLS_BEFORE_WATCH {
             let list = self.registry.find_all(PROTO_JSON).await?;
             self.reached = true;
+            self.say_invalid(self.registry.invalid());
             if !self.told {
                 self.told = true;
                 self.services.say_none(self.registry.url(), &list);

@@ -140,9 +140,15 @@ fn every_limit_of_the_file_reaches_the_server() {
         &[
             ("RPCD_SERVER_MAX_REQUEST_BYTES", "1KiB"),
             ("RPCD_SERVER_MAX_NESTING", "7"),
+            ("RPCD_SERVER_MAX_ID_BYTES", "64"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
+            ("RPCD_SERVER_MAX_CALLS_PER_PEER", "0"),
+            ("RPCD_SERVER_MAX_STREAMS", "10"),
+            ("RPCD_SERVER_MAX_STREAMS_PER_PEER", "11"),
+            ("RPCD_SERVER_MAX_LOG_STREAMS", "12"),
+            ("RPCD_SERVER_MAX_DEADLINE", "13s"),
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
@@ -160,9 +166,15 @@ fn every_limit_of_the_file_reaches_the_server() {
         rpc_server::Limits::default()
             .max_request_bytes(1024)
             .max_nesting(7)
+            .max_id_bytes(64)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
             .max_calls(3)
+            .max_calls_per_peer(Share::Whole)
+            .max_streams(10)
+            .max_streams_per_peer(Share::AtMost(11))
+            .max_log_streams(12)
+            .max_deadline(seconds(13))
             .max_unwritten_bytes(4)
             .max_connections(5)
             .idle_timeout(seconds(6))
@@ -201,6 +213,8 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
         ("RPCD_REGISTRY_SERVER_WRITE_TIMEOUT", "15s"),
         ("RPCD_REGISTRY_SERVER_MAX_WAIT", "16s"),
+        ("RPCD_REGISTRY_SERVER_MAX_TABLE_BYTES", "22"),
+        ("RPCD_REGISTRY_SERVER_MAX_PINNED_BYTES", "23"),
         ("RPCD_REGISTRY_SERVER_REJOIN_WINDOW", "0s"),
         ("RPCD_REGISTRY_SERVER_MAX_REJOINS", "18"),
         ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
@@ -215,6 +229,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         check_interval: Duration::from_secs(2),
         max_instances: 3,
         max_instances_per_peer: 4,
+        max_table_bytes: 22,
         max_body_bytes: 5,
         max_host_bytes: 6,
         max_parameters_bytes: 7,
@@ -231,6 +246,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         body_timeout: Duration::from_secs(14),
         write_timeout: Duration::from_secs(15),
         max_wait: Duration::from_secs(16),
+        max_pinned_bytes: 23,
         rejoin_window: Duration::ZERO,
         max_rejoins: 18,
         probe_timeout: Duration::from_secs(19),

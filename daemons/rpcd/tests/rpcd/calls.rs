@@ -1,5 +1,6 @@
 //! Client commands against real daemons.
 
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -130,6 +131,31 @@ fn a_listener_that_is_not_rpcd_is_unhealthy() {
     let run = rpcd(&format!("health {address}"));
     assert!([1, 3].contains(&run.code), "{run:?}");
     closing.join().unwrap();
+}
+
+#[test]
+fn a_full_server_is_unreachable_and_says_that_it_is_full() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let refusal = b"{\"res\":\"Error calling method: 2 of 2 connections\",\"error\":\
+                        {\"code\":-32002,\"message\":\"2 of 2 connections\",\"retryable\":true}}\n";
+        for mut socket in listener.incoming().map(Result::unwrap) {
+            let _ = socket.write_all(refusal);
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    });
+    for line in [
+        format!("health {address}"),
+        format!("call -p {} add 1 2", address.port()),
+        format!("methods -p {}", address.port()),
+    ] {
+        let run = rpcd(&line);
+        assert_eq!(run.code, 3, "{line}: {run:?}");
+        let text =
+            format!("{address} takes no more connections: 2 of 2 connections; try again later");
+        assert!(run.stderr.contains(&text), "{line}: {}", run.stderr);
+    }
 }
 
 #[test]

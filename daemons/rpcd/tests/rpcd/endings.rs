@@ -35,6 +35,23 @@ fn calls_in_flight_finish_before_the_exit() {
 }
 
 #[test]
+fn a_call_whose_server_is_killed_may_have_run() {
+    let (server, port) = Daemon::serve("--no-registry");
+    let port = port.to_string();
+    let call = command(&["call", "-p", &port, "sleep", "60", "--timeout", "1m"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    in_flight(&port);
+    server.signal(Signal::KILL);
+    let output = call.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("the call may have run"), "{said}");
+}
+
+#[test]
 fn a_second_signal_exits_at_once_with_130() {
     let (mut server, port) = Daemon::serve("--no-registry");
     let port = port.to_string();

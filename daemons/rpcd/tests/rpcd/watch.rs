@@ -195,3 +195,49 @@ fn a_reader_that_goes_away_ends_a_watch_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+/// A registry that lists one instance, and one entry that cannot be read; returns its URL.
+fn half_readable() -> String {
+    let record = |host: &str| {
+        json!({"protocol": "json", "host": host, "port": 7, "age_ms": 5, "ttl_ms": 10_000,
+            "registered_ms_ago": 9, "heartbeats": 2, "state": "up"})
+    };
+    let list = json!([record("$(id)"), record("127.0.0.7")]).to_string();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut head = BufReader::new(&socket).lines().map_while(Result::ok);
+            let request = head.next().unwrap_or_default();
+            let _rest = head.take_while(|line| !line.is_empty()).count();
+            let reply = if request.contains("/v1/watch") {
+                format!("HTTP/1.1 200 OK\r\n\r\nevent: snapshot\ndata: {list}\n\n")
+            } else {
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{list}", list.len())
+            };
+            socket.write_all(reply.as_bytes()).unwrap();
+            open.push(socket);
+        }
+    });
+    url
+}
+
+#[test]
+fn entries_that_cannot_be_read_are_counted_and_the_others_shown() {
+    let url = half_readable();
+    let said = format!(
+        "rpcd: warning: 1 entry of the registry at {url} cannot be read and is not shown; its log says who registers what\n"
+    );
+    let run = rpcd(&format!("instances --registry {url}"));
+    assert_eq!((run.code, &run.stderr), (0, &said), "{run:?}");
+    assert!(run.stdout.starts_with("127.0.0.7:7 "), "{}", run.stdout);
+
+    let mut child = command(&["watch", "--registry", &url]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, said);
+}

@@ -1,6 +1,7 @@
 //! The calls in flight on one connection: results, deadlines, cancellation.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
@@ -28,7 +29,7 @@ pub(crate) struct Calls {
 pub(crate) struct CallContext {
     serial: u64,
     /// `None` for a classic call.
-    id: Option<Box<RawValue>>,
+    id: Option<Arc<RawValue>>,
     /// The method's position.
     pub(crate) method: usize,
     pub(crate) started: Instant,
@@ -56,7 +57,7 @@ pub(crate) struct Rest {
 
 struct Handle {
     serial: u64,
-    id: Option<Box<RawValue>>,
+    id: Option<Arc<RawValue>>,
     abort: AbortHandle,
     is_stream: bool,
 }
@@ -158,7 +159,7 @@ impl Calls {
     }
 
     /// Drops all calls in flight; returns their ids.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Box<RawValue>>> {
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Arc<RawValue>>> {
         self.running = FuturesUnordered::new();
         std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
     }
@@ -188,6 +189,7 @@ impl CallContext {
     pub(crate) fn new(id: Option<Json<'_>>, method: usize, started: Instant) -> Self {
         // An id is valid JSON already.
         let id = id.and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
+        let id = id.map(Arc::from);
         Self { serial: 0, id, method, started, oneway: false, is_stream: false }
     }
 }

@@ -16,6 +16,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::Shard;
+use crate::permit::PlacesOfPeer;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -27,6 +28,8 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// The peer's places for calls, looked up with the first that needs one.
+    places: Option<PlacesOfPeer>,
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
@@ -38,8 +41,12 @@ pub(crate) struct Dispatcher {
     draining: bool,
     /// Written once every previous call has its reply.
     final_error: Option<Fault>,
-    /// When the current messages were read.
-    read_at: Instant,
+    /// When the current messages arrived.
+    arrived: Instant,
+    /// When the turn in which they are handled began.
+    turn_began: Instant,
+    /// The clock, read now and then.
+    now: Instant,
     /// Calls of synchronous methods whose replies are not written yet: the method's position, and
     /// their number. They are written together, so one reading of the clock serves all.
     unwritten_calls: Vec<(usize, u64)>,
@@ -55,8 +62,10 @@ enum Waiting {
 
 impl Dispatcher {
     pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr) -> Self {
+        let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
+            places: None,
             state,
             peer,
             output: Vec::new(),
@@ -66,27 +75,46 @@ impl Dispatcher {
             is_extended: false,
             draining: false,
             final_error: None,
-            read_at: Instant::now(),
+            arrived: now,
+            turn_began: now,
+            now,
             unwritten_calls: Vec::new(),
             last_method: 0,
         }
     }
 
-    /// Sets the time at which the next messages were read.
-    pub(crate) fn begin_turn(&mut self, now: Instant) {
-        self.read_at = now;
+    /// Begins to handle messages that have arrived.
+    pub(crate) fn begin_turn(&mut self, now: Instant, arrived: Instant) {
+        (self.turn_began, self.now) = (now, now);
+        self.arrived = arrived;
+    }
+
+    /// How long the turn has lasted when the clock was read last.
+    pub(crate) fn turn(&self) -> Duration {
+        self.now - self.turn_began
+    }
+
+    /// Reads the clock, once for all calls since the last time: records their latencies. Returns
+    /// how long they took. Their output is to be written now.
+    pub(crate) fn read_clock(&mut self) -> Duration {
+        let now = Instant::now();
+        let took = now - std::mem::replace(&mut self.now, now);
+        let latency = now - self.arrived;
+        let mut all = 0;
+        for (method, calls) in self.unwritten_calls.drain(..) {
+            if let Some(metrics) = self.state.metrics.method(method) {
+                metrics.done(self.shard, latency, calls);
+            }
+            all += calls;
+        }
+        self.state.admission.learn(took, all);
+        took
     }
 
     /// Records the latencies of finished calls, before the output is written.
     pub(crate) fn end_turn(&mut self) {
-        if self.unwritten_calls.is_empty() {
-            return;
-        }
-        let elapsed = self.read_at.elapsed();
-        for (method, calls) in self.unwritten_calls.drain(..) {
-            if let Some(metrics) = self.state.metrics.method(method) {
-                metrics.done(self.shard, elapsed, calls);
-            }
+        if !self.unwritten_calls.is_empty() {
+            self.read_clock();
         }
     }
 
@@ -101,12 +129,16 @@ impl Dispatcher {
         message: Result<Message<'_>, Rejected<'_>>,
         frame: &[u8],
     ) -> Result<(), Fault> {
-        let received = self.read_at;
-        match message {
+        let received = self.arrived;
+        match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
             }
-            Ok(Message::Call(call)) => self.begin(state, &call, received),
+            Ok(Message::Call(call)) => match self.admit(state, &call) {
+                Ok(()) => self.begin(state, &call, received),
+                Err(_) if call.meta.oneway => {}
+                Err(fault) => reply::fault(&mut self.output, call.id, &fault),
+            },
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
@@ -269,7 +301,7 @@ impl Dispatcher {
         if call.id.is_none() {
             self.note_size(position, self.output.len() - start);
         }
-        if received != self.read_at || tracing::enabled!(tracing::Level::DEBUG) {
+        if received != self.arrived || tracing::enabled!(tracing::Level::DEBUG) {
             return self.note(position, received.elapsed(), failed);
         }
         if failed {
@@ -376,5 +408,25 @@ impl Dispatcher {
         {
             metrics.unreadable_for_old_clients.inc();
         }
+    }
+}
+
+/// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
+#[inline]
+fn with_short_id<'a>(
+    message: Result<Message<'a>, Rejected<'a>>,
+    most: usize,
+) -> Result<Message<'a>, Rejected<'a>> {
+    let id = match &message {
+        Ok(Message::Call(call)) => call.id,
+        Ok(Message::Cancel(id)) => Some(*id),
+        Err(rejected) => rejected.id,
+    };
+    match id {
+        Some(id) if id.text().len() > most => {
+            let text = format!("id is longer than {most} bytes (max_id_bytes)");
+            Err(Rejected { id: None, fault: Fault::new(Code::Malformed, text), fatal: false })
+        }
+        _ => message,
     }
 }

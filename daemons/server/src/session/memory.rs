@@ -67,7 +67,11 @@ impl InMemory {
         let session = &mut self.session;
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
+        session.arrived = std::time::Instant::now();
         session.take_frames(&Buffered);
+        while session.behind {
+            session.take_frames(&Buffered);
+        }
         while session.may_finish() && session.dispatcher.finish_next().await {
             session.take_frames(&Buffered);
         }

@@ -29,29 +29,17 @@ pub(super) struct Tried {
 }
 
 impl Tried {
-    /// The same, after the last one said that it does not have the method.
-    pub(super) fn refused(
-        mut self,
+    /// The same, if another instance may be tried after this failure of the last one.
+    pub(super) fn after(
+        self,
         inner: &Inner,
         request: &Request,
         error: CallError,
     ) -> Result<Self, CallError> {
-        let (Source::Registry(discovery), Some(last)) = (&inner.source, self.peers.last()) else {
-            return Err(error);
-        };
-        let wanted = Wanted {
-            method: &request.method,
-            service: request.service.as_deref(),
-            tried: &self.peers,
-            is_unoffered: true,
-            guess_at: Instant::now(),
-        };
-        if !may_ask_another(discovery, wanted, self.unoffered) {
-            return Err(error);
-        }
-        discovery.note_unoffered(last, &request.method);
-        self.unoffered += 1;
-        Ok(self)
+        let mut attempts = Attempts::new(inner, request.clone())?.after(self);
+        let Some(last) = attempts.tried.last().cloned() else { return Err(error) };
+        attempts.check_retry(&last, error)?;
+        Ok(attempts.into_tried())
     }
 }
 
@@ -171,6 +159,10 @@ impl<'a> Attempts<'a> {
         self
     }
 
+    fn into_tried(self) -> Tried {
+        Tried { peers: self.tried, unoffered: self.unoffered }
+    }
+
     /// Begins a stream; the client's timeout limits only the time until it is sent.
     pub(super) async fn stream(self) -> Result<CallStream, CallError> {
         Ok(self.stream_and_tried().await?.0)
@@ -184,7 +176,7 @@ impl<'a> Attempts<'a> {
         let within = self.inner.context.options.timeout;
         let within = self.timeout.map_or(within, |timeout| timeout.min(within));
         match tokio::time::timeout(within, self.until_streaming()).await {
-            Ok(result) => Ok((result?, Tried { peers: self.tried, unoffered: self.unoffered })),
+            Ok(result) => Ok((result?, self.into_tried())),
             Err(_) => Err(self.timed_out(within)),
         }
     }

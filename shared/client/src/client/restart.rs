@@ -1,4 +1,5 @@
-//! Streams whose instance says that it does not have the method: they are started on another one.
+//! Streams that their instance did not start, because it does not have the method or takes no calls: they
+//! are started on another one.
 
 use std::sync::{Arc, Weak};
 
@@ -25,7 +26,7 @@ pub(super) async fn stream(
 fn restart(client: Weak<Inner>, request: Request, tried: Tried, error: CallError) -> Restarting {
     Box::pin(async move {
         let inner = client.upgrade().ok_or(CallError::Closed)?;
-        let tried = tried.refused(&inner, &request, error)?;
+        let tried = tried.after(&inner, &request, error)?;
         stream(&inner, request, tried).await
     })
 }

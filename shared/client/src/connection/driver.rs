@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc_wire::call::Reply;
 use rpc_wire::fault::Fault;
@@ -23,6 +24,9 @@ use crate::item::StreamItem;
 /// wait for each other in turn (64 calls in flight: 0.44 of an echo's rate; in batches of 16 or 32: 0.83;
 /// 8 are too few).
 const BATCH: usize = 32;
+
+/// How long bytes are waited for that had arrived before the connection was lost: the system has them.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What only the driver has; the rest is in [`Shared::halves`], for inline calls.
 pub(super) struct Driver {
@@ -50,12 +54,33 @@ enum End {
     /// The peer closes the connection because of an error of its own, or sent something that is not a
     /// reply.
     Failed(CallError),
+    /// The peer refused the connection instead of serving it: no call was executed.
+    Refused(Fault),
     /// The registry lists it as a newer server, and it is an older one: it takes one call at a time, on
     /// connections that are made for that.
     Older,
 }
 
 const OLDER: &str = "it is an older server, listed as a newer one, and took one of several calls";
+
+impl End {
+    /// The server said that it takes no calls, in a reply without an id.
+    ///
+    /// As the first message of a connection this proves that none of its calls was executed: a server that
+    /// executes calls replies to them or says `draining` before it ends, and a refusal is all that a full one
+    /// ever writes. Behind another message it proves nothing.
+    ///
+    /// A connection that ends without a message proves nothing either: a server that is killed while it
+    /// executes a call looks just like one that closes unread, and what its system has acknowledged says
+    /// nothing of what the server has read.
+    fn refused(fault: Fault, is_first: bool) -> Self {
+        if is_first {
+            Self::Refused(fault)
+        } else {
+            Self::Lost(io::Error::other(fault.to_string()))
+        }
+    }
+}
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
@@ -70,7 +95,16 @@ impl Driver {
         self.finish(&end);
     }
 
+    /// Until the connection ends. A peer that has closed may have said why before: that counts, though
+    /// nothing can be written any more.
     async fn drive(&mut self, writer: Arc<OwnedWriteHalf>) -> Result<(), End> {
+        match self.exchange(writer).await {
+            Err(End::Lost(error)) => Err(self.last_words().await.unwrap_or(End::Lost(error))),
+            end => end,
+        }
+    }
+
+    async fn exchange(&mut self, writer: Arc<OwnedWriteHalf>) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
         let timer = tokio::time::sleep_until(shared.halves.outbound().wake_by);
         tokio::pin!(timer);
@@ -105,6 +139,28 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Delivers what had arrived before the connection was lost. How it ended, if those bytes say more.
+    async fn last_words(&mut self) -> Option<End> {
+        let shared = Arc::clone(&self.shared);
+        let read_all = async {
+            while let Ok(count) = shared.halves.read().await {
+                shared.context.received_bytes.add(count);
+                loop {
+                    deliver(&mut self.undelivered).await;
+                    match self.read_batch() {
+                        Ok(true) => {}
+                        Ok(false) if self.undelivered.is_some() => {}
+                        Ok(false) => break,
+                        Err(end) => return Some(end),
+                    }
+                }
+            }
+            None
+        };
+        // The system ends the reading of a socket that is lost.
+        tokio::time::timeout(LAST_WORDS, read_all).await.ok().flatten()
     }
 
     /// Delivers every whole message received, and writes the calls made meanwhile.
@@ -145,6 +201,11 @@ impl Driver {
                 Reply::Done { id: None, outcome } => {
                     pending.note_unmatched(bytes);
                     let outcome = outcome.map_err(Fault::of_connection);
+                    if let Err(fault) = &outcome
+                        && fault.code.is_retryable()
+                    {
+                        return Err(End::refused(fault.clone(), frame.is_first));
+                    }
                     if self.shared.is_older(&outcome) {
                         if let Some(id) = self.shared.only_id() {
                             delivered(
@@ -254,7 +315,7 @@ impl Driver {
     fn stop_accepting(&mut self, reason: &str) {
         let mut outbound = self.shared.halves.outbound();
         self.shared.halves.retire(&outbound);
-        outbound.fail_waiting(|| self.shared.lost(reason, false));
+        outbound.fail_waiting(|| self.shared.not_executed(reason));
         drop(outbound);
         self.drain_commands();
         self.shared.slots.wake_all();
@@ -268,6 +329,10 @@ impl Driver {
             }
             End::Lost(error) => error.to_string(),
             End::Failed(error) => error.to_string(),
+            End::Refused(fault) => {
+                self.shared.note_refusal(fault.clone());
+                fault.to_string()
+            }
             End::Older => OLDER.to_owned(),
         };
         let mut reading = self.shared.halves.reading();
@@ -281,10 +346,12 @@ impl Driver {
         // Before any caller is woken, who might call here again.
         self.commands.close();
         self.stop_accepting(&reason);
-        ended.fail_waiting(|| self.shared.lost(&reason, false));
-        ended.fail_all(|executed| match end {
-            End::Failed(error) if executed => error.clone(),
-            _ => self.shared.lost(&reason, executed),
+        ended.fail_waiting(|| self.shared.not_executed(&reason));
+        ended.fail_all(|is_written| match end {
+            End::Failed(error) if is_written => error.clone(),
+            End::Refused(_) => self.shared.not_executed(&reason),
+            _ if is_written => self.shared.lost(&reason, true),
+            _ => self.shared.not_executed(&reason),
         });
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Inbox {
     /// When the first byte of the unfinished message arrived.
     began: Instant,
     latest: Instant,
+    /// No message was found so far.
+    is_fresh: bool,
     /// A message that is to be returned again.
     put_back: Option<Frame>,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Frame {
     pub(crate) began: Instant,
     /// When its last byte arrived.
     pub(crate) done: Instant,
+    /// Whether it is the first of its connection.
+    pub(crate) is_first: bool,
 }
 
 /// A message, its bytes, and its reply or why it is invalid.
@@ -55,6 +59,7 @@ impl Inbox {
             framer: Framer::new(limits),
             began: now,
             latest: now,
+            is_fresh: true,
             put_back: None,
         }
     }
@@ -91,7 +96,8 @@ impl Inbox {
             return Ok(None);
         };
         let bytes = self.buffer.get(range.clone()).unwrap_or_default();
-        let frame = Frame { range, began: self.began, done: self.latest };
+        let is_first = std::mem::replace(&mut self.is_fresh, false);
+        let frame = Frame { range, began: self.began, done: self.latest, is_first };
         self.began = self.latest;
         Ok(Some((frame, bytes, reply)))
     }

@@ -1,7 +1,7 @@
 //! What the callers of a connection and its driver share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rpc_wire::fault::{Code, Fault};
 use serde_json::value::RawValue;
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) halves: Halves,
     /// It is known that the peer speaks the extended dialect.
     pub(super) is_probed: bool,
+    /// Why the peer refused the connection, if it did.
+    pub(super) refusal: OnceLock<Fault>,
 }
 
 impl Shared {
@@ -64,7 +66,21 @@ impl Shared {
 
     /// The connection was closed before it took the call.
     pub(super) fn retired(&self) -> CallError {
-        self.lost("it was closed before the call was sent", false)
+        self.not_executed("it was closed before the call was sent")
+    }
+
+    /// Notes that the peer refused the connection.
+    pub(super) fn note_refusal(&self, fault: Fault) {
+        // It is refused once: nothing is read afterwards.
+        let _ = self.refusal.set(fault);
+    }
+
+    /// The connection ended, and the call was certainly not executed.
+    pub(super) fn not_executed(&self, reason: &str) -> CallError {
+        match self.refusal.get() {
+            Some(fault) => CallError::refused(&self.peer, fault.clone()),
+            None => self.lost(reason, false),
+        }
     }
 
     /// The driver is gone without having ended the call: the client was closed, or its runtime, or

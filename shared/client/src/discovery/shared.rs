@@ -55,9 +55,14 @@ impl Shared {
 
     /// Ejects `peer` if the failure of a call says that it takes none.
     pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        let draining =
-            matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
-        if draining || matches!(error, CallError::Unreachable { .. }) {
+        let is_down = match error {
+            CallError::Unreachable { .. } => true,
+            // A full server refuses new connections and serves those it has.
+            CallError::Refused { .. } => !peer.is_connected(),
+            CallError::Remote { fault, .. } => fault.code == Code::Draining,
+            _ => false,
+        };
+        if is_down {
             self.eject(peer, error);
         }
     }

@@ -110,8 +110,18 @@ pub(super) async fn probe(
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
         if let Some((_, _, reply)) = next {
             let (dialect, (accepts_calls, contract)) = match reply {
-                Ok(Reply::Done { id: Some(0), outcome }) => (Dialect::Extended, read(outcome)),
-                Ok(Reply::Done { id: None, .. }) => (Dialect::Classic, (true, None)),
+                Ok(Reply::Done { id: id @ (Some(0) | None), outcome }) => {
+                    match (id, outcome.map_err(Fault::of_connection)) {
+                        (_, Err(fault)) if fault.code == Code::Overloaded => {
+                            return Err(CallError::refused(peer, fault));
+                        }
+                        (None, Err(fault)) if fault.code == Code::Draining => {
+                            return Err(CallError::refused(peer, fault));
+                        }
+                        (Some(_), outcome) => (Dialect::Extended, read(outcome)),
+                        (None, _) => (Dialect::Classic, (true, None)),
+                    }
+                }
                 // A draining server says so before it replies.
                 Ok(Reply::Draining) => {
                     return Err(lost("the server is draining".to_owned()));

@@ -65,7 +65,11 @@ impl RegistryClient {
         RegistryClientError::Unreachable { url, reason: cause.to_string() }
     }
 
-    async fn bytes(&self, mut response: Response) -> Result<Vec<u8>, RegistryClientError> {
+    /// The whole body.
+    pub(super) async fn bytes(
+        &self,
+        mut response: Response,
+    ) -> Result<Vec<u8>, RegistryClientError> {
         let limit = self.options.max_list_bytes;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {

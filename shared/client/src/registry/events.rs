@@ -1,6 +1,8 @@
 //! The registry's event streams: changes and log lines, each bounded in line and event.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,8 +17,12 @@ use sse_stream::{Sse, SseByteStream};
 
 use super::{RegistryClient, RegistryClientError};
 
-/// Changes in the order they happened, each with the id to resume from. It ends after an error.
-pub struct Watch(BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryClientError>>);
+/// Changes in the order they happened, each with the id to resume from. It ends after an error; an
+/// event about one instance that cannot be read is skipped and counted ([`Watch::invalid`]).
+pub struct Watch {
+    events: BoxStream<'static, Result<(Option<String>, WatchEvent), RegistryClientError>>,
+    invalid: Arc<AtomicUsize>,
+}
 
 /// Log lines, oldest first. It ends after an error.
 pub struct Logs(BoxStream<'static, Result<RegistryLogLine, RegistryClientError>>);
@@ -69,10 +75,13 @@ impl RegistryClient {
             request = request.header("last-event-id", id);
         }
         let client = self.clone();
+        let invalid = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&invalid);
         let events = self.events(request).await?.filter_map(move |event| {
-            std::future::ready(event.and_then(|event| client.watch_event(event)).transpose())
+            let event = event.and_then(|event| client.watch_event(event, &counted));
+            std::future::ready(event.transpose())
         });
-        Ok(Watch(events.boxed()))
+        Ok(Watch { events: events.boxed(), invalid })
     }
 
     /// Follows the registry's own log: `recent` lines from before, then live, of at least `level`
@@ -97,14 +106,35 @@ impl RegistryClient {
         Ok(Logs(lines.boxed()))
     }
 
-    /// An event this version knows.
+    /// An event that this version knows and can read; `invalid` counts what it cannot.
     fn watch_event(
         &self,
         event: Sse,
+        invalid: &AtomicUsize,
     ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryClientError> {
         let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
-        let parsed = WatchEvent::parse(name, data).map_err(|error| self.bad_reply(error))?;
-        Ok(parsed.map(|parsed| (event.id, parsed)))
+        let before = invalid.load(Ordering::Relaxed);
+        let (read, now, why) = match WatchEvent::parse(name, data) {
+            Ok(None) => return Ok(None),
+            Ok(Some((snapshot @ WatchEvent::Snapshot(_), skipped))) => {
+                (Some(snapshot), skipped.count, skipped.why)
+            }
+            Ok(Some((event, skipped))) => (Some(event), before + skipped.count, skipped.why),
+            // All or nothing: what follows would be changes of an unknown list.
+            Err(error) if name == "snapshot" => return Err(self.bad_reply(error)),
+            Err(error) => (None, before + 1, Some(error)),
+        };
+        invalid.store(now, Ordering::Relaxed);
+        // At 1, 2, 4, … of them: whoever sends them must not fill the log.
+        if let Some(error) = why.filter(|_| now.ilog2() != before.checked_ilog2().unwrap_or(64)) {
+            tracing::warn!(
+                registry = self.url(),
+                invalid = now,
+                %error,
+                "invalid entries of the registry's events skipped"
+            );
+        }
+        Ok(read.map(|read| (event.id, read)))
     }
 
     fn log_line(&self, event: Sse) -> Result<Option<RegistryLogLine>, RegistryClientError> {
@@ -223,16 +253,22 @@ impl Stream for Watch {
     type Item = Result<(Option<String>, WatchEvent), RegistryClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(cx)
+        self.events.poll_next_unpin(cx)
     }
 }
 
 impl Watch {
+    /// How many entries of the last snapshot, and of the events since then, were skipped because they
+    /// are invalid.
+    pub fn invalid(&self) -> usize {
+        self.invalid.load(Ordering::Relaxed)
+    }
+
     /// The next change; `None` when the registry ended the stream.
     pub async fn next(
         &mut self,
     ) -> Option<Result<(Option<String>, WatchEvent), RegistryClientError>> {
-        self.0.next().await
+        self.events.next().await
     }
 }
 

@@ -17,6 +17,7 @@ mod deadlines;
 mod discovery;
 mod ending;
 mod fake_registry;
+mod full;
 mod inline_calls;
 mod layers;
 mod offering;

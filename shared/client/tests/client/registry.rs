@@ -90,7 +90,9 @@ async fn ages_and_states_are_read() {
     assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
     let one_bad = record.replacen('[', r#"[{"host":"no port"},"#, 1);
     registry.reply(http(&one_bad));
-    assert_eq!(client_of(&registry).instances("json").await.unwrap(), records);
+    let client = client_of(&registry);
+    assert_eq!(client.instances("json").await.unwrap(), records);
+    assert_eq!(client.invalid(), 1);
 }
 
 fn http(body: &str) -> String {
@@ -190,6 +192,39 @@ async fn changes_are_events_with_ids_and_unknown_ones_are_skipped() {
     let _of_orders = client.watch_service("json", Some("orders"), false, None).await.unwrap();
     let request = &registry.requests()[1];
     assert!(request.starts_with("GET /v1/watch?proto=json&service=orders "), "{request}");
+}
+
+#[tokio::test]
+async fn what_of_a_watch_cannot_be_read_is_skipped_and_counted() {
+    let registry = FakeRegistry::new_style().await;
+    let key = |host: &str| format!(r#"{{"protocol":"json","host":"{host}","port":1}}"#);
+    let beat = r#"{"protocol":"json","host":"h","port":1,"age_ms":1,"heartbeats":2}"#;
+    let expired = |host: &str| format!("event: expired\ndata: {}\n\n", key(host));
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(130), "]".repeat(130));
+    let body = [
+        format!("event: snapshot\ndata: [{},\ndata: 7]\n\n", key("h")),
+        format!("event: registered\ndata: {deep}\n\n"),
+        expired("$(id)"),
+        format!("event: beats\ndata: [{{}},{beat}]\n\n"),
+        expired("h"),
+        "event: snapshot\ndata: []\n\n".to_owned(),
+    ];
+    registry.reply(sse(&body.concat()));
+    let mut watch = client_of(&registry).watch("json", true, None).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = watch.next().await {
+        seen.push((event.unwrap().1.name(), watch.invalid()));
+    }
+    assert_eq!(seen, [("snapshot", 2), ("beats", 5), ("expired", 5), ("snapshot", 0)]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_no_list_ends_the_watch() {
+    let registry = FakeRegistry::new_style().await;
+    registry.reply(sse("event: snapshot\ndata: {}\n\nevent: snapshot\ndata: []\n\n"));
+    let mut watch = client_of(&registry).watch("json", true, None).await.unwrap();
+    let error = watch.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, RegistryClientError::BadReply { .. }), "{error}");
 }
 
 #[tokio::test]

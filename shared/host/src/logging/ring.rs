@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use rpc_wire::report::{Level, LogLine};
+use rpc_wire::report::{Level, LogLine, LogSearch};
 
 /// Limits of a ring, and what it reports.
 #[derive(Debug, Clone)]
@@ -93,22 +93,19 @@ impl LogRing {
     /// if it is at least as severe as `level` and contains `contains`, ignoring case (empty: all
     /// do).
     pub fn follow(&self, recent: usize, level: Level, contains: &str) -> LogFollower {
-        let (lines, next, id) = {
+        let (next, id) = {
             let mut state = self.shared.lock();
             state.last_follower += 1;
-            (state.lines.clone(), state.next, state.last_follower)
+            (state.next, state.last_follower)
         };
-        let matching = lines.into_iter().rev().filter(|line| line.matches(level, contains));
-        let mut ready: VecDeque<_> = matching.take(recent).collect();
-        ready.make_contiguous().reverse();
         LogFollower {
             shared: Arc::clone(&self.shared),
             id,
-            ready,
+            past: Some(Past { before: next, wanted: recent, found: VecDeque::new() }),
+            ready: VecDeque::new(),
             next,
             dropped: 0,
-            level,
-            contains: contains.to_owned(),
+            search: LogSearch::new(level, contains),
         }
     }
 
@@ -180,14 +177,26 @@ fn text_length(value: &serde_json::Value) -> usize {
 pub struct LogFollower {
     shared: Arc<Shared>,
     id: u64,
+    /// While it looks for the lines from before.
+    past: Option<Past>,
     /// Lines taken from the ring, not yet examined or returned.
     ready: VecDeque<Arc<LogLine>>,
     /// The `seq` of the first line not taken.
     next: u64,
     /// Lost since the last line returned.
     dropped: u64,
-    level: Level,
-    contains: String,
+    search: LogSearch,
+}
+
+/// A look back from the newest line to the oldest.
+#[derive(Debug)]
+struct Past {
+    /// The `seq` of the oldest line examined.
+    before: u64,
+    /// Further lines wanted.
+    wanted: usize,
+    /// Those that matched, oldest first.
+    found: VecDeque<Arc<LogLine>>,
 }
 
 /// A line, and the number of lines lost just before it.
@@ -206,6 +215,10 @@ impl LogFollower {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Followed>> {
+        if !self.look_back() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(found) = self.next_ready() {
             return Poll::Ready(Some(found));
         }
@@ -234,9 +247,34 @@ impl LogFollower {
         }
     }
 
+    /// Examines the next batch of lines from before; `true` when there are no more to look for.
+    fn look_back(&mut self) -> bool {
+        let Some(past) = &mut self.past else { return true };
+        let batch: Vec<_> = {
+            let state = self.shared.lock();
+            let oldest = state.oldest();
+            let end = usize::try_from(past.before.saturating_sub(oldest)).unwrap_or(0);
+            state.lines.range(end.saturating_sub(BATCH)..end).cloned().collect()
+        };
+        past.before = past.before.saturating_sub(batch.len() as u64);
+        for line in batch.iter().rev() {
+            if past.wanted > 0 && self.search.finds(line) {
+                past.wanted -= 1;
+                past.found.push_front(Arc::clone(line));
+            }
+        }
+        if past.wanted > 0 && !batch.is_empty() {
+            return false;
+        }
+        // They are few, and examined a second time when they are returned.
+        self.ready = std::mem::take(&mut past.found);
+        self.past = None;
+        true
+    }
+
     fn next_ready(&mut self) -> Option<Followed> {
         while let Some(line) = self.ready.pop_front() {
-            if line.matches(self.level, &self.contains) {
+            if self.search.finds(&line) {
                 let dropped = std::mem::take(&mut self.dropped);
                 return Some(Followed { line: LogLine::clone(&line), dropped });
             }
@@ -382,6 +420,26 @@ mod tests {
         assert_eq!(follower.next, BATCH as u64, "one turn looks at one batch");
         ring.push(line(Level::Info, "needle"));
         assert_eq!(follower.next().await.unwrap().line.message, "needle");
+    }
+
+    #[tokio::test]
+    async fn a_look_back_over_many_lines_is_done_in_batches() {
+        let ring = LogRing::new(10_000);
+        ring.push(line(Level::Info, "needle 1"));
+        for _ in 0..5000 {
+            ring.push(line(Level::Info, "hay"));
+        }
+        ring.push(line(Level::Info, "needle 2"));
+        let mut follower = ring.follow(3, Level::Trace, "needle");
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(follower.poll(&mut context).is_pending());
+        let before = follower.past.as_ref().unwrap().before;
+        assert_eq!(before, 5002 - BATCH as u64, "one turn looks at one batch");
+        ring.push(line(Level::Info, "needle 3"));
+        for number in 1..=3 {
+            let found = follower.next().await.unwrap();
+            assert_eq!((found.line.message, found.dropped), (format!("needle {number}"), 0));
+        }
     }
 
     #[test]

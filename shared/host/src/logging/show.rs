@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::{Duration, UNIX_EPOCH};
 
+use rpc_wire::is_hidden;
 use rpc_wire::report::{Level, LogLine};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,22 +26,17 @@ pub(super) fn wants_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// `text` with every character escaped that could control a terminal, break the line or reorder it
-/// (controls, bidirectional marks): `\n`, `\u{1b}`.
+/// `text` with every character escaped that could control a terminal, break the line, reorder it or not
+/// be seen ([`rpc_wire::is_hidden`]): `\n`, `\u{1b}`.
 pub fn escape_controls(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains(controls_terminal) {
+    if !text.contains(is_hidden) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if controls_terminal(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out.into()
-}
-
-fn controls_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn text(line: &LogLine, colour: bool) -> String {
@@ -96,13 +92,17 @@ fn json(line: &LogLine) -> String {
     // Writing text and numbers to memory cannot fail.
     let object = serde_json::to_string(&object).unwrap_or_default();
     // JSON escapes only the controls below U+0020; the others are inside strings.
-    if !object.contains(controls_terminal) {
+    if !object.contains(is_hidden) {
         return object;
     }
     let mut out = String::with_capacity(object.len() + 16);
+    let mut units = [0; 2];
     for c in object.chars() {
-        if controls_terminal(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        if is_hidden(c) {
+            // Above U+FFFF a pair of them.
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
@@ -124,6 +124,7 @@ mod tests {
     fn hostile() -> LogLine {
         let mut fields = serde_json::Map::new();
         fields.insert("peer".to_owned(), "a b\x1b]0;x\x07\u{9b}31m".into());
+        fields.insert("tag".to_owned(), "\u{e0041}".into());
         fields.insert("n".to_owned(), 5.into());
         LogLine {
             seq: 1,
@@ -139,12 +140,12 @@ mod tests {
     fn untrusted_text_cannot_control_the_terminal_or_forge_a_line() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let shown = render(&hostile(), format, false);
-            assert!(!shown.trim_end_matches('\n').contains(controls_terminal), "{shown:?}");
+            assert!(!shown.trim_end_matches('\n').contains(is_hidden), "{shown:?}");
         }
         assert_eq!(
             render(&hostile(), LogFormat::Text, false),
             "1970-01-01T00:00:01.000Z  WARN rpc: hi\\u{1b}[2J\\nfake line\\u{202e} \
-             n=5 peer=\"a b\\u001b]0;x\\u0007\\u{9b}31m\"\n"
+             n=5 peer=\"a b\\u001b]0;x\\u0007\\u{9b}31m\" tag=\\u{e0041}\n"
         );
     }
 
@@ -154,6 +155,7 @@ mod tests {
         let read: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read["message"], hostile().message);
         assert_eq!(read["fields"]["peer"], hostile().fields["peer"]);
+        assert_eq!(read["fields"]["tag"], hostile().fields["tag"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Message<'a> {
 /// A call. Absent or `null` arguments are `None`.
 #[derive(Debug, PartialEq)]
 pub struct Call<'a> {
-    /// A string or an integer, echoed as written; `None` makes the call classic.
+    /// A string or an integer, echoed as written; without one the call is classic.
     pub id: Option<Json<'a>>,
     /// The method's name.
     pub method: Cow<'a, str>,
@@ -182,6 +182,10 @@ impl<'a> Keys<'a> {
         if self.json_rpc {
             return Err(json_rpc(id));
         }
+        // Taken for classic, its envelope would be ignored without a word.
+        if self.id.is_some() && id.is_none() {
+            return Err(wrong_shape("id must be a string or an integer"));
+        }
         if let Some(target) = self.cancel {
             return if is_id(target) {
                 Ok(Message::Cancel(target))
@@ -329,8 +333,18 @@ mod tests {
         for id in ["7", "-1", r#""x""#, "123456789012345678901234567890"] {
             assert_eq!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.unwrap().text(), id);
         }
-        for id in ["null", "1.5", "1e3", "{}", "true"] {
-            assert!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.is_none(), "{id}");
+    }
+
+    #[test]
+    fn any_other_id_is_refused_and_never_taken_for_classic() {
+        for id in ["null", "1.5", "1e3", "{}", "[]", "true"] {
+            for rest in [r#""method_name":"m""#, r#""cancel":1"#, r#""x":1"#] {
+                assert_eq!(rejected(&format!(r#"{{"id":{id},{rest}}}"#)), (None, -32600, false));
+            }
+            let frame = format!(r#"{{"id":{id},"jsonrpc":"2.0","method":"m"}}"#);
+            assert!(
+                Message::parse(frame.as_bytes()).unwrap_err().fault.message.contains("JSON-RPC")
+            );
         }
     }
 

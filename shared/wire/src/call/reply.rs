@@ -40,6 +40,16 @@ pub fn fault(out: &mut Vec<u8>, id: Option<Json<'_>>, fault: &Fault) {
     end_result(out);
 }
 
+/// Appends the refusal of a connection, as its first and only message: an error without an id, in the
+/// classic text and with its code. It says that no call of the connection was executed.
+pub fn refusal(out: &mut Vec<u8>, fault: &Fault) {
+    out.extend_from_slice(b"{\"res\":");
+    string(out, &fault.classic_text());
+    out.extend_from_slice(b",\"error\":");
+    json(out, &fault.to_wire());
+    end_result(out);
+}
+
 /// Appends one item of a stream; `dropped` counts the items lost before it.
 pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
     begin(out, id);
@@ -303,6 +313,22 @@ mod tests {
             panic!("{frame}");
         };
         assert_eq!(read, sent);
+    }
+
+    #[test]
+    fn a_refusal_has_a_code_though_no_id() {
+        let full = Fault::new(Code::Overloaded, "2 of 2 connections");
+        let frame = written(|out| refusal(out, &full));
+        assert_eq!(
+            frame,
+            "{\"res\":\"Error calling method: 2 of 2 connections\",\"error\":{\"code\":-32002,\
+             \"message\":\"2 of 2 connections\",\"retryable\":true}}\n"
+        );
+        let Ok(Reply::Done { id: None, outcome: Err(read) }) = Reply::parse(frame.as_bytes())
+        else {
+            panic!("{frame}");
+        };
+        assert_eq!(read, full);
     }
 
     #[test]

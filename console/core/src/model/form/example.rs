@@ -44,7 +44,8 @@ mod tests {
             arguments: vec![("a".to_owned(), json!(1)), ("b".to_owned(), json!(b))],
             result: None,
         };
-        form.signature.examples = vec![example("two", 2), example("", 3)];
+        let examples = vec![example("two", 2), example("", 3)];
+        form.signature = Signature { examples, ..Signature::clone(&form.signature) }.into();
         form.fields[2].set_text("9");
         for (filled, positional) in [
             ("example 1 of 2: two", "[1,2]"),

@@ -10,7 +10,7 @@ use tui_input::Input;
 
 use super::Kind;
 use crate::editing::MAX_FIELD_BYTES;
-use crate::model::schema::Schema;
+use crate::model::schema::{Schema, Visits};
 use crate::model::template::{Variables, has_reference, map_strings};
 
 /// A field: one parameter.
@@ -84,8 +84,18 @@ impl Field {
     /// The value of a text without references.
     pub(super) fn parse(&self, text: &str) -> Result<Value, String> {
         let value = self.kind.parse(text)?;
-        Schema::new(&self.parameter.schema).check(&value)?;
+        self.check(&value)?;
         Ok(value)
+    }
+
+    /// Checks a value against the schema.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        Schema::new(&self.parameter.schema, &Visits::default()).check(value)
+    }
+
+    /// Whether it takes an object, or a list of objects, whose properties are known.
+    pub fn has_properties(&self) -> bool {
+        Schema::new(&self.parameter.schema, &Visits::default()).element().has_properties()
     }
 
     /// The value as the JSON that would be sent; `None` if it is omitted or invalid. Lists and

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Field, FieldValue, Form};
 use crate::model::area::Area;
-use crate::model::schema::Schema;
+use crate::model::schema::{Schema, Visits};
 
 /// The arguments as one JSON text.
 #[derive(Debug, Clone)]
@@ -112,11 +112,10 @@ impl Form {
 
 /// A missing required value: `null`, but a skeleton where there are properties to fill in.
 fn missing(field: &Field) -> String {
-    let schema = Schema::new(&field.parameter.schema);
-    if schema.element().properties().is_empty() {
-        Value::Null.to_string()
+    if field.has_properties() {
+        Schema::new(&field.parameter.schema, &Visits::default()).skeleton(2)
     } else {
-        schema.skeleton(2)
+        Value::Null.to_string()
     }
 }
 

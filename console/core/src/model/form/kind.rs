@@ -2,8 +2,13 @@
 
 use serde_json::Value;
 
-/// Maximum references and alternatives followed in a schema: some refer to themselves.
+use crate::model::schema::Visits;
+
+/// Maximum references and alternatives followed in a row: some schemas refer to themselves.
 const MAX_STEPS: usize = 16;
+/// Parts of a schema visited at most: a hostile one has many alternatives at every level. With more,
+/// or with more values to choose from, the type is unknown.
+const MAX_VISITS: usize = 1_000;
 
 /// The type of a field.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,80 +36,9 @@ pub enum Kind {
 impl Kind {
     /// The type that a schema describes; [`Kind::Auto`] if it is not a simple one.
     pub fn of(schema: &Value) -> Self {
-        Self::resolve(schema, schema, MAX_STEPS)
-    }
-
-    /// Resolves `schema`; `#/…` refers to `root`, and at most `steps` references are followed.
-    fn resolve(root: &Value, schema: &Value, steps: usize) -> Self {
-        let Some(left) = steps.checked_sub(1) else { return Self::Auto };
-        if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
-            let target = pointer.strip_prefix('#').and_then(|path| root.pointer(path));
-            return target.map_or(Self::Auto, |target| Self::resolve(root, target, left));
-        }
-        if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
-            let mut others = choices.clone();
-            others.retain(|choice| !choice.is_null());
-            let nullable = others.len() < choices.len();
-            return if nullable {
-                Self::Choice(others).or_nullable()
-            } else {
-                Self::Choice(others)
-            };
-        }
-        if let Some(only) = schema.get("const") {
-            return Self::Choice(vec![only.clone()]);
-        }
-        let list = |name: &str| schema.get(name).and_then(Value::as_array);
-        if let Some([one]) = list("allOf").map(Vec::as_slice) {
-            return Self::resolve(root, one, left);
-        }
-        if let Some(any) = list("anyOf").or_else(|| list("oneOf")) {
-            return Self::any_of(root, any, left);
-        }
-        match schema.get("type") {
-            Some(Value::String(name)) => Self::from_type_name(name),
-            Some(Value::Array(names)) => {
-                let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-                let nullable = names.contains(&"null");
-                let others: Vec<&&str> = names.iter().filter(|name| **name != "null").collect();
-                let kind = match others[..] {
-                    [one] => Self::from_type_name(one),
-                    [a, b] if [*a, *b].iter().all(|n| ["integer", "number"].contains(n)) => {
-                        Self::Number
-                    }
-                    _ => return Self::Auto,
-                };
-                if nullable { kind.or_nullable() } else { kind }
-            }
-            _ => Self::Auto,
-        }
-    }
-
-    /// The type that fits any of several schemas.
-    fn any_of(root: &Value, schemas: &[Value], steps: usize) -> Self {
-        let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
-        let nullable = schemas.iter().any(|schema| is_null(&schema));
-        let mut kinds: Vec<Self> = schemas
-            .iter()
-            .filter(|schema| !is_null(schema))
-            .map(|schema| Self::resolve(root, schema, steps))
-            .collect();
-        kinds.dedup();
-        let all_choices = |kind: &Self| match kind {
-            Self::Choice(choices) => Some(choices.clone()),
-            _ => None,
-        };
-        let kind = match &kinds[..] {
-            [one] => one.clone(),
-            [Self::Integer, Self::Number] | [Self::Number, Self::Integer] => Self::Number,
-            [] => Self::Auto,
-            // Documented variants of an enum: each is a `const` of its own.
-            several => match several.iter().map(all_choices).collect::<Option<Vec<_>>>() {
-                Some(choices) => Self::Choice(choices.concat()),
-                None => Self::Auto,
-            },
-        };
-        if nullable { kind.or_nullable() } else { kind }
+        let visits = Visits::new(MAX_VISITS);
+        let walk = Walk { root: schema, visits: &visits };
+        walk.resolve(schema, MAX_STEPS)
     }
 
     fn or_nullable(self) -> Self {
@@ -216,6 +150,102 @@ impl Kind {
     }
 }
 
+/// A walk over a schema.
+struct Walk<'a> {
+    /// The whole schema: `#/…` refers to it.
+    root: &'a Value,
+    visits: &'a Visits,
+}
+
+impl Walk<'_> {
+    /// The type of a part, from which at most `steps` references and alternatives are followed.
+    fn resolve(&self, schema: &Value, steps: usize) -> Kind {
+        let Some(left) = steps.checked_sub(1).filter(|_| self.visits.spend(1)) else {
+            return Kind::Auto;
+        };
+        if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
+            let target = pointer.strip_prefix('#').and_then(|path| self.root.pointer(path));
+            return target.map_or(Kind::Auto, |target| self.resolve(target, left));
+        }
+        let list = |name: &str| schema.get(name).and_then(Value::as_array);
+        if let Some(choices) = list("enum") {
+            return self.choice(choices);
+        }
+        if let Some(only) = schema.get("const") {
+            return self.choice(std::slice::from_ref(only));
+        }
+        if let Some([one]) = list("allOf").map(Vec::as_slice) {
+            return self.resolve(one, left);
+        }
+        if let Some(any) = list("anyOf").or_else(|| list("oneOf")) {
+            return self.any_of(any, left);
+        }
+        match schema.get("type") {
+            Some(Value::String(name)) => Kind::from_type_name(name),
+            Some(Value::Array(names)) if self.visits.spend(names.len()) => {
+                let nullable = names.iter().any(|name| name == "null");
+                let others = names.iter().filter(|name| *name != "null").filter_map(Value::as_str);
+                // Three are as unknown as more.
+                let others: Vec<&str> = others.take(3).collect();
+                let kind = match others[..] {
+                    [one] => Kind::from_type_name(one),
+                    ["integer", "number"] | ["number", "integer"] => Kind::Number,
+                    _ => return Kind::Auto,
+                };
+                if nullable { kind.or_nullable() } else { kind }
+            }
+            _ => Kind::Auto,
+        }
+    }
+
+    /// One of these values.
+    fn choice(&self, values: &[Value]) -> Kind {
+        if values.iter().any(|value| self.visits.json(value).is_none()) {
+            return Kind::Auto;
+        }
+        let mut others = values.to_vec();
+        // An enum of `null` alone accepts nothing else.
+        others.retain(|choice| values.len() == 1 || !choice.is_null());
+        let nullable = others.len() < values.len();
+        let kind = Kind::Choice(others);
+        if nullable { kind.or_nullable() } else { kind }
+    }
+
+    /// The type that fits any of several schemas.
+    fn any_of(&self, schemas: &[Value], steps: usize) -> Kind {
+        let is_null = |schema: &Value| schema.get("type").is_some_and(|name| name == "null");
+        let (mut kinds, mut nullable): (Vec<Kind>, bool) = (Vec::new(), false);
+        for schema in schemas {
+            if !self.visits.spend(1) {
+                return Kind::Auto;
+            }
+            if is_null(schema) {
+                nullable = true;
+                continue;
+            }
+            let kind = self.resolve(schema, steps);
+            if kinds.last() != Some(&kind) {
+                kinds.push(kind);
+            }
+        }
+        let all_choices = |kind: &Kind| match kind {
+            Kind::Choice(choices) => Some(choices.clone()),
+            _ => None,
+        };
+        let kind = match &kinds[..] {
+            [one] => one.clone(),
+            [Kind::Integer, Kind::Number] | [Kind::Number, Kind::Integer] => Kind::Number,
+            [] => Kind::Auto,
+            // Documented variants of an enum: each is a `const` of its own.
+            several => match several.iter().map(all_choices).collect::<Option<Vec<_>>>() {
+                Some(choices) => Kind::Choice(choices.concat()),
+                None => Kind::Auto,
+            },
+        };
+        if nullable { kind.or_nullable() } else { kind }
+    }
+}
+
 /// Whether the number is exact: integers beyond 64 bits would silently become floats.
 fn is_exact(text: &str, value: &Value) -> bool {
     !value.is_f64() || text.contains(['.', 'e', 'E']) || text == "-0"
@@ -277,6 +307,23 @@ mod tests {
         let nullable = Kind::of(&json!({"enum": ["a", null]}));
         assert_eq!(nullable.choices(), Some(vec![json!("a"), Value::Null]));
         assert_eq!(nullable.parse("null"), Ok(Value::Null));
+    }
+
+    #[test]
+    fn a_schema_that_takes_too_many_visits_is_any_json() {
+        let references = vec![json!({"$ref": "#"}); 20];
+        assert_eq!(Kind::of(&json!({"anyOf": references})), Kind::Auto, "20 to the power of 8");
+        let long = "x".repeat(30_000);
+        let alternating: Vec<_> =
+            (0..500).map(|at| json!({"$ref": format!("#/{}", at % 2)})).collect();
+        let consts = json!({"anyOf": alternating, "0": {"const": long}, "1": {"const": 1}});
+        assert_eq!(Kind::of(&consts), Kind::Auto, "15 MB of choices");
+        for hostile in crate::model::schema::hostile() {
+            let _ = Kind::of(&hostile);
+        }
+        let names: Vec<_> = (0..400).map(|at| json!(format!("name {at}"))).collect();
+        let kind = Kind::of(&json!({"anyOf": [{"enum": names}, {"type": "null"}]}));
+        assert_eq!(kind.choices().map(|choices| choices.len()), Some(401), "an honest one");
     }
 
     #[test]

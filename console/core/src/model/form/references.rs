@@ -6,7 +6,6 @@ use rpc_wire::call::Args;
 use serde_json::Value;
 
 use super::{Field, FieldValue, Form, Kind};
-use crate::model::schema::Schema;
 use crate::model::template::{Variables, has_reference, has_secret};
 
 impl Form {
@@ -56,7 +55,7 @@ impl Field {
             return match self.variables.fill_value(written) {
                 // What comes from the process environment is not known yet.
                 Ok(value) if has_secret(text) => FieldValue::Value(value),
-                Ok(value) => match Schema::new(&self.parameter.schema).check(&value) {
+                Ok(value) => match self.check(&value) {
                     Ok(()) => FieldValue::Value(value),
                     Err(error) => FieldValue::Invalid(error),
                 },

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
 
 use crate::model::heard::Heard;
+use crate::model::memory;
 use crate::model::service::Service;
 use crate::model::traffic::Traffic;
 
@@ -134,6 +135,18 @@ pub struct Row {
     /// Whether it uses the extended dialect, if the console found out by itself.
     pub extended: Option<bool>,
     address: (Option<IpAddr>, String, u16),
+    bytes: usize,
+}
+
+/// Copies of an instance and of its address that there are beside its row: for its monitor, its
+/// contract and its lines of the log.
+const COPIES: usize = 4;
+
+/// What a row of an instance takes in memory with all that is kept for it, nearly, in bytes.
+pub(super) fn bytes(instance: &Instance) -> usize {
+    size_of::<Row>()
+        + COPIES * (instance.host.len() + instance.protocol.len())
+        + COPIES * memory::of_entries(&instance.parameters)
 }
 
 impl Row {
@@ -144,6 +157,7 @@ impl Row {
             address: (key.host.parse().ok(), key.host.clone(), key.port),
             key,
             service: Service::of(&instance),
+            bytes: bytes(&instance),
             instance,
             last_beat: None,
             registered: None,
@@ -178,6 +192,11 @@ impl Row {
         (restarted, redeployed)
     }
 
+    /// What it takes in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Forgets the heartbeats of its previous run.
     pub(super) fn forget_beats(&mut self) {
         self.intervals.clear();
@@ -187,6 +206,7 @@ impl Row {
 
     /// Sets what it registered; returns the same as `apply`.
     pub(super) fn set_instance(&mut self, instance: Instance) -> (bool, bool) {
+        self.bytes = bytes(&instance);
         let old = std::mem::replace(&mut self.instance, instance);
         let new = &self.instance;
         let incarnations = (old.incarnation(), new.incarnation());

@@ -42,6 +42,42 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
 }
 
 #[test]
+fn a_full_table_keeps_what_it_has_and_counts_the_others() {
+    let (mut table, now) = (Instances { max_rows: 2, ..Instances::default() }, Instant::now());
+    table.snapshot((1..=5).map(|port| record(port, 0)).collect(), now, now);
+    assert_eq!((order(&table, now), table.beyond), (vec![1, 2], 3));
+    table.record(record(1, 0), now, now);
+    table.list((1..=3).map(|port| record(port, 0).instance).collect(), now);
+    assert_eq!((order(&table, now), table.beyond), (vec![1, 2], 1));
+}
+
+#[test]
+fn rows_are_bounded_in_memory_and_a_row_that_went_makes_room() {
+    // 4 KB of text, 32 bytes a list, and four copies.
+    let large = |port| {
+        let mut record = record(port, 0);
+        record
+            .instance
+            .parameters
+            .insert("a".to_owned(), vec![serde_json::json!([]); 1_000].into());
+        record
+    };
+    let (mut table, now) =
+        (Instances { max_bytes: 300_000, ..Instances::default() }, Instant::now());
+    for port in 1..=5 {
+        table.record(large(port), now, now);
+        table.record(large(port), now, now);
+    }
+    assert_eq!(order(&table, now), [1, 2]);
+    table.mark_gone(&large(1).instance.key(), Gone::Expired, now);
+    table.tick(now + LINGER, true, None);
+    table.record(large(3), now, now);
+    assert_eq!(order(&table, now), [2, 3]);
+    table.list(vec![large(2).instance, large(3).instance], now);
+    assert_eq!(order(&table, now), [2, 3], "known ones are not counted twice");
+}
+
+#[test]
 fn without_a_registry_the_last_known_states_are_kept() {
     let (mut table, now) = (Instances::default(), Instant::now());
     table.snapshot(vec![record(1, 0), record(2, 8_000)], now, now);

@@ -29,6 +29,9 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     flag("--timeout", crate::text::flag_duration(request.timeout));
     match &request.target {
         Target::Registry { url } => flag("--registry", url.clone()),
+        Target::Direct { host, port } if host.starts_with('-') => {
+            return Err(format!("{host}:{port} is no address"));
+        }
         Target::Direct { host, port } => {
             flag("-i", host.clone());
             flag("-p", port.to_string());

@@ -176,6 +176,41 @@ fn long_lines_are_cut_and_the_oldest_are_dropped_beyond_the_limit_of_bytes() {
     assert!(text.capacity() < 2 * MAX_LINE_BYTES, "{}", text.capacity());
 }
 
+#[test]
+fn a_line_that_waits_takes_no_more_than_its_text() {
+    let nested = serde_json::json!({"a": vec![serde_json::json!([]); 1 << 16], "b": "é"});
+    let sent = LogLine {
+        fields: nested.as_object().unwrap().clone(),
+        target: "t".repeat(1 << 20),
+        message: String::with_capacity(1 << 20),
+        ..line(Level::Info, "").0
+    };
+    let kept = bounded(sent);
+    assert!(kept.fields.is_empty() && kept.message.starts_with(" a=[[],[]"), "{kept:?}");
+    let capacity = kept.message.capacity() + kept.target.capacity();
+    assert!(capacity <= MAX_LINE_BYTES + MAX_TARGET_BYTES + 6, "{capacity}");
+    let short =
+        bounded(LogLine { message: String::with_capacity(1 << 20), ..line(Level::Info, "").0 });
+    assert_eq!(
+        (short.message.capacity(), size(&short)),
+        (0, size_of::<Line>() + short.target.len())
+    );
+}
+
+#[test]
+fn sources_that_are_gone_are_forgotten_before_they_are_too_many() {
+    let mut logs = Logs::default();
+    for port in 1..=5_000 {
+        let source = Source::Server(rpc_wire::instance::Instance::new("h", port).key());
+        logs.set_source(source.clone(), SourceState::Lost("x".repeat(1 << 16)));
+        logs.source_gone(&source);
+    }
+    assert!(logs.sources.len() <= 2_000, "{}", logs.sources.len());
+    logs.set_source(Source::Registry, SourceState::Lost("x".repeat(1 << 20)));
+    let SourceState::Lost(why) = &logs.sources[&Source::Registry] else { panic!("it is lost") };
+    assert!(why.len() < 600, "{}", why.len());
+}
+
 fn filtered(logs: &mut Logs, text: &str) -> usize {
     logs.filter = Input::new(text.to_owned());
     logs.refilter();

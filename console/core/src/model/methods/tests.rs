@@ -6,6 +6,10 @@ fn signature(name: &str) -> Signature {
     Signature { name: name.to_owned(), ..Signature::default() }
 }
 
+fn list(signatures: impl IntoIterator<Item = Signature>) -> Arc<MethodList> {
+    Arc::new(MethodList::new(signatures.into_iter().collect()))
+}
+
 fn key(port: u16) -> InstanceKey {
     rpc_wire::instance::Instance::new("h", port).key()
 }
@@ -27,9 +31,9 @@ fn shop(ports: &[u16]) -> Methods {
 
 fn three() -> Methods {
     let mut methods = shop(&[1, 2, 3]);
-    methods.insert(key(1), vec![signature("add"), signature("square")]);
-    methods.insert(key(2), vec![signature("add"), signature("square")]);
-    methods.insert(key(3), vec![signature("add"), signature("own")]);
+    methods.insert(key(1), list([signature("add"), signature("square")]));
+    methods.insert(key(2), list([signature("add"), signature("square")]));
+    methods.insert(key(3), list([signature("add"), signature("own")]));
     methods.refresh();
     methods
 }
@@ -49,10 +53,10 @@ fn differing_signatures_are_found_and_unknown_types_agree() {
     let number = || Parameter::required("a", json!({"type": "number"}));
     let add = |parameters: Vec<Parameter>| Signature { parameters, ..signature("add") };
     let mut methods = shop(&[1, 2, 3]);
-    methods.insert(key(1), vec![add(vec![Parameter::required("a", json!(true))])]);
-    methods.insert(key(2), vec![add(vec![number()])]);
+    methods.insert(key(1), list([add(vec![Parameter::required("a", json!(true))])]));
+    methods.insert(key(2), list([add(vec![number()])]));
     let more = Parameter::optional("b", json!({"type": "number"}), json!(10));
-    methods.insert(key(3), vec![add(vec![number(), more])]);
+    methods.insert(key(3), list([add(vec![number(), more])]));
     methods.refresh();
     let found: Vec<_> = (1..=3).map(|port| methods.differing(&key(port))).collect();
     assert_eq!(found, [&[][..], &[], &["add(a, b=10)".to_owned()]]);
@@ -104,8 +108,8 @@ fn services() -> Methods {
     for (port, service, contract) in [(1, "shop", OLD), (2, "shop", NEW), (3, "weather", OLD)] {
         methods.join(&instance(port, service, contract));
     }
-    methods.learn(OLD.to_owned(), vec![signature("order")]);
-    methods.learn(NEW.to_owned(), vec![signature("order"), signature("refund")]);
+    methods.learn(OLD.to_owned(), list([signature("order")]));
+    methods.learn(NEW.to_owned(), list([signature("order"), signature("refund")]));
     methods.refresh();
     methods
 }
@@ -134,7 +138,7 @@ fn instances_without_a_service_are_unrelated_programs() {
     let mut methods = services();
     for (port, name) in [(4, "add"), (5, "multiply")] {
         methods.join(&Instance::new("h", port));
-        methods.insert(key(port), vec![signature(name), signature("ping")]);
+        methods.insert(key(port), list([signature(name), signature("ping")]));
     }
     methods.refresh();
     assert!(methods.missing(&key(4)).is_empty() && methods.missing(&key(5)).is_empty());
@@ -149,8 +153,8 @@ fn instances_without_a_service_are_unrelated_programs() {
 fn a_list_counts_up_to_a_limit_and_names_a_method_once() {
     let mut methods = Methods::default();
     let huge = (0..MAX_METHODS + 5).map(|number| signature(&number.to_string()));
-    methods.insert(key(1), huge.collect());
-    methods.insert(key(2), vec![signature("twice"), signature("twice")]);
+    methods.insert(key(1), list(huge));
+    methods.insert(key(2), list([signature("twice"), signature("twice")]));
     methods.refresh();
     assert_eq!((methods.count(&key(1)), methods.count(&key(2))), (Some(MAX_METHODS), Some(1)));
     assert_eq!(methods.get(&"twice".into()).unwrap().on.len(), 1);
@@ -160,7 +164,7 @@ fn a_list_counts_up_to_a_limit_and_names_a_method_once() {
 fn a_reply_other_than_the_contract_counts_for_that_instance_alone() {
     let mut methods = services();
     methods.join(&instance(4, "shop", OLD));
-    methods.insert(key(1), vec![signature("own")]);
+    methods.insert(key(1), list([signature("own")]));
     methods.refresh();
     let has = |name: &str, port| {
         let id = MethodId::new(&Service::named("shop"), name);

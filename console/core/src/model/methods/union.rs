@@ -6,9 +6,13 @@ use std::sync::Arc;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::{Effect, Signature};
 
-use super::shape::{are_compatible, call_shape, known_types};
+use super::list::ListedMethod;
+use super::shape::call_shape;
 use super::{Differences, Method, Offer};
 use crate::model::service::{MethodId, Service};
+
+/// Differences of an offer that are named; no screen has room for more.
+const MAX_NAMED: usize = 200;
 
 /// Instances in sets that are shared with their contracts: many methods have the same ones.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +53,7 @@ impl Holders {
 
 /// Signatures of a method that accept the same calls, and the instances that have one of them.
 struct Variant<'a> {
-    signature: &'a Signature,
+    method: &'a ListedMethod,
     /// What all of them promise: one that may change something is enough to ask.
     effect: Effect,
     on: Holders,
@@ -61,17 +65,18 @@ pub(super) fn union<'a>(
 ) -> BTreeMap<MethodId, Method> {
     let mut variants: BTreeMap<(&Service, &str), Vec<Variant<'_>>> = BTreeMap::new();
     for (service, offer) in offers {
-        for signature in offer.signatures.iter().flat_map(|signatures| signatures.iter()) {
+        for method in offer.methods.iter().flat_map(|list| list.methods()) {
+            let ListedMethod { signature, shape } = method;
             let variants = variants.entry((service, &signature.name)).or_default();
-            let at = variants.iter().position(|one| are_compatible(one.signature, signature));
+            let at = variants.iter().position(|one| one.method.shape.is_compatible(shape));
             let at = at.unwrap_or_else(|| {
                 let (effect, on) = (signature.effect, Holders::default());
-                variants.push(Variant { signature, effect, on });
+                variants.push(Variant { method, effect, on });
                 variants.len() - 1
             });
             variants[at].effect = variants[at].effect.min(signature.effect);
-            if known_types(signature) > known_types(variants[at].signature) {
-                variants[at].signature = signature;
+            if shape.known_types() > variants[at].method.shape.known_types() {
+                variants[at].method = method;
             }
             // A list names a method once.
             variants[at].on.0.push(offer.instances.clone());
@@ -81,7 +86,10 @@ pub(super) fn union<'a>(
         // The first of equally common ones, so that a form never changes by chance.
         let common = variants.iter().rev().max_by_key(|variant| variant.on.len())?;
         let effect = variants.iter().map(|variant| variant.effect).min().unwrap_or_default();
-        let signature = Signature { effect, ..common.signature.clone() };
+        let signature = match &common.method.signature {
+            signature if signature.effect == effect => Arc::clone(signature),
+            signature => Arc::new(Signature { effect, ..Signature::clone(signature) }),
+        };
         let id = MethodId::new(service, name);
         let others = variants.iter().filter(|variant| !std::ptr::eq(*variant, common));
         let sets = |variant: &Variant<'_>| variant.on.0.clone();
@@ -105,7 +113,7 @@ pub(super) fn differences(
     offer: &Offer,
     all: usize,
 ) -> Differences {
-    let Some(signatures) = offer.signatures.as_ref().filter(|_| all > 1) else {
+    let Some(list) = offer.methods.as_ref().filter(|_| all > 1) else {
         return Differences::default();
     };
     let of_service = union
@@ -119,7 +127,11 @@ pub(super) fn differences(
         method.is_some_and(|method| method.differing.has(&offer.instances))
     };
     Differences {
-        missing: of_service.filter(is_missing).map(|method| method.id.name.clone()).collect(),
-        differing: signatures.iter().filter(is_differing).map(call_shape).collect(),
+        missing: of_service
+            .filter(is_missing)
+            .map(|method| method.id.name.clone())
+            .take(MAX_NAMED)
+            .collect(),
+        differing: list.signatures().filter(is_differing).map(call_shape).take(MAX_NAMED).collect(),
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Limit, MAX_STEPS, MAX_VISITS, Schema};
+use super::{MAX_STEPS, Schema};
 
 impl Schema<'_> {
     /// Checks a value.
@@ -11,35 +11,41 @@ impl Schema<'_> {
     /// # Errors
     /// The first part that does not fit, and what it must be: `customer.name must be text`.
     pub fn check(self, value: &Value) -> Result<(), String> {
-        let mut limit = Limit { steps: MAX_STEPS, visits: &mut { MAX_VISITS } };
-        self.check_at(value, "", &mut limit)
+        let checked = self.check_at(value, "", MAX_STEPS);
+        // What could not be looked at refuses nothing.
+        if self.visits.are_spent() { Ok(()) } else { checked }
     }
 
-    fn check_at(self, value: &Value, path: &str, limit: &mut Limit<'_>) -> Result<(), String> {
-        let Some(mut limit) = limit.deeper() else { return Ok(()) };
-        let limit = &mut limit;
+    fn check_at(self, value: &Value, path: &str, steps: usize) -> Result<(), String> {
+        let Some(steps) = steps.checked_sub(1).filter(|_| self.visits.spend(1)) else {
+            return Ok(());
+        };
         let schema = self.resolved();
         let wanted = || Err(sentence(path, &format!("must be {}", expected(&schema.type_name()))));
-        let choices = schema.list("enum");
-        if !choices.is_empty() && !choices.contains(value)
+        let mut choices = schema.list("enum").iter().take_while(|_| self.visits.spend(1));
+        if !schema.list("enum").is_empty() && !choices.any(|choice| choice == value)
             || schema.part.get("const").is_some_and(|only| only != value)
         {
             return wanted();
         }
         for part in schema.list("allOf") {
-            schema.part(part).check_at(value, path, limit)?;
+            schema.part(part).check_at(value, path, steps)?;
+            if self.visits.are_spent() {
+                return Ok(());
+            }
         }
-        schema.check_alternatives(value, path, limit)?;
-        let types = schema.types();
-        if !types.is_empty() && !types.iter().any(|name| is_of_type(value, name)) {
+        schema.check_alternatives(value, path, steps)?;
+        let mut types = schema.types().peekable();
+        if types.peek().is_some() && !types.any(|name| is_of_type(value, name)) {
             return wanted();
         }
         match value {
-            Value::Object(_) => schema.check_properties(value, path, limit),
+            Value::Object(_) => schema.check_properties(value, path, steps),
             Value::Array(elements) => {
                 let Some(items) = schema.items() else { return Ok(()) };
-                elements.iter().enumerate().try_for_each(|(at, element)| {
-                    items.check_at(element, &format!("{path}[{at}]"), limit)
+                let elements = elements.iter().enumerate().take_while(|_| self.visits.spend(1));
+                elements.into_iter().try_for_each(|(at, element)| {
+                    items.check_at(element, &format!("{path}[{at}]"), steps)
                 })
             }
             _ => Ok(()),
@@ -47,45 +53,37 @@ impl Schema<'_> {
     }
 
     /// Any alternative may fit; the error of the only one that is not `null` is the most helpful.
-    fn check_alternatives(
-        self,
-        value: &Value,
-        path: &str,
-        limit: &mut Limit<'_>,
-    ) -> Result<(), String> {
-        let all = self.alternatives();
-        let mut errors = Vec::new();
-        for one in all.clone() {
-            match one.check_at(value, path, limit) {
+    fn check_alternatives(self, value: &Value, path: &str, steps: usize) -> Result<(), String> {
+        let (mut has_any, mut errors) = (false, Vec::new());
+        for one in self.alternatives() {
+            has_any = true;
+            match one.check_at(value, path, steps) {
                 Ok(()) => return Ok(()),
-                Err(_) if one.types() == ["null"] => {}
+                Err(_) if one.types().eq(["null"]) => {}
                 Err(error) => errors.push(error),
             }
         }
         match &errors[..] {
-            [] if all.count() == 0 => Ok(()),
+            [] if !has_any => Ok(()),
             [only] => Err(only.clone()),
             _ => Err(sentence(path, &format!("must be {}", expected(&self.type_name())))),
         }
     }
 
-    fn check_properties(
-        self,
-        value: &Value,
-        path: &str,
-        limit: &mut Limit<'_>,
-    ) -> Result<(), String> {
+    fn check_properties(self, value: &Value, path: &str, steps: usize) -> Result<(), String> {
         let inner = |name: &str| {
             if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
         };
-        let missing = self.list("required").iter().filter_map(Value::as_str);
-        if let Some(name) = missing.into_iter().find(|name| value.get(name).is_none()) {
+        let required = self.list("required").iter().take_while(|_| self.visits.spend(1));
+        let mut required = required.filter_map(Value::as_str);
+        if let Some(name) = required.find(|name| value.get(name).is_none()) {
             return Err(format!("{} is missing", inner(name)));
         }
-        let known = self.properties();
-        for (name, part) in value.as_object().into_iter().flatten() {
-            match known.iter().find(|property| property.name == name) {
-                Some(property) => property.schema.check_at(part, &inner(name), limit)?,
+        let known = self.resolved().part.get("properties").and_then(Value::as_object);
+        let given = value.as_object().into_iter().flatten();
+        for (name, part) in given.take_while(|_| self.visits.spend(1)) {
+            match known.and_then(|known| known.get(name)) {
+                Some(property) => self.part(property).check_at(part, &inner(name), steps)?,
                 None if self.part.get("additionalProperties") == Some(&Value::Bool(false)) => {
                     return Err(format!("{} is unknown", inner(name)));
                 }
@@ -132,10 +130,11 @@ fn is_of_type(value: &Value, name: &str) -> bool {
 mod tests {
     use super::super::tests::order;
     use super::*;
+    use crate::model::schema::Visits;
     use serde_json::json;
 
     fn error(schema: &Value, value: Value) -> String {
-        Schema::new(schema).check(&value).err().unwrap_or_default()
+        Schema::new(schema, &Visits::default()).check(&value).err().unwrap_or_default()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Limit, MAX_VISITS, Property, Schema};
+use super::{Property, Schema};
 
 /// Deeper objects are written as `null`: some schemas contain themselves.
 const MAX_DEPTH: usize = 7;
@@ -11,39 +11,40 @@ impl Schema<'_> {
     /// A value of the right shape as indented JSON: every property, with its default, example or an
     /// empty value. `indent` is the indentation of the line it starts on.
     pub fn skeleton(self, indent: usize) -> String {
-        self.skeleton_at(indent, &mut Limit { steps: MAX_DEPTH, visits: &mut { MAX_VISITS } })
+        self.skeleton_at(indent, MAX_DEPTH)
     }
 
-    fn skeleton_at(self, indent: usize, limit: &mut Limit<'_>) -> String {
-        let Some(mut limit) = limit.deeper() else { return Value::Null.to_string() };
+    fn skeleton_at(self, indent: usize, steps: usize) -> String {
+        let null = || Value::Null.to_string();
+        let Some(steps) = steps.checked_sub(1).filter(|_| self.visits.spend(1)) else {
+            return null();
+        };
         let schema = self.resolved();
         let given = [self.default(), schema.default(), self.examples().first()];
         let given = given.into_iter().flatten().next();
         if let Some(value) = given.or(schema.list("enum").first()).or(schema.part.get("const")) {
-            return value.to_string();
+            return self.visits.json(value).unwrap_or_else(null);
         }
-        if let Some(first) = schema.alternatives().find(|one| one.types() != ["null"]) {
-            return first.skeleton_at(indent, &mut limit);
+        if let Some(first) = schema.alternative() {
+            return first.skeleton_at(indent, steps);
         }
-        let types = schema.types();
-        let properties = schema.properties();
-        match types.iter().find(|name| **name != "null") {
-            Some(&"string") => Value::from("").to_string(),
-            Some(&("integer" | "number")) => Value::from(0).to_string(),
-            Some(&"boolean") => Value::from(false).to_string(),
+        match schema.types().find(|name| *name != "null") {
+            Some("string") => Value::from("").to_string(),
+            Some("integer" | "number") => Value::from(0).to_string(),
+            Some("boolean") => Value::from(false).to_string(),
             // A list of objects has one of them, so that their properties can be seen.
-            Some(&"array") => match schema.items().filter(|items| !items.properties().is_empty()) {
-                Some(items) => format!("[{}]", items.skeleton_at(indent, &mut limit)),
+            Some("array") => match schema.items().filter(|items| items.has_properties()) {
+                Some(items) => format!("[{}]", items.skeleton_at(indent, steps)),
                 None => "[]".to_owned(),
             },
-            Some(&"object") if properties.is_empty() => "{}".to_owned(),
-            None if properties.is_empty() => Value::Null.to_string(),
+            Some("object") if !schema.has_properties() => "{}".to_owned(),
+            None if !schema.has_properties() => null(),
             _ => {
-                let mut line = |property: &Property<'_>| {
-                    let value = property.schema.skeleton_at(indent + 2, &mut limit);
+                let line = |property: &Property<'_>| {
+                    let value = property.schema.skeleton_at(indent + 2, steps);
                     format!("{:2$}{}: {value}", "", Value::from(property.name), indent + 2)
                 };
-                let lines: Vec<_> = properties.iter().map(&mut line).collect();
+                let lines: Vec<_> = schema.properties().iter().map(line).collect();
                 format!("{{\n{}\n{:2$}}}", lines.join(",\n"), "", indent)
             }
         }
@@ -54,12 +55,14 @@ impl Schema<'_> {
 mod tests {
     use super::super::tests::order;
     use super::*;
+    use crate::model::schema::Visits;
     use serde_json::json;
 
     #[test]
     fn a_skeleton_has_every_property_and_fits_its_schema() {
         let order = order();
-        let schema = Schema::new(&order);
+        let visits = Visits::default();
+        let schema = Schema::new(&order, &visits);
         let text = schema.skeleton(0);
         assert!(
             text.starts_with("{\n  \"id\": 0,\n  \"customer\": {\n    \"name\": \"Ann\",\n"),
@@ -83,7 +86,7 @@ mod tests {
             (json!({"type": "array", "items": {"type": "string"}}), "[]"),
             (json!({"type": "object"}), "{}"),
         ] {
-            assert_eq!(Schema::new(&schema).skeleton(0), text);
+            assert_eq!(Schema::new(&schema, &Visits::default()).skeleton(0), text);
         }
     }
 }

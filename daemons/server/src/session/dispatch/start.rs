@@ -17,13 +17,28 @@ use crate::extract::Parts;
 use crate::failure::panicked;
 use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, Started};
-use crate::permit::Permit;
+use crate::permit::{Permit, PlacesOfPeer, counted};
 use crate::reserved::{self, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;
 use crate::state::ServerState;
 
 impl Dispatcher {
+    /// Lets a call start that has just been read. The server's own methods always may: they are
+    /// short, and health must be told under any load.
+    ///
+    /// # Errors
+    /// It has waited too long; the reply.
+    #[inline]
+    pub(super) fn admit(&self, state: &ServerState, call: &Call<'_>) -> Result<(), Fault> {
+        let waited = self.now - self.arrived;
+        let within = time_limit(&state.limits, &call.meta);
+        match state.admission.admit(waited, within, self.now) {
+            Err(_) if Reserved::find(&call.method).is_some() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Runs the call's method, or starts it.
     ///
     /// # Errors
@@ -91,7 +106,7 @@ impl Dispatcher {
         if is_stream && !(call.meta.stream && call.id.is_some()) {
             return Err(needs_stream(&call.method));
         }
-        let permit = self.permit(position)?;
+        let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
@@ -137,7 +152,7 @@ impl Dispatcher {
         if is_stream && !(call.meta.stream && call.id.is_some()) {
             return Err(needs_stream(&call.method));
         }
-        let permit = self.permit(position)?;
+        let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
@@ -166,7 +181,8 @@ impl Dispatcher {
             Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
             Reserved::Logs => {
                 let items = reserved::logs(&self.state, given)?;
-                let permit = self.permit(usize::MAX)?;
+                let state = self.state.clone();
+                let permit = self.places().log_stream(&state)?;
                 let deadline = deadline(&self.state.limits, &call.meta, received);
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
@@ -186,23 +202,22 @@ impl Dispatcher {
         }
     }
 
-    fn permit(&self, method: usize) -> Result<Permit, Fault> {
-        let limits = &self.state.limits;
-        if self.in_flight() >= limits.max_calls_per_connection {
+    fn permit(&mut self, method: usize, is_stream: bool) -> Result<Permit, Fault> {
+        let most = self.state.limits.max_calls_per_connection;
+        if self.in_flight() >= most {
             let text = format!(
                 "busy: limit of {} in flight on this connection (max_calls_per_connection); wait, or \
                  open another",
-                calls(limits.max_calls_per_connection)
+                counted(most, "call")
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
-        Permit::acquire(&self.state, method).ok_or_else(|| {
-            let text = format!(
-                "busy: limit of {} in flight (max_calls); call another instance",
-                calls(limits.max_calls)
-            );
-            Fault::new(Code::Overloaded, text)
-        })
+        let state = self.state.clone();
+        self.places().permit(&state, method, is_stream)
+    }
+
+    fn places(&mut self) -> &PlacesOfPeer {
+        self.places.get_or_insert_with(|| self.state.places.of(self.peer.ip()))
     }
 }
 
@@ -214,12 +229,15 @@ fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
 }
 
 fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
-    // A century means no limit, and is still a valid instant.
-    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    let left = meta
-        .deadline_ms
-        .map_or(limits.default_deadline, |ms| Duration::from_millis(ms).min(LONGEST));
-    received + left
+    received + time_limit(limits, meta)
+}
+
+/// The deadline of a call, from its arrival.
+fn time_limit(limits: &Limits, meta: &Meta) -> Duration {
+    match meta.deadline_ms {
+        Some(ms) => Duration::from_millis(ms).min(limits.max_deadline),
+        None => limits.default_deadline,
+    }
 }
 
 /// The call as a method sees it.
@@ -249,10 +267,6 @@ fn no_such_method(name: &str) -> Fault {
         None => Cow::Borrowed(name),
     };
     Fault::method_not_found(name)
-}
-
-fn calls(count: usize) -> String {
-    format!("{count} call{}", if count == 1 { "" } else { "s" })
 }
 
 fn needs_stream(method: &str) -> Fault {
