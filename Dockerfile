@@ -1,7 +1,7 @@
 # rpcd and rpc-console in a small image that does not run as root.
 #
 #   docker build -t rpcd .
-#   docker run --rm -p 8089:8089 rpcd                       a server, no registry
+#   docker run --rm -p 127.0.0.1:8089:8089 rpcd             a server, no registry, for this machine
 #   docker run --rm -it rpcd rpc-console --demo             the console
 #
 # Needs no BuildKit. `dist` is the profile of releases: slower to build, smaller and faster to run.

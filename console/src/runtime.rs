@@ -4,7 +4,8 @@
 //! - `tasks`: the running tasks, made of the modules from `feed` to `load`.
 //! - `feed`: changes and log of the registry.
 //! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
-//!   `own_methods`: those of one instance; `discovery`: both ask within the same bounds; `traffic`: the statistics of what is on the screen.
+//!   `own_methods`: those of one instance; `discovery`: both ask within the same bounds;
+//!   `direct`: clients of single instances; `traffic`: the statistics of what is on the screen.
 //! - `calls`: sends a call and reports how it ended.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -21,6 +22,7 @@ mod calls;
 mod clipboard;
 mod clock;
 mod contracts;
+mod direct;
 mod discovery;
 mod external_program;
 mod feed;

@@ -90,23 +90,25 @@ async fn calls_over_the_limit_of_the_server_are_refused_as_overloaded() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
+async fn a_connection_over_the_limit_is_refused_and_counted() {
     let (_server, address) = server(&[("SERVER_MAX_CONNECTIONS", "3")]).await;
     let mut inside = Vec::new();
-    for _ in 0..3 {
+    // This machine has 8 places beyond the limit.
+    for _ in 0..11 {
         let mut raw = Raw::connect(address).await;
         raw.ask(classic("add", &json!([1, 2]))).await;
         inside.push(raw);
     }
     let mut outside = Raw::connect(address).await;
+    let refused = outside.ask(extended(&json!(1), "add", &json!([1, 2]))).await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(1), &json!(-32002)));
     assert_eq!(outside.rest().await, b"");
     let reply = inside[0].ask(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
     assert_eq!(reply["res"]["connections_refused"], 1, "{reply}");
     inside.pop();
     eventually("a connection is accepted again", async || {
         let mut raw = Raw::connect(address).await;
-        raw.send(classic("add", &json!([1, 2]))).await;
-        raw.line().await.is_some()
+        raw.ask(classic("add", &json!([1, 2]))).await["res"] == 13
     })
     .await;
 }

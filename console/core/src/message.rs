@@ -18,6 +18,7 @@ use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
 use crate::model::saved::{Change, ChangeError, Contents};
+use crate::model::{instances, logs};
 use crate::pane::{Pane, PaneRows};
 
 /// Maximum size of a copy by the terminal: terminals truncate or ignore more. Programs have no limit.
@@ -84,6 +85,29 @@ pub enum Msg {
     Notice(String),
     /// The error of a background effect, to show.
     Error(String),
+}
+
+impl Msg {
+    /// What it takes in memory beside itself, nearly, in bytes: only of live data, which is queued.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Logs(_, lines) => lines.iter().map(|(line, _)| logs::size(line)).sum(),
+            Self::Registry(RegistryUpdate::List(instances)) => {
+                instances.iter().map(instances::size).sum()
+            }
+            Self::Registry(RegistryUpdate::Change(change, _)) => match change {
+                WatchEvent::Snapshot(records) => {
+                    records.iter().map(|record| instances::size(&record.instance)).sum()
+                }
+                WatchEvent::Registered(record)
+                | WatchEvent::Updated(record)
+                | WatchEvent::Suspect(record) => instances::size(&record.instance),
+                WatchEvent::Beats(beats) => std::mem::size_of_val(beats.as_slice()),
+                WatchEvent::Unregistered(_) | WatchEvent::Expired(_) => 0,
+            },
+            _ => 0,
+        }
+    }
 }
 
 /// The rows of each pane in the last frame.

@@ -47,6 +47,8 @@ pub use now::Now;
 
 /// Maximum live updates queued during a pause; one more ends the pause.
 pub const MAX_QUEUED: usize = 2_000;
+/// Maximum memory of these updates, in bytes; more ends the pause.
+pub const MAX_QUEUED_BYTES: usize = 64 << 20;
 /// How long a toast stays in the hint bar.
 pub const TOAST_TIME: Duration = Duration::from_secs(4);
 
@@ -124,6 +126,8 @@ pub struct Paused {
     pub since: Now,
     /// Live data received since, applied on resume.
     pub queued: VecDeque<Msg>,
+    /// What these take in memory, in bytes.
+    pub bytes: usize,
 }
 
 /// Default interval between polls.

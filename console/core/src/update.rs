@@ -24,7 +24,7 @@ pub use search::MAX_MATCHES;
 
 use crate::message::{Effect, Msg, RegistryUpdate};
 use crate::model::Now;
-use crate::model::{MAX_QUEUED, Model, View};
+use crate::model::{MAX_QUEUED, MAX_QUEUED_BYTES, Model, View};
 use crate::selectors::sampled;
 
 /// The effects to carry out, in order.
@@ -51,8 +51,9 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
     if is_live_data(&msg)
         && let Some(paused) = &mut model.paused
     {
+        paused.bytes += msg.bytes();
         paused.queued.push_back(msg);
-        if paused.queued.len() > MAX_QUEUED {
+        if paused.queued.len() > MAX_QUEUED || paused.bytes > MAX_QUEUED_BYTES {
             resume(model, now, effects);
             model.notify("resumed: too many updates were waiting", now);
         }

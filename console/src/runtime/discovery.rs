@@ -9,9 +9,9 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::contract;
 use tokio::sync::Semaphore;
 
-use super::monitor;
+use super::direct::client_of;
 
-/// Instances asked at the same time: a list takes many times its size while it is read.
+/// Instances asked at the same time; others wait: a list takes many times its size while it is read.
 const MAX_ASKED: usize = 4;
 /// Timeout of one list: a silent instance must not keep the others waiting.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ impl Discovery {
 
     /// A client that is used for nothing else: its replies are small.
     pub(super) fn client(&self, key: &InstanceKey) -> Option<Client> {
-        monitor::client(key, &self.options)
+        client_of(key, &self.options)
     }
 
     /// Asks an instance.

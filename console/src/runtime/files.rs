@@ -84,6 +84,7 @@ pub(super) fn write(file: &mut File, content: &Content) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -94,6 +95,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let content = |text: &str| Content::Text(text.into());
         assert_eq!(save(path, &content("long"), false), Ok(4));
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(save(path, &content("2"), false), Err(SaveError::Exists));
         assert_eq!(fs::read_to_string(path).unwrap(), "long");
         assert_eq!(save(path, &content("2"), true), Ok(1));

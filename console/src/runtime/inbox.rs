@@ -14,6 +14,8 @@ use rpc_console_core::wake;
 
 /// Messages in either channel at most; a full one makes its tasks wait, never the screen.
 const CAPACITY: usize = 1_024;
+/// Changes of the registry that wait at most: one may be a whole list. A further one waits to be read.
+const MAX_CHANGES: usize = 16;
 
 /// The tasks' side of the channels.
 pub(super) struct Senders {
@@ -21,12 +23,15 @@ pub(super) struct Senders {
     pub(super) replies: mpsc::Sender<Msg>,
     /// For what is streamed or polled.
     pub(super) live: mpsc::Sender<Msg>,
+    /// For changes of the registry.
+    pub(super) changes: mpsc::Sender<Msg>,
 }
 
 /// The loop's side of the channels.
 pub(super) struct Inbox {
     replies: mpsc::Receiver<Msg>,
     live: mpsc::Receiver<Msg>,
+    changes: mpsc::Receiver<Msg>,
     /// When a person last pressed a key; at first, when the console started.
     touched: Instant,
     /// When live data was last read.
@@ -34,12 +39,13 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Both sides of two empty channels.
+    /// Both sides of empty channels.
     pub(super) fn new(now: Instant) -> (Senders, Self) {
         let (replies_in, replies) = mpsc::channel(CAPACITY);
         let (live_in, live) = mpsc::channel(CAPACITY);
-        let senders = Senders { replies: replies_in, live: live_in };
-        (senders, Self { replies, live, touched: now, taken: None })
+        let (changes_in, changes) = mpsc::channel(MAX_CHANGES);
+        let senders = Senders { replies: replies_in, live: live_in, changes: changes_in };
+        (senders, Self { replies, live, changes, touched: now, taken: None })
     }
 
     /// A person pressed a key.
@@ -49,7 +55,7 @@ impl Inbox {
 
     /// When live data may be read next.
     pub(super) fn live_due(&self, model: &Model, now: Instant, origin: Instant) -> Instant {
-        if self.live.len() == CAPACITY {
+        if self.live.len() == CAPACITY || self.changes.len() == MAX_CHANGES {
             return now;
         }
         wake::live_due(model, self.touched, self.taken, now, origin)
@@ -61,7 +67,13 @@ impl Inbox {
             if live_due > Instant::now() {
                 tokio::time::sleep_until(live_due.into()).await;
             }
-            self.live.recv().await
+            // What the registry lists comes before what is known of it.
+            tokio::select! {
+                biased;
+                Some(msg) = self.changes.recv() => Some(msg),
+                Some(msg) = self.live.recv() => Some(msg),
+                else => None,
+            }
         };
         tokio::select! {
             biased;
@@ -79,7 +91,8 @@ impl Inbox {
             return Some(msg);
         }
         let now = Instant::now();
-        let msg = if now < live_due { None } else { self.live.try_recv().ok() };
+        let mut live = || self.changes.try_recv().or_else(|_| self.live.try_recv()).ok();
+        let msg = if now < live_due { None } else { live() };
         if msg.is_some() {
             self.taken = Some(now);
         }

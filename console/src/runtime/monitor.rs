@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
+use super::direct::client_of;
 use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
@@ -33,15 +34,6 @@ const RECENT: u64 = 200;
 /// Largest reply to what the console asks by itself, but for lists of methods. A longer log line ends
 /// the stream; shorter ones are cut when they are received.
 const MAX_REPLY_BYTES: usize = 1 << 20;
-
-/// A client for one instance; connects when it is first used.
-pub(super) fn client(key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
-    Client::direct(key.to_string(), options.clone())
-        .inspect_err(
-            |error| tracing::warn!(instance = %key, %error, "not monitored: invalid address"),
-        )
-        .ok()
-}
 
 /// How an instance is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +72,7 @@ pub(super) async fn run(
     let key = instance.key();
     let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
     let small = ClientOptions { max_reply_bytes, ..options.clone() };
-    let (Some(client), Some(asking)) = (self::client(&key, &small), discovery.client(&key)) else {
+    let (Some(client), Some(asking)) = (client_of(&key, &small), discovery.client(&key)) else {
         return;
     };
     let tell = async |update: InstanceUpdate| {
@@ -91,7 +83,7 @@ pub(super) async fn run(
         own_methods::follow(&instance, &discovery, &asking, heard, &inbox),
         async {
             loop {
-                let probed = probe(&instance, probing, &client).await;
+                let probed = probe(&instance, probing, &client, options).await;
                 tell(InstanceUpdate::Probe(probed.result)).await;
                 if probed.probing != probing {
                     probing = probed.probing;
@@ -128,7 +120,12 @@ impl Probed {
     }
 }
 
-async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed {
+async fn probe(
+    instance: &Instance,
+    probing: Probing,
+    client: &Client,
+    options: &ClientOptions,
+) -> Probed {
     if probing == Probing::Connection {
         return Probed::by_connection(instance).await;
     }
@@ -144,7 +141,7 @@ async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed
             Probed::by_connection(instance).await
         }
         // What is given by its address may be of another kind.
-        Err(_) if probing == Probing::FirstReply && is_registry(instance).await => {
+        Err(_) if probing == Probing::FirstReply && is_registry(instance, options).await => {
             let key = instance.key();
             Probed::failed(&format!("{key} is a registry; use --registry http://{key}"), probing)
         }
@@ -154,8 +151,8 @@ async fn probe(instance: &Instance, probing: Probing, client: &Client) -> Probed
 }
 
 /// Whether what listens there replies as a registry.
-async fn is_registry(instance: &Instance) -> bool {
-    let options = RegistryClientOptions { timeout: PROBE_TIMEOUT, ..Default::default() };
+async fn is_registry(instance: &Instance, options: &ClientOptions) -> bool {
+    let options = RegistryClientOptions { timeout: PROBE_TIMEOUT, ..options.registry() };
     match RegistryClient::new(&format!("http://{}", instance.key()), options) {
         Ok(registry) => registry.find_all(PROTO_JSON).await.is_ok(),
         Err(_) => false,

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,8 @@ fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Replaces the file in one step; its permissions stay.
+/// Replaces the file in one step; its permissions stay, and a new one is its owner's alone: arguments may
+/// be secret.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("toml.new");
     // Left by a crash; the lock makes it ours to remove.
@@ -111,7 +113,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&fresh)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| match fs::metadata(path) {
         Ok(before) => file.set_permissions(before.permissions()),
         Err(_) => Ok(()),
@@ -157,6 +159,8 @@ mod tests {
         let path = folder.path().join(FILE_NAME);
         let edited = fs::read_to_string(&path).unwrap() + "# by hand\n";
         fs::write(&path, edited).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600, "of a new file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(file.change(&save("one")), Err(ChangeError::Exists("one".to_owned())));
         file.change(&save("two")).unwrap();

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::contracts::Contracts;
+use super::direct::client_of;
 use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
@@ -29,6 +30,8 @@ pub(super) struct Tasks {
     pub(super) replies: mpsc::Sender<Msg>,
     /// For what is streamed or polled.
     live: mpsc::Sender<Msg>,
+    /// For changes of the registry.
+    changes: mpsc::Sender<Msg>,
     feeds: Vec<AbortHandle>,
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
     contracts: Contracts,
@@ -60,13 +63,14 @@ impl Tasks {
         options: ClientOptions,
         requests: RequestsFile,
     ) -> Self {
-        let Senders { replies, live } = senders;
+        let Senders { replies, live, changes } = senders;
         let discovery = Discovery::new(&options);
         Self {
             contracts: Contracts::new(max_monitored, discovery.clone(), live.clone()),
             discovery,
             replies,
             live,
+            changes,
             feeds: Vec::new(),
             monitored: HashMap::new(),
             sampling: None,
@@ -91,12 +95,12 @@ impl Tasks {
             Target::Registry { url } => url,
             Target::Direct { host, port } => {
                 self.is_direct = true;
-                let opened = feed::server(Instance::new(host, *port), self.live.clone());
+                let opened = feed::server(Instance::new(host, *port), self.changes.clone());
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
         let changes =
-            tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.live.clone()));
+            tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.changes.clone()));
         let logs =
             tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
         self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
@@ -246,7 +250,7 @@ impl Tasks {
             return;
         }
         self.waiting.remove(&key);
-        let Some(client) = monitor::client(&key, &self.options) else { return };
+        let Some(client) = client_of(&key, &self.options) else { return };
         self.contracts.add(&instance);
         let probing = monitor::Probing::of(&instance, self.is_direct);
         let (options, discovery) = (self.options.clone(), self.discovery.clone());
@@ -292,7 +296,7 @@ impl Tasks {
         self.monitored
             .get(key)
             .map(|(client, _)| client.clone())
-            .or_else(|| monitor::client(key, &self.options))
+            .or_else(|| client_of(key, &self.options))
     }
 }
 

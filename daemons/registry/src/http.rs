@@ -9,7 +9,6 @@ mod list;
 mod query;
 mod refuse;
 mod v1;
-mod write_timeout;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -249,6 +249,10 @@ impl Service {
             if checked.late > self.options.check_interval {
                 warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
             }
+            for row in &checked.slow {
+                let instance = &row.entry.key;
+                warn!(%instance, ttl = ?self.options.ttl, "its heartbeats are further apart than half the TTL: one that is lost may remove it; send them more often, or raise ttl");
+            }
             self.announce(&checked.expired, None);
             self.snapshots.forget_old(now());
         }

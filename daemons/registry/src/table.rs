@@ -10,6 +10,7 @@
 mod digest;
 mod entry;
 mod lists;
+mod pace;
 mod rejoin;
 mod scope;
 
@@ -26,6 +27,7 @@ use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
+use pace::Pace;
 use rejoin::Rejoin;
 pub(crate) use scope::Scope;
 
@@ -68,13 +70,19 @@ struct Slot {
     deadline: Instant,
     last_heartbeat: Instant,
     heartbeats: u64,
+    pace: Pace,
 }
+
+/// A kind of change, and the entry that it replaced.
+type Changed = (ChangeKind, Option<Arc<Entry>>);
 
 /// The result of an expiry check.
 #[derive(Debug)]
 pub(crate) struct Checked {
     /// Instances removed because their deadlines have passed.
     pub(crate) expired: Vec<Change>,
+    /// Instances found for the first time to send heartbeats too seldom.
+    pub(crate) slow: Vec<Row>,
     /// How late the check was: every deadline was extended by that.
     pub(crate) late: Duration,
 }
@@ -174,16 +182,19 @@ impl Table {
         self.next_check = now + self.check;
         let furthest = now + self.ttl;
         let mut over = Vec::new();
+        let mut slow = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let Some(slot) = slot else { continue };
             slot.deadline = (slot.deadline + late).min(furthest);
             if slot.deadline <= now {
                 over.push(index);
+            } else if slot.pace.is_found_slow() {
+                slow.push(slot.row());
             }
         }
         self.rejoin.forget_old(now);
         let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), late }
+        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
 
     /// The prepared list of a scope with a protocol, if it is current.
@@ -276,7 +287,7 @@ impl Table {
         index: usize,
         registration: Registration,
         now: Instant,
-    ) -> Result<Option<(ChangeKind, Option<Arc<Entry>>)>, Refusal> {
+    ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
         // The whole instance as JSON.
@@ -338,6 +349,7 @@ impl Table {
             deadline: now + self.ttl,
             last_heartbeat: now,
             heartbeats: 1,
+            pace: Pace::default(),
         });
         Ok(index)
     }
@@ -384,6 +396,7 @@ impl Table {
 
 impl Slot {
     fn renew(&mut self, now: Instant, ttl: Duration) {
+        self.pace.beat(now.saturating_duration_since(self.last_heartbeat), ttl);
         self.last_heartbeat = now;
         self.deadline = now + ttl;
         self.heartbeats += 1;

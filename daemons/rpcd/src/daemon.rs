@@ -22,7 +22,8 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         .version(env!("CARGO_PKG_VERSION"))
         .methods(builtin::methods())
         .limits(plan.limits)
-        .allowed_origins(plan.allowed_origins);
+        .allowed_origins(plan.allowed_origins)
+        .allowed_hosts(plan.allowed_hosts);
     if let Some(ring) = ring(logging) {
         builder = builder.log_ring(ring);
     }

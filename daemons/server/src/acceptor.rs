@@ -3,10 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt;
-use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
+use rpc_host::net::{Accepted, Listener, SURPLUS_TIME};
+use rpc_host::shares::Full;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -16,12 +18,17 @@ use tracing::Instrument;
 
 use crate::connection;
 use crate::control::{First, first_look};
+use crate::places::connections::{ConnectionPlaces, Slot};
+use crate::places::counted;
 use crate::state::ServerState;
 
 const NO_FILE_LEFT: &str =
     "the server has no open file left for this connection; try again later, or on another instance";
 /// Connections that are looked at before they get to the workers; further ones go there unseen.
 const MAX_EARLY: usize = 64;
+
+/// How long a connection that is refused may take.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// The listening socket, and the connections accepted from it.
 pub(crate) struct Acceptor {
@@ -33,18 +40,17 @@ pub(crate) struct Acceptor {
 #[derive(Clone)]
 pub(crate) struct Entrance {
     state: Arc<ServerState>,
-    max_connections: usize,
+    places: Arc<ConnectionPlaces>,
     connections: TaskTracker,
     early: Arc<Semaphore>,
 }
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
-        let Room { connections: max_connections, .. } =
-            Room::for_connections(state.limits.max_connections);
+        let places = ConnectionPlaces::new(&state.limits);
         let early = Arc::new(Semaphore::new(MAX_EARLY));
         let connections = TaskTracker::new();
-        Self { listener, entrance: Entrance { state, max_connections, connections, early } }
+        Self { listener, entrance: Entrance { state, places, connections, early } }
     }
 
     pub(crate) fn entrance(&self) -> Entrance {
@@ -86,19 +92,23 @@ impl Entrance {
 
     /// Serves the connection, on the worker this is called on.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        if self.has_room(peer) {
-            let first = BytesMut::new();
-            let served = connection::serve(self.state.clone(), stream, peer, first);
-            self.connections.spawn(served.in_current_span());
+        match self.slot(peer) {
+            Ok(slot) => {
+                let first = BytesMut::new();
+                let served = connection::serve(self.state.clone(), stream, peer, first, slot);
+                self.connections.spawn(served.in_current_span());
+            }
+            Err(full) => self.refuse(stream, peer, full),
         }
     }
 
     /// Looks at the connection's first message on the thread this is called on, then lets the
     /// workers serve it.
     pub(crate) fn admit_early(&self, mut stream: TcpStream, peer: SocketAddr, workers: &Handle) {
-        if !self.has_room(peer) {
-            return;
-        }
+        let slot = match self.slot(peer) {
+            Ok(slot) => slot,
+            Err(full) => return self.refuse(stream, peer, full),
+        };
         let place = self.early.clone().try_acquire_owned();
         let (entrance, workers) = (self.clone(), workers.clone());
         let look = async move {
@@ -115,7 +125,7 @@ impl Entrance {
             let state = entrance.state.clone();
             let serve = async move {
                 match TcpStream::from_std(stream) {
-                    Ok(stream) => connection::serve(state, stream, peer, first).await,
+                    Ok(stream) => connection::serve(state, stream, peer, first, slot).await,
                     Err(error) => tracing::debug!(%peer, %error, "connection lost"),
                 }
             };
@@ -124,14 +134,38 @@ impl Entrance {
         self.connections.spawn(look.in_current_span());
     }
 
-    fn has_room(&self, peer: SocketAddr) -> bool {
+    /// A place for a connection of this peer.
+    fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
         let metrics = &self.state.metrics;
-        if self.connections.len() >= self.max_connections {
-            metrics.connections_refused.inc();
-            tracing::debug!(%peer, "connection refused: max_connections reached");
-            return false;
+        // A token of its own: waiting on the server's would make all connections share its lock.
+        let closing = self.state.draining.child_token();
+        let slot = self.places.take(peer.ip(), closing);
+        match &slot {
+            Ok(_) => metrics.connections_accepted.inc(),
+            Err(_) => metrics.connections_refused.inc(),
         }
-        metrics.connections_accepted.inc();
-        true
+        slot
+    }
+
+    /// Says why, unless so many are being refused that closing unread is all there is time for.
+    fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+        let Some(place) = self.places.take_refusal(peer.ip()) else { return };
+        let why = match full {
+            Full::Whole(most) => format!(
+                "busy: limit of {} open (max_connections); call another instance",
+                counted(most, "connection")
+            ),
+            Full::Share(most) => format!(
+                "busy: limit of {} open from one address (max_connections_per_peer); close some, or \
+                 call another instance",
+                counted(most, "connection")
+            ),
+        };
+        tracing::debug!(%peer, why, "connection refused");
+        self.connections.spawn(async move {
+            // The peer has gone, or is slow: either way this was the last it is given.
+            let _ = timeout(REFUSAL_TIME, connection::refuse(stream, &why)).await;
+            drop(place);
+        });
     }
 }

@@ -70,6 +70,12 @@ impl Announce {
         })
     }
 
+    /// The host to register, if one was given.
+    #[cfg(feature = "http")]
+    pub(crate) fn advertised_host(&self) -> Option<&str> {
+        self.advertise_host.as_deref()
+    }
+
     /// The address to register, if clients reach the server at another one than it listens on: a
     /// host (a name is resolved, since older clients need an IP literal) and optionally another
     /// port.

@@ -17,6 +17,14 @@ pub(crate) struct Arguments<'a> {
     pub(crate) keyword: Option<Json<'a>>,
 }
 
+impl Arguments<'_> {
+    /// Bytes of both.
+    pub(crate) fn len(&self) -> usize {
+        let bytes = |json: Option<Json<'_>>| json.map_or(0, |json| json.text().len());
+        bytes(self.positional) + bytes(self.keyword)
+    }
+}
+
 /// The declared parameters of a method: names and defaults, required ones first.
 #[derive(Debug, Clone)]
 pub struct Parameters {

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rpc_wire::call::reply;
+use rpc_wire::call::{Call, Message, Messages, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout, timeout_at};
 
 #[cfg(feature = "http")]
 use crate::http;
 use crate::limits::FIRST_REQUEST_GRACE;
+use crate::places::connections::Slot;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
@@ -27,16 +28,21 @@ use crate::state::ServerState;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
 
+/// How much, and how long, is read of a connection that is refused, for the id to refuse.
+const REFUSED_BYTES: usize = 64 * 1024;
+const REFUSED_TIME: Duration = Duration::from_millis(500);
+
 /// Serves one connection, of which the `first` bytes were read already, until it closes.
 pub(crate) async fn serve(
     state: Arc<ServerState>,
     mut stream: TcpStream,
     peer: SocketAddr,
     first: BytesMut,
+    mut slot: Slot,
 ) {
     state.metrics.connections.up();
     let _counted = count_connection(&state);
-    if let Err(error) = serve_stream(&state, &mut stream, peer, first).await {
+    if let Err(error) = serve_stream(&state, &mut stream, peer, first, &mut slot).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
@@ -46,16 +52,15 @@ async fn serve_stream(
     stream: &mut TcpStream,
     peer: SocketAddr,
     mut first: BytesMut,
+    slot: &mut Slot,
 ) -> io::Result<()> {
     first.reserve(4096);
-    // A token of its own: waiting on the server's would make all connections share its lock.
-    let draining = state.draining.child_token();
-    let Some(protocol) = first_bytes(state, &draining, stream, &mut first).await? else {
+    let Some(protocol) = first_bytes(state, slot, stream, &mut first).await? else {
         return Ok(());
     };
     match protocol {
         Protocol::Json => {
-            if Session::new(state.clone(), peer, first).run(stream, draining).await? {
+            if Session::new(state.clone(), peer, first, slot.closing()).run(stream, slot).await? {
                 linger(stream).await;
             }
         }
@@ -79,10 +84,12 @@ pub(crate) async fn serve_http(
     stream: &mut TcpStream,
     first: BytesMut,
 ) -> io::Result<()> {
+    let on_loopback =
+        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole)).await;
+    Box::pin(http::serve(state, whole, on_loopback)).await;
     Ok(())
 }
 
@@ -108,34 +115,67 @@ fn http_reply(status: &str, text: &str) -> String {
     )
 }
 
-/// Says why a connection is not served, in the protocol of its first bytes, and ends it.
+/// Says why a connection is not served, in the dialect of its first message, and ends it.
 pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
-    let mut first = BytesMut::with_capacity(1024);
-    if stream.read_buf(&mut first).await? == 0 {
-        return Ok(());
-    }
-    let reply = match sniff(&first) {
+    let fault = Fault::new(Code::Overloaded, why);
+    let (mut first, mut out) = (BytesMut::with_capacity(1024), Vec::new());
+    // A message that stays incomplete has no id to reply with.
+    let read = timeout(REFUSED_TIME, refuse_first(&mut stream, &mut first, &fault, &mut out)).await;
+    read.unwrap_or(Ok(()))?;
+    match sniff(&first) {
         Some(Protocol::Tls) => return Ok(()),
-        Some(Protocol::Http) => http_reply("503 Service Unavailable", why).into_bytes(),
-        _ => {
-            let mut out = Vec::new();
-            reply::fault(&mut out, None, &Fault::new(Code::Overloaded, why));
-            out
-        }
-    };
-    stream.write_all(&reply).await?;
+        Some(Protocol::Http) => out = http_reply("503 Service Unavailable", why).into_bytes(),
+        None if first.is_empty() => return Ok(()),
+        _ if out.is_empty() => reply::refusal(&mut out, &fault),
+        _ => {}
+    }
+    stream.write_all(&out).await?;
     stream.shutdown().await?;
     linger(&mut stream).await;
+    Ok(())
+}
+
+/// Reads the first messages and appends a refusal of each.
+async fn refuse_first(
+    stream: &mut TcpStream,
+    first: &mut BytesMut,
+    fault: &Fault,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let limits = FrameLimits { max_bytes: REFUSED_BYTES, max_depth: FrameLimits::DEEPEST };
+    let mut framer = Framer::new(limits);
+    while out.is_empty() && first.len() < REFUSED_BYTES && stream.read_buf(first).await? > 0 {
+        match sniff(first) {
+            None => continue,
+            Some(Protocol::Json) => {}
+            Some(_) => break,
+        }
+        let mut messages = Messages::new(&mut framer, first);
+        while let Ok(Some((message, _))) = messages.next() {
+            match message {
+                Ok(Message::Call(call)) if call.meta.oneway => {}
+                Ok(Message::Cancel(_)) => {}
+                Ok(Message::Call(Call { id: id @ Some(_), .. }))
+                | Err(Rejected { id: id @ Some(_), .. }) => reply::fault(out, id, fault),
+                _ => reply::refusal(out, fault),
+            }
+        }
+    }
     Ok(())
 }
 
 /// Reads until the protocol is known; `None` if the peer closes or the time is up.
 async fn first_bytes(
     state: &ServerState,
-    draining: &CancellationToken,
+    slot: &mut Slot,
     stream: &mut TcpStream,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
+    // White space is no request: it does not keep a connection open.
+    let opened = Instant::now();
+    let idle = opened + state.limits.idle_timeout;
+    let gives_way = opened + Slot::patience(&state.limits);
+    let closing = slot.closing().clone();
     loop {
         if let Some(protocol) = sniff(first) {
             return Ok(Some(protocol));
@@ -143,17 +183,30 @@ async fn first_bytes(
         // Only white space or the start of an HTTP method is undecided.
         let space = first.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         first.advance(space);
-        let limit =
-            if first.is_empty() { state.limits.idle_timeout } else { state.limits.request_timeout };
+        let until = match first.is_empty() {
+            true if slot.gives_way() => idle,
+            true => idle.min(gives_way),
+            false => idle.min(Instant::now() + state.limits.request_timeout),
+        };
         let read = tokio::select! {
             biased;
-            read = timeout(limit, stream.read_buf(first)) => read,
-            () = draining.cancelled() => {
-                timeout(FIRST_REQUEST_GRACE.min(limit), stream.read_buf(first)).await
+            read = timeout_at(until, stream.read_buf(first)) => read,
+            () = closing.cancelled() => {
+                if !state.draining.is_cancelled() {
+                    return Ok(None);
+                }
+                let until = until.min(Instant::now() + FIRST_REQUEST_GRACE);
+                timeout_at(until, stream.read_buf(first)).await
             }
         };
-        let Ok(read) = read else { return Ok(None) };
-        if read? == 0 {
+        let Ok(read) = read else {
+            if first.is_empty() && !slot.gives_way() && until < idle && !closing.is_cancelled() {
+                slot.give_way(opened.into());
+                continue;
+            }
+            return Ok(None);
+        };
+        if read? == 0 || !slot.resume() {
             return Ok(None);
         }
     }

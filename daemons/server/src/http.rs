@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,9 +18,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use rpc_host::web::{Asked, Verdict};
+use rpc_host::write_timeout::WriteTimeout;
 use rpc_wire::paths;
 use rpc_wire::report::{HealthStatus, ServerStats};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::state::ServerState;
@@ -28,12 +30,24 @@ use crate::state::ServerState;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Neither a known host nor an origin.
+const UNREADABLE: &str = "unreadable.invalid";
+/// Maximum size of a request's line and headers.
+const HEAD_BYTES: usize = 64 * 1024;
+
 /// Serves one HTTP/1 connection until it closes.
-pub(crate) async fn serve(state: &Arc<ServerState>, stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let service = TowerToHyperService::new(router(state.clone()));
+pub(crate) async fn serve(
+    state: &Arc<ServerState>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    on_loopback: bool,
+) {
+    let stream = WriteTimeout::new(stream, state.limits.write_timeout);
+    let service = TowerToHyperService::new(router(state.clone(), on_loopback));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(state.limits.request_timeout)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let draining = state.draining.cancelled();
@@ -54,35 +68,57 @@ pub(crate) async fn serve(state: &Arc<ServerState>, stream: impl AsyncRead + Asy
     }
 }
 
-fn router(state: Arc<ServerState>) -> Router {
+fn router(state: Arc<ServerState>, on_loopback: bool) -> Router {
     Router::new()
         .route(paths::METRICS, get(metrics))
         .route(paths::HEALTHZ, get(healthz))
         .route(paths::OPENRPC, get(openrpc))
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(state.clone(), refuse_foreign_pages))
+        .layer(middleware::from_fn_with_state((state.clone(), on_loopback), refuse_foreign_pages))
         .with_state(state)
 }
 
 /// A web page must not use a daemon on localhost.
 async fn refuse_foreign_pages(
-    State(state): State<Arc<ServerState>>,
+    State((state, on_loopback)): State<(Arc<ServerState>, bool)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = request.headers().get(header::ORIGIN);
-    let allowed =
-        origin.is_none_or(|origin| state.allowed_origins.iter().any(|known| *known == *origin));
-    if allowed {
-        next.run(request).await
-    } else {
-        error(StatusCode::FORBIDDEN, "this origin may not use this server")
+    match judge(&state, request.headers(), on_loopback) {
+        Ok(()) => next.run(request).await,
+        Err(why) => error(StatusCode::FORBIDDEN, why),
+    }
+}
+
+fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<(), &'static str> {
+    // A value that is no text is no known one, and neither is the second of two.
+    let text = |name: HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?.to_str().unwrap_or(UNREADABLE);
+        Some(if values.next().is_some() { UNREADABLE } else { value })
+    };
+    let host = text(header::HOST);
+    let origin = text(header::ORIGIN);
+    let fetch_site = text(SEC_FETCH_SITE);
+    match state.web.judge(Asked { host, origin, fetch_site, on_loopback }) {
+        Verdict::Serve => Ok(()),
+        Verdict::ServeUnknownHost => {
+            if !state.host_logged.swap(true, Relaxed) {
+                tracing::warn!(
+                    host,
+                    "a request names a host that is not known here; add it to [server] allowed_hosts"
+                );
+            }
+            Ok(())
+        }
+        Verdict::Refuse(why) => Err(why),
     }
 }
 
 async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
-    match render(&state.stats(Instant::now())) {
+    let kept = state.buffers.kept() as u64;
+    match render(&state.stats(Instant::now()), kept) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
     }
@@ -110,7 +146,7 @@ fn error(status: StatusCode, text: &str) -> Response {
 }
 
 /// The statistics as OpenMetrics.
-fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
+fn render(stats: &ServerStats, buffered_bytes: u64) -> Result<String, std::fmt::Error> {
     type Labels = Vec<(String, String)>;
     let mut registry = Registry::with_prefix("rpc_server");
     let gauge = |value: u64| {
@@ -128,6 +164,8 @@ fn render(stats: &ServerStats) -> Result<String, std::fmt::Error> {
     registry.register_with_unit("uptime", "Time since start", Unit::Seconds, uptime);
     registry.register("connections", "Connections open now", gauge(stats.connections));
     registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
+    let help = "Kept for connections beyond a free share of each";
+    registry.register_with_unit("buffered", help, Unit::Bytes, gauge(buffered_bytes));
     let counts = [
         ("connections_accepted", "Connections accepted", stats.connections_accepted),
         ("connections_refused", "Connections over the limit", stats.connections_refused),

@@ -59,11 +59,13 @@
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
+//! - `places`: how many connections and calls there may be, and of one peer.
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
+//! - `buffers`: what all connections keep, bounded in sum.
 //! - [`method`](mod@method): name → body; `arguments` bind values to parameters.
 //! - [`extract`]: what a method takes in front of its parameters: the server's [`State`], the [`Call`].
 //! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
@@ -83,6 +85,7 @@ mod admission;
 #[cfg(feature = "announce")]
 pub mod announce;
 mod arguments;
+mod buffers;
 pub mod builtin;
 mod call;
 mod connection;
@@ -100,6 +103,7 @@ mod limits;
 pub mod method;
 mod metrics;
 mod permit;
+mod places;
 mod reserved;
 pub mod server;
 pub mod service;

@@ -56,8 +56,12 @@ limits! {
     /// Time from the first byte of a request to its last. Default 10 s. Over it: -32700, then
     /// close.
     request_timeout: Duration = Duration::from_secs(10);
+    /// Bytes of arguments with which a synchronous method runs where they were read. Default 64 KiB.
+    /// With more it runs on the blocking pool, so that other connections need not wait for it.
+    max_inline_bytes: usize = 64 << 10;
     /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; after
-    /// classic ones nothing more is read until one is done.
+    /// classic ones, and after `max_request_bytes` of those that wait, nothing more is read until
+    /// one is done.
     max_calls_per_connection: usize = 256;
     /// Calls in flight in total. Default 4,096. Over it: -32002.
     max_calls: usize = 4096;
@@ -75,9 +79,19 @@ limits! {
     /// Bytes of unsent replies per connection. Default 4 MiB. Over it the connection is not read,
     /// and calls already read wait; a single reply may be larger.
     max_unwritten_bytes: usize = 4 << 20;
+    /// Bytes kept for all connections: input, calls that wait, arguments of those in flight, unsent
+    /// replies, each beyond 64 KiB of its connection. Default 256 MiB. Over it nothing more is read
+    /// from those beyond, a request that stays incomplete gets -32002, and of the peers that take
+    /// no replies those with most are disconnected.
+    max_buffered_bytes: usize = 256 << 20;
     /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
-    /// enough. A further one is closed unread, and counted.
+    /// enough. For a further one that which has waited longest for a request, for a tenth of
+    /// `idle_timeout` at least, is closed; else it is refused (-32002, 503), and counted. This
+    /// machine has 8 beyond.
     max_connections: usize = 10_000;
+    /// Of these, of one peer: an IPv4 address or an IPv6 /64. Default a quarter, at least 256. A
+    /// further one is refused, and counted.
+    max_connections_per_peer: Share = Share::Quarter;
     /// A connection without traffic and without a call in flight is closed after this time. Default
     /// 300 s.
     idle_timeout: Duration = Duration::from_secs(300);
@@ -89,6 +103,8 @@ limits! {
     drain_timeout: Duration = Duration::from_secs(8);
     /// Timeout for unregistering at shutdown. Default 1 s.
     unregister_timeout: Duration = Duration::from_secs(1);
+    /// An HTTP client that reads nothing for this long is disconnected. Default 30 s.
+    write_timeout: Duration = Duration::from_secs(30);
     /// Connections waiting to be accepted. Default 1,024.
     backlog: u32 = 1024;
 }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use rpc_host::logging::Followed;
 use rpc_wire::fault::Fault;
 use rpc_wire::paths;
-use rpc_wire::report::Level;
+use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use serde_json::value::to_raw_value;
 
 use crate::arguments::{Arguments, Parameters};
@@ -32,8 +32,6 @@ pub(crate) enum Report {
     Health,
 }
 
-/// The longest text to look for: it is kept as long as the stream.
-const MAX_CONTAINS_BYTES: usize = 1024;
 /// Default number of recent lines.
 const RECENT_LINES: u64 = 200;
 

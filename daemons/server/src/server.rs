@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rpc_host::logging::LogRing;
 use rpc_host::net::{self, Listener};
+#[cfg(feature = "http")]
+use rpc_host::web::WebPolicy;
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -70,6 +72,8 @@ pub struct ServerBuilder {
     announce: Option<Announce>,
     #[cfg(feature = "http")]
     allowed_origins: Vec<String>,
+    #[cfg(feature = "http")]
+    allowed_hosts: Vec<String>,
 }
 
 /// Stops a server from anywhere in the program.
@@ -210,6 +214,16 @@ impl ServerBuilder {
         self
     }
 
+    /// Host names by which HTTP requests may address this server (`Host`), beside IP addresses, names
+    /// without a dot, the machine's own and the advertised one; none by default. At loopback others
+    /// get 403; at other addresses they do once one is given, and are logged once before.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn allowed_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.allowed_hosts.extend(hosts);
+        self
+    }
+
     /// Listens; port 0 takes any free port. Must run inside a Tokio runtime.
     ///
     /// # Errors
@@ -236,12 +250,14 @@ impl ServerBuilder {
     }
 
     /// A server without a socket, whose requests and replies are bytes in memory. It is not
-    /// registered, and [`Limits::max_unwritten_bytes`] does not apply, as there is no slow reader.
+    /// registered, and [`Limits::max_unwritten_bytes`] and [`Limits::max_inline_bytes`] do not apply, as
+    /// nobody else waits.
     ///
     /// # Errors
     /// [`ServerError::ServiceName`] and [`ServerError::Method`], as for [`bind`](Self::bind).
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
+        self.limits.max_inline_bytes = usize::MAX;
         Ok(InMemory::new(self.shared()?))
     }
 
@@ -252,12 +268,19 @@ impl ServerBuilder {
         }
         let methods = Methods::new(self.methods, &self.states)?;
         let state = ServerState::new(identity, methods, self.limits);
+        #[cfg(feature = "http")]
+        let web = WebPolicy::new(self.allowed_origins, self.allowed_hosts);
+        #[cfg(all(feature = "http", feature = "announce"))]
+        let web = match self.announce.as_ref().and_then(Announce::advertised_host) {
+            Some(host) => web.with_own_name(host),
+            None => web,
+        };
         Ok(Arc::new(ServerState {
             states: self.states,
             layers: self.layers.apply(),
             log_ring: self.log_ring,
             #[cfg(feature = "http")]
-            allowed_origins: self.allowed_origins,
+            web,
             ..state
         }))
     }

@@ -25,7 +25,9 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use crate::buffers::{Account, FREE_BYTES};
 use crate::limits::FIRST_REQUEST_GRACE;
+use crate::places::connections::Slot;
 use crate::state::ServerState;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
@@ -38,6 +40,8 @@ const LARGE_INPUT: usize = 16 * 1024;
 /// A connection that is quiet for this long frees its large buffers; not earlier, since one large
 /// message is often followed by another.
 const QUIET: Duration = Duration::from_secs(1);
+/// How often a connection that is not read for lack of memory looks whether there is some.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 /// Finished calls handled before the next write.
 const FINISH_AT_ONCE: usize = 64;
 /// Compact the write buffer once 64 KiB and at least half of it are written: the move is amortised
@@ -85,7 +89,14 @@ pub(crate) struct Session {
     arrived: Instant,
     /// All bytes that are still to be read arrived after this time.
     unread_since: Instant,
+    /// When the last whole message came, a call finished or the peer took some of its output.
     last_activity: Instant,
+    /// Since when the peer has taken none of its output.
+    stalled_since: Option<Instant>,
+    /// What this connection keeps, among all of the server's.
+    account: Account,
+    /// The largest capacity of the input since it was new: consumed bytes hide some of it.
+    input_bytes: usize,
     timers: Timers,
 }
 
@@ -102,6 +113,8 @@ enum InputState {
         /// The peer may still be sending (see `linger`).
         is_sending: bool,
     },
+    /// The peer counts as gone: the connection is closed, whatever it waits for.
+    Gone,
 }
 
 /// Whether the server takes calls.
@@ -134,6 +147,8 @@ enum ReadSize {
 struct Timers {
     /// When the unfinished request started.
     incomplete_since: Option<Instant>,
+    /// Another connection may take the place of this one.
+    gives_way: bool,
     /// Large buffers are freed once the connection is quiet.
     watches_buffers: bool,
     /// The timer must be set again before the next wait.
@@ -141,11 +156,18 @@ struct Timers {
 }
 
 impl Session {
-    pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr, first: BytesMut) -> Self {
+    /// A session that begins with the `first` bytes, and that `closing` ends.
+    pub(crate) fn new(
+        state: Arc<ServerState>,
+        peer: SocketAddr,
+        first: BytesMut,
+        closing: &CancellationToken,
+    ) -> Self {
         let limits = FrameLimits {
             max_bytes: state.limits.max_request_bytes,
             max_depth: state.limits.max_nesting,
         };
+        let account = state.buffers.account(closing.clone());
         let now = Instant::now();
         let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
         Self {
@@ -163,23 +185,22 @@ impl Session {
             arrived,
             unread_since: now,
             last_activity: now,
+            stalled_since: None,
+            account,
+            input_bytes: 0,
             timers: Timers::default(),
         }
     }
 
-    /// Serves until the connection closes, or at the latest until `draining` says so; returns
-    /// whether the peer may still be sending (see `linger`).
-    pub(crate) async fn run(
-        mut self,
-        stream: &mut TcpStream,
-        draining: CancellationToken,
-    ) -> io::Result<bool> {
+    /// Serves until the connection closes, at the latest when the server has drained or another
+    /// needs its place; returns whether the peer may still be sending (see `linger`).
+    pub(crate) async fn run(mut self, stream: &mut TcpStream, slot: &mut Slot) -> io::Result<bool> {
         tracing::debug!(peer = %self.peer, "connection opened");
-        let draining = draining.cancelled_owned();
+        let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
-        tokio::pin!(draining, timer);
+        tokio::pin!(closing, timer);
         self.take_frames(&writer);
         loop {
             self.write_some(&writer)?;
@@ -192,7 +213,10 @@ impl Session {
             if self.is_finished() {
                 break;
             }
-            self.make_room();
+            self.count_memory();
+            if self.wants_input() {
+                self.make_room();
+            }
             if !self.timers.watches_buffers && self.has_large_buffers() {
                 (self.timers.watches_buffers, self.timers.is_stale) = (true, true);
             }
@@ -206,6 +230,10 @@ impl Session {
                         0 => self.peer_ended(),
                         count => self.note_read(count, reader.as_ref()),
                     }
+                    if std::mem::take(&mut self.timers.gives_way) && !slot.resume() {
+                        // It came too late.
+                        break;
+                    }
                     self.take_frames(&writer);
                     self.finish_ready();
                 }
@@ -213,13 +241,18 @@ impl Session {
                     if finished {
                         self.finish_ready();
                     }
+                    self.last_activity = Instant::now();
                     self.take_frames(&writer);
                 }
                 ready = writer.writable(), if self.unwritten() > 0 => {
                     ready?;
                     self.last_activity = Instant::now();
                 }
-                () = &mut draining, if !self.is_draining() => {
+                () = &mut closing, if !self.is_draining() => {
+                    if !state.draining.is_cancelled() {
+                        tracing::debug!(peer = %self.peer, "closing the connection to make room for others");
+                        break;
+                    }
                     self.begin_drain(&mut reader, &writer)?;
                     timer.as_mut().reset(self.next_check().into());
                 }
@@ -230,6 +263,7 @@ impl Session {
                 }
                 () = &mut timer => {
                     self.check_time(Instant::now());
+                    self.give_way(slot);
                     timer.as_mut().reset(self.next_check().into());
                 }
             }
@@ -261,9 +295,9 @@ impl Session {
 
     /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
     fn take_frames(&mut self, writer: &impl Writer) {
-        self.last_activity = Instant::now();
-        self.state.lag.matters(self.last_activity);
-        self.dispatcher.begin_turn(self.last_activity, self.arrived);
+        let now = Instant::now();
+        self.state.lag.matters(now);
+        self.dispatcher.begin_turn(now, self.arrived);
         if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
         }
@@ -281,10 +315,10 @@ impl Session {
     /// Nothing after the last message can be trusted.
     fn handle_messages(&mut self, writer: &impl Writer) -> Result<(), Fault> {
         self.behind = false;
-        if matches!(self.input_state, InputState::Refused { .. }) {
+        if matches!(self.input_state, InputState::Refused { .. } | InputState::Gone) {
             return Ok(());
         }
-        let most = self.state.limits.max_unwritten_bytes;
+        let most = self.max_unwritten();
         let mut messages = Messages::new(&mut self.framer, &self.input);
         let mut until_write = self.stretch;
         while self.dispatcher.accepts() {
@@ -295,7 +329,9 @@ impl Session {
             if until_write == 0 {
                 let took = self.dispatcher.read_clock();
                 // The next write reports the error, too; the calls that were read still run.
-                let _ = write_out(&mut self.dispatcher, &mut self.written, writer);
+                if let Ok(1..) = write_out(&mut self.dispatcher, &mut self.written, writer) {
+                    self.stalled_since = None;
+                }
                 self.behind = self.dispatcher.turn() >= TURN;
                 if self.behind {
                     break;
@@ -308,6 +344,7 @@ impl Session {
             }
             let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
+            self.last_activity = self.dispatcher.turn_began();
             self.dispatcher.handle(&self.state, message, frame)?;
             until_write -= 1;
         }
@@ -326,7 +363,9 @@ impl Session {
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "closing the connection after an error");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
-        self.state.metrics.malformed.inc();
+        if fault.code != Code::Overloaded {
+            self.state.metrics.malformed.inc();
+        }
         self.dispatcher.set_final_error(fault);
     }
 
@@ -362,7 +401,9 @@ impl Session {
             self.shrink_buffers();
             self.timers.watches_buffers = self.has_large_buffers();
         }
-        if self.timers.incomplete_since.is_some() && !self.wants_input() {
+        if self.account.is_over() {
+            self.state.buffers.make_room(now);
+        } else if self.timers.incomplete_since.is_some() && !self.wants_input() {
             // The rest may have arrived: it is this side that does not read.
             self.timers.incomplete_since = Some(now);
         }
@@ -370,20 +411,72 @@ impl Session {
         if self.timers.incomplete_since.is_some_and(is_late)
             && !matches!(self.input_state, InputState::Refused { .. })
         {
-            let text = format!(
-                "request is not JSON: it was incomplete after {} s",
-                self.state.limits.request_timeout.as_secs_f32()
-            );
-            self.close_with(Fault::new(Code::NotJson, text));
-        } else if now >= self.last_activity + self.state.limits.idle_timeout
-            && self.dispatcher.is_idle()
+            self.close_with(self.incomplete());
+            self.input = BytesMut::new();
+            self.input_bytes = 0;
+        } else if self
+            .idle_since()
+            .is_some_and(|since| now >= since + self.state.limits.idle_timeout)
         {
-            // No request came, or the peer reads no replies: it counts as gone.
-            self.dispatcher.discard_output();
-            self.written = 0;
-            self.behind = false;
-            self.input_state = InputState::Ended;
+            self.input_state = InputState::Gone;
         }
+    }
+
+    /// Why the rest of a request is waited for no longer.
+    fn incomplete(&self) -> Fault {
+        let limits = &self.state.limits;
+        if self.account.is_over() {
+            let text = format!(
+                "busy: limit of {} bytes kept for all connections (max_buffered_bytes); call another \
+                 instance",
+                limits.max_buffered_bytes
+            );
+            return Fault::new(Code::Overloaded, text);
+        }
+        let text = format!(
+            "request is not JSON: it was incomplete after {} s",
+            limits.request_timeout.as_secs_f32()
+        );
+        Fault::new(Code::NotJson, text)
+    }
+
+    /// Since when no request came, or the peer has taken none of its output, whatever it waits for.
+    fn idle_since(&self) -> Option<Instant> {
+        self.stalled_since.or(self.is_quiet().then_some(self.last_activity))
+    }
+
+    /// Counts what this connection keeps.
+    fn count_memory(&mut self) {
+        self.update_account();
+        if self.account.is_over() {
+            self.shrink_buffers();
+            self.update_account();
+            self.timers.is_stale = true;
+        }
+    }
+
+    fn update_account(&mut self) {
+        self.input_bytes = self.input_bytes.max(self.input.capacity());
+        let bytes = self.input_bytes + self.dispatcher.kept_bytes();
+        self.account.set(bytes, self.stalled_since);
+    }
+
+    /// A connection that has waited for a request for a while gives way to others.
+    fn give_way(&mut self, slot: &mut Slot) {
+        let patience = Slot::patience(&self.state.limits);
+        if !self.timers.gives_way
+            && self.is_quiet()
+            && self.unwritten() == 0
+            && self.last_activity.elapsed() >= patience
+        {
+            slot.give_way(self.last_activity);
+            self.timers.gives_way = true;
+        }
+    }
+
+    /// Whether nothing is in flight, and no request has begun.
+    fn is_quiet(&self) -> bool {
+        self.dispatcher.is_idle() && !self.framer.is_inside()
     }
 
     fn has_large_buffers(&self) -> bool {
@@ -393,6 +486,7 @@ impl Session {
     fn shrink_buffers(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
+            self.input_bytes = 0;
         }
         if self.unwritten() == 0 {
             self.dispatcher.shrink_output();
@@ -402,15 +496,23 @@ impl Session {
 
     /// When the next timer is due.
     fn next_check(&self) -> Instant {
-        let mut next = self.last_activity + self.state.limits.idle_timeout;
+        let since = self.idle_since().unwrap_or(self.last_activity);
+        let mut next = since + self.state.limits.idle_timeout;
         if next <= Instant::now() {
             next = Instant::now() + self.state.limits.idle_timeout;
+        }
+        if !self.timers.gives_way {
+            let patience = Slot::patience(&self.state.limits);
+            next = next.min((self.last_activity + patience).max(Instant::now() + patience / 10));
         }
         if self.timers.watches_buffers {
             next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
         }
         if let Some(since) = self.timers.incomplete_since {
             next = next.min(since + self.state.limits.request_timeout);
+        }
+        if self.account.is_over() {
+            next = next.min(Instant::now() + MEMORY_INTERVAL);
         }
         if let Phase::Draining { since, .. } = self.phase {
             next = next
@@ -432,6 +534,7 @@ impl Session {
     fn is_finished(&self) -> bool {
         let finished = self.dispatcher.is_idle() && self.unwritten() == 0;
         let leaving = match self.input_state {
+            InputState::Gone => return true,
             InputState::Ended | InputState::Refused { .. } => true,
             InputState::Open => self.phase.expects_no_request() && !self.framer.is_inside(),
         };
@@ -439,7 +542,10 @@ impl Session {
     }
 
     fn wants_input(&self) -> bool {
-        self.input_state == InputState::Open && self.dispatcher.accepts() && self.unwritten_is_low()
+        self.input_state == InputState::Open
+            && self.dispatcher.accepts()
+            && self.unwritten_is_low()
+            && !self.account.is_over()
     }
 
     fn is_draining(&self) -> bool {
@@ -455,7 +561,12 @@ impl Session {
     }
 
     fn unwritten_is_low(&self) -> bool {
-        self.unwritten() < self.state.limits.max_unwritten_bytes
+        self.unwritten() < self.max_unwritten()
+    }
+
+    fn max_unwritten(&self) -> usize {
+        let most = self.state.limits.max_unwritten_bytes;
+        if self.state.buffers.are_full() { most.min(FREE_BYTES) } else { most }
     }
 
     fn make_room(&mut self) {
@@ -466,7 +577,14 @@ impl Session {
 
     fn write_some(&mut self, writer: &impl Writer) -> io::Result<()> {
         self.dispatcher.end_turn();
-        write_out(&mut self.dispatcher, &mut self.written, writer)
+        let count = write_out(&mut self.dispatcher, &mut self.written, writer)?;
+        if self.unwritten() == 0 {
+            self.stalled_since = None;
+        } else if count > 0 || self.stalled_since.is_none() {
+            self.stalled_since = Some(Instant::now());
+            self.timers.is_stale = true;
+        }
+        Ok(())
     }
 }
 
@@ -493,15 +611,20 @@ impl Phase {
     }
 }
 
-/// Writes as much of the dispatcher's output as the socket takes; `written` bytes of it are out.
+/// Writes as much of the dispatcher's output as the socket takes, and returns how much that was;
+/// `written` bytes of it are out.
 fn write_out(
     dispatcher: &mut Dispatcher,
     written: &mut usize,
     writer: &impl Writer,
-) -> io::Result<()> {
+) -> io::Result<usize> {
+    let mut count = 0;
     while *written < dispatcher.output().len() {
         match writer.try_write(&dispatcher.output()[*written..]) {
-            Ok(count) => *written += count,
+            Ok(bytes) => {
+                *written += bytes;
+                count += bytes;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
@@ -515,5 +638,5 @@ fn write_out(
         dispatcher.compact_output(*written);
         *written = 0;
     }
-    Ok(())
+    Ok(count)
 }

@@ -1,8 +1,13 @@
 //! What every connection of one server shares.
 
+use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rpc_host::logging::LogRing;
+#[cfg(feature = "http")]
+use rpc_host::web::WebPolicy;
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -13,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::admission::Admission;
+use crate::buffers::Buffers;
 use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
 use crate::metrics::Metrics;
-use crate::permit::Places;
+use crate::places::calls::CallPlaces;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -71,14 +77,19 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    /// What is kept for all connections.
+    pub(crate) buffers: Arc<Buffers>,
+    /// Places for calls in flight.
+    pub(crate) places: CallPlaces,
     pub(crate) admission: Admission,
     pub(crate) lag: Lag,
-    /// Places for calls in flight.
-    pub(crate) places: Places,
     pub(crate) log_ring: Option<LogRing>,
-    /// Web origins that may use this server; none by default.
+    /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
-    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) web: WebPolicy,
+    /// An unknown host was logged.
+    #[cfg(feature = "http")]
+    pub(crate) host_logged: AtomicBool,
     /// The reply to `all_your_methods`, prepared.
     pub(crate) listing: Vec<u8>,
     /// The OpenRPC document, prepared.
@@ -107,14 +118,17 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
-            places: Places::new(&limits),
+            buffers: Buffers::new(limits.max_buffered_bytes),
+            places: CallPlaces::new(&limits),
             limits,
             metrics,
             admission: Admission::default(),
             lag: Lag::new(),
             log_ring: None,
             #[cfg(feature = "http")]
-            allowed_origins: Vec::new(),
+            web: WebPolicy::default(),
+            #[cfg(feature = "http")]
+            host_logged: AtomicBool::new(false),
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }

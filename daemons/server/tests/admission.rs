@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rpc_server::{Method, Server, ServerHandle};
+use rpc_server::{Limits, Method, Server, ServerHandle};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
@@ -123,7 +123,7 @@ impl Stuck {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let (released, started) = (Mutex::new(released), Arc::new(Notify::new()));
         let starts = started.clone();
-        let stuck = Method::named("stuck").parameters(["any"]).sync(move |_: u64| {
+        let stuck = Method::named("stuck").parameters(["any"]).sync(move |_: Value| {
             starts.notify_one();
             let _sender_is_gone = released.lock().unwrap().recv();
         });
@@ -158,6 +158,26 @@ async fn health_is_told_on_a_new_connection_while_every_worker_is_busy() {
     drop(server.release);
     for peer in [&mut busy, &mut healthy, &mut late] {
         assert_eq!(peer.reply().await, 0);
+    }
+    server.runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_synchronous_method_with_long_arguments_runs_beside_the_workers() {
+    let server = Stuck::serve().await;
+    let mut busy = Peer::connect(server.address).await;
+    let text = "x".repeat(Limits::default().max_inline_bytes);
+    let call =
+        format!(r#"{{"method_name":"stuck","method_args":["{text}"],"method_kwargs":{{}}}}"#);
+    // The second classic call waits for the first; so do those of nobody else.
+    busy.writer.write_all(call.repeat(2).as_bytes()).await.unwrap();
+    server.started.notified().await;
+    let mut other = Peer::connect(server.address).await;
+    other.send(0..1, "quick", Duration::from_secs(60)).await;
+    assert_eq!(other.reply().await, 0);
+    drop(server.release);
+    for _ in 0..2 {
+        assert_eq!(busy.lines.next_line().await.unwrap().unwrap(), r#"{"res":null}"#);
     }
     server.runtime.shutdown_background();
 }

@@ -475,18 +475,37 @@ async fn an_idle_connection_is_closed_and_a_waiting_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_is_closed_unread_and_counted() {
+async fn a_connection_over_the_limit_is_refused_in_its_dialect_and_counted() {
     let server = Running::start(with_limits(Limits::default().max_connections(1))).await;
-    let mut first = server.connect().await;
-    first.send(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
-    first.line().await;
-    let mut second = server.connect().await;
-    let mut bytes = Vec::new();
-    // The close may arrive as an end or as a reset; either way no byte came before it.
-    let _ = timeout(TIMEOUT, second.stream.read_to_end(&mut bytes)).await.unwrap();
-    assert!(bytes.is_empty());
-    first.send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
-    assert!(first.line().await.contains("\"connections_refused\":1"));
+    let square = r#"{"id":1,"method_name":"square","method_args":[3]}"#;
+    // This machine has places beyond the limit.
+    let mut inside = Vec::new();
+    for _ in 0..9 {
+        let mut peer = server.connect().await;
+        peer.send(square).await;
+        assert_eq!(peer.line().await, r#"{"id":1,"res":9}"#);
+        inside.push(peer);
+    }
+    let why = "busy: limit of 1 connection open (max_connections); call another instance";
+    let cases = [
+        (
+            square,
+            format!(r#"{{"id":1,"res":"Error calling method: {why}","error":{{"code":-32002"#),
+        ),
+        (
+            r#"{"method_name":"square","#,
+            format!(r#"{{"res":"Error calling method: {why}","error":{{"code":-32002"#),
+        ),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 503 Service Unavailable".to_owned()),
+    ];
+    for (request, expected) in cases {
+        let mut peer = server.connect().await;
+        peer.send(request).await;
+        let reply = peer.rest().await;
+        assert!(reply.starts_with(&expected), "{request}: {reply}");
+    }
+    inside[0].send(r#"{"id":1,"method_name":"rpc.stats"}"#).await;
+    assert!(inside[0].line().await.contains("\"connections_refused\":3"));
 }
 
 #[tokio::test]

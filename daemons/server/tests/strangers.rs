@@ -13,8 +13,9 @@ use futures_util::stream;
 use rpc_server::{InMemory, Limits, LogRing, Method, Server, ServerBuilder, Share, builtin};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -66,6 +67,34 @@ impl Peer {
             }
         }
     }
+}
+
+/// The value of a metric.
+async fn metric(server: SocketAddr, name: &str) -> u64 {
+    let mut peer = Peer::connect(server, 1).await;
+    peer.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let mut text = String::new();
+    peer.stream.read_to_string(&mut text).await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Sends in the background: the server may not read it all.
+fn send_in_background(mut stream: OwnedWriteHalf, bytes: Vec<u8>) {
+    tokio::spawn(async move {
+        let _ = stream.write_all(&bytes).await;
+        // It stays open.
+        sleep(TIMEOUT).await;
+    });
 }
 
 fn call(id: u32, method: &str, args: &Value) -> String {
@@ -172,4 +201,227 @@ async fn the_text_that_a_log_is_searched_for_is_short() {
     );
     let refused = replies(&mut server, &request).await;
     assert_eq!(refused[0]["error"]["code"], -32602, "{refused:?}");
+}
+
+#[tokio::test]
+async fn unfinished_requests_of_many_peers_are_refused_in_sum_and_small_calls_go_on() {
+    let limits = Limits::default()
+        .max_request_bytes(1 << 20)
+        .max_buffered_bytes(4 << 20)
+        .request_timeout(Duration::from_secs(2));
+    let server = serve(with_limits(limits)).await;
+    let mut replies = Vec::new();
+    for host in 2..18 {
+        let (reader, writer) = Peer::connect(server, host).await.stream.into_split();
+        let mut request = br#"{"method_name":"echo","method_args":[""#.to_vec();
+        request.resize((1 << 20) - 100, b'x');
+        send_in_background(writer, request);
+        replies.push(reader);
+    }
+    eventually("the limit is reached", async || {
+        metric(server, "rpc_server_buffered_bytes").await > 4 << 20
+    })
+    .await;
+    assert!(metric(server, "rpc_server_buffered_bytes").await < 8 << 20, "little more is kept");
+    let mut other = Peer::connect(server, 100).await;
+    assert_eq!(other.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+    let mut refused = 0;
+    for mut reader in replies {
+        let mut text = String::new();
+        let _ = timeout(TIMEOUT, reader.read_to_string(&mut text)).await.unwrap();
+        refused += usize::from(text.contains("(max_buffered_bytes)"));
+    }
+    assert!(refused > 0);
+    eventually("all is given back", async || {
+        metric(server, "rpc_server_buffered_bytes").await == 0
+    })
+    .await;
+    let large = "x".repeat(1_000_000);
+    assert_eq!(other.ask(call(1, "echo", &json!([large]))).await["res"], large);
+}
+
+#[tokio::test]
+async fn of_peers_that_read_no_replies_those_with_most_are_disconnected() {
+    let large = Method::named("large").parameters([]).sync(|| "x".repeat(1_000_000));
+    let limits = Limits::default().max_buffered_bytes(8 << 20);
+    let server = serve(with_limits(limits).method(large)).await;
+    let mut lazy = Vec::new();
+    for host in 2..8 {
+        let (reader, writer) = Peer::connect(server, host).await.stream.into_split();
+        send_in_background(writer, call(1, "large", &json!([])).repeat(60).into_bytes());
+        lazy.push(reader);
+    }
+    let connections = async || metric(server, "rpc_server_connections").await;
+    eventually("some are disconnected", async || connections().await < 7).await;
+    let kept = async || metric(server, "rpc_server_buffered_bytes").await;
+    eventually("the limit is kept", async || kept().await <= 8 << 20).await;
+    assert!(connections().await > 1, "no more than needed");
+    // Who reads gets the replies.
+    let mut other = Peer::connect(server, 100).await;
+    for id in 0..20 {
+        assert_eq!(other.ask(call(id, "large", &json!([]))).await["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn classic_calls_that_wait_are_bounded_in_bytes() {
+    let limits = Limits::default().max_request_bytes(1 << 20);
+    let server = serve(with_limits(limits)).await;
+    let (_reader, writer) = Peer::connect(server, 2).await.stream.into_split();
+    let classic = |method: &str, args: &Value| {
+        format!(r#"{{"method_name":"{method}","method_args":{args},"method_kwargs":{{}}}}"#)
+    };
+    let echo = classic("echo", &json!(["x".repeat(1_000_000)]));
+    let requests = classic("sleep", &json!([60])) + &echo.repeat(50);
+    send_in_background(writer, requests.into_bytes());
+    let kept = async || metric(server, "rpc_server_buffered_bytes").await;
+    eventually("calls wait", async || kept().await > 1 << 20).await;
+    // Two wait at most, and one is in the input.
+    for _ in 0..20 {
+        assert!(kept().await < 6 << 20);
+    }
+}
+
+#[tokio::test]
+async fn classic_calls_that_wait_are_calls_in_flight() {
+    let mut server = in_memory(Limits::default().max_calls(3));
+    let sleep = |seconds: f64| {
+        format!(r#"{{"method_name":"sleep","method_args":[{seconds}],"method_kwargs":{{}}}}"#)
+    };
+    let requests = [0.1, 0.01, 0.02, 0.03].map(sleep).concat();
+    let replies = replies(&mut server, &requests).await;
+    assert_eq!(replies[..3], [json!({"res": 0.1}), json!({"res": 0.01}), json!({"res": 0.02})]);
+    assert!(replies[3]["res"].as_str().unwrap().contains("(max_calls)"), "{replies:?}");
+}
+
+#[tokio::test]
+async fn a_stream_without_a_deadline_ends_when_its_reader_takes_nothing() {
+    let endless =
+        Method::named("endless").parameters([]).stream(|| stream::repeat("x".repeat(10_000)));
+    let limits = Limits::default().idle_timeout(Duration::from_secs(1));
+    let server = serve(with_limits(limits).method(endless)).await;
+    let mut lazy = Peer::connect(server, 2).await;
+    lazy.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
+    let mut reader = Peer::connect(server, 3).await;
+    reader.send(r#"{"id":1,"method_name":"endless","meta":{"stream":true}}"#).await;
+    let in_flight = async || metric(server, "rpc_server_calls_in_flight").await;
+    eventually("both streams are open", async || in_flight().await == 2).await;
+    eventually("one has ended", async || {
+        reader.reply().await.expect("who reads stays");
+        in_flight().await == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn white_space_does_not_keep_a_connection_open() {
+    let idle = Duration::from_millis(500);
+    let server = serve(with_limits(Limits::default().idle_timeout(idle))).await;
+    let mut called = Peer::connect(server, 2).await;
+    assert_eq!(called.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+    for mut peer in [called, Peer::connect(server, 2).await] {
+        let sending = async {
+            while peer.stream.write_all(b" ").await.is_ok() {
+                sleep(idle / 10).await;
+            }
+        };
+        timeout(TIMEOUT, sending).await.expect("the connection is closed");
+    }
+}
+
+#[tokio::test]
+async fn one_peer_cannot_take_the_places_for_all_connections() {
+    // This machine, which all peers of a test are on, has 8 beyond.
+    let limits = Limits::default().max_connections(4).max_connections_per_peer(Share::AtMost(1));
+    let server = serve(with_limits(limits)).await;
+    let mut inside = Vec::new();
+    for host in [2; 9].into_iter().chain([3; 3]) {
+        let mut peer = Peer::connect(server, host).await;
+        assert_eq!(peer.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+        inside.push(peer);
+    }
+    let add = call(1, "add", &json!([1, 2]));
+    let share = Peer::connect(server, 2).await.ask(&add).await;
+    assert!(is_refused(&share, "max_connections_per_peer"), "{share}");
+    let whole = Peer::connect(server, 4).await.ask(&add).await;
+    assert!(is_refused(&whole, "max_connections"), "{whole}");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_gives_way_and_one_with_a_call_does_not() {
+    let limits = Limits::default().max_connections(1).idle_timeout(Duration::from_secs(5));
+    let server = serve(with_limits(limits)).await;
+    let mut busy = Peer::connect(server, 2).await;
+    busy.send(call(1, "sleep", &json!([2]))).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(Peer::connect(server, 2).await);
+    }
+    for _ in 0..4 {
+        let mut peer = Peer::connect(server, 2).await;
+        assert_eq!(peer.ask(call(1, "add", &json!([1, 2]))).await["res"], 13);
+        silent.push(peer);
+    }
+    let mut served = Vec::new();
+    eventually("all silent ones have given way", async || {
+        let mut peer = Peer::connect(server, 3).await;
+        let reply = peer.ask(call(1, "add", &json!([1, 2]))).await;
+        if reply["res"] == 13 {
+            served.push(peer);
+        }
+        served.len() == 8
+    })
+    .await;
+    for mut peer in silent {
+        assert_eq!(peer.reply().await, None);
+    }
+    assert_eq!(busy.reply().await.unwrap()["error"], Value::Null);
+}
+
+/// The status of the reply to a GET with these headers.
+async fn status(server: SocketAddr, headers: &str) -> String {
+    let mut peer = Peer::connect(server, 1).await;
+    peer.send(format!("GET /openrpc.json HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")).await;
+    let mut bytes = Vec::new();
+    // A peer that sends more than is read gets a reset after the reply.
+    let _ = timeout(TIMEOUT, peer.stream.read_to_end(&mut bytes)).await.unwrap();
+    String::from_utf8_lossy(&bytes).split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_read_a_server_on_this_machine() {
+    let plain = serve(Server::builder()).await;
+    let named = serve(Server::builder().allowed_hosts(["rpc.example.org".to_owned()])).await;
+    for (headers, of_plain, of_named) in [
+        ("", "200", "200"),
+        ("Host: localhost:1\r\n", "200", "200"),
+        ("Host: 127.0.0.1:1\r\n", "200", "200"),
+        ("Host: rpc.example.org\r\n", "403", "200"),
+        ("Host: rebind.attacker.example\r\n", "403", "403"),
+        ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", "403", "403"),
+        ("Host: localhost\r\nOrigin: http://evil.example\r\n", "403", "403"),
+        ("Host: localhost\r\nOrigin: http://localhost\r\n", "200", "200"),
+    ] {
+        let got = (status(plain, headers).await, status(named, headers).await);
+        assert_eq!((got.0.as_str(), got.1.as_str()), (of_plain, of_named), "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn an_http_head_is_small() {
+    let server = serve(Server::builder()).await;
+    let head = |bytes: usize| format!("X: {}\r\n", "x".repeat(bytes));
+    assert_eq!(status(server, &head(60_000)).await, "200");
+    assert_ne!(status(server, &head(70_000)).await, "200");
+}
+
+#[tokio::test]
+async fn an_http_client_that_reads_nothing_is_disconnected() {
+    let limits = Limits::default().write_timeout(Duration::from_millis(500));
+    let server = serve(with_limits(limits)).await;
+    let (_reader, writer) = Peer::connect(server, 2).await.stream.into_split();
+    let request = "GET /openrpc.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    send_in_background(writer, request.repeat(20_000).into_bytes());
+    let connections = async || metric(server, "rpc_server_connections").await;
+    eventually("it is disconnected", async || connections().await == 1).await;
 }

@@ -229,7 +229,7 @@ mod tests {
                 parameters: (),
             }
             .key(),
-            methods: Arc::new(Methods::new(names.iter().map(signature).collect())),
+            methods: Arc::new(Methods::new(names.iter().map(signature).collect(), 1)),
         }
     }
 
@@ -255,7 +255,7 @@ mod tests {
             let mut offered = offered(service, port, &[]);
             let result = Some(serde_json::json!({"type": kind}));
             let signature = Signature { name: "get".to_owned(), result, ..Signature::default() };
-            offered.methods = Arc::new(Methods::new(vec![signature]));
+            offered.methods = Arc::new(Methods::new(vec![signature], 1));
             offered
         };
         let untyped = offered("a", 1, &["get"]);
@@ -272,7 +272,7 @@ mod tests {
     fn a_method_has_a_variant_per_signature() {
         let mut other = offered("c", 9, &["get"]);
         let stream = Signature { name: "get".to_owned(), stream: true, ..Signature::default() };
-        other.methods = Arc::new(Methods::new(vec![stream]));
+        other.methods = Arc::new(Methods::new(vec![stream], 1));
         let offers = vec![offered("a", 1, &["add", "get"]), offered("b", 2, &["get"]), other];
         let catalog = Catalog::new(offers, Vec::new());
         let services = |variant: &Variant<'_>| -> Vec<String> {

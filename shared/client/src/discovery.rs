@@ -5,6 +5,7 @@ mod catalog;
 mod contracts;
 mod learn;
 mod list;
+mod listed;
 mod member;
 mod probe;
 mod refresh;
@@ -97,14 +98,14 @@ impl Discovery {
             .all
             .members
             .iter()
-            .find(|member| member.instance.port == port && member.instance.host == host)?;
+            .find(|member| member.instance.port() == port && member.instance.host() == host)?;
         Some(Arc::clone(&member.peer))
     }
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
         let known = |member: &Arc<Member>| KnownInstance {
-            instance: member.instance.clone(),
+            instance: member.instance.to_instance(),
             listed: list.fetched_at.map(|at| at.elapsed()),
             stale: list.error.is_some(),
             ejected: member.is_ejected(),

@@ -277,7 +277,27 @@ impl CallError {
     }
 
     pub(crate) fn bad_reply(peer: &str, reason: impl std::fmt::Display) -> Self {
-        Self::BadReply { peer: peer.to_owned(), reason: reason.to_string() }
+        Self::BadReply { peer: peer.to_owned(), reason: cut(&reason.to_string()) }
+    }
+
+    /// The same without what a server can make as long as a reply may be: for errors that are kept.
+    pub(crate) fn brief(&self) -> Self {
+        match self {
+            Self::Remote { peer, fault } => Self::Remote {
+                peer: peer.clone(),
+                fault: Fault::new(fault.code, cut(&fault.message)).into(),
+            },
+            Self::Refused { peer, fault } => {
+                Self::refused(peer, Fault::new(fault.code, cut(&fault.message)))
+            }
+            Self::ConnectionLost { peer, reason, executed } => Self::ConnectionLost {
+                peer: peer.clone(),
+                reason: cut(reason),
+                executed: *executed,
+            },
+            // Their texts are of this program or its system, or were cut.
+            other => other.clone(),
+        }
     }
 
     /// Whether the peer said that it does not have the method. A method that failed because another one
@@ -299,6 +319,15 @@ impl CallError {
             _ => false,
         }
     }
+}
+
+/// The start of a text that a stranger wrote.
+pub(crate) fn cut(text: &str) -> String {
+    const KEPT: usize = 512;
+    if text.len() <= KEPT {
+        return text.to_owned();
+    }
+    format!("{}…", text.get(..text.floor_char_boundary(KEPT)).unwrap_or_default())
 }
 
 /// A time as people read it: `10s` instead of `9.999999534s`.
@@ -398,6 +427,22 @@ mod tests {
             (0, "0ns"),
         ] {
             assert_eq!(Rounded(Duration::from_nanos(nanos)).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_kept_is_short_whatever_the_server_said() {
+        let long = "ü".repeat(10_000);
+        let fault = Fault::new(Code::MethodFailed, long.clone()).with_data(long.clone().into());
+        for error in [
+            CallError::Remote { peer: "p".to_owned(), fault: fault.clone().into() },
+            CallError::refused("p", fault),
+            CallError::bad_reply("p", &long),
+            CallError::ConnectionLost { peer: "p".to_owned(), reason: long, executed: true },
+        ] {
+            let brief = error.brief();
+            assert!(format!("{brief:?}").len() < 1000, "{brief:?}");
+            assert_eq!(brief.kind(), error.kind());
         }
     }
 

@@ -8,16 +8,22 @@ pub(crate) struct Methods {
     contract: String,
     /// By name.
     signatures: Vec<Signature>,
+    memory: usize,
 }
 
 impl Methods {
-    /// Of equal names the last counts.
-    pub(crate) fn new(mut signatures: Vec<Signature>) -> Self {
+    /// Of equal names the last counts. `memory` is what they take, in bytes.
+    pub(crate) fn new(mut signatures: Vec<Signature>, memory: usize) -> Self {
         signatures.reverse();
         signatures.sort_by(|a, b| a.name.cmp(&b.name));
         signatures.dedup_by(|next, kept| next.name == kept.name);
         let contract = contract(&signatures);
-        Self { contract, signatures }
+        Self { contract, signatures, memory }
+    }
+
+    /// Bytes that they take in memory, rounded up.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Their digest, computed from what was received.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rpc_wire::exact;
 use rpc_wire::fault::Code;
+use rpc_wire::json::memory_of_value;
 use rpc_wire::paths::{ALL_YOUR_METHODS, RPC_DISCOVER};
-use rpc_wire::signature::{self, NotAMethodList, Signature};
+use rpc_wire::signature::{self, Signature};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -14,12 +15,10 @@ use crate::deadline::{Failed, after};
 use crate::method_list::Methods;
 use crate::pool::{Peer, Progress};
 use crate::request::Outgoing;
-use crate::{Args, CallError, ClientOptions, Dialect, Phase};
+use crate::{Args, CallError, ClientOptions, Dialect, Phase, Response};
 
 /// A longer document is read on a thread of its own: meanwhile calls and their deadlines go on.
 const INLINE_BYTES: usize = 64 << 10;
-
-type Read = fn(&str) -> Result<Vec<Signature>, NotAMethodList>;
 
 /// Asks the server at `peer`, on its open connection if there is one.
 pub(crate) async fn ask(
@@ -29,14 +28,14 @@ pub(crate) async fn ask(
 ) -> Result<Methods, CallError> {
     let asking = Asking { peer, options, within, deadline: after(Instant::now(), within) };
     match asking.call(RPC_DISCOVER).await {
-        Ok((Dialect::Extended, value)) => return asking.read(value, signature::from_openrpc).await,
+        Ok((Dialect::Extended, value)) => return asking.read(value).await,
         // An older server, or one without this reserved method.
         Ok(_) => {}
         Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {}
         Err(error) => return Err(error),
     }
     let (_, value) = asking.call(ALL_YOUR_METHODS).await?;
-    asking.read(value, signature::from_classic).await
+    asking.read(value).await
 }
 
 struct Asking<'a> {
@@ -62,16 +61,11 @@ impl Asking<'_> {
         }
     }
 
-    async fn read(&self, value: Box<RawValue>, read: Read) -> Result<Methods, CallError> {
-        let (bytes, limit) = (value.get().len(), self.options.max_method_list_bytes);
-        if bytes > limit {
-            let reason =
-                format!("a method list of {bytes} bytes, over max_method_list_bytes = {limit}");
-            return Err(CallError::bad_reply(self.peer.name(), reason));
-        }
-        let (name, max_methods) = (self.peer.name().to_owned(), self.options.max_methods);
-        let read = move || read_list(&name, &value, read, max_methods);
-        if bytes <= INLINE_BYTES {
+    async fn read(&self, value: Box<RawValue>) -> Result<Methods, CallError> {
+        let (bytes, options) = (value.get().len(), self.options.clone());
+        let peer = self.peer.name().to_owned();
+        let read = move || read(&peer, &value, &options);
+        if bytes <= INLINE_BYTES || bytes > self.options.max_method_list_bytes {
             return read();
         }
         let read = tokio::task::spawn_blocking(read);
@@ -86,18 +80,38 @@ impl Asking<'_> {
     }
 }
 
-fn read_list(
-    peer: &str,
-    value: &RawValue,
-    read: Read,
-    max_methods: usize,
-) -> Result<Methods, CallError> {
-    exact::check(value).map_err(|inexact| CallError::bad_reply(peer, inexact))?;
-    let signatures = read(value.get()).map_err(|error| CallError::bad_reply(peer, error))?;
-    if signatures.len() > max_methods {
-        let count = signatures.len();
-        let reason = format!("a list of {count} methods, over max_methods = {max_methods}");
+impl Response {
+    /// The result of `rpc.discover` or `all_your_methods`: methods by name. Of equal names the last counts.
+    ///
+    /// # Errors
+    /// [`CallError::BadReply`]: it is no method list, or over [`ClientOptions::max_method_list_bytes`] or
+    /// [`ClientOptions::max_methods`].
+    pub fn methods(&self, options: &ClientOptions) -> Result<Vec<Signature>, CallError> {
+        read(&self.peer, &self.value, options).map(Methods::into_signatures)
+    }
+}
+
+fn read(peer: &str, value: &RawValue, options: &ClientOptions) -> Result<Methods, CallError> {
+    let (bytes, max_bytes) = (value.get().len(), options.max_method_list_bytes);
+    if bytes > max_bytes {
+        let reason =
+            format!("a method list of {bytes} bytes, over max_method_list_bytes = {max_bytes}");
         return Err(CallError::bad_reply(peer, reason));
     }
-    Ok(Methods::new(signatures))
+    exact::check(value).map_err(|inexact| CallError::bad_reply(peer, inexact))?;
+    let max_methods = options.max_methods;
+    let one_more = max_methods.saturating_add(1);
+    let signatures = match value.get().starts_with('{') {
+        true => signature::from_openrpc_within(value.get(), one_more),
+        false => signature::from_classic_within(value.get(), one_more),
+    };
+    let signatures = signatures.map_err(|error| CallError::bad_reply(peer, error))?;
+    if signatures.len() > max_methods {
+        let reason = format!("a list of more methods than max_methods = {max_methods}");
+        return Err(CallError::bad_reply(peer, reason));
+    }
+    // Whatever the text would take, its values were left out beyond a limit.
+    let memory = memory_of_value(value.get())
+        .min(bytes.saturating_mul(20).saturating_add(signature::MAX_MEMORY));
+    Ok(Methods::new(signatures, memory))
 }

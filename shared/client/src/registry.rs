@@ -42,16 +42,19 @@ pub struct RegistryClient {
     invalid: Arc<AtomicUsize>,
 }
 
+/// A longer ETag is not kept, nor sent with the next request.
+const MAX_ETAG: usize = 1024;
+
 /// A list, or that it has not changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum List {
+pub enum List<T = Instance> {
     /// The list, with its ETag where the registry gives one.
     Changed {
         /// What is registered.
-        instances: Vec<Instance>,
+        instances: Vec<T>,
         /// To be sent with the next request.
         etag: Option<String>,
-        /// Entries that were skipped because they are invalid.
+        /// Entries that were skipped because they are invalid or over a limit.
         invalid: usize,
     },
     /// The list is still the one with that ETag.
@@ -135,6 +138,16 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
+        self.list(proto, service, etag).await
+    }
+
+    /// The same, read into entries of another type.
+    pub(crate) async fn list<T: Entry>(
+        &self,
+        proto: &str,
+        service: Option<&str>,
+        etag: Option<&str>,
+    ) -> Result<List<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
@@ -147,7 +160,8 @@ impl RegistryClient {
         }
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
-        let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
+        let etag = etag.map(str::to_owned);
         let (instances, invalid) = self.entries(response).await?;
         Ok(List::Changed { instances, etag, invalid })
     }
@@ -168,9 +182,9 @@ impl RegistryClient {
         &self,
         response: reqwest::Response,
     ) -> Result<(Vec<T>, usize), RegistryClientError> {
-        let list = self.bytes(response).await?;
-        let (valid, skipped) =
-            instance::read_entries(&list).map_err(|error| self.bad_reply(error))?;
+        let list = self.bytes(response, self.options.max_list()).await?;
+        let (valid, skipped) = instance::read_entries(&list, self.options.entries())
+            .map_err(|error| self.bad_reply(error))?;
         let invalid = skipped.count;
         // A list is fetched every few seconds: only a change is logged.
         let changed = self.invalid.swap(invalid, Ordering::Relaxed) != invalid;
@@ -196,7 +210,8 @@ impl RegistryClient {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
         let response = self.successful(self.send(request).await?).await?;
-        self.json(response).await
+        let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
     fn request(

@@ -7,6 +7,7 @@
 //! - [`net`]: listening sockets, and the open files that connections need.
 //! - [`shares`]: places that peers compete for.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
+//! - [`write_timeout`]: a stream whose peer must read.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
@@ -20,3 +21,4 @@ pub mod shares;
 pub mod shutdown;
 pub mod task;
 pub mod web;
+pub mod write_timeout;

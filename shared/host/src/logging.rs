@@ -39,7 +39,7 @@ pub struct LogOptions {
     /// Whether lines go to the terminal (stderr). Default true; false for a program that draws
     /// there.
     pub terminal: bool,
-    /// Whether daily files are written. Default false.
+    /// Whether daily files are written, readable for their owner only. Default false.
     pub save: bool,
     /// Their directory. Default `logs`.
     pub dir: PathBuf,

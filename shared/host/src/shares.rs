@@ -124,7 +124,10 @@ impl Peer {
         let Known { shares, address, held } = &*self.0;
         let further = if address.is_loopback() { shares.for_loopback } else { 0 };
         if !up_to(held, shares.share.saturating_add(further)) {
-            return Err(Full::Share(shares.share));
+            return Err(match shares.share < shares.whole {
+                true => Full::Share(shares.share),
+                false => Full::Whole(shares.whole),
+            });
         }
         if !up_to(&shares.taken, shares.whole.saturating_add(further)) {
             held.fetch_sub(1, Relaxed);

@@ -70,7 +70,7 @@ pub const KEYS: &[Key] = keys! {
         ttl: duration, registry_server.options.ttl, "An instance expires this long after its last heartbeat.";
         check_interval: duration, registry_server.options.check_interval, "Interval between expiry checks.";
         max_instances: count, registry_server.options.max_instances, "Registered instances.";
-        max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address other than loopback.";
+        max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address (IPv6: a /64) other than loopback.";
         max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = keys! {
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
         max_request_bytes: bytes, server.limits.max_request_bytes, "Size of a request.";
+        max_inline_bytes: bytes, server.limits.max_inline_bytes, "Arguments of a synchronous method that runs where they were read; with more it runs on a thread of its own.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
         max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
@@ -116,9 +117,13 @@ pub const KEYS: &[Key] = keys! {
         max_streams_per_peer: share, server.limits.max_streams_per_peer, "Of these for one address; as above.";
         max_log_streams: count, server.limits.max_log_streams, "Open streams of rpc.logs, which are no calls; for one address a quarter, unless max_streams_per_peer is 0.";
         max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
-        max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is closed and counted.";
+        max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 64 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
+        max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
+        max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
+        write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";
+        allowed_hosts: names, server.allowed_hosts, "Further host names by which HTTP requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }
     "client" {

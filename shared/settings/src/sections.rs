@@ -65,6 +65,8 @@ pub struct Server {
     pub heartbeat_interval: Duration,
     /// Web origins that may send HTTP requests. Default none.
     pub allowed_origins: Vec<String>,
+    /// Further host names by which HTTP requests may address it. Default none.
+    pub allowed_hosts: Vec<String>,
     /// The server's own limits.
     pub limits: Limits,
 }
@@ -78,6 +80,7 @@ impl Default for Server {
             advertise: None,
             heartbeat_interval: Duration::from_secs(5),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             limits: Limits::default(),
         }
     }

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
-pub use entries::{Entry, EntryError, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry};
+pub use entries::{
+    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
+};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -260,29 +262,37 @@ impl<P: Serialize> WatchEvent<P> {
 }
 
 impl WatchEvent {
-    /// The event that `event:` and `data:` describe, and what of its list was skipped; `None` for an
-    /// event of a later version.
+    /// The event that `event:` and `data:` describe, its list within `limits`, and what of that was
+    /// skipped; `None` for an event of a later version.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn parse(event: &str, data: &str) -> Result<Option<(Self, Skipped)>, EntryError> {
+    pub fn parse(
+        event: &str,
+        data: &str,
+        limits: EntryLimits,
+    ) -> Result<Option<(Self, Skipped)>, EntryError> {
         let mut skipped = Skipped::default();
         let event = match event {
-            "snapshot" => Self::Snapshot(list(data, &mut skipped)?),
+            "snapshot" => Self::Snapshot(list(data, limits, &mut skipped)?),
             "registered" => Self::Registered(read_entry(data)?),
             "updated" => Self::Updated(read_entry(data)?),
             "unregistered" => Self::Unregistered(read_entry(data)?),
             "expired" => Self::Expired(read_entry(data)?),
             "suspect" => Self::Suspect(read_entry(data)?),
-            "beats" => Self::Beats(list(data, &mut skipped)?),
+            "beats" => Self::Beats(list(data, limits, &mut skipped)?),
             _ => return Ok(None),
         };
         Ok(Some((event, skipped)))
     }
 }
 
-fn list<T: Entry>(json: &str, skipped: &mut Skipped) -> Result<Vec<T>, EntryError> {
-    let (read, others) = read_entries(json.as_bytes())?;
+fn list<T: Entry>(
+    json: &str,
+    limits: EntryLimits,
+    skipped: &mut Skipped,
+) -> Result<Vec<T>, EntryError> {
+    let (read, others) = read_entries(json.as_bytes(), limits)?;
     *skipped = others;
     Ok(read)
 }
@@ -384,9 +394,10 @@ mod tests {
         ] {
             let data = event.data().unwrap();
             assert_eq!(data.lines().count(), 1, "one element, one line");
-            let (read, skipped) = WatchEvent::parse(event.name(), &data).unwrap().unwrap();
+            let (read, skipped) =
+                WatchEvent::parse(event.name(), &data, EntryLimits::default()).unwrap().unwrap();
             assert_eq!((read, skipped.count), (event, 0));
         }
-        assert!(WatchEvent::parse("later", "x").unwrap().is_none());
+        assert!(WatchEvent::parse("later", "x", EntryLimits::default()).unwrap().is_none());
     }
 }

@@ -4,12 +4,21 @@
 mod classic;
 mod contract;
 mod openrpc;
+mod room;
 
 use serde_json::Value;
 
-pub use classic::{from_classic, to_classic};
+pub use classic::{from_classic, from_classic_within, to_classic};
 pub use contract::contract;
-pub use openrpc::{from_openrpc, to_openrpc};
+pub use openrpc::{from_openrpc, from_openrpc_within, to_openrpc};
+
+/// Parameters of a method that are read; further ones are left out.
+pub const MAX_PARAMETERS: usize = 64;
+/// Bytes of a schema, an example or a default that is read.
+const MAX_VALUE: usize = 64 << 10;
+/// Bytes of memory that the schemas, examples and defaults of one method list may take; those behind are left
+/// out. 10,000 methods of three parameters take two thirds of it.
+pub const MAX_MEMORY: usize = 32 << 20;
 
 /// What a caller needs to know of a method.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -196,6 +205,45 @@ mod tests {
         assert_eq!(read[2].result, Some(json!({"type": "string", "description": "Of r."})));
         let again = from_openrpc(&to_openrpc("t", "1", &read).to_string()).unwrap();
         assert_eq!(again[0].parameters, read[0].parameters);
+    }
+
+    #[test]
+    fn a_method_has_at_most_64_parameters_and_none_with_a_long_schema_or_default() {
+        let long = "x".repeat(MAX_VALUE);
+        let parameter = |n: usize| json!({"name": format!("p{n}"), "schema": {"const": n}});
+        let mut parameters: Vec<_> = (0..100).map(parameter).collect();
+        parameters[1]["schema"]["description"] = json!(long);
+        let document = json!({"methods": [
+            {"name": "m", "params": parameters, "result": {"schema": {"const": long}}},
+        ]});
+        let read = &from_openrpc(&document.to_string()).unwrap()[0];
+        assert_eq!(read.parameters.len(), MAX_PARAMETERS);
+        assert_eq!(read.parameters[0].schema, json!({"const": 0}));
+        assert_eq!((&read.parameters[1].schema, &read.result), (&json!(true), &Some(json!(true))));
+        let names: Vec<_> = (0..100).map(|n| format!("p{n}")).collect();
+        let list = json!([
+            {"method_name": "a", "method_args": names},
+            {"method_name": "b", "method_kwargs": {"c": long, "d": 1}},
+        ]);
+        let read = from_classic(&list.to_string()).unwrap();
+        assert_eq!(read[0].parameters.len(), MAX_PARAMETERS);
+        let defaults: Vec<_> = read[1].parameters.iter().map(|it| &it.default).collect();
+        assert_eq!(defaults, [&None, &Some(json!(1))]);
+    }
+
+    #[test]
+    fn the_values_of_a_list_take_a_bounded_amount_of_memory() {
+        let schema = json!({"enum": vec![json!({"a": 0}); 1000]});
+        let memory = crate::json::memory_of_value(&schema.to_string());
+        let method = json!({"name": "m", "params": [{"name": "p", "schema": schema}]});
+        let count = 3 * MAX_MEMORY / memory;
+        let document = json!({"methods": vec![method; count]}).to_string();
+        assert!(document.len() < MAX_MEMORY / 10, "it is small on the wire");
+        let read = from_openrpc(&document).unwrap();
+        let with_schema =
+            read.iter().filter(|method| method.parameters[0].schema != json!(true)).count();
+        assert_eq!((read.len(), with_schema), (count, MAX_MEMORY / memory));
+        assert_eq!(from_openrpc_within(&document, 2).unwrap().len(), 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use rpc_wire::call::{Args, Message, Messages, Reply};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
-use rpc_wire::instance::{InstanceRecord, WatchEvent};
+use rpc_wire::instance::{EntryLimits, InstanceRecord, WatchEvent};
 use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
 use serde_json::Value;
 
@@ -128,9 +128,10 @@ fn any_text_is_a_method_list_or_an_error() {
 fn any_text_is_an_event_of_a_registry_or_an_error() {
     rpc_fuzz::text("instance", |text| {
         let (name, data) = text.split_once('\n').unwrap_or((text, ""));
-        if let Ok(Some((event, _))) = WatchEvent::parse(name, data) {
+        if let Ok(Some((event, _))) = WatchEvent::parse(name, data, EntryLimits::default()) {
             let written = event.data().unwrap();
-            let (again, skipped) = WatchEvent::parse(event.name(), &written).unwrap().unwrap();
+            let (again, skipped) =
+                WatchEvent::parse(event.name(), &written, EntryLimits::default()).unwrap().unwrap();
             assert_eq!((again, skipped.count), (event, 0));
         }
         if let Ok(record) = serde_json::from_str::<InstanceRecord>(data) {

@@ -11,7 +11,7 @@ pub use change::Change;
 pub use column::Column;
 pub use counts::Counts;
 pub use lines::{Group, LineKey, TableLine};
-pub use row::{Aged, Gone, Probe, Row, State};
+pub use row::{Aged, Gone, Probe, Row, State, bytes as size};
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -29,9 +29,9 @@ pub const LINGER: Duration = Duration::from_secs(6);
 pub const FLASH: Duration = Duration::from_millis(900);
 /// The first row of a longer table is not followed: that sorts all rows for every message.
 const MAX_FOLLOWED: usize = 200;
-/// Default number of rows kept.
+/// Default number of rows kept; further instances are counted, but not shown.
 const MAX_ROWS: usize = 200_000;
-/// Default size of the rows kept, in bytes of memory.
+/// Default size of the rows kept, in bytes of memory; the same.
 const MAX_BYTES: usize = 256 << 20;
 /// A table of more rows is judged at most once in [`JUDGED`], not for every message.
 const MANY: usize = 2_000;

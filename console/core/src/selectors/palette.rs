@@ -7,6 +7,10 @@ use crate::model::palette::{Entry, Labelled, Palette, arguments};
 use crate::model::service::MethodId;
 use crate::model::{Model, View};
 
+/// Instances in the list before anything is typed: it is made for every frame. Those after them, by
+/// address, are found by typing.
+const MAX_INSTANCES: usize = 1_000;
+
 /// The selected instance, if it can be unregistered.
 fn unregister(model: &Model) -> Option<Entry> {
     let row = model.instances.selected_row().filter(|row| row.gone.is_none())?;
@@ -46,8 +50,13 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
         let summary = method.signature.doc.lines().next().unwrap_or_default().to_owned();
         Entry::Method(labelled(&method.id), summary)
     });
-    let mut instances: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
+    let mut instances: Vec<_> = model.instances.all().map(|row| &row.key).collect();
+    if typed.is_empty() && instances.len() > MAX_INSTANCES {
+        instances.select_nth_unstable(MAX_INSTANCES);
+        instances.truncate(MAX_INSTANCES);
+    }
     instances.sort();
+    let instances = instances.into_iter().cloned();
     let saved = &model.saved.contents;
     let requests = saved.requests.iter();
     let requests =
@@ -59,7 +68,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     entries.extend(methods);
     // After the method: a request is mostly saved under the name of its method.
     entries.extend(requests);
-    entries.extend(instances.into_iter().map(Entry::Instance));
+    entries.extend(instances.map(Entry::Instance));
     let typed = typed.trim_end();
     if typed.is_empty() {
         return entries;

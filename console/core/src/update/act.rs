@@ -96,7 +96,9 @@ fn console(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
         Action::Repaint => effects.push(Effect::Repaint),
         Action::FullScreen => model.full_screen = !model.full_screen,
         Action::Pause if model.paused.is_some() => resume(model, now, effects),
-        Action::Pause => model.paused = Some(Paused { since: now, queued: Default::default() }),
+        Action::Pause => {
+            model.paused = Some(Paused { since: now, queued: Default::default(), bytes: 0 })
+        }
         Action::ToggleMouse => {
             model.mouse = !model.mouse;
             effects.push(Effect::Mouse(model.mouse));

@@ -34,6 +34,24 @@ fn sent(model: &mut Model, text: &str, now: Now) -> Option<(String, String)> {
 }
 
 #[test]
+fn of_very_many_instances_the_first_are_listed_and_all_are_found_by_typing() {
+    let now = fixture::now();
+    let mut model = Model::new("http://127.0.0.1:9999", now);
+    let records = (1..=1_500).map(|port| fixture::record("10.0.0.1", port, 0, 1));
+    fixture::snapshot(&mut model, records.collect(), now);
+    let instances = |model: &Model| {
+        let is_instance = |entry: &Entry| matches!(entry, Entry::Instance(_));
+        entries(model).into_iter().filter(is_instance).collect::<Vec<_>>()
+    };
+    open(&mut model, "", now);
+    let found = instances(&model);
+    let first = rpc_wire::instance::Instance::new("10.0.0.1", 1).key();
+    assert_eq!((found.len(), &found[0]), (1_000, &Entry::Instance(first)));
+    open(&mut model, "10.0.0.1:1500", now);
+    assert_eq!(instances(&model).len(), 1);
+}
+
+#[test]
 fn a_call_is_read_as_on_the_command_line() {
     let (mut model, now) = fixture::busy();
     let add = |positional: &str, keyword: &str| Some((positional.to_owned(), keyword.to_owned()));

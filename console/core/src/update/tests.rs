@@ -144,6 +144,24 @@ fn a_pause_ends_when_too_many_updates_are_queued() {
 }
 
 #[test]
+fn a_pause_ends_when_the_updates_that_are_queued_take_too_much_memory() {
+    let (mut model, now) = fixture::busy();
+    press(&mut model, Key::char(' '), now);
+    let mut record = fixture::record("127.0.0.1", 8089, 100, 1);
+    record.instance.parameters.insert("a".to_owned(), vec![serde_json::json!([]); 4_000].into());
+    let list = || {
+        let change = rpc_wire::instance::WatchEvent::Snapshot(vec![record.clone(); 20]);
+        Msg::Registry(RegistryUpdate::Change(change, now.at))
+    };
+    let mut count = 0;
+    while model.paused.is_some() {
+        fixture::feed(&mut model, list(), now);
+        count += 1;
+    }
+    assert!((2..20).contains(&count), "a list takes 10 MB in memory: {count}");
+}
+
+#[test]
 fn an_outage_keeps_the_list_and_its_end_is_an_event() {
     let (mut model, now) = fixture::lost();
     assert!(matches!(model.link.state, LinkState::Lost { attempts: 3, was_live: true, .. }));

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rpc_host::write_timeout::WriteTimeout;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::write_timeout::WriteTimeout;
 use super::{Http, Peer};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body.

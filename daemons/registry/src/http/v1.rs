@@ -90,7 +90,8 @@ pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Repl
     };
     let contains = query::first(query, paths::CONTAINS).unwrap_or_default();
     if contains.len() > MAX_CONTAINS_BYTES {
-        return Err(query::bad(paths::CONTAINS, "must be at most 1024 bytes"));
+        let what = format!("must be at most {MAX_CONTAINS_BYTES} bytes");
+        return Err(query::bad(paths::CONTAINS, &what));
     }
     let open = OpenStream::new(context, peer)?;
     let follower = ring.follow(recent, level, &contains);

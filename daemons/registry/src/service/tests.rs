@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::Ipv4Addr;
 
-use rpc_wire::instance::WatchEvent;
+use rpc_wire::instance::{EntryLimits, WatchEvent};
 
 use super::*;
 
@@ -40,7 +40,8 @@ async fn next(watcher: &mut Watcher) -> (WatchEvent, Option<String>) {
         if let Some(name) = field("event: ") {
             let data: String =
                 frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-            let (event, skipped) = WatchEvent::parse(name, &data).unwrap().unwrap();
+            let (event, skipped) =
+                WatchEvent::parse(name, &data, EntryLimits::default()).unwrap().unwrap();
             assert_eq!(skipped.count, 0, "{data}");
             return (event, field("id: ").map(str::to_owned));
         }

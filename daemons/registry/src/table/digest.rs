@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// 128 bits of a body. That two bodies share them is as likely as guessing a key, and nobody can look
-/// for two that do: the hash is keyed at random.
+/// 128 bits of a body, keyed at random: nobody can look for two bodies that share them, and chance finds
+/// none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest(u64, u64);
 

@@ -144,6 +144,24 @@ fn heartbeats_keep_an_instance_and_change_no_revision() {
 }
 
 #[test]
+fn an_instance_whose_heartbeats_come_late_twice_in_a_row_is_told_once() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let body = body(1, "{}");
+    register(&mut table, &body, start);
+    let mut now = start;
+    let mut told_after = |interval_ms: u32| {
+        now += interval_ms * MILLISECOND;
+        assert!(table.renew(&body, now).is_some());
+        table.expire(now).slow.len()
+    };
+    // Of a TTL of 10 s, with the jitter of an interval of 5 s, and one that was lost.
+    assert_eq!([5500, 5500, 9000, 5500].map(&mut told_after), [0, 0, 0, 0]);
+    assert_eq!([7000, 7000, 7000].map(&mut told_after), [0, 1, 0]);
+    assert_eq!([1000, 7000, 7000, 7000].map(&mut told_after), [0, 0, 0, 0]);
+}
+
+#[test]
 fn a_check_that_comes_late_extends_every_deadline_by_as_much() {
     let start = Instant::now();
     let mut table = table(start);
@@ -299,6 +317,19 @@ fn the_number_of_instances_is_limited_in_all_and_per_peer() {
     }
     let refused = register_from(&mut table, &body(6, "{}"), LOOPBACK, start);
     assert_eq!((refused, table.len()), (Err(Refusal::Full(4)), 4));
+}
+
+#[test]
+fn an_ipv6_network_is_one_peer() {
+    let start = Instant::now();
+    let options = RegistryOptions { max_instances_per_peer: 1, ..Default::default() };
+    let mut table = Table::new(&options, start);
+    let mut from = |port, peer: &str| {
+        register_from(&mut table, &body(port, "{}"), peer.parse().unwrap(), start)
+    };
+    assert!(from(1, "2001:db8::1").is_ok());
+    assert_eq!(from(2, "2001:db8::ffff:1"), Err(Refusal::PeerFull(1)));
+    assert!(from(3, "2001:db8:0:1::1").is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rpc_client::{
 };
 use rpc_wire::instance::Instance;
 use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
-use rpc_wire::signature::{self, NotAMethodList, Signature};
+use rpc_wire::signature::Signature;
 
 use super::{mistaken, no_instance, offers, reserved};
 use crate::arguments::Arguments;
@@ -230,7 +230,7 @@ impl<'a> Discovery<'a> {
             Ok(reply) if reply.dialect == Dialect::Extended => {
                 self.spent.queue = reply.timing.queue;
                 self.spent.connect = reply.timing.connect;
-                return read(&reply, signature::from_openrpc);
+                return reply.methods(self.options);
             }
             Ok(_) => {}
             Err(error) if reserved::is_missing(&error) => {}
@@ -241,7 +241,7 @@ impl<'a> Discovery<'a> {
         // An error has no timing: what it took beyond such a reply was spent on connecting.
         let replying = reply.timing.server + reply.timing.transfer;
         self.spent.connect = reply.timing.connect + refused.saturating_sub(replying);
-        read(&reply, signature::from_classic)
+        reply.methods(self.options)
     }
 
     async fn ask(&self, method: &str) -> Result<Response, CallError> {
@@ -283,15 +283,4 @@ fn may_differ_without_a_name(listed: &[Instance]) -> bool {
     let first = unnamed().next().and_then(Instance::contract);
     (2..=UNNAMED).contains(&count)
         && (first.is_none() || unnamed().any(|instance| instance.contract() != first))
-}
-
-fn read(
-    reply: &Response,
-    read: impl FnOnce(&str) -> Result<Vec<Signature>, NotAMethodList>,
-) -> Result<Vec<Signature>, CallError> {
-    let bad = |error: NotAMethodList| CallError::BadReply {
-        peer: reply.peer.clone(),
-        reason: error.to_string(),
-    };
-    read(reply.value.get()).map_err(bad)
 }

@@ -1,6 +1,7 @@
 //! Flags applied over the options of the settings.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
@@ -24,6 +25,8 @@ pub struct ServePlan {
     pub limits: Limits,
     /// Web origins that may send HTTP requests.
     pub allowed_origins: Vec<String>,
+    /// Further host names by which HTTP requests may address it.
+    pub allowed_hosts: Vec<String>,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
 }
@@ -36,7 +39,7 @@ pub struct AnnouncePlan {
     /// The address to register; `None`: the one that routes to the registry.
     pub advertise: Option<Advertised>,
     /// Interval between heartbeats.
-    pub heartbeat_interval: std::time::Duration,
+    pub heartbeat_interval: Duration,
 }
 
 /// What `rpcd registry` does.
@@ -46,6 +49,18 @@ pub struct ServeRegistryPlan {
     pub address: SocketAddr,
     /// The registry's options.
     pub options: RegistryOptions,
+}
+
+impl AnnouncePlan {
+    /// That heartbeats are too seldom for a registry with this TTL.
+    pub(super) fn warning(&self, ttl: Duration) -> Option<String> {
+        let interval = self.heartbeat_interval;
+        (interval > ttl / 2).then(|| {
+            format!(
+                "heartbeat_interval in [server] is {interval:?}, more than half of ttl in [registry-server], {ttl:?}: a registry with this ttl may remove the server when one heartbeat is lost"
+            )
+        })
+    }
 }
 
 impl ServePlan {
@@ -67,6 +82,7 @@ impl ServePlan {
             service: typed.service.unwrap_or_else(|| server.service.clone()),
             limits: server.limits.clone(),
             allowed_origins: server.allowed_origins.clone(),
+            allowed_hosts: server.allowed_hosts.clone(),
             announce,
         })
     }

@@ -140,6 +140,7 @@ fn every_limit_of_the_file_reaches_the_server() {
         &[
             ("RPCD_SERVER_MAX_REQUEST_BYTES", "1KiB"),
             ("RPCD_SERVER_MAX_NESTING", "7"),
+            ("RPCD_SERVER_MAX_INLINE_BYTES", "8"),
             ("RPCD_SERVER_MAX_ID_BYTES", "64"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
@@ -150,13 +151,17 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_LOG_STREAMS", "12"),
             ("RPCD_SERVER_MAX_DEADLINE", "13s"),
             ("RPCD_SERVER_MAX_UNWRITTEN_BYTES", "4"),
+            ("RPCD_SERVER_MAX_BUFFERED_BYTES", "14"),
             ("RPCD_SERVER_MAX_CONNECTIONS", "5"),
+            ("RPCD_SERVER_MAX_CONNECTIONS_PER_PEER", "4"),
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
+            ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
+            ("RPCD_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
     );
@@ -166,6 +171,7 @@ fn every_limit_of_the_file_reaches_the_server() {
         rpc_server::Limits::default()
             .max_request_bytes(1024)
             .max_nesting(7)
+            .max_inline_bytes(8)
             .max_id_bytes(64)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
@@ -176,17 +182,44 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_log_streams(12)
             .max_deadline(seconds(13))
             .max_unwritten_bytes(4)
+            .max_buffered_bytes(14)
             .max_connections(5)
+            .max_connections_per_peer(Share::AtMost(4))
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
             .unregister_timeout(seconds(8))
+            .write_timeout(seconds(15))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
     assert_eq!(announce.advertise.unwrap().to_string(), "[::1]:5");
     assert_eq!(announce.heartbeat_interval, seconds(9));
     assert_eq!(plan.allowed_origins, ["http://a", "http://b"]);
+    assert_eq!(plan.allowed_hosts, ["a.example", "b.example"]);
+}
+
+#[test]
+fn heartbeats_further_apart_than_half_the_ttl_are_a_warning() {
+    let warnings = |line: &str, heartbeat: &str, ttl: &str| {
+        let environment =
+            [("RPCD_SERVER_HEARTBEAT_INTERVAL", heartbeat), ("RPCD_REGISTRY_SERVER_TTL", ttl)];
+        plan_with(line, &environment).unwrap().warnings
+    };
+    let warned = warnings("serve -p 1", "6s", "10s");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].contains("heartbeat_interval in [server] is 6s, more than half"),
+        "{warned:?}"
+    );
+    for (line, heartbeat, ttl) in [
+        ("serve -p 1", "5s", "10s"),
+        ("serve -p 1", "6s", "12s"),
+        ("serve -p 1 --no-registry", "6s", "10s"),
+        ("registry -p 1", "6s", "10s"),
+    ] {
+        assert_eq!(warnings(line, heartbeat, ttl), [""; 0], "{line}");
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct CallContext {
     /// The method's position.
     pub(crate) method: usize,
     pub(crate) started: Instant,
+    /// Bytes of its arguments.
+    pub(crate) argument_bytes: usize,
     pub(crate) oneway: bool,
     /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
@@ -190,7 +192,7 @@ impl CallContext {
         // An id is valid JSON already.
         let id = id.and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
         let id = id.map(Arc::from);
-        Self { serial: 0, id, method, started, oneway: false, is_stream: false }
+        Self { serial: 0, id, method, started, argument_bytes: 0, oneway: false, is_stream: false }
     }
 }
 

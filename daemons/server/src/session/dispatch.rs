@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rpc_host::shares::Place;
 use rpc_wire::call::{Call, Message, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
@@ -16,7 +17,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::Shard;
-use crate::permit::PlacesOfPeer;
+use crate::places::calls::PlacesOfPeer;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -36,6 +37,12 @@ pub(crate) struct Dispatcher {
     /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
     classic_waiting: VecDeque<Waiting>,
+    /// The bytes of these.
+    waiting_bytes: usize,
+    /// The arguments of the calls in flight, which their methods may keep.
+    argument_bytes: usize,
+    /// The place that the next call has waited with.
+    place: Option<Place>,
     /// The peer understands control messages.
     is_extended: bool,
     draining: bool,
@@ -56,8 +63,17 @@ pub(crate) struct Dispatcher {
 
 /// A classic message that waits for the one before it.
 enum Waiting {
-    Call(Box<[u8]>, Instant),
+    Call { frame: Box<[u8]>, received: Instant, place: Place },
     Refused(Fault),
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Call { frame, .. } => frame.len(),
+            Self::Refused(_) => 0,
+        }
+    }
 }
 
 impl Dispatcher {
@@ -72,6 +88,9 @@ impl Dispatcher {
             calls: Calls::default(),
             classic_is_running: false,
             classic_waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            argument_bytes: 0,
+            place: None,
             is_extended: false,
             draining: false,
             final_error: None,
@@ -87,6 +106,10 @@ impl Dispatcher {
     pub(crate) fn begin_turn(&mut self, now: Instant, arrived: Instant) {
         (self.turn_began, self.now) = (now, now);
         self.arrived = arrived;
+    }
+
+    pub(crate) fn turn_began(&self) -> Instant {
+        self.turn_began
     }
 
     /// How long the turn has lasted when the clock was read last.
@@ -132,7 +155,12 @@ impl Dispatcher {
         let received = self.arrived;
         match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
-                self.classic_waiting.push_back(Waiting::Call(frame.into(), received));
+                let waiting = match self.places().call() {
+                    Ok(place) => Waiting::Call { frame: frame.into(), received, place },
+                    Err(fault) => Waiting::Refused(fault),
+                };
+                self.waiting_bytes += waiting.bytes();
+                self.classic_waiting.push_back(waiting);
             }
             Ok(Message::Call(call)) => match self.admit(state, &call) {
                 Ok(()) => self.begin(state, &call, received),
@@ -182,8 +210,10 @@ impl Dispatcher {
 
     /// Whether another message may be handled: not behind a full queue of classic calls.
     pub(crate) fn accepts(&self) -> bool {
+        let limits = &self.state.limits;
         self.classic_waiting.is_empty()
-            || self.in_flight() < self.state.limits.max_calls_per_connection
+            || self.in_flight() < limits.max_calls_per_connection
+                && self.waiting_bytes < limits.max_request_bytes
     }
 
     pub(crate) fn has_running(&self) -> bool {
@@ -206,6 +236,11 @@ impl Dispatcher {
     /// Removes the first `count` bytes of the output.
     pub(crate) fn compact_output(&mut self, count: usize) {
         self.output.drain(..count);
+    }
+
+    /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.output.capacity() + self.waiting_bytes + self.argument_bytes
     }
 
     pub(crate) fn has_large_output(&self) -> bool {
@@ -242,6 +277,7 @@ impl Dispatcher {
         for id in self.calls.abandon() {
             reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
         }
+        (self.waiting_bytes, self.argument_bytes) = (0, 0);
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, None, &fault);
         }
@@ -341,12 +377,15 @@ impl Dispatcher {
         while !self.classic_is_running
             && let Some(waiting) = self.classic_waiting.pop_front()
         {
+            self.waiting_bytes -= waiting.bytes();
             match waiting {
                 Waiting::Refused(fault) => reply::fault(&mut self.output, None, &fault),
-                Waiting::Call(frame, received) => {
+                Waiting::Call { frame, received, place } => {
                     // It was parsed once already, so it parses again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
+                        self.place = Some(place);
                         self.begin(&state, &call, received);
+                        self.place = None;
                     }
                 }
             }
@@ -378,7 +417,8 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, context: &CallContext, failed: bool) {
+    fn count(&mut self, context: &CallContext, failed: bool) {
+        self.argument_bytes -= context.argument_bytes;
         self.note(context.method, context.started.elapsed(), failed);
     }
 

@@ -1,4 +1,4 @@
-//! A call through the server's layers.
+//! A call that outlives its bytes: through the server's layers, or on the blocking pool.
 
 use std::sync::Arc;
 
@@ -30,15 +30,60 @@ pub(crate) fn request(
     let signature = method.signature();
     Request {
         call,
-        arguments: GivenArguments {
-            positional: arguments.positional.and_then(owned),
-            keyword: arguments.keyword.and_then(owned),
-        },
+        arguments: kept(arguments),
         effect: signature.effect,
         is_stream: signature.stream,
         run: Box::new(move |call, arguments| {
-            async move { start(&state, position, &call, &arguments, permit)?.await }.boxed()
+            async move { start(&state, position, call, arguments, permit)?.await }.boxed()
         }),
+    }
+}
+
+/// Runs a synchronous method on the blocking pool, because its arguments are long.
+pub(crate) fn offloaded(
+    state: &Arc<ServerState>,
+    position: usize,
+    call: Call,
+    arguments: Arguments<'_>,
+    permit: Permit,
+) -> Unary {
+    on_the_pool(state, position, call, kept(arguments), permit)
+}
+
+fn on_the_pool(
+    state: &Arc<ServerState>,
+    position: usize,
+    call: Call,
+    arguments: GivenArguments,
+    permit: Permit,
+) -> Unary {
+    let state = state.clone();
+    let work = move || {
+        let method =
+            state.methods.at(position).ok_or_else(|| Fault::method_not_found(call.method()))?;
+        let mut json = Vec::new();
+        if let Body::Sync(body) = method.body() {
+            let make = || call.clone();
+            let parts = Parts::new(&state.states, &make);
+            body(given(method, &arguments, &parts), &mut json)?;
+        }
+        Ok(json)
+    };
+    method::blocking(Box::new(work), permit)
+}
+
+fn given<'a>(method: &'a Method, arguments: &'a GivenArguments, parts: &'a Parts<'a>) -> Given<'a> {
+    let arguments = Arguments {
+        positional: arguments.positional.as_ref().map(Json::from),
+        keyword: arguments.keyword.as_ref().map(Json::from),
+    };
+    Given { parameters: method.parameters(), arguments, parts }
+}
+
+fn kept(arguments: Arguments<'_>) -> GivenArguments {
+    GivenArguments {
+        positional: arguments.positional.and_then(owned),
+        keyword: arguments.keyword.and_then(owned),
     }
 }
 
@@ -48,23 +93,22 @@ fn owned(json: Json<'_>) -> Option<Box<RawValue>> {
 }
 
 fn start(
-    state: &ServerState,
+    state: &Arc<ServerState>,
     position: usize,
-    call: &Call,
-    arguments: &GivenArguments,
+    call: Call,
+    arguments: GivenArguments,
     permit: Permit,
 ) -> Result<BoxFuture<'static, Result<Reply, Fault>>, Fault> {
     let method =
         state.methods.at(position).ok_or_else(|| Fault::method_not_found(call.method()))?;
     let make = || call.clone();
     let parts = Parts::new(&state.states, &make);
-    let arguments = Arguments {
-        positional: arguments.positional.as_ref().map(Json::from),
-        keyword: arguments.keyword.as_ref().map(Json::from),
-    };
-    let given = Given { parameters: method.parameters(), arguments, parts: &parts };
+    let given = given(method, &arguments, &parts);
     let result = |json| Reply(Content::Result(json));
     Ok(match method.body() {
+        Body::Sync(_) if given.arguments.len() > state.limits.max_inline_bytes => {
+            on_the_pool(state, position, call.clone(), arguments, permit).map_ok(result).boxed()
+        }
         Body::Sync(body) => {
             let mut json = Vec::new();
             body(given, &mut json)?;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Session, Writer};
 use crate::state::ServerState;
 
@@ -52,8 +54,9 @@ impl Writer for Buffered {
 
 impl InMemory {
     pub(crate) fn new(state: Arc<ServerState>) -> Self {
+        let never = CancellationToken::new();
         let no_peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { session: Session::new(state, no_peer, BytesMut::new()) }
+        Self { session: Session::new(state, no_peer, BytesMut::new(), &never) }
     }
 
     /// Takes bytes as a connection would receive them (one request, many, or a part of one, whose

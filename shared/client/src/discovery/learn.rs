@@ -14,6 +14,8 @@ use super::shared::Shared;
 use crate::method_list::Methods;
 use crate::{CallError, Phase, Rounded, methods};
 
+const NO_ROOM: &str = "the method lists of all instances take more than 256 MiB";
+
 /// The reply of an instance that was asked for the methods of a contract.
 struct Reply {
     contract: Contract,
@@ -106,6 +108,10 @@ fn note(shared: &Shared, replies: Vec<Reply>) {
     shared.update(|list, contracts| {
         let now = Instant::now();
         for Reply { contract, member, result } in replies {
+            let result = result.and_then(|methods| match contracts.has_room_for(&methods) {
+                true => Ok(methods),
+                false => Err(CallError::bad_reply(member.peer.name(), NO_ROOM)),
+            });
             contracts.learned(contract, &member.identity, result, now);
         }
         contracts.retain(&list.all.identities(), now);

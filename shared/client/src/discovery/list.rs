@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::instance::InstanceKey;
 use tokio::time::Instant;
 
 use super::contracts::Contracts;
-use super::member::{Member, is_same_process};
+use super::listed::Listed;
+use super::member::Member;
 use super::view::View;
 use crate::context::Context;
 use crate::registry::RegistryClientError;
@@ -37,7 +38,7 @@ impl List {
     /// unless its incarnation or its dialect changed.
     pub(super) fn refreshed(
         &self,
-        instances: Vec<Instance>,
+        instances: Vec<Listed>,
         invalid: usize,
         (context, contracts): (&Arc<Context>, &Contracts),
         now: Instant,
@@ -48,12 +49,13 @@ impl List {
         let mut listed = HashSet::new();
         let mut members = Vec::with_capacity(instances.len());
         for instance in instances {
-            if instance.port == 0 || instance.host.is_empty() || !listed.insert(instance.key()) {
+            if instance.port() == 0 || instance.host().is_empty() || !listed.insert(instance.key())
+            {
                 continue;
             }
             members.push(match known.remove(&instance.key()) {
                 Some(member) if member.instance == instance => Arc::clone(member),
-                Some(member) if is_same_process(&member.instance, &instance) => {
+                Some(member) if instance.is_same_process(&member.instance) => {
                     Arc::new(member.updated(instance))
                 }
                 _ => Arc::new(Member::new(instance, context)),

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rpc_wire::instance::Instance;
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Identity};
+use super::listed::Listed;
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::pool::Peer;
@@ -15,7 +15,7 @@ use crate::pool::Peer;
 /// One listed instance.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) instance: Instance,
+    pub(super) instance: Listed,
     pub(super) peer: Arc<Peer>,
     pub(super) identity: Arc<Identity>,
     /// Shared by the members of successive lists that have the same peer.
@@ -31,10 +31,10 @@ struct Ejection {
 }
 
 impl Member {
-    pub(super) fn new(instance: Instance, context: &Arc<Context>) -> Self {
+    pub(super) fn new(instance: Listed, context: &Arc<Context>) -> Self {
         let is_extended = instance.speaks_extended();
         Self {
-            peer: Arc::new(Peer::new(context, &instance.host, instance.port, is_extended)),
+            peer: Arc::new(Peer::new(context, instance.host(), instance.port(), is_extended)),
             identity: identity(&instance),
             instance,
             ejection: Arc::default(),
@@ -42,7 +42,7 @@ impl Member {
     }
 
     /// The same process with other parameters.
-    pub(super) fn updated(&self, instance: Instance) -> Self {
+    pub(super) fn updated(&self, instance: Listed) -> Self {
         let is_same = self.instance.contract() == instance.contract();
         Self {
             peer: Arc::clone(&self.peer),
@@ -98,7 +98,7 @@ impl Member {
 }
 
 /// A new identity: nothing that was learned of the address before counts.
-fn identity(instance: &Instance) -> Arc<Identity> {
+fn identity(instance: &Listed) -> Arc<Identity> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let digest = instance.contract().map(Arc::from);
     Arc::new(Identity { id: NEXT.fetch_add(1, Ordering::Relaxed), digest })
@@ -106,9 +106,4 @@ fn identity(instance: &Instance) -> Arc<Identity> {
 
 fn delay(failures: u32) -> Duration {
     Backoff::reconnect().delay(failures)
-}
-
-pub(super) fn is_same_process(before: &Instance, after: &Instance) -> bool {
-    before.incarnation() == after.incarnation()
-        && before.speaks_extended() == after.speaks_extended()
 }

@@ -7,9 +7,10 @@ use rand::RngExt;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
+use super::listed::Listed;
 use super::shared::Shared;
 use crate::ClientOptions;
-use crate::registry::{List as Listed, RegistryClient, RegistryClientError};
+use crate::registry::{List, RegistryClient, RegistryClientError};
 
 /// A refresh interval of zero would spin; an endless one cannot be jittered.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -43,13 +44,13 @@ impl Refresh {
         let context = &shared.context;
         let service = context.options.service.as_deref();
         let etag = self.etag.as_deref();
-        let result = self.registry.find_all_if_changed(PROTO_JSON, service, etag).await;
+        let result = self.registry.list(PROTO_JSON, service, etag).await;
         self.note(&result);
         let now = Instant::now();
         shared.update(|list, contracts| {
             let list = match result {
-                Ok(Listed::NotModified) => list.confirmed(now),
-                Ok(Listed::Changed { mut instances, etag, invalid }) => {
+                Ok(List::NotModified) => list.confirmed(now),
+                Ok(List::Changed { mut instances, etag, invalid }) => {
                     self.etag = etag;
                     // An older registry lists them all.
                     instances.retain(|it| service.is_none() || it.service() == service);
@@ -65,7 +66,7 @@ impl Refresh {
     }
 
     /// Logs changes of state only, however long an outage lasts.
-    fn note(&mut self, result: &Result<Listed, RegistryClientError>) {
+    fn note(&mut self, result: &Result<List<Listed>, RegistryClientError>) {
         let registry = &self.shared.url;
         match result {
             Ok(_) if self.failing => tracing::info!(registry, "registry is reachable again"),

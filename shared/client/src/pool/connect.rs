@@ -23,6 +23,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// A peer that has sent this much without a reply to the probe is no server: a reply to `rpc.health`
 /// has a few hundred bytes.
 const MAX_PROBE_BYTES: usize = 64 << 10;
+/// A contract is a digest of 32 digits; what is longer is none, and is not kept.
+const MAX_CONTRACT: usize = 64;
 /// The most that systems accept for these options.
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
@@ -149,7 +151,10 @@ pub(super) async fn probe(
 /// Whether the server takes calls, and the contract of its methods.
 fn read(health: Result<&RawValue, Fault>) -> (bool, Option<String>) {
     match health.map(|health| serde_json::from_str::<Health>(health.get())) {
-        Ok(Ok(health)) => (health.status != HealthStatus::Draining, health.contract),
+        Ok(Ok(health)) => {
+            let contract = health.contract.filter(|contract| contract.len() <= MAX_CONTRACT);
+            (health.status != HealthStatus::Draining, contract)
+        }
         Ok(Err(_)) => (true, None),
         Err(fault) => (fault.code != Code::Draining, None),
     }

@@ -2,9 +2,10 @@
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
+use super::options::Limit;
 use super::{RegistryClient, RegistryClientError};
+use crate::error::cut;
 
 /// An `error` text in a message is cut to this many characters.
 const SHOWN: usize = 200;
@@ -26,7 +27,7 @@ impl RegistryClient {
         if status == StatusCode::NOT_FOUND {
             return Err(RegistryClientError::NotARegistry { url: self.url().to_owned() });
         }
-        let body = self.bytes(response).await.unwrap_or_default();
+        let body = self.bytes(response, self.options.max_instance()).await.unwrap_or_default();
         let message = match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => refusal.error,
             Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
@@ -39,17 +40,9 @@ impl RegistryClient {
         })
     }
 
-    /// The whole body as a value.
-    pub(super) async fn json<T: DeserializeOwned>(
-        &self,
-        response: Response,
-    ) -> Result<T, RegistryClientError> {
-        let body = self.bytes(response).await?;
-        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
-    }
-
     pub(super) fn bad_reply(&self, reason: impl std::fmt::Display) -> RegistryClientError {
-        RegistryClientError::BadReply { url: self.url().to_owned(), reason: reason.to_string() }
+        let reason = cut(&reason.to_string());
+        RegistryClientError::BadReply { url: self.url().to_owned(), reason }
     }
 
     pub(super) fn failed(&self, error: &reqwest::Error) -> RegistryClientError {
@@ -69,15 +62,17 @@ impl RegistryClient {
     pub(super) async fn bytes(
         &self,
         mut response: Response,
+        Limit { bytes: limit, option }: Limit,
     ) -> Result<Vec<u8>, RegistryClientError> {
-        let limit = self.options.max_list_bytes;
-        let mut body = Vec::new();
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        // A vector that grows to a long body would take up to three times as much.
+        let mut body = Vec::with_capacity(length.unwrap_or_default().min(limit));
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             if body.len() + chunk.len() > limit {
                 return Err(RegistryClientError::TooLarge {
                     url: self.url().to_owned(),
                     limit,
-                    option: "max_list_bytes",
+                    option,
                 });
             }
             body.extend_from_slice(&chunk);

@@ -114,7 +114,7 @@ impl RegistryClient {
     ) -> Result<Option<(Option<String>, WatchEvent)>, RegistryClientError> {
         let (Some(name), Some(data)) = (&event.event, &event.data) else { return Ok(None) };
         let before = invalid.load(Ordering::Relaxed);
-        let (read, now, why) = match WatchEvent::parse(name, data) {
+        let (read, now, why) = match WatchEvent::parse(name, data, self.options.entries()) {
             Ok(None) => return Ok(None),
             Ok(Some((snapshot @ WatchEvent::Snapshot(_), skipped))) => {
                 (Some(snapshot), skipped.count, skipped.why)

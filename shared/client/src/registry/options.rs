@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rpc_wire::instance::EntryLimits;
+
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryClientOptions {
@@ -9,8 +11,14 @@ pub struct RegistryClientOptions {
     pub connect_timeout: Duration,
     /// Timeout of a request with its whole response, event streams excepted; 5 s.
     pub timeout: Duration,
-    /// Largest response, and largest event of a stream; 32 MiB.
+    /// Largest list, and largest event of a stream; 32 MiB. In memory a list takes at most eight times as
+    /// much, and one instance 64 KiB; entries beyond that are skipped.
     pub max_list_bytes: usize,
+    /// Largest response that is one instance or an error: to a registration, which is the heartbeat as well,
+    /// and to its end; 64 KiB.
+    pub max_instance_bytes: usize,
+    /// Most instances of a list; 200,000, as many as a registry takes. Further ones are skipped.
+    pub max_instances: usize,
     /// Longest line of an event stream; 1 MiB.
     pub max_event_line_bytes: usize,
     /// An unused connection is closed after this time; 30 s.
@@ -25,9 +33,37 @@ impl Default for RegistryClientOptions {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             max_list_bytes: 32 << 20,
+            max_instance_bytes: 64 << 10,
+            max_instances: 200_000,
             max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
         }
+    }
+}
+
+/// A limit of a response, with the option that sets it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) bytes: usize,
+    pub(super) option: &'static str,
+}
+
+impl RegistryClientOptions {
+    pub(super) fn max_list(&self) -> Limit {
+        Limit { bytes: self.max_list_bytes, option: "max_list_bytes" }
+    }
+
+    /// In memory a list takes at most eight times the bytes that it may have.
+    pub(super) fn entries(&self) -> EntryLimits {
+        const FACTOR: usize = 8;
+        EntryLimits {
+            entries: self.max_instances,
+            memory: self.max_list_bytes.saturating_mul(FACTOR),
+        }
+    }
+
+    pub(super) fn max_instance(&self) -> Limit {
+        Limit { bytes: self.max_instance_bytes, option: "max_instance_bytes" }
     }
 }

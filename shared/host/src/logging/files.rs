@@ -1,10 +1,10 @@
-//! Daily log files: a new one each day (UTC), the oldest deleted, and lines that cannot be written
-//! counted.
+//! Daily log files: a new one each day (UTC) and after the current one was moved or deleted, the
+//! oldest deleted, and lines that cannot be written counted.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ring::Lost;
@@ -12,7 +12,8 @@ use super::ring::Lost;
 /// A file that cannot be written is reported at most this often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file of the current day: `PREFIX.2026-11-22.log`.
+/// The file of the current day: `PREFIX.2026-11-22.log`. It and its directory are made for their owner
+/// alone; one that exists stays as it is.
 ///
 /// Not tracing-appender's own: that one drops lines without a count or a word when the disk is full
 /// or its directory was removed.
@@ -24,12 +25,60 @@ pub(super) struct DailyFile {
     lost: Lost,
     day: String,
     /// `None` after it could not be opened.
-    file: Option<File>,
+    file: Option<Opened>,
     warned: Option<Instant>,
 }
 
+/// An opened file.
+#[derive(Debug)]
+struct Opened {
+    lines: Lines<File>,
+    identity: (u64, u64),
+}
+
+impl Opened {
+    /// Whether it is still the file at `path`, which `logrotate` moves and people delete.
+    fn is_at(&self, path: &Path) -> bool {
+        match fs::metadata(path) {
+            Ok(metadata) => identity(&metadata) == self.identity,
+            // What cannot be seen can still be written.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Whole lines, also after one was cut off by a full disk.
+#[derive(Debug)]
+struct Lines<W> {
+    to: W,
+    is_cut_off: bool,
+}
+
+impl<W: Write> Lines<W> {
+    fn new(to: W) -> Self {
+        Self { to, is_cut_off: false }
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_cut_off {
+            self.to.write_all(b"\n")?;
+            self.is_cut_off = false;
+        }
+        let written = self.to.write(line)?;
+        self.is_cut_off = written < line.len();
+        self.to.write_all(line.get(written..).unwrap_or_default())?;
+        self.is_cut_off = false;
+        Ok(())
+    }
+}
+
 impl DailyFile {
-    /// Creates the directory and today's file, unless they exist.
+    /// Creates the directory and today's file, for their owner alone; those that exist stay as they
+    /// are.
     pub(super) fn open(
         dir: PathBuf,
         prefix: String,
@@ -44,22 +93,24 @@ impl DailyFile {
 
     fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
         let today = today();
-        let is_removed = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
+        let path = self.path(&today);
         let file = match self.file.take() {
-            Some(file) if self.day == today && !is_removed(&file) => file,
+            Some(file) if file.is_at(&path) => file,
             _ => {
                 self.day = today;
                 self.open_file()?
             }
         };
-        self.file.insert(file).write_all(line)
+        self.file.insert(file).lines.write(line)
     }
 
-    fn open_file(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.dir)?;
-        let file = File::options().append(true).create(true).open(self.path(&self.day))?;
+    fn open_file(&self) -> io::Result<Opened> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let mut options = File::options();
+        let file = options.append(true).create(true).mode(0o600).open(self.path(&self.day))?;
         self.delete_oldest();
-        Ok(file)
+        let identity = identity(&file.metadata()?);
+        Ok(Opened { lines: Lines::new(file), identity })
     }
 
     fn path(&self, day: &str) -> PathBuf {
@@ -119,4 +170,46 @@ pub(super) fn today() -> String {
     let mut now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.truncate("2026-11-22".len());
     now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for some bytes.
+    #[derive(Default)]
+    struct Disk {
+        written: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = bytes.len().min(self.room);
+            if fits == 0 && !bytes.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= fits;
+            self.written.extend_from_slice(&bytes[..fits]);
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_after_one_that_a_full_disk_cut_off_begins_on_its_own() {
+        let mut lines = Lines::new(Disk { room: 9, ..Disk::default() });
+        assert!(lines.write(b"first\n").is_ok());
+        for _ in 0..2 {
+            assert!(lines.write(b"second\n").is_err());
+        }
+        lines.to.room = 100;
+        for line in [b"third\n".as_slice(), b"last\n"] {
+            assert!(lines.write(line).is_ok());
+        }
+        assert_eq!(String::from_utf8(lines.to.written).unwrap(), "first\nsec\nthird\nlast\n");
+    }
 }

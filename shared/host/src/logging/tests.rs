@@ -132,6 +132,31 @@ fn as_many_files_are_kept_as_configured_whether_todays_exists_or_not() {
 }
 
 #[test]
+fn new_files_and_folders_are_their_owners_alone_and_those_that_exist_stay_as_they_are() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    let log = format!("rpcd.{}.log", files::today());
+    let (new, old) = (dir.path().join("new/logs"), dir.path().join("old"));
+    drop(logged(&saving(&new), |_| tracing::info!("line")));
+    assert_eq!(
+        [mode(new.parent().unwrap()), mode(&new), mode(&new.join(&log))],
+        [0o700, 0o700, 0o600]
+    );
+
+    std::fs::create_dir(&old).unwrap();
+    std::fs::write(old.join(&log), "").unwrap();
+    let set = |path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(old.clone(), 0o755);
+    set(old.join(&log), 0o644);
+    drop(logged(&saving(&old), |_| tracing::info!("line")));
+    assert_eq!([mode(&old), mode(&old.join(&log))], [0o755, 0o644]);
+}
+
+#[test]
 fn lines_that_a_full_disk_loses_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(format!("rpcd.{}.log", files::today()));
@@ -149,6 +174,17 @@ fn lines_that_a_full_disk_loses_are_counted() {
 }
 
 #[test]
+fn log_files_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    drop(logged(&saving(&logs), |_| tracing::info!("something")));
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let file = logs.join(format!("rpcd.{}.log", files::today()));
+    assert_eq!((mode(&logs), mode(&file)), (0o700, 0o600));
+}
+
+#[test]
 fn a_removed_directory_is_created_again() {
     let dir = tempfile::tempdir().unwrap();
     let logs = dir.path().join("logs");
@@ -162,6 +198,34 @@ fn a_removed_directory_is_created_again() {
     });
     assert_eq!(names_in(&logs), [format!("rpcd.{}.log", files::today())]);
     drop(logging);
+}
+
+#[test]
+fn a_file_that_was_moved_away_gets_no_more_lines_and_a_new_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(format!("rpcd.{}.log", files::today()));
+    let moved = dir.path().join("moved.log");
+    let has = |path, text| std::fs::read_to_string(path).is_ok_and(|read| read.contains(text));
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let started = std::time::Instant::now();
+        while !condition() {
+            assert!(started.elapsed().as_secs() < 20, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    drop(logged(&saving(dir.path()), |_| {
+        tracing::info!("before");
+        until("the first file has a line", &|| has(&file, "before"));
+        std::fs::rename(&file, &moved).unwrap();
+        tracing::info!("after");
+        until("a new file has a line", &|| has(&file, "after"));
+        // Another file in its place, as `logrotate` creates one.
+        std::fs::rename(&file, dir.path().join("second.log")).unwrap();
+        std::fs::write(&file, "").unwrap();
+        tracing::info!("at last");
+        until("the third file has a line", &|| has(&file, "at last"));
+    }));
+    assert!(!has(&moved, "after") && !has(&file, "after"));
 }
 
 #[test]

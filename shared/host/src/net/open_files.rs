@@ -29,13 +29,14 @@ pub struct Room {
     pub refusals: usize,
 }
 
-impl Room {
-    /// Connections refused at a time, where there are files enough.
-    const MAX_REFUSALS: usize = 256;
-    /// Files for all else: the listening socket, the runtime's own, log files, heartbeats, probes, and
-    /// connections from this machine beyond the limit.
-    const OTHER_FILES: usize = 24;
+/// Connections that are being refused with a reply; further ones are closed unread. Fewer where there
+/// are few files.
+const MAX_REFUSALS: usize = 256;
+/// Files for all else: the listening socket, the runtime's own, log files, heartbeats, probes, and
+/// connections from this machine beyond the limit.
+const OTHER_FILES: usize = 24;
 
+impl Room {
     /// Room for `max_connections`, or for as many as there are files for: then that is logged.
     pub fn for_connections(max_connections: usize) -> Self {
         let open_files = open_files_limit();
@@ -53,8 +54,8 @@ impl Room {
 
     fn within(open_files: u64, max_connections: usize) -> Self {
         let files = usize::try_from(open_files).unwrap_or(usize::MAX);
-        let files = files.saturating_sub(Self::OTHER_FILES).max(1);
-        let refusals = (files / 5).min(Self::MAX_REFUSALS);
+        let files = files.saturating_sub(OTHER_FILES).max(1);
+        let refusals = (files / 5).min(MAX_REFUSALS);
         Self { connections: max_connections.min(files - refusals), refusals }
     }
 }

@@ -1,16 +1,19 @@
 //! The method list of the older system: names, and the defaults of optional parameters.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{NotAMethodList, Parameter, Signature};
+use super::room::Room;
+use super::{MAX_PARAMETERS, NotAMethodList, Parameter, Signature};
 
 /// The reply to `all_your_methods` as JSON text: keys and parameters in the older system's order.
 pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
-    let entries: Vec<ClassicEntry> = signatures
+    let entries: Vec<ClassicEntry<Value>> = signatures
         .into_iter()
         .map(|signature| {
             let (required, optional): (Vec<_>, Vec<_>) =
@@ -27,56 +30,81 @@ pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> St
     serde_json::to_string(&entries).unwrap_or_else(|_| "[]".to_owned())
 }
 
-/// Reads the reply to `all_your_methods`. Types are unknown, so every schema is `true`.
+/// Reads the reply to `all_your_methods`. Types are unknown, so every schema is `true`. The limits of
+/// [`from_openrpc`](super::from_openrpc) hold for defaults and parameters.
 ///
 /// # Errors
 /// It is not a list of methods.
 pub fn from_classic(list: &str) -> Result<Vec<Signature>, NotAMethodList> {
-    let entries: Vec<ClassicEntry> = serde_json::from_str(list).map_err(|_| NotAMethodList)?;
-    let signature = |entry: ClassicEntry| {
+    from_classic_within(list, usize::MAX)
+}
+
+/// The same of the first `max_methods` methods.
+///
+/// # Errors
+/// As [`from_classic`].
+pub fn from_classic_within(
+    list: &str,
+    max_methods: usize,
+) -> Result<Vec<Signature>, NotAMethodList> {
+    let entries: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| NotAMethodList)?;
+    let mut room = Room::default();
+    let signature = |text: &RawValue| {
+        let entry: ClassicEntry<&RawValue> =
+            serde_json::from_str(text.get()).map_err(|_| NotAMethodList)?;
         let anything = || Value::Bool(true);
         let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
-        let optional = entry.method_kwargs.0.into_iter();
-        let optional = optional.map(|(n, d)| Parameter::optional(n, anything(), d));
-        Signature {
+        // A default that is left out is one that only the server knows.
+        let optional = entry.method_kwargs.0.into_iter().map(|(name, default)| Parameter {
+            required: false,
+            default: room.read(default),
+            ..Parameter::required(name, anything())
+        });
+        Ok(Signature {
             name: entry.method_name,
-            parameters: required.chain(optional).collect(),
+            parameters: required.chain(optional).take(MAX_PARAMETERS).collect(),
             ..Signature::default()
-        }
+        })
     };
-    Ok(entries.into_iter().map(signature).collect())
+    entries.into_iter().take(max_methods).map(signature).collect()
 }
 
 #[derive(Serialize, Deserialize)]
-struct ClassicEntry {
+#[serde(bound(deserialize = "V: Deserialize<'de>"))]
+struct ClassicEntry<V> {
     method_name: String,
     #[serde(default)]
     method_args: Vec<String>,
-    #[serde(default)]
-    method_kwargs: Ordered,
+    #[serde(default = "Ordered::none")]
+    method_kwargs: Ordered<V>,
 }
 
 /// A JSON object that keeps its order: for optional parameters it is their position in a call.
-#[derive(Default)]
-struct Ordered(Vec<(String, Value)>);
+struct Ordered<V>(Vec<(String, V)>);
 
-impl Serialize for Ordered {
+impl<V> Ordered<V> {
+    fn none() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<V: Serialize> Serialize for Ordered<V> {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
-impl<'de> Deserialize<'de> for Ordered {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct OrderedVisitor;
-        impl<'de> Visitor<'de> for OrderedVisitor {
-            type Value = Ordered;
+        struct OrderedVisitor<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for OrderedVisitor<V> {
+            type Value = Ordered<V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of names and defaults")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered<V>, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
                     entries.push(entry);
@@ -84,6 +112,6 @@ impl<'de> Deserialize<'de> for Ordered {
                 Ok(Ordered(entries))
             }
         }
-        input.deserialize_map(OrderedVisitor)
+        input.deserialize_map(OrderedVisitor(PhantomData))
     }
 }

@@ -1,9 +1,11 @@
 //! The method list as an OpenRPC document.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Effect, Example, NotAMethodList, Parameter, Signature};
+use super::room::Room;
+use super::{Effect, Example, MAX_PARAMETERS, NotAMethodList, Parameter, Signature};
 
 /// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
 /// returns a stream has `"x-stream": true`; [`Effect`] is `"x-read-only"` and `"x-idempotent"`.
@@ -77,103 +79,111 @@ pub fn to_openrpc<'a>(
 
 /// Reads an OpenRPC document.
 ///
+/// A schema, an example or a default over 64 KiB, or beyond [`MAX_MEMORY`](super::MAX_MEMORY) of them all, is
+/// left out: `true` stands for the schema. So is a parameter behind the [`MAX_PARAMETERS`] first.
+///
 /// # Errors
 /// It has no list of methods, or an entry is invalid.
 pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
+    from_openrpc_within(document, usize::MAX)
+}
+
+/// The same of the first `max_methods` methods.
+///
+/// # Errors
+/// As [`from_openrpc`].
+pub fn from_openrpc_within(
+    document: &str,
+    max_methods: usize,
+) -> Result<Vec<Signature>, NotAMethodList> {
     #[derive(Deserialize)]
-    struct Document {
-        methods: Vec<Method>,
+    struct Document<'a> {
+        #[serde(borrow)]
+        methods: Vec<&'a RawValue>,
     }
-    #[derive(Deserialize)]
-    struct Method {
-        name: String,
-        #[serde(default)]
-        summary: String,
-        #[serde(default)]
-        description: String,
-        #[serde(default)]
-        params: Vec<Param>,
-        #[serde(default)]
-        result: Option<Content>,
-        #[serde(default, rename = "x-stream")]
-        stream: bool,
-        #[serde(default, rename = "x-read-only")]
-        read_only: bool,
-        #[serde(default, rename = "x-idempotent")]
-        idempotent: bool,
-        #[serde(default)]
-        deprecated: bool,
-        #[serde(default)]
-        examples: Vec<Value>,
-    }
-    #[derive(Deserialize)]
-    struct Pairing {
-        #[serde(default)]
-        name: String,
-        #[serde(default)]
-        params: Vec<Named>,
-        #[serde(default)]
-        result: Option<Named>,
-    }
-    #[derive(Deserialize)]
-    struct Named {
-        #[serde(default)]
-        name: String,
-        value: Value,
-    }
-    #[derive(Deserialize)]
-    struct Param {
-        name: String,
-        #[serde(default)]
-        summary: String,
-        #[serde(default)]
-        description: String,
-        #[serde(default)]
-        required: bool,
-        #[serde(default = "anything")]
-        schema: Value,
-    }
-    #[derive(Deserialize)]
-    struct Content {
-        #[serde(default)]
-        description: String,
-        #[serde(default = "anything")]
-        schema: Value,
-    }
-    fn anything() -> Value {
-        Value::Bool(true)
-    }
-    let document: Document = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
-    let parameter = |param: Param| {
-        let mut schema = param.schema;
-        let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
-        let default = default.filter(|_| !param.required);
-        if schema == json!({}) {
-            schema = anything();
-        }
-        let doc = documentation(param.summary, param.description);
-        Parameter { name: param.name, doc, schema, required: param.required, default }
-    };
-    let result = |content: Content| {
-        let mut schema = content.schema;
-        if let Some(schema) = schema.as_object_mut().filter(|_| !content.description.is_empty()) {
-            schema.entry("description").or_insert(content.description.into());
-        }
-        schema
-    };
-    let example = |value: Value| {
-        let pairing: Pairing = serde_json::from_value(value).ok()?;
-        Some(Example {
-            name: pairing.name,
-            arguments: pairing.params.into_iter().map(|named| (named.name, named.value)).collect(),
-            result: pairing.result.map(|named| named.value),
+    let document: Document<'_> = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
+    let mut room = Room::default();
+    let methods = document.methods.into_iter().take(max_methods);
+    methods
+        .map(|method| {
+            let method = serde_json::from_str(method.get()).map_err(|_| NotAMethodList)?;
+            signature(method, &mut room)
         })
-    };
-    let signature = |method: Method| Signature {
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Method<'a> {
+    name: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    description: String,
+    #[serde(borrow, default)]
+    params: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    result: Option<Content<'a>>,
+    #[serde(default, rename = "x-stream")]
+    stream: bool,
+    #[serde(default, rename = "x-read-only")]
+    read_only: bool,
+    #[serde(default, rename = "x-idempotent")]
+    idempotent: bool,
+    #[serde(default)]
+    deprecated: bool,
+    #[serde(borrow, default)]
+    examples: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Pairing {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    params: Vec<Named>,
+    #[serde(default)]
+    result: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+    value: Value,
+}
+
+#[derive(Deserialize)]
+struct Param<'a> {
+    name: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    required: bool,
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(default)]
+    description: String,
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
+}
+
+fn signature(method: Method<'_>, room: &mut Room) -> Result<Signature, NotAMethodList> {
+    let parameters = method.params.into_iter().take(MAX_PARAMETERS);
+    let parameters = parameters.map(|param| {
+        let param = serde_json::from_str(param.get()).map_err(|_| NotAMethodList)?;
+        Ok(parameter(param, room))
+    });
+    Ok(Signature {
         name: method.name,
         doc: documentation(method.summary, method.description),
-        parameters: method.params.into_iter().map(parameter).collect(),
-        result: method.result.map(result),
+        parameters: parameters.collect::<Result<_, _>>()?,
+        result: method.result.map(|content| result(content, room)),
         stream: method.stream,
         effect: match (method.read_only, method.idempotent) {
             (true, _) => Effect::ReadOnly,
@@ -182,9 +192,40 @@ pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
         },
         deprecated: method.deprecated,
         // An example of another form (a reference, say) is left out; the method is still usable.
-        examples: method.examples.into_iter().filter_map(example).collect(),
-    };
-    Ok(document.methods.into_iter().map(signature).collect())
+        examples: method.examples.into_iter().filter_map(|text| example(text, room)).collect(),
+    })
+}
+
+fn parameter(param: Param<'_>, room: &mut Room) -> Parameter {
+    let mut schema = schema(param.schema, room);
+    let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
+    let default = default.filter(|_| !param.required);
+    if schema == json!({}) {
+        schema = Value::Bool(true);
+    }
+    let doc = documentation(param.summary, param.description);
+    Parameter { name: param.name, doc, schema, required: param.required, default }
+}
+
+fn result(content: Content<'_>, room: &mut Room) -> Value {
+    let mut schema = schema(content.schema, room);
+    if let Some(schema) = schema.as_object_mut().filter(|_| !content.description.is_empty()) {
+        schema.entry("description").or_insert(content.description.into());
+    }
+    schema
+}
+
+fn schema(text: Option<&RawValue>, room: &mut Room) -> Value {
+    text.and_then(|text| room.read(text)).unwrap_or(Value::Bool(true))
+}
+
+fn example(text: &RawValue, room: &mut Room) -> Option<Example> {
+    let pairing: Pairing = room.read(text)?;
+    Some(Example {
+        name: pairing.name,
+        arguments: pairing.params.into_iter().map(|named| (named.name, named.value)).collect(),
+        result: pairing.result.map(|named| named.value),
+    })
 }
 
 /// Summary and description as one text: most descriptions repeat the summary as their first line.

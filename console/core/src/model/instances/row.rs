@@ -143,7 +143,7 @@ pub struct Row {
 const COPIES: usize = 4;
 
 /// What a row of an instance takes in memory with all that is kept for it, nearly, in bytes.
-pub(super) fn bytes(instance: &Instance) -> usize {
+pub fn bytes(instance: &Instance) -> usize {
     size_of::<Row>()
         + COPIES * (instance.host.len() + instance.protocol.len())
         + COPIES * memory::of_entries(&instance.parameters)

@@ -5,6 +5,8 @@ use crate::model::pattern::Pattern;
 
 /// Lines filtered or searched per tick.
 const SLICE: usize = 20_000;
+/// Memory of these lines, in bytes: a regex takes time for long ones.
+const SLICE_BYTES: usize = 4 << 20;
 
 /// The result of stepping to a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,12 @@ impl Logs {
     /// Filters one slice, from the newest lines to the oldest.
     fn filter_slice(&mut self) {
         let mut filter = self.compiled.tester();
-        let from = self.unfiltered.saturating_sub(SLICE);
-        for line in self.ring.range(from..self.unfiltered).rev() {
+        let (mut from, mut bytes) = (self.unfiltered, 0);
+        for line in self.ring.range(..self.unfiltered).rev().take(SLICE) {
+            if bytes > SLICE_BYTES {
+                break;
+            }
+            (from, bytes) = (from - 1, bytes + line.bytes());
             if self.passes(line, &mut filter) {
                 self.shown.push_front(line.seq);
                 self.unsearched += usize::from(!self.searched.is_empty());
@@ -57,10 +63,15 @@ impl Logs {
     /// Searches one slice of the shown lines, from the newest to the oldest.
     fn search_slice(&mut self) {
         let pattern = self.searched.clone();
-        let from = self.unsearched.saturating_sub(SLICE);
-        for at in (from..self.unsearched).rev() {
-            let Some(seq) = self.shown.get(at).copied() else { continue };
-            if self.get(seq).is_some_and(|line| line.contains(&pattern)) {
+        let (mut from, mut bytes) = (self.unsearched, 0);
+        while from > 0 && self.unsearched - from < SLICE && bytes <= SLICE_BYTES {
+            from -= 1;
+            let seq = self.shown.get(from).copied();
+            let Some((seq, line)) = seq.and_then(|seq| Some((seq, self.get(seq)?))) else {
+                continue;
+            };
+            bytes += line.bytes();
+            if line.contains(&pattern) {
                 self.matches.push_front(seq);
             }
         }

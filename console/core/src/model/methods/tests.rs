@@ -185,3 +185,27 @@ fn a_contract_is_forgotten_with_its_last_instance_and_another_takes_its_place() 
     methods.refresh();
     assert_eq!(methods.count(&key(2)), None, "it is asked again");
 }
+
+#[test]
+fn many_versions_of_large_methods_are_compared_by_their_hashes() {
+    use rpc_wire::signature::Parameter;
+    use serde_json::json;
+    // Each differs from the others only at the end of 64 KB.
+    let padding = "x".repeat(64 << 10);
+    let version = |port: u16| {
+        let schema = json!({"a": padding, "z": port});
+        Signature { parameters: vec![Parameter::required("a", schema)], ..signature("add") }
+    };
+    let ports: Vec<u16> = (1..=200).collect();
+    let mut methods = shop(&ports);
+    for port in &ports {
+        methods.insert(key(*port), list([version(*port)]));
+    }
+    // 20 refreshes are 400,000 comparisons: 26 GB of text, or two numbers each.
+    for _ in 0..20 {
+        methods.insert(key(1), list([version(1)]));
+        methods.refresh();
+    }
+    let method = methods.get(&id("add")).unwrap();
+    assert_eq!((method.on.len(), method.differing.len()), (200, 199));
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::text;
 
-/// Visits of a walk over one schema.
+/// Visits of a walk over one schema; what is beyond counts as any JSON.
 const MAX_VISITS: usize = 2_000;
 /// Bytes of text that count as one visit.
 const BYTES_PER_VISIT: usize = 64;

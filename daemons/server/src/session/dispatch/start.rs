@@ -17,7 +17,9 @@ use crate::extract::Parts;
 use crate::failure::panicked;
 use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, Started};
-use crate::permit::{Permit, PlacesOfPeer, counted};
+use crate::permit::Permit;
+use crate::places::calls::PlacesOfPeer;
+use crate::places::counted;
 use crate::reserved::{self, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;
@@ -79,6 +81,9 @@ impl Dispatcher {
         }
         let parts = Parts::new(&state.states, &make);
         match method.body() {
+            Body::Sync(_) if arguments.len() > state.limits.max_inline_bytes => {
+                self.start_offloaded(call, position, make(), received)
+            }
             Body::Sync(body) => {
                 let given = Given { parameters: method.parameters(), arguments, parts: &parts };
                 self.run_now(call, position, body, given, received);
@@ -108,6 +113,7 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
+        let argument_bytes = context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
             let given = Given { parameters, arguments, parts };
@@ -133,10 +139,32 @@ impl Dispatcher {
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
         match started {
-            Ok(()) => self.classic_is_running |= call.id.is_none(),
+            Ok(()) => {
+                self.argument_bytes += argument_bytes;
+                self.classic_is_running |= call.id.is_none();
+            }
             Err(_) => self.note(position, received.elapsed(), true),
         }
         started
+    }
+
+    /// Starts a synchronous method on the blocking pool.
+    fn start_offloaded(
+        &mut self,
+        call: &Call<'_>,
+        position: usize,
+        seen: call::Call,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let permit = self.permit(position, false)?;
+        let context = context(call, position, received);
+        let deadline = deadline(&self.state.limits, &call.meta, received);
+        let held = Held { permit: None, cancelled: Some(seen.guard()) };
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let result = layered::offloaded(&self.state, position, seen, arguments, permit);
+        self.calls.start(context, result, deadline, held);
+        self.classic_is_running |= call.id.is_none();
+        Ok(())
     }
 
     /// Starts a call that goes through the server's layers, of whatever kind its method is.
@@ -154,6 +182,7 @@ impl Dispatcher {
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
+        self.argument_bytes += context.argument_bytes;
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
@@ -181,12 +210,13 @@ impl Dispatcher {
             Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
             Reserved::Logs => {
                 let items = reserved::logs(&self.state, given)?;
-                let state = self.state.clone();
-                let permit = self.places().log_stream(&state)?;
+                let place = self.places().log_stream()?;
+                let permit = Permit::new(&self.state, usize::MAX, place, None);
                 let deadline = deadline(&self.state.limits, &call.meta, received);
                 let deadline = call.meta.deadline_ms.map(|_| deadline);
                 let held = Held { permit: Some(permit), cancelled: None };
                 let context = context(call, usize::MAX, received);
+                self.argument_bytes += context.argument_bytes;
                 self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
@@ -212,17 +242,23 @@ impl Dispatcher {
             );
             return Err(Fault::new(Code::Overloaded, text));
         }
-        let state = self.state.clone();
-        self.places().permit(&state, method, is_stream)
+        let place = match self.place.take() {
+            Some(place) => place,
+            None => self.places().call()?,
+        };
+        let stream = is_stream.then(|| self.places().stream()).transpose()?;
+        Ok(Permit::new(&self.state, method, place, stream))
     }
 
-    fn places(&mut self) -> &PlacesOfPeer {
+    pub(super) fn places(&mut self) -> &PlacesOfPeer {
         self.places.get_or_insert_with(|| self.state.places.of(self.peer.ip()))
     }
 }
 
 fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
     let mut context = CallContext::new(call.id, position, received);
+    context.argument_bytes =
+        [call.args, call.kwargs].into_iter().flatten().map(|json| json.text().len()).sum();
     context.oneway = call.meta.oneway;
     context.is_stream = call.meta.stream && call.id.is_some();
     context

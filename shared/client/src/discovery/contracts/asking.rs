@@ -13,6 +13,9 @@ use crate::method_list::Methods;
 
 /// If no instance has replied by then, as many again of its contract are asked as well.
 const HEDGE_AFTER: Duration = Duration::from_millis(250);
+/// What the method lists of all contracts may take in memory together, as [`Methods::memory`] estimates it; a
+/// further one counts as unknown.
+pub(super) const MAX_MEMORY: usize = 256 << 20;
 /// The longest pause between two rounds of asking for a contract that nobody could tell.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -128,7 +131,7 @@ impl Contracts {
     ) {
         self.asking.remove(&instance.id);
         self.to_confirm.remove(&instance.id);
-        let error = result.as_ref().err().cloned();
+        let error = result.as_ref().err().map(CallError::brief);
         self.words.insert(instance.id, Word { at: now, error });
         match result {
             Ok(methods) => {
@@ -157,6 +160,19 @@ impl Contracts {
             _ => None,
         });
         same.unwrap_or_else(|| Arc::new(methods))
+    }
+
+    /// Whether the list may be kept beside the others.
+    pub(in crate::discovery) fn has_room_for(&self, methods: &Methods) -> bool {
+        let known = || {
+            self.entries.values().filter_map(|entry| match entry {
+                Entry::Known { methods, .. } => Some(methods),
+                Entry::Unknown(_) => None,
+            })
+        };
+        // A list that several contracts share counts once.
+        let all: usize = known().map(|list| list.memory() / Arc::strong_count(list)).sum();
+        all.saturating_add(methods.memory()) <= MAX_MEMORY || known().any(|list| **list == *methods)
     }
 
     fn failed(&mut self, contract: Contract, instance: &Identity, now: Instant) {

@@ -16,7 +16,33 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 fn methods(names: &[&str]) -> Methods {
     let signature = |name: &&str| Signature { name: (*name).to_owned(), ..Signature::default() };
-    Methods::new(names.iter().map(signature).collect())
+    Methods::new(names.iter().map(signature).collect(), 1)
+}
+
+#[test]
+fn the_lists_of_all_contracts_take_a_bounded_amount_of_memory() {
+    let mut contracts = Contracts::default();
+    let now = Instant::now();
+    let list = |name: &str| {
+        let signature = Signature { name: name.to_owned(), ..Signature::default() };
+        Methods::new(vec![signature], asking::MAX_MEMORY / 4)
+    };
+    let mut learn = |id: u64, name: &str| {
+        let instance = shows_none(id);
+        let has_room = contracts.has_room_for(&list(name));
+        if has_room {
+            contracts.learned(Contract::Own(id), &instance, Ok(list(name)), now);
+        }
+        has_room
+    };
+    for (id, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        assert!(learn(id as u64, name));
+    }
+    assert!(!learn(10, "e"), "a fifth list");
+    for id in 20..30 {
+        assert!(learn(id, "a"), "one that is known takes nothing");
+    }
+    assert!(!learn(30, "e"), "a list that is shared counts once, and still counts");
 }
 
 /// Shows the digest of these methods.
@@ -228,7 +254,7 @@ fn an_ejected_instance_is_asked_only_if_there_is_no_other() {
 fn the_effect_is_that_of_the_contract() {
     let list = || {
         let effect = Effect::ReadOnly;
-        Methods::new(vec![Signature { name: "get".to_owned(), effect, ..Signature::default() }])
+        Methods::new(vec![Signature { name: "get".to_owned(), effect, ..Signature::default() }], 1)
     };
     let instances = [Identity { id: 0, digest: Some(list().contract().into()) }, shows_none(1)];
     let mut contracts = Contracts::default();

@@ -29,26 +29,29 @@ async fn its_failure_is_that_of_the_call() {
 
 #[tokio::test]
 async fn several_calls_at_once_are_lost_and_no_reply_goes_to_the_wrong_one() {
+    const CALLS: usize = 8;
     let older = crate::fakes::scripted(|connection, socket, _| async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut reader, mut writer) = socket.into_split();
         let mut bytes = [0; 1024];
-        if connection == 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        while reader.read(&mut bytes).await.is_ok_and(|count| count > 0) {
-            writer.write_all(br#"{"res": 1}"#).await.unwrap();
+        // It takes the calls of the first connection for one, as soon as all have arrived.
+        let mut missing = if connection == 0 { CALLS } else { 1 };
+        while let Ok(count @ 1..) = reader.read(&mut bytes).await {
+            let lines = bytes[..count].iter().filter(|&&byte| byte == b'\n').count();
+            missing = missing.saturating_sub(lines);
+            if missing == 0 {
+                writer.write_all(br#"{"res": 1}"#).await.unwrap();
+            }
         }
     })
     .await;
     let registry = registry_of(vec![entry(older.address, json!({"wire": 1}))]).await;
     let client = client_of(&registry);
-    let calls = (0..8).map(|_| client.call("add", ()));
+    let calls = (0..CALLS).map(|_| client.call("add", ()));
     for result in futures_util::future::join_all(calls).await {
-        if let Err(error) = result {
-            assert!(matches!(error, CallError::ConnectionLost { executed: true, .. }), "{error}");
-            assert!(error.to_string().contains("an older server"), "{error}");
-        }
+        let error = result.unwrap_err();
+        assert!(matches!(error, CallError::ConnectionLost { executed: true, .. }), "{error}");
+        assert!(error.to_string().contains("an older server"), "{error}");
     }
     assert_eq!(client.call("add", ()).await.unwrap(), 1);
 }

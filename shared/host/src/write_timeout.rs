@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Fails a write that made no progress for a time.
 #[derive(Debug)]
-pub(super) struct WriteTimeout<S> {
+pub struct WriteTimeout<S> {
     stream: S,
     timeout: Duration,
     /// Runs while a write is pending.
@@ -18,7 +18,8 @@ pub(super) struct WriteTimeout<S> {
 }
 
 impl<S> WriteTimeout<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
+    /// The stream, with this timeout.
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self { stream, timeout, stalled: None }
     }
 
