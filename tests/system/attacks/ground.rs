@@ -14,6 +14,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
@@ -25,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const KEY: Duration = Duration::from_millis(500);
 /// Keys that visit what strangers can write: methods and their forms, the log, the instances.
 const TOUR: [&str; 6] = ["2", "G", "k", "4", "1", "G"];
+
+/// One ground at a time: an attack takes the memory and the processor of the machine.
+static FREE: Mutex<()> = Mutex::const_new(());
 
 /// What is attacked.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,7 @@ pub(super) struct Ground {
     attacks: JoinSet<()>,
     /// Of server, registry, console.
     peaks: [Peak; 3],
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// The most memory a program had, and may have.
@@ -54,6 +59,7 @@ struct Peak {
 impl Ground {
     /// Starts a registry, a server and a console on one processor.
     pub(super) async fn prepare() -> Self {
+        let alone = FREE.lock().await;
         // The attackers have thousands of connections.
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
@@ -73,7 +79,7 @@ impl Ground {
             peak("registry", registry.pid(), 300),
             peak("console", console.pid(), 400),
         ];
-        Self { registry, server, console, targets, attacks: JoinSet::new(), peaks }
+        Self { registry, server, console, targets, attacks: JoinSet::new(), peaks, _alone: alone }
     }
 
     pub(super) fn targets(&self) -> Targets {
@@ -126,10 +132,10 @@ impl Ground {
         eventually("an honest call is answered", async || Honest::call(server).await.is_ok()).await;
         eventually("the registry is well", async || healthy(registry).await).await;
         block_in_place(|| {
-            self.console.press(ESC);
             self.console.press("?");
             reacts(&self.console, "type to filter");
             self.console.press(ESC);
+            self.console.until_not("type to filter");
             self.console.press("1");
             reacts(&self.console, "[1 Instances]");
             // Back through the views visited, then out; what follows is not read.
