@@ -15,8 +15,6 @@
 mod addresses;
 mod any_split;
 mod architecture;
-#[cfg(target_os = "linux")]
-mod attacks;
 mod client_ends;
 mod contributing;
 mod copied_commands;

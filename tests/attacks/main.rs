@@ -4,6 +4,15 @@
 //! - `ground`: the programs, what is measured of them, and what must hold at the end.
 //! - `stranger`: connections from other addresses than the honest peer's.
 //! - `on_server`, `on_registry`, `on_console`: the attacks.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they expect"
+)]
 
 mod ground;
 mod on_console;
