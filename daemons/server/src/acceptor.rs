@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use rpc_host::net::{Accepted, Listener, SURPLUS_TIME};
 use rpc_host::shares::Full;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -28,8 +28,13 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// The listening socket, and the connections accepted from it.
 pub(crate) struct Acceptor {
     listener: Listener,
+    /// Another one accepts while the workers lag: what is accepted here would wait for them.
+    has_second: bool,
     entrance: Entrance,
 }
+
+/// How long it is left to the second one.
+const TURN_OF_SECOND: Duration = Duration::from_millis(10);
 
 /// Where accepted connections come in, within the limit of them.
 #[derive(Clone)]
@@ -43,16 +48,21 @@ impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
         let places = ConnectionPlaces::new(&state.limits);
         let connections = TaskTracker::new();
-        Self { listener, entrance: Entrance { state, places, connections } }
+        Self { listener, has_second: false, entrance: Entrance { state, places, connections } }
     }
 
-    pub(crate) fn entrance(&self) -> Entrance {
+    /// What a second one, for the time in which the workers lag, admits connections to.
+    pub(crate) fn for_second(&mut self) -> Entrance {
+        self.has_second = true;
         self.entrance.clone()
     }
 
     /// Accepts connections until the listening socket fails.
     pub(crate) async fn accept(&mut self) -> io::Error {
         loop {
+            while self.has_second && self.entrance.state.lag.is_high() {
+                sleep(TURN_OF_SECOND).await;
+            }
             match self.listener.accept().await {
                 Ok(Accepted::Connection(stream, peer)) => self.entrance.admit(stream, peer),
                 Ok(Accepted::Surplus(stream, _)) => {

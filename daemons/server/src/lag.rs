@@ -11,6 +11,8 @@ const TICK: Duration = Duration::from_millis(5);
 const IDLE_TICK: Duration = Duration::from_secs(1);
 /// Ticks without a call after which the server is idle.
 const QUIET_TICKS: u32 = 200;
+/// From this lag on, new connections are not for the workers to accept.
+const HIGH: Duration = Duration::from_millis(20);
 /// A timer may be that late on an idle machine.
 const TIMER: Duration = Duration::from_millis(2);
 
@@ -61,6 +63,11 @@ impl Lag {
     pub(crate) fn at(&self, now: Instant) -> Duration {
         let overdue = self.nanos(now).saturating_sub(self.due.load(Relaxed));
         Duration::from_nanos(overdue.max(self.last.load(Relaxed)))
+    }
+
+    /// Whether it takes so long that health must be told without the workers.
+    pub(crate) fn is_high(&self) -> bool {
+        self.at(Instant::now()) >= HIGH
     }
 
     /// Waits for `time`; while the server is idle, also for the first call.

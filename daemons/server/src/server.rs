@@ -336,7 +336,7 @@ impl Server {
         let mut acceptor = Acceptor::new(state.clone(), listener);
         tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
         let early = second_listener.map(|listener| {
-            let accepting = accept_early(acceptor.entrance(), listener, Handle::current());
+            let accepting = accept_early(acceptor.for_second(), listener, Handle::current());
             control.spawn(state.draining.child_token().run_until_cancelled_owned(accepting))
         });
         let measuring = state.clone();

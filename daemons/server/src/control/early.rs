@@ -21,8 +21,6 @@ use crate::reserved::{self, Report, Reserved};
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
 
-/// Lag of the workers from which connections are accepted here.
-const HIGH_LAG: Duration = Duration::from_millis(20);
 /// How often the lag is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// How an HTTP request begins that asks for health or statistics.
@@ -42,12 +40,12 @@ pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, 
     let looks = Arc::new(Semaphore::new(MAX_EARLY));
     loop {
         state.lag.pause(LOOK).await;
-        if !is_high(state) {
+        if !state.lag.is_high() {
             continue;
         }
         // Only now, since the registration wakes this thread for each connection.
         let Ok(registered) = tokio::net::TcpListener::from_std(listener) else { return };
-        while is_high(state) {
+        while state.lag.is_high() {
             if let Ok(Ok((stream, peer))) = timeout(LOOK, registered.accept()).await {
                 admit(&entrance, stream, peer, &workers, &looks);
             }
@@ -55,10 +53,6 @@ pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, 
         let Ok(unregistered) = registered.into_std() else { return };
         listener = unregistered;
     }
-}
-
-fn is_high(state: &ServerState) -> bool {
-    state.lag.at(Instant::now()) >= HIGH_LAG
 }
 
 /// Looks at the connection's first message, then lets the workers serve it.
