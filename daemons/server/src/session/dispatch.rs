@@ -22,6 +22,9 @@ use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
+/// Calls that arrived within this time are neither late nor beyond a deadline, which is in whole
+/// milliseconds.
+const FRESH: Duration = Duration::from_millis(1);
 /// A larger output buffer is freed on a quiet connection.
 const LARGE_OUTPUT: usize = 64 * 1024;
 
@@ -52,6 +55,8 @@ pub(crate) struct Dispatcher {
     turn_began: Instant,
     /// The clock, read now and then.
     now: Instant,
+    /// The messages have just arrived, before any deadline could pass.
+    is_fresh: bool,
     /// Calls of synchronous methods whose replies are not written yet: the method's position, and
     /// their number. They are written together, so one reading of the clock serves all.
     unwritten_calls: Vec<(usize, u64)>,
@@ -94,6 +99,7 @@ impl Dispatcher {
             arrived: now,
             turn_began: now,
             now,
+            is_fresh: true,
             unwritten_calls: Vec::new(),
             last_method: 0,
         }
@@ -103,6 +109,7 @@ impl Dispatcher {
     pub(crate) fn begin_turn(&mut self, now: Instant, arrived: Instant) {
         (self.turn_began, self.now) = (now, now);
         self.arrived = arrived;
+        self.is_fresh = now - arrived < FRESH;
     }
 
     pub(crate) fn turn_began(&self) -> Instant {
@@ -120,6 +127,7 @@ impl Dispatcher {
         let now = Instant::now();
         let took = now - std::mem::replace(&mut self.now, now);
         let latency = now - self.arrived;
+        self.is_fresh = latency < FRESH;
         let mut all = 0;
         for (method, calls) in self.unwritten_calls.drain(..) {
             if let Some(metrics) = self.state.metrics.method(method) {

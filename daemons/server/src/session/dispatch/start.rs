@@ -33,6 +33,10 @@ impl Dispatcher {
     /// It has waited too long; the reply.
     #[inline]
     pub(super) fn admit(&self, state: &ServerState, call: &Call<'_>) -> Result<(), Fault> {
+        if self.is_fresh { Ok(()) } else { self.admit_later(state, call) }
+    }
+
+    fn admit_later(&self, state: &ServerState, call: &Call<'_>) -> Result<(), Fault> {
         let waited = self.now - self.arrived;
         let within = time_limit(&state.limits, &call.meta);
         match state.admission.admit(waited, within, self.now) {
