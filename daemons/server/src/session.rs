@@ -201,13 +201,13 @@ impl Session {
         let (mut reader, writer) = stream.split();
         let timer = sleep_until(self.next_check().into());
         tokio::pin!(closing, timer);
-        self.take_frames(&writer);
+        self.take_frames(&writer, Instant::now());
         loop {
             self.write_some(&writer)?;
             if self.behind && self.unwritten_is_low() {
                 // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;
-                self.take_frames(&writer);
+                self.take_frames(&writer, Instant::now());
                 continue;
             }
             if self.is_finished() {
@@ -226,15 +226,16 @@ impl Session {
             tokio::select! {
                 biased;
                 read = reader.read_buf(&mut self.input), if self.wants_input() => {
+                    let now = Instant::now();
                     match read? {
                         0 => self.peer_ended(),
-                        count => self.note_read(count, reader.as_ref()),
+                        count => self.note_read(count, reader.as_ref(), now),
                     }
                     if std::mem::take(&mut self.timers.gives_way) && !slot.resume() {
                         // It came too late.
                         break;
                     }
-                    self.take_frames(&writer);
+                    self.take_frames(&writer, now);
                     self.finish_ready();
                 }
                 finished = self.dispatcher.finish_next(), if self.may_finish() => {
@@ -242,7 +243,7 @@ impl Session {
                         self.finish_ready();
                     }
                     self.last_activity = Instant::now();
-                    self.take_frames(&writer);
+                    self.take_frames(&writer, Instant::now());
                 }
                 ready = writer.writable(), if self.unwritten() > 0 => {
                     ready?;
@@ -275,8 +276,7 @@ impl Session {
     /// Estimates when the `count` bytes that were just read arrived: after the bytes before them,
     /// and, if those had left nothing unread, not longer ago than this task waited for its turn. If
     /// these leave some unread, all came at the same rate.
-    fn note_read(&mut self, count: usize, stream: &TcpStream) {
-        let now = Instant::now();
+    fn note_read(&mut self, count: usize, stream: &TcpStream, now: Instant) {
         let left_unread = self.read_size == ReadSize::Large;
         self.arrived = match now.checked_sub(self.state.lag.at(now)) {
             Some(ready) if !left_unread => ready.max(self.unread_since),
@@ -294,8 +294,7 @@ impl Session {
     }
 
     /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
-    fn take_frames(&mut self, writer: &impl Writer) {
-        let now = Instant::now();
+    fn take_frames(&mut self, writer: &impl Writer, now: Instant) {
         self.state.lag.matters(now);
         self.dispatcher.begin_turn(now, self.arrived);
         if let Err(fault) = self.handle_messages(writer) {
@@ -382,13 +381,13 @@ impl Session {
         // Messages that have arrived get a reply, even if it is a refusal.
         while self.wants_input() {
             if self.behind {
-                self.take_frames(writer);
+                self.take_frames(writer, Instant::now());
                 continue;
             }
             self.make_room();
             match reader.try_read_buf(&mut self.input) {
                 Ok(0) => self.peer_ended(),
-                Ok(_) => self.take_frames(writer),
+                Ok(_) => self.take_frames(writer, Instant::now()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -70,13 +71,14 @@ impl InMemory {
         let session = &mut self.session;
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
-        session.arrived = std::time::Instant::now();
-        session.take_frames(&Buffered);
+        let now = Instant::now();
+        session.arrived = now;
+        session.take_frames(&Buffered, now);
         while session.behind {
-            session.take_frames(&Buffered);
+            session.take_frames(&Buffered, Instant::now());
         }
         while session.may_finish() && session.dispatcher.finish_next().await {
-            session.take_frames(&Buffered);
+            session.take_frames(&Buffered, Instant::now());
         }
         session.dispatcher.end_turn();
         session.dispatcher.output()
@@ -144,7 +146,7 @@ mod tests {
         for round in 0..1000 {
             session.input.extend_from_slice(&ADD.repeat(100));
             let room = Slow(Cell::new(if round < 5 { 0 } else { 1100 }));
-            session.take_frames(&room);
+            session.take_frames(&room, Instant::now());
             session.write_some(&room).unwrap();
             assert!(session.unwritten() > 0);
             written += if round < 5 { 0 } else { 1100 };
