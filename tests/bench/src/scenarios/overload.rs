@@ -3,10 +3,10 @@
 //! The server is registered at a registry, with its usual heartbeats. While the load runs, others ask
 //! for its health and look whether it is listed; afterwards calls are made until it is as before.
 //!
-//! - [`work`]: the calls.
-//! - [`generator`]: the open loop.
-//! - [`observers`]: health, the registry's list, and the time to normal.
-//! - [`figures`]: the columns.
+//! - `work`: the calls.
+//! - `generator`: the open loop.
+//! - `observers`: health, the registry's list, and the time to normal.
+//! - `figures`: the columns.
 
 pub mod figures;
 mod generator;
