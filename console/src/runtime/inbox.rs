@@ -67,7 +67,11 @@ impl Inbox {
             if live_due > Instant::now() {
                 tokio::time::sleep_until(live_due.into()).await;
             }
-            // What the registry lists comes before what is known of it.
+            // A channel that is awaited would wake the screen later, even if the other one has a
+            // message now.
+            if let Some(msg) = taken(&mut self.changes, &mut self.live) {
+                return Some(msg);
+            }
             tokio::select! {
                 biased;
                 Some(msg) = self.changes.recv() => Some(msg),
@@ -91,8 +95,7 @@ impl Inbox {
             return Some(msg);
         }
         let now = Instant::now();
-        let mut live = || self.changes.try_recv().or_else(|_| self.live.try_recv()).ok();
-        let msg = if now < live_due { None } else { live() };
+        let msg = if now < live_due { None } else { taken(&mut self.changes, &mut self.live) };
         if msg.is_some() {
             self.taken = Some(now);
         }
@@ -103,4 +106,9 @@ impl Inbox {
     pub(super) async fn any(&mut self) -> Option<Msg> {
         self.next(Instant::now()).await
     }
+}
+
+/// Live data that has arrived: what the registry lists comes before what is known of it.
+fn taken(changes: &mut mpsc::Receiver<Msg>, live: &mut mpsc::Receiver<Msg>) -> Option<Msg> {
+    changes.try_recv().or_else(|_| live.try_recv()).ok()
 }

@@ -140,8 +140,7 @@ fn idle_costs_nothing_without_ages_and_a_frame_per_second_with_them() {
     tty.until(&["[2 Methods]", "subtract"]);
     let (bytes, _, wakes) = tty.idle("Methods, one server with heartbeats");
     assert_eq!(bytes, 0);
-    // Heartbeats come once a second, and the registry is asked every two.
-    assert!(wakes <= 8, "{wakes} wake-ups in 5 s");
+    assert!(wakes <= 6, "{wakes} wake-ups in 5 s");
 }
 
 #[test]
