@@ -21,7 +21,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use rpc_host::shares::Shares;
@@ -136,21 +136,14 @@ impl Http {
 
     /// A web page must not use a registry on localhost.
     fn refuse_foreign_pages(&self, headers: &HeaderMap, on_loopback: bool) -> Result<(), Refusal> {
-        // A value that is no text is no known one, and neither is the second of two.
-        let text = |name: HeaderName| {
-            let mut values = headers.get_all(name).iter();
-            let value = values.next()?.to_str().unwrap_or(UNREADABLE);
-            Some(if values.next().is_some() { UNREADABLE } else { value })
-        };
-        let host = text(header::HOST);
-        let origin = text(header::ORIGIN);
-        let fetch_site = text(SEC_FETCH_SITE);
-        match self.context.web.judge(Asked { host, origin, fetch_site, on_loopback }) {
+        let text = |name| headers.get_all(name).iter().map(|value| value.to_str().ok());
+        let asked = Asked::read(text, on_loopback);
+        match self.context.web.judge(asked) {
             Verdict::Serve => Ok(()),
             Verdict::ServeUnknownHost => {
                 if !self.context.host_logged.swap(true, Ordering::Relaxed) {
                     warn!(
-                        host,
+                        host = asked.host,
                         "a request names a host that is not known here; add it to [registry-server] allowed_hosts"
                     );
                 }
@@ -160,10 +153,6 @@ impl Http {
         }
     }
 }
-
-/// Neither a known host nor an origin.
-const UNREADABLE: &str = "unreadable.invalid";
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses content types that a web page's form can send. Older programs send no content type
 /// (http.client does not), so a missing one counts as JSON, except from a browser.

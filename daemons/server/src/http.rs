@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -30,9 +30,6 @@ use crate::state::ServerState;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Neither a known host nor an origin.
-const UNREADABLE: &str = "unreadable.invalid";
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
 
@@ -97,21 +94,14 @@ async fn refuse_foreign_pages(
 }
 
 fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<(), &'static str> {
-    // A value that is no text is no known one, and neither is the second of two.
-    let text = |name: HeaderName| {
-        let mut values = headers.get_all(name).iter();
-        let value = values.next()?.to_str().unwrap_or(UNREADABLE);
-        Some(if values.next().is_some() { UNREADABLE } else { value })
-    };
-    let host = text(header::HOST);
-    let origin = text(header::ORIGIN);
-    let fetch_site = text(SEC_FETCH_SITE);
-    match state.web.judge(Asked { host, origin, fetch_site, on_loopback }) {
+    let text = |name| headers.get_all(name).iter().map(|value| value.to_str().ok());
+    let asked = Asked::read(text, on_loopback);
+    match state.web.judge(asked) {
         Verdict::Serve => Ok(()),
         Verdict::ServeUnknownHost => {
             if !state.host_logged.swap(true, Relaxed) {
                 tracing::warn!(
-                    host,
+                    host = asked.host,
                     "a request names a host that is not known here; add it to [server] allowed_hosts"
                 );
             }

@@ -26,6 +26,30 @@ pub struct Asked<'a> {
     pub on_loopback: bool,
 }
 
+/// Stands for a header value that cannot be read: neither a known host nor an origin.
+const UNREADABLE: &str = "unreadable.invalid";
+
+impl<'a> Asked<'a> {
+    /// Reads the headers. `values` gives those of the header with a name in lower case; `None` for
+    /// one that is no text. Such a value is no known one, and neither is the second of two.
+    pub fn read<V>(values: impl Fn(&'static str) -> V, on_loopback: bool) -> Self
+    where
+        V: Iterator<Item = Option<&'a str>>,
+    {
+        let one = |name| {
+            let mut values = values(name);
+            let value = values.next()?.unwrap_or(UNREADABLE);
+            Some(if values.next().is_some() { UNREADABLE } else { value })
+        };
+        Self {
+            host: one("host"),
+            origin: one("origin"),
+            fetch_site: one("sec-fetch-site"),
+            on_loopback,
+        }
+    }
+}
+
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
