@@ -242,8 +242,9 @@ impl Session {
                     if finished {
                         self.finish_ready();
                     }
-                    self.last_activity = Instant::now();
-                    self.take_frames(&writer, Instant::now());
+                    let now = Instant::now();
+                    self.last_activity = now;
+                    self.take_frames(&writer, now);
                 }
                 ready = writer.writable(), if self.unwritten() > 0 => {
                     ready?;
