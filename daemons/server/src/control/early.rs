@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use crate::acceptor::Entrance;
@@ -46,8 +46,11 @@ pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, 
         // Only now, since the registration wakes this thread for each connection.
         let Ok(registered) = tokio::net::TcpListener::from_std(listener) else { return };
         while state.lag.is_high() {
-            if let Ok(Ok((stream, peer))) = timeout(LOOK, registered.accept()).await {
-                admit(&entrance, stream, peer, &workers, &looks);
+            match timeout(LOOK, registered.accept()).await {
+                Ok(Ok((stream, peer))) => admit(&entrance, stream, peer, &workers, &looks),
+                // For lack of files it would fail again at once.
+                Ok(Err(_)) => sleep(LOOK).await,
+                Err(_none_came) => {}
             }
         }
         let Ok(unregistered) = registered.into_std() else { return };
