@@ -3,6 +3,7 @@
 //! Everything runs on the connection's own task: after each read all calls in it run, and their
 //! replies are written together, a few at a time.
 
+mod arrival;
 mod calls;
 mod dispatch;
 mod layered;
@@ -29,6 +30,7 @@ use crate::buffers::{Account, FREE_BYTES};
 use crate::limits::FIRST_REQUEST_GRACE;
 use crate::places::connections::Slot;
 use crate::state::ServerState;
+use arrival::Arrival;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
 
@@ -85,10 +87,7 @@ pub(crate) struct Session {
     behind: bool,
     /// Messages handled between two readings of the clock, each with a write.
     stretch: usize,
-    /// When the bytes that were read last arrived, by estimate.
-    arrived: Instant,
-    /// All bytes that are still to be read arrived after this time.
-    unread_since: Instant,
+    arrival: Arrival,
     /// When the last whole message came, a call finished or the peer took some of its output.
     last_activity: Instant,
     /// Since when the peer has taken none of its output.
@@ -169,7 +168,7 @@ impl Session {
         };
         let account = state.buffers.account(closing.clone());
         let now = Instant::now();
-        let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
+        let arrival = Arrival::new(now, state.lag.at(now));
         Self {
             dispatcher: Dispatcher::new(state.clone(), peer),
             state,
@@ -182,8 +181,7 @@ impl Session {
             read_size: ReadSize::Small,
             behind: false,
             stretch: 1,
-            arrived,
-            unread_since: now,
+            arrival,
             last_activity: now,
             stalled_since: None,
             account,
@@ -274,30 +272,18 @@ impl Session {
         Ok(self.input_state == InputState::Refused { is_sending: true })
     }
 
-    /// Estimates when the `count` bytes that were just read arrived: after the bytes before them,
-    /// and, if those had left nothing unread, not longer ago than this task waited for its turn. If
-    /// these leave some unread, all came at the same rate.
+    /// `count` bytes were read.
     fn note_read(&mut self, count: usize, stream: &TcpStream, now: Instant) {
-        let left_unread = self.read_size == ReadSize::Large;
-        self.arrived = match now.checked_sub(self.state.lag.at(now)) {
-            Some(ready) if !left_unread => ready.max(self.unread_since),
-            _ => self.unread_since,
-        };
         let fills_its_room = self.input.len() == self.input.capacity();
-        self.unread_since = now;
-        self.read_size = ReadSize::Small;
-        if fills_its_room {
-            self.read_size = ReadSize::Large;
-            let unread = net::unread(stream);
-            let read = count as f64 / (count + unread) as f64;
-            self.unread_since = self.arrived + (now - self.arrived).mul_f64(read);
-        }
+        self.read_size = if fills_its_room { ReadSize::Large } else { ReadSize::Small };
+        let unread = if fills_its_room { net::unread(stream) } else { 0 };
+        self.arrival.note(now, self.state.lag.at(now), count, unread);
     }
 
     /// Passes whole messages to the dispatcher: all, unless it takes longer than a turn.
     fn take_frames(&mut self, writer: &impl Writer, now: Instant) {
         self.state.lag.matters(now);
-        self.dispatcher.begin_turn(now, self.arrived);
+        self.dispatcher.begin_turn(now, self.arrival.at());
         if let Err(fault) = self.handle_messages(writer) {
             self.close_with(fault);
         }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use tokio_util::sync::CancellationToken;
 
+use super::arrival::Arrival;
 use super::{Session, Writer};
 use crate::state::ServerState;
 
@@ -72,7 +73,7 @@ impl InMemory {
         session.dispatcher.discard_output();
         session.input.extend_from_slice(requests);
         let now = Instant::now();
-        session.arrived = now;
+        session.arrival = Arrival::new(now, Duration::ZERO);
         session.take_frames(&Buffered, now);
         while session.behind {
             session.take_frames(&Buffered, Instant::now());
