@@ -20,6 +20,12 @@ mod registration;
 mod server;
 mod service;
 mod sse;
+#[cfg(not(feature = "simulation"))]
+#[allow(dead_code, unused_imports, reason = "the service does not use it yet")]
+mod store;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod store;
 mod table;
 
 pub use error::RegistryError;
