@@ -9,9 +9,14 @@
 #[cfg(feature = "redb")]
 mod database;
 mod error;
-mod record;
+#[cfg(feature = "redb")]
+mod file;
+#[cfg(feature = "redb")]
+mod recovery;
+#[cfg(feature = "redb")]
+mod sealed;
 
 #[cfg(feature = "redb")]
 pub use database::Database;
 pub use error::StoreError;
-pub use record::{Change, Kind, Record, RecordKey};
+pub use crate::record::{Change, Kind, Record, RecordKey};
