@@ -7,11 +7,12 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod departures;
 mod digest;
 mod entry;
 mod lists;
 mod pace;
-mod rejoin;
+
 mod scope;
 
 use std::collections::HashMap;
@@ -23,12 +24,12 @@ use bytes::Bytes;
 use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
+use departures::Departures;
 use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
 use pace::Pace;
-use rejoin::Rejoin;
 pub(crate) use scope::Scope;
 
 use crate::RegistryOptions;
@@ -59,7 +60,7 @@ pub(crate) struct Table {
     by_key: HashMap<InstanceKey, usize>,
     by_peer: HashMap<IpAddr, usize>,
     lists: Lists,
-    rejoin: Rejoin,
+    departures: Departures,
 }
 
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Table {
             by_key: HashMap::new(),
             by_peer: HashMap::new(),
             lists: Lists::default(),
-            rejoin: Rejoin::new(options.rejoin_window, options.max_rejoins),
+            departures: Departures::new(options.rejoin_window, options.max_rejoins),
         }
     }
 
@@ -154,17 +155,17 @@ impl Table {
 
     /// Remembers that this instance unregistered: see [`unregistered_recently`](Self::unregistered_recently).
     pub(crate) fn note_unregistered(&mut self, key: InstanceKey, now: Instant) {
-        self.rejoin.note(key, now);
+        self.departures.note(key, now);
     }
 
     /// Remembers that an unregistered instance accepted no connection; `true` for the first time.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
-        self.rejoin.defer_rejoin(key, now)
+        self.departures.hold_back(key, now)
     }
 
     /// Whether an unlisted instance unregistered within [`RegistryOptions::rejoin_window`].
     pub(crate) fn unregistered_recently(&self, key: &InstanceKey, now: Instant) -> bool {
-        !self.by_key.contains_key(key) && self.rejoin.contains(key, now)
+        !self.by_key.contains_key(key) && self.departures.contains(key, now)
     }
 
     /// When the next [`expire`](Self::expire) is due.
@@ -192,7 +193,7 @@ impl Table {
                 slow.push(slot.row());
             }
         }
-        self.rejoin.forget_old(now);
+        self.departures.forget_old(now);
         let remove = |index| self.remove(index, ChangeKind::Expired, now);
         Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
@@ -336,7 +337,7 @@ impl Table {
         self.serial = serial;
         self.by_peer.insert(peer, of_peer + 1);
         let key = entry.key.clone();
-        self.rejoin.remove(&key);
+        self.departures.remove(&key);
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1

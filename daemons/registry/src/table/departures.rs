@@ -7,17 +7,17 @@ use rpc_wire::instance::InstanceKey;
 
 /// Instances that unregistered within a window of time.
 #[derive(Debug)]
-pub(super) struct Rejoin {
+pub(super) struct Departures {
     window: Duration,
     capacity: usize,
-    recent: HashMap<InstanceKey, Unregistration>,
+    recent: HashMap<InstanceKey, Record>,
     /// The keys by number, and so in order of time. Not `hashlink`: it would replace only this map.
     order: BTreeMap<u64, InstanceKey>,
     count: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Unregistration {
+struct Record {
     /// When it unregistered, or last failed to accept a connection.
     at: Instant,
     number: u64,
@@ -25,7 +25,7 @@ struct Unregistration {
     held: bool,
 }
 
-impl Rejoin {
+impl Departures {
     /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first.
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
         Self { window, capacity, recent: HashMap::new(), order: BTreeMap::new(), count: 0 }
@@ -37,7 +37,7 @@ impl Rejoin {
     }
 
     /// Restarts the window of an unverified rejoin; `true` for the first one.
-    pub(super) fn defer_rejoin(&mut self, key: InstanceKey, now: Instant) -> bool {
+    pub(super) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
         let first = self.recent.get(&key).is_none_or(|entry| !entry.held);
         self.insert(key, true, now);
         first
@@ -70,7 +70,7 @@ impl Rejoin {
         self.remove(&key);
         self.count += 1;
         self.order.insert(self.count, key.clone());
-        self.recent.insert(key, Unregistration { at: now, number: self.count, held });
+        self.recent.insert(key, Record { at: now, number: self.count, held });
         self.forget_old(now);
     }
 }
@@ -89,37 +89,38 @@ mod tests {
     #[test]
     fn an_unregistration_is_remembered_for_the_window_since_the_last_one() {
         let start = Instant::now();
-        let mut rejoin = Rejoin::new(60 * SECOND, 10);
-        rejoin.note(key(1), start);
-        rejoin.note(key(1), start + 30 * SECOND);
-        assert!(rejoin.contains(&key(1), start + 89 * SECOND));
-        assert!(!rejoin.contains(&key(1), start + 90 * SECOND));
-        rejoin.forget_old(start + 60 * SECOND);
-        assert!(rejoin.contains(&key(1), start + 60 * SECOND));
-        rejoin.remove(&key(1));
-        assert!(!rejoin.contains(&key(1), start + 60 * SECOND));
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), start);
+        departures.note(key(1), start + 30 * SECOND);
+        assert!(departures.contains(&key(1), start + 89 * SECOND));
+        assert!(!departures.contains(&key(1), start + 90 * SECOND));
+        departures.forget_old(start + 60 * SECOND);
+        assert!(departures.contains(&key(1), start + 60 * SECOND));
+        departures.remove(&key(1));
+        assert!(!departures.contains(&key(1), start + 60 * SECOND));
     }
 
     #[test]
     fn holding_back_restarts_the_window() {
         let start = Instant::now();
-        let mut rejoin = Rejoin::new(60 * SECOND, 10);
-        rejoin.note(key(1), start);
-        assert!(rejoin.defer_rejoin(key(1), start + 50 * SECOND));
-        assert!(!rejoin.defer_rejoin(key(1), start + 100 * SECOND));
-        assert!(rejoin.contains(&key(1), start + 159 * SECOND));
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), start);
+        assert!(departures.hold_back(key(1), start + 50 * SECOND));
+        assert!(!departures.hold_back(key(1), start + 100 * SECOND));
+        assert!(departures.contains(&key(1), start + 159 * SECOND));
     }
 
     #[test]
     fn the_memory_is_bounded_and_forgets_the_oldest() {
         let start = Instant::now();
-        let mut rejoin = Rejoin::new(60 * SECOND, 3);
-        (1..=5).for_each(|port| rejoin.note(key(port), start));
-        let known: Vec<_> = (1..=5).filter(|port| rejoin.contains(&key(*port), start)).collect();
+        let mut departures = Departures::new(60 * SECOND, 3);
+        (1..=5).for_each(|port| departures.note(key(port), start));
+        let known: Vec<_> =
+            (1..=5).filter(|port| departures.contains(&key(*port), start)).collect();
         assert_eq!(known, [3, 4, 5]);
-        (0..100).for_each(|_| rejoin.note(key(1), start));
-        assert_eq!((rejoin.recent.len(), rejoin.order.len()), (3, 3));
-        rejoin.forget_old(start + 60 * SECOND);
-        assert!(rejoin.recent.is_empty() && rejoin.order.is_empty());
+        (0..100).for_each(|_| departures.note(key(1), start));
+        assert_eq!((departures.recent.len(), departures.order.len()), (3, 3));
+        departures.forget_old(start + 60 * SECOND);
+        assert!(departures.recent.is_empty() && departures.order.is_empty());
     }
 }
