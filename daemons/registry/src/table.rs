@@ -12,6 +12,7 @@ mod digest;
 mod entry;
 mod lists;
 mod pace;
+mod peers;
 
 mod scope;
 
@@ -30,6 +31,7 @@ pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
 use pace::Pace;
+use peers::Peers;
 pub(crate) use scope::Scope;
 
 use crate::RegistryOptions;
@@ -42,7 +44,6 @@ pub(crate) struct Table {
     ttl: Duration,
     check: Duration,
     max_instances: usize,
-    max_instances_per_peer: usize,
     max_bytes: usize,
     /// Memory of all entries, approximately.
     bytes: usize,
@@ -58,7 +59,7 @@ pub(crate) struct Table {
     by_body: HashMap<Digest, usize>,
     digests: Digests,
     by_key: HashMap<InstanceKey, usize>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: Peers,
     lists: Lists,
     departures: Departures,
 }
@@ -94,7 +95,6 @@ impl Table {
             ttl: options.ttl,
             check: options.check_interval,
             max_instances: options.max_instances,
-            max_instances_per_peer: options.max_instances_per_peer,
             max_bytes: options.max_table_bytes,
             bytes: 0,
             next_check: now + options.check_interval,
@@ -105,7 +105,7 @@ impl Table {
             by_body: HashMap::new(),
             digests: Digests::default(),
             by_key: HashMap::new(),
-            by_peer: HashMap::new(),
+            by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
         }
@@ -323,19 +323,15 @@ impl Table {
             return Err(Refusal::Full(self.max_instances));
         }
         let peer = shares::group(peer);
-        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
-            return Err(Refusal::PeerFull(self.max_instances_per_peer));
-        }
         let serial = self.serial + 1;
         let entry = Entry::new(registration, peer, now, serial);
         let bytes = self.bytes + entry.bytes();
         if bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
+        self.by_peer.add(peer)?;
         self.bytes = bytes;
         self.serial = serial;
-        self.by_peer.insert(peer, of_peer + 1);
         let key = entry.key.clone();
         self.departures.remove(&key);
         let index = self.free.pop().unwrap_or_else(|| {
@@ -362,12 +358,7 @@ impl Table {
         self.bytes -= slot.entry.bytes();
         let Entry { key, service, peer, serial, .. } = &*slot.entry;
         self.by_key.remove(key);
-        if let Some(count) = self.by_peer.get_mut(peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_peer.remove(peer);
-            }
-        }
+        self.by_peer.remove(*peer);
         self.lists.remove(&key.protocol, service.as_deref(), *serial);
         Some(self.changed(kind, slot.row(), None, now))
     }
