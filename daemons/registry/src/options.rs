@@ -28,7 +28,7 @@ pub struct RegistryOptions {
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 6 KiB, since readers skip
     /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
@@ -77,6 +77,9 @@ pub struct RegistryOptions {
     /// Such connections at a time: 64.
     pub max_probes: usize,
 
+    /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
+    pub max_overrides: usize,
+
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
@@ -117,6 +120,7 @@ impl Default for RegistryOptions {
             max_rejoins: 10_000,
             probe_timeout: Duration::from_millis(500),
             max_probes: 64,
+            max_overrides: 10_000,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -146,12 +150,13 @@ impl RegistryOptions {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
         if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
-            let expected = "at most 7KiB, since readers skip larger instances";
+            let expected = "at most 6KiB, since readers skip larger instances";
             return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
         }
         Ok(())
     }
 }
 
-/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
-const BESIDE_PARAMETERS: usize = 1024;
+/// What a reader gets of an instance beside its parameters: its address, ages, an override, and names of
+/// keys.
+const BESIDE_PARAMETERS: usize = 2048;

@@ -3,6 +3,7 @@
 mod ages;
 mod answers;
 mod history;
+mod overrides;
 mod probe;
 mod snapshots;
 mod watcher;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, InstanceRecord};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
@@ -28,7 +29,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, List, Row, Scope, Table};
+use crate::table::{Change, ChangeKind, List, Renewed, Row, Scope, Table};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(crate) struct Service {
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
+    /// Notified when an override is set: it may end before the others.
+    override_set: Notify,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -85,6 +88,7 @@ impl Service {
             prober: Prober::new(options.max_probes, options.probe_timeout),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
+            override_set: Notify::new(),
             options,
         }
     }
@@ -93,27 +97,27 @@ impl Service {
     ///
     /// # Errors
     /// The body is invalid, or a limit is reached.
-    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
-        if let Some(reply) = self.renew(body) {
-            return Ok(reply);
+    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Renewed, Refusal> {
+        if let Some(renewed) = self.renew(body) {
+            return Ok(renewed);
         }
         let registration = Registration::parse(body, &self.options)?;
         if !self.may_be_listed(&registration, peer).await {
-            return registration.reply_unlisted();
+            return Ok(Renewed { reply: registration.reply_unlisted()?, overridden: None });
         }
-        let reply = registration.reply.clone();
-        let change = {
+        let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        let (change, overridden) = {
             let mut state = self.lock();
             let now = now();
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
-            change
+            (change, state.table.override_of(&key))
         };
         match change {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(reply)
+        Ok(Renewed { reply, overridden })
     }
 
     /// Removes the instance of the body, listed or not; returns the reply.
@@ -230,9 +234,9 @@ impl Service {
         self.lock().table.bytes()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never returns.
+    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
     pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.expire(), self.publish_ages());
+        tokio::join!(self.expire(), self.end_overrides(), self.publish_ages());
     }
 
     async fn expire(&self) {
@@ -258,15 +262,15 @@ impl Service {
         }
     }
 
-    fn renew(&self, body: &[u8]) -> Option<Bytes> {
-        let reply = {
+    fn renew(&self, body: &[u8]) -> Option<Renewed> {
+        let renewed = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
             state.table.renew(body, now)?
         };
         self.count_heartbeat();
-        Some(reply)
+        Some(renewed)
     }
 
     fn count_heartbeat(&self) {
@@ -325,6 +329,8 @@ impl Service {
                     self.metrics.updates.inc();
                     info!(%instance, protocol, peer, "parameters changed");
                 }
+                // Logged with the override.
+                ChangeKind::Overridden => {}
                 ChangeKind::Unregistered => {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");

@@ -10,6 +10,7 @@
 mod digest;
 mod entry;
 mod lists;
+mod overrides;
 mod pace;
 mod rejoin;
 mod scope;
@@ -21,12 +22,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rpc_host::shares;
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{InstanceKey, OverrideState};
 
 use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
+use overrides::Overrides;
+pub(crate) use overrides::{Overridden, Override, Standing};
 use pace::Pace;
 use rejoin::Rejoin;
 pub(crate) use scope::Scope;
@@ -60,6 +63,7 @@ pub(crate) struct Table {
     by_peer: HashMap<IpAddr, usize>,
     lists: Lists,
     rejoin: Rejoin,
+    overrides: Overrides,
 }
 
 #[derive(Debug)]
@@ -71,10 +75,21 @@ struct Slot {
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// The operator's override of it, which outlives it.
+    overridden: Option<Arc<Standing>>,
 }
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
+
+/// What an instance is told that registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// The instance as JSON.
+    pub(crate) reply: Bytes,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<OverrideState>,
+}
 
 /// The result of an expiry check.
 #[derive(Debug)]
@@ -107,16 +122,18 @@ impl Table {
             by_peer: HashMap::new(),
             lists: Lists::default(),
             rejoin: Rejoin::new(options.rejoin_window, options.max_rejoins),
+            overrides: Overrides::new(options.max_overrides),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
     /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Renewed> {
         let slot = *self.by_body.get(&self.digests.of(body))?;
         let slot = self.slots.get_mut(slot)?.as_mut()?;
         slot.renew(now, self.ttl);
-        Some(slot.entry.reply.clone())
+        let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
+        Some(Renewed { reply: slot.entry.reply.clone(), overridden })
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -202,9 +219,13 @@ impl Table {
         self.lists.prepared(scope)
     }
 
-    /// The content of a scope's list: its revision, and its elements as JSON.
+    /// The content of a scope's list: its revision, and its elements as JSON. Instances that an operator
+    /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
-        let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
+        let reply = |index: usize| {
+            let slot = self.slots.get(index)?.as_ref()?;
+            slot.overridden.is_none().then(|| slot.entry.reply.clone())
+        };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
         (self.lists.revision(scope), elements)
     }
@@ -336,6 +357,7 @@ impl Table {
         self.serial = serial;
         self.by_peer.insert(peer, of_peer + 1);
         let key = entry.key.clone();
+        let overridden = self.overrides.get(&key);
         self.rejoin.remove(&key);
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -350,6 +372,7 @@ impl Table {
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            overridden,
         });
         Ok(index)
     }
@@ -407,6 +430,7 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            overridden: self.overridden.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a registry knows about an instance: identity, parameters, liveness and changes.
 
 mod entries;
+mod overrides;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +14,9 @@ use crate::paths::PROTO_JSON;
 pub use crate::target::host_port;
 pub use entries::{
     Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
+};
+pub use overrides::{
+    MAX_BY_BYTES, MAX_REASON_BYTES, OverrideEntry, OverrideRecord, OverrideRequest, OverrideState,
 };
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
@@ -192,6 +196,9 @@ pub struct InstanceRecord<P = Parameters> {
     /// `parameters.incarnation`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
+    /// The operator's override that its state comes from, if one stands.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideRecord>,
 }
 
 /// A heartbeat age, sent to watchers with `beats=1`.
@@ -400,6 +407,7 @@ mod tests {
             heartbeats: 2,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
         };
         let key = record.instance.key();
         let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };

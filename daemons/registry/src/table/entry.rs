@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState};
 use serde_json::value::RawValue;
 
+use super::Standing;
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -62,18 +63,22 @@ pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
     pub(crate) last_heartbeat: Instant,
     pub(crate) heartbeats: u64,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<Arc<Standing>>,
 }
 
 impl Row {
     /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
+        let overridden = self.overridden.as_ref().map(|standing| standing.record(now));
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
             heartbeats: self.heartbeats,
-            state: InstanceState::Up,
+            state: overridden.as_ref().map_or(InstanceState::Up, |it| it.state.into()),
             incarnation: self.entry.incarnation,
+            overridden,
             instance: self.entry.instance(),
         }
     }
@@ -103,10 +108,12 @@ pub(crate) struct Change {
 pub(crate) enum ChangeKind {
     Registered,
     Updated,
+    /// An operator's override of it was set, or ended.
+    Overridden,
     Unregistered,
     Expired,
 }
 
-fn millis(now: Instant, then: Instant) -> u64 {
+pub(super) fn millis(now: Instant, then: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,5 +13,6 @@ mod harness;
 mod limits;
 mod lists;
 mod older;
+mod overrides;
 mod refusals;
 mod streams;

@@ -138,6 +138,7 @@ mod tests {
             heartbeats: 1604,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
         };
         assert_eq!(
             row(&record),

@@ -140,6 +140,7 @@ mod tests {
             heartbeats: 0,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
         }
     }
 
