@@ -68,6 +68,8 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
         heartbeats: 1_604,
         state: InstanceState::Up,
         incarnation: None,
+        overridden: None,
+        durable: true,
     }
 }
 

@@ -123,6 +123,8 @@ mod tests {
             heartbeats: 1,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
+            durable: true,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
     pub(crate) streams: Gauge,
+    pub(crate) store_failures: Counter,
+    store_commits: Counter,
+    store_seconds: Counter<f64, std::sync::atomic::AtomicU64>,
     instances: Gauge,
     table_bytes: Gauge,
     pinned_bytes: Gauge,
@@ -42,6 +45,12 @@ impl Metrics {
     /// Counts a pause of the process: the expiry check was this late.
     pub(crate) fn pause(&self, late: Duration) {
         self.paused.inc_by(late.as_secs_f64());
+    }
+
+    /// Counts a commit of the store, and the time it took.
+    pub(crate) fn committed(&self, after: Duration) {
+        self.store_commits.inc();
+        self.store_seconds.inc_by(after.as_secs_f64());
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -76,6 +85,8 @@ impl Metrics {
             ("snapshots", "Snapshots sent to watchers", &self.snapshots),
             ("connections_accepted", "Connections accepted", &self.connections_accepted),
             ("connections_refused", "Connections closed at the limit", &self.connections_refused),
+            ("store_commits", "Commits of the store", &self.store_commits),
+            ("store_failures", "Commits that failed", &self.store_failures),
             ("readers_cut", "Connections closed because they read too slowly", &self.readers_cut),
         ];
         for (name, help, counter) in counters {
@@ -87,6 +98,12 @@ impl Metrics {
             "Total delay of expiry checks",
             Unit::Seconds,
             self.paused.clone(),
+        );
+        registry.register_with_unit(
+            "store",
+            "Total time of the store's commits",
+            Unit::Seconds,
+            self.store_seconds.clone(),
         );
         let gauges = [
             ("instances", "Instances listed", &self.instances),

@@ -16,8 +16,10 @@ pub enum Kind {
     Instance,
     /// What an operator wants of it.
     Override,
-    /// That it unregistered lately.
+    /// That it unregistered lately, of servers with an incarnation.
     Departure,
+    /// The same of older servers, which have none.
+    ClassicDeparture,
 }
 
 /// What a record is found by. Displays as `kind/protocol/host/port`.
@@ -48,13 +50,15 @@ pub struct Change {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Instance, Self::Override, Self::Departure];
+    const ALL: [Self; 4] =
+        [Self::Instance, Self::Override, Self::Departure, Self::ClassicDeparture];
 
     fn name(self) -> &'static str {
         match self {
             Self::Instance => "instance",
             Self::Override => "override",
             Self::Departure => "departure",
+            Self::ClassicDeparture => "classic-departure",
         }
     }
 }

@@ -74,7 +74,7 @@ pub const KEYS: &[Key] = keys! {
         max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
-        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 7KiB.";
+        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 6KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = keys! {
         max_clock_ahead: duration, registry_server.options.max_clock_ahead, "How far ahead of this machine's clock the start of a server may be.";
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of a connection to an instance that unregistered and registers again.";
         max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
+        max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";

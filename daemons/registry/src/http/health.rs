@@ -14,11 +14,18 @@ pub(super) fn live() -> Reply {
     status(StatusCode::OK, "ok")
 }
 
-/// 503 once the registry is shutting down.
+/// 503 once the registry is shutting down. One whose store fails is degraded, and still ready: it serves
+/// lists and takes heartbeats, and whoever took it out of use for that would make a fault an outage.
 pub(super) fn ready(context: &Context) -> Reply {
-    match context.ending.is_cancelled() {
-        false => status(StatusCode::OK, "ready"),
-        true => status(StatusCode::SERVICE_UNAVAILABLE, "ending"),
+    if context.ending.is_cancelled() {
+        return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
+    }
+    match context.service.saving().failing() {
+        None => status(StatusCode::OK, "ready"),
+        Some(why) => {
+            let body = json!({ "status": "degraded", "store": &*why });
+            with_type(StatusCode::OK, JSON, body.to_string().into())
+        }
     }
 }
 

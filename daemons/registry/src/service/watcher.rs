@@ -125,7 +125,7 @@ impl Service {
         let now = now();
         let missed = state.history.since(revision)?.take(BATCH).map(|event| {
             let change = &event.change;
-            let lists = matches!(change.kind, ChangeKind::Registered | ChangeKind::Updated);
+            let lists = !matches!(change.kind, ChangeKind::Unregistered | ChangeKind::Expired);
             let stale = lists && now.saturating_duration_since(change.at) > STALE;
             let current = || state.table.row(&change.row.entry.key);
             Missed { event: Arc::clone(event), current: stale.then(current).flatten() }

@@ -138,6 +138,8 @@ mod tests {
             heartbeats: 1604,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
+            durable: true,
         };
         assert_eq!(
             row(&record),

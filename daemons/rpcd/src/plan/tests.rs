@@ -253,6 +253,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_CLOCK_AHEAD", "24s"),
         ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
         ("RPCD_REGISTRY_SERVER_MAX_PROBES", "20"),
+        ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
         ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
@@ -286,6 +287,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_clock_ahead: Duration::from_secs(24),
         probe_timeout: Duration::from_secs(19),
         max_probes: 20,
+        max_overrides: 24,
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
     };

@@ -12,6 +12,8 @@ fn record(port: u16, age_ms: u64) -> InstanceRecord {
         heartbeats: 3,
         state: InstanceState::Up,
         incarnation: None,
+        overridden: None,
+        durable: true,
     }
 }
 

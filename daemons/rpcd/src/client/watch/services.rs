@@ -140,6 +140,8 @@ mod tests {
             heartbeats: 0,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
+            durable: true,
         }
     }
 
