@@ -87,6 +87,7 @@ impl Database {
     ///
     /// # Errors
     /// One of them is damaged, or they cannot be read.
+    #[cfg(any(test, feature = "simulation"))]
     pub fn load(&mut self) -> Result<Vec<Record>, StoreError> {
         no_panic(|| self.read())
     }
