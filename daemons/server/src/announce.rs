@@ -1,6 +1,7 @@
 //! Registers this server with a registry: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
+use crate::drain::{Asker, Drain};
 
 /// The registry to register with, and how.
 ///
@@ -101,11 +103,12 @@ impl Announce {
     }
 
     /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
-    /// of itself.
+    /// of itself; drains it while the registry says so.
     pub(crate) fn start(
         mut self,
         listening: SocketAddr,
         facts: Parameters,
+        drain: Arc<Drain>,
         control: &Control,
     ) -> Announcer {
         self.parameters.extend(facts);
@@ -114,6 +117,7 @@ impl Announce {
         let task = Task {
             announce: self,
             listening,
+            drain,
             registered: false,
             was_registered: false,
             known_as: None,
@@ -165,6 +169,8 @@ impl Announcer {
 struct Task {
     announce: Announce,
     listening: SocketAddr,
+    /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
+    drain: Arc<Drain>,
     /// The last heartbeat succeeded.
     registered: bool,
     /// A heartbeat succeeded before.
@@ -211,11 +217,14 @@ impl Task {
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
-        if let Err(error) = self.announce.registry.register(&instance).await {
-            if is_refused(&error) && !self.was_registered {
-                self.known_as = None;
+        match self.announce.registry.register(&instance).await {
+            Ok(reply) => self.drain.set(Asker::Operator, reply.overridden.is_some()),
+            Err(error) => {
+                if is_refused(&error) && !self.was_registered {
+                    self.known_as = None;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         if !self.registered {
             let registry = self.announce.registry.url();

@@ -103,6 +103,7 @@ pub const KEYS: &[Key] = keys! {
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
         drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
+        drain_notice: pause, server.limits.drain_notice, "How long calls of older clients are still taken once an operator drains it.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";
