@@ -98,7 +98,7 @@ fn an_override_outlives_heartbeats_new_parameters_and_the_instance() {
     assert_eq!(renewed.overridden, Some(OverrideState::Draining));
     let change = register(&mut table, &body(1, 7), start).unwrap();
     assert_eq!(change.row.record(TTL, start).state, InstanceState::Draining);
-    table.unregister(&key(1), start);
+    table.unregister(&key(1), None, start);
     register(&mut table, &body(1, 7), start);
     assert_eq!((listed(&table).as_str(), table.overrides(start)[0].listed), ("", true));
     assert_eq!(table.override_of(&key(1)), Some(OverrideState::Draining));
