@@ -100,11 +100,11 @@ impl RegistryClient {
     /// Registers an instance; registering it again is the heartbeat.
     ///
     /// # Errors
-    /// See [`RegistryClientError`].
+    /// [`RegistryClientError::Superseded`] if the instance has an incarnation and a higher one is known at
+    /// its address; else see [`RegistryClientError`].
     pub async fn register(&self, instance: &Instance) -> Result<Registered, RegistryClientError> {
         let response = self.post_instance(paths::REGISTER, instance).await?;
-        let overridden = registered::overridden(response.headers());
-        Ok(Registered { instance: self.instance(response).await?, overridden })
+        self.registered(response).await
     }
 
     /// Unregisters an instance, registered or not.
