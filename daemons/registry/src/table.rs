@@ -7,12 +7,15 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod brake;
 mod digest;
 mod entry;
 mod lists;
+mod liveness;
 mod pace;
 mod rejoin;
 mod scope;
+mod target;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -27,9 +30,12 @@ use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+use liveness::{Judge, Liveness};
 use pace::Pace;
 use rejoin::Rejoin;
 pub(crate) use scope::Scope;
+pub(crate) use target::target;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
@@ -60,6 +66,7 @@ pub(crate) struct Table {
     by_peer: HashMap<IpAddr, usize>,
     lists: Lists,
     rejoin: Rejoin,
+    judge: Judge,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,11 @@ struct Slot {
     entry: Arc<Entry>,
     /// Of the body of the last registration: a heartbeat has the same bytes.
     body: Digest,
+    /// When its TTL ends; of one that is kept beyond that, when it is probed next.
     deadline: Instant,
+    liveness: Liveness,
+    /// Watchers know it as a suspect.
+    suspect: bool,
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
@@ -75,17 +86,6 @@ struct Slot {
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
-
-/// The result of an expiry check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Instances removed because their deadlines have passed.
-    pub(crate) expired: Vec<Change>,
-    /// Instances found for the first time to send heartbeats too seldom.
-    pub(crate) slow: Vec<Row>,
-    /// How late the check was: every deadline was extended by that.
-    pub(crate) late: Duration,
-}
 
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
@@ -107,16 +107,18 @@ impl Table {
             by_peer: HashMap::new(),
             lists: Lists::default(),
             rejoin: Rejoin::new(options.rejoin_window, options.max_rejoins),
+            judge: Judge::new(options),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
-        let slot = *self.by_body.get(&self.digests.of(body))?;
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
+    /// the reply, and the change if it was a suspect.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Bytes, Option<Change>)> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        Some(slot.entry.reply.clone())
+        let reply = slot.entry.reply.clone();
+        Some((reply, self.revive(index, now)))
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -142,8 +144,9 @@ impl Table {
             }
         };
         self.keep_digest(index, digest);
+        let Some((kind, replaced)) = change else { return Ok(None) };
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
+        Ok(Some(self.changed(kind, row, replaced, now)))
     }
 
     /// Removes the instance. Returns the change, if it was listed.
@@ -165,36 +168,6 @@ impl Table {
     /// Whether an unlisted instance unregistered within [`RegistryOptions::rejoin_window`].
     pub(crate) fn unregistered_recently(&self, key: &InstanceKey, now: Instant) -> bool {
         !self.by_key.contains_key(key) && self.rejoin.contains(key, now)
-    }
-
-    /// When the next [`expire`](Self::expire) is due.
-    pub(crate) fn next_check(&self) -> Instant {
-        self.next_check
-    }
-
-    /// Removes the instances whose deadlines have passed.
-    ///
-    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
-    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
-    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
-        self.next_check = now + self.check;
-        let furthest = now + self.ttl;
-        let mut over = Vec::new();
-        let mut slow = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            slot.deadline = (slot.deadline + late).min(furthest);
-            if slot.deadline <= now {
-                over.push(index);
-            } else if slot.pace.is_found_slow() {
-                slow.push(slot.row());
-            }
-        }
-        self.rejoin.forget_old(now);
-        let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
 
     /// The prepared list of a scope with a protocol, if it is current.
@@ -290,9 +263,11 @@ impl Table {
     ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
+        self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return Ok(None);
+            let was_suspect = std::mem::replace(&mut slot.suspect, false);
+            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
         }
         let Entry { peer, registered, serial, .. } = *slot.entry;
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
@@ -302,6 +277,7 @@ impl Table {
             return Err(Refusal::TableFull(self.max_bytes));
         }
         self.bytes = bytes;
+        slot.suspect = false;
         let replaced = std::mem::replace(&mut slot.entry, entry);
         let Entry { key, service, .. } = &*slot.entry;
         if *service != replaced.service {
@@ -321,9 +297,9 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
-        let peer = shares::group(peer);
-        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
+        let group = shares::group(peer);
+        let of_peer = self.by_peer.get(&group).copied().unwrap_or(0);
+        if of_peer >= self.max_instances_per_peer && !group.is_loopback() {
             return Err(Refusal::PeerFull(self.max_instances_per_peer));
         }
         let serial = self.serial + 1;
@@ -334,7 +310,7 @@ impl Table {
         }
         self.bytes = bytes;
         self.serial = serial;
-        self.by_peer.insert(peer, of_peer + 1);
+        self.by_peer.insert(group, of_peer + 1);
         let key = entry.key.clone();
         self.rejoin.remove(&key);
         let index = self.free.pop().unwrap_or_else(|| {
@@ -347,6 +323,8 @@ impl Table {
             entry: Arc::new(entry),
             body,
             deadline: now + self.ttl,
+            liveness: Liveness::Up,
+            suspect: false,
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
@@ -356,15 +334,17 @@ impl Table {
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
+        self.judge.moved(slot.liveness, Liveness::Up);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
         let Entry { key, service, peer, serial, .. } = &*slot.entry;
         self.by_key.remove(key);
-        if let Some(count) = self.by_peer.get_mut(peer) {
+        let group = shares::group(*peer);
+        if let Some(count) = self.by_peer.get_mut(&group) {
             *count -= 1;
             if *count == 0 {
-                self.by_peer.remove(peer);
+                self.by_peer.remove(&group);
             }
         }
         self.lists.remove(&key.protocol, service.as_deref(), *serial);
@@ -386,6 +366,10 @@ impl Table {
         now: Instant,
     ) -> Change {
         self.revision += 1;
+        // Neither is in a list: those who keep one need not read it again.
+        if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
+            return Change { revision: self.revision, kind, at: now, row, replaced };
+        }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
@@ -407,6 +391,11 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            suspect: self.suspect,
+            held_until: match self.liveness {
+                Liveness::Held(until) => Some(until),
+                _ => None,
+            },
         }
     }
 }
