@@ -88,8 +88,9 @@ pub const KEYS: &[Key] = keys! {
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
         max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
-        rejoin_window: pause, registry_server.options.rejoin_window, "How long an unregistered older instance is listed again if it accepts a connection; 0s: never.";
-        max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered for rejoining.";
+        rejoin_window: pause, registry_server.options.rejoin_window, "How long it is remembered that an instance unregistered, so that a late heartbeat does not list it again; 0s: not at all.";
+        max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered.";
+        max_clock_ahead: duration, registry_server.options.max_clock_ahead, "How far ahead of this machine's clock the start of a server may be.";
         probes: switch, registry_server.options.probes, "Whether an instance is probed before it expires, and kept while it replies.";
         probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of a probe, and of the connection that proves a rejoin.";
         max_probes: count, registry_server.options.max_probes, "Probes at a time; further ones wait for their turn.";

@@ -47,6 +47,7 @@ pub(super) enum Liveness {
 pub(crate) struct Ticket {
     slot: usize,
     serial: u64,
+    incarnation: Option<u64>,
     heartbeats: u64,
 }
 
@@ -305,7 +306,7 @@ impl Table {
         if ended.is_some() {
             judge.brake.release();
         }
-        self.rejoin.forget_old(now);
+        self.departures.forget_old(now);
         probes.sort_unstable_by_key(|(suspect, deadline, _)| (*suspect, *deadline));
         let probes = probes.into_iter().map(|(.., ticket)| ticket).collect();
         Checked { probes, slow, late, ended }
@@ -472,7 +473,8 @@ impl Table {
 
 impl Slot {
     fn ticket(&self, slot: usize) -> Ticket {
-        Ticket { slot, serial: self.entry.serial, heartbeats: self.heartbeats }
+        let Entry { serial, incarnation, .. } = *self.entry;
+        Ticket { slot, serial, incarnation, heartbeats: self.heartbeats }
     }
 }
 

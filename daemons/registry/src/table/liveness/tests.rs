@@ -33,12 +33,15 @@ impl World {
     }
 
     fn beat(&mut self, port: u16) -> Option<&'static str> {
-        let body = body(port);
-        let change = match self.table.renew(&body, self.now) {
+        self.register(&body(port))
+    }
+
+    fn register(&mut self, body: &[u8]) -> Option<&'static str> {
+        let change = match self.table.renew(body, self.now) {
             Some((_, change)) => change,
             None => {
-                let registration = Registration::parse(&body, &RegistryOptions::default()).unwrap();
-                self.table.register(registration, &body, PEER, self.now).unwrap()
+                let registration = Registration::parse(body, &RegistryOptions::default()).unwrap();
+                self.table.register(registration, body, PEER, self.now).unwrap()
             }
         };
         change.as_ref().map(name)
@@ -227,9 +230,24 @@ fn an_outcome_counts_for_the_registration_and_the_time_it_was_asked_for_only() {
     assert!(world.table.probe(asked).is_none(), "it need not be probed any more");
     world.overdue();
     let asked = world.ticket(1);
-    world.table.unregister(&key(1), world.now);
+    world.table.unregister(&key(1), None, world.now);
     world.beat(1);
     assert_eq!(world.conclude_since(asked, Refused), [""; 0], "it has registered anew");
+    assert_eq!(world.listed(), 1);
+}
+
+#[test]
+fn the_death_of_one_life_does_not_remove_the_next_one() {
+    let mut world = World::with(1..=0);
+    let life = |incarnation: u64| {
+        format!(
+            r#"{{"protocol":"json","host":"127.0.0.1","port":1,"parameters":{{"incarnation":{incarnation}}}}}"#
+        )
+    };
+    world.register(life(1).as_bytes());
+    let asked = world.ticket(1);
+    assert_eq!(world.register(life(2).as_bytes()), Some("updated"));
+    assert_eq!(world.conclude_since(asked, Refused), [""; 0]);
     assert_eq!(world.listed(), 1);
 }
 
