@@ -123,6 +123,7 @@ impl Http {
                 let body = body::read(body, &service.options).await?;
                 Ok(json(service.unregister(&body, peer)?))
             }
+            (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
             (&Method::PUT, path) => {
                 let key = overrides::key(path, &service.options)?;
                 check_content_type(&head.headers)?;
