@@ -123,6 +123,7 @@ mod tests {
             heartbeats: 1,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
             overridden: None,
             durable: true,
         };

@@ -18,6 +18,7 @@ fn every_state() -> String {
         heartbeats: 9,
         state,
         incarnation: None,
+        held_ms: None,
         overridden: None,
         durable: true,
     };

@@ -126,6 +126,7 @@ impl Http {
                 let Acknowledged { of, durable } = service.unregister(&body, peer).await?;
                 Ok(acknowledged(json(of), durable))
             }
+            (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
             (&Method::PUT, path) => {
                 let key = overrides::key(path, &service.options)?;
                 check_content_type(&head.headers)?;

@@ -27,6 +27,7 @@ mod store;
 mod table;
 
 pub use error::RegistryError;
+pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
 pub use server::Registry;
 #[cfg(feature = "redb")]

@@ -100,7 +100,7 @@ impl Registry {
         let Self { mut listener, address, options, opened } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         let drain = options.drain_timeout;
-        let acceptor = Acceptor::open(options, opened).map_err(RegistryError::Thread)?;
+        let acceptor = Acceptor::open(options, address, opened).map_err(RegistryError::Thread)?;
         let outcome = acceptor.accept(&mut listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
@@ -161,7 +161,11 @@ const STORE_TIME: Duration = Duration::from_millis(400);
 const PLACES_FOR_LOOPBACK: usize = 8;
 
 impl Acceptor {
-    fn open(options: RegistryOptions, opened: Option<Opened>) -> io::Result<Self> {
+    fn open(
+        options: RegistryOptions,
+        address: SocketAddr,
+        opened: Option<Opened>,
+    ) -> io::Result<Self> {
         let ending = CancellationToken::new();
         let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
@@ -170,7 +174,7 @@ impl Acceptor {
             PLACES_FOR_LOOPBACK,
         );
         let (store, left) = opened.map_or((None, None), |it| (Some(it.store), it.left));
-        let service = Arc::new(Service::new(options, left));
+        let service = Arc::new(Service::new(options, address, left));
         if let Some(store) = store {
             service.save_to(store)?;
         }

@@ -5,11 +5,12 @@ mod answers;
 mod history;
 mod overrides;
 mod probe;
+mod probes;
 mod saving;
 mod snapshots;
 mod watcher;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,7 @@ use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
 use history::History;
 use probe::Prober;
+use probes::Probes;
 pub(crate) use saving::Acknowledged;
 use saving::Saving;
 use snapshots::Snapshots;
@@ -31,7 +33,9 @@ pub(crate) use watcher::Watcher;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table};
+use crate::table::{
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+};
 use crate::{RegistryOptions, StoreOptions};
 
 /// What every connection and timer of a registry shares.
@@ -48,6 +52,7 @@ pub(crate) struct Service {
     building: Mutex<()>,
     snapshots: Snapshots,
     prober: Prober,
+    probes: Probes,
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
@@ -79,8 +84,13 @@ pub(crate) struct Page {
 const PAGE: usize = 32 * 1024;
 
 impl Service {
-    /// One that starts with what an earlier process left; `None`: with nothing.
-    pub(crate) fn new(options: RegistryOptions, left: Option<Vec<Restored>>) -> Self {
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
+    /// `None`: with nothing.
+    pub(crate) fn new(
+        options: RegistryOptions,
+        address: SocketAddr,
+        left: Option<Vec<Restored>>,
+    ) -> Self {
         let (now, wall) = (now(), SystemTime::now());
         let warm = left.is_none().then(|| now + options.warming);
         let mut table = Table::new(&options, now);
@@ -97,7 +107,8 @@ impl Service {
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
-            prober: Prober::new(options.max_probes, options.probe_timeout),
+            prober: Prober::new(options.max_probes, options.probe_timeout, address),
+            probes: Probes::default(),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
             override_set: Notify::new(),
@@ -268,45 +279,31 @@ impl Service {
         self.lock().table.bytes()
     }
 
-    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
-    pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.expire(), self.end_overrides(), self.publish_ages());
+    /// The instances that are not simply up.
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().table.tally()
     }
 
-    async fn expire(&self) {
-        loop {
-            let due = self.lock().table.next_check();
-            tokio::time::sleep_until(due.into()).await;
-            let checked = {
-                let mut state = self.lock();
-                let now = now();
-                state.table.set_wall(SystemTime::now(), now);
-                let checked = state.table.expire(now);
-                state.history.extend(checked.expired.iter().cloned());
-                checked
-            };
-            self.saving.wake();
-            self.metrics.pause(checked.late);
-            if checked.late > self.options.check_interval {
-                warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
-            }
-            for row in &checked.slow {
-                let instance = &row.entry.key;
-                warn!(%instance, ttl = ?self.options.ttl, "its heartbeats are further apart than half the TTL: one that is lost may remove it; send them more often, or raise ttl");
-            }
-            self.announce(&checked.expired, None);
-            self.snapshots.forget_old(now());
-        }
+    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
+    pub(crate) async fn run_timers(&self) {
+        let expire =
+            async { tokio::join!(self.check_deadlines(), self.run_probes(), self.decide()) };
+        tokio::join!(expire, self.end_overrides(), self.publish_ages());
     }
 
     fn renew(&self, body: &[u8]) -> Option<Renewed> {
-        let renewed = {
+        let (renewed, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            state.table.renew(body, now)?
+            let (renewed, change) = state.table.renew(body, now)?;
+            state.history.extend(change.clone());
+            (renewed, change)
         };
         self.count_heartbeat();
+        if let Some(change) = change {
+            self.announce(&[change], None);
+        }
         Some(renewed)
     }
 
@@ -322,7 +319,7 @@ impl Service {
 
     /// An older server that was stopped unregisters but keeps sending heartbeats, so a recently
     /// unregistered instance must accept a connection before it is listed again. An instance that
-    /// must not be probed (see [`probe::target`]) is listed: waiting for the window would only
+    /// must not be probed (see [`target`]) is listed: waiting for the window would only
     /// delay a returning server, and a stopped one would still be listed after it.
     async fn may_be_listed(&self, registration: &Registration, peer: IpAddr) -> bool {
         if registration.incarnation.is_some() {
@@ -332,7 +329,8 @@ impl Service {
         if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
-        let Some(target) = probe::target(&key, peer) else { return true };
+        let networks = &self.options.probe_networks;
+        let Some(target) = target(&key, peer, networks) else { return true };
         if self.prober.is_up(target).await {
             return true;
         }
@@ -359,6 +357,7 @@ impl Service {
         }
         // Notified first: a watcher must not wait for the log.
         self.changed.send_replace(());
+        self.saving.wake();
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
             let instance = &row.entry.key;
@@ -378,10 +377,25 @@ impl Service {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");
                 }
-                ChangeKind::Expired => {
-                    self.metrics.expirations.inc();
+                ChangeKind::Expired(reason) => {
+                    self.metrics.expire(*reason);
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    warn!(%instance, protocol, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                    let reason = reason.map(tracing::field::display);
+                    warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                }
+                ChangeKind::Suspect => {
+                    self.metrics.suspicions.inc();
+                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
+                    let elapsed = format_args!("{elapsed:.1?}");
+                    if row.is_held() {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL and no reply to a probe; held by the brake on mass expiry");
+                    } else {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL, but it replies to a probe; it stays listed");
+                    }
+                }
+                ChangeKind::Revived => {
+                    self.metrics.revivals.inc();
+                    info!(%instance, protocol, peer, "up again: a heartbeat came");
                 }
             }
         }

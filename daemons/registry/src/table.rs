@@ -7,15 +7,18 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod brake;
 mod departures;
 mod digest;
 mod entry;
 mod kept;
 mod lists;
+mod liveness;
 mod overrides;
 mod pace;
 mod peers;
 mod scope;
+mod target;
 mod unsaved;
 mod wall;
 
@@ -25,7 +28,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_host::shares;
 use rpc_wire::instance::{InstanceKey, OverrideState};
 
 use departures::Departures;
@@ -35,11 +37,14 @@ pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use kept::{Batch, Restored};
 pub(crate) use lists::List;
 use lists::Lists;
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+use liveness::{Judge, Liveness};
 use overrides::Overrides;
 pub(crate) use overrides::{Overridden, Override, Standing};
 use pace::Pace;
 use peers::Peers;
 pub(crate) use scope::Scope;
+pub(crate) use target::target;
 use unsaved::Unsaved;
 use wall::Wall;
 
@@ -73,6 +78,7 @@ pub(crate) struct Table {
     lists: Lists,
     departures: Departures,
     overrides: Overrides,
+    judge: Judge,
     wall: Wall,
     unsaved: Unsaved,
 }
@@ -82,7 +88,11 @@ struct Slot {
     entry: Arc<Entry>,
     /// Of the body of the last registration: a heartbeat has the same bytes.
     body: Digest,
+    /// When its TTL ends; of one that is kept beyond that, when it is probed next.
     deadline: Instant,
+    liveness: Liveness,
+    /// Watchers know it as a suspect.
+    suspect: bool,
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
@@ -106,17 +116,6 @@ pub(crate) struct Renewed {
     pub(crate) change: u64,
 }
 
-/// The result of an expiry check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Instances removed because their deadlines have passed.
-    pub(crate) expired: Vec<Change>,
-    /// Instances found for the first time to send heartbeats too seldom.
-    pub(crate) slow: Vec<Row>,
-    /// How late the check was: every deadline was extended by that.
-    pub(crate) late: Duration,
-}
-
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
         Self {
@@ -137,19 +136,22 @@ impl Table {
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
             overrides: Overrides::new(options.max_overrides),
+            judge: Judge::new(options),
             wall: Wall::new(SystemTime::UNIX_EPOCH, now),
             unsaved: Unsaved::new(None),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Renewed> {
-        let slot = *self.by_body.get(&self.digests.of(body))?;
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
+    /// the reply, and the change if it was a suspect.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
         let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
-        Some(Renewed { reply: slot.entry.reply.clone(), overridden, change: slot.change })
+        let Slot { ref entry, change, .. } = *slot;
+        let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
+        Some((renewed, self.revive(index, now)))
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -178,8 +180,8 @@ impl Table {
             }
         };
         self.keep_digest(index, digest);
-        let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
         let Some((kind, replaced)) = change else { return Ok(None) };
+        let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
         let change = self.changed(kind, row, replaced, now);
         if let Some(slot) = &mut self.slots[index] {
             slot.change = self.unsaved.changes();
@@ -239,37 +241,6 @@ impl Table {
             Some(known) if given <= known.saturating_add(1) => Ok(()),
             _ => Err(Refusal::AheadOfClock(given)),
         }
-    }
-
-    /// When the next [`expire`](Self::expire) is due.
-    pub(crate) fn next_check(&self) -> Instant {
-        self.next_check
-    }
-
-    /// Removes the instances whose deadlines have passed.
-    ///
-    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
-    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
-    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
-        self.next_check = now + self.check;
-        let furthest = now + self.ttl;
-        let mut over = Vec::new();
-        let mut slow = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            slot.deadline = (slot.deadline + late).min(furthest);
-            if slot.deadline <= now {
-                over.push(index);
-            } else if slot.pace.is_found_slow() {
-                slow.push(slot.row());
-            }
-        }
-        self.departures.forget_old(now);
-        self.note_departures();
-        let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
 
     /// The prepared list of a scope with a protocol, if it is current.
@@ -399,14 +370,16 @@ impl Table {
     ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
+        self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return Ok(None);
+            let was_suspect = std::mem::replace(&mut slot.suspect, false);
+            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
         }
         let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
         let is_another_life = slot.entry.incarnation != registration.incarnation;
         let (peer, registered) = match is_another_life {
-            true => (shares::group(peer), self.wall.moment(now)),
+            true => (peer, self.wall.moment(now)),
             false => (old_peer, registered),
         };
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
@@ -415,12 +388,9 @@ impl Table {
         if new > old && bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
-        if peer != old_peer {
-            self.by_peer.check(peer)?;
-            self.by_peer.add(peer);
-            self.by_peer.remove(old_peer);
-        }
+        self.by_peer.replace(old_peer, peer)?;
         self.bytes = bytes;
+        slot.suspect = false;
         if is_another_life {
             (slot.heartbeats, slot.pace) = (1, Pace::default());
         }
@@ -443,7 +413,6 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
-        let peer = shares::group(peer);
         let serial = self.serial + 1;
         let entry = Entry::new(registration, peer, self.wall.moment(now), serial);
         if self.bytes + entry.bytes() > self.max_bytes {
@@ -475,6 +444,8 @@ impl Table {
             entry: Arc::new(entry),
             body,
             deadline: now + self.ttl,
+            liveness: Liveness::Up,
+            suspect: false,
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
@@ -486,6 +457,7 @@ impl Table {
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
+        self.judge.moved(slot.liveness, Liveness::Up);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
@@ -511,6 +483,10 @@ impl Table {
         now: Instant,
     ) -> Change {
         self.revision += 1;
+        // Neither is in a list: those who keep one need not read it again.
+        if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
+            return Change { revision: self.revision, kind, at: now, row, replaced };
+        }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
@@ -537,6 +513,11 @@ impl Slot {
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
             overridden: self.overridden.clone(),
+            suspect: self.suspect,
+            held_until: match self.liveness {
+                Liveness::Held(until) => Some(until),
+                _ => None,
+            },
             change: self.change,
         }
     }

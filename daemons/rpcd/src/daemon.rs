@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 
 use rpc_host::logging::{LogRing, Logging};
 use rpc_host::{net, shutdown};
-use rpc_registry::{
-    Recovered, Registry, RegistryError, RegistryOptions, StoreError, StoreOptions,
-};
+use rpc_registry::{Recovered, Registry, RegistryError, RegistryOptions, StoreError, StoreOptions};
 use rpc_server::{Announce, Server, ServerError, builtin};
 use tokio_util::sync::CancellationToken;
 

@@ -27,6 +27,7 @@ impl Scene {
             heartbeats: 1,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
             overridden: None,
             durable: true,
         };

@@ -158,6 +158,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
@@ -189,6 +190,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
+            .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .backlog(9)
@@ -254,6 +256,12 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_CLOCK_AHEAD", "24s"),
         ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
         ("RPCD_REGISTRY_SERVER_MAX_PROBES", "20"),
+        ("RPCD_REGISTRY_SERVER_PROBES", "false"),
+        ("RPCD_REGISTRY_SERVER_PROBE_NETWORKS", "10.0.0.0/8, ::1"),
+        ("RPCD_REGISTRY_SERVER_SUSPECT_WINDOW", "24s"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
         ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
         ("RPCD_REGISTRY_SERVER_STORE", "redb"),
         ("RPCD_REGISTRY_SERVER_DATA_DIR", "/data"),
@@ -295,6 +303,12 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_clock_ahead: Duration::from_secs(24),
         probe_timeout: Duration::from_secs(19),
         max_probes: 20,
+        probes: false,
+        probe_networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        suspect_window: Duration::from_secs(24),
+        brake_share: 0.25,
+        brake_min: 26,
+        brake_window: Duration::from_secs(27),
         max_overrides: 24,
         store: StoreOptions::Redb { data_dir: "/data".into() },
         store_timeout: Duration::from_secs(25),

@@ -100,7 +100,7 @@ fn start(
     disk: &Disk,
     turns: Option<mpsc::Receiver<()>>,
 ) -> Arc<Service> {
-    let service = Arc::new(Service::new(options, left));
+    let service = Arc::new(Service::new(options, ADDRESS, left));
     service.save_to(Box::new(FakeStore { disk: disk.clone(), turns })).unwrap();
     service
 }
@@ -274,16 +274,16 @@ async fn at_the_end_the_rest_is_saved_and_the_store_closed() {
 async fn a_registry_that_starts_with_nothing_says_so_for_a_while() {
     let warming = Duration::from_secs(5);
     let options = || RegistryOptions { warming, ..RegistryOptions::default() };
-    let service = Service::new(options(), None);
+    let service = Service::new(options(), ADDRESS, None);
     assert_eq!(service.warming(), Some(warming));
     tokio::time::advance(Duration::from_secs(4)).await;
     assert_eq!(service.warming(), Some(Duration::from_secs(1)));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(service.warming(), None);
     assert_eq!(
-        Service::new(options(), Some(Vec::new())).warming(),
+        Service::new(options(), ADDRESS, Some(Vec::new())).warming(),
         None,
         "it knows there are none"
     );
-    assert_eq!(Service::new(RegistryOptions::default(), None).warming(), None);
+    assert_eq!(Service::new(RegistryOptions::default(), ADDRESS, None).warming(), None);
 }

@@ -94,7 +94,7 @@ fn an_override_outlives_heartbeats_new_parameters_and_the_instance() {
     assert!(!table.overrides(start)[0].listed);
     let change = register(&mut table, &body(1, 0), start).unwrap();
     assert!(change.row.overridden.is_some(), "its event says so");
-    let renewed = table.renew(body(1, 0).as_bytes(), start).unwrap();
+    let (renewed, _) = table.renew(body(1, 0).as_bytes(), start).unwrap();
     assert_eq!(renewed.overridden, Some(OverrideState::Draining));
     let change = register(&mut table, &body(1, 7), start).unwrap();
     assert_eq!(change.row.record(TTL, start).state, InstanceState::Draining);
