@@ -32,5 +32,6 @@ mod registry_lost_and_found;
 mod rude_clients;
 mod services;
 mod streams;
+mod suspects;
 mod transcripts;
 mod version_skew;
