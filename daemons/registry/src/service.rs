@@ -26,7 +26,7 @@ pub(crate) use watcher::Watcher;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
-use crate::metrics::Metrics;
+use crate::metrics::{Eviction, Metrics};
 use crate::registration::Registration;
 use crate::table::{Change, ChangeKind, List, Row, Scope, Table};
 
@@ -330,7 +330,7 @@ impl Service {
                     info!(%instance, protocol, peer, "unregistered");
                 }
                 ChangeKind::Expired => {
-                    self.metrics.expirations.inc();
+                    self.metrics.evictions.inc(Eviction::Expired);
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
                     warn!(%instance, protocol, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
                 }

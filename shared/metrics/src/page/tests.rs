@@ -5,13 +5,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Histogram, Seconds};
 
+/// Names and values.
+type ReadLabels = Vec<(String, String)>;
+
 /// A page as a reader understands it.
 #[derive(Debug, PartialEq, Default)]
 struct Read {
     /// The type and the help of each family, by the name of its samples without their endings.
     families: BTreeMap<String, (String, String)>,
     /// Name, labels and value, in order.
-    samples: Vec<(String, Vec<(String, String)>, String)>,
+    samples: Vec<(String, ReadLabels, String)>,
 }
 
 /// Reads either format, strictly, after their specifications.

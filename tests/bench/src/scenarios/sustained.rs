@@ -38,7 +38,7 @@ fn sustain(bench: &Bench) -> anyhow::Result<Figures> {
     // An instance that expired would register again with its next heartbeat, and be listed.
     let metrics = registry.request(&get(paths::METRICS, ""), 200)?;
     let metrics = metrics.get(http_head(&metrics).context("a head")?..).unwrap_or_default();
-    let no_expirations = "\nrpc_registry_expirations_total 0\n";
+    let no_expirations = "\nrpc_registry_evictions_total{reason=\"expired\"} 0\n";
     let lost = "instances expired although all of them sent heartbeats";
     ensure!(String::from_utf8_lossy(metrics).contains(no_expirations), "{lost}");
     Ok(figures)
