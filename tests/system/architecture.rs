@@ -19,7 +19,7 @@ fn root() -> &'static Path {
 /// Our crates in a manifest's `[dependencies]`.
 fn arrows(folder: &str) -> BTreeSet<String> {
     let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    let dependencies = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
     let dependencies = dependencies.split("\n[").next().unwrap();
     let names = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
     names.filter(|name| name.starts_with("rpc")).map(str::to_owned).collect()

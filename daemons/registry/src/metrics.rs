@@ -1,8 +1,13 @@
 //! The registry's metrics: what is counted, and its names in `/metrics`.
 
+mod labels;
+
 use std::time::Duration;
 
-use rpc_metrics::{Counter, Counters, Format, Gauge, Label, Page, Seconds};
+use rpc_metrics::{Counter, Counters, Format, Gauge, Page, Seconds};
+
+use crate::table::Tally;
+use labels::{Eviction, Probed};
 
 /// Counters since the start, and gauges. A new one is a field here and a line of
 /// [`write`](Self::write); docs/metrics.md is compared with what these give.
@@ -13,6 +18,10 @@ pub(crate) struct Metrics {
     pub(crate) updates: Counter,
     pub(crate) unregistrations: Counter,
     pub(crate) evictions: Counters<Eviction>,
+    pub(crate) probes: Counters<Probed>,
+    pub(crate) suspicions: Counter,
+    pub(crate) revivals: Counter,
+    pub(crate) brakes: Counter,
     pub(crate) held_back: Counter,
     pub(crate) lists: Counter,
     pub(crate) lists_built: Counter,
@@ -25,28 +34,6 @@ pub(crate) struct Metrics {
     pub(crate) streams: Gauge,
     paused: Seconds,
     refused: Refused,
-}
-
-/// Why the registry removed an instance that did not unregister.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Eviction {
-    /// No heartbeat came within the TTL.
-    Expired,
-}
-
-impl Label for Eviction {
-    const NAME: &'static str = "reason";
-    const ALL: &'static [Self] = &[Self::Expired];
-
-    fn place(self) -> usize {
-        self as usize
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-        }
-    }
 }
 
 /// Requests refused, by status from 400 to 599.
@@ -77,6 +64,7 @@ pub(crate) struct Sizes {
     pub(crate) instances: usize,
     pub(crate) table_bytes: usize,
     pub(crate) pinned_bytes: usize,
+    pub(crate) tally: Tally,
 }
 
 impl Metrics {
@@ -106,6 +94,10 @@ impl Metrics {
 
         let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
         gauge("rpc_registry_instances", "Instances listed", sizes.instances as u64);
+        let help = "Instances whose TTL has passed, but that reply to probes";
+        gauge("rpc_registry_suspects", help, sizes.tally.suspect as u64);
+        let help = "Silent instances that the brake on mass expiry holds";
+        gauge("rpc_registry_held", help, sizes.tally.held as u64);
         let help = "Memory of the instances, approximately";
         gauge("rpc_registry_table_bytes", help, sizes.table_bytes as u64);
         let help = "Lists and snapshots that are kept, or being read";
@@ -125,6 +117,12 @@ impl Metrics {
             "Instances unregistered",
             &self.unregistrations,
         );
+        let help = "Instances kept although their TTL had passed";
+        counter("rpc_registry_suspicions_total", help, &self.suspicions);
+        let help = "Of these, up again with a heartbeat";
+        counter("rpc_registry_revivals_total", help, &self.revivals);
+        let help = "Times that the brake on mass expiry began to hold";
+        counter("rpc_registry_brakes_total", help, &self.brakes);
         let help = "Registrations not listed: an older server sent them after it was stopped";
         counter("rpc_registry_held_back_total", help, &self.held_back);
         counter("rpc_registry_lists_total", "Requests of the older route for a list", &self.lists);
@@ -141,6 +139,8 @@ impl Metrics {
 
         let help = "Instances removed that did not unregister, by reason";
         page.counters("rpc_registry_evictions_total", help, &self.evictions);
+        let help = "Probes of instances, by outcome";
+        page.counters("rpc_registry_probes_total", help, &self.probes);
         let mut refused = page.counter("rpc_registry_refused_total", "Requests refused, by status");
         for (status, count) in self.refused.iter() {
             refused.sample(&[("status", &status)], count);
@@ -152,7 +152,10 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use rpc_wire::instance::ExpiryReason;
+
     use super::*;
+    use crate::table::Outcome;
 
     #[test]
     fn what_is_counted_is_in_the_text() {
@@ -160,18 +163,23 @@ mod tests {
         metrics.heartbeats.inc();
         metrics.refuse(404);
         metrics.refuse(600);
+        metrics.probes.inc(Outcome::Alive.into());
+        metrics.evictions.inc(Some(ExpiryReason::Refused).into());
         metrics.pause(Duration::from_millis(1500));
-        metrics.evictions.inc(Eviction::Expired);
-        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5 };
+        let tally = Tally { suspect: 6, held: 7, ..Tally::default() };
+        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5, tally };
         let text = metrics.render(Format::Text, sizes);
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
             "rpc_registry_paused_seconds_total 1.5",
-            "rpc_registry_evictions_total{reason=\"expired\"} 1",
             "rpc_registry_instances 3",
             "rpc_registry_table_bytes 4",
             "rpc_registry_pinned_bytes 5",
+            "rpc_registry_suspects 6",
+            "rpc_registry_held 7",
+            "rpc_registry_probes_total{outcome=\"alive\"} 1",
+            "rpc_registry_evictions_total{reason=\"refused\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

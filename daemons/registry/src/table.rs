@@ -7,29 +7,37 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod brake;
+mod departures;
 mod digest;
 mod entry;
 mod lists;
+mod liveness;
 mod pace;
-mod rejoin;
+mod peers;
 mod scope;
+mod target;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
+use departures::Departures;
+pub(crate) use departures::{Departure, HeldBack};
 use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+use liveness::{Judge, Liveness};
 use pace::Pace;
-use rejoin::Rejoin;
+use peers::Peers;
 pub(crate) use scope::Scope;
+pub(crate) use target::target;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
@@ -41,7 +49,6 @@ pub(crate) struct Table {
     ttl: Duration,
     check: Duration,
     max_instances: usize,
-    max_instances_per_peer: usize,
     max_bytes: usize,
     /// Memory of all entries, approximately.
     bytes: usize,
@@ -57,9 +64,10 @@ pub(crate) struct Table {
     by_body: HashMap<Digest, usize>,
     digests: Digests,
     by_key: HashMap<InstanceKey, usize>,
-    by_peer: HashMap<IpAddr, usize>,
+    by_peer: Peers,
     lists: Lists,
-    rejoin: Rejoin,
+    departures: Departures,
+    judge: Judge,
 }
 
 #[derive(Debug)]
@@ -67,7 +75,11 @@ struct Slot {
     entry: Arc<Entry>,
     /// Of the body of the last registration: a heartbeat has the same bytes.
     body: Digest,
+    /// When its TTL ends; of one that is kept beyond that, when it is probed next.
     deadline: Instant,
+    liveness: Liveness,
+    /// Watchers know it as a suspect.
+    suspect: bool,
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
@@ -76,24 +88,12 @@ struct Slot {
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
 
-/// The result of an expiry check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Instances removed because their deadlines have passed.
-    pub(crate) expired: Vec<Change>,
-    /// Instances found for the first time to send heartbeats too seldom.
-    pub(crate) slow: Vec<Row>,
-    /// How late the check was: every deadline was extended by that.
-    pub(crate) late: Duration,
-}
-
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
         Self {
             ttl: options.ttl,
             check: options.check_interval,
             max_instances: options.max_instances,
-            max_instances_per_peer: options.max_instances_per_peer,
             max_bytes: options.max_table_bytes,
             bytes: 0,
             next_check: now + options.check_interval,
@@ -104,27 +104,31 @@ impl Table {
             by_body: HashMap::new(),
             digests: Digests::default(),
             by_key: HashMap::new(),
-            by_peer: HashMap::new(),
+            by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
-            rejoin: Rejoin::new(options.rejoin_window, options.max_rejoins),
+            departures: Departures::new(options.rejoin_window, options.max_rejoins),
+            judge: Judge::new(options),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
-        let slot = *self.by_body.get(&self.digests.of(body))?;
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
+    /// the reply, and the change if it was a suspect.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Bytes, Option<Change>)> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        Some(slot.entry.reply.clone())
+        let reply = slot.entry.reply.clone();
+        Some((reply, self.revive(index, now)))
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
     /// unless it is only a heartbeat.
     ///
     /// # Errors
-    /// A limit of the number of instances or of their memory is reached. A new instance is not listed, a
-    /// known one keeps its old parameters; its request is a heartbeat all the same.
+    /// - It is of an earlier life than what is listed at its address, or than what has left it lately:
+    ///   nothing changes.
+    /// - A limit of the number of instances or of their memory is reached. A new instance is not listed,
+    ///   a known one keeps its old parameters; its request is a heartbeat all the same.
     pub(crate) fn register(
         &mut self,
         registration: Registration,
@@ -132,69 +136,85 @@ impl Table {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Option<Change>, Refusal> {
+        self.refuse_earlier_life(&registration, now)?;
         let digest = self.digests.of(body);
         let known = self.by_key.get(&registration.key).copied();
         let (index, change) = match known {
-            Some(index) => (index, self.renew_known(index, registration, now)?),
+            Some(index) => (index, self.renew_known(index, registration, peer, now)?),
             None => {
                 let index = self.insert(registration, digest, peer, now)?;
                 (index, Some((ChangeKind::Registered, None)))
             }
         };
         self.keep_digest(index, digest);
+        let Some((kind, replaced)) = change else { return Ok(None) };
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
+        Ok(Some(self.changed(kind, row, replaced, now)))
     }
 
-    /// Removes the instance. Returns the change, if it was listed.
-    pub(crate) fn unregister(&mut self, key: &InstanceKey, now: Instant) -> Option<Change> {
+    /// Removes the instance, unless another life of it is listed that is not earlier, and remembers that
+    /// it left. Returns the change, if it was listed. Without an incarnation it removes whatever is listed.
+    pub(crate) fn unregister(
+        &mut self,
+        key: &InstanceKey,
+        incarnation: Option<u64>,
+        now: Instant,
+    ) -> Option<Change> {
+        self.departures.note(key.clone(), incarnation, Duration::ZERO, now);
         let index = *self.by_key.get(key)?;
+        let listed = self.listed_incarnation(key);
+        if incarnation.is_some() && (listed.is_none() || listed > incarnation) {
+            return None;
+        }
         self.remove(index, ChangeKind::Unregistered, now)
     }
 
-    /// Remembers that this instance unregistered: see [`unregistered_recently`](Self::unregistered_recently).
-    pub(crate) fn note_unregistered(&mut self, key: InstanceKey, now: Instant) {
-        self.rejoin.note(key, now);
+    /// Remembers what left while an earlier process kept the list; `wall` is the time at `now`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the store, which does not call it yet"))]
+    pub(crate) fn restore_departure(
+        &mut self,
+        departure: Departure,
+        wall: SystemTime,
+        now: Instant,
+    ) {
+        let Departure { key, incarnation, at } = departure;
+        // Of a later time if the clock was set back: then the whole window is left.
+        let ago = wall.duration_since(at).unwrap_or_default();
+        self.departures.note(key, incarnation, ago, now);
     }
 
-    /// Remembers that an unregistered instance accepted no connection; `true` for the first time.
-    pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> bool {
-        self.rejoin.defer_rejoin(key, now)
+    /// Remembers that an unregistered instance accepted no connection.
+    pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
+        self.departures.hold_back(key, now)
     }
 
-    /// Whether an unlisted instance unregistered within [`RegistryOptions::rejoin_window`].
+    /// Whether an unlisted instance without incarnation unregistered within
+    /// [`RegistryOptions::rejoin_window`].
     pub(crate) fn unregistered_recently(&self, key: &InstanceKey, now: Instant) -> bool {
-        !self.by_key.contains_key(key) && self.rejoin.contains(key, now)
+        !self.by_key.contains_key(key) && self.departures.contains(key, now)
     }
 
-    /// When the next [`expire`](Self::expire) is due.
-    pub(crate) fn next_check(&self) -> Instant {
-        self.next_check
-    }
-
-    /// Removes the instances whose deadlines have passed.
+    /// Refuses an incarnation above `latest`, which is that of a start after any plausible one: it would
+    /// keep every other server from this address. One more than what is known here is allowed, so that a
+    /// server can follow one that had such an incarnation.
     ///
-    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
-    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
-    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
-        self.next_check = now + self.check;
-        let furthest = now + self.ttl;
-        let mut over = Vec::new();
-        let mut slow = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            slot.deadline = (slot.deadline + late).min(furthest);
-            if slot.deadline <= now {
-                over.push(index);
-            } else if slot.pace.is_found_slow() {
-                slow.push(slot.row());
-            }
+    /// # Errors
+    /// It is above.
+    pub(crate) fn refuse_implausible(
+        &self,
+        registration: &Registration,
+        latest: u64,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(given) = registration.incarnation.filter(|given| *given > latest) else {
+            return Ok(());
+        };
+        let key = &registration.key;
+        let known = self.listed_incarnation(key).max(self.departures.incarnation(key, now));
+        match known {
+            Some(known) if given <= known.saturating_add(1) => Ok(()),
+            _ => Err(Refusal::AheadOfClock(given)),
         }
-        self.rejoin.forget_old(now);
-        let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
 
     /// The prepared list of a scope with a protocol, if it is current.
@@ -282,26 +302,59 @@ impl Table {
         self.revision
     }
 
+    /// The incarnation of the listed instance, if it has one.
+    fn listed_incarnation(&self, key: &InstanceKey) -> Option<u64> {
+        self.slots.get(*self.by_key.get(key)?)?.as_ref()?.entry.incarnation
+    }
+
+    /// A registration may have been on its way for long: a later life of the server may be listed, or
+    /// its own may have ended.
+    fn refuse_earlier_life(
+        &self,
+        registration: &Registration,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Registration { key, incarnation: Some(given), .. } = registration else {
+            return Ok(());
+        };
+        let later = self.listed_incarnation(key).filter(|listed| listed > given);
+        let left = self.departures.incarnation(key, now).filter(|left| left >= given);
+        match later.max(left) {
+            None => Ok(()),
+            Some(current) => Err(Refusal::EarlierLife { current, listed: later == Some(current) }),
+        }
+    }
+
     fn renew_known(
         &mut self,
         index: usize,
         registration: Registration,
+        peer: IpAddr,
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
+        self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return Ok(None);
+            let was_suspect = std::mem::replace(&mut slot.suspect, false);
+            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
         }
-        let Entry { peer, registered, serial, .. } = *slot.entry;
+        let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
+        let is_another_life = slot.entry.incarnation != registration.incarnation;
+        let (peer, registered) = if is_another_life { (peer, now) } else { (old_peer, registered) };
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
         let (old, new) = (slot.entry.bytes(), entry.bytes());
         let bytes = self.bytes - old + new;
         if new > old && bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
+        self.by_peer.replace(old_peer, peer)?;
         self.bytes = bytes;
+        slot.suspect = false;
+        if is_another_life {
+            (slot.heartbeats, slot.pace) = (1, Pace::default());
+        }
         let replaced = std::mem::replace(&mut slot.entry, entry);
         let Entry { key, service, .. } = &*slot.entry;
         if *service != replaced.service {
@@ -321,22 +374,19 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
-        let peer = shares::group(peer);
-        let of_peer = self.by_peer.get(&peer).copied().unwrap_or(0);
-        if of_peer >= self.max_instances_per_peer && !peer.is_loopback() {
-            return Err(Refusal::PeerFull(self.max_instances_per_peer));
-        }
         let serial = self.serial + 1;
         let entry = Entry::new(registration, peer, now, serial);
         let bytes = self.bytes + entry.bytes();
         if bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
+        self.by_peer.add(peer)?;
         self.bytes = bytes;
         self.serial = serial;
-        self.by_peer.insert(peer, of_peer + 1);
         let key = entry.key.clone();
-        self.rejoin.remove(&key);
+        if entry.incarnation.is_none() {
+            self.departures.came_back(&key);
+        }
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -347,6 +397,8 @@ impl Table {
             entry: Arc::new(entry),
             body,
             deadline: now + self.ttl,
+            liveness: Liveness::Up,
+            suspect: false,
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
@@ -356,17 +408,13 @@ impl Table {
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
+        self.judge.moved(slot.liveness, Liveness::Up);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
         let Entry { key, service, peer, serial, .. } = &*slot.entry;
         self.by_key.remove(key);
-        if let Some(count) = self.by_peer.get_mut(peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_peer.remove(peer);
-            }
-        }
+        self.by_peer.remove(*peer);
         self.lists.remove(&key.protocol, service.as_deref(), *serial);
         Some(self.changed(kind, slot.row(), None, now))
     }
@@ -386,6 +434,10 @@ impl Table {
         now: Instant,
     ) -> Change {
         self.revision += 1;
+        // Neither is in a list: those who keep one need not read it again.
+        if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
+            return Change { revision: self.revision, kind, at: now, row, replaced };
+        }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
@@ -407,6 +459,11 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            suspect: self.suspect,
+            held_until: match self.liveness {
+                Liveness::Held(until) => Some(until),
+                _ => None,
+            },
         }
     }
 }

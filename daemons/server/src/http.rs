@@ -21,7 +21,6 @@ use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::metrics;
 use crate::state::ServerState;
 
 const JSON: &str = "application/json";
@@ -111,7 +110,7 @@ fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<
 async fn metrics(State(state): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = Format::for_accept(accept);
-    let text = metrics::render(&state, format, Instant::now());
+    let text = state.metrics.render(state.metric_facts(Instant::now()), format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 

@@ -14,7 +14,7 @@ use rpc_wire::report::{MethodStats, ServerStats};
 
 use crate::latency::{Latencies, LatencySnapshot};
 #[cfg(feature = "http")]
-pub(crate) use page::render;
+pub(crate) use page::Facts;
 
 /// More shards than this gain little, and each costs 2 KiB per method.
 const MAX_SHARDS: usize = 8;

@@ -72,15 +72,11 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// A label whose values are known beforehand, so that nobody can add to them.
-pub trait Label: Copy + 'static {
+pub trait Label: Copy + PartialEq + 'static {
     /// Its name.
     const NAME: &'static str;
-    /// Its values, each at the place that [`place`](Self::place) says.
+    /// Its values.
     const ALL: &'static [Self];
-
-    /// Where it is in [`ALL`](Self::ALL): `self as usize` of an enum whose variants `ALL` lists in
-    /// order.
-    fn place(self) -> usize;
 
     /// How it is written.
     fn as_str(self) -> &'static str;
@@ -99,14 +95,15 @@ impl<L: Label> Default for Counters<L> {
 impl<L: Label> Counters<L> {
     /// Adds one to that of this value.
     pub fn inc(&self, label: L) {
-        if let Some(counter) = self.0.get(label.place()) {
+        let place = L::ALL.iter().position(|known| *known == label);
+        if let Some(counter) = place.and_then(|place| self.0.get(place)) {
             counter.inc();
         }
     }
 
     /// Every value of the label, with its count.
     pub fn iter(&self) -> impl Iterator<Item = (L, u64)> {
-        L::ALL.iter().map(|label| (*label, self.0.get(label.place()).map_or(0, Counter::get)))
+        L::ALL.iter().copied().zip(self.0.iter().map(Counter::get))
     }
 }
 

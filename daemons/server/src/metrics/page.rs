@@ -1,43 +1,54 @@
 //! The names, kinds and meanings of the metrics, as `/metrics` has them.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use rpc_metrics::{Format, Page};
 
 use super::{Metrics, OTHER};
-use crate::state::ServerState;
 
-/// The text of `/metrics`. Names and labels follow OpenTelemetry's conventions for RPC where these have
-/// any; docs/metrics.md is compared with it.
-pub(crate) fn render(state: &ServerState, format: Format, now: Instant) -> String {
-    let mut page = Page::new(format);
-    write_server(&mut page, state, now);
-    write_methods(&mut page, &state.metrics);
-    page.finish()
+/// What is known elsewhere, and measured when it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) contract: &'a str,
+    pub(crate) uptime: Duration,
+    pub(crate) calls_in_flight: usize,
+    pub(crate) buffered_bytes: usize,
+    pub(crate) lag: Duration,
+    pub(crate) log_lines_dropped: u64,
 }
 
-fn write_server(page: &mut Page, state: &ServerState, now: Instant) {
-    let metrics = &state.metrics;
-    let identity = &state.identity;
+impl Metrics {
+    /// The text of `/metrics`. Names and labels follow OpenTelemetry's conventions for RPC where these have
+    /// any; docs/metrics.md is compared with it.
+    pub(crate) fn render(&self, facts: Facts<'_>, format: Format) -> String {
+        let mut page = Page::new(format);
+        write_server(&mut page, self, facts);
+        write_methods(&mut page, self);
+        page.finish()
+    }
+}
+
+fn write_server(page: &mut Page, metrics: &Metrics, facts: Facts<'_>) {
     let labels = [
-        ("service", identity.service.as_str()),
-        ("version", identity.version.as_str()),
-        ("contract", state.contract.as_str()),
+        ("service", facts.service),
+        ("version", facts.version),
+        ("contract", facts.contract),
         ("rpc_server", env!("CARGO_PKG_VERSION")),
     ];
     page.gauge("rpc_server_build_info", "1; the labels say which program replies")
         .sample(&labels, 1_u64);
-    page.gauge("rpc_server_uptime_seconds", "Time since the start").value(metrics.uptime(now));
+    page.gauge("rpc_server_uptime_seconds", "Time since the start").value(facts.uptime);
 
     let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
     gauge("rpc_server_connections", "Connections open", metrics.connections.get());
-    gauge("rpc_server_calls_in_flight", "Calls in flight", state.places.taken() as u64);
+    gauge("rpc_server_calls_in_flight", "Calls in flight", facts.calls_in_flight as u64);
     let help = "Kept for connections beyond a free share of each";
-    gauge("rpc_server_buffered_bytes", help, state.buffers.kept() as u64);
+    gauge("rpc_server_buffered_bytes", help, facts.buffered_bytes as u64);
     let help = "How late the workers run what is ready";
-    page.gauge("rpc_server_lag_seconds", help).value(state.lag.at(now));
+    page.gauge("rpc_server_lag_seconds", help).value(facts.lag);
 
-    let dropped = state.log_ring.as_ref().map_or(0, rpc_host::logging::LogRing::dropped);
     let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
     let accepted = metrics.connections_accepted.get();
     counter("rpc_server_connections_accepted_total", "Connections accepted", accepted);
@@ -47,7 +58,7 @@ fn write_server(page: &mut Page, state: &ServerState, now: Instant) {
     counter("rpc_server_calls_refused_total", "Calls over a limit, or too late", refused);
     let malformed = metrics.malformed.get();
     counter("rpc_server_malformed_total", "Messages that could not be read", malformed);
-    counter("rpc_server_log_lines_dropped_total", "Log lines lost", dropped);
+    counter("rpc_server_log_lines_dropped_total", "Log lines lost", facts.log_lines_dropped);
 }
 
 fn write_methods(page: &mut Page, metrics: &Metrics) {

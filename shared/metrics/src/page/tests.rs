@@ -1,3 +1,5 @@
+//! Pages in both formats, read again.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
