@@ -26,6 +26,7 @@ mod few_files;
 mod limits;
 mod limits_page;
 mod many_clients;
+mod metrics;
 mod old_programs;
 mod packages;
 mod registry_lost_and_found;
