@@ -103,7 +103,7 @@ impl Msg {
                 | WatchEvent::Updated(record)
                 | WatchEvent::Suspect(record) => instances::size(&record.instance),
                 WatchEvent::Beats(beats) => std::mem::size_of_val(beats.as_slice()),
-                WatchEvent::Unregistered(_) | WatchEvent::Expired(_) => 0,
+                WatchEvent::Unregistered(_) | WatchEvent::Expired(..) => 0,
             },
             _ => 0,
         }

@@ -123,6 +123,7 @@ mod tests {
             heartbeats: 1,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

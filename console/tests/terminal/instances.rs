@@ -18,6 +18,7 @@ fn every_state() -> String {
         heartbeats: 9,
         state,
         incarnation: None,
+        held_ms: None,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

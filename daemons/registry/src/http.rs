@@ -120,6 +120,7 @@ impl Http {
                 let body = body::read(body, &service.options).await?;
                 Ok(json(service.unregister(&body, peer)?))
             }
+            (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head, from).await,
             (&Method::GET | &Method::HEAD, path) => match path {
                 paths::INSTANCES => v1::instances(&self.context, head, from).await,

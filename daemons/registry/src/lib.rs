@@ -23,5 +23,6 @@ mod sse;
 mod table;
 
 pub use error::RegistryError;
+pub use ipnet::IpNet;
 pub use options::RegistryOptions;
 pub use server::Registry;

@@ -7,6 +7,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use rpc_wire::instance::ExpiryReason;
+
+use crate::table::{Outcome, Tally};
 
 /// Counters since the start, and gauges.
 #[derive(Debug, Default)]
@@ -30,6 +33,13 @@ pub(crate) struct Metrics {
     table_bytes: Gauge,
     pinned_bytes: Gauge,
     paused: Counter<f64, std::sync::atomic::AtomicU64>,
+    pub(crate) suspicions: Counter,
+    pub(crate) revivals: Counter,
+    pub(crate) brakes: Counter,
+    suspects: Gauge,
+    held: Gauge,
+    probes: Family<[(&'static str, &'static str); 1], Counter>,
+    evictions: Family<[(&'static str, &'static str); 1], Counter>,
     refused: Family<[(&'static str, String); 1], Counter>,
 }
 
@@ -37,6 +47,29 @@ impl Metrics {
     /// Counts a request refused with this status (400 or above).
     pub(crate) fn refuse(&self, status: u16) {
         self.refused.get_or_create(&[("status", status.to_string())]).inc();
+    }
+
+    /// Counts a probe.
+    pub(crate) fn probe(&self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Alive => "alive",
+            Outcome::Refused => "refused",
+            Outcome::NoReply => "no_reply",
+            Outcome::Itself | Outcome::Unknown => "none",
+        };
+        self.probes.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Counts an instance that expired.
+    pub(crate) fn expire(&self, reason: Option<ExpiryReason>) {
+        self.expirations.inc();
+        let reason = match reason {
+            Some(ExpiryReason::Refused) => "refused",
+            Some(ExpiryReason::NoReply) => "no_reply",
+            Some(ExpiryReason::SuspectWindow) => "suspect_window",
+            Some(ExpiryReason::Other) | None => "ttl",
+        };
+        self.evictions.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a pause of the process: the expiry check was this late.
@@ -50,7 +83,10 @@ impl Metrics {
         instances: usize,
         table_bytes: usize,
         pinned_bytes: usize,
+        tally: Tally,
     ) -> String {
+        self.suspects.set(i64::try_from(tally.suspect).unwrap_or(i64::MAX));
+        self.held.set(i64::try_from(tally.held).unwrap_or(i64::MAX));
         self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
         self.table_bytes.set(i64::try_from(table_bytes).unwrap_or(i64::MAX));
         self.pinned_bytes.set(i64::try_from(pinned_bytes).unwrap_or(i64::MAX));
@@ -69,6 +105,9 @@ impl Metrics {
             ("updates", "Instances whose parameters changed", &self.updates),
             ("unregistrations", "Instances unregistered", &self.unregistrations),
             ("expirations", "Instances that expired", &self.expirations),
+            ("suspicions", "Instances kept although their TTL had passed", &self.suspicions),
+            ("revivals", "Of these, up again with a heartbeat", &self.revivals),
+            ("brakes", "Times that the brake on mass expiry began to hold", &self.brakes),
             ("held_back", "Registrations of unregistered instances refused", &self.held_back),
             ("lists", "List requests on the older route", &self.lists),
             ("lists_built", "Lists rebuilt", &self.lists_built),
@@ -81,6 +120,8 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register("probes", "Probes of instances, by outcome", self.probes.clone());
+        registry.register("evictions", "Instances that expired, by reason", self.evictions.clone());
         registry.register("refused", "Requests refused, by status", self.refused.clone());
         registry.register_with_unit(
             "paused",
@@ -92,6 +133,12 @@ impl Metrics {
             ("instances", "Instances listed", &self.instances),
             ("table_bytes", "Memory of the instances", &self.table_bytes),
             ("pinned_bytes", "Lists and snapshots kept or being read", &self.pinned_bytes),
+            (
+                "suspects",
+                "Instances whose TTL has passed, but that reply to probes",
+                &self.suspects,
+            ),
+            ("held", "Silent instances that the brake on mass expiry holds", &self.held),
             ("connections", "Connections open", &self.connections),
             ("streams", "Event streams open", &self.streams),
         ];
@@ -111,8 +158,10 @@ mod tests {
         let metrics = Metrics::default();
         metrics.heartbeats.inc();
         metrics.refuse(404);
+        metrics.probe(Outcome::Alive);
+        metrics.expire(Some(ExpiryReason::Refused));
         metrics.pause(Duration::from_millis(1500));
-        let text = metrics.render(3, 4, 5);
+        let text = metrics.render(3, 4, 5, Tally { suspect: 6, held: 7, ..Tally::default() });
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
@@ -120,6 +169,11 @@ mod tests {
             "rpc_registry_instances 3",
             "rpc_registry_table_bytes 4",
             "rpc_registry_pinned_bytes 5",
+            "rpc_registry_suspects 6",
+            "rpc_registry_held 7",
+            "rpc_registry_probes_total{outcome=\"alive\"} 1",
+            "rpc_registry_expirations_total 1",
+            "rpc_registry_evictions_total{reason=\"refused\"} 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
 use rpc_wire::instance::MAX_ENTRY_BYTES;
@@ -76,10 +77,30 @@ pub struct RegistryOptions {
     /// How far ahead of this machine's clock the start may be that an incarnation says: 25 h, so that a
     /// clock that is wrong by a day keeps no server out. A later one gets 400.
     pub max_clock_ahead: Duration,
-    /// Timeout of a connection to an instance, including the wait for its turn: 500 ms.
+
+    /// Whether an instance whose TTL has passed is probed before it is removed: true. A server of ours
+    /// is asked for its health, to any other a connection is opened. It is kept while it replies
+    /// (`suspect_window`).
+    pub probes: bool,
+    /// Timeout of a probe, and of the connection that proves a rejoin with the wait for its turn: 500 ms.
     pub probe_timeout: Duration,
-    /// Such connections at a time: 64.
+    /// Probes at a time: 64. Further ones wait for their turn; what has had none after twice
+    /// `check_interval` and `probe_timeout` counts as silent.
     pub max_probes: usize,
+    /// Networks whose addresses may be probed, whoever registers them: none. Others are probed only
+    /// where the registration came from that address; an instance that may not be probed expires with its
+    /// TTL.
+    pub probe_networks: Vec<IpNet>,
+    /// How long an instance stays listed that replies to probes but sends no heartbeats: 60 s. Zero:
+    /// for ever.
+    pub suspect_window: Duration,
+    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL for the brake to
+    /// hold them instead of removing them: 0.3.
+    pub brake_share: f64,
+    /// How many these have to be: 5.
+    pub brake_min: usize,
+    /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
+    pub brake_window: Duration,
 
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
@@ -120,8 +141,14 @@ impl Default for RegistryOptions {
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             max_clock_ahead: Duration::from_secs(25 * 3600),
+            probes: true,
             probe_timeout: Duration::from_millis(500),
             max_probes: 64,
+            probe_networks: Vec::new(),
+            suspect_window: Duration::from_secs(60),
+            brake_share: 0.3,
+            brake_min: 5,
+            brake_window: Duration::from_secs(60),
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),

@@ -29,6 +29,8 @@ pub(crate) struct Registration {
     pub(crate) reply: Bytes,
     /// Where its parameters begin in the reply; they end one byte before it does.
     pub(crate) parameters_at: usize,
+    /// It says that it is a server of ours: it speaks the extended dialect.
+    pub(crate) extended: bool,
 }
 
 impl Registration {
@@ -50,11 +52,13 @@ impl Registration {
         };
         let service = instance.service().map(str::to_owned);
         let incarnation = instance.incarnation();
+        let extended = instance.speaks_extended();
         let parameters = to_text(&instance.parameters, limits.max_parameters_bytes)?;
         let instance = instance.with_parameters(parameters);
         let reply = to_json(&instance)?;
         let parameters_at = reply.len() - 1 - instance.parameters.get().len();
-        Ok(Self { key: instance.key(), service, incarnation, reply, parameters_at })
+        let key = instance.key();
+        Ok(Self { key, service, incarnation, reply, parameters_at, extended })
     }
 
     /// The reply to an instance that is not listed.

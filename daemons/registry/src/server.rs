@@ -70,7 +70,7 @@ impl Registry {
         let Self { mut listener, address, options } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         let drain = options.drain_timeout;
-        let acceptor = Acceptor::open(options);
+        let acceptor = Acceptor::open(options, address);
         let outcome = acceptor.accept(&mut listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
@@ -100,7 +100,7 @@ struct Acceptor {
 const PLACES_FOR_LOOPBACK: usize = 8;
 
 impl Acceptor {
-    fn open(options: RegistryOptions) -> Self {
+    fn open(options: RegistryOptions, address: SocketAddr) -> Self {
         let ending = CancellationToken::new();
         let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
@@ -108,7 +108,7 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let service = Arc::new(Service::new(options));
+        let service = Arc::new(Service::new(options, address));
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             places,

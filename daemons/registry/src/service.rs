@@ -4,10 +4,11 @@ mod ages;
 mod answers;
 mod history;
 mod probe;
+mod probes;
 mod snapshots;
 mod watcher;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,7 @@ use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
 use history::History;
 use probe::Prober;
+use probes::Probes;
 use snapshots::Snapshots;
 pub(crate) use watcher::Watcher;
 
@@ -28,7 +30,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table};
+use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table, Tally, target};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ pub(crate) struct Service {
     building: Mutex<()>,
     snapshots: Snapshots,
     prober: Prober,
+    probes: Probes,
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
@@ -70,7 +73,8 @@ pub(crate) struct Page {
 const PAGE: usize = 32 * 1024;
 
 impl Service {
-    pub(crate) fn new(options: RegistryOptions) -> Self {
+    /// The service of a registry that listens on `address`.
+    pub(crate) fn new(options: RegistryOptions, address: SocketAddr) -> Self {
         let now = now();
         Self {
             metrics: Metrics::default(),
@@ -82,7 +86,8 @@ impl Service {
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
-            prober: Prober::new(options.max_probes, options.probe_timeout),
+            prober: Prober::new(options.max_probes, options.probe_timeout, address),
+            probes: Probes::default(),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
             options,
@@ -230,42 +235,29 @@ impl Service {
         self.lock().table.bytes()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never returns.
-    pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.expire(), self.publish_ages());
+    /// The instances that are not simply up.
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().table.tally()
     }
 
-    async fn expire(&self) {
-        loop {
-            let due = self.lock().table.next_check();
-            tokio::time::sleep_until(due.into()).await;
-            let checked = {
-                let mut state = self.lock();
-                let checked = state.table.expire(now());
-                state.history.extend(checked.expired.iter().cloned());
-                checked
-            };
-            self.metrics.pause(checked.late);
-            if checked.late > self.options.check_interval {
-                warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
-            }
-            for row in &checked.slow {
-                let instance = &row.entry.key;
-                warn!(%instance, ttl = ?self.options.ttl, "its heartbeats are further apart than half the TTL: one that is lost may remove it; send them more often, or raise ttl");
-            }
-            self.announce(&checked.expired, None);
-            self.snapshots.forget_old(now());
-        }
+    /// Expires instances and publishes heartbeat ages. Never returns.
+    pub(crate) async fn run_timers(&self) {
+        tokio::join!(self.check_deadlines(), self.run_probes(), self.decide(), self.publish_ages());
     }
 
     fn renew(&self, body: &[u8]) -> Option<Bytes> {
-        let reply = {
+        let (reply, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            state.table.renew(body, now)?
+            let (reply, change) = state.table.renew(body, now)?;
+            state.history.extend(change.clone());
+            (reply, change)
         };
         self.count_heartbeat();
+        if let Some(change) = change {
+            self.announce(&[change], None);
+        }
         Some(reply)
     }
 
@@ -281,7 +273,7 @@ impl Service {
 
     /// An older server that was stopped unregisters but keeps sending heartbeats, so a recently
     /// unregistered instance must accept a connection before it is listed again. An instance that
-    /// must not be probed (see [`probe::target`]) is listed: waiting for the window would only
+    /// must not be probed (see [`target`]) is listed: waiting for the window would only
     /// delay a returning server, and a stopped one would still be listed after it.
     async fn may_be_listed(&self, registration: &Registration, peer: IpAddr) -> bool {
         if registration.incarnation.is_some() {
@@ -291,7 +283,8 @@ impl Service {
         if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
-        let Some(target) = probe::target(&key, peer) else { return true };
+        let networks = &self.options.probe_networks;
+        let Some(target) = target(&key, peer, networks) else { return true };
         if self.prober.is_up(target).await {
             return true;
         }
@@ -335,10 +328,25 @@ impl Service {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");
                 }
-                ChangeKind::Expired => {
-                    self.metrics.expirations.inc();
+                ChangeKind::Expired(reason) => {
+                    self.metrics.expire(*reason);
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    warn!(%instance, protocol, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                    let reason = reason.map(tracing::field::display);
+                    warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                }
+                ChangeKind::Suspect => {
+                    self.metrics.suspicions.inc();
+                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
+                    let elapsed = format_args!("{elapsed:.1?}");
+                    if row.is_held() {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL and no reply to a probe; held by the brake on mass expiry");
+                    } else {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL, but it replies to a probe; it stays listed");
+                    }
+                }
+                ChangeKind::Revived => {
+                    self.metrics.revivals.inc();
+                    info!(%instance, protocol, peer, "up again: a heartbeat came");
                 }
             }
         }

@@ -7,14 +7,16 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod brake;
 mod departures;
 mod digest;
 mod entry;
 mod lists;
+mod liveness;
 mod pace;
 mod peers;
-
 mod scope;
+mod target;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,7 +24,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_host::shares;
 use rpc_wire::instance::InstanceKey;
 
 use departures::Departures;
@@ -31,9 +32,12 @@ use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use lists::List;
 use lists::Lists;
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+use liveness::{Judge, Liveness};
 use pace::Pace;
 use peers::Peers;
 pub(crate) use scope::Scope;
+pub(crate) use target::target;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
@@ -63,6 +67,7 @@ pub(crate) struct Table {
     by_peer: Peers,
     lists: Lists,
     departures: Departures,
+    judge: Judge,
 }
 
 #[derive(Debug)]
@@ -70,7 +75,11 @@ struct Slot {
     entry: Arc<Entry>,
     /// Of the body of the last registration: a heartbeat has the same bytes.
     body: Digest,
+    /// When its TTL ends; of one that is kept beyond that, when it is probed next.
     deadline: Instant,
+    liveness: Liveness,
+    /// Watchers know it as a suspect.
+    suspect: bool,
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
@@ -78,17 +87,6 @@ struct Slot {
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
-
-/// The result of an expiry check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Instances removed because their deadlines have passed.
-    pub(crate) expired: Vec<Change>,
-    /// Instances found for the first time to send heartbeats too seldom.
-    pub(crate) slow: Vec<Row>,
-    /// How late the check was: every deadline was extended by that.
-    pub(crate) late: Duration,
-}
 
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
@@ -109,16 +107,18 @@ impl Table {
             by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
+            judge: Judge::new(options),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
-        let slot = *self.by_body.get(&self.digests.of(body))?;
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
+    /// the reply, and the change if it was a suspect.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Bytes, Option<Change>)> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        Some(slot.entry.reply.clone())
+        let reply = slot.entry.reply.clone();
+        Some((reply, self.revive(index, now)))
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -147,8 +147,9 @@ impl Table {
             }
         };
         self.keep_digest(index, digest);
+        let Some((kind, replaced)) = change else { return Ok(None) };
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
+        Ok(Some(self.changed(kind, row, replaced, now)))
     }
 
     /// Removes the instance, unless another life of it is listed that is not earlier, and remembers that
@@ -214,36 +215,6 @@ impl Table {
             Some(known) if given <= known.saturating_add(1) => Ok(()),
             _ => Err(Refusal::AheadOfClock(given)),
         }
-    }
-
-    /// When the next [`expire`](Self::expire) is due.
-    pub(crate) fn next_check(&self) -> Instant {
-        self.next_check
-    }
-
-    /// Removes the instances whose deadlines have passed.
-    ///
-    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
-    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
-    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
-        self.next_check = now + self.check;
-        let furthest = now + self.ttl;
-        let mut over = Vec::new();
-        let mut slow = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            slot.deadline = (slot.deadline + late).min(furthest);
-            if slot.deadline <= now {
-                over.push(index);
-            } else if slot.pace.is_found_slow() {
-                slow.push(slot.row());
-            }
-        }
-        self.departures.forget_old(now);
-        let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
     }
 
     /// The prepared list of a scope with a protocol, if it is current.
@@ -363,25 +334,24 @@ impl Table {
     ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
+        self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return Ok(None);
+            let was_suspect = std::mem::replace(&mut slot.suspect, false);
+            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
         }
         let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
         let is_another_life = slot.entry.incarnation != registration.incarnation;
-        let (peer, registered) =
-            if is_another_life { (shares::group(peer), now) } else { (old_peer, registered) };
+        let (peer, registered) = if is_another_life { (peer, now) } else { (old_peer, registered) };
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
         let (old, new) = (slot.entry.bytes(), entry.bytes());
         let bytes = self.bytes - old + new;
         if new > old && bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
-        if peer != old_peer {
-            self.by_peer.add(peer)?;
-            self.by_peer.remove(old_peer);
-        }
+        self.by_peer.replace(old_peer, peer)?;
         self.bytes = bytes;
+        slot.suspect = false;
         if is_another_life {
             (slot.heartbeats, slot.pace) = (1, Pace::default());
         }
@@ -404,7 +374,6 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
-        let peer = shares::group(peer);
         let serial = self.serial + 1;
         let entry = Entry::new(registration, peer, now, serial);
         let bytes = self.bytes + entry.bytes();
@@ -428,6 +397,8 @@ impl Table {
             entry: Arc::new(entry),
             body,
             deadline: now + self.ttl,
+            liveness: Liveness::Up,
+            suspect: false,
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
@@ -437,6 +408,7 @@ impl Table {
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
+        self.judge.moved(slot.liveness, Liveness::Up);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
@@ -462,6 +434,10 @@ impl Table {
         now: Instant,
     ) -> Change {
         self.revision += 1;
+        // Neither is in a list: those who keep one need not read it again.
+        if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
+            return Change { revision: self.revision, kind, at: now, row, replaced };
+        }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
@@ -483,6 +459,11 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            suspect: self.suspect,
+            held_until: match self.liveness {
+                Liveness::Held(until) => Some(until),
+                _ => None,
+            },
         }
     }
 }

@@ -5,7 +5,8 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth,
-    duration, folder, host, level, names, origins, pause, port, ratio, service, share, switch,
+    duration, folder, host, level, names, networks, origins, pause, port, ratio, service, share,
+    switch,
 };
 
 /// A key of `config.ini`.
@@ -90,8 +91,14 @@ pub const KEYS: &[Key] = keys! {
         rejoin_window: pause, registry_server.options.rejoin_window, "How long it is remembered that an instance unregistered, so that a late heartbeat does not list it again; 0s: not at all.";
         max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered.";
         max_clock_ahead: duration, registry_server.options.max_clock_ahead, "How far ahead of this machine's clock the start of a server may be.";
-        probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of a connection to an instance that unregistered and registers again.";
-        max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
+        probes: switch, registry_server.options.probes, "Whether an instance is probed before it expires, and kept while it replies.";
+        probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of a probe, and of the connection that proves a rejoin.";
+        max_probes: count, registry_server.options.max_probes, "Probes at a time; further ones wait for their turn.";
+        probe_networks: networks, registry_server.options.probe_networks, "Networks whose addresses may be probed, whoever registers them: 10.0.0.0/8, …; by default only the address a registration came from.";
+        suspect_window: pause, registry_server.options.suspect_window, "How long an instance stays listed that replies to probes but sends no heartbeats; 0s: for ever.";
+        brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL to be held instead of removed.";
+        brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
+        brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";

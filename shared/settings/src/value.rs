@@ -432,6 +432,30 @@ pub(crate) mod names {
     }
 }
 
+/// Networks, comma-separated; empty text is an empty list. An address is a network of its own.
+pub(crate) mod networks {
+    use std::net::IpAddr;
+
+    use rpc_registry::IpNet;
+
+    pub(crate) fn read(text: &str) -> Result<Vec<IpNet>, String> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wrong = || "expected ADDRESS/BITS, comma-separated, such as 10.0.0.0/8".to_owned();
+        text.split(',').map(|item| one(item.trim()).ok_or_else(wrong)).collect()
+    }
+
+    fn one(text: &str) -> Option<IpNet> {
+        text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))
+    }
+
+    pub(crate) fn show(value: &[IpNet]) -> String {
+        let shown: Vec<_> = value.iter().map(ToString::to_string).collect();
+        shown.join(", ")
+    }
+}
+
 /// Web origins, comma-separated; empty text is an empty list. Browsers send an origin in lower case
 /// and without a path, and it is compared as text.
 pub(crate) mod origins {

@@ -10,6 +10,9 @@ pub const FIND_ALL: &str = "/myRegistry/findAllInstances";
 pub const INSTANCES: &str = "/v1/instances";
 /// `GET`: changes as Server-Sent Events, see [`WatchEvent`](crate::instance::WatchEvent).
 pub const WATCH: &str = "/v1/watch";
+/// `DELETE`: ends the brake on mass expiry. The reply is `{"released":N}`, the number of instances that
+/// it held; 0 if it does not hold.
+pub const BRAKE: &str = "/v1/brake";
 /// `GET`: the registry's own log as Server-Sent Events of [`LogLine`](crate::report::LogLine)s.
 pub const LOGS: &str = "/v1/logs";
 /// `GET`: whether the process is alive.

@@ -55,7 +55,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
                     .mark_gone(&key, Gone::Unregistered, now.at)
                     .into_iter()
                     .collect(),
-                WatchEvent::Expired(key) => {
+                WatchEvent::Expired(key, _) => {
                     model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
                 }
                 WatchEvent::Beats(beats) => {

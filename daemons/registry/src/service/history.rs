@@ -37,9 +37,10 @@ impl Event {
     ) -> Bytes {
         let event = match kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
-            ChangeKind::Updated => WatchEvent::Updated(row.record(ttl, now)),
+            ChangeKind::Updated | ChangeKind::Revived => WatchEvent::Updated(row.record(ttl, now)),
             ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.key.clone()),
-            ChangeKind::Expired => WatchEvent::Expired(row.entry.key.clone()),
+            ChangeKind::Expired(reason) => WatchEvent::Expired(row.entry.key.clone(), reason),
+            ChangeKind::Suspect => WatchEvent::Suspect(row.record(ttl, now)),
         };
         frame(&event, epoch, self.change.revision)
     }

@@ -8,9 +8,10 @@ use rpc_wire::instance::{EntryLimits, WatchEvent};
 use super::*;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const ADDRESS: SocketAddr = SocketAddr::new(PEER, 9);
 
 fn service(options: RegistryOptions) -> Arc<Service> {
-    let service = Arc::new(Service::new(options));
+    let service = Arc::new(Service::new(options, ADDRESS));
     let timer = Arc::clone(&service);
     tokio::spawn(async move { timer.run_timers().await });
     service
@@ -56,7 +57,7 @@ async fn next_text(watcher: &mut Watcher) -> String {
         WatchEvent::Registered(record)
         | WatchEvent::Updated(record)
         | WatchEvent::Suspect(record) => vec![record.instance.port],
-        WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => vec![key.port],
+        WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) => vec![key.port],
         WatchEvent::Beats(beats) => beats.iter().map(|beat| beat.key.port).collect(),
     };
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
@@ -326,4 +327,30 @@ async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
     let ports = ports_from(&service, &Scope::default(), start, page);
     let expected: Vec<_> = (1..=900).filter(|port| ![440, 800].contains(port)).collect();
     assert_eq!(ports, expected);
+}
+
+/// A registry's service, and a listener that an instance registered.
+async fn with_instance(options: RegistryOptions) -> (Arc<Service>, tokio::net::TcpListener, u16) {
+    let service = service(options);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    register(&service, &body("json", port, 0)).await;
+    (service, listener, port)
+}
+
+#[tokio::test]
+async fn an_instance_that_is_asked_about_is_removed_at_once_if_it_refuses_and_only_then() {
+    let (service, listener, port) = with_instance(RegistryOptions::default()).await;
+    let mut watcher = watch(&service, None, None);
+    assert_eq!(next_text(&mut watcher).await, format!("snapshot {port}"));
+    let key = rpc_wire::instance::Instance::new("127.0.0.1", port).key();
+    service.probe_now([&key]);
+    // It was connected to, and stays.
+    within(Duration::from_secs(20), listener.accept()).await.unwrap();
+    assert!(is_silent(&mut watcher).await);
+    drop(listener);
+    service.probe_now([&key]);
+    let removed = within(Duration::from_secs(20), next_text(&mut watcher)).await;
+    assert_eq!((removed, service.len()), (format!("expired {port}"), 0));
+    service.probe_now([&key]);
 }

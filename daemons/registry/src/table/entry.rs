@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState};
+use rpc_wire::instance::{
+    Beat, ExpiryReason, Instance, InstanceKey, InstanceRecord, InstanceState,
+};
 use serde_json::value::RawValue;
 
 use crate::registration::Registration;
@@ -22,7 +24,9 @@ pub(crate) struct Entry {
     pub(crate) reply: Bytes,
     /// Where its parameters begin in the reply; they end one byte before it does.
     pub(super) parameters_at: usize,
-    /// The peer that first registered it; for IPv6 its network.
+    /// It says that it is a server of ours.
+    pub(super) extended: bool,
+    /// The peer that first registered it.
     pub(super) peer: IpAddr,
     /// When it was first registered.
     pub(super) registered: Instant,
@@ -33,8 +37,8 @@ pub(crate) struct Entry {
 impl Entry {
     /// A registration of a peer, first made at some time as the one of that number.
     pub(super) fn new(from: Registration, peer: IpAddr, registered: Instant, serial: u64) -> Self {
-        let Registration { key, service, incarnation, reply, parameters_at } = from;
-        Self { key, service, incarnation, reply, parameters_at, peer, registered, serial }
+        let Registration { key, service, incarnation, reply, parameters_at, extended } = from;
+        Self { key, service, incarnation, reply, parameters_at, extended, peer, registered, serial }
     }
 
     /// Memory that it takes in the table, approximately.
@@ -62,6 +66,10 @@ pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
     pub(crate) last_heartbeat: Instant,
     pub(crate) heartbeats: u64,
+    /// Its TTL has passed, but it is kept.
+    pub(super) suspect: bool,
+    /// The brake keeps it until then.
+    pub(super) held_until: Option<Instant>,
 }
 
 impl Row {
@@ -72,10 +80,16 @@ impl Row {
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
             heartbeats: self.heartbeats,
-            state: InstanceState::Up,
+            state: if self.suspect { InstanceState::Suspect } else { InstanceState::Up },
             incarnation: self.entry.incarnation,
+            held_ms: self.held_until.map(|until| millis(until, now)),
             instance: self.entry.instance(),
         }
+    }
+
+    /// Whether the brake keeps it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_until.is_some()
     }
 
     /// Its heartbeat age at `now`.
@@ -104,7 +118,12 @@ pub(crate) enum ChangeKind {
     Registered,
     Updated,
     Unregistered,
-    Expired,
+    /// Its TTL has passed, and why it was not kept as a suspect.
+    Expired(Option<ExpiryReason>),
+    /// Its TTL has passed, but it is kept.
+    Suspect,
+    /// A suspect has sent a heartbeat.
+    Revived,
 }
 
 fn millis(now: Instant, then: Instant) -> u64 {

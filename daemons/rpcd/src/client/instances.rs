@@ -138,6 +138,7 @@ mod tests {
             heartbeats: 1604,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
         };
         assert_eq!(
             row(&record),

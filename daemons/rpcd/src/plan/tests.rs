@@ -253,6 +253,12 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_CLOCK_AHEAD", "24s"),
         ("RPCD_REGISTRY_SERVER_PROBE_TIMEOUT", "19s"),
         ("RPCD_REGISTRY_SERVER_MAX_PROBES", "20"),
+        ("RPCD_REGISTRY_SERVER_PROBES", "false"),
+        ("RPCD_REGISTRY_SERVER_PROBE_NETWORKS", "10.0.0.0/8, ::1"),
+        ("RPCD_REGISTRY_SERVER_SUSPECT_WINDOW", "24s"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
+        ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
         ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
@@ -286,6 +292,12 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_clock_ahead: Duration::from_secs(24),
         probe_timeout: Duration::from_secs(19),
         max_probes: 20,
+        probes: false,
+        probe_networks: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        suspect_window: Duration::from_secs(24),
+        brake_share: 0.25,
+        brake_min: 26,
+        brake_window: Duration::from_secs(27),
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
     };
