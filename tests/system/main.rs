@@ -25,6 +25,7 @@ mod every_reader_reads;
 mod few_files;
 mod limits;
 mod limits_page;
+mod lives;
 mod many_clients;
 mod metrics;
 mod old_programs;
