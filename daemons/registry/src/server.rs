@@ -165,9 +165,10 @@ impl Acceptor {
         let open = metrics.connections.clone();
         let http = Arc::clone(&self.http);
         self.spawn(async move {
-            serve_connection(stream, peer, http).await;
+            let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
             open.dec();
             drop(place);
+            lost.probe(&http).await;
         });
     }
 
