@@ -162,11 +162,16 @@ impl Acceptor {
         };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
-        let open = metrics.connections.clone();
         let http = Arc::clone(&self.http);
+        let service = Arc::clone(http.service());
         self.spawn(async move {
+<<<<<<< HEAD
             let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
             open.dec();
+=======
+            serve_connection(stream, peer, http).await;
+            service.metrics.connections.dec();
+>>>>>>> main
             drop(place);
             lost.probe(&http).await;
         });
