@@ -165,13 +165,8 @@ impl Acceptor {
         let http = Arc::clone(&self.http);
         let service = Arc::clone(http.service());
         self.spawn(async move {
-<<<<<<< HEAD
             let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
-            open.dec();
-=======
-            serve_connection(stream, peer, http).await;
             service.metrics.connections.dec();
->>>>>>> main
             drop(place);
             lost.probe(&http).await;
         });
