@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use rpc_host::logging::{LogOptions, Logging};
 use rpc_server::{Announce, Method, Server, ServerError, ServerHandle, builtin};
@@ -21,6 +22,7 @@ use rpc_wire::instance::Instance;
 use rpc_wire::paths;
 use rpc_wire::report::LogLine;
 use rpc_wire::signature;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -36,6 +38,7 @@ struct Fake {
     failing: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
+    outbidding: Arc<AtomicBool>,
 }
 
 impl Fake {
@@ -49,21 +52,21 @@ impl Fake {
         (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
     }
 
-    async fn reply(
-        State(fake): State<Self>,
-        uri: Uri,
-        Json(instance): Json<Instance>,
-    ) -> (StatusCode, Json<Instance>) {
+    async fn reply(State(fake): State<Self>, uri: Uri, Json(instance): Json<Instance>) -> Response {
         fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if let Some(incarnation) = instance.incarnation().filter(|_| fake.outbidding.load(SeqCst)) {
+            let later = json!({"error": "later", "incarnation": incarnation + 1, "listed": true});
+            return (StatusCode::CONFLICT, Json(later)).into_response();
         }
         let status = match (fake.failing.load(SeqCst), fake.full.load(SeqCst)) {
             (true, _) => StatusCode::INTERNAL_SERVER_ERROR,
             (_, true) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        (status, Json(instance))
+        (status, Json(instance)).into_response()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -181,6 +184,45 @@ async fn a_server_that_a_full_registry_refuses_says_so_and_does_not_unregister()
     let has = |part: &str| lines.iter().any(|line| line.contains(part));
     assert!(has("cannot register, will retry; still serving calls"), "{lines:?}");
     assert!(!has("heartbeat failed, will") && !has("unregister"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_starting_server_that_is_always_outbid_tries_no_faster_than_during_an_outage() {
+    let fake = Fake::default();
+    fake.outbidding.store(true, SeqCst);
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let started = Instant::now();
+    let server = Running::start(registry).await;
+    fake.received(6).await;
+    // Two by two: the third pair comes after pauses of 0.25 s and 0.5 s at least.
+    assert!(started.elapsed() > Duration::from_millis(700), "{:?}", started.elapsed());
+    server.serves_calls().await;
+    server.end().await;
+    let requests = fake.requests.lock().unwrap();
+    assert!(requests.iter().all(|(path, _)| path == paths::REGISTER), "it never was registered");
+    let steps = requests.windows(2).map(|two| {
+        let [before, after] = [&two[0].1, &two[1].1].map(|sent| sent.incarnation().unwrap());
+        after - before
+    });
+    let steps: Vec<_> = steps.take(5).collect();
+    assert_eq!(steps, [2, 0, 2, 0, 2], "one more than what is known");
+}
+
+#[tokio::test]
+async fn a_server_that_is_followed_by_another_leaves_the_address_to_it_until_that_is_gone() {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(2).await;
+    fake.outbidding.store(true, SeqCst);
+    let count = fake.paths().len();
+    fake.received(count + 3).await;
+    fake.outbidding.store(false, SeqCst);
+    let count = fake.paths().len();
+    fake.received(count + 3).await;
+    server.end().await;
+    let requests = fake.requests.lock().unwrap();
+    assert!(requests.iter().all(|(_, sent)| *sent == requests[0].1), "its incarnation stays");
 }
 
 #[tokio::test]

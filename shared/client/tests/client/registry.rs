@@ -26,7 +26,7 @@ async fn both_kinds_of_registry_register_list_and_unregister() {
     for registry in [FakeRegistry::old_style().await, FakeRegistry::new_style().await] {
         let client = client_of(&registry);
         let instance = Instance::new("127.0.0.1", 8000);
-        assert!(client.register(&instance).await.unwrap().status);
+        assert!(client.register(&instance).await.unwrap().instance.status);
         let plain = entry("127.0.0.1:8000".parse().unwrap(), serde_json::json!({}));
         registry.list_json(&serde_json::Value::from(vec![plain]));
         assert_eq!(client.find_all("json").await.unwrap(), std::slice::from_ref(&instance));
