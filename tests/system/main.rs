@@ -32,6 +32,7 @@ mod metrics;
 mod old_programs;
 mod packages;
 mod registry_lost_and_found;
+mod registry_store;
 mod rude_clients;
 mod services;
 mod streams;

@@ -139,6 +139,8 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
+            durable: true,
         };
         assert_eq!(
             row(&record),
