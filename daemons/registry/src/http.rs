@@ -142,7 +142,7 @@ impl Http {
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
-                paths::METRICS => Ok(health::metrics(&self.context)),
+                paths::METRICS => Ok(health::metrics(&self.context, &head.headers)),
                 _ => Err(Refusal::NotFound),
             },
             _ => Err(Refusal::NotFound),

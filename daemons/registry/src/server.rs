@@ -162,11 +162,11 @@ impl Acceptor {
         };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
-        let open = metrics.connections.clone();
         let http = Arc::clone(&self.http);
+        let service = Arc::clone(http.service());
         self.spawn(async move {
             serve_connection(stream, peer, http).await;
-            open.dec();
+            service.metrics.connections.dec();
             drop(place);
         });
     }

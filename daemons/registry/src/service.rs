@@ -337,7 +337,7 @@ impl Service {
                     info!(%instance, protocol, peer, "unregistered");
                 }
                 ChangeKind::Expired(reason) => {
-                    self.metrics.expire(*reason);
+                    self.metrics.evictions.inc((*reason).into());
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
                     let reason = reason.map(tracing::field::display);
                     warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");

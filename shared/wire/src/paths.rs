@@ -23,7 +23,7 @@ pub const LOGS: &str = "/v1/logs";
 pub const HEALTHZ: &str = "/healthz";
 /// `GET`: whether the process is ready to be used.
 pub const READYZ: &str = "/readyz";
-/// `GET`: OpenMetrics.
+/// `GET`: metrics, in the format that `Accept` asks for.
 pub const METRICS: &str = "/metrics";
 /// `GET` on a server: the OpenRPC document of its methods.
 pub const OPENRPC: &str = "/openrpc.json";

@@ -170,7 +170,7 @@ impl Service {
     }
 
     fn conclude(&self, ticket: Ticket, outcome: Outcome) {
-        self.metrics.probe(outcome);
+        self.metrics.probes.inc(outcome.into());
         let change = {
             let mut state = self.lock();
             let change = state.table.conclude(ticket, outcome, now());
