@@ -30,6 +30,7 @@ mod lives;
 mod many_clients;
 mod metrics;
 mod old_programs;
+mod overrides;
 mod packages;
 mod registry_lost_and_found;
 mod registry_store;
