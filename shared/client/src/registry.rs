@@ -41,6 +41,8 @@ pub struct RegistryClient {
     http: reqwest::Client,
     base: Url,
     options: RegistryClientOptions,
+    /// See [`hold_connection`](Self::hold_connection).
+    holds_connection: bool,
     /// Invalid entries of the last list.
     invalid: Arc<AtomicUsize>,
 }
@@ -62,6 +64,14 @@ pub enum List<T = Instance> {
     },
     /// The list is still the one with that ETag.
     NotModified,
+}
+
+/// A list, as a registry gives it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) list: List<T>,
+    /// The registry started with nothing a moment ago: what is missing may only have to register again.
+    pub(crate) is_warming: bool,
 }
 
 impl RegistryClient {
@@ -89,7 +99,15 @@ impl RegistryClient {
             .tcp_keepalive(options.keepalive)
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { http, base, options, invalid: Arc::default() })
+        Ok(Self { http, base, options, holds_connection: false, invalid: Arc::default() })
+    }
+
+    /// Says with each registration that this client keeps its connection until the next one: when the
+    /// connection ends, the registry asks the instance at once whether it lives, so that nobody is sent to
+    /// a server that was killed. Its `idle_timeout` must be longer than the interval of heartbeats.
+    #[must_use]
+    pub fn hold_connection(self) -> Self {
+        Self { holds_connection: true, ..self }
     }
 
     /// The registry's URL.
@@ -143,7 +161,7 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
-        self.list(proto, service, etag).await
+        Ok(self.list(proto, service, etag).await?.list)
     }
 
     /// The same, read into entries of another type.
@@ -152,7 +170,7 @@ impl RegistryClient {
         proto: &str,
         service: Option<&str>,
         etag: Option<&str>,
-    ) -> Result<List<T>, RegistryClientError> {
+    ) -> Result<Answer<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
@@ -161,14 +179,15 @@ impl RegistryClient {
         }
         let response = self.send(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED && etag.is_some() {
-            return Ok(List::NotModified);
+            return Ok(Answer { list: List::NotModified, is_warming: false });
         }
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
         let etag = etag.map(str::to_owned);
+        let is_warming = response.headers().contains_key(paths::WARMING_HEADER);
         let (instances, invalid) = self.entries(response).await?;
-        Ok(List::Changed { instances, etag, invalid })
+        Ok(Answer { list: List::Changed { instances, etag, invalid }, is_warming })
     }
 
     /// Every instance that speaks `proto`, with ages and states, without [`invalid`](Self::invalid) ones.
@@ -210,10 +229,13 @@ impl RegistryClient {
         instance: &Instance,
     ) -> Result<reqwest::Response, RegistryClientError> {
         let body = serde_json::to_vec(instance).map_err(|error| self.bad_reply(error))?;
-        let request = self
+        let mut request = self
             .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
+        if self.holds_connection {
+            request = request.header(paths::BEATS_HEADER, paths::BEATS_HELD);
+        }
         self.successful(self.send(request).await?).await
     }
 
