@@ -5,6 +5,7 @@
 mod body;
 mod connection;
 mod health;
+mod held;
 mod list;
 mod query;
 mod refuse;
@@ -32,6 +33,8 @@ use tracing::{debug, warn};
 
 pub(crate) use connection::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
+
+use held::Held;
 
 use crate::error::Refusal;
 use crate::service::{Pieces, Service};
@@ -63,6 +66,8 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
+    /// The instances whose heartbeats come on it.
+    held: Arc<Held>,
 }
 
 /// A whole body, or a stream of chunks.
@@ -113,11 +118,16 @@ impl Http {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                Ok(json(service.register(&body, peer).await?))
+                let reply = service.register(&body, peer).await?;
+                if held::is_held(&head.headers) {
+                    from.held.note(service, &body);
+                }
+                Ok(json(reply))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
+                from.held.forget(service, &body);
                 Ok(json(service.unregister(&body, peer)?))
             }
             (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),

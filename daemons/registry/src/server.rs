@@ -165,9 +165,10 @@ impl Acceptor {
         let http = Arc::clone(&self.http);
         let service = Arc::clone(http.service());
         self.spawn(async move {
-            serve_connection(stream, peer, http).await;
+            let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
             service.metrics.connections.dec();
             drop(place);
+            lost.probe(&http).await;
         });
     }
 

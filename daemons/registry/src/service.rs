@@ -122,6 +122,11 @@ impl Service {
         Ok(reply)
     }
 
+    /// The listed instance whose last registration or heartbeat had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        self.lock().table.key_of(body)
+    }
+
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
     /// reply.
     ///

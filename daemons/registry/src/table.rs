@@ -121,6 +121,12 @@ impl Table {
         Some((reply, self.revive(index, now)))
     }
 
+    /// The listed instance whose last registration had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
+        Some(slot.entry.key.clone())
+    }
+
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
     /// unless it is only a heartbeat.
     ///

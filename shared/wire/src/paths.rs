@@ -1,4 +1,4 @@
-//! Names that both sides must spell alike: HTTP paths, query parameters and reserved methods.
+//! Names that both sides must spell alike: HTTP paths, query parameters, headers and reserved methods.
 
 /// `POST`: register an instance, or renew it (registering again is the heartbeat).
 pub const REGISTER: &str = "/myRegistry/register";
@@ -39,6 +39,12 @@ pub const LEVEL: &str = "level";
 pub const CONTAINS: &str = "contains";
 /// Query parameter of [`LOGS`]: how many recent lines come first.
 pub const RECENT: &str = "recent";
+
+/// Header of a registration that is a heartbeat, with [`BEATS_HELD`]: its sender keeps this connection
+/// for its heartbeats, so the end of it says something about the instance. Older registries ignore it.
+pub const BEATS_HEADER: &str = "rpcd-beats";
+/// The value of [`BEATS_HEADER`].
+pub const BEATS_HELD: &str = "held";
 
 /// Classic discovery: a list of names and defaults.
 pub const ALL_YOUR_METHODS: &str = "all_your_methods";

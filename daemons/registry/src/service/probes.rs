@@ -42,10 +42,6 @@ impl Service {
     /// Only a refused connection removes; any other outcome leaves the TTL running. So does a heartbeat
     /// or registration that comes before the outcome. What is not listed or may not be probed is passed
     /// over. Returns at once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the connections that heartbeats are held on")
-    )]
     pub(crate) fn probe_now<'a>(&self, keys: impl IntoIterator<Item = &'a InstanceKey>) {
         let tickets: Vec<Ticket> = {
             let state = self.lock();
