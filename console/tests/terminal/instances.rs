@@ -19,6 +19,7 @@ fn every_state() -> String {
         state,
         incarnation: None,
         held_ms: None,
+        overridden: None,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

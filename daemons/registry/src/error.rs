@@ -76,6 +76,9 @@ pub(crate) enum Refusal {
     /// The operator: the instances take as much memory as they may.
     #[error("instance: the registry's instances take {0} bytes, the limit; raise max_table_bytes")]
     TableFull(usize),
+    /// The operator: as many overrides stand as may.
+    #[error("override: {0} overrides stand, the limit; take some back, or raise max_overrides")]
+    OverridesFull(usize),
     /// The operator, or readers: answers that nobody reads take as much memory as they may.
     #[error("list: answers that are not read take {0} bytes, the limit; try again in a second")]
     TooMuchUnread(usize),

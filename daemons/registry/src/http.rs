@@ -7,6 +7,7 @@ mod connection;
 mod health;
 mod held;
 mod list;
+mod overrides;
 mod query;
 mod refuse;
 mod v1;
@@ -22,7 +23,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use rpc_host::shares::Shares;
@@ -38,6 +39,7 @@ use held::Held;
 
 use crate::error::Refusal;
 use crate::service::{Pieces, Service};
+use crate::table::Renewed;
 
 /// The registry's HTTP interface, shared by all connections.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ struct Peer {
 /// A whole body, or a stream of chunks.
 type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
+const OVERRIDE: HeaderName = HeaderName::from_static(paths::OVERRIDE_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
@@ -118,11 +121,11 @@ impl Http {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                let reply = service.register(&body, peer).await?;
+                let renewed = service.register(&body, peer).await?;
                 if held::is_held(&head.headers) {
                     from.held.note(service, &body);
                 }
-                Ok(json(reply))
+                Ok(registered(renewed))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
@@ -131,9 +134,20 @@ impl Http {
                 Ok(json(service.unregister(&body, peer)?))
             }
             (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
+            (&Method::PUT, path) => {
+                let key = overrides::key(path, &service.options)?;
+                check_content_type(&head.headers)?;
+                let body = body::read(body, &service.options).await?;
+                overrides::set(service, key, &body, peer)
+            }
+            (&Method::DELETE, path) => {
+                let key = overrides::key(path, &service.options)?;
+                Ok(overrides::clear(service, &key, peer))
+            }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head, from).await,
             (&Method::GET | &Method::HEAD, path) => match path {
                 paths::INSTANCES => v1::instances(&self.context, head, from).await,
+                paths::OVERRIDES => Ok(overrides::list(service)),
                 paths::WATCH => v1::watch(&self.context, head, from).await,
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
@@ -176,6 +190,14 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
         }
     };
     if is_json { Ok(()) } else { Err(Refusal::NotJson) }
+}
+
+fn registered(Renewed { reply, overridden }: Renewed) -> Reply {
+    let mut reply = json(reply);
+    if let Some(state) = overridden {
+        reply.headers_mut().insert(OVERRIDE, HeaderValue::from_static(state.name()));
+    }
+    reply
 }
 
 fn json(body: Bytes) -> Reply {

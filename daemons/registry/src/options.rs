@@ -29,7 +29,7 @@ pub struct RegistryOptions {
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 6 KiB, since readers skip
     /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
@@ -105,6 +105,9 @@ pub struct RegistryOptions {
     /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
     pub brake_window: Duration,
 
+    /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
+    pub max_overrides: usize,
+
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
@@ -153,6 +156,7 @@ impl Default for RegistryOptions {
             brake_share: 0.3,
             brake_min: 5,
             brake_window: Duration::from_secs(60),
+            max_overrides: 10_000,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -182,12 +186,13 @@ impl RegistryOptions {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
         if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
-            let expected = "at most 7KiB, since readers skip larger instances";
+            let expected = "at most 6KiB, since readers skip larger instances";
             return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
         }
         Ok(())
     }
 }
 
-/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
-const BESIDE_PARAMETERS: usize = 1024;
+/// What a reader gets of an instance beside its parameters: its address, ages, an override, and names of
+/// keys.
+const BESIDE_PARAMETERS: usize = 2048;

@@ -3,6 +3,7 @@
 mod ages;
 mod answers;
 mod history;
+mod overrides;
 mod probe;
 mod probes;
 mod snapshots;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, InstanceRecord, first_incarnation};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
@@ -30,7 +31,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table, Tally, target};
+use crate::table::{Change, ChangeKind, HeldBack, List, Renewed, Row, Scope, Table, Tally, target};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Service {
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
+    /// Notified when an override is set: it may end before the others.
+    override_set: Notify,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -90,6 +93,7 @@ impl Service {
             probes: Probes::default(),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
+            override_set: Notify::new(),
             options,
         }
     }
@@ -98,28 +102,28 @@ impl Service {
     ///
     /// # Errors
     /// The body is invalid, or a limit is reached.
-    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
-        if let Some(reply) = self.renew(body) {
-            return Ok(reply);
+    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Renewed, Refusal> {
+        if let Some(renewed) = self.renew(body) {
+            return Ok(renewed);
         }
         let registration = Registration::parse(body, &self.options)?;
         if !self.may_be_listed(&registration, peer).await {
-            return registration.reply_unlisted();
+            return Ok(Renewed { reply: registration.reply_unlisted()?, overridden: None });
         }
-        let reply = registration.reply.clone();
-        let change = {
+        let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        let (change, overridden) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
-            change
+            (change, state.table.override_of(&key))
         };
         match change {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(reply)
+        Ok(Renewed { reply, overridden })
     }
 
     /// The listed instance whose last registration or heartbeat had this body.
@@ -245,25 +249,27 @@ impl Service {
         self.lock().table.tally()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never returns.
+    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
     pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.check_deadlines(), self.run_probes(), self.decide(), self.publish_ages());
+        let expire =
+            async { tokio::join!(self.check_deadlines(), self.run_probes(), self.decide()) };
+        tokio::join!(expire, self.end_overrides(), self.publish_ages());
     }
 
-    fn renew(&self, body: &[u8]) -> Option<Bytes> {
-        let (reply, change) = {
+    fn renew(&self, body: &[u8]) -> Option<Renewed> {
+        let (renewed, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            let (reply, change) = state.table.renew(body, now)?;
+            let (renewed, change) = state.table.renew(body, now)?;
             state.history.extend(change.clone());
-            (reply, change)
+            (renewed, change)
         };
         self.count_heartbeat();
         if let Some(change) = change {
             self.announce(&[change], None);
         }
-        Some(reply)
+        Some(renewed)
     }
 
     /// That of the latest start that may be said, see [`RegistryOptions::max_clock_ahead`].
@@ -329,6 +335,8 @@ impl Service {
                     self.metrics.updates.inc();
                     info!(%instance, protocol, peer, "parameters changed");
                 }
+                // Logged with the override.
+                ChangeKind::Overridden => {}
                 ChangeKind::Unregistered => {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");

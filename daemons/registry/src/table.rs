@@ -13,6 +13,7 @@ mod digest;
 mod entry;
 mod lists;
 mod liveness;
+mod overrides;
 mod pace;
 mod peers;
 mod scope;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{InstanceKey, OverrideState};
 
 use departures::Departures;
 pub(crate) use departures::{Departure, HeldBack};
@@ -34,6 +35,8 @@ pub(crate) use lists::List;
 use lists::Lists;
 pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Tally, Ticket};
 use liveness::{Judge, Liveness};
+use overrides::Overrides;
+pub(crate) use overrides::{Overridden, Override, Standing};
 use pace::Pace;
 use peers::Peers;
 pub(crate) use scope::Scope;
@@ -67,6 +70,7 @@ pub(crate) struct Table {
     by_peer: Peers,
     lists: Lists,
     departures: Departures,
+    overrides: Overrides,
     judge: Judge,
 }
 
@@ -83,10 +87,21 @@ struct Slot {
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// The operator's override of it, which outlives it.
+    overridden: Option<Arc<Standing>>,
 }
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
+
+/// What an instance is told that registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// The instance as JSON.
+    pub(crate) reply: Bytes,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<OverrideState>,
+}
 
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
@@ -107,18 +122,20 @@ impl Table {
             by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
+            overrides: Overrides::new(options.max_overrides),
             judge: Judge::new(options),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
     /// the reply, and the change if it was a suspect.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Bytes, Option<Change>)> {
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
         let index = *self.by_body.get(&self.digests.of(body))?;
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        let reply = slot.entry.reply.clone();
-        Some((reply, self.revive(index, now)))
+        let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
+        let renewed = Renewed { reply: slot.entry.reply.clone(), overridden };
+        Some((renewed, self.revive(index, now)))
     }
 
     /// The listed instance whose last registration had this body.
@@ -228,9 +245,13 @@ impl Table {
         self.lists.prepared(scope)
     }
 
-    /// The content of a scope's list: its revision, and its elements as JSON.
+    /// The content of a scope's list: its revision, and its elements as JSON. Instances that an operator
+    /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
-        let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
+        let reply = |index: usize| {
+            let slot = self.slots.get(index)?.as_ref()?;
+            slot.overridden.is_none().then(|| slot.entry.reply.clone())
+        };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
         (self.lists.revision(scope), elements)
     }
@@ -390,6 +411,7 @@ impl Table {
         self.bytes = bytes;
         self.serial = serial;
         let key = entry.key.clone();
+        let overridden = self.overrides.get(&key);
         if entry.incarnation.is_none() {
             self.departures.came_back(&key);
         }
@@ -408,6 +430,7 @@ impl Table {
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            overridden,
         });
         Ok(index)
     }
@@ -465,6 +488,7 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            overridden: self.overridden.clone(),
             suspect: self.suspect,
             held_until: match self.liveness {
                 Liveness::Held(until) => Some(until),

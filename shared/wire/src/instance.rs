@@ -2,6 +2,7 @@
 
 mod entries;
 mod incarnation;
+mod overrides;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +18,9 @@ pub use entries::{
     read_entry,
 };
 pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
+pub use overrides::{
+    MAX_BY_BYTES, MAX_REASON_BYTES, OverrideEntry, OverrideRecord, OverrideRequest, OverrideState,
+};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -196,6 +200,9 @@ pub struct InstanceRecord<P = Parameters> {
     /// `parameters.incarnation`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
+    /// The operator's override that its state comes from, if one stands.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideRecord>,
     /// Milliseconds that it stays listed although it is silent, because many fell silent at once;
     /// `None` if that is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -466,6 +473,7 @@ mod tests {
             heartbeats: 2,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
             held_ms: Some(7),
         };
         let key = record.instance.key();

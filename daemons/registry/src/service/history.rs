@@ -37,7 +37,9 @@ impl Event {
     ) -> Bytes {
         let event = match kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
-            ChangeKind::Updated | ChangeKind::Revived => WatchEvent::Updated(row.record(ttl, now)),
+            ChangeKind::Updated | ChangeKind::Overridden | ChangeKind::Revived => {
+                WatchEvent::Updated(row.record(ttl, now))
+            }
             ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.key.clone()),
             ChangeKind::Expired(reason) => WatchEvent::Expired(row.entry.key.clone(), reason),
             ChangeKind::Suspect => WatchEvent::Suspect(row.record(ttl, now)),

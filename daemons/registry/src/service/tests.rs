@@ -25,7 +25,8 @@ fn body(protocol: &str, port: u16, weight: u64) -> Vec<u8> {
 }
 
 async fn register(service: &Service, body: &[u8]) -> String {
-    String::from_utf8(service.register(body, PEER).await.unwrap().to_vec()).unwrap()
+    let renewed = service.register(body, PEER).await.unwrap();
+    String::from_utf8(renewed.reply.to_vec()).unwrap()
 }
 
 fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> Watcher {

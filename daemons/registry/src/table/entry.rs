@@ -10,6 +10,7 @@ use rpc_wire::instance::{
 };
 use serde_json::value::RawValue;
 
+use super::Standing;
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -66,6 +67,8 @@ pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
     pub(crate) last_heartbeat: Instant,
     pub(crate) heartbeats: u64,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<Arc<Standing>>,
     /// Its TTL has passed, but it is kept.
     pub(super) suspect: bool,
     /// The brake keeps it until then.
@@ -75,13 +78,19 @@ pub(crate) struct Row {
 impl Row {
     /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
+        let overridden = self.overridden.as_ref().map(|standing| standing.record(now));
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered),
             heartbeats: self.heartbeats,
-            state: if self.suspect { InstanceState::Suspect } else { InstanceState::Up },
+            state: match &overridden {
+                Some(overridden) => overridden.state.into(),
+                None if self.suspect => InstanceState::Suspect,
+                None => InstanceState::Up,
+            },
             incarnation: self.entry.incarnation,
+            overridden,
             held_ms: self.held_until.map(|until| millis(until, now)),
             instance: self.entry.instance(),
         }
@@ -117,6 +126,8 @@ pub(crate) struct Change {
 pub(crate) enum ChangeKind {
     Registered,
     Updated,
+    /// An operator's override of it was set, or ended.
+    Overridden,
     Unregistered,
     /// Its TTL has passed, and why it was not kept as a suspect.
     Expired(Option<ExpiryReason>),
@@ -126,6 +137,6 @@ pub(crate) enum ChangeKind {
     Revived,
 }
 
-fn millis(now: Instant, then: Instant) -> u64 {
+pub(super) fn millis(now: Instant, then: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -139,6 +139,7 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
         };
         assert_eq!(
             row(&record),

@@ -157,6 +157,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
@@ -188,6 +189,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
+            .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .backlog(9)
@@ -260,6 +262,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
         ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
         ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
+        ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
         ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
@@ -300,6 +303,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         brake_share: 0.25,
         brake_min: 26,
         brake_window: Duration::from_secs(27),
+        max_overrides: 24,
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
     };

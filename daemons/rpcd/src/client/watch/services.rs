@@ -141,6 +141,7 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
         }
     }
 
