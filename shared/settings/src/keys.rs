@@ -4,9 +4,9 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth,
-    duration, folder, host, level, names, networks, origins, pause, port, ratio, service, share,
-    switch,
+    advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
+    depth, duration, folder, host, level, names, networks, origins, pause, port, ratio, service,
+    share, switch,
 };
 
 /// A key of `config.ini`.
@@ -101,6 +101,13 @@ pub const KEYS: &[Key] = keys! {
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
         max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
+        store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; or none.";
+        data_dir: any_folder, registry_server.data_dir, "Its folder, for one registry; empty: registry-PORT below $STATE_DIRECTORY, or below rpcd in $XDG_STATE_HOME or ~/.local/state.";
+        store_timeout: duration, registry_server.options.store_timeout, "A store that does not answer for this long counts as failing; registrations are taken all the same.";
+        max_store_retry: duration, registry_server.options.max_store_retry, "Longest pause between attempts to write to a store that fails.";
+        max_unsaved: count, registry_server.options.max_unsaved, "Changes noted for a slow store; beyond that it is given everything at once.";
+        max_store_cache_bytes: bytes, registry_server.options.max_store_cache_bytes, "Memory of the store's cache.";
+        warming: pause, registry_server.options.warming, "How long a registry that starts with nothing says so, so that clients keep their lists.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
