@@ -11,7 +11,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 use tracing::{debug, warn};
 
 use super::{Service, now};
-use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Ticket};
+use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Ticket};
 
 /// The instances that wait to be probed.
 #[derive(Debug, Default)]
@@ -103,7 +103,8 @@ impl Service {
                 }
                 None => {}
             }
-            self.probes.lock().overdue = checked.probes.into();
+            let overdue = Due::in_order(checked.probes).collect();
+            self.probes.lock().overdue = overdue;
             self.probes.arrived.notify_one();
             self.probes.decide.notify_one();
             self.snapshots.forget_old(now());
