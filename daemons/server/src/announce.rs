@@ -1,6 +1,7 @@
 //! Registers this server with a registry: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -17,6 +18,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
+use crate::drain::{Asker, Drain};
 
 /// The registry to register with, and how.
 ///
@@ -106,11 +108,12 @@ impl Announce {
     }
 
     /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
-    /// of itself.
+    /// of itself; drains it while the registry says so.
     pub(crate) fn start(
         mut self,
         listening: SocketAddr,
         facts: Parameters,
+        drain: Arc<Drain>,
         control: &Control,
     ) -> Announcer {
         self.parameters.extend(facts);
@@ -119,6 +122,7 @@ impl Announce {
         let task = Task {
             announce: self,
             listening,
+            drain,
             standing: Standing::Unknown,
             was_registered: false,
             known_as: None,
@@ -172,6 +176,8 @@ struct Task {
     listening: SocketAddr,
     /// What the last heartbeat showed.
     standing: Standing,
+    /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
+    drain: Arc<Drain>,
     /// A heartbeat succeeded before.
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
@@ -258,11 +264,14 @@ impl Task {
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
-        if let Err(error) = self.announce.registry.register(&instance).await {
-            if is_refused(&error) && !self.was_registered {
-                self.known_as = None;
+        match self.announce.registry.register(&instance).await {
+            Ok(reply) => self.drain.set(Asker::Operator, reply.overridden.is_some()),
+            Err(error) => {
+                if is_refused(&error) && !self.was_registered {
+                    self.known_as = None;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         if self.standing != Standing::Registered {
             let registry = self.announce.registry.url();

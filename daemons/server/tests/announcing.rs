@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use rpc_host::logging::{LogOptions, Logging};
@@ -41,6 +41,8 @@ struct Fake {
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
     outbidding: Arc<AtomicBool>,
+    /// What it says of an operator's override.
+    overridden: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Fake {
@@ -77,7 +79,11 @@ impl Fake {
             (_, true) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        (status, Json(instance)).into_response()
+        let mut headers = HeaderMap::new();
+        if let Some(state) = *fake.overridden.lock().unwrap() {
+            headers.insert(paths::OVERRIDE_HEADER, HeaderValue::from_static(state));
+        }
+        (status, headers, Json(instance)).into_response()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -122,6 +128,14 @@ impl Running {
         let mut reply = [0; 17];
         timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
         assert_eq!(&reply, b"{\"id\":1,\"res\":9}\n");
+    }
+
+    async fn is_draining(&self, draining: bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.handle.is_draining() != draining {
+            assert!(Instant::now() < deadline, "still draining: {}", !draining);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn end(self) {
@@ -274,4 +288,31 @@ async fn a_hanging_registry_does_not_delay_shutdown_or_calls() {
     server.end().await;
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it still tried to unregister");
+}
+
+#[tokio::test]
+async fn what_the_registry_says_of_an_operators_override_drains_the_server_until_it_says_so_no_more()
+ {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(1).await;
+    server.serves_calls().await;
+    // A word of a later registry is a drain, too.
+    for state in ["draining", "maintenance", "later"] {
+        *fake.overridden.lock().unwrap() = Some(state);
+        server.is_draining(true).await;
+        // While the registry says nothing, its last word counts.
+        fake.failing.store(true, SeqCst);
+        fake.received(fake.paths().len() + 1).await;
+        *fake.overridden.lock().unwrap() = None;
+        assert!(server.handle.is_draining(), "{state}");
+        // The program takes back only what it asked for itself.
+        server.handle.resume();
+        assert!(server.handle.is_draining(), "{state}");
+        fake.failing.store(false, SeqCst);
+        server.is_draining(false).await;
+        server.serves_calls().await;
+    }
+    server.end().await;
 }

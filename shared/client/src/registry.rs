@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod events;
 mod options;
+mod overrides;
 mod registered;
 
 use std::sync::Arc;

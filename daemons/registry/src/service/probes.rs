@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -82,7 +82,14 @@ impl Service {
         loop {
             let due = self.lock().table.next_check();
             tokio::time::sleep_until(due.into()).await;
-            let checked = self.lock().table.check(now());
+            let checked = {
+                let mut state = self.lock();
+                let now = now();
+                state.table.set_wall(SystemTime::now(), now);
+                state.table.check(now)
+            };
+            // Departures that are over are nobody's change.
+            self.saving.wake();
             self.metrics.pause(checked.late);
             if checked.late > self.options.check_interval {
                 warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");

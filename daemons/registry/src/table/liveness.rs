@@ -325,6 +325,7 @@ impl Table {
             judge.brake.release();
         }
         self.departures.forget_old(now);
+        self.note_departures();
         Checked { probes, slow, late, ended }
     }
 

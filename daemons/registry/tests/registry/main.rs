@@ -15,5 +15,6 @@ mod limits;
 mod lists;
 mod lives;
 mod older;
+mod overrides;
 mod refusals;
 mod streams;

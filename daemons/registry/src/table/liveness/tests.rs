@@ -110,6 +110,7 @@ fn name(change: &Change) -> &'static str {
     match change.kind {
         ChangeKind::Registered => "registered",
         ChangeKind::Updated => "updated",
+        ChangeKind::Overridden => "overridden",
         ChangeKind::Unregistered => "unregistered",
         ChangeKind::Expired(None) => "expired",
         ChangeKind::Expired(Some(ExpiryReason::Refused)) => "refused",
