@@ -10,6 +10,8 @@ pub const FIND_ALL: &str = "/myRegistry/findAllInstances";
 pub const INSTANCES: &str = "/v1/instances";
 /// `GET`: changes as Server-Sent Events, see [`WatchEvent`](crate::instance::WatchEvent).
 pub const WATCH: &str = "/v1/watch";
+/// `POST`: the heartbeats of many instances, which were registered one by one.
+pub const HEARTBEATS: &str = "/v1/heartbeats";
 /// `DELETE`: ends the brake on mass expiry. The reply is `{"released":N}`, the number of instances that
 /// it held; 0 if it does not hold.
 pub const BRAKE: &str = "/v1/brake";
