@@ -1,0 +1,3 @@
+//! Torture.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+pub mod disk;
