@@ -16,7 +16,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,6 +54,8 @@ pub struct Faults {
     pub syncs: bool,
     /// The file cannot grow: ENOSPC.
     pub no_space: bool,
+    /// Syncs do nothing, and say that they succeeded.
+    pub ignores_syncs: bool,
 }
 
 /// What a disk has done so far.
@@ -80,6 +82,8 @@ struct State {
     unsynced: BTreeMap<usize, Box<Unsynced>>,
     /// The lengths since the last sync, without the present one.
     lengths: Vec<usize>,
+    /// The sectors that were read since the power was last on.
+    was_read: BTreeSet<usize>,
     faults: Faults,
     /// Changes until the power is lost.
     fuse: Option<u64>,
@@ -106,6 +110,7 @@ impl Disk {
             bytes: Vec::new(),
             unsynced: BTreeMap::new(),
             lengths: Vec::new(),
+            was_read: BTreeSet::new(),
             faults: Faults::default(),
             fuse: None,
             is_on: true,
@@ -123,6 +128,19 @@ impl Disk {
     /// Lets operations fail from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
+    }
+
+    /// What fails now.
+    pub fn faults(&self) -> Faults {
+        self.lock().faults
+    }
+
+    /// Makes the file empty.
+    pub fn format(&self) {
+        let mut state = self.lock();
+        state.bytes.clear();
+        state.unsynced.clear();
+        state.lengths.clear();
     }
 
     /// Lets the power be lost after that many further changes: every operation fails from then on,
@@ -148,12 +166,25 @@ impl Disk {
         state.is_on = true;
         state.fuse = None;
         state.boot += 1;
+        state.was_read.clear();
         state.counts.power_losses += 1;
     }
 
-    /// Flips that many bits of sectors that have content. Nothing may be unsynced.
+    /// Flips that many bits of sectors that have content and were read since the power was last on.
+    /// Nothing may be unsynced.
     pub fn flip_bits(&self, bits: usize) {
         self.lock().flip_bits(bits);
+    }
+
+    /// Another disk with the same content, all of it durable, and another seed.
+    pub fn copy(&self, seed: u64) -> Self {
+        let copy = Self::new(seed);
+        {
+            let (from, mut to) = (self.lock(), copy.lock());
+            to.bytes.clone_from(&from.bytes);
+            to.was_read.clone_from(&from.was_read);
+        }
+        copy
     }
 
     /// What it has done so far.
@@ -198,7 +229,9 @@ impl State {
             return Err(self.fail(io::ErrorKind::Other));
         }
         let range = range(offset, out.len())?;
-        out.copy_from_slice(self.bytes.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
+        let bytes = self.bytes.get(range.clone()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(bytes);
+        self.was_read.extend(range.start / SECTOR..range.end.div_ceil(SECTOR));
         Ok(())
     }
 
@@ -236,7 +269,8 @@ impl State {
     fn touch(&mut self, start: usize, end: usize) {
         for index in start / SECTOR..end.div_ceil(SECTOR) {
             let now = sector(&self.bytes, index);
-            let fresh = || Box::new(Unsynced { durable: now, between: Vec::new(), is_dirty: false });
+            let fresh =
+                || Box::new(Unsynced { durable: now, between: Vec::new(), is_dirty: false });
             let sector = self.unsynced.entry(index).or_insert_with(fresh);
             if sector.is_dirty {
                 sector.between.push(now);
@@ -250,6 +284,9 @@ impl State {
         if self.faults.syncs {
             self.sync_in_part();
             return Err(self.fail(io::ErrorKind::Other));
+        }
+        if self.faults.ignores_syncs {
+            return Ok(());
         }
         self.counts.syncs += 1;
         self.unsynced.retain(|_, sector| !sector.is_dirty);
@@ -297,19 +334,17 @@ impl State {
     }
 
     fn flip_bits(&mut self, bits: usize) {
-        let has_content = |start: &usize| {
-            let end = (start + SECTOR).min(self.bytes.len());
-            self.bytes[*start..end].iter().any(|byte| *byte != 0)
-        };
-        let sectors: Vec<usize> =
-            (0..self.bytes.len()).step_by(SECTOR).filter(has_content).collect();
+        let has_content = |index: &usize| sector(&self.bytes, *index).iter().any(|byte| *byte != 0);
+        let sectors: Vec<usize> = self.was_read.iter().copied().filter(has_content).collect();
         if sectors.is_empty() {
             return;
         }
         for _ in 0..bits {
             let sector = sectors[self.random.random_range(0..sectors.len())];
-            let byte = sector + self.random.random_range(0..SECTOR.min(self.bytes.len() - sector));
-            self.bytes[byte] ^= 1 << self.random.random_range(0..8);
+            let at = sector * SECTOR + self.random.random_range(0..SECTOR);
+            if let Some(byte) = self.bytes.get_mut(at) {
+                *byte ^= 1 << self.random.random_range(0..8);
+            }
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What a registry must not forget, as plain data: the model that a store is compared with.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rand::{Rng, RngExt};
 
-/// An instance's place among all possible ones.
+/// One of the possible instances, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub u16);
 
@@ -22,17 +21,17 @@ pub struct Content {
 /// All records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
-    /// The instances, in order of their first registration.
-    pub instances: Vec<(Key, Content)>,
+    /// What is registered.
+    pub instances: BTreeMap<Key, Content>,
     /// What operators set.
     pub overrides: BTreeMap<Key, Content>,
     /// What unregistered lately.
     pub departures: BTreeMap<Key, Content>,
 }
 
-/// A change of one record.
+/// One thing that happens in a registry with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum Operation {
     /// An instance registers, or registers other parameters.
     Register(Key, Content),
     /// It unregisters, and that is remembered.
@@ -48,36 +47,36 @@ pub enum Change {
 }
 
 impl Records {
-    /// Makes a change.
-    pub fn apply(&mut self, change: Change) {
-        match change {
-            Change::Register(key, content) => {
-                match self.instances.iter_mut().find(|(known, _)| *known == key) {
-                    Some((_, known)) => *known = content,
-                    None => self.instances.push((key, content)),
-                }
+    /// Does an operation.
+    pub fn apply(&mut self, operation: Operation) {
+        match operation {
+            Operation::Register(key, content) => {
+                self.instances.insert(key, content);
             }
-            Change::Unregister(key, content) => {
-                self.instances.retain(|(known, _)| *known != key);
+            Operation::Unregister(key, content) => {
+                self.instances.remove(&key);
                 self.departures.insert(key, content);
             }
-            Change::Expire(key) => self.instances.retain(|(known, _)| *known != key),
-            Change::Forget(key) => {
+            Operation::Expire(key) => {
+                self.instances.remove(&key);
+            }
+            Operation::Forget(key) => {
                 self.departures.remove(&key);
             }
-            Change::Override(key, content) => {
+            Operation::Override(key, content) => {
                 self.overrides.insert(key, content);
             }
-            Change::Clear(key) => {
+            Operation::Clear(key) => {
                 self.overrides.remove(&key);
             }
         }
     }
 
-    /// These records after changes.
-    pub fn with(&self, changes: &[Change]) -> Self {
+    /// These records after operations.
+    #[must_use]
+    pub fn after(&self, operations: &[Operation]) -> Self {
         let mut records = self.clone();
-        changes.iter().for_each(|change| records.apply(*change));
+        operations.iter().for_each(|operation| records.apply(*operation));
         records
     }
 
@@ -91,84 +90,87 @@ impl Records {
         self.len() == 0
     }
 
-    /// The first difference, for a message.
-    pub fn difference(&self, other: &Self) -> String {
-        let instance = |at: usize| (self.instances.get(at), other.instances.get(at));
-        for at in 0..self.instances.len().max(other.instances.len()) {
-            if let (one, two) = instance(at)
-                && one != two
-            {
-                return format!("instance {at} is {} and {}", Shown(one), Shown(two));
-            }
-        }
+    /// The records that these have and others do not, and the reverse, for a message.
+    pub fn difference(&self, others: &Self) -> String {
         let maps = [
-            ("override", &self.overrides, &other.overrides),
-            ("departure", &self.departures, &other.departures),
+            ("instance", &self.instances, &others.instances),
+            ("override", &self.overrides, &others.overrides),
+            ("departure", &self.departures, &others.departures),
         ];
-        for (what, one, two) in maps {
-            for key in one.keys().chain(two.keys()) {
-                if one.get(key) != two.get(key) {
-                    let [one, two] = [one, two].map(|map| map.get_key_value(key));
-                    return format!(
-                        "{what} of {} is {} and {}",
-                        key.0,
-                        Shown(one.map(|(key, content)| (*key, *content)).as_ref()),
-                        Shown(two.map(|(key, content)| (*key, *content)).as_ref())
-                    );
-                }
+        let mut texts = Vec::new();
+        for (what, here, there) in maps {
+            let keys = here.keys().chain(there.keys().filter(|key| !here.contains_key(key)));
+            for key in keys.filter(|key| here.get(key) != there.get(key)) {
+                let [here, there] = [here, there].map(|map| match map.get(key) {
+                    Some(content) => format!("#{}", content.number),
+                    None => "missing".to_owned(),
+                });
+                texts.push(format!("{what} {}: {here}, not {there}", key.0));
             }
         }
-        "none".to_owned()
+        const SHOWN: usize = 8;
+        let more = texts.len().saturating_sub(SHOWN);
+        texts.truncate(SHOWN);
+        let text = texts.join("; ");
+        if more > 0 { format!("{text}; and {more} more") } else { text }
     }
 }
 
-struct Shown<'a>(Option<&'a (Key, Content)>);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some((key, content)) => write!(f, "{} with content {}", key.0, content.number),
-            None => f.write_str("missing"),
-        }
-    }
-}
-
-/// Draws changes among a number of keys.
+/// Draws operations on a number of keys.
 #[derive(Debug, Clone)]
-pub struct Changes {
+pub struct Operations {
     keys: u16,
     max_padding: u16,
     number: u64,
 }
 
-impl Changes {
-    /// Of that many keys, with at most that much padding.
+impl Operations {
+    /// On that many keys, with at most that much padding.
     pub fn new(keys: u16, max_padding: u16) -> Self {
         Self { keys, max_padding, number: 0 }
     }
 
-    /// One change.
-    pub fn draw(&mut self, random: &mut impl Rng) -> Change {
-        let key = Key(random.random_range(0..self.keys));
-        self.number += 1;
-        let padding = match random.random_range(0..8) {
-            0 => random.random_range(0..=self.max_padding),
-            _ => 0,
-        };
-        let content = Content { number: self.number, padding };
-        match random.random_range(0..16) {
-            0..8 => Change::Register(key, content),
-            8..11 => Change::Unregister(key, content),
-            11 => Change::Expire(key),
-            12 => Change::Forget(key),
-            13..15 => Change::Override(key, content),
-            _ => Change::Clear(key),
-        }
-    }
-
-    /// The changes of one commit: few in most cases, many in some.
-    pub fn batch(&mut self, random: &mut impl Rng) -> Vec<Change> {
+    /// The operations of one commit: few in most cases, many in some.
+    pub fn batch(&mut self, random: &mut impl Rng) -> Vec<Operation> {
         let most = if random.random_bool(0.02) { 100 } else { 10 };
         (0..random.random_range(1..=most)).map(|_| self.draw(random)).collect()
+    }
+
+    fn draw(&mut self, random: &mut impl Rng) -> Operation {
+        let key = Key(random.random_range(0..self.keys));
+        self.number += 1;
+        let padded = random.random_ratio(1, 8);
+        let padding = if padded { random.random_range(0..=self.max_padding) } else { 0 };
+        let content = Content { number: self.number, padding };
+        match random.random_range(0..16) {
+            0..8 => Operation::Register(key, content),
+            8..11 => Operation::Unregister(key, content),
+            11 => Operation::Expire(key),
+            12 => Operation::Forget(key),
+            13..15 => Operation::Override(key, content),
+            _ => Operation::Clear(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_the_records() {
+        let content = |number| Content { number, padding: 0 };
+        let before = Records::default().after(&[
+            Operation::Register(Key(1), content(1)),
+            Operation::Override(Key(2), content(2)),
+        ]);
+        assert_eq!(before.difference(&before), "");
+        let after = before.after(&[
+            Operation::Unregister(Key(1), content(3)),
+            Operation::Override(Key(2), content(4)),
+        ]);
+        let expected =
+            "instance 1: #1, not missing; override 2: #2, not #4; departure 1: missing, not #3";
+        assert_eq!(before.difference(&after), expected);
     }
 }

@@ -100,6 +100,25 @@ fn a_length_is_not_longer_than_the_disk() {
     assert!(file.write(u64::MAX, b"x").is_err() && file.read(u64::MAX, &mut [0; 2]).is_err());
 }
 
+#[test]
+fn bits_flip_where_content_was_read() {
+    let disk = Disk::new(1);
+    let file = disk.open();
+    file.write(0, &[1; 4 * SECTOR]).unwrap();
+    file.write(SECTOR as u64, &[0; SECTOR]).unwrap();
+    file.sync_data().unwrap();
+    file.read(0, &mut [0; 3 * SECTOR]).unwrap();
+    let damaged = disk.copy(2);
+    damaged.flip_bits(1000);
+    let mut left = [0; 4 * SECTOR];
+    damaged.open().read(0, &mut left).unwrap();
+    let is_damaged: Vec<bool> = left.chunks(SECTOR).map(|sector| sector != [1; SECTOR]).collect();
+    assert_eq!(is_damaged, [true, true, true, false]);
+    assert_eq!(left[SECTOR..2 * SECTOR], [0; SECTOR], "it has no content");
+    file.read(0, &mut left).unwrap();
+    assert_eq!(left[0], 1, "the copy is another disk");
+}
+
 fn content(database: &Database) -> BTreeMap<u64, u64> {
     let read = database.begin_read().unwrap();
     let Ok(table) = read.open_table(TABLE) else { return BTreeMap::new() };
